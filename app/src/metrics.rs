@@ -1,0 +1,106 @@
+//! What the service tells Prometheus.
+
+use axum::http::Method;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+use crate::build_info::BuildInfo;
+use crate::process_metrics::ProcessMetrics;
+
+/// The label value of every method and route that the service does not know: a scanner's thousand paths are one series.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// The metrics and the registry they are in.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    in_flight: IntGauge,
+    ready: IntGauge,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Errors
+    /// When two metrics have one name or a name is not a Prometheus one: a mistake in this file.
+    pub fn new(build_info: &BuildInfo) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let build = register(
+            &registry,
+            IntGaugeVec::new(
+                Opts::new("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
+                &["version", "revision", "branch", "rustc"],
+            )?,
+        )?;
+        let BuildInfo { version, revision, branch, rustc, .. } = build_info;
+        build.with_label_values(&[version, revision, branch, rustc]).set(1);
+        registry.register(Box::new(ProcessMetrics::new()?))?;
+        Ok(Self {
+            requests: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("http_requests_total", "Requests answered, by method, matched route and status."),
+                    &["method", "route", "status"],
+                )?,
+            )?,
+            durations: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new("http_request_duration_seconds", "Time from a request's head to its answer's."),
+                    &["method", "route"],
+                )?,
+            )?,
+            in_flight: register(
+                &registry,
+                IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?,
+            )?,
+            ready: register(&registry, IntGauge::new("app_ready", "Whether the service wants traffic: 1 or 0.")?)?,
+            registry,
+        })
+    }
+
+    /// A request begins.
+    pub(crate) fn begin(&self) {
+        self.in_flight.inc();
+    }
+
+    /// A request that began has ended, `seconds` later.
+    pub(crate) fn end(&self, method: &'static str, route: &str, status: &str, seconds: f64) {
+        self.in_flight.dec();
+        self.requests.with_label_values(&[method, route, status]).inc();
+        self.durations.with_label_values(&[method, route]).observe(seconds);
+    }
+
+    /// All metrics in the Prometheus text format.
+    ///
+    /// # Errors
+    /// When a collector returns a family without a name or metrics: a mistake in this crate.
+    pub fn render(&self, ready: bool) -> Result<String, prometheus::Error> {
+        self.ready.set(ready.into());
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+/// A method as a label value: one of HTTP's own (RFC 9110, RFC 5789), or [`UNKNOWN`].
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => UNKNOWN,
+    }
+}

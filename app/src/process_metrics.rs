@@ -1,0 +1,228 @@
+//! The `process_*` family, as every Prometheus client library names it.
+//!
+//! The `prometheus` crate has a collector of this kind, which counts CPU time in whole seconds and opens five files for
+//! a scrape. A demo's pods use milliseconds of CPU between two scrapes, so this one asks the kernel's clock.
+//! <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>
+
+use std::collections::HashMap;
+use std::fs;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Collects the metrics of the calling process. A value that the kernel does not tell is left out.
+#[derive(Debug)]
+pub(crate) struct ProcessMetrics {
+    descriptions: Vec<Desc>,
+    start_time_seconds: Option<f64>,
+}
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    read: fn(&ProcessMetrics) -> Option<f64>,
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "process_cpu_seconds_total",
+        help: "Total user and system CPU time spent in seconds.",
+        kind: MetricType::COUNTER,
+        read: |_| Some(cpu_seconds()),
+    },
+    Family {
+        name: "process_max_fds",
+        help: "Maximum number of open file descriptors.",
+        kind: MetricType::GAUGE,
+        read: |_| limit(Resource::Nofile),
+    },
+    Family {
+        name: "process_open_fds",
+        help: "Number of open file descriptors.",
+        kind: MetricType::GAUGE,
+        read: |_| open_files(),
+    },
+    Family {
+        name: "process_resident_memory_bytes",
+        help: "Resident memory size in bytes.",
+        kind: MetricType::GAUGE,
+        read: |_| memory_bytes(1),
+    },
+    Family {
+        name: "process_start_time_seconds",
+        help: "Start time of the process since unix epoch in seconds.",
+        kind: MetricType::GAUGE,
+        read: |process| process.start_time_seconds,
+    },
+    Family {
+        name: "process_threads",
+        help: "Number of OS threads in the process.",
+        kind: MetricType::GAUGE,
+        read: |_| threads(),
+    },
+    Family {
+        name: "process_virtual_memory_bytes",
+        help: "Virtual memory size in bytes.",
+        kind: MetricType::GAUGE,
+        read: |_| memory_bytes(0),
+    },
+];
+
+impl ProcessMetrics {
+    /// # Errors
+    /// None that the names above could cause; the type is that of `prometheus`.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let descriptions = FAMILIES
+            .iter()
+            .map(|family| Desc::new(family.name.to_owned(), family.help.to_owned(), Vec::new(), HashMap::new()))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { descriptions, start_time_seconds: start_time_seconds() })
+    }
+}
+
+impl Collector for ProcessMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        FAMILIES
+            .iter()
+            .filter_map(|family| {
+                let value = (family.read)(self)?;
+                let mut metric = Metric::default();
+                if family.kind == MetricType::COUNTER {
+                    let mut counter = Counter::default();
+                    counter.set_value(value);
+                    metric.set_counter(counter);
+                } else {
+                    let mut gauge = Gauge::default();
+                    gauge.set_value(value);
+                    metric.set_gauge(gauge);
+                }
+                let mut collected = MetricFamily::default();
+                collected.set_name(family.name.to_owned());
+                collected.set_help(family.help.to_owned());
+                collected.set_field_type(family.kind);
+                collected.set_metric(vec![metric]);
+                Some(collected)
+            })
+            .collect()
+    }
+}
+
+/// Prometheus' samples are floating point; every count here is far below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "counts of files, threads and bytes stay far below 2^53")]
+fn sample(count: u64) -> f64 {
+    count as f64
+}
+
+fn cpu_seconds() -> f64 {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    #[expect(clippy::cast_precision_loss, reason = "a process would have to run for 285 million years")]
+    let seconds = spent.tv_sec as f64;
+    #[expect(clippy::cast_precision_loss, reason = "below 10^9")]
+    let nanoseconds = spent.tv_nsec as f64;
+    seconds + nanoseconds / 1e9
+}
+
+fn limit(resource: Resource) -> Option<f64> {
+    getrlimit(resource).current.map(sample)
+}
+
+fn open_files() -> Option<f64> {
+    // Linux 6.2 and later tell the number as the size of the folder; before, the size is zero and the entries are counted.
+    let folder = rustix::fs::stat("/proc/self/fd").ok()?;
+    match u64::try_from(folder.st_size).ok()? {
+        0 => {
+            let entries = fs::read_dir("/proc/self/fd").ok()?.count();
+            // One of them is the folder, opened for this look.
+            Some(sample(entries as u64 - 1))
+        }
+        open => Some(sample(open)),
+    }
+}
+
+fn threads() -> Option<f64> {
+    // A folder has a link from its parent, one from itself, and one from each folder in it: here, a thread.
+    let folder = rustix::fs::stat("/proc/self/task").ok()?;
+    let links = u32::try_from(folder.st_nlink).ok()?;
+    Some(sample(links.checked_sub(2)?.into()))
+}
+
+/// A field of `/proc/self/statm`, which counts pages: 0 is the virtual size, 1 the resident one.
+fn memory_bytes(field: usize) -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_ascii_whitespace().nth(field)?.parse().ok()?;
+    Some(sample(pages * rustix::param::page_size() as u64))
+}
+
+fn start_time_seconds() -> Option<f64> {
+    let system = fs::read_to_string("/proc/stat").ok()?;
+    let boot: u64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    let process = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in parentheses and may itself hold spaces and parentheses; `starttime` is
+    // field 22, so the 20th after the last parenthesis. proc_pid_stat(5)
+    let ticks: u64 = process.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some(sample(boot) + sample(ticks) / sample(rustix::param::clock_ticks_per_second()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn collect() -> BTreeMap<String, f64> {
+        ProcessMetrics::new()
+            .unwrap()
+            .collect()
+            .iter()
+            .map(|family| {
+                let metric = &family.get_metric()[0];
+                let value = match family.get_field_type() {
+                    MetricType::COUNTER => metric.get_counter().get_value(),
+                    _ => metric.get_gauge().get_value(),
+                };
+                (family.name().to_owned(), value)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_kernel_tells_every_value() {
+        let values = collect();
+        assert_eq!(values.keys().collect::<Vec<_>>(), FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        let age = now - values["process_start_time_seconds"];
+        assert!((-2.0..3600.0).contains(&age), "started {age} s ago");
+        assert!(values["process_resident_memory_bytes"] > 100_000.0);
+        assert!(values["process_virtual_memory_bytes"] > values["process_resident_memory_bytes"]);
+        assert!(values["process_threads"] >= 1.0);
+        assert!(values["process_max_fds"] >= values["process_open_fds"]);
+    }
+
+    #[test]
+    fn an_opened_file_is_counted() {
+        let before = collect()["process_open_fds"];
+        // Other tests of this process open and close files at the same time, but not a hundred.
+        let files: Vec<_> = (0..200).map(|_| fs::File::open("/proc/self/stat").unwrap()).collect();
+        let with_files = collect()["process_open_fds"];
+        drop(files);
+        assert!((100.0..300.0).contains(&(with_files - before)), "{before} -> {with_files}");
+    }
+
+    #[test]
+    fn work_is_counted_in_less_than_seconds() {
+        let before = cpu_seconds();
+        let mut sum = 0_u64;
+        while cpu_seconds() - before < 0.001 {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(cpu_seconds() > before);
+    }
+}

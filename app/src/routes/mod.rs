@@ -1,0 +1,7 @@
+//! The handlers, one file per subject.
+
+pub(crate) mod fault;
+pub(crate) mod home;
+pub(crate) mod metrics;
+pub(crate) mod probes;
+pub(crate) mod version;

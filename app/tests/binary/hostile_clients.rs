@@ -1,0 +1,196 @@
+//! Clients that are slow, greedy or broken: the service goes on answering the others.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use crate::support::{App, PATIENCE, client};
+use rstest::rstest;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// The head of a request that does not end.
+const HALF_A_HEAD: &[u8] = b"GET /health HTTP/1.1\r\nHost: app\r\nX-Slow: ";
+
+/// Asks over a connection of its own, as the kubelet does.
+async fn health(app: &App) -> u16 {
+    timeout(PATIENCE, client().get(app.url("/health")).send()).await.unwrap().unwrap().status().as_u16()
+}
+
+async fn connect(app: &App) -> TcpStream {
+    timeout(PATIENCE, TcpStream::connect(app.address)).await.unwrap().unwrap()
+}
+
+/// Reads until the server closes the connection; returns what it had sent.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    match timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open") {
+        Ok(_) => {}
+        // Closing a socket with unread bytes in it resets the connection. tcp(7)
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("{error}"),
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_do_not_stop_health() {
+    const CONNECTIONS: usize = 10_000;
+    allow_open_files(CONNECTIONS as u64 + 500);
+    let app = App::start(&["--ready-after", "0s", "--log-filter", "info,access=off"]).await;
+    let mut held = Vec::new();
+    for number in 1..=CONNECTIONS {
+        let mut stream = connect(&app).await;
+        if number % 2 == 0 {
+            stream.write_all(HALF_A_HEAD).await.unwrap();
+        }
+        held.push(stream);
+        if number % 500 == 0 {
+            assert_eq!(health(&app).await, 200, "with {number} connections");
+        }
+    }
+    let open = app.metric("process_open_fds").await;
+    assert!(open < 1100.0, "{open} files are open, with 1024 connections allowed");
+    let memory = app.metric("process_resident_memory_bytes").await;
+    assert!(memory < 64e6, "{memory} bytes");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_cut_and_others_are_answered_meanwhile() {
+    let app = App::start(&["--ready-after", "0s", "--header-read-timeout", "1s"]).await;
+    let started = Instant::now();
+    let slow = connect(&app).await;
+    let (mut receive, mut send) = slow.into_split();
+    let drip = tokio::spawn(async move {
+        send.write_all(HALF_A_HEAD).await.unwrap();
+        while send.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert_eq!(health(&app).await, 200);
+    let mut bytes = Vec::new();
+    let _ = timeout(PATIENCE, receive.read_to_end(&mut bytes)).await.expect("the head is still read");
+    assert!(started.elapsed() >= Duration::from_secs(1), "cut after {:?}", started.elapsed());
+    assert_eq!(bytes, b"");
+    timeout(PATIENCE, drip).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_may_rest_between_requests_longer_than_within_one() {
+    let app = App::start(&["--ready-after", "0s", "--header-read-timeout", "500ms", "--idle-timeout", "3s"]).await;
+    let mut stream = connect(&app).await;
+    for _ in 0..2 {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: app\r\n\r\n").await.unwrap();
+        let mut answer = [0; 1000];
+        let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    }
+    assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_full_house_of_requests_refuses_and_a_full_house_of_idlers_makes_room() {
+    let app = App::start(&["--ready-after", "0s", "--max-connections", "3", "--enable-faults"]).await;
+    let busy: Vec<_> = (0..2).map(|_| tokio::spawn(client().get(app.url("/fault/delay?ms=3000")).send())).collect();
+    wait_for_delays(&app, 2).await;
+
+    // One place is left, and its holder has sent nothing: it goes when another comes.
+    let mut idle = connect(&app).await;
+    assert_eq!(health(&app).await, 200);
+    assert_eq!(read_to_end(&mut idle).await, "");
+
+    // The last place is taken too.
+    let third = tokio::spawn(client().get(app.url("/fault/delay?ms=3000")).send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut refused = connect(&app).await;
+    let answer = read_to_end(&mut refused).await;
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    app.logged("refused").await;
+    for delayed in busy.into_iter().chain([third]) {
+        assert_eq!(delayed.await.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(health(&app).await, 200);
+}
+
+#[tokio::test]
+async fn out_of_file_descriptors_idlers_make_room() {
+    let mut command = Command::new("sh");
+    command.env_clear().kill_on_drop(true).args(["-c", r#"ulimit -n 64; exec "$0" "$@""#, env!("CARGO_BIN_EXE_app")]);
+    command.args(["--listen-address", "127.0.0.1:0", "--log-format", "json", "--ready-after", "0s"]);
+    let app = App::spawn(command).await;
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(connect(&app).await);
+    }
+    assert_eq!(health(&app).await, 200);
+    app.logged("cannot accept a connection").await;
+}
+
+#[rstest]
+#[case::head_too_large(&[b"GET / HTTP/1.1\r\nX: ", &vec![b'x'; 20_000], b"\r\n\r\n"].concat(), "431")]
+#[case::path_too_long(&[b"GET /".as_slice(), &vec![b'x'; 20_000], b" HTTP/1.1\r\n\r\n"].concat(), "431")]
+#[case::not_http(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", "400")]
+#[case::no_version(b"GET /\r\n\r\n", "400")]
+#[case::bad_length(b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "400")]
+#[case::two_lengths(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400")]
+#[case::body_too_large(b"POST / HTTP/1.1\r\nContent-Length: 65537\r\nConnection: close\r\n\r\n", "413")]
+#[tokio::test]
+async fn nonsense_is_refused(#[case] request: &[u8], #[case] status: &str) {
+    let app = App::start(&["--ready-after", "0s"]).await;
+    let mut stream = connect(&app).await;
+    // The server may have answered and closed before all is sent.
+    let _ = stream.write_all(request).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    assert_eq!(health(&app).await, 200);
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_is_not_read_to_one() {
+    let app = App::start(&["--ready-after", "0s"]).await;
+    let (mut receive, mut send) = connect(&app).await.into_split();
+    let endless = tokio::spawn(async move {
+        send.write_all(b"POST /health HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
+        let chunk = [b"10000\r\n".as_slice(), &vec![b'x'; 0x10000], b"\r\n"].concat();
+        let mut taken = 0;
+        while send.write_all(&chunk).await.is_ok() {
+            taken += chunk.len();
+        }
+        taken
+    });
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, receive.read_to_end(&mut answer)).await.expect("the body is still read");
+    assert!(answer.starts_with(b"HTTP/1.1 405 "), "{}", String::from_utf8_lossy(&answer));
+    let taken = timeout(PATIENCE, endless).await.unwrap().unwrap();
+    assert!(taken < 64_000_000, "{taken} bytes were taken");
+    let memory = app.metric("process_resident_memory_bytes").await;
+    assert!(memory < 64e6, "{memory} bytes");
+}
+
+/// Waits until `requests` wait in `/fault/delay`, without a connection that would take one of their places.
+async fn wait_for_delays(app: &App, requests: u32) {
+    let wait = async {
+        loop {
+            // This scrape is in flight itself.
+            if app.metric("http_requests_in_flight").await >= f64::from(requests + 1) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("the requests do not arrive");
+}
+
+/// Raises this process's own limit, which most shells set to 1024.
+fn allow_open_files(files: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < files) {
+        let raised = Rlimit { current: Some(files), ..limit };
+        setrlimit(Resource::Nofile, raised).unwrap_or_else(|error| {
+            panic!("this test holds {files} sockets, and the hard limit is {:?}: `ulimit -Hn` ({error})", limit.maximum)
+        });
+    }
+}

@@ -1,0 +1,262 @@
+//! The real binary: its life from the first log line to the exit code.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{App, PATIENCE, accesses, client, command, is};
+use rstest::rstest;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+#[tokio::test]
+async fn not_ready_then_ready_then_scraped() {
+    let app = App::start(&["--ready-after", "1s"]).await;
+    let client = client();
+    let started = Instant::now();
+
+    let early = client.get(app.url("/health")).send().await.unwrap();
+    assert_eq!(early.status(), 500);
+    assert_eq!(early.text().await.unwrap(), "500");
+    assert_eq!(app.metric("app_ready").await.to_string(), "0");
+    assert_eq!(client.get(app.url("/livez")).send().await.unwrap().status(), 200);
+
+    app.logged("ready").await;
+    assert!(started.elapsed() > Duration::from_millis(500), "ready after {:?}", started.elapsed());
+    let late = client.get(app.url("/health")).send().await.unwrap();
+    assert_eq!(late.status(), 200);
+    assert_eq!(late.text().await.unwrap(), "200");
+    assert_eq!(app.metric("app_ready").await.to_string(), "1");
+
+    let series = r#"http_requests_total{method="GET",route="/",status="200"}"#;
+    for _ in 0..3 {
+        client.get(app.url("/")).send().await.unwrap().error_for_status().unwrap();
+    }
+    assert_eq!(app.metric(series).await.to_string(), "3");
+    for _ in 0..4 {
+        client.get(app.url("/")).send().await.unwrap().error_for_status().unwrap();
+    }
+    assert_eq!(app.metric(series).await.to_string(), "7");
+}
+
+/// Clients that keep connections and clients that open one per request, a slow request that outlives the listener, and a
+/// SIGTERM in the middle. As in a cluster, clients stop coming some time after readiness turned false, not at once.
+#[tokio::test]
+async fn sigterm_under_load_loses_no_request() {
+    let arguments = ["--ready-after", "0s", "--shutdown-delay", "2s", "--shutdown-timeout", "20s", "--enable-faults"];
+    let app = App::start(&arguments).await;
+    let (stop, stopped) = watch::channel(false);
+    let mut clients = JoinSet::new();
+    for number in 0..8 {
+        let (url, stopped) = (app.url("/"), stopped.clone());
+        clients.spawn(async move {
+            let keeps = number % 2 == 0;
+            let kept = client();
+            let mut answered = 0_usize;
+            while !*stopped.borrow() {
+                let client = if keeps { kept.clone() } else { client() };
+                let response = client.get(&url).send().await.unwrap();
+                assert_eq!(response.status(), 200);
+                response.bytes().await.unwrap();
+                answered += 1;
+            }
+            answered
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let slow = tokio::spawn(client().get(app.url("/fault/delay?ms=4000")).send());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    app.signal("TERM").await;
+    app.logged("draining").await;
+    let drained = client().get(app.url("/health")).send().await.unwrap();
+    assert_eq!(drained.status(), 500);
+    assert_eq!(drained.headers()["connection"], "close");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.send(true).unwrap();
+    let answered: Vec<usize> = clients.join_all().await;
+    assert!(answered.iter().all(|requests| *requests > 10), "too little load: {answered:?}");
+
+    app.logged("closing").await;
+    let refused = TcpStream::connect(app.address).await;
+    assert!(refused.is_err(), "connected after the listener closed");
+    let slow = slow.await.unwrap().unwrap();
+    assert_eq!(slow.status(), 200);
+    assert_eq!(slow.text().await.unwrap(), "4000 ms later\n");
+
+    let (status, log) = app.wait().await;
+    assert_eq!(status.code(), Some(0));
+    // Every request that was answered was logged, each with an identifier of its own.
+    let accesses = accesses(&log);
+    assert_eq!(accesses.len(), answered.iter().sum::<usize>() + 2);
+    let identifiers: BTreeSet<_> = accesses.iter().map(|line| line["request_id"].to_string()).collect();
+    assert_eq!(identifiers.len(), accesses.len());
+    let phases: Vec<_> = log.iter().filter(|line| line["target"] != "access").map(|line| &line["message"]).collect();
+    let expected = [
+        "listening",
+        "ready",
+        "draining: not ready, still accepting",
+        "closing: no more connections",
+        "stopped: every request was answered",
+    ];
+    assert_eq!(phases, expected);
+}
+
+#[rstest]
+#[case::sigterm("TERM", "SIGTERM")]
+#[case::sigint("INT", "SIGINT")]
+#[tokio::test]
+async fn either_signal_ends_an_idle_service_well(#[case] signal: &str, #[case] name: &str) {
+    let app = App::start(&["--shutdown-delay", "0s"]).await;
+    // An idle connection holds nothing up.
+    let _idle = TcpStream::connect(app.address).await.unwrap();
+    app.signal(signal).await;
+    let (status, log) = app.wait().await;
+    assert_eq!(status.code(), Some(0));
+    let draining = log.iter().find(|line| is(line, "draining")).unwrap();
+    assert_eq!(draining["signal"], name);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_and_says_what_was_cut() {
+    let app = App::start(&["--enable-faults", "--shutdown-delay", "60s"]).await;
+    let slow = tokio::spawn(client().get(app.url("/fault/delay?ms=60000")).send());
+    wait_for_in_flight(&app, 2).await;
+    app.signal("TERM").await;
+    app.logged("draining").await;
+    app.signal("INT").await;
+    let (status, log) = app.wait().await;
+    assert_eq!(status.code(), Some(1));
+    let cut = log.iter().find(|line| is(line, "stopped: requests in flight were cut")).unwrap();
+    assert_eq!((&cut["requests"], &cut["reason"]), (&1.into(), &"SIGINT".into()));
+    assert!(slow.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn the_shutdown_timeout_cuts_what_does_not_end() {
+    let app = App::start(&["--enable-faults", "--shutdown-delay", "0s", "--shutdown-timeout", "300ms"]).await;
+    let slow = tokio::spawn(client().get(app.url("/fault/delay?ms=60000")).send());
+    wait_for_in_flight(&app, 2).await;
+    app.signal("TERM").await;
+    let (status, log) = app.wait().await;
+    assert_eq!(status.code(), Some(1));
+    let cut = log.iter().find(|line| is(line, "stopped: requests in flight were cut")).unwrap();
+    assert_eq!((&cut["requests"], &cut["reason"]), (&1.into(), &"shutdown timeout".into()));
+    assert!(slow.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_hung_probe_does_not_hold_up_the_shutdown() {
+    let app = App::start(&["--enable-faults", "--ready-after", "0s", "--shutdown-delay", "0s"]).await;
+    client().post(app.url("/fault/hang")).send().await.unwrap().error_for_status().unwrap();
+    let probe = tokio::spawn(client().get(app.url("/livez")).send());
+    wait_for_in_flight(&app, 2).await;
+    app.signal("TERM").await;
+    let (status, _) = app.wait().await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(probe.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_panic_is_logged_and_survived() {
+    let app = App::start(&["--enable-faults"]).await;
+    assert_eq!(client().post(app.url("/fault/panic")).send().await.unwrap().status(), 500);
+    let line = app.logged("panicked").await;
+    assert_eq!(line["message"], "panicked: asked for by /fault/panic");
+    assert!(line["location"].as_str().unwrap().contains("routes/fault.rs:"), "{line}");
+    assert_eq!(client().get(app.url("/livez")).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn json_lines_carry_the_request() {
+    let app = App::start(&["--shutdown-delay", "0s"]).await;
+    let request = client().get(app.url("/nowhere?password=hunter2")).header("x-request-id", "abc");
+    assert_eq!(request.send().await.unwrap().headers()["x-request-id"], "abc");
+    app.signal("TERM").await;
+    let (_, log) = app.wait().await;
+    let mut line = accesses(&log)[0].clone();
+    assert!(line["remote"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    assert!(line["duration_ms"].as_f64().unwrap() < 1000.0, "{line}");
+    for varies in ["remote", "duration_ms", "timestamp"] {
+        line[varies] = format!("[{varies}]").into();
+    }
+    insta::assert_json_snapshot!(line);
+}
+
+#[tokio::test]
+async fn text_lines_carry_the_request() {
+    // The port must be known here, as a log without `listening` does not tell it.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let arguments = ["--listen-address", &address, "--log-filter", "access=info", "--shutdown-delay", "0s"];
+    let service = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let request = || client().get(format!("http://{address}/livez")).header("x-request-id", "abc").send();
+    let mut tries = 0;
+    while request().await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "nothing listens on {address}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let id = service.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
+    let output = tokio::time::timeout(PATIENCE, service.wait_with_output()).await.unwrap().unwrap();
+    insta::with_settings!({filters => [
+        (r"^\S+Z", "[timestamp]"),
+        (r"duration_ms=\S+", "duration_ms=[milliseconds]"),
+        (r"127\.0\.0\.1:\d+", "[remote]"),
+    ]}, {
+        insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+    });
+}
+
+#[tokio::test]
+async fn bad_flags_and_a_taken_port_are_one_line_and_a_code() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let address = format!("127.0.0.1:{port}");
+    let cases: &[&[&str]] = &[
+        &["--ready-after", "soon"],
+        &["--log-filter", "access=loud"],
+        &["--listen-address", "192.0.2.1:8000"],
+        &["--listen-address", &address],
+        &["--version", "--listen"],
+    ];
+    let mut seen = String::new();
+    for arguments in cases {
+        let output = command(arguments).stdout(Stdio::piped()).output();
+        let output = tokio::time::timeout(PATIENCE, output).await.expect("it runs").unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+        let code = output.status.code().unwrap();
+        writeln!(seen, "$ app {}\n{error}exit code {code}\n", arguments.join(" ")).unwrap();
+    }
+    insta::assert_snapshot!(seen.replace(&port, "[port]"));
+}
+
+#[tokio::test]
+async fn variables_stand_in_for_flags() {
+    let mut command = command(&[]);
+    command.envs([("LISTEN_ADDRESS", "127.0.0.1:0"), ("READY_AFTER", "0s"), ("LOG_FORMAT", "json")]);
+    command.envs([("ENABLE_FAULTS", "true"), ("RUST_LOG", "info,access=off"), ("SHUTDOWN_DELAY", "0")]);
+    let app = App::spawn(command).await;
+    assert_eq!(client().get(app.url("/health")).send().await.unwrap().status(), 200);
+    assert_eq!(client().get(app.url("/fault/status?code=503")).send().await.unwrap().status(), 503);
+    app.signal("TERM").await;
+    let (status, log) = app.wait().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(accesses(&log).is_empty(), "{log:#?}");
+}
+
+/// Waits until `requests` are in flight, the scrape that tells it among them.
+async fn wait_for_in_flight(app: &App, requests: usize) {
+    let wait = async {
+        while app.metric("http_requests_in_flight").await.to_string() != requests.to_string() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("the request does not arrive");
+}

@@ -1,0 +1,115 @@
+//! The real binary, started on a free port.
+
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// No wait in these tests takes this long on a machine that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running service. Killed when dropped.
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    reader: JoinHandle<()>,
+}
+
+/// The program with `arguments`, in an environment that says nothing to it.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+    command.env_clear().args(arguments).kill_on_drop(true).stdin(Stdio::null());
+    command
+}
+
+impl App {
+    /// Starts the service with JSON logs and waits until it listens.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::spawn(command(&[&["--listen-address", "127.0.0.1:0", "--log-format", "json"], arguments].concat())).await
+    }
+
+    /// Starts `command` and waits until it says where it listens.
+    pub(crate) async fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = timeout(PATIENCE, next(&mut lines)).await.unwrap().expect("the service ended without a word");
+        assert_eq!(first["message"], "listening", "{first}");
+        let address = first["address"].as_str().unwrap().parse().unwrap();
+        let log = Arc::new(Mutex::new(vec![first]));
+        let reader = tokio::spawn({
+            let log = Arc::clone(&log);
+            async move {
+                while let Some(line) = next(&mut lines).await {
+                    log.lock().unwrap().push(line);
+                }
+            }
+        });
+        Self { address, child, log, reader }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sends a signal by its name, as `kill` spells it.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("the service has ended").to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
+    }
+
+    /// Waits for the end; returns how it went and every line of the log.
+    pub(crate) async fn wait(mut self) -> (ExitStatus, Vec<Value>) {
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("the service does not end").unwrap();
+        timeout(PATIENCE, self.reader).await.expect("standard output stays open").unwrap();
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        (status, log)
+    }
+
+    /// Waits for a line of the log whose message starts with `message`.
+    pub(crate) async fn logged(&self, message: &str) -> Value {
+        let search = async {
+            loop {
+                let found = self.log.lock().unwrap().iter().find(|line| is(line, message)).cloned();
+                match found {
+                    Some(line) => return line,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("`{message}` was not logged: {:#?}", self.log))
+    }
+
+    /// One sample of `/metrics`, by the text before its value.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = client().get(self.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+    }
+}
+
+async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<Value> {
+    let line = lines.next_line().await.unwrap()?;
+    Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON: {error}: {line}")))
+}
+
+/// Whether a log line's message starts with `message`.
+pub(crate) fn is(line: &Value, message: &str) -> bool {
+    line["message"].as_str().is_some_and(|text| text.starts_with(message))
+}
+
+/// The lines of the access log.
+pub(crate) fn accesses(log: &[Value]) -> Vec<&Value> {
+    log.iter().filter(|line| line["target"] == "access").collect()
+}
+
+/// A client that uses no proxy and keeps connections.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+}
