@@ -1,22 +1,74 @@
-# The front door. `make help` lists the targets; each is one command or a few, and CI calls the same.
+# The front door. `make help` lists what there is; .ci/run calls the same targets.
 
-SHELL := /bin/bash -o pipefail
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The target is named even where it is the host's own: build scripts and macros then stay dynamic, as they must.
-HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 CARGO_HOME ?= $(HOME)/.cargo
+# The target is named even though it is the host's own: build scripts and macros then stay dynamic, as they must.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# No libc at run time, and no folder of the building machine in panic messages.
+STATIC = -C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+# In a tag's pipeline the tag; else the nearest tag, the distance from it and the commit, with `-dirty` for a changed tree.
+BUILD_VERSION = $(or $(VERSION),$(CI_COMMIT_TAG),$(shell git describe --tags --always --dirty --abbrev=12))
 
-# A tag, or a tag and the distance from it; in a pipeline build.rs takes what GitLab says.
-ifndef CI_COMMIT_TAG
-VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null)
-endif
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
-build: ## Build dist/app: one static, stripped binary, the same to the byte for the same commit
-	VERSION='$(VERSION)' RUSTFLAGS='$(STATIC_FLAGS)' cargo build --release --locked -p app --target $(HOST)
+build: ## dist/app: one static, stripped binary, the same to the byte for the same commit
+	VERSION='$(BUILD_VERSION)' RUSTFLAGS='$(STATIC)' cargo build --release --locked -p app --target $(HOST)
 	install -D -m 755 target/$(HOST)/release/app dist/app
 
-# No libc at run time, and no folder of the building machine in panic messages.
-STATIC_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+.PHONY: test
+test: ## Every test: units, routes in process, the real binary
+	cargo test --locked --workspace
+
+.PHONY: lint
+lint: ## Format, clippy and docs without a warning
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+
+.PHONY: e2e
+e2e: ## (not there yet) A cluster, a registry, the whole pipeline, and the proof
+	@echo 'make e2e: the harness that starts a cluster and replays .gitlab-ci.yml is not written yet' >&2; exit 1
+
+.PHONY: down
+down: ## (not there yet) Take away all that make e2e made
+	@echo 'make down: there is nothing to take away before there is a make e2e' >&2; exit 1
+
+.PHONY: schema
+schema: ## .gitlab-ci.yml against GitLab's schema, manifests against Kubernetes'
+	.ci/schema
+
+.PHONY: deny
+deny: ## Licences, sources and duplicates of all dependencies
+	cargo deny --workspace check bans licenses sources
+
+.PHONY: promtool
+promtool: build ## What Prometheus' own linter says of /metrics
+	.ci/promtool
+
+.PHONY: reproducible
+reproducible: ## Builds twice, in two folders, and compares
+	.ci/reproducible
+
+.PHONY: msrv
+msrv: ## Builds and tests the service with Debian 13's compiler
+	.ci/msrv
+
+.PHONY: bench-app
+bench-app: build ## The service beside its twin in Go: bench/README.md
+	cargo run --release --locked -p bench -- app $(BENCH_FLAGS)
+
+.PHONY: picture
+picture: build ## docs/first-run.svg, from a real run
+	.ci/picture
+
+.PHONY: clean
+clean: ## Removes what was built
+	cargo clean
+	rm -rf dist
