@@ -8,8 +8,10 @@ SHELL := /bin/bash
 CARGO_HOME ?= $(HOME)/.cargo
 # The target is named even though it is the host's own: build scripts and macros then stay dynamic, as they must.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-# No libc at run time, and no folder of the building machine in panic messages.
-STATIC = -C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+# No libc at run time, relative relocations in a thirtieth of their space, and no folder of the building machine in panic
+# messages.
+STATIC = -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
+	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
 # In a tag's pipeline the tag; else the nearest tag, the distance from it and the commit, with `-dirty` for a changed tree.
 BUILD_VERSION = $(or $(VERSION),$(CI_COMMIT_TAG),$(shell git describe --tags --always --dirty --abbrev=12))
 

@@ -5,10 +5,13 @@
 //! <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::str;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+use rustix::fs::fstat;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -17,6 +20,10 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct ProcessMetrics {
     descriptions: Vec<Desc>,
     start_time_seconds: Option<f64>,
+    // Opened once: reading and asking through an open file is one system call each, through a path it is six.
+    memory: Option<File>,
+    files: Option<File>,
+    threads: Option<File>,
 }
 
 struct Family {
@@ -43,13 +50,13 @@ const FAMILIES: &[Family] = &[
         name: "process_open_fds",
         help: "Number of open file descriptors.",
         kind: MetricType::GAUGE,
-        read: |_| open_files(),
+        read: ProcessMetrics::open_files,
     },
     Family {
         name: "process_resident_memory_bytes",
         help: "Resident memory size in bytes.",
         kind: MetricType::GAUGE,
-        read: |_| memory_bytes(1),
+        read: |process| process.memory_bytes(1),
     },
     Family {
         name: "process_start_time_seconds",
@@ -61,13 +68,13 @@ const FAMILIES: &[Family] = &[
         name: "process_threads",
         help: "Number of OS threads in the process.",
         kind: MetricType::GAUGE,
-        read: |_| threads(),
+        read: ProcessMetrics::threads,
     },
     Family {
         name: "process_virtual_memory_bytes",
         help: "Virtual memory size in bytes.",
         kind: MetricType::GAUGE,
-        read: |_| memory_bytes(0),
+        read: |process| process.memory_bytes(0),
     },
 ];
 
@@ -79,7 +86,39 @@ impl ProcessMetrics {
             .iter()
             .map(|family| Desc::new(family.name.to_owned(), family.help.to_owned(), Vec::new(), HashMap::new()))
             .collect::<Result<_, _>>()?;
-        Ok(Self { descriptions, start_time_seconds: start_time_seconds() })
+        let open = |path| File::open(path).ok();
+        Ok(Self {
+            descriptions,
+            start_time_seconds: start_time_seconds(),
+            memory: open("/proc/self/statm"),
+            files: open("/proc/self/fd"),
+            threads: open("/proc/self/task"),
+        })
+    }
+
+    fn open_files(&self) -> Option<f64> {
+        // Linux 6.2 and later tell the number as the size of the folder; before, the size is zero and the entries are
+        // counted. One of them is the folder, opened for this look.
+        match fstat(self.files.as_ref()?).ok()?.st_size {
+            0 => Some(sample(fs::read_dir("/proc/self/fd").ok()?.count() as u64 - 1)),
+            open => Some(sample(open.try_into().ok()?)),
+        }
+    }
+
+    fn threads(&self) -> Option<f64> {
+        // A folder has a link from its parent, one from itself, and one from each folder in it: here, a thread.
+        let links = u32::try_from(fstat(self.threads.as_ref()?).ok()?.st_nlink).ok()?;
+        Some(sample(links.checked_sub(2)?.into()))
+    }
+
+    /// A field of `/proc/self/statm`, which counts pages: 0 is the virtual size, 1 the resident one.
+    fn memory_bytes(&self, field: usize) -> Option<f64> {
+        // Seven numbers of at most 20 digits.
+        let mut buffer = [0; 160];
+        let length = self.memory.as_ref()?.read_at(&mut buffer, 0).ok()?;
+        let text = str::from_utf8(&buffer[..length]).ok()?;
+        let pages: u64 = text.split_ascii_whitespace().nth(field)?.parse().ok()?;
+        Some(sample(pages * rustix::param::page_size() as u64))
     }
 }
 
@@ -131,33 +170,6 @@ fn cpu_seconds() -> f64 {
 
 fn limit(resource: Resource) -> Option<f64> {
     getrlimit(resource).current.map(sample)
-}
-
-fn open_files() -> Option<f64> {
-    // Linux 6.2 and later tell the number as the size of the folder; before, the size is zero and the entries are counted.
-    let folder = rustix::fs::stat("/proc/self/fd").ok()?;
-    match u64::try_from(folder.st_size).ok()? {
-        0 => {
-            let entries = fs::read_dir("/proc/self/fd").ok()?.count();
-            // One of them is the folder, opened for this look.
-            Some(sample(entries as u64 - 1))
-        }
-        open => Some(sample(open)),
-    }
-}
-
-fn threads() -> Option<f64> {
-    // A folder has a link from its parent, one from itself, and one from each folder in it: here, a thread.
-    let folder = rustix::fs::stat("/proc/self/task").ok()?;
-    let links = u32::try_from(folder.st_nlink).ok()?;
-    Some(sample(links.checked_sub(2)?.into()))
-}
-
-/// A field of `/proc/self/statm`, which counts pages: 0 is the virtual size, 1 the resident one.
-fn memory_bytes(field: usize) -> Option<f64> {
-    let text = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split_ascii_whitespace().nth(field)?.parse().ok()?;
-    Some(sample(pages * rustix::param::page_size() as u64))
 }
 
 fn start_time_seconds() -> Option<f64> {
