@@ -23,3 +23,4 @@ mod request_id;
 pub mod router;
 mod routes;
 pub mod server;
+mod text_format;

@@ -8,6 +8,7 @@ use std::{error, io, thread};
 use app::arguments::{Arguments, one_line};
 use app::build_info::BuildInfo;
 use app::health::Health;
+use app::log::Log;
 use app::metrics::Metrics;
 use app::router::{Service, router};
 use app::server::{Ended, Limits, Shutdown, listen, serve};
@@ -81,10 +82,10 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
     });
     let limits = Limits { max_connections, header_read_timeout, idle_timeout, max_header_bytes };
     let shutdown = Shutdown { delay: shutdown_delay, timeout: shutdown_timeout };
-    runtime()?.block_on(async {
+    let log = Log::start(log_format, log_filter)?;
+    let ended = runtime(&log)?.block_on(async {
         let listener = listen(listen_address)?;
         let signals = stop_signals()?;
-        let log = app::log::start(log_format, log_filter)?;
         info!(
             address = %listener.local_addr()?,
             version = service.build_info.version,
@@ -101,18 +102,20 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
                 }
             }
         });
-        let ended = serve(listener, router(Arc::clone(&service)), &service.health, limits, shutdown, signals).await;
-        drop(log);
-        Ok(ended)
-    })
+        Ok(serve(listener, router(Arc::clone(&service)), &service.health, limits, shutdown, signals).await)
+    });
+    // The runtime is gone, and with it every request that was cut and had that logged.
+    log.flush();
+    ended
 }
 
 /// One thread where there is one core, as in most pods: threads that share a core only take turns.
-fn runtime() -> io::Result<Runtime> {
+fn runtime(log: &Log) -> io::Result<Runtime> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut builder =
         if cores == 1 { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
-    builder.enable_all().build()
+    let log = log.clone();
+    builder.enable_all().on_thread_park(move || log.flush()).build()
 }
 
 /// SIGTERM and SIGINT, each by its name, for as long as the process lives.

@@ -1,12 +1,11 @@
 //! What the service tells Prometheus.
 
 use axum::http::Method;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
 
 use crate::build_info::BuildInfo;
 use crate::process_metrics::ProcessMetrics;
+use crate::text_format;
 
 /// The label value of every method and route that the service does not know: a scanner's thousand paths are one series.
 pub(crate) const UNKNOWN: &str = "unknown";
@@ -80,7 +79,10 @@ impl Metrics {
     /// When a collector returns a family without a name or metrics: a mistake in this crate.
     pub fn render(&self, ready: bool) -> Result<String, prometheus::Error> {
         self.ready.set(ready.into());
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        // Room for all routes: growing on the way would copy the text several times.
+        let mut text = String::with_capacity(16 * 1024);
+        text_format::encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
     }
 }
 

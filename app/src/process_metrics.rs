@@ -26,56 +26,15 @@ pub(crate) struct ProcessMetrics {
     threads: Option<File>,
 }
 
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
-    read: fn(&ProcessMetrics) -> Option<f64>,
-}
-
-const FAMILIES: &[Family] = &[
-    Family {
-        name: "process_cpu_seconds_total",
-        help: "Total user and system CPU time spent in seconds.",
-        kind: MetricType::COUNTER,
-        read: |_| Some(cpu_seconds()),
-    },
-    Family {
-        name: "process_max_fds",
-        help: "Maximum number of open file descriptors.",
-        kind: MetricType::GAUGE,
-        read: |_| limit(Resource::Nofile),
-    },
-    Family {
-        name: "process_open_fds",
-        help: "Number of open file descriptors.",
-        kind: MetricType::GAUGE,
-        read: ProcessMetrics::open_files,
-    },
-    Family {
-        name: "process_resident_memory_bytes",
-        help: "Resident memory size in bytes.",
-        kind: MetricType::GAUGE,
-        read: |process| process.memory_bytes(1),
-    },
-    Family {
-        name: "process_start_time_seconds",
-        help: "Start time of the process since unix epoch in seconds.",
-        kind: MetricType::GAUGE,
-        read: |process| process.start_time_seconds,
-    },
-    Family {
-        name: "process_threads",
-        help: "Number of OS threads in the process.",
-        kind: MetricType::GAUGE,
-        read: ProcessMetrics::threads,
-    },
-    Family {
-        name: "process_virtual_memory_bytes",
-        help: "Virtual memory size in bytes.",
-        kind: MetricType::GAUGE,
-        read: |process| process.memory_bytes(0),
-    },
+/// Name, help and kind of each, in the order in which [`ProcessMetrics::read`] returns their values.
+const FAMILIES: [(&str, &str, MetricType); 7] = [
+    ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", MetricType::COUNTER),
+    ("process_max_fds", "Maximum number of open file descriptors.", MetricType::GAUGE),
+    ("process_open_fds", "Number of open file descriptors.", MetricType::GAUGE),
+    ("process_resident_memory_bytes", "Resident memory size in bytes.", MetricType::GAUGE),
+    ("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", MetricType::GAUGE),
+    ("process_threads", "Number of OS threads in the process.", MetricType::GAUGE),
+    ("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::GAUGE),
 ];
 
 impl ProcessMetrics {
@@ -84,7 +43,7 @@ impl ProcessMetrics {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let descriptions = FAMILIES
             .iter()
-            .map(|family| Desc::new(family.name.to_owned(), family.help.to_owned(), Vec::new(), HashMap::new()))
+            .map(|(name, help, _)| Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), HashMap::new()))
             .collect::<Result<_, _>>()?;
         let open = |path| File::open(path).ok();
         Ok(Self {
@@ -111,14 +70,27 @@ impl ProcessMetrics {
         Some(sample(links.checked_sub(2)?.into()))
     }
 
-    /// A field of `/proc/self/statm`, which counts pages: 0 is the virtual size, 1 the resident one.
-    fn memory_bytes(&self, field: usize) -> Option<f64> {
+    /// Virtual and resident size: the first two fields of `/proc/self/statm`, which counts pages.
+    fn memory_bytes(&self) -> Option<(f64, f64)> {
         // Seven numbers of at most 20 digits.
         let mut buffer = [0; 160];
         let length = self.memory.as_ref()?.read_at(&mut buffer, 0).ok()?;
-        let text = str::from_utf8(&buffer[..length]).ok()?;
-        let pages: u64 = text.split_ascii_whitespace().nth(field)?.parse().ok()?;
-        Some(sample(pages * rustix::param::page_size() as u64))
+        let mut pages = str::from_utf8(&buffer[..length]).ok()?.split_ascii_whitespace();
+        let mut bytes = || Some(sample(pages.next()?.parse::<u64>().ok()? * rustix::param::page_size() as u64));
+        Some((bytes()?, bytes()?))
+    }
+
+    fn read(&self) -> [Option<f64>; FAMILIES.len()] {
+        let memory = self.memory_bytes();
+        [
+            Some(cpu_seconds()),
+            getrlimit(Resource::Nofile).current.map(sample),
+            self.open_files(),
+            memory.map(|(_, resident)| resident),
+            self.start_time_seconds,
+            self.threads(),
+            memory.map(|(total, _)| total),
+        ]
     }
 }
 
@@ -130,24 +102,24 @@ impl Collector for ProcessMetrics {
     fn collect(&self) -> Vec<MetricFamily> {
         FAMILIES
             .iter()
-            .filter_map(|family| {
-                let value = (family.read)(self)?;
+            .zip(self.read())
+            .filter_map(|((name, help, kind), value)| {
                 let mut metric = Metric::default();
-                if family.kind == MetricType::COUNTER {
+                if *kind == MetricType::COUNTER {
                     let mut counter = Counter::default();
-                    counter.set_value(value);
+                    counter.set_value(value?);
                     metric.set_counter(counter);
                 } else {
                     let mut gauge = Gauge::default();
-                    gauge.set_value(value);
+                    gauge.set_value(value?);
                     metric.set_gauge(gauge);
                 }
-                let mut collected = MetricFamily::default();
-                collected.set_name(family.name.to_owned());
-                collected.set_help(family.help.to_owned());
-                collected.set_field_type(family.kind);
-                collected.set_metric(vec![metric]);
-                Some(collected)
+                let mut family = MetricFamily::default();
+                family.set_name((*name).to_owned());
+                family.set_help((*help).to_owned());
+                family.set_field_type(*kind);
+                family.set_metric(vec![metric]);
+                Some(family)
             })
             .collect()
     }
@@ -166,10 +138,6 @@ fn cpu_seconds() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "below 10^9")]
     let nanoseconds = spent.tv_nsec as f64;
     seconds + nanoseconds / 1e9
-}
-
-fn limit(resource: Resource) -> Option<f64> {
-    getrlimit(resource).current.map(sample)
 }
 
 fn start_time_seconds() -> Option<f64> {
@@ -208,7 +176,7 @@ mod tests {
     #[test]
     fn the_kernel_tells_every_value() {
         let values = collect();
-        assert_eq!(values.keys().collect::<Vec<_>>(), FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>());
+        assert_eq!(values.keys().collect::<Vec<_>>(), FAMILIES.map(|(name, ..)| name).iter().collect::<Vec<_>>());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         let age = now - values["process_start_time_seconds"];
         assert!((-2.0..3600.0).contains(&age), "started {age} s ago");
