@@ -16,45 +16,45 @@ import (
 )
 
 var (
-	requests  = promauto.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "Requests answered."}, []string{"method", "route", "status"})
-	durations = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time to answer."}, []string{"method", "route"})
-	inFlight  = promauto.NewGauge(prometheus.GaugeOpts{Name: "http_requests_in_flight", Help: "Requests being answered."})
-	build     = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "app_build_info", Help: "What was built."}, []string{"version", "revision", "branch"})
-	ready     = promauto.NewGauge(prometheus.GaugeOpts{Name: "app_ready", Help: "Whether the service wants traffic."})
+	start      = time.Now()
+	address    = flag.String("listen-address", ":8000", "where to listen")
+	readyAfter = flag.Duration("ready-after", 5*time.Second, "time from the start until /health says 200")
+	requests   = promauto.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "Requests answered."}, []string{"method", "route", "status"})
+	durations  = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time to answer."}, []string{"method", "route"})
+	inFlight   = promauto.NewGauge(prometheus.GaugeOpts{Name: "http_requests_in_flight", Help: "Requests that are being answered."})
+	access     = log.New(os.Stdout, "access: ", log.LstdFlags|log.Lmicroseconds|log.LUTC|log.Lmsgprefix)
+	metrics    = promhttp.Handler()
 )
 
-type recorder struct { // The status is kept for the counter and the log.
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) { r.status = status; r.ResponseWriter.WriteHeader(status) }
-
-func handle(route string, answer http.HandlerFunc) {
-	http.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
-		started, id, route, answer := time.Now(), r.Header.Get("X-Request-Id"), route, answer
-		inFlight.Inc()
-		defer inFlight.Dec()
-		if id == "" || len(id) > 128 {
-			id = strconv.FormatUint(rand.Uint64(), 16) + strconv.FormatUint(rand.Uint64(), 16)
-		}
-		if r.URL.Path != route { // The pattern "/" is also where unknown paths end up.
-			route, answer = "unknown", http.NotFound
-		}
-		w.Header().Set("X-Request-Id", id)
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8") // Saves net/http the guess from the body.
-		recorded := recorder{w, http.StatusOK}
-		answer(&recorded, r)
-		duration := time.Since(started)
-		requests.WithLabelValues(r.Method, route, strconv.Itoa(recorded.status)).Inc()
-		durations.WithLabelValues(r.Method, route).Observe(duration.Seconds())
-		log.Printf("access: method=%q route=%q path=%q status=%d duration_ms=%.3f remote=%s request_id=%q", r.Method, route, r.URL.Path, recorded.status, duration.Seconds()*1e3, r.RemoteAddr, id)
-	})
+func serve(w http.ResponseWriter, r *http.Request) {
+	started, route, status, id := time.Now(), r.URL.Path, http.StatusOK, r.Header.Get("X-Request-Id")
+	if id == "" || len(id) > 128 {
+		id = strconv.FormatUint(rand.Uint64(), 16) + strconv.FormatUint(rand.Uint64(), 16)
+	}
+	w.Header().Set("X-Request-Id", id)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // Else net/http guesses it from the body.
+	switch {
+	case route == "/metrics":
+		metrics.ServeHTTP(w, r) // If it fails, promhttp's own counter says so.
+	case route == "/health" && time.Since(start) < *readyAfter:
+		status = http.StatusInternalServerError
+		http.Error(w, "500", status)
+	case route == "/health":
+		w.Write([]byte("200"))
+	case route == "/":
+		w.Write([]byte("Hello from Go!\n"))
+	default:
+		route, status = "unknown", http.StatusNotFound
+		http.NotFound(w, r)
+	}
+	seconds := time.Since(started).Seconds()
+	requests.WithLabelValues(r.Method, route, strconv.Itoa(status)).Inc()
+	durations.WithLabelValues(r.Method, route).Observe(seconds)
+	access.Printf("method=%s route=%s path=%q status=%d duration_ms=%.3f remote=%s request_id=%q", r.Method, route, r.URL.Path, status, seconds*1e3, r.RemoteAddr, id)
 }
 
 func main() {
-	listenAddress := flag.String("listen-address", ":8000", "where to listen")
-	readyAfter := flag.Duration("ready-after", 5*time.Second, "time from the start until /health says 200")
 	flag.Parse()
-	log.SetOutput(os.Stdout)
+	rand.Seed(start.UnixNano())
+	log.Fatal((&http.Server{Addr: *address, Handler: promhttp.InstrumentHandlerInFlight(inFlight, http.HandlerFunc(serve)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}).ListenAndServe())
 }

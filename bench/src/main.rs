@@ -1,2 +1,87 @@
-//! Side-by-side measurements.
-fn main() {}
+//! Side-by-side measurements. `cargo run --release -p bench -- app --help` tells what the first of them does.
+
+mod access_log;
+mod app;
+mod cores;
+mod error;
+mod http;
+mod machine;
+mod metrics_text;
+mod sample;
+mod server_process;
+mod table;
+mod tools;
+mod wrk;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::{Context, Error};
+
+/// Measures this repository's claims.
+///
+/// Exit codes: 0 measured, 1 a measurement failed, 2 bad usage, 3 a tool is missing, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    App(app::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Arguments { what } = Arguments::parse();
+    match run(what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing can be done about a standard error that is closed.
+            let _ = writeln!(io::stderr(), "bench: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(what: What) -> Result<(), Error> {
+    // One thread, because what it starts inherits its core and because it would compete with what it measures.
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let report = runtime.block_on(async {
+        let measured = async {
+            match what {
+                What::App(arguments) => app::run(&arguments).await,
+            }
+        };
+        // The one that is not ready first is dropped here, and the processes that it started die with it.
+        tokio::select! {
+            biased;
+            interrupted = interrupted() => Err(interrupted),
+            measured = measured => measured,
+        }
+    })?;
+    io::stdout().write_all(report.as_bytes()).context("cannot write the report")
+}
+
+/// Returns when somebody wants the measurement to stop.
+async fn interrupted() -> Error {
+    let signals =
+        signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    match signals.context("cannot wait for signals") {
+        Ok((mut interrupt, mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => Error::Interrupted("SIGINT"),
+            _ = terminate.recv() => Error::Interrupted("SIGTERM"),
+        },
+        Err(error) => error,
+    }
+}
+
+/// Tells whoever waits what is going on. The report alone is on standard output.
+fn progress(text: &str) {
+    let _ = writeln!(io::stderr(), "bench: {text}");
+}

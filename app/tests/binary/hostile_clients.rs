@@ -129,6 +129,18 @@ async fn out_of_file_descriptors_idlers_make_room() {
     app.logged("cannot accept a connection").await;
 }
 
+#[tokio::test]
+async fn a_head_may_be_limited_below_the_smallest_buffer() {
+    let app = App::start(&["--ready-after", "0s", "--max-header-bytes", "500"]).await;
+    for (bytes, status) in [(300, "200"), (600, "431")] {
+        let mut stream = connect(&app).await;
+        let head = format!("GET /health HTTP/1.1\r\nConnection: close\r\nX: {}\r\n\r\n", "x".repeat(bytes));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
 #[rstest]
 #[case::head_too_large(format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000)), "431")]
 #[case::path_too_long(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(20_000)), "431")]

@@ -110,9 +110,11 @@ async fn sigterm_under_load_loses_no_request() {
 #[case::sigint("INT", "SIGINT")]
 #[tokio::test]
 async fn either_signal_ends_an_idle_service_well(#[case] signal: &str, #[case] name: &str) {
-    let app = App::start(&["--shutdown-delay", "0s"]).await;
-    // An idle connection holds nothing up.
-    let _idle = TcpStream::connect(app.address).await.unwrap();
+    let app = App::start(&["--shutdown-delay", "0s", "--shutdown-timeout", "1h"]).await;
+    // Idle connections hold nothing up, neither before their first request nor between two.
+    let _fresh = TcpStream::connect(app.address).await.unwrap();
+    let client = client();
+    client.get(app.url("/")).send().await.unwrap().bytes().await.unwrap();
     app.signal(signal).await;
     let (status, log) = app.wait().await;
     assert_eq!(status.code(), Some(0));
