@@ -1,0 +1,124 @@
+//! A server's log, read as a container runtime reads it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use memchr::{memmem, memrchr};
+use rustix::pipe::fcntl_setpipe_size;
+
+/// What stands once in every line that is about a request, and in no other.
+const MARK: &[u8] = b"request_id=";
+
+/// Room for what is written between two looks, and for a reader that gets its core late. Any user may have this much.
+const PIPE_BYTES: usize = 1024 * 1024;
+
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// The lines that a server has written to the pipe that is its standard output.
+///
+/// A pipe and not a file, because that is what a container's standard output is. The reader looks now and then instead
+/// of waiting for every line: a server that writes each line with a system call of its own would otherwise have to wake
+/// the reader each time, and the comparison is not to turn on how eager a container runtime is.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    seen: Arc<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: AtomicU32,
+    first: OnceLock<String>,
+}
+
+impl AccessLog {
+    /// Reads `pipe` until the server is gone.
+    pub(crate) fn read(pipe: OwnedFd) -> io::Result<Self> {
+        fcntl_setpipe_size(&pipe, PIPE_BYTES)?;
+        let seen = Arc::new(Seen::default());
+        let log = Self { seen: Arc::clone(&seen) };
+        thread::Builder::new().name("access log".to_owned()).spawn(move || {
+            // When a read fails the lines are missed, and the comparison with the server's own count says so.
+            let _ = drain(File::from(pipe), &seen);
+        })?;
+        Ok(log)
+    }
+
+    /// How many lines there are about requests.
+    pub(crate) fn requests(&self) -> u32 {
+        self.seen.requests.load(Ordering::Relaxed)
+    }
+
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.seen.first.get().map(String::as_str)
+    }
+}
+
+fn drain(mut pipe: impl Read, seen: &Seen) -> io::Result<()> {
+    let mut buffer = vec![0; PIPE_BYTES];
+    let mut filled = 0;
+    loop {
+        let read = pipe.read(&mut buffer[filled..])?;
+        if read == 0 {
+            return Ok(());
+        }
+        filled += read;
+        // Only whole lines count, and what follows the last of them waits for its end.
+        if let Some(newline) = memrchr(b'\n', &buffer[..filled]) {
+            count(&buffer[..newline], seen);
+            buffer.copy_within(newline + 1..filled, 0);
+            filled -= newline + 1;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn count(lines: &[u8], seen: &Seen) {
+    let requests = memmem::find_iter(lines, MARK).count();
+    seen.requests.fetch_add(u32::try_from(requests).unwrap_or(u32::MAX), Ordering::Relaxed);
+    if requests > 0 {
+        seen.first.get_or_init(|| {
+            let line = lines.split(|byte| *byte == b'\n').find(|line| memmem::find(line, MARK).is_some());
+            String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Yields `rest` a few bytes at a time, so that lines and marks are cut anywhere.
+    struct Dribble<'text> {
+        rest: &'text [u8],
+        step: usize,
+    }
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let (now, later) = self.rest.split_at(self.step.min(self.rest.len()));
+            buffer[..now.len()].copy_from_slice(now);
+            self.rest = later;
+            Ok(now.len())
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_however_they_arrive() {
+        let text =
+            b"listening\nGET / request_id=\"1\"\nready\nGET / request_id=\"2\"\nGET / request_id=\"3\" and no end";
+        for step in [1, 2, 7, 31, text.len()] {
+            let seen = Seen::default();
+            drain(Dribble { rest: text, step }, &seen).unwrap();
+            let log = AccessLog { seen: Arc::new(seen) };
+            assert_eq!(log.requests(), 2, "{step} bytes at a time");
+            assert_eq!(log.first(), Some("GET / request_id=\"1\""));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The service, side by side with an equivalent one in Go.
+
+mod audit;
+mod go_service;
+mod measure;
+mod page;
+mod report;
+
+use std::path::PathBuf;
+
+use crate::cores::Cores;
+use crate::error::{Context, Error};
+use crate::machine;
+use crate::progress;
+use crate::server_process::Server;
+use crate::tools::{self, Need};
+
+use self::measure::{Found, Plan};
+use self::page::Page;
+use self::report::Report;
+
+/// The service against an equivalent one in Go: requests per second, latency, memory, start-up time and size.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// About ten seconds in all: shows that the measurement works, not what the figures are
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+
+    /// Starts of each service under load, taking turns
+    #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+
+    /// Load on each route in each round, after one second that does not count
+    #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+
+    /// Connections that the load comes over
+    #[arg(long, default_value_t = 32, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    connections: u32,
+
+    /// The service's executable
+    #[arg(long, default_value = "dist/app", value_name = "FILE")]
+    app: PathBuf,
+
+    /// Also write the report into this page, between `<!-- bench-app:begin -->` and `<!-- bench-app:end -->`
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn plan(&self) -> Plan {
+        let Self { connections, .. } = *self;
+        if self.quick {
+            Plan { rounds: 1, seconds: 1, starts: 3, connections }
+        } else {
+            Plan { rounds: self.rounds, seconds: self.seconds, starts: 20, connections }
+        }
+    }
+
+    /// The command line that makes the same report.
+    fn command(&self) -> String {
+        let Plan { rounds, seconds, connections, .. } = self.plan();
+        let effort = if self.quick { "--quick".to_owned() } else { format!("--rounds {rounds} --seconds {seconds}") };
+        format!("cargo run --release -p bench -- app {effort} --connections {connections}")
+    }
+}
+
+/// Measures, and returns the report for the terminal.
+pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
+    tools::check(&[&[Need::command("wrk", "wrk")], go_service::NEEDS].concat())?;
+    if !arguments.app.is_file() {
+        let app = arguments.app.display();
+        return Err(Error::Environment(format!("{app} is missing (make build, and run this in the same folder)")));
+    }
+    // Opened first, so that minutes of measuring are not lost on a page that cannot take them.
+    let page = arguments.write.clone().map(Page::open).transpose()?;
+    let program = arguments.app.canonicalize().context(arguments.app.display())?;
+    let rust = Server { name: "the Rust service", program };
+    let go = Server { name: "the Go service", program: go_service::build().await? };
+
+    let cores = Cores::of_this_process()?;
+    cores.enter_load()?;
+    let plan = arguments.plan();
+    let (mut rust_found, mut go_found) = (Found::of(&rust)?, Found::of(&go)?);
+    progress(&format!("{} starts of each service", plan.starts));
+    for start in 0..plan.starts {
+        for (server, found) in in_turn(start, (&rust, &mut rust_found), (&go, &mut go_found)) {
+            measure::start(server, cores, found).await?;
+        }
+    }
+    for round in 0..plan.rounds {
+        for (server, found) in in_turn(round, (&rust, &mut rust_found), (&go, &mut go_found)) {
+            progress(&format!("round {} of {}: {}", round + 1, plan.rounds, server.name));
+            measure::load(server, cores, plan, found).await?;
+        }
+    }
+
+    let report = Report {
+        machine: machine::describe()?,
+        day: machine::today(),
+        command: arguments.command(),
+        plan,
+        rust: rust_found,
+        go: go_found,
+    };
+    if let Some(page) = page {
+        page.write(&report.markdown())?;
+    }
+    Ok(report.plain())
+}
+
+/// Both, and who was second is first the next time: a machine that slows down or speeds up does so for both.
+fn in_turn<T>(round: u32, one: T, other: T) -> [T; 2] {
+    if round.is_multiple_of(2) { [one, other] } else { [other, one] }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Line::try_parse_from(line.split_whitespace()).map(|line| line.arguments)
+    }
+
+    #[rstest]
+    #[case::all("app", "--rounds 5 --seconds 5 --connections 32")]
+    #[case::less("app --rounds 1 --seconds 2 --connections 8", "--rounds 1 --seconds 2 --connections 8")]
+    #[case::quick("app --quick", "--quick --connections 32")]
+    fn the_report_names_the_command(#[case] line: &str, #[case] expected: &str) {
+        let command = parse(line).unwrap().command();
+        assert_eq!(command.strip_prefix("cargo run --release -p bench -- app "), Some(expected));
+    }
+
+    #[rstest]
+    #[case::contradiction("app --quick --rounds 9")]
+    #[case::no_rounds("app --rounds 0")]
+    #[case::hours("app --seconds 3600")]
+    fn refused(#[case] line: &str) {
+        parse(line).unwrap_err();
+    }
+
+    #[test]
+    fn turns() {
+        let order: Vec<_> = (0..4).flat_map(|round| in_turn(round, 'a', 'b')).collect();
+        assert_eq!(order, ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']);
+    }
+}

@@ -1,0 +1,52 @@
+//! The machine, as far as a reader of the figures needs to know it.
+
+use std::fs;
+use std::time::SystemTime;
+
+use crate::error::{Context, Error};
+
+/// Processor, cores and kernel.
+pub(crate) fn describe() -> Result<String, Error> {
+    let processors = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("cannot read the kernel's release")?;
+    let (model, cores) = model_and_cores(&processors);
+    Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
+}
+
+/// The day, in UTC.
+pub(crate) fn today() -> String {
+    let mut now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    now.truncate("2026-01-31".len());
+    now
+}
+
+/// Not every architecture names its model; all number their processors.
+fn model_and_cores(processors: &str) -> (&str, usize) {
+    let values = |key: &'static str| {
+        processors
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter(move |(name, _)| name.trim() == key)
+            .map(|(_, value)| value.trim())
+    };
+    (values("model name").next().unwrap_or("unknown processor"), values("processor").count())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::two("processor\t: 0\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n", ("AMD EPYC", 2))]
+    #[case::no_name("processor\t: 0\nCPU part\t: 0xd0c\n", ("unknown processor", 1))]
+    fn processors(#[case] text: &str, #[case] expected: (&str, usize)) {
+        assert_eq!(model_and_cores(text), expected);
+    }
+
+    #[test]
+    fn a_day() {
+        assert_eq!(today().len(), 10);
+    }
+}
