@@ -34,6 +34,10 @@ lint: ## Format, clippy and docs without a warning
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
+.PHONY: doctor
+doctor: ## What the harness needs of this machine, and what there is; DOCTOR_FLAGS=--fix installs it
+	cargo run --quiet --locked -p e2e -- doctor $(DOCTOR_FLAGS)
+
 .PHONY: e2e
 e2e: ## (not there yet) A cluster, a registry, the whole pipeline, and the proof
 	@echo 'make e2e: the harness that starts a cluster and replays .gitlab-ci.yml is not written yet' >&2; exit 1

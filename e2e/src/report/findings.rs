@@ -1,0 +1,109 @@
+//! The doctor's findings.
+
+use std::fmt::Write;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::doctor::{Finding, Platform, Remedy, Verdict, commands};
+
+/// A table, below it what to do, and a last line that says how it stands. `width` is the terminal's, if there is one.
+pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width.unwrap_or(140));
+    table.set_header(["", "what", "found", "needed"]);
+    for Finding { subject, needed, found, verdict, .. } in findings {
+        // One line each: the rest of a long reason is in the JSON.
+        let found = found.lines().next().unwrap_or_default();
+        table.add_row([word(*verdict), *subject, found, needed.as_str()]);
+    }
+    let mut text = format!("{}\n\n{}\n", platform.name(), table.trim_fmt());
+    for finding in findings {
+        let Some(remedy) = &finding.remedy else { continue };
+        let remedy = match remedy {
+            // All packages stand in one command below.
+            Remedy::Packages(_) => continue,
+            Remedy::Command(command) => command,
+            Remedy::Advice(advice) => advice,
+        };
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "\n{}:\n", finding.subject);
+        for line in remedy.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    let packages = findings.iter().any(|finding| matches!(finding.remedy, Some(Remedy::Packages(_))));
+    if let Some(install) = commands(findings, platform).first().filter(|_| packages) {
+        let _ = writeln!(text, "\nto install what is missing:");
+        for line in install.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    let count = |wanted: Verdict| findings.iter().filter(|finding| finding.verdict == wanted).count();
+    let _ = match (count(Verdict::Missing), count(Verdict::Warning)) {
+        (0, 0) => writeln!(text, "\nEverything is here."),
+        (0, warnings) => writeln!(text, "\nEverything that must be is here; {warnings} more would be good."),
+        (missing, _) => {
+            writeln!(text, "\n{missing} of {} are missing. `e2e doctor --fix` runs what it can.", findings.len())
+        }
+    };
+    text
+}
+
+/// One JSON object with all findings.
+///
+/// # Errors
+/// None that these types could cause.
+pub fn json(findings: &[Finding], platform: &str) -> Result<String, serde_json::Error> {
+    let document = serde_json::json!({ "platform": platform, "findings": findings });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Missing => "missing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> Vec<Finding> {
+        vec![
+            Finding::good("container engine", "Docker 23 or newer, running", "none: no such file")
+                .with(Verdict::Missing, Remedy::Packages(&["docker.io", "docker-cli"])),
+            Finding::good("inotify", "max_user_watches 8192", "100")
+                .with(Verdict::Missing, Remedy::Command("sysctl -w fs.inotify.max_user_watches=32768".to_owned())),
+            Finding::good("kubectl", "1.20 or newer: for you to look around", "none")
+                .with(Verdict::Warning, Remedy::Advice("install kubectl".to_owned())),
+            Finding::good("memory", "4 GiB available", "22.1 GiB"),
+        ]
+    }
+
+    fn platform() -> Platform {
+        Platform::of("PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_CODENAME=trixie\n", true)
+    }
+
+    #[test]
+    fn something_is_missing() {
+        insta::assert_snapshot!(table(&findings(), &platform(), None));
+    }
+
+    #[test]
+    fn a_narrow_terminal() {
+        insta::assert_snapshot!(table(&findings(), &platform(), Some(60)));
+    }
+
+    #[test]
+    fn nothing_is_missing() {
+        insta::assert_snapshot!(table(&findings()[3..], &platform(), None));
+    }
+
+    #[test]
+    fn for_programs() {
+        insta::assert_snapshot!(json(&findings(), platform().name()).unwrap());
+    }
+}
