@@ -28,15 +28,23 @@ build: ## dist/app: one static, stripped binary, the same to the byte for the sa
 test: ## Every test: units, routes in process, the real binary
 	cargo test --locked --workspace
 
+.PHONY: test-engine
+test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--fix gets one)
+	cargo test --locked -p e2e --features engine --test engine
+
 .PHONY: lint
 lint: ## Format, clippy and docs without a warning
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: doctor
 doctor: ## What the harness needs of this machine, and what there is; DOCTOR_FLAGS=--fix installs it
 	cargo run --quiet --locked -p e2e -- doctor $(DOCTOR_FLAGS)
+
+.PHONY: images
+images: ## The images that the pipeline needs: here already, else pulled, else built
+	cargo run --quiet --locked -p e2e -- images $(IMAGES)
 
 .PHONY: e2e
 e2e: ## (not there yet) A cluster, a registry, the whole pipeline, and the proof

@@ -1,7 +1,9 @@
 //! Programs that are run, and what is told when one fails.
 
 use std::fmt;
-use std::process::{ExitStatus, Stdio};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -49,22 +51,53 @@ pub enum CommandError {
 /// # Errors
 /// When it cannot be run, fails or takes too long.
 pub async fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<String, CommandError> {
-    let line = || [&[program], arguments].concat().join(" ");
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let not_run = |source| CommandError::NotRun { line: line(), source };
-    let child = command.spawn().map_err(not_run)?;
-    let mut group = ProcessGroup::of(&child);
-    let output = tokio::time::timeout(limit, child.wait_with_output()).await;
-    let output = output.map_err(|_| CommandError::TimedOut { line: line(), limit })?.map_err(not_run)?;
-    group.ended();
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (line, output) = output(command, limit).await?;
     let standard_output = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(standard_output);
     }
     let standard_error = String::from_utf8_lossy(&output.stderr);
     let said = if standard_error.trim().is_empty() { &standard_output } else { &*standard_error };
-    Err(CommandError::Failed { line: line(), status: output.status, output: last_lines(said) })
+    Err(CommandError::Failed { line, status: output.status, output: last_lines(said) })
+}
+
+/// Runs `command` for at most `limit`, with all that it writes going to the file `log`.
+///
+/// # Errors
+/// When it cannot be run, fails or takes too long.
+pub async fn run_logged(mut command: Command, log: &Path, limit: Duration) -> Result<(), CommandError> {
+    let line = line(&command);
+    let not_run = |source| CommandError::NotRun { line: line.clone(), source };
+    let file = File::create(log).map_err(not_run)?;
+    command.stdout(file.try_clone().map_err(not_run)?).stderr(file);
+    let (line, output) = output(command, limit).await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    // What cannot be read again is in the file all the same.
+    let said = fs::read_to_string(log).unwrap_or_default();
+    let output_text = format!("{}\nthe whole log is {}", last_lines(&said), log.display());
+    Err(CommandError::Failed { line, status: output.status, output: output_text })
+}
+
+async fn output(mut command: Command, limit: Duration) -> Result<(String, Output), CommandError> {
+    let line = line(&command);
+    let not_run = |source| CommandError::NotRun { line: line.clone(), source };
+    let child = command.stdin(Stdio::null()).process_group(0).spawn().map_err(not_run)?;
+    let mut group = ProcessGroup::of(&child);
+    let output = tokio::time::timeout(limit, child.wait_with_output()).await;
+    let output = output.map_err(|_| CommandError::TimedOut { line: line.clone(), limit })?.map_err(not_run)?;
+    group.ended();
+    Ok((line, output))
+}
+
+/// The program and its arguments.
+fn line(command: &Command) -> String {
+    let command = command.as_std();
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// A program and all that it has started. They are asked to end when this is dropped before they have: when the caller

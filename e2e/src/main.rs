@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::doctor::{self, Platform, Verdict};
-use e2e::report::findings;
+use e2e::images::{self, CATALOGUE, Image, Images, Way};
+use e2e::report::{self, findings};
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
 ///
@@ -21,6 +22,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Doctor(Doctor),
+    Images(ImagesArguments),
 }
 
 /// Tells what is needed, what there is, and the command that installs what is missing.
@@ -47,6 +49,37 @@ enum Format {
     Json,
 }
 
+/// Gets the images that the harness and the pipeline need: here already, else pulled, else built.
+#[derive(Debug, clap::Args)]
+struct ImagesArguments {
+    /// Names from the catalogue; all of it if there are none
+    #[arg(value_name = "NAME", value_parser = image)]
+    names: Vec<&'static Image>,
+
+    /// Which ways they may come
+    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    way: Way,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    /// The folder with the recipes
+    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    recipes: PathBuf,
+
+    /// The folder for the logs of builds
+    #[arg(long, default_value = "target/e2e/images", value_name = "FOLDER")]
+    log_dir: PathBuf,
+}
+
+fn image(name: &str) -> Result<&'static Image, String> {
+    images::find(name).map_err(|nearest| {
+        let names = CATALOGUE.iter().map(|image| image.name).collect::<Vec<_>>().join(", ");
+        format!("there is no image of that name, did you mean `{nearest}`? There are {names}")
+    })
+}
+
 const EXIT_ENVIRONMENT: u8 = 3;
 /// 128 and the number of SIGINT, as shells have it.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -57,11 +90,12 @@ async fn main() -> ExitCode {
     let run = async {
         match command {
             Command::Doctor(arguments) => run_doctor(arguments).await,
+            Command::Images(arguments) => run_images(arguments).await,
         }
     };
     tokio::select! {
         ended = run => ended.unwrap_or_else(|error| {
-            tell(&format!("e2e: {error}"));
+            tell(&format!("e2e: {}", chain(&*error)));
             ExitCode::from(EXIT_ENVIRONMENT)
         }),
         // What was started dies with its future.
@@ -94,6 +128,32 @@ async fn run_doctor(arguments: Doctor) -> Result<ExitCode, Box<dyn std::error::E
         Verdict::Good | Verdict::Warning => ExitCode::SUCCESS,
         Verdict::Missing => ExitCode::from(EXIT_ENVIRONMENT),
     })
+}
+
+async fn run_images(arguments: ImagesArguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let ImagesArguments { names, way, format, recipes, log_dir } = arguments;
+    let docker = bollard::Docker::connect_with_defaults()?;
+    docker.ping().await.map_err(|error| format!("no container engine answers: {error} (see `e2e doctor`)"))?;
+    let images = Images::new(docker, way, &recipes, &log_dir, |progress| tell(&report::images::line(&progress)));
+    let wanted = if names.is_empty() { CATALOGUE.iter().collect() } else { names };
+    let obtained = images.obtain(&wanted).await?;
+    let text = match format {
+        Format::Table => report::images::table(&obtained),
+        Format::Json => serde_json::to_string_pretty(&obtained)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// The story goes to standard error, the result to standard output.

@@ -1,0 +1,136 @@
+//! Every image, once.
+
+/// An image that is needed.
+#[derive(Debug)]
+pub struct Image {
+    /// What it is called here; also the name of its reference when it is built.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Where a public registry has it, by a version that does not move. Nothing where only the recipe will do.
+    pub upstream: Option<&'static str>,
+    /// How it is built.
+    pub recipe: Recipe,
+}
+
+/// How an image is built from Debian packages: a folder below `images/`.
+#[derive(Debug)]
+pub struct Recipe {
+    /// The folder.
+    pub folder: &'static str,
+    /// What builds it.
+    pub builder: Builder,
+}
+
+/// What builds an image.
+#[derive(Debug)]
+pub enum Builder {
+    /// The folder's program `build`, which is told a Debian suite and the reference to make.
+    Suite(&'static str),
+    /// The folder's Dockerfile, whose arguments are given these other images.
+    Dockerfile(&'static [(&'static str, &'static str)]),
+}
+
+const ON_TRIXIE: Builder = Builder::Dockerfile(&[("DEBIAN", "debian-trixie")]);
+
+/// Every image. Those that others are built on come first.
+pub const CATALOGUE: &[Image] = &[
+    Image {
+        name: "debian-bookworm",
+        purpose: "base of the cluster's node",
+        upstream: None,
+        recipe: Recipe { folder: "debian", builder: Builder::Suite("bookworm") },
+    },
+    Image {
+        name: "debian-trixie",
+        purpose: "base of every other image",
+        upstream: None,
+        recipe: Recipe { folder: "debian", builder: Builder::Suite("trixie") },
+    },
+    Image {
+        name: "registry",
+        purpose: "the private registry",
+        upstream: Some("docker.io/library/registry:2.8.3"),
+        recipe: Recipe { folder: "registry", builder: ON_TRIXIE },
+    },
+    Image {
+        name: "dind",
+        purpose: "service of image_build: an engine of the job's own",
+        upstream: Some("docker.io/library/docker:28.5.1-dind"),
+        recipe: Recipe { folder: "dind", builder: ON_TRIXIE },
+    },
+    Image {
+        name: "docker",
+        purpose: "image of image_build: the engine's client",
+        upstream: Some("docker.io/library/docker:28.5.1-cli"),
+        recipe: Recipe { folder: "docker", builder: ON_TRIXIE },
+    },
+    Image {
+        name: "kubectl",
+        purpose: "image of the deploy jobs",
+        upstream: Some("docker.io/alpine/k8s:1.32.3"),
+        recipe: Recipe { folder: "kubectl", builder: ON_TRIXIE },
+    },
+    Image {
+        name: "rust",
+        purpose: "image of the test and compile jobs",
+        upstream: Some("docker.io/library/rust:1.85.1"),
+        recipe: Recipe { folder: "rust", builder: ON_TRIXIE },
+    },
+    Image {
+        name: "prometheus",
+        purpose: "scrapes what is deployed",
+        upstream: Some("docker.io/prom/prometheus:v2.53.3"),
+        recipe: Recipe { folder: "prometheus", builder: ON_TRIXIE },
+    },
+];
+
+/// The image of this name, or the name that is nearest to it.
+///
+/// # Errors
+/// The nearest name, when there is none of this one.
+pub fn find(name: &str) -> Result<&'static Image, &'static str> {
+    if let Some(image) = CATALOGUE.iter().find(|image| image.name == name) {
+        return Ok(image);
+    }
+    let nearest = CATALOGUE
+        .iter()
+        .max_by(|one, other| strsim::jaro_winkler(one.name, name).total_cmp(&strsim::jaro_winkler(other.name, name)));
+    Err(nearest.map_or("", |image| image.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_recipes_exist_and_bases_come_first() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
+        let mut seen = BTreeSet::new();
+        for image in CATALOGUE {
+            let folder = recipes.join(image.recipe.folder);
+            match image.recipe.builder {
+                Builder::Suite(_) => assert!(folder.join("build").is_file(), "{}", folder.display()),
+                Builder::Dockerfile(bases) => {
+                    assert!(folder.join("Dockerfile").is_file(), "{}", folder.display());
+                    for (_, base) in bases {
+                        assert!(seen.contains(base), "{} stands before its base {base}", image.name);
+                    }
+                }
+            }
+            assert!(seen.insert(image.name), "{} is listed twice", image.name);
+            // A reference without a version is another image tomorrow.
+            assert!(image.upstream.is_none_or(|upstream| upstream.rsplit('/').next().unwrap().contains(':')));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        assert_eq!(find("dind").unwrap().name, "dind");
+        assert_eq!(find("kubctl").unwrap_err(), "kubectl");
+        assert_eq!(find("debian-trixi").unwrap_err(), "debian-trixie");
+    }
+}

@@ -1,0 +1,13 @@
+//! The images that the harness and the pipeline need, and how each comes here: it is here already, else it is pulled,
+//! else it is built from the recipe in this repository.
+
+mod build;
+mod catalogue;
+mod obtain;
+mod pull;
+mod recipe;
+
+pub use self::build::BuildError;
+pub use self::catalogue::{CATALOGUE, Image, find};
+pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way};
+pub use self::recipe::RecipeError;

@@ -1,0 +1,220 @@
+//! Here, else pulled, else built.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use serde::Serialize;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::build::{BuildError, build};
+use super::catalogue::{Builder, Image, find};
+use super::pull::pull;
+use super::recipe::{RecipeError, hash};
+
+/// Which ways an image may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Way {
+    /// Here already, else pulled, else built
+    Auto,
+    /// Here already, else pulled
+    Pull,
+    /// Built already, else built
+    Build,
+}
+
+/// Where an image came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// It was here.
+    Here,
+    /// From its public registry.
+    Pulled,
+    /// From its recipe.
+    Built,
+}
+
+/// An image that is here now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Obtained {
+    /// Its name in the catalogue.
+    pub name: &'static str,
+    /// By what it can be run.
+    pub reference: String,
+    /// Where it came from.
+    pub source: Source,
+    /// How long that took, in seconds.
+    #[serde(serialize_with = "seconds")]
+    pub took: Duration,
+}
+
+/// What is going on, for whoever waits.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// A public registry is asked.
+    Pulling {
+        /// The image.
+        name: &'static str,
+        /// Its upstream reference.
+        reference: &'static str,
+    },
+    /// It could not be pulled; what comes next is a build or the end.
+    NotPulled {
+        /// The image.
+        name: &'static str,
+        /// Why not, on one line.
+        reason: String,
+    },
+    /// A recipe is built.
+    Building {
+        /// The image.
+        name: &'static str,
+        /// Where its log is.
+        log: PathBuf,
+    },
+    /// It is here now.
+    Obtained(Obtained),
+}
+
+/// Why an image is not here.
+#[derive(Debug, thiserror::Error)]
+pub enum ObtainError {
+    /// The recipe cannot be read.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// It may only be pulled, and could not be.
+    #[error("{name}: cannot be pulled from {reference}: {reason}")]
+    NotPulled {
+        /// The image.
+        name: &'static str,
+        /// Its upstream reference.
+        reference: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// It may only be pulled, and no registry has it.
+    #[error("{0}: no public registry has it, it can only be built")]
+    NoUpstream(&'static str),
+    /// Its recipe failed.
+    #[error("{name}: {}cannot be built", .pulled.as_ref().map(|reason| format!("cannot be pulled ({reason}), and ")).unwrap_or_default())]
+    NotBuilt {
+        /// The image.
+        name: &'static str,
+        /// Why it was not pulled, where that was tried.
+        pulled: Option<String>,
+        /// Why it was not built.
+        #[source]
+        source: BuildError,
+    },
+}
+
+/// Obtains images, each once.
+pub struct Images {
+    docker: Docker,
+    way: Way,
+    recipes: PathBuf,
+    logs: PathBuf,
+    tell: Box<dyn Fn(Progress) + Send + Sync>,
+    obtained: Mutex<BTreeMap<&'static str, Arc<OnceCell<Obtained>>>>,
+}
+
+impl Images {
+    /// Obtains images by `way`, from the recipes in one folder and with logs in another. `tell` hears what goes on.
+    pub fn new(
+        docker: Docker,
+        way: Way,
+        recipes: &Path,
+        logs: &Path,
+        tell: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Self {
+        let (recipes, logs) = (recipes.to_owned(), logs.to_owned());
+        Self { docker, way, recipes, logs, tell: Box::new(tell), obtained: Mutex::default() }
+    }
+
+    /// Obtains `images`, those that do not depend on each other at the same time, in the order in which they are asked for.
+    ///
+    /// # Errors
+    /// The first that there is; what is being built then is stopped.
+    pub async fn obtain(&self, images: &[&'static Image]) -> Result<Vec<Obtained>, ObtainError> {
+        try_join_all(images.iter().map(|image| self.obtain_one(image))).await
+    }
+
+    /// Boxed, because an image is built on images.
+    fn obtain_one<'images>(&'images self, image: &'static Image) -> BoxFuture<'images, Result<Obtained, ObtainError>> {
+        async move {
+            let cell = self.obtained.lock().await.entry(image.name).or_default().clone();
+            cell.get_or_try_init(|| self.fetch(image)).await.cloned()
+        }
+        .boxed()
+    }
+
+    async fn fetch(&self, image: &'static Image) -> Result<Obtained, ObtainError> {
+        let started = Instant::now();
+        let hash = hash(image, &self.recipes)?;
+        let built = format!("gitlab-ci-k8s-demo/{}:{hash}", image.name);
+        let obtained = |reference: &str, source| {
+            let obtained =
+                Obtained { name: image.name, reference: reference.to_owned(), source, took: started.elapsed() };
+            (self.tell)(Progress::Obtained(obtained.clone()));
+            obtained
+        };
+
+        let mut reason = None;
+        if self.way != Way::Build {
+            if let Some(upstream) = image.upstream
+                && self.is_here(upstream).await
+            {
+                return Ok(obtained(upstream, Source::Here));
+            }
+            if self.way == Way::Auto && self.is_here(&built).await {
+                return Ok(obtained(&built, Source::Here));
+            }
+            if let Some(upstream) = image.upstream {
+                (self.tell)(Progress::Pulling { name: image.name, reference: upstream });
+                match pull(&self.docker, upstream).await {
+                    Ok(()) => return Ok(obtained(upstream, Source::Pulled)),
+                    Err(why) => {
+                        (self.tell)(Progress::NotPulled { name: image.name, reason: why.clone() });
+                        reason = Some((upstream, why));
+                    }
+                }
+            }
+            if self.way == Way::Pull {
+                return Err(match reason {
+                    Some((reference, reason)) => ObtainError::NotPulled { name: image.name, reference, reason },
+                    None => ObtainError::NoUpstream(image.name),
+                });
+            }
+        }
+        if self.is_here(&built).await {
+            return Ok(obtained(&built, Source::Here));
+        }
+
+        let mut bases = Vec::new();
+        if let Builder::Dockerfile(arguments) = image.recipe.builder {
+            for (argument, base) in arguments {
+                // The catalogue's test holds that every base is in it.
+                if let Ok(base) = find(base) {
+                    bases.push((*argument, self.obtain_one(base).await?.reference));
+                }
+            }
+        }
+        (self.tell)(Progress::Building { name: image.name, log: self.logs.join(format!("{}.log", image.name)) });
+        build(image, &built, &hash, &self.recipes, &bases, &self.logs).await.map_err(|source| {
+            ObtainError::NotBuilt { name: image.name, pulled: reason.map(|(_, reason)| reason), source }
+        })?;
+        Ok(obtained(&built, Source::Built))
+    }
+
+    async fn is_here(&self, reference: &str) -> bool {
+        self.docker.inspect_image(reference).await.is_ok()
+    }
+}
+
+fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
+}

@@ -1,0 +1,95 @@
+//! Pulls, and why they fail.
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt;
+
+/// A registry that says nothing for this long is one that cannot be reached.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Pulls `reference`.
+///
+/// # Errors
+/// Why not, on one line.
+pub(super) async fn pull(docker: &Docker, reference: &str) -> Result<(), String> {
+    let options = CreateImageOptionsBuilder::new().from_image(reference).build();
+    let mut progress = docker.create_image(Some(options), None, None);
+    loop {
+        match tokio::time::timeout(PATIENCE, progress.next()).await {
+            Err(_) => return Err(format!("the registry says nothing for {} s", PATIENCE.as_secs())),
+            Ok(None) => return Ok(()),
+            Ok(Some(Ok(_))) => {}
+            Ok(Some(Err(error))) => return Err(reason(&error)),
+        }
+    }
+}
+
+fn reason(error: &Error) -> String {
+    let text = match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        Error::DockerStreamError { error } => error.clone(),
+        other => other.to_string(),
+    };
+    words(&text)
+}
+
+/// The few words that say what to do about an engine's message; the message's first line where none fits.
+fn words(message: &str) -> String {
+    let lower = message.to_lowercase();
+    let known = [
+        ("toomanyrequests", "rate limited: log in, or wait"),
+        ("rate limit", "rate limited: log in, or wait"),
+        ("unauthorized", "unauthorised: docker login"),
+        ("authentication required", "unauthorised: docker login"),
+        ("denied", "unauthorised: docker login"),
+        ("x509", "its certificate is not trusted here"),
+        ("manifest unknown", "the registry has no such image"),
+        ("not found", "the registry has no such image"),
+        ("no such host", "no route to the registry: its name is not known here"),
+        ("server misbehaving", "no route to the registry: its name is not known here"),
+        ("network is unreachable", "no route to the registry"),
+        ("no route to host", "no route to the registry"),
+        ("connection refused", "no route to the registry: the connection is refused"),
+        ("timeout", "no route to the registry: no answer"),
+        ("deadline exceeded", "no route to the registry: no answer"),
+        ("no space left", "the disk is full"),
+    ];
+    let known = known.iter().find(|(part, _)| lower.contains(part)).map(|(_, words)| (*words).to_owned());
+    known.unwrap_or_else(|| message.lines().next().unwrap_or("no reason given").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::no_dns(
+        "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.0.0.1:53: no such host",
+        "no route to the registry: its name is not known here"
+    )]
+    #[case::timeout(
+        "Get \"https://registry-1.docker.io/v2/\": net/http: request canceled while waiting for connection (Client.Timeout exceeded)",
+        "no route to the registry: no answer"
+    )]
+    #[case::limit("toomanyrequests: You have reached your pull rate limit.", "rate limited: log in, or wait")]
+    #[case::login("unauthorized: authentication required", "unauthorised: docker login")]
+    #[case::hidden(
+        "pull access denied for x, repository does not exist or may require 'docker login'",
+        "unauthorised: docker login"
+    )]
+    #[case::tag("manifest for alpine:nope not found: manifest unknown", "the registry has no such image")]
+    #[case::certificate(
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        "its certificate is not trusted here"
+    )]
+    #[case::disk("write /var/lib/docker/tmp/x: no space left on device", "the disk is full")]
+    #[case::anything_else("something new\nwith a second line", "something new")]
+    fn reasons(#[case] message: &str, #[case] expected: &str) {
+        assert_eq!(words(message), expected);
+    }
+}

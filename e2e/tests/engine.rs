@@ -1,0 +1,139 @@
+//! What needs a container engine. Without one these tests fail; `make doctor DOCTOR_FLAGS=--fix` gets one.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn e2e(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_e2e")).current_dir(project()).args(arguments).output().unwrap()
+}
+
+/// Runs the engine's client and returns what it prints.
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {}: {error}", arguments.join(" "));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Obtains images; returns their references and where they came from, by name.
+fn obtain(names: &[&str]) -> BTreeMap<String, (String, String)> {
+    let output = e2e(&[&["images", "--format", "json"], names].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let images: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    images.iter().map(|image| (text(&image["name"]), (text(&image["reference"]), text(&image["source"])))).collect()
+}
+
+/// A network and what runs in it, taken away whatever becomes of the test.
+struct Scene {
+    network: String,
+    containers: Vec<String>,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let network = format!("e2e-test-{name}-{}", std::process::id());
+        docker(&["network", "create", &network]);
+        Self { network, containers: Vec::new() }
+    }
+
+    /// Starts a container that is reached as `alias`.
+    fn start(&mut self, alias: &str, options: &[&str], image: &str, arguments: &[&str]) {
+        let network = ["run", "--detach", "--network", &self.network, "--network-alias", alias];
+        self.containers.push(docker(&[&network, options, &[image], arguments].concat()));
+    }
+
+    /// Runs a shell script in a container of its own.
+    fn run(&self, options: &[&str], image: &str, script: &str) -> String {
+        docker(&[&["run", "--rm", "--network", &self.network], options, &[image, "sh", "-ec", script]].concat())
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let remove = |arguments: &[&str]| Command::new("docker").args(arguments).output();
+        for container in &self.containers {
+            let _ = remove(&["rm", "--force", "--volumes", container]);
+        }
+        let _ = remove(&["network", "rm", &self.network]);
+    }
+}
+
+/// The heart of the job `image_build`, as `.gitlab-ci.yml` has it: an engine in a container builds an image from nothing
+/// and pushes it to the private registry, which another engine then pulls it from.
+#[test]
+fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
+    let images = obtain(&["registry", "dind", "docker"]);
+    let reference = |name: &str| images[name].0.as_str();
+    let mut scene = Scene::new("image-build");
+    scene.start("registry.gitlab-k8s-demo.test", &[], reference("registry"), &[]);
+    let engine = [
+        "--privileged",
+        "--env",
+        "DOCKER_TLS_CERTDIR=",
+        "--env",
+        "INSECURE_REGISTRY=registry.gitlab-k8s-demo.test:5000",
+        "--entrypoint",
+        "sh",
+    ];
+    let entrypoint = r#"exec dockerd-entrypoint.sh ${INSECURE_REGISTRY:+--insecure-registry="$INSECURE_REGISTRY"}"#;
+    scene.start("docker", &engine, reference("dind"), &["-c", entrypoint]);
+    let pushed = scene.run(
+        &["--env", "DOCKER_HOST=tcp://docker:2375"],
+        reference("docker"),
+        "timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 0.5; done' || docker version
+         cd $(mktemp -d)
+         echo content > file
+         printf 'FROM scratch\nCOPY file /file\n' > Dockerfile
+         image=registry.gitlab-k8s-demo.test:5000/course/demo:main
+         docker build --quiet --tag $image . >/dev/null
+         docker push --quiet $image
+         docker rmi $image >/dev/null
+         docker pull --quiet $image",
+    );
+    assert_eq!(pushed, ["registry.gitlab-k8s-demo.test:5000/course/demo:main"; 2].join("\n"));
+}
+
+#[test]
+fn what_is_here_is_neither_pulled_nor_built_again() {
+    obtain(&["kubectl"]);
+    let again = obtain(&["kubectl"]);
+    let (reference, source) = &again["kubectl"];
+    assert_eq!(source, "here");
+    // It is the image that the deploy jobs need: a shell, git, and kubectl.
+    let versions = docker(&["run", "--rm", reference, "bash", "-c", "kubectl version --client && git --version"]);
+    assert!(versions.starts_with("Client Version: v1."), "{versions}");
+}
+
+#[test]
+fn the_other_images_are_what_they_say() {
+    let images = obtain(&["prometheus", "rust"]);
+    let prometheus = docker(&["run", "--rm", &images["prometheus"].0, "--version"]);
+    assert!(prometheus.contains("version 2.53"), "{prometheus}");
+    let rust =
+        docker(&["run", "--rm", &images["rust"].0, "sh", "-c", "rustc --version && cargo --version && make --version"]);
+    assert!(rust.starts_with("rustc 1.85"), "{rust}");
+}
+
+#[test]
+fn a_misspelt_image_is_told_its_neighbour() {
+    let output = e2e(&["images", "kubctl"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("did you mean `kubectl`?"), "{error}");
+}
+
+#[test]
+fn an_image_that_no_registry_has_cannot_be_pulled_alone() {
+    let output = e2e(&["images", "--images", "pull", "debian-trixie"]);
+    assert_eq!(output.status.code(), Some(3));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error.trim(), "e2e: debian-trixie: no public registry has it, it can only be built");
+}
