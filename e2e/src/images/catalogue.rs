@@ -128,6 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn the_pipelines_images_are_in_the_catalogue() {
+        let pipeline = include_str!("../../../.gitlab-ci.yml");
+        let images: Vec<_> = pipeline
+            .lines()
+            .filter_map(|line| line.trim().split_once("_IMAGE: "))
+            .map(|(_, reference)| reference)
+            .filter(|reference| !reference.starts_with('$'))
+            .collect();
+        assert_eq!(images.len(), 4, "{images:?}");
+        for reference in images {
+            let known = CATALOGUE.iter().filter_map(|image| image.upstream);
+            // Docker's own short names leave out its registry and `library`.
+            let mut names =
+                known.map(|upstream| upstream.trim_start_matches("docker.io/").trim_start_matches("library/"));
+            assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is in no catalogue");
+        }
+    }
+
+    #[test]
     fn a_misspelt_name_finds_its_neighbour() {
         assert_eq!(find("dind").unwrap().name, "dind");
         assert_eq!(find("kubctl").unwrap_err(), "kubectl");
