@@ -48,6 +48,13 @@ pub const CATALOGUE: &[Image] = &[
         recipe: Recipe { folder: "debian", builder: Builder::Suite("trixie") },
     },
     Image {
+        name: "kind-node",
+        purpose: "the cluster's node",
+        // The default of kind 0.27.
+        upstream: Some("docker.io/kindest/node:v1.32.2"),
+        recipe: Recipe { folder: "kind-node", builder: Builder::Dockerfile(&[("DEBIAN_BOOKWORM", "debian-bookworm")]) },
+    },
+    Image {
         name: "registry",
         purpose: "the private registry",
         upstream: Some("docker.io/library/registry:2.8.3"),
