@@ -184,7 +184,7 @@ fn start_command() -> String {
 }
 
 /// Whether `program` is on the path.
-pub(super) fn is_installed(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }

@@ -21,8 +21,10 @@ const NEWER_SUITE: &str = "trixie";
 /// What bookworm lacks, or has too old.
 const NOT_IN_BOOKWORM: &[&str] = &["docker-buildx", "docker-cli", "docker.io", "kind", "kubectl"];
 
-/// Adds that suite to apt, from the mirror that the machine uses already, so that nothing comes from it unasked.
-const ADD_NEWER_SUITE: &str = r#"mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | grep -v security | head -n 1)
+/// Adds that suite to apt, from the mirror that the machine uses already, so that nothing comes from it unasked. Which of
+/// apt's sources is that mirror is known from their indexes, as in `images/debian/build`: other vendors have a `main` too.
+const ADD_NEWER_SUITE: &str = r#"apt-get update
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' | sort -u | head -n 1)
 printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$mirror" > /etc/apt/sources.list.d/gitlab-ci-k8s-demo.sources
 printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' > /etc/apt/preferences.d/gitlab-ci-k8s-demo"#;
 
