@@ -32,6 +32,18 @@ test: ## Every test: units, routes in process, the real binary
 test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--fix gets one)
 	cargo test --locked -p e2e --features engine --test engine
 
+.PHONY: test-programs
+test-programs: ## Tests of the loops in images/ with the programs that they drive: needs haproxy, dnsmasq and openssl
+	cargo test --locked -p ingress-controller -p cluster-dns --features ingress-controller/programs,cluster-dns/programs
+
+.PHONY: test-cluster
+test-cluster: ## Tests against the cluster of `make up`
+	cargo test --locked -p e2e --features cluster --test cluster
+
+.PHONY: test-lifecycle
+test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: about ten minutes
+	cargo test --locked -p e2e --features lifecycle --test lifecycle -- --test-threads 1
+
 .PHONY: lint
 lint: ## Format, clippy and docs without a warning
 	cargo fmt --all --check
@@ -46,13 +58,22 @@ doctor: ## What the harness needs of this machine, and what there is; DOCTOR_FLA
 images: ## The images that the pipeline needs: here already, else pulled, else built
 	cargo run --quiet --locked -p e2e -- images $(IMAGES)
 
+.PHONY: up
+up: ## From a bare machine to a running cluster: what is missing is installed (Debian or Ubuntu, as root), images, cluster
+	cargo run --quiet --locked -p e2e -- doctor --fix
+	cargo run --quiet --locked -p e2e -- up $(UP_FLAGS)
+
+.PHONY: status
+status: ## What stands, and the commands by which it is reached
+	cargo run --quiet --locked -p e2e -- status
+
+.PHONY: down
+down: ## Takes away every cluster that `make up` has made, with its registry, network, volumes and files
+	cargo run --quiet --locked -p e2e -- down --all
+
 .PHONY: e2e
 e2e: ## (not there yet) A cluster, a registry, the whole pipeline, and the proof
 	@echo 'make e2e: the harness that starts a cluster and replays .gitlab-ci.yml is not written yet' >&2; exit 1
-
-.PHONY: down
-down: ## (not there yet) Take away all that make e2e made
-	@echo 'make down: there is nothing to take away before there is a make e2e' >&2; exit 1
 
 .PHONY: schema
 schema: ## .gitlab-ci.yml against GitLab's schema, manifests against Kubernetes'

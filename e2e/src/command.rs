@@ -4,10 +4,22 @@ use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
+
+use crate::labels;
+
+/// What every program that is run from here has in its environment.
+static MARK: OnceLock<String> = OnceLock::new();
+
+/// Marks all programs that are run from now on as run for `cluster`, so that they can be found when this one was killed.
+pub fn mark(cluster: &str) {
+    // A second mark is for the same cluster: the program works on one.
+    let _ = MARK.set(cluster.to_owned());
+}
 
 /// How many of a failed program's last lines are kept.
 const LAST_LINES: usize = 20;
@@ -85,6 +97,9 @@ pub async fn run_logged(mut command: Command, log: &Path, limit: Duration) -> Re
 async fn output(mut command: Command, limit: Duration) -> Result<(String, Output), CommandError> {
     let line = line(&command);
     let not_run = |source| CommandError::NotRun { line: line.clone(), source };
+    if let Some(cluster) = MARK.get() {
+        command.env(labels::VARIABLE, cluster);
+    }
     let child = command.stdin(Stdio::null()).process_group(0).spawn().map_err(not_run)?;
     let mut group = ProcessGroup::of(&child);
     let output = tokio::time::timeout(limit, child.wait_with_output()).await;

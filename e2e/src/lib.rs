@@ -2,14 +2,29 @@
 //!
 //! # Layout
 //!
+//! From what knows most to what knows least:
+//!
+//! - [`up`], [`down`], [`status`]: the life of a cluster, each told top to bottom.
 //! - [`doctor`]: what this machine must have, what it has, and the command that installs the difference.
+//! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
 //! - [`report`]: what a person or a program reads. The only place that formats.
-//! - [`command`]: programs that are run, each in a process group of its own.
+//! - [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`]: what the others stand on.
 //!
 //! `main.rs` is the command line and nothing else.
 
+pub mod cluster;
 pub mod command;
 pub mod doctor;
+pub mod down;
+pub mod engine;
 pub mod images;
+pub mod kind_config;
+pub mod labels;
+pub mod orphans;
+pub mod progress;
+pub mod registry;
 pub mod report;
+pub mod state;
+pub mod status;
+pub mod up;

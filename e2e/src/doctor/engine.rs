@@ -1,7 +1,7 @@
 //! The container engine: whether one answers, and whether it can do what kind and docker-in-docker ask of it.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
@@ -14,12 +14,10 @@ use futures_util::TryStreamExt;
 use super::finding::{Finding, Remedy, Verdict};
 use super::platform::Platform;
 use super::true_image::true_image;
+use crate::engine::{self, PATIENCE};
 
 /// The oldest engine whose API has all that is used here.
 const OLDEST: u32 = 23;
-
-/// Time that an engine has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where its own log goes when it is started by hand.
 const LOG: &str = "/var/log/gitlab-ci-k8s-demo-dockerd.log";
@@ -37,6 +35,8 @@ pub(super) struct Engine {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EngineError {
     #[error("{0}")]
+    NotConnected(#[from] engine::EngineError),
+    #[error("{0}")]
     Docker(#[from] bollard::errors::Error),
     #[error("no answer within {PATIENCE:?}")]
     TimedOut,
@@ -47,7 +47,7 @@ pub(super) enum EngineError {
 impl Engine {
     /// The engine that `DOCKER_HOST` names, or the one of this machine.
     pub(super) async fn connect() -> Result<Self, EngineError> {
-        let docker = Docker::connect_with_defaults()?;
+        let docker = engine::connect().await?;
         let ask = async { Ok::<_, bollard::errors::Error>((docker.version().await?, docker.info().await?)) };
         let (version, info) = tokio::time::timeout(PATIENCE, ask).await.map_err(|_| EngineError::TimedOut)??;
         Ok(Self {

@@ -22,13 +22,14 @@ use crate::command::{self, CommandError};
 /// Time that one remedy has: a download of some hundred megabytes over a slow line.
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// Examines everything, independent things at the same time. `kind_config` is the file that maps ports of this machine.
-pub async fn examine(platform: &Platform, kind_config: &Path) -> Vec<Finding> {
+/// Examines everything, independent things at the same time. `kind_config` is the file that maps ports of this machine, and
+/// `cluster` the name of the cluster that may hold them already.
+pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> Vec<Finding> {
     let engine = engine::Engine::connect().await;
     let (privileged, tools, ports) = tokio::join!(
         engine::examine_privileged(&engine, platform),
         tools::examine(platform),
-        ports::examine(kind_config, &engine),
+        ports::examine(kind_config, cluster, &engine),
     );
     let data_root = engine.as_ref().ok().and_then(engine::Engine::data_root);
     let mut findings = vec![engine::examine(&engine, platform), privileged];

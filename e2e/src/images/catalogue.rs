@@ -28,68 +28,113 @@ pub enum Builder {
     /// The folder's program `build`, which is told a Debian suite and the reference to make.
     Suite(&'static str),
     /// The folder's Dockerfile, whose arguments are given these other images.
-    Dockerfile(&'static [(&'static str, &'static str)]),
+    Dockerfile(Bases),
+    /// The same, with a program that this workspace's package of the folder's name is compiled to.
+    Program(Bases),
 }
 
-const ON_TRIXIE: Builder = Builder::Dockerfile(&[("DEBIAN", "debian-trixie")]);
+/// Arguments of a Dockerfile, and the images that they stand for.
+pub(super) type Bases = &'static [(&'static str, &'static Image)];
+
+const ON_TRIXIE: Bases = &[("DEBIAN", &DEBIAN_TRIXIE)];
+
+static DEBIAN_BOOKWORM: Image = Image {
+    name: "debian-bookworm",
+    purpose: "base of the cluster's node",
+    upstream: None,
+    recipe: Recipe { folder: "debian", builder: Builder::Suite("bookworm") },
+};
+
+static DEBIAN_TRIXIE: Image = Image {
+    name: "debian-trixie",
+    purpose: "base of every other image",
+    upstream: None,
+    recipe: Recipe { folder: "debian", builder: Builder::Suite("trixie") },
+};
+
+/// The cluster's node.
+pub static KIND_NODE: Image = Image {
+    name: "kind-node",
+    purpose: "the cluster's node",
+    // The default of kind 0.27.
+    upstream: Some("docker.io/kindest/node:v1.32.2"),
+    recipe: Recipe { folder: "kind-node", builder: Builder::Dockerfile(&[("DEBIAN_BOOKWORM", &DEBIAN_BOOKWORM)]) },
+};
+
+/// The private registry.
+pub static REGISTRY: Image = Image {
+    name: "registry",
+    purpose: "the private registry",
+    upstream: Some("docker.io/library/registry:2.8.3"),
+    recipe: Recipe { folder: "registry", builder: Builder::Dockerfile(ON_TRIXIE) },
+};
+
+/// The Ingress controller.
+pub static INGRESS_CONTROLLER: Image = Image {
+    name: "ingress-controller",
+    purpose: "answers for the hosts of Ingresses",
+    upstream: Some("docker.io/library/traefik:v3.3.4"),
+    recipe: Recipe { folder: "ingress-controller", builder: Builder::Program(ON_TRIXIE) },
+};
+
+/// The cluster's DNS, for nodes that were built here.
+pub static CLUSTER_DNS: Image = Image {
+    name: "cluster-dns",
+    purpose: "answers for Services on nodes that were built here, where CoreDNS cannot be had",
+    // Upstream's nodes have CoreDNS in them.
+    upstream: None,
+    recipe: Recipe { folder: "cluster-dns", builder: Builder::Program(ON_TRIXIE) },
+};
+
+/// Prometheus.
+pub static PROMETHEUS: Image = Image {
+    name: "prometheus",
+    purpose: "scrapes what is deployed",
+    upstream: Some("docker.io/prom/prometheus:v2.53.3"),
+    recipe: Recipe { folder: "prometheus", builder: Builder::Dockerfile(ON_TRIXIE) },
+};
+
+static DIND: Image = Image {
+    name: "dind",
+    purpose: "service of image_build: an engine of the job's own",
+    upstream: Some("docker.io/library/docker:28.5.1-dind"),
+    recipe: Recipe { folder: "dind", builder: Builder::Dockerfile(ON_TRIXIE) },
+};
+
+static DOCKER: Image = Image {
+    name: "docker",
+    purpose: "image of image_build: the engine's client",
+    upstream: Some("docker.io/library/docker:28.5.1-cli"),
+    recipe: Recipe { folder: "docker", builder: Builder::Dockerfile(ON_TRIXIE) },
+};
+
+static KUBECTL: Image = Image {
+    name: "kubectl",
+    purpose: "image of the deploy jobs",
+    upstream: Some("docker.io/alpine/k8s:1.32.3"),
+    recipe: Recipe { folder: "kubectl", builder: Builder::Dockerfile(ON_TRIXIE) },
+};
+
+static RUST: Image = Image {
+    name: "rust",
+    purpose: "image of the test and compile jobs",
+    upstream: Some("docker.io/library/rust:1.85.1"),
+    recipe: Recipe { folder: "rust", builder: Builder::Dockerfile(ON_TRIXIE) },
+};
 
 /// Every image. Those that others are built on come first.
-pub const CATALOGUE: &[Image] = &[
-    Image {
-        name: "debian-bookworm",
-        purpose: "base of the cluster's node",
-        upstream: None,
-        recipe: Recipe { folder: "debian", builder: Builder::Suite("bookworm") },
-    },
-    Image {
-        name: "debian-trixie",
-        purpose: "base of every other image",
-        upstream: None,
-        recipe: Recipe { folder: "debian", builder: Builder::Suite("trixie") },
-    },
-    Image {
-        name: "kind-node",
-        purpose: "the cluster's node",
-        // The default of kind 0.27.
-        upstream: Some("docker.io/kindest/node:v1.32.2"),
-        recipe: Recipe { folder: "kind-node", builder: Builder::Dockerfile(&[("DEBIAN_BOOKWORM", "debian-bookworm")]) },
-    },
-    Image {
-        name: "registry",
-        purpose: "the private registry",
-        upstream: Some("docker.io/library/registry:2.8.3"),
-        recipe: Recipe { folder: "registry", builder: ON_TRIXIE },
-    },
-    Image {
-        name: "dind",
-        purpose: "service of image_build: an engine of the job's own",
-        upstream: Some("docker.io/library/docker:28.5.1-dind"),
-        recipe: Recipe { folder: "dind", builder: ON_TRIXIE },
-    },
-    Image {
-        name: "docker",
-        purpose: "image of image_build: the engine's client",
-        upstream: Some("docker.io/library/docker:28.5.1-cli"),
-        recipe: Recipe { folder: "docker", builder: ON_TRIXIE },
-    },
-    Image {
-        name: "kubectl",
-        purpose: "image of the deploy jobs",
-        upstream: Some("docker.io/alpine/k8s:1.32.3"),
-        recipe: Recipe { folder: "kubectl", builder: ON_TRIXIE },
-    },
-    Image {
-        name: "rust",
-        purpose: "image of the test and compile jobs",
-        upstream: Some("docker.io/library/rust:1.85.1"),
-        recipe: Recipe { folder: "rust", builder: ON_TRIXIE },
-    },
-    Image {
-        name: "prometheus",
-        purpose: "scrapes what is deployed",
-        upstream: Some("docker.io/prom/prometheus:v2.53.3"),
-        recipe: Recipe { folder: "prometheus", builder: ON_TRIXIE },
-    },
+pub static CATALOGUE: &[&Image] = &[
+    &DEBIAN_BOOKWORM,
+    &DEBIAN_TRIXIE,
+    &KIND_NODE,
+    &REGISTRY,
+    &INGRESS_CONTROLLER,
+    &CLUSTER_DNS,
+    &PROMETHEUS,
+    &DIND,
+    &DOCKER,
+    &KUBECTL,
+    &RUST,
 ];
 
 /// The image of this name, or the name that is nearest to it.
@@ -97,7 +142,7 @@ pub const CATALOGUE: &[Image] = &[
 /// # Errors
 /// The nearest name, when there is none of this one.
 pub fn find(name: &str) -> Result<&'static Image, &'static str> {
-    if let Some(image) = CATALOGUE.iter().find(|image| image.name == name) {
+    if let Some(image) = CATALOGUE.iter().copied().find(|image| image.name == name) {
         return Ok(image);
     }
     let nearest = CATALOGUE
@@ -117,14 +162,14 @@ mod tests {
     fn names_are_unique_recipes_exist_and_bases_come_first() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
         let mut seen = BTreeSet::new();
-        for image in CATALOGUE {
+        for image in CATALOGUE.iter().copied() {
             let folder = recipes.join(image.recipe.folder);
             match image.recipe.builder {
                 Builder::Suite(_) => assert!(folder.join("build").is_file(), "{}", folder.display()),
-                Builder::Dockerfile(bases) => {
+                Builder::Dockerfile(bases) | Builder::Program(bases) => {
                     assert!(folder.join("Dockerfile").is_file(), "{}", folder.display());
                     for (_, base) in bases {
-                        assert!(seen.contains(base), "{} stands before its base {base}", image.name);
+                        assert!(seen.contains(base.name), "{} stands before its base {}", image.name, base.name);
                     }
                 }
             }

@@ -8,6 +8,6 @@ mod pull;
 mod recipe;
 
 pub use self::build::BuildError;
-pub use self::catalogue::{CATALOGUE, Image, find};
+pub use self::catalogue::{CATALOGUE, CLUSTER_DNS, INGRESS_CONTROLLER, Image, KIND_NODE, PROMETHEUS, REGISTRY, find};
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way};
 pub use self::recipe::RecipeError;

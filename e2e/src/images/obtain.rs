@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::build::{BuildError, build};
-use super::catalogue::{Builder, Image, find};
+use super::catalogue::{Builder, Image};
 use super::pull::pull;
 use super::recipe::{RecipeError, hash};
 
@@ -50,6 +50,16 @@ pub struct Obtained {
     /// How long that took, in seconds.
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
+}
+
+/// What the references of images begin with that were built here.
+const BUILT: &str = "gitlab-ci-k8s-demo/";
+
+impl Obtained {
+    /// Whether it was built here from its recipe, now or before, and is not upstream's.
+    pub fn is_built(&self) -> bool {
+        self.reference.starts_with(BUILT)
+    }
 }
 
 /// What is going on, for whoever waits.
@@ -143,8 +153,16 @@ impl Images {
         try_join_all(images.iter().map(|image| self.obtain_one(image))).await
     }
 
+    /// Obtains one image. Asked for again, it is the same one.
+    ///
     /// Boxed, because an image is built on images.
-    fn obtain_one<'images>(&'images self, image: &'static Image) -> BoxFuture<'images, Result<Obtained, ObtainError>> {
+    ///
+    /// # Errors
+    /// When it cannot be had in the ways allowed.
+    pub fn obtain_one<'images>(
+        &'images self,
+        image: &'static Image,
+    ) -> BoxFuture<'images, Result<Obtained, ObtainError>> {
         async move {
             let cell = self.obtained.lock().await.entry(image.name).or_default().clone();
             cell.get_or_try_init(|| self.fetch(image)).await.cloned()
@@ -155,7 +173,7 @@ impl Images {
     async fn fetch(&self, image: &'static Image) -> Result<Obtained, ObtainError> {
         let started = Instant::now();
         let hash = hash(image, &self.recipes)?;
-        let built = format!("gitlab-ci-k8s-demo/{}:{hash}", image.name);
+        let built = format!("{BUILT}{}:{hash}", image.name);
         let obtained = |reference: &str, source| {
             let obtained =
                 Obtained { name: image.name, reference: reference.to_owned(), source, took: started.elapsed() };
@@ -195,13 +213,9 @@ impl Images {
         }
 
         let mut bases = Vec::new();
-        if let Builder::Dockerfile(arguments) = image.recipe.builder {
-            for (argument, base) in arguments {
-                // The catalogue's test holds that every base is in it.
-                if let Ok(base) = find(base) {
-                    bases.push((*argument, self.obtain_one(base).await?.reference));
-                }
-            }
+        if let Builder::Dockerfile(arguments) | Builder::Program(arguments) = image.recipe.builder {
+            let obtained = try_join_all(arguments.iter().map(|(_, base)| self.obtain_one(base))).await?;
+            bases.extend(arguments.iter().zip(obtained).map(|((argument, _), base)| (*argument, base.reference)));
         }
         (self.tell)(Progress::Building { name: image.name, log: self.logs.join(format!("{}.log", image.name)) });
         build(image, &built, &hash, &self.recipes, &bases, &self.logs).await.map_err(|source| {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::catalogue::{Builder, Image, find};
+use super::catalogue::{Builder, Image};
 
 /// A recipe that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub struct RecipeError {
     source: io::Error,
 }
 
+/// What a program of this workspace consists of beside its own folder: what both share, and the versions of the rest.
+const WORKSPACE: [&str; 2] = ["controller", "../Cargo.lock"];
+
 /// The hash of everything that decides what `image` becomes: its files, which of them are programs, and the recipes of
 /// the images that it is built on. Twelve hexadecimal digits.
 ///
@@ -25,26 +28,17 @@ pub struct RecipeError {
 /// When a file of it cannot be read.
 pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError> {
     let mut hasher = Sha256::new();
-    let folder = recipes.join(image.recipe.folder);
-    let mut files = Vec::new();
-    collect(&folder, &mut files).map_err(|source| RecipeError { path: folder.clone(), source })?;
-    files.sort();
-    for file in files {
-        let failed = |source| RecipeError { path: file.clone(), source };
-        let content = fs::read(&file).map_err(failed)?;
-        let executable = fs::metadata(&file).map_err(failed)?.permissions().mode() & 0o111 != 0;
-        // The path's bytes, and lengths between the parts: two recipes never read the same.
-        let path = file.strip_prefix(&folder).unwrap_or(&file).to_string_lossy().into_owned();
-        hasher.update(format!("{path}\0{executable}\0{}\0", content.len()));
-        hasher.update(content);
+    add(&mut hasher, &recipes.join(image.recipe.folder))?;
+    if let Builder::Program(_) = image.recipe.builder {
+        for part in WORKSPACE {
+            add(&mut hasher, &recipes.join(part))?;
+        }
     }
     match image.recipe.builder {
         Builder::Suite(suite) => hasher.update(suite),
-        Builder::Dockerfile(bases) => {
+        Builder::Dockerfile(bases) | Builder::Program(bases) => {
             for (argument, base) in bases {
-                if let Ok(base) = find(base) {
-                    hasher.update(format!("{argument}\0{}\0", hash(base, recipes)?));
-                }
+                hasher.update(format!("{argument}\0{}\0", hash(base, recipes)?));
             }
         }
     }
@@ -56,12 +50,28 @@ pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError>
     Ok(digits)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
+fn add(hasher: &mut Sha256, root: &Path) -> Result<(), RecipeError> {
+    let mut files = Vec::new();
+    collect(root, &mut files).map_err(|source| RecipeError { path: root.to_owned(), source })?;
+    files.sort();
+    for file in files {
+        let failed = |source| RecipeError { path: file.clone(), source };
+        let content = fs::read(&file).map_err(failed)?;
+        let executable = fs::metadata(&file).map_err(failed)?.permissions().mode() & 0o111 != 0;
+        // The path's bytes, and lengths between the parts: two recipes never read the same.
+        let path = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
+        hasher.update(format!("{path}\0{executable}\0{}\0", content.len()));
+        hasher.update(content);
     }
     Ok(())
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    fs::read_dir(path)?.try_for_each(|entry| collect(&entry?.path(), files))
 }
 
 #[cfg(test)]
@@ -69,14 +79,18 @@ mod tests {
     use super::super::catalogue::Recipe;
     use super::*;
 
-    const BASE: Image = Image {
+    static BASE: Image = Image {
         name: "base",
         purpose: "",
         upstream: None,
         recipe: Recipe { folder: "one", builder: Builder::Suite("bookworm") },
     };
-    const OTHER: Image =
-        Image { recipe: Recipe { folder: "one", builder: Builder::Suite("trixie") }, name: "other", ..BASE };
+    static OTHER: Image = Image {
+        name: "other",
+        purpose: "",
+        upstream: None,
+        recipe: Recipe { folder: "one", builder: Builder::Suite("trixie") },
+    };
 
     #[test]
     fn the_hash_changes_with_everything_that_matters_and_nothing_else() {

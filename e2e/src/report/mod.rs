@@ -2,3 +2,5 @@
 
 pub mod findings;
 pub mod images;
+pub mod progress;
+pub mod status;

@@ -1,0 +1,115 @@
+//! Why pods are not ready: their states, their events and their last lines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use kube::api::{ListParams, LogParams};
+use kube::{Api, Client, ResourceExt};
+
+use super::ready::is_pod_ready;
+
+/// How many of a container's last lines are shown.
+const LAST_LINES: i64 = 10;
+
+/// The pods of a namespace that are not ready.
+pub(super) async fn explain_pods(client: &Client, namespace: &str) -> String {
+    explain_selected(client, namespace, None).await
+}
+
+/// Those of them with these labels. What cannot be asked for is left out: this is called when something is wrong already.
+pub(super) async fn explain_selected(
+    client: &Client,
+    namespace: &str,
+    selector: Option<BTreeMap<String, String>>,
+) -> String {
+    let selector = selector.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+    let api = Api::<Pod>::namespaced(client.clone(), namespace);
+    let pods = match api.list(&ListParams::default().labels(&selector.join(","))).await {
+        Ok(pods) => pods.items,
+        Err(error) => return format!("  its pods cannot be listed: {error}"),
+    };
+    if pods.is_empty() {
+        return "  it has no pods".to_owned();
+    }
+    let mut text = String::new();
+    for pod in pods.iter().filter(|pod| !is_pod_ready(pod)) {
+        let events = events(client, namespace, &pod.name_any()).await;
+        let lines = last_lines(&api, pod).await;
+        text.push_str(&describe(pod, &events, &lines));
+    }
+    text.trim_end().to_owned()
+}
+
+async fn events(client: &Client, namespace: &str, pod: &str) -> Vec<Event> {
+    let api = Api::<Event>::namespaced(client.clone(), namespace);
+    let fields = format!("involvedObject.name={pod},involvedObject.kind=Pod");
+    api.list(&ListParams::default().fields(&fields)).await.map(|list| list.items).unwrap_or_default()
+}
+
+async fn last_lines(api: &Api<Pod>, pod: &Pod) -> BTreeMap<String, String> {
+    let mut lines = BTreeMap::new();
+    for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
+        let parameters =
+            LogParams { container: Some(container.name.clone()), tail_lines: Some(LAST_LINES), ..LogParams::default() };
+        if let Ok(text) = api.logs(&pod.name_any(), &parameters).await {
+            lines.insert(container.name.clone(), text);
+        }
+    }
+    lines
+}
+
+fn describe(pod: &Pod, events: &[Event], lines: &BTreeMap<String, String>) -> String {
+    let status = pod.status.clone().unwrap_or_default();
+    let mut text = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "  pod {}: {}", pod.name_any(), status.phase.as_deref().unwrap_or("no phase yet"));
+    for container in status.container_statuses.iter().flatten() {
+        let _ = writeln!(text, "    container {}: {}", container.name, state(container));
+    }
+    for event in events {
+        let (reason, message) = (event.reason.as_deref(), event.message.as_deref());
+        let _ = writeln!(text, "    event {}: {}", reason.unwrap_or("?"), message.unwrap_or_default().trim());
+    }
+    for (container, said) in lines {
+        for line in said.lines() {
+            let _ = writeln!(text, "    {container} | {line}");
+        }
+    }
+    text
+}
+
+fn state(container: &ContainerStatus) -> String {
+    let state = container.state.clone().unwrap_or_default();
+    if let Some(waiting) = state.waiting {
+        let reason = waiting.reason.unwrap_or_else(|| "waiting".to_owned());
+        return waiting.message.map_or(reason.clone(), |message| format!("{reason}: {message}"));
+    }
+    if let Some(terminated) = state.terminated {
+        let reason = terminated.reason.unwrap_or_else(|| "terminated".to_owned());
+        return format!("{reason}, exit code {}", terminated.exit_code);
+    }
+    format!("running, {}, {} restarts", if container.ready { "ready" } else { "not ready" }, container.restart_count)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_whose_image_does_not_come() {
+        let pod = json!({"metadata": {"name": "web-1"}, "status": {"phase": "Pending", "containerStatuses": [
+            {"name": "web", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x/web:1\""}}},
+            {"name": "side", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+             "state": {"terminated": {"reason": "Error", "exitCode": 2}}},
+            {"name": "slow", "image": "", "imageID": "", "ready": false, "restartCount": 1, "state": {"running": {}}},
+        ]}});
+        let event = json!({"metadata": {}, "involvedObject": {}, "reason": "Failed", "message": "401 Unauthorized\n"});
+        let lines = BTreeMap::from([("side".to_owned(), "starting\nno such file\n".to_owned())]);
+        let text = describe(&serde_json::from_value(pod).unwrap(), &[serde_json::from_value(event).unwrap()], &lines);
+        insta::assert_snapshot!(text);
+    }
+}

@@ -1,0 +1,150 @@
+//! What goes on, while it goes on: lines that stay, and on a terminal below them what runs now and for how long.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::images;
+use crate::images::Progress as ImageProgress;
+use crate::progress::Progress;
+
+/// Where progress is shown: standard error, or nowhere.
+pub struct Display {
+    began: Instant,
+    view: View,
+}
+
+enum View {
+    Quiet,
+    /// Whole lines, for logs.
+    Plain,
+    Terminal {
+        bars: MultiProgress,
+        running: Mutex<BTreeMap<&'static str, ProgressBar>>,
+    },
+}
+
+impl Display {
+    /// A display that says nothing if it is `quiet`, and else what standard error can carry.
+    pub fn new(quiet: bool) -> Self {
+        let view = if quiet {
+            View::Quiet
+        } else if std::io::stderr().is_terminal() {
+            View::Terminal { bars: MultiProgress::new(), running: Mutex::default() }
+        } else {
+            View::Plain
+        };
+        Self { began: Instant::now(), view }
+    }
+
+    /// Shows that something goes on.
+    pub fn show(&self, progress: &Progress) {
+        match &self.view {
+            View::Quiet => {}
+            View::Plain => {
+                if let Some(line) = line(progress) {
+                    // Nothing can be done about a standard error that is closed.
+                    let _ = writeln!(std::io::stderr(), "{} {line}", elapsed(self.began.elapsed()));
+                }
+            }
+            View::Terminal { bars, running } => {
+                let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+                match subject(progress) {
+                    Some((name, true)) => {
+                        let bar = running.entry(name).or_insert_with(|| bars.add(spinner()));
+                        bar.set_message(line(progress).unwrap_or_default());
+                    }
+                    Some((name, false)) => {
+                        if let Some(bar) = running.remove(name) {
+                            bar.finish_and_clear();
+                        }
+                        self.keep(bars, progress);
+                    }
+                    None => self.keep(bars, progress),
+                }
+            }
+        }
+    }
+
+    fn keep(&self, bars: &MultiProgress, progress: &Progress) {
+        if let Some(line) = line(progress) {
+            let _ = bars.println(format!("{} {line}", elapsed(self.began.elapsed())));
+        }
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    // A template that is wrong falls back to indicatif's own; the test holds that this one is not.
+    bar.set_style(style().unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn style() -> Result<ProgressStyle, indicatif::style::TemplateError> {
+    ProgressStyle::with_template("{elapsed:>7} {spinner} {wide_msg}")
+}
+
+/// What a progress is about, and whether it runs now.
+fn subject(progress: &Progress) -> Option<(&'static str, bool)> {
+    Some(match progress {
+        Progress::Started { part, .. } => (part, true),
+        Progress::Done { part, .. } | Progress::Failed { part, .. } => (part, false),
+        Progress::Note(_) => return None,
+        Progress::Image(image) => match image {
+            ImageProgress::Pulling { name, .. } | ImageProgress::Building { name, .. } => (name, true),
+            ImageProgress::NotPulled { name, .. } => (name, false),
+            ImageProgress::Obtained(obtained) => (obtained.name, false),
+        },
+    })
+}
+
+/// One line of the story, or none where there is nothing to tell.
+fn line(progress: &Progress) -> Option<String> {
+    Some(match progress {
+        Progress::Started { part, log: None } => format!("{part} …"),
+        Progress::Started { part, log: Some(log) } => format!("{part} … log in {}", log.display()),
+        Progress::Done { part, took } => format!("{part}: {:.1} s", took.as_secs_f64()),
+        Progress::Failed { part, took } => format!("{part}: failed after {:.1} s", took.as_secs_f64()),
+        Progress::Note(note) => note.clone(),
+        // What is here already is what is expected.
+        Progress::Image(ImageProgress::Obtained(obtained)) if obtained.source == crate::images::Source::Here => {
+            return None;
+        }
+        Progress::Image(image) => format!("image {}", images::line(image)),
+    })
+}
+
+fn elapsed(time: Duration) -> String {
+    format!("{:>5.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::{Obtained, Source};
+
+    #[test]
+    fn a_story() {
+        let took = Duration::from_millis(26_040);
+        let here = Obtained { name: "registry", reference: "r:1".to_owned(), source: Source::Here, took };
+        let story = [
+            Progress::Note("cluster demo is half made or stopped: it is made anew".to_owned()),
+            Progress::Image(ImageProgress::Obtained(here)),
+            Progress::Image(ImageProgress::Building { name: "kind-node", log: "kind-node.log".into() }),
+            Progress::Started { part: "cluster", log: Some("/x/kind.log".into()) },
+            Progress::Started { part: "registry", log: None },
+            Progress::Done { part: "registry", took: Duration::from_millis(900) },
+            Progress::Failed { part: "cluster", took },
+        ];
+        insta::assert_snapshot!(story.iter().filter_map(line).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn the_spinners_style_is_understood() {
+        assert!(style().is_ok());
+    }
+}

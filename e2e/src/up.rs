@@ -1,0 +1,262 @@
+//! Brings up a cluster and all that a pipeline takes for granted around it, top to bottom.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::Docker;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+
+use crate::cluster::addons::{self, AddonError, CLUSTER_DNS, PROMETHEUS};
+use crate::cluster::kind::{self, KindError, Standing};
+use crate::cluster::load::{self, LoadError};
+use crate::cluster::owner::{self, OwnerError};
+use crate::cluster::ready::{self, ReadyError};
+use crate::cluster::{self, ApiError, ClientError, apply};
+use crate::doctor::{self, Finding, Platform, Verdict};
+use crate::down::{self, DownError};
+use crate::images::{self, Images, ObtainError, Obtained};
+use crate::labels::{self, Run};
+use crate::progress::{Progress, Tell, logged_part, part};
+use crate::registry::run::{self as registry, Registry, RegistryError};
+use crate::state::{State, StateError};
+
+/// Time that nodes and the cluster's own pods have to become ready.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// What is to be brought up, and from what.
+#[derive(Debug)]
+pub struct Plan {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its shape.
+    pub kind_config: PathBuf,
+    /// What its owner applies.
+    pub manifests: PathBuf,
+    /// Where its files are.
+    pub state: State,
+}
+
+/// Why it is not up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The machine lacks something.
+    #[error("this machine lacks something")]
+    Lacking(Vec<Finding>),
+    /// The state's folder, or the right to work on the cluster.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What was left of an earlier run cannot be taken away.
+    #[error(transparent)]
+    Down(#[from] DownError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] ObtainError),
+    /// The cluster.
+    #[error(transparent)]
+    Kind(#[from] KindError),
+    /// Images on the nodes.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The cluster's API.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// What the owner prepares.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// An add-on.
+    #[error(transparent)]
+    Addon(#[from] AddonError),
+    /// Something does not become ready.
+    #[error(transparent)]
+    Ready(#[from] ReadyError),
+    /// The cluster cannot be marked as whole.
+    #[error("the nodes cannot be labelled")]
+    Label(#[source] ApiError),
+}
+
+/// Everything that the add-ons are made of.
+struct AddonImages {
+    dns: Option<Obtained>,
+    ingress: Obtained,
+    prometheus: Obtained,
+}
+
+/// Brings it up, or repairs what is missing of it.
+///
+/// # Errors
+/// The first that there is. What is there then stays: the next call goes on from it, and `down` takes it away.
+pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<(), UpError> {
+    let _lock = plan.state.lock()?;
+    let (run, is_new) = match kind::standing(docker, &plan.cluster).await? {
+        Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
+        Standing::Ours { run, running } if running && is_whole(plan, &run).await => {
+            (Run { id: run, cluster: plan.cluster.clone() }, false)
+        }
+        standing => {
+            require_machine(plan).await?;
+            if standing != Standing::Nothing {
+                tell(Progress::Note(format!("cluster {} is half made or stopped: it is made anew", plan.cluster)));
+            }
+            // Whatever an earlier run has left, nodes or not.
+            down::remove(docker, &plan.cluster, &plan.state).await?;
+            (Run::new(&plan.cluster), true)
+        }
+    };
+    plan.state.note_run(&run)?;
+    kind::make_network(docker, &run).await?;
+    let (node, registry, addon_images) = if is_new {
+        Box::pin(make(docker, images, plan, &run, tell)).await?
+    } else {
+        let node = images.obtain_one(&images::KIND_NODE);
+        tokio::try_join!(async { Ok(node.await?) }, ensure_registry(docker, images, plan, &run, tell), async {
+            Ok(addon_images(images).await?)
+        },)?
+    };
+    // On the heap: all that goes on at the same time in there would be on every caller's stack.
+    Box::pin(prepare(docker, plan, &run, (&node, &registry, &addon_images), is_new, tell)).await
+}
+
+/// Whether the cluster answers, and was made to its end by this run.
+async fn is_whole(plan: &Plan, run: &str) -> bool {
+    let Ok(client) = cluster::client(&plan.state.kubeconfig()).await else { return false };
+    cluster::nodes(&client).await.is_some_and(|nodes| cluster::is_whole(&nodes, run))
+}
+
+/// Before anything is made, everything is looked at: a port that is taken is found by kind only when half is there.
+async fn require_machine(plan: &Plan) -> Result<(), UpError> {
+    let mut findings = doctor::examine(&Platform::this(), &plan.kind_config, &plan.cluster).await;
+    findings.retain(|finding| finding.verdict == Verdict::Missing);
+    if findings.is_empty() { Ok(()) } else { Err(UpError::Lacking(findings)) }
+}
+
+/// Cluster, registry and the add-ons' images: three things that need nothing of each other until all are there.
+async fn make(
+    docker: &Docker,
+    images: &Images,
+    plan: &Plan,
+    run: &Run,
+    tell: &Tell,
+) -> Result<(Obtained, Registry, AddonImages), UpError> {
+    let make_cluster = async {
+        let node = images.obtain_one(&images::KIND_NODE).await?;
+        let create = kind::create(docker, run, &node.reference, &plan.kind_config, &plan.state);
+        logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?;
+        Ok::<_, UpError>(node)
+    };
+    let load_images = async {
+        // As soon as a node has a containerd, which is long before it is a cluster's.
+        let (addon_images, node) = tokio::join!(addon_images(images), load::first_node(docker, &plan.cluster));
+        let addon_images = addon_images?;
+        node?;
+        let references = addon_images.references();
+        let loaded = part(tell, "images for the nodes", load::load(docker, &plan.cluster, &references)).await?;
+        Ok((addon_images, loaded))
+    };
+    let (node, registry, (addon_images, loaded)) =
+        tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, tell), load_images)?;
+    // Nodes that came later than the first.
+    let nodes = kind::running_nodes(docker, &plan.cluster).await?;
+    if nodes.iter().any(|node| !loaded.contains(node)) {
+        load::load(docker, &plan.cluster, &addon_images.references()).await?;
+    }
+    Ok((node, registry, addon_images))
+}
+
+async fn ensure_registry(
+    docker: &Docker,
+    images: &Images,
+    plan: &Plan,
+    run: &Run,
+    tell: &Tell,
+) -> Result<Registry, UpError> {
+    let image = images.obtain_one(&images::REGISTRY).await?;
+    Ok(part(tell, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?.0)
+}
+
+/// Everything that is put into the cluster, at the same time. All of it may be there already.
+async fn prepare(
+    docker: &Docker,
+    plan: &Plan,
+    run: &Run,
+    (node, registry, images): (&Obtained, &Registry, &AddonImages),
+    is_new: bool,
+    tell: &Tell,
+) -> Result<(), UpError> {
+    let client = cluster::client(&plan.state.kubeconfig()).await?;
+    if is_new {
+        mark_whole(&client, run).await?;
+    } else {
+        let nodes = cluster::nodes(&client).await.unwrap_or_default();
+        let missing = load::missing(&nodes, &images.references());
+        if !missing.is_empty() {
+            part(tell, "images for the nodes", load::load(docker, &plan.cluster, &missing)).await?;
+        }
+    }
+    let trust = async {
+        registry::connect(docker, &plan.cluster).await?;
+        owner::trust_registry(docker, run, &registry.authority).await?;
+        owner::apply_registry_hosting(&client, run, registry.address.port()).await?;
+        Ok::<_, UpError>(())
+    };
+    let deployer = async {
+        owner::apply_manifests(&client, run, &plan.manifests).await?;
+        tokio::try_join!(
+            owner::write_kubeconfigs(&client, run, &plan.state),
+            owner::apply_pull_secret(&client, run, &registry.login)
+        )?;
+        Ok::<_, UpError>(())
+    };
+    let cluster_itself = async {
+        if node.is_built()
+            && let Some(dns) = &images.dns
+        {
+            addons::install(&client, run, &CLUSTER_DNS, dns).await?;
+        }
+        ready::nodes(&client, PATIENCE).await?;
+        Ok::<_, UpError>(ready::namespace(&client, "kube-system", PATIENCE).await?)
+    };
+    let ingress = addons::ingress_controller(&images.ingress);
+    tokio::try_join!(
+        part(tell, "the nodes' trust in the registry", trust),
+        part(tell, "namespace, account and pull secret", deployer),
+        part(tell, "kube-system", cluster_itself),
+        part(tell, "Ingress controller", async { Ok(addons::install(&client, run, &ingress, &images.ingress).await?) }),
+        part(tell, "Prometheus", async { Ok(addons::install(&client, run, &PROMETHEUS, &images.prometheus).await?) }),
+    )?;
+    Ok(())
+}
+
+/// The nodes are told by which run they were made whole: a cluster without that was left half made.
+async fn mark_whole(client: &Client, run: &Run) -> Result<(), UpError> {
+    let api = Api::<Node>::all(client.clone());
+    for node in cluster::nodes(client).await.unwrap_or_default() {
+        let label = serde_json::json!({"metadata": {"labels": {labels::RUN: run.id}}});
+        let parameters = PatchParams { field_manager: Some(apply::MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch(&node.name_any(), &parameters, &Patch::Merge(label))
+            .await
+            .map_err(|error| UpError::Label(error.into()))?;
+    }
+    Ok(())
+}
+
+async fn addon_images(images: &Images) -> Result<AddonImages, ObtainError> {
+    let dns = async {
+        let node = images.obtain_one(&images::KIND_NODE).await?;
+        if node.is_built() { Ok(Some(images.obtain_one(&images::CLUSTER_DNS).await?)) } else { Ok(None) }
+    };
+    let (dns, ingress, prometheus) =
+        tokio::try_join!(dns, images.obtain_one(&images::INGRESS_CONTROLLER), images.obtain_one(&images::PROMETHEUS))?;
+    Ok(AddonImages { dns, ingress, prometheus })
+}
+
+impl AddonImages {
+    fn references(&self) -> Vec<String> {
+        let all = self.dns.iter().chain([&self.ingress, &self.prometheus]);
+        all.map(|image| image.reference.clone()).collect()
+    }
+}
