@@ -2,29 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn e2e(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_e2e")).current_dir(project()).args(arguments).output().unwrap()
-}
-
-/// Runs the engine's client and returns what it prints.
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {}: {error}", arguments.join(" "));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use support::{docker, e2e};
 
 /// Obtains images; returns their references and where they came from, by name.
 fn obtain(names: &[&str]) -> BTreeMap<String, (String, String)> {
-    let output = e2e(&[&["images", "--format", "json"], names].concat());
+    let output = e2e(&[&["images", "--format", "json"], names].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let images: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -124,7 +112,7 @@ fn the_other_images_are_what_they_say() {
 
 #[test]
 fn a_misspelt_image_is_told_its_neighbour() {
-    let output = e2e(&["images", "kubctl"]);
+    let output = e2e(&["images", "kubctl"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("did you mean `kubectl`?"), "{error}");
@@ -132,7 +120,7 @@ fn a_misspelt_image_is_told_its_neighbour() {
 
 #[test]
 fn an_image_that_no_registry_has_cannot_be_pulled_alone() {
-    let output = e2e(&["images", "--images", "pull", "debian-trixie"]);
+    let output = e2e(&["images", "--images", "pull", "debian-trixie"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(error.trim(), "e2e: debian-trixie: no public registry has it, it can only be built");

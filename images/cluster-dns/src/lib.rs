@@ -2,5 +2,13 @@
 //!
 //! It exists for one place only: clusters built from Debian packages where no public image registry is reachable, and
 //! Debian packages nothing that answers for Services. Real clusters use the upstream part, `CoreDNS`.
+//!
+//! [`records`] decides who has which name, [`render`](mod@render) writes that in dnsmasq's words without touching a file
+//! or a process, and [`server`] does both.
 
+#[cfg(test)]
+mod fixtures;
+pub mod records;
 pub mod render;
+pub mod server;
+pub mod state;

@@ -1,25 +1,30 @@
 //! The cluster DNS's program; see the library's documentation for why it exists.
 //!
-//! Exit codes: 0 after SIGTERM; 1 when the cluster's API, a file or a signal fails; 2 for a wrong command line; 3 when
-//! dnsmasq ended by itself.
+//! Exit codes: 0 after SIGTERM or SIGINT; 1 when the cluster's API cannot be set up or signals cannot be taken; 2 for a wrong
+//! command line; 3 when dnsmasq cannot be driven or ended by itself.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::pin::pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use cluster_dns::render::{Settings, State, configuration, hosts};
-use controller::children::{Children, Running};
+use cluster_dns::render::{Settings, render};
+use cluster_dns::server::{self, Server};
+use cluster_dns::state::State;
+use controller::children::Children;
 use controller::watch::{Store, WriterDropped, follow};
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 use kube::runtime::watcher::Config;
 use kube::{Api, Client};
-use rustix::process::{Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::sleep;
+
+/// Changes come in flocks: a rollout touches one Endpoints object many times within a second.
+const SETTLE: Duration = Duration::from_millis(200);
 
 /// Answers for the cluster's Services with Debian's dnsmasq.
 #[derive(Debug, Parser)]
@@ -48,16 +53,14 @@ struct Arguments {
 /// What ends the program early.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("cannot write the records, start dnsmasq or take signals: {0}")]
-    System(#[from] std::io::Error),
-    #[error("cannot signal dnsmasq: {0}")]
-    Signal(#[from] rustix::io::Errno),
+    #[error("cannot listen to signals: {0}")]
+    Signals(#[from] std::io::Error),
     #[error("cannot set up the cluster's API: {0}")]
     Client(#[from] kube::Error),
     #[error("a watch ended by itself")]
     Watch(#[from] WriterDropped),
-    #[error("dnsmasq ended by itself")]
-    Ended,
+    #[error(transparent)]
+    Server(#[from] server::Error),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -68,61 +71,57 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
-            ExitCode::from(if matches!(error, Error::Ended) { 3 } else { 1 })
+            ExitCode::from(if matches!(error, Error::Server(_)) { 3 } else { 1 })
         }
     }
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
+    // First of all: process 1 has no default reaction to these, and would ignore them.
     let mut terminate = signal(SignalKind::terminate())?;
-    let children = Children::new()?;
-    let configuration_file = arguments.directory.join("dnsmasq.conf");
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
     let settings = Settings {
         domain: arguments.domain,
         address: arguments.address,
         port: arguments.port,
         resolv_file: arguments.resolv_file,
-        hosts_file: arguments.directory.join("hosts"),
+        directory: arguments.directory,
     };
     let client = Client::try_default().await?;
+    let server = Server::new(arguments.dnsmasq, settings.clone(), Children::new()?);
+    serve(client, &settings, server, shutdown).await
+}
+
+async fn serve(
+    client: Client,
+    settings: &Settings,
+    mut server: Server,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let changed = Arc::new(Notify::new());
     let services: Store<Service> = follow(Api::all(client.clone()), Config::default(), &changed);
     let endpoints: Store<Endpoints> = follow(Api::all(client), Config::default(), &changed);
+    let mut shutdown = pin!(shutdown);
     // Half a picture would deny names that exist.
     tokio::select! {
         ready = async { services.wait_until_ready().await?; endpoints.wait_until_ready().await } => ready?,
-        _ = terminate.recv() => return Ok(()),
+        () = &mut shutdown => return Ok(()),
     }
-    let mut current = (String::new(), String::new());
-    let mut running: Option<Running> = None;
     loop {
         let state = State { services: services.state(), endpoints: endpoints.state() };
-        let next = (configuration(&state, &settings), hosts(&state, &settings));
-        if next != current {
-            std::fs::write(&configuration_file, &next.0)?;
-            std::fs::write(&settings.hosts_file, &next.1)?;
-        }
-        if next.0 != current.0 {
-            if let Some(old) = running.take() {
-                kill_process(old.pid, Signal::TERM)?;
-                let _ = old.ending.await;
-            }
-            let option = format!("--conf-file={}", configuration_file.display());
-            running = Some(children.spawn(Command::new(&arguments.dnsmasq).arg(option))?);
-        } else if next.1 != current.1
-            && let Some(running) = &running
-        {
-            kill_process(running.pid, Signal::HUP)?;
-        }
-        current = next;
-        let Some(child) = &mut running else { return Err(Error::Ended) };
+        server.apply(&render(&state, settings)).await?;
         tokio::select! {
-            _ = terminate.recv() => {
-                kill_process(child.pid, Signal::TERM)?;
-                return Ok(());
-            }
-            _ = &mut child.ending => return Err(Error::Ended),
-            () = changed.notified() => sleep(Duration::from_millis(200)).await,
+            () = &mut shutdown => break,
+            error = server.ended() => return Err(error.into()),
+            () = changed.notified() => sleep(SETTLE).await,
         }
     }
+    server.stop().await?;
+    Ok(())
 }

@@ -74,3 +74,23 @@ fn reap(waiting: &Waiting) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // One test alone: there is one set of children in a process, and a second `Children` would take their ends away.
+    #[tokio::test]
+    async fn each_end_reaches_who_started_that_child() {
+        let children = Children::new().unwrap();
+        let error = children.spawn(&mut Command::new("/does/not/exist")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let start = |code: &str| children.spawn(Command::new("sh").arg("-c").arg(format!("exit {code}"))).unwrap();
+        let started = ["3", "0", "7"].map(start);
+        let mut codes = Vec::new();
+        for running in started {
+            codes.push(running.ending.await.unwrap().exit_status());
+        }
+        assert_eq!(codes, [Some(3), Some(0), Some(7)]);
+    }
+}

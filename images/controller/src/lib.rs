@@ -8,4 +8,6 @@
 //! [`cluster-dns`]: ../cluster_dns/index.html
 
 pub mod children;
+pub mod files;
+pub mod names;
 pub mod watch;

@@ -9,6 +9,8 @@
 //! text and drives `HAProxy`. [`reconcile`] ties them together.
 
 pub mod certificate;
+#[cfg(test)]
+mod fixtures;
 pub mod ports;
 pub mod proxy;
 pub mod reconcile;

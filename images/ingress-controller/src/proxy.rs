@@ -1,16 +1,17 @@
 //! Writes configurations and drives `HAProxy` through them: start, reload without a lost connection, soft stop.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use controller::children::{Children, Running};
+use controller::files;
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::render::Rendered;
-use controller::children::{Children, Running};
 
 /// What can go wrong with `HAProxy` and its files.
 #[derive(Debug, thiserror::Error)]
@@ -156,13 +157,19 @@ impl Proxy {
     }
 }
 
-/// Replaces a file in one step, readable by its owner alone: among them are private keys.
+/// After an error too nothing is left behind: a second start could not take the ports.
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Once its end is told, the number may be another process's.
+        if let Some(master) = &mut self.master
+            && matches!(master.ending.try_recv(), Err(TryRecvError::Empty))
+        {
+            let _ = kill_process(master.pid, Signal::TERM);
+        }
+    }
+}
+
+/// Readable by its owner alone: among them are private keys.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let temporary = path.with_extension("tmp");
-    let attempt = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        fs::rename(&temporary, path)
-    };
-    attempt().map_err(|source| Error::Write { path: path.to_owned(), source })
+    files::replace(path, text, 0o600).map_err(|source| Error::Write { path: path.to_owned(), source })
 }

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::proxy::{self, Proxy};
 use crate::render::{Rendered, Settings, render};
+use crate::state::State;
 use crate::watch::Watch;
 
 /// Changes come in flocks: a rollout touches one Endpoints object many times within a second.
@@ -29,8 +30,8 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// When `HAProxy` ends by itself or refuses the very first configuration. Later ones that it refuses are logged, and
-/// the last good one stays in force.
+/// When `HAProxy` ends by itself or cannot be started. Configurations that it refuses are logged, and the last good one
+/// stays in force.
 pub async fn run(
     client: Client,
     settings: &Settings,
@@ -45,7 +46,7 @@ pub async fn run(
         () = &mut shutdown => return Ok(()),
     }
     let mut current = render(&watch.state(), settings);
-    proxy.apply(&current).await?;
+    start(&mut proxy, &current, settings).await?;
     tracing::info!("caches complete, HAProxy started");
     loop {
         tokio::select! {
@@ -62,11 +63,44 @@ pub async fn run(
     Ok(())
 }
 
+/// Starts `HAProxy` with `wanted`, and when it refuses that, with no routes at all: 404 for everybody until the next
+/// change, where ending would be the same for everybody and once more after each restart.
+///
+/// # Errors
+///
+/// When `HAProxy` cannot be driven, or refuses even that.
+pub async fn start(proxy: &mut Proxy, wanted: &Rendered, settings: &Settings) -> Result<(), proxy::Error> {
+    match apply(proxy, wanted).await {
+        Err(error @ proxy::Error::Refused(_)) => {
+            tracing::error!(%error, "starting without any routes");
+            proxy.apply(&render(&State::default(), settings)).await
+        }
+        other => other,
+    }
+}
+
+/// Applies `wanted`, and when it is refused, the same without certificates: one that was checked here may still be too weak
+/// for `HAProxy`'s taste, and must not take everybody's routes with it.
+///
+/// # Errors
+///
+/// When `HAProxy` cannot be driven, or refuses that as well.
+pub async fn apply(proxy: &mut Proxy, wanted: &Rendered) -> Result<(), proxy::Error> {
+    match proxy.apply(wanted).await {
+        Err(error @ proxy::Error::Refused(_)) if !wanted.certificates.is_empty() => {
+            tracing::error!(%error, "going on without TLS");
+            let plain = Rendered { configuration: wanted.configuration.clone(), ..Rendered::default() };
+            proxy.apply(&plain).await
+        }
+        other => other,
+    }
+}
+
 async fn update(proxy: &mut Proxy, current: &mut Rendered, next: Rendered) {
     if *current == next {
         return;
     }
-    match proxy.apply(&next).await {
+    match apply(proxy, &next).await {
         Ok(()) => tracing::info!("configuration changed, HAProxy reloaded"),
         Err(error) => tracing::error!(%error, "configuration not changed"),
     }

@@ -68,3 +68,48 @@ fn by_age(left: &Ingress, right: &Ingress) -> Ordering {
         .then_with(|| left.metadata.namespace.cmp(&right.metadata.namespace))
         .then_with(|| left.metadata.name.cmp(&right.metadata.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixtures::{ingress, object, state};
+
+    #[rstest]
+    #[case::field(json!({}), json!({"ingressClassName": "traefik"}), true)]
+    #[case::annotation(json!({LEGACY_CLASS: "traefik"}), json!({}), true)]
+    #[case::none(json!({}), json!({}), false)]
+    #[case::other_field(json!({}), json!({"ingressClassName": "nginx"}), false)]
+    #[case::other_annotation(json!({LEGACY_CLASS: "nginx"}), json!({}), false)]
+    #[case::annotation_before_field(json!({LEGACY_CLASS: "traefik"}), json!({"ingressClassName": "nginx"}), true)]
+    #[case::other_annotation_before_field(json!({LEGACY_CLASS: "nginx"}), json!({"ingressClassName": "traefik"}), false)]
+    #[case::empty_annotation_before_field(json!({LEGACY_CLASS: ""}), json!({"ingressClassName": "traefik"}), false)]
+    #[case::another_case(json!({}), json!({"ingressClassName": "Traefik"}), false)]
+    fn class(#[case] annotations: Value, #[case] spec: Value, #[case] ours: bool) {
+        let ingress: Ingress = object(json!({"metadata": {"annotations": annotations}, "spec": spec}));
+        let state = State { ingresses: vec![Arc::new(ingress)], ..State::default() };
+        assert_eq!(state.ingresses_of("traefik").len(), usize::from(ours));
+    }
+
+    #[test]
+    fn oldest_first_then_by_name() {
+        let ingresses =
+            [("younger", 2), ("b", 1), ("a", 1), ("oldest", 0)].map(|(name, age)| ingress(name, age, json!({})));
+        let state = state(&ingresses, &[], &[]);
+        let names: Vec<_> =
+            state.ingresses_of("traefik").into_iter().filter_map(|it| it.metadata.name.clone()).collect();
+        assert_eq!(names, ["oldest", "a", "b", "younger"]);
+    }
+
+    #[test]
+    fn found_by_both_names() {
+        let services = [("n", "a"), ("m", "b")]
+            .map(|(namespace, name)| Arc::new(object(json!({"metadata": {"namespace": namespace, "name": name}}))));
+        let state = State { services: services.into(), ..State::default() };
+        assert!(state.service("n", "a").is_some());
+        assert!(state.service("m", "a").is_none());
+        assert!(state.service("n", "b").is_none());
+    }
+}

@@ -2,57 +2,30 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails; helpers count as outside of tests")]
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+mod common;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use common::{get, server, settings, until};
 use controller::children::Children;
 use ingress_controller::proxy::Proxy;
-use ingress_controller::render::{Settings, render};
+use ingress_controller::render::render;
 use ingress_controller::state::State;
 use serde_json::json;
 
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
-
-/// Answers every request with `name`.
-fn server(name: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.read(&mut [0; 4096]);
-            let length = name.len();
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{name}");
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    address
-}
-
-fn get(address: SocketAddr, host: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let status = text.split(' ').nth(1).unwrap_or_default().to_owned();
-    let body = text.split("\r\n\r\n").nth(1).unwrap_or_default();
-    Ok(if status == "200" { body.to_owned() } else { status })
-}
+/// All that a request line can carry and that means something to `HAProxy`'s parser.
+const ODD: &str = "/odd\"{p}\\$HOME%[x](y),'|`<>^";
 
 fn state(services: &[(&str, Option<SocketAddr>)], secret: Option<(&str, &str)>) -> State {
     let path = |path: &str, kind: &str, service: &str| json!({"path": path, "pathType": kind, "backend": {"service": {"name": service, "port": {"name": "http"}}}});
     let ingress = json!({"metadata": {"namespace": "n", "name": "i"}, "spec": {
     "ingressClassName": "traefik",
-    "tls": [{"hosts": ["a.test"], "secretName": "t"}],
+    "tls": [{"hosts": ["a.test", "c.test"], "secretName": "t"}],
     "rules": [
         {"host": "a.test", "http": {"paths": [path("/", "Prefix", "root"), path("/foo", "Prefix", "foo"),
-            path("/foo", "Exact", "exact"), path("/none", "Prefix", "none")]}},
+            path("/foo", "Exact", "exact"), path(ODD, "Exact", "foo"), path("/none", "Prefix", "none")]}},
         {"host": "*.w.test", "http": {"paths": [path("/w", "ImplementationSpecific", "foo")]}},
     ]}});
     let mut state = State { ingresses: vec![Arc::new(serde_json::from_value(ingress).unwrap())], ..State::default() };
@@ -80,14 +53,7 @@ fn state(services: &[(&str, Option<SocketAddr>)], secret: Option<(&str, &str)>) 
 #[tokio::test]
 async fn routes_and_reloads_without_a_lost_request() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        ingress_class: "traefik".into(),
-        http: free(),
-        https: free(),
-        health: free(),
-        directory: folder.path().into(),
-        drain_seconds: 5,
-    };
+    let settings = settings(folder.path());
     let (root, foo, exact) = (server("root"), server("foo"), server("exact"));
     let services = [("root", Some(root)), ("foo", Some(foo)), ("exact", Some(exact)), ("none", None)];
     let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
@@ -95,12 +61,7 @@ async fn routes_and_reloads_without_a_lost_request() {
     let mut proxy = Proxy::new(PathBuf::from("haproxy"), folder.path().into(), Children::new().unwrap());
     proxy.apply(&render(&state(&services, Some((&certificate, &key))), &settings)).await.unwrap();
     let web = settings.http;
-    for _ in 0..100 {
-        if get(settings.health, "x", "/healthz").is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("health", || get(settings.health, "x", "/healthz").is_ok_and(|body| body == "ok\n")).await;
     for (host, path, expected) in [
         ("a.test", "/", "root"),
         ("A.test:80", "/foo", "exact"),
@@ -108,6 +69,11 @@ async fn routes_and_reloads_without_a_lost_request() {
         ("a.test", "/foo/", "foo"),
         ("a.test", "/foobar", "root"),
         ("a.test", "/none", "503"),
+        ("a.test", "/none/", "503"),
+        ("a.test", "/nonesuch", "root"),
+        ("a.test", "/FOO/bar", "root"),
+        ("a.test", ODD, "foo"),
+        ("a.test", "/odd", "root"),
         ("b.test", "/", "404"),
         ("x.w.test", "/w/1", "foo"),
         ("x.w.test", "/", "404"),
@@ -125,6 +91,7 @@ async fn routes_and_reloads_without_a_lost_request() {
         String::from_utf8_lossy(&command.output().unwrap().stdout).contains("BEGIN CERTIFICATE")
     };
     assert!(handshake("a.test"));
+    assert!(handshake("c.test"));
     assert!(!handshake("b.test"));
     let load = std::thread::spawn(move || {
         (0..3000).filter(|_| !get(web, "a.test", "/foo").is_ok_and(|body| body == "exact")).count()
@@ -132,7 +99,8 @@ async fn routes_and_reloads_without_a_lost_request() {
     for round in 0..4 {
         let services: Vec<_> = services.iter().copied().filter(|(name, _)| round % 2 == 1 || *name != "root").collect();
         proxy.apply(&render(&state(&services, None), &settings)).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let expected = if round % 2 == 1 { "root" } else { "503" };
+        until("the reload", || get(web, "a.test", "/").is_ok_and(|body| body == expected)).await;
     }
     assert_eq!(load.join().unwrap(), 0, "lost requests");
     proxy.stop().await.unwrap();

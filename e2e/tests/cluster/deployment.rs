@@ -1,0 +1,102 @@
+//! The service, deployed from the repository's own manifests by the pipeline's own account: its Ingress host, its metrics.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fixture::{Cleanup, deployer, feed, http, owner, prometheus, pushed_image};
+use crate::support::{eventually, project, run};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A manifest with its placeholders replaced for the environment `slug`.
+pub(crate) fn manifest(file: &str, slug: &str) -> String {
+    let text = std::fs::read_to_string(project().join("manifests").join(file)).expect("a manifest");
+    let values = [
+        ("__CI_ENVIRONMENT_SLUG__", slug),
+        ("__CI_COMMIT_SHA__", "0123456789abcdef"),
+        ("__CI_REGISTRY_IMAGE__", if file == "deployment.yaml" { pushed_image() } else { "" }),
+        ("__VERSION__", "test"),
+        ("__KUBE_NAMESPACE__", "gitlab"),
+        ("__KUBE_INGRESS_BASE_DOMAIN__", "gitlab-k8s-demo.test"),
+    ];
+    values.iter().fold(text, |text, (placeholder, value)| text.replace(placeholder, value))
+}
+
+/// An environment that is there until the test ends.
+fn deploy(slug: &str) -> Cleanup {
+    let cleanup = Cleanup(vec![
+        "--namespace=gitlab".into(),
+        "deployments,services,ingresses".into(),
+        format!("--selector=ref={slug}"),
+    ]);
+    for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
+        feed(&mut deployer(&["apply", "--filename", "-"]), &manifest(file, slug));
+    }
+    let name = format!("deployment/gitlab-k8s-demo-{slug}");
+    run(&mut deployer(&["rollout", "status", "--timeout=120s", &name]));
+    cleanup
+}
+
+#[test]
+fn its_host_is_answered_and_an_unknown_one_is_not() {
+    let _cleanup = deploy("answered");
+    let pods = eventually("the host", PATIENCE, || match http("answered.gitlab-k8s-demo.test", "/version") {
+        (200, body) => Ok(body),
+        other => Err(format!("{other:?}")),
+    });
+    assert!(pods.contains("\"version\""), "{pods}");
+    assert_eq!(http("unknown.gitlab-k8s-demo.test", "/version").0, 404);
+    // Paths below it are its own, too.
+    assert_eq!(http("answered.gitlab-k8s-demo.test", "/metrics").0, 200);
+    eventually("both pods get their share", PATIENCE, || {
+        let answers: BTreeSet<_> = (0..10).map(|_| http("answered.gitlab-k8s-demo.test", "/").1).collect();
+        if answers.len() == 2 { Ok(()) } else { Err(format!("{answers:?}")) }
+    });
+}
+
+#[test]
+fn a_host_that_is_gone_is_unknown_again() {
+    let cleanup = deploy("gone");
+    eventually("the host", PATIENCE, || match http("gone.gitlab-k8s-demo.test", "/health") {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    drop(cleanup);
+    eventually("its end", PATIENCE, || match http("gone.gitlab-k8s-demo.test", "/health") {
+        (404, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
+    let _cleanup = deploy("scraped");
+    let _plain = Cleanup(vec!["--namespace=gitlab".into(), "service/unannotated".into()]);
+    feed(
+        &mut owner(&["apply", "--filename", "-"]),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: unannotated, namespace: gitlab}\n\
+         spec: {selector: {ref: scraped}, ports: [{port: 8000, protocol: TCP}]}\n",
+    );
+    let of_service = |targets: &Value, label: &str, service: &str| {
+        let targets = targets.as_array().into_iter().flatten();
+        targets.filter(|target| target[label]["__meta_kubernetes_service_name"] == service).cloned().collect::<Vec<_>>()
+    };
+    let up = eventually("both pods", PATIENCE, || {
+        let targets = prometheus("/api/v1/targets")["data"].clone();
+        let up = of_service(&targets["activeTargets"], "discoveredLabels", "gitlab-k8s-demo-scraped");
+        let healthy = up.iter().filter(|target| target["health"] == "up").count();
+        let dropped = of_service(&targets["droppedTargets"], "discoveredLabels", "unannotated");
+        if healthy == 2 && !dropped.is_empty() { Ok(targets) } else { Err(format!("{up:?} {dropped:?}")) }
+    });
+    assert_eq!(of_service(&up["activeTargets"], "discoveredLabels", "unannotated"), Vec::<Value>::new());
+
+    // It is the service that is scraped, at the path and port of the annotations.
+    let query = "/api/v1/query?query=app_build_info%7Bref%3D%22scraped%22%7D";
+    let result = eventually("its metrics", PATIENCE, || {
+        let result = prometheus(query)["data"]["result"].clone();
+        if result.as_array().is_some_and(|it| it.len() == 2) { Ok(result) } else { Err(result.to_string()) }
+    });
+    assert_eq!(result[0]["metric"]["namespace"], "gitlab");
+}

@@ -1,0 +1,137 @@
+//! The cluster, and what one test makes in it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers fail by panicking")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, OnceLock};
+
+use serde_json::Value;
+
+use crate::support::{docker, e2e, project, run};
+
+/// What `e2e status` says of the cluster, which must be whole.
+pub(crate) static STATUS: LazyLock<Value> = LazyLock::new(|| {
+    let output = e2e(&["status", "--format", "json"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "there is no whole cluster (make up): {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_str(&text).unwrap()
+});
+
+/// A file, host or address from it.
+pub(crate) fn access(name: &str) -> &'static str {
+    STATUS["access"][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", *STATUS))
+}
+
+/// kubectl as the cluster's owner.
+pub(crate) fn owner(arguments: &[&str]) -> Command {
+    kubectl("kubeconfig", arguments)
+}
+
+/// kubectl as the pipeline's account.
+pub(crate) fn deployer(arguments: &[&str]) -> Command {
+    kubectl("gitlab_kubeconfig", arguments)
+}
+
+fn kubectl(kubeconfig: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("kubectl");
+    command.env("KUBECONFIG", access(kubeconfig)).current_dir(project()).args(arguments);
+    command
+}
+
+/// Gives a program its standard input and runs it; it must succeed.
+pub(crate) fn feed(command: &mut Command, input: &str) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What Prometheus answers to a path of its API, asked by the Ingress controller.
+pub(crate) fn prometheus(path: &str) -> Value {
+    let text = http(access("prometheus_host"), path).1;
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The status and the body that the Ingress controller answers for a host.
+pub(crate) fn http(host: &str, path: &str) -> (u16, String) {
+    let url = format!("http://{}{path}", access("ingress_http"));
+    let header = format!("Host: {host}");
+    let text = run(Command::new("curl").args(["--silent", "--show-error", "--max-time", "5"]).args([
+        "--header",
+        &header,
+        "--write-out",
+        "\n%{http_code}",
+        &url,
+    ]));
+    let (body, status) = text.rsplit_once('\n').unwrap_or(("", &text));
+    (status.parse().unwrap(), body.to_owned())
+}
+
+/// A client of the engine that has logged in to the registry with its own configuration folder.
+pub(crate) struct Client {
+    folder: tempfile::TempDir,
+}
+
+impl Client {
+    /// One that has not logged in.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The engine's client with these arguments.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.arg("--config").arg(self.folder.path()).args(arguments);
+        command
+    }
+
+    /// The registry as the engine of this machine reaches it. Engines take any certificate for `localhost`.
+    pub(crate) fn registry() -> String {
+        format!("localhost:{}", access("registry_address").rsplit_once(':').unwrap().1)
+    }
+
+    /// Logs in, with the password on standard input.
+    pub(crate) fn login(&self) {
+        let password = std::fs::read_to_string(access("registry_password")).unwrap();
+        feed(&mut self.docker(&["login", "--username", "gitlab", "--password-stdin", &Self::registry()]), &password);
+    }
+
+    /// Has this password without asking the registry what it thinks of it, as one that was right once.
+    pub(crate) fn believe(&self, password: &str) {
+        let auth = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("gitlab:{password}"));
+        let config = serde_json::json!({"auths": {Self::registry(): {"auth": auth}}});
+        std::fs::write(self.folder.path().join("config.json"), config.to_string()).unwrap();
+    }
+}
+
+/// The service's image, pushed once: its name for the cluster's nodes without the tag, which is `test`.
+pub(crate) fn pushed_image() -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let client = Client::new();
+        client.login();
+        let here = format!("{}/course/demo:test", Client::registry());
+        let folder = project();
+        assert!(folder.join("dist/app").is_file(), "there is no dist/app: make build");
+        run(client.docker(&["build", "--quiet", "--tag", &here]).arg(&folder));
+        run(&mut client.docker(&["push", "--quiet", &here]));
+        docker(&["rmi", &here]);
+        format!("{}/course/demo", access("registry_host"))
+    })
+}
+
+/// Something that is deleted when the test ends, however it ends.
+pub(crate) struct Cleanup(pub(crate) Vec<String>);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        let arguments: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        let _ = owner(&["delete", "--ignore-not-found", "--wait=false"]).args(arguments).output();
+    }
+}

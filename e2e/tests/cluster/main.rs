@@ -1,0 +1,10 @@
+//! The cluster of `make up`, asked from outside. Without one these tests fail.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod deployment;
+mod fixture;
+mod permissions;
+mod registry;
+mod system;

@@ -1,0 +1,53 @@
+//! What the pipeline's account may do, tried with its own token.
+
+use rstest::rstest;
+
+use crate::deployment::manifest;
+use crate::fixture::{deployer, feed, owner};
+use crate::support::{fail, run};
+
+#[rstest]
+#[case::pods(&["get", "pods"])]
+#[case::deployments(&["get", "deployments"])]
+#[case::ingresses(&["get", "ingresses"])]
+#[case::events(&["get", "events"])]
+fn it_may(#[case] arguments: &[&str]) {
+    run(&mut deployer(arguments));
+}
+
+#[test]
+fn it_may_apply_what_the_pipeline_applies() {
+    for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
+        feed(&mut deployer(&["apply", "--dry-run=server", "--filename", "-"]), &manifest(file, "dry-run"));
+    }
+}
+
+#[rstest]
+#[case::secrets(&["get", "secrets"])]
+#[case::the_pull_secret(&["get", "secret", "myregistry"])]
+#[case::shells(&["create", "--raw", "/api/v1/namespaces/gitlab/pods/x/exec?command=sh", "--filename=/dev/null"])]
+#[case::another_namespace(&["get", "pods", "--namespace=default"])]
+#[case::secrets_elsewhere(&["get", "secrets", "--namespace=kube-system"])]
+#[case::deploying_elsewhere(&["create", "deployment", "x", "--image=x", "--namespace=default"])]
+#[case::nodes(&["get", "nodes"])]
+#[case::namespaces(&["create", "namespace", "x"])]
+#[case::its_own_rights(&["create", "rolebinding", "x", "--clusterrole=admin", "--serviceaccount=gitlab:gitlab"])]
+fn it_may_not(#[case] arguments: &[&str]) {
+    let error = fail(&mut deployer(arguments));
+    assert!(error.to_lowercase().contains("forbidden"), "{error}");
+}
+
+#[test]
+fn its_token_is_short_lived_and_of_its_account() {
+    let token = run(&mut deployer(&["config", "view", "--raw", "--output=jsonpath={.users[0].user.token}"]));
+    let review =
+        serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+    let mut command = owner(&["create", "--filename", "-", "--output=jsonpath={.status.user.username}"]);
+    assert_eq!(feed(&mut command, &review.to_string()), "system:serviceaccount:gitlab:gitlab");
+    // The middle part of a JSON Web Token says when it ends; RFC 7519.
+    let claims = token.split('.').nth(1).expect("a JSON Web Token");
+    let claims = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, claims).expect("base64");
+    let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+    let hours = (claims["exp"].as_i64().expect("exp") - claims["iat"].as_i64().expect("iat")) / 3600;
+    assert!((1..=24).contains(&hours), "{hours} hours");
+}

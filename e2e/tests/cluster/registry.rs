@@ -1,0 +1,96 @@
+//! The private registry: who may push, and which pods may pull.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::fixture::{Cleanup, Client, access, feed, owner, pushed_image};
+use crate::support::{docker, eventually, fail, run};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_push_needs_the_password() {
+    let image = format!("{}/course/nothing:test", Client::registry());
+    let client = Client::new();
+    // An image of no bytes: nothing is sent before the registry has asked who it is.
+    feed(&mut client.docker(&["build", "--quiet", "--tag", &image, "-"]), "FROM scratch\nLABEL a=b\n");
+    let push = || client.docker(&["push", "--quiet", &image]);
+    let unknown = fail(&mut push());
+    assert!(unknown.contains("no basic auth credentials"), "{unknown}");
+    client.believe("wrong");
+    let refused = fail(&mut push());
+    assert!(refused.contains("unauthorized: authentication required"), "{refused}");
+    client.login();
+    run(&mut push());
+    docker(&["rmi", &image]);
+}
+
+/// By its name and with nothing but its own authority: what a client in the cluster's network sees.
+#[test]
+fn its_certificate_is_good_for_its_name() {
+    let address = access("registry_address");
+    let port = address.rsplit_once(':').expect("an address").1;
+    let host = access("registry_host");
+    let curl = |authority: &[&str], user: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}"]);
+        command.args(["--resolve", &format!("{host}:{port}:127.0.0.1")]).args(authority).args(user);
+        command.arg(format!("https://{host}:{port}/v2/"));
+        command
+    };
+    let authority = ["--cacert", access("registry_authority")];
+    let user = ["--netrc-file", access("registry_netrc")];
+    assert_eq!(run(&mut curl(&authority, &user)), "200");
+    assert_eq!(run(&mut curl(&authority, &[])), "401");
+    let untrusted = fail(&mut curl(&[], &user));
+    assert!(untrusted.contains("certificate"), "{untrusted}");
+}
+
+fn pod(name: &str, pull_secret: bool) -> String {
+    let secret = if pull_secret { "imagePullSecrets: [{name: myregistry}]" } else { "enableServiceLinks: false" };
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: gitlab}}\nspec:\n  {secret}\n  \
+         securityContext: {{runAsNonRoot: true, runAsUser: 65532, seccompProfile: {{type: RuntimeDefault}}}}\n  containers:\n    \
+         - name: app\n      image: {}:test\n      imagePullPolicy: Always\n      securityContext: {{allowPrivilegeEscalation: false, \
+         capabilities: {{drop: [ALL]}}}}\n",
+        pushed_image()
+    )
+}
+
+#[test]
+fn a_pod_pulls_with_the_secret_and_not_without() {
+    let (with, without) = ("pulls-with-secret", "pulls-without-secret");
+    let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "pod".into(), with.into(), without.into()]);
+    for (name, secret) in [(with, true), (without, false)] {
+        feed(&mut owner(&["apply", "--filename", "-"]), &pod(name, secret));
+    }
+    run(&mut owner(&["wait", "--namespace=gitlab", "--for=condition=Ready", "--timeout=60s", "pod", with]));
+    let events = format!("involvedObject.name={without},reason=Failed");
+    eventually("the refusal", PATIENCE, || {
+        let said = run(&mut owner(&[
+            "get",
+            "events",
+            "--namespace=gitlab",
+            "--field-selector",
+            &events,
+            "--output=jsonpath={.items[*].message}",
+        ]));
+        // What containerd makes of 401.
+        if said.contains("401 Unauthorized") || said.contains("authorization failed") { Ok(()) } else { Err(said) }
+    });
+    let phase = run(&mut owner(&["get", "pod", without, "--namespace=gitlab", "--output=jsonpath={.status.phase}"]));
+    assert_eq!(phase, "Pending");
+}
+
+#[test]
+fn other_tools_are_told_of_it() {
+    let text = run(&mut owner(&[
+        "get",
+        "configmap",
+        "local-registry-hosting",
+        "--namespace=kube-public",
+        r"--output=jsonpath={.data.localRegistryHosting\.v1}",
+    ]));
+    assert!(text.contains(&format!("host: \"{}\"", Client::registry())), "{text}");
+    assert!(text.contains("hostFromClusterNetwork: \"registry.gitlab-k8s-demo.test\""), "{text}");
+}

@@ -1,0 +1,115 @@
+//! The cluster itself: its nodes, its own pods, names, ways out, volumes.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::fixture::{Cleanup, STATUS, feed, owner};
+use crate::support::{docker, eventually, run};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A shell in a pod that is there anyway: Prometheus', whose image has one wherever it comes from.
+fn in_a_pod(script: &str) -> std::process::Command {
+    owner(&["exec", "--namespace=monitoring", "deployment/prometheus", "--", "sh", "-c", script])
+}
+
+#[test]
+fn nodes_and_all_their_pods_are_ready() {
+    let nodes = run(&mut owner(&["get", "nodes", "--no-headers"]));
+    assert!(!nodes.is_empty() && nodes.lines().all(|node| node.split_whitespace().nth(1) == Some("Ready")), "{nodes}");
+    let pods = run(&mut owner(&["get", "pods", "--namespace=kube-system", "--no-headers"]));
+    // NAME READY STATUS: all of its containers, and Running.
+    let is_ready = |pod: &str| {
+        let mut columns = pod.split_whitespace().skip(1);
+        let (ready, total) = columns.next().and_then(|it| it.split_once('/')).unwrap_or(("0", "1"));
+        ready == total && columns.next() == Some("Running")
+    };
+    assert!(pods.lines().count() >= 6 && pods.lines().all(is_ready), "{pods}");
+}
+
+#[test]
+fn everything_carries_the_runs_label() {
+    let run_id = STATUS["run"].as_str().expect("a run");
+    let label = format!("label=io.gitlab-ci-k8s-demo.run={run_id}");
+    let cluster = STATUS["cluster"].as_str().expect("a name");
+    let containers = docker(&["ps", "--filter", &label, "--format", "{{.Names}}"]);
+    let mut containers: Vec<_> = containers.lines().collect();
+    containers.sort_unstable();
+    assert_eq!(containers, [format!("{cluster}-control-plane"), format!("{cluster}-registry")]);
+    assert_eq!(docker(&["network", "ls", "--filter", &label, "--format", "{{.Name}}"]), cluster);
+    let selector = format!("io.gitlab-ci-k8s-demo.run={run_id}");
+    let namespaces = run(&mut owner(&["get", "namespaces", "--selector", &selector, "--output=name"]));
+    assert_eq!(namespaces, "namespace/gitlab\nnamespace/ingress\nnamespace/monitoring");
+}
+
+#[test]
+fn pods_know_services_by_name() {
+    let address = run(&mut owner(&["get", "service", "kubernetes", "--output=jsonpath={.spec.clusterIP}"]));
+    for name in ["kubernetes.default.svc.cluster.local", "kubernetes.default", "kubernetes.default.svc"] {
+        let found = run(&mut in_a_pod(&format!("getent hosts {name} || nslookup {name}")));
+        assert!(found.contains(&address), "{name}: {found}");
+    }
+    let unknown = in_a_pod("getent hosts nobody.default.svc.cluster.local").output().expect("kubectl runs");
+    assert!(!unknown.status.success(), "{unknown:?}");
+}
+
+#[test]
+fn a_new_service_has_a_name_soon() {
+    let _cleanup = Cleanup(vec!["--namespace=default".into(), "service".into(), "named".into()]);
+    feed(
+        &mut owner(&["apply", "--filename", "-"]),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: named, namespace: default}\nspec: {ports: [{port: 80, protocol: TCP}]}\n",
+    );
+    let address = run(&mut owner(&["get", "service", "named", "--output=jsonpath={.spec.clusterIP}"]));
+    eventually("its name", PATIENCE, || {
+        let output = in_a_pod("getent hosts named.default.svc.cluster.local").output().map_err(|it| it.to_string())?;
+        let found = String::from_utf8_lossy(&output.stdout).into_owned();
+        if found.contains(&address) { Ok(()) } else { Err(found) }
+    });
+}
+
+#[test]
+fn pods_reach_the_outside_by_address_and_by_name() {
+    // A name that only the network outside of the cluster knows.
+    let found = run(&mut in_a_pod("getent hosts registry.gitlab-k8s-demo.test"));
+    let cluster = STATUS["cluster"].as_str().expect("a name");
+    let format = format!("{{{{(index .NetworkSettings.Networks \"{cluster}\").IPAddress}}}}");
+    let address = docker(&["inspect", "--format", &format, &format!("{cluster}-registry")]);
+    assert!(found.contains(&address), "{found} is not {address}");
+
+    // A program on this machine, beyond the network's gateway.
+    let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", cluster]);
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let connected = std::thread::spawn(move || listener.accept().map(|(_, from)| from));
+    run(&mut in_a_pod(&format!(
+        "timeout 10 bash -c 'exec 3<>/dev/tcp/{gateway}/{port}' || nc -w 5 -z {gateway} {port}"
+    )));
+    connected.join().expect("the listener").expect("a connection");
+}
+
+#[test]
+fn logs_can_be_read() {
+    let text = run(&mut owner(&["logs", "--namespace=monitoring", "deployment/prometheus"]));
+    assert!(text.contains("Server is ready to receive web requests"), "{text}");
+}
+
+/// What `e2e status` says of volumes is so: with a default class a claim gets one, without it stays pending.
+#[test]
+fn a_volume_claim_ends_as_status_says() {
+    let parts = STATUS["parts"].as_array().expect("parts");
+    let storage = parts.iter().find(|part| part["name"] == "StorageClass").expect("a part")["detail"].as_str();
+    let expected = if storage.expect("a detail").starts_with("no default") { "Pending" } else { "Bound" };
+    let _cleanup =
+        Cleanup(vec!["--namespace=default".into(), "pod/claims".into(), "persistentvolumeclaim/claim".into()]);
+    // A pod that asks for it: some classes wait for one.
+    let manifest = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: claim, namespace: default}\n\
+        spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}\n---\n\
+        apiVersion: v1\nkind: Pod\nmetadata: {name: claims, namespace: default}\n\
+        spec: {containers: [{name: c, image: none.test/none}], volumes: [{name: v, persistentVolumeClaim: {claimName: claim}}]}\n";
+    feed(&mut owner(&["apply", "--filename", "-"]), manifest);
+    eventually("the claim", PATIENCE, || {
+        let phase = run(&mut owner(&["get", "persistentvolumeclaim", "claim", "--output=jsonpath={.status.phase}"]));
+        if phase == expected { Ok(()) } else { Err(phase) }
+    });
+}

@@ -1,0 +1,57 @@
+//! What the tests share that run real programs.
+
+#![allow(dead_code, reason = "every test program uses its own part of it")]
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// The project's folder.
+pub(crate) fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The harness, in the project's folder.
+pub(crate) fn e2e(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_e2e"));
+    command.current_dir(project()).args(arguments);
+    command
+}
+
+/// Runs a program that must succeed, and returns what it wrote to standard output.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{error}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Runs a program that must fail, and returns what it wrote to standard error.
+pub(crate) fn fail(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "{command:?} succeeded: {}", String::from_utf8_lossy(&output.stdout));
+    error(&output)
+}
+
+/// What a program wrote to standard error.
+pub(crate) fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the engine's client, which must succeed.
+pub(crate) fn docker(arguments: &[&str]) -> String {
+    run(Command::new("docker").args(arguments))
+}
+
+/// Asks until the answer is there, and fails with the last complaint when it is not in time.
+pub(crate) fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(complaint) => assert!(began.elapsed() < patience, "{what}, after {patience:?}: {complaint}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
