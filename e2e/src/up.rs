@@ -91,21 +91,19 @@ struct AddonImages {
 /// # Errors
 /// The first that there is. What is there then stays: the next call goes on from it, and `down` takes it away.
 pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<(), UpError> {
+    // Looked at before anything is made, even a folder.
+    if find_whole(docker, plan).await?.is_none() {
+        require_machine(plan).await?;
+    }
     let _lock = plan.state.lock()?;
-    let (run, is_new) = match kind::standing(docker, &plan.cluster).await? {
-        Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
-        Standing::Ours { run, running } if running && is_whole(plan, &run).await => {
-            (Run { id: run, cluster: plan.cluster.clone() }, false)
+    let (run, is_new) = if let Some(run) = find_whole(docker, plan).await? {
+        (run, false)
+    } else {
+        // Whatever an earlier run has left, nodes or not.
+        if !down::remove(docker, &plan.cluster, &plan.state).await?.is_nothing() {
+            tell(Progress::Note(format!("cluster {} was half made or stopped: it is made anew", plan.cluster)));
         }
-        standing => {
-            require_machine(plan).await?;
-            if standing != Standing::Nothing {
-                tell(Progress::Note(format!("cluster {} is half made or stopped: it is made anew", plan.cluster)));
-            }
-            // Whatever an earlier run has left, nodes or not.
-            down::remove(docker, &plan.cluster, &plan.state).await?;
-            (Run::new(&plan.cluster), true)
-        }
+        (Run::new(&plan.cluster), true)
     };
     plan.state.note_run(&run)?;
     kind::make_network(docker, &run).await?;
@@ -121,10 +119,16 @@ pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> R
     Box::pin(prepare(docker, plan, &run, (&node, &registry, &addon_images), is_new, tell)).await
 }
 
-/// Whether the cluster answers, and was made to its end by this run.
-async fn is_whole(plan: &Plan, run: &str) -> bool {
-    let Ok(client) = cluster::client(&plan.state.kubeconfig()).await else { return false };
-    cluster::nodes(&client).await.is_some_and(|nodes| cluster::is_whole(&nodes, run))
+/// The run whose cluster answers and was made to its end.
+async fn find_whole(docker: &Docker, plan: &Plan) -> Result<Option<Run>, UpError> {
+    let id = match kind::standing(docker, &plan.cluster).await? {
+        Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
+        Standing::Ours { run, running: true } => run,
+        Standing::Ours { running: false, .. } | Standing::Nothing => return Ok(None),
+    };
+    let Ok(client) = cluster::client(&plan.state.kubeconfig()).await else { return Ok(None) };
+    let is_whole = cluster::nodes(&client).await.is_some_and(|nodes| cluster::is_whole(&nodes, &id));
+    Ok(is_whole.then(|| Run { id, cluster: plan.cluster.clone() }))
 }
 
 /// Before anything is made, everything is looked at: a port that is taken is found by kind only when half is there.

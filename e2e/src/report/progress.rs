@@ -132,7 +132,7 @@ mod tests {
         let took = Duration::from_millis(26_040);
         let here = Obtained { name: "registry", reference: "r:1".to_owned(), source: Source::Here, took };
         let story = [
-            Progress::Note("cluster demo is half made or stopped: it is made anew".to_owned()),
+            Progress::Note("cluster demo was half made or stopped: it is made anew".to_owned()),
             Progress::Image(ImageProgress::Obtained(here)),
             Progress::Image(ImageProgress::Building { name: "kind-node", log: "kind-node.log".into() }),
             Progress::Started { part: "cluster", log: Some("/x/kind.log".into()) },

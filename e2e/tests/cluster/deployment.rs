@@ -1,5 +1,7 @@
 //! The service, deployed from the repository's own manifests by the pipeline's own account: its Ingress host, its metrics.
 
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use serde_json::Value;
 use crate::fixture::{Cleanup, deployer, feed, http, owner, prometheus, pushed_image};
 use crate::support::{eventually, project, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A manifest with its placeholders replaced for the environment `slug`.
 pub(crate) fn manifest(file: &str, slug: &str) -> String {

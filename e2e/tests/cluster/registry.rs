@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fixture::{Cleanup, Client, access, feed, owner, pushed_image};
 use crate::support::{docker, eventually, fail, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_push_needs_the_password() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fixture::{Cleanup, STATUS, feed, owner};
 use crate::support::{docker, eventually, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A shell in a pod that is there anyway: Prometheus', whose image has one wherever it comes from.
 fn in_a_pod(script: &str) -> std::process::Command {

@@ -1,0 +1,133 @@
+//! A place for one test: a cluster's name, its ports and its folders, and what there was on the machine before.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{docker, e2e, eventually, project, run};
+
+/// The cluster's name.
+pub(crate) const NAME: &str = "e2e-lifecycle";
+
+/// The ports that it maps.
+pub(crate) const PORTS: [u16; 2] = [18080, 18443];
+
+/// Everything a test works with. Afterwards nothing of it is left, however the test ends.
+pub(crate) struct Bench {
+    folder: tempfile::TempDir,
+    before: BTreeSet<String>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = std::fs::read_to_string(project().join("kind-config.yaml")).unwrap();
+        let config = config.replace("hostPort: 8", "hostPort: 18");
+        assert!(PORTS.iter().all(|port| config.contains(&format!("hostPort: {port}"))), "{config}");
+        std::fs::write(folder.path().join("kind-config.yaml"), config).unwrap();
+        for name in ["tmp", "state"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let mut bench = Self { folder, before: BTreeSet::new() };
+        run(&mut bench.e2e(&["down"]));
+        bench.before = bench.things();
+        bench
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The harness for this cluster. It has a folder for temporary files of its own, where anything left is seen.
+    pub(crate) fn e2e(&self, arguments: &[&str]) -> Command {
+        let mut command = e2e(arguments);
+        command.args(["--name", NAME, "--state-dir"]).arg(self.state()).env("TMPDIR", self.folder.path().join("tmp"));
+        if arguments[0] != "down" {
+            command.arg("--kind-config").arg(self.folder.path().join("kind-config.yaml"));
+        }
+        command
+    }
+
+    /// Everything in the engine but the catalogue's images, the programs at work for the cluster, and the files.
+    pub(crate) fn things(&self) -> BTreeSet<String> {
+        let mut things = BTreeSet::new();
+        let lists = [
+            vec!["ps", "--all", "--format", "container {{.Names}}"],
+            vec!["network", "ls", "--format", "network {{.Name}}"],
+            vec!["volume", "ls", "--format", "volume {{.Name}}"],
+            vec!["images", "--format", "image {{.Repository}}:{{.Tag}}"],
+        ];
+        for list in lists {
+            things.extend(docker(&list).lines().map(str::to_owned));
+        }
+        // The catalogue's images stay, to be used again.
+        let is_kept = |thing: &str| {
+            thing.strip_prefix("image gitlab-ci-k8s-demo/").is_some_and(|image| !image.starts_with("run:"))
+        };
+        things.retain(|thing| !is_kept(thing));
+        let mark = format!("GITLAB_CI_K8S_DEMO_CLUSTER={NAME}");
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+                things.insert(format!("program {}", process.path().display()));
+            }
+        }
+        for folder in ["tmp", "state"] {
+            let entries = std::fs::read_dir(self.folder.path().join(folder)).unwrap().flatten();
+            things.extend(entries.map(|entry| format!("file {}", entry.path().display())));
+        }
+        things
+    }
+
+    /// What there is now and was not before.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.things().difference(&self.before).cloned().collect()
+    }
+
+    /// Takes the cluster down, which must succeed and leave nothing: no container, network, volume, image of a run, program
+    /// or file, and both ports free.
+    pub(crate) fn down(&self) {
+        run(&mut self.e2e(&["down"]));
+        assert_eq!(self.left(), Vec::<String>::new());
+        for port in PORTS {
+            TcpListener::bind(("127.0.0.1", port)).unwrap();
+        }
+    }
+
+    /// Whether `e2e status` finds everything as it should be.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.e2e(&["status"]).output().unwrap().status.success()
+    }
+
+    /// The run that `e2e status` tells.
+    pub(crate) fn run_id(&self) -> String {
+        let status = self.e2e(&["status", "--format", "json"]).output().unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        status["run"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command.env("KUBECONFIG", self.state().join(NAME).join("kubeconfig")).args(arguments);
+        command
+    }
+
+    /// Waits until `up`, which runs now, has made something.
+    pub(crate) fn wait_for_container(name: &str) {
+        let filter = format!("name={name}");
+        eventually(name, Duration::from_mins(1), || {
+            let names = docker(&["ps", "--filter", &filter, "--format", "{{.Names}}"]);
+            if names.is_empty() { Err("no such container".to_owned()) } else { Ok(()) }
+        });
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = self.e2e(&["down"]).output();
+    }
+}

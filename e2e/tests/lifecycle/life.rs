@@ -1,0 +1,95 @@
+//! A whole life, in one test because a cluster takes its time: up, up again, damaged and repaired, stopped, interrupted, down.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bench::{Bench, NAME};
+use crate::support::{docker, error, eventually, fail, run};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn from_nothing_to_nothing() {
+    let bench = Bench::new();
+    let up = run(&mut bench.e2e(&["up"]));
+    assert!(up.ends_with("Everything stands."), "{up}");
+    let first = bench.run_id();
+
+    nobody_elses_kubeconfig_is_touched();
+    what_is_missing_is_repaired(&bench);
+    assert_eq!(bench.run_id(), first, "it was repaired, and not made anew");
+
+    // A machine that was switched off: containers are there, and stand still.
+    docker(&["kill", &format!("{NAME}-control-plane")]);
+    let status = bench.e2e(&["status"]).output().expect("e2e runs");
+    assert_eq!(status.status.code(), Some(1));
+    let told = bench.e2e(&["up"]).output().expect("e2e runs");
+    assert!(told.status.success(), "{}", error(&told));
+    assert!(error(&told).contains("was half made or stopped: it is made anew"), "{}", error(&told));
+    assert_ne!(bench.run_id(), first);
+
+    bench.down();
+    let again = run(&mut bench.e2e(&["down"]));
+    assert_eq!(again, format!("There was nothing of cluster {NAME}."));
+    let status = bench.e2e(&["status"]).output().expect("e2e runs");
+    assert_eq!(status.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&status.stdout), format!("There is no cluster {NAME}: `e2e up` makes it.\n"));
+}
+
+fn nobody_elses_kubeconfig_is_touched() {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let own = std::fs::read_to_string(format!("{home}/.kube/config")).unwrap_or_default();
+    assert!(!own.contains(NAME), "{own}");
+}
+
+fn what_is_missing_is_repaired(bench: &Bench) {
+    let damages: [(&str, &[&str]); 4] = [
+        ("the pull secret", &["delete", "secret", "myregistry", "--namespace=gitlab"]),
+        ("the Ingress controller", &["delete", "namespace", "ingress"]),
+        ("Prometheus", &["delete", "deployment", "prometheus", "--namespace=monitoring"]),
+        (
+            "the cluster's DNS",
+            &["delete", "deployment", "cluster-dns", "--namespace=kube-system", "--ignore-not-found"],
+        ),
+    ];
+    for (what, arguments) in damages {
+        let output = bench.kubectl(arguments).output().expect("kubectl runs");
+        assert!(output.status.success(), "{what}: {}", error(&output));
+    }
+    // The registry dies: the nodes must then trust its successor, which has another certificate and another password.
+    docker(&["kill", &format!("{NAME}-registry")]);
+    let status = bench.e2e(&["status"]).output().expect("e2e runs");
+    assert_eq!(status.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(text.contains("Not as it should be: Ingress controller, Prometheus, deployer, registry."), "{text}");
+    run(&mut bench.e2e(&["up"]));
+    assert!(bench.is_whole());
+    let node = format!("{NAME}-control-plane");
+    let trusted = docker(&["exec", &node, "cat", "/etc/containerd/certs.d/registry.gitlab-k8s-demo.test/ca.crt"]);
+    let authority = std::fs::read_to_string(bench.state().join(NAME).join("registry-ca.crt")).expect("the authority");
+    assert_eq!(trusted, authority.trim());
+}
+
+#[test]
+fn an_interrupted_up_ends_at_once_and_leaves_nothing_that_down_does_not_find() {
+    let bench = Bench::new();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut up = bench.e2e(&["up", "--quiet"]).spawn().expect("e2e runs");
+        Bench::wait_for_container(&format!("{NAME}-control-plane"));
+        // Nobody else may work on it meanwhile.
+        let other = fail(&mut bench.e2e(&["down"]));
+        assert_eq!(other.trim(), format!("e2e: another `e2e` is at work on cluster {NAME}: wait for it, or end it"));
+        let process = Pid::from_child(&up);
+        kill_process(process, signal).expect("a signal");
+        assert_eq!(up.wait().expect("its end").code(), Some(code));
+        // What it had started ends with it.
+        eventually("the end of kind", PATIENCE, || {
+            let left = bench.left();
+            if left.iter().any(|it| it.starts_with("program ")) { Err(format!("{left:?}")) } else { Ok(()) }
+        });
+        bench.down();
+    }
+}
