@@ -99,6 +99,11 @@ msrv: ## Builds and tests the service with Debian 13's compiler
 bench-app: build ## The service beside its twin in Go: bench/README.md
 	cargo run --release --locked -p bench -- app $(BENCH_FLAGS)
 
+.PHONY: bench-up
+bench-up: ## A cluster with all around it beside kind's bare one: bench/README.md
+	cargo build --locked -p e2e
+	cargo run --release --locked -p bench -- up $(BENCH_FLAGS)
+
 .PHONY: picture
 picture: build ## docs/first-run.svg, from a real run
 	.ci/picture

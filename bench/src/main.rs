@@ -1,4 +1,4 @@
-//! Side-by-side measurements. `cargo run --release -p bench -- app --help` tells what the first of them does.
+//! Side-by-side measurements. `cargo run --release -p bench -- --help` lists them.
 
 mod access_log;
 mod app;
@@ -7,10 +7,12 @@ mod error;
 mod http;
 mod machine;
 mod metrics_text;
+mod page;
 mod sample;
 mod server_process;
 mod table;
 mod tools;
+mod up;
 mod wrk;
 
 use std::io::{self, Write};
@@ -35,6 +37,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum What {
     App(app::Arguments),
+    Up(up::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn run(what: What) -> Result<(), Error> {
         let measured = async {
             match what {
                 What::App(arguments) => app::run(&arguments).await,
+                What::Up(arguments) => up::run(&arguments).await,
             }
         };
         // The one that is not ready first is dropped here, and the processes that it started die with it.

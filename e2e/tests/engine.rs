@@ -125,3 +125,38 @@ fn an_image_that_no_registry_has_cannot_be_pulled_alone() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(error.trim(), "e2e: debian-trixie: no public registry has it, it can only be built");
 }
+
+/// Something that takes connections, and never says a word.
+#[tokio::test]
+async fn a_pull_that_hangs_is_given_up() {
+    let silence = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let reference = format!("{}/course/demo:main", silence.local_addr().unwrap());
+    let docker = e2e::engine::connect().await.unwrap();
+    let reason = e2e::images::pull(&docker, &reference).await.unwrap_err();
+    // Whoever is tired first: this side, or the engine.
+    assert!(
+        ["the registry says nothing for 20 s", "no route to the registry: no answer"].contains(&&*reason),
+        "{reason}"
+    );
+}
+
+/// No mirror can be reached, and the recipe is one that was never built.
+#[test]
+fn without_any_network_a_build_says_what_it_could_not_fetch_and_where_all_of_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = folder.path().join("debian");
+    std::fs::create_dir(&recipe).unwrap();
+    let build = std::fs::read_to_string(support::project().join("images/debian/build")).unwrap();
+    std::fs::write(recipe.join("build"), build).unwrap();
+    std::fs::set_permissions(recipe.join("build"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(recipe.join("never-built"), folder.path().as_os_str().as_encoded_bytes()).unwrap();
+    let mut command = e2e(&["images", "debian-trixie", "--recipes"]);
+    command.arg(folder.path()).arg("--log-dir").arg(folder.path().join("logs"));
+    // The port of the service `discard`, which nobody offers.
+    let output = command.env("DEBIAN_MIRROR", "http://127.0.0.1:9/debian").output().unwrap();
+    let said = support::error(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("e2e: debian-trixie: cannot be built"), "{said}");
+    assert!(said.contains("Could not connect to 127.0.0.1:9") || said.contains("Connection refused"), "{said}");
+    assert!(said.contains("debian-trixie.log"), "{said}");
+}

@@ -3,7 +3,6 @@
 mod audit;
 mod go_service;
 mod measure;
-mod page;
 mod report;
 
 use std::path::PathBuf;
@@ -11,12 +10,12 @@ use std::path::PathBuf;
 use crate::cores::Cores;
 use crate::error::{Context, Error};
 use crate::machine;
+use crate::page::Page;
 use crate::progress;
 use crate::server_process::Server;
 use crate::tools::{self, Need};
 
 use self::measure::{Found, Plan};
-use self::page::Page;
 use self::report::Report;
 
 /// The service against an equivalent one in Go: requests per second, latency, memory, start-up time and size.
@@ -73,7 +72,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
         return Err(Error::Environment(format!("{app} is missing (make build, and run this in the same folder)")));
     }
     // Opened first, so that minutes of measuring are not lost on a page that cannot take them.
-    let page = arguments.write.clone().map(Page::open).transpose()?;
+    let page = arguments.write.clone().map(|page| Page::open(page, "bench-app")).transpose()?;
     let program = arguments.app.canonicalize().context(arguments.app.display())?;
     let rust = Server { name: "the Rust service", program };
     let go = Server { name: "the Go service", program: go_service::build().await? };

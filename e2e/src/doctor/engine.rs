@@ -15,6 +15,7 @@ use super::finding::{Finding, Remedy, Verdict};
 use super::platform::Platform;
 use super::true_image::true_image;
 use crate::engine::{self, PATIENCE};
+use crate::labels::CLUSTER;
 
 /// The oldest engine whose API has all that is used here.
 const OLDEST: u32 = 23;
@@ -88,11 +89,15 @@ impl Engine {
         containers.into_iter().filter(publishes).map(name).collect()
     }
 
-    /// Runs a program that does nothing in a privileged container, and removes both.
-    async fn run_privileged(&self) -> Result<(), EngineError> {
+    /// Runs a program that does nothing in a privileged container, and removes both. They are labelled as `cluster`'s, so that
+    /// `e2e down` finds them when this program was killed in between.
+    async fn run_privileged(&self, cluster: &str) -> Result<(), EngineError> {
         let tag = format!("p{}", std::process::id());
-        let reference = format!("gitlab-ci-k8s-demo/doctor:{tag}");
-        let import = CreateImageOptionsBuilder::new().from_src("-").repo("gitlab-ci-k8s-demo/doctor").tag(&tag).build();
+        let repository = "gitlab-ci-k8s-demo/doctor";
+        let reference = format!("{repository}:{tag}");
+        let label = format!("LABEL {CLUSTER}={cluster}");
+        let import =
+            CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(&tag).changes(vec![label]).build();
         let image = true_image()?;
         self.docker
             .create_image(Some(import), Some(bollard::body_full(image.into())), None)
@@ -154,13 +159,17 @@ pub(super) fn examine(engine: &Result<Engine, EngineError>, platform: &Platform)
 const ENGINE_PACKAGES: &[&str] = &["docker.io", "docker-cli", "docker-buildx"];
 
 /// Whether it runs privileged containers. Some engines need a capability for that which some hosts do not give.
-pub(super) async fn examine_privileged(engine: &Result<Engine, EngineError>, platform: &Platform) -> Finding {
+pub(super) async fn examine_privileged(
+    engine: &Result<Engine, EngineError>,
+    cluster: &str,
+    platform: &Platform,
+) -> Finding {
     let needed = "kind and docker-in-docker run privileged";
     let Ok(engine) = engine else {
         let remedy = Remedy::Advice("needs a running engine first".to_owned());
         return Finding::good("privileged containers", needed, "not tried").with(Verdict::Missing, remedy);
     };
-    match engine.run_privileged().await {
+    match engine.run_privileged(cluster).await {
         Ok(()) => Finding::good("privileged containers", needed, "one ran"),
         Err(error) => {
             let elsewhere = "use Docker 26 or newer, with root rights on its host";

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_mins(15);
 pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> Vec<Finding> {
     let engine = engine::Engine::connect().await;
     let (privileged, tools, ports) = tokio::join!(
-        engine::examine_privileged(&engine, platform),
+        engine::examine_privileged(&engine, cluster, platform),
         tools::examine(platform),
         ports::examine(kind_config, cluster, &engine),
     );

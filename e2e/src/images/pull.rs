@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// Why not, on one line.
-pub(super) async fn pull(docker: &Docker, reference: &str) -> Result<(), String> {
+pub async fn pull(docker: &Docker, reference: &str) -> Result<(), String> {
     let options = CreateImageOptionsBuilder::new().from_image(reference).build();
     let mut progress = docker.create_image(Some(options), None, None);
     loop {

@@ -66,7 +66,8 @@ impl Bench {
         }
         // The catalogue's images stay, to be used again.
         let is_kept = |thing: &str| {
-            thing.strip_prefix("image gitlab-ci-k8s-demo/").is_some_and(|image| !image.starts_with("run:"))
+            let image = thing.strip_prefix("image gitlab-ci-k8s-demo/");
+            image.is_some_and(|image| !image.starts_with("run:") && !image.starts_with("doctor:"))
         };
         things.retain(|thing| !is_kept(thing));
         let mark = format!("GITLAB_CI_K8S_DEMO_CLUSTER={NAME}");

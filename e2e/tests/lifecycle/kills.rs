@@ -1,7 +1,5 @@
 //! `kill -9`, at random moments: nobody gets to clean up, and everything is found all the same.
 
-#![expect(clippy::print_stdout, reason = "what is random is told, so that it can be repeated")]
-
 use std::time::Duration;
 
 use crate::bench::Bench;

@@ -1,0 +1,125 @@
+//! `e2e up`, side by side with what it cannot do without: `kind create cluster` on the same node image.
+
+mod report;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Instant;
+
+use tokio::process::Command;
+
+use self::report::Report;
+use crate::error::{Context, Error};
+use crate::machine;
+use crate::page::Page;
+use crate::progress;
+use crate::sample::Sample;
+use crate::tools::{self, Need};
+
+/// A cluster with all that is put around it, against the bare one of kind: time until it stands, and until it is gone.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Clusters of each kind, taking turns
+    #[arg(long, default_value_t = 3, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+
+    /// The harness's executable
+    #[arg(long, default_value = "target/debug/e2e", value_name = "FILE")]
+    e2e: PathBuf,
+
+    /// Also write the report into this page, between `<!-- bench-up:begin -->` and `<!-- bench-up:end -->`
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+/// The name of all clusters that are made here.
+const NAME: &str = "bench-up";
+
+/// What was found out, in seconds.
+#[derive(Debug, Default)]
+struct Found {
+    /// `kind create cluster`.
+    kind: Sample,
+    /// `kind delete cluster`.
+    kind_delete: Sample,
+    /// `e2e up` from nothing, with all images here.
+    up: Sample,
+    /// `e2e up` on a cluster that stands.
+    again: Sample,
+    /// `e2e down`.
+    down: Sample,
+}
+
+/// Measures, and returns the report for the terminal.
+pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
+    tools::check(&[Need::command("kind", "kind"), Need::command("docker", "docker-cli")])?;
+    if !arguments.e2e.is_file() {
+        let e2e = arguments.e2e.display();
+        return Err(Error::Environment(format!(
+            "{e2e} is missing (cargo build -p e2e, and run this in the same folder)"
+        )));
+    }
+    let page = arguments.write.clone().map(|page| Page::open(page, "bench-up")).transpose()?;
+    let e2e = arguments.e2e.to_string_lossy().into_owned();
+    // Nothing that only the first run has to do may be counted as its own.
+    progress("images");
+    run_program(&e2e, &["images"]).await?;
+    let node = output(&e2e, &["images", "--format", "json", "kind-node"]).await?;
+    let node: serde_json::Value = serde_json::from_str(&node).context("e2e images")?;
+    let node = node[0]["reference"].as_str().unwrap_or_default().to_owned();
+    let folder = std::env::temp_dir().join(format!("{NAME}-{}", std::process::id()));
+    let kubeconfig = folder.with_extension("kubeconfig").to_string_lossy().into_owned();
+    let state = folder.to_string_lossy().into_owned();
+
+    let alone = ["create", "cluster", "--name", NAME, "--config", "kind-config.yaml", "--image", &node];
+    let alone = [&alone[..], &["--kubeconfig", &kubeconfig]].concat();
+    let delete = ["delete", "cluster", "--name", NAME, "--kubeconfig", &kubeconfig];
+    let up = ["up", "--quiet", "--name", NAME, "--state-dir", &state];
+    let down = ["down", "--name", NAME, "--state-dir", &state];
+    // What an interrupted measurement has left.
+    run_program("kind", &delete).await?;
+    run_program(&e2e, &down).await?;
+    let networks = output("docker", &["network", "ls", "--format", "{{.Name}}"]).await?;
+    let mut found = Found::default();
+    for round in 1..=arguments.rounds {
+        progress(&format!("round {round} of {}: kind alone", arguments.rounds));
+        found.kind.push(run_program("kind", &alone).await?);
+        found.kind_delete.push(run_program("kind", &delete).await?);
+        progress(&format!("round {round} of {}: e2e up", arguments.rounds));
+        found.up.push(run_program(&e2e, &up).await?);
+        found.again.push(run_program(&e2e, &up).await?);
+        found.down.push(run_program(&e2e, &down).await?);
+    }
+    if !networks.lines().any(|network| network == "kind") {
+        // kind's own, which it leaves for its next cluster.
+        run_program("docker", &["network", "rm", "kind"]).await?;
+    }
+    for left in [PathBuf::from(&state), PathBuf::from(&kubeconfig)] {
+        // The kubeconfig is a file, the state's root an empty folder; either may be gone already.
+        let _ = std::fs::remove_file(&left).or_else(|_| std::fs::remove_dir(&left));
+    }
+    let report = Report { machine: machine::describe()?, day: machine::today(), node, rounds: arguments.rounds, found };
+    if let Some(page) = page {
+        page.write(&report.markdown())?;
+    }
+    Ok(report.plain())
+}
+
+/// Runs a program that must succeed, and returns how many seconds it took.
+async fn run_program(program: &str, arguments: &[&str]) -> Result<f64, Error> {
+    let started = Instant::now();
+    output(program, arguments).await?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+async fn output(program: &str, arguments: &[&str]) -> Result<String, Error> {
+    let mut command = Command::new(program);
+    let command = command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.context(program)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = [program].iter().chain(arguments).copied().collect::<Vec<_>>().join(" ");
+    Err(Error::Measurement(format!("`{line}` failed: {}", said.trim())))
+}

@@ -1,0 +1,99 @@
+//! What was found out, for people.
+
+use super::Found;
+use crate::sample::Sample;
+use crate::table::Table;
+
+/// Everything that a reader needs to judge the figures.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// What they were measured on.
+    pub(super) machine: String,
+    /// When.
+    pub(super) day: String,
+    /// The node's image, the same for both.
+    pub(super) node: String,
+    /// Clusters of each kind.
+    pub(super) rounds: u32,
+    /// The figures.
+    pub(super) found: Found,
+}
+
+impl Report {
+    /// For the terminal.
+    pub(super) fn plain(&self) -> String {
+        format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
+    }
+
+    /// For a page.
+    pub(super) fn markdown(&self) -> String {
+        let made_by = format!("made by: `cargo run --release -p bench -- up --rounds {}`", self.rounds);
+        let notes = [self.notes(), vec![made_by]].concat();
+        format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        vec![
+            format!("machine: {}; node image {}; {}", self.machine, self.node, self.day),
+            format!("method: {} clusters of each, taking turns, all images here; median (least–greatest)", self.rounds),
+        ]
+    }
+
+    fn table(&self) -> Table {
+        let Found { kind, kind_delete, up, again, down } = &self.found;
+        // The rest must not take longer than kind does alone.
+        let twice = verdict("≤ 2×", up.median() <= 2.0 * kind.median());
+        let rows = [
+            row("until it stands", up, Some(kind), &twice),
+            row("again, on a cluster that stands", again, None, &verdict("≤ 5 s", again.median() <= 5.0)),
+            row("until it is gone", down, Some(kind_delete), "–"),
+        ];
+        let header = ["measure", "e2e", "kind alone", "e2e : kind", "target"].map(str::to_owned).to_vec();
+        Table([vec![header], rows.to_vec()].concat())
+    }
+}
+
+fn row(measure: &str, e2e: &Sample, kind: Option<&Sample>, target: &str) -> Vec<String> {
+    let (alone, ratio) = match kind {
+        Some(kind) => (seconds(kind), format!("{:.2}×", e2e.median() / kind.median())),
+        None => ("–".to_owned(), "–".to_owned()),
+    };
+    vec![measure.to_owned(), seconds(e2e), alone, ratio, target.to_owned()]
+}
+
+fn verdict(target: &str, is_met: bool) -> String {
+    format!("{target}: {}", if is_met { "met" } else { "missed" })
+}
+
+fn seconds(sample: &Sample) -> String {
+    let (least, greatest) = sample.range();
+    format!("{:.1} s ({least:.1}–{greatest:.1})", sample.median())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(values: [f64; 3]) -> Sample {
+        values.into_iter().collect()
+    }
+
+    #[test]
+    fn a_page() {
+        let found = Found {
+            kind: sample([26.0, 24.0, 25.0]),
+            kind_delete: sample([1.0, 1.1, 1.2]),
+            up: sample([51.0, 44.0, 45.0]),
+            again: sample([5.1, 5.2, 5.3]),
+            down: sample([2.0, 2.1, 2.2]),
+        };
+        let report = Report {
+            machine: "AMD EPYC, 2 cores, Linux 6".to_owned(),
+            day: "2026-01-31".to_owned(),
+            node: "gitlab-ci-k8s-demo/kind-node:0123456789ab".to_owned(),
+            rounds: 3,
+            found,
+        };
+        insta::assert_snapshot!(report.markdown());
+    }
+}
