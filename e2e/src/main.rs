@@ -1,6 +1,7 @@
 //! The harness's program: the command line, and nothing else.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use e2e::doctor::{self, Platform, Verdict};
 use e2e::images::{self, CATALOGUE, Image, Images, Way};
 use e2e::progress::Progress;
-use e2e::report::progress::Display;
+use e2e::report::progress::{Display, HEARTBEAT};
 use e2e::report::{self, findings};
 use e2e::state::State;
 use e2e::up::{Plan, UpError};
@@ -224,7 +225,7 @@ async fn main() -> ExitCode {
         match command {
             Command::Doctor(arguments) => run_doctor(arguments).await,
             Command::Images(arguments) => run_images(arguments).await,
-            Command::Up(arguments) => run_up(arguments).await,
+            Command::Up(arguments) => Box::pin(run_up(arguments)).await,
             Command::Down(arguments) => run_down(arguments).await,
             Command::Status(arguments) => run_status(arguments).await,
         }
@@ -263,7 +264,7 @@ async fn run_doctor(arguments: Doctor) -> Outcome {
         }
     }
     let text = match format {
-        Format::Table => findings::table(&found, &platform, None),
+        Format::Table => findings::table(&found, &platform, width(io::stdout())),
         Format::Json => findings::json(&found, platform.name())?,
     };
     write(&text)?;
@@ -303,10 +304,19 @@ async fn run_up(arguments: Up) -> Outcome {
     });
     let state = which.state()?;
     let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
-    match up::up(&docker, &images, &plan, &move |progress| display.show(&progress)).await {
+    let shown = Arc::clone(&display);
+    let show = move |progress| shown.show(&progress);
+    let mut up = std::pin::pin!(up::up(&docker, &images, &plan, &show));
+    let result = loop {
+        tokio::select! {
+            result = &mut up => break result,
+            () = tokio::time::sleep(HEARTBEAT) => display.heartbeat(),
+        }
+    };
+    match result {
         Ok(()) => {}
         Err(UpError::Lacking(findings)) => {
-            tell(&findings::table(&findings, &Platform::this(), None));
+            tell(&findings::table(&findings, &Platform::this(), width(io::stderr())));
             return Ok(ExitCode::from(EXIT_ENVIRONMENT));
         }
         Err(error) => return Err(error.into()),
@@ -373,6 +383,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// The columns of a terminal; nothing of anything else.
+fn width(output: impl AsFd) -> Option<u16> {
+    rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 fn write(text: &str) -> io::Result<()> {

@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
+use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 
@@ -101,10 +102,16 @@ pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &Sta
     let registry = registry::run::running(docker, &run, state).await;
     let access = access(state, &mappings, registry.as_ref().map(|registry| registry.address));
     let mut parts = Vec::new();
-    if running && let Ok(client) = cluster::client(&state.kubeconfig()).await {
-        parts.extend(cluster_parts(&client, &run, access.ingress_http).await);
+    let lost = |detail: String| Part { name: "cluster", ready: false, detail };
+    if !running {
+        parts.push(lost("its nodes do not run".to_owned()));
+    } else if let Ok(kubeconfig) = Kubeconfig::read_from(state.kubeconfig()) {
+        match cluster::client(kubeconfig).await {
+            Ok(client) => parts.extend(cluster_parts(&client, &run, access.ingress_http).await),
+            Err(error) => parts.push(lost(error.to_string())),
+        }
     } else {
-        parts.push(Part { name: "cluster", ready: false, detail: "its nodes do not run".to_owned() });
+        parts.push(lost(format!("{} cannot be read", state.kubeconfig().display())));
     }
     let (ready, detail) = match &registry {
         None => (false, "does not run".to_owned()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::Docker;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Patch, PatchParams};
+use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 
 use crate::cluster::addons::{self, AddonError, CLUSTER_DNS, PROMETHEUS};
@@ -14,6 +15,7 @@ use crate::cluster::load::{self, LoadError};
 use crate::cluster::owner::{self, OwnerError};
 use crate::cluster::ready::{self, ReadyError};
 use crate::cluster::{self, ApiError, ClientError, apply};
+use crate::command::CommandError;
 use crate::doctor::{self, Finding, Platform, Verdict};
 use crate::down::{self, DownError};
 use crate::images::{self, Images, ObtainError, Obtained};
@@ -62,6 +64,9 @@ pub enum UpError {
     /// The cluster's API.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// kind does not tell how the cluster is reached.
+    #[error(transparent)]
+    Kubeconfig(#[from] CommandError),
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -106,6 +111,10 @@ pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> R
         (Run::new(&plan.cluster), true)
     };
     plan.state.note_run(&run)?;
+    if !is_new && !plan.state.kubeconfig().exists() {
+        let text = kind::kubeconfig(&plan.cluster, false).await?;
+        plan.state.write(&plan.state.kubeconfig(), text.as_bytes())?;
+    }
     kind::make_network(docker, &run).await?;
     let (node, registry, addon_images) = if is_new {
         Box::pin(make(docker, images, plan, &run, tell)).await?
@@ -126,9 +135,18 @@ async fn find_whole(docker: &Docker, plan: &Plan) -> Result<Option<Run>, UpError
         Standing::Ours { run, running: true } => run,
         Standing::Ours { running: false, .. } | Standing::Nothing => return Ok(None),
     };
-    let Ok(client) = cluster::client(&plan.state.kubeconfig()).await else { return Ok(None) };
+    let Ok(client) = client(plan).await else { return Ok(None) };
     let is_whole = cluster::nodes(&client).await.is_some_and(|nodes| cluster::is_whole(&nodes, &id));
     Ok(is_whole.then(|| Run { id, cluster: plan.cluster.clone() }))
+}
+
+/// A client of the cluster's owner. The folder with its kubeconfig may have been cleaned away; kind knows it still.
+async fn client(plan: &Plan) -> Result<Client, ClientError> {
+    let kubeconfig = match Kubeconfig::read_from(plan.state.kubeconfig()) {
+        Ok(kubeconfig) => kubeconfig,
+        Err(_) => Kubeconfig::from_yaml(&kind::kubeconfig(&plan.cluster, false).await?)?,
+    };
+    cluster::client(kubeconfig).await
 }
 
 /// Before anything is made, everything is looked at: a port that is taken is found by kind only when half is there.
@@ -191,7 +209,7 @@ async fn prepare(
     is_new: bool,
     tell: &Tell,
 ) -> Result<(), UpError> {
-    let client = cluster::client(&plan.state.kubeconfig()).await?;
+    let client = client(plan).await?;
     if is_new {
         mark_whole(&client, run).await?;
     } else {

@@ -22,6 +22,9 @@ use crate::state::State;
 /// The longest time in which a cluster comes up, on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// Time that kind has to tell how a cluster is reached.
+const KUBECONFIG_PATIENCE: Duration = Duration::from_secs(30);
+
 /// The option of a network that says how long its packets may be.
 const MTU: &str = "com.docker.network.driver.mtu";
 
@@ -83,6 +86,15 @@ pub async fn running_nodes(docker: &Docker, name: &str) -> Result<Vec<String>, K
     let options = ListContainersOptionsBuilder::new().filters(&filters).build();
     let nodes = docker.list_containers(Some(options)).await?.into_iter();
     Ok(nodes.filter_map(|node| Some(node.names?.first()?.trim_start_matches('/').to_owned())).collect())
+}
+
+/// The cluster owner's kubeconfig as kind knows it: for this machine, or for containers on the cluster's network.
+///
+/// # Errors
+/// When there is no such cluster, or its node does not run.
+pub async fn kubeconfig(cluster: &str, is_internal: bool) -> Result<String, CommandError> {
+    let internal: &[&str] = if is_internal { &["--internal"] } else { &[] };
+    command::run("kind", &[&["get", "kubeconfig", "--name", cluster], internal].concat(), KUBECONFIG_PATIENCE).await
 }
 
 /// Makes the cluster's network, named like the cluster, unless it is there.

@@ -15,7 +15,6 @@ pub mod owner;
 pub mod ready;
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
@@ -59,9 +58,12 @@ impl std::error::Error for ApiError {
 /// Why a cluster cannot be talked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file is not there, or not a kubeconfig.
+    /// It is no kubeconfig.
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// kind has none either.
+    #[error(transparent)]
+    Kind(#[from] crate::command::CommandError),
     /// No client can be made of it.
     #[error("no client for the cluster")]
     Client(#[source] ApiError),
@@ -70,9 +72,8 @@ pub enum ClientError {
 /// A client for the cluster of a kubeconfig.
 ///
 /// # Errors
-/// When the file cannot be used. Whether the cluster answers is not asked.
-pub async fn client(kubeconfig: &Path) -> Result<Client, ClientError> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+/// When it cannot be used. Whether the cluster answers is not asked.
+pub async fn client(kubeconfig: Kubeconfig) -> Result<Client, ClientError> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Client::try_from(config).map_err(|error| ClientError::Client(error.into()))
 }

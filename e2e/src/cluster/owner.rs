@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bollard::Docker;
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
@@ -16,7 +15,7 @@ use kube::{Api, Client};
 use super::ApiError;
 use super::apply::{ApplyError, apply};
 use super::kind::{self, KindError};
-use crate::command::{self, CommandError};
+use crate::command::CommandError;
 use crate::labels::Run;
 use crate::registry::{self, Login};
 use crate::state::{State, StateError};
@@ -32,9 +31,6 @@ pub const PULL_SECRET: &str = "myregistry";
 
 /// How long the deployer's token is good for: a day's work. Every `up` makes a new one.
 const TOKEN_SECONDS: i64 = 8 * 60 * 60;
-
-/// Time that kind has to tell a cluster's address.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why something of it is not prepared.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +100,7 @@ pub async fn apply_manifests(client: &Client, run: &Run, folder: &Path) -> Resul
 /// When there is no token, or they cannot be written.
 pub async fn write_kubeconfigs(client: &Client, run: &Run, state: &State) -> Result<(), OwnerError> {
     let internal = async {
-        let arguments = ["get", "kubeconfig", "--internal", "--name", &run.cluster];
-        let text = command::run("kind", &arguments, PATIENCE).await?;
+        let text = kind::kubeconfig(&run.cluster, true).await?;
         Ok::<_, OwnerError>(Kubeconfig::from_yaml(&text)?)
     };
     let (token, internal) = tokio::try_join!(token(client), internal)?;

@@ -11,6 +11,9 @@ use super::images;
 use crate::images::Progress as ImageProgress;
 use crate::progress::Progress;
 
+/// How long a log may be silent while something goes on.
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
+
 /// Where progress is shown: standard error, or nowhere.
 pub struct Display {
     began: Instant,
@@ -20,7 +23,9 @@ pub struct Display {
 enum View {
     Quiet,
     /// Whole lines, for logs.
-    Plain,
+    Plain {
+        running: Mutex<BTreeMap<&'static str, Instant>>,
+    },
     Terminal {
         bars: MultiProgress,
         running: Mutex<BTreeMap<&'static str, ProgressBar>>,
@@ -35,7 +40,7 @@ impl Display {
         } else if std::io::stderr().is_terminal() {
             View::Terminal { bars: MultiProgress::new(), running: Mutex::default() }
         } else {
-            View::Plain
+            View::Plain { running: Mutex::default() }
         };
         Self { began: Instant::now(), view }
     }
@@ -44,7 +49,13 @@ impl Display {
     pub fn show(&self, progress: &Progress) {
         match &self.view {
             View::Quiet => {}
-            View::Plain => {
+            View::Plain { running } => {
+                let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+                match subject(progress) {
+                    Some((name, true)) => drop(running.insert(name, Instant::now())),
+                    Some((name, false)) => drop(running.remove(name)),
+                    None => {}
+                }
                 if let Some(line) = line(progress) {
                     // Nothing can be done about a standard error that is closed.
                     let _ = writeln!(std::io::stderr(), "{} {line}", elapsed(self.began.elapsed()));
@@ -65,6 +76,24 @@ impl Display {
                     }
                     None => self.keep(bars, progress),
                 }
+            }
+        }
+    }
+
+    /// Tells, where nothing moves by itself, what runs and has for long. To be called every [`HEARTBEAT`].
+    pub fn heartbeat(&self) {
+        if let View::Plain { running } = &self.view {
+            let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            let long = running.iter().filter(|(_, began)| began.elapsed() >= HEARTBEAT);
+            let words: Vec<_> =
+                long.map(|(name, began)| format!("{name} for {} s", began.elapsed().as_secs())).collect();
+            if !words.is_empty() {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "{} still at work: {}",
+                    elapsed(self.began.elapsed()),
+                    words.join(", ")
+                );
             }
         }
     }

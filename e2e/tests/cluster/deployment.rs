@@ -3,12 +3,15 @@
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::fixture::{Cleanup, deployer, feed, http, owner, prometheus, pushed_image};
-use crate::support::{eventually, project, run};
+use crate::fixture::{Cleanup, access, deployer, feed, http, owner, prometheus, pushed_image};
+use crate::support::{error, eventually, project, run};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -101,4 +104,70 @@ fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
         if result.as_array().is_some_and(|it| it.len() == 2) { Ok(result) } else { Err(result.to_string()) }
     });
     assert_eq!(result[0]["metric"]["namespace"], "gitlab");
+}
+
+/// The host's certificate is that of its Secret, and a host that has none is refused before a request is made.
+#[test]
+fn its_host_has_the_certificate_of_its_secret() {
+    let _cleanup = deploy("secured");
+    let host = "secured.gitlab-k8s-demo.test";
+    let _secret = Cleanup(vec!["--namespace=gitlab".into(), "secret/secured".into()]);
+    let pair = rcgen::generate_simple_self_signed([host.to_owned()]).expect("a certificate");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, pair.cert.pem()).expect("written");
+    std::fs::write(&key, pair.signing_key.serialize_pem()).expect("written");
+    let (cert, key) = (format!("--cert={}", certificate.display()), format!("--key={}", key.display()));
+    run(&mut owner(&["create", "secret", "tls", "secured", "--namespace=gitlab", &cert, &key]));
+    let tls = format!("{{\"spec\":{{\"tls\":[{{\"hosts\":[\"{host}\"],\"secretName\":\"secured\"}}]}}}}");
+    run(&mut deployer(&["patch", "ingress", "gitlab-k8s-demo-secured", "--type=merge", "--patch", &tls]));
+
+    let address = access("ingress_https");
+    let port = address.rsplit_once(':').expect("an address").1;
+    let curl = |host: &str| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--max-time", "5", "--cacert"]).arg(&certificate);
+        command.args(["--resolve", &format!("{host}:{port}:127.0.0.1"), &format!("https://{host}:{port}/health")]);
+        command.output().expect("curl runs")
+    };
+    eventually("TLS", PATIENCE, || {
+        let output = curl(host);
+        if output.status.success() { Ok(()) } else { Err(error(&output)) }
+    });
+    assert!(!curl("unknown.gitlab-k8s-demo.test").status.success());
+}
+
+/// Pods are replaced under load, one after the other, and whoever asks does not notice.
+#[test]
+fn new_pods_cost_no_request() {
+    let _cleanup = deploy("renewed");
+    let host = "renewed.gitlab-k8s-demo.test";
+    eventually("the host", PATIENCE, || match http(host, "/health") {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let pods = || run(&mut deployer(&["get", "pods", "--selector=ref=renewed", "--output=name"]));
+    let before = pods();
+    let over = Arc::new(AtomicBool::new(false));
+    let load = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            let mut answers = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                answers.push(http(host, "/version").0);
+            }
+            answers
+        }
+    });
+    let annotation = r#"{"spec":{"template":{"metadata":{"annotations":{"renewed":"yes"}}}}}"#;
+    run(&mut deployer(&["patch", "deployment", "gitlab-k8s-demo-renewed", "--patch", annotation]));
+    run(&mut deployer(&["rollout", "status", "--timeout=120s", "deployment/gitlab-k8s-demo-renewed"]));
+    eventually("the end of the old pods", PATIENCE, || {
+        let now = pods();
+        if before.lines().any(|pod| now.contains(pod)) { Err(now) } else { Ok(()) }
+    });
+    over.store(true, Ordering::Relaxed);
+    let answers = load.join().expect("the load");
+    let failed = answers.iter().filter(|status| **status != 200).collect::<Vec<_>>();
+    assert!(answers.len() > 100 && failed.is_empty(), "{} requests, failed: {failed:?}", answers.len());
 }

@@ -22,6 +22,13 @@ fn from_nothing_to_nothing() {
     what_is_missing_is_repaired(&bench);
     assert_eq!(bench.run_id(), first, "it was repaired, and not made anew");
 
+    // Its files were cleaned away: the cluster stays, and gets new ones.
+    std::fs::remove_dir_all(bench.state()).expect("the files");
+    std::fs::create_dir(bench.state()).expect("the folder");
+    run(&mut bench.e2e(&["up"]));
+    assert!(bench.is_whole());
+    assert_eq!(bench.run_id(), first, "it was repaired, and not made anew");
+
     // A machine that was switched off: containers are there, and stand still.
     docker(&["kill", &format!("{NAME}-control-plane")]);
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
