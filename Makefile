@@ -25,8 +25,10 @@ build: ## dist/app: one static, stripped binary, the same to the byte for the sa
 	install -D -m 755 target/$(HOST)/release/app dist/app
 
 .PHONY: test
-test: ## Every test: units, routes in process, the real binary
-	cargo test --locked --workspace
+test: ## Every test that needs nothing but Rust: units, routes in process, the real binary
+	# The service by itself: what others ask of the crates that they share would be in its binary, too.
+	cargo test --locked -p app
+	cargo test --locked --workspace --exclude app
 
 .PHONY: test-engine
 test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--fix gets one)
