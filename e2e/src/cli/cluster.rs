@@ -1,0 +1,176 @@
+//! `e2e up`, `e2e down`, `e2e status`
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use e2e::doctor::Platform;
+use e2e::progress::Progress;
+use e2e::report::progress::{Display, HEARTBEAT};
+use e2e::report::{self, findings};
+use e2e::state::State;
+use e2e::up::{Plan, UpError};
+use e2e::{command, down, status, up};
+
+use super::images::ImageSource;
+use super::{CLUSTER, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, cluster_name, connect, tell, width, write};
+
+/// Brings up a cluster with a private registry, an Ingress controller and Prometheus, or repairs what is missing of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Up {
+    /// What makes the cluster
+    #[arg(long, default_value = "kind", value_name = "PROVIDER")]
+    cluster: Provider,
+
+    #[command(flatten)]
+    which: Which,
+
+    /// The shape of the cluster
+    #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
+    kind_config: PathBuf,
+
+    /// The folder with what the cluster's owner applies
+    #[arg(long, default_value = "manifests/cluster", value_name = "FOLDER")]
+    manifests: PathBuf,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    /// Say nothing while it is going on
+    #[arg(long, short)]
+    quiet: bool,
+
+    #[command(flatten)]
+    source: ImageSource,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Provider {
+    /// A cluster of containers on this machine, made by kind
+    Kind,
+}
+
+/// A cluster of this machine.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The cluster's name, which its containers and its network have too
+    #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
+    name: String,
+
+    /// The folder for the files of clusters
+    #[arg(long, default_value = "target/e2e/clusters", value_name = "FOLDER")]
+    state_dir: PathBuf,
+}
+
+/// Takes away a cluster and everything around it. Images stay, to be used again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Down {
+    #[command(flatten)]
+    which: Which,
+
+    /// Take away every cluster that `e2e` has made
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+/// Tells what stands, and the commands by which it is reached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArguments {
+    #[command(flatten)]
+    which: Which,
+
+    /// The shape of the cluster
+    #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
+    kind_config: PathBuf,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+/// Brings up, and tells what stands.
+pub(crate) async fn run_up(arguments: Up) -> Outcome {
+    let Up { cluster: Provider::Kind, which, kind_config, manifests, format, quiet, source } = arguments;
+    let docker = connect().await?;
+    command::mark(&which.name);
+    let display = Arc::new(Display::new(quiet));
+    let images = source.images(&docker, {
+        let display = Arc::clone(&display);
+        move |progress| display.show(&Progress::Image(progress))
+    });
+    let state = which.state()?;
+    let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
+    let shown = Arc::clone(&display);
+    let show = move |progress| shown.show(&progress);
+    let mut up = std::pin::pin!(up::up(&docker, &images, &plan, &show));
+    let result = loop {
+        tokio::select! {
+            result = &mut up => break result,
+            () = tokio::time::sleep(HEARTBEAT) => display.heartbeat(),
+        }
+    };
+    match result {
+        Ok(()) => {}
+        Err(UpError::Lacking(findings)) => {
+            tell(&findings::table(&findings, &Platform::this(), width(io::stderr())));
+            return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    write_status(&docker, &which.name, &plan.kind_config, &state, format).await
+}
+
+/// Takes away, and tells what.
+pub(crate) async fn run_down(arguments: Down) -> Outcome {
+    let Down { which, all, format } = arguments;
+    let docker = connect().await?;
+    let names = if all {
+        down::clusters(&docker, &which.state_dir).await?.into_iter().collect()
+    } else {
+        vec![which.name.clone()]
+    };
+    let mut removed = Vec::new();
+    for name in names {
+        removed.push(down::down(&docker, &name, &State::new(&which.state_dir, &name)?).await?);
+    }
+    write(&match format {
+        Format::Table if removed.is_empty() => "There is nothing to take away.\n".to_owned(),
+        Format::Table => removed.iter().map(report::status::removed).collect(),
+        Format::Json => serde_json::to_string_pretty(&removed)? + "\n",
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what stands.
+pub(crate) async fn run_status(arguments: StatusArguments) -> Outcome {
+    let StatusArguments { which, kind_config, format } = arguments;
+    write_status(&connect().await?, &which.name, &kind_config, &which.state()?, format).await
+}
+
+async fn write_status(
+    docker: &bollard::Docker,
+    name: &str,
+    kind_config: &std::path::Path,
+    state: &State,
+    format: Format,
+) -> Outcome {
+    let status = status::status(docker, name, kind_config, state).await?;
+    write(&match format {
+        Format::Table => report::status::text(&status),
+        Format::Json => serde_json::to_string_pretty(&status)? + "\n",
+    })?;
+    Ok(if status.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_WHOLE) })
+}
+
+impl Which {
+    fn state(&self) -> Result<State, e2e::state::StateError> {
+        State::new(&self.state_dir, &self.name)
+    }
+}

@@ -1,0 +1,72 @@
+//! `e2e images`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use e2e::images::{self, CATALOGUE, Image, Images, Way};
+use e2e::report;
+
+use super::{Format, Outcome, connect, tell, write};
+
+/// Gets the images that the harness and the pipeline need: here already, else pulled, else built.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImagesArguments {
+    /// Names from the catalogue; all of it if there are none
+    #[arg(value_name = "NAME", value_parser = image)]
+    names: Vec<&'static Image>,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    #[command(flatten)]
+    source: ImageSource,
+}
+
+/// Where images come from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImageSource {
+    /// Which ways images may come
+    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    way: Way,
+
+    /// The folder with the recipes
+    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    recipes: PathBuf,
+
+    /// The folder for the logs of builds
+    #[arg(long, default_value = "target/e2e/images", value_name = "FOLDER")]
+    log_dir: PathBuf,
+}
+
+fn image(name: &str) -> Result<&'static Image, String> {
+    images::find(name).map_err(|nearest| {
+        let names = CATALOGUE.iter().map(|image| image.name).collect::<Vec<_>>().join(", ");
+        format!("there is no image of that name, did you mean `{nearest}`? There are {names}")
+    })
+}
+
+/// Obtains images.
+pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
+    let ImagesArguments { names, format, source } = arguments;
+    let docker = connect().await?;
+    let images = source.images(&docker, |progress| tell(&report::images::line(&progress)));
+    let wanted = if names.is_empty() { CATALOGUE.to_vec() } else { names };
+    let obtained = images.obtain(&wanted).await?;
+    write(&match format {
+        Format::Table => report::images::table(&obtained),
+        Format::Json => serde_json::to_string_pretty(&obtained)? + "\n",
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl ImageSource {
+    /// The images of this source. `tell` hears what goes on.
+    pub(crate) fn images(
+        &self,
+        docker: &bollard::Docker,
+        tell: impl Fn(images::Progress) + Send + Sync + 'static,
+    ) -> Images {
+        Images::new(docker.clone(), self.way, &self.recipes, &self.log_dir, tell)
+    }
+}
