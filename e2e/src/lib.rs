@@ -5,6 +5,7 @@
 //! From what knows most to what knows least:
 //!
 //! - [`up`], [`down`], [`status`]: the life of a cluster, each told top to bottom.
+//! - [`pipeline`]: `.gitlab-ci.yml` as GitLab reads it: what is wrong with it, and what would run.
 //! - [`doctor`]: what this machine must have, what it has, and the command that installs the difference.
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
@@ -22,6 +23,7 @@ pub mod images;
 pub mod kind_config;
 pub mod labels;
 pub mod orphans;
+pub mod pipeline;
 pub mod progress;
 pub mod registry;
 pub mod report;

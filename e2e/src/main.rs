@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, cluster, doctor, images, tell};
+use crate::cli::{EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, cluster, doctor, images, pipeline, tell};
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
 ///
-/// Exit codes: 0 all is well, 1 the cluster is not as it should be (`status`), 2 bad usage, 3 the machine lacks something or
+/// Exit codes: 0 all is well, 1 the cluster is not as it should be (`status`), or the
+/// pipeline would not be (`lint`, `plan`), 2 bad usage or a bad file, 3 the machine lacks something or
 /// something of it failed, 130 interrupted, 143 terminated.
 #[derive(Debug, Parser)]
 #[command(name = "e2e", version)]
@@ -27,6 +28,8 @@ enum Command {
     Up(cluster::Up),
     Down(cluster::Down),
     Status(cluster::StatusArguments),
+    Lint(pipeline::LintArguments),
+    Plan(pipeline::PlanArguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -53,6 +56,8 @@ async fn main() -> ExitCode {
             Command::Up(arguments) => Box::pin(cluster::run_up(arguments)).await,
             Command::Down(arguments) => cluster::run_down(arguments).await,
             Command::Status(arguments) => cluster::run_status(arguments).await,
+            Command::Lint(arguments) => pipeline::run_lint(&arguments),
+            Command::Plan(arguments) => pipeline::run_plan(&arguments),
         }
     };
     tokio::select! {

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod images;
+pub(crate) mod pipeline;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -13,6 +14,8 @@ use e2e::engine;
 
 /// What is looked at is not as it should be: a cluster, a pipeline.
 pub(crate) const EXIT_NOT_WHOLE: u8 = 1;
+/// What was given is not what it must be: usage, a pipeline's file.
+pub(crate) const EXIT_BAD_INPUT: u8 = 2;
 /// The machine lacks something, or something of it failed.
 pub(crate) const EXIT_ENVIRONMENT: u8 = 3;
 /// 128 and the number of SIGINT, as shells have it.

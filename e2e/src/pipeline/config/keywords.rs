@@ -1,0 +1,133 @@
+//! Every keyword of GitLab's CI schema, by name, and what becomes of it here.
+
+/// What becomes of a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It does what it does in GitLab.
+    Yes,
+    /// It is understood, and does nothing here: it concerns GitLab's own pages or other projects.
+    No,
+    /// It is GitLab's business which runner or user it concerns; nothing is lost without it.
+    Irrelevant,
+}
+
+use Replayed::{Irrelevant, No, Yes};
+
+/// Of the top level. Anything else there is a job. `entry/root.rb`
+pub const ROOT: &[(&str, Replayed)] = &[
+    ("default", Yes),
+    ("include", Yes),
+    ("before_script", Yes),
+    ("image", Yes),
+    ("services", Yes),
+    ("after_script", Yes),
+    ("variables", Yes),
+    ("stages", Yes),
+    ("cache", Yes),
+    ("workflow", Yes),
+    ("spec", Yes),
+];
+
+/// Of a job. `entry/job.rb`, `entry/processable.rb`
+pub const JOB: &[(&str, Replayed)] = &[
+    ("after_script", Yes),
+    ("allow_failure", Yes),
+    ("artifacts", Yes),
+    ("before_script", Yes),
+    ("cache", Yes),
+    ("coverage", No),
+    ("dast_configuration", No),
+    ("dependencies", Yes),
+    ("environment", Yes),
+    ("except", Yes),
+    ("extends", Yes),
+    ("hooks", No),
+    ("id_tokens", No),
+    ("identity", No),
+    ("image", Yes),
+    ("inherit", Yes),
+    ("inputs", No),
+    ("interruptible", Yes),
+    ("manual_confirmation", Irrelevant),
+    ("needs", Yes),
+    ("only", Yes),
+    ("pages", No),
+    ("parallel", Yes),
+    ("publish", No),
+    ("release", No),
+    ("resource_group", Yes),
+    ("retry", Yes),
+    ("rules", Yes),
+    ("run", No),
+    ("script", Yes),
+    ("secrets", No),
+    ("services", Yes),
+    ("stage", Yes),
+    ("start_in", Yes),
+    ("tags", Irrelevant),
+    ("timeout", Yes),
+    ("trigger", No),
+    ("variables", Yes),
+    ("when", Yes),
+];
+
+/// Of a job that starts another pipeline. `entry/bridge.rb`
+pub const BRIDGE: &[&str] = &[
+    "allow_failure",
+    "environment",
+    "except",
+    "extends",
+    "inherit",
+    "inputs",
+    "interruptible",
+    "manual_confirmation",
+    "needs",
+    "only",
+    "parallel",
+    "resource_group",
+    "rules",
+    "stage",
+    "trigger",
+    "variables",
+    "when",
+];
+
+/// Of `default`. `entry/default.rb`
+pub const DEFAULT: &[&str] = &[
+    "after_script",
+    "artifacts",
+    "before_script",
+    "cache",
+    "hooks",
+    "id_tokens",
+    "image",
+    "interruptible",
+    "retry",
+    "services",
+    "tags",
+    "timeout",
+];
+
+/// The names of a list of keywords.
+pub fn names(keywords: &'static [(&'static str, Replayed)]) -> impl Iterator<Item = &'static str> {
+    keywords.iter().map(|(name, _)| *name)
+}
+
+/// What becomes of a keyword of that list.
+pub fn replayed(keywords: &[(&str, Replayed)], name: &str) -> Option<Replayed> {
+    keywords.iter().find(|(keyword, _)| *keyword == name).map(|(_, replayed)| *replayed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_sorted_and_agree() {
+        assert!(names(JOB).is_sorted());
+        assert!(BRIDGE.is_sorted() && DEFAULT.is_sorted());
+        for keyword in BRIDGE.iter().chain(DEFAULT) {
+            assert!(replayed(JOB, keyword).is_some(), "{keyword}");
+        }
+    }
+}

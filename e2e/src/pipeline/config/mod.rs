@@ -1,0 +1,21 @@
+//! What a document means: keywords with their types, as GitLab's entries read them (`lib/gitlab/ci/config/entry/`).
+//!
+//! One small file per keyword. Nothing here decides which jobs run.
+
+pub mod artifacts;
+pub mod cache;
+pub mod check;
+pub mod environment;
+pub mod image;
+pub mod job;
+pub mod keywords;
+pub mod needs;
+pub mod parallel;
+pub mod policy;
+pub mod reader;
+pub mod retry;
+pub mod root;
+pub mod rules;
+pub mod script;
+pub mod variables;
+pub mod when;

@@ -1,0 +1,106 @@
+//! `parallel`. `entry/product/parallel.rb`, `entry/product/matrix.rb`, `lib/gitlab/ci/config/normalizer.rb`
+
+use std::sync::Arc;
+
+use super::reader::Reader;
+use crate::pipeline::document::node::Node;
+
+/// How many instances a job may have.
+const MOST: usize = 200;
+
+/// How a job is multiplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parallel {
+    /// So often.
+    Count(usize),
+    /// Once for every combination.
+    Matrix(Matrix),
+}
+
+/// Combinations: the variables of each instance, in the order of their keys.
+pub type Matrix = Vec<Vec<(Arc<str>, Arc<str>)>>;
+
+/// Reads it.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
+    if let Some(mapping) = node.mapping() {
+        reader.known_keys(mapping, "parallel", ["matrix"]);
+        let Some(matrix) = mapping.get("matrix") else {
+            reader.complain(node.span, "parallel", "config missing required keys: matrix");
+            return None;
+        };
+        return read_matrix(&matrix.value, "parallel", reader).map(Parallel::Matrix);
+    }
+    let is_number = matches!(node.value, crate::pipeline::document::node::Value::Integer(_));
+    if !is_number {
+        reader.complain(node.span, "parallel", "should be an integer or a hash");
+        return None;
+    }
+    let message = format!("config must be between 1 and {MOST}");
+    let count = reader.number(node, "parallel", 1..=i64::try_from(MOST).unwrap_or(200), &message)?;
+    usize::try_from(count).ok().map(Parallel::Count)
+}
+
+/// Reads the list of a matrix: of each hash every combination, the first key the slowest.
+pub fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
+    let Some(items) = node.sequence() else {
+        reader.complain(node.span, &format!("{path}:matrix"), "config should be an array of hashes");
+        return None;
+    };
+    let mut matrix = Matrix::new();
+    for item in items {
+        let Some(mapping) = item.mapping().filter(|mapping| !mapping.is_empty()) else {
+            reader.complain(item.span, &format!("{path}:matrix"), "config should be an array of hashes");
+            return None;
+        };
+        let mut combinations: Matrix = vec![Vec::new()];
+        for (key, entry) in mapping {
+            let values = entry.value.sequence().unwrap_or(std::slice::from_ref(&entry.value));
+            let mut texts: Vec<Arc<str>> = Vec::new();
+            for value in values {
+                match value.scalar() {
+                    Some(text) => texts.push(text.into()),
+                    None => {
+                        reader.complain(
+                            value.span,
+                            &format!("{path}:matrix"),
+                            "config should be a hash of key value pairs, value can be an array",
+                        );
+                    }
+                }
+            }
+            if combinations.len().saturating_mul(texts.len()) > MOST {
+                reader.complain(
+                    node.span,
+                    &format!("{path}:matrix"),
+                    &format!("config generates too many jobs (maximum is {MOST})"),
+                );
+                return None;
+            }
+            let with = |combination: &Vec<(Arc<str>, Arc<str>)>, text: &Arc<str>| {
+                let mut combination = combination.clone();
+                combination.push((Arc::clone(key), Arc::clone(text)));
+                combination
+            };
+            combinations = combinations
+                .iter()
+                .flat_map(|one| texts.iter().map(|text| with(one, text)).collect::<Vec<_>>())
+                .collect();
+        }
+        matrix.extend(combinations);
+    }
+    if matrix.len() > MOST {
+        reader.complain(
+            node.span,
+            &format!("{path}:matrix"),
+            &format!("config generates too many jobs (maximum is {MOST})"),
+        );
+        return None;
+    }
+    Some(matrix)
+}
+
+/// The name of an instance: `job 2/3`, or `job: [a, b]`.
+pub fn instance_name(job: &str, values: &[(Arc<str>, Arc<str>)]) -> String {
+    let values: Vec<&str> = values.iter().map(|(_, value)| &**value).collect();
+    format!("{job}: [{}]", values.join(", "))
+}

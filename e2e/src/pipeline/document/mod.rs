@@ -1,0 +1,13 @@
+//! `.gitlab-ci.yml` as a document: from text to one tree of nodes, each of which knows its place.
+//!
+//! In GitLab's order (`lib/gitlab/ci/config.rb`): [`compose`] parses, then come [`inputs`] and [`load`] with includes, [`extends`]
+//! [`reference`]. What a node means is not decided here.
+
+pub mod compose;
+pub mod extends;
+pub mod inputs;
+pub mod load;
+pub mod merge;
+pub mod node;
+pub mod reference;
+mod scalar;

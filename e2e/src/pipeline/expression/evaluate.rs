@@ -1,0 +1,106 @@
+//! From a tree to a truth: GitLab's `expression/statement.rb` and the operators in `expression/lexeme/`.
+
+use super::node::{Node, Operator};
+use super::pattern::Pattern;
+use super::variables::Variables;
+
+/// What a part of an expression comes to.
+#[derive(Clone, Copy)]
+enum Value<'run> {
+    Null,
+    Boolean(bool),
+    Text(&'run str),
+    Pattern(&'run Pattern),
+}
+
+/// GitLab's code fails on this.
+struct Unanswerable;
+
+/// `Statement#truthful?`.
+pub(super) fn holds(node: &Node, variables: &dyn Variables) -> bool {
+    node.value(variables).is_ok_and(Value::is_present)
+}
+
+impl<'run> Value<'run> {
+    fn text(value: Option<&'run str>) -> Self {
+        value.map_or(Self::Null, Self::Text)
+    }
+
+    /// Rails' `present?`, asked of a result and by `!`.
+    fn is_present(self) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Boolean(value) => value,
+            Self::Text(text) => text.contains(|character: char| !character.is_whitespace()),
+            Self::Pattern(_) => true,
+        }
+    }
+
+    /// Ruby's truth, asked by `&&` and `||`: an empty text is true.
+    fn is_truthy(self) -> bool {
+        !matches!(self, Self::Null | Self::Boolean(false))
+    }
+
+    /// `LogicalOperator#compare_with_coercion`: `true` equals `"true"`, and a regular expression can only be asked
+    /// about another one.
+    fn equals(self, other: Self) -> Result<bool, Unanswerable> {
+        Ok(match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Boolean(one), Self::Boolean(other)) => one == other,
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::Boolean(value), Self::Text(text)) | (Self::Text(text), Self::Boolean(value)) => text == word(value),
+            (Self::Pattern(one), Self::Pattern(other)) => one == other,
+            (Self::Pattern(_), _) => return Err(Unanswerable),
+            _ => false,
+        })
+    }
+
+    /// `Matches#evaluate`. The right side may be a text that holds a regular expression; one that does not, also
+    /// because it would be invalid, is itself searched for the left side.
+    fn matches(self, right: Self) -> Result<bool, Unanswerable> {
+        let text = match self {
+            Self::Null => "",
+            Self::Boolean(value) => word(value),
+            Self::Text(text) => text,
+            Self::Pattern(_) => return Err(Unanswerable),
+        };
+        match right {
+            Self::Null | Self::Boolean(false) => Ok(false),
+            Self::Boolean(true) => Err(Unanswerable),
+            Self::Pattern(pattern) => Ok(pattern.is_match(text)),
+            Self::Text(right) => {
+                Ok(Pattern::parse(right).map_or_else(|_| right.contains(text), |pattern| pattern.is_match(text)))
+            }
+        }
+    }
+}
+
+fn word(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+impl Node {
+    fn value<'run>(&'run self, variables: &'run dyn Variables) -> Result<Value<'run>, Unanswerable> {
+        Ok(match self {
+            Self::Null => Value::Null,
+            Self::Boolean(value) => Value::Boolean(*value),
+            Self::Text(text) => Value::Text(text),
+            Self::Variable(name) => Value::text(variables.get(name)),
+            Self::Input(name) => Value::text(variables.input(name)),
+            Self::Pattern(pattern) => Value::Pattern(pattern),
+            Self::Not(operand) => Value::Boolean(!operand.value(variables)?.is_present()),
+            Self::Binary(operator, left, right) => {
+                let left = left.value(variables)?;
+                match operator {
+                    Operator::And if !left.is_truthy() => left,
+                    Operator::Or if left.is_truthy() => left,
+                    Operator::And | Operator::Or => right.value(variables)?,
+                    Operator::Equal => Value::Boolean(left.equals(right.value(variables)?)?),
+                    Operator::Unequal => Value::Boolean(!left.equals(right.value(variables)?)?),
+                    Operator::Matching => Value::Boolean(left.matches(right.value(variables)?)?),
+                    Operator::Unmatching => Value::Boolean(!left.matches(right.value(variables)?)?),
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! From tokens to a tree: GitLab's `expression/parser.rb`.
+
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use super::error::{Problem, SyntaxError, shortened};
+use super::lexer::{self, Kind, Token};
+use super::node::{Node, Operator};
+use super::pattern::Pattern;
+
+const OPERAND: &str = "a variable, a text in quotes, a /regular expression/, null, true, false, `!` or `(`";
+const OPERATOR: &str = "`==`, `!=`, `=~`, `!~`, `&&`, `||` or the end";
+
+/// Reads all of `text`.
+pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let mut parser = Parser { text, tokens: lexer::tokens(text)?.into_iter().peekable() };
+    if parser.tokens.peek().is_none() {
+        return Err(SyntaxError { place: 0..text.len(), problem: Problem::Empty, expected: OPERAND });
+    }
+    let node = parser.binary(0)?;
+    match parser.tokens.next() {
+        None => Ok(node),
+        Some(token) => Err(parser.misplaced(&token, OPERATOR)),
+    }
+}
+
+/// Each step down takes a token, and the lexer gives no more than 99: that bounds the recursion.
+struct Parser<'text> {
+    text: &'text str,
+    tokens: Peekable<IntoIter<Token<'text>>>,
+}
+
+impl Parser<'_> {
+    /// Operands with operators between them that bind at least so tightly. Equally tight ones group to the left, also
+    /// comparisons: `$A == $B == $C`.
+    fn binary(&mut self, tightness: u8) -> Result<Node, SyntaxError> {
+        let mut left = self.operand()?;
+        while let Some(operator) = self.operator(tightness) {
+            let right = self.binary(operator.tightness() + 1)?;
+            left = Node::Binary(operator, Box::new(left), Box::new(right));
+        }
+        Ok(left)
+    }
+
+    /// The next token, if it is an operator that binds at least so tightly.
+    fn operator(&mut self, tightness: u8) -> Option<Operator> {
+        let Kind::Operator(operator) = self.tokens.peek()?.kind else { return None };
+        (operator.tightness() >= tightness).then(|| {
+            self.tokens.next();
+            operator
+        })
+    }
+
+    fn operand(&mut self) -> Result<Node, SyntaxError> {
+        let Some(token) = self.tokens.next() else {
+            let end = self.text.len();
+            return Err(SyntaxError { place: end..end, problem: Problem::End, expected: OPERAND });
+        };
+        Ok(match token.kind {
+            Kind::Null => Node::Null,
+            Kind::Boolean(value) => Node::Boolean(value),
+            Kind::Text(text) => Node::Text(text.to_owned()),
+            Kind::Variable(name) => Node::Variable(name.to_owned()),
+            Kind::Input(name) => Node::Input(name.to_owned()),
+            Kind::Pattern(literal) => Node::Pattern(Pattern::parse(literal).map_err(|error| SyntaxError {
+                place: token.place,
+                problem: Problem::Pattern(shortened(literal), error),
+                expected: "a regular expression in RE2 syntax",
+            })?),
+            Kind::Not => Node::Not(Box::new(self.operand()?)),
+            Kind::Open => {
+                let inner = self.binary(0)?;
+                self.close(token)?;
+                inner
+            }
+            Kind::Close | Kind::Operator(_) => return Err(self.misplaced(&token, OPERAND)),
+        })
+    }
+
+    fn close(&mut self, open: Token) -> Result<(), SyntaxError> {
+        match self.tokens.next() {
+            Some(Token { kind: Kind::Close, .. }) => Ok(()),
+            Some(token) => Err(self.misplaced(&token, "an operator or `)`")),
+            None => Err(SyntaxError { place: open.place, problem: Problem::Unclosed, expected: "`)`" }),
+        }
+    }
+
+    fn misplaced(&self, token: &Token, expected: &'static str) -> SyntaxError {
+        let place = token.place.clone();
+        let part = self.text.get(place.clone()).unwrap_or_default();
+        SyntaxError { place, problem: Problem::Misplaced(shortened(part)), expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    /// With every pair of parentheses that the grouping needs, and more.
+    fn grouped(node: &Node) -> String {
+        match node {
+            Node::Not(operand) => format!("!{}", grouped(operand)),
+            Node::Binary(operator, left, right) => format!("({} {operator} {})", grouped(left), grouped(right)),
+            other => other.to_string(),
+        }
+    }
+
+    // GitLab's `spec/lib/gitlab/ci/pipeline/expression/parser_spec.rb`; those with `!` after reference 2.3.
+    #[rstest]
+    #[case::comparison("$A == '123'", "($A == \"123\")")]
+    #[case::comparisons_group_to_the_left("$A == '1' == $B", "(($A == \"1\") == $B)")]
+    #[case::and_is_tighter_than_or("$A || $B && $C", "($A || ($B && $C))")]
+    #[case::on_the_left_too("$A && $B || $C", "(($A && $B) || $C)")]
+    #[case::on_both_sides("$A && $B || $C && $D", "(($A && $B) || ($C && $D))")]
+    #[case::parentheses("$A && ($B || $C) && $D", "(($A && ($B || $C)) && $D)")]
+    #[case::or_groups_to_the_left(
+        "$A == 'a' || $B == 'b' && $C == 'c' || $D == 'd' && $E == 'e'",
+        r#"((($A == "a") || (($B == "b") && ($C == "c"))) || (($D == "d") && ($E == "e")))"#
+    )]
+    #[case::nested_parentheses(
+        "(($A == 'a' || $B == 'b') && $C == 'c' || $D == 'd') && $E == 'e'",
+        r#"((((($A == "a") || ($B == "b")) && ($C == "c")) || ($D == "d")) && ($E == "e"))"#
+    )]
+    #[case::not_is_tightest("!$A == 'a' && !$B", "((!$A == \"a\") && !$B)")]
+    #[case::not_on_the_right("$A == !$B || $C", "(($A == !$B) || $C)")]
+    #[case::not_of_parentheses("!($A || $B)", "!($A || $B)")]
+    #[case::not_twice("!!$A", "!!$A")]
+    fn groups(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(grouped(&parse(text).unwrap()), expected);
+    }
+
+    // As above.
+    #[rstest]
+    #[case::nothing("", 0..0, Problem::Empty)]
+    #[case::only_space(" \n", 0..2, Problem::Empty)]
+    #[case::two_values("$VAR \"text\"", 5..11, Problem::Misplaced("\"text\"".into()))]
+    #[case::no_left_side("== \"123\"", 0..2, Problem::Misplaced("==".into()))]
+    #[case::no_right_side("$VAR ==", 7..7, Problem::End)]
+    #[case::not_what("$VAR && !", 9..9, Problem::End)]
+    #[case::open("$VAR == (", 9..9, Problem::End)]
+    #[case::unclosed("$VAR == (\"aa\"", 8..9, Problem::Unclosed)]
+    #[case::closed_twice("$VAR == (\"aa\"))", 14..15, Problem::Misplaced(")".into()))]
+    #[case::closed_never_opened("$VAR == \"aa\")", 12..13, Problem::Misplaced(")".into()))]
+    #[case::outer_unclosed("(($VAR == \"aa\")", 0..1, Problem::Unclosed)]
+    #[case::nothing_in_parentheses("()", 1..2, Problem::Misplaced(")".into()))]
+    #[case::two_values_in_parentheses("($A $B)", 4..6, Problem::Misplaced("$B".into()))]
+    #[case::behind_its_operands("$A $B ==", 3..5, Problem::Misplaced("$B".into()))]
+    fn refuses(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
+        let error = parse(text).unwrap_err();
+        assert_eq!((error.place, error.problem), (place, problem));
+    }
+
+    #[rstest]
+    #[case::word(
+        "$A == main",
+        "`main` is unknown, at byte 6; expected a text in quotes, a variable with `$`, or null, true, false"
+    )]
+    #[case::braces("${A}", "`${A}` is no way to name a variable here, at byte 0; expected `$NAME`, without braces")]
+    #[case::pattern(
+        "$A =~ /some ( thin/i",
+        "the regular expression /some ( thin/i is invalid: unclosed group, at byte 6; expected a regular expression in RE2 syntax"
+    )]
+    #[case::line_break(
+        "\u{1}\n",
+        r"`\u{1}` is unknown, at byte 0; expected a variable, a text in quotes, a /regular expression/ or an operator"
+    )]
+    fn tells_in_one_line(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(parse(text).unwrap_err().to_string(), expected);
+    }
+}

@@ -1,0 +1,21 @@
+//! `.gitlab-ci.yml` as GitLab reads it.
+//!
+//! - [`source`] and [`diagnostic`]: texts, places in them, and what is wrong there.
+//! - [`document`]: from text to one tree.
+//! - [`expression`]: the conditions of `rules:if`.
+//! - [`config`]: from the tree to typed keywords.
+//! - [`lint`]: all of that in GitLab's order.
+//! - [`git`]: what the repository knows. [`variables`]: which of them wins, and what it means.
+//! - [`glob`]: patterns of paths.
+//! - [`plan`]: what would run for a ref, and why.
+
+pub mod config;
+pub mod diagnostic;
+pub mod document;
+pub mod expression;
+pub mod git;
+pub mod glob;
+pub mod lint;
+pub mod plan;
+pub mod source;
+pub mod variables;

@@ -1,0 +1,97 @@
+//! One job that is several, and what needs which of them. `lib/gitlab/ci/config/normalizer.rb`
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::PlannedNeed;
+use crate::pipeline::config::job::Job;
+use crate::pipeline::config::needs::Need;
+use crate::pipeline::config::parallel::{Parallel, instance_name};
+
+/// An instance of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name in the pipeline.
+    pub name: Arc<str>,
+    /// Its own variables.
+    pub variables: Vec<(Arc<str>, Arc<str>)>,
+    /// Its number, from 1, and how many there are.
+    pub node: Option<(usize, usize)>,
+}
+
+/// The instances of a job: itself, where it is not parallel.
+pub fn of(job: &Job) -> Vec<Instance> {
+    match &job.parallel {
+        None => vec![Instance { name: Arc::clone(&job.name), variables: Vec::new(), node: None }],
+        Some(Parallel::Count(count)) => (1..=*count)
+            .map(|number| Instance {
+                name: format!("{} {number}/{count}", job.name).into(),
+                variables: Vec::new(),
+                node: Some((number, *count)),
+            })
+            .collect(),
+        Some(Parallel::Matrix(matrix)) => {
+            let mut instances: Vec<Instance> = Vec::new();
+            for (index, values) in matrix.iter().enumerate() {
+                let name: Arc<str> = instance_name(&job.name, values).into();
+                let instance = Instance {
+                    name: Arc::clone(&name),
+                    variables: values.clone(),
+                    node: Some((index + 1, matrix.len())),
+                };
+                // Of equal names the last one stays: the values alone make the name.
+                match instances.iter_mut().find(|other| other.name == name) {
+                    Some(other) => *other = instance,
+                    None => instances.push(instance),
+                }
+            }
+            instances
+        }
+    }
+}
+
+/// The names of the instances that are in a pipeline, by their jobs' names.
+pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
+
+/// The jobs of the pipeline that `needs` mean. `own` are the values of the instance that needs.
+///
+/// # Errors
+/// The name of a job that is not in the pipeline and is not optional.
+pub fn needed(
+    needs: &[Need],
+    instances: &Instances,
+    own: &[(Arc<str>, Arc<str>)],
+) -> Result<Vec<PlannedNeed>, Arc<str>> {
+    let mut planned: Vec<PlannedNeed> = Vec::new();
+    for need in needs {
+        let all = instances.get(&need.job.value).map(Vec::as_slice).unwrap_or_default();
+        let wanted: Vec<Arc<str>> = match &need.matrix {
+            None => all.to_vec(),
+            Some(matrix) => {
+                let names = matrix.iter().map(|values| -> Arc<str> {
+                    let values: Vec<_> =
+                        values.iter().map(|(key, value)| (Arc::clone(key), of_own(value, own))).collect();
+                    instance_name(&need.job.value, &values).into()
+                });
+                names.filter(|name| all.contains(name)).collect()
+            }
+        };
+        if wanted.is_empty() && !need.optional {
+            return Err(Arc::clone(&need.job.value));
+        }
+        for name in wanted {
+            if !planned.iter().any(|other| other.name == name) {
+                planned.push(PlannedNeed { name, artifacts: need.artifacts });
+            }
+        }
+    }
+    Ok(planned)
+}
+
+/// `$[[ matrix.X ]]` is the needing instance's own value of `X`.
+fn of_own(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+    let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
+    let key = key.and_then(|access| access.strip_prefix("matrix."));
+    let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));
+    found.map_or_else(|| Arc::clone(value), |(_, value)| Arc::clone(value))
+}

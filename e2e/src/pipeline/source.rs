@@ -1,0 +1,99 @@
+//! The texts that a pipeline is read from, and places in them.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A text, numbered in the order of reading: the pipeline's own file first, then what it includes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// A place: bytes of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The text.
+    pub file: FileId,
+    /// The first byte.
+    pub start: u32,
+    /// The byte after the last.
+    pub end: u32,
+}
+
+/// Every text that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<File>,
+}
+
+/// A text with its name.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// As a reader knows it: a path in the project.
+    pub name: Arc<str>,
+    /// All of it.
+    pub text: Arc<str>,
+    /// The first byte of each line.
+    lines: Vec<u32>,
+}
+
+/// A place as editors and compilers write it; both numbers begin at 1, columns are characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl Sources {
+    /// One more text. Bytes from 4 GiB on have no place.
+    pub fn add(&mut self, name: &str, text: &str) -> FileId {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(breaks.filter_map(|(at, _)| u32::try_from(at + 1).ok())).collect();
+        self.files.push(File { name: name.into(), text: text.into(), lines });
+        FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// The text of that number.
+    pub fn file(&self, id: FileId) -> Option<&File> {
+        self.files.get(id.0 as usize)
+    }
+
+    /// Where a place begins.
+    pub fn location(&self, span: Span) -> Location {
+        let Some(file) = self.file(span.file) else {
+            return Location { file: "?".into(), line: 0, column: 0 };
+        };
+        let line = file.lines.partition_point(|start| *start <= span.start).saturating_sub(1);
+        let start = file.lines.get(line).copied().unwrap_or_default() as usize;
+        let before = file.text.get(start..span.start as usize).unwrap_or_default();
+        Location { file: Arc::clone(&file.name), line: line + 1, column: before.chars().count() + 1 }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::first(0, "a.yml:1:1")]
+    #[case::within_a_line(2, "a.yml:1:3")]
+    #[case::the_line_break(3, "a.yml:1:4")]
+    #[case::next_line(4, "a.yml:2:1")]
+    #[case::after_two_bytes_of_one_character(6, "a.yml:2:2")]
+    #[case::behind_the_end(7, "a.yml:2:3")]
+    fn places(#[case] start: u32, #[case] expected: &str) {
+        let mut sources = Sources::default();
+        let file = sources.add("a.yml", "one\nä2");
+        assert_eq!(sources.location(Span { file, start, end: start }).to_string(), expected);
+    }
+}

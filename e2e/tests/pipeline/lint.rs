@@ -1,0 +1,52 @@
+//! What is wrong with a file.
+
+use crate::repository::Repository;
+use crate::support::{error, run};
+
+const WRONG: &str = "stages: [build, test]\n\nbuild:\n  stage: biuld\n  script: make\n\ntest:\n  servces: [redis]\n  script: make test\n  needs: [bild]\n  coverage: /x/\n";
+
+#[test]
+fn every_mistake_with_its_text() {
+    let repository = Repository::new("main", WRONG);
+    let output = repository.e2e(&["lint"]).output().expect("e2e runs");
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn for_programs() {
+    let output = Repository::new("main", WRONG).e2e(&["lint", "--format", "json"]).output().expect("e2e runs");
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));
+}
+
+/// What is not committed is linted, and planned only when that is asked for.
+#[test]
+fn the_file_as_it_lies_there() {
+    let repository = Repository::new("main", "a: {script: x}\n");
+    std::fs::write(repository.path().join(".gitlab-ci.yml"), "a: {scrpt: x}\n").expect("written");
+    assert_eq!(repository.e2e(&["lint"]).output().expect("e2e runs").status.code(), Some(1));
+    run(&mut repository.e2e(&["plan"]));
+    let planned = repository.e2e(&["plan", "--worktree"]).output().expect("e2e runs");
+    assert_eq!(planned.status.code(), Some(2));
+    assert!(error(&planned).contains("jobs:a config contains unknown keys: scrpt"), "{}", error(&planned));
+}
+
+#[test]
+fn a_folder_that_is_no_repository() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join(".gitlab-ci.yml"), "include: b.yml\n").expect("written");
+    std::fs::write(folder.path().join("b.yml"), "b: {script: x}\n").expect("written");
+    let text = run(crate::support::e2e(&["lint", "-C"]).arg(folder.path()));
+    assert_eq!(text, "The pipeline is valid: 1 job.");
+}
+
+#[test]
+fn a_folder_stands_for_another_project() {
+    let repository = Repository::new("main", "include: {project: other/ci, file: /build.yml}\n");
+    let missing = repository.e2e(&["lint"]).output().expect("e2e runs");
+    assert_eq!(missing.status.code(), Some(1));
+    let other = tempfile::tempdir().expect("a folder");
+    std::fs::write(other.path().join("build.yml"), "build: {script: make}\n").expect("written");
+    let include = format!("other/ci={}", other.path().display());
+    assert_eq!(run(&mut repository.e2e(&["lint", "--include", &include])), "The pipeline is valid: 1 job.");
+}

@@ -1,0 +1,115 @@
+//! What would run, and why.
+
+use rstest::rstest;
+
+use crate::repository::Repository;
+use crate::support::{error, project, run};
+
+const OF_2019: &str = include_str!("fixtures/of-2019.gitlab-ci.yml");
+
+fn own() -> String {
+    std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the repository's own file")
+}
+
+/// The jobs of a plan with how they run, and those that are not in it.
+fn jobs(repository: &Repository, arguments: &[&str]) -> (Vec<String>, Vec<String>) {
+    let text = run(&mut repository.e2e(&[&["plan", "--format", "json"], arguments].concat()));
+    let plan: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let words = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+    let list = |name: &str| plan[name].as_array().cloned().unwrap_or_default();
+    let jobs = list("jobs").iter().map(|job| format!("{} {}", words(&job["name"]), words(&job["when"]))).collect();
+    (jobs, list("skipped").iter().map(|job| words(&job["name"])).collect())
+}
+
+const EVERYWHERE: [&str; 4] = ["test on_success", "test2 on_success", "compile on_success", "image_build on_success"];
+
+/// As the article tells it: of a branch a review that can be stopped, of the default branch one that cannot, of a tag the live
+/// environment when somebody asks for it. The style of 2019 and today's say the same.
+#[rstest]
+#[case::a_branch(&["--branch", "feature/x"], &["deploy_review on_success", "stop_review manual"], &["deploy_live"])]
+#[case::the_default_branch(&[], &["deploy_review on_success"], &["stop_review", "deploy_live"])]
+#[case::a_tag(&["--tag", "v1.0"], &["deploy_live manual"], &["deploy_review", "stop_review"])]
+fn as_the_article_says(#[case] reference: &[&str], #[case] deploys: &[&str], #[case] skipped: &[&str]) {
+    for (style, pipeline) in [("of 2019", OF_2019), ("today's", &own())] {
+        let expected = (
+            EVERYWHERE.iter().chain(deploys).map(ToString::to_string).collect::<Vec<_>>(),
+            skipped.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        );
+        assert_eq!(jobs(&Repository::new("master", pipeline), reference), expected, "{style}");
+    }
+}
+
+#[test]
+fn a_table_tells_why() {
+    let repository = Repository::new("master", OF_2019);
+    insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--branch", "feature/x"])));
+}
+
+#[test]
+fn the_whole_document() {
+    let repository = Repository::new("main", OF_2019);
+    insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--tag", "v1.0", "--format", "json"])));
+}
+
+#[test]
+fn a_graph() {
+    let pipeline = "a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, parallel: 2, needs: []}\n";
+    let repository = Repository::new("main", pipeline);
+    insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--format", "mermaid"])));
+}
+
+/// A merge request has only jobs that ask for it, unless `workflow` says that there are such pipelines.
+#[test]
+fn a_merge_request() {
+    let pipeline = "a: {script: x}\nb: {script: x, only: [merge_requests]}\nc: {script: x, rules: [{if: $CI_MERGE_REQUEST_IID}]}\n";
+    let arguments = ["--branch", "feature/x", "--source", "merge_request_event"];
+    let (found, skipped) = jobs(&Repository::new("main", pipeline), &arguments);
+    assert_eq!((found, skipped), (vec!["b on_success".into(), "c on_success".into()], vec!["a".to_owned()]));
+
+    let with_workflow = format!("workflow: {{rules: [{{when: always}}]}}\n{pipeline}");
+    let (found, _) = jobs(&Repository::new("main", &with_workflow), &arguments);
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
+    let pipeline =
+        "variables: {A: top}\na: {script: x, variables: {A: job}, rules: [{if: $A == \"mine\"}]}\nb: {script: x}\n";
+    let repository = Repository::new("main", pipeline);
+    assert_eq!(jobs(&repository, &[]).1, ["a"]);
+    assert_eq!(jobs(&repository, &["--var", "A=mine"]).0.len(), 2);
+    let text = run(&mut repository.e2e(&["plan", "--var", "A=mine", "--show-variables", "a"]));
+    let line = text.lines().find(|line| line.trim_start().starts_with("A ")).expect("the variable");
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(line, "A mine pipeline job (job), top (top level)");
+}
+
+#[rstest]
+#[case::no_tag(&["--tag", "v1.1"], 2, "e2e: there is no tag `v1.1` here, did you mean `v1.0`?")]
+#[case::no_branch(&["--branch", "feature/y"], 2, "e2e: there is no branch `feature/y` here, did you mean `feature/x`?")]
+#[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; there are a")]
+fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
+    let repository = Repository::new("main", "a: {script: x}\n");
+    let output = repository.e2e(&[&["plan"], arguments].concat()).output().expect("e2e runs");
+    assert_eq!((output.status.code(), error(&output).trim()), (Some(code), message));
+}
+
+#[rstest]
+#[case::workflow(
+    "workflow: {rules: [{if: $CI_COMMIT_TAG}]}\na: {script: x}\n",
+    "e2e: The pipeline did not run. Review the workflow:rules configuration for the pipeline."
+)]
+#[case::empty(
+    "a: {script: x, only: [tags]}\n",
+    "e2e: The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.\n  \
+     a: only: refs does not hold (.gitlab-ci.yml:1:22)"
+)]
+#[case::need(
+    "a: {script: x, only: [tags]}\nb: {script: x, needs: [a]}\n",
+    "e2e: 'b' job needs 'a' job, but 'a' does not exist in the pipeline. This might be because of the only, except, or rules \
+     keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional."
+)]
+fn no_pipeline(#[case] pipeline: &str, #[case] message: &str) {
+    let output = Repository::new("main", pipeline).e2e(&["plan"]).output().expect("e2e runs");
+    assert_eq!((output.status.code(), error(&output).trim()), (Some(1), message));
+}

@@ -1,0 +1,45 @@
+//! A repository that lives as long as a test.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{e2e, run};
+
+/// One commit on a default branch, a branch `feature/x` and a tag `v1.0`, all the same.
+pub(crate) struct Repository(tempfile::TempDir);
+
+impl Repository {
+    pub(crate) fn new(default_branch: &str, pipeline: &str) -> Self {
+        let repository = Self(tempfile::tempdir().unwrap());
+        std::fs::write(repository.path().join(".gitlab-ci.yml"), pipeline).unwrap();
+        let initial = format!("init.defaultBranch={default_branch}");
+        repository.git(&["-c", &initial, "init", "--quiet"]);
+        repository.git(&["add", "."]);
+        repository.git(&["commit", "--quiet", "--message", "Pipeline"]);
+        repository.git(&["branch", "feature/x"]);
+        repository.git(&["tag", "v1.0"]);
+        repository.git(&["remote", "add", "origin", "https://gitlab.test/course/demo.git"]);
+        repository
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.path()).args(["-c", "user.name=A B", "-c", "user.email=a@b.test"]).args(arguments);
+        // The same commit on every machine and every day.
+        let date = "2026-01-31T10:20:30Z";
+        run(command.env("GIT_AUTHOR_DATE", date).env("GIT_COMMITTER_DATE", date));
+    }
+
+    /// The harness on this repository.
+    pub(crate) fn e2e(&self, arguments: &[&str]) -> Command {
+        let mut command = e2e(arguments);
+        command.arg("-C").arg(self.path());
+        command
+    }
+}
