@@ -1,5 +1,7 @@
 //! What would run, and why.
 
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
 use rstest::rstest;
 
 use crate::repository::Repository;

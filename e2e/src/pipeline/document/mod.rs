@@ -1,7 +1,7 @@
 //! `.gitlab-ci.yml` as a document: from text to one tree of nodes, each of which knows its place.
 //!
-//! In GitLab's order (`lib/gitlab/ci/config.rb`): [`compose`] parses, then come [`inputs`] and [`load`] with includes, [`extends`]
-//! [`reference`]. What a node means is not decided here.
+//! In GitLab's order (`lib/gitlab/ci/config.rb`): [`compose`] parses, then come [`inputs`] and [`load`] with includes,
+//! [`extends`] and [`mod@reference`]. What a node means is not decided here.
 
 pub mod compose;
 pub mod extends;
