@@ -47,6 +47,11 @@ impl Diagnostics {
         &mut self.0[at]
     }
 
+    /// How many there are so far.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether GitLab would refuse the file.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

@@ -178,6 +178,7 @@ mod tests {
         "1:20: jobs:build config contains unknown keys: tag (did you mean `tags`?)"
     )]
     #[case::not_a_mapping("- a\n", "1:1: Invalid configuration format")]
+    #[case::nothing_but_a_comment("# a\n", "1:1: Please provide content of .gitlab-ci.yml")]
     #[case::empty("", "1:1: Please provide content of .gitlab-ci.yml")]
     #[case::image_twice(
         "image: a\ndefault: {image: b}\na: {script: x}\n",

@@ -19,3 +19,6 @@ pub mod lint;
 pub mod plan;
 pub mod source;
 pub mod variables;
+
+#[cfg(test)]
+mod properties;

@@ -103,12 +103,12 @@ impl Loader<'_, '_> {
                 self.diagnostics
                     .error(entry.key_span, format!("unknown input arguments: {input}: {name} has no `spec:inputs`"));
             }
-            return self.only_document(file, text);
+            return self.only_document(file);
         };
         let header_file = self.sources.add(name, header);
         let documents = compose(self.sources, header_file, self.diagnostics);
         let Some(spec) = documents.first().and_then(|document| document.get("spec")) else {
-            return self.only_document(file, text);
+            return self.only_document(file);
         };
         let values: Inputs = inputs::values(spec, given, span, self.diagnostics);
         let body = text.get(body_start..).unwrap_or_default();
@@ -118,7 +118,7 @@ impl Loader<'_, '_> {
                 let lines = text.get(..body_start).unwrap_or_default().matches('\n').count();
                 let text = "\n".repeat(lines) + &replaced;
                 let file = self.sources.add(name, &text);
-                self.only_document(file, &text)
+                self.only_document(file)
             }
             Err(error) => {
                 let place = |at: usize| u32::try_from(body_start + at).unwrap_or(u32::MAX);
@@ -129,12 +129,13 @@ impl Loader<'_, '_> {
         }
     }
 
-    fn only_document(&mut self, file: FileId, text: &str) -> Option<Node> {
+    fn only_document(&mut self, file: FileId) -> Option<Node> {
+        let before = self.diagnostics.count();
         let documents = compose(self.sources, file, self.diagnostics);
         let span = Span { file, start: 0, end: 0 };
         match documents.as_slice() {
-            // What is wrong with a text that is not empty has been told.
-            [] if !text.trim().is_empty() => {}
+            // Why there is none has been told.
+            [] if self.diagnostics.count() > before => {}
             [] => {
                 self.diagnostics.error(span, "Please provide content of .gitlab-ci.yml");
             }

@@ -94,3 +94,6 @@ pub struct Skipped {
     /// Why.
     pub reason: Reason,
 }
+
+#[cfg(test)]
+mod tests;

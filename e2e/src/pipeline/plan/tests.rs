@@ -1,0 +1,254 @@
+//! What is in a pipeline, one rule of GitLab's at a time. The sources are named with each table.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+
+use super::build::{Project, Refusal, build};
+use super::context::{Context, RefKind, Source};
+use super::{Plan, admission};
+use crate::pipeline::config::root::Configuration;
+use crate::pipeline::config::when::{AllowFailure, When};
+use crate::pipeline::document::load::{Environment, Files};
+use crate::pipeline::git::Commit;
+use crate::pipeline::glob;
+use crate::pipeline::lint::lint;
+use crate::pipeline::variables::collection::{Origin, Variable};
+
+struct One(String);
+
+impl Files for One {
+    fn read(&self, _: &str) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn list(&self) -> Vec<String> {
+        vec!["Dockerfile".to_owned(), "src/main.rs".to_owned()]
+    }
+}
+
+fn configuration(text: &str) -> Configuration {
+    let (files, folders) = (One(text.to_owned()), BTreeMap::new());
+    let environment = Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders };
+    let lint = lint(".gitlab-ci.yml", &environment);
+    let said: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
+    assert!(!lint.diagnostics.has_errors(), "{said:?}");
+    lint.configuration.unwrap()
+}
+
+fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
+    Context {
+        ref_name: ref_name.to_owned(),
+        kind,
+        source,
+        commit: Commit { sha: "0123456789abcdef0123456789abcdef01234567".to_owned(), ..Commit::default() },
+        before: None,
+        tag_message: String::new(),
+        default_branch: "main".to_owned(),
+        project_path: "course/demo".to_owned(),
+        server: "https://gitlab.test".to_owned(),
+        target_branch: None,
+        kubernetes: false,
+        changed: None,
+        user: (String::new(), String::new()),
+    }
+}
+
+fn branch(name: &str) -> Context {
+    context(RefKind::Branch, name, Source::Push)
+}
+
+fn plan(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
+    let variables: Vec<_> = variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Project)).collect();
+    let files = ["Dockerfile", "src/main.rs"].map(str::to_owned);
+    let project = Project {
+        variables: &variables,
+        fits: &glob::any_fits,
+        exists: &|patterns| glob::any_exists(patterns, &files),
+        compare: &|name| (name == "main").then(|| vec!["src/main.rs".to_owned()]),
+    };
+    build(&configuration(text), context, &project)
+}
+
+/// Whether the job `a`, beside one that is always there, is in the pipeline.
+fn has_a(a: &str, context: &Context, variables: &[(&str, &str)]) -> bool {
+    let text = format!("a: {{script: x, {a}}}\nz: {{script: x, rules: [{{when: always}}]}}\n");
+    plan(&text, context, variables).unwrap().jobs.iter().any(|job| &*job.name == "a")
+}
+
+// https://docs.gitlab.com/ci/yaml/#rules, lib/gitlab/ci/build/rules.rb
+#[rstest]
+#[case::holds("rules: [{if: $CI_COMMIT_BRANCH}]", true)]
+#[case::does_not("rules: [{if: $CI_COMMIT_TAG}]", false)]
+#[case::first_that_holds_wins("rules: [{if: $CI_COMMIT_BRANCH, when: never}, {when: always}]", false)]
+#[case::without_clauses("rules: [{when: always}]", true)]
+#[case::all_clauses_must_hold("rules: [{if: $CI_COMMIT_BRANCH, exists: [none.txt]}]", false)]
+#[case::exists("rules: [{exists: ['**/*.rs']}]", true)]
+#[case::exists_at_the_top_only("rules: [{exists: ['*.rs']}]", false)]
+#[case::unknown_changes_are_changes("rules: [{changes: [none.txt]}]", true)]
+#[case::changes_against_a_ref("rules: [{changes: {paths: [src/*], compare_to: main}}]", true)]
+#[case::no_changes_against_a_ref("rules: [{changes: {paths: [Dockerfile], compare_to: main}}]", false)]
+#[case::variables_are_not_expanded(
+    "variables: {B: $CI_COMMIT_BRANCH}, rules: [{if: '$B == $CI_COMMIT_BRANCH'}]",
+    false
+)]
+#[case::the_projects_variables("rules: [{if: $DEPLOY == 'yes'}]", true)]
+fn rules(#[case] a: &str, #[case] expected: bool) {
+    assert_eq!(has_a(a, &branch("main"), &[("DEPLOY", "yes")]), expected);
+}
+
+// https://docs.gitlab.com/ci/yaml/deprecated_keywords/#only--except, lib/gitlab/ci/build/policy/refs.rb
+#[rstest]
+#[case::name("only: [release]", true)]
+#[case::another_name("only: [main]", false)]
+#[case::no_glob("only: ['rel*']", false)]
+#[case::expression("only: [/^rel/]", true)]
+#[case::expression_with_flags("only: [/^REL/i]", true)]
+#[case::expression_that_does_not_fit("only: [/^rel$/]", false)]
+#[case::branches("only: [branches]", true)]
+#[case::tags("only: [tags]", false)]
+#[case::source("only: [pushes]", true)]
+#[case::another_source("only: [schedules]", false)]
+#[case::own_project("only: [branches@course/demo]", true)]
+#[case::name_of_own_project("only: [release@course/demo]", true)]
+#[case::name_of_another_project("only: [release@other/demo]", false)]
+#[case::except("except: [release]", false)]
+#[case::except_of_another("except: [main]", true)]
+#[case::only_and_except("only: [branches], except: [/^rel/]", false)]
+#[case::keys_of_only_must_all_hold("only: {refs: [branches], variables: [$NONE]}", false)]
+#[case::one_of_the_variables("only: {variables: [$NONE, $CI_COMMIT_BRANCH]}", true)]
+#[case::a_hash_keeps_the_default_refs("only: {variables: [$CI_COMMIT_BRANCH]}", true)]
+#[case::any_key_of_except_excludes("except: {refs: [main], variables: [$CI_COMMIT_BRANCH]}", false)]
+#[case::kubernetes("only: {kubernetes: active}", false)]
+#[case::unknown_changes("only: {changes: [none.txt]}", true)]
+#[case::except_unknown_changes("except: {changes: [none.txt]}", false)]
+fn only_and_except(#[case] a: &str, #[case] expected: bool) {
+    assert_eq!(has_a(a, &branch("release"), &[]), expected);
+}
+
+#[rstest]
+#[case::known("rules: [{changes: [src/*]}]", true)]
+#[case::others("rules: [{changes: [docs/*]}]", false)]
+#[case::with_a_variable("variables: {FOLDER: src}, rules: [{changes: ['$FOLDER/*']}]", true)]
+#[case::only("only: {changes: [docs/*]}", false)]
+#[case::except("except: {changes: [src/*]}", false)]
+fn known_changes(#[case] a: &str, #[case] expected: bool) {
+    let context = Context { changed: Some(vec!["src/main.rs".to_owned()]), ..branch("main") };
+    assert_eq!(has_a(a, &context, &[]), expected);
+}
+
+// entry/job.rb, entry/rules/rule.rb: `rules:allow_failure` falls back to the job's, whose default depends on its `when`.
+#[rstest]
+#[case::plain("", When::OnSuccess, false)]
+#[case::manual("when: manual", When::Manual, true)]
+#[case::manual_that_blocks("when: manual, allow_failure: false", When::Manual, false)]
+#[case::manual_by_rule_blocks("rules: [{when: manual}]", When::Manual, false)]
+#[case::manual_by_rule_that_may_fail("rules: [{when: manual, allow_failure: true}]", When::Manual, true)]
+#[case::a_rule_without_when("when: manual, rules: [{if: $CI}]", When::Manual, true)]
+#[case::a_rule_with_when("when: manual, rules: [{if: $CI, when: always}]", When::Always, true)]
+#[case::allowed("allow_failure: true", When::OnSuccess, true)]
+#[case::delayed("when: delayed, start_in: 5 minutes", When::Delayed, false)]
+fn when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allowed: bool) {
+    let plan = plan(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
+    let job = &plan.jobs[0];
+    assert_eq!((job.when, &job.allow_failure), (when, &AllowFailure::Fixed(allowed)));
+}
+
+// lib/gitlab/ci/config/normalizer.rb
+#[rstest]
+#[case::count("parallel: 3", &["a 1/3", "a 2/3", "a 3/3"])]
+#[case::one("parallel: 1", &["a 1/1"])]
+#[case::matrix("parallel: {matrix: [{X: [1, 2], Y: [p, q]}]}", &["a: [1, p]", "a: [1, q]", "a: [2, p]", "a: [2, q]"])]
+#[case::matrices("parallel: {matrix: [{X: 1}, {Y: [p, q]}]}", &["a: [1]", "a: [p]", "a: [q]"])]
+#[case::by_rule("parallel: {matrix: [{X: [1, 2]}]}, rules: [{if: '$X == \"2\"'}]", &["a: [2]"])]
+fn instances(#[case] a: &str, #[case] names: &[&str]) {
+    let plan = plan(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
+    let found: Vec<_> = plan.jobs.iter().map(|job| &*job.name).collect();
+    assert_eq!(found, names);
+}
+
+// https://docs.gitlab.com/ci/yaml/#needs
+#[rstest]
+#[case::one("needs: [p]", Some(&["p 1/2", "p 2/2"][..]))]
+#[case::none("needs: []", Some(&[][..]))]
+#[case::by_stages("", None)]
+#[case::optional("needs: [{job: t, optional: true}]", Some(&[][..]))]
+#[case::of_a_rule("needs: [p], rules: [{when: always, needs: [m]}]", Some(&["m: [1]", "m: [2]"][..]))]
+#[case::an_instance("needs: [{job: m, parallel: {matrix: [{X: 2}]}}]", Some(&["m: [2]"][..]))]
+fn needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
+    let text = format!(
+        "p: {{script: x, parallel: 2}}\nm: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}}}\nt: {{script: x, only: [tags]}}\na: {{script: x, {a}}}\n"
+    );
+    let plan = plan(&text, &branch("main"), &[]).unwrap();
+    let job = plan.jobs.iter().find(|job| &*job.name == "a").unwrap();
+    let found = job.needs.as_ref().map(|needs| needs.iter().map(|need| &*need.name).collect::<Vec<_>>());
+    assert_eq!(found.as_deref(), expected);
+}
+
+// https://docs.gitlab.com/ci/variables/#cicd-variable-precedence
+#[rstest]
+#[case::top_level("variables: {V: top}\na: {script: x}\n", &[], "top")]
+#[case::job("variables: {V: top}\na: {script: x, variables: {V: job}}\n", &[], "job")]
+#[case::rule("a: {script: x, variables: {V: job}, rules: [{when: always, variables: {V: rule}}]}\n", &[], "rule")]
+#[case::workflow("workflow: {rules: [{when: always, variables: {V: workflow}}]}\nvariables: {V: top}\na: {script: x}\n", &[], "workflow")]
+#[case::workflow_below_job("workflow: {rules: [{when: always, variables: {V: workflow}}]}\na: {script: x, variables: {V: job}}\n", &[], "job")]
+#[case::project("a: {script: x, variables: {V: job}}\n", &[("V", "project")], "project")]
+fn the_strongest_variable(#[case] text: &str, #[case] project: &[(&str, &str)], #[case] expected: &str) {
+    let plan = plan(text, &branch("main"), project).unwrap();
+    assert_eq!(&*plan.jobs[0].variables.get("V").unwrap().value, expected);
+}
+
+/// YAML is above what GitLab computes from the commit, and below who started the pipeline.
+#[test]
+fn what_a_file_can_override() {
+    let text = "a: {script: x, variables: {CI_COMMIT_REF_NAME: mine, GITLAB_USER_ID: mine}}\n";
+    let plan = plan(text, &branch("main"), &[]).unwrap();
+    let value = |key: &str| plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string());
+    assert_eq!([value("CI_COMMIT_REF_NAME"), value("GITLAB_USER_ID")], [Some("mine".to_owned()), Some("1".to_owned())]);
+}
+
+#[test]
+fn variables_that_are_not_inherited() {
+    let text = "variables: {V: top, W: top}\na: {script: x, inherit: {variables: false}}\nb: {script: x, inherit: {variables: [W]}}\n";
+    let plan = plan(text, &branch("main"), &[]).unwrap();
+    let has = |job: usize, key: &str| plan.jobs[job].variables.get(key).is_some();
+    assert_eq!([has(0, "V"), has(0, "W"), has(1, "V"), has(1, "W")], [false, false, false, true]);
+}
+
+#[test]
+fn defaults_are_taken_over_whole_or_not_at_all() {
+    let text = "default: {image: i, before_script: [b], services: [s]}\na: {script: x}\nb: {script: x, image: j, before_script: []}\nc: {script: x, inherit: {default: [image]}}\n";
+    let plan = plan(text, &branch("main"), &[]).unwrap();
+    let of = |index: usize| {
+        let job = &plan.jobs[index].job;
+        (plan.jobs[index].image.clone().unwrap_or_default(), job.before_script.len(), job.services.len())
+    };
+    assert_eq!([of(0), of(1), of(2)], [("i".to_owned(), 1, 1), ("j".to_owned(), 0, 1), ("i".to_owned(), 0, 0)]);
+}
+
+#[test]
+fn environments_and_images_are_expanded() {
+    let text = "a:\n  script: x\n  image: $IMAGE\n  resource_group: $CI_COMMIT_REF_SLUG\n  environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}\n";
+    let plan = plan(text, &branch("feature-1"), &[("IMAGE", "rust:$TAG"), ("TAG", "1")]).unwrap();
+    let job = &plan.jobs[0];
+    let environment = job.environment.as_ref().unwrap();
+    assert_eq!((environment.name.as_str(), environment.slug.as_str()), ("review/feature-1", "review-feature-1-1q251u"));
+    assert_eq!(environment.url.as_deref(), Some("https://review-feature-1-1q251u.test"));
+    assert_eq!((job.image.as_deref(), job.resource_group.as_deref()), (Some("rust:1"), Some("feature-1")));
+}
+
+#[rstest]
+#[case::only_pre(".pre")]
+#[case::only_post(".post")]
+fn nothing_between_pre_and_post_is_no_pipeline(#[case] stage: &str) {
+    let refusal = plan(&format!("a: {{script: x, stage: {stage}}}\n"), &branch("main"), &[]).unwrap_err();
+    assert!(matches!(refusal, Refusal::Empty(_)));
+}
+
+#[test]
+fn a_reason_is_in_the_files_own_words() {
+    let text = "a: {script: x, rules: [{if: $CI_COMMIT_TAG}, {if: $CI, exists: [Dockerfile]}]}\n";
+    let plan = plan(text, &branch("main"), &[]).unwrap();
+    let admission::Reason { text, span } = &plan.jobs[0].reason;
+    assert_eq!((text.as_str(), span.is_some()), ("if: $CI, exists: Dockerfile", true));
+}
