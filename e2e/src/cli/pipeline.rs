@@ -214,7 +214,7 @@ fn reasons(refusal: &Refusal, lint: &Lint) -> String {
     match refusal {
         Refusal::Empty(jobs) => jobs.iter().map(|(name, reason)| told(name, reason)).collect(),
         Refusal::Workflow(Some(reason)) => told("workflow", reason),
-        Refusal::Workflow(None) | Refusal::NeedIsNotThere { .. } => String::new(),
+        Refusal::Workflow(None) | Refusal::NeedIsNotThere { .. } | Refusal::Circle { .. } => String::new(),
     }
 }
 

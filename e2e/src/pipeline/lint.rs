@@ -169,6 +169,14 @@ mod tests {
     )]
     #[case::script_without_anything("a: {script: }\n", "1:11: jobs:a script can't be blank")]
     #[case::bad_parallel("a: {script: x, parallel: often}\n", "1:26: jobs:a:parallel should be an integer or a hash")]
+    #[case::no_duration(
+        "a: {script: x, timeout: soon}\n",
+        "1:25: jobs:a:timeout config should be a duration (`soon` is no duration: write one like `90`, `3h 30m`, `2 hours` or `1 week`)"
+    )]
+    #[case::too_long_a_delay(
+        "a: {script: x, when: delayed, start_in: 8 days}\n",
+        "1:41: jobs:a:start_in should not exceed the limit"
+    )]
     #[case::on_stop(
         "a: {script: x, environment: {name: dev, on_stop: b}}\nb: {script: x}\n",
         "1:50: a job: on_stop job b does not have environment defined"

@@ -6,12 +6,13 @@
 //! - [`config`]: from the tree to typed keywords.
 //! - [`lint`]: all of that in GitLab's order.
 //! - [`git`]: what the repository knows. [`variables`]: which of them wins, and what it means.
-//! - [`glob`]: patterns of paths.
+//! - [`glob`]: patterns of paths. [`duration`]: lengths of time.
 //! - [`plan`]: what would run for a ref, and why.
 
 pub mod config;
 pub mod diagnostic;
 pub mod document;
+pub mod duration;
 pub mod expression;
 pub mod git;
 pub mod glob;

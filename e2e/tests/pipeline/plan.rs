@@ -111,6 +111,10 @@ fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] mess
     "e2e: 'b' job needs 'a' job, but 'a' does not exist in the pipeline. This might be because of the only, except, or rules \
      keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional."
 )]
+#[case::circle(
+    "a: {script: x, variables: {A: $B, B: $A}}\n",
+    "e2e: a: circular variable reference detected: [\"A\", \"B\"]"
+)]
 fn no_pipeline(#[case] pipeline: &str, #[case] message: &str) {
     let output = Repository::new("main", pipeline).e2e(&["plan"]).output().expect("e2e runs");
     assert_eq!((output.status.code(), error(&output).trim()), (Some(1), message));

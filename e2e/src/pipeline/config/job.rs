@@ -1,6 +1,7 @@
 //! A job: all of its keywords. `entry/job.rb`, `entry/processable.rb`, `entry/bridge.rb`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::artifacts::{self, Artifacts};
 use super::cache::{self, Cache};
@@ -10,7 +11,7 @@ use super::keywords::{self, BRIDGE, JOB, Replayed};
 use super::needs::{self, Need};
 use super::parallel::{self, Parallel};
 use super::policy::{self, Policy};
-use super::reader::{Reader, Text};
+use super::reader::{Reader, Spanned, Text};
 use super::retry::{self, Retry};
 use super::rules::{self, Owner, Rule};
 use super::script;
@@ -18,6 +19,9 @@ use super::variables::{self, Place, YamlVariable};
 use super::when::{self, AllowFailure, When};
 use crate::pipeline::document::node::{Mapping, Node};
 use crate::pipeline::source::Span;
+
+/// How long a delayed job may wait. `entry/job.rb`
+pub(super) const LONGEST_DELAY: Duration = Duration::from_hours(7 * 24);
 
 /// A job as it is written, with what it has from `default`.
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ pub struct Job {
     /// `when`.
     pub when: Option<When>,
     /// `start_in`.
-    pub start_in: Option<Text>,
+    pub start_in: Option<Spanned<Duration>>,
     /// `allow_failure`.
     pub allow_failure: Option<AllowFailure>,
     /// `needs`; nothing where stages decide.
@@ -71,7 +75,7 @@ pub struct Job {
     /// `retry`.
     pub retry: Retry,
     /// `timeout`.
-    pub timeout: Option<Text>,
+    pub timeout: Option<Spanned<Duration>>,
     /// `resource_group`.
     pub resource_group: Option<Text>,
     /// `interruptible`.
@@ -145,9 +149,10 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Mapping, reader
         |key: &str, reader: &mut Reader<'_>| value(key).map(|node| script::read(node, key, reader)).unwrap_or_default();
     let test = || Text { value: "test".into(), span };
     let when = set("when").and_then(|node| reader.word(node, "when", when::OF_JOB));
-    let start_in = set("start_in").and_then(|node| reader.string(node, "start_in"));
-    if own.get("rules").is_none() && (when == Some(When::Delayed)) != start_in.is_some() {
-        let message = if start_in.is_some() { "start in must be blank" } else { "start in should be a duration" };
+    let start_in = set("start_in").and_then(|node| reader.duration(node, "start_in", Some(LONGEST_DELAY)));
+    if own.get("rules").is_none() && (when == Some(When::Delayed)) != set("start_in").is_some() {
+        let message =
+            if set("start_in").is_some() { "start in must be blank" } else { "start in should be a duration" };
         reader.complain(span, "", message);
     }
     Some(Job {
@@ -177,7 +182,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Mapping, reader
         artifacts: set("artifacts").and_then(|node| artifacts::read(node, reader)),
         cache: set("cache").map(|node| cache::read(node, reader)).unwrap_or_default(),
         retry: set("retry").and_then(|node| retry::read(node, reader)).unwrap_or_default(),
-        timeout: set("timeout").and_then(|node| reader.string(node, "timeout")),
+        timeout: set("timeout").and_then(|node| reader.duration(node, "timeout", None)),
         resource_group: set("resource_group").and_then(|node| reader.string(node, "resource_group")),
         interruptible: set("interruptible").and_then(|node| reader.boolean(node, "interruptible")) == Some(true),
     })

@@ -1,13 +1,15 @@
 //! What all keywords share: reading nodes as types, and GitLab's words for what is wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::pipeline::diagnostic::{Diagnostic, Diagnostics};
 use crate::pipeline::document::node::{Mapping, Node};
+use crate::pipeline::duration;
 use crate::pipeline::source::Span;
 
 /// A value with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
@@ -69,6 +71,22 @@ impl<'diagnostics> Reader<'diagnostics> {
             self.complain(node.span, path, "config should be a string");
         }
         text
+    }
+
+    /// A length of time, at most `longest`; of a bare number, too.
+    pub fn duration(&mut self, node: &Node, path: &str, longest: Option<Duration>) -> Option<Spanned<Duration>> {
+        let text = node.scalar().unwrap_or_default();
+        match duration::parse(text) {
+            Ok(value) if longest.is_none_or(|longest| value <= longest) => Some(Spanned { value, span: node.span }),
+            Ok(_) => {
+                self.complain(node.span, path, "should not exceed the limit");
+                None
+            }
+            Err(error) => {
+                self.complain(node.span, path, "config should be a duration").help(error.to_string());
+                None
+            }
+        }
     }
 
     /// A string or a list of strings.

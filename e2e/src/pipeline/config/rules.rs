@@ -1,7 +1,9 @@
 //! `rules`, of jobs, of `workflow` and of `include`. `entry/rules/rule.rb`
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::job::LONGEST_DELAY;
 use super::needs::{self, Need};
 use super::reader::{Reader, Spanned, Text};
 use super::variables::{self, Place, YamlVariable};
@@ -24,7 +26,7 @@ pub struct Rule {
     /// `when`.
     pub when: Option<When>,
     /// `start_in`.
-    pub start_in: Option<Text>,
+    pub start_in: Option<Spanned<Duration>>,
     /// `allow_failure`.
     pub allow_failure: Option<bool>,
     /// `variables`.
@@ -95,9 +97,10 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     let words = if owner == Owner::Job { when::OF_RULE } else { when::OF_WORKFLOW };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").and_then(|node| read_when(node, words, reader));
-    let start_in = value("start_in").and_then(|node| reader.string(node, "rules:rule:start_in"));
-    if owner == Owner::Job && (when == Some(When::Delayed)) != start_in.is_some() {
-        let message = if start_in.is_some() { "start in must be blank" } else { "start in should be a duration" };
+    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule:start_in", Some(LONGEST_DELAY)));
+    if owner == Owner::Job && (when == Some(When::Delayed)) != value("start_in").is_some() {
+        let message =
+            if value("start_in").is_some() { "start in must be blank" } else { "start in should be a duration" };
         reader.complain(node.span, path, message);
     }
     Some(Rule {

@@ -2,11 +2,13 @@
 //!
 //! `lib/gitlab/ci/build/rules.rb`, `lib/gitlab/ci/build/policy/`
 
+use std::time::Duration;
+
 use super::context::{Context, RefKind};
 use crate::pipeline::config::job::Job;
 use crate::pipeline::config::needs::Need;
 use crate::pipeline::config::policy::{Policy, RefPattern};
-use crate::pipeline::config::reader::Text;
+use crate::pipeline::config::reader::{Spanned, Text};
 use crate::pipeline::config::rules::{Changes, Rule};
 use crate::pipeline::config::variables::YamlVariable;
 use crate::pipeline::config::when::{AllowFailure, When};
@@ -35,7 +37,7 @@ pub struct Admitted {
     /// Whether its failure counts.
     pub allow_failure: AllowFailure,
     /// How long it waits, if it is delayed.
-    pub start_in: Option<Text>,
+    pub start_in: Option<Spanned<Duration>>,
     /// What it needs, if the rule says so.
     pub needs: Option<Vec<Need>>,
     /// The rule's variables.
@@ -87,7 +89,7 @@ fn by_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Result<Admi
     Ok(Admitted {
         when,
         allow_failure: rule.allow_failure.map_or_else(|| own_allow_failure(job), AllowFailure::Fixed),
-        start_in: rule.start_in.clone().or_else(|| job.start_in.clone()),
+        start_in: rule.start_in.or(job.start_in),
         needs: rule.needs.clone(),
         variables: rule.variables.clone(),
         reason,
@@ -159,7 +161,7 @@ fn by_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -
     Ok(Admitted {
         when: job.when.unwrap_or(When::OnSuccess),
         allow_failure: own_allow_failure(job),
-        start_in: job.start_in.clone(),
+        start_in: job.start_in,
         needs: None,
         variables: Vec::new(),
         reason: Reason::new(reasons.join(", "), only.and_then(|only| only.span)),

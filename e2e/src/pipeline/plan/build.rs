@@ -26,6 +26,14 @@ pub enum Refusal {
     /// No job is in it.
     #[error("The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.")]
     Empty(Vec<(Arc<str>, Reason)>),
+    /// A job's variables lead in a circle.
+    #[error("{job}: circular variable reference detected: {names:?}")]
+    Circle {
+        /// The job.
+        job: Arc<str>,
+        /// The variables.
+        names: Vec<Arc<str>>,
+    },
     /// A job needs one that is not in it.
     #[error(
         "'{job}' job needs '{need}' job, but '{need}' does not exist in the pipeline. This might be because of the only, \
@@ -183,6 +191,9 @@ impl Builder<'_> {
 
 fn planned(candidate: Candidate, instances: &Instances) -> Result<PlannedJob, Refusal> {
     let Candidate { job, instance, admitted, mut variables } = candidate;
+    if let Some(names) = variables.circle() {
+        return Err(Refusal::Circle { job: instance.name, names });
+    }
     let needs = admitted.needs.as_ref().or(job.needs.as_ref());
     let needs = needs.map(|needs| instances::needed(needs, instances, &instance.variables)).transpose();
     let needs = needs.map_err(|need| Refusal::NeedIsNotThere { job: Arc::clone(&instance.name), need })?;

@@ -3,7 +3,10 @@
 //! `$NAME`, `${NAME}` and `%NAME%`, once: what a value brings in is looked at again only where all variables are expanded
 //! together.
 
-use super::collection::Collection;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::collection::{Collection, Variable};
 
 /// How large a text may become: values that double each other grow without end.
 const LARGEST: usize = 1 << 20;
@@ -22,6 +25,47 @@ impl Collection {
         self.replace(text, true)
     }
 
+    /// The names of variables that lead back to the first of them, if there are any.
+    /// `lib/gitlab/ci/variables/collection/sort.rb`
+    pub fn circle(&self) -> Option<Vec<Arc<str>>> {
+        let variables: Vec<&Variable> = self.iter().map(|(variable, _)| variable).collect();
+        let index: HashMap<&str, usize> =
+            variables.iter().enumerate().map(|(index, variable)| (&*variable.key, index)).collect();
+        let leads_to = |variable: &Variable| -> Vec<usize> {
+            if variable.raw || variable.file {
+                return Vec::new();
+            }
+            names(&variable.value).into_iter().filter_map(|name| index.get(name).copied()).collect()
+        };
+        // Nothing of a variable is known, or it is on the path, or nothing behind it leads back.
+        let mut is_on_path = vec![None; variables.len()];
+        for start in 0..variables.len() {
+            let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
+            let mut next = is_on_path.get(start).copied().flatten().is_none().then_some(start);
+            loop {
+                if let Some(at) = next.take() {
+                    path.push((at, variables.get(at).map(|variable| leads_to(variable)).unwrap_or_default()));
+                    is_on_path.get_mut(at).map(|state| state.replace(true));
+                }
+                let Some((at, rest)) = path.last_mut() else { break };
+                let Some(to) = rest.pop() else {
+                    is_on_path.get_mut(*at).map(|state| state.replace(false));
+                    path.pop();
+                    continue;
+                };
+                match is_on_path.get(to).copied().flatten() {
+                    None => next = Some(to),
+                    Some(false) => {}
+                    Some(true) => {
+                        let circle = path.iter().map(|(at, _)| *at).skip_while(|at| *at != to);
+                        return Some(circle.filter_map(|at| variables.get(at)).map(|it| Arc::clone(&it.key)).collect());
+                    }
+                }
+            }
+        }
+        None
+    }
+
     fn replace(&self, text: &str, keeps_unknown: bool) -> String {
         let mut current = text.to_owned();
         for _ in 0..DEEPEST {
@@ -37,6 +81,24 @@ impl Collection {
         }
         if keeps_unknown { current } else { replace(&current, &|name| self.get(name).map_or(Some(""), |_| None)) }
     }
+}
+
+/// The names of all variables in a text.
+fn names(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(from) = rest.find(['$', '%']).and_then(|at| rest.get(at..)) {
+        let length = match reference(from) {
+            Some((name, length)) => {
+                names.push(name);
+                length
+            }
+            None if from.starts_with("$$") || from.starts_with("%%") => 2,
+            None => 1,
+        };
+        rest = from.get(length..).unwrap_or_default();
+    }
+    names
 }
 
 /// Replaces each variable by what `value` gives for it, or leaves it where that is nothing. `$$` and `%%` stay.
@@ -88,7 +150,7 @@ fn named((name, length): (Option<&str>, usize)) -> Option<(&str, usize)> {
 mod tests {
     use rstest::rstest;
 
-    use super::super::collection::{Origin, Variable};
+    use super::super::collection::Origin;
     use super::*;
 
     fn collection() -> Collection {
@@ -115,6 +177,33 @@ mod tests {
     #[case::circle("$LOOP", "$LOOP", "$LOOP")]
     fn texts(#[case] text: &str, #[case] all: &str, #[case] existing: &str) {
         assert_eq!((collection().expand(text).as_str(), collection().expand_existing(text).as_str()), (all, existing));
+    }
+
+    #[rstest]
+    #[case::itself(&[("A", "$A")], Some(&["A"][..]))]
+    #[case::two(&[("A", "x$B"), ("B", "${A}y")], Some(&["A", "B"][..]))]
+    #[case::behind_others(&[("A", "$B"), ("B", "$C"), ("C", "%B%")], Some(&["B", "C"][..]))]
+    #[case::none(&[("A", "$B$B"), ("B", "$C"), ("C", "c")], None)]
+    #[case::doubled(&[("A", "$$A")], None)]
+    fn circles(#[case] list: &[(&str, &str)], #[case] expected: Option<&[&str]>) {
+        let mut collection = Collection::default();
+        for (key, value) in list {
+            collection.add(Variable::new(key, value, Origin::Job));
+        }
+        let found = collection.circle();
+        assert_eq!(
+            found.as_ref().map(|names| names.iter().map(|name| &**name).collect::<Vec<_>>()).as_deref(),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_long_chain_is_no_circle() {
+        let mut collection = Collection::default();
+        for number in 0..20_000 {
+            collection.add(Variable::new(&format!("V{number}"), &format!("$V{}", number + 1), Origin::Job));
+        }
+        assert_eq!(collection.circle(), None);
     }
 
     #[test]
