@@ -11,3 +11,6 @@ pub mod merge;
 pub mod node;
 pub mod reference;
 mod scalar;
+
+#[cfg(test)]
+mod testing;

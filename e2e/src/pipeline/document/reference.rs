@@ -128,22 +128,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pipeline::document::compose::compose;
-    use crate::pipeline::source::Sources;
+    use crate::pipeline::document::testing;
 
     fn resolved(text: &str) -> (serde_json::Value, Vec<String>) {
-        let mut sources = Sources::default();
-        let file = sources.add("a.yml", text);
-        let mut diagnostics = Diagnostics::default();
-        let node = compose(&sources, file, &mut diagnostics).remove(0);
-        let root = resolve(node.mapping().unwrap(), &mut diagnostics);
-        let said = diagnostics.sorted().into_iter();
-        let said = said
-            .map(|it| format!("{}: {} {}", sources.location(it.span), it.message, it.help.clone().unwrap_or_default()));
-        (
-            Node::new(node.span, Value::Mapping(Arc::new(root))).json(),
-            said.map(|line| line.trim_end().to_owned()).collect(),
-        )
+        testing::resolved(text, resolve)
     }
 
     #[rstest]
