@@ -15,11 +15,11 @@ use cluster_dns::render::{Settings, render};
 use cluster_dns::server::{self, Server};
 use cluster_dns::state::State;
 use controller::children::Children;
+use controller::shutdown;
 use controller::watch::{Store, WriterDropped, follow};
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 use kube::runtime::watcher::Config;
 use kube::{Api, Client};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -77,15 +77,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    // First of all: process 1 has no default reaction to these, and would ignore them.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let shutdown = shutdown::requested()?;
     let settings = Settings {
         domain: arguments.domain,
         address: arguments.address,

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use controller::children::{Children, Running};
+use controller::children::Children;
+use controller::driven::Driven;
 use controller::files;
-use rustix::process::{Pid, Signal, WaitStatus, kill_process};
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use rustix::process::{Signal, WaitStatus};
 
 use crate::render::{Rendered, Settings};
 
@@ -45,13 +45,7 @@ pub struct Server {
     settings: Settings,
     children: Children,
     current: Option<Rendered>,
-    process: Option<Process>,
-}
-
-#[derive(Debug)]
-struct Process {
-    pid: Pid,
-    ending: oneshot::Receiver<WaitStatus>,
+    process: Option<Driven>,
 }
 
 impl Server {
@@ -77,7 +71,7 @@ impl Server {
             self.stop().await?;
             self.start()?;
         } else if let Some(process) = self.process.as_ref().filter(|_| hosts_differ) {
-            kill_process(process.pid, Signal::HUP)?;
+            process.signal(Signal::HUP)?;
         }
         Ok(())
     }
@@ -85,7 +79,7 @@ impl Server {
     /// Waits until dnsmasq ends, for whatever reason; for ever when it was not started.
     pub async fn ended(&mut self) -> Error {
         match &mut self.process {
-            Some(process) => Error::Ended((&mut process.ending).await.ok()),
+            Some(process) => Error::Ended(process.ended().await),
             None => std::future::pending().await,
         }
     }
@@ -97,8 +91,7 @@ impl Server {
     /// When the signal cannot be sent.
     pub async fn stop(&mut self) -> Result<(), Error> {
         if let Some(process) = self.process.take() {
-            kill_process(process.pid, Signal::TERM)?;
-            let _ = process.ending.await;
+            process.stop(Signal::TERM).await?;
         }
         Ok(())
     }
@@ -106,22 +99,9 @@ impl Server {
     fn start(&mut self) -> Result<(), Error> {
         let option = format!("--conf-file={}", self.settings.configuration_file().display());
         let running = self.children.spawn(Command::new(&self.program).arg(option));
-        let Running { pid, ending, .. } =
-            running.map_err(|source| Error::Start { program: self.program.clone(), source })?;
-        self.process = Some(Process { pid, ending });
+        let running = running.map_err(|source| Error::Start { program: self.program.clone(), source })?;
+        self.process = Some(Driven::of(running));
         Ok(())
-    }
-}
-
-/// After an error too nothing is left behind: a second start could not take the port.
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Once its end is told, the number may be another process's.
-        if let Some(process) = &mut self.process
-            && matches!(process.ending.try_recv(), Err(TryRecvError::Empty))
-        {
-            let _ = kill_process(process.pid, Signal::TERM);
-        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! [`cluster-dns`]: ../cluster_dns/index.html
 
 pub mod children;
+pub mod driven;
 pub mod files;
 pub mod names;
+pub mod shutdown;
 pub mod watch;

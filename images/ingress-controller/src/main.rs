@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use controller::children::Children;
+use controller::shutdown;
 use ingress_controller::proxy::Proxy;
 use ingress_controller::reconcile;
 use ingress_controller::render::Settings;
 use kube::Client;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves the Ingresses of one class with Debian's `HAProxy`.
 #[derive(Debug, Parser)]
@@ -70,15 +70,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    // First of all: process 1 has no default reaction to these, and would ignore them.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let shutdown = shutdown::requested()?;
     let settings = Settings {
         ingress_class: arguments.ingress_class,
         http: SocketAddr::new(arguments.address, arguments.http_port),

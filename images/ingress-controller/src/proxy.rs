@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use controller::children::{Children, Running};
+use controller::driven::Driven;
 use controller::files;
-use rustix::process::{Pid, Signal, WaitStatus, kill_process};
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use rustix::process::{Signal, WaitStatus};
 
 use crate::render::Rendered;
 
@@ -49,13 +49,7 @@ pub struct Proxy {
     program: PathBuf,
     directory: PathBuf,
     children: Children,
-    master: Option<Master>,
-}
-
-#[derive(Debug)]
-struct Master {
-    pid: Pid,
-    ending: oneshot::Receiver<WaitStatus>,
+    master: Option<Driven>,
 }
 
 impl Proxy {
@@ -77,13 +71,12 @@ impl Proxy {
         self.check(&candidate).await?;
         fs::rename(&candidate, &path).map_err(|source| Error::Write { path: path.clone(), source })?;
         if let Some(master) = &self.master {
-            kill_process(master.pid, Signal::USR2)?;
+            master.signal(Signal::USR2)?;
         } else {
             // Master and worker, in the foreground: the master keeps its number through all reloads.
             let mut command = Command::new(&self.program);
             command.arg("-W").arg("-f").arg(&path).stdin(Stdio::null());
-            let Running { pid, ending, .. } = self.spawn(&mut command)?;
-            self.master = Some(Master { pid, ending });
+            self.master = Some(Driven::of(self.spawn(&mut command)?));
         }
         Ok(())
     }
@@ -91,7 +84,7 @@ impl Proxy {
     /// Waits until `HAProxy` ends, for whatever reason; for ever when it was not started.
     pub async fn ended(&mut self) -> Error {
         match &mut self.master {
-            Some(master) => Error::Ended((&mut master.ending).await.ok()),
+            Some(master) => Error::Ended(master.ended().await),
             None => std::future::pending().await,
         }
     }
@@ -104,8 +97,7 @@ impl Proxy {
     /// When the signal cannot be sent.
     pub async fn stop(&mut self) -> Result<(), Error> {
         if let Some(master) = self.master.take() {
-            kill_process(master.pid, Signal::USR1)?;
-            let _ = master.ending.await;
+            master.stop(Signal::USR1).await?;
         }
         Ok(())
     }
@@ -154,18 +146,6 @@ impl Proxy {
             }
         }
         write(&self.directory.join("certificates.list"), &rendered.certificate_list)
-    }
-}
-
-/// After an error too nothing is left behind: a second start could not take the ports.
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Once its end is told, the number may be another process's.
-        if let Some(master) = &mut self.master
-            && matches!(master.ending.try_recv(), Err(TryRecvError::Empty))
-        {
-            let _ = kill_process(master.pid, Signal::TERM);
-        }
     }
 }
 
