@@ -1,24 +1,50 @@
-//! Lengths of time in natural language: `3h 30m`, `2 hrs 20 min`, `1 week`, `6 mos and 1 day`; a bare number is seconds.
+//! Lengths of time in natural language: `3h 30m`, `1 week`, `6 mos and 1 day`; a bare number is seconds.
 //!
-//! GitLab reads them with the gem `gitlab-chronic-duration`. A month there has 30 days, a year 365.25.
+//! GitLab reads `timeout`, `start_in` and `expire_in` with the gem `gitlab-chronic-duration`. A month there has 30 days,
+//! a year 365.25.
 
 use std::time::Duration;
 
 /// A text that is no length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration: write one like `90`, `3h 30m`, `2 hours` or `1 week`")]
-pub struct DurationError(String);
+#[error("`{text}` is no duration: {reason}; write one like `90` (seconds), `3h 30m`, `2 hrs 20 min` or `1 week`")]
+pub struct DurationError {
+    text: String,
+    reason: Reason,
+}
 
-/// Seconds of each unit.
-const UNITS: &[(&[&str], f64)] = &[
-    (&["s", "sec", "secs", "second", "seconds"], 1.0),
-    (&["m", "min", "mins", "minute", "minutes"], 60.0),
-    (&["h", "hr", "hrs", "hour", "hours"], 3600.0),
-    (&["d", "dy", "day", "days"], 86_400.0),
-    (&["w", "wk", "wks", "week", "weeks"], 604_800.0),
-    (&["mo", "mos", "month", "months"], 2_592_000.0),
-    (&["y", "yr", "yrs", "year", "years"], 31_557_600.0),
+/// What is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Reason {
+    #[error("a number or a unit was expected")]
+    Nothing,
+    #[error("`{0}` is neither a number nor a unit (seconds, minutes, hours, days, weeks, months, years)")]
+    Unknown(String),
+    #[error("after the number {0} a unit was expected, not another number")]
+    TwoNumbers(String),
+    #[error("before `{0}` a number was expected")]
+    NoNumber(String),
+    #[error("between colons from two to six numbers were expected, the last for seconds")]
+    Clock,
+    #[error("more than 0 seconds were expected")]
+    Zero,
+    #[error("it is too long")]
+    TooLong,
+}
+
+/// Seconds of each unit, and all its names.
+const UNITS: &[(f64, &[&str])] = &[
+    (1.0, &["s", "sec", "secs", "second", "seconds"]),
+    (60.0, &["m", "min", "mins", "minute", "minutes"]),
+    (3600.0, &["h", "hr", "hrs", "hour", "hours"]),
+    (86_400.0, &["d", "dy", "day", "days"]),
+    (604_800.0, &["w", "wk", "wks", "week", "weeks"]),
+    (2_592_000.0, &["mo", "mos", "month", "months"]),
+    (31_557_600.0, &["y", "yr", "yrs", "year", "years"]),
 ];
+
+/// Seconds of each place in `1:02:03`, from the last one: there are no weeks.
+const CLOCK: [f64; 6] = [1.0, 60.0, 3600.0, 86_400.0, 2_592_000.0, 31_557_600.0];
 
 /// Words that say nothing.
 const FILLERS: [&str; 4] = ["and", "with", "plus", ","];
@@ -26,56 +52,94 @@ const FILLERS: [&str; 4] = ["and", "with", "plus", ","];
 /// Reads a length of time.
 ///
 /// # Errors
-/// When it is none.
+/// When it is none, or 0: GitLab refuses that, too.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    let wrong = || DurationError(text.to_owned());
-    let mut seconds = 0.0;
-    let mut number: Option<f64> = None;
-    let mut found = false;
-    for word in words(text) {
-        if FILLERS.contains(&word.as_str()) {
-            continue;
-        }
-        if let Ok(value) = word.parse::<f64>() {
-            // Two numbers in a row mean nothing.
-            if number.replace(value).is_some() {
-                return Err(wrong());
-            }
-            continue;
-        }
-        let unit = UNITS.iter().find(|(names, _)| names.contains(&word.as_str())).map(|(_, unit)| *unit);
-        let (Some(unit), Some(value)) = (unit, number.take()) else { return Err(wrong()) };
-        seconds += value * unit;
-        found = true;
+    let wrong = |reason| DurationError { text: text.to_owned(), reason };
+    let seconds = if text.contains(':') { clock(text) } else { sum(text) }.map_err(wrong)?;
+    if seconds <= 0.0 {
+        return Err(wrong(Reason::Zero));
     }
-    match (number, found) {
-        (None, false) | (Some(_), true) => return Err(wrong()),
-        (Some(value), false) => seconds = value,
-        (None, true) => {}
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong(Reason::TooLong))
 }
 
-/// Numbers and words, also where nothing is between them.
-fn words(text: &str) -> Vec<String> {
-    let kind = |character: char| match character {
-        '0'..='9' | '.' => 0,
-        letter if letter.is_alphabetic() => 1,
-        _ => 2,
-    };
-    let mut words: Vec<String> = Vec::new();
-    let mut last = 2;
-    for character in text.to_lowercase().chars() {
-        let this = kind(character);
-        if character.is_whitespace() {
-            last = 2;
-            continue;
+/// Reads when something expires; nothing is for `never`. `lib/gitlab/ci/build/duration_parser.rb`
+///
+/// # Errors
+/// When it is neither that nor a length of time.
+pub fn parse_expiry(text: &str) -> Result<Option<Duration>, DurationError> {
+    if text.eq_ignore_ascii_case("never") { Ok(None) } else { parse(text).map(Some) }
+}
+
+/// `1:02:03`.
+fn clock(text: &str) -> Result<f64, Reason> {
+    let places: Vec<&str> = text.split(':').map(str::trim).collect();
+    if places.len() > CLOCK.len() {
+        return Err(Reason::Clock);
+    }
+    let seconds = places.iter().rev().zip(CLOCK).map(|(place, unit)| Some(number(place)? * unit));
+    seconds.sum::<Option<f64>>().ok_or(Reason::Clock)
+}
+
+/// Numbers with units.
+fn sum(text: &str) -> Result<f64, Reason> {
+    let mut seconds = 0.0;
+    let mut waiting: Option<(f64, String)> = None;
+    let mut is_first = true;
+    for word in words(text).into_iter().filter(|word| !FILLERS.contains(&word.as_str())) {
+        if let Some(value) = number(&word) {
+            if let Some((_, other)) = waiting.replace((value, word)) {
+                return Err(Reason::TwoNumbers(other));
+            }
+        } else {
+            let unit = UNITS.iter().find(|(_, names)| names.contains(&word.as_str())).map(|(unit, _)| *unit);
+            let unit = unit.ok_or_else(|| Reason::Unknown(word.clone()))?;
+            // `day` at the beginning is one day.
+            seconds += match waiting.take() {
+                Some((value, _)) => value * unit,
+                None if is_first => unit,
+                None => return Err(Reason::NoNumber(word)),
+            };
         }
+        is_first = false;
+    }
+    match waiting {
+        // A number at the end is seconds.
+        Some((value, _)) => Ok(seconds + value),
+        None if is_first => Err(Reason::Nothing),
+        None => Ok(seconds),
+    }
+}
+
+/// Only digits, with digits after a point: Rust knows more numbers than that.
+fn number(word: &str) -> Option<f64> {
+    let is_number = word.ends_with(|last: char| last.is_ascii_digit())
+        && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    is_number.then(|| word.parse().ok()).flatten()
+}
+
+/// Numbers, words and marks, also where nothing is between them.
+fn words(text: &str) -> Vec<String> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Number,
+        Word,
+        Mark,
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut last = Kind::Mark;
+    for character in text.to_lowercase().chars() {
+        let kind = match character {
+            '0'..='9' | '.' => Kind::Number,
+            letter if letter.is_alphabetic() => Kind::Word,
+            _ => Kind::Mark,
+        };
+        let is_more = kind == last && kind != Kind::Mark;
+        last = kind;
         match words.last_mut() {
-            Some(word) if this == last && this != 2 => word.push(character),
+            _ if character.is_whitespace() => {}
+            Some(word) if is_more => word.push(character),
             _ => words.push(character.to_string()),
         }
-        last = this;
     }
     words
 }
@@ -87,40 +151,84 @@ mod tests {
 
     use super::*;
 
-    // https://docs.gitlab.com/ci/yaml/#timeout, https://docs.gitlab.com/ci/yaml/#artifactsexpire_in
+    // https://docs.gitlab.com/ci/yaml/#timeout, https://docs.gitlab.com/ci/yaml/#artifactsexpire_in, and the gem's own
     #[rstest]
-    #[case("42", 42)]
-    #[case("42 seconds", 42)]
-    #[case("3 mins 4 sec", 184)]
-    #[case("2 hrs 20 min", 8400)]
-    #[case("2h20min", 8400)]
-    #[case("3h 30m", 12_600)]
-    #[case("6 mos 1 day", 15_638_400)]
-    #[case("47 yrs 6 mos and 4d", 1_499_104_800)]
-    #[case("3 weeks and 2 days", 1_987_200)]
-    #[case("1.5 hours", 5400)]
-    #[case("1 WEEK", 604_800)]
+    #[case::seconds("42", 42)]
+    #[case::with_unit("42 seconds", 42)]
+    #[case::two("3 mins 4 sec", 184)]
+    #[case::hours("2 hrs 20 min", 8400)]
+    #[case::together("2h20min", 8400)]
+    #[case::letters("3h 30m", 12_600)]
+    #[case::months("6 mos 1 day", 15_638_400)]
+    #[case::years("47 yrs 6 mos and 4d", 1_499_104_800)]
+    #[case::and("3 weeks and 2 days", 1_987_200)]
+    #[case::and_comma("3 weeks and, 2 days", 1_987_200)]
+    #[case::plus("3 weeks, plus 2 days", 1_987_200)]
+    #[case::with("3 weeks with 2 days", 1_987_200)]
+    #[case::fraction("1.5 hours", 5400)]
+    #[case::fraction_only(".5h", 1800)]
+    #[case::upper_case("1 WEEK", 604_800)]
+    #[case::unit_alone("day", 86_400)]
+    #[case::unit_first("minute 30s", 90)]
+    #[case::seconds_last("1h 30", 3630)]
+    #[case::clock("4:01:01", 14_461)]
+    #[case::short_clock(" 1:20 ", 80)]
+    #[case::long_clock("1:00:00:00", 86_400)]
+    #[case::white_space("  1\tday\n", 86_400)]
     fn durations(#[case] text: &str, #[case] seconds: u64) {
-        assert_eq!(parse(text).unwrap(), Duration::from_secs(seconds));
+        assert_eq!(parse(text), Ok(Duration::from_secs(seconds)));
+        assert_eq!(parse_expiry(text), Ok(Some(Duration::from_secs(seconds))));
     }
 
     #[rstest]
-    #[case::nothing("")]
-    #[case::word("soon")]
-    #[case::unit_alone("hours")]
-    #[case::unknown_unit("3 fortnights")]
-    #[case::two_numbers("3 4 hours")]
-    #[case::number_left("3 hours 4")]
-    #[case::negative("-3 hours")]
-    #[case::too_long("99999999999999999999 years")]
-    fn not_durations(#[case] text: &str) {
-        assert_eq!(parse(text), Err(DurationError(text.to_owned())));
+    #[case::nothing("", "a number or a unit was expected")]
+    #[case::filler("and", "a number or a unit was expected")]
+    #[case::word("soon", "`soon` is neither a number nor a unit")]
+    #[case::unknown_unit("3 fortnights", "`fortnights` is neither")]
+    #[case::two_numbers("3 4 hours", "after the number 3 a unit was expected")]
+    #[case::two_points("1.2.3 hours", "`1.2.3` is neither")]
+    #[case::point_last("5. hours", "`5.` is neither")]
+    #[case::no_number("3 hours minutes", "before `minutes` a number was expected")]
+    #[case::negative("-3 hours", "`-` is neither")]
+    #[case::infinite("inf", "`inf` is neither")]
+    #[case::zero("0", "more than 0 seconds were expected")]
+    #[case::zero_hours("0h 0m", "more than 0 seconds were expected")]
+    #[case::too_long("99999999999999999999 years", "it is too long")]
+    #[case::far_too_long(&"9".repeat(1000), "it is too long")]
+    #[case::clock_with_words("1:20 hours", "between colons")]
+    #[case::clock_of_seven("1:1:1:1:1:1:1", "between colons")]
+    #[case::clock_with_gap("1::1", "between colons")]
+    fn not_durations(#[case] text: &str, #[case] reason: &str) {
+        let error = parse(text).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains(reason) && told.contains("; write one like `90` (seconds)"), "{told}");
+        assert_eq!(parse_expiry(text), Err(error));
+    }
+
+    #[rstest]
+    #[case("never")]
+    #[case("Never")]
+    fn never(#[case] text: &str) {
+        assert_eq!(parse_expiry(text), Ok(None));
+        assert!(parse(text).is_err());
     }
 
     proptest! {
         #[test]
         fn any_text(text in any::<String>()) {
-            let _ = parse(&text);
+            let _ = parse_expiry(&text);
+        }
+
+        #[test]
+        fn any_words(words in proptest::collection::vec("[0-9.:]{1,4}|h|day|and|,|mos", 0..8)) {
+            let _ = parse(&words.join(" "));
+        }
+
+        #[test]
+        fn parts_add_up(hours in 0..1000_u64, minutes in 0..1000_u64, seconds in 1..1000_u64) {
+            let expected = Duration::from_secs(hours * 3600 + minutes * 60 + seconds);
+            prop_assert_eq!(parse(&format!("{hours}h{minutes} mins and {seconds}")), Ok(expected));
+            prop_assert_eq!(parse(&format!("{hours}:{minutes}:{seconds}")), Ok(expected));
         }
     }
 }

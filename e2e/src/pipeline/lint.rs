@@ -171,7 +171,7 @@ mod tests {
     #[case::bad_parallel("a: {script: x, parallel: often}\n", "1:26: jobs:a:parallel should be an integer or a hash")]
     #[case::no_duration(
         "a: {script: x, timeout: soon}\n",
-        "1:25: jobs:a:timeout config should be a duration (`soon` is no duration: write one like `90`, `3h 30m`, `2 hours` or `1 week`)"
+        "1:25: jobs:a:timeout config should be a duration (`soon` is no duration: `soon` is neither a number nor a unit (seconds, minutes, hours, days, weeks, months, years); write one like `90` (seconds), `3h 30m`, `2 hrs 20 min` or `1 week`)"
     )]
     #[case::too_long_a_delay(
         "a: {script: x, when: delayed, start_in: 8 days}\n",

@@ -7,6 +7,7 @@
 //! - [`lint`]: all of that in GitLab's order.
 //! - [`git`]: what the repository knows. [`variables`]: which of them wins, and what it means.
 //! - [`glob`]: patterns of paths. [`duration`]: lengths of time.
+//! - [`mask`]: secrets in what jobs write.
 //! - [`plan`]: what would run for a ref, and why.
 
 pub mod config;
@@ -17,6 +18,7 @@ pub mod expression;
 pub mod git;
 pub mod glob;
 pub mod lint;
+pub mod mask;
 pub mod plan;
 pub mod source;
 pub mod variables;
