@@ -1,5 +1,6 @@
 //! `e2e lint`, `e2e plan`
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -160,10 +161,12 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
             return Ok(ExitCode::from(EXIT_BAD_INPUT));
         }
     };
+    // Asked for by the first rule that needs it: git is a program of its own.
+    let paths = OnceCell::new();
     let project = Project {
         variables: &pipeline_variables,
         fits: &glob::any_fits,
-        exists: &|patterns| glob::any_exists(patterns, &files.list()),
+        exists: &|patterns| glob::any_exists(patterns, paths.get_or_init(|| files.list())),
         compare: &|name| {
             let base = repository.merge_base(name, &context.commit.sha).ok()?;
             repository.changed(&base, &context.commit.sha).ok()
@@ -226,7 +229,8 @@ impl Input {
     fn lint(&self, files: &dyn Files, variables: &Collection) -> Lint {
         let folders: BTreeMap<String, PathBuf> =
             self.includes.iter().map(|(what, folder)| (what.clone(), PathBuf::from(folder))).collect();
-        let exists = |patterns: &[String]| glob::any_exists(patterns, &files.list());
+        let paths = OnceCell::new();
+        let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
         let environment = Environment {
             files,
             expand: &|text| variables.expand(text),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::reader::{Reader, Text};
 use super::variables::{self, Place, YamlVariable};
 use crate::pipeline::document::node::Node;
-use crate::pipeline::source::Span;
 
 /// What a job, or a service of it, runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +101,3 @@ fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPo
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
     items.iter().filter_map(|item| reader.word(item, &format!("{path}:pull_policy"), PULL_POLICIES)).collect()
 }
-
-/// An image as part of a job, with its place.
-pub type Placed = (Image, Span);

@@ -197,10 +197,3 @@ impl Rule {
         self.condition.is_some() || self.changes.is_some() || self.exists.is_some()
     }
 }
-
-impl<T> Spanned<T> {
-    /// The same place with another value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Spanned<U> {
-        Spanned { value: change(self.value), span: self.span }
-    }
-}
