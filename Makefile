@@ -22,7 +22,7 @@ help: ## This list
 .PHONY: build
 build: ## dist/app: one static, stripped binary, the same to the byte for the same commit
 	VERSION='$(BUILD_VERSION)' RUSTFLAGS='$(STATIC)' cargo build --release --locked -p app --target $(HOST)
-	install -D -m 755 target/$(HOST)/release/app dist/app
+	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/app dist/app
 
 .PHONY: test
 test: ## Every test that needs nothing but Rust: units, routes in process, the real binary
