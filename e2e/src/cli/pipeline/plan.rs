@@ -1,0 +1,77 @@
+//! `e2e plan`
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use e2e::pipeline::plan;
+use e2e::report;
+
+use super::input::Input;
+use super::prepare::prepare;
+use super::reference::Reference;
+use crate::cli::{EXIT_BAD_INPUT, Outcome, tell, write};
+
+/// Tells what would run for a ref, and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    input: Input,
+
+    #[command(flatten)]
+    reference: Reference,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: PlanFormat,
+
+    /// Tell a job's variables instead, and where each comes from
+    #[arg(long, value_name = "JOB")]
+    show_variables: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PlanFormat {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For pages.
+    Mermaid,
+}
+
+/// Plans, and tells.
+pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
+    let PlanArguments { input, reference, format, show_variables } = arguments;
+    let prepared = match prepare(input, reference)? {
+        Ok(prepared) => prepared,
+        Err(code) => return Ok(code),
+    };
+    let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
+    if let Some(name) = show_variables {
+        let job = match find(plan, name) {
+            Ok(job) => job,
+            Err(complaint) => {
+                tell(&format!("e2e: {complaint}"));
+                return Ok(ExitCode::from(EXIT_BAD_INPUT));
+            }
+        };
+        write(&match format {
+            PlanFormat::Json => report::plan::variables_json(job)?,
+            PlanFormat::Table | PlanFormat::Mermaid => report::plan::variables(job),
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    write(&match format {
+        PlanFormat::Table => report::plan::text(plan, sources),
+        PlanFormat::Json => report::plan::json(plan, sources)?,
+        PlanFormat::Mermaid => report::plan::mermaid(plan),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find<'plan>(plan: &'plan plan::Plan, name: &str) -> Result<&'plan plan::PlannedJob, String> {
+    plan.jobs.iter().find(|job| &*job.name == name).ok_or_else(|| {
+        let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
+        format!("there is no job `{name}` in this pipeline; there are {names}")
+    })
+}
