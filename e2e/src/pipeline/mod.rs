@@ -8,7 +8,7 @@
 //! - [`git`]: what the repository knows. [`variables`]: which of them wins, and what it means.
 //! - [`glob`]: patterns of paths. [`duration`]: lengths of time.
 //! - [`mask`]: secrets in what jobs write.
-//! - [`plan`]: what would run for a ref, and why.
+//! - [`plan`]: what would run for a ref, and why. [`run`]: running it.
 
 pub mod config;
 pub mod diagnostic;
@@ -20,6 +20,7 @@ pub mod glob;
 pub mod lint;
 pub mod mask;
 pub mod plan;
+pub mod run;
 pub mod source;
 pub mod variables;
 

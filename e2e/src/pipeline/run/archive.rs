@@ -1,0 +1,309 @@
+//! Files into archives and out of them, and from one folder into another. Everything here waits for the disk: call it where
+//! that harms nobody.
+
+use std::fs::{self, File, FileTimes};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use super::executor::Packed;
+use super::selection::Selection;
+
+/// Writes all of a checkout into an archive, readable and writable for everybody: GitLab Runner makes checkouts for containers
+/// with umask 0, because their users are not known here.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn of_checkout(folder: &Path, archive: &Path) -> io::Result<()> {
+    let mut builder = tar::Builder::new(BufWriter::new(File::create(archive)?));
+    builder.follow_symlinks(false);
+    visit(folder, "", &mut |path, metadata| {
+        append(&mut builder, folder, path, metadata, |mode| if mode & 0o111 == 0 { 0o666 } else { 0o777 })
+    })?;
+    builder.into_inner()?.flush()
+}
+
+/// Packs what a selection means below a folder. Without anything, no archive is made.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Result<Packed> {
+    let mut packed = Packed::default();
+    let mut builder = None;
+    for root in selection.roots() {
+        let mut take = |path: &str, metadata: &fs::Metadata| -> io::Result<()> {
+            if !selection.takes(path) {
+                return Ok(());
+            }
+            if builder.is_none() {
+                let mut new = tar::Builder::new(BufWriter::new(File::create(archive)?));
+                new.follow_symlinks(false);
+                builder = Some(new);
+            }
+            if let Some(builder) = &mut builder {
+                append(builder, folder, path, metadata, |mode| mode & 0o777)?;
+                packed.entries += 1;
+                packed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
+            }
+            Ok(())
+        };
+        let path = folder.join(&root);
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        if !root.is_empty() {
+            take(&root, &metadata)?;
+        }
+        if metadata.is_dir() {
+            visit(&path, &root, &mut take)?;
+        }
+    }
+    packed.unmatched = selection.unmatched();
+    if let Some(builder) = builder {
+        builder.into_inner()?.flush()?;
+    }
+    Ok(packed)
+}
+
+/// The same from an archive of more than is meant, whose paths begin with `prefix`: what an engine gives of a container.
+///
+/// # Errors
+/// When it is no archive, or something cannot be written.
+pub fn repack(
+    from: impl Read,
+    prefix: &str,
+    selection: &mut Selection,
+    builder: &mut tar::Builder<impl Write>,
+    packed: &mut Packed,
+) -> io::Result<()> {
+    let mut archive = tar::Archive::new(from);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        let path = format!("{prefix}{path}");
+        let path = path.trim_end_matches('/');
+        if path.is_empty() || !selection.takes(path) {
+            continue;
+        }
+        let mut header = entry.header().clone();
+        match entry.link_name()? {
+            Some(target) => {
+                // A hard link's target is a path of the same archive.
+                let target = match header.entry_type() {
+                    tar::EntryType::Link => Path::new(prefix).join(target),
+                    _ => target.into_owned(),
+                };
+                builder.append_link(&mut header, path, target)?;
+            }
+            None => builder.append_data(&mut header, path, &mut entry)?,
+        }
+        packed.entries += 1;
+        packed.bytes += entry.size();
+    }
+    Ok(())
+}
+
+/// Unpacks an archive into a folder, over what is there. Nothing can be written outside of it.
+///
+/// # Errors
+/// When it is no archive, or something cannot be written.
+pub fn unpack(archive: &Path, folder: &Path) -> io::Result<()> {
+    let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
+    archive.set_preserve_permissions(true);
+    archive.set_preserve_mtime(true);
+    archive.set_overwrite(true);
+    archive.unpack(folder)
+}
+
+/// The files of an archive whose paths a selection takes, with what is in them.
+///
+/// # Errors
+/// When it is no archive.
+pub fn read(archive: &Path, mut is_meant: impl FnMut(&str) -> bool) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
+    let mut files = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        if entry.header().entry_type().is_file() && is_meant(&path) {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            files.push((path, content));
+        }
+    }
+    Ok(files)
+}
+
+/// Copies a checkout into a folder that is there. Of its packs of commits, which git never writes to, both folders have the
+/// same files.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy_checkout(from: &Path, to: &Path) -> io::Result<()> {
+    visit(from, "", &mut |path, metadata| {
+        let (source, target) = (from.join(path), to.join(path));
+        if metadata.is_dir() {
+            return fs::create_dir(target);
+        }
+        let is_pack = path.starts_with(".git/objects/pack/");
+        if is_pack && fs::hard_link(&source, &target).is_ok() {
+            return Ok(());
+        }
+        copy(&source, &target, metadata)
+    })
+}
+
+/// Copies a file, or a link as a link, over what is there.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    copy(from, to, &fs::symlink_metadata(from)?)
+}
+
+fn copy(from: &Path, to: &Path, metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.is_symlink() {
+        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
+    }
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    fs::copy(from, to)?;
+    let file = File::options().write(true).open(to);
+    // Of a file that may not be written the time is of no use: git looks into it then.
+    file.map_or(Ok(()), |file| file.set_times(FileTimes::new().set_modified(metadata.modified()?)))
+}
+
+/// Every entry below a folder, folders before what is in them, by name. Links are not followed.
+fn visit(folder: &Path, prefix: &str, take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>) -> io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        // A name that is no text is in no pattern either.
+        let Some(name) = name.to_str() else { continue };
+        let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            // What still runs may take its files away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        take(&path, &metadata)?;
+        if metadata.is_dir() {
+            visit(&entry.path(), &path, take)?;
+        }
+    }
+    Ok(())
+}
+
+fn append(
+    builder: &mut tar::Builder<impl Write>,
+    folder: &Path,
+    path: &str,
+    metadata: &fs::Metadata,
+    mode: impl Fn(u32) -> u32,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata_in_mode(metadata, tar::HeaderMode::Complete);
+    // Whose they are is of this machine.
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mode(mode(header.mode()?));
+    if metadata.is_symlink() {
+        let target = fs::read_link(folder.join(path))?;
+        header.set_size(0);
+        return builder.append_link(&mut header, path, target);
+    }
+    if metadata.is_dir() {
+        header.set_size(0);
+        return builder.append_data(&mut header, path, io::empty());
+    }
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    let file = File::open(folder.join(path))?;
+    // A file that grows while it is read would end the archive.
+    builder.append_data(&mut header, path, file.take(metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::create_dir_all(path.join("dist/empty")).unwrap();
+        fs::write(path.join("dist/app"), "binary").unwrap();
+        fs::set_permissions(path.join("dist/app"), fs::Permissions::from_mode(0o750)).unwrap();
+        fs::write(path.join("a.txt"), "text").unwrap();
+        std::os::unix::fs::symlink("app", path.join("dist/link")).unwrap();
+        folder
+    }
+
+    fn selection(paths: &[&str]) -> Selection {
+        Selection::new("/p", &paths.iter().map(ToString::to_string).collect::<Vec<_>>(), &[], None)
+    }
+
+    #[test]
+    fn there_and_back() {
+        let (from, to) = (tree(), tempfile::tempdir().unwrap());
+        let archive = to.path().join("a.tar");
+        let packed = pack(from.path(), selection(&["dist", "none/*"]), &archive).unwrap();
+        assert_eq!((packed.entries, packed.bytes, packed.unmatched), (4, 6, vec!["none/*".to_owned()]));
+        let target = to.path().join("x");
+        fs::create_dir_all(target.join("dist")).unwrap();
+        fs::write(target.join("dist/app"), "older and longer").unwrap();
+        unpack(&archive, &target).unwrap();
+        assert_eq!(fs::read_to_string(target.join("dist/app")).unwrap(), "binary");
+        assert_eq!(fs::metadata(target.join("dist/app")).unwrap().permissions().mode() & 0o777, 0o750);
+        assert_eq!(fs::read_link(target.join("dist/link")).unwrap(), Path::new("app"));
+        assert!(target.join("dist/empty").is_dir() && !target.join("a.txt").exists());
+        assert_eq!(read(&archive, |path| path == "dist/app").unwrap(), [("dist/app".to_owned(), b"binary".to_vec())]);
+    }
+
+    #[test]
+    fn nothing_makes_no_archive() {
+        let (from, to) = (tree(), tempfile::tempdir().unwrap());
+        let archive = to.path().join("a.tar");
+        assert_eq!(pack(from.path(), selection(&["*.xml"]), &archive).unwrap().entries, 0);
+        assert!(!archive.exists());
+    }
+
+    #[test]
+    fn what_an_engine_gives() {
+        let (from, to) = (tree(), tempfile::tempdir().unwrap());
+        // As of a container: the folder's own name comes first.
+        let whole = to.path().join("whole.tar");
+        let mut builder = tar::Builder::new(File::create(&whole).unwrap());
+        builder.follow_symlinks(false);
+        builder.append_dir_all("sub", from.path().join("dist")).unwrap();
+        builder.finish().unwrap();
+        let (mut packed, mut meant) = (Packed::default(), selection(&["dist/sub/app", "dist/sub/link"]));
+        let archive = to.path().join("some.tar");
+        let mut builder = tar::Builder::new(File::create(&archive).unwrap());
+        repack(File::open(&whole).unwrap(), "dist/", &mut meant, &mut builder, &mut packed).unwrap();
+        builder.into_inner().unwrap();
+        assert_eq!((packed.entries, packed.bytes), (2, 6));
+        unpack(&archive, &to.path().join("x")).unwrap();
+        assert_eq!(fs::read_link(to.path().join("x/dist/sub/link")).unwrap(), Path::new("app"));
+    }
+
+    #[test]
+    fn copies_are_their_own() {
+        let (from, to) = (tree(), tempfile::tempdir().unwrap());
+        copy_checkout(from.path(), to.path()).unwrap();
+        fs::write(to.path().join("a.txt"), "changed").unwrap();
+        assert_eq!(fs::read_to_string(from.path().join("a.txt")).unwrap(), "text");
+        let times = ["dist/app"].map(|path| {
+            let time = |folder: &Path| fs::metadata(folder.join(path)).unwrap().modified().unwrap();
+            time(from.path()) == time(to.path())
+        });
+        assert_eq!(times, [true]);
+        assert_eq!(fs::read_link(to.path().join("dist/link")).unwrap(), Path::new("app"));
+    }
+}

@@ -1,0 +1,222 @@
+//! Jobs on this machine: each in a checkout of its own, in a process group of its own. GitLab Runner's `executors/shell`
+//!
+//! A runner starts `bash --login`; here the shell has the environment of whoever started the program, who has logged in already.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::{ExecutorError, Packed, Places, Request};
+use crate::pipeline::run::archive;
+use crate::pipeline::run::log::{JobLog, Stream};
+use crate::pipeline::run::selection::Selection;
+use crate::pipeline::run::sources::Checkout;
+
+/// How long a job that is asked to end may take.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long what a script has left running may go on with writing once the script has ended.
+const AFTERMATH: Duration = Duration::from_millis(500);
+
+/// This machine.
+#[derive(Clone, Debug)]
+pub struct Shell {
+    builds: PathBuf,
+    shell: PathBuf,
+}
+
+/// A job on this machine.
+pub struct Session {
+    shell: PathBuf,
+    folder: PathBuf,
+    places: Places,
+    /// The script's process group while it runs.
+    group: Option<Pid>,
+}
+
+impl Shell {
+    /// Jobs with their folders below `builds`, in the shell that is asked for, else in `bash` where it is, else in `sh`.
+    pub fn new(builds: &Path, shell: Option<&str>) -> Self {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
+        let shell = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
+        Self { builds: builds.to_owned(), shell }
+    }
+
+    /// Where the files of job number `id` are.
+    pub fn places(&self, id: u64, project: &str) -> Places {
+        let builds = self.builds.join(id.to_string()).to_string_lossy().into_owned();
+        Places { project: format!("{builds}/{project}"), builds }
+    }
+
+    /// Prepares a job.
+    ///
+    /// # Errors
+    /// None so far: there is no image to be had.
+    pub fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
+        if request.image.is_some() || !request.services.is_empty() {
+            log.warn("image and services mean nothing to the shell executor");
+        }
+        let folder = PathBuf::from(&request.places.builds);
+        Ok(Session { shell: self.shell.clone(), folder, places: request.places, group: None })
+    }
+}
+
+impl Session {
+    fn project(&self) -> PathBuf {
+        PathBuf::from(&self.places.project)
+    }
+
+    /// A copy of a checkout, or an empty folder.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
+        let (project, checkout) = (self.project(), checkout.map(Arc::clone));
+        off_thread("the checkout", move || {
+            std::fs::create_dir_all(&project)?;
+            checkout.map_or(Ok(()), |checkout| archive::copy_checkout(&checkout.folder, &project))
+        })
+        .await
+    }
+
+    /// Unpacks an archive over the project's folder.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
+        let (project, archive) = (self.project(), archive.to_owned());
+        off_thread("an archive", move || archive::unpack(&archive, &project)).await
+    }
+
+    /// Packs a selection of the project's folder.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
+        let project = self.project();
+        off_thread("an archive", move || archive::pack(&project, selection, &archive)).await
+    }
+
+    /// Runs a script.
+    ///
+    /// # Errors
+    /// When the shell cannot be started.
+    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+        let mut command = Command::new(&self.shell);
+        command.current_dir(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.shell.display())))?;
+        self.group = group(&child);
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // A shell that ends before it has read everything says why itself.
+                let _ = stdin.write_all(script.as_bytes()).await;
+            }
+        };
+        let output = async { tokio::join!(copy(stdout, Stream::Out, log), copy(stderr, Stream::Err, log)) };
+        let mut output = std::pin::pin!(output);
+        let ended = async {
+            let ((), status) = tokio::join!(feed, child.wait());
+            status
+        };
+        let mut ended = std::pin::pin!(ended);
+        // The output may end first, and the script may leave something behind that holds it open.
+        let mut is_read = false;
+        let status = loop {
+            tokio::select! {
+                status = &mut ended => break status,
+                _ = &mut output, if !is_read => is_read = true,
+            }
+        };
+        if !is_read && timeout(Duration::from_millis(20), &mut output).await.is_err() {
+            // What the script has left running ends with it: the next job is not to meet it.
+            self.signal(Signal::TERM);
+            if timeout(AFTERMATH, &mut output).await.is_err() {
+                self.signal(Signal::KILL);
+                // Who has left the group, too, is not waited for.
+                let _ = timeout(AFTERMATH, &mut output).await;
+            }
+        }
+        self.signal(Signal::KILL);
+        self.group = None;
+        let status = status.map_err(|error| ExecutorError::system(format!("the shell is lost: {error}")))?;
+        // As shells count: a signal is 128 and more.
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
+        Ok(status.code().or(signal).unwrap_or(1))
+    }
+
+    /// Asks the script and all that it has started to end, and makes them.
+    pub async fn stop(&mut self) {
+        if self.group.is_none() {
+            return;
+        }
+        self.signal(Signal::TERM);
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while self.is_running() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.signal(Signal::KILL);
+        self.group = None;
+    }
+
+    fn is_running(&self) -> bool {
+        self.group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It may have ended in this moment.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Removes the job's folder.
+    pub async fn finish(mut self) {
+        self.stop().await;
+        let folder = self.folder.clone();
+        // What cannot be removed goes with the pipeline's folder, or is told of then.
+        let _ = off_thread("the job's folder", move || std::fs::remove_dir_all(folder)).await;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+fn group(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, log: &JobLog) {
+    let Some(mut from) = from else { return };
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count) = from.read(&mut buffer).await {
+        if count == 0 {
+            break;
+        }
+        log.write(stream, buffer.get(..count).unwrap_or_default());
+    }
+}
+
+async fn off_thread<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, ExecutorError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(ExecutorError::system(format!("{what}: {error}"))),
+        Err(error) => Err(ExecutorError::system(format!("{what}: {error}"))),
+    }
+}

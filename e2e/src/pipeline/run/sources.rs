@@ -1,0 +1,215 @@
+//! The checkouts that jobs begin with: made once by git, then copied. GitLab Runner's `shells/abstract.go`
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::process::Command;
+use tokio::sync::{Mutex, OnceCell};
+
+/// What a checkout is made of.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The repository.
+    pub repository: PathBuf,
+    /// The commit.
+    pub sha: String,
+    /// `refs/heads/NAME`, `refs/tags/NAME`, where it exists in the repository.
+    pub reference: String,
+    /// Where that is kept in the checkout.
+    pub tracking: String,
+    /// Whether changes that are not committed belong to it.
+    pub has_worktree: bool,
+}
+
+/// How jobs may want theirs to be. <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// `GIT_DEPTH`: how many commits; 0 for all.
+    pub depth: u32,
+    /// `GIT_SUBMODULE_STRATEGY`.
+    pub submodules: Submodules,
+    /// `GIT_CHECKOUT`.
+    pub has_files: bool,
+}
+
+/// `GIT_SUBMODULE_STRATEGY`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Submodules {
+    /// They stay empty.
+    #[default]
+    None,
+    /// Those of the project.
+    Normal,
+    /// And theirs.
+    Recursive,
+}
+
+/// A checkout to copy.
+#[derive(Debug)]
+pub struct Checkout {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Its files that git knows.
+    pub tracked: Arc<HashSet<String>>,
+    /// An archive of it, once somebody needs one.
+    archive: OnceCell<PathBuf>,
+}
+
+/// A checkout could not be made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{step}: {said}")]
+pub struct SourcesError {
+    /// What was done.
+    pub step: String,
+    /// What was said.
+    pub said: String,
+}
+
+type Cells = HashMap<Shape, Arc<OnceCell<Arc<Checkout>>>>;
+
+/// Makes each checkout once.
+#[derive(Debug)]
+pub struct Sources {
+    origin: Origin,
+    folder: PathBuf,
+    checkouts: Mutex<Cells>,
+}
+
+impl Sources {
+    /// Checkouts of `origin`, in `folder`.
+    pub fn new(origin: Origin, folder: PathBuf) -> Self {
+        Self { origin, folder, checkouts: Mutex::default() }
+    }
+
+    /// A checkout of this shape.
+    ///
+    /// # Errors
+    /// What git says.
+    pub async fn checkout(&self, shape: &Shape) -> Result<Arc<Checkout>, SourcesError> {
+        let (cell, number) = {
+            let mut checkouts = self.checkouts.lock().await;
+            let number = checkouts.len();
+            (Arc::clone(checkouts.entry(shape.clone()).or_default()), number)
+        };
+        cell.get_or_try_init(|| self.make(shape, self.folder.join(format!("{number}")))).await.cloned()
+    }
+
+    async fn make(&self, shape: &Shape, folder: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
+        let Origin { repository, sha, reference, tracking, has_worktree } = &self.origin;
+        let path = folder.to_string_lossy().into_owned();
+        git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &path]).await?;
+        let address = format!("file://{}", repository.display());
+        // A commit by its hash, of a repository that would only give branches and tags.
+        let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
+        let depth = format!("--depth={}", shape.depth);
+        let (commit, branch) = (format!("+{sha}:refs/pipelines/1"), format!("+{reference}:{tracking}"));
+        let mut arguments = vec!["fetch", "--quiet", "--no-write-fetch-head", upload];
+        if shape.depth > 0 {
+            arguments.push(&depth);
+        }
+        arguments.extend([address.as_str(), &commit]);
+        if !reference.is_empty() {
+            arguments.push(&branch);
+        }
+        git(Some(&folder), &arguments).await?;
+        // Copies keep times to the second, and nothing else of a file's state: they are unchanged in git's eyes.
+        let settings = format!(
+            "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n[remote \"origin\"]\n\turl = {address}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
+        );
+        append(&folder.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
+        if !shape.has_files {
+            return Ok(Arc::new(Checkout { folder, tracked: Arc::default(), archive: OnceCell::new() }));
+        }
+        git(Some(&folder), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
+        let recursive: &[&str] = match shape.submodules {
+            Submodules::None => &[],
+            Submodules::Normal => &["submodule", "update", "--init", "--quiet"],
+            Submodules::Recursive => &["submodule", "update", "--init", "--quiet", "--recursive"],
+        };
+        if !recursive.is_empty() {
+            git(Some(&folder), recursive).await?;
+        }
+        if *has_worktree {
+            let changed = worktree(repository, &folder).await;
+            changed.map_err(|error| failed("copy what is not committed", &error.to_string()))?;
+        }
+        let listed = git(Some(&folder), &["ls-files", "-z"]).await?;
+        let tracked = listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+        Ok(Arc::new(Checkout { folder, tracked: Arc::new(tracked), archive: OnceCell::new() }))
+    }
+}
+
+impl Checkout {
+    /// An archive of all of it, which everybody may read and write: users of images are not those of this machine. Made once.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub async fn archive(&self) -> Result<&Path, SourcesError> {
+        let make = || async {
+            let (folder, path) = (self.folder.clone(), self.folder.with_extension("tar"));
+            let to = path.clone();
+            let made = tokio::task::spawn_blocking(move || super::archive::of_checkout(&folder, &to)).await;
+            match made {
+                Ok(Ok(())) => Ok(path),
+                Ok(Err(error)) => Err(failed("pack the checkout", &error.to_string())),
+                Err(error) => Err(failed("pack the checkout", &error.to_string())),
+            }
+        };
+        self.archive.get_or_try_init(make).await.map(PathBuf::as_path)
+    }
+}
+
+/// Brings a checkout to how the files lie in the repository's folder: changed, new and deleted ones, without what is ignored.
+async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
+    let (repository, folder) = (repository.to_owned(), folder.to_owned());
+    let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        for path in listed.split('\0').filter(|path| !path.is_empty()) {
+            let (from, to) = (repository.join(path), folder.join(path));
+            match std::fs::symlink_metadata(&from) {
+                // A submodule is a commit of its own.
+                Ok(kind) if kind.is_dir() => {}
+                Ok(_) => {
+                    if let Some(parent) = to.parent() {
+                        std::fs::create_dir_all(parent)?;
+                    }
+                    super::archive::copy_entry(&from, &to)?;
+                }
+                Err(_) => match std::fs::remove_file(&to) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                },
+            }
+        }
+        Ok(())
+    });
+    Ok(copied.await??)
+}
+
+fn append(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    std::fs::OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn failed(step: &str, said: &str) -> SourcesError {
+    SourcesError { step: step.to_owned(), said: said.to_owned() }
+}
+
+async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
+    let mut command = Command::new("git");
+    // Neither another repository nor the user's templates and hooks have a say.
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_TEMPLATE_DIR"] {
+        command.env_remove(variable);
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
+    if let Some(folder) = folder {
+        command.arg("-C").arg(folder);
+    }
+    let step = || format!("git {}", arguments.join(" "));
+    let output = command.args(arguments).output().await.map_err(|error| failed(&step(), &error.to_string()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(failed(&step(), String::from_utf8_lossy(&output.stderr).trim()))
+}

@@ -1,0 +1,166 @@
+//! How jobs stand, and what that makes of them together. `lib/gitlab/ci/status/composite.rb`
+
+use serde::Serialize;
+
+/// How a job, or several together, stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// What comes before is not over.
+    Created,
+    /// It may start.
+    Pending,
+    /// It runs.
+    Running,
+    /// Another one has its resource group.
+    WaitingForResource,
+    /// Somebody must start it.
+    Manual,
+    /// It starts by itself, later.
+    Scheduled,
+    /// It is over, and well.
+    Success,
+    /// It is over, and not well.
+    Failed,
+    /// It was stopped, or may not start any more.
+    Canceled,
+    /// It will not run.
+    Skipped,
+}
+
+impl Status {
+    /// Whether nothing will change it.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Success | Self::Failed | Self::Canceled | Self::Skipped)
+    }
+
+    /// GitLab's word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::WaitingForResource => "waiting for resource",
+            Self::Manual => "manual",
+            Self::Scheduled => "delayed",
+            Self::Success => "passed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a composition counts a job as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Plain(Status),
+    /// It failed, or was canceled, and may.
+    Warned,
+    /// It is manual and optional.
+    Ignored,
+}
+
+/// How jobs stand together. Of each its status, and whether its failure is allowed.
+///
+/// `of_needs`: they are what a job needs. One of them that does not run is then enough.
+pub fn composite(jobs: impl Iterator<Item = (Status, bool)>, of_needs: bool) -> Status {
+    // A set of ten statuses and two more.
+    let mut set: Vec<Counted> = Vec::new();
+    for (status, allow_failure) in jobs {
+        let counted = match (status, allow_failure) {
+            (Status::Failed | Status::Canceled, true) => Counted::Warned,
+            (Status::Manual, true) => Counted::Ignored,
+            _ => Counted::Plain(status),
+        };
+        if !set.contains(&counted) {
+            set.push(counted);
+        }
+    }
+    let has = |status| set.contains(&Counted::Plain(status));
+    let only = |statuses: &[Status], others: &[Counted]| {
+        set.iter().all(|counted| match counted {
+            Counted::Plain(status) => statuses.contains(status),
+            other => others.contains(other),
+        })
+    };
+    let passing = [Counted::Warned, Counted::Ignored];
+    if set.is_empty() {
+        Status::Success
+    } else if (of_needs && (has(Status::Skipped) || set.contains(&Counted::Ignored)))
+        || only(&[Status::Skipped], &[Counted::Ignored])
+    {
+        Status::Skipped
+    } else if only(&[Status::Success, Status::Skipped], &passing) {
+        Status::Success
+    } else if only(&[Status::Created], &passing) {
+        Status::Created
+    } else if only(&[Status::Canceled, Status::Success, Status::Skipped], &passing) {
+        Status::Canceled
+    } else if only(&[Status::Pending, Status::Created, Status::Skipped], &passing) {
+        Status::Pending
+    } else if has(Status::Running) || has(Status::Pending) {
+        Status::Running
+    } else if has(Status::WaitingForResource) {
+        Status::WaitingForResource
+    } else if has(Status::Manual) {
+        Status::Manual
+    } else if has(Status::Scheduled) {
+        Status::Scheduled
+    } else if has(Status::Created) {
+        Status::Running
+    } else {
+        Status::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    // `spec/lib/gitlab/ci/status/composite_spec.rb`: a small `?` allows the failure.
+    #[rstest]
+    #[case::nothing("", Status::Success, Status::Success)]
+    #[case::skipped("skipped", Status::Skipped, Status::Skipped)]
+    #[case::one_skipped("skipped success", Status::Success, Status::Skipped)]
+    #[case::an_optional_manual("manual?", Status::Skipped, Status::Skipped)]
+    #[case::an_optional_manual_and_success("success manual?", Status::Success, Status::Skipped)]
+    #[case::an_allowed_failure("failed? success", Status::Success, Status::Success)]
+    #[case::a_failure("failed success", Status::Failed, Status::Failed)]
+    #[case::a_failure_and_a_skip("failed skipped", Status::Failed, Status::Skipped)]
+    #[case::created_only("created created", Status::Created, Status::Created)]
+    #[case::created_and_allowed("created failed?", Status::Created, Status::Created)]
+    #[case::created_and_success("created success", Status::Running, Status::Running)]
+    #[case::canceled("canceled success", Status::Canceled, Status::Canceled)]
+    #[case::canceled_and_failed("canceled failed", Status::Failed, Status::Failed)]
+    #[case::pending("pending created", Status::Pending, Status::Pending)]
+    #[case::pending_and_success("pending success", Status::Running, Status::Running)]
+    #[case::running("running success created", Status::Running, Status::Running)]
+    #[case::blocked("manual success", Status::Manual, Status::Manual)]
+    #[case::blocked_wins_over_failure("manual failed", Status::Manual, Status::Manual)]
+    #[case::scheduled("scheduled success", Status::Scheduled, Status::Scheduled)]
+    #[case::waiting("waiting success", Status::WaitingForResource, Status::WaitingForResource)]
+    fn together(#[case] jobs: &str, #[case] of_stages: Status, #[case] of_needs: Status) {
+        let read = |word: &str| {
+            let (word, allowed) = word.strip_suffix('?').map_or((word, false), |word| (word, true));
+            let all = [
+                ("created", Status::Created),
+                ("pending", Status::Pending),
+                ("running", Status::Running),
+                ("waiting", Status::WaitingForResource),
+                ("manual", Status::Manual),
+                ("scheduled", Status::Scheduled),
+                ("success", Status::Success),
+                ("failed", Status::Failed),
+                ("canceled", Status::Canceled),
+                ("skipped", Status::Skipped),
+            ];
+            (all.iter().find(|(name, _)| *name == word).unwrap().1, allowed)
+        };
+        let jobs: Vec<_> = jobs.split_whitespace().map(read).collect();
+        assert_eq!(composite(jobs.iter().copied(), false), of_stages);
+        assert_eq!(composite(jobs.iter().copied(), true), of_needs);
+    }
+}
