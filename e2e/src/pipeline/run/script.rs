@@ -38,7 +38,8 @@ impl Script<'_> {
         let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_folder)).collect();
         let mut commands = String::new();
         for command in self.commands {
-            commands.extend(["echo ", &quote(&echo(command)), "\n", command, "\n"]);
+            // Of some shells `echo` reads backslashes.
+            commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
         }
         let body = format!(
             "mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
