@@ -119,3 +119,52 @@ fn no_pipeline(#[case] pipeline: &str, #[case] message: &str) {
     let output = Repository::new("main", pipeline).e2e(&["plan"]).output().expect("e2e runs");
     assert_eq!((output.status.code(), error(&output).trim()), (Some(1), message));
 }
+
+const SETTINGS: &str = r#"[
+  {"key": "PASSWORD", "value": "top-\"secret\"", "masked": true, "variable_type": "env_var", "environment_scope": "*"},
+  {"key": "URL", "value": "review.test", "environment_scope": "review/*"},
+  {"key": "URL", "value": "gitlab.test", "environment_scope": "live", "protected": true},
+  {"key": "HIDDEN", "value": null, "hidden": true, "masked": true}
+]"#;
+
+/// As GitLab's API lists them. Secrets are nowhere, whatever is asked for.
+#[test]
+fn the_projects_variables() {
+    let pipeline = "a: {script: x, image: 'i:$PASSWORD', environment: {name: $NAME, url: 'https://$URL/$PASSWORD'}}\n";
+    let repository = Repository::new("main", pipeline);
+    let file = repository.path().join("variables.json");
+    std::fs::write(&file, SETTINGS).expect("a file");
+    let file = file.to_string_lossy().into_owned();
+    let told = |arguments: &[&str]| {
+        let output = repository.e2e(&[&["plan", "--variables", &file], arguments].concat()).output().expect("e2e runs");
+        let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+        assert!(!(text.clone() + &error(&output)).contains("secret"), "{text}{}", error(&output));
+        (text, error(&output))
+    };
+    let (text, notes) = told(&["--var", "NAME=review/x"]);
+    assert!(text.contains("review/x https://review.test/[MASKED]"), "{text}");
+    assert_eq!(
+        notes.trim(),
+        "e2e: without protected variables, as the ref is not (`--protected` says that it is): URL\n\
+         e2e: without variables whose values GitLab keeps to itself: HIDDEN"
+    );
+    let (text, _) = told(&["--var", "NAME=live", "--protected"]);
+    assert!(text.contains("live https://gitlab.test/[MASKED]"), "{text}");
+    for format in ["table", "json", "mermaid"] {
+        told(&["--var", "NAME=review/x", "--format", format]);
+        let (text, _) = told(&["--var", "NAME=review/x", "--format", format, "--show-variables", "a"]);
+        assert!(text.contains("[MASKED]"), "{text}");
+    }
+}
+
+#[test]
+fn a_list_of_variables_that_is_none() {
+    let repository = Repository::new("main", "a: {script: x}\n");
+    std::fs::write(repository.path().join("variables.json"), "[\n  {\"key\": 1}]").expect("a file");
+    for command in ["plan", "lint"] {
+        let mut command = repository.e2e(&[command, "--variables", "variables.json"]);
+        let output = command.current_dir(repository.path()).output().expect("e2e runs");
+        let message = (output.status.code(), error(&output).trim().to_owned());
+        assert_eq!(message, (Some(2), "e2e: variables.json:2:11: expected a string".to_owned()));
+    }
+}

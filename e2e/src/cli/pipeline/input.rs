@@ -2,14 +2,18 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use e2e::pipeline::diagnostic::Diagnostics;
 use e2e::pipeline::document::load::{Environment, Files};
 use e2e::pipeline::document::node::Node;
 use e2e::pipeline::glob;
 use e2e::pipeline::lint::{Lint, admits, lint};
+use e2e::pipeline::mask::Masker;
+use e2e::pipeline::plan::knowledge::Given;
 use e2e::pipeline::variables::collection::{Collection, Origin, Variable};
+use e2e::pipeline::variables::settings::{self, Setting};
 
 /// Which file is read, and what stands for what it includes from elsewhere.
 #[derive(Debug, clap::Args)]
@@ -20,11 +24,16 @@ pub(super) struct Input {
 
     /// The pipeline's file, from the project's folder
     #[arg(long, default_value = ".gitlab-ci.yml", value_name = "FILE")]
-    file: String,
+    pub(super) file: String,
 
     /// A folder for what is included from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
     #[arg(long = "include", value_name = "WHAT=DIR", value_parser = pair)]
     includes: Vec<(String, String)>,
+
+    /// The project's CI/CD variables, as GitLab's API and `glab variable export --output json` list them; `-` is standard
+    /// input
+    #[arg(long = "variables", value_name = "FILE")]
+    settings: Option<PathBuf>,
 
     /// A variable of the pipeline
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = pair)]
@@ -37,9 +46,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Input {
-    /// The pipeline's own variables.
-    pub(super) fn pipeline_variables(&self) -> Vec<Variable> {
-        self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline)).collect()
+    /// The variables that come neither from the file nor from GitLab.
+    ///
+    /// # Errors
+    /// What is wrong with the list of the project's.
+    pub(super) fn given(&self) -> Result<Given, String> {
+        let settings = self.settings.as_deref().map(read).transpose()?.unwrap_or_default();
+        let own = self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline));
+        Ok(Given { settings, pipeline: own.collect() })
     }
 
     /// Reads the file among `files`, and tells what is wrong with it.
@@ -50,10 +64,49 @@ impl Input {
         let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
         let environment = Environment {
             files,
-            expand: &|text| variables.expand(text),
+            // Once, and unknown ones are empty. `lib/gitlab/ci/config/external/mapper/variables_expander.rb`
+            expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, variables, &exists, diagnostics),
             folders: &folders,
         };
         lint(&self.file, &environment)
+    }
+}
+
+/// Reads a list of variables.
+fn read(file: &Path) -> Result<Vec<Setting>, String> {
+    let is_input = file == Path::new("-");
+    let text = if is_input { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
+    let name = if is_input { "standard input".into() } else { file.to_string_lossy() };
+    let text = text.map_err(|error| format!("{name}: {error}"))?;
+    settings::read(&text).map_err(|error| format!("{name}:{error}"))
+}
+
+/// A text without the values of masked variables, as they are and as JSON has them.
+pub(super) fn without_secrets(given: &Given, text: &str) -> String {
+    let variables = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
+    let secrets = variables.filter(|variable| variable.masked).flat_map(|variable| {
+        let quoted = serde_json::to_string(&variable.value).unwrap_or_default();
+        let inner = quoted.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
+        [inner.to_owned(), variable.value.to_string()]
+    });
+    let mut masker = Masker::new(secrets.filter(|secret| !secret.is_empty()));
+    let mut output = Vec::with_capacity(text.len());
+    masker.push(text.as_bytes(), &mut output);
+    masker.finish(&mut output);
+    String::from_utf8_lossy(&output).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_masked_is_written() {
+        let variable = Variable { masked: true, ..Variable::new("A", "se\"cret", Origin::Project) };
+        let setting = Setting { variable, scope: "*".to_owned(), protected: false, hidden: false };
+        let given = Given { settings: vec![setting], pipeline: vec![Variable::new("B", "plain", Origin::Pipeline)] };
+        let text = r#"of se"cret: {"a": "se\"cret"} and plain"#;
+        assert_eq!(without_secrets(&given, text), r#"of [MASKED]: {"a": "[MASKED]"} and plain"#);
     }
 }

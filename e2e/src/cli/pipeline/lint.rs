@@ -4,13 +4,13 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use e2e::pipeline::git::{Folder, Repository};
-use e2e::pipeline::plan::build::base_variables;
+use e2e::pipeline::plan::knowledge::base_variables;
 use e2e::pipeline::variables::collection::Collection;
 use e2e::report;
 
-use super::input::Input;
+use super::input::{Input, without_secrets};
 use super::reference::Reference;
-use crate::cli::{EXIT_NOT_WHOLE, Format, Outcome, width, write};
+use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, tell, width, write};
 
 /// Tells everything that is wrong with a pipeline's file, as GitLab would and with the place.
 #[derive(Debug, clap::Args)]
@@ -25,20 +25,25 @@ pub(crate) struct LintArguments {
 
 /// Reads the file as it lies there, and tells what is wrong.
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
-    let folder = Folder(arguments.input.directory.clone());
-    // What includes depend on is known of a repository only.
-    let variables = match Repository::open(&arguments.input.directory) {
-        Ok(repository) => {
-            let reference = Reference::of_checkout();
-            let context = reference.context(&repository)?;
-            base_variables(&context, &arguments.input.pipeline_variables())
+    let LintArguments { input, format } = arguments;
+    let given = match input.given() {
+        Ok(given) => given,
+        Err(complaint) => {
+            tell(&format!("e2e: {complaint}"));
+            return Ok(ExitCode::from(EXIT_BAD_INPUT));
         }
+    };
+    let folder = Folder(input.directory.clone());
+    // What includes depend on is known of a repository only.
+    let variables = match Repository::open(&input.directory) {
+        Ok(repository) => base_variables(&Reference::of_checkout().context(&repository, &input.file)?, &given),
         Err(_) => Collection::default(),
     };
-    let lint = arguments.input.lint(&folder, &variables);
-    write(&match arguments.format {
+    let lint = input.lint(&folder, &variables);
+    let text = match format {
         Format::Table => report::diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
         Format::Json => report::diagnostics::json(&lint)?,
-    })?;
+    };
+    write(&without_secrets(&given, &text))?;
     Ok(if lint.diagnostics.has_errors() { ExitCode::from(EXIT_NOT_WHOLE) } else { ExitCode::SUCCESS })
 }

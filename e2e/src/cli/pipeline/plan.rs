@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use e2e::pipeline::plan;
 use e2e::report;
 
-use super::input::Input;
+use super::input::{Input, without_secrets};
 use super::prepare::prepare;
 use super::reference::Reference;
 use crate::cli::{EXIT_BAD_INPUT, Outcome, tell, write};
@@ -47,7 +47,7 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
         Err(code) => return Ok(code),
     };
     let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
-    if let Some(name) = show_variables {
+    let text = if let Some(name) = show_variables {
         let job = match find(plan, name) {
             Ok(job) => job,
             Err(complaint) => {
@@ -55,17 +55,18 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
                 return Ok(ExitCode::from(EXIT_BAD_INPUT));
             }
         };
-        write(&match format {
+        match format {
             PlanFormat::Json => report::plan::variables_json(job)?,
             PlanFormat::Table | PlanFormat::Mermaid => report::plan::variables(job),
-        })?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    write(&match format {
-        PlanFormat::Table => report::plan::text(plan, sources),
-        PlanFormat::Json => report::plan::json(plan, sources)?,
-        PlanFormat::Mermaid => report::plan::mermaid(plan),
-    })?;
+        }
+    } else {
+        match format {
+            PlanFormat::Table => report::plan::text(plan, sources),
+            PlanFormat::Json => report::plan::json(plan, sources)?,
+            PlanFormat::Mermaid => report::plan::mermaid(plan),
+        }
+    };
+    write(&without_secrets(&prepared.given, &text))?;
     Ok(ExitCode::SUCCESS)
 }
 

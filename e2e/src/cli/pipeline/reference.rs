@@ -1,6 +1,7 @@
 //! What a pipeline is for: a branch, a tag or a merge request, and what git knows of it.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use e2e::pipeline::git::Repository;
 use e2e::pipeline::plan::context::{Context, RefKind, Source};
@@ -32,6 +33,10 @@ pub(super) struct Reference {
     #[arg(long, value_name = "BRANCH")]
     default_branch: Option<String>,
 
+    /// The ref is protected: its jobs get protected variables
+    #[arg(long)]
+    pub(super) protected: bool,
+
     /// Read the files as they lie here, with changes that are not committed
     #[arg(long)]
     pub(super) worktree: bool,
@@ -47,6 +52,7 @@ impl Reference {
             before: None,
             target_branch: None,
             default_branch: None,
+            protected: false,
             worktree: true,
         }
     }
@@ -55,7 +61,7 @@ impl Reference {
     ///
     /// # Errors
     /// When there is no such ref, or git does not answer.
-    pub(super) fn context(&self, repository: &Repository) -> Result<Context, Box<dyn std::error::Error>> {
+    pub(super) fn context(&self, repository: &Repository, file: &str) -> Result<Context, Box<dyn std::error::Error>> {
         let default_branch = self.default_branch.clone().unwrap_or_else(|| repository.default_branch());
         let (ref_name, commit, tag_message) = match (&self.branch, &self.tag) {
             (_, Some(tag)) => {
@@ -82,15 +88,12 @@ impl Reference {
             }
             _ => None,
         };
-        let from = match kind {
-            RefKind::MergeRequest => {
-                let target = self.target_branch.as_ref().unwrap_or(&default_branch);
-                let target = repository.branch(target)?.sha;
-                Some(repository.merge_base(&target, &commit.sha)?)
-            }
-            _ => before.clone(),
+        let diff_base = if kind == RefKind::MergeRequest {
+            let target = self.target_branch.as_ref().unwrap_or(&default_branch);
+            Some(repository.merge_base(&repository.branch(target)?.sha, &commit.sha)?)
+        } else {
+            None
         };
-        let changed = from.map(|from| repository.changed(&from, &commit.sha)).transpose()?;
         let (server, project_path) = project(repository.remote().as_deref(), repository.folder());
         let user = |name: &str| repository.setting(name).unwrap_or_default();
         Ok(Context {
@@ -104,8 +107,11 @@ impl Reference {
             project_path,
             server,
             target_branch: self.target_branch.clone(),
+            diff_base,
+            config_path: file.to_owned(),
+            created_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            protected: self.protected,
             kubernetes: false,
-            changed,
             user: (user("user.name"), user("user.email")),
         })
     }

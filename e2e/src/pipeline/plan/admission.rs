@@ -21,12 +21,16 @@ pub struct Situation<'situation> {
     pub context: &'situation Context,
     /// What expressions read.
     pub variables: &'situation dyn Variables,
-    /// Whether one of these patterns fits one of these files; patterns may have variables, which are known.
-    pub fits: &'situation dyn Fn(&[Text], &[String]) -> bool,
+    /// Patterns with variables in them, of which unknown ones stay.
+    pub expanded: &'situation dyn Fn(&[Text]) -> Vec<String>,
+    /// Whether one of these patterns fits one of these files.
+    pub fits: &'situation dyn Fn(&[String], &[String]) -> bool,
     /// Whether one of these patterns fits a file of the commit.
-    pub exists: &'situation dyn Fn(&[Text]) -> bool,
+    pub exists: &'situation dyn Fn(&[String]) -> bool,
+    /// Whether one of these patterns fits a file that has changed.
+    pub changed: &'situation dyn Fn(&[String]) -> bool,
     /// The files that differ from a ref, as `compare_to` names it.
-    pub compare: &'situation dyn Fn(&str) -> Option<Vec<String>>,
+    pub compare: &'situation dyn Fn(&Text) -> Option<Vec<String>>,
 }
 
 /// How a job is in a pipeline.
@@ -104,16 +108,16 @@ fn own_allow_failure(job: &Job) -> AllowFailure {
 fn holds(rule: &Rule, situation: &Situation<'_>) -> bool {
     let condition = || rule.condition.as_ref().is_none_or(|(_, expression)| expression.evaluate(situation.variables));
     let changes = || rule.changes.as_ref().is_none_or(|changes| have_changed(changes, situation));
-    let exists = || rule.exists.as_ref().is_none_or(|paths| (situation.exists)(paths));
+    let exists = || rule.exists.as_ref().is_none_or(|paths| (situation.exists)(&(situation.expanded)(paths)));
     condition() && changes() && exists()
 }
 
 /// `lib/gitlab/ci/build/rules/rule/clause/changes.rb`: where nothing is known, everything has changed.
 fn have_changed(changes: &Changes, situation: &Situation<'_>) -> bool {
-    let compared = changes.compare_to.as_ref().map(|to| (situation.compare)(&to.value));
-    match compared {
-        Some(files) => files.is_none_or(|files| (situation.fits)(&changes.paths, &files)),
-        None => situation.context.changed.as_ref().is_none_or(|files| (situation.fits)(&changes.paths, files)),
+    let patterns = (situation.expanded)(&changes.paths);
+    match &changes.compare_to {
+        Some(to) => (situation.compare)(to).is_none_or(|files| (situation.fits)(&patterns, &files)),
+        None => (situation.changed)(&patterns),
     }
 }
 
@@ -191,8 +195,9 @@ fn satisfactions(policy: &Policy, situation: &Situation<'_>) -> Vec<(&'static st
         all.push(("variables", found.map(|(text, _)| text.to_string())));
     }
     if let Some(changes) = &policy.changes {
-        let fits = situation.context.changed.as_ref().is_none_or(|files| (situation.fits)(&changes.paths, files));
-        all.push(("changes", fits.then(|| "changes".to_owned())));
+        // As they are written. `lib/gitlab/ci/build/policy/changes.rb`
+        let patterns: Vec<String> = changes.paths.iter().map(|path| path.value.to_string()).collect();
+        all.push(("changes", (situation.changed)(&patterns).then(|| "changes".to_owned())));
     }
     all
 }

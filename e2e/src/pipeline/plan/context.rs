@@ -84,12 +84,30 @@ pub struct Context {
     pub server: String,
     /// The branch that a merge request is to be merged into.
     pub target_branch: Option<String>,
+    /// The commit that a merge request parts from its target at.
+    pub diff_base: Option<String>,
+    /// The pipeline's file.
+    pub config_path: String,
+    /// When the pipeline is created, ISO 8601.
+    pub created_at: String,
+    /// Whether the ref is protected: only then do jobs get protected variables.
+    pub protected: bool,
     /// Whether `only:kubernetes` holds.
     pub kubernetes: bool,
-    /// The files that have changed; nothing where GitLab would not know, and then takes every file for changed.
-    pub changed: Option<Vec<String>>,
     /// Name and address of whoever started it.
     pub user: (String, String),
+}
+
+impl Context {
+    /// The commit that changes are looked for since; nothing where GitLab does not know, and takes every file for changed:
+    /// tags, new branches, and what nobody pushed. <https://docs.gitlab.com/ci/yaml/#ruleschanges>
+    pub fn changed_since(&self) -> Option<&str> {
+        match self.kind {
+            RefKind::Branch => self.before.as_deref(),
+            RefKind::MergeRequest => self.diff_base.as_deref(),
+            RefKind::Tag => None,
+        }
+    }
 }
 
 #[cfg(test)]

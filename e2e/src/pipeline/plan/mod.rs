@@ -3,12 +3,13 @@
 //! - [`context`]: the ref, and how the pipeline came about. [`predefined`]: the variables that GitLab computes from that.
 //! - [`admission`]: whether a job is in the pipeline: `rules`, `only`, `except`.
 //! - [`instances`]: `parallel`, and what needs what.
-//! - [`build`]: all of it, top to bottom.
+//! - [`knowledge`]: what a job's rules, texts and runner know. [`build`]: all of it, top to bottom.
 
 pub mod admission;
 pub mod build;
 pub mod context;
 pub mod instances;
+pub mod knowledge;
 pub mod predefined;
 
 use std::sync::Arc;
@@ -50,13 +51,14 @@ pub struct PlannedJob {
     pub needs: Option<Vec<PlannedNeed>>,
     /// Where it deploys to.
     pub environment: Option<PlannedEnvironment>,
-    /// Its image, expanded.
+    /// Its image as far as the server can tell: what it does not know stays for the runner, which expands it itself.
     pub image: Option<String>,
     /// Its resource group, expanded.
     pub resource_group: Option<String>,
     /// Its number among its instances and their count.
     pub node: Option<(usize, usize)>,
-    /// Every variable that it has, as far as the server knows them.
+    /// Every variable that it has, as far as the server knows them, before expansion: a runner adds its own, and what
+    /// other jobs report.
     pub variables: Collection,
     /// Why it is in the pipeline.
     pub reason: Reason,
@@ -78,6 +80,8 @@ pub struct PlannedEnvironment {
     pub name: String,
     /// Its slug.
     pub slug: String,
+    /// What it is for: `production`, `staging`, …
+    pub tier: String,
     /// Where it is reached.
     pub url: Option<String>,
     /// What the job does with it.

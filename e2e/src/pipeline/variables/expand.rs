@@ -1,213 +1,233 @@
-//! Variables within texts, as the server puts them in. `lib/expand_variables.rb`
-//!
-//! `$NAME`, `${NAME}` and `%NAME%`, once: what a value brings in is looked at again only where all variables are expanded
-//! together.
+//! What `$` becomes in single texts, and on the runner. For the values of all variables together: `resolve.rs`.
+//! <https://docs.gitlab.com/ci/variables/where_variables_can_be_used/>
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::collection::{Collection, Variable};
+use super::reference::{Piece, Pieces, RunnerPieces};
 
-/// How large a text may become: values that double each other grow without end.
+/// How many bytes values may add to one text: those that double each other grow without end.
 const LARGEST: usize = 1 << 20;
 
-/// How often values are put into values; a chain that is longer leads in a circle, or nowhere.
-const DEEPEST: usize = 50;
+/// How many they may add to all values together.
+pub(super) const LARGEST_TOGETHER: usize = 1 << 24;
+
+/// Why variables cannot be expanded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpansionError {
+    /// Variables lead back to themselves: the names of each circle. GitLab writes the job's name and `: ` before it.
+    #[error("circular variable reference detected: {}", circles(.0))]
+    Circular(Vec<Vec<Arc<str>>>),
+    /// The value of a variable would become too large, or those of all together.
+    #[error("the value of {0} grows too much: variables may add {LARGEST} bytes to one, and {LARGEST_TOGETHER} to all")]
+    LargeValue(Arc<str>),
+    /// A text would.
+    #[error("the text grows too much: variables may add {LARGEST} bytes to it")]
+    LargeText,
+}
+
+fn circles(circles: &[Vec<Arc<str>>]) -> String {
+    circles.iter().map(|names| format!("{names:?}")).collect::<Vec<_>>().join(", ")
+}
 
 impl Collection {
-    /// A text with every variable in it; unknown ones are empty.
-    pub fn expand(&self, text: &str) -> String {
-        self.replace(text, false)
+    /// A text with every variable in it, once; unknown ones are empty. `lib/expand_variables.rb`
+    ///
+    /// GitLab asks the variables of [`Collection::expand_all`].
+    ///
+    /// # Errors
+    /// When it becomes too large.
+    pub fn expand(&self, text: &str) -> Result<String, ExpansionError> {
+        let value = |name: &str| Some(Value::Shared(self.get(name).map_or("", |variable| &variable.value)));
+        fill(Pieces::of_text(text), value).ok_or(ExpansionError::LargeText)
     }
 
-    /// A text with every variable that is known; others stay as they are written.
-    pub fn expand_existing(&self, text: &str) -> String {
-        self.replace(text, true)
+    /// A text with every variable that is known, once; others stay as they are written: `tags`, `changes`, `exists`.
+    ///
+    /// # Errors
+    /// When it becomes too large.
+    pub fn expand_existing(&self, text: &str) -> Result<String, ExpansionError> {
+        let value = |name: &str| self.get(name).map(|variable| Value::Shared(&variable.value));
+        fill(Pieces::of_text(text), value).ok_or(ExpansionError::LargeText)
     }
 
-    /// The names of variables that lead back to the first of them, if there are any.
-    /// `lib/gitlab/ci/variables/collection/sort.rb`
-    pub fn circle(&self) -> Option<Vec<Arc<str>>> {
-        let variables: Vec<&Variable> = self.iter().map(|(variable, _)| variable).collect();
-        let index: HashMap<&str, usize> =
-            variables.iter().enumerate().map(|(index, variable)| (&*variable.key, index)).collect();
-        let leads_to = |variable: &Variable| -> Vec<usize> {
-            if variable.raw || variable.file {
-                return Vec::new();
-            }
-            names(&variable.value).into_iter().filter_map(|name| index.get(name).copied()).collect()
-        };
-        // Nothing of a variable is known, or it is on the path, or nothing behind it leads back.
-        let mut is_on_path = vec![None; variables.len()];
-        for start in 0..variables.len() {
-            let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
-            let mut next = is_on_path.get(start).copied().flatten().is_none().then_some(start);
-            loop {
-                if let Some(at) = next.take() {
-                    path.push((at, variables.get(at).map(|variable| leads_to(variable)).unwrap_or_default()));
-                    is_on_path.get_mut(at).map(|state| state.replace(true));
+    /// The winners as the runner exports them: values of [`Collection::expand_all`] once more, by Go's rules.
+    /// `path` tells where the file of a file variable is. GitLab Runner's `common/spec/variables.go`
+    ///
+    /// # Errors
+    /// When one becomes too large, or all together.
+    pub fn runner_expand(&self, path: &dyn Fn(&Variable) -> String) -> Result<Self, ExpansionError> {
+        let mut total = 0;
+        self.iter()
+            .map(|(variable, _)| {
+                if variable.raw {
+                    return Ok(variable.clone());
                 }
-                let Some((at, rest)) = path.last_mut() else { break };
-                let Some(to) = rest.pop() else {
-                    is_on_path.get_mut(*at).map(|state| state.replace(false));
-                    path.pop();
-                    continue;
-                };
-                match is_on_path.get(to).copied().flatten() {
-                    None => next = Some(to),
-                    Some(false) => {}
-                    Some(true) => {
-                        let circle = path.iter().map(|(at, _)| *at).skip_while(|at| *at != to);
-                        return Some(circle.filter_map(|at| variables.get(at)).map(|it| Arc::clone(&it.key)).collect());
-                    }
+                let too_large = || ExpansionError::LargeValue(Arc::clone(&variable.key));
+                let value = self.runner_fill(&variable.value, path).ok_or_else(too_large)?;
+                total += value.len().saturating_sub(variable.value.len());
+                if total > LARGEST_TOGETHER {
+                    return Err(too_large());
                 }
-            }
-        }
-        None
+                Ok(Variable { value: value.into(), ..variable.clone() })
+            })
+            .collect()
     }
 
-    fn replace(&self, text: &str, keeps_unknown: bool) -> String {
-        let mut current = text.to_owned();
-        for _ in 0..DEEPEST {
-            let next = replace(&current, &|name| {
-                let variable = self.get(name)?;
-                // A raw value is the end of it, and a file's path is known only where the job runs.
-                if variable.file { None } else { Some(&variable.value) }
-            });
-            if next == current || next.len() > LARGEST {
-                break;
-            }
-            current = next;
-        }
-        if keeps_unknown { current } else { replace(&current, &|name| self.get(name).map_or(Some(""), |_| None)) }
+    /// A text as the runner reads it: names of images and services, keys and paths of caches, fields of artifacts.
+    ///
+    /// # Errors
+    /// When it becomes too large.
+    pub fn runner_expand_text(&self, text: &str, path: &dyn Fn(&Variable) -> String) -> Result<String, ExpansionError> {
+        self.runner_fill(text, path).ok_or(ExpansionError::LargeText)
+    }
+
+    fn runner_fill(&self, text: &str, path: &dyn Fn(&Variable) -> String) -> Option<String> {
+        fill(RunnerPieces::new(text), |name| {
+            Some(match self.get(name) {
+                _ if name == "$" => Value::Shared("$"),
+                // `$1` is the script's, whatever a variable is called.
+                _ if name.len() == 1 && name.starts_with(|it: char| !it.is_ascii_alphabetic() && it != '_') => {
+                    Value::Shared("")
+                }
+                None => Value::Shared(""),
+                Some(variable) if variable.file => Value::Made(path(variable)),
+                Some(variable) => Value::Shared(&variable.value),
+            })
+        })
     }
 }
 
-/// The names of all variables in a text.
-fn names(text: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut rest = text;
-    while let Some(from) = rest.find(['$', '%']).and_then(|at| rest.get(at..)) {
-        let length = match reference(from) {
-            Some((name, length)) => {
-                names.push(name);
-                length
+/// What stands in for a reference.
+pub(super) enum Value<'collection> {
+    /// A value that is there.
+    Shared(&'collection str),
+    /// One made for it.
+    Made(String),
+}
+
+/// Puts pieces together, with values for references that have one. Nothing when they add too much.
+pub(super) fn fill<'text, 'collection>(
+    pieces: impl Iterator<Item = Piece<'text>>,
+    value: impl Fn(&str) -> Option<Value<'collection>>,
+) -> Option<String> {
+    let mut output = String::new();
+    let mut added = 0;
+    for piece in pieces {
+        let (name, written) = match piece {
+            Piece::Text(text) => {
+                output.push_str(text);
+                continue;
             }
-            None if from.starts_with("$$") || from.starts_with("%%") => 2,
-            None => 1,
+            Piece::Reference(name, written) => (name, written),
         };
-        rest = from.get(length..).unwrap_or_default();
-    }
-    names
-}
-
-/// Replaces each variable by what `value` gives for it, or leaves it where that is nothing. `$$` and `%%` stay.
-fn replace<'value>(text: &str, value: &dyn Fn(&str) -> Option<&'value str>) -> String {
-    let mut output = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(['$', '%']) {
-        let (before, from) = rest.split_at(at);
-        output.push_str(before);
-        let length = if let Some((name, length)) = reference(from) {
-            output.push_str(value(name).or_else(|| from.get(..length)).unwrap_or_default());
-            length
-        } else {
-            let doubled = from.starts_with("$$") || from.starts_with("%%");
-            let length = if doubled { 2 } else { 1 };
-            output.push_str(from.get(..length).unwrap_or_default());
-            length
+        let value = value(name);
+        let value = match &value {
+            Some(Value::Shared(value)) => value,
+            Some(Value::Made(value)) => value.as_str(),
+            None => written,
         };
-        rest = from.get(length..).unwrap_or_default();
-        if output.len() > LARGEST {
-            break;
+        added += value.len().saturating_sub(written.len());
+        if added > LARGEST {
+            return None;
         }
+        output.push_str(value);
     }
-    output.push_str(rest);
-    output
-}
-
-/// The name of the variable that a text begins with, and how many bytes that is.
-fn reference(text: &str) -> Option<(&str, usize)> {
-    let word = |text: &str| text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
-    if let Some(inner) = text.strip_prefix("${") {
-        let length = word(inner);
-        return inner.get(length..)?.starts_with('}').then(|| (inner.get(..length), length + 3)).and_then(named);
-    }
-    if let Some(inner) = text.strip_prefix('%') {
-        let length = word(inner);
-        return inner.get(length..)?.starts_with('%').then(|| (inner.get(..length), length + 2)).and_then(named);
-    }
-    let inner = text.strip_prefix('$')?;
-    let length = word(inner);
-    named((inner.get(..length), length + 1))
-}
-
-fn named((name, length): (Option<&str>, usize)) -> Option<(&str, usize)> {
-    name.filter(|name| !name.is_empty()).map(|name| (name, length))
+    Some(output)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::super::collection::Origin;
     use super::*;
 
     fn collection() -> Collection {
-        let mut collection = Collection::default();
-        let list = [("A", "1"), ("B", "$A-2"), ("C", "${B}"), ("LOOP", "$LOOP"), ("X", "$Y$Y"), ("Y", "$X$X")];
-        for (key, value) in list {
-            collection.add(Variable::new(key, value, Origin::Job));
-        }
-        collection.add(Variable { file: true, ..Variable::new("FILE", "content", Origin::Project) });
+        let list = [("A", "1"), ("B", "$A-2"), ("EMPTY", ""), ("QUOTE", "$$A"), ("OTHER", "[$NONE]")];
+        let mut collection: Collection =
+            list.into_iter().map(|(key, value)| Variable::new(key, value, Origin::Job)).collect();
+        collection.add(Variable { file: true, ..Variable::new("FILE", "of $A", Origin::Project) });
+        collection.add(Variable { raw: true, ..Variable::new("RAW", "$A", Origin::Project) });
         collection
     }
 
-    // https://docs.gitlab.com/ci/variables/where_variables_can_be_used/
+    fn path(variable: &Variable) -> String {
+        format!("/tmp/{}", variable.key)
+    }
+
     #[rstest]
     #[case::plain("a $A b", "a 1 b", "a 1 b")]
     #[case::braces("${A}b", "1b", "1b")]
     #[case::percent("%A%", "1", "1")]
-    #[case::nested("$C", "1-2", "1-2")]
+    #[case::once("$B", "$A-2", "$A-2")]
     #[case::unknown("[$NONE]", "[]", "[$NONE]")]
-    #[case::doubled("$$A", "$$A", "$$A")]
+    #[case::unknown_percent("[%NONE%]", "[]", "[%NONE%]")]
+    #[case::empty("[$EMPTY]", "[]", "[]")]
+    #[case::doubled("$$A", "$1", "$1")]
     #[case::no_name("5$ or $(date) 100%", "5$ or $(date) 100%", "5$ or $(date) 100%")]
     #[case::open("${A", "${A", "${A")]
-    #[case::file("$FILE", "$FILE", "$FILE")]
-    #[case::circle("$LOOP", "$LOOP", "$LOOP")]
+    #[case::raw("$RAW", "$A", "$A")]
+    #[case::file("$FILE", "of $A", "of $A")]
     fn texts(#[case] text: &str, #[case] all: &str, #[case] existing: &str) {
-        assert_eq!((collection().expand(text).as_str(), collection().expand_existing(text).as_str()), (all, existing));
+        assert_eq!(collection().expand(text).as_deref(), Ok(all));
+        assert_eq!(collection().expand_existing(text).as_deref(), Ok(existing));
     }
 
     #[rstest]
-    #[case::itself(&[("A", "$A")], Some(&["A"][..]))]
-    #[case::two(&[("A", "x$B"), ("B", "${A}y")], Some(&["A", "B"][..]))]
-    #[case::behind_others(&[("A", "$B"), ("B", "$C"), ("C", "%B%")], Some(&["B", "C"][..]))]
-    #[case::none(&[("A", "$B$B"), ("B", "$C"), ("C", "c")], None)]
-    #[case::doubled(&[("A", "$$A")], None)]
-    fn circles(#[case] list: &[(&str, &str)], #[case] expected: Option<&[&str]>) {
-        let mut collection = Collection::default();
-        for (key, value) in list {
-            collection.add(Variable::new(key, value, Origin::Job));
-        }
-        let found = collection.circle();
-        assert_eq!(
-            found.as_ref().map(|names| names.iter().map(|name| &**name).collect::<Vec<_>>()).as_deref(),
-            expected
-        );
+    #[case::plain("a $A ${A}", "a 1 1")]
+    #[case::percent("%A%", "%A%")]
+    #[case::unknown("[$NONE${NONE:-x}]", "[]")]
+    #[case::doubled("$$A", "$A")]
+    #[case::special("[$1$*$#$@$!$?$0$-]", "[]")]
+    #[case::file("$FILE", "/tmp/FILE")]
+    #[case::raw("$RAW", "$A")]
+    #[case::once("$B", "$A-2")]
+    #[case::dollar_alone("$ $(date)", "$ $(date)")]
+    fn runner_texts(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(collection().runner_expand_text(text, &path).as_deref(), Ok(expected));
+    }
+
+    #[rstest]
+    #[case::once("B", "1-2")]
+    #[case::doubled("QUOTE", "$A")]
+    #[case::unknown("OTHER", "[]")]
+    #[case::raw("RAW", "$A")]
+    #[case::content_of_a_file("FILE", "of 1")]
+    fn runner_values(#[case] key: &str, #[case] expected: &str) {
+        let expanded = collection().runner_expand(&path).unwrap();
+        assert_eq!(&*expanded.get(key).unwrap().value, expected);
     }
 
     #[test]
-    fn a_long_chain_is_no_circle() {
-        let mut collection = Collection::default();
-        for number in 0..20_000 {
-            collection.add(Variable::new(&format!("V{number}"), &format!("$V{}", number + 1), Origin::Job));
-        }
-        assert_eq!(collection.circle(), None);
+    fn large_texts_are_refused() {
+        let mut collection = collection();
+        collection.add(Variable::new("A", &"x".repeat(1000), Origin::Project));
+        let text = "$A".repeat(10_000);
+        assert_eq!(collection.expand(&text), Err(ExpansionError::LargeText));
+        assert_eq!(collection.expand_existing(&text), Err(ExpansionError::LargeText));
+        assert_eq!(collection.runner_expand_text(&text, &path), Err(ExpansionError::LargeText));
+        collection.add(Variable::new("LARGE", &text, Origin::Job));
+        assert_eq!(collection.runner_expand(&path), Err(ExpansionError::LargeValue("LARGE".into())));
     }
 
     #[test]
-    fn what_doubles_itself_ends() {
-        assert!(collection().expand("$X").len() <= 4 * LARGEST);
+    fn what_is_large_already_is_no_error() {
+        let text = "x".repeat(LARGEST_TOGETHER + 1) + "$A";
+        assert_eq!(collection().expand(&text).map(|text| text.len()), Ok(LARGEST_TOGETHER + 2));
+        let large: Collection = [Variable::new("B", &text, Origin::Project)].into_iter().collect();
+        assert_eq!(large.expand_all().as_ref(), Ok(&large));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(text in "[$%{}ABEMPTY1_ä ]*") {
+            let collection = collection();
+            collection.expand(&text).unwrap();
+            collection.runner_expand_text(&text, &path).unwrap();
+            let plain: String = text.chars().filter(|character| !"$%".contains(*character)).collect();
+            prop_assert_eq!(collection.expand(&plain).unwrap(), plain);
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! What is in a pipeline, one rule of GitLab's at a time. The sources are named with each table.
 
+mod variables;
+
 use std::collections::BTreeMap;
 
 use rstest::rstest;
 
 use super::build::{Project, Refusal, build};
 use super::context::{Context, RefKind, Source};
+use super::knowledge::Given;
 use super::{Plan, admission};
 use crate::pipeline::config::root::Configuration;
 use crate::pipeline::config::when::{AllowFailure, When};
@@ -14,6 +17,7 @@ use crate::pipeline::git::Commit;
 use crate::pipeline::glob;
 use crate::pipeline::lint::lint;
 use crate::pipeline::variables::collection::{Origin, Variable};
+use crate::pipeline::variables::settings::Setting;
 
 struct One(String);
 
@@ -48,8 +52,11 @@ fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
         project_path: "course/demo".to_owned(),
         server: "https://gitlab.test".to_owned(),
         target_branch: None,
+        diff_base: None,
+        config_path: ".gitlab-ci.yml".to_owned(),
+        created_at: "2026-01-31T09:20:30Z".to_owned(),
+        protected: false,
         kubernetes: false,
-        changed: None,
         user: (String::new(), String::new()),
     }
 }
@@ -59,21 +66,34 @@ fn branch(name: &str) -> Context {
 }
 
 fn plan(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
-    let variables: Vec<_> = variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Project)).collect();
+    let settings = variables.iter().map(|(key, value)| Setting {
+        variable: Variable::new(key, value, Origin::Project),
+        scope: "*".to_owned(),
+        protected: false,
+        hidden: false,
+    });
+    plan_with(text, context, &Given { settings: settings.collect(), pipeline: Vec::new() }, None)
+}
+
+fn plan_with(text: &str, context: &Context, given: &Given, changed: Option<&[String]>) -> Result<Plan, Refusal> {
     let files = ["Dockerfile", "src/main.rs"].map(str::to_owned);
     let project = Project {
-        variables: &variables,
+        given,
         fits: &glob::any_fits,
         exists: &|patterns| glob::any_exists(patterns, &files),
+        changed: &|patterns| changed.is_none_or(|files| glob::any_fits(patterns, files)),
         compare: &|name| (name == "main").then(|| vec!["src/main.rs".to_owned()]),
     };
     build(&configuration(text), context, &project)
 }
 
+fn beside_another(a: &str) -> String {
+    format!("a: {{script: x, {a}}}\nz: {{script: x, rules: [{{when: always}}]}}\n")
+}
+
 /// Whether the job `a`, beside one that is always there, is in the pipeline.
 fn has_a(a: &str, context: &Context, variables: &[(&str, &str)]) -> bool {
-    let text = format!("a: {{script: x, {a}}}\nz: {{script: x, rules: [{{when: always}}]}}\n");
-    plan(&text, context, variables).unwrap().jobs.iter().any(|job| &*job.name == "a")
+    plan(&beside_another(a), context, variables).unwrap().jobs.iter().any(|job| &*job.name == "a")
 }
 
 // https://docs.gitlab.com/ci/yaml/#rules, lib/gitlab/ci/build/rules.rb
@@ -132,9 +152,11 @@ fn only_and_except(#[case] a: &str, #[case] expected: bool) {
 #[case::with_a_variable("variables: {FOLDER: src}, rules: [{changes: ['$FOLDER/*']}]", true)]
 #[case::only("only: {changes: [docs/*]}", false)]
 #[case::except("except: {changes: [src/*]}", false)]
+#[case::variables_of_policies_are_not_expanded("variables: {FOLDER: src}, only: {changes: ['$FOLDER/*']}", false)]
 fn known_changes(#[case] a: &str, #[case] expected: bool) {
-    let context = Context { changed: Some(vec!["src/main.rs".to_owned()]), ..branch("main") };
-    assert_eq!(has_a(a, &context, &[]), expected);
+    let changed = ["src/main.rs".to_owned()];
+    let plan = plan_with(&beside_another(a), &branch("main"), &Given::default(), Some(&changed)).unwrap();
+    assert_eq!(plan.jobs.iter().any(|job| &*job.name == "a"), expected);
 }
 
 // entry/job.rb, entry/rules/rule.rb: `rules:allow_failure` falls back to the job's, whose default depends on its `when`.
@@ -185,36 +207,6 @@ fn needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
     assert_eq!(found.as_deref(), expected);
 }
 
-// https://docs.gitlab.com/ci/variables/#cicd-variable-precedence
-#[rstest]
-#[case::top_level("variables: {V: top}\na: {script: x}\n", &[], "top")]
-#[case::job("variables: {V: top}\na: {script: x, variables: {V: job}}\n", &[], "job")]
-#[case::rule("a: {script: x, variables: {V: job}, rules: [{when: always, variables: {V: rule}}]}\n", &[], "rule")]
-#[case::workflow("workflow: {rules: [{when: always, variables: {V: workflow}}]}\nvariables: {V: top}\na: {script: x}\n", &[], "workflow")]
-#[case::workflow_below_job("workflow: {rules: [{when: always, variables: {V: workflow}}]}\na: {script: x, variables: {V: job}}\n", &[], "job")]
-#[case::project("a: {script: x, variables: {V: job}}\n", &[("V", "project")], "project")]
-fn the_strongest_variable(#[case] text: &str, #[case] project: &[(&str, &str)], #[case] expected: &str) {
-    let plan = plan(text, &branch("main"), project).unwrap();
-    assert_eq!(&*plan.jobs[0].variables.get("V").unwrap().value, expected);
-}
-
-/// YAML is above what GitLab computes from the commit, and below who started the pipeline.
-#[test]
-fn what_a_file_can_override() {
-    let text = "a: {script: x, variables: {CI_COMMIT_REF_NAME: mine, GITLAB_USER_ID: mine}}\n";
-    let plan = plan(text, &branch("main"), &[]).unwrap();
-    let value = |key: &str| plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string());
-    assert_eq!([value("CI_COMMIT_REF_NAME"), value("GITLAB_USER_ID")], [Some("mine".to_owned()), Some("1".to_owned())]);
-}
-
-#[test]
-fn variables_that_are_not_inherited() {
-    let text = "variables: {V: top, W: top}\na: {script: x, inherit: {variables: false}}\nb: {script: x, inherit: {variables: [W]}}\n";
-    let plan = plan(text, &branch("main"), &[]).unwrap();
-    let has = |job: usize, key: &str| plan.jobs[job].variables.get(key).is_some();
-    assert_eq!([has(0, "V"), has(0, "W"), has(1, "V"), has(1, "W")], [false, false, false, true]);
-}
-
 #[test]
 fn defaults_are_taken_over_whole_or_not_at_all() {
     let text = "default: {image: i, before_script: [b], services: [s]}\na: {script: x}\nb: {script: x, image: j, before_script: []}\nc: {script: x, inherit: {default: [image]}}\n";
@@ -224,17 +216,6 @@ fn defaults_are_taken_over_whole_or_not_at_all() {
         (plan.jobs[index].image.clone().unwrap_or_default(), job.before_script.len(), job.services.len())
     };
     assert_eq!([of(0), of(1), of(2)], [("i".to_owned(), 1, 1), ("j".to_owned(), 0, 1), ("i".to_owned(), 0, 0)]);
-}
-
-#[test]
-fn environments_and_images_are_expanded() {
-    let text = "a:\n  script: x\n  image: $IMAGE\n  resource_group: $CI_COMMIT_REF_SLUG\n  environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}\n";
-    let plan = plan(text, &branch("feature-1"), &[("IMAGE", "rust:$TAG"), ("TAG", "1")]).unwrap();
-    let job = &plan.jobs[0];
-    let environment = job.environment.as_ref().unwrap();
-    assert_eq!((environment.name.as_str(), environment.slug.as_str()), ("review/feature-1", "review-feature-1-1q251u"));
-    assert_eq!(environment.url.as_deref(), Some("https://review-feature-1-1q251u.test"));
-    assert_eq!((job.image.as_deref(), job.resource_group.as_deref()), (Some("rust:1"), Some("feature-1")));
 }
 
 #[rstest]
