@@ -39,7 +39,8 @@ pub enum PullPolicy {
     Never,
 }
 
-const PULL_POLICIES: &[(&str, PullPolicy)] =
+/// GitLab's words for them.
+pub(crate) const PULL_POLICIES: &[(&str, PullPolicy)] =
     &[("always", PullPolicy::Always), ("if-not-present", PullPolicy::IfNotPresent), ("never", PullPolicy::Never)];
 
 /// Reads `image`.
