@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, cluster, doctor, images, pipeline, tell};
 
@@ -30,6 +31,7 @@ enum Command {
     Status(cluster::StatusArguments),
     Lint(pipeline::LintArguments),
     Plan(pipeline::PlanArguments),
+    Pipeline(Box<pipeline::PipelineArguments>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -46,9 +48,12 @@ async fn main() -> ExitCode {
         }
     };
     let hint = match &command {
+        Command::Pipeline(_) => ": jobs are stopped",
         Command::Up(_) => "\ne2e: what was made so far stays: `e2e up` goes on, `e2e down` takes it away",
         _ => "",
     };
+    // A pipeline ends by itself once it is told to: its containers are to go.
+    let (cancel, ends_itself) = (CancellationToken::new(), matches!(command, Command::Pipeline(_)));
     let run = async {
         match command {
             Command::Doctor(arguments) => doctor::run(arguments).await,
@@ -58,21 +63,29 @@ async fn main() -> ExitCode {
             Command::Status(arguments) => cluster::run_status(arguments).await,
             Command::Lint(arguments) => pipeline::run_lint(&arguments),
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
+            Command::Pipeline(arguments) => Box::pin(pipeline::run_pipeline(&arguments, cancel.clone())).await,
         }
     };
-    tokio::select! {
-        ended = run => ended.unwrap_or_else(|error| {
-            tell(&format!("e2e: {}", chain(&*error)));
-            ExitCode::from(EXIT_ENVIRONMENT)
-        }),
-        // What was started dies with its future.
-        _ = tokio::signal::ctrl_c() => {
-            tell(&format!("e2e: interrupted{hint}"));
-            ExitCode::from(EXIT_INTERRUPTED)
+    let mut run = std::pin::pin!(run);
+    let mut code = None;
+    loop {
+        let (signal, told) = tokio::select! {
+            ended = &mut run => {
+                let ended = ended.unwrap_or_else(|error| {
+                    tell(&format!("e2e: {}", chain(&*error)));
+                    ExitCode::from(EXIT_ENVIRONMENT)
+                });
+                return code.unwrap_or(ended);
+            }
+            _ = tokio::signal::ctrl_c() => (ExitCode::from(EXIT_INTERRUPTED), "interrupted"),
+            _ = terminate.recv() => (ExitCode::from(EXIT_TERMINATED), "terminated"),
+        };
+        tell(&format!("e2e: {told}{hint}"));
+        // What was started dies with its future. Who asks twice does not want to wait.
+        if !ends_itself || code.is_some() {
+            return signal;
         }
-        _ = terminate.recv() => {
-            tell(&format!("e2e: terminated{hint}"));
-            ExitCode::from(EXIT_TERMINATED)
-        }
+        code = Some(signal);
+        cancel.cancel();
     }
 }

@@ -3,6 +3,8 @@
 pub mod diagnostics;
 pub mod findings;
 pub mod images;
+pub mod pipeline;
+pub mod pipeline_view;
 pub mod plan;
 pub mod progress;
 pub mod status;

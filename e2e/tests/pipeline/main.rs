@@ -6,3 +6,4 @@ mod support;
 mod lint;
 mod plan;
 mod repository;
+mod run;

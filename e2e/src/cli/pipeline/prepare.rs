@@ -22,7 +22,6 @@ use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, tell, width};
 /// Everything that a command knows once there is a plan.
 pub(super) struct Prepared {
     /// Where the files come from.
-    #[expect(dead_code, reason = "for the command that runs what is planned")]
     pub(super) repository: Repository,
     /// The file, and the places in it.
     pub(super) lint: Lint,

@@ -19,6 +19,8 @@ pub struct Cache {
     pub when: ArtifactsWhen,
     /// Whether it is fetched, kept, or both; may be a variable.
     pub policy: Option<Text>,
+    /// Whether protected branches and others share it.
+    pub is_unprotected: bool,
 }
 
 /// What a cache is found by.
@@ -56,6 +58,7 @@ fn read_one(node: &Node, reader: &mut Reader<'_>) -> Option<Cache> {
         untracked: value("untracked").and_then(|node| reader.boolean(node, "cache:untracked")) == Some(true),
         when: value("when").and_then(|node| reader.word(node, "cache:when", WHEN)).unwrap_or_default(),
         policy: value("policy").and_then(|node| reader.string(node, "cache:policy")),
+        is_unprotected: value("unprotect").and_then(|node| reader.boolean(node, "cache:unprotect")) == Some(true),
     })
 }
 

@@ -18,6 +18,7 @@ use super::script;
 use super::variables::{self, Place, YamlVariable};
 use super::when::{self, AllowFailure, When};
 use crate::pipeline::document::node::{Mapping, Node};
+use crate::pipeline::expression::pattern::Pattern;
 use crate::pipeline::source::Span;
 
 /// How long a delayed job may wait. `entry/job.rb`
@@ -80,6 +81,8 @@ pub struct Job {
     pub resource_group: Option<Text>,
     /// `interruptible`.
     pub interruptible: bool,
+    /// `coverage`: a pattern between slashes, for lines of the log.
+    pub coverage: Option<Text>,
 }
 
 /// What a job takes over from the top level.
@@ -185,6 +188,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Mapping, reader
         timeout: set("timeout").and_then(|node| reader.duration(node, "timeout", None)),
         resource_group: set("resource_group").and_then(|node| reader.string(node, "resource_group")),
         interruptible: set("interruptible").and_then(|node| reader.boolean(node, "interruptible")) == Some(true),
+        coverage: set("coverage").and_then(|node| read_coverage(node, reader)),
     })
 }
 
@@ -216,4 +220,12 @@ fn read_inherit(node: &Node, reader: &mut Reader<'_>) -> Inherit {
         Some(_) => Inherit::Names(reader.list(node, "inherit").into_iter().map(|text| text.value).collect()),
         None => Inherit::All(reader.boolean(node, "inherit").unwrap_or(true)),
     }
+}
+
+fn read_coverage(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let text = reader.string(node, "coverage")?;
+    if let Err(error) = Pattern::parse(&text.value) {
+        reader.complain(node.span, "", &format!("coverage must be a regular expression: {error}"));
+    }
+    Some(text)
 }

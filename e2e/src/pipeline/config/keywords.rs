@@ -35,7 +35,7 @@ pub const JOB: &[(&str, Replayed)] = &[
     ("artifacts", Yes),
     ("before_script", Yes),
     ("cache", Yes),
-    ("coverage", No),
+    ("coverage", Yes),
     ("dast_configuration", No),
     ("dependencies", Yes),
     ("environment", Yes),

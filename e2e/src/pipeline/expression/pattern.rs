@@ -67,6 +67,11 @@ impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
+
+    /// The first part of a text that it fits.
+    pub fn find<'text>(&self, text: &'text str) -> Option<&'text str> {
+        self.regex.find(text).map(|found| found.as_str())
+    }
 }
 
 /// What is between the first and the last slash of a line, and the flags behind. `\/` becomes `/` before anything is

@@ -100,4 +100,4 @@ pub struct Skipped {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

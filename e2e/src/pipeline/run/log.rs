@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Event, Tell};
+use crate::pipeline::expression::pattern::Pattern;
 use crate::pipeline::mask::Masker;
 
 /// How many of the last lines are kept for the end.
@@ -41,7 +42,7 @@ struct Inner {
     out: Half,
     err: Half,
     last_lines: VecDeque<String>,
-    coverage: Option<regex::Regex>,
+    coverage: Option<Pattern>,
     covered: Option<f64>,
     /// How many bytes may still be written.
     left: usize,
@@ -93,7 +94,7 @@ impl JobLog {
     }
 
     /// Looks for `coverage` in every line from now on. <https://docs.gitlab.com/ci/yaml/#coverage>
-    pub fn watch_coverage(&self, coverage: regex::Regex) {
+    pub fn watch_coverage(&self, coverage: Pattern) {
         self.lock().coverage = Some(coverage);
     }
 
@@ -242,7 +243,7 @@ impl Inner {
         if let Some(coverage) = &self.coverage
             && let Some(found) = coverage.find(&plain)
         {
-            self.covered = number(found.as_str()).or(self.covered);
+            self.covered = number(found).or(self.covered);
         }
         if self.last_lines.len() == LAST_LINES {
             self.last_lines.pop_front();
@@ -376,7 +377,7 @@ mod tests {
     #[case::none("nothing\n", None)]
     fn coverage(#[case] output: &str, #[case] expected: Option<f64>) {
         let (_folder, log, _) = log(1 << 20);
-        log.watch_coverage(regex::Regex::new(r"TOTAL \d+(\.\d+)? ?%").unwrap());
+        log.watch_coverage(Pattern::parse(r"/TOTAL \d+(\.\d+)? ?%/").unwrap());
         log.write(Stream::Out, output.as_bytes());
         assert_eq!(log.coverage(), expected);
     }

@@ -1,22 +1,33 @@
 //! Running a pipeline: what GitLab's server and its runner do together.
 //!
+//! - [`pipeline`]: all jobs. [`job`]: one of them. [`variables`]: what it has.
 //! - [`status`]: how jobs stand, and what that makes of them together.
 //! - [`schedule`]: which job may start when.
 //! - [`event`]: what goes on. [`log`]: what a job writes.
 //! - [`script`]: a job's commands as one text for a shell.
 //! - [`sources`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
-//! - [`executor`]: where it runs. [`runner_config`]: how that is set up.
+//! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
+//! - [`workspace`]: where all that is kept.
+//! - [`executor`]: where it runs.
 
 pub mod archive;
+pub mod artifacts;
+pub mod cache;
 pub mod event;
 pub mod executor;
+pub mod job;
+pub mod junit;
 pub mod log;
+pub mod pipeline;
+pub mod resource_group;
 pub mod runner_config;
 pub mod schedule;
 pub mod script;
 pub mod selection;
 pub mod sources;
 pub mod status;
+pub mod variables;
+pub mod workspace;
 
 #[cfg(test)]
 mod testing;

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::cache::Blob;
+use crate::pipeline::plan::context::RefKind;
+
 /// What a checkout is made of.
 #[derive(Clone, Debug)]
 pub struct Origin {
@@ -14,12 +17,22 @@ pub struct Origin {
     pub repository: PathBuf,
     /// The commit.
     pub sha: String,
-    /// `refs/heads/NAME`, `refs/tags/NAME`, where it exists in the repository.
-    pub reference: String,
-    /// Where that is kept in the checkout.
-    pub tracking: String,
+    /// What is fetched and where it is kept, in git's own words.
+    pub refspecs: Vec<String>,
     /// Whether changes that are not committed belong to it.
     pub has_worktree: bool,
+}
+
+impl Origin {
+    /// The commit `sha` of a branch, a tag or a merge request of this name.
+    pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
+        let refspecs = match kind {
+            // The tag itself may have a message, which `git describe` looks for.
+            RefKind::Tag => vec![format!("+{sha}:refs/pipelines/1"), format!("+refs/tags/{name}:refs/tags/{name}")],
+            RefKind::Branch | RefKind::MergeRequest => vec![format!("+{sha}:refs/remotes/origin/{name}")],
+        };
+        Self { repository: repository.to_owned(), sha: sha.to_owned(), refspecs, has_worktree }
+    }
 }
 
 /// How jobs may want theirs to be. <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
@@ -74,12 +87,13 @@ pub struct Sources {
     origin: Origin,
     folder: PathBuf,
     checkouts: Mutex<Cells>,
+    blobs: OnceCell<Vec<Blob>>,
 }
 
 impl Sources {
     /// Checkouts of `origin`, in `folder`.
     pub fn new(origin: Origin, folder: PathBuf) -> Self {
-        Self { origin, folder, checkouts: Mutex::default() }
+        Self { origin, folder, checkouts: Mutex::default(), blobs: OnceCell::new() }
     }
 
     /// A checkout of this shape.
@@ -95,23 +109,35 @@ impl Sources {
         cell.get_or_try_init(|| self.make(shape, self.folder.join(format!("{number}")))).await.cloned()
     }
 
+    /// The files of the commit with their hashes.
+    ///
+    /// # Errors
+    /// What git says.
+    pub async fn blobs(&self) -> Result<&[Blob], SourcesError> {
+        let list = || async {
+            let listed = git(Some(&self.origin.repository), &["ls-tree", "-r", "-z", &self.origin.sha]).await?;
+            // `100644 blob HASH<tab>PATH`
+            let blobs = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
+            let blobs = blobs.filter_map(|(facts, path)| Some((path.to_owned(), facts.rsplit(' ').next()?.to_owned())));
+            Ok(blobs.collect())
+        };
+        self.blobs.get_or_try_init(list).await.map(Vec::as_slice)
+    }
+
     async fn make(&self, shape: &Shape, folder: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
-        let Origin { repository, sha, reference, tracking, has_worktree } = &self.origin;
+        let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
         let path = folder.to_string_lossy().into_owned();
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &path]).await?;
         let address = format!("file://{}", repository.display());
         // A commit by its hash, of a repository that would only give branches and tags.
         let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
         let depth = format!("--depth={}", shape.depth);
-        let (commit, branch) = (format!("+{sha}:refs/pipelines/1"), format!("+{reference}:{tracking}"));
         let mut arguments = vec!["fetch", "--quiet", "--no-write-fetch-head", upload];
         if shape.depth > 0 {
             arguments.push(&depth);
         }
-        arguments.extend([address.as_str(), &commit]);
-        if !reference.is_empty() {
-            arguments.push(&branch);
-        }
+        arguments.push(&address);
+        arguments.extend(refspecs.iter().map(String::as_str));
         git(Some(&folder), &arguments).await?;
         // Copies keep times to the second, and nothing else of a file's state: they are unchanged in git's eyes.
         let settings = format!(

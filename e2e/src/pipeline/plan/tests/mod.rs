@@ -61,11 +61,11 @@ fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
     }
 }
 
-fn branch(name: &str) -> Context {
+pub(crate) fn branch(name: &str) -> Context {
     context(RefKind::Branch, name, Source::Push)
 }
 
-fn plan(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
+pub(crate) fn plan(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
     let settings = variables.iter().map(|(key, value)| Setting {
         variable: Variable::new(key, value, Origin::Project),
         scope: "*".to_owned(),

@@ -13,10 +13,10 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{ExecutorError, Packed, Places, Request};
-use crate::pipeline::run::archive;
 use crate::pipeline::run::log::{JobLog, Stream};
 use crate::pipeline::run::selection::Selection;
 use crate::pipeline::run::sources::Checkout;
+use crate::pipeline::run::{archive, workspace};
 
 /// How long a job that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -185,7 +185,7 @@ impl Session {
         self.stop().await;
         let folder = self.folder.clone();
         // What cannot be removed goes with the pipeline's folder, or is told of then.
-        let _ = off_thread("the job's folder", move || std::fs::remove_dir_all(folder)).await;
+        let _ = off_thread("the job's folder", move || workspace::remove(&folder)).await;
     }
 }
 

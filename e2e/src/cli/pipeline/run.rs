@@ -1,0 +1,235 @@
+//! `e2e pipeline`
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+
+use clap::ValueEnum;
+use e2e::pipeline::plan::Plan;
+use e2e::pipeline::run::artifacts::Store;
+use e2e::pipeline::run::event::Event;
+use e2e::pipeline::run::executor::Executor;
+use e2e::pipeline::run::executor::shell::Shell;
+use e2e::pipeline::run::pipeline::{Outcome as Ended, Pipeline, Settings};
+use e2e::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
+use e2e::pipeline::run::schedule::Choice;
+use e2e::pipeline::run::sources::{Origin, Sources};
+use e2e::pipeline::run::status::Status;
+use e2e::pipeline::run::workspace::{Kept, Workspace};
+use e2e::report;
+use e2e::report::pipeline_view::{HEARTBEAT, Mode, View};
+use tokio_util::sync::CancellationToken;
+
+use super::input::Input;
+use super::prepare::{Prepared, prepare};
+use super::reference::Reference;
+use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, tell, write};
+
+/// Runs the pipeline for a ref, as GitLab and its runner would.
+///
+/// Exit codes: 0 it passed, 1 it did not, 2 bad usage or a bad file, 3 the machine lacks something.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PipelineArguments {
+    #[command(flatten)]
+    input: Input,
+
+    #[command(flatten)]
+    reference: Reference,
+
+    /// Where jobs run: that of the settings if not given, else `docker`
+    #[arg(long, value_name = "EXECUTOR")]
+    executor: Option<ExecutorChoice>,
+
+    /// The runner's settings, in the words of GitLab Runner's config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Only this job, as if there were no others; may be given again
+    #[arg(long = "job", value_name = "NAME")]
+    jobs: Vec<String>,
+
+    /// Start this manual job, or do not wait for this delayed one; may be given again
+    #[arg(long = "manual", value_name = "NAME")]
+    manual: Vec<String>,
+
+    /// Run later stages even when a job has failed
+    #[arg(long)]
+    keep_going: bool,
+
+    /// How many jobs may run at the same time; `concurrent` of the settings, else the number of cores and at least 4
+    #[arg(long, value_name = "N")]
+    concurrency: Option<std::num::NonZeroUsize>,
+
+    /// Where the jobs' logs go; `target/e2e/pipelines/ID` of the project if not given
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+
+    /// How what happens is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    /// Say nothing before the end
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The executors that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExecutorChoice {
+    /// In containers
+    Docker,
+    /// On this machine
+    Shell,
+}
+
+/// Plans, runs, and tells. When `cancel` says so, everything is ended in order.
+pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
+    let PipelineArguments { input, reference, .. } = arguments;
+    let config = match arguments.config.as_deref().map(RunnerConfig::read).transpose() {
+        Ok(config) => config.unwrap_or_default(),
+        Err(error) => {
+            tell(&format!("e2e: {error}"));
+            return Ok(ExitCode::from(EXIT_BAD_INPUT));
+        }
+    };
+    config.warnings.iter().for_each(|warning| tell(warning));
+    let prepared = match prepare(input, reference)? {
+        Ok(prepared) => prepared,
+        Err(code) => return Ok(code),
+    };
+    let choice = match choice(arguments, &prepared.plan) {
+        Ok(choice) => choice,
+        Err(complaint) => {
+            tell(&format!("e2e: {complaint}"));
+            return Ok(ExitCode::from(EXIT_BAD_INPUT));
+        }
+    };
+    let mode = match (arguments.format, arguments.quiet) {
+        (Format::Json, _) => Mode::Json,
+        (Format::Table, true) => Mode::Quiet,
+        (Format::Table, false) => Mode::People,
+    };
+    let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
+    let view = Arc::new(View::new(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
+    let workspace = Workspace::new(&workspace_folder(&config))?;
+    let pipeline = pipeline(arguments, prepared, &config, &workspace, Arc::clone(&view), cancel).await?;
+    let outcome = {
+        let mut run = std::pin::pin!(pipeline.run(&choice));
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        loop {
+            tokio::select! {
+                outcome = &mut run => break outcome,
+                _ = beat.tick() => view.heartbeat(),
+            }
+        }
+    };
+    if mode != Mode::Json {
+        write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
+    }
+    Ok(exit_code(&outcome))
+}
+
+/// A pipeline that waits for somebody has not passed.
+fn exit_code(outcome: &Ended) -> ExitCode {
+    match outcome.status {
+        Status::Success | Status::Skipped => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_NOT_WHOLE),
+    }
+}
+
+async fn pipeline(
+    arguments: &PipelineArguments,
+    prepared: Prepared,
+    config: &RunnerConfig,
+    workspace: &Workspace,
+    view: Arc<View>,
+    cancel: CancellationToken,
+) -> Result<Pipeline, Box<dyn Error>> {
+    let Prepared { repository, lint, plan, .. } = prepared;
+    let kept = Kept::open(repository.folder())?;
+    let (id, folder) = kept.new_pipeline()?;
+    let logs = match &arguments.log_dir {
+        Some(folder) => std::path::absolute(folder)?,
+        None => folder.join("logs"),
+    };
+    let artifacts = folder.join("artifacts");
+    for folder in [&logs, &artifacts] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let sources = workspace.folder().join("sources");
+    std::fs::create_dir_all(&sources)?;
+    let context = &plan.context;
+    let has_worktree = arguments.reference.worktree;
+    let origin = Origin::new(repository.folder(), &context.commit.sha, context.kind, &context.ref_name, has_worktree);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let concurrency = arguments.concurrency.or(config.concurrent).map_or(cores.max(4), std::num::NonZeroUsize::get);
+    let token: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
+    let executor = match (arguments.executor, config.executor) {
+        (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => {
+            Executor::Shell(Shell::new(&workspace.folder().join("builds"), config.shell.as_deref()))
+        }
+        _ => return Err("the docker executor is not there yet".into()),
+    };
+    let cancels_on_failure = lint.configuration.is_some_and(|it| it.workflow.cancel_on_failure);
+    Ok(Pipeline {
+        id,
+        created: SystemTime::now(),
+        token,
+        executor,
+        settings: Settings {
+            concurrency,
+            variables: config.variables(),
+            output_limit: config.output_limit.saturating_mul(1024),
+            pre_build_script: config.pre_build_script.clone(),
+            post_build_script: config.post_build_script.clone(),
+            cancels_on_failure,
+        },
+        sources: Sources::new(origin, sources),
+        store: Store::new(artifacts),
+        caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |folder| folder.join(&context.project_path)),
+        groups: kept.groups(),
+        logs,
+        tell: Arc::new(move |event: Event| view.show(&event)),
+        cancel,
+        started: AtomicU64::new(0),
+        plan,
+    })
+}
+
+/// Where checkouts are: a folder of the settings only where it is one of this machine.
+fn workspace_folder(config: &RunnerConfig) -> PathBuf {
+    match (&config.builds_dir, config.executor) {
+        (Some(folder), Some(ExecutorName::Shell)) => PathBuf::from(folder),
+        _ => std::env::temp_dir(),
+    }
+}
+
+/// What of the plan is run. A name that is none is told with those that there are.
+fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<Choice, String> {
+    let find = |names: &[String]| -> Result<HashSet<Arc<str>>, String> {
+        let mut found = HashSet::new();
+        for name in names {
+            // One that is several is meant with all of them.
+            let jobs = plan.jobs.iter().filter(|job| *job.name == **name || *job.job.name == **name);
+            let before = found.len();
+            found.extend(jobs.map(|job| Arc::clone(&job.name)));
+            if found.len() == before && !plan.jobs.iter().any(|job| *job.name == **name) {
+                return Err(unknown(name, plan));
+            }
+        }
+        Ok(found)
+    };
+    Ok(Choice { only: find(&arguments.jobs)?, manual: find(&arguments.manual)?, keep_going: arguments.keep_going })
+}
+
+fn unknown(name: &str, plan: &Plan) -> String {
+    if let Some(skipped) = plan.skipped.iter().find(|job| *job.name == *name) {
+        return format!("the job `{name}` is not in this pipeline: {}", skipped.reason.text);
+    }
+    let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
+    format!("there is no job `{name}` in this pipeline; there are {names}")
+}

@@ -1,0 +1,249 @@
+//! A pipeline from its first job to its last: what may run at the same time does.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::artifacts::{Store, providers};
+use super::event::{Event, JobReport, Tell};
+use super::executor::Executor;
+use super::job::{Ended, attempt};
+use super::resource_group::Group;
+use super::schedule::{Choice, Schedule};
+use super::sources::Sources;
+use super::status::Status;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::variables::collection::Variable;
+use crate::pipeline::variables::slug::slugify;
+
+/// How jobs are run, whichever they are.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many jobs may run at the same time.
+    pub concurrency: usize,
+    /// Variables of every job, the weakest of all.
+    pub variables: Vec<Variable>,
+    /// How many bytes of a job's output are kept.
+    pub output_limit: usize,
+    /// Before every `before_script`.
+    pub pre_build_script: Option<String>,
+    /// After every `script`.
+    pub post_build_script: Option<String>,
+    /// `workflow:auto_cancel:on_job_failure: all`: whether the first failure cancels everything.
+    pub cancels_on_failure: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            variables: Vec::new(),
+            // GitLab's own.
+            output_limit: 4 << 20,
+            pre_build_script: None,
+            post_build_script: None,
+            cancels_on_failure: false,
+        }
+    }
+}
+
+/// A pipeline to be run.
+pub struct Pipeline {
+    /// Its number, among those of its project here.
+    pub id: u64,
+    /// When it began.
+    pub created: SystemTime,
+    /// `CI_JOB_TOKEN`: no server takes it.
+    pub token: String,
+    /// What is run.
+    pub plan: Plan,
+    /// Where.
+    pub executor: Executor,
+    /// How.
+    pub settings: Settings,
+    /// What jobs begin with.
+    pub sources: Sources,
+    /// What they leave for each other.
+    pub store: Store,
+    /// The folder of what they leave for other pipelines.
+    pub caches: PathBuf,
+    /// The folder of resource groups, which pipelines share.
+    pub groups: PathBuf,
+    /// The folder of logs.
+    pub logs: PathBuf,
+    /// Hears what goes on.
+    pub tell: Arc<Tell>,
+    /// Ends it early.
+    pub cancel: CancellationToken,
+    /// How many jobs have been started.
+    pub started: AtomicU64,
+}
+
+/// How a pipeline ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How all jobs stand together.
+    pub status: Status,
+    /// Every job that was not left out, in the order of the plan, as it was the last time.
+    pub jobs: Vec<JobReport>,
+    /// The manual job that later ones wait for.
+    pub blocked_by: Option<Arc<str>>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Pipeline {
+    /// The number of the next job that starts. A job that is tried again is another one.
+    pub(super) fn next_job(&self) -> u64 {
+        self.id * 100_000 + self.started.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The log of the job at this place in the plan.
+    pub fn log_of(&self, job: usize) -> PathBuf {
+        let Some(planned) = self.plan.jobs.get(job) else { return self.logs.clone() };
+        let slug = slugify(&planned.name);
+        // Names that differ may have the same slug, or none.
+        let is_taken = slug.is_empty() || self.plan.jobs.iter().take(job).any(|other| slugify(&other.name) == slug);
+        self.logs.join(if is_taken { format!("{slug}-{job}.log") } else { format!("{slug}.log") })
+    }
+
+    /// Runs it.
+    pub async fn run(&self, choice: &Choice) -> Outcome {
+        let began = Instant::now();
+        let mut schedule = Schedule::new(&self.plan, choice);
+        let jobs = (0..self.plan.jobs.len()).filter(|job| schedule.job(*job).is_some()).count();
+        (self.tell)(Event::PipelineStarted { id: self.id, jobs, folder: self.logs.clone() });
+        let mut reports: HashMap<usize, JobReport> = HashMap::new();
+        let mut dotenv: HashMap<usize, Vec<Variable>> = HashMap::new();
+        let mut running = FuturesUnordered::new();
+        let mut is_canceled = false;
+        loop {
+            for change in schedule.advance(Instant::now()) {
+                self.tell_waiting(change.job, change.status, &change.why);
+            }
+            while !is_canceled && running.len() < self.settings.concurrency {
+                let Some(job) = schedule.take() else { break };
+                let attempts = schedule.attempts(job);
+                let name = self.name(job);
+                (self.tell)(Event::JobStarted { job: name, attempt: attempts });
+                let given: Vec<Variable> =
+                    providers(&self.plan, job).iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
+                running.push(async move {
+                    let began = Instant::now();
+                    let ended = self.in_group(job, &given).await;
+                    (job, attempts, ended, began.elapsed())
+                });
+            }
+            let next_start = schedule.next_start();
+            if running.is_empty() && (is_canceled || next_start.is_none()) {
+                break;
+            }
+            let wait = async {
+                match next_start {
+                    Some(at) if !is_canceled => sleep_until(at).await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some((job, attempt, ended, took)) = running.next() => {
+                    let again = !is_canceled
+                        && schedule.end(job, ended.status(), ended.failure, &ended.why);
+                    if is_canceled {
+                        schedule.end(job, ended.status(), None, &ended.why);
+                    }
+                    let fails = ended.status() == Status::Failed && !again && !schedule.may_fail(job);
+                    let report = self.report(&schedule, job, attempt, again, took, &ended);
+                    dotenv.insert(job, ended.dotenv);
+                    (self.tell)(Event::JobEnded(report.clone()));
+                    reports.insert(job, report);
+                    if fails && self.settings.cancels_on_failure {
+                        self.cancel.cancel();
+                    }
+                }
+                () = wait => {}
+                () = self.cancel.cancelled(), if !is_canceled => {
+                    is_canceled = true;
+                    schedule.cancel();
+                }
+            }
+        }
+        let status = schedule.status();
+        let took = began.elapsed();
+        (self.tell)(Event::PipelineEnded { status, took });
+        let jobs = (0..self.plan.jobs.len()).filter_map(|job| {
+            reports.remove(&job).or_else(|| {
+                schedule.job(job)?;
+                Some(self.report(&schedule, job, 0, false, Duration::ZERO, &Ended::default()))
+            })
+        });
+        Outcome { status, jobs: jobs.collect(), blocked_by: schedule.blocker().cloned(), took }
+    }
+
+    fn name(&self, job: usize) -> Arc<str> {
+        self.plan.jobs.get(job).map(|job| Arc::clone(&job.name)).unwrap_or_default()
+    }
+
+    fn tell_waiting(&self, job: usize, status: Status, why: &str) {
+        if matches!(status, Status::Manual | Status::Scheduled) {
+            (self.tell)(Event::JobWaits { job: self.name(job), why: why.to_owned() });
+        }
+    }
+
+    /// Runs a job, when nobody else on this machine has its resource group.
+    async fn in_group(&self, job: usize, dotenv: &[Variable]) -> Ended {
+        let group = self.plan.jobs.get(job).and_then(|job| job.resource_group.as_deref());
+        let Some(group) = group else { return attempt(self, job, dotenv).await };
+        let waits = || {
+            let why = format!("another pipeline has the resource group `{group}`");
+            (self.tell)(Event::JobWaits { job: self.name(job), why });
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Ended { is_canceled: true, why: "canceled".to_owned(), ..Ended::default() },
+            taken = Group::take(&self.groups, group, waits) => match taken {
+                Ok(_group) => attempt(self, job, dotenv).await,
+                Err(error) => Ended {
+                    failure: Some((super::executor::FailureReason::RunnerSystemFailure, None)),
+                    why: format!("resource group `{group}`: {error}"),
+                    ..Ended::default()
+                },
+            },
+        }
+    }
+
+    fn report(
+        &self,
+        schedule: &Schedule,
+        job: usize,
+        attempt: usize,
+        is_retried: bool,
+        took: Duration,
+        ended: &Ended,
+    ) -> JobReport {
+        let planned = self.plan.jobs.get(job);
+        let (status, why) = schedule.job(job).unwrap_or((Status::Skipped, ""));
+        JobReport {
+            job: self.name(job),
+            stage: planned.map(|job| Arc::clone(&job.job.stage.value)).unwrap_or_default(),
+            status: if attempt > 0 { ended.status() } else { status },
+            allow_failure: schedule.may_fail(job),
+            attempt,
+            is_retried,
+            took,
+            why: if attempt > 0 { ended.why.clone() } else { why.to_owned() },
+            exit_code: ended.failure.and_then(|(_, code)| code),
+            coverage: ended.coverage,
+            tests: ended.tests,
+            environment_url: ended.environment_url.clone(),
+            log: (attempt > 0).then(|| self.log_of(job)),
+            last_lines: ended.last_lines.clone(),
+        }
+    }
+}

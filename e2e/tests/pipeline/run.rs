@@ -1,0 +1,297 @@
+//! Pipelines that run on this machine, with the real program, git and shells.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::repository::Repository;
+use crate::support::{error, eventually};
+
+/// A run of `e2e pipeline --executor shell`.
+struct Run {
+    output: Output,
+    events: Vec<Value>,
+}
+
+fn run(repository: &Repository, arguments: &[&str]) -> Run {
+    let fixed = ["pipeline", "--executor", "shell", "--format", "json"];
+    let output = repository.e2e(&[&fixed, arguments].concat()).output().expect("e2e");
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    let events = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    Run { output, events }
+}
+
+impl Run {
+    fn code(&self) -> i32 {
+        self.output.status.code().expect("a code")
+    }
+
+    /// All that a job wrote, without colours and the runner's own words.
+    fn lines(&self, job: &str) -> Vec<String> {
+        let lines = self.events.iter().filter(|event| event["event"] == "line" && event["job"] == job);
+        let lines = lines.map(|event| event["line"].as_str().expect("a line").to_owned());
+        lines.filter(|line| !line.starts_with('\x1b')).collect()
+    }
+
+    /// How a job ended the last time.
+    fn ended(&self, job: &str) -> &Value {
+        let ended = self.events.iter().rev().find(|event| event["event"] == "job_ended" && event["job"] == job);
+        ended.unwrap_or_else(|| panic!("{job} never ended: {}", error(&self.output)))
+    }
+
+    fn status(&self, job: &str) -> &str {
+        self.ended(job)["status"].as_str().expect("a status")
+    }
+
+    fn started(&self) -> Vec<&str> {
+        let started = self.events.iter().filter(|event| event["event"] == "job_started");
+        started.map(|event| event["job"].as_str().expect("a name")).collect()
+    }
+}
+
+fn ran(pipeline: &str) -> Run {
+    run(&Repository::new("main", pipeline), &[])
+}
+
+#[track_caller]
+fn has(lines: &[String], line: &str) {
+    assert!(lines.iter().any(|it| it == line), "`{line}` is not among {lines:#?}");
+}
+
+#[test]
+fn a_checkout_is_clean_and_the_jobs_own() {
+    let pipeline = "a:\n  stage: build\n  script:\n    - git status --porcelain\n    - git describe --always --dirty --exclude '*'\n    - git diff-index --quiet HEAD && echo clean\n    - echo $CI_COMMIT_SHA; git rev-parse HEAD\n    - echo changed >> .gitlab-ci.yml; touch new\nb:\n  script:\n    - ls -A | sort | tr '\\n' ' '; echo\n    - git diff-index --quiet HEAD && echo clean\n    - test \"$PWD\" = \"$CI_PROJECT_DIR\" && echo there\n";
+    let repository = Repository::new("main", pipeline);
+    std::fs::write(repository.path().join("untracked"), "x").expect("a file");
+    let run = run(&repository, &[]);
+    assert_eq!(run.code(), 0, "{}", error(&run.output));
+    let (a, b) = (run.lines("a"), run.lines("b"));
+    has(&a, "clean");
+    let commits: Vec<_> = a.iter().filter(|line| line.len() == 40).collect();
+    assert!(commits.len() == 2 && commits[0] == commits[1], "{a:#?}");
+    assert!(!a.iter().any(|line| line.contains("dirty")), "{a:#?}");
+    has(&b, "clean");
+    has(&b, "there");
+    assert!(b.iter().any(|line| line.trim() == ".git .gitlab-ci.yml"), "{b:#?}");
+}
+
+#[test]
+fn what_is_not_committed_comes_along_when_asked_for() {
+    let repository = Repository::new("main", "a: {script: cat new .gitlab-ci.yml}\n");
+    std::fs::write(repository.path().join("new"), "fresh\n").expect("a file");
+    std::fs::write(repository.path().join(".gitlab-ci.yml"), "a: {script: cat new, variables: {B: c}}\n")
+        .expect("a file");
+    let run = run(&repository, &["--worktree"]);
+    has(&run.lines("a"), "fresh");
+}
+
+#[test]
+fn jobs_of_a_stage_run_at_the_same_time() {
+    // Each waits for the other's sign: one after the other they would never end.
+    let folder = tempfile::tempdir().expect("a folder");
+    let wait = |own: &str, other: &str| {
+        let folder = folder.path().display();
+        format!("touch {folder}/{own}; timeout 20 sh -c 'until [ -e {folder}/{other} ]; do sleep 0.05; done'")
+    };
+    let pipeline = format!("a: {{script: \"{}\"}}\nb: {{script: \"{}\"}}\n", wait("a", "b"), wait("b", "a"));
+    let run = ran(&pipeline);
+    assert_eq!((run.code(), run.status("a"), run.status("b")), (0, "success", "success"));
+}
+
+#[test]
+fn artifacts_between_jobs() {
+    let pipeline = "a:\n  stage: build\n  script:\n    - mkdir -p out/sub; echo 1 > out/sub/x.txt; echo 2 > out/y.log; echo 3 > other; chmod 750 out/y.log\n  after_script: [echo late > out/late]\n  artifacts: {paths: [out/], exclude: [out/sub/*.tmp]}\nnone:\n  stage: build\n  script: 'true'\n  artifacts: {paths: [missing/]}\nb:\n  script:\n    - find . -path ./.git -prune -o -type f -print | sort | tr '\\n' ' '; echo\n    - stat -c %a out/y.log\nc: {script: ls, dependencies: []}\nd: {script: ls, needs: [{job: a, artifacts: false}]}\n";
+    let run = ran(pipeline);
+    assert_eq!(run.code(), 0, "{}", error(&run.output));
+    let b = run.lines("b");
+    assert!(b.iter().any(|line| line.trim() == "./.gitlab-ci.yml ./out/late ./out/sub/x.txt ./out/y.log"), "{b:#?}");
+    has(&b, "750");
+    assert!(!run.lines("c").contains(&"out".to_owned()) && !run.lines("d").contains(&"out".to_owned()));
+    let all: Vec<_> = run.events.iter().filter_map(|event| event["line"].as_str()).collect();
+    assert!(all.iter().any(|line| line.contains("WARNING: missing/: no matching files.")), "{all:#?}");
+}
+
+#[rstest]
+#[case::on_success("on_success", false)]
+#[case::on_failure("on_failure", true)]
+#[case::always("always", true)]
+fn artifacts_of_a_failed_job(#[case] when: &str, #[case] is_there: bool) {
+    let pipeline = format!(
+        "a:\n  stage: build\n  allow_failure: true\n  script: [touch out, exit 1]\n  artifacts: {{paths: [out], when: {when}}}\nb: {{script: ls}}\n"
+    );
+    assert_eq!(ran(&pipeline).lines("b").contains(&"out".to_owned()), is_there);
+}
+
+#[test]
+fn variables_from_a_report() {
+    let pipeline = "a:\n  stage: build\n  script:\n    - echo BUILD=42 > build.env\n    - echo HOST=review.test >> build.env\n  artifacts: {reports: {dotenv: build.env}}\nb:\n  script: ['echo \"build $BUILD\"', 'ls | grep -c build.env || true']\n  environment: {name: review, url: 'http://$HOST/'}\nc: {script: 'echo \"none [$BUILD]\"', needs: []}\n";
+    let run = ran(pipeline);
+    has(&run.lines("b"), "build 42");
+    has(&run.lines("b"), "0");
+    has(&run.lines("c"), "none []");
+}
+
+#[test]
+fn reports_of_tests_are_counted() {
+    let pipeline = "a:\n  script:\n    - echo '<testsuite><testcase/><testcase><failure/></testcase></testsuite>' > r.xml\n    - exit 1\n  artifacts: {reports: {junit: '*.xml'}}\n";
+    let run = ran(pipeline);
+    assert_eq!(run.ended("a")["tests"], serde_json::json!({"total": 2, "failed": 1, "skipped": 0}));
+}
+
+#[test]
+fn tried_again_until_it_works() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let count = folder.path().join("count");
+    let script = format!("echo x >> {0}; test $(wc -l < {0}) -ge 3", count.display());
+    let run = ran(&format!("a: {{script: '{script}', retry: 2}}\nb: {{script: 'true', stage: deploy}}\n"));
+    assert_eq!((run.code(), run.started()), (0, vec!["a", "a", "a", "b"]));
+    assert_eq!(run.ended("a")["attempt"], 3);
+}
+
+#[test]
+fn a_job_that_takes_too_long() {
+    let began = Instant::now();
+    let pipeline = "a:\n  script: [echo begun, sleep 60]\n  after_script: [echo after]\n  timeout: 1 second\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
+    let run = ran(pipeline);
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!((run.code(), run.status("a")), (1, "failed"));
+    assert_eq!(run.ended("a")["why"], "execution took longer than 1s");
+    assert!(run.lines("a").contains(&"begun".to_owned()) && !run.lines("a").contains(&"after".to_owned()));
+}
+
+#[test]
+fn a_failure_that_is_allowed() {
+    let run = ran("a: {script: exit 3, stage: build, allow_failure: {exit_codes: [3]}}\nb: {script: 'true'}\n");
+    assert_eq!((run.code(), run.status("a"), run.status("b")), (0, "failed", "success"));
+    assert_eq!((&run.ended("a")["exit_code"], &run.ended("a")["allow_failure"]), (&3.into(), &true.into()));
+}
+
+#[test]
+fn a_manual_job_is_started_by_name() {
+    let pipeline = "a: {script: echo ran, when: manual}\nb: {script: 'true', stage: deploy}\n";
+    let repository = Repository::new("main", pipeline);
+    assert_eq!(run(&repository, &[]).started(), ["b"]);
+    assert_eq!(run(&repository, &["--manual", "a"]).started(), ["a", "b"]);
+    assert_eq!(run(&repository, &["--job", "a"]).started(), ["a"]);
+    let blocking =
+        Repository::new("main", "a: {script: x, rules: [{when: manual}]}\nb: {script: 'true', stage: deploy}\n");
+    let blocked = run(&blocking, &[]);
+    assert_eq!((blocked.code(), blocked.started().len()), (1, 0));
+}
+
+#[test]
+fn after_script_is_another_shell_and_may_fail() {
+    let pipeline = "a:\n  script: ['A=1; cd /', 'exit 1']\n  after_script:\n    - 'echo \"status $CI_JOB_STATUS, $A, $(basename $PWD)\"'\n    - exit 5\nb:\n  script: 'echo KEY=value >> $GITLAB_ENV'\n  after_script: ['echo \"status $CI_JOB_STATUS $KEY\"', exit 5]\n";
+    let run = ran(pipeline);
+    assert_eq!((run.status("a"), run.status("b")), ("failed", "success"));
+    assert_eq!(run.ended("a")["exit_code"], 1);
+    assert!(run.lines("a").iter().any(|line| line.starts_with("status failed, , ")), "{:#?}", run.lines("a"));
+    has(&run.lines("b"), "status success value");
+}
+
+#[test]
+fn secrets_are_masked_and_files_are_files() {
+    let pipeline = "a:\n  script:\n    - echo \"password $PASSWORD\"\n    - printf 'pass-'; sleep 0.2; echo w0rd-$((12344 + 1))\n    - cat \"$KUBECONFIG\"; echo; case \"$KUBECONFIG\" in \"$CI_PROJECT_DIR.tmp/KUBECONFIG\") echo outside;; esac\n    - echo \"$CI_JOB_TOKEN\"\n";
+    let repository = Repository::new("main", pipeline);
+    let variables = tempfile::NamedTempFile::new().expect("a file");
+    let list = serde_json::json!([
+        {"key": "PASSWORD", "value": "pass-w0rd-12345", "masked": true},
+        {"key": "KUBECONFIG", "value": "apiVersion: v1", "variable_type": "file"},
+    ]);
+    std::fs::write(variables.path(), list.to_string()).expect("a file");
+    let run = run(&repository, &["--variables", variables.path().to_str().expect("a path")]);
+    let lines = run.lines("a");
+    has(&lines, "password [MASKED]");
+    has(&lines, "[MASKED]");
+    has(&lines, "apiVersion: v1");
+    has(&lines, "outside");
+    let log = std::fs::read_to_string(run.ended("a")["log"].as_str().expect("a path")).expect("a log");
+    assert!(
+        !log.contains("w0rd-12345") && !String::from_utf8_lossy(&run.output.stdout).contains("w0rd-12345"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_cache_comes_back_in_the_next_pipeline() {
+    let pipeline = "a:\n  script:\n    - cat cached/file || echo nothing\n    - mkdir -p cached; echo \"kept by $CI_PIPELINE_ID\" > cached/file\n  cache: {key: {files: [.gitlab-ci.yml]}, paths: [cached/]}\nb:\n  stage: deploy\n  script: cat cached/file\n  cache: {key: none, fallback_keys: [other], paths: [cached/], policy: pull}\n  allow_failure: true\n";
+    let repository = Repository::new("main", pipeline);
+    has(&run(&repository, &[]).lines("a"), "nothing");
+    let second = run(&repository, &[]);
+    has(&second.lines("a"), "kept by 1");
+    assert_eq!(second.status("b"), "failed");
+}
+
+#[test]
+fn two_hundred_jobs() {
+    let run = ran("a: {script: 'test $CI_NODE_TOTAL = 200', parallel: 200}\n");
+    assert_eq!((run.code(), run.started().len()), (0, 200));
+}
+
+#[test]
+fn what_a_job_leaves_running_ends_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    let began = Instant::now();
+    let run = ran(&format!("a: {{script: '(sleep 2; touch {}) & echo left'}}\n", file.display()));
+    assert_eq!(run.code(), 0);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    std::thread::sleep(Duration::from_millis(2200));
+    assert!(!file.exists());
+}
+
+#[test]
+fn an_interrupted_pipeline_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let pipeline = format!(
+        "a: {{script: 'touch {}; sleep 30; touch {}'}}\nb: {{script: 'true', stage: deploy, when: always}}\n",
+        path("begun").display(),
+        path("end").display()
+    );
+    let repository = Repository::new("main", &pipeline);
+    let mut command = repository.e2e(&["pipeline", "--executor", "shell"]);
+    let child =
+        command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
+    eventually("the job begins", Duration::from_secs(20), || {
+        if path("begun").exists() { Ok(()) } else { Err("it has not".to_owned()) }
+    });
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("canceled"), "{text}");
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(left, ["begun"]);
+}
+
+#[test]
+fn a_table_at_the_end() {
+    let pipeline = "good: {script: 'true', stage: build}\nbad:\n  script:\n    - seq 30\n    - exit 7\nlater: {script: 'true', stage: deploy}\nby-hand: {script: 'true', stage: build, when: manual}\n";
+    let repository = Repository::new("main", pipeline);
+    let output = repository.e2e(&["pipeline", "--executor", "shell", "--quiet"]).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r" *\d+\.\d s", " [TIME]");
+    settings.add_filter(r"log is [^)]*/", "log is [FOLDER]/");
+    settings.add_filter(r"commit [0-9a-f]{8}", "commit [COMMIT]");
+    settings.bind(|| insta::assert_snapshot!(text));
+}
+
+#[rstest]
+#[case::no_such_job(&["--job", "biuld"], 2, "there is no job `biuld` in this pipeline; there are build")]
+#[case::not_in_it(&["--manual", "release"], 2, "the job `release` is not in this pipeline")]
+#[case::no_such_branch(&["--branch", "nothing"], 2, "there is no branch `nothing` here")]
+fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &str) {
+    let pipeline = "build: {script: x}\nrelease: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n";
+    let run = run(&Repository::new("main", pipeline), arguments);
+    assert_eq!(run.code(), code);
+    assert!(error(&run.output).contains(complaint), "{}", error(&run.output));
+}
