@@ -3,7 +3,7 @@
 use crate::repository::Repository;
 use crate::support::{error, run};
 
-const WRONG: &str = "stages: [build, test]\n\nbuild:\n  stage: biuld\n  script: make\n\ntest:\n  servces: [redis]\n  script: make test\n  needs: [bild]\n  coverage: /x/\n";
+const WRONG: &str = "stages: [build, test]\n\nbuild:\n  stage: biuld\n  script: make\n\ntest:\n  servces: [redis]\n  script: make test\n  needs: [bild]\n  id_tokens: {}\n";
 
 #[test]
 fn every_mistake_with_its_text() {

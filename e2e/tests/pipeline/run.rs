@@ -227,6 +227,13 @@ fn a_cache_comes_back_in_the_next_pipeline() {
 }
 
 #[test]
+fn what_has_no_script() {
+    let run = ran("a: {trigger: other/project, stage: build}\nb: {run: [{name: x, script: y}]}\n");
+    assert_eq!((run.code(), run.status("a"), run.status("b")), (1, "success", "failed"));
+    assert!(run.ended("a")["why"].as_str().is_some_and(|why| why.contains("not replayed")));
+}
+
+#[test]
 fn two_hundred_jobs() {
     let run = ran("a: {script: 'test $CI_NODE_TOTAL = 200', parallel: 200}\n");
     assert_eq!((run.code(), run.started().len()), (0, 200));

@@ -208,6 +208,7 @@ impl Builder<'_> {
         let job = PlannedJob {
             name: Arc::clone(&instance.name),
             when: admitted.when,
+            start_in: admitted.start_in.map(|delay| delay.value),
             allow_failure: admitted.allow_failure,
             needs: None,
             environment: environment.transpose()?,

@@ -13,6 +13,7 @@ pub mod knowledge;
 pub mod predefined;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::admission::Reason;
 use self::context::Context;
@@ -45,6 +46,8 @@ pub struct PlannedJob {
     pub job: Arc<Job>,
     /// When it runs.
     pub when: When,
+    /// How long it waits before, if it is delayed.
+    pub start_in: Option<Duration>,
     /// Whether its failure counts.
     pub allow_failure: AllowFailure,
     /// The jobs that it waits for; nothing where all earlier stages decide.

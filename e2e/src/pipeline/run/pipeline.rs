@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::artifacts::{Store, providers};
 use super::event::{Event, JobReport, Tell};
-use super::executor::Executor;
+use super::executor::{Executor, FailureReason};
 use super::job::{Ended, attempt};
 use super::resource_group::Group;
 use super::schedule::{Choice, Schedule};
 use super::sources::Sources;
 use super::status::Status;
+use crate::pipeline::config::job::Job;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::variables::collection::Variable;
 use crate::pipeline::variables::slug::slugify;
@@ -198,6 +199,9 @@ impl Pipeline {
 
     /// Runs a job, when nobody else on this machine has its resource group.
     async fn in_group(&self, job: usize, dotenv: &[Variable]) -> Ended {
+        if let Some(ended) = self.plan.jobs.get(job).and_then(|job| without_script(&job.job)) {
+            return ended;
+        }
         let group = self.plan.jobs.get(job).and_then(|job| job.resource_group.as_deref());
         let Some(group) = group else { return attempt(self, job, dotenv).await };
         let waits = || {
@@ -210,7 +214,7 @@ impl Pipeline {
             taken = Group::take(&self.groups, group, waits) => match taken {
                 Ok(_group) => attempt(self, job, dotenv).await,
                 Err(error) => Ended {
-                    failure: Some((super::executor::FailureReason::RunnerSystemFailure, None)),
+                    failure: Some((FailureReason::RunnerSystemFailure, None)),
                     why: format!("resource group `{group}`: {error}"),
                     ..Ended::default()
                 },
@@ -242,8 +246,21 @@ impl Pipeline {
             coverage: ended.coverage,
             tests: ended.tests,
             environment_url: ended.environment_url.clone(),
-            log: (attempt > 0).then(|| self.log_of(job)),
+            log: Some(self.log_of(job)).filter(|log| attempt > 0 && log.exists()),
             last_lines: ended.last_lines.clone(),
         }
     }
+}
+
+/// How a job ends that has nothing to run here.
+fn without_script(job: &Job) -> Option<Ended> {
+    if job.is_trigger {
+        let why = "it starts another pipeline, which is not replayed: taken to have succeeded".to_owned();
+        return Some(Ended { why, ..Ended::default() });
+    }
+    job.script.is_empty().then(|| Ended {
+        failure: Some((FailureReason::RunnerSystemFailure, None)),
+        why: "`run` is not replayed, and it has no `script`".to_owned(),
+        ..Ended::default()
+    })
 }

@@ -86,7 +86,7 @@ impl Schedule {
                 .as_ref()
                 .map(|needs| needs.iter().filter_map(|need| places.get(&*need.name).copied()).collect()),
             when: job.when,
-            delay: job.job.start_in.as_ref().map(|delay| delay.value).unwrap_or_default(),
+            delay: job.start_in.unwrap_or_default(),
             // To name a job is to start it.
             is_played: choice.manual.contains(&job.name) || choice.only.contains(&job.name),
             allow_failure: job.allow_failure.clone(),

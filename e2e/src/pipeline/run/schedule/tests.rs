@@ -99,6 +99,7 @@ const STAGES: &str = "a: {script: x, stage: build}\nb: {script: x, stage: build}
     &["d"], Status::Success
 )]
 #[case::delayed("a: {script: x, when: delayed, start_in: 1 hour}\nb: {script: x}\n", &[], &[], &["b", "a"], Status::Success)]
+#[case::delayed_by_a_rule("a: {script: x, rules: [{when: delayed, start_in: 1 hour}]}\nb: {script: x}\n", &[], &[], &["b", "a"], Status::Success)]
 #[case::nobody_waits_for_it("a: {script: x, when: delayed, start_in: 1 hour}\n", &[], &["a"], &["a"], Status::Success)]
 #[case::a_resource_group(
     "a: {script: x, resource_group: r}\nb: {script: x, resource_group: r}\nc: {script: x}\n", &[], &[], &["a+c", "b"],
