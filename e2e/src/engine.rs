@@ -27,6 +27,23 @@ pub enum EngineError {
     },
 }
 
+/// Whether addresses of containers are addresses of this machine's own networks, as far as one can tell: the engine listens on
+/// a socket, and nothing virtual is between it and this program.
+pub fn is_local() -> bool {
+    let address = std::env::var("DOCKER_HOST").unwrap_or_default();
+    cfg!(target_os = "linux") && (address.is_empty() || address.starts_with("unix://"))
+}
+
+/// What an engine says of something that went wrong, without what a library says around it.
+pub fn said(error: &bollard::errors::Error) -> String {
+    use bollard::errors::Error;
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Error::DockerStreamError { error } | Error::DockerContainerWaitError { error, .. } => error.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// The engine that `DOCKER_HOST` names, or the one of this machine.
 ///
 /// # Errors

@@ -8,6 +8,12 @@ pub const RUN: &str = "io.gitlab-ci-k8s-demo.run";
 /// Beside it, on what belongs to a cluster: the cluster's name.
 pub const CLUSTER: &str = "io.gitlab-ci-k8s-demo.cluster";
 
+/// On what belongs to a job of a pipeline: the pipeline's number, or whatever else tells it from others.
+pub const PIPELINE: &str = "io.gitlab-ci-k8s-demo.pipeline";
+
+/// Beside it: the job's name.
+pub const JOB: &str = "io.gitlab-ci-k8s-demo.job";
+
 /// kind's own, on its nodes: the cluster's name.
 pub const KIND_CLUSTER: &str = "io.x-k8s.kind.cluster";
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
@@ -15,8 +16,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// Why not, on one line.
 pub async fn pull(docker: &Docker, reference: &str) -> Result<(), String> {
-    let options = CreateImageOptionsBuilder::new().from_image(reference).build();
-    let mut progress = docker.create_image(Some(options), None, None);
+    pull_as(docker, reference, None, None).await
+}
+
+/// Pulls `reference` for a platform other than the engine's own, or as somebody.
+///
+/// # Errors
+/// Why not, on one line.
+pub async fn pull_as(
+    docker: &Docker,
+    reference: &str,
+    platform: Option<&str>,
+    credentials: Option<DockerCredentials>,
+) -> Result<(), String> {
+    let options = CreateImageOptionsBuilder::new().from_image(reference).platform(platform.unwrap_or_default()).build();
+    let mut progress = docker.create_image(Some(options), None, credentials);
     loop {
         match tokio::time::timeout(PATIENCE, progress.next()).await {
             Err(_) => return Err(format!("the registry says nothing for {} s", PATIENCE.as_secs())),
@@ -28,12 +42,7 @@ pub async fn pull(docker: &Docker, reference: &str) -> Result<(), String> {
 }
 
 fn reason(error: &Error) -> String {
-    let text = match error {
-        Error::DockerResponseServerError { message, .. } => message.clone(),
-        Error::DockerStreamError { error } => error.clone(),
-        other => other.to_string(),
-    };
-    words(&text)
+    words(&crate::engine::said(error))
 }
 
 /// The few words that say what to do about an engine's message; the message's first line where none fits.

@@ -62,42 +62,54 @@ pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Resu
     Ok(packed)
 }
 
-/// The same from an archive of more than is meant, whose paths begin with `prefix`: what an engine gives of a container.
+/// The same from an archive of more than is meant: what an engine gives of `root`, a file or folder of the project. The first
+/// name in each path is the root's own, whatever it is called there.
+///
+/// Returns the paths that are meant and are only links to files that are not: their content is to be asked for by itself.
 ///
 /// # Errors
 /// When it is no archive, or something cannot be written.
 pub fn repack(
     from: impl Read,
-    prefix: &str,
+    root: &str,
     selection: &mut Selection,
     builder: &mut tar::Builder<impl Write>,
     packed: &mut Packed,
-) -> io::Result<()> {
+) -> io::Result<Vec<String>> {
+    let in_project = |path: &Path| {
+        let path = path.to_string_lossy();
+        let below = path.trim_end_matches('/').split_once('/').map_or("", |(_, below)| below);
+        match (root, below) {
+            ("", path) | (path, "") => path.to_owned(),
+            (root, below) => format!("{root}/{below}"),
+        }
+    };
+    let mut without_content = Vec::new();
     let mut archive = tar::Archive::new(from);
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let path = entry.path()?.to_string_lossy().into_owned();
-        let path = format!("{prefix}{path}");
-        let path = path.trim_end_matches('/');
-        if path.is_empty() || !selection.takes(path) {
+        let path = in_project(&entry.path()?);
+        if path.is_empty() || !selection.takes(&path) {
             continue;
         }
         let mut header = entry.header().clone();
         match entry.link_name()? {
-            Some(target) => {
-                // A hard link's target is a path of the same archive.
-                let target = match header.entry_type() {
-                    tar::EntryType::Link => Path::new(prefix).join(target),
-                    _ => target.into_owned(),
-                };
-                builder.append_link(&mut header, path, target)?;
+            // A hard link's target is a path of the same archive.
+            Some(target) if header.entry_type() == tar::EntryType::Link => {
+                let target = in_project(&target);
+                if !selection.takes(&target) {
+                    without_content.push(path);
+                    continue;
+                }
+                builder.append_link(&mut header, &path, target)?;
             }
-            None => builder.append_data(&mut header, path, &mut entry)?,
+            Some(target) => builder.append_link(&mut header, &path, target)?,
+            None => builder.append_data(&mut header, &path, &mut entry)?,
         }
         packed.entries += 1;
         packed.bytes += entry.size();
     }
-    Ok(())
+    Ok(without_content)
 }
 
 /// Unpacks an archive into a folder, over what is there. Nothing can be written outside of it.
@@ -274,23 +286,44 @@ mod tests {
         assert!(!archive.exists());
     }
 
+    /// What an engine gives of a folder with a file in it that has two names.
+    fn of_an_engine(from: &Path, name: &str, to: &Path) -> File {
+        let mut builder = tar::Builder::new(File::create(to).unwrap());
+        builder.follow_symlinks(false);
+        builder.append_dir_all(name, from).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        header.set_mode(0o644);
+        builder.append_link(&mut header, format!("{name}/other"), format!("{name}/app")).unwrap();
+        builder.finish().unwrap();
+        File::open(to).unwrap()
+    }
+
     #[test]
     fn what_an_engine_gives() {
         let (from, to) = (tree(), tempfile::tempdir().unwrap());
-        // As of a container: the folder's own name comes first.
-        let whole = to.path().join("whole.tar");
-        let mut builder = tar::Builder::new(File::create(&whole).unwrap());
-        builder.follow_symlinks(false);
-        builder.append_dir_all("sub", from.path().join("dist")).unwrap();
-        builder.finish().unwrap();
-        let (mut packed, mut meant) = (Packed::default(), selection(&["dist/sub/app", "dist/sub/link"]));
+        let dist = from.path().join("dist");
         let archive = to.path().join("some.tar");
         let mut builder = tar::Builder::new(File::create(&archive).unwrap());
-        repack(File::open(&whole).unwrap(), "dist/", &mut meant, &mut builder, &mut packed).unwrap();
+        let (mut packed, mut meant) =
+            (Packed::default(), selection(&["dist/sub/app", "dist/sub/link", "dist/sub/other"]));
+        let whole = of_an_engine(&dist, "sub", &to.path().join("whole.tar"));
+        let without = repack(whole, "dist/sub", &mut meant, &mut builder, &mut packed).unwrap();
+        assert_eq!((packed.entries, packed.bytes, without.len()), (3, 6, 0));
+        // The project itself, by whatever name.
+        let whole = of_an_engine(&dist, "project", &to.path().join("whole.tar"));
+        let mut meant = selection(&["other"]);
+        let without = repack(whole, "", &mut meant, &mut builder, &mut packed).unwrap();
+        assert_eq!((packed.entries, without), (3, vec!["other".to_owned()]));
+        // A file by itself.
+        let mut meant = selection(&["dist/link"]);
+        let whole = of_an_engine(&dist, "link", &to.path().join("whole.tar"));
+        repack(whole, "dist/link", &mut meant, &mut builder, &mut packed).unwrap();
         builder.into_inner().unwrap();
-        assert_eq!((packed.entries, packed.bytes), (2, 6));
         unpack(&archive, &to.path().join("x")).unwrap();
         assert_eq!(fs::read_link(to.path().join("x/dist/sub/link")).unwrap(), Path::new("app"));
+        assert_eq!(fs::read_to_string(to.path().join("x/dist/sub/other")).unwrap(), "binary");
     }
 
     #[test]

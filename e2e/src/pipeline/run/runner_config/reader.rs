@@ -131,7 +131,7 @@ impl Reader {
             return None;
         };
         let mut list = Vec::with_capacity(items.len());
-        for item in items.iter() {
+        for item in &**items {
             match item.get_ref().as_str().and_then(&mut read) {
                 Some(item) => list.push(item),
                 None => self.wrong(table, key, item, expected),

@@ -1,14 +1,9 @@
-//! What needs a container engine. Without one these tests fail; `make doctor DOCTOR_FLAGS=--fix` gets one.
-
-#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
+//! The images of the catalogue: how they come, and what they can.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use support::{docker, e2e};
+use crate::support::{self, docker, e2e};
 
 /// Obtains images; returns their references and where they came from, by name.
 fn obtain(names: &[&str]) -> BTreeMap<String, (String, String)> {

@@ -1,0 +1,75 @@
+//! Names of images, and the names that services are reached by because of them.
+
+/// A name of an image in full, as registries and engines know it: `debian` is `docker.io/library/debian:latest`.
+/// `github.com/distribution/reference`, `normalize.go`
+pub(super) fn normalise(name: &str) -> String {
+    let (registry, rest) = match name.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+        _ => ("docker.io", name),
+    };
+    let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
+    let library = if registry == "docker.io" && !rest.contains('/') { "library/" } else { "" };
+    let has_version = rest.contains('@') || rest.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let tag = if has_version { "" } else { ":latest" };
+    format!("{registry}/{library}{rest}{tag}")
+}
+
+/// The registry and the repository of a name in full, without tag and digest.
+pub(super) fn repository(normalised: &str) -> &str {
+    let name = normalised.split('@').next().unwrap_or(normalised);
+    match name.rfind(':') {
+        Some(at) if !name.get(at..).unwrap_or_default().contains('/') => name.get(..at).unwrap_or(name),
+        _ => name,
+    }
+}
+
+/// What a service is reached by because of its image's name: without the registry's port, tag and digest, and with something
+/// else in place of the slashes. GitLab Runner's `helpers/container/services/services.go`, `SplitNameAndVersion`
+pub(super) fn aliases(name: &str) -> Vec<String> {
+    let name = repository(name);
+    let (registry, rest) = name.split_once('/').map_or((name, None), |(registry, rest)| (registry, Some(rest)));
+    let registry = match registry.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let name = rest.map_or_else(|| registry.to_owned(), |rest| format!("{registry}/{rest}"));
+    let (first, second) = (name.replace('/', "__"), name.replace('/', "-"));
+    if first == second { vec![first] } else { vec![first, second] }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("debian", "docker.io/library/debian:latest", "docker.io/library/debian")]
+    #[case("rust:1.85.1", "docker.io/library/rust:1.85.1", "docker.io/library/rust")]
+    #[case("alpine/k8s:1.32.3", "docker.io/alpine/k8s:1.32.3", "docker.io/alpine/k8s")]
+    #[case("index.docker.io/library/rust:1", "docker.io/library/rust:1", "docker.io/library/rust")]
+    #[case("docker.io/rust:1", "docker.io/library/rust:1", "docker.io/library/rust")]
+    #[case("localhost/a", "localhost/a:latest", "localhost/a")]
+    #[case("r.test:5000/a/b", "r.test:5000/a/b:latest", "r.test:5000/a/b")]
+    #[case("r.test:5000/a/b:1", "r.test:5000/a/b:1", "r.test:5000/a/b")]
+    #[case("a@sha256:00", "docker.io/library/a@sha256:00", "docker.io/library/a")]
+    #[case("r.test/a:1@sha256:00", "r.test/a:1@sha256:00", "r.test/a")]
+    fn names_in_full(#[case] name: &str, #[case] expected: &str, #[case] expected_repository: &str) {
+        assert_eq!(normalise(name), expected);
+        assert_eq!(repository(&normalise(name)), expected_repository);
+    }
+
+    // https://docs.gitlab.com/ci/services/#accessing-the-services, `helpers/container/services/services_test.go`
+    #[rstest]
+    #[case("postgres:15", &["postgres"])]
+    #[case("service", &["service"])]
+    #[case("tutum/wordpress:latest", &["tutum__wordpress", "tutum-wordpress"])]
+    #[case("registry.ex.com:4999/a/b:1", &["registry.ex.com__a__b", "registry.ex.com-a-b"])]
+    #[case("registry.ex.com:4999/a", &["registry.ex.com__a", "registry.ex.com-a"])]
+    #[case("namespace/service@sha256:00", &["namespace__service", "namespace-service"])]
+    #[case("registry.ex.com/a:1@sha256:00", &["registry.ex.com__a", "registry.ex.com-a"])]
+    #[case("docker:28.5.1-dind", &["docker"])]
+    fn names_of_services(#[case] name: &str, #[case] expected: &[&str]) {
+        assert_eq!(aliases(name), expected);
+    }
+}

@@ -1,0 +1,224 @@
+//! Jobs at the docker executor, without a pipeline around them.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use e2e::images::{Images, Way};
+use e2e::labels::PIPELINE;
+use e2e::pipeline::mask::Masker;
+use e2e::pipeline::run::event::Event;
+use e2e::pipeline::run::executor::docker::{Docker, sweep};
+use e2e::pipeline::run::executor::{Executor, ExecutorError, ImageRequest, Request, ServiceRequest, Session};
+use e2e::pipeline::run::log::JobLog;
+use e2e::pipeline::run::runner_config::RunnerConfig;
+use e2e::pipeline::run::script::Script;
+use e2e::pipeline::run::selection::Selection;
+use e2e::pipeline::variables::collection::{Origin, Variable};
+
+use crate::support;
+
+/// An image with bash and git, that is in the catalogue.
+pub(crate) const DEBIAN: &str = "docker";
+
+/// Builds an image of the catalogue's Debian, once for all tests.
+fn image(name: &str, dockerfile: &str) -> String {
+    let base = support::run(support::e2e(&["images", "--format", "json", DEBIAN]).env("LC_ALL", "C"));
+    let base: serde_json::Value = serde_json::from_str(&base).unwrap();
+    let dockerfile = dockerfile.replace("DEBIAN", base[0]["reference"].as_str().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    let tag = format!("e2e-test/{name}:latest");
+    let build = ["build", "--quiet", "--label", "io.gitlab-ci-k8s-demo.test=true", "--tag", &tag];
+    support::run(Command::new("docker").env("DOCKER_BUILDKIT", "1").args(build).arg(folder.path()));
+    tag
+}
+
+/// One with nothing but a file in it.
+pub(crate) static WITHOUT_SHELL: LazyLock<String> =
+    LazyLock::new(|| image("without-shell", "FROM scratch\nCOPY Dockerfile /Dockerfile\n"));
+
+/// One without bash, whose entrypoint tells that it was there.
+pub(crate) static WITH_SH: LazyLock<String> = LazyLock::new(|| {
+    image(
+        "with-sh",
+        r#"FROM DEBIAN
+RUN rm /bin/bash && useradd --uid 1234 somebody && printf '#!/bin/sh\necho by the entrypoint\nexec "$@"\n' > /enter && chmod +x /enter
+EXPOSE 80/tcp
+ENTRYPOINT ["/enter"]
+"#,
+    )
+});
+
+/// A pipeline's jobs.
+pub(crate) struct Pipeline {
+    pub(crate) name: String,
+    pub(crate) folder: tempfile::TempDir,
+    engine: bollard::Docker,
+    executor: Executor,
+}
+
+/// A job that is prepared.
+pub(crate) struct Job {
+    pub(crate) session: Session,
+    pub(crate) log: Arc<JobLog>,
+    lines: Lines,
+    variables: Arc<Vec<Variable>>,
+    project: String,
+    temporary: String,
+}
+
+/// What the job's log shows.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}
+
+impl Pipeline {
+    pub(crate) async fn new(config: &RunnerConfig) -> Self {
+        let engine = e2e::engine::connect().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let images = Images::new(
+            engine.clone(),
+            Way::Build,
+            &support::project().join("images"),
+            &support::project().join("target/e2e/images"),
+            |_| (),
+        );
+        let name = format!("test-{}-{:06x}", std::process::id(), rand());
+        let executor = Executor::Docker(Docker::new(engine.clone(), config, Some(Arc::new(images)), name.clone()));
+        Self { name, folder, engine, executor }
+    }
+
+    /// Prepares a job; its log is returned, too, for when it cannot be prepared.
+    pub(crate) async fn prepare(
+        &self,
+        image: &str,
+        change: impl FnOnce(&mut Request),
+    ) -> (Result<Job, ExecutorError>, Lines) {
+        let lines = Lines::default();
+        let heard = lines.clone();
+        let tell = move |event| {
+            if let Event::Line { line, .. } = event {
+                heard.0.lock().unwrap().push(line);
+            }
+        };
+        let path = self.folder.path().join(format!("{:06x}.log", rand()));
+        let log = JobLog::open("job".into(), &path, &Masker::new([""; 0]), 1 << 22, Arc::new(tell)).unwrap();
+        let log = Arc::new(log);
+        let mut request = Request {
+            name: "job".into(),
+            id: 7,
+            variables: Arc::default(),
+            image: Some(ImageRequest { name: image.to_owned(), ..ImageRequest::default() }),
+            services: Vec::new(),
+            places: self.executor.places(7, "group/project"),
+        };
+        change(&mut request);
+        let (variables, places) = (Arc::clone(&request.variables), request.places.clone());
+        let prepared = self.executor.prepare(request, &log).await.map(|session| Job {
+            session,
+            log,
+            lines: lines.clone(),
+            variables,
+            temporary: places.temporary(),
+            project: places.project,
+        });
+        (prepared, lines)
+    }
+
+    /// The same of a job that can be prepared, with an empty folder.
+    pub(crate) async fn job(&self, image: &str, change: impl FnOnce(&mut Request)) -> Job {
+        let (job, lines) = self.prepare(image, change).await;
+        let mut job = job.unwrap_or_else(|error| panic!("{error}\n{}", lines.text()));
+        job.session.put_sources(None).await.unwrap();
+        job
+    }
+
+    /// The containers, networks and volumes that are there of it.
+    pub(crate) fn things(&self) -> Vec<String> {
+        let filter = format!("label={PIPELINE}={}", self.name);
+        let list = |arguments: &[&str]| support::docker(&[arguments, &["--quiet", "--filter", &filter]].concat());
+        let all = [list(&["ps", "--all"]), list(&["network", "ls"]), list(&["volume", "ls"])];
+        all.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+    }
+
+    pub(crate) async fn sweep(&self) -> usize {
+        sweep(&self.engine, Some(&self.name)).await.unwrap()
+    }
+
+    /// Where an archive may go.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.folder.path().join(format!("{:06x}.tar", rand()))
+    }
+}
+
+impl Drop for Pipeline {
+    /// Whatever became of the test: nothing of it stays.
+    fn drop(&mut self) {
+        for (list, remove) in [
+            (&["ps", "--all"][..], &["rm", "--force", "--volumes"][..]),
+            (&["network", "ls"], &["network", "rm"]),
+            (&["volume", "ls"], &["volume", "rm", "--force"]),
+        ] {
+            let filter = format!("label={PIPELINE}={}", self.name);
+            let listed = Command::new("docker").args(list).args(["--quiet", "--filter", &filter]).output();
+            let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            if !listed.trim().is_empty() {
+                let _ = Command::new("docker").args(remove).args(listed.split_whitespace()).output();
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Runs commands, and returns the code and what they wrote.
+    pub(crate) async fn run(&mut self, commands: &[&str]) -> (i32, String) {
+        let script = Script {
+            folder: &self.project,
+            variables: &self.variables,
+            temporary_folder: &self.temporary,
+            commands,
+            is_traced: false,
+        };
+        let text = script.text();
+        let before = self.lines.0.lock().unwrap().len();
+        let code = self.session.run(&text, &self.log).await.unwrap();
+        self.log.flush();
+        let lines = self.lines.0.lock().unwrap();
+        let own = lines[before..].iter().filter(|line| !line.starts_with('\x1b'));
+        (code, own.cloned().collect::<Vec<_>>().join("\n"))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.lines.text()
+    }
+}
+
+pub(crate) fn variables(pairs: &[(&str, &str)]) -> Arc<Vec<Variable>> {
+    Arc::new(pairs.iter().map(|(key, value)| Variable::new(key, value, Origin::Job)).collect())
+}
+
+pub(crate) fn service(image: &str, aliases: &[&str]) -> ServiceRequest {
+    ServiceRequest {
+        image: ImageRequest { name: image.to_owned(), ..ImageRequest::default() },
+        aliases: aliases.iter().map(ToString::to_string).collect(),
+        ..ServiceRequest::default()
+    }
+}
+
+pub(crate) fn selection(paths: &[&str]) -> Selection {
+    let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+    Selection::new("/builds/group/project", &paths, &[], None)
+}
+
+/// A number that no other test has.
+fn rand() -> u32 {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    u32::try_from(random & 0x00ff_ffff).unwrap()
+}

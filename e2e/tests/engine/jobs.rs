@@ -1,0 +1,228 @@
+//! Scripts, sources and artifacts in containers.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use e2e::pipeline::run::archive;
+use e2e::pipeline::run::executor::FailureReason;
+use e2e::pipeline::run::runner_config::{CERTIFICATES, DockerConfig, Mount, RunnerConfig};
+use e2e::pipeline::run::sources::{Origin, Shape, Sources, Submodules};
+use rstest::rstest;
+
+use crate::job::{DEBIAN, Pipeline, WITH_SH, WITHOUT_SHELL, selection, variables};
+use crate::support;
+
+#[tokio::test]
+async fn a_script_from_its_start_to_its_end() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let mut job = pipeline.job(DEBIAN, |request| request.variables = variables(&[("A", "it's $A")])).await;
+    let commands = ["echo $A", "cat", "echo error >&2", "echo ${BASH_VERSION:+bash} $PWD", "touch /left", "exit 7"];
+    let (code, output) = job.run(&commands).await;
+    let mut lines: Vec<_> = output.lines().collect();
+    lines.sort_unstable();
+    assert_eq!((code, lines), (7, vec!["bash /builds/group/project", "error", "it's $A"]));
+    // `after_script` is another shell in the same container.
+    assert_eq!(job.run(&["ls /left", "getent hosts build | wc -l"]).await, (0, "/left\n1".to_owned()));
+    assert!(job.text().contains("Using Docker executor with image docker ..."), "{}", job.text());
+    assert_eq!(pipeline.things().len(), 3);
+    job.session.finish().await;
+    assert_eq!(pipeline.things(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_lot_of_output_arrives_in_full() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let mut job = pipeline.job(DEBIAN, |_| ()).await;
+    let (code, output) = job.run(&["seq 100000"]).await;
+    assert_eq!((code, output.lines().count(), output.lines().last()), (0, 100_000, Some("100000")));
+    job.session.finish().await;
+}
+
+#[rstest]
+#[case::of_the_image(None, "by the entrypoint\nsh")]
+#[case::none(Some(vec![String::new()]), "sh")]
+#[case::another(Some(vec!["env".to_owned(), "B=2".to_owned()]), "sh 2")]
+#[tokio::test]
+async fn an_image_with_sh_alone(#[case] entrypoint: Option<Vec<String>>, #[case] expected: &str) {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let mut job = pipeline.job(&WITH_SH, |request| request.image.as_mut().unwrap().entrypoint = entrypoint).await;
+    let (code, output) = job.run(&["echo ${BASH_VERSION:-sh} $B"]).await;
+    assert_eq!((code, output.as_str()), (0, expected));
+    job.session.finish().await;
+}
+
+#[tokio::test]
+async fn an_image_without_shell_is_told() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let mut job = pipeline.job(&WITHOUT_SHELL, |_| ()).await;
+    let error = job.session.run("exit 0", &job.log).await.unwrap_err();
+    assert_eq!(error.reason, FailureReason::ScriptFailure);
+    assert!(error.message.starts_with("the image e2e-test/without-shell:latest has no shell: "), "{error}");
+    job.session.finish().await;
+    assert_eq!(pipeline.things(), [""; 0]);
+}
+
+#[tokio::test]
+async fn another_user_may_write_where_the_job_works() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let mut job =
+        pipeline.job(&WITH_SH, |request| request.image.as_mut().unwrap().user = Some("somebody".to_owned())).await;
+    let (code, output) = job.run(&["id -u", "touch file", "ls file", "ls -d ../project.tmp"]).await;
+    assert_eq!((code, output.as_str()), (0, "by the entrypoint\n1234\nfile\n../project.tmp"), "{}", job.text());
+    job.session.finish().await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_nowhere() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let (prepared, lines) = pipeline.prepare("127.0.0.1:9/none:1", |_| ()).await;
+    let error = prepared.err().unwrap();
+    assert_eq!(error.reason, FailureReason::ScriptFailure);
+    let expected = "the image 127.0.0.1:9/none:1 is not to be had: it cannot be pulled from 127.0.0.1:9/none:1: \
+                    no route to the registry: the connection is refused; bring it here";
+    assert!(error.message.starts_with(expected), "{error}");
+    assert!(lines.text().contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{}", lines.text());
+    assert_eq!(pipeline.things(), [""; 0]);
+    let (prepared, _) = pipeline.prepare("", |_| ()).await;
+    assert!(prepared.err().unwrap().message.contains("is no image"));
+}
+
+#[tokio::test]
+async fn a_script_that_sleeps_is_stopped_within_seconds() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let mut job = pipeline.job(DEBIAN, |_| ()).await;
+    let given_up = tokio::time::timeout(Duration::from_secs(2), job.run(&["sleep 1000"])).await;
+    assert!(given_up.is_err());
+    let began = Instant::now();
+    job.session.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(job.run(&["echo after"]).await, (0, "after".to_owned()));
+    job.session.finish().await;
+    assert_eq!(pipeline.things(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_left_by_somebody_who_was_killed_is_swept() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let job = pipeline.job(DEBIAN, |_| ()).await;
+    std::mem::forget(job);
+    assert_eq!(pipeline.sweep().await, 3);
+    assert_eq!(pipeline.things(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_preparation_that_is_given_up_cleans_up() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(150), pipeline.prepare(DEBIAN, |_| ())).await;
+    drop(given_up);
+    let began = Instant::now();
+    while !pipeline.things().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", pipeline.things());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn sources_and_artifacts_from_job_to_job() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let folder = pipeline.folder.path();
+    let repository = folder.join("repository");
+    let git = |arguments: &str| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
+        let mut command = std::process::Command::new("git");
+        support::run(command.arg("-C").arg(&repository).args(identity).args(arguments.split(' ')))
+    };
+    std::fs::create_dir(&repository).unwrap();
+    std::fs::write(repository.join("a.txt"), "from git").unwrap();
+    git("init --quiet");
+    git("add .");
+    git("commit --quiet -m one");
+    let origin = Origin {
+        repository: repository.clone(),
+        sha: git("rev-parse HEAD"),
+        reference: "refs/heads/main".to_owned(),
+        tracking: "refs/remotes/origin/main".to_owned(),
+        has_worktree: false,
+    };
+    let sources = Sources::new(origin, folder.join("checkouts"));
+    std::fs::create_dir(folder.join("checkouts")).unwrap();
+    let shape = Shape { depth: 20, submodules: Submodules::None, has_files: true };
+    let checkout = sources.checkout(&shape).await.unwrap();
+
+    let mut first = pipeline.job(DEBIAN, |_| ()).await;
+    first.session.put_sources(Some(&checkout)).await.unwrap();
+    let commands = [
+        "cat a.txt; echo",
+        "git status --short",
+        "mkdir -p dist/sub && echo content > dist/sub/file && ln dist/sub/file dist/second && ln -s sub dist/link",
+        "chmod 750 dist/sub/file && head -c 50000000 /dev/zero > big",
+    ];
+    assert_eq!(first.run(&commands).await, (0, "from git".to_owned()));
+    let archive = pipeline.archive();
+    let meant = selection(&["dist/second", "dist/sub/", "dist/link", "big", "none/*", "a.txt/x"]);
+    let packed = first.session.pack(meant, archive.clone()).await.unwrap();
+    assert_eq!(packed.unmatched, ["none/*", "a.txt/x"]);
+    assert_eq!((packed.entries, packed.bytes), (5, 50_000_000 + 2 * 8));
+    // A second name of a file that is not meant, found by a wildcard from above.
+    let meant = selection(&["dist/sub/*", "d*/zzz", "*/second"]);
+    let wild = pipeline.archive();
+    first.run(&["ln dist/second dist/zzz"]).await;
+    let packed = first.session.pack(meant, wild.clone()).await.unwrap();
+    assert_eq!(packed.entries, 3);
+    let content = archive::read(&wild, |path| path == "dist/zzz" || path == "dist/second").unwrap();
+    assert!(!content.is_empty() && content.iter().all(|(_, content)| content == b"content\n"), "{content:?}");
+    let nothing = pipeline.archive();
+    assert_eq!(first.session.pack(selection(&["none"]), nothing.clone()).await.unwrap().entries, 0);
+    assert!(!Path::new(&nothing).exists());
+    first.session.finish().await;
+
+    let mut second = pipeline.job(DEBIAN, |_| ()).await;
+    second.session.unpack(&archive).await.unwrap();
+    let commands = ["cat dist/link/file dist/second", "stat -c %a dist/sub/file", "stat -c %s big", "ls"];
+    let expected = "content\ncontent\n750\n50000000\nbig\ndist";
+    assert_eq!(second.run(&commands).await, (0, expected.to_owned()));
+    second.session.finish().await;
+}
+
+#[tokio::test]
+async fn how_the_runner_is_set_up() {
+    let config = RunnerConfig {
+        certificates: Some("-----BEGIN CERTIFICATE-----".into()),
+        shell: Some("sh".to_owned()),
+        builds_dir: Some("/elsewhere".to_owned()),
+        docker: DockerConfig {
+            image: Some(DEBIAN.to_owned()),
+            volumes: vec![Mount::Shared("/shared".to_owned()), Mount::Bind("/etc:/of-the-host:ro".to_owned())],
+            extra_hosts: vec!["somewhere.test:192.0.2.1".to_owned()],
+            memory: Some(64 << 20),
+            user: Some("1234".to_owned()),
+            ..DockerConfig::default()
+        },
+        ..RunnerConfig::default()
+    };
+    let pipeline = Pipeline::new(&config).await;
+    let mut job = pipeline.job("", |request| request.image = None).await;
+    let certificates = format!("cat {CERTIFICATES}; echo");
+    let commands = [
+        "pwd",
+        "id -u",
+        &certificates,
+        "echo ${BASH_VERSION:-sh}",
+        "getent hosts somewhere.test | wc -l",
+        "ls -d /shared /of-the-host/hosts",
+    ];
+    let expected = "/elsewhere/group/project\n1234\n-----BEGIN CERTIFICATE-----\nsh\n1\n/of-the-host/hosts\n/shared";
+    assert_eq!(job.run(&commands).await, (0, expected.to_owned()), "{}", job.text());
+    let (code, _) = job.run(&["head -c 200m /dev/zero | tail | wc -c"]).await;
+    assert_ne!(code, 0, "{}", job.text());
+    job.session.finish().await;
+    assert_eq!(pipeline.things(), [""; 0]);
+}
+
+#[tokio::test]
+async fn without_any_image() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let (prepared, _) = pipeline.prepare("", |request| request.image = None).await;
+    let error = prepared.err().unwrap();
+    assert!(error.message.starts_with("job names no image, and the runner has none for such jobs"), "{error}");
+}

@@ -1,0 +1,11 @@
+//! What needs a container engine. Without one these tests fail; `make doctor DOCTOR_FLAGS=--fix` gets one.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod images;
+mod job;
+mod jobs;
+mod services;

@@ -1,0 +1,1 @@
+//! Services beside jobs.
