@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use e2e::pipeline::plan::context::RefKind;
 use e2e::pipeline::run::archive;
 use e2e::pipeline::run::executor::FailureReason;
 use e2e::pipeline::run::runner_config::{CERTIFICATES, DockerConfig, Mount, RunnerConfig};
@@ -137,13 +138,7 @@ async fn sources_and_artifacts_from_job_to_job() {
     git("init --quiet");
     git("add .");
     git("commit --quiet -m one");
-    let origin = Origin {
-        repository: repository.clone(),
-        sha: git("rev-parse HEAD"),
-        reference: "refs/heads/main".to_owned(),
-        tracking: "refs/remotes/origin/main".to_owned(),
-        has_worktree: false,
-    };
+    let origin = Origin::new(&repository, &git("rev-parse HEAD"), RefKind::Branch, "main", false);
     let sources = Sources::new(origin, folder.join("checkouts"));
     std::fs::create_dir(folder.join("checkouts")).unwrap();
     let shape = Shape { depth: 20, submodules: Submodules::None, has_files: true };

@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use clap::ValueEnum;
+use e2e::images::{self, Images, Way};
 use e2e::pipeline::plan::Plan;
 use e2e::pipeline::run::artifacts::Store;
 use e2e::pipeline::run::event::Event;
 use e2e::pipeline::run::executor::Executor;
+use e2e::pipeline::run::executor::docker::{Docker, sweep};
 use e2e::pipeline::run::executor::shell::Shell;
 use e2e::pipeline::run::pipeline::{Outcome as Ended, Pipeline, Settings};
 use e2e::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
@@ -27,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::input::Input;
 use super::prepare::{Prepared, prepare};
 use super::reference::Reference;
-use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, tell, write};
+use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, connect, tell, write};
 
 /// Runs the pipeline for a ref, as GitLab and its runner would.
 ///
@@ -67,6 +69,14 @@ pub(crate) struct PipelineArguments {
     /// Where the jobs' logs go; `target/e2e/pipelines/ID` of the project if not given
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+
+    /// Which ways images of the catalogue may come
+    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    way: Way,
+
+    /// The folder with the recipes of the catalogue's images; without it, they are only pulled
+    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    recipes: PathBuf,
 
     /// How what happens is written
     #[arg(long, default_value = "table", value_name = "FORMAT")]
@@ -116,7 +126,9 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(View::new(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let workspace = Workspace::new(&workspace_folder(&config))?;
-    let pipeline = pipeline(arguments, prepared, &config, &workspace, Arc::clone(&view), cancel).await?;
+    // Found by it again, whatever becomes of this program.
+    let label = format!("{:08x}", fastrand::u32(..));
+    let pipeline = pipeline(arguments, prepared, &config, &workspace, (Arc::clone(&view), &label), cancel).await?;
     let outcome = {
         let mut run = std::pin::pin!(pipeline.run(&choice));
         let mut beat = tokio::time::interval(HEARTBEAT);
@@ -127,6 +139,11 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
             }
         }
     };
+    if matches!(pipeline.executor, Executor::Docker(_)) {
+        // Each job has taken away its own; what an engine made too late goes here.
+        let swept = sweep(&connect().await?, Some(&label)).await;
+        swept.map_err(|error| format!("something of the pipeline stays at the engine: {error}"))?;
+    }
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }
@@ -146,7 +163,7 @@ async fn pipeline(
     prepared: Prepared,
     config: &RunnerConfig,
     workspace: &Workspace,
-    view: Arc<View>,
+    (view, label): (Arc<View>, &str),
     cancel: CancellationToken,
 ) -> Result<Pipeline, Box<dyn Error>> {
     let Prepared { repository, lint, plan, .. } = prepared;
@@ -172,7 +189,11 @@ async fn pipeline(
         (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => {
             Executor::Shell(Shell::new(&workspace.folder().join("builds"), config.shell.as_deref()))
         }
-        _ => return Err("the docker executor is not there yet".into()),
+        _ => {
+            let engine = connect().await?;
+            let images = images(arguments, &engine, &folder, &view);
+            Executor::Docker(Docker::new(engine, config, images, label.to_owned()))
+        }
     };
     let cancels_on_failure = lint.configuration.is_some_and(|it| it.workflow.cancel_on_failure);
     Ok(Pipeline {
@@ -232,4 +253,21 @@ fn unknown(name: &str, plan: &Plan) -> String {
     }
     let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
     format!("there is no job `{name}` in this pipeline; there are {names}")
+}
+
+/// The catalogue's images, where there are recipes.
+fn images(
+    arguments: &PipelineArguments,
+    engine: &bollard::Docker,
+    folder: &Path,
+    view: &Arc<View>,
+) -> Option<Arc<Images>> {
+    let view = Arc::clone(view);
+    let tell = move |progress: images::Progress| {
+        view.show(&Event::Note { job: None, text: report::images::line(&progress) });
+    };
+    let recipes = &arguments.recipes;
+    recipes
+        .is_dir()
+        .then(|| Arc::new(Images::new(engine.clone(), arguments.way, recipes, &folder.join("images"), tell)))
 }
