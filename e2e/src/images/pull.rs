@@ -53,6 +53,7 @@ fn words(message: &str) -> String {
         ("rate limit", "rate limited: log in, or wait"),
         ("unauthorized", "unauthorised: docker login"),
         ("authentication required", "unauthorised: docker login"),
+        ("no basic auth credentials", "unauthorised: docker login"),
         ("denied", "unauthorised: docker login"),
         ("x509", "its certificate is not trusted here"),
         ("manifest unknown", "the registry has no such image"),
@@ -87,6 +88,7 @@ mod tests {
     )]
     #[case::limit("toomanyrequests: You have reached your pull rate limit.", "rate limited: log in, or wait")]
     #[case::login("unauthorized: authentication required", "unauthorised: docker login")]
+    #[case::no_login("Head \"http://r/v2/a/manifests/1\": no basic auth credentials", "unauthorised: docker login")]
     #[case::hidden(
         "pull access denied for x, repository does not exist or may require 'docker login'",
         "unauthorised: docker login"

@@ -89,7 +89,7 @@ impl Pipeline {
             &support::project().join("target/e2e/images"),
             |_| (),
         );
-        let name = format!("test-{}-{:06x}", std::process::id(), rand());
+        let name = format!("test-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let executor = Executor::Docker(Docker::new(engine.clone(), config, Some(Arc::new(images)), name.clone()));
         Self { name, folder, engine, executor }
     }
@@ -107,7 +107,7 @@ impl Pipeline {
                 heard.0.lock().unwrap().push(line);
             }
         };
-        let path = self.folder.path().join(format!("{:06x}.log", rand()));
+        let path = self.folder.path().join(format!("{:08x}.log", fastrand::u32(..)));
         let log = JobLog::open("job".into(), &path, &Masker::new([""; 0]), 1 << 22, Arc::new(tell)).unwrap();
         let log = Arc::new(log);
         let mut request = Request {
@@ -153,7 +153,7 @@ impl Pipeline {
 
     /// Where an archive may go.
     pub(crate) fn archive(&self) -> PathBuf {
-        self.folder.path().join(format!("{:06x}.tar", rand()))
+        self.folder.path().join(format!("{:08x}.tar", fastrand::u32(..)))
     }
 }
 
@@ -214,11 +214,4 @@ pub(crate) fn service(image: &str, aliases: &[&str]) -> ServiceRequest {
 pub(crate) fn selection(paths: &[&str]) -> Selection {
     let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
     Selection::new("/builds/group/project", &paths, &[], None)
-}
-
-/// A number that no other test has.
-fn rand() -> u32 {
-    use std::hash::{BuildHasher, Hasher};
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    u32::try_from(random & 0x00ff_ffff).unwrap()
 }

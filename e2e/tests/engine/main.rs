@@ -8,4 +8,5 @@ mod support;
 mod images;
 mod job;
 mod jobs;
+mod pulls;
 mod services;

@@ -24,6 +24,7 @@ impl<'docker> Common<'docker> {
         places: &Places,
         made: &Made,
     ) -> Result<Self, ExecutorError> {
+        made.have_networks(&config.networks).await?;
         let network = async {
             match &config.network_mode {
                 Some(network) => Ok(network.clone()),

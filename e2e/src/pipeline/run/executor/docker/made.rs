@@ -9,8 +9,8 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+    CreateContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 use futures_util::future::join_all;
 use tokio::sync::RwLock;
@@ -106,6 +106,15 @@ impl Made {
         Ok(name)
     }
 
+    /// Whether networks are there. An engine would say it only when a container starts.
+    pub(super) async fn have_networks(&self, networks: &[String]) -> Result<(), ExecutorError> {
+        for network in networks {
+            let inspected = self.engine.inspect_network(network, None::<InspectNetworkOptions>).await;
+            inspected.map_err(|error| cannot_join(network, &error))?;
+        }
+        Ok(())
+    }
+
     /// A container that does not run yet, on these networks beside its own.
     pub(super) async fn container(
         &self,
@@ -126,13 +135,7 @@ impl Made {
         for network in networks {
             let endpoint_config = Some(EndpointSettings::default());
             let request = NetworkConnectRequest { container: name.clone(), endpoint_config };
-            self.engine.connect_network(network, request).await.map_err(|error| {
-                let told = said(&error);
-                ExecutorError::system(format!(
-                    "the container {what} cannot join the network {network}: {told}; `networks` of runner.toml wants \
-                     networks that are there: docker network create {network}"
-                ))
-            })?;
+            self.engine.connect_network(network, request).await.map_err(|error| cannot_join(network, &error))?;
         }
         Ok(name)
     }
@@ -220,6 +223,14 @@ async fn again<Removal: Future<Output = Result<(), Error>>>(remove: impl Fn() ->
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
+}
+
+fn cannot_join(network: &str, error: &Error) -> ExecutorError {
+    ExecutorError::system(format!(
+        "no container can join the network {network} of runner.toml: {}; `networks` wants those that are there: docker network \
+         create {network}",
+        said(error)
+    ))
 }
 
 /// A text as a part of a container's name.

@@ -1,0 +1,113 @@
+//! When images are pulled, and as whom.
+
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use e2e::pipeline::config::image::PullPolicy;
+use e2e::pipeline::run::executor::{ImageRequest, Request};
+use e2e::pipeline::run::runner_config::{DockerConfig, RunnerConfig};
+use e2e::registry::Login;
+use e2e::registry::login::USER;
+
+use crate::job::{Pipeline, WITH_SH, variables};
+use crate::support;
+
+fn with_policies(policies: &[PullPolicy]) -> impl FnOnce(&mut Request) {
+    move |request| request.image.as_mut().unwrap().pull_policy = policies.to_vec()
+}
+
+/// Nobody listens there, and an engine asks such addresses without TLS.
+const NOWHERE: &str = "127.0.0.1:9/here:1";
+
+#[tokio::test]
+async fn policies_are_tried_in_order() {
+    use PullPolicy::{Always, IfNotPresent, Never};
+    support::docker(&["tag", &WITH_SH, NOWHERE]);
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let (prepared, lines) = pipeline.prepare(NOWHERE, with_policies(&[Always, IfNotPresent])).await;
+    prepared.unwrap_or_else(|error| panic!("{error}")).session.finish().await;
+    let text = lines.text();
+    assert!(text.contains("the connection is refused; next: pull policy \"if-not-present\""), "{text}");
+    assert!(text.contains("Using locally found image version due to \"if-not-present\" pull policy"), "{text}");
+
+    let (prepared, _) = pipeline.prepare(NOWHERE, with_policies(&[Always])).await;
+    let error = prepared.err().unwrap();
+    assert!(error.message.contains("it cannot be pulled from 127.0.0.1:9/here:1: no route to the registry"), "{error}");
+    let (prepared, _) = pipeline.prepare("127.0.0.1:9/not-here:1", with_policies(&[Never])).await;
+    let error = prepared.err().unwrap();
+    assert!(error.message.contains("it is not here, and pull policy \"never\" forbids to ask for it"), "{error}");
+    support::docker(&["rmi", NOWHERE]);
+}
+
+#[tokio::test]
+async fn what_a_runner_does_not_allow() {
+    let docker = DockerConfig { allowed_pull_policies: vec![PullPolicy::Never], ..DockerConfig::default() };
+    let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
+    let (prepared, _) = pipeline.prepare("a:1", with_policies(&[PullPolicy::Always])).await;
+    let expected = "the pull policies of a:1 (always) are none of `allowed_pull_policies` (never) in runner.toml";
+    assert_eq!(prepared.err().unwrap().message, expected);
+}
+
+/// A registry that only lets its user in, on this machine alone.
+fn registry(pipeline: &Pipeline, login: &Login) -> String {
+    let images = support::run(&mut support::e2e(&["images", "--format", "json", "registry"]));
+    let images: serde_json::Value = serde_json::from_str(&images).unwrap();
+    let label = format!("io.gitlab-ci-k8s-demo.pipeline={}", pipeline.name);
+    let passwords = login.htpasswd().unwrap();
+    let script =
+        format!("printf '%s' '{passwords}' > /htpasswd; exec docker-registry serve /etc/docker/registry/config.yml");
+    let options = ["run", "--detach", "--label", &label, "--publish", "127.0.0.1::5000", "--entrypoint", "sh"];
+    let environment = ["--env", "REGISTRY_AUTH=htpasswd", "--env", "REGISTRY_AUTH_HTPASSWD_REALM=test"];
+    let file = ["--env", "REGISTRY_AUTH_HTPASSWD_PATH=/htpasswd"];
+    let image = [images[0]["reference"].as_str().unwrap(), "-c", &script];
+    let id = support::docker(&[&options[..], &environment, &file, &image].concat());
+    let address = support::docker(&["port", &id, "5000/tcp"]);
+    support::eventually("the registry listens", Duration::from_secs(20), || {
+        std::net::TcpStream::connect(&address).map_err(|error| error.to_string())
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_private_image_needs_a_login() {
+    let pipeline = Pipeline::new(&RunnerConfig::default()).await;
+    let login = Login::generate().unwrap();
+    let address = registry(&pipeline, &login);
+    let image = format!("{address}/group/private:1");
+    let client = pipeline.folder.path().join("client");
+    std::fs::create_dir(&client).unwrap();
+    let auth = BASE64_STANDARD.encode(format!("{USER}:{}", login.password()));
+    let config = serde_json::json!({"auths": {&address: {"auth": auth}}}).to_string();
+    std::fs::write(client.join("config.json"), &config).unwrap();
+    support::docker(&["tag", &WITH_SH, &image]);
+    support::eventually("the image is pushed", Duration::from_secs(20), || {
+        let pushed =
+            Command::new("docker").arg("--config").arg(&client).args(["push", "--quiet", &image]).output().unwrap();
+        if pushed.status.success() { Ok(()) } else { Err(support::error(&pushed)) }
+    });
+    support::docker(&["rmi", &image]);
+
+    let (prepared, _) = pipeline.prepare(&image, |_| ()).await;
+    let error = prepared.err().unwrap();
+    assert!(error.message.contains("unauthorised: docker login; log in with `docker login`"), "{error}");
+
+    let own = [("CI_REGISTRY", &*address), ("CI_REGISTRY_USER", USER), ("CI_REGISTRY_PASSWORD", login.password())];
+    for login in [&own[..], &[("DOCKER_AUTH_CONFIG", &*config)]] {
+        let (prepared, lines) = pipeline.prepare(&image, |request| request.variables = variables(login)).await;
+        prepared.unwrap_or_else(|error| panic!("{error}")).session.finish().await;
+        assert!(lines.text().contains("Authenticating as gitlab"), "{}", lines.text());
+        support::docker(&["rmi", &image]);
+    }
+    // Another image, to be asked for by its name alone.
+    let request = ImageRequest { name: format!("{address}/group/none:1"), ..ImageRequest::default() };
+    let (prepared, _) = pipeline
+        .prepare("", |it| {
+            it.image = Some(request);
+            it.variables = variables(&own);
+        })
+        .await;
+    let error = prepared.err().unwrap();
+    assert!(error.message.contains("the registry has no such image; is its name, and its tag, right?"), "{error}");
+}
