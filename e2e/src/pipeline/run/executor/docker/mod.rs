@@ -1,9 +1,9 @@
 //! Jobs in containers. GitLab Runner's `executors/docker`
 //!
-//! - [`image`]: how images come here. [`reference`]: their names. [`credentials`]: as whom they are pulled.
-//! - [`container`]: what all containers of a job have. [`made`]: what is made for a job, and how it goes away again.
-//! - [`service`] and [`health`]: what runs beside a job, and whether it listens.
-//! - [`files`]: sources and artifacts in and out. [`script`]: its commands.
+//! - `image`: how images come here. `reference`: their names. `credentials`: as whom they are pulled.
+//! - `container`: what all containers of a job have. `made`: what is made for a job, and how it goes away again.
+//! - `service` and `health`: what runs beside a job, and whether it listens.
+//! - `files`: sources and artifacts in and out. `script`: its commands.
 //!
 //! Each job has a network of its own, as with `FF_NETWORK_PER_BUILD`, and one container for all of its steps: what a script leaves
 //! outside of the project is there for `after_script`.
