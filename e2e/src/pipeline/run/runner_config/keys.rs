@@ -249,8 +249,7 @@ fn read_docker(table: Table<'_>, reader: &mut Reader) -> DockerConfig {
     }
     let wait = match reader.integer(table, "wait_for_services_timeout") {
         None => defaults.wait_for_services_timeout,
-        // `executors/docker/services.go`: everything below one second is off; `0` is the default in a runner's eyes, too,
-        // but who writes it means off.
+        // `executors/docker/services.go`, `waitForServices`: a runner takes `0` for its default. Whoever writes it means off.
         Some(seconds) => u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
     };
     let mut lists = |key: &str| reader.strings(table, key).unwrap_or_default();

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rstest::rstest;
 
 use super::units::{bytes, nano_cpus};
@@ -128,4 +129,47 @@ fn sizes(#[case] text: &str, #[case] expected: Option<i64>) {
 #[case("1.x", None)]
 fn processors(#[case] text: &str, #[case] expected: Option<i64>) {
     assert_eq!(nano_cpus(text), expected);
+}
+
+proptest! {
+    /// Whatever is in a file, reading it ends, with a runner or with complaints that have a place.
+    #[test]
+    fn every_text_is_read(lines in prop::collection::vec(line(), 0..12)) {
+        if let Err(RunnerConfigError(complaints)) = read(&lines.join("\n")) {
+            prop_assert!(!complaints.is_empty());
+            prop_assert!(complaints.iter().all(|it| it.starts_with("runner.toml:")), "{complaints:?}");
+        }
+    }
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "concurrent",
+        "executor",
+        "environment",
+        "volumes",
+        "services",
+        "memory",
+        "cpus",
+        "pull_policy",
+        "docker",
+        "x",
+    ]);
+    let value = prop::sample::select(vec![
+        "1",
+        "-1",
+        "1.5",
+        "true",
+        "\"docker\"",
+        "\"A=1\"",
+        "[\"A=1\", 1]",
+        "[]",
+        "{}",
+        "{ x = 1 }",
+        "[{ name = \"a\" }]",
+        "ä",
+    ]);
+    let header =
+        prop::sample::select(vec!["[[runners]]", "[runners.docker]", "[[runners.docker.services]]", "[x]", "[[", ""]);
+    prop_oneof![(key, value).prop_map(|(key, value)| format!("{key} = {value}")), header.prop_map(str::to_owned)]
 }

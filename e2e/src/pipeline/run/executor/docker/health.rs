@@ -1,6 +1,7 @@
 //! Whether services listen, and what became of those that do not. The job goes on in any case, as at GitLab.
 //! GitLab Runner's `executors/docker/services.go`, `commands/helpers/health_check.go`
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Time that a connection may take: what is on this machine answers at once.
 const CONNECTION: Duration = Duration::from_secs(1);
+
+/// After this many tries in a row without any answer, containers cannot be reached from here: where one can, a port on which
+/// nobody listens answers at once, too. So it is with engines in a virtual machine of their own.
+const SILENCES: usize = 3;
 
 /// Of a service without ports only an end at once is noticed before the job begins.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -56,17 +61,12 @@ impl Docker {
         let ports = service.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         let listens = async {
             match service.address {
-                _ if service.ports.is_empty() => {
-                    tokio::time::sleep(MOMENT.min(patience)).await;
-                    Ok(())
+                Some(address) if engine::is_local() && !service.ports.is_empty() => {
+                    connect(address, &service.ports, patience).await
                 }
-                Some(address) if engine::is_local() => connect(address, &service.ports, patience).await,
-                Some(_) => {
-                    log.say(&format!("{} is not probed: its engine is not on this machine", service.title()));
-                    Ok(())
-                }
-                // It has ended already, or has no network.
-                None => {
+                Some(_) if !service.ports.is_empty() => Err(NotSeen::OutOfReach),
+                // Nothing to ask for; without an address it has ended already, or has no network.
+                _ => {
                     tokio::time::sleep(MOMENT.min(patience)).await;
                     Ok(())
                 }
@@ -81,13 +81,17 @@ impl Docker {
                 true
             }
             result = listens => {
-                if let Err(last) = result {
-                    let seconds = patience.as_secs();
-                    let text = format!(
-                        "the service {} does not listen on port {ports} after {seconds} s: {last}; the job goes on",
+                match result {
+                    Ok(()) => {}
+                    Err(NotSeen::OutOfReach) => log.say(&format!(
+                        "Whether {} listens is not known: containers of this engine cannot be reached from here",
                         service.title()
-                    );
-                    tell(container, &text, log).await;
+                    )),
+                    Err(NotSeen::Silent(last)) => {
+                        let (title, seconds) = (service.title(), patience.as_secs());
+                        let text = format!("the service {title} does not listen on port {ports} after {seconds} s: {last}");
+                        tell(container, &format!("{text}; the job goes on"), log).await;
+                    }
                 }
                 false
             }
@@ -122,26 +126,43 @@ impl Docker {
     }
 }
 
-/// Tries all ports until one answers. The error is the last that was met.
-async fn connect(address: IpAddr, ports: &[u16], patience: Duration) -> Result<(), String> {
-    let mut last = "it was never tried".to_owned();
+/// Why it is not known that a service listens.
+#[derive(Debug, PartialEq, Eq)]
+enum NotSeen {
+    /// It cannot be asked.
+    OutOfReach,
+    /// It does not, and this was the last answer.
+    Silent(String),
+}
+
+/// Tries all ports until one takes a connection.
+async fn connect(address: IpAddr, ports: &[u16], patience: Duration) -> Result<(), NotSeen> {
+    let mut last = String::new();
+    let mut silences = 0;
     let tries = async {
-        loop {
+        while silences < SILENCES {
             let ports = ports.iter().map(|port| {
                 Box::pin(async {
                     let connection = timeout(CONNECTION, TcpStream::connect(SocketAddr::new(address, *port))).await;
-                    let silence = || format!("no answer from {address}, which may be out of reach from here");
-                    connection.map_err(|_| silence())?.map_err(|error| error.to_string())
+                    connection.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
                 })
             });
-            match select_ok(ports).await {
-                Ok(_) => return,
-                Err(error) => last = error,
-            }
+            let Err(error) = select_ok(ports).await else { return true };
+            let is_silent = matches!(
+                error.kind(),
+                ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+            );
+            silences = if is_silent { silences + 1 } else { 0 };
+            last = error.to_string();
             tokio::time::sleep(PAUSE).await;
         }
+        false
     };
-    timeout(patience, tries).await.map_err(|_| last)
+    match timeout(patience, tries).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(NotSeen::OutOfReach),
+        Err(_) => Err(NotSeen::Silent(last)),
+    }
 }
 
 /// A warning with the last lines of a service.
@@ -160,5 +181,25 @@ async fn tell(container: Container<'_>, text: &str, log: &JobLog) {
     log.warn(&format!("{text}. Its last lines:"));
     for line in lines {
         log.say(&format!("  {line}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_port_of_several_is_enough() {
+        let (open, closed) = (listener().await, listener().await.local_addr().unwrap().port());
+        let ports = [closed, open.local_addr().unwrap().port()];
+        assert_eq!(connect(Ipv4Addr::LOCALHOST.into(), &ports, Duration::from_secs(5)).await, Ok(()));
+        let refused = connect(Ipv4Addr::LOCALHOST.into(), &[closed], Duration::from_millis(300)).await.unwrap_err();
+        assert!(matches!(&refused, NotSeen::Silent(last) if last.starts_with("Connection refused")), "{refused:?}");
+    }
+
+    async fn listener() -> tokio::net::TcpListener {
+        tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
     }
 }
