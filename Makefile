@@ -46,6 +46,18 @@ test-cluster: ## Tests against the cluster of `make up`
 test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: about ten minutes
 	cargo test --locked -p e2e --features lifecycle --test lifecycle -- --test-threads 1
 
+# Sanitizers and coverage are nightly's; with this, a stable compiler takes them.
+.PHONY: fuzz
+fuzz: export RUSTC_BOOTSTRAP = 1
+fuzz: ## Anything as a pipeline's file and as an expression, FUZZ_SECONDS=60 each: e2e/fuzz/README.md
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'make fuzz needs cargo-fuzz and a C++ compiler: cargo install --locked cargo-fuzz@0.13.2' >&2; exit 1; }
+	cd e2e && for target in reader expression; do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/gitlab-ci.dict \
+			-max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 \
+			-verbosity=0 -print_final_stats=1 $(FUZZ_FLAGS); \
+	done
+
 .PHONY: lint
 lint: ## Format, clippy and docs without a warning
 	cargo fmt --all --check

@@ -1,0 +1,106 @@
+//! A project that lies in memory, and what its pipelines are for.
+
+use std::collections::BTreeMap;
+
+use e2e::pipeline::config::root::Configuration;
+use e2e::pipeline::document::load::{Environment, Files};
+use e2e::pipeline::git::Commit;
+use e2e::pipeline::glob;
+use e2e::pipeline::lint::{Lint, admits, lint};
+use e2e::pipeline::plan::Plan;
+use e2e::pipeline::plan::build::{self, Refusal, base_variables, build};
+use e2e::pipeline::plan::context::{Context, RefKind, Source};
+use e2e::pipeline::variables::collection::{Origin, Variable};
+
+/// Where files end in the input: a form feed is text to every editor, and no YAML.
+const END_OF_FILE: char = '\u{c}';
+
+/// What the files are called, in their order. What is behind the last one belongs to it.
+const NAMES: [&str; 4] = [".gitlab-ci.yml", "a.yml", "b.yml", "ci/c.yml"];
+
+/// The files of a project.
+pub(crate) struct Project(Vec<(&'static str, String)>);
+
+impl Files for Project {
+    fn read(&self, path: &str) -> Option<String> {
+        self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| text.clone())
+    }
+
+    fn list(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+}
+
+impl Project {
+    /// The files that the input is made of.
+    pub(crate) fn of(data: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(data);
+        let texts = text.splitn(NAMES.len(), END_OF_FILE).map(str::to_owned);
+        Self(NAMES.into_iter().zip(texts).collect())
+    }
+
+    /// Reads them as `e2e lint` does.
+    pub(crate) fn lint(&self) -> Lint {
+        let variables = base_variables(&context(RefKind::Branch, "main", Source::Push), &given());
+        let exists = |patterns: &[String]| glob::any_exists(patterns, &self.list());
+        let environment = Environment {
+            files: self,
+            expand: &|text| variables.expand(text),
+            admits: &|rules, diagnostics| admits(rules, &variables, &exists, diagnostics),
+            folders: &BTreeMap::new(),
+        };
+        lint(NAMES[0], &environment)
+    }
+
+    /// Plans as `e2e plan` does.
+    pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, Refusal> {
+        let project = build::Project {
+            variables: &given(),
+            fits: &glob::any_fits,
+            exists: &|patterns| glob::any_exists(patterns, &self.list()),
+            compare: &|name| (name == "main").then(|| vec!["src/main.rs".to_owned()]),
+        };
+        build(configuration, context, &project)
+    }
+}
+
+/// A variable with another one in it, and one that leads back to itself.
+fn given() -> [Variable; 2] {
+    [
+        Variable::new("TEAM", "blue-$CI_COMMIT_REF_SLUG", Origin::Project),
+        Variable::new("LOOP", "$LOOP-", Origin::Project),
+    ]
+}
+
+/// What there are pipelines for.
+pub(crate) fn contexts() -> [Context; 3] {
+    let changed = Some(vec!["Dockerfile".to_owned(), "src/main.rs".to_owned()]);
+    [
+        Context { changed, ..context(RefKind::Branch, "feature/x", Source::Push) },
+        context(RefKind::Tag, "v1.0", Source::Web),
+        context(RefKind::MergeRequest, "feature/x", Source::MergeRequestEvent),
+    ]
+}
+
+fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
+    Context {
+        ref_name: ref_name.to_owned(),
+        kind,
+        source,
+        commit: Commit {
+            sha: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+            author: "A <a@b.test>".to_owned(),
+            timestamp: "2020-01-31T10:20:30Z".to_owned(),
+            message: "Title\n\nText".to_owned(),
+        },
+        before: None,
+        tag_message: String::new(),
+        default_branch: "main".to_owned(),
+        project_path: "course/demo".to_owned(),
+        server: "https://gitlab.test".to_owned(),
+        target_branch: None,
+        kubernetes: true,
+        changed: None,
+        user: ("A".to_owned(), "a@b.test".to_owned()),
+    }
+}
