@@ -9,14 +9,15 @@ use super::environment::Action;
 use super::job::Job;
 use super::needs;
 use super::root::Configuration;
-use crate::pipeline::diagnostic::Diagnostics;
+use crate::pipeline::diagnostic::{self, Diagnostics};
 
 /// Checks every job against the others.
 pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let stage_index: HashMap<&str, usize> =
         configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
+    let all_stages = diagnostic::shortened(&configuration.stages.join(", "));
     for job in configuration.jobs.values() {
-        if check_stage(job, configuration, &stage_index, diagnostics) {
+        if check_stage(job, configuration, &stage_index, &all_stages, diagnostics) {
             check_needs(job, configuration, &stage_index, diagnostics);
             check_dependencies(job, configuration, &stage_index, diagnostics);
         }
@@ -29,13 +30,13 @@ fn check_stage(
     job: &Job,
     configuration: &Configuration,
     stage_index: &HashMap<&str, usize>,
+    all_stages: &str,
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let is_known = stage_index.contains_key(&*job.stage.value);
     if !is_known {
         let (name, stage) = (&job.name, &job.stage.value);
-        let all = configuration.stages.join(", ");
-        let message = format!("{name} job: chosen stage {stage} does not exist; available stages are {all}");
+        let message = format!("{name} job: chosen stage {stage} does not exist; available stages are {all_stages}");
         let error = diagnostics.error(job.stage.span, message);
         error.nearest(stage, configuration.stages.iter().map(|stage| &**stage));
     }
@@ -139,6 +140,9 @@ enum Seen {
     Closed,
 }
 
+/// How many jobs all circles may have together that are told. Of many jobs there are even more circles.
+const MOST_IN_CIRCLES: usize = 1000;
+
 /// Circles of `needs`, found without recursion: chains may be as long as there are jobs.
 fn check_circles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let jobs = &configuration.jobs;
@@ -146,6 +150,7 @@ fn check_circles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
         job.needs.iter().flatten().filter_map(|need| jobs.get_index_of(&need.job.value)).collect()
     };
     let mut seen = vec![Seen::Not; jobs.len()];
+    let mut in_circles = 0;
     for start in 0..jobs.len() {
         if seen.get(start) != Some(&Seen::Not) {
             continue;
@@ -175,6 +180,10 @@ fn check_circles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
                     let names: Vec<Arc<str>> =
                         circle.filter_map(|index| jobs.get_index(index)).map(|(name, _)| Arc::clone(name)).collect();
                     tell_circle(&names, configuration, diagnostics);
+                    in_circles += names.len();
+                    if in_circles > MOST_IN_CIRCLES {
+                        return;
+                    }
                 }
                 Some(Seen::Not) => next = Some(need),
                 _ => {}
