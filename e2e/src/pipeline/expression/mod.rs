@@ -19,7 +19,7 @@ pub use error::{Problem, SyntaxError};
 use node::Node;
 pub use variables::Variables;
 
-/// An expression, with its regular expressions compiled: made once, evaluated for every job.
+/// An expression: made once, evaluated for every job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression(Node);
 

@@ -1,5 +1,7 @@
 //! `/regular expressions/`: GitLab's `lib/gitlab/untrusted_regexp/ruby_syntax.rb`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use regex::{Regex, RegexBuilder};
@@ -8,16 +10,25 @@ use super::re2;
 
 /// The longest text of a regular expression, in bytes: reading one takes far more space than it has itself.
 const LONGEST: usize = 4096;
-/// The most space that a compiled one takes, and again what it keeps while matching. RE2 has 8 MiB.
-const LARGEST: usize = 1 << 20;
+/// The most space that a compiled one takes, and again what it keeps while matching. RE2 has 8 MiB, and makes nobody wait
+/// for hundreds of them.
+const LARGEST: usize = 1 << 18;
+/// How many compiled ones are kept.
+const MOST_KEPT: usize = 128;
 
-/// A compiled regular expression, of RE2's syntax. Cheap to clone. Takes time in proportion to the text that it
-/// searches, whatever it is.
-#[derive(Clone, Debug)]
+/// A regular expression, of RE2's syntax. Takes time in proportion to the text that it searches, whatever it is.
+///
+/// It keeps its text only, and is compiled, unless that has just been done, where it is used: a compiled one takes a thousand
+/// times as much space, and a file may have a hundred thousand of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     source: String,
     flags: String,
-    regex: Regex,
+}
+
+thread_local! {
+    /// What has been compiled lately. Jobs share rules, so most of their patterns are the same few.
+    static KEPT: RefCell<HashMap<Pattern, Result<Regex, PatternError>>> = RefCell::default();
 }
 
 /// Why a text is no usable regular expression.
@@ -48,24 +59,43 @@ impl Pattern {
         if source.len() > LONGEST {
             return Err(PatternError::Size);
         }
-        let regex = RegexBuilder::new(&re2::translate(&source)?)
-            .case_insensitive(flags.contains('i'))
-            .dot_matches_new_line(flags.contains('s'))
-            .multi_line(flags.contains('m'))
-            .swap_greed(flags.contains('U'))
+        let pattern = Self { source, flags };
+        pattern.compiled().map(|_| pattern)
+    }
+
+    /// Whether it is found anywhere in `text`.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.compiled().is_ok_and(|regex| regex.is_match(text))
+    }
+
+    fn compiled(&self) -> Result<Regex, PatternError> {
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(known) = kept.get(self) {
+                return known.clone();
+            }
+            let compiled = self.compile();
+            if kept.len() >= MOST_KEPT {
+                kept.clear();
+            }
+            kept.insert(self.clone(), compiled.clone());
+            compiled
+        })
+    }
+
+    fn compile(&self) -> Result<Regex, PatternError> {
+        let has = |flag| self.flags.contains(flag);
+        RegexBuilder::new(&re2::translate(&self.source)?)
+            .case_insensitive(has('i'))
+            .dot_matches_new_line(has('s'))
+            .multi_line(has('m'))
+            .swap_greed(has('U'))
             .size_limit(LARGEST)
             .dfa_size_limit(LARGEST)
             .build()
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => PatternError::Size,
                 other => PatternError::Syntax(reason(&other.to_string())),
-            })?;
-        Ok(Self { source, flags, regex })
-    }
-
-    /// Whether it is found anywhere in `text`.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+            })
     }
 
     /// The first part of a text that it fits.
@@ -87,15 +117,6 @@ fn reason(message: &str) -> String {
     let last = message.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
-
-/// By text, as GitLab compares them.
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.source, &self.flags) == (&other.source, &other.flags)
-    }
-}
-
-impl Eq for Pattern {}
 
 impl fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -156,6 +177,16 @@ mod tests {
         let start = Instant::now();
         assert!(Pattern::parse(text).is_err());
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn more_than_are_kept_mean_what_they_say() {
+        let patterns: Vec<_> =
+            (0..2 * MOST_KEPT).map(|number| Pattern::parse(&format!("/^{number}$/")).unwrap()).collect();
+        for (number, pattern) in patterns.iter().enumerate() {
+            assert!(pattern.is_match(&number.to_string()) && !pattern.is_match("x"), "{pattern}");
+        }
+        assert!(Pattern::parse("/(/").is_err() && Pattern::parse("/(/").is_err());
     }
 
     #[test]
