@@ -94,11 +94,15 @@ fn dotenv(report: &str) -> Vec<Variable> {
 fn expansion(text: &str, variables: Vec<Variable>) {
     let mut collection = Collection::default();
     variables.into_iter().for_each(|variable| collection.add(variable));
+    if let Some(circle) = collection.circle() {
+        assert!(circle.iter().all(|name| collection.get(name).is_some()), "{circle:?}");
+        // It grows to its limit, which takes as long as a thousand other inputs: now and then is enough.
+        if text.len() % 64 != 0 {
+            return;
+        }
+    }
     let expanded = collection.expand(text);
     assert!(expanded.len() <= LONGEST.max(text.len()), "{} bytes", expanded.len());
     assert_eq!(collection.expand(text), expanded, "the second text is another one");
     collection.expand_existing(text);
-    if let Some(circle) = collection.circle() {
-        assert!(circle.iter().all(|name| collection.get(name).is_some()), "{circle:?}");
-    }
 }

@@ -25,4 +25,6 @@ pub mod source;
 pub mod variables;
 
 #[cfg(test)]
+mod bombs;
+#[cfg(test)]
 mod properties;

@@ -76,6 +76,13 @@ pub fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<M
                 );
                 return None;
             }
+            // By far most keys of a long hash have one value.
+            if let [text] = texts.as_slice() {
+                for combination in &mut combinations {
+                    combination.push((Arc::clone(key), Arc::clone(text)));
+                }
+                continue;
+            }
             let with = |combination: &Vec<(Arc<str>, Arc<str>)>, text: &Arc<str>| {
                 let mut combination = combination.clone();
                 combination.push((Arc::clone(key), Arc::clone(text)));

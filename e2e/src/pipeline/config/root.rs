@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::job::{self, Job};
 use super::keywords::{self, DEFAULT, ROOT};
@@ -11,6 +11,7 @@ use super::rules::{self, Owner, Rule};
 use super::variables::{self, Place, YamlVariable};
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::document::node::{Mapping, Node};
+use crate::pipeline::document::size;
 use crate::pipeline::source::Span;
 
 /// Everything that a file says, resolved and typed.
@@ -53,9 +54,16 @@ pub fn read(root: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Config
         variables::read(&entry.value, Place::Root, "", &mut reader)
     });
     let mut jobs = IndexMap::new();
+    // A job takes over a copy of them.
+    let (size_of_defaults, mut size) = (size::of_entries(&defaults), 0);
     for (name, entry) in root.iter().filter(|(name, _)| keywords::replayed(ROOT, name).is_none()) {
         if name.starts_with('.') {
             continue;
+        }
+        size += size_of_defaults;
+        if size > size::LARGEST_IN_ALL {
+            diagnostics.error(entry.key_span, "The parsed YAML is too big").help("`default` counts with every job");
+            break;
         }
         let mut reader = Reader::of_job(name, diagnostics);
         if name.len() > 255 {
@@ -106,15 +114,10 @@ fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {
             names = flat;
         }
     }
-    let mut stages: Vec<Arc<str>> = vec![".pre".into()];
     // Wherever they are written, these two are at the ends.
-    for name in names.into_iter().filter(|name| !matches!(&**name, ".pre" | ".post")) {
-        if !stages.contains(&name) {
-            stages.push(name);
-        }
-    }
-    stages.push(".post".into());
-    stages
+    let between = names.into_iter().filter(|name| !matches!(&**name, ".pre" | ".post"));
+    let stages: IndexSet<Arc<str>> = [".pre".into()].into_iter().chain(between).chain([".post".into()]).collect();
+    stages.into_iter().collect()
 }
 
 fn flatten(node: &Node, names: &mut Vec<Arc<str>>) -> bool {

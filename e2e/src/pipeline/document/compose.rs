@@ -7,13 +7,12 @@ use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::node::{Entry, Mapping, Node, Value};
 use super::scalar::{self, Plain};
+use super::size;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::{FileId, Sources, Span};
 
-/// How deep and how large a document may be, aliases counted as often as they are used: GitLab's defaults of
-/// `max_yaml_depth` and, in nodes instead of bytes, `max_yaml_size_bytes`.
+/// How deep a document may be: GitLab's default of `max_yaml_depth`.
 const DEEPEST: usize = 100;
-const LARGEST: usize = 1_000_000;
 
 /// Parses a text of `sources`: its documents, as far as they can be read. What cannot be is told to `diagnostics`.
 pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Vec<Node> {
@@ -27,7 +26,8 @@ pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -
             Ok((event, span)) => composer.event(event, composer.span(&span)),
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or_default();
-                let span = composer.place(at..at + 1);
+                let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+                let span = composer.place(at..at + length);
                 // GitLab shows Psych's text, which is another for nearly every mistake; the place is what matters.
                 composer.diagnostics.error(span, format!("Invalid configuration format: {}", error.info()));
                 return Vec::new();
@@ -44,7 +44,7 @@ struct Composer<'reading> {
     file: FileId,
     diagnostics: &'reading mut Diagnostics,
     frames: Vec<Frame>,
-    /// The value of each anchor, and how many nodes it is.
+    /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
     documents: Vec<Node>,
 }
@@ -53,7 +53,7 @@ struct Composer<'reading> {
 struct Frame {
     start: Span,
     anchor: usize,
-    /// How many nodes are in it so far.
+    /// That of what is in it so far.
     size: usize,
     content: Content,
 }
@@ -99,7 +99,8 @@ impl Composer<'_> {
                 } else {
                     Value::String(text.as_ref().into())
                 };
-                self.add(Node::new(span, value), anchor, 1)
+                let size = size::of_value(&value);
+                self.add(Node::new(span, value), anchor, size)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 let is_reference = tag.as_ref().is_some_and(|tag| tag.is_custom() && tag.suffix() == "reference");
@@ -124,7 +125,7 @@ impl Composer<'_> {
         if self.frames.len() >= DEEPEST {
             return self.too_big(start);
         }
-        self.frames.push(Frame { start, anchor, size: 1, content });
+        self.frames.push(Frame { start, anchor, size: 0, content });
         Some(())
     }
 
@@ -142,6 +143,9 @@ impl Composer<'_> {
             Content::Sequence { items, is_reference: true } => self.reference(&items, span),
             Content::Mapping { mapping, .. } => Value::Mapping(Arc::new(mapping)),
         };
+        // What is in a reference is a part of its value.
+        let size = if matches!(value, Value::Reference(_)) { 0 } else { size };
+        let size = size.saturating_add(size::of_value(&value));
         self.add(Node::new(span, value), anchor, size)
     }
 
@@ -163,7 +167,7 @@ impl Composer<'_> {
             return Some(());
         };
         frame.size = frame.size.saturating_add(size);
-        if frame.size > LARGEST {
+        if frame.size > size::LARGEST {
             return self.too_big(node.span);
         }
         match &mut frame.content {
@@ -274,6 +278,19 @@ mod tests {
     fn not_yaml(#[case] text: &str) {
         let (documents, said) = read(text);
         assert_eq!((documents.len(), said.len()), (0, 1), "{said:?}");
+    }
+
+    #[rstest]
+    #[case::at_the_end("a: [")]
+    #[case::at_a_letter("a: ]ä")]
+    #[case::before_a_letter("ä: ä: ä")]
+    fn places_are_parts_of_the_text(#[case] text: &str) {
+        let mut sources = Sources::default();
+        let file = sources.add("", text);
+        let mut diagnostics = Diagnostics::default();
+        compose(&sources, file, &mut diagnostics);
+        let span = diagnostics.sorted()[0].span;
+        assert!(text.get(span.start as usize..span.end as usize).is_some(), "{span:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::merge::merge_mappings;
 use super::node::{Entry, Mapping, Node, Value};
+use super::size;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::Span;
 
@@ -15,7 +16,7 @@ const DEEPEST: usize = 10;
 
 /// Resolves every `extends` of the top level.
 pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
-    let mut resolver = Resolver { root, resolved: HashMap::new(), diagnostics };
+    let mut resolver = Resolver { root, resolved: HashMap::new(), size: 0, diagnostics };
     root.iter()
         .map(|(name, entry)| {
             let value = if entry.value.get("extends").is_some() {
@@ -31,6 +32,8 @@ pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
 struct Resolver<'root, 'diagnostics> {
     root: &'root Mapping,
     resolved: HashMap<Arc<str>, Arc<Mapping>>,
+    /// That of all parents so far, counted as often as they are extended.
+    size: usize,
     diagnostics: &'diagnostics mut Diagnostics,
 }
 
@@ -47,9 +50,17 @@ impl Resolver<'_, '_> {
         path.push(Arc::clone(name));
         let mut merged = Mapping::default();
         for (parent, span) in self.parents(name, &extends.value) {
-            if self.may_extend(name, &parent, span, path) {
-                merged = merge_mappings(&merged, &self.job(&parent, path));
+            if !self.may_extend(name, &parent, span, path) {
+                continue;
             }
+            let parent = self.job(&parent, path);
+            // What is merged already is copied once more with every other parent.
+            self.size = self.size.saturating_add(size::of_entries(&parent) + size::of_entries(&merged));
+            if self.size > size::LARGEST_IN_ALL {
+                self.diagnostics.error(span, "The parsed YAML is too big");
+                break;
+            }
+            merged = merge_mappings(&merged, &parent);
         }
         path.pop();
         // What it extends is not what its children extend.

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::node::{Mapping, Node};
+use super::size;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::Span;
 
 /// The values of inputs, as the text that takes their place.
 pub type Inputs = BTreeMap<String, String>;
 
-/// How many functions a block may have.
+/// How many functions a block may have, and how many blocks a text.
 const MOST_FUNCTIONS: usize = 3;
+const MOST_BLOCKS: usize = 10_000;
+
+/// The longest regular expression, in bytes: reading one takes far more space than it has itself.
+const LONGEST_PATTERN: usize = 4096;
 
 /// A block that cannot be replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,10 @@ pub fn values(spec: &Node, given: &Mapping, span: Span, diagnostics: &mut Diagno
 fn check_pattern(name: &str, pattern: &str, text: &str, span: Span, diagnostics: &mut Diagnostics) {
     // With or without slashes around it.
     let bare = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')).unwrap_or(pattern);
+    if bare.len() > LONGEST_PATTERN {
+        diagnostics.error(span, format!("`{name}` input: its RegEx pattern is longer than {LONGEST_PATTERN} bytes"));
+        return;
+    }
     let complaint = match regex::RegexBuilder::new(bare).size_limit(1 << 20).build() {
         Ok(compiled) if compiled.is_match(text) => return,
         Ok(_) => "provided value does not match required RegEx pattern".to_owned(),
@@ -95,16 +104,20 @@ fn text_of(value: &Node) -> String {
 pub fn interpolate(text: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String) -> Result<String, InterpolationError> {
     let mut output = String::with_capacity(text.len());
     let mut rest = text;
+    let mut blocks = 0;
     while let Some((before, after)) = rest.split_once("$[[") {
+        // Without an end here, there is none for any other that begins later.
+        let Some((block, behind)) = after.split_once("]]") else { break };
         let start = text.len() - rest.len() + before.len();
         output.push_str(before);
-        let Some((block, behind)) = after.split_once("]]") else {
-            output.push_str("$[[");
-            rest = after;
-            continue;
-        };
         let range = start..text.len() - behind.len();
-        output.push_str(&replace(block, range, inputs, expand)?);
+        output.push_str(&replace(block, range.clone(), inputs, expand)?);
+        blocks += 1;
+        // A value may be given on to another file, there twice, and so on.
+        if blocks > MOST_BLOCKS || output.len() > size::LARGEST {
+            let message = if blocks > MOST_BLOCKS { "too many interpolation blocks" } else { "config too large" };
+            return Err(InterpolationError { range, message: message.to_owned(), valid: Vec::new() });
+        }
         rest = behind;
     }
     output.push_str(rest);

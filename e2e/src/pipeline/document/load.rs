@@ -8,6 +8,7 @@ use super::compose::compose;
 use super::inputs::{self, Inputs};
 use super::merge::merge_mappings;
 use super::node::{Mapping, Node, Value};
+use super::size;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::{FileId, Sources, Span};
 
@@ -47,7 +48,7 @@ pub fn load(
         diagnostics.error(span, format!("Local file `{path}` does not exist!"));
         return None;
     };
-    let mut loader = Loader { environment, sources, diagnostics, included: 0 };
+    let mut loader = Loader { environment, sources, diagnostics, included: 0, size: 0 };
     loader.file(path, &text, &Mapping::default(), None)
 }
 
@@ -56,6 +57,8 @@ struct Loader<'loading, 'environment> {
     sources: &'loading mut Sources,
     diagnostics: &'loading mut Diagnostics,
     included: usize,
+    /// That of all texts and trees so far.
+    size: usize,
 }
 
 /// One entry of `include`.
@@ -73,7 +76,9 @@ impl Loader<'_, '_> {
     /// A text as a tree, its includes below it. `from` is where it is included.
     fn file(&mut self, name: &str, text: &str, given: &Mapping, from: Option<Span>) -> Option<Node> {
         let file = self.sources.add(name, text);
+        self.size = self.size.saturating_add(text.len());
         let root = self.body(file, name, text, given, from)?;
+        self.size = self.size.saturating_add(size::of(&root));
         let Some(own) = root.mapping() else {
             self.diagnostics.error(root.span, "Invalid configuration format");
             return None;
@@ -117,13 +122,17 @@ impl Loader<'_, '_> {
                 // As many lines before it as there were, so that places stay what they are.
                 let lines = text.get(..body_start).unwrap_or_default().matches('\n').count();
                 let text = "\n".repeat(lines) + &replaced;
+                self.size = self.size.saturating_add(text.len());
                 let file = self.sources.add(name, &text);
                 self.only_document(file)
             }
             Err(error) => {
                 let place = |at: usize| u32::try_from(body_start + at).unwrap_or(u32::MAX);
                 let span = Span { file, start: place(error.range.start), end: place(error.range.end) };
-                self.diagnostics.error(span, error.message).help(format!("there is {}", error.valid.join(", ")));
+                let complaint = self.diagnostics.error(span, error.message);
+                if !error.valid.is_empty() {
+                    complaint.help(format!("there is {}", error.valid.join(", ")));
+                }
                 None
             }
         }
@@ -210,6 +219,10 @@ impl Loader<'_, '_> {
                     .error(include.span, format!("Maximum of {MOST_INCLUDES} nested includes are allowed!"));
                 return trees;
             }
+            if self.size > size::LARGEST_IN_ALL {
+                self.diagnostics.error(include.span, "The parsed YAML is too big");
+                return trees;
+            }
             trees.extend(self.file(&name, &text, &include.inputs, Some(include.span)));
         }
         trees
@@ -223,7 +236,9 @@ impl Loader<'_, '_> {
         }
         if path.contains('*') {
             let paths = self.environment.files.list();
-            let mut found: Vec<_> = paths.into_iter().filter(|candidate| fits_wildcard(path, candidate)).collect();
+            let wildcard = wildcard(path);
+            let fits = |path: &String| wildcard.as_ref().is_some_and(|wildcard| wildcard.is_match(path));
+            let mut found: Vec<_> = paths.into_iter().filter(fits).collect();
             found.sort();
             if found.is_empty() {
                 self.diagnostics.error(include.span, format!("Local file `{path}` does not exist!"));
@@ -271,7 +286,7 @@ fn is_yaml(path: &str) -> bool {
 }
 
 /// `*` within a folder, `**` across folders. <https://docs.gitlab.com/ci/yaml/includes/#use-includelocal-with-wildcard-file-paths>
-fn fits_wildcard(pattern: &str, path: &str) -> bool {
+fn wildcard(pattern: &str) -> Option<regex::Regex> {
     let mut expression = "^".to_owned();
     let mut rest = pattern;
     while let Some(at) = rest.find('*') {
@@ -286,22 +301,21 @@ fn fits_wildcard(pattern: &str, path: &str) -> bool {
     }
     expression += &regex::escape(rest);
     expression.push('$');
-    regex::Regex::new(&expression).is_ok_and(|expression| expression.is_match(path))
+    regex::RegexBuilder::new(&expression).size_limit(1 << 20).build().ok()
 }
 
 /// The text before a divider, and where what is behind it begins. `lib/gitlab/config/loader/multi_doc_yaml.rb`
 fn split_header(text: &str) -> Option<(&str, usize)> {
     let mut start = 0;
+    // A divider before anything else only begins the first document.
+    let mut has_content = false;
     for line in text.split_inclusive('\n') {
         let is_divider =
             line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
-        let before = text.get(..start)?;
-        // A divider before anything else only begins the first document.
-        let has_content =
-            before.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#') && !line.starts_with("---"));
         if is_divider && has_content {
-            return Some((before, start + line.len()));
+            return Some((text.get(..start)?, start + line.len()));
         }
+        has_content |= !line.trim().is_empty() && !line.starts_with('#') && !line.starts_with("---");
         start += line.len();
     }
     None

@@ -11,6 +11,7 @@ pub mod merge;
 pub mod node;
 pub mod reference;
 mod scalar;
+pub mod size;
 
 #[cfg(test)]
 mod testing;

@@ -7,14 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::node::{Entry, Mapping, Node, Value};
+use super::size;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::Span;
 
 /// How deep references may lead to each other before they are called circular.
 const DEEPEST: usize = 100;
-
-/// How many nodes all that they bring in may be: references that double each other grow as aliases do.
-const LARGEST: usize = 1_000_000;
 
 /// Resolves every reference below `root`.
 pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
@@ -29,9 +27,10 @@ struct Resolver<'root, 'diagnostics> {
     root: &'root Mapping,
     /// The references that are being resolved.
     path: Vec<Arc<[Arc<str>]>>,
-    /// What references stand for, and how many nodes that is.
+    /// What references stand for, and its size.
     resolved: HashMap<Arc<[Arc<str>]>, (Node, usize)>,
-    /// How many nodes they have brought in, counted as often as they are used.
+    /// That of all they have brought in, counted as often as it is used: references that double each other grow as aliases
+    /// do.
     size: usize,
     diagnostics: &'diagnostics mut Diagnostics,
 }
@@ -83,7 +82,7 @@ impl Resolver<'_, '_> {
         self.path.push(Arc::clone(path));
         let resolved = self.node(&found);
         self.path.pop();
-        let size = own_size(&found).saturating_add(self.size - before);
+        let size = size::of(&found).saturating_add(self.size - before);
         self.resolved.insert(Arc::clone(path), (resolved.clone(), size));
         self.size = before;
         self.bring(resolved, size, span)
@@ -91,7 +90,7 @@ impl Resolver<'_, '_> {
 
     fn bring(&mut self, node: Node, size: usize, span: Span) -> Node {
         self.size = self.size.saturating_add(size);
-        if self.size <= LARGEST {
+        if self.size <= size::LARGEST_IN_ALL {
             return node;
         }
         self.diagnostics.error(span, "The parsed YAML is too big");
@@ -102,15 +101,6 @@ impl Resolver<'_, '_> {
 fn find<'root>(root: &'root Mapping, path: &[Arc<str>]) -> Option<&'root Node> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(&root.get(first)?.value, |node, key| node.get(key))
-}
-
-/// How many nodes are written below one, itself included.
-fn own_size(node: &Node) -> usize {
-    match &node.value {
-        Value::Sequence(items) => 1 + items.iter().map(own_size).sum::<usize>(),
-        Value::Mapping(mapping) => 1 + mapping.values().map(|entry| own_size(&entry.value)).sum::<usize>(),
-        _ => 1,
-    }
 }
 
 fn has_reference(node: &Node) -> bool {
