@@ -5,8 +5,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../pipeline/repository.rs"]
+mod repository;
+#[path = "../pipeline/run.rs"]
+mod run;
+
 mod images;
 mod job;
 mod jobs;
 mod pulls;
 mod services;
+
+/// Where the pipelines of [`run`] run.
+const EXECUTOR: &str = "docker";

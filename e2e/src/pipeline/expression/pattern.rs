@@ -68,6 +68,11 @@ impl Pattern {
         self.compiled().is_ok_and(|regex| regex.is_match(text))
     }
 
+    /// The first part of a text that it fits.
+    pub fn find<'text>(&self, text: &'text str) -> Option<&'text str> {
+        self.compiled().ok()?.find(text).map(|found| found.as_str())
+    }
+
     fn compiled(&self) -> Result<Regex, PatternError> {
         KEPT.with_borrow_mut(|kept| {
             if let Some(known) = kept.get(self) {
@@ -96,11 +101,6 @@ impl Pattern {
                 regex::Error::CompiledTooBig(_) => PatternError::Size,
                 other => PatternError::Syntax(reason(&other.to_string())),
             })
-    }
-
-    /// The first part of a text that it fits.
-    pub fn find<'text>(&self, text: &'text str) -> Option<&'text str> {
-        self.regex.find(text).map(|found| found.as_str())
     }
 }
 

@@ -131,7 +131,7 @@ mod tests {
     fn reports() {
         let good = ("a.env".to_owned(), b"A=1\nB=2".to_vec());
         let bad = ("b.env".to_owned(), b"# no".to_vec());
-        assert_eq!(variables(&[good.clone()]).unwrap().len(), 2);
+        assert_eq!(variables(std::slice::from_ref(&good)).unwrap().len(), 2);
         assert!(variables(&[good, bad]).unwrap_err().starts_with("b.env: line 1: Invalid Format"));
     }
 }

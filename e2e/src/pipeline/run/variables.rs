@@ -211,7 +211,7 @@ mod tests {
             token: "t0ken-t0ken",
             places: &places,
             executor: "docker",
-            timeout: Duration::from_secs(3600),
+            timeout: Duration::from_hours(1),
             own: &[("FROM_CONFIG", "c"), ("JOB", "config")]
                 .map(|(key, value)| Variable::new(key, value, Origin::Predefined)),
             dotenv,

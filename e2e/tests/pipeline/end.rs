@@ -1,0 +1,32 @@
+//! What is told at the end of a pipeline, and of what was given to it.
+
+use rstest::rstest;
+
+use crate::repository::Repository;
+use crate::support::error;
+
+#[test]
+fn a_table_at_the_end() {
+    let pipeline = "good: {script: 'true', stage: build}\nbad:\n  script:\n    - seq 30\n    - exit 7\nlater: {script: 'true', stage: deploy}\nby-hand: {script: 'true', stage: build, when: manual}\n";
+    let repository = Repository::new("main", pipeline);
+    let output = repository.e2e(&["pipeline", "--executor", "shell", "--quiet"]).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r" *\d+\.\d s", " [TIME]");
+    settings.add_filter(r"log is [^)]*/", "log is [FOLDER]/");
+    settings.add_filter(r"commit [0-9a-f]{8}", "commit [COMMIT]");
+    settings.bind(|| insta::assert_snapshot!(text));
+}
+
+#[rstest]
+#[case::no_such_job(&["--job", "biuld"], 2, "there is no job `biuld` in this pipeline; there are build")]
+#[case::not_in_it(&["--manual", "release"], 2, "the job `release` is not in this pipeline")]
+#[case::no_such_branch(&["--branch", "nothing"], 2, "there is no branch `nothing` here")]
+fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &str) {
+    let pipeline = "build: {script: x}\nrelease: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n";
+    let repository = Repository::new("main", pipeline);
+    let output = repository.e2e(&[&["pipeline", "--executor", "shell"], arguments].concat()).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(code));
+    assert!(error(&output).contains(complaint), "{}", error(&output));
+}
