@@ -8,7 +8,7 @@ pub const RUN: &str = "io.gitlab-ci-k8s-demo.run";
 /// Beside it, on what belongs to a cluster: the cluster's name.
 pub const CLUSTER: &str = "io.gitlab-ci-k8s-demo.cluster";
 
-/// On what belongs to a job of a pipeline: the pipeline's number, or whatever else tells it from others.
+/// On what belongs to a job of a pipeline: the mark of the program that runs it.
 pub const PIPELINE: &str = "io.gitlab-ci-k8s-demo.pipeline";
 
 /// Beside it: the job's name.
@@ -19,6 +19,9 @@ pub const KIND_CLUSTER: &str = "io.x-k8s.kind.cluster";
 
 /// In the environment of every program that is run for a cluster: the cluster's name.
 pub const VARIABLE: &str = "GITLAB_CI_K8S_DEMO_CLUSTER";
+
+/// In the environment of every job that runs on this machine: the mark of the program that runs its pipeline.
+pub const PIPELINE_VARIABLE: &str = "GITLAB_CI_K8S_DEMO_PIPELINE";
 
 /// One bringing up of one cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ pub mod engine;
 pub mod images;
 pub mod kind_config;
 pub mod labels;
+pub mod liveness;
 pub mod orphans;
 pub mod pipeline;
 pub mod progress;

@@ -1,4 +1,4 @@
-//! Programs that were run for a cluster and whose parent was killed: they go on with what nobody wants any more.
+//! Programs that were run for a cluster or a pipeline and whose parent was killed: they go on with what nobody wants any more.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::labels;
+use crate::{labels, liveness};
 
 /// Time that they have to end by themselves, with what they clean up then.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,16 +19,34 @@ const INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// They are known by their environment, as Linux shows it. Elsewhere none is found, and they end when their work does.
 pub async fn end(cluster: &str) -> usize {
-    end_within(cluster, PATIENCE).await
+    let mark = of_cluster(cluster);
+    end_within(&|variable| variable == mark.as_bytes(), PATIENCE).await
 }
 
-async fn end_within(cluster: &str, patience: Duration) -> usize {
-    let found = find(cluster);
+/// Ends all programs of jobs of pipelines whose own programs are gone, and tells how many there were.
+pub async fn end_of_gone_pipelines() -> usize {
+    let prefix = format!("{}=", labels::PIPELINE_VARIABLE);
+    let is_gone = |variable: &[u8]| {
+        let mark = variable.strip_prefix(prefix.as_bytes()).and_then(|mark| std::str::from_utf8(mark).ok());
+        mark.is_some_and(liveness::is_gone)
+    };
+    end_within(&is_gone, PATIENCE).await
+}
+
+fn of_cluster(cluster: &str) -> String {
+    format!("{}={cluster}", labels::VARIABLE)
+}
+
+/// Whether a variable of a program's environment, with its name, says that the program is meant.
+type IsMeant<'mark> = dyn Fn(&[u8]) -> bool + 'mark;
+
+async fn end_within(is_meant: &IsMeant<'_>, patience: Duration) -> usize {
+    let found = find(is_meant);
     for signal in [Signal::TERM, Signal::KILL] {
         let deadline = tokio::time::Instant::now() + patience;
         let mut told = BTreeSet::new();
         loop {
-            let left = find(cluster);
+            let left = find(is_meant);
             if left.is_empty() {
                 return found.len();
             }
@@ -47,12 +65,11 @@ async fn end_within(cluster: &str, patience: Duration) -> usize {
     found.len()
 }
 
-fn find(cluster: &str) -> BTreeSet<i32> {
-    let mark = format!("{}={cluster}", labels::VARIABLE);
+fn find(is_meant: &IsMeant<'_>) -> BTreeSet<i32> {
     let is_marked = |process: &Path| {
         // Another user's is not readable, and not ours. One that has ended has no environment.
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        environment.split(|byte| *byte == 0).any(is_meant)
     };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
@@ -77,12 +94,14 @@ mod tests {
             .spawn()
             .unwrap();
         // The shell takes a moment to start its own.
-        while find(&cluster).len() < 2 {
+        let mark = of_cluster(&cluster);
+        let is_meant = |variable: &[u8]| variable == mark.as_bytes();
+        while find(&is_meant).len() < 2 {
             tokio::time::sleep(INTERVAL).await;
         }
         let reaper = std::thread::spawn(move || shell.wait().unwrap());
         // It does not listen to the first signal.
-        assert_eq!(end_within(&cluster, Duration::from_millis(200)).await, 2);
+        assert_eq!(end_within(&is_meant, Duration::from_millis(200)).await, 2);
         assert!(!reaper.join().unwrap().success());
         assert_eq!(end(&cluster).await, 0);
     }

@@ -10,6 +10,7 @@ mod repository;
 #[path = "../pipeline/run.rs"]
 mod run;
 
+mod dind;
 mod images;
 mod job;
 mod jobs;
@@ -18,3 +19,11 @@ mod services;
 
 /// Where the pipelines of [`run`] run.
 const EXECUTOR: &str = "docker";
+
+/// Containers, networks and volumes with the mark of a program of this number.
+fn left_behind(number: &str) -> Vec<String> {
+    let label = "{{.Label \"io.gitlab-ci-k8s-demo.pipeline\"}}";
+    let lists: [&[&str]; 3] = [&["ps", "--all"], &["network", "ls"], &["volume", "ls"]];
+    let all = lists.map(|list| support::docker(&[list, &["--format", label]].concat())).join("\n");
+    all.lines().filter(|mark| mark.contains(&format!(".{number}"))).map(str::to_owned).collect()
+}

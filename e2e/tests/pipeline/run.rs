@@ -299,3 +299,25 @@ fn an_interrupted_pipeline_leaves_nothing() {
         std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
     assert_eq!(left, ["begun"]);
 }
+
+#[test]
+fn what_a_killed_one_has_left_the_next_one_takes_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let begun = folder.path().join("begun");
+    let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\nb: {{script: 'true'}}\n", begun.display());
+    let (repository, settings) = (Repository::new("main", &pipeline), settings(folder.path()));
+    let arguments = ["pipeline", "--config", settings.path().to_str().expect("a path")];
+    let mut child = repository.e2e(&arguments).env("TMPDIR", folder.path()).spawn().expect("e2e");
+    eventually("the job begins", Duration::from_secs(20), || {
+        if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) }
+    });
+    let mark = format!("{}.", child.id());
+    child.kill().expect("kill -9");
+    child.wait().expect("its end");
+    let next = repository.e2e(&[&arguments[..], &["--job", "b"]].concat()).env("TMPDIR", folder.path()).output();
+    assert_eq!(next.expect("e2e").status.code(), Some(0));
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(left, ["begun"]);
+    assert_eq!(crate::left_behind(&mark), Vec::<String>::new());
+}

@@ -14,7 +14,7 @@ use e2e::pipeline::plan::Plan;
 use e2e::pipeline::run::artifacts::Store;
 use e2e::pipeline::run::event::Event;
 use e2e::pipeline::run::executor::Executor;
-use e2e::pipeline::run::executor::docker::{Docker, sweep};
+use e2e::pipeline::run::executor::docker::{Docker, sweep, sweep_gone};
 use e2e::pipeline::run::executor::shell::Shell;
 use e2e::pipeline::run::pipeline::{Outcome as Ended, Pipeline, Settings};
 use e2e::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
@@ -24,6 +24,7 @@ use e2e::pipeline::run::status::Status;
 use e2e::pipeline::run::workspace::{Kept, Workspace};
 use e2e::report;
 use e2e::report::pipeline_view::{HEARTBEAT, Mode, View};
+use e2e::{liveness, orphans};
 use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
@@ -127,7 +128,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let view = Arc::new(View::new(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let workspace = Workspace::new(&workspace_folder(&config))?;
     // Found by it again, whatever becomes of this program.
-    let label = format!("{:08x}", fastrand::u32(..));
+    let label = liveness::mark();
     let pipeline = pipeline(arguments, prepared, &config, &workspace, (Arc::clone(&view), &label), cancel).await?;
     let outcome = {
         let mut run = std::pin::pin!(pipeline.run(&choice));
@@ -187,10 +188,13 @@ async fn pipeline(
     let token: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
     let executor = match (arguments.executor, config.executor) {
         (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => {
+            // What was killed has left its jobs running.
+            orphans::end_of_gone_pipelines().await;
             Executor::Shell(Shell::new(&workspace.folder().join("builds"), config.shell.as_deref()))
         }
         _ => {
             let engine = connect().await?;
+            sweep_gone(&engine).await?;
             let images = images(arguments, &engine, &folder, &view);
             Executor::Docker(Docker::new(engine, config, images, label.to_owned()))
         }

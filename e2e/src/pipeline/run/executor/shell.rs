@@ -17,6 +17,7 @@ use crate::pipeline::run::log::{JobLog, Stream};
 use crate::pipeline::run::selection::Selection;
 use crate::pipeline::run::sources::Checkout;
 use crate::pipeline::run::{archive, workspace};
+use crate::{labels, liveness};
 
 /// How long a job that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -113,6 +114,7 @@ impl Session {
         command.current_dir(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .process_group(0)
+            .env(labels::PIPELINE_VARIABLE, liveness::mark())
             .spawn()
             .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.shell.display())))?;
         self.group = group(&child);

@@ -13,6 +13,7 @@ mod credentials;
 mod files;
 mod health;
 mod image;
+mod leftovers;
 mod made;
 mod reference;
 mod script;
@@ -32,6 +33,7 @@ use crate::images::Images;
 use crate::pipeline::run::log::JobLog;
 use crate::pipeline::run::runner_config::{CERTIFICATES, RunnerConfig};
 
+pub use self::leftovers::sweep_gone;
 pub use self::made::sweep;
 pub use self::session::Session;
 
@@ -99,6 +101,9 @@ impl Docker {
     ) -> Result<(String, Vec<service::Running>), ExecutorError> {
         let planned = service::plan(&self.config.docker.services, request, log);
         let names = planned.iter().map(|service| &service.request.image);
+        if !self.config.docker.privileged && names.clone().any(|image| image.name.contains("dind")) {
+            log.warn("docker-in-docker does not start without `privileged = true` in [runners.docker] of the runner's settings");
+        }
         let variables = &request.variables;
         let images = try_join_all(std::iter::once(image).chain(names).map(|image| self.image(image, variables, log)));
         let common = Common::make(&self.config.docker, &request.places, made);

@@ -1,0 +1,84 @@
+//! Docker-in-docker as the article has it: an image is built `FROM scratch` in one job, pushed, and pulled in another.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use serde_json::Value;
+
+use crate::repository::Repository;
+use crate::support::error;
+
+const PIPELINE: &str = r#"
+stages: [release, check]
+
+default:
+  image: docker:28.5.1-cli
+
+variables:
+  DOCKER_HOST: tcp://docker:2375
+  DOCKER_TLS_CERTDIR: ""
+  # Both jobs have a registry of their own; what they share is an artifact.
+  IMAGE: registry.test:5000/demo:$CI_COMMIT_SHORT_SHA
+
+.registry: &registry
+  name: registry
+  alias: registry.test
+.engine: &engine
+  name: docker:28.5.1-dind
+  alias: docker
+  command: ["--insecure-registry=registry.test:5000"]
+
+push:
+  stage: release
+  services: [*registry, *engine]
+  script:
+    - timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 0.2; done'
+    - printf 'FROM scratch\nCOPY .gitlab-ci.yml /\n' > Dockerfile
+    - docker build --tag "$IMAGE" .
+    - docker push "$IMAGE"
+    - docker image rm "$IMAGE"
+    - docker pull "$IMAGE"
+    - docker save "$IMAGE" > image.tar
+    - echo "DIGEST=$(docker image inspect --format '{{index .RepoDigests 0}}' "$IMAGE")" > digest.env
+  artifacts:
+    paths: [image.tar]
+    reports: {dotenv: digest.env}
+
+load:
+  stage: check
+  services: [*engine]
+  script:
+    - timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 0.2; done'
+    - docker load < image.tar
+    - echo "digest $DIGEST"
+"#;
+
+fn run(pipeline: &str, privileged: bool) -> (i32, Vec<Value>, String) {
+    let repository = Repository::new("main", pipeline);
+    let settings = tempfile::NamedTempFile::new().expect("a file");
+    let text = format!("[[runners]]\nexecutor = \"docker\"\n[runners.docker]\nprivileged = {privileged}\n");
+    std::fs::write(settings.path(), text).expect("settings");
+    let config = settings.path().to_str().expect("a path");
+    let arguments = ["pipeline", "--format", "json", "--config", config];
+    let output = repository.e2e(&arguments).output().expect("e2e");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let events = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    (output.status.code().expect("a code"), events, format!("{text}\n{}", error(&output)))
+}
+
+#[test]
+fn an_image_from_scratch_is_pushed_and_goes_on_to_the_next_job() {
+    let (code, events, all) = run(PIPELINE, true);
+    assert_eq!(code, 0, "{all}");
+    let lines: Vec<&str> = events.iter().filter_map(|event| event["line"].as_str()).collect();
+    assert!(lines.iter().any(|line| line.starts_with("digest registry.test:5000/demo@sha256:")), "{all}");
+    assert!(lines.iter().any(|line| line.starts_with("Loaded image: registry.test:5000/demo:")), "{all}");
+}
+
+#[test]
+fn without_the_right_to_it_the_reason_and_the_remedy_are_told() {
+    let pipeline = "a: {image: debian-trixie, services: [docker:28.5.1-dind], script: sleep 3}\n";
+    let (code, _, all) = run(pipeline, false);
+    assert_eq!(code, 0, "{all}");
+    assert!(all.contains("docker-in-docker does not start without `privileged = true`"), "{all}");
+    assert!(all.contains("the service docker:28.5.1-dind (docker) has ended with exit code 1"), "{all}");
+}
