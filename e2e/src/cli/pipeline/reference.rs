@@ -95,7 +95,6 @@ impl Reference {
             None
         };
         let (server, project_path) = project(repository.remote().as_deref(), repository.folder());
-        let user = |name: &str| repository.setting(name).unwrap_or_default();
         Ok(Context {
             ref_name,
             kind,
@@ -112,7 +111,7 @@ impl Reference {
             created_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             protected: self.protected,
             kubernetes: false,
-            user: (user("user.name"), user("user.email")),
+            user: repository.user(),
         })
     }
 }

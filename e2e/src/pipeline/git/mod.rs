@@ -1,10 +1,16 @@
 //! What a pipeline knows of its project: read from the repository by git itself.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod files;
+mod objects;
 
-use super::document::load::Files;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+pub use self::files::{Folder, Tree};
+use self::objects::{Object, Objects};
 
 /// A question that git did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +45,6 @@ impl GitError {
     }
 }
 
-/// A repository.
-#[derive(Clone, Debug)]
-pub struct Repository {
-    folder: PathBuf,
-}
-
 /// A commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
@@ -58,61 +58,121 @@ pub struct Commit {
     pub message: String,
 }
 
+/// A repository. It is asked through as few programs as can be: each costs more than all that is done with its answer.
+#[derive(Clone)]
+pub struct Repository(Arc<Known>);
+
+struct Known {
+    folder: PathBuf,
+    /// The full name of the branch that is checked out.
+    head: Option<String>,
+    /// The same of the remote's default branch.
+    remote_head: Option<String>,
+    /// A git that tells what is configured, until somebody wants to know, and then that.
+    settings: Mutex<Settings>,
+    objects: Mutex<Objects>,
+}
+
+enum Settings {
+    Asked(Option<Child>),
+    Told(BTreeMap<String, String>),
+}
+
+/// What is asked for at once of a repository that is opened: the folder, and what two names stand for.
+const OPENING: [&str; 5] = ["rev-parse", "--show-toplevel", "--symbolic-full-name", "HEAD", "refs/remotes/origin/HEAD"];
+
+/// What is read of the configuration.
+const SETTINGS: &str = r"^(remote\.origin\.url|user\.(name|email))$";
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_tuple("Repository").field(&self.0.folder).finish()
+    }
+}
+
 impl Repository {
     /// The repository whose working tree `folder` is in.
     ///
     /// # Errors
     /// When it is in none.
     pub fn open(folder: &Path) -> Result<Self, GitError> {
-        let repository = Self { folder: folder.to_owned() };
-        let top = repository.git(&["rev-parse", "--show-toplevel"])?;
-        Ok(Self { folder: PathBuf::from(top) })
+        // All three at the same time.
+        let mut settings = command(folder, &["config", "-z", "--get-regexp", SETTINGS]);
+        let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let objects = Objects::start(folder).map_err(GitError::NotRun)?;
+        let output = command(folder, &OPENING).output().map_err(GitError::NotRun)?;
+        // A name that means nothing ends git, after it has answered what comes before.
+        let answers = String::from_utf8_lossy(&output.stdout);
+        let mut answers = answers.lines();
+        let Some(top) = answers.next() else {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), said });
+        };
+        let mut branch =
+            |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
+        Ok(Self(Arc::new(Known {
+            folder: PathBuf::from(top),
+            head: branch("refs/heads/"),
+            remote_head: branch("refs/remotes/origin/"),
+            settings: Mutex::new(Settings::Asked(settings.ok())),
+            objects: Mutex::new(objects),
+        })))
     }
 
     /// Its working tree.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.0.folder
     }
 
-    fn git(&self, arguments: &[&str]) -> Result<String, GitError> {
-        let mut command = Command::new("git");
-        // Nothing is asked for, and no word is translated.
-        command.arg("-C").arg(&self.folder).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-        let output = command.output().map_err(GitError::NotRun)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(GitError::Failed { line: arguments.join(" "), said })
+    fn named(&self, name: &str) -> Option<(String, Object)> {
+        self.0.objects.lock().ok()?.get(name)
+    }
+
+    fn object(&self, name: &str) -> Option<Object> {
+        self.named(name).map(|(_, object)| object)
     }
 
     /// The branch that is checked out, if one is.
     pub fn current_branch(&self) -> Option<String> {
-        self.git(&["symbolic-ref", "--short", "--quiet", "HEAD"]).ok()
+        self.0.head.clone()
     }
 
     /// The branch that the project calls its own: the remote's, else the one that is usually called so.
     pub fn default_branch(&self) -> String {
-        if let Ok(remote) = self.git(&["symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD"]) {
-            return remote.strip_prefix("origin/").unwrap_or(&remote).to_owned();
-        }
-        let branches = self.names("refs/heads");
-        let usual = ["main", "master"].into_iter().find(|name| branches.contains(*name));
-        usual.map(str::to_owned).or_else(|| self.current_branch()).unwrap_or_else(|| "main".to_owned())
+        let is_there = |name: &&str| self.object(&format!("refs/heads/{name}")).is_some();
+        let usual = || ["main", "master"].into_iter().find(is_there).map(str::to_owned);
+        let known = self.0.remote_head.clone().or_else(usual).or_else(|| self.current_branch());
+        known.unwrap_or_else(|| "main".to_owned())
     }
 
     /// The address of the remote `origin`.
     pub fn remote(&self) -> Option<String> {
-        self.git(&["config", "--get", "remote.origin.url"]).ok()
+        self.setting("remote.origin.url")
     }
 
-    /// A setting of the user's.
-    pub fn setting(&self, name: &str) -> Option<String> {
-        self.git(&["config", "--get", name]).ok()
+    /// Name and address of whoever works here.
+    pub fn user(&self) -> (String, String) {
+        let setting = |name: &str| self.setting(name).unwrap_or_default();
+        (setting("user.name"), setting("user.email"))
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        let mut settings = self.0.settings.lock().ok()?;
+        if let Settings::Asked(child) = &mut *settings {
+            let output = child.take().and_then(|child| child.wait_with_output().ok());
+            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            // `NAME LF VALUE NUL`; of equal names the last one wins.
+            let pairs = text.split('\0').filter_map(|pair| pair.split_once('\n'));
+            *settings = Settings::Told(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+        }
+        match &*settings {
+            Settings::Told(settings) => settings.get(name).cloned(),
+            Settings::Asked(_) => None,
+        }
     }
 
     fn names(&self, below: &str) -> BTreeSet<String> {
-        let names = self.git(&["for-each-ref", "--format=%(refname:lstrip=2)", below]).unwrap_or_default();
+        let names = git(self.folder(), &["for-each-ref", "--format=%(refname:lstrip=2)", below]).unwrap_or_default();
         names.lines().map(str::to_owned).collect()
     }
 
@@ -132,11 +192,10 @@ impl Repository {
     /// # Errors
     /// When there is no such tag.
     pub fn tag(&self, name: &str) -> Result<(Commit, String), GitError> {
-        let commit =
-            self.commit(&format!("refs/tags/{name}^{{commit}}")).map_err(|_| self.no_such("tag", name, "refs/tags"))?;
-        let format = "--format=%(if:equals=tag)%(objecttype)%(then)%(contents)%(end)";
-        let message = self.git(&["for-each-ref", format, &format!("refs/tags/{name}")]).unwrap_or_default();
-        Ok((commit, message))
+        let own = format!("refs/tags/{name}");
+        let commit = self.commit(&own).map_err(|_| self.no_such("tag", name, "refs/tags"))?;
+        let tag = self.object(&own).filter(|object| object.kind == "tag");
+        Ok((commit, tag.map(|tag| tag.message()).unwrap_or_default()))
     }
 
     fn no_such(&self, kind: &'static str, name: &str, below: &str) -> GitError {
@@ -150,10 +209,9 @@ impl Repository {
     /// # Errors
     /// When it knows none.
     pub fn commit(&self, name: &str) -> Result<Commit, GitError> {
-        let text = self.git(&["log", "-1", "--format=%H%x00%an <%ae>%x00%cI%x00%B", "--end-of-options", name])?;
-        let mut parts = text.splitn(4, '\0').map(str::to_owned);
-        let mut next = || parts.next().unwrap_or_default();
-        Ok(Commit { sha: next(), author: next(), timestamp: next(), message: next().trim_end().to_owned() })
+        let unknown = || GitError::NoSuchRef { kind: "commit", name: name.to_owned(), nearest: None };
+        let (sha, object) = self.named(&format!("{name}^{{commit}}")).ok_or_else(unknown)?;
+        Ok(object.commit(sha))
     }
 
     /// The files that differ between two commits.
@@ -161,7 +219,7 @@ impl Repository {
     /// # Errors
     /// When one of them is unknown.
     pub fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, GitError> {
-        let text = self.git(&["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
+        let text = git(self.folder(), &["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
@@ -170,7 +228,7 @@ impl Repository {
     /// # Errors
     /// When one of them is unknown, or they have nothing in common.
     pub fn merge_base(&self, one: &str, other: &str) -> Result<String, GitError> {
-        self.git(&["merge-base", one, other])
+        git(self.folder(), &["merge-base", one, other])
     }
 
     /// The files of a commit.
@@ -179,68 +237,26 @@ impl Repository {
     }
 }
 
-/// The files of a commit.
-#[derive(Clone, Debug)]
-pub struct Tree<'repository> {
-    repository: &'repository Repository,
-    sha: String,
+/// A git that is to be run. Nothing is asked for, and no word is translated.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    command
 }
 
-impl Files for Tree<'_> {
-    fn read(&self, path: &str) -> Option<String> {
-        let mut command = Command::new("git");
-        command.arg("-C").arg(&self.repository.folder).args(["cat-file", "blob"]).arg(format!("{}:{path}", self.sha));
-        let output = command.output().ok()?;
-        // As it is: a text that ends with a line break ends with one.
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+fn git(folder: &Path, arguments: &[&str]) -> Result<String, GitError> {
+    let output = command(folder, arguments).output().map_err(GitError::NotRun)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
     }
-
-    fn list(&self) -> Vec<String> {
-        let text = self.repository.git(&["ls-tree", "-r", "--name-only", "-z", &self.sha]).unwrap_or_default();
-        text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
-    }
-}
-
-/// The files as they lie in a folder: in a repository the tracked ones, and new ones that are not ignored.
-#[derive(Clone, Debug)]
-pub struct Folder(pub PathBuf);
-
-impl Files for Folder {
-    fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.0.join(path)).ok()
-    }
-
-    fn list(&self) -> Vec<String> {
-        let repository = Repository { folder: self.0.clone() };
-        let tracked = repository.git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let Ok(text) = tracked else { return walk(&self.0) };
-        let paths = text.split('\0').filter(|path| !path.is_empty());
-        paths.filter(|path| self.0.join(path).exists()).map(str::to_owned).collect()
-    }
-}
-
-/// Every file below a folder that is in no repository.
-fn walk(root: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            // A link to a folder may lead in a circle.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(path);
-            } else if let Some(relative) = path.strip_prefix(root).ok().and_then(Path::to_str) {
-                files.push(relative.to_owned());
-            }
-        }
-    }
-    files.sort();
-    files
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(GitError::Failed { line: arguments.join(" "), said })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::document::load::Files;
 
     fn run(folder: &Path, line: &str) {
         let arguments = line.split(' ').collect::<Vec<_>>();
