@@ -25,6 +25,9 @@ pub struct Script<'job> {
 /// <https://docs.gitlab.com/ci/variables/job_scripts/#pass-an-environment-variable-to-another-section-of-the-same-job>
 const ENVIRONMENT_FILE: &str = "gitlab_runner_env";
 
+/// Sets the option where the shell has it. Bash has, and is not asked: each question is a process.
+const PIPEFAIL: &str = "if [ -n \"${BASH_VERSION:-}\" ] || (set -o pipefail) 2> /dev/null; then set -o pipefail; fi";
+
 /// Begins a command's echo, in bold green as the runner's.
 const BOLD_GREEN: &str = "\x1b[32;1m";
 /// Ends it.
@@ -42,7 +45,7 @@ impl Script<'_> {
             commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
         }
         let body = format!(
-            "mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
+            "[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
              if [ -f {file} ]; then while read -r line; do export \"$line\" || true; done < {file}; fi\n\
              cd {folder}\n{commands}",
             folder = quote(self.folder),
@@ -50,7 +53,7 @@ impl Script<'_> {
         let trace = if self.is_traced { "set -o xtrace\n" } else { "" };
         format!(
             "trap exit 1 TERM\n{trace}\
-             if set -o | grep pipefail > /dev/null; then set -o pipefail; fi\nset -o errexit\nset +o noclobber\n\
+             {PIPEFAIL}\nset -o errexit\nset +o noclobber\n\
              ( eval {} ) < /dev/null\nexit 0\n",
             quote(&body)
         )

@@ -79,9 +79,12 @@ impl Session {
     /// # Errors
     /// When the disk is full.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
-        let (project, checkout) = (self.project(), checkout.map(Arc::clone));
+        let (project, temporary) = (self.project(), self.places.temporary());
+        let checkout = checkout.map(Arc::clone);
         off_thread("the checkout", move || {
             std::fs::create_dir_all(&project)?;
+            // The script would make it, too, with a process of its own.
+            std::fs::create_dir_all(temporary)?;
             checkout.map_or(Ok(()), |checkout| archive::copy_checkout(&checkout.folder, &project))
         })
         .await
