@@ -1,7 +1,6 @@
-//! Files into archives and out of them, and from one folder into another. Everything here waits for the disk: call it where
-//! that harms nobody.
+//! Files into archives and out of them. Everything here waits for the disk: call it where that harms nobody.
 
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -143,52 +142,12 @@ pub fn read(archive: &Path, mut is_meant: impl FnMut(&str) -> bool) -> io::Resul
     Ok(files)
 }
 
-/// Copies a checkout into a folder that is there. Of its packs of commits, which git never writes to, both folders have the
-/// same files.
-///
-/// # Errors
-/// When something cannot be read or written.
-pub fn copy_checkout(from: &Path, to: &Path) -> io::Result<()> {
-    visit(from, "", &mut |path, metadata| {
-        let (source, target) = (from.join(path), to.join(path));
-        if metadata.is_dir() {
-            return fs::create_dir(target);
-        }
-        let is_pack = path.starts_with(".git/objects/pack/");
-        if is_pack && fs::hard_link(&source, &target).is_ok() {
-            return Ok(());
-        }
-        copy(&source, &target, metadata)
-    })
-}
-
-/// Copies a file, or a link as a link, over what is there.
-///
-/// # Errors
-/// When it cannot be read or written.
-pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    copy(from, to, &fs::symlink_metadata(from)?)
-}
-
-fn copy(from: &Path, to: &Path, metadata: &fs::Metadata) -> io::Result<()> {
-    if metadata.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
-    }
-    if !metadata.is_file() {
-        return Ok(());
-    }
-    fs::copy(from, to)?;
-    let file = File::options().write(true).open(to);
-    // Of a file that may not be written the time is of no use: git looks into it then.
-    file.map_or(Ok(()), |file| file.set_times(FileTimes::new().set_modified(metadata.modified()?)))
-}
-
 /// Every entry below a folder, folders before what is in them, by name. Links are not followed.
-fn visit(folder: &Path, prefix: &str, take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn visit(
+    folder: &Path,
+    prefix: &str,
+    take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>,
+) -> io::Result<()> {
     let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -324,19 +283,5 @@ mod tests {
         unpack(&archive, &to.path().join("x")).unwrap();
         assert_eq!(fs::read_link(to.path().join("x/dist/sub/link")).unwrap(), Path::new("app"));
         assert_eq!(fs::read_to_string(to.path().join("x/dist/sub/other")).unwrap(), "binary");
-    }
-
-    #[test]
-    fn copies_are_their_own() {
-        let (from, to) = (tree(), tempfile::tempdir().unwrap());
-        copy_checkout(from.path(), to.path()).unwrap();
-        fs::write(to.path().join("a.txt"), "changed").unwrap();
-        assert_eq!(fs::read_to_string(from.path().join("a.txt")).unwrap(), "text");
-        let times = ["dist/app"].map(|path| {
-            let time = |folder: &Path| fs::metadata(folder.join(path)).unwrap().modified().unwrap();
-            time(from.path()) == time(to.path())
-        });
-        assert_eq!(times, [true]);
-        assert_eq!(fs::read_link(to.path().join("dist/link")).unwrap(), Path::new("app"));
     }
 }

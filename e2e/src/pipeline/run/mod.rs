@@ -5,7 +5,7 @@
 //! - [`schedule`]: which job may start when.
 //! - [`event`]: what goes on. [`log`]: what a job writes.
 //! - [`script`]: a job's commands as one text for a shell.
-//! - [`sources`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
+//! - [`sources`] and [`copy`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
 //! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
 //! - [`workspace`]: where all that is kept.
 //! - [`executor`]: where it runs.
@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod artifacts;
 pub mod cache;
+pub mod copy;
 pub mod event;
 pub mod executor;
 pub mod job;

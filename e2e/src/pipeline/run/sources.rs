@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::cache::Blob;
+use super::copy::Entry;
 use crate::pipeline::plan::context::RefKind;
 
 /// What a checkout is made of.
@@ -65,6 +66,8 @@ pub struct Checkout {
     pub folder: PathBuf,
     /// Its files that git knows.
     pub tracked: Arc<HashSet<String>>,
+    /// All that is in it, folders before what is in them.
+    pub entries: Vec<Entry>,
     /// An archive of it, once somebody needs one.
     archive: OnceCell<PathBuf>,
 }
@@ -132,7 +135,8 @@ impl Sources {
         // A commit by its hash, of a repository that would only give branches and tags.
         let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
         let depth = format!("--depth={}", shape.depth);
-        let mut arguments = vec!["fetch", "--quiet", "--no-write-fetch-head", upload];
+        // All commits in one pack, however few they are: copies of a checkout share it.
+        let mut arguments = vec!["-c", "fetch.unpackLimit=1", "fetch", "--quiet", "--no-write-fetch-head", upload];
         if shape.depth > 0 {
             arguments.push(&depth);
         }
@@ -145,7 +149,7 @@ impl Sources {
         );
         append(&folder.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
         if !shape.has_files {
-            return Ok(Arc::new(Checkout { folder, tracked: Arc::default(), archive: OnceCell::new() }));
+            return Checkout::new(folder, HashSet::new());
         }
         git(Some(&folder), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
         let recursive: &[&str] = match shape.submodules {
@@ -160,13 +164,21 @@ impl Sources {
             let changed = worktree(repository, &folder).await;
             changed.map_err(|error| failed("copy what is not committed", &error.to_string()))?;
         }
+        // One file for all refs.
+        git(Some(&folder), &["pack-refs", "--all"]).await?;
         let listed = git(Some(&folder), &["ls-files", "-z"]).await?;
         let tracked = listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
-        Ok(Arc::new(Checkout { folder, tracked: Arc::new(tracked), archive: OnceCell::new() }))
+        Checkout::new(folder, tracked)
     }
 }
 
 impl Checkout {
+    fn new(folder: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
+        let listed = slim(&folder.join(".git")).and_then(|()| super::copy::list(&folder));
+        let entries = listed.map_err(|error| failed("list the checkout", &error.to_string()))?;
+        Ok(Arc::new(Self { folder, tracked: Arc::new(tracked), entries, archive: OnceCell::new() }))
+    }
+
     /// An archive of all of it, which everybody may read and write: users of images are not those of this machine. Made once.
     ///
     /// # Errors
@@ -200,7 +212,7 @@ async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::e
                     if let Some(parent) = to.parent() {
                         std::fs::create_dir_all(parent)?;
                     }
-                    super::archive::copy_entry(&from, &to)?;
+                    super::copy::copy_entry(&from, &to)?;
                 }
                 Err(_) => match std::fs::remove_file(&to) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -211,6 +223,31 @@ async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::e
         Ok(())
     });
     Ok(copied.await??)
+}
+
+/// Takes out what git makes again when it needs it: each job has a copy of the rest, and folders are what costs most of it.
+fn slim(git: &Path) -> std::io::Result<()> {
+    for name in ["branches", "hooks", "info", "logs"] {
+        match std::fs::remove_dir_all(git.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    remove_empty(&git.join("refs"))?;
+    remove_empty(&git.join("objects"))
+}
+
+/// Removes the folders below one that have nothing in them, or only such folders.
+fn remove_empty(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_empty(&entry.path())?;
+            // One with something in it stays.
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
 }
 
 fn append(path: &Path, text: &str) -> std::io::Result<()> {

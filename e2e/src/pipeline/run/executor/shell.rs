@@ -2,17 +2,20 @@
 //!
 //! A runner starts `bash --login`; here the shell has the environment of whoever started the program, who has logged in already.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{ExecutorError, Packed, Places, Request};
+use crate::pipeline::run::copy::copy_checkout;
 use crate::pipeline::run::log::{JobLog, Stream};
 use crate::pipeline::run::selection::Selection;
 use crate::pipeline::run::sources::Checkout;
@@ -85,7 +88,7 @@ impl Session {
             std::fs::create_dir_all(&project)?;
             // The script would make it, too, with a process of its own.
             std::fs::create_dir_all(temporary)?;
-            checkout.map_or(Ok(()), |checkout| archive::copy_checkout(&checkout.folder, &project))
+            checkout.map_or(Ok(()), |checkout| copy_checkout(&checkout.folder, &checkout.entries, &project))
         })
         .await
     }
@@ -113,28 +116,19 @@ impl Session {
     /// # Errors
     /// When the shell cannot be started.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+        let file = input(script).map_err(|error| ExecutorError::system(format!("the script: {error}")))?;
         let mut command = Command::new(&self.shell);
-        command.current_dir(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(&self.folder).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .process_group(0)
             .env(labels::PIPELINE_VARIABLE, liveness::mark())
             .spawn()
             .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.shell.display())))?;
         self.group = group(&child);
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A shell that ends before it has read everything says why itself.
-                let _ = stdin.write_all(script.as_bytes()).await;
-            }
-        };
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = async { tokio::join!(copy(stdout, Stream::Out, log), copy(stderr, Stream::Err, log)) };
         let mut output = std::pin::pin!(output);
-        let ended = async {
-            let ((), status) = tokio::join!(feed, child.wait());
-            status
-        };
-        let mut ended = std::pin::pin!(ended);
+        let mut ended = std::pin::pin!(child.wait());
         // The output may end first, and the script may leave something behind that holds it open.
         let mut is_read = false;
         let status = loop {
@@ -198,6 +192,14 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }
+}
+
+/// A script as standard input: in a file without a name, which a shell reads in blocks. A pipe it reads byte by byte.
+fn input(script: &str) -> std::io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(script.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 fn group(child: &Child) -> Option<Pid> {
