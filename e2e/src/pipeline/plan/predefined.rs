@@ -200,9 +200,10 @@ fn group_name(name: &str) -> &str {
     // In a class of Ruby's, `\b` is a backspace.
     static SUFFIX: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"([\x08\s:]+((\[.*\])|(\d+[\s:/\\]+\d+))){1,3}\s*\z").ok());
-    // Most names cannot have one, and a search is dear.
-    let last = name.trim_end().chars().next_back();
-    let suffix = last.filter(|last| *last == ']' || last.is_numeric()).and(SUFFIX.as_ref());
+    // Most names cannot have one, and the expression takes longer to build than a small pipeline to plan.
+    let is_break = |character: char| character.is_whitespace() || matches!(character, ':' | '\x08');
+    let can_have = name.trim_end().ends_with(|last: char| last == ']' || last.is_numeric()) && name.contains(is_break);
+    let suffix = if can_have { SUFFIX.as_ref() } else { None };
     let start = suffix.and_then(|suffix| suffix.find(name)).map(|found| found.start());
     start.and_then(|start| name.get(..start)).unwrap_or(name)
 }
