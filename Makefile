@@ -118,6 +118,11 @@ bench-up: ## A cluster with all around it beside kind's bare one: bench/README.m
 	cargo build --locked -p e2e
 	cargo run --release --locked -p bench -- up $(BENCH_FLAGS)
 
+.PHONY: bench-pipeline
+bench-pipeline: ## Plans and runs beside gitlab-ci-local's: bench/README.md
+	cargo build --profile recipe --locked -p e2e
+	cargo run --release --locked -p bench -- pipeline $(BENCH_FLAGS)
+
 .PHONY: picture
 picture: build ## docs/first-run.svg, from a real run
 	.ci/picture

@@ -8,6 +8,7 @@ mod http;
 mod machine;
 mod metrics_text;
 mod page;
+mod pipeline;
 mod sample;
 mod server_process;
 mod table;
@@ -38,6 +39,7 @@ struct Arguments {
 enum What {
     App(app::Arguments),
     Up(up::Arguments),
+    Pipeline(pipeline::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,8 @@ fn run(what: What) -> Result<(), Error> {
             match what {
                 What::App(arguments) => app::run(&arguments).await,
                 What::Up(arguments) => up::run(&arguments).await,
+                // What it starts has the terminal's process group: an interrupt ends all of it.
+                What::Pipeline(arguments) => pipeline::run(&arguments),
             }
         };
         // The one that is not ready first is dropped here, and the processes that it started die with it.

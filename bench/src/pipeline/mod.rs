@@ -1,0 +1,207 @@
+//! `e2e plan` and `e2e pipeline`, side by side with gitlab-ci-local: the same files, the sides taking turns.
+
+mod files;
+mod report;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use self::report::Report;
+use crate::error::{Context, Error};
+use crate::page::Page;
+use crate::sample::Sample;
+use crate::tools::{self, Need};
+use crate::{machine, progress};
+
+/// Reading, planning and running pipelines, against gitlab-ci-local.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How often everything is measured, the sides taking turns
+    #[arg(long, default_value_t = 7, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+
+    /// The harness's executable
+    #[arg(long, default_value = "target/recipe/e2e", value_name = "FILE")]
+    e2e: PathBuf,
+
+    /// The folder into which gitlab-ci-local is installed
+    #[arg(long, default_value = "target/bench-gitlab-ci-local", value_name = "FOLDER")]
+    install: PathBuf,
+
+    /// Also write the report into this page, between `<!-- bench-pipeline:begin -->` and `<!-- bench-pipeline:end -->`
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+/// How many jobs run at the same time, on both sides.
+const CONCURRENCY: &str = "4";
+
+/// How often a plan is measured in each round: one takes milliseconds, and the first of them finds colder caches.
+const PLANS: u32 = 10;
+
+/// The sizes of the files that are planned.
+const SIZES: [usize; 3] = [100, 1_000, 10_000];
+
+/// What was found out, in seconds.
+#[derive(Debug, Default)]
+struct Found {
+    article: Sample,
+    article_beside: Sample,
+    plans: [Sample; SIZES.len()],
+    hundred_beside: Sample,
+    run: Sample,
+    run_beside: Sample,
+    /// How many jobs gitlab-ci-local lists of the article's pipeline that GitLab would not run.
+    too_many: usize,
+}
+
+/// The two programs.
+struct Sides {
+    e2e: PathBuf,
+    beside: PathBuf,
+    /// A home for gitlab-ci-local, without anybody's settings.
+    home: PathBuf,
+}
+
+/// Measures, and returns the report for the terminal.
+pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
+    let needs = [("git", "git"), ("node", "nodejs"), ("npm", "npm"), ("rsync", "rsync")];
+    tools::check(&needs.map(|(command, package)| Need::command(command, package)))?;
+    if !arguments.e2e.is_file() {
+        let e2e = arguments.e2e.display();
+        return Err(Error::Environment(format!("{e2e} is missing (make bench-pipeline builds it)")));
+    }
+    let page = arguments.write.clone().map(|page| Page::open(page, "bench-pipeline")).transpose()?;
+    let folder = std::env::temp_dir().join(format!("bench-pipeline-{}", std::process::id()));
+    fs::create_dir_all(&folder).context(folder.display())?;
+    let measured = install(&arguments.install).and_then(|beside| {
+        let e2e = std::path::absolute(&arguments.e2e).context("the current folder")?;
+        measure(arguments.rounds, &Sides { e2e, beside, home: folder.join("home") }, &folder)
+    });
+    let _ = fs::remove_dir_all(&folder);
+    let report =
+        Report { machine: machine::describe()?, day: machine::today(), rounds: arguments.rounds, found: measured? };
+    if let Some(page) = page {
+        page.write(&report.markdown())?;
+    }
+    Ok(report.plain())
+}
+
+/// Installs gitlab-ci-local in the version of the lock file, once.
+fn install(folder: &Path) -> Result<PathBuf, Error> {
+    let program = folder.join("node_modules/.bin/gitlab-ci-local");
+    let lock = include_str!("../../gitlab-ci-local/package-lock.json");
+    let is_installed = fs::read_to_string(folder.join("package-lock.json")).is_ok_and(|known| known == lock);
+    if !is_installed || !program.is_file() {
+        progress("npm ci");
+        fs::create_dir_all(folder).context(folder.display())?;
+        fs::write(folder.join("package.json"), include_str!("../../gitlab-ci-local/package.json")).context("npm")?;
+        fs::write(folder.join("package-lock.json"), lock).context("npm")?;
+        let mut command = Command::new("npm");
+        output(command.args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(folder))?;
+    }
+    std::path::absolute(program).context("the current folder")
+}
+
+fn measure(rounds: u32, sides: &Sides, folder: &Path) -> Result<Found, Error> {
+    let article = files::repository(folder, "article", files::ARTICLE)?;
+    let mixed = SIZES.map(|size| files::repository(folder, &size.to_string(), &files::mixed(size)));
+    let mixed: Vec<PathBuf> = mixed.into_iter().collect::<Result<_, _>>()?;
+    let trivial = files::repository(folder, "trivial", &files::trivial(100))?;
+    let hundred = mixed.first().ok_or_else(|| Error::Measurement("no sizes".to_owned()))?;
+    let mut found = Found { too_many: check(sides, &article, hundred)?, ..Found::default() };
+    for round in 1..=rounds {
+        progress(&format!("round {round} of {rounds}"));
+        found.article_beside.push(sides.list(&article)?);
+        found.hundred_beside.push(sides.list(hundred)?);
+        for _ in 0..PLANS {
+            found.article.push(sides.plan(&article)?);
+        }
+        for (sample, repository) in found.plans.iter_mut().zip(&mixed) {
+            sample.push(sides.plan(repository)?);
+        }
+        found.run_beside.push(sides.run_beside(&trivial)?);
+        found.run.push(sides.run(&trivial)?);
+    }
+    Ok(found)
+}
+
+/// Both sides must have read the same: of the hundred jobs the same names; of the article's pipeline GitLab's own, and
+/// gitlab-ci-local's, which does not know `only` and `except`. Returns how many of those are too many.
+fn check(sides: &Sides, article: &Path, hundred: &Path) -> Result<usize, Error> {
+    let (ours, theirs) = (sides.names(hundred)?, sides.names_beside(hundred)?);
+    if ours != theirs || ours.len() != 100 {
+        let (ours, theirs) = (ours.len(), theirs.len());
+        return Err(Error::Measurement(format!("the sides read different jobs: {ours} and {theirs}")));
+    }
+    let (ours, theirs) = (sides.names(article)?, sides.names_beside(article)?);
+    if ours.is_subset(&theirs) {
+        return Ok(theirs.len() - ours.len());
+    }
+    Err(Error::Measurement(format!("of the article's jobs gitlab-ci-local does not list all: {theirs:?}")))
+}
+
+impl Sides {
+    fn e2e(&self, repository: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.e2e);
+        command.args(arguments).current_dir(repository);
+        command
+    }
+
+    fn beside(&self, repository: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.beside);
+        command.args(arguments).env("HOME", &self.home).current_dir(repository);
+        command
+    }
+
+    fn plan(&self, repository: &Path) -> Result<f64, Error> {
+        time(&mut self.e2e(repository, &["plan"]))
+    }
+
+    fn list(&self, repository: &Path) -> Result<f64, Error> {
+        time(&mut self.beside(repository, &["--list"]))
+    }
+
+    fn run(&self, repository: &Path) -> Result<f64, Error> {
+        let arguments = ["pipeline", "--executor", "shell", "--quiet", "--concurrency", CONCURRENCY];
+        time(&mut self.e2e(repository, &arguments))
+    }
+
+    fn run_beside(&self, repository: &Path) -> Result<f64, Error> {
+        time(&mut self.beside(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
+    }
+
+    fn names(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
+        let text = output(&mut self.e2e(repository, &["plan", "--format", "json"]))?;
+        let plan: serde_json::Value = serde_json::from_str(&text).context("e2e plan")?;
+        let jobs = plan["jobs"].as_array().into_iter().flatten();
+        Ok(jobs.filter_map(|job| job["name"].as_str()).map(str::to_owned).collect())
+    }
+
+    fn names_beside(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
+        let text = output(&mut self.beside(repository, &["--list-csv"]))?;
+        // The first line names the columns, the first of which is the job.
+        Ok(text.lines().skip(1).filter_map(|line| line.split(';').next()).map(str::to_owned).collect())
+    }
+}
+
+/// Runs a program that must succeed, and returns how many seconds it took, from its start to its end.
+fn time(command: &mut Command) -> Result<f64, Error> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = Instant::now();
+    let status = command.status().context("cannot be run")?;
+    let took = started.elapsed().as_secs_f64();
+    if status.success() { Ok(took) } else { Err(Error::Measurement(format!("{command:?}: {status}"))) }
+}
+
+fn output(command: &mut Command) -> Result<String, Error> {
+    let output = command.stdin(Stdio::null()).output().context("cannot be run")?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Measurement(format!("{command:?} failed: {}", said.trim())))
+}

@@ -1,0 +1,142 @@
+//! What was found out, for people.
+
+use super::{CONCURRENCY, Found, SIZES};
+use crate::sample::Sample;
+use crate::table::Table;
+
+/// Everything that a reader needs to judge the figures.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// What they were measured on.
+    pub(super) machine: String,
+    /// When.
+    pub(super) day: String,
+    /// How often.
+    pub(super) rounds: u32,
+    /// The figures.
+    pub(super) found: Found,
+}
+
+impl Report {
+    /// For the terminal.
+    pub(super) fn plain(&self) -> String {
+        format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
+    }
+
+    /// For a page.
+    pub(super) fn markdown(&self) -> String {
+        let made_by = format!("made by: `cargo run --release -p bench -- pipeline --rounds {}`", self.rounds);
+        let notes = [self.notes(), vec![made_by]].concat();
+        format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        vec![
+            format!("machine: {}; {}", self.machine, self.day),
+            format!(
+                "method: {} rounds, the sides taking turns; whole processes; jobs in checkouts of their own on both sides, \
+                 {CONCURRENCY} at the same time; median (least–greatest)",
+                self.rounds
+            ),
+            format!(
+                "of the article's pipeline gitlab-ci-local lists {} jobs that GitLab would not run for the branch: it does not know \
+                 `only` and `except`",
+                self.found.too_many
+            ),
+        ]
+    }
+
+    fn table(&self) -> Table {
+        let Found { article, article_beside, plans, hundred_beside, run, run_beside, .. } = &self.found;
+        let [hundred, thousand, ten_thousand] = plans;
+        let ratio = |ours: &Sample, theirs: &Sample| theirs.median() / ours.median();
+        let faster = |ours, theirs, least: f64| verdict(&format!("≥ {least}×"), ratio(ours, theirs) >= least);
+        // The first of them is nearly all start of programs, which a job costs nothing of.
+        let per_job = |number: usize| {
+            let more = plans.get(number).zip(SIZES.get(number)).map(|(plan, size)| (plan.median(), *size));
+            let less = plans.get(number - 1).zip(SIZES.get(number - 1)).map(|(plan, size)| (plan.median(), *size));
+            more.zip(less).map_or(f64::NAN, |((more, many), (less, few))| {
+                let jobs = u32::try_from(many - few).map_or(f64::NAN, f64::from);
+                (more - less) / jobs
+            })
+        };
+        let (first, second) = (per_job(1), per_job(2));
+        let mut rows = vec![
+            compared(
+                "plan of the article's pipeline",
+                article,
+                article_beside,
+                &verdict("≤ 5 ms", article.median() <= 0.005),
+            ),
+            compared("plan of 100 jobs", hundred, hundred_beside, &faster(hundred, hundred_beside, 50.0)),
+            alone("plan of 1,000 jobs", thousand, "–"),
+            alone("plan of 10,000 jobs", ten_thousand, &verdict("≤ 1 s", ten_thousand.median() <= 1.0)),
+        ];
+        let figure = |measure: &str, seconds: f64, target: &str| {
+            [measure, &format!("{:.0} µs", seconds * 1e6), "–", "–", target].map(str::to_owned).to_vec()
+        };
+        rows.push(figure("each job more, from 100 to 1,000", first, "–"));
+        rows.push(figure(
+            "each job more, from 1,000 to 10,000",
+            second,
+            &verdict("≤ 1.5 × that", second <= 1.5 * first),
+        ));
+        rows.push(compared("running 100 jobs that do nothing", run, run_beside, &faster(run, run_beside, 10.0)));
+        let each: Sample = [run.median() / 100.0].into_iter().collect();
+        let each_beside: Sample = [run_beside.median() / 100.0].into_iter().collect();
+        rows.push(compared("the same, each job", &each, &each_beside, &verdict("≤ 10 ms", each.median() <= 0.01)));
+        let header = ["measure", "e2e", "gitlab-ci-local", "times as fast", "target"].map(str::to_owned).to_vec();
+        Table([vec![header], rows].concat())
+    }
+}
+
+fn compared(measure: &str, ours: &Sample, theirs: &Sample, target: &str) -> Vec<String> {
+    let ratio = format!("{:.0}×", theirs.median() / ours.median());
+    vec![measure.to_owned(), milliseconds(ours), milliseconds(theirs), ratio, target.to_owned()]
+}
+
+fn alone(measure: &str, ours: &Sample, target: &str) -> Vec<String> {
+    vec![measure.to_owned(), milliseconds(ours), "–".to_owned(), "–".to_owned(), target.to_owned()]
+}
+
+fn verdict(target: &str, is_met: bool) -> String {
+    format!("{target}: {}", if is_met { "met" } else { "missed" })
+}
+
+fn milliseconds(sample: &Sample) -> String {
+    let (median, (least, greatest)) = (sample.median() * 1e3, sample.range());
+    let (least, greatest) = (least * 1e3, greatest * 1e3);
+    if least.to_bits() == greatest.to_bits() {
+        return format!("{median:.1} ms");
+    }
+    if median < 100.0 {
+        format!("{median:.1} ms ({least:.1}–{greatest:.1})")
+    } else {
+        format!("{median:.0} ms ({least:.0}–{greatest:.0})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(values: [f64; 3]) -> Sample {
+        values.into_iter().collect()
+    }
+
+    #[test]
+    fn a_page() {
+        let found = Found {
+            article: sample([0.0041, 0.0046, 0.0044]),
+            article_beside: sample([0.41, 0.42, 0.43]),
+            plans: [sample([0.007; 3]), sample([0.041, 0.042, 0.043]), sample([0.4, 0.41, 0.45])],
+            hundred_beside: sample([0.6, 0.61, 0.62]),
+            run: sample([0.19, 0.2, 0.21]),
+            run_beside: sample([2.2, 2.3, 2.6]),
+            too_many: 2,
+        };
+        let report =
+            Report { machine: "AMD EPYC, 2 cores, Linux 6".to_owned(), day: "2026-01-31".to_owned(), rounds: 3, found };
+        insta::assert_snapshot!(report.markdown());
+    }
+}
