@@ -78,6 +78,18 @@ const TOO_BIG: &str = "The parsed YAML is too big";
     format!("a: {{script: x, parallel: {{matrix: [{{{}, Z: [{}]}}]}}}}\n", list(10_000, |at| format!("V{at}: x")), list(201, |at| at.to_string())),
     "jobs:a:parallel:matrix config generates too many jobs (maximum is 200)"
 )]
+#[case::instances_of_instances(
+    ".a: &a {script: x, parallel: 200}\n".to_owned() + &lines(600, |at| format!("j{at}: *a\n")),
+    "The pipeline has too many jobs, or too many variables in them"
+)]
+#[case::many_variables_of_many_jobs(
+    format!("variables: {{{}}}\n", list(10_000, |at| format!("V{at}: x"))) + &lines(3000, |at| format!("j{at}: {{script: x}}\n")),
+    "The pipeline has too many jobs, or too many variables in them"
+)]
+#[case::a_large_value_of_many_instances(
+    format!("a: {{script: x, parallel: 200, variables: {{V: '{0}', W: '{0}'}}}}\n", "x".repeat(700_000)),
+    "The pipeline has too many jobs, or too many variables in them"
+)]
 fn refused(#[case] text: String, #[case] expected: &str) {
     let lint = read(&text, "");
     let told: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
@@ -111,6 +123,16 @@ fn refused_includes(#[case] text: String, #[case] included: String, #[case] expe
     let lint = read(&text, &included);
     let told: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
     assert!(told.iter().any(|message| message == expected), "{:?}", told.first());
+}
+
+#[rstest]
+#[case::one_long_line(format!("a: [{}\n", "x, ".repeat(100_000)))]
+#[case::a_long_key(format!("{}: y\n", "x".repeat(100_000)))]
+#[case::many_lines(format!("a:\n{}", "  - x\n".repeat(30_000)))]
+#[case::a_long_line_beside_it(format!("a: []\n# {}\nb: {{script: x}}\n", "x".repeat(100_000)))]
+fn told_without_long_lines(#[case] text: String) {
+    let told = crate::report::diagnostics::text(&read(&text, ""), None, false);
+    assert!(told.contains(".gitlab-ci.yml:") && told.len() < 10_000, "{}", told.len());
 }
 
 #[rstest]

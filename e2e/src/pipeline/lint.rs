@@ -1,6 +1,7 @@
 //! From a file to its configuration, with everything that is wrong with it.
 
 use super::config::check::check;
+use super::config::extent;
 use super::config::reader::Reader;
 use super::config::root::{self, Configuration};
 use super::config::rules::{self, Owner, Rule};
@@ -32,6 +33,7 @@ pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let resolved = reference::resolve(&extended, &mut lint.diagnostics);
     let configuration = root::read(&resolved, root.span, &mut lint.diagnostics);
     check(&configuration, &mut lint.diagnostics);
+    extent::check(&configuration, &mut lint.diagnostics);
     lint.configuration = Some(configuration);
     lint
 }

@@ -1,6 +1,7 @@
 //! What is wrong with a pipeline: with the text that it is about, or as JSON.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Severity as Level};
@@ -8,6 +9,9 @@ use serde::Serialize;
 
 use crate::pipeline::diagnostic::{Diagnostic, Severity};
 use crate::pipeline::lint::Lint;
+
+/// How long what is shown of a file may be, and a line of it, in bytes.
+const LONGEST_EXCERPT: usize = 2000;
 
 /// All of it for people, with a line of verdict. `width` is the terminal's, `color` whether it has any.
 pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
@@ -17,8 +21,15 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     let mut text = String::new();
     let diagnostics = lint.diagnostics.sorted();
     for diagnostic in &diagnostics {
-        let report = miette::Report::new(labelled(diagnostic)).with_source_code(source(lint, diagnostic));
+        let told = told(diagnostic);
         // Writing to a `String` cannot fail.
+        let report = if let Some(place) = excerpt(lint, diagnostic) {
+            let told = told.with_label(LabeledSpan::underline(place));
+            miette::Report::new(told).with_source_code(source(lint, diagnostic))
+        } else {
+            let _ = writeln!(text, "{}", lint.sources.location(diagnostic.span));
+            miette::Report::new(told)
+        };
         let _ = handler.render_report(&mut text, report.as_ref());
         text.push('\n');
     }
@@ -35,14 +46,27 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     text
 }
 
-fn labelled(diagnostic: &Diagnostic) -> MietteDiagnostic {
+fn told(diagnostic: &Diagnostic) -> MietteDiagnostic {
     let level = if diagnostic.severity == Severity::Error { Level::Error } else { Level::Warning };
+    let mut told = MietteDiagnostic::new(diagnostic.message.clone()).with_severity(level);
+    told.help.clone_from(&diagnostic.help);
+    told
+}
+
+/// What is underlined. Nothing where lines are longer than anybody reads: miette writes all of them, and none of more than
+/// 65,535 columns.
+fn excerpt(lint: &Lint, diagnostic: &Diagnostic) -> Option<Range<usize>> {
     let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
-    let mut labelled = MietteDiagnostic::new(diagnostic.message.clone())
-        .with_severity(level)
-        .with_label(LabeledSpan::underline(start..end.max(start + 1)));
-    labelled.help.clone_from(&diagnostic.help);
-    labelled
+    let text = lint.sources.file(diagnostic.span.file).map_or("", |file| &*file.text);
+    let line_end = |at: usize| text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| at + length);
+    // Of something long only its first line.
+    let end = if end.saturating_sub(start) > LONGEST_EXCERPT { line_end(start) } else { end };
+    let before = text.get(..start).unwrap_or(text);
+    // With the lines before and after it.
+    let from = before.rmatch_indices('\n').nth(1).map_or(0, |(at, _)| at + 1);
+    let until = line_end(line_end(end.min(text.len())).saturating_add(1).min(text.len()));
+    let lines = text.get(from..until).unwrap_or_default().lines();
+    lines.map(str::len).all(|length| length <= LONGEST_EXCERPT).then(|| start..end.max(start + 1))
 }
 
 fn source(lint: &Lint, diagnostic: &Diagnostic) -> NamedSource<Arc<str>> {

@@ -6,6 +6,7 @@ pub mod artifacts;
 pub mod cache;
 pub mod check;
 pub mod environment;
+pub mod extent;
 pub mod image;
 pub mod job;
 pub mod keywords;
