@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn what_is_not_replayed_is_told_once() {
-        let text = ".c: &c {script: x, coverage: '/x/'}\na: *c\nb: *c\n";
-        assert_eq!(of(text), [".gitlab-ci.yml:1:20: understood, not replayed: coverage"]);
+        let text = ".c: &c {script: x, id_tokens: {}}\na: *c\nb: *c\n";
+        assert_eq!(of(text), [".gitlab-ci.yml:1:20: understood, not replayed: id_tokens"]);
     }
 
     #[test]

@@ -190,7 +190,10 @@ async fn an_engine_as_a_service_builds_an_image() {
         .job("docker:28.5.1-cli", |request| {
             request.variables = variables(&[("DOCKER_HOST", "tcp://docker:2375")]);
             let mut engine = service("docker:28.5.1-dind", &["docker"]);
-            engine.variables = vec![("DOCKER_TLS_CERTDIR".to_owned(), String::new())];
+            let entrypoint = r#"exec dockerd-entrypoint.sh ${INSECURE:+--insecure-registry="$INSECURE"}"#;
+            engine.image.entrypoint = Some(["sh", "-c", entrypoint].map(str::to_owned).into());
+            let own = [("DOCKER_TLS_CERTDIR", ""), ("INSECURE", "registry.test:5000")];
+            engine.variables = own.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             request.services = vec![engine];
         })
         .await;
@@ -199,9 +202,10 @@ async fn an_engine_as_a_service_builds_an_image() {
         "echo content > file && printf 'FROM scratch\\nCOPY file /file\\n' > Dockerfile",
         "docker build --quiet --tag demo:main . >/dev/null",
         "docker image ls --format '{{.Repository}}:{{.Tag}}'",
+        "docker info 2>/dev/null | grep -c registry.test:5000",
     ];
     let (code, output) = job.run(&commands).await;
-    assert_eq!((code, output.as_str()), (0, "demo:main"), "{}", job.text());
+    assert_eq!((code, output.as_str()), (0, "demo:main\n1"), "{}", job.text());
     assert!(!job.text().contains("WARNING"), "{}", job.text());
     job.session.finish().await;
     assert_eq!(pipeline.things(), [""; 0]);

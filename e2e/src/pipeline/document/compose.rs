@@ -163,11 +163,16 @@ impl Composer<'_> {
             self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(frame) = self.frames.last_mut() else {
+            if size > size::LARGEST {
+                let start = Span { end: node.span.start + 1, ..node.span };
+                let warning = self.diagnostics.warning(start, "The parsed YAML is too big for most GitLabs");
+                warning.help("it is larger than 2 MiB, the default of `max_yaml_size_bytes`");
+            }
             self.documents.push(node);
             return Some(());
         };
         frame.size = frame.size.saturating_add(size);
-        if frame.size > size::LARGEST {
+        if frame.size > size::LARGEST_HERE {
             return self.too_big(node.span);
         }
         match &mut frame.content {

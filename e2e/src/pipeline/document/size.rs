@@ -4,8 +4,11 @@
 
 use super::node::{Mapping, Node, Value};
 
-/// How large a file may be: GitLab's default of `max_yaml_size_bytes`.
+/// How large a file may be by GitLab's default of `max_yaml_size_bytes`. Who runs a GitLab may set it otherwise.
 pub const LARGEST: usize = 2 << 20;
+
+/// How large a file may be here.
+pub const LARGEST_HERE: usize = 16 << 20;
 
 /// How large a file may be with all that it includes, and what `extends`, references and defaults make of it, each. GitLab
 /// takes 150 files of the largest size, and has no limit for the rest: a server has more memory than this.

@@ -229,8 +229,14 @@ fn read_flags(table: Table<'_>, reader: &mut Reader) -> Option<std::collections:
             reader.error(&key.span(), format!("`{name}` is no feature flag: their names begin with `FF_`"));
         }
         let value = reader.boolean(flags, name);
-        if name == "FF_NETWORK_PER_BUILD" && value == Some(false) {
-            reader.warning(&key.span(), "every job has a network of its own here, as with FF_NETWORK_PER_BUILD");
+        match (name, value) {
+            ("FF_NETWORK_PER_BUILD", Some(false)) => {
+                reader.warning(&key.span(), "every job has a network of its own here, as with FF_NETWORK_PER_BUILD");
+            }
+            ("FF_NETWORK_PER_BUILD" | "FF_TIMESTAMPS", _) | (_, Some(false) | None) => {}
+            (name, Some(true)) => {
+                reader.warning(&key.span(), format!("`{name}` is understood and not replayed"));
+            }
         }
         read.extend(value.map(|value| (name.to_owned(), value)));
     }

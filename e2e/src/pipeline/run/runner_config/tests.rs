@@ -45,6 +45,8 @@ check_interval = 0
       environment = ["POSTGRES_PASSWORD=x"]
   [runners.feature_flags]
     FF_NETWORK_PER_BUILD = false
+    FF_USE_FASTZIP = false
+    FF_ENABLE_BASH_EXIT_CODE_CHECK = true
 "#;
     insta::assert_debug_snapshot!(read(text).unwrap());
 }

@@ -1,7 +1,7 @@
 //! What is made for a job, under names and labels that it is found by, and how it is taken away.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -32,9 +32,15 @@ pub(super) struct Made {
     prefix: String,
     labels: HashMap<String, String>,
     things: Mutex<Things>,
-    /// Held for reading by everything that is being made: an engine makes what it was asked for, even if nobody waits for it any
-    /// more, and what does not exist yet cannot be taken away.
-    making: Arc<RwLock<()>>,
+}
+
+/// Held for reading by everything that is being made: an engine makes what it was asked for, even if nobody waits for it any
+/// more, and what does not exist yet cannot be taken away.
+static MAKING: RwLock<()> = RwLock::const_new(());
+
+/// Waits until everything is there that was asked for until now.
+async fn all_is_made() {
+    drop(MAKING.write().await);
 }
 
 /// Names: of what was asked for, whether or not it came into being.
@@ -51,7 +57,7 @@ impl Made {
         let prefix = format!("e2e-{}-{}-{:04x}", name(pipeline), request.id, fastrand::u16(..));
         let labels = [(PIPELINE, pipeline), (JOB, &request.name)];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        Self { engine: engine.clone(), prefix, labels, things: Mutex::default(), making: Arc::default() }
+        Self { engine: engine.clone(), prefix, labels, things: Mutex::default() }
     }
 
     fn note(&self, what: impl FnOnce(&mut Things)) {
@@ -63,7 +69,7 @@ impl Made {
         &self,
         making: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let guard = Arc::clone(&self.making).read_owned().await;
+        let guard = MAKING.read().await;
         let task = tokio::spawn(async move {
             let made = making.await;
             drop(guard);
@@ -143,8 +149,7 @@ impl Made {
     /// Takes all of it away. What is left when somebody loses patience goes in the background.
     pub(super) async fn remove(mut self) {
         let things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
-        let making = Arc::clone(&self.making);
-        let _made = making.write().await;
+        all_is_made().await;
         remove(&self.engine, &things).await;
         self.note(|things| *things = Things::default());
     }
@@ -157,9 +162,9 @@ impl Drop for Made {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (engine, making) = (self.engine.clone(), Arc::clone(&self.making));
+            let engine = self.engine.clone();
             runtime.spawn(async move {
-                let _made = making.write().await;
+                all_is_made().await;
                 remove(&engine, &things).await;
             });
         }
@@ -171,32 +176,42 @@ impl Things {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
-    fn count(&self) -> usize {
-        self.containers.len() + self.networks.len() + self.volumes.len()
+    /// What has the label of a pipeline, or of any.
+    async fn list(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<Self, Error> {
+        let filter = labels::filter(PIPELINE, pipeline);
+        let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
+        let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
+        let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
+        let (containers, networks, volumes) = tokio::try_join!(
+            engine.list_containers(Some(containers)),
+            engine.list_networks(Some(networks)),
+            engine.list_volumes(Some(volumes)),
+        )?;
+        Ok(Self {
+            containers: containers.into_iter().filter_map(|container| container.id).collect(),
+            networks: networks.into_iter().filter_map(|network| network.id).collect(),
+            volumes: volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect(),
+        })
     }
 }
 
 /// Takes away whatever jobs have left behind: those of a pipeline, or of all of them. Returns how much there was.
 ///
 /// # Errors
-/// When the engine does not tell what there is.
+/// When the engine does not tell what there is, or something cannot be removed.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
-    let filter = labels::filter(PIPELINE, pipeline);
-    let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
-    let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
-    let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
-    let (containers, networks, volumes) = tokio::try_join!(
-        engine.list_containers(Some(containers)),
-        engine.list_networks(Some(networks)),
-        engine.list_volumes(Some(volumes)),
-    )?;
-    let things = Things {
-        containers: containers.into_iter().filter_map(|container| container.id).collect(),
-        networks: networks.into_iter().filter_map(|network| network.id).collect(),
-        volumes: volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect(),
-    };
+    all_is_made().await;
+    let things = Things::list(engine, pipeline).await?;
+    if things.is_empty() {
+        return Ok(0);
+    }
     remove(engine, &things).await;
-    Ok(things.count())
+    let Things { containers, networks, volumes } = Things::list(engine, pipeline).await?;
+    let left = [containers, networks, volumes].concat();
+    if left.is_empty() {
+        return Ok(things.containers.len() + things.networks.len() + things.volumes.len());
+    }
+    Err(std::io::Error::other(format!("cannot be removed: {}", left.join(", "))).into())
 }
 
 /// Containers first: what they use cannot be removed before.
