@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use e2e::doctor::Platform;
+use e2e::orphans;
+use e2e::pipeline::run::executor::docker::sweep_gone;
 use e2e::progress::Progress;
 use e2e::report::progress::{Display, HEARTBEAT};
 use e2e::report::{self, findings};
@@ -132,6 +134,9 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
     let Down { which, all, format } = arguments;
     let docker = connect().await?;
     let names = if all {
+        // What pipelines have left whose programs were killed.
+        orphans::end_of_gone_pipelines().await;
+        sweep_gone(&docker).await?;
         down::clusters(&docker, &which.state_dir).await?.into_iter().collect()
     } else {
         vec![which.name.clone()]

@@ -135,6 +135,14 @@ fn artifacts_between_jobs() {
     assert!(all.iter().any(|line| line.contains("WARNING: missing/: no matching files.")), "{all:#?}");
 }
 
+#[test]
+fn artifacts_of_a_job_that_was_not_asked_for() {
+    let pipeline = "a: {script: 'true', stage: build, artifacts: {paths: [x]}}\nb: {script: 'true'}\n";
+    let run = run(&Repository::new("main", pipeline), &["--job", "b"]);
+    let notes: Vec<_> = run.events.iter().filter(|event| event["event"] == "note").map(|note| &note["text"]).collect();
+    assert_eq!(notes, ["goes without the artifacts of `a`, which was not asked for"]);
+}
+
 #[rstest]
 #[case::on_success("on_success", false)]
 #[case::on_failure("on_failure", true)]

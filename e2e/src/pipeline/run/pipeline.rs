@@ -134,8 +134,10 @@ impl Pipeline {
                 let attempts = schedule.attempts(job);
                 let name = self.name(job);
                 (self.tell)(Event::JobStarted { job: name, attempt: attempts });
+                let providers = providers(&self.plan, job);
+                self.tell_missing(job, providers.iter().filter(|provider| schedule.job(**provider).is_none()));
                 let given: Vec<Variable> =
-                    providers(&self.plan, job).iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
+                    providers.iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
                 running.push(async move {
                     let began = Instant::now();
                     let ended = self.in_group(job, &given).await;
@@ -189,6 +191,15 @@ impl Pipeline {
 
     fn name(&self, job: usize) -> Arc<str> {
         self.plan.jobs.get(job).map(|job| Arc::clone(&job.name)).unwrap_or_default()
+    }
+
+    /// Tells which artifacts a job goes without, because only some jobs were asked for.
+    fn tell_missing<'plan>(&self, job: usize, left_out: impl Iterator<Item = &'plan usize>) {
+        let left_out = left_out.filter_map(|provider| self.plan.jobs.get(*provider));
+        for provider in left_out.filter(|provider| provider.job.artifacts.is_some()) {
+            let text = format!("goes without the artifacts of `{}`, which was not asked for", provider.name);
+            (self.tell)(Event::Note { job: Some(self.name(job)), text });
+        }
     }
 
     fn tell_waiting(&self, job: usize, status: Status, why: &str) {
