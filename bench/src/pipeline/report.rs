@@ -25,7 +25,7 @@ impl Report {
 
     /// For a page.
     pub(super) fn markdown(&self) -> String {
-        let made_by = format!("made by: `cargo run --release -p bench -- pipeline --rounds {}`", self.rounds);
+        let made_by = format!("made by: `make bench-pipeline BENCH_FLAGS='--rounds {}'`", self.rounds);
         let notes = [self.notes(), vec![made_by]].concat();
         format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
     }

@@ -96,11 +96,13 @@ impl Repository {
     /// # Errors
     /// When it is in none.
     pub fn open(folder: &Path) -> Result<Self, GitError> {
-        // All three at the same time.
+        // All three at the same time, the one that is waited for first.
+        let mut opening = command(folder, &OPENING);
+        let opening = opening.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let objects = Objects::start(folder).map_err(GitError::NotRun)?;
         let mut settings = command(folder, &["config", "-z", "--get-regexp", SETTINGS]);
         let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let objects = Objects::start(folder).map_err(GitError::NotRun)?;
-        let output = command(folder, &OPENING).output().map_err(GitError::NotRun)?;
+        let output = opening.and_then(Child::wait_with_output).map_err(GitError::NotRun)?;
         // A name that means nothing ends git, after it has answered what comes before.
         let answers = String::from_utf8_lossy(&output.stdout);
         let mut answers = answers.lines();
