@@ -72,7 +72,7 @@ impl fmt::Display for Node {
             Self::Text(text) => write!(formatter, "\"{text}\""),
             Self::Variable(name) => write!(formatter, "${name}"),
             Self::Input(name) => write!(formatter, "$[[ inputs.{name} ]]"),
-            Self::Pattern(pattern) => write!(formatter, "{pattern}"),
+            Self::Pattern(pattern) => formatter.write_str(&pattern.literal()),
             Self::Not(operand) => {
                 formatter.write_str("!")?;
                 operand.within(u8::MAX, formatter)

@@ -73,6 +73,12 @@ impl Pattern {
         self.compiled().ok()?.find(text).map(|found| found.as_str())
     }
 
+    /// As expressions have it. One of less than two characters is none there, unless it is on the second line of a literal.
+    pub(super) fn literal(&self) -> String {
+        let is_short = self.source.chars().nth(1).is_none() && self.source != "/";
+        if is_short { format!("/\n\\/{}/{}", self.source, self.flags) } else { self.to_string() }
+    }
+
     fn compiled(&self) -> Result<Regex, PatternError> {
         KEPT.with_borrow_mut(|kept| {
             if let Some(known) = kept.get(self) {

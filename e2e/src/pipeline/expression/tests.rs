@@ -158,6 +158,16 @@ fn as_gitlab_does(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(holds(text), expected);
 }
 
+#[rstest]
+#[case::empty("$A =~ /^a\n//")]
+#[case::with_flags("/^a\n//im")]
+#[case::one_character("/^a\n\\/b/ == $A")]
+#[case::a_slash("/^a\n\\/\\//")]
+fn prints_what_is_on_the_second_line_of_a_literal(#[case] text: &str) {
+    let expression = Expression::parse(text).unwrap();
+    assert_eq!(Expression::parse(&expression.to_string()), Ok(expression));
+}
+
 #[test]
 fn names_variables_once() {
     let expression = Expression::parse("!($B == $A) && '$C' || $[[ inputs.d ]] =~ $B").unwrap();
