@@ -86,6 +86,10 @@ const TOO_BIG: &str = "The parsed YAML is too big";
     format!("variables: {{{}}}\n", list(10_000, |at| format!("V{at}: x"))) + &lines(3000, |at| format!("j{at}: {{script: x}}\n")),
     "The pipeline has too many jobs, or too many variables in them"
 )]
+#[case::all_instances_of_all_jobs(
+    lines(30, |at| format!("j{at}: {{script: x, parallel: 200, needs: [{}]}}\n", list(at, |other| format!("j{other}")))),
+    "j1: one job can only need 50 others, but you have listed 200"
+)]
 #[case::a_large_value_of_many_instances(
     format!("a: {{script: x, parallel: 200, variables: {{V: '{0}', W: '{0}'}}}}\n", "x".repeat(700_000)),
     "The pipeline has too many jobs, or too many variables in them"

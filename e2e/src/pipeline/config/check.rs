@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::environment::Action;
 use super::job::Job;
-use super::needs;
+use super::needs::{self, Need};
+use super::parallel::Parallel;
 use super::root::Configuration;
 use crate::pipeline::diagnostic::{self, Diagnostics};
 
@@ -54,6 +55,7 @@ fn check_needs(
         if let Some((duplicate, span)) = needs::duplicate(list) {
             diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
         }
+        check_count_of_needs(job, list, configuration, diagnostics);
         for need in list {
             let other = &need.job.value;
             match configuration.jobs.get(other) {
@@ -74,6 +76,25 @@ fn check_needs(
                 Some(_) => {}
             }
         }
+    }
+}
+
+/// Every instance of a needed job counts: all of one job need all of the other. `lib/gitlab/ci/pipeline/seed/build.rb`
+fn check_count_of_needs(job: &Job, list: &[Need], configuration: &Configuration, diagnostics: &mut Diagnostics) {
+    let instances = |need: &Need| match (&need.matrix, configuration.jobs.get(&need.job.value)) {
+        (Some(matrix), _) => matrix.len(),
+        (None, Some(needed)) => needed.parallel.as_ref().map_or(1, Parallel::count),
+        (None, None) => 1,
+    };
+    let count: usize = list.iter().map(instances).sum();
+    if let Some(first) = list.first().filter(|_| count > needs::MOST) {
+        let message = format!(
+            "{}: one job can only need {} others, but you have listed {count}. See needs keyword documentation for more \
+             details",
+            job.name,
+            needs::MOST
+        );
+        diagnostics.error(first.job.span, message);
     }
 }
 

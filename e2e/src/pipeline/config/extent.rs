@@ -29,11 +29,7 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
 }
 
 fn of_job(job: &Job, everywhere: usize) -> usize {
-    let instances = match &job.parallel {
-        None => 1,
-        Some(Parallel::Count(count)) => *count,
-        Some(Parallel::Matrix(matrix)) => matrix.len(),
-    };
+    let instances = job.parallel.as_ref().map_or(1, Parallel::count);
     let of_matrix = match &job.parallel {
         Some(Parallel::Matrix(matrix)) => {
             matrix.iter().flatten().map(|(key, value)| VARIABLE + key.len() + value.len()).sum()

@@ -20,8 +20,8 @@ pub struct Need {
     pub matrix: Option<Matrix>,
 }
 
-/// How many there may be.
-const MOST: usize = 50;
+/// How many there may be: `ci_needs_size_limit`.
+pub(super) const MOST: usize = 50;
 
 /// Reads them. Needs of other pipelines and projects are understood and left out.
 pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Need> {

@@ -17,6 +17,16 @@ pub enum Parallel {
     Matrix(Matrix),
 }
 
+impl Parallel {
+    /// How many instances there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Matrix(matrix) => matrix.len(),
+        }
+    }
+}
+
 /// Combinations: the variables of each instance, in the order of their keys.
 pub type Matrix = Vec<Vec<(Arc<str>, Arc<str>)>>;
 
