@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::collection::{Collection, Variable};
 use super::reference::{Piece, Pieces, RunnerPieces};
 
-/// How many bytes values may add to one text: those that double each other grow without end.
-const LARGEST: usize = 1 << 20;
+/// How many bytes values may add to one text: those that double each other grow without end. No program can be given a longer
+/// variable (Linux's `MAX_ARG_STRLEN`).
+const LARGEST: usize = 128 << 10;
 
-/// How many they may add to all values together.
-pub(super) const LARGEST_TOGETHER: usize = 1 << 24;
+/// How many they may add to all values together, of which there is a limit for programs, too.
+pub(super) const LARGEST_TOGETHER: usize = 2 << 20;
 
 /// Why variables cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -316,7 +316,7 @@ mod tests {
         };
         let mut variables: Collection = (0..60).map(double).collect();
         variables.add(Variable::new("V60", "x", Origin::Job));
-        assert_eq!(variables.expand_all(), Err(ExpansionError::LargeValue("V39".into())));
+        assert_eq!(variables.expand_all(), Err(ExpansionError::LargeValue("V42".into())));
     }
 
     #[test]
