@@ -172,7 +172,7 @@ fn story(event: &Event) -> Option<String> {
         Event::JobWaits { job, why } => format!("{job}: {why}"),
         Event::Note { job: Some(job), text } => format!("{job}: {text}"),
         Event::Note { job: None, text } => text.clone(),
-        Event::Step { .. } | Event::Line { .. } | Event::PipelineEnded { .. } => return None,
+        Event::Step { .. } | Event::Line { .. } | Event::JobNotRun(_) | Event::PipelineEnded { .. } => return None,
     })
 }
 

@@ -21,7 +21,7 @@ use e2e::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use e2e::pipeline::run::schedule::Choice;
 use e2e::pipeline::run::sources::{Origin, Sources};
 use e2e::pipeline::run::status::Status;
-use e2e::pipeline::run::workspace::{Kept, Workspace};
+use e2e::pipeline::run::workspace::{Kept, NewPipeline, Workspace};
 use e2e::report;
 use e2e::report::pipeline_view::{HEARTBEAT, Mode, View};
 use e2e::{liveness, orphans};
@@ -129,7 +129,10 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let workspace = Workspace::new(&workspace_folder(&config))?;
     // Found by it again, whatever becomes of this program.
     let label = liveness::mark();
-    let pipeline = pipeline(arguments, prepared, &config, &workspace, (Arc::clone(&view), &label), cancel).await?;
+    let kept = Kept::open(prepared.repository.folder())?;
+    let own = kept.new_pipeline()?;
+    let ground = Made { config: &config, workspace: &workspace, kept: &kept, own: &own, label: &label };
+    let pipeline = pipeline(arguments, prepared, &ground, Arc::clone(&view), cancel).await?;
     let outcome = {
         let mut run = std::pin::pin!(pipeline.run(&choice));
         let mut beat = tokio::time::interval(HEARTBEAT);
@@ -159,17 +162,25 @@ fn exit_code(outcome: &Ended) -> ExitCode {
     }
 }
 
+/// What is there before a pipeline is.
+struct Made<'run> {
+    config: &'run RunnerConfig,
+    workspace: &'run Workspace,
+    kept: &'run Kept,
+    own: &'run NewPipeline,
+    label: &'run str,
+}
+
 async fn pipeline(
     arguments: &PipelineArguments,
     prepared: Prepared,
-    config: &RunnerConfig,
-    workspace: &Workspace,
-    (view, label): (Arc<View>, &str),
+    made: &Made<'_>,
+    view: Arc<View>,
     cancel: CancellationToken,
 ) -> Result<Pipeline, Box<dyn Error>> {
+    let Made { config, workspace, kept, own, label } = made;
+    let NewPipeline { id, folder, .. } = own;
     let Prepared { repository, lint, plan, .. } = prepared;
-    let kept = Kept::open(repository.folder())?;
-    let (id, folder) = kept.new_pipeline()?;
     let logs = match &arguments.log_dir {
         Some(folder) => std::path::absolute(folder)?,
         None => folder.join("logs"),
@@ -195,13 +206,13 @@ async fn pipeline(
         _ => {
             let engine = connect().await?;
             sweep_gone(&engine).await?;
-            let images = images(arguments, &engine, &folder, &view);
-            Executor::Docker(Docker::new(engine, config, images, label.to_owned()))
+            let images = images(arguments, &engine, folder, &view);
+            Executor::Docker(Docker::new(engine, config, images, (*label).to_owned()))
         }
     };
     let cancels_on_failure = lint.configuration.is_some_and(|it| it.workflow.cancel_on_failure);
     Ok(Pipeline {
-        id,
+        id: *id,
         created: SystemTime::now(),
         token,
         executor,
@@ -214,7 +225,7 @@ async fn pipeline(
             cancels_on_failure,
         },
         sources: Sources::new(origin, sources),
-        store: Store::new(artifacts),
+        store: Store::new(artifacts, &plan),
         caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |folder| folder.join(&context.project_path)),
         groups: kept.groups(),
         logs,

@@ -1,6 +1,7 @@
 //! What jobs leave for each other. GitLab Runner's `commands/helpers/artifacts_uploader.go`,
 //! `app/models/ci/build_dependencies.rb`
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::event::TestCounts;
@@ -9,27 +10,41 @@ use crate::pipeline::config::artifacts::ArtifactsWhen;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::variables::collection::Variable;
 use crate::pipeline::variables::dotenv::{self, Limits};
+use crate::pipeline::variables::slug::slugify;
 
 /// Where archives of jobs are kept.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    /// The name of each job's files.
+    names: Vec<String>,
 }
 
 impl Store {
-    /// Archives in `folder`, which must be there.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// Archives of jobs of a plan in `folder`, which must be there.
+    pub fn new(folder: PathBuf, plan: &Plan) -> Self {
+        let mut taken = HashSet::new();
+        let names = plan.jobs.iter().enumerate().map(|(index, job)| {
+            let slug = slugify(&job.name);
+            // Names that differ may have the same slug, or none.
+            if !slug.is_empty() && taken.insert(slug.clone()) { slug } else { format!("{slug}-{index}") }
+        });
+        Self { names: names.collect(), folder }
     }
 
-    /// The archive of the job at this place in the plan.
+    /// What the files of the job at this place in the plan are called, without an ending.
+    pub fn name(&self, job: usize) -> &str {
+        self.names.get(job).map_or("job", String::as_str)
+    }
+
+    /// Its archive.
     pub fn artifacts(&self, job: usize) -> PathBuf {
-        self.folder.join(format!("{job}.tar"))
+        self.folder.join(format!("{}.tar", self.name(job)))
     }
 
     /// Its reports, which no job gets as files.
     pub fn reports(&self, job: usize) -> PathBuf {
-        self.folder.join(format!("{job}.reports.tar"))
+        self.folder.join(format!("{}.reports.tar", self.name(job)))
     }
 }
 
@@ -125,6 +140,12 @@ mod tests {
     #[case::always(ArtifactsWhen::Always, true, true)]
     fn after_which_end(#[case] when: ArtifactsWhen, #[case] success: bool, #[case] failure: bool) {
         assert_eq!((is_kept(when, true), is_kept(when, false)), (success, failure));
+    }
+
+    #[test]
+    fn names_of_files() {
+        let store = Store::new("x".into(), &plan("a b: {script: x}\na-b: {script: x}\nc: {script: x, parallel: 2}\n"));
+        assert_eq!([0, 1, 2].map(|job| store.name(job)), ["a-b", "a-b-1", "c-1-2"]);
     }
 
     #[test]

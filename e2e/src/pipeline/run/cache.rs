@@ -106,6 +106,11 @@ fn of_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[
 
 /// The archive of a key below the folder of a project's caches.
 pub fn archive(folder: &Path, key: &str) -> PathBuf {
+    folder.join(file_name(key)).join("cache.tar")
+}
+
+/// A key as the name of one file or folder.
+pub(super) fn file_name(key: &str) -> String {
     let mut name = String::new();
     for character in key.chars() {
         match character {
@@ -116,8 +121,7 @@ pub fn archive(folder: &Path, key: &str) -> PathBuf {
             _ => name.push(character),
         }
     }
-    let name = if matches!(name.as_str(), "." | "..") { name.replace('.', "%2E") } else { name };
-    folder.join(name).join("cache.tar")
+    if matches!(name.as_str(), "." | "..") { name.replace('.', "%2E") } else { name }
 }
 
 #[cfg(test)]

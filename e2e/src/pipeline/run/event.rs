@@ -44,6 +44,8 @@ pub enum Event {
     },
     /// A job ended for this time.
     JobEnded(JobReport),
+    /// A job never ran, and the pipeline is over.
+    JobNotRun(JobReport),
     /// A job is at where it waits for something other than jobs: for somebody, a time, a resource.
     JobWaits {
         /// Which.

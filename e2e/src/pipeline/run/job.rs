@@ -114,12 +114,9 @@ pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> 
         Ok(variables) => variables,
         Err(error) => return system(error.to_string()),
     };
-    let path = pipeline.log_of(index);
-    let masker = Masker::new(variables.secrets());
-    let limit = pipeline.settings.output_limit;
-    let log = match JobLog::open(Arc::clone(&planned.name), &path, &masker, limit, Arc::clone(&pipeline.tell)) {
-        Ok(log) => Arc::new(log),
-        Err(error) => return system(format!("{}: {error}", path.display())),
+    let log = match pipeline.open_log(index, &Masker::new(variables.secrets())) {
+        Ok(log) => log,
+        Err(why) => return system(why),
     };
     // It was read with the file: what is wrong with it was told there.
     let coverage = planned.job.coverage.as_ref().and_then(|coverage| Pattern::parse(&coverage.value).ok());

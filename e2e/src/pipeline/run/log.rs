@@ -118,6 +118,8 @@ impl JobLog {
                     format!("\nJob's log exceeded limit of {kib} KiB. The job goes on, its output is left out.\n");
                 inner.take(Stream::Out, text.as_bytes(), lines);
             }
+            // Somebody may be reading it. A disk that is full does not end the job.
+            let _ = inner.file.flush();
         });
     }
 

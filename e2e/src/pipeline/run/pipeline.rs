@@ -15,14 +15,15 @@ use super::artifacts::{Store, providers};
 use super::event::{Event, JobReport, Tell};
 use super::executor::{Executor, FailureReason};
 use super::job::{Ended, attempt};
+use super::log::JobLog;
 use super::resource_group::Group;
 use super::schedule::{Choice, Schedule};
 use super::sources::Sources;
 use super::status::Status;
 use crate::pipeline::config::job::Job;
+use crate::pipeline::mask::Masker;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::variables::collection::Variable;
-use crate::pipeline::variables::slug::slugify;
 
 /// How jobs are run, whichever they are.
 #[derive(Clone, Debug)]
@@ -107,12 +108,14 @@ impl Pipeline {
     }
 
     /// The log of the job at this place in the plan.
-    pub fn log_of(&self, job: usize) -> PathBuf {
-        let Some(planned) = self.plan.jobs.get(job) else { return self.logs.clone() };
-        let slug = slugify(&planned.name);
-        // Names that differ may have the same slug, or none.
-        let is_taken = slug.is_empty() || self.plan.jobs.iter().take(job).any(|other| slugify(&other.name) == slug);
-        self.logs.join(if is_taken { format!("{slug}-{job}.log") } else { format!("{slug}.log") })
+    fn log_of(&self, job: usize) -> PathBuf {
+        self.logs.join(format!("{}.log", self.store.name(job)))
+    }
+
+    pub(super) fn open_log(&self, job: usize, masker: &Masker) -> Result<Arc<JobLog>, String> {
+        let (path, limit) = (self.log_of(job), self.settings.output_limit);
+        let log = JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.tell));
+        log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Runs it.
@@ -179,14 +182,17 @@ impl Pipeline {
         }
         let status = schedule.status();
         let took = began.elapsed();
-        (self.tell)(Event::PipelineEnded { status, took });
         let jobs = (0..self.plan.jobs.len()).filter_map(|job| {
             reports.remove(&job).or_else(|| {
                 schedule.job(job)?;
-                Some(self.report(&schedule, job, 0, false, Duration::ZERO, &Ended::default()))
+                let report = self.report(&schedule, job, 0, false, Duration::ZERO, &Ended::default());
+                (self.tell)(Event::JobNotRun(report.clone()));
+                Some(report)
             })
         });
-        Outcome { status, jobs: jobs.collect(), blocked_by: schedule.blocker().cloned(), took }
+        let jobs = jobs.collect();
+        (self.tell)(Event::PipelineEnded { status, took });
+        Outcome { status, jobs, blocked_by: schedule.blocker().cloned(), took }
     }
 
     fn name(&self, job: usize) -> Arc<str> {

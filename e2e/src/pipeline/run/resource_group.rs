@@ -23,11 +23,8 @@ impl Group {
     /// # Errors
     /// When its file cannot be made.
     pub async fn take(folder: &Path, name: &str, waits: impl FnOnce()) -> io::Result<Self> {
-        let path = cache::archive(folder, name).with_file_name("lock");
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let file = File::create(&path)?;
+        fs::create_dir_all(folder)?;
+        let file = File::create(folder.join(format!("{}.lock", cache::file_name(name))))?;
         let mut waits = Some(waits);
         loop {
             match file.try_lock() {

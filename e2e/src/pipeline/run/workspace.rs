@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// How the folders of checkouts begin.
 const PREFIX: &str = "gitlab-ci-k8s-demo-pipeline-";
 
+/// How many pipelines of a project are kept, with their logs and artifacts.
+const KEPT: usize = 20;
+
 /// The file whose lock says that a folder is in use.
 const LOCK: &str = "lock";
 
@@ -34,19 +37,28 @@ impl Kept {
         Ok(Self { folder })
     }
 
-    /// The number and folder of a new pipeline.
+    /// The number and folder of a new pipeline. Of the older ones some stay.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new_pipeline(&self) -> io::Result<(u64, PathBuf)> {
+    pub fn new_pipeline(&self) -> io::Result<NewPipeline> {
         let pipelines = self.folder.join("pipelines");
         let known = fs::read_dir(&pipelines)?.flatten();
         let known = known.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
-        let mut id = known.max().unwrap_or(0) + 1;
+        let mut known: Vec<u64> = known.collect();
+        known.sort_unstable_by(|one, other| other.cmp(one));
+        for old in known.iter().skip(KEPT - 1) {
+            remove_unused(&pipelines.join(old.to_string()));
+        }
+        let mut id = known.first().copied().unwrap_or(0) + 1;
         loop {
             let folder = pipelines.join(id.to_string());
             match fs::create_dir(&folder) {
-                Ok(()) => return Ok((id, folder)),
+                Ok(()) => {
+                    let lock = File::create(folder.join(LOCK))?;
+                    lock.lock()?;
+                    return Ok(NewPipeline { id, folder, _lock: lock });
+                }
                 // Another one was faster.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
                 Err(error) => return Err(error),
@@ -63,6 +75,16 @@ impl Kept {
     pub fn groups(&self) -> PathBuf {
         self.folder.join("resource-groups")
     }
+}
+
+/// A pipeline's own folder. It is not removed as long as this is there.
+#[derive(Debug)]
+pub struct NewPipeline {
+    /// Its number.
+    pub id: u64,
+    /// Where it is.
+    pub folder: PathBuf,
+    _lock: File,
 }
 
 /// What goes with the pipeline: checkouts and builds.
@@ -107,11 +129,16 @@ fn sweep(parent: &Path) {
         if !entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
             continue;
         }
-        // One without a lock is being made at this moment, or is half removed.
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
-        if lock.try_lock().is_ok() {
-            let _ = remove(&entry.path());
-        }
+        remove_unused(&entry.path());
+    }
+}
+
+/// Removes a folder whose lock nobody holds. One without a lock is being made at this moment, or is half removed.
+fn remove_unused(folder: &Path) {
+    let Ok(lock) = File::open(folder.join(LOCK)) else { return };
+    if lock.try_lock().is_ok() {
+        // What stays is removed another time.
+        let _ = remove(folder);
     }
 }
 
@@ -146,9 +173,21 @@ mod tests {
     fn numbers_go_up() {
         let project = tempfile::tempdir().unwrap();
         let kept = Kept::open(project.path()).unwrap();
-        assert_eq!(kept.new_pipeline().unwrap().0, 1);
-        assert_eq!(Kept::open(project.path()).unwrap().new_pipeline().unwrap().0, 2);
+        assert_eq!(kept.new_pipeline().unwrap().id, 1);
+        assert_eq!(Kept::open(project.path()).unwrap().new_pipeline().unwrap().id, 2);
         assert_eq!(fs::read_to_string(project.path().join("target/e2e/.gitignore")).unwrap(), "*\n");
+    }
+
+    #[test]
+    fn the_last_ones_are_kept_and_those_that_run() {
+        let project = tempfile::tempdir().unwrap();
+        let kept = Kept::open(project.path()).unwrap();
+        let running = kept.new_pipeline().unwrap();
+        for _ in 0..=KEPT {
+            kept.new_pipeline().unwrap();
+        }
+        let left = fs::read_dir(project.path().join("target/e2e/pipelines")).unwrap().count();
+        assert_eq!((left, running.folder.exists()), (KEPT + 1, true));
     }
 
     #[test]

@@ -168,8 +168,8 @@ async fn connect(address: IpAddr, ports: &[u16], patience: Duration) -> Result<(
 /// A warning with the last lines of a service.
 async fn tell(container: Container<'_>, text: &str, log: &JobLog) {
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&LAST_LINES.to_string()).build();
-    let output = container.engine.logs(container.name, Some(options)).filter_map(async |output| output.ok());
-    let output = output.map(|output| output.to_string()).collect::<String>();
+    let output = container.engine.logs(container.name, Some(options));
+    let output = output.map(|output| output.map(|output| output.to_string()).unwrap_or_default()).collect::<String>();
     // An engine that does not answer is not waited for: what is told is more than nothing.
     let output = timeout(engine::PATIENCE, output).await.unwrap_or_default();
     let lines: Vec<_> = output.lines().collect();
