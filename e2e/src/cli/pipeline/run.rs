@@ -279,7 +279,11 @@ fn images(
 ) -> Option<Arc<Images>> {
     let view = Arc::clone(view);
     let tell = move |progress: images::Progress| {
-        view.show(&Event::Note { job: None, text: report::images::line(&progress) });
+        // What is here already is what is expected.
+        let is_news = !matches!(&progress, images::Progress::Obtained(image) if image.source == images::Source::Here);
+        if is_news {
+            view.show(&Event::Note { job: None, text: report::images::line(&progress) });
+        }
     };
     let recipes = &arguments.recipes;
     recipes
