@@ -34,7 +34,6 @@ const RUNNER: &[&str] = &[
     "output_limit",
     "post_build_script",
     "pre_build_script",
-    "pre_get_sources_script",
     "shell",
     "tls-ca-file",
 ];
@@ -53,6 +52,7 @@ const RUNNER_IGNORED: &[&str] = &[
     "machine",
     "parallels",
     "post_get_sources_script",
+    "pre_get_sources_script",
     "referees",
     "safe_directory_checkout",
     "ssh",
@@ -212,7 +212,6 @@ fn read_runner(table: Table<'_>, reader: &mut Reader, file: &dyn Fn(&str) -> io:
         shell: reader.string(table, "shell"),
         pre_build_script: reader.string(table, "pre_build_script"),
         post_build_script: reader.string(table, "post_build_script"),
-        pre_get_sources_script: reader.string(table, "pre_get_sources_script"),
         certificates,
         docker: docker.map(|docker| read_docker(docker, reader)).unwrap_or_default(),
         feature_flags: read_flags(table, reader).unwrap_or_default(),

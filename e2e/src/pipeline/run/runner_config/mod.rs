@@ -50,8 +50,6 @@ pub struct RunnerConfig {
     pub pre_build_script: Option<String>,
     /// Commands after a job's own and before `after_script`.
     pub post_build_script: Option<String>,
-    /// Commands before the sources are got.
-    pub pre_get_sources_script: Option<String>,
     /// `tls-ca-file`: certificates, as PEM, that jobs may trust.
     pub certificates: Option<Arc<str>>,
     /// How the docker executor is set up.
@@ -148,7 +146,6 @@ impl Default for RunnerConfig {
             shell: None,
             pre_build_script: None,
             post_build_script: None,
-            pre_get_sources_script: None,
             certificates: None,
             docker: DockerConfig::default(),
             feature_flags: BTreeMap::new(),
