@@ -31,6 +31,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "target/bench-gitlab-ci-local", value_name = "FOLDER")]
     install: PathBuf,
 
+    /// The folder below which both sides work. In memory, so that neither waits for the disk, nor for what the other has done to it
+    #[arg(long, default_value = "/dev/shm", value_name = "FOLDER")]
+    folder: PathBuf,
+
     /// Also write the report into this page, between `<!-- bench-pipeline:begin -->` and `<!-- bench-pipeline:end -->`
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -64,6 +68,8 @@ struct Sides {
     beside: PathBuf,
     /// A home for gitlab-ci-local, without anybody's settings.
     home: PathBuf,
+    /// Where both put what they need for a while.
+    temporary: PathBuf,
 }
 
 /// Measures, and returns the report for the terminal.
@@ -75,15 +81,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
         return Err(Error::Environment(format!("{e2e} is missing (make bench-pipeline builds it)")));
     }
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-pipeline")).transpose()?;
-    let folder = std::env::temp_dir().join(format!("bench-pipeline-{}", std::process::id()));
+    let folder = arguments.folder.join(format!("bench-pipeline-{}", std::process::id()));
     fs::create_dir_all(&folder).context(folder.display())?;
     let measured = install(&arguments.install).and_then(|beside| {
         let e2e = std::path::absolute(&arguments.e2e).context("the current folder")?;
-        measure(arguments.rounds, &Sides { e2e, beside, home: folder.join("home") }, &folder)
+        measure(arguments.rounds, &Sides { e2e, beside, home: folder.join("home"), temporary: folder.clone() }, &folder)
     });
     let _ = fs::remove_dir_all(&folder);
-    let report =
-        Report { machine: machine::describe()?, day: machine::today(), rounds: arguments.rounds, found: measured? };
+    let report = Report {
+        machine: machine::describe()?,
+        day: machine::today(),
+        rounds: arguments.rounds,
+        folder: arguments.folder.clone(),
+        found: measured?,
+    };
     if let Some(page) = page {
         page.write(&report.markdown())?;
     }
@@ -147,13 +158,13 @@ fn check(sides: &Sides, article: &Path, hundred: &Path) -> Result<usize, Error> 
 impl Sides {
     fn e2e(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.e2e);
-        command.args(arguments).current_dir(repository);
+        command.args(arguments).env("TMPDIR", &self.temporary).current_dir(repository);
         command
     }
 
     fn beside(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.beside);
-        command.args(arguments).env("HOME", &self.home).current_dir(repository);
+        command.args(arguments).env("HOME", &self.home).env("TMPDIR", &self.temporary).current_dir(repository);
         command
     }
 

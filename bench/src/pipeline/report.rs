@@ -1,5 +1,7 @@
 //! What was found out, for people.
 
+use std::path::PathBuf;
+
 use super::{CONCURRENCY, Found, SIZES};
 use crate::sample::Sample;
 use crate::table::Table;
@@ -13,6 +15,8 @@ pub(super) struct Report {
     pub(super) day: String,
     /// How often.
     pub(super) rounds: u32,
+    /// Below which folder both sides worked.
+    pub(super) folder: PathBuf,
     /// The figures.
     pub(super) found: Found,
 }
@@ -35,8 +39,9 @@ impl Report {
             format!("machine: {}; {}", self.machine, self.day),
             format!(
                 "method: {} rounds, the sides taking turns; whole processes; jobs in checkouts of their own on both sides, \
-                 {CONCURRENCY} at the same time; median (least–greatest)",
-                self.rounds
+                 {CONCURRENCY} at the same time, all of it below {}; median (least–greatest)",
+                self.rounds,
+                self.folder.display()
             ),
             format!(
                 "of the article's pipeline gitlab-ci-local lists {} jobs that GitLab would not run for the branch: it does not know \
@@ -135,8 +140,13 @@ mod tests {
             run_beside: sample([2.2, 2.3, 2.6]),
             too_many: 2,
         };
-        let report =
-            Report { machine: "AMD EPYC, 2 cores, Linux 6".to_owned(), day: "2026-01-31".to_owned(), rounds: 3, found };
+        let report = Report {
+            machine: "AMD EPYC, 2 cores, Linux 6".to_owned(),
+            day: "2026-01-31".to_owned(),
+            rounds: 3,
+            folder: "/dev/shm".into(),
+            found,
+        };
         insta::assert_snapshot!(report.markdown());
     }
 }

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use e2e::images::{self, Images, Way};
 use e2e::pipeline::plan::Plan;
 use e2e::pipeline::run::artifacts::Store;
+use e2e::pipeline::run::concurrent::ConcurrentIds;
 use e2e::pipeline::run::event::Event;
 use e2e::pipeline::run::executor::Executor;
 use e2e::pipeline::run::executor::docker::{Docker, sweep, sweep_gone};
@@ -231,6 +232,7 @@ async fn pipeline(
         logs,
         tell: Arc::new(move |event: Event| view.show(&event)),
         cancel,
+        concurrent: ConcurrentIds::default(),
         started: AtomicU64::new(0),
         plan,
     })

@@ -1,5 +1,6 @@
 //! A checkout into the folders of jobs. Everything here waits for the disk: call it where that harms nobody.
 
+use std::collections::HashSet;
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
@@ -10,41 +11,52 @@ use super::archive::visit;
 /// Something in a checkout.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    path: String,
-    metadata: Metadata,
+    /// Where.
+    pub path: String,
+    /// What the system keeps of it.
+    pub metadata: Metadata,
 }
 
-/// All that is in a folder, folders before what is in them.
+/// All that is in a checkout.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Folders before what is in them.
+    pub entries: Vec<Entry>,
+    /// Their paths.
+    pub paths: HashSet<String>,
+}
+
+/// All that is in a folder.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn list(folder: &Path) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
+pub fn list(folder: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
     visit(folder, "", &mut |path, metadata| {
-        entries.push(Entry { path: path.to_owned(), metadata: metadata.clone() });
+        listing.entries.push(Entry { path: path.to_owned(), metadata: metadata.clone() });
+        listing.paths.insert(path.to_owned());
         Ok(())
     })?;
-    Ok(entries)
+    Ok(listing)
 }
 
-/// Copies the entries of one folder into another that is there. Of packs of commits, which git never writes to, both folders
-/// have the same files.
+/// Whether all copies of a checkout have the same file there: git never writes to packs of commits.
+pub fn is_shared(path: &str) -> bool {
+    path.starts_with(".git/objects/pack/")
+}
+
+/// Copies a checkout's entry to where nothing is: a folder without what is in it.
 ///
 /// # Errors
 /// When something cannot be read or written.
-pub fn copy_checkout(from: &Path, entries: &[Entry], to: &Path) -> io::Result<()> {
-    for Entry { path, metadata } in entries {
-        let (source, target) = (from.join(path), to.join(path));
-        if metadata.is_dir() {
-            fs::create_dir(target)?;
-            continue;
-        }
-        let is_pack = path.starts_with(".git/objects/pack/");
-        if !is_pack || fs::hard_link(&source, &target).is_err() {
-            copy(&source, &target, metadata)?;
-        }
+pub fn copy(from: &Path, Entry { path, metadata }: &Entry, to: &Path) -> io::Result<()> {
+    if metadata.is_dir() {
+        return fs::create_dir(to);
     }
-    Ok(())
+    if is_shared(path) && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    copy_file(from, to, metadata)
 }
 
 /// Copies a file, or a link as a link, over what is there.
@@ -56,11 +68,11 @@ pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    copy(from, to, &fs::symlink_metadata(from)?)
+    copy_file(from, to, &fs::symlink_metadata(from)?)
 }
 
 /// Its time comes along: git takes a file for unchanged by it.
-fn copy(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
+fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     if metadata.is_symlink() {
         return symlink(fs::read_link(from)?, to);
     }
@@ -74,30 +86,7 @@ fn copy(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-
-    #[test]
-    fn copies_are_their_own() {
-        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let source = from.path();
-        fs::create_dir_all(source.join("sub/empty")).unwrap();
-        fs::create_dir_all(source.join(".git/objects/pack")).unwrap();
-        fs::write(source.join(".git/objects/pack/x.pack"), "pack").unwrap();
-        fs::write(source.join("sub/program"), "text").unwrap();
-        fs::set_permissions(source.join("sub/program"), fs::Permissions::from_mode(0o755)).unwrap();
-        symlink("program", source.join("sub/link")).unwrap();
-        copy_checkout(source, &list(source).unwrap(), to.path()).unwrap();
-        fs::write(to.path().join("sub/program"), "changed").unwrap();
-        assert_eq!(fs::read_to_string(source.join("sub/program")).unwrap(), "text");
-        assert_eq!(fs::read_link(to.path().join("sub/link")).unwrap(), Path::new("program"));
-        let mode = fs::metadata(to.path().join("sub/program")).unwrap().mode();
-        assert_eq!(mode & 0o777, 0o755);
-        let inode = |folder: &Path| fs::metadata(folder.join(".git/objects/pack/x.pack")).unwrap().ino();
-        assert_eq!(inode(source), inode(to.path()));
-        assert!(to.path().join("sub/empty").is_dir());
-    }
 
     #[test]
     fn times_come_along() {

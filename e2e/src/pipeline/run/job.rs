@@ -95,12 +95,14 @@ struct Attempt<'run> {
 pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> Ended {
     let Some(planned) = pipeline.plan.jobs.get(index) else { return Ended::default() };
     let id = pipeline.next_job();
-    let places = pipeline.executor.places(id, &pipeline.plan.context.project_path);
+    let concurrent = pipeline.concurrent.take();
+    let places = pipeline.executor.places(concurrent.number, &pipeline.plan.context.project_path);
     let timeout = planned.job.timeout.as_ref().map_or(TIMEOUT, |timeout| timeout.value);
     let facts = Facts {
         pipeline: pipeline.id,
         created: pipeline.created,
         job: id,
+        concurrent: concurrent.number,
         token: &pipeline.token,
         places: &places,
         executor: pipeline.executor.name(),

@@ -1,11 +1,11 @@
 //! Running a pipeline: what GitLab's server and its runner do together.
 //!
 //! - [`pipeline`]: all jobs. [`job`]: one of them. [`variables`]: what it has.
-//! - [`status`]: how jobs stand, and what that makes of them together.
+//! - [`concurrent`]: what jobs at the same time are told apart by. [`status`]: how jobs stand, and what that makes of them together.
 //! - [`schedule`]: which job may start when.
 //! - [`event`]: what goes on. [`log`]: what a job writes.
 //! - [`script`]: a job's commands as one text for a shell.
-//! - [`sources`] and [`copy`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
+//! - [`sources`], [`copy`] and [`restore`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
 //! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
 //! - [`workspace`]: where all that is kept.
 //! - [`executor`]: where it runs.
@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod artifacts;
 pub mod cache;
+pub mod concurrent;
 pub mod copy;
 pub mod event;
 pub mod executor;
@@ -21,6 +22,7 @@ pub mod junit;
 pub mod log;
 pub mod pipeline;
 pub mod resource_group;
+pub mod restore;
 pub mod runner_config;
 pub mod schedule;
 pub mod script;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::artifacts::{Store, providers};
+use super::concurrent::ConcurrentIds;
 use super::event::{Event, JobReport, Tell};
 use super::executor::{Executor, FailureReason};
 use super::job::{Ended, attempt};
@@ -84,6 +85,8 @@ pub struct Pipeline {
     pub tell: Arc<Tell>,
     /// Ends it early.
     pub cancel: CancellationToken,
+    /// What its jobs at the same time are told apart by.
+    pub concurrent: ConcurrentIds,
     /// How many jobs have been started.
     pub started: AtomicU64,
 }

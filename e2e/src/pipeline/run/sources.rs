@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::cache::Blob;
-use super::copy::Entry;
+use super::copy::Listing;
 use crate::pipeline::plan::context::RefKind;
 
 /// What a checkout is made of.
@@ -66,8 +66,8 @@ pub struct Checkout {
     pub folder: PathBuf,
     /// Its files that git knows.
     pub tracked: Arc<HashSet<String>>,
-    /// All that is in it, folders before what is in them.
-    pub entries: Vec<Entry>,
+    /// All that is in it.
+    pub listing: Listing,
     /// An archive of it, once somebody needs one.
     archive: OnceCell<PathBuf>,
 }
@@ -136,7 +136,9 @@ impl Sources {
         let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
         let depth = format!("--depth={}", shape.depth);
         // All commits in one pack, however few they are: copies of a checkout share it.
-        let mut arguments = vec!["-c", "fetch.unpackLimit=1", "fetch", "--quiet", "--no-write-fetch-head", upload];
+        // And what is thrown away soon is not maintained.
+        let mut arguments = vec!["-c", "fetch.unpackLimit=1", "-c", "maintenance.auto=false"];
+        arguments.extend(["fetch", "--quiet", "--no-write-fetch-head", upload]);
         if shape.depth > 0 {
             arguments.push(&depth);
         }
@@ -165,18 +167,18 @@ impl Sources {
             changed.map_err(|error| failed("copy what is not committed", &error.to_string()))?;
         }
         // One file for all refs.
-        git(Some(&folder), &["pack-refs", "--all"]).await?;
-        let listed = git(Some(&folder), &["ls-files", "-z"]).await?;
+        let packed = git(Some(&folder), &["pack-refs", "--all"]);
+        let (_, listed) = tokio::try_join!(packed, git(Some(&folder), &["ls-files", "-z"]))?;
         let tracked = listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
         Checkout::new(folder, tracked)
     }
 }
 
 impl Checkout {
-    fn new(folder: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
+    pub(super) fn new(folder: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
         let listed = slim(&folder.join(".git")).and_then(|()| super::copy::list(&folder));
-        let entries = listed.map_err(|error| failed("list the checkout", &error.to_string()))?;
-        Ok(Arc::new(Self { folder, tracked: Arc::new(tracked), entries, archive: OnceCell::new() }))
+        let listing = listed.map_err(|error| failed("list the checkout", &error.to_string()))?;
+        Ok(Arc::new(Self { folder, tracked: Arc::new(tracked), listing, archive: OnceCell::new() }))
     }
 
     /// An archive of all of it, which everybody may read and write: users of images are not those of this machine. Made once.

@@ -20,6 +20,8 @@ pub struct Facts<'run> {
     pub created: SystemTime,
     /// The job's number.
     pub job: u64,
+    /// Which of those that run at the same time it is.
+    pub concurrent: usize,
     /// What it could prove itself with; of no use to any server.
     pub token: &'run str,
     /// Where its files are.
@@ -166,8 +168,8 @@ fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
     let own = [
         ("CI_BUILDS_DIR", facts.places.builds.clone()),
         ("CI_PROJECT_DIR", facts.places.project.clone()),
-        ("CI_CONCURRENT_ID", "0".to_owned()),
-        ("CI_CONCURRENT_PROJECT_ID", "0".to_owned()),
+        ("CI_CONCURRENT_ID", facts.concurrent.to_string()),
+        ("CI_CONCURRENT_PROJECT_ID", facts.concurrent.to_string()),
         ("CI_SERVER", "yes".to_owned()),
         ("CI_JOB_STATUS", "running".to_owned()),
         ("CI_JOB_TIMEOUT", facts.timeout.as_secs().to_string()),
@@ -208,6 +210,7 @@ mod tests {
             pipeline: 7,
             created: SystemTime::UNIX_EPOCH,
             job: 7001,
+            concurrent: 3,
             token: "t0ken-t0ken",
             places: &places,
             executor: "docker",
@@ -229,6 +232,7 @@ mod tests {
     #[case::raw("RAW", "$JOB")]
     #[case::dotenv_is_stronger_than_the_job("DOTENV", "d-j")]
     #[case::number("CI_JOB_ID", "7001")]
+    #[case::concurrent("CI_CONCURRENT_ID", "3")]
     #[case::of_the_image("CI_JOB_IMAGE", "image-j")]
     #[case::place("CI_DISPOSABLE_ENVIRONMENT", "true")]
     fn values(#[case] key: &str, #[case] expected: &str) {

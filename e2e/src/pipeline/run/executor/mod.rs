@@ -140,10 +140,10 @@ impl Executor {
         }
     }
 
-    /// Where the files of job number `id` are; `project` is the project's path: `group/project`.
-    pub fn places(&self, id: u64, project: &str) -> Places {
+    /// Where the files are of the job that runs as number `concurrent`; `project` is the project's path: `group/project`.
+    pub fn places(&self, concurrent: usize, project: &str) -> Places {
         match self {
-            Self::Shell(shell) => shell.places(id, project),
+            Self::Shell(shell) => shell.places(concurrent, project),
             Self::Docker(docker) => docker.places(project),
         }
     }

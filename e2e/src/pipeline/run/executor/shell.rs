@@ -1,12 +1,16 @@
 //! Jobs on this machine: each in a checkout of its own, in a process group of its own. GitLab Runner's `executors/shell`
 //!
+//! Jobs take turns in as many folders as run at the same time. What one leaves is not there for the next, as after a runner's
+//! `git clean -ffdx`, but what it did not change is not written again.
+//!
 //! A runner starts `bash --login`; here the shell has the environment of whoever started the program, who has logged in already.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,11 +19,11 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{ExecutorError, Packed, Places, Request};
-use crate::pipeline::run::copy::copy_checkout;
 use crate::pipeline::run::log::{JobLog, Stream};
+use crate::pipeline::run::restore::Copied;
 use crate::pipeline::run::selection::Selection;
 use crate::pipeline::run::sources::Checkout;
-use crate::pipeline::run::{archive, workspace};
+use crate::pipeline::run::{archive, restore};
 use crate::{labels, liveness};
 
 /// How long a job that is asked to end may take.
@@ -29,17 +33,23 @@ const GRACE: Duration = Duration::from_secs(5);
 const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// This machine.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Shell {
     builds: PathBuf,
     shell: PathBuf,
+    left: Left,
 }
+
+/// What is in the folders of jobs, by `CI_BUILDS_DIR`, except for what the jobs themselves did. A folder of which nothing is known
+/// is emptied.
+type Left = Arc<Mutex<HashMap<String, Copied>>>;
 
 /// A job on this machine.
 pub struct Session {
     shell: PathBuf,
     folder: PathBuf,
     places: Places,
+    left: Left,
     /// The script's process group while it runs.
     group: Option<Pid>,
 }
@@ -50,12 +60,12 @@ impl Shell {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
         let shell = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
-        Self { builds: builds.to_owned(), shell }
+        Self { builds: builds.to_owned(), shell, left: Left::default() }
     }
 
-    /// Where the files of job number `id` are.
-    pub fn places(&self, id: u64, project: &str) -> Places {
-        let builds = self.builds.join(id.to_string()).to_string_lossy().into_owned();
+    /// Where the files are of the job that runs as number `concurrent`.
+    pub fn places(&self, concurrent: usize, project: &str) -> Places {
+        let builds = self.builds.join(concurrent.to_string()).to_string_lossy().into_owned();
         Places { project: format!("{builds}/{project}"), builds }
     }
 
@@ -68,7 +78,8 @@ impl Shell {
             log.warn("image and services mean nothing to the shell executor");
         }
         let folder = PathBuf::from(&request.places.builds);
-        Ok(Session { shell: self.shell.clone(), folder, places: request.places, group: None })
+        let left = Arc::clone(&self.left);
+        Ok(Session { shell: self.shell.clone(), folder, places: request.places, left, group: None })
     }
 }
 
@@ -77,18 +88,26 @@ impl Session {
         PathBuf::from(&self.places.project)
     }
 
-    /// A copy of a checkout, or an empty folder.
+    /// A checkout as it was made, or an empty folder, whatever the job before has left.
     ///
     /// # Errors
     /// When the disk is full.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
-        let (project, temporary) = (self.project(), self.places.temporary());
+        let (folder, places, left) = (self.folder.clone(), self.places.clone(), Arc::clone(&self.left));
         let checkout = checkout.map(Arc::clone);
         off_thread("the checkout", move || {
-            std::fs::create_dir_all(&project)?;
-            // The script would make it, too, with a process of its own.
-            std::fs::create_dir_all(temporary)?;
-            checkout.map_or(Ok(()), |checkout| copy_checkout(&checkout.folder, &checkout.entries, &project))
+            let project = PathBuf::from(&places.project);
+            // Until all is well nothing is known of the folder.
+            let before = locked(&left).remove(&places.builds);
+            make_folders(&folder, &places)?;
+            match checkout {
+                None => restore::empty(&project)?,
+                Some(checkout) => {
+                    let copied = restore::put(&checkout, &project, before)?;
+                    locked(&left).insert(places.builds, copied);
+                }
+            }
+            Ok(())
         })
         .await
     }
@@ -179,12 +198,12 @@ impl Session {
         }
     }
 
-    /// Removes the job's folder.
+    /// Removes the files that were variables. The rest is there for the next job to restore, and goes with the pipeline.
     pub async fn finish(mut self) {
         self.stop().await;
-        let folder = self.folder.clone();
-        // What cannot be removed goes with the pipeline's folder, or is told of then.
-        let _ = off_thread("the job's folder", move || workspace::remove(&folder)).await;
+        let temporary = PathBuf::from(self.places.temporary());
+        // What cannot be removed goes with the pipeline's folder, too, or is told of then.
+        let _ = off_thread("the job's files", move || restore::empty(&temporary)).await;
     }
 }
 
@@ -194,8 +213,35 @@ impl Drop for Session {
     }
 }
 
+fn locked(left: &Left) -> MutexGuard<'_, HashMap<String, Copied>> {
+    // Nothing is done under the lock that could fail half way.
+    left.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The folders of the project and of what is not to be in it. Of those above nothing else stays, and of the second nothing at all.
+fn make_folders(folder: &Path, places: &Places) -> io::Result<()> {
+    let (project, temporary) = (Path::new(&places.project), PathBuf::from(places.temporary()));
+    if let Some(builds) = folder.parent() {
+        std::fs::create_dir_all(builds)?;
+    }
+    let mut path = folder.to_owned();
+    restore::make_folder(&path)?;
+    for name in project.strip_prefix(folder).map_err(io::Error::other)? {
+        restore::retain(&path, &|other| name == other || path.join(other) == temporary)?;
+        path.push(name);
+        restore::make_folder(&path)?;
+    }
+    // The script would make it, too, with a process of its own.
+    restore::make_folder(&temporary)?;
+    restore::empty(&temporary)
+}
+
 /// A script as standard input: in a file without a name, which a shell reads in blocks. A pipe it reads byte by byte.
-fn input(script: &str) -> std::io::Result<File> {
+fn input(script: &str) -> io::Result<File> {
+    // In memory: what is secret in it is on no disk.
+    #[cfg(target_os = "linux")]
+    let mut file = File::from(rustix::fs::memfd_create("script", rustix::fs::MemfdFlags::CLOEXEC)?);
+    #[cfg(not(target_os = "linux"))]
     let mut file = tempfile::tempfile()?;
     file.write_all(script.as_bytes())?;
     file.rewind()?;
@@ -219,7 +265,7 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, log: &JobLog
 
 async fn off_thread<T: Send + 'static>(
     what: &str,
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ExecutorError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
