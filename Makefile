@@ -61,8 +61,11 @@ fuzz: ## Anything as a pipeline's file and as an expression, FUZZ_SECONDS=60 eac
 .PHONY: lint
 lint: ## Format, clippy and docs without a warning
 	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path e2e/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+	# What is fuzzed, without the library in C++ that it is linked with.
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path e2e/fuzz/Cargo.toml --target-dir target
 
 .PHONY: doctor
 doctor: ## What the harness needs of this machine, and what there is; DOCTOR_FLAGS=--fix installs it

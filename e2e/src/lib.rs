@@ -6,6 +6,7 @@
 //!
 //! - [`up`], [`down`], [`status`]: the life of a cluster, each told top to bottom.
 //! - [`pipeline`]: `.gitlab-ci.yml` as GitLab reads it: what is wrong with it, and what would run.
+//! - [`replay`]: a ref of a repository, ready to be run.
 //! - [`doctor`]: what this machine must have, what it has, and the command that installs the difference.
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
@@ -27,6 +28,7 @@ pub mod orphans;
 pub mod pipeline;
 pub mod progress;
 pub mod registry;
+pub mod replay;
 pub mod report;
 pub mod state;
 pub mod status;

@@ -8,9 +8,11 @@ use e2e::pipeline::git::Commit;
 use e2e::pipeline::glob;
 use e2e::pipeline::lint::{Lint, admits, lint};
 use e2e::pipeline::plan::Plan;
-use e2e::pipeline::plan::build::{self, Refusal, base_variables, build};
+use e2e::pipeline::plan::build::{self, Refusal, build};
 use e2e::pipeline::plan::context::{Context, RefKind, Source};
+use e2e::pipeline::plan::knowledge::{Given, base_variables};
 use e2e::pipeline::variables::collection::{Origin, Variable};
+use e2e::pipeline::variables::settings::Setting;
 
 /// Where files end in the input: a form feed is text to every editor, and no YAML.
 const END_OF_FILE: char = '\u{c}';
@@ -45,7 +47,7 @@ impl Project {
         let exists = |patterns: &[String]| glob::any_exists(patterns, &self.list());
         let environment = Environment {
             files: self,
-            expand: &|text| variables.expand(text),
+            expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules, diagnostics| admits(rules, &variables, &exists, diagnostics),
             folders: &BTreeMap::new(),
         };
@@ -55,25 +57,43 @@ impl Project {
     /// Plans as `e2e plan` does.
     pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, Refusal> {
         let project = build::Project {
-            variables: &given(),
+            given: &given(),
             fits: &glob::any_fits,
             exists: &|patterns| glob::any_exists(patterns, &self.list()),
+            changed: &|patterns| {
+                context.changed_since().is_none_or(|_| glob::any_fits(patterns, &CHANGED.map(str::to_owned)))
+            },
             compare: &|name| (name == "main").then(|| vec!["src/main.rs".to_owned()]),
         };
         build(configuration, context, &project)
     }
 }
 
-/// A variable with another one in it. One that leads back to itself would refuse every plan.
-fn given() -> [Variable; 1] {
-    [Variable::new("TEAM", "blue-$CI_COMMIT_REF_SLUG", Origin::Project)]
+/// The files that a push has changed.
+const CHANGED: [&str; 2] = ["Dockerfile", "src/main.rs"];
+
+/// Variables with others in them, of every job and of some environments. One that leads back to itself would refuse every plan.
+fn given() -> Given {
+    let setting = |key, value, scope: &str| Setting {
+        variable: Variable::new(key, value, Origin::Project),
+        scope: scope.to_owned(),
+        protected: false,
+        hidden: false,
+    };
+    Given {
+        settings: vec![
+            setting("TEAM", "blue-$CI_COMMIT_REF_SLUG", "*"),
+            setting("HOST", "$CI_ENVIRONMENT_SLUG.test", "review/*"),
+        ],
+        pipeline: vec![Variable::new("LEVEL", "top", Origin::Pipeline)],
+    }
 }
 
 /// What there are pipelines for.
 pub(crate) fn contexts() -> [Context; 3] {
-    let changed = Some(vec!["Dockerfile".to_owned(), "src/main.rs".to_owned()]);
+    let before = Some("fedcba9876543210fedcba9876543210fedcba98".to_owned());
     [
-        Context { changed, ..context(RefKind::Branch, "feature/x", Source::Push) },
+        Context { before, ..context(RefKind::Branch, "feature/x", Source::Push) },
         context(RefKind::Tag, "v1.0", Source::Web),
         context(RefKind::MergeRequest, "feature/x", Source::MergeRequestEvent),
     ]
@@ -96,8 +116,11 @@ fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
         project_path: "course/demo".to_owned(),
         server: "https://gitlab.test".to_owned(),
         target_branch: None,
+        diff_base: None,
+        config_path: NAMES[0].to_owned(),
+        created_at: "2020-01-31T10:20:30Z".to_owned(),
+        protected: false,
         kubernetes: true,
-        changed: None,
         user: ("A".to_owned(), "a@b.test".to_owned()),
     }
 }

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use e2e::pipeline::git::{Folder, Repository};
 use e2e::pipeline::plan::knowledge::base_variables;
 use e2e::pipeline::variables::collection::Collection;
+use e2e::replay::input::{Input, without_secrets};
+use e2e::replay::reference::Reference;
 use e2e::report;
 
-use super::input::{Input, without_secrets};
-use super::reference::Reference;
 use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, tell, width, write};
 
 /// Tells everything that is wrong with a pipeline's file, as GitLab would and with the place.

@@ -1,14 +1,10 @@
-//! `e2e lint`, `e2e plan`, `e2e pipeline`: what is asked for, and how the answer is written.
+//! `e2e lint`, `e2e plan`, `e2e pipeline`: how the answer is written. What is asked for is `e2e::replay`'s.
 //!
-//! - [`input`]: the file, what it includes, and variables from outside. [`reference`]: what the pipeline is for.
-//! - [`prepare`]: both together, up to a plan: for every command that needs one.
-//! - [`lint`], [`plan`], [`run`]: the commands.
+//! - [`lint`], [`plan`], [`run`]: the commands. [`planned`]: up to a plan, for those that need one.
 
-mod input;
 mod lint;
 mod plan;
-mod prepare;
-mod reference;
+mod planned;
 mod run;
 
 pub(crate) use lint::{LintArguments, run_lint};

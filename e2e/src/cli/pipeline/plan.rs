@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use e2e::pipeline::plan;
+use e2e::replay::input::{Input, without_secrets};
+use e2e::replay::reference::Reference;
 use e2e::report;
 
-use super::input::{Input, without_secrets};
-use super::prepare::prepare;
-use super::reference::Reference;
+use super::planned::planned;
 use crate::cli::{EXIT_BAD_INPUT, Outcome, tell, write};
 
 /// Tells what would run for a ref, and why.
@@ -42,7 +42,7 @@ enum PlanFormat {
 /// Plans, and tells.
 pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let PlanArguments { input, reference, format, show_variables } = arguments;
-    let prepared = match prepare(input, reference)? {
+    let prepared = match planned(input, reference)? {
         Ok(prepared) => prepared,
         Err(code) => return Ok(code),
     };

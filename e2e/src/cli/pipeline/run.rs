@@ -1,36 +1,29 @@
 //! `e2e pipeline`
 
 use std::collections::HashSet;
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::SystemTime;
 
 use clap::ValueEnum;
 use e2e::images::{self, Images, Way};
+use e2e::orphans;
 use e2e::pipeline::plan::Plan;
-use e2e::pipeline::run::artifacts::Store;
-use e2e::pipeline::run::concurrent::ConcurrentIds;
 use e2e::pipeline::run::event::Event;
 use e2e::pipeline::run::executor::Executor;
-use e2e::pipeline::run::executor::docker::{Docker, sweep, sweep_gone};
-use e2e::pipeline::run::executor::shell::Shell;
-use e2e::pipeline::run::pipeline::{Outcome as Ended, Pipeline, Settings};
+use e2e::pipeline::run::executor::docker::{sweep, sweep_gone};
+use e2e::pipeline::run::pipeline::Outcome as Ended;
 use e2e::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use e2e::pipeline::run::schedule::Choice;
-use e2e::pipeline::run::sources::{Origin, Sources};
 use e2e::pipeline::run::status::Status;
-use e2e::pipeline::run::workspace::{Kept, NewPipeline, Workspace};
+use e2e::replay::assemble::{Ground, Options};
+use e2e::replay::input::Input;
+use e2e::replay::reference::Reference;
 use e2e::report;
 use e2e::report::pipeline_view::{HEARTBEAT, Mode, View};
-use e2e::{liveness, orphans};
 use tokio_util::sync::CancellationToken;
 
-use super::input::Input;
-use super::prepare::{Prepared, prepare};
-use super::reference::Reference;
+use super::planned::planned;
 use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, connect, tell, write};
 
 /// Runs the pipeline for a ref, as GitLab and its runner would.
@@ -109,7 +102,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         }
     };
     config.warnings.iter().for_each(|warning| tell(warning));
-    let prepared = match prepare(input, reference)? {
+    let prepared = match planned(input, reference)? {
         Ok(prepared) => prepared,
         Err(code) => return Ok(code),
     };
@@ -127,13 +120,31 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     };
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(View::new(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
-    let workspace = Workspace::new(&workspace_folder(&config))?;
-    // Found by it again, whatever becomes of this program.
-    let label = liveness::mark();
-    let kept = Kept::open(prepared.repository.folder())?;
-    let own = kept.new_pipeline()?;
-    let ground = Made { config: &config, workspace: &workspace, kept: &kept, own: &own, label: &label };
-    let pipeline = pipeline(arguments, prepared, &ground, Arc::clone(&view), cancel).await?;
+    let executor_choice = executor(arguments, &config);
+    let ground = Ground::new(prepared.repository.folder(), config)?;
+    let executor = match executor_choice {
+        ExecutorName::Shell => {
+            // What was killed has left its jobs running.
+            orphans::end_of_gone_pipelines().await;
+            ground.shell()
+        }
+        ExecutorName::Docker => {
+            let engine = connect().await?;
+            sweep_gone(&engine).await?;
+            let images = images(arguments, &engine, ground.folder(), &view);
+            ground.docker(engine, images)
+        }
+    };
+    let tell = Arc::clone(&view);
+    let options = Options {
+        concurrency: arguments.concurrency.map(std::num::NonZeroUsize::get),
+        logs: arguments.log_dir.clone(),
+        has_worktree: reference.worktree,
+        late: None,
+        tell: Arc::new(move |event: Event| tell.show(&event)),
+        cancel,
+    };
+    let pipeline = ground.pipeline(prepared, executor, options)?;
     let outcome = {
         let mut run = std::pin::pin!(pipeline.run(&choice));
         let mut beat = tokio::time::interval(HEARTBEAT);
@@ -146,7 +157,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     };
     if matches!(pipeline.executor, Executor::Docker(_)) {
         // Each job has taken away its own; what an engine made too late goes here.
-        let swept = sweep(&connect().await?, Some(&label)).await;
+        let swept = sweep(&connect().await?, Some(ground.label())).await;
         swept.map_err(|error| format!("something of the pipeline stays at the engine: {error}"))?;
     }
     if mode != Mode::Json {
@@ -163,86 +174,11 @@ fn exit_code(outcome: &Ended) -> ExitCode {
     }
 }
 
-/// What is there before a pipeline is.
-struct Made<'run> {
-    config: &'run RunnerConfig,
-    workspace: &'run Workspace,
-    kept: &'run Kept,
-    own: &'run NewPipeline,
-    label: &'run str,
-}
-
-async fn pipeline(
-    arguments: &PipelineArguments,
-    prepared: Prepared,
-    made: &Made<'_>,
-    view: Arc<View>,
-    cancel: CancellationToken,
-) -> Result<Pipeline, Box<dyn Error>> {
-    let Made { config, workspace, kept, own, label } = made;
-    let NewPipeline { id, folder, .. } = own;
-    let Prepared { repository, lint, plan, .. } = prepared;
-    let logs = match &arguments.log_dir {
-        Some(folder) => std::path::absolute(folder)?,
-        None => folder.join("logs"),
-    };
-    let artifacts = folder.join("artifacts");
-    for folder in [&logs, &artifacts] {
-        std::fs::create_dir_all(folder)?;
-    }
-    let sources = workspace.folder().join("sources");
-    std::fs::create_dir_all(&sources)?;
-    let context = &plan.context;
-    let has_worktree = arguments.reference.worktree;
-    let origin = Origin::new(repository.folder(), &context.commit.sha, context.kind, &context.ref_name, has_worktree);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let concurrency = arguments.concurrency.or(config.concurrent).map_or(cores.max(4), std::num::NonZeroUsize::get);
-    let token: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
-    let executor = match (arguments.executor, config.executor) {
-        (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => {
-            // What was killed has left its jobs running.
-            orphans::end_of_gone_pipelines().await;
-            Executor::Shell(Shell::new(&workspace.folder().join("builds"), config.shell.as_deref()))
-        }
-        _ => {
-            let engine = connect().await?;
-            sweep_gone(&engine).await?;
-            let images = images(arguments, &engine, folder, &view);
-            Executor::Docker(Docker::new(engine, config, images, (*label).to_owned()))
-        }
-    };
-    let cancels_on_failure = lint.configuration.is_some_and(|it| it.workflow.cancel_on_failure);
-    Ok(Pipeline {
-        id: *id,
-        created: SystemTime::now(),
-        token,
-        executor,
-        settings: Settings {
-            concurrency,
-            variables: config.variables(),
-            output_limit: config.output_limit.saturating_mul(1024),
-            pre_build_script: config.pre_build_script.clone(),
-            post_build_script: config.post_build_script.clone(),
-            cancels_on_failure,
-        },
-        sources: Sources::new(origin, sources),
-        store: Store::new(artifacts, &plan),
-        caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |folder| folder.join(&context.project_path)),
-        groups: kept.groups(),
-        logs,
-        tell: Arc::new(move |event: Event| view.show(&event)),
-        cancel,
-        concurrent: ConcurrentIds::default(),
-        started: AtomicU64::new(0),
-        plan,
-    })
-}
-
-/// Where checkouts are: a folder of the settings only where it is one of this machine.
-fn workspace_folder(config: &RunnerConfig) -> PathBuf {
-    match (&config.builds_dir, config.executor) {
-        (Some(folder), Some(ExecutorName::Shell)) => PathBuf::from(folder),
-        _ => std::env::temp_dir(),
+/// What was asked for, else what the settings say, else containers.
+fn executor(arguments: &PipelineArguments, config: &RunnerConfig) -> ExecutorName {
+    match (arguments.executor, config.executor) {
+        (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => ExecutorName::Shell,
+        _ => ExecutorName::Docker,
     }
 }
 

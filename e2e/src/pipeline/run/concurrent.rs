@@ -20,7 +20,7 @@ impl ConcurrentIds {
     /// The lowest that no job has.
     pub fn take(&self) -> ConcurrentId<'_> {
         let mut used = self.used();
-        let number = (0..).find(|number| !used.contains(number)).unwrap_or_default();
+        let number = (0..=used.len()).find(|number| !used.contains(number)).unwrap_or_default();
         used.insert(number);
         ConcurrentId { ids: self, number }
     }

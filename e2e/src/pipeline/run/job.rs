@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::event::TestCounts;
+use super::event::{Event, TestCounts};
 use super::executor::{ExecutorError, FailureReason, Session};
 use super::log::JobLog;
 use super::pipeline::Pipeline;
@@ -94,6 +94,10 @@ struct Attempt<'run> {
 /// Runs the job at `index` of the plan; `dotenv` is what the jobs before have left for it.
 pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> Ended {
     let Some(planned) = pipeline.plan.jobs.get(index) else { return Ended::default() };
+    let late = match late_variables(pipeline, planned).await {
+        Ok(late) => late,
+        Err(ended) => return *ended,
+    };
     let id = pipeline.next_job();
     let concurrent = pipeline.concurrent.take();
     let places = pipeline.executor.places(concurrent.number, &pipeline.plan.context.project_path);
@@ -109,6 +113,7 @@ pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> 
         timeout,
         own: &pipeline.settings.variables,
         dotenv,
+        late: &late,
     };
     let system =
         |why: String| Ended { failure: Some((FailureReason::RunnerSystemFailure, None)), why, ..Ended::default() };
@@ -129,6 +134,24 @@ pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> 
     let mut attempt = Attempt { pipeline, index, planned, variables, log, deadline, timeout, ended: Ended::default() };
     let result = attempt.run(id, places).await;
     attempt.close(result)
+}
+
+/// The values of variables that may not have been known until now.
+async fn late_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result<Arc<[Variable]>, Box<Ended>> {
+    let Some(late) = &pipeline.late else { return Ok(Arc::default()) };
+    if late.is_awaited(planned) {
+        (pipeline.tell)(Event::JobWaits { job: Arc::clone(&planned.name), why: format!("waits for {}", late.source) });
+    }
+    tokio::select! {
+        biased;
+        () = pipeline.cancel.cancelled() => {
+            Err(Box::new(Ended { is_canceled: true, why: "canceled".to_owned(), ..Ended::default() }))
+        }
+        values = late.of(planned) => values.map_err(|why| {
+            let failure = Some((FailureReason::RunnerSystemFailure, None));
+            Box::new(Ended { failure, why: why.to_string(), ..Ended::default() })
+        }),
+    }
 }
 
 impl Attempt<'_> {

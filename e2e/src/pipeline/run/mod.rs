@@ -1,6 +1,6 @@
 //! Running a pipeline: what GitLab's server and its runner do together.
 //!
-//! - [`pipeline`]: all jobs. [`job`]: one of them. [`variables`]: what it has.
+//! - [`pipeline`]: all jobs. [`job`]: one of them. [`variables`] and [`late`]: what it has.
 //! - [`concurrent`]: what jobs at the same time are told apart by. [`status`]: how jobs stand, and what that makes of them together.
 //! - [`schedule`]: which job may start when.
 //! - [`event`]: what goes on. [`log`]: what a job writes.
@@ -19,6 +19,7 @@ pub mod event;
 pub mod executor;
 pub mod job;
 pub mod junit;
+pub mod late;
 pub mod log;
 pub mod pipeline;
 pub mod resource_group;

@@ -16,6 +16,7 @@ use super::concurrent::ConcurrentIds;
 use super::event::{Event, JobReport, Tell};
 use super::executor::{Executor, FailureReason};
 use super::job::{Ended, attempt};
+use super::late::Late;
 use super::log::JobLog;
 use super::resource_group::Group;
 use super::schedule::{Choice, Schedule};
@@ -81,6 +82,8 @@ pub struct Pipeline {
     pub groups: PathBuf,
     /// The folder of logs.
     pub logs: PathBuf,
+    /// What is not known of the project's variables yet.
+    pub late: Option<Late>,
     /// Hears what goes on.
     pub tell: Arc<Tell>,
     /// Ends it early.

@@ -73,12 +73,11 @@ impl State {
 /// When something cannot be read, written or removed.
 pub fn put(checkout: &Arc<Checkout>, folder: &Path, before: Option<Copied>) -> io::Result<Copied> {
     let before = before.filter(|before| Arc::ptr_eq(&before.checkout, checkout));
-    let states = match before {
-        Some(before) => restore(&before, folder)?,
-        None => {
-            empty(folder)?;
-            checkout.listing.entries.iter().map(|entry| copy(checkout, entry, folder)).collect::<io::Result<_>>()?
-        }
+    let states = if let Some(before) = before {
+        restore(&before, folder)?
+    } else {
+        empty(folder)?;
+        checkout.listing.entries.iter().map(|entry| copy(checkout, entry, folder)).collect::<io::Result<_>>()?
     };
     Ok(Copied { checkout: Arc::clone(checkout), states, finished: SystemTime::now() })
 }

@@ -34,6 +34,8 @@ pub struct Facts<'run> {
     pub own: &'run [Variable],
     /// What the jobs before have left in reports.
     pub dotenv: &'run [Variable],
+    /// Values of the project's variables that were not known to the plan.
+    pub late: &'run [Variable],
 }
 
 /// The variables of a job.
@@ -54,7 +56,7 @@ impl JobVariables {
         for variable in persisted(plan, facts) {
             server.add(variable);
         }
-        for variable in facts.dotenv {
+        for variable in facts.dotenv.iter().chain(facts.late) {
             server.add(variable.clone());
         }
         let server = server.expand_all()?;
@@ -218,6 +220,7 @@ mod tests {
             own: &[("FROM_CONFIG", "c"), ("JOB", "config")]
                 .map(|(key, value)| Variable::new(key, value, Origin::Predefined)),
             dotenv,
+            late: &[],
         };
         JobVariables::new(&plan, &plan.jobs[0], &facts).unwrap()
     }

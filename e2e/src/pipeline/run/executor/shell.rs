@@ -36,7 +36,7 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Shell {
     builds: PathBuf,
-    shell: PathBuf,
+    program: PathBuf,
     left: Left,
 }
 
@@ -46,7 +46,7 @@ type Left = Arc<Mutex<HashMap<String, Copied>>>;
 
 /// A job on this machine.
 pub struct Session {
-    shell: PathBuf,
+    program: PathBuf,
     folder: PathBuf,
     places: Places,
     left: Left,
@@ -59,8 +59,8 @@ impl Shell {
     pub fn new(builds: &Path, shell: Option<&str>) -> Self {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
-        let shell = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
-        Self { builds: builds.to_owned(), shell, left: Left::default() }
+        let program = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
+        Self { builds: builds.to_owned(), program, left: Left::default() }
     }
 
     /// Where the files are of the job that runs as number `concurrent`.
@@ -79,7 +79,7 @@ impl Shell {
         }
         let folder = PathBuf::from(&request.places.builds);
         let left = Arc::clone(&self.left);
-        Ok(Session { shell: self.shell.clone(), folder, places: request.places, left, group: None })
+        Ok(Session { program: self.program.clone(), folder, places: request.places, left, group: None })
     }
 }
 
@@ -136,13 +136,13 @@ impl Session {
     /// When the shell cannot be started.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let file = input(script).map_err(|error| ExecutorError::system(format!("the script: {error}")))?;
-        let mut command = Command::new(&self.shell);
+        let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .process_group(0)
             .env(labels::PIPELINE_VARIABLE, liveness::mark())
             .spawn()
-            .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.shell.display())))?;
+            .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.program.display())))?;
         self.group = group(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = async { tokio::join!(copy(stdout, Stream::Out, log), copy(stderr, Stream::Err, log)) };

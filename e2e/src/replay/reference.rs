@@ -3,48 +3,48 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use e2e::pipeline::git::Repository;
-use e2e::pipeline::plan::context::{Context, RefKind, Source};
+use crate::pipeline::git::{GitError, Repository};
+use crate::pipeline::plan::context::{Context, RefKind, Source};
 
 /// What the pipeline is for.
 #[derive(Debug, clap::Args)]
-pub(super) struct Reference {
+pub struct Reference {
     /// A branch; the one that is checked out if neither is given
     #[arg(long, value_name = "BRANCH", conflicts_with = "tag")]
-    branch: Option<String>,
+    pub branch: Option<String>,
 
     /// A tag
     #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
+    pub tag: Option<String>,
 
     /// What starts the pipeline
     #[arg(long, default_value = "push", value_name = "SOURCE")]
-    source: Source,
+    pub source: Source,
 
     /// The commit that was the branch's before the push; its remote's if not given
     #[arg(long, value_name = "COMMIT")]
-    before: Option<String>,
+    pub before: Option<String>,
 
     /// The branch that a merge request is for; the default branch if not given
     #[arg(long, value_name = "BRANCH")]
-    target_branch: Option<String>,
+    pub target_branch: Option<String>,
 
     /// The project's default branch; its remote's if not given
     #[arg(long, value_name = "BRANCH")]
-    default_branch: Option<String>,
+    pub default_branch: Option<String>,
 
     /// The ref is protected: its jobs get protected variables
     #[arg(long)]
-    pub(super) protected: bool,
+    pub protected: bool,
 
     /// Read the files as they lie here, with changes that are not committed
     #[arg(long)]
-    pub(super) worktree: bool,
+    pub worktree: bool,
 }
 
 impl Reference {
     /// What is checked out, as it lies there.
-    pub(super) fn of_checkout() -> Self {
+    pub fn of_checkout() -> Self {
         Self {
             branch: None,
             tag: None,
@@ -61,7 +61,7 @@ impl Reference {
     ///
     /// # Errors
     /// When there is no such ref, or git does not answer.
-    pub(super) fn context(&self, repository: &Repository, file: &str) -> Result<Context, Box<dyn std::error::Error>> {
+    pub fn context(&self, repository: &Repository, file: &str) -> Result<Context, GitError> {
         let default_branch = self.default_branch.clone().unwrap_or_else(|| repository.default_branch());
         let (ref_name, commit, tag_message) = match (&self.branch, &self.tag) {
             (_, Some(tag)) => {

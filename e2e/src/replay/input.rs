@@ -5,39 +5,51 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use e2e::pipeline::diagnostic::Diagnostics;
-use e2e::pipeline::document::load::{Environment, Files};
-use e2e::pipeline::document::node::Node;
-use e2e::pipeline::glob;
-use e2e::pipeline::lint::{Lint, admits, lint};
-use e2e::pipeline::mask::Masker;
-use e2e::pipeline::plan::knowledge::Given;
-use e2e::pipeline::variables::collection::{Collection, Origin, Variable};
-use e2e::pipeline::variables::settings::{self, Setting};
+use crate::pipeline::diagnostic::Diagnostics;
+use crate::pipeline::document::load::{Environment, Files};
+use crate::pipeline::document::node::Node;
+use crate::pipeline::glob;
+use crate::pipeline::lint::{Lint, admits, lint};
+use crate::pipeline::mask::Masker;
+use crate::pipeline::plan::knowledge::Given;
+use crate::pipeline::variables::collection::{Collection, Origin, Variable};
+use crate::pipeline::variables::settings::{self, Setting};
 
 /// Which file is read, and what stands for what it includes from elsewhere.
 #[derive(Debug, clap::Args)]
-pub(super) struct Input {
+pub struct Input {
     /// The project's folder
     #[arg(short = 'C', long = "directory", default_value = ".", value_name = "DIR")]
-    pub(super) directory: PathBuf,
+    pub directory: PathBuf,
 
     /// The pipeline's file, from the project's folder
     #[arg(long, default_value = ".gitlab-ci.yml", value_name = "FILE")]
-    pub(super) file: String,
+    pub file: String,
 
     /// A folder for what is included from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
     #[arg(long = "include", value_name = "WHAT=DIR", value_parser = pair)]
-    includes: Vec<(String, String)>,
+    pub includes: Vec<(String, String)>,
 
     /// The project's CI/CD variables, as GitLab's API and `glab variable export --output json` list them; `-` is standard
     /// input
     #[arg(long = "variables", value_name = "FILE")]
-    settings: Option<PathBuf>,
+    pub settings: Option<PathBuf>,
 
     /// A variable of the pipeline
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = pair)]
-    variables: Vec<(String, String)>,
+    pub variables: Vec<(String, String)>,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("."),
+            file: ".gitlab-ci.yml".to_owned(),
+            includes: Vec::new(),
+            settings: None,
+            variables: Vec::new(),
+        }
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -50,14 +62,14 @@ impl Input {
     ///
     /// # Errors
     /// What is wrong with the list of the project's.
-    pub(super) fn given(&self) -> Result<Given, String> {
+    pub fn given(&self) -> Result<Given, String> {
         let settings = self.settings.as_deref().map(read).transpose()?.unwrap_or_default();
         let own = self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline));
         Ok(Given { settings, pipeline: own.collect() })
     }
 
     /// Reads the file among `files`, and tells what is wrong with it.
-    pub(super) fn lint(&self, files: &dyn Files, variables: &Collection) -> Lint {
+    pub fn lint(&self, files: &dyn Files, variables: &Collection) -> Lint {
         let folders: BTreeMap<String, PathBuf> =
             self.includes.iter().map(|(what, folder)| (what.clone(), PathBuf::from(folder))).collect();
         let paths = OnceCell::new();
@@ -83,7 +95,7 @@ fn read(file: &Path) -> Result<Vec<Setting>, String> {
 }
 
 /// A text without the values of masked variables, as they are and as JSON has them.
-pub(super) fn without_secrets(given: &Given, text: &str) -> String {
+pub fn without_secrets(given: &Given, text: &str) -> String {
     let variables = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
     let secrets = variables.filter(|variable| variable.masked).flat_map(|variable| {
         let quoted = serde_json::to_string(&variable.value).unwrap_or_default();

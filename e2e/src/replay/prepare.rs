@@ -1,57 +1,63 @@
 //! From what is asked for to a plan: repository, ref, file, and all that can be wrong with them.
 
 use std::cell::OnceCell;
-use std::error::Error;
-use std::io::{self, IsTerminal};
-use std::process::ExitCode;
 
-use e2e::pipeline::document::load::Files;
-use e2e::pipeline::git::{Folder, GitError, Repository};
-use e2e::pipeline::lint::Lint;
-use e2e::pipeline::plan::build::{Project, Refusal, build};
-use e2e::pipeline::plan::context::Context;
-use e2e::pipeline::plan::knowledge::{Given, base_variables};
-use e2e::pipeline::plan::{Plan, admission};
-use e2e::pipeline::variables::settings::{self, Setting};
-use e2e::{pipeline::glob, report};
-
-use super::input::{Input, without_secrets};
+use super::input::Input;
 use super::reference::Reference;
-use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, tell, width};
+use crate::pipeline::document::load::Files;
+use crate::pipeline::git::{Folder, GitError, Repository};
+use crate::pipeline::glob;
+use crate::pipeline::lint::Lint;
+use crate::pipeline::plan::build::{Project, Refusal, build};
+use crate::pipeline::plan::context::Context;
+use crate::pipeline::plan::knowledge::{Given, base_variables};
+use crate::pipeline::plan::{Plan, admission};
+use crate::pipeline::variables::settings::{self, Setting};
 
 /// Everything that a command knows once there is a plan.
-pub(super) struct Prepared {
+pub struct Prepared {
     /// Where the files come from.
-    pub(super) repository: Repository,
+    pub repository: Repository,
     /// The file, and the places in it.
-    pub(super) lint: Lint,
+    pub lint: Lint,
     /// What would run.
-    pub(super) plan: Plan,
+    pub plan: Plan,
     /// Variables that come neither from the file nor from GitLab.
-    pub(super) given: Given,
+    pub given: Given,
 }
 
-/// Plans. Where there can be no plan for a reason that concerns who asked, that is told, and what is left is how to end.
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// There is no such ref, or no repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The file is wrong.
+    #[error("the pipeline's file is not valid")]
+    Lint(Box<Lint>),
+    /// GitLab would not create the pipeline.
+    #[error("{refusal}{reasons}")]
+    Refused {
+        /// Why not.
+        refusal: Refusal,
+        /// Why each job is not in it, a line each.
+        reasons: String,
+    },
+}
+
+/// Plans. What whoever asks should know goes to `note`.
 ///
 /// # Errors
-/// When the machine fails.
-pub(super) fn prepare(input: &Input, reference: &Reference) -> Result<Result<Prepared, ExitCode>, Box<dyn Error>> {
-    let given = match input.given() {
-        Ok(given) => given,
-        Err(complaint) => {
-            tell(&format!("e2e: {complaint}"));
-            return Ok(Err(ExitCode::from(EXIT_BAD_INPUT)));
-        }
-    };
+/// When there can be no plan.
+pub fn prepare(
+    input: &Input,
+    given: Given,
+    reference: &Reference,
+    note: &dyn Fn(&str),
+) -> Result<Prepared, PrepareError> {
     let repository = Repository::open(&input.directory)?;
-    let context = match reference.context(&repository, &input.file) {
-        Err(error) if error.downcast_ref::<GitError>().is_some_and(GitError::is_input) => {
-            tell(&format!("e2e: {error}"));
-            return Ok(Err(ExitCode::from(EXIT_BAD_INPUT)));
-        }
-        context => context?,
-    };
-    tell_left_out(&given, &context);
+    let context = reference.context(&repository, &input.file)?;
+    tell_left_out(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);
     let folder = Folder(repository.folder().to_owned());
@@ -59,12 +65,7 @@ pub(super) fn prepare(input: &Input, reference: &Reference) -> Result<Result<Pre
     let lint = input.lint(files, &variables);
     let configuration = match &lint.configuration {
         Some(configuration) if !lint.diagnostics.has_errors() => configuration,
-        _ => {
-            let terminal = io::stderr().is_terminal();
-            let text = report::diagnostics::text(&lint, width(io::stderr()), terminal);
-            tell(&without_secrets(&given, text.trim_end()));
-            return Ok(Err(ExitCode::from(EXIT_BAD_INPUT)));
-        }
+        _ => return Err(PrepareError::Lint(Box::new(lint))),
     };
     // Asked for by the first rule that needs it: git is a program of its own.
     let (paths, changed) = (OnceCell::new(), OnceCell::new());
@@ -84,27 +85,25 @@ pub(super) fn prepare(input: &Input, reference: &Reference) -> Result<Result<Pre
     let plan = match build(configuration, &context, &project) {
         Ok(plan) => plan,
         Err(refusal) => {
-            tell(&without_secrets(&given, &format!("e2e: {refusal}{}", reasons(&refusal, &lint))));
-            return Ok(Err(ExitCode::from(EXIT_NOT_WHOLE)));
+            let reasons = reasons(&refusal, &lint);
+            return Err(PrepareError::Refused { refusal, reasons });
         }
     };
-    Ok(Ok(Prepared { repository, lint, plan, given }))
+    Ok(Prepared { repository, lint, plan, given })
 }
 
 /// Says which of the project's variables no job gets: a pipeline that lacks a password fails late and far away.
-fn tell_left_out(given: &Given, context: &Context) {
+fn tell_left_out(given: &Given, context: &Context, note: &dyn Fn(&str)) {
     let keys = |list: &mut dyn Iterator<Item = &Setting>| {
         list.map(|setting| &*setting.variable.key).collect::<Vec<_>>().join(", ")
     };
     let protected = keys(&mut settings::withheld(&given.settings, context.protected));
     if !protected.is_empty() {
-        tell(&format!(
-            "e2e: without protected variables, as the ref is not (`--protected` says that it is): {protected}"
-        ));
+        note(&format!("without protected variables, as the ref is not (`--protected` says that it is): {protected}"));
     }
     let hidden = keys(&mut given.settings.iter().filter(|setting| setting.hidden));
     if !hidden.is_empty() {
-        tell(&format!("e2e: without variables whose values GitLab keeps to itself: {hidden}"));
+        note(&format!("without variables whose values GitLab keeps to itself: {hidden}"));
     }
 }
 

@@ -1,0 +1,39 @@
+//! From what is asked for to a plan; where there can be none, to how the program ends.
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use e2e::pipeline::git::GitError;
+use e2e::replay::input::{Input, without_secrets};
+use e2e::replay::prepare::{PrepareError, Prepared, prepare};
+use e2e::replay::reference::Reference;
+use e2e::report;
+
+use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, tell, width};
+
+/// Plans. Where there can be no plan for a reason that concerns who asked, that is told, and what is left is how to end.
+///
+/// # Errors
+/// When the machine fails.
+pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Result<Prepared, ExitCode>, Box<dyn Error>> {
+    let given = match input.given() {
+        Ok(given) => given,
+        Err(complaint) => {
+            tell(&format!("e2e: {complaint}"));
+            return Ok(Err(ExitCode::from(EXIT_BAD_INPUT)));
+        }
+    };
+    let (text, code) = match prepare(input, given.clone(), reference, &|note| tell(&format!("e2e: {note}"))) {
+        Ok(prepared) => return Ok(Ok(prepared)),
+        Err(PrepareError::Git(error)) if GitError::is_input(&error) => (format!("e2e: {error}"), EXIT_BAD_INPUT),
+        Err(error @ PrepareError::Git(_)) => return Err(error.into()),
+        Err(PrepareError::Lint(lint)) => {
+            let text = report::diagnostics::text(&lint, width(io::stderr()), io::stderr().is_terminal());
+            (text.trim_end().to_owned(), EXIT_BAD_INPUT)
+        }
+        Err(error @ PrepareError::Refused { .. }) => (format!("e2e: {error}"), EXIT_NOT_WHOLE),
+    };
+    tell(&without_secrets(&given, &text));
+    Ok(Err(ExitCode::from(code)))
+}
