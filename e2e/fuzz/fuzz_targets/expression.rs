@@ -1,5 +1,5 @@
 //! Any bytes as an expression with its variables, and as all the other small languages of a pipeline: regular expressions,
-//! patterns of paths, lengths of time, dotenv reports, texts with variables.
+//! patterns of paths, lengths of time, dotenv reports, texts with variables, lists of settings.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -11,13 +11,15 @@ use e2e::pipeline::expression::pattern::Pattern;
 use e2e::pipeline::glob::{self, Glob};
 use e2e::pipeline::variables::collection::{Collection, Variable};
 use e2e::pipeline::variables::dotenv::{self, Limits};
+use e2e::pipeline::variables::expand::ExpansionError;
+use e2e::pipeline::variables::settings;
 use libfuzzer_sys::fuzz_target;
 
 /// Parts everything from the dotenv report behind it.
 const DIVIDER: char = '\u{c}';
 
-/// How long a text with variables may become; its own limit is a mebibyte, which one step may exceed.
-const LONGEST: usize = 4 << 20;
+/// How many bytes variables may add to a text.
+const LARGEST: usize = 128 << 10;
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
@@ -28,6 +30,7 @@ fuzz_target!(|data: &[u8]| {
     glob(text, report);
     length_of_time(text);
     expansion(text, variables);
+    settings(text);
 });
 
 fn expression(text: &str, variables: &[Variable]) {
@@ -94,15 +97,27 @@ fn dotenv(report: &str) -> Vec<Variable> {
 fn expansion(text: &str, variables: Vec<Variable>) {
     let mut collection = Collection::default();
     variables.into_iter().for_each(|variable| collection.add(variable));
-    if let Some(circle) = collection.circle() {
-        assert!(circle.iter().all(|name| collection.get(name).is_some()), "{circle:?}");
-        // It grows to its limit, which takes as long as a thousand other inputs: now and then is enough.
-        if text.len() % 64 != 0 {
-            return;
+    let path = |variable: &Variable| format!("/builds/demo.tmp/{}", variable.key);
+    let alone = [collection.expand(text), collection.expand_existing(text), collection.runner_expand_text(text, &path)];
+    assert_eq!(collection.expand(text), alone[0], "the second text is another one");
+    for expanded in alone.iter().flatten() {
+        assert!(expanded.len() <= text.len() + LARGEST, "{} bytes", expanded.len());
+    }
+    for all in [collection.expand_all(), collection.expand_all_fully(), collection.runner_expand(&path)] {
+        match all {
+            Ok(all) => assert_eq!(all.len(), collection.len(), "a variable came or went"),
+            Err(ExpansionError::Circular(circles)) => {
+                assert!(circles.iter().flatten().all(|name| collection.get(name).is_some()), "{circles:?}");
+            }
+            Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
         }
     }
-    let expanded = collection.expand(text);
-    assert!(expanded.len() <= LONGEST.max(text.len()), "{} bytes", expanded.len());
-    assert_eq!(collection.expand(text), expanded, "the second text is another one");
-    collection.expand_existing(text);
+}
+
+/// What is wrong with a list of variables has a place in it, and no message tells what it holds.
+fn settings(text: &str) {
+    if let Err(error) = settings::read(text) {
+        assert!(error.line <= text.lines().count() + 1, "{error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
 }
