@@ -11,7 +11,7 @@
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
 //! - [`report`]: what a person or a program reads. The only place that formats.
-//! - [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`]: what the others stand on.
+//! - [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`], [`record`]: what the others stand on.
 //!
 //! `main.rs` is the command line and nothing else.
 
@@ -27,6 +27,7 @@ pub mod liveness;
 pub mod orphans;
 pub mod pipeline;
 pub mod progress;
+pub mod record;
 pub mod registry;
 pub mod replay;
 pub mod report;
