@@ -8,6 +8,7 @@
 //! - [`pipeline`]: `.gitlab-ci.yml` as GitLab reads it: what is wrong with it, and what would run.
 //! - [`replay`]: a ref of a repository, ready to be run.
 //! - [`doctor`]: what this machine must have, what it has, and the command that installs the difference.
+//! - [`checks`]: whether what was deployed is as it should be.
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
 //! - [`report`]: what a person or a program reads. The only place that formats.
@@ -15,6 +16,7 @@
 //!
 //! `main.rs` is the command line and nothing else.
 
+pub mod checks;
 pub mod cluster;
 pub mod command;
 pub mod doctor;
@@ -33,4 +35,5 @@ pub mod replay;
 pub mod report;
 pub mod state;
 pub mod status;
+pub mod target;
 pub mod up;

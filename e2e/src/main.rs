@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, cluster, doctor, images, pipeline, tell};
+use crate::cli::{
+    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, pipeline, tell,
+};
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
 ///
@@ -32,6 +34,7 @@ enum Command {
     Lint(pipeline::LintArguments),
     Plan(pipeline::PlanArguments),
     Pipeline(Box<pipeline::PipelineArguments>),
+    Check(Box<check::CheckArguments>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -63,6 +66,7 @@ async fn main() -> ExitCode {
             Command::Status(arguments) => cluster::run_status(arguments).await,
             Command::Lint(arguments) => pipeline::run_lint(&arguments),
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
+            Command::Check(arguments) => Box::pin(check::run(*arguments)).await,
             Command::Pipeline(arguments) => Box::pin(pipeline::run_pipeline(&arguments, cancel.clone())).await,
         }
     };

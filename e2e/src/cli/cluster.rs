@@ -57,10 +57,10 @@ enum Provider {
 
 /// A cluster of this machine.
 #[derive(Debug, clap::Args)]
-struct Which {
+pub(crate) struct Which {
     /// The cluster's name, which its containers and its network have too
     #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
-    name: String,
+    pub(crate) name: String,
 
     /// The folder for the files of clusters
     #[arg(long, default_value = "target/e2e/clusters", value_name = "FOLDER")]
@@ -175,7 +175,8 @@ async fn write_status(
 }
 
 impl Which {
-    fn state(&self) -> Result<State, e2e::state::StateError> {
+    /// Its folder.
+    pub(crate) fn state(&self) -> Result<State, e2e::state::StateError> {
         State::new(&self.state_dir, &self.name)
     }
 }

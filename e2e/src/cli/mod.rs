@@ -1,9 +1,11 @@
 //! What all commands share: how they end, and how they write.
 
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod images;
 pub(crate) mod pipeline;
+pub(crate) mod place;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

@@ -18,11 +18,7 @@ pub(super) async fn explain_pods(client: &Client, namespace: &str) -> String {
 }
 
 /// Those of them with these labels. What cannot be asked for is left out: this is called when something is wrong already.
-pub(super) async fn explain_selected(
-    client: &Client,
-    namespace: &str,
-    selector: Option<BTreeMap<String, String>>,
-) -> String {
+pub async fn explain_selected(client: &Client, namespace: &str, selector: Option<BTreeMap<String, String>>) -> String {
     let selector = selector.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
     let api = Api::<Pod>::namespaced(client.clone(), namespace);
     let pods = match api.list(&ListParams::default().labels(&selector.join(","))).await {
@@ -39,6 +35,13 @@ pub(super) async fn explain_selected(
         text.push_str(&describe(pod, &events, &lines));
     }
     text.trim_end().to_owned()
+}
+
+/// One of them.
+pub async fn explain_pod(client: &Client, pod: &Pod) -> String {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let api = Api::<Pod>::namespaced(client.clone(), &namespace);
+    describe(pod, &events(client, &namespace, &name).await, &last_lines(&api, pod).await).trim_end().to_owned()
 }
 
 async fn events(client: &Client, namespace: &str, pod: &str) -> Vec<Event> {

@@ -8,7 +8,7 @@
 
 pub mod addons;
 pub mod apply;
-mod explain;
+pub mod explain;
 pub mod kind;
 pub mod load;
 pub mod owner;

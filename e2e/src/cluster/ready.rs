@@ -132,7 +132,10 @@ pub fn is_pod_ready(pod: &Pod) -> bool {
 }
 
 /// Watches until the objects are as `is_ready` wants them. Interruptions are waited out.
-async fn until<K>(
+///
+/// # Errors
+/// When the API server refuses the watch.
+pub async fn until<K>(
     api: Api<K>,
     config: watcher::Config,
     is_ready: impl Fn(&[Arc<K>]) -> bool,

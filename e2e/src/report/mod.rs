@@ -1,5 +1,6 @@
 //! What a person or a program reads.
 
+pub mod checks;
 pub mod diagnostics;
 pub mod findings;
 pub mod images;

@@ -1,0 +1,146 @@
+//! A registry, asked as clients ask it. <https://distribution.github.io/distribution/spec/api/>,
+//! <https://distribution.github.io/distribution/spec/auth/token/>
+
+use std::fmt;
+
+use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
+use reqwest::{Client, Method, Response, StatusCode};
+
+/// What a tag may stand for.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                         application/vnd.docker.distribution.manifest.list.v2+json, \
+                         application/vnd.docker.distribution.manifest.v2+json";
+
+/// A registry and its user.
+#[derive(Clone)]
+pub struct RegistryApi {
+    client: Client,
+    /// Its name in images.
+    pub host: String,
+    /// Where it is asked: `https://localhost:5000`.
+    base: String,
+    user: String,
+    password: String,
+}
+
+impl fmt::Debug for RegistryApi {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RegistryApi({} as {}:[MASKED])", self.base, self.user)
+    }
+}
+
+impl RegistryApi {
+    /// The registry that images name `host`, asked at `base`. `authority` is a certificate, as PEM, that it may be signed by.
+    ///
+    /// # Errors
+    /// When the certificate is none.
+    pub fn new(
+        host: &str,
+        base: &str,
+        (user, password): (&str, &str),
+        authority: Option<&str>,
+    ) -> Result<Self, reqwest::Error> {
+        let mut client = Client::builder().no_proxy();
+        if let Some(authority) = authority {
+            client = client.tls_certs_merge([reqwest::Certificate::from_pem(authority.as_bytes())?]);
+        }
+        Ok(Self {
+            client: client.build()?,
+            host: host.to_owned(),
+            base: base.trim_end_matches('/').to_owned(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        })
+    }
+
+    /// The status of its first page for its user with this password, or for nobody.
+    ///
+    /// # Errors
+    /// In words, when it does not answer.
+    pub async fn login(&self, password: Option<&str>) -> Result<StatusCode, String> {
+        let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| error.to_string())?;
+        Ok(response.status())
+    }
+
+    /// The same with the user's own password.
+    ///
+    /// # Errors
+    /// In words, when it does not answer.
+    pub async fn own_login(&self) -> Result<StatusCode, String> {
+        self.login(Some(&self.password)).await
+    }
+
+    /// The digest that a tag of a repository stands for.
+    ///
+    /// # Errors
+    /// In words, when there is none.
+    pub async fn digest(&self, repository: &str, tag: &str) -> Result<String, String> {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let response = self.ask(Method::HEAD, &path, Some(&self.password)).await.map_err(|error| error.to_string())?;
+        let digest = response.headers().get("docker-content-digest").and_then(|it| it.to_str().ok());
+        match (response.status(), digest) {
+            (StatusCode::OK, Some(digest)) => Ok(digest.to_owned()),
+            (status, _) => Err(format!("{status} for {path}")),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, password: Option<&str>) -> Result<Response, reqwest::Error> {
+        let request = || self.client.request(method.clone(), format!("{}{path}", self.base)).header(ACCEPT, MANIFESTS);
+        let Some(password) = password else { return request().send().await };
+        let response = request().basic_auth(&self.user, Some(password)).send().await?;
+        let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|it| it.to_str().ok());
+        let Some(Challenge { realm, service, scope }) = challenge.and_then(bearer) else { return Ok(response) };
+        let mut token = self.client.get(realm).basic_auth(&self.user, Some(password));
+        token = token.query(&[("service", service)]);
+        if let Some(scope) = scope {
+            token = token.query(&[("scope", scope)]);
+        }
+        let answer = token.send().await?;
+        if !answer.status().is_success() {
+            return Ok(answer);
+        }
+        let answer: serde_json::Value = answer.json().await?;
+        let token = answer["token"].as_str().or_else(|| answer["access_token"].as_str()).unwrap_or_default();
+        request().bearer_auth(token).send().await
+    }
+}
+
+/// Where a token is to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Challenge {
+    realm: String,
+    service: String,
+    scope: Option<String>,
+}
+
+/// `Bearer realm="…",service="…",scope="…"`
+fn bearer(header: &str) -> Option<Challenge> {
+    let list = header.strip_prefix("Bearer ")?;
+    let value = |key: &str| {
+        let (_, rest) = list.split_once(&format!("{key}=\""))?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    Some(Challenge { realm: value("realm")?, service: value("service").unwrap_or_default(), scope: value("scope") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges() {
+        let header = r#"Bearer realm="https://gitlab.test/jwt/auth",service="container_registry",scope="repository:a/b:pull,push""#;
+        let challenge = bearer(header).unwrap();
+        assert_eq!((&*challenge.realm, &*challenge.service), ("https://gitlab.test/jwt/auth", "container_registry"));
+        assert_eq!(challenge.scope.as_deref(), Some("repository:a/b:pull,push"));
+        assert_eq!(bearer(r#"Basic realm="x""#), None);
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        // Fails only where there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let registry = RegistryApi::new("r.test", "https://localhost:5000/", ("me", "secret"), None).unwrap();
+        assert_eq!(format!("{registry:?}"), "RegistryApi(https://localhost:5000 as me:[MASKED])");
+    }
+}

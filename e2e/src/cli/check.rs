@@ -1,0 +1,113 @@
+//! `e2e check`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use e2e::checks::run::{self, Event};
+use e2e::checks::{self, CHECKS, Check};
+use e2e::record::{Check as CheckRecord, Verdict};
+use e2e::{report, target};
+
+use super::place::Place;
+use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, tell, write};
+
+/// Checks an environment of the service that is deployed already, by whatever pipeline.
+///
+/// Without a kubeconfig it is the cluster of `e2e up`. Exit codes: 0 every check that could be run passed,
+/// 1 one failed, 2 bad usage, 3 the cluster does not answer.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArguments {
+    /// Names of checks; all of them if there are none
+    #[arg(value_name = "NAME", value_parser = check)]
+    names: Vec<&'static Check>,
+
+    /// Print the checks, each with what it proves
+    #[arg(long)]
+    list: bool,
+
+    /// The environment's slug: the value of the label `ref`
+    #[arg(long = "ref", default_value = "dev", value_name = "REF")]
+    reference: String,
+
+    /// The environment's host; REF and the base domain if not given
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+
+    /// The commit that was pushed; what the Deployment says if not given
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
+
+    /// Another environment of the service, whose pods must not answer for this one's host; may be given again
+    #[arg(long = "other", value_name = "REF=HOST", value_parser = other)]
+    others: Vec<(String, String)>,
+
+    /// How long anything may take to come about
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    patience: Duration,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// How the result is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    /// Say nothing before the end
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+fn check(name: &str) -> Result<&'static Check, String> {
+    checks::find(name).map_err(|nearest| {
+        let names = CHECKS.iter().map(|check| check.name).collect::<Vec<_>>().join(", ");
+        format!("there is no check of that name, did you mean `{nearest}`? There are {names}")
+    })
+}
+
+fn other(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(reference, host)| !reference.is_empty() && !host.is_empty());
+    pair.map(|(reference, host)| (reference.to_owned(), host.to_owned())).ok_or_else(|| "REF=HOST".to_owned())
+}
+
+/// Checks, and tells.
+pub(crate) async fn run(arguments: CheckArguments) -> Outcome {
+    if arguments.list {
+        write(&report::checks::list(CHECKS))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut target = match arguments.place.target().await? {
+        Ok(target) => target,
+        Err(complaint) => {
+            tell(&format!("e2e: {complaint}"));
+            return Ok(ExitCode::from(EXIT_BAD_INPUT));
+        }
+    };
+    target.patience = arguments.patience;
+    if !target::answers(&target.client).await {
+        tell("e2e: the cluster does not answer (`e2e status` tells what stands)");
+        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+    }
+    let mut subject = target.subject(&arguments.reference, arguments.commit.as_deref());
+    subject.host = arguments.host.unwrap_or(subject.host);
+    subject.others = arguments.others.into_iter().collect();
+    let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
+    let quiet = arguments.quiet;
+    let show = move |event: Event<'_>| {
+        if let (false, Event::Ended(check)) = (quiet, event) {
+            tell(&report::checks::line(check));
+        }
+    };
+    let began = Instant::now();
+    let checks = run::run(&chosen, &subject, began, &show).await;
+    let code = exit_code(&checks);
+    write(&match arguments.format {
+        Format::Table => report::checks::text(&checks),
+        Format::Json => serde_json::to_string_pretty(&checks)? + "\n",
+    })?;
+    Ok(code)
+}
+
+fn exit_code(checks: &[CheckRecord]) -> ExitCode {
+    let has_failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
+    ExitCode::from(if has_failed { EXIT_NOT_WHOLE } else { 0 })
+}

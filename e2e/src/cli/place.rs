@@ -1,0 +1,144 @@
+//! Where a story is told, as a command line says it: the cluster of `e2e up`, or one that exists.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use e2e::checks::registry_api::RegistryApi;
+use e2e::checks::subject::Prometheus;
+use e2e::labels::Run;
+use e2e::registry::run as registry;
+use e2e::target::{self, PATIENCE, RegistryTarget, Target};
+
+use super::cluster::Which;
+use super::connect;
+
+/// A cluster, and how what is around it is reached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
+    #[command(flatten)]
+    which: Which,
+
+    /// The shape of the cluster of `e2e up`
+    #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
+    kind_config: PathBuf,
+
+    /// A cluster that exists: a context of the kubeconfig
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<String>,
+
+    /// The kubeconfig of its owner; `KUBECONFIG` or `~/.kube/config` if not given
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Its namespace
+    #[arg(long, default_value = "gitlab", value_name = "NAMESPACE")]
+    namespace: String,
+
+    /// The domain of the hosts of environments
+    #[arg(long, default_value = target::BASE_DOMAIN, value_name = "DOMAIN")]
+    base_domain: String,
+
+    /// The kubeconfig of the pipeline's account
+    #[arg(long, value_name = "FILE")]
+    deployer_kubeconfig: Option<PathBuf>,
+
+    /// Where its Ingress controller answers
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    ingress: Option<SocketAddr>,
+
+    /// The Service of its Prometheus
+    #[arg(long, value_name = "NAMESPACE/SERVICE:PORT", value_parser = prometheus)]
+    prometheus: Option<Prometheus>,
+
+    /// Its registry, as images name it
+    #[arg(long, value_name = "HOST")]
+    registry: Option<String>,
+
+    /// The registry's user
+    #[arg(long, env = "CI_REGISTRY_USER", value_name = "USER")]
+    registry_user: Option<String>,
+
+    /// The file with the registry's password; `CI_REGISTRY_PASSWORD` if not given
+    #[arg(long, value_name = "FILE")]
+    registry_password_file: Option<PathBuf>,
+
+    /// The certificate of the authority that the registry's is signed by
+    #[arg(long, value_name = "FILE")]
+    registry_ca: Option<PathBuf>,
+}
+
+fn prometheus(text: &str) -> Result<Prometheus, String> {
+    let parts = text.split_once('/').and_then(|(namespace, rest)| {
+        let (service, port) = rest.split_once(':').unwrap_or((rest, "9090"));
+        (!namespace.is_empty() && !service.is_empty()).then_some((namespace, service, port))
+    });
+    let (namespace, service, port) = parts.ok_or("NAMESPACE/SERVICE:PORT")?;
+    Ok(Prometheus { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() })
+}
+
+impl Place {
+    /// It. The second error is one of whoever asks.
+    ///
+    /// # Errors
+    /// When something of it cannot be read.
+    pub(crate) async fn target(&self) -> Result<Result<Target, String>, Box<dyn Error>> {
+        if self.context.is_none() && self.kubeconfig.is_none() {
+            let (docker, state) = (connect().await?, self.which.state()?);
+            let Some(id) = state.noted_run() else {
+                let name = &self.which.name;
+                return Ok(Err(format!("there is no cluster {name}: make up, or name one that exists with --context")));
+            };
+            let run = Run { id, cluster: self.which.name.clone() };
+            let registry = registry::running(&docker, &run, &state).await;
+            return Ok(Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?));
+        }
+        let path = match &self.kubeconfig {
+            Some(path) => path.clone(),
+            None => default_kubeconfig()?,
+        };
+        let client = target::client(&path, self.context.as_deref()).await?;
+        let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
+            Some(path) => (Some(target::client(path, None).await?), Some(target::read(path)?)),
+            None => (None, None),
+        };
+        let registry = match self.registry()? {
+            Ok(registry) => registry,
+            Err(complaint) => return Ok(Err(complaint)),
+        };
+        Ok(Ok(Target {
+            client,
+            deployer_kubeconfig,
+            deployer,
+            namespace: self.namespace.clone(),
+            base_domain: self.base_domain.clone(),
+            ingress: self.ingress,
+            registry,
+            prometheus: self.prometheus.clone(),
+            networks: Vec::new(),
+            patience: PATIENCE,
+        }))
+    }
+
+    fn registry(&self) -> Result<Result<Option<RegistryTarget>, String>, Box<dyn Error>> {
+        let Some(host) = &self.registry else { return Ok(Ok(None)) };
+        let password = match &self.registry_password_file {
+            Some(path) => Some(target::read(path)?.trim_end_matches('\n').to_owned()),
+            None => std::env::var("CI_REGISTRY_PASSWORD").ok(),
+        };
+        let (Some(user), Some(password)) = (self.registry_user.clone(), password) else {
+            let wanted = "--registry-user and --registry-password-file, or CI_REGISTRY_USER and CI_REGISTRY_PASSWORD";
+            return Ok(Err(format!("the registry {host} wants a login: {wanted}")));
+        };
+        let authority = self.registry_ca.as_deref().map(target::read).transpose()?;
+        let api = RegistryApi::new(host, &format!("https://{host}"), (&user, &password), authority.as_deref())?;
+        Ok(Ok(Some(RegistryTarget { host: host.clone(), user, password, api })))
+    }
+}
+
+fn default_kubeconfig() -> Result<PathBuf, String> {
+    // The first of several, as kubectl writes to it.
+    let named = std::env::var_os("KUBECONFIG").and_then(|paths| std::env::split_paths(&paths).next());
+    let own = || std::env::home_dir().map(|home| home.join(".kube/config"));
+    named.or_else(own).ok_or_else(|| "there is no kubeconfig: --kubeconfig FILE".to_owned())
+}

@@ -1,0 +1,123 @@
+//! Checks, for people: while they run a line each, at the end a table and what failed in full.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::checks::Check;
+use crate::record::{Check as Record, Failure, Verdict};
+
+/// The checks that there are, each with what it proves.
+pub fn list(checks: &[Check]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["check", "proves that"]);
+    for check in checks {
+        table.add_row([check.name, check.proves]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// How a check ended, on one line.
+pub fn line(check: &Record) -> String {
+    let Record { name, environment, took, .. } = check;
+    match (check.verdict, &check.failure) {
+        (Verdict::NotRun, _) => format!("– {environment} {name}: not run, {}", check.not_run),
+        (_, Some(failure)) => {
+            format!("✘ {environment} {name}: expected {}, saw {}, {took:.1} s", failure.expected, failure.seen)
+        }
+        (_, None) => format!("✔ {environment} {name}: {}, {took:.1} s", check.proves),
+    }
+}
+
+/// All of it.
+pub fn text(checks: &[Record]) -> String {
+    let mut text = String::new();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["check", "environment", "verdict", "duration", "seen"]);
+    for check in checks {
+        let (verdict, seen) = match check.verdict {
+            Verdict::Passed => ("passed", check.evidence.first().cloned().unwrap_or_default()),
+            Verdict::NotRun => ("not run", check.not_run.clone()),
+            _ => ("failed", check.failure.as_ref().map(|failure| failure.seen.clone()).unwrap_or_default()),
+        };
+        let duration = if check.verdict == Verdict::NotRun { String::new() } else { format!("{:.1} s", check.took) };
+        table.add_row([&*check.name, &check.environment, verdict, &duration, &seen]);
+    }
+    if let Some(column) = table.column_mut(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let _ = writeln!(text, "{}", table.trim_fmt());
+    for check in checks {
+        if let Some(failure) = &check.failure {
+            let _ = write!(text, "\n{}", explained(check, failure));
+        }
+    }
+    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    let counts = [(Verdict::Passed, "passed"), (Verdict::Failed, "failed"), (Verdict::NotRun, "not run")];
+    let counts = counts.map(|(verdict, word)| (count(verdict), word));
+    let counts: Vec<_> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let _ = writeln!(text, "\nChecks: {}", counts.join(", "));
+    text
+}
+
+/// A failure in full.
+pub fn explained(check: &Record, failure: &Failure) -> String {
+    let Failure { expected, seen, object, details, cause, fix } = failure;
+    let mut text = format!("{} of {} failed: {}\n", check.name, check.environment, check.proves);
+    let facts = [("expected", expected), ("saw", seen), ("at", object), ("likely cause", cause), ("remedy", fix)];
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = writeln!(text, "  {:<13} {value}", format!("{name}:"));
+    }
+    for line in details {
+        let _ = writeln!(text, "  | {line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::CHECKS;
+    use crate::checks::failure::expected;
+
+    fn checks() -> Vec<Record> {
+        let check = |name: &str, verdict, took| Record {
+            name: name.to_owned(),
+            environment: "dev".to_owned(),
+            proves: format!("{name} works"),
+            verdict,
+            took,
+            ..Record::default()
+        };
+        vec![
+            Record { evidence: vec!["web-1 answers".to_owned()], ..check("service", Verdict::Passed, 0.4) },
+            Record { not_run: "there is no Prometheus".to_owned(), ..check("scraping", Verdict::NotRun, 0.0) },
+            Record {
+                failure: Some(
+                    expected("a rule for dev.test")
+                        .saw("other.test")
+                        .at("Ingress gitlab/web")
+                        .with("event: none")
+                        .because("another base domain", "set it"),
+                ),
+                ..check("ingress", Verdict::Failed, 120.04)
+            },
+        ]
+    }
+
+    #[test]
+    fn a_table_and_what_failed() {
+        insta::assert_snapshot!(text(&checks()));
+    }
+
+    #[test]
+    fn lines() {
+        insta::assert_snapshot!(checks().iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn what_there_is() {
+        insta::assert_snapshot!(list(CHECKS));
+    }
+}

@@ -1,0 +1,176 @@
+//! Where a story is told: a cluster with a registry, an Ingress controller and Prometheus, and how each of them is reached.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::checks::registry_api::RegistryApi;
+use crate::checks::subject::{Prometheus, Subject};
+use crate::cluster::{self, ApiError, ClientError, owner};
+use crate::kind_config;
+use crate::registry::run::Registry;
+use crate::registry::{self, login};
+use crate::state::State;
+
+/// How long anything may take to come about, if nobody says otherwise.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The domain of the hosts of environments, if nobody says otherwise.
+pub const BASE_DOMAIN: &str = "gitlab-k8s-demo.test";
+
+/// It.
+#[derive(Clone)]
+pub struct Target {
+    /// The cluster, as its owner.
+    pub client: Client,
+    /// The kubeconfig of the pipeline's account, as its jobs use it.
+    pub deployer_kubeconfig: Option<String>,
+    /// The same account, asked from here.
+    pub deployer: Option<Client>,
+    /// Where the pipeline deploys.
+    pub namespace: String,
+    /// Hosts are `ENVIRONMENT.` and this.
+    pub base_domain: String,
+    /// Where the Ingress controller answers.
+    pub ingress: Option<SocketAddr>,
+    /// The registry.
+    pub registry: Option<RegistryTarget>,
+    /// Prometheus.
+    pub prometheus: Option<Prometheus>,
+    /// Networks that jobs join to reach all that.
+    pub networks: Vec<String>,
+    /// How long anything may take to come about.
+    pub patience: Duration,
+}
+
+/// A registry, as jobs and checks use it.
+#[derive(Clone)]
+pub struct RegistryTarget {
+    /// `CI_REGISTRY`
+    pub host: String,
+    /// `CI_REGISTRY_USER`
+    pub user: String,
+    /// `CI_REGISTRY_PASSWORD`
+    pub password: String,
+    /// It, asked from here.
+    pub api: RegistryApi,
+}
+
+/// Why there is no such place.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// A file of it.
+    #[error("{path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why it cannot be read.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A kubeconfig.
+    #[error("{path}: the kubeconfig cannot be used")]
+    Kubeconfig {
+        /// Which.
+        path: String,
+        /// Why not.
+        #[source]
+        source: kube::config::KubeconfigError,
+    },
+    /// The cluster.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The registry's certificate or address.
+    #[error("the registry")]
+    Registry(#[from] reqwest::Error),
+}
+
+impl Target {
+    /// The cluster that kind has made for `e2e up`, with the registry beside it.
+    ///
+    /// # Errors
+    /// When a file of it is missing.
+    pub async fn of_kind(
+        state: &State,
+        network: &str,
+        kind_config: &Path,
+        registry: Option<&Registry>,
+    ) -> Result<Self, TargetError> {
+        let mappings = kind_config::port_mappings(kind_config).unwrap_or_default();
+        let registry = registry.map(|registry| {
+            let (user, password) = (login::USER, registry.login.password());
+            let base = format!("https://{}", registry.address);
+            let api = RegistryApi::new(registry::HOST, &base, (user, password), Some(&registry.authority))?;
+            let (user, password) = (user.to_owned(), password.to_owned());
+            Ok::<_, reqwest::Error>(RegistryTarget { host: registry::HOST.to_owned(), user, password, api })
+        });
+        Ok(Self {
+            client: client(&state.kubeconfig(), None).await?,
+            deployer_kubeconfig: Some(read(&state.gitlab_internal_kubeconfig())?),
+            deployer: Some(client(&state.gitlab_kubeconfig(), None).await?),
+            namespace: owner::NAMESPACE.to_owned(),
+            base_domain: BASE_DOMAIN.to_owned(),
+            ingress: mappings.iter().find(|mapping| mapping.container_port == 80).map(|mapping| mapping.host),
+            registry: registry.transpose()?,
+            prometheus: Some(Prometheus {
+                namespace: "monitoring".to_owned(),
+                service: "prometheus".to_owned(),
+                port: "http".to_owned(),
+            }),
+            networks: vec![network.to_owned()],
+            patience: PATIENCE,
+        })
+    }
+
+    /// One environment of the service there.
+    pub fn subject(&self, reference: &str, commit: Option<&str>) -> Subject {
+        Subject {
+            client: self.client.clone(),
+            deployer: self.deployer.clone(),
+            namespace: self.namespace.clone(),
+            reference: reference.to_owned(),
+            host: self.host(reference),
+            ingress: self.ingress,
+            registry: self.registry.as_ref().map(|registry| registry.api.clone()),
+            prometheus: self.prometheus.clone(),
+            commit: commit.map(str::to_owned),
+            others: BTreeMap::new(),
+            patience: self.patience,
+        }
+    }
+
+    /// The host of an environment.
+    pub fn host(&self, reference: &str) -> String {
+        format!("{reference}.{}", self.base_domain)
+    }
+}
+
+/// Reads a file of it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<String, TargetError> {
+    fs::read_to_string(path).map_err(|source| TargetError::File { path: path.display().to_string(), source })
+}
+
+/// A client for a kubeconfig's context; its current one if none is named.
+///
+/// # Errors
+/// When the kubeconfig cannot be used.
+pub async fn client(path: &Path, context: Option<&str>) -> Result<Client, TargetError> {
+    let failed = |source| TargetError::Kubeconfig { path: path.display().to_string(), source };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
+    Client::try_from(config).map_err(|error| ClientError::Client(ApiError::from(error)).into())
+}
+
+/// Whether the cluster answers at all.
+pub async fn answers(client: &Client) -> bool {
+    cluster::nodes(client).await.is_some()
+}
