@@ -4,6 +4,7 @@
 //!
 //! From what knows most to what knows least:
 //!
+//! - [`scenario`]: the story, the only place that knows the order of things. [`record`]: what is known of it when it is over.
 //! - [`up`], [`down`], [`status`]: the life of a cluster, each told top to bottom.
 //! - [`pipeline`]: `.gitlab-ci.yml` as GitLab reads it: what is wrong with it, and what would run.
 //! - [`replay`]: a ref of a repository, ready to be run.
@@ -12,7 +13,7 @@
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
 //! - [`report`]: what a person or a program reads. The only place that formats.
-//! - [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`], [`record`]: what the others stand on.
+//! - [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`]: what the others stand on.
 //!
 //! `main.rs` is the command line and nothing else.
 
@@ -33,6 +34,7 @@ pub mod record;
 pub mod registry;
 pub mod replay;
 pub mod report;
+pub mod scenario;
 pub mod state;
 pub mod status;
 pub mod target;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, pipeline, tell,
+    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, pipeline, run, tell,
 };
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
@@ -35,6 +35,7 @@ enum Command {
     Plan(pipeline::PlanArguments),
     Pipeline(Box<pipeline::PipelineArguments>),
     Check(Box<check::CheckArguments>),
+    Run(Box<run::RunArguments>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,11 +53,12 @@ async fn main() -> ExitCode {
     };
     let hint = match &command {
         Command::Pipeline(_) => ": jobs are stopped",
+        Command::Run(_) => ": jobs are stopped, and what was made is taken away",
         Command::Up(_) => "\ne2e: what was made so far stays: `e2e up` goes on, `e2e down` takes it away",
         _ => "",
     };
     // A pipeline ends by itself once it is told to: its containers are to go.
-    let (cancel, ends_itself) = (CancellationToken::new(), matches!(command, Command::Pipeline(_)));
+    let (cancel, ends_itself) = (CancellationToken::new(), matches!(command, Command::Pipeline(_) | Command::Run(_)));
     let run = async {
         match command {
             Command::Doctor(arguments) => doctor::run(arguments).await,
@@ -66,6 +68,7 @@ async fn main() -> ExitCode {
             Command::Status(arguments) => cluster::run_status(arguments).await,
             Command::Lint(arguments) => pipeline::run_lint(&arguments),
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
+            Command::Run(arguments) => Box::pin(run::run(*arguments, cancel.clone())).await,
             Command::Check(arguments) => Box::pin(check::run(*arguments)).await,
             Command::Pipeline(arguments) => Box::pin(pipeline::run_pipeline(&arguments, cancel.clone())).await,
         }

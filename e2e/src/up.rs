@@ -22,7 +22,7 @@ use crate::images::{self, Images, ObtainError, Obtained};
 use crate::labels::{self, Run};
 use crate::progress::{Progress, Tell, logged_part, part};
 use crate::registry::run::{self as registry, Registry, RegistryError};
-use crate::state::{State, StateError};
+use crate::state::{Lock, State, StateError};
 
 /// Time that nodes and the cluster's own pods have to become ready.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -96,11 +96,37 @@ struct AddonImages {
 /// # Errors
 /// The first that there is. What is there then stays: the next call goes on from it, and `down` takes it away.
 pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<(), UpError> {
+    let begun = begin(docker, plan, tell).await?;
+    // On the heap: all that goes on at the same time in there would be on every caller's stack.
+    Box::pin(finish(docker, images, plan, &begun, tell)).await
+}
+
+/// What is there once a cluster is begun: the right to work on it, and its network.
+#[derive(Debug)]
+pub struct Begun {
+    run: Run,
+    /// Whether there was no whole one.
+    pub is_new: bool,
+    _lock: Lock,
+}
+
+impl Begun {
+    /// The run that the cluster belongs to.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+}
+
+/// Begins: after this, containers can join the cluster's network, whether or not anything is on it.
+///
+/// # Errors
+/// As of [`up`].
+pub async fn begin(docker: &Docker, plan: &Plan, tell: &Tell) -> Result<Begun, UpError> {
     // Looked at before anything is made, even a folder.
     if find_whole(docker, plan).await?.is_none() {
         require_machine(plan).await?;
     }
-    let _lock = plan.state.lock()?;
+    let lock = plan.state.lock()?;
     let (run, is_new) = if let Some(run) = find_whole(docker, plan).await? {
         (run, false)
     } else {
@@ -116,16 +142,30 @@ pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> R
         plan.state.write(&plan.state.kubeconfig(), text.as_bytes())?;
     }
     kind::make_network(docker, &run).await?;
+    Ok(Begun { run, is_new, _lock: lock })
+}
+
+/// Does the rest of it.
+///
+/// # Errors
+/// As of [`up`].
+pub async fn finish(
+    docker: &Docker,
+    images: &Images,
+    plan: &Plan,
+    Begun { run, is_new, .. }: &Begun,
+    tell: &Tell,
+) -> Result<(), UpError> {
+    let is_new = *is_new;
     let (node, registry, addon_images) = if is_new {
-        Box::pin(make(docker, images, plan, &run, tell)).await?
+        Box::pin(make(docker, images, plan, run, tell)).await?
     } else {
         let node = images.obtain_one(&images::KIND_NODE);
-        tokio::try_join!(async { Ok(node.await?) }, ensure_registry(docker, images, plan, &run, tell), async {
+        tokio::try_join!(async { Ok(node.await?) }, ensure_registry(docker, images, plan, run, tell), async {
             Ok(addon_images(images).await?)
         },)?
     };
-    // On the heap: all that goes on at the same time in there would be on every caller's stack.
-    Box::pin(prepare(docker, plan, &run, (&node, &registry, &addon_images), is_new, tell)).await
+    Box::pin(prepare(docker, plan, run, (&node, &registry, &addon_images), is_new, tell)).await
 }
 
 /// The run whose cluster answers and was made to its end.

@@ -27,6 +27,7 @@ mod version;
 
 use futures_util::future::BoxFuture;
 
+pub use self::registry::image as image_of;
 use self::subject::Subject;
 use crate::record::Failure;
 

@@ -71,7 +71,7 @@ fn unreachable(registry: &RegistryApi, why: &str) -> Failure {
 }
 
 /// The image of a Deployment's first container.
-pub(super) fn image(deployment: &k8s_openapi::api::apps::v1::Deployment) -> String {
+pub fn image(deployment: &k8s_openapi::api::apps::v1::Deployment) -> String {
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     spec.and_then(|spec| spec.containers.first()?.image.clone()).unwrap_or_default()
 }

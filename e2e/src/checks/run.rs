@@ -1,6 +1,5 @@
 //! Running checks: at the same time those that only look, then one after the other those that replace pods.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -19,10 +18,10 @@ pub enum Event<'check> {
 }
 
 /// Hears what goes on.
-pub type Tell = dyn Fn(Event<'_>) + Send + Sync;
+pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
 
 /// Runs these checks, and returns what came of them in their order. Times are seconds since `origin`.
-pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell) -> Vec<CheckRecord> {
+pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
     // What an interrupted run has left would be counted as a pod of the service. What stays, a check will find.
     let _ = sweep(subject).await;
     let mut done: Vec<(usize, CheckRecord)> = Vec::new();
@@ -41,7 +40,7 @@ pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, 
     done.into_iter().map(|(_, record)| record).collect()
 }
 
-async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &Tell) -> CheckRecord {
+async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &Tell<'_>) -> CheckRecord {
     let mut record = CheckRecord {
         name: check.name.to_owned(),
         environment: subject.reference.clone(),
@@ -71,9 +70,4 @@ async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &T
     }
     tell(Event::Ended(&record));
     record
-}
-
-/// What hears nothing.
-pub fn silent() -> Arc<Tell> {
-    Arc::new(|_| ())
 }

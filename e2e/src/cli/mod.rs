@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod images;
 pub(crate) mod pipeline;
 pub(crate) mod place;
+pub(crate) mod run;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

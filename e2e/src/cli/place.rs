@@ -78,12 +78,22 @@ fn prometheus(text: &str) -> Result<Prometheus, String> {
 }
 
 impl Place {
+    /// Whether it is one that exists.
+    pub(crate) fn is_existing(&self) -> bool {
+        self.context.is_some() || self.kubeconfig.is_some()
+    }
+
+    /// The cluster of `e2e up`, and its shape.
+    pub(crate) fn kind(&self) -> (&Which, PathBuf) {
+        (&self.which, self.kind_config.clone())
+    }
+
     /// It. The second error is one of whoever asks.
     ///
     /// # Errors
     /// When something of it cannot be read.
     pub(crate) async fn target(&self) -> Result<Result<Target, String>, Box<dyn Error>> {
-        if self.context.is_none() && self.kubeconfig.is_none() {
+        if !self.is_existing() {
             let (docker, state) = (connect().await?, self.which.state()?);
             let Some(id) = state.noted_run() else {
                 let name = &self.which.name;

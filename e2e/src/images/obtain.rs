@@ -38,6 +38,17 @@ pub enum Source {
     Built,
 }
 
+impl Source {
+    /// A word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Pulled => "pulled",
+            Self::Built => "built",
+        }
+    }
+}
+
 /// An image that is here now.
 #[derive(Clone, Debug, Serialize)]
 pub struct Obtained {

@@ -94,7 +94,7 @@ impl Reference {
         } else {
             None
         };
-        let (server, project_path) = project(repository.remote().as_deref(), repository.folder());
+        let (server, project_path) = project_of(repository.remote().as_deref(), repository.folder());
         Ok(Context {
             ref_name,
             kind,
@@ -117,7 +117,7 @@ impl Reference {
 }
 
 /// Server and path of a project, from the address that git knows it by; of one without, its folder's name.
-fn project(remote: Option<&str>, folder: &Path) -> (String, String) {
+pub fn project_of(remote: Option<&str>, folder: &Path) -> (String, String) {
     let own = || {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         ("https://gitlab.test".to_owned(), format!("local/{name}"))
@@ -156,6 +156,6 @@ mod tests {
     #[case::a_folder(Some("/srv/git/demo"), "https://gitlab.test", "local/work")]
     #[case::none(None, "https://gitlab.test", "local/work")]
     fn projects(#[case] remote: Option<&str>, #[case] server: &str, #[case] path: &str) {
-        assert_eq!(project(remote, Path::new("/x/work")), (server.to_owned(), path.to_owned()));
+        assert_eq!(project_of(remote, Path::new("/x/work")), (server.to_owned(), path.to_owned()));
     }
 }

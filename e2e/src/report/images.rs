@@ -12,7 +12,7 @@ pub fn line(progress: &Progress) -> String {
         Progress::Building { name, log } => format!("{name}: building, log in {}", log.display()),
         Progress::Obtained(Obtained { name, source: Source::Here, .. }) => format!("{name}: here"),
         Progress::Obtained(Obtained { name, source, took, .. }) => {
-            format!("{name}: {} in {:.1} s", word(*source), took.as_secs_f64())
+            format!("{name}: {} in {:.1} s", source.word(), took.as_secs_f64())
         }
     }
 }
@@ -22,17 +22,9 @@ pub fn table(obtained: &[Obtained]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["image", "from", "seconds", "reference"]);
     for Obtained { name, reference, source, took } in obtained {
-        table.add_row([*name, word(*source), &format!("{:.1}", took.as_secs_f64()), reference]);
+        table.add_row([*name, source.word(), &format!("{:.1}", took.as_secs_f64()), reference]);
     }
     format!("{}\n", table.trim_fmt())
-}
-
-fn word(source: Source) -> &'static str {
-    match source {
-        Source::Here => "here",
-        Source::Pulled => "pulled",
-        Source::Built => "built",
-    }
 }
 
 #[cfg(test)]

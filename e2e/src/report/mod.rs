@@ -8,4 +8,6 @@ pub mod pipeline;
 pub mod pipeline_view;
 pub mod plan;
 pub mod progress;
+pub mod run;
 pub mod status;
+pub mod story;

@@ -73,8 +73,12 @@ impl Pattern {
         self.compiled().ok()?.find(text).map(|found| found.as_str())
     }
 
-    /// As expressions have it. One of less than two characters is none there, unless it is on the second line of a literal.
+    /// As expressions have it. One of less than two characters is none there, unless it is on the second line of a literal; one that
+    /// ends with a backslash is none, unless a literal has it on its first line and ends on another.
     pub(super) fn literal(&self) -> String {
+        if self.source.ends_with('\\') {
+            return format!("{self}\nx/");
+        }
         let is_short = self.source.chars().nth(1).is_none() && self.source != "/";
         if is_short { format!("/\n\\/{}/{}", self.source, self.flags) } else { self.to_string() }
     }
@@ -126,7 +130,9 @@ fn reason(message: &str) -> String {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "/{}/{}", self.source.replace('/', r"\/"), self.flags)
+        // A backslash at its end would be taken for a part of `\/`, which is a slash as well.
+        let end = if self.source.ends_with('\\') { r"\/" } else { "/" };
+        write!(formatter, "/{}{end}{}", self.source.replace('/', r"\/"), self.flags)
     }
 }
 
@@ -183,6 +189,21 @@ mod tests {
         let start = Instant::now();
         assert!(Pattern::parse(text).is_err());
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[rstest]
+    #[case::plain("/ab/i")]
+    #[case::a_slash(r"/a\/b/")]
+    #[case::one_character("/a/")]
+    #[case::one_slash(r"/\//")]
+    #[case::a_backslash_at_its_end(r"/ab\\\/i")]
+    #[case::two_backslashes(r"/\\\/")]
+    fn is_the_same_when_it_is_printed(#[case] text: &str) {
+        let pattern = Pattern::parse(text).unwrap();
+        assert_eq!(Pattern::parse(&pattern.to_string()).unwrap(), pattern);
+        let expression = format!("$A =~ {}", pattern.literal());
+        let read = crate::pipeline::expression::Expression::parse(&expression).unwrap();
+        assert_eq!(read.to_string(), expression);
     }
 
     #[test]

@@ -34,4 +34,4 @@ pub mod variables;
 pub mod workspace;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

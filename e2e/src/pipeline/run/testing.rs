@@ -3,6 +3,6 @@
 use crate::pipeline::plan::{Plan, tests};
 
 /// The plan of a file for a push to the default branch.
-pub(super) fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     tests::plan(text, &tests::branch("main"), &[]).unwrap()
 }

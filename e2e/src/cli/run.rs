@@ -1,0 +1,155 @@
+//! `e2e run`
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use e2e::doctor::Platform;
+use e2e::record::{Record, Verdict};
+use e2e::report::pipeline_view::Mode;
+use e2e::report::story::{HEARTBEAT, StoryView};
+use e2e::report::{self, findings};
+use e2e::scenario::recorder::Recorder;
+use e2e::scenario::{self, Ground, Story};
+use e2e::target::{self, Target};
+use e2e::up::{self, Plan};
+use e2e::{command, labels};
+use tokio_util::sync::CancellationToken;
+
+use super::images::ImageSource;
+use super::place::Place;
+use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, connect, tell, width, write};
+
+/// Tells the whole story: a push, its pipeline, a running service, and every claim about it proved.
+///
+/// Without a kubeconfig kind makes a cluster, unless the one of `e2e up` stands. Exit codes: 0 all of it is so,
+/// 1 a pipeline or a check failed, 2 bad usage or a bad file, 3 the machine lacks something.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArguments {
+    /// The project's folder
+    #[arg(short = 'C', long = "directory", default_value = ".", value_name = "DIR")]
+    directory: PathBuf,
+
+    /// The branch that is pushed; a new one at the commit that is checked out if not given
+    #[arg(long, value_name = "BRANCH")]
+    branch: Option<String>,
+
+    /// The tag that is pushed; a new one at the commit that is checked out if not given
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// The folder with what the cluster's owner applies
+    #[arg(long, default_value = "manifests/cluster", value_name = "FOLDER")]
+    manifests: PathBuf,
+
+    #[command(flatten)]
+    source: ImageSource,
+
+    /// Where the report goes; `target/e2e/runs/ID` if not given
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+
+    /// Leave everything as it is when it is over
+    #[arg(long)]
+    keep: bool,
+
+    /// How what happens is written
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    /// Say nothing before the end
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Tells it, and writes the report.
+pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
+    let docker = connect().await?;
+    let id = labels::Run::new("").id;
+    let folder = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e/runs").join(&id));
+    std::fs::create_dir_all(&folder)?;
+    let folder = std::path::absolute(folder)?;
+    let ground = if arguments.place.is_existing() {
+        match arguments.place.target().await? {
+            Ok(target) => Ground::Existing(Box::new(target)),
+            Err(complaint) => {
+                tell(&format!("e2e: {complaint}"));
+                return Ok(ExitCode::from(EXIT_BAD_INPUT));
+            }
+        }
+    } else {
+        let (which, kind_config) = arguments.place.kind();
+        command::mark(&which.name);
+        let (manifests, state) = (arguments.manifests, which.state()?);
+        Ground::Kind(Box::new(Plan { cluster: which.name.clone(), kind_config, manifests, state }))
+    };
+    if let Ground::Existing(target) = &ground
+        && let Err(complaint) = is_free(target).await
+    {
+        tell(&format!("e2e: {complaint}"));
+        return Ok(ExitCode::from(EXIT_BAD_INPUT));
+    }
+    let mode = match (arguments.format, arguments.quiet) {
+        (Format::Json, _) => Mode::Json,
+        (Format::Table, true) => Mode::Quiet,
+        (Format::Table, false) => Mode::People,
+    };
+    let view = Arc::new(StoryView::new(mode));
+    let shown = Arc::clone(&view);
+    let recorder = Arc::new(Recorder::new(&id, Box::new(move |event| shown.show(event))));
+    let hearing = Arc::clone(&recorder);
+    let images = Arc::new(arguments.source.images(&docker, move |progress| hearing.image(&progress)));
+    let story = Story {
+        docker,
+        images,
+        source: std::path::absolute(&arguments.directory)?,
+        branch: arguments.branch,
+        tag: arguments.tag,
+        ground,
+        keep: arguments.keep,
+        folder: folder.clone(),
+        cancel,
+    };
+    let told = {
+        let mut run = std::pin::pin!(scenario::run(&story, &recorder));
+        loop {
+            tokio::select! {
+                told = &mut run => break told,
+                () = tokio::time::sleep(HEARTBEAT) => view.heartbeat(),
+            }
+        }
+    };
+    let (record, stop) = told;
+    if let Some(scenario::Stop::Up(up::UpError::Lacking(findings))) = &stop {
+        tell(&findings::table(findings, &Platform::this(), width(io::stderr())));
+        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+    }
+    report::run::write::write(&record, &folder)?;
+    if mode != Mode::Json {
+        write(&report::run::terminal::text(&record))?;
+        tell(&format!("e2e: the report is {}", folder.join("report.html").display()));
+    }
+    Ok(exit_code(&record, stop.as_ref()))
+}
+
+/// A story on somebody's own cluster replaces nothing of theirs.
+async fn is_free(target: &Target) -> Result<(), String> {
+    if !target::answers(&target.client).await {
+        return Err("the cluster does not answer".to_owned());
+    }
+    Ok(())
+}
+
+fn exit_code(record: &Record, stop: Option<&scenario::Stop>) -> ExitCode {
+    use scenario::Stop;
+    match (record.verdict, stop) {
+        (Verdict::Passed, _) => ExitCode::SUCCESS,
+        (_, Some(Stop::Up(_))) => ExitCode::from(EXIT_ENVIRONMENT),
+        (_, Some(Stop::Project(_))) => ExitCode::from(EXIT_BAD_INPUT),
+        _ => ExitCode::from(EXIT_NOT_WHOLE),
+    }
+}

@@ -1,0 +1,459 @@
+//! The story: one push becomes a running service, and every claim about it is proved. Top to bottom; the only place that knows
+//! the order of things.
+//!
+//! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline.
+//! - [`snapshot`]: what is left of an environment. [`recorder`]: what goes on.
+
+pub mod project;
+pub mod recorder;
+pub mod replay;
+pub mod snapshot;
+pub mod variables;
+pub mod versions;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bollard::Docker;
+use kube::ResourceExt;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::project::{Project, ProjectError};
+use self::recorder::Recorder;
+use self::replay::{Environment, Ref, ReplayError, Replayer, environments};
+use self::snapshot::Snapshot;
+use crate::checks::CHECKS;
+use crate::checks::http::Http;
+use crate::checks::load::Load;
+use crate::checks::run::{self, Event};
+use crate::checks::subject::Subject;
+use crate::images::Images;
+use crate::pipeline::run::late::Values;
+use crate::progress::Progress;
+use crate::record::{Check, Failure, Record, Verdict};
+use crate::registry::run as registry;
+use crate::target::{BASE_DOMAIN, Target};
+use crate::up::{self, Plan, UpError};
+use crate::{cluster, down, labels};
+
+/// What is to be told.
+pub struct Story {
+    /// The engine of jobs, and of kind's nodes.
+    pub docker: Docker,
+    /// Where images come from.
+    pub images: Arc<Images>,
+    /// The repository.
+    pub source: PathBuf,
+    /// The branch that is pushed; a new one if none is named.
+    pub branch: Option<String>,
+    /// The tag that is pushed; a new one if none is named.
+    pub tag: Option<String>,
+    /// Where.
+    pub ground: Ground,
+    /// Whether everything stays when it is over.
+    pub keep: bool,
+    /// The folder of the run.
+    pub folder: PathBuf,
+    /// Ends it early.
+    pub cancel: CancellationToken,
+}
+
+/// Where a story is told.
+pub enum Ground {
+    /// A cluster that kind makes, unless it stands.
+    Kind(Box<Plan>),
+    /// One that exists.
+    Existing(Box<Target>),
+}
+
+/// Why a story does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The machine lacks something, or something of it failed.
+    #[error(transparent)]
+    Up(#[from] UpError),
+    /// What was asked for is not there.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// A pipeline.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// Checks.
+    #[error("{0}")]
+    Checks(String),
+    /// Anything else.
+    #[error("{0}")]
+    Broken(String),
+    /// Somebody ended it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Stop {
+    fn broken(error: &dyn std::fmt::Display) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Tells it, and returns what is known of it when it is over, and why it did not come to its end.
+pub async fn run(story: &Story, recorder: &Arc<Recorder>) -> (Record, Option<Stop>) {
+    let mut made = Made::default();
+    let told = Box::pin(tell(story, recorder, &mut made)).await;
+    let tidied = tidy(story, recorder, made).await;
+    let verdict = match (&told, &tidied) {
+        (Err(Stop::Interrupted | Stop::Replay(ReplayError::Interrupted)), _) => Verdict::Interrupted,
+        (Ok(()), Ok(())) => Verdict::Passed,
+        _ => Verdict::Failed,
+    };
+    recorder.change(|record| {
+        let why = told.as_ref().err().or(tidied.as_ref().err());
+        record.broken = why.filter(|_| verdict == Verdict::Failed).map(ToString::to_string);
+    });
+    (recorder.finish(verdict), told.err().or(tidied.err()))
+}
+
+/// What there is to take away.
+#[derive(Default)]
+struct Made {
+    /// Whether this run has brought the cluster up.
+    cluster: bool,
+    /// The right to work on it.
+    begun: Option<up::Begun>,
+    /// The environments that were deployed.
+    environments: Vec<Subject>,
+}
+
+async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Result<(), Stop> {
+    let clone = story.folder.join("repository");
+    let (branch, tag) = (story.branch.as_deref(), story.tag.as_deref());
+    let project = Project::clone(&story.source, branch, tag, &clone).await?;
+    recorder.change(|record| {
+        record.project = crate::record::Project {
+            path: project.path.clone(),
+            commit: project.commit.sha.clone(),
+            title: project.commit.message.lines().next().unwrap_or_default().to_owned(),
+            uncommitted: project.uncommitted,
+        };
+    });
+    if project.uncommitted > 0 {
+        recorder
+            .note(&format!("{} files have changes that are not committed: they are not pushed", project.uncommitted));
+    }
+
+    let (known, values) = watch::channel(None);
+    let replayer = replayer(story, recorder, project, values);
+    // What is wrong with the file is told before anything is made.
+    let planned = replayer.plan(Ref::Branch)?.plan;
+    let dev = first(&planned, "branch", false)?;
+    let live = first(&replayer.plan(Ref::Tag)?.plan, "tag", true)?;
+
+    // Jobs that need neither registry nor cluster do not wait for them.
+    if let Ground::Kind(plan) = &story.ground {
+        let begun = cancellable(story, up::begin(&story.docker, plan, &hearer(recorder))).await??;
+        (made.cluster, made.begun) = (begun.is_new, Some(begun));
+    }
+    let push = format!("A push to branch {}", replayer.project.branch);
+    let begun = made.begun.as_ref();
+    let ready = async {
+        let name = if made.cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
+        let result = recorder.step(name, bring_up(story, recorder, begun)).await;
+        // Nobody listens when the pipeline has ended before.
+        let _ = known.send(Some(values_of(&result, &replayer.project)));
+        result
+    };
+    let pushed = recorder.step(&push, async {
+        let (_, verdict) = replayer.run(Ref::Branch, "push", &[]).await?;
+        Ok::<_, Stop>(((), verdict))
+    });
+    let (target, pushed) = tokio::join!(ready, pushed);
+    let target = target?;
+    recorder.change(|record| record.commands = commands(story, &target, &dev, &live));
+    let commit = replayer.project.commit.sha.clone();
+    let on_dev = target.subject(&dev.slug, Some(&commit));
+    made.environments.push(on_dev.clone());
+    pushed?;
+    let versions = versions::of(&story.docker, &target).await;
+    recorder.change(|record| record.versions = versions);
+
+    let mut failed = Vec::new();
+    failed.extend(checked(story, recorder, &on_dev).await?);
+    again(recorder, &replayer, &on_dev, &dev).await?;
+    let tagged = format!("Tag {}", replayer.project.tag);
+    recorder
+        .step(&tagged, async {
+            let (_, verdict) = replayer.run(Ref::Tag, "tag", &[]).await?;
+            Ok::<_, Stop>(((), verdict))
+        })
+        .await?;
+    let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
+    on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
+    made.environments.push(on_live.clone());
+    if live.is_manual {
+        let play = format!("{} is played", live.job);
+        recorder
+            .step(&play, async {
+                let (_, verdict) =
+                    replayer.run(Ref::Tag, &format!("play {}", live.job), &[Arc::clone(&live.job)]).await?;
+                Ok::<_, Stop>(((), verdict))
+            })
+            .await?;
+    }
+    failed.extend(checked(story, recorder, &on_live).await?);
+    failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);
+    if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
+}
+
+/// The environment that the pipeline of a ref deploys to.
+fn first(plan: &crate::pipeline::plan::Plan, kind: &str, manual_too: bool) -> Result<Environment, Stop> {
+    let mut all = environments(plan);
+    all.retain(|environment| manual_too || !environment.is_manual);
+    let found = (!all.is_empty()).then(|| all.swap_remove(0));
+    found.ok_or_else(|| {
+        Stop::Broken(format!("the pipeline of a {kind} deploys to no environment: no job has `environment`"))
+    })
+}
+
+fn replayer(
+    story: &Story,
+    recorder: &Arc<Recorder>,
+    project: Project,
+    values: watch::Receiver<Option<Values>>,
+) -> Replayer {
+    let (domain, namespace, registry, networks) = match &story.ground {
+        Ground::Kind(plan) => {
+            (BASE_DOMAIN, cluster::owner::NAMESPACE, Some(crate::registry::HOST), vec![plan.cluster.clone()])
+        }
+        Ground::Existing(target) => {
+            let registry = target.registry.as_ref().map(|registry| &*registry.host);
+            (&*target.base_domain, &*target.namespace, registry, target.networks.clone())
+        }
+    };
+    let settings = variables::placeholders(domain, namespace, registry, &project.path);
+    Replayer {
+        docker: story.docker.clone(),
+        images: Arc::clone(&story.images),
+        kept: story.source.clone(),
+        recorder: Arc::clone(recorder),
+        cancel: story.cancel.clone(),
+        project,
+        settings,
+        values,
+        networks,
+    }
+}
+
+/// Registry and cluster, made or found.
+async fn bring_up(
+    story: &Story,
+    recorder: &Arc<Recorder>,
+    begun: Option<&up::Begun>,
+) -> Result<(Target, String), Stop> {
+    let (plan, begun) = match (&story.ground, begun) {
+        (Ground::Existing(target), _) => return Ok(((**target).clone(), "it exists".to_owned())),
+        (Ground::Kind(plan), Some(begun)) => (plan, begun),
+        (Ground::Kind(_), None) => return Err(Stop::Broken("the cluster was never begun".to_owned())),
+    };
+    let tell = hearer(recorder);
+    cancellable(story, Box::pin(up::finish(&story.docker, &story.images, plan, begun, &tell))).await??;
+    let run = begun.run();
+    let registry = registry::running(&story.docker, run, &plan.state).await;
+    let target = Target::of_kind(&plan.state, &plan.cluster, &plan.kind_config, registry.as_ref()).await;
+    let target = target.map_err(|error| Stop::broken(&error))?;
+    Ok((target, format!("cluster {} stands", plan.cluster)))
+}
+
+fn hearer(recorder: &Arc<Recorder>) -> impl Fn(Progress) + Send + Sync + use<> {
+    let recorder = Arc::clone(recorder);
+    move |progress| recorder.progress(&progress)
+}
+
+fn values_of(target: &Result<Target, Stop>, project: &Project) -> Values {
+    match target {
+        Ok(target) => Ok(variables::of(target, &project.path)),
+        Err(why) => Err(why.to_string().into()),
+    }
+}
+
+/// All checks of an environment; those that failed are named.
+async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &Subject) -> Result<Vec<String>, Stop> {
+    let lane = format!("checks {}", subject.reference);
+    let tell = |event: Event<'_>| match event {
+        Event::Began(check) => recorder.begin(&lane, check.name),
+        Event::Ended(check) => keep(recorder, &lane, check),
+    };
+    let all: Vec<_> = CHECKS.iter().collect();
+    let name = format!("The checks on {}", subject.reference);
+    let step = recorder.step(&name, async {
+        let work = run::run(&all, subject, recorder.origin(), &tell);
+        let checks = cancellable(story, work).await?;
+        let failed: Vec<String> = of_verdict(&checks, Verdict::Failed);
+        let words = format!("{} passed", of_verdict(&checks, Verdict::Passed).len());
+        if failed.is_empty() { Ok((failed, words)) } else { Err(Stop::Checks(failed.join(", "))) }
+    });
+    match step.await {
+        // The rest of the story can be told all the same.
+        Err(Stop::Checks(failed)) => Ok(vec![format!("{failed} of {}", subject.reference)]),
+        other => other,
+    }
+}
+
+fn of_verdict(checks: &[Check], verdict: Verdict) -> Vec<String> {
+    checks.iter().filter(|check| check.verdict == verdict).map(|check| check.name.clone()).collect()
+}
+
+fn keep(recorder: &Recorder, lane: &str, check: &Check) {
+    let words = match (&check.failure, check.verdict) {
+        (Some(failure), _) => format!("expected {}, saw {}", failure.expected, failure.seen),
+        (None, Verdict::NotRun) => format!("not run: {}", check.not_run),
+        (None, _) => String::new(),
+    };
+    drop(recorder.end(lane, &check.name, check.verdict, &words));
+    recorder.check(check);
+}
+
+/// The same commit once more: nothing of the manifests has changed, and there are new pods all the same.
+async fn again(
+    recorder: &Arc<Recorder>,
+    replayer: &Replayer,
+    subject: &Subject,
+    environment: &Environment,
+) -> Result<(), Stop> {
+    recorder
+        .step("The same commit again", async {
+            let before = pods(subject).await?;
+            let load = subject.ingress.map(Http::new).transpose().map_err(|error| Stop::broken(&error))?;
+            let load = load.map(|http| Load::begin(&http, &subject.host));
+            let title = format!("{} again", environment.job);
+            let ran = replayer.run(Ref::Branch, &title, &[Arc::clone(&environment.job)]).await;
+            let tally = match load {
+                Some(load) => Some(load.end().await),
+                None => None,
+            };
+            ran?;
+            let after = pods(subject).await?;
+            let kept: Vec<_> = before.intersection(&after).cloned().collect();
+            if !kept.is_empty() || after.is_empty() {
+                return Err(Stop::Checks(format!("pods were not replaced: {}", kept.join(", "))));
+            }
+            match tally {
+                Some(tally) if tally.failed > 0 => {
+                    let first = tally.failures.first().cloned().unwrap_or_default();
+                    Err(Stop::Checks(format!("{} of {} requests failed: {first}", tally.failed, tally.requests)))
+                }
+                Some(tally) => Ok(((), format!("new pods, {} requests meanwhile, none failed", tally.requests))),
+                None => Ok(((), "new pods".to_owned())),
+            }
+        })
+        .await
+}
+
+/// The pods of an environment that are not on their way out.
+async fn pods(subject: &Subject) -> Result<BTreeSet<String>, Stop> {
+    let pods = subject.pods().await.map_err(|failure| seen(&failure))?;
+    Ok(pods.iter().map(ResourceExt::name_any).collect())
+}
+
+/// The environment is stopped: nothing of it is left, and the other one is as it was.
+async fn stopped(
+    recorder: &Arc<Recorder>,
+    replayer: &Replayer,
+    subject: &Subject,
+    environment: &Environment,
+    other: &Subject,
+) -> Result<Vec<String>, Stop> {
+    let name = format!("{} is stopped", environment.name);
+    let Some(job) = &environment.on_stop else {
+        recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
+        return Ok(Vec::new());
+    };
+    recorder
+        .step(&name, async {
+            let before = Snapshot::of(other).await.map_err(|failure| seen(&failure))?;
+            replayer.run(Ref::Branch, &format!("play {job}"), &[Arc::from(&**job)]).await?;
+            let lane = format!("checks {}", subject.reference);
+            recorder.begin(&lane, snapshot::STOP);
+            let check = snapshot::stopped(subject, other, &before, recorder.origin()).await;
+            keep(recorder, &lane, &check);
+            match check.failure {
+                None => Ok((Vec::new(), check.evidence.join("; "))),
+                Some(failure) => Err(Stop::Checks(format!("expected {}, saw {}", failure.expected, failure.seen))),
+            }
+        })
+        .await
+        .or_else(|stop| match stop {
+            Stop::Checks(_) => Ok(vec![format!("{} of {}", snapshot::STOP, subject.reference)]),
+            stop => Err(stop),
+        })
+}
+
+fn seen(failure: &Failure) -> Stop {
+    Stop::Checks(format!("expected {}, saw {}", failure.expected, failure.seen))
+}
+
+/// Takes away what this run has made.
+async fn tidy(story: &Story, recorder: &Arc<Recorder>, made: Made) -> Result<(), Stop> {
+    // The right to work on the cluster is given back: taking it away asks for it again.
+    drop(made.begun);
+    // A clone of what is kept elsewhere.
+    let _ = tokio::fs::remove_dir_all(story.folder.join("repository")).await;
+    if story.keep {
+        return Ok(());
+    }
+    match &story.ground {
+        Ground::Kind(plan) if made.cluster => {
+            recorder
+                .step("Everything is taken down", async {
+                    let removed = down::down(&story.docker, &plan.cluster, &plan.state).await;
+                    removed.map_err(|error| Stop::broken(&error))?;
+                    Ok(((), "nothing is left".to_owned()))
+                })
+                .await
+        }
+        _ if made.environments.is_empty() => Ok(()),
+        _ => {
+            recorder
+                .step("What was deployed is taken away", async {
+                    for subject in &made.environments {
+                        snapshot::remove(subject).await.map_err(|failure| seen(&failure))?;
+                    }
+                    Ok(((), "the cluster is left as it was".to_owned()))
+                })
+                .await
+        }
+    }
+}
+
+async fn cancellable<T>(story: &Story, work: impl Future<Output = T>) -> Result<T, Stop> {
+    tokio::select! {
+        biased;
+        () = story.cancel.cancelled() => Err(Stop::Interrupted),
+        done = work => Ok(done),
+    }
+}
+
+/// How to look for oneself at what is there.
+fn commands(story: &Story, target: &Target, dev: &Environment, live: &Environment) -> Vec<(String, String)> {
+    let mut commands = Vec::new();
+    if let Ground::Kind(plan) = &story.ground {
+        let kubeconfig = plan.state.kubeconfig();
+        let namespace = &target.namespace;
+        commands.push((
+            "everything that was deployed".to_owned(),
+            format!("kubectl --kubeconfig {} --namespace {namespace} get all,ingress", kubeconfig.display()),
+        ));
+        commands.push((
+            "everything that carries the run's label".to_owned(),
+            format!("docker ps --all --filter label={}={}", labels::CLUSTER, plan.cluster),
+        ));
+    }
+    if let Some(ingress) = target.ingress {
+        for environment in [dev, live] {
+            let host = target.host(&environment.slug);
+            let command = format!("curl --header 'Host: {host}' http://{ingress}/");
+            commands.push((format!("the service on {}", environment.name), command));
+        }
+    }
+    commands
+}

@@ -1,0 +1,152 @@
+//! What is pushed: a clone of the repository's commits, with the branch and the tag that the story needs. The repository itself
+//! stays as it is.
+
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use crate::pipeline::git::{Commit, GitError, Repository};
+use crate::replay::reference::project_of;
+
+/// The branch that is pushed, if nobody names one.
+pub const BRANCH: &str = "feature/e2e";
+
+/// The tag that is pushed, if nobody names one.
+pub const TAG: &str = "v0.0.0-e2e";
+
+/// The clone.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// `group/project`
+    pub path: String,
+    /// Its default branch.
+    pub default_branch: String,
+    /// The branch that is pushed.
+    pub branch: String,
+    /// The tag that is pushed.
+    pub tag: String,
+    /// The commit of the branch.
+    pub commit: Commit,
+    /// The commit of the tag.
+    pub tagged: Commit,
+    /// How many files have changes that are not committed.
+    pub uncommitted: usize,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// There is no such ref, or no repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// git does not do what it should.
+    #[error("git {line}: {said}")]
+    Failed {
+        /// Its arguments.
+        line: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Project {
+    /// Clones the repository of `source` into `folder`. Of a branch or a tag that nobody names there is a new one, at the commit
+    /// that is checked out.
+    ///
+    /// # Errors
+    /// When there is no such ref, or git fails.
+    pub async fn clone(
+        source: &Path,
+        branch: Option<&str>,
+        tag: Option<&str>,
+        folder: &Path,
+    ) -> Result<Self, ProjectError> {
+        let repository = Repository::open(source)?;
+        let head = repository.commit("HEAD")?;
+        let commit = branch.map_or_else(|| Ok(head.clone()), |branch| repository.branch(branch))?;
+        let tagged = tag.map_or_else(|| Ok(head), |tag| repository.tag(tag).map(|(commit, _)| commit))?;
+        let (from, to) = (repository.folder().to_string_lossy(), folder.to_string_lossy());
+        git(None, &["clone", "--quiet", "--shared", "--no-checkout", &from, &to]).await?;
+        let remote = repository.remote();
+        match &remote {
+            // What jobs are told of the project comes from its address.
+            Some(remote) => git(Some(folder), &["remote", "set-url", "origin", remote]).await?,
+            None => git(Some(folder), &["remote", "remove", "origin"]).await?,
+        };
+        let (branch, tag) = (branch.unwrap_or(BRANCH), tag.unwrap_or(TAG));
+        git(Some(folder), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
+        // One with a message of its own comes with the clone.
+        if git(Some(folder), &["rev-parse", "--verify", "--quiet", &format!("refs/tags/{tag}")]).await.is_err() {
+            git(Some(folder), &["tag", tag, &tagged.sha]).await?;
+        }
+        let status = git(Some(repository.folder()), &["status", "--porcelain"]).await?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            path: project_of(remote.as_deref(), repository.folder()).1,
+            default_branch: repository.default_branch(),
+            branch: branch.to_owned(),
+            tag: tag.to_owned(),
+            commit,
+            tagged,
+            uncommitted: status.lines().count(),
+        })
+    }
+}
+
+async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {
+    let mut command = Command::new("git");
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        command.env_remove(variable);
+    }
+    if let Some(folder) = folder {
+        command.arg("-C").arg(folder);
+    }
+    let failed = |said: String| ProjectError::Failed { line: arguments.join(" "), said };
+    let output =
+        command.args(arguments).kill_on_drop(true).output().await.map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn repository(folder: &Path) {
+        git(None, &["-c", "init.defaultBranch=main", "init", "--quiet", &folder.to_string_lossy()]).await.unwrap();
+        std::fs::write(folder.join("file"), "1").unwrap();
+        git(Some(folder), &["add", "."]).await.unwrap();
+        let commit =
+            ["-c", "user.name=A", "-c", "user.email=a@b.test", "commit", "--quiet", "--message", "Title\n\nText"];
+        git(Some(folder), &commit).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_repository_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, clone) = (folder.path().join("demo"), folder.path().join("clone"));
+        repository(&source).await;
+        std::fs::write(source.join("file"), "2").unwrap();
+        let before = git(Some(&source), &["for-each-ref"]).await.unwrap();
+        let project = Project::clone(&source, None, None, &clone).await.unwrap();
+        assert_eq!((&*project.branch, &*project.tag, project.uncommitted), (BRANCH, TAG, 1));
+        assert_eq!((&*project.path, &*project.default_branch), ("local/demo", "main"));
+        assert_eq!(git(Some(&source), &["for-each-ref"]).await.unwrap(), before);
+        let known = Repository::open(&clone).unwrap();
+        assert_eq!(known.branch(BRANCH).unwrap().sha, project.commit.sha);
+        assert_eq!(known.tag(TAG).unwrap().0.sha, project.commit.sha);
+    }
+
+    #[tokio::test]
+    async fn a_ref_that_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, clone) = (folder.path().join("demo"), folder.path().join("clone"));
+        repository(&source).await;
+        let error = Project::clone(&source, Some("mian"), None, &clone).await.unwrap_err();
+        assert!(matches!(&error, ProjectError::Git(error) if error.is_input()), "{error}");
+    }
+}

@@ -1,0 +1,256 @@
+//! What goes on in a story: told to whoever watches, and kept for the report.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use serde::Serialize;
+
+use crate::images;
+use crate::progress::Progress;
+use crate::record::{Check, Pipeline, Record, Span, Step, Verdict};
+
+/// Something that happened. Serialised, it is a line of `--format json`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'event> {
+    /// A step of the story begins.
+    StepBegan {
+        /// What happens.
+        name: &'event str,
+    },
+    /// A step of the story is over.
+    StepEnded(&'event Step),
+    /// A part of it begins.
+    Began {
+        /// Where in the timeline.
+        lane: &'event str,
+        /// What.
+        name: &'event str,
+    },
+    /// A part of it says something.
+    Says {
+        /// Where in the timeline.
+        lane: &'event str,
+        /// What.
+        name: &'event str,
+        /// A line.
+        text: &'event str,
+    },
+    /// A part of it is over.
+    Ended {
+        /// The span that it was.
+        span: &'event Span,
+        /// More about it, on one line.
+        words: &'event str,
+    },
+    /// Something worth knowing.
+    Note {
+        /// What.
+        text: &'event str,
+    },
+}
+
+/// Hears what goes on.
+pub type Tell = dyn Fn(&Event<'_>) + Send + Sync;
+
+/// It.
+pub struct Recorder {
+    began: Instant,
+    kept: Mutex<Kept>,
+    tell: Box<Tell>,
+}
+
+#[derive(Default)]
+struct Kept {
+    record: Record,
+    /// When what still goes on began, by lane and name.
+    open: HashMap<(String, String), f64>,
+}
+
+/// The lane of what is brought up.
+pub const SETUP: &str = "setup";
+
+/// The lane of images.
+pub const IMAGES: &str = "images";
+
+impl Recorder {
+    /// A story that begins now.
+    pub fn new(id: &str, tell: Box<Tell>) -> Self {
+        let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let record = Record { id: id.to_owned(), began_at, ..Record::default() };
+        Self { began: Instant::now(), kept: Mutex::new(Kept { record, ..Kept::default() }), tell }
+    }
+
+    /// When it began.
+    pub fn origin(&self) -> Instant {
+        self.began
+    }
+
+    /// How long it goes on, in seconds.
+    pub fn seconds(&self) -> f64 {
+        // Milliseconds are what people and reports want.
+        (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing is done under the lock that could fail half way.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is kept.
+    pub fn change(&self, change: impl FnOnce(&mut Record)) {
+        change(&mut self.kept().record);
+    }
+
+    /// A part begins.
+    pub fn begin(&self, lane: &str, name: &str) {
+        let now = self.seconds();
+        self.kept().open.insert((lane.to_owned(), name.to_owned()), now);
+        (self.tell)(&Event::Began { lane, name });
+    }
+
+    /// A part says something.
+    pub fn say(&self, lane: &str, name: &str, text: &str) {
+        (self.tell)(&Event::Says { lane, name, text });
+    }
+
+    /// A part is over; `words` say more about it.
+    pub fn end(&self, lane: &str, name: &str, verdict: Verdict, words: &str) -> Span {
+        let end = self.seconds();
+        let key = (lane.to_owned(), name.to_owned());
+        let mut kept = self.kept();
+        let start = kept.open.remove(&key).unwrap_or(end);
+        let span = Span { lane: key.0, name: key.1, start, end, verdict };
+        kept.record.spans.push(span.clone());
+        drop(kept);
+        (self.tell)(&Event::Ended { span: &span, words });
+        span
+    }
+
+    /// When a part began that still goes on.
+    pub fn start_of(&self, lane: &str, name: &str) -> Option<f64> {
+        self.kept().open.get(&(lane.to_owned(), name.to_owned())).copied()
+    }
+
+    /// Something worth knowing.
+    pub fn note(&self, text: &str) {
+        (self.tell)(&Event::Note { text });
+    }
+
+    /// A step of the story: what comes of it is one line of outcome, or of why not.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn step<T, E: std::fmt::Display>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<(T, String), E>>,
+    ) -> Result<T, E> {
+        let start = self.seconds();
+        (self.tell)(&Event::StepBegan { name });
+        let result = work.await;
+        let (verdict, outcome) = match &result {
+            Ok((_, outcome)) => (Verdict::Passed, outcome.clone()),
+            Err(why) => (Verdict::Failed, why.to_string()),
+        };
+        let step = Step { name: name.to_owned(), verdict, start, took: self.seconds() - start, outcome };
+        (self.tell)(&Event::StepEnded(&step));
+        self.kept().record.steps.push(step);
+        result.map(|(value, _)| value)
+    }
+
+    /// A step that is not done.
+    pub fn leave_out(&self, name: &str, why: &str) {
+        let step = Step { name: name.to_owned(), outcome: why.to_owned(), start: self.seconds(), ..Step::default() };
+        (self.tell)(&Event::StepEnded(&step));
+        self.kept().record.steps.push(step);
+    }
+
+    /// Something of a cluster that is brought up.
+    pub fn progress(&self, progress: &Progress) {
+        match progress {
+            Progress::Started { part, .. } => self.begin(SETUP, part),
+            Progress::Done { part, .. } => drop(self.end(SETUP, part, Verdict::Passed, "")),
+            Progress::Failed { part, .. } => drop(self.end(SETUP, part, Verdict::Failed, "")),
+            Progress::Note(text) => self.note(text),
+            Progress::Image(image) => self.image(image),
+        }
+    }
+
+    /// Something of an image.
+    pub fn image(&self, progress: &images::Progress) {
+        match progress {
+            images::Progress::Pulling { name, .. } => self.begin(IMAGES, name),
+            images::Progress::Building { name, log } => {
+                if self.start_of(IMAGES, name).is_none() {
+                    self.begin(IMAGES, name);
+                }
+                self.say(IMAGES, name, &format!("built, log in {}", log.display()));
+            }
+            images::Progress::NotPulled { name, reason } => self.say(IMAGES, name, &format!("not pulled: {reason}")),
+            // What is here already is what is expected.
+            images::Progress::Obtained(image) if image.source == images::Source::Here => {}
+            images::Progress::Obtained(image) => {
+                drop(self.end(IMAGES, image.name, Verdict::Passed, image.source.word()));
+            }
+        }
+    }
+
+    /// A check that ended.
+    pub fn check(&self, check: &Check) {
+        self.kept().record.checks.push(check.clone());
+    }
+
+    /// A pipeline that ended.
+    pub fn pipeline(&self, pipeline: Pipeline) {
+        self.kept().record.pipelines.push(pipeline);
+    }
+
+    /// The end: what is known of all of it. What still goes on ends with it.
+    pub fn finish(&self, verdict: Verdict) -> Record {
+        let now = self.seconds();
+        let mut kept = self.kept();
+        let open: Vec<_> = kept.open.drain().collect();
+        for ((lane, name), start) in open {
+            kept.record.spans.push(Span { lane, name, start, end: now, verdict: Verdict::Interrupted });
+        }
+        kept.record.spans.sort_by(|one, other| one.start.total_cmp(&other.start));
+        kept.record.took = now;
+        kept.record.verdict = verdict;
+        kept.record.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_kept_and_told() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hear = {
+            let told = Arc::clone(&told);
+            move |event: &Event<'_>| {
+                let value = serde_json::to_value(event).unwrap();
+                told.lock().unwrap().push(value["event"].as_str().unwrap().to_owned());
+            }
+        };
+        let recorder = Recorder::new("1", Box::new(hear));
+        let step = recorder.step("a push", async {
+            recorder.begin("pipeline 1", "test");
+            recorder.begin("pipeline 1", "hangs");
+            recorder.say("pipeline 1", "test", "a line");
+            drop(recorder.end("pipeline 1", "test", Verdict::Failed, "exit code 1"));
+            Err::<((), String), _>("a job failed")
+        });
+        assert_eq!(step.await.unwrap_err(), "a job failed");
+        let record = recorder.finish(Verdict::Failed);
+        assert_eq!((record.steps[0].verdict, &*record.steps[0].outcome), (Verdict::Failed, "a job failed"));
+        let spans: Vec<_> = record.spans.iter().map(|span| (&*span.name, span.verdict)).collect();
+        assert_eq!(spans, [("test", Verdict::Failed), ("hangs", Verdict::Interrupted)]);
+        assert_eq!(*told.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended"]);
+    }
+}

@@ -1,0 +1,251 @@
+//! A pipeline of the story: planned, run, and kept for the report.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bollard::Docker;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::project::Project;
+use super::recorder::Recorder;
+use super::variables;
+use crate::images::Images;
+use crate::pipeline::config::environment::Action;
+use crate::pipeline::plan::context::Source;
+use crate::pipeline::plan::knowledge::Given;
+use crate::pipeline::plan::{Plan, PlannedJob};
+use crate::pipeline::run::event::{Event, JobReport};
+use crate::pipeline::run::executor::docker::{sweep, sweep_gone};
+use crate::pipeline::run::late::{Late, Values};
+use crate::pipeline::run::log::without_colours;
+use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
+use crate::pipeline::run::schedule::Choice;
+use crate::pipeline::run::status::Status;
+use crate::pipeline::variables::settings::Setting;
+use crate::record::{self, Verdict};
+use crate::replay::assemble::{Ground, Options};
+use crate::replay::input::Input;
+use crate::replay::prepare::{PrepareError, Prepared, prepare};
+use crate::replay::reference::Reference;
+use crate::report;
+
+/// What a pipeline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ref {
+    /// The branch.
+    Branch,
+    /// The tag.
+    Tag,
+}
+
+/// Everything that all pipelines of a story have in common.
+pub struct Replayer {
+    /// The engine that runs their jobs.
+    pub docker: Docker,
+    /// Where images come from.
+    pub images: Arc<Images>,
+    /// What is pushed.
+    pub project: Project,
+    /// Where what stays of pipelines is kept.
+    pub kept: std::path::PathBuf,
+    /// The project's CI/CD variables, as far as they are known.
+    pub settings: Vec<Setting>,
+    /// The values of the rest, once they are.
+    pub values: watch::Receiver<Option<Values>>,
+    /// Networks that jobs join.
+    pub networks: Vec<String>,
+    /// Hears and keeps.
+    pub recorder: Arc<Recorder>,
+    /// Ends everything early.
+    pub cancel: CancellationToken,
+}
+
+/// Why a pipeline did not do what the story needs.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It ended otherwise than it should.
+    #[error("{0}")]
+    NotPassed(String),
+    /// It could not be run at all.
+    #[error("{0}")]
+    NotRun(String),
+    /// Somebody ended it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// An environment that a pipeline deploys to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Its slug: the value of the label `ref`.
+    pub slug: String,
+    /// The job that deploys to it.
+    pub job: Arc<str>,
+    /// Whether somebody must start that job.
+    pub is_manual: bool,
+    /// The job that stops it.
+    pub on_stop: Option<String>,
+}
+
+impl Replayer {
+    /// The plan for a ref.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or why there would be no pipeline.
+    pub fn plan(&self, wanted: Ref) -> Result<Prepared, ReplayError> {
+        let input = Input { directory: self.project.folder.clone(), ..Input::default() };
+        let mut reference = Reference::of_checkout();
+        reference.worktree = false;
+        reference.source = Source::Push;
+        reference.default_branch = Some(self.project.default_branch.clone());
+        match wanted {
+            Ref::Branch => reference.branch = Some(self.project.branch.clone()),
+            Ref::Tag => reference.tag = Some(self.project.tag.clone()),
+        }
+        let given = Given { settings: self.settings.clone(), ..Given::default() };
+        prepare(&input, given, &reference, &|note| self.recorder.note(note)).map_err(|error| {
+            ReplayError::NotRun(match error {
+                PrepareError::Lint(lint) => report::diagnostics::text(&lint, None, false).trim_end().to_owned(),
+                error => error.to_string(),
+            })
+        })
+    }
+
+    /// Runs the pipeline of a ref, or of it only some jobs, whether or not they wait for somebody. `title` is what it is for.
+    ///
+    /// # Errors
+    /// When it does not pass.
+    pub async fn run(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
+        // On the heap: all that goes on at the same time in there would be on every caller's stack.
+        Box::pin(self.run_here(wanted, title, only)).await
+    }
+
+    async fn run_here(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
+        let prepared = self.plan(wanted)?;
+        let not_run = |error: &dyn std::fmt::Display| ReplayError::NotRun(error.to_string());
+        sweep_gone(&self.docker).await.map_err(|error| not_run(&error))?;
+        let mut config = RunnerConfig { executor: Some(ExecutorName::Docker), ..RunnerConfig::default() };
+        config.docker.privileged = true;
+        config.docker.networks.clone_from(&self.networks);
+        let ground = Ground::new(&self.kept, config).map_err(|error| not_run(&error))?;
+        let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let lane = format!("pipeline {id}");
+        let starts: Arc<Mutex<BTreeMap<Arc<str>, f64>>> = Arc::default();
+        let start = self.recorder.seconds();
+        let executor = ground.docker(self.docker.clone(), Some(Arc::clone(&self.images)));
+        let options = Options {
+            concurrency: None,
+            logs: None,
+            has_worktree: false,
+            late: Some(Late {
+                source: "the registry and the cluster".to_owned(),
+                is_needed: Box::new(variables::is_needed),
+                values: self.values.clone(),
+            }),
+            tell: hearer(Arc::clone(&self.recorder), lane, Arc::clone(&starts)),
+            cancel: self.cancel.clone(),
+        };
+        let pipeline = ground.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;
+        let only: HashSet<Arc<str>> = only.iter().cloned().collect();
+        let choice = Choice { manual: only.clone(), only, keep_going: false };
+        let outcome = pipeline.run(&choice).await;
+        // Each job has taken away its own; what an engine made too late goes here.
+        let swept = sweep(&self.docker, Some(ground.label())).await;
+        let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts)).collect();
+        self.recorder.pipeline(record::Pipeline {
+            id: pipeline.id,
+            title: title.to_owned(),
+            ref_name: pipeline.plan.context.ref_name.clone(),
+            is_tag: wanted == Ref::Tag,
+            status: word(outcome.status),
+            start,
+            took: outcome.took.as_secs_f64(),
+            stages: pipeline.plan.stages.iter().map(ToString::to_string).collect(),
+            jobs,
+        });
+        swept
+            .map_err(|error| ReplayError::NotRun(format!("something of the pipeline stays at the engine: {error}")))?;
+        if self.cancel.is_cancelled() {
+            return Err(ReplayError::Interrupted);
+        }
+        let verdict = report::pipeline::verdict(&pipeline.plan, pipeline.id, &outcome);
+        match outcome.status {
+            Status::Success | Status::Skipped => Ok((pipeline.plan, verdict)),
+            _ => Err(ReplayError::NotPassed(verdict)),
+        }
+    }
+}
+
+/// The environments that the jobs of a plan deploy to.
+pub fn environments(plan: &Plan) -> Vec<Environment> {
+    let deploying = plan.jobs.iter().filter_map(|job| {
+        let environment = job.environment.as_ref().filter(|it| it.action == Action::Start)?;
+        Some(Environment {
+            name: environment.name.clone(),
+            slug: environment.slug.clone(),
+            job: Arc::clone(&job.name),
+            is_manual: job.when == crate::pipeline::config::when::When::Manual,
+            on_stop: environment.on_stop.clone(),
+        })
+    });
+    deploying.collect()
+}
+
+/// Tells the recorder what goes on in a pipeline.
+fn hearer(
+    recorder: Arc<Recorder>,
+    lane: String,
+    starts: Arc<Mutex<BTreeMap<Arc<str>, f64>>>,
+) -> Arc<crate::pipeline::run::event::Tell> {
+    Arc::new(move |event: Event| match event {
+        Event::PipelineStarted { folder, jobs, .. } => {
+            recorder.note(&format!("{lane}: {jobs} jobs, logs in {}", folder.display()));
+        }
+        Event::JobStarted { job, .. } => {
+            recorder.begin(&lane, &job);
+            let now = recorder.seconds();
+            starts.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_insert(now);
+        }
+        Event::Line { job, line } => recorder.say(&lane, &job, &without_colours(&line)),
+        Event::JobWaits { job, why } => recorder.say(&lane, &job, &why),
+        Event::JobEnded(report) => {
+            let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
+            let words = if report.is_retried { format!("{}, is tried again", report.why) } else { report.why.clone() };
+            drop(recorder.end(&lane, &report.job, verdict, &words));
+        }
+        Event::Note { job: Some(job), text } => recorder.say(&lane, &job, &text),
+        Event::Note { job: None, text } => recorder.note(&text),
+        Event::Step { .. } | Event::JobNotRun(_) | Event::PipelineEnded { .. } => {}
+    })
+}
+
+/// GitLab's own word, as its API has it.
+fn word(status: Status) -> String {
+    serde_json::to_value(status).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}
+
+fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>) -> record::Job {
+    let planned: Option<&PlannedJob> = plan.jobs.iter().find(|job| job.name == report.job);
+    let needs = planned.and_then(|job| job.needs.as_ref());
+    let has_failed = report.status == Status::Failed;
+    record::Job {
+        name: report.job.to_string(),
+        stage: report.stage.to_string(),
+        status: word(report.status),
+        allow_failure: report.allow_failure,
+        start: starts.get(&report.job).copied(),
+        took: report.took.as_secs_f64(),
+        attempts: report.attempt,
+        needs: needs.map(|needs| needs.iter().map(|need| need.name.to_string()).collect()),
+        environment: planned.and_then(|job| job.environment.as_ref()).map(|it| it.name.clone()),
+        environment_url: report.environment_url.clone(),
+        why: report.why.clone(),
+        log: report.log.as_deref().map(Path::display).map(|path| path.to_string()),
+        last_lines: if has_failed { report.last_lines.clone() } else { Vec::new() },
+    }
+}

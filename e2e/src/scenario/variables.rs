@@ -1,0 +1,88 @@
+//! The CI/CD variables that the project would have in GitLab's settings, and which jobs cannot begin without them.
+
+use std::sync::Arc;
+
+use crate::pipeline::config::image::Image;
+use crate::pipeline::plan::PlannedJob;
+use crate::pipeline::variables::collection::{Origin, Variable};
+use crate::pipeline::variables::settings::Setting;
+use crate::target::Target;
+
+/// Those of a target that is not there yet. Their values come late.
+pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<&str>, path: &str) -> Vec<Setting> {
+    let mut all = known(base_domain, namespace, registry, path);
+    all.extend([secret("CI_REGISTRY_PASSWORD", ""), file("KUBECONFIG", "")]);
+    all.into_iter().map(setting).collect()
+}
+
+/// Those of a target. `path` is the project's: `group/project`.
+pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
+    let registry = target.registry.as_ref();
+    let host = registry.map(|registry| &*registry.host);
+    let mut all = known(&target.base_domain, &target.namespace, host, path);
+    if let Some(registry) = registry {
+        all.push(plain("CI_REGISTRY_USER", &registry.user));
+        all.push(secret("CI_REGISTRY_PASSWORD", &registry.password));
+    }
+    all.extend(target.deployer_kubeconfig.as_deref().map(|text| file("KUBECONFIG", text)));
+    all.into()
+}
+
+fn known(base_domain: &str, namespace: &str, registry: Option<&str>, path: &str) -> Vec<Variable> {
+    let mut all = vec![plain("KUBE_INGRESS_BASE_DOMAIN", base_domain), plain("KUBE_NAMESPACE", namespace)];
+    if let Some(registry) = registry {
+        all.push(plain("CI_REGISTRY", registry));
+        all.push(plain("CI_REGISTRY_IMAGE", &format!("{registry}/{}", path.to_lowercase())));
+    }
+    all
+}
+
+fn plain(key: &str, value: &str) -> Variable {
+    // A `$` in a password is one.
+    Variable { raw: true, ..Variable::new(key, value, Origin::Project) }
+}
+
+fn secret(key: &str, value: &str) -> Variable {
+    Variable { masked: true, ..plain(key, value) }
+}
+
+fn file(key: &str, value: &str) -> Variable {
+    Variable { file: true, ..plain(key, value) }
+}
+
+fn setting(variable: Variable) -> Setting {
+    Setting { variable, scope: "*".to_owned(), protected: false, hidden: false }
+}
+
+/// Whether a job needs the registry or the cluster: it deploys, or something of it names one of their variables. Whatever it is
+/// called, and whatever else is in the pipeline.
+pub fn is_needed(planned: &PlannedJob) -> bool {
+    let job = &planned.job;
+    let names = |text: &str| text.contains("CI_REGISTRY") || text.contains("KUBE");
+    let of_image = |image: &Image| names(&image.name) || image.variables.iter().any(|it| names(&it.value));
+    let mut commands = job.before_script.iter().chain(&job.script).chain(&job.after_script);
+    planned.environment.is_some()
+        || commands.any(|command| names(&command.value) || command.value.contains("kubectl"))
+        || job.image.iter().chain(&job.services).any(of_image)
+        || job.variables.iter().any(|variable| names(&variable.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::pipeline::run::testing::plan;
+
+    #[rstest]
+    #[case::a_test("script: cargo test", false)]
+    #[case::a_push("script: docker push $CI_REGISTRY_IMAGE:1", true)]
+    #[case::a_deployment("{script: ./deploy, environment: dev}", true)]
+    #[case::kubectl("script: kubectl get pods", true)]
+    #[case::an_image_of_the_registry("{script: x, image: $CI_REGISTRY/tools}", true)]
+    #[case::a_variable("{script: x, variables: {A: $CI_REGISTRY_USER}}", true)]
+    fn who_waits(#[case] job: &str, #[case] expected: bool) {
+        let text = if job.starts_with('{') { format!("a: {job}\n") } else { format!("a:\n  {job}\n") };
+        assert_eq!(is_needed(&plan(&text).jobs[0]), expected);
+    }
+}
