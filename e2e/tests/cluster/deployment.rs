@@ -17,10 +17,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A manifest with its placeholders replaced for the environment `slug`.
 pub(crate) fn manifest(file: &str, slug: &str) -> String {
+    manifest_of(file, slug, "0123456789abcdef")
+}
+
+fn manifest_of(file: &str, slug: &str, commit: &str) -> String {
     let text = std::fs::read_to_string(project().join("manifests").join(file)).expect("a manifest");
     let values = [
         ("__CI_ENVIRONMENT_SLUG__", slug),
-        ("__CI_COMMIT_SHA__", "0123456789abcdef"),
+        ("__CI_COMMIT_SHA__", commit),
         ("__CI_REGISTRY_IMAGE__", if file == "deployment.yaml" { pushed_image() } else { "" }),
         ("__VERSION__", "test"),
         ("__KUBE_NAMESPACE__", "gitlab"),
@@ -31,13 +35,18 @@ pub(crate) fn manifest(file: &str, slug: &str) -> String {
 
 /// An environment that is there until the test ends.
 fn deploy(slug: &str) -> Cleanup {
+    deploy_as(slug, "0123456789abcdef")
+}
+
+/// The same, of a commit.
+pub(crate) fn deploy_as(slug: &str, commit: &str) -> Cleanup {
     let cleanup = Cleanup(vec![
         "--namespace=gitlab".into(),
         "deployments,services,ingresses".into(),
         format!("--selector=ref={slug}"),
     ]);
     for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
-        feed(&mut deployer(&["apply", "--filename", "-"]), &manifest(file, slug));
+        feed(&mut deployer(&["apply", "--filename", "-"]), &manifest_of(file, slug, commit));
     }
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut deployer(&["rollout", "status", "--timeout=120s", &name]));

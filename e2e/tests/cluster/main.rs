@@ -7,4 +7,5 @@ mod deployment;
 mod fixture;
 mod permissions;
 mod registry;
+mod sabotage;
 mod system;

@@ -1,0 +1,336 @@
+//! Every check has a saboteur: a small change to the cluster by which just this check fails. What is slow (`liveness`, `rollout`) is
+//! left out where something else is broken, and looked at by its own saboteur and on a whole environment.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::{LazyLock, RwLock};
+
+use serde_json::{Value, json};
+
+use crate::deployment::deploy_as;
+use crate::fixture::{Cleanup, Client, access, feed, http, owner};
+use crate::support::{e2e, eventually, project, run};
+
+/// What one saboteur does to the whole cluster the others must not see.
+static CLUSTER: RwLock<()> = RwLock::new(());
+
+/// The commit that `dist/app` was built of.
+static COMMIT: LazyLock<String> = LazyLock::new(|| {
+    let said = run(Command::new(project().join("dist/app")).arg("--version"));
+    let (_, rest) = said.split_once("revision: ").expect("a revision");
+    rest.split_once(')').expect("an end").0.to_owned()
+});
+
+/// All checks that take no half minute.
+const QUICK: [&str; 9] =
+    ["registry", "pull-secret", "rbac", "deployment", "readiness", "service", "scraping", "ingress", "version"];
+
+/// An environment that is there until the test ends.
+fn whole(slug: &str) -> Cleanup {
+    let cleanup = deploy_as(slug, &COMMIT);
+    let host = format!("{slug}.gitlab-k8s-demo.test");
+    eventually("the host", std::time::Duration::from_mins(1), || match http(&host, "/health") {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    cleanup
+}
+
+/// Which of these checks fail, each with what it says.
+fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
+    let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
+    let output = command.args(more).args(names).output().expect("e2e runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let checks: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{said}"));
+    assert_eq!(checks.len(), names.len(), "{text}");
+    let not_run: Vec<_> = checks.iter().filter(|check| check["verdict"] == "not_run").collect();
+    assert!(not_run.is_empty(), "{not_run:?}");
+    let failed = checks.into_iter().filter(|check| check["verdict"] != "passed");
+    let failed: BTreeMap<_, _> =
+        failed.map(|check| (check["name"].as_str().expect("a name").to_owned(), check)).collect();
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{said}");
+    failed
+}
+
+/// Just this check fails, and says so.
+fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) {
+    let failed = failing(slug, names, "30s", more);
+    let text = serde_json::to_string_pretty(&failed).expect("JSON");
+    assert_eq!(failed.keys().collect::<Vec<_>>(), [name], "{text}");
+    let failure = &failed[name]["failure"];
+    assert!(failure["seen"].as_str().is_some_and(|seen| seen.contains(words)), "{words}: {text}");
+    for part in ["expected", "cause", "fix"] {
+        assert!(failure[part].as_str().is_some_and(|it| !it.is_empty()), "{part}: {text}");
+    }
+}
+
+fn patch(kind: &str, slug: &str, patch: &Value) {
+    let name = format!("{kind}/gitlab-k8s-demo-{slug}");
+    run(&mut owner(&["--namespace=gitlab", "patch", &name, "--type=merge", "--patch", &patch.to_string()]));
+}
+
+/// Changes the pods' template, and waits for the new pods.
+fn patch_pods(slug: &str, change: &Value) {
+    let name = format!("deployment/gitlab-k8s-demo-{slug}");
+    run(&mut owner(&["--namespace=gitlab", "patch", &name, "--type=strategic", "--patch", &change.to_string()]));
+    run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));
+    // A pod that is on its way out still carries the label.
+    eventually("the end of the old pods", std::time::Duration::from_mins(1), || {
+        let selector = format!("--selector=ref={slug}");
+        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", &selector, "--output=name"]));
+        if pods.lines().count() == 2 { Ok(()) } else { Err(pods) }
+    });
+}
+
+fn container(change: Value) -> Value {
+    let mut container = change;
+    container["name"] = json!("app");
+    json!({"spec": {"template": {"spec": {"containers": [container]}}}})
+}
+
+#[test]
+fn a_whole_environment_passes() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("whole");
+    let names = [QUICK.as_slice(), &["liveness", "rollout"]].concat();
+    let failed = failing("whole", &names, "2m", &["--commit", &COMMIT]);
+    assert!(failed.is_empty(), "{}", serde_json::to_string_pretty(&failed).expect("JSON"));
+}
+
+#[test]
+fn the_tag_is_pushed_again_behind_the_pods() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("retagged");
+    // Its tag is its own: the others pull what theirs stands for.
+    let client = Client::new();
+    client.login();
+    let repository = format!("{}/course/demo", Client::registry());
+    let push = |label: &str| {
+        let image = format!("{repository}:retagged");
+        run(client.docker(&["build", "--quiet", "--label", label, "--tag", &image]).arg(project()));
+        run(&mut client.docker(&["push", "--quiet", &image]));
+        run(&mut client.docker(&["rmi", &image]));
+    };
+    push("sabotage=before");
+    let image = format!("{}/course/demo:retagged", access("registry_host"));
+    patch_pods("retagged", &container(json!({"image": image})));
+    push("sabotage=after");
+    caught("retagged", "registry", &QUICK, "@sha256:", &[]);
+}
+
+#[test]
+fn an_account_brings_a_pull_secret_to_every_pod() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("generous");
+    let _account = Cleanup(vec!["--namespace=gitlab".into(), "serviceaccount/generous".into()]);
+    feed(
+        &mut owner(&["apply", "--filename", "-"]),
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: generous, namespace: gitlab}\nimagePullSecrets: [{name: myregistry}]\n",
+    );
+    patch_pods("generous", &json!({"spec": {"template": {"spec": {"serviceAccountName": "generous"}}}}));
+    caught("generous", "pull-secret", &QUICK, "", &[]);
+}
+
+#[test]
+fn the_account_may_do_everything_elsewhere() {
+    let _cluster = CLUSTER.write();
+    let _cleanup = whole("mighty");
+    let _binding = Cleanup(vec!["--namespace=kube-system".into(), "rolebinding/mighty".into()]);
+    let binding = ["--namespace=kube-system", "create", "rolebinding", "mighty"];
+    run(owner(&binding).args(["--clusterrole=admin", "--serviceaccount=gitlab:gitlab"]));
+    caught("mighty", "rbac", &QUICK, "list secrets in kube-system", &[]);
+}
+
+#[test]
+fn the_account_may_not_deploy() {
+    let _cluster = CLUSTER.write();
+    let _cleanup = whole("powerless");
+    let role = run(&mut owner(&["--namespace=gitlab", "get", "role", "gitlab", "--output=json"]));
+    let restore = || feed(&mut owner(&["replace", "--force", "--filename", "-"]), &role);
+    let rules = json!([{"op": "remove", "path": "/rules/0"}]).to_string();
+    run(&mut owner(&["--namespace=gitlab", "patch", "role", "gitlab", "--type=json", "--patch", &rules]));
+    let failed = failing("powerless", &["rbac"], "30s", &[]);
+    restore();
+    let seen = failed["rbac"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(seen.contains("it may not get deployments in gitlab"), "{seen}");
+}
+
+#[test]
+fn somebody_scales_it_down() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("lonely");
+    run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-lonely"]));
+    eventually("one pod", std::time::Duration::from_mins(1), || {
+        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", "--selector=ref=lonely", "--output=name"]));
+        if pods.lines().count() == 1 { Ok(()) } else { Err(pods) }
+    });
+    caught("lonely", "deployment", &QUICK, "1", &[]);
+}
+
+#[test]
+fn a_new_pod_cannot_start() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("stuck");
+    let change = container(json!({"args": ["--no-such-flag"]}));
+    run(&mut owner(&[
+        "--namespace=gitlab",
+        "patch",
+        "deployment/gitlab-k8s-demo-stuck",
+        "--type=strategic",
+        "--patch",
+        &change.to_string(),
+    ]));
+    let failed = failing("stuck", &["deployment"], "15s", &[]);
+    let failure = &failed["deployment"]["failure"];
+    let details = failure["details"].to_string();
+    assert!(details.contains("BackOff") || details.contains("Error"), "{failure}");
+    assert!(details.contains("unexpected argument '--no-such-flag'"), "its last lines: {failure}");
+}
+
+#[test]
+fn the_readiness_probe_asks_a_path_that_says_yes_at_once() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("hasty");
+    let probe =
+        json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0, "periodSeconds": 1}});
+    patch_pods("hasty", &container(probe));
+    caught("hasty", "readiness", &QUICK, "an endpoint while it is 500", &[]);
+}
+
+#[test]
+fn the_liveness_probe_asks_a_path_that_always_answers() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("immortal");
+    patch_pods("immortal", &container(json!({"livenessProbe": {"httpGet": {"path": "/version"}}})));
+    caught("immortal", "liveness", &[QUICK.as_slice(), &["liveness"]].concat(), "0 restarts", &[]);
+}
+
+#[test]
+fn the_service_sends_to_a_port_where_nobody_listens() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("deaf");
+    // The Ingress goes another way, and Prometheus takes the port of the annotation.
+    let _other = Cleanup(vec!["--namespace=gitlab".into(), "service/deaf-detour".into()]);
+    feed(
+        &mut owner(&["apply", "--filename", "-"]),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: deaf-detour, namespace: gitlab}\n\
+         spec: {selector: {ref: deaf}, ports: [{name: http-metrics, port: 8000, targetPort: 8000}]}\n",
+    );
+    let backend = json!({"service": {"name": "deaf-detour", "port": {"name": "http-metrics"}}});
+    let rule = json!({"host": "deaf.gitlab-k8s-demo.test", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
+    patch("ingress", "deaf", &json!({"spec": {"rules": [rule]}}));
+    let port = json!({"name": "http-metrics", "port": 8000, "targetPort": 9999, "protocol": "TCP"});
+    patch("service", "deaf", &json!({"spec": {"ports": [port]}}));
+    caught("deaf", "service", &QUICK, "50", &[]);
+}
+
+#[test]
+fn the_annotation_is_gone() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("unseen");
+    patch("service", "unseen", &json!({"metadata": {"annotations": {"prometheus.io/scrape": null}}}));
+    caught("unseen", "scraping", &QUICK, "0 of 0 targets", &[]);
+}
+
+#[test]
+fn a_host_that_is_unknown_is_answered() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("greedy");
+    // A domain of its own: the others' unknown hosts stay unknown.
+    let backend = json!({"service": {"name": "gitlab-k8s-demo-greedy", "port": {"name": "http-metrics"}}});
+    let rule = |host: &str| json!({"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
+    let rules = [rule("greedy.greedy.test"), rule("no-such-environment.greedy.test")];
+    patch("ingress", "greedy", &json!({"spec": {"rules": rules}}));
+    eventually("the host", std::time::Duration::from_mins(1), || {
+        match http("no-such-environment.greedy.test", "/health") {
+            (200, _) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    caught("greedy", "ingress", &QUICK, "200", &["--host", "greedy.greedy.test"]);
+}
+
+#[test]
+fn pods_of_another_environment_answer() {
+    let _cluster = CLUSTER.read();
+    let (_cleanup, _other) = (whole("mixed"), whole("mixed-up"));
+    let backend = json!({"service": {"name": "gitlab-k8s-demo-mixed-up", "port": {"name": "http-metrics"}}});
+    let rule = json!({"host": "mixed.gitlab-k8s-demo.test", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
+    patch("ingress", "mixed", &json!({"spec": {"rules": [rule]}}));
+    let failed = eventually("the controller", std::time::Duration::from_mins(1), || {
+        let failed = failing("mixed", &["ingress"], "30s", &[]);
+        if failed.is_empty() { Err("not yet") } else { Ok(failed) }.map_err(str::to_owned)
+    });
+    let seen = failed["ingress"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(seen.ends_with(", of mixed-up"), "{seen}");
+}
+
+#[test]
+fn the_log_does_not_say_what_runs() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("silent");
+    patch_pods("silent", &container(json!({"env": [{"name": "RUST_LOG", "value": "error"}]})));
+    caught("silent", "version", &QUICK, "lines without", &[]);
+}
+
+#[test]
+fn another_commit_runs() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("stale");
+    let other = "0123456789abcdef0123456789abcdef01234567";
+    let annotation = json!({"spec": {"template": {"metadata": {"annotations": {"ci-commit-sha": other}}}}});
+    patch_pods("stale", &annotation);
+    caught("stale", "version", &QUICK, &COMMIT, &[]);
+}
+
+#[test]
+fn all_pods_go_at_once() {
+    let _cluster = CLUSTER.read();
+    let _cleanup = whole("reckless");
+    patch("deployment", "reckless", &json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
+    let names = [QUICK.as_slice(), &["rollout"]].concat();
+    let failed = failing("reckless", &names, "2m", &[]);
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["rollout"], "{failed:?}");
+    let seen = failed["rollout"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(seen.ends_with(" failed"), "{seen}");
+}
+
+/// The environments of the cluster of `make up`, as the story knows them.
+async fn target() -> e2e::target::Target {
+    // Fails only where there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
+    let state = e2e::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
+    let kind_config = project().join("kind-config.yaml");
+    let target = e2e::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
+    let mut target = target.expect("a target");
+    target.patience = std::time::Duration::from_secs(45);
+    target
+}
+
+#[tokio::test]
+async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
+    use e2e::scenario::snapshot::{Snapshot, stopped};
+    let _cluster = CLUSTER.read();
+    let (cleanup, _other) = (whole("ending"), whole("staying"));
+    let target = target().await;
+    let (ending, staying) = (target.subject("ending", None), target.subject("staying", None));
+    let before = Snapshot::of(&staying).await.expect("a snapshot");
+    let origin = std::time::Instant::now();
+    let delete = |kinds: &str, slug: &str| {
+        run(owner(&["--namespace=gitlab", "delete", kinds]).arg(format!("--selector=ref={slug}")));
+    };
+    delete("deployments,ingresses", "ending");
+    let check = stopped(&ending, &staying, &before, origin).await;
+    let failure = check.failure.expect("a Service is left");
+    assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
+    drop(cleanup);
+    let check = stopped(&ending, &staying, &before, origin).await;
+    assert_eq!(check.failure, None, "{check:?}");
+    delete("services", "staying");
+    let failure = stopped(&ending, &staying, &before, origin).await.failure.expect("the other one has changed");
+    assert!(failure.expected.starts_with("staying is as it was"), "{failure:?}");
+}
