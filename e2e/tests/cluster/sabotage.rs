@@ -10,7 +10,7 @@ use std::sync::{LazyLock, RwLock};
 use serde_json::{Value, json};
 
 use crate::deployment::deploy_as;
-use crate::fixture::{Cleanup, Client, access, feed, http, owner};
+use crate::fixture::{Cleanup, Client, access, feed, http, owner, prometheus};
 use crate::support::{e2e, eventually, project, run};
 
 /// What one saboteur does to the whole cluster the others must not see.
@@ -78,7 +78,7 @@ fn patch_pods(slug: &str, change: &Value) {
     run(&mut owner(&["--namespace=gitlab", "patch", &name, "--type=strategic", "--patch", &change.to_string()]));
     run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));
     // A pod that is on its way out still carries the label.
-    eventually("the end of the old pods", std::time::Duration::from_mins(1), || {
+    eventually("the end of the old pods", std::time::Duration::from_mins(3), || {
         let selector = format!("--selector=ref={slug}");
         let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", &selector, "--output=name"]));
         if pods.lines().count() == 2 { Ok(()) } else { Err(pods) }
@@ -232,6 +232,10 @@ fn the_annotation_is_gone() {
     let _cluster = CLUSTER.read();
     let _cleanup = whole("unseen");
     patch("service", "unseen", &json!({"metadata": {"annotations": {"prometheus.io/scrape": null}}}));
+    eventually("Prometheus", std::time::Duration::from_mins(1), || {
+        let targets = prometheus("/api/v1/targets?state=active").to_string();
+        if targets.contains("gitlab-k8s-demo-unseen") { Err("still scraped".to_owned()) } else { Ok(()) }
+    });
     caught("unseen", "scraping", &QUICK, "0 of 0 targets", &[]);
 }
 
