@@ -8,4 +8,5 @@ pub mod pipeline;
 pub mod pipeline_view;
 pub mod plan;
 pub mod progress;
+pub mod run;
 pub mod status;
