@@ -269,7 +269,7 @@ fn begun() -> Record {
         .map(pair)
         .to_vec(),
         commands: [
-            ("everything that was deployed", "kubectl --kubeconfig /tmp/kubeconfig --namespace gitlab get all,ingress"),
+            ("everything that was deployed", "kubectl --kubeconfig /x/kubeconfig --namespace gitlab get all,ingress"),
             ("the service on dev", "curl --header 'Host: dev.gitlab-k8s-demo.test' http://127.0.0.1:8080/"),
         ]
         .map(pair)

@@ -81,11 +81,12 @@ impl From<Verdict> for Kind {
     }
 }
 
-/// How many there are, and of them how many failed or were not run.
+/// How many there are, and how many of them did not pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) all: usize,
     pub(super) failed: usize,
+    pub(super) interrupted: usize,
     pub(super) not_run: usize,
 }
 
@@ -94,7 +95,8 @@ impl Tally {
         let mut tally = Self::default();
         for kind in kinds {
             tally.all += 1;
-            tally.failed += usize::from(matches!(kind, Kind::Failed | Kind::Interrupted));
+            tally.failed += usize::from(kind == Kind::Failed);
+            tally.interrupted += usize::from(kind == Kind::Interrupted);
             tally.not_run += usize::from(matches!(kind, Kind::NotRun | Kind::Manual));
         }
         tally
@@ -115,7 +117,8 @@ impl Tally {
 
     /// `24 checks`, `1 of 24 checks`, `24 checks (2 not run)`
     fn sentence(self, what: &str) -> String {
-        let failed = if self.failed > 0 { format!("{} of ", self.failed) } else { String::new() };
+        let bad = self.failed + self.interrupted;
+        let failed = if bad > 0 { format!("{bad} of ") } else { String::new() };
         let not_run = if self.not_run > 0 { format!(" ({} not run)", self.not_run) } else { String::new() };
         format!("{failed}{}{not_run}", count(self.all, what))
     }
@@ -246,6 +249,16 @@ mod tests {
             "FAILED: 1 of 9 jobs in 2 pipelines, 2 of 9 checks (1 not run), 4 min 08 s"
         );
         assert_eq!(verdict(&Record::default()), "NOT RUN: 0 jobs in 0 pipelines, 0 checks, 0.0 s");
+    }
+
+    #[test]
+    fn who_is_stopped_has_not_failed() {
+        let job = |status: &str| Job { status: status.to_owned(), attempts: 1, ..Job::default() };
+        let pipeline = Pipeline { jobs: vec![job("canceled"), job("failed"), job("success")], ..Pipeline::default() };
+        let record = Record { verdict: Verdict::Interrupted, pipelines: vec![pipeline], ..Record::default() };
+        assert_eq!(Tally::jobs(&record), Tally { all: 3, failed: 1, interrupted: 1, not_run: 0 });
+        assert_eq!(verdict(&record), "INTERRUPTED: 2 of 3 jobs in 1 pipeline, 0 checks, 0.0 s");
+        assert_eq!(failed_jobs(&record).count(), 1);
     }
 
     #[test]

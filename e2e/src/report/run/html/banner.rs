@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::icon::{class, silent};
-use super::{checks, pipelines};
+use super::{checks, pipelines, story};
 use crate::record::Record;
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, duration, short};
 
@@ -50,22 +50,15 @@ fn when(time: &str) -> String {
 }
 
 fn tile(what: &str, section: &str, tally: Tally) -> Markup {
-    let counted = [(tally.failed, "failed"), (tally.not_run, "not run")];
+    let counted = [(tally.failed, "failed"), (tally.interrupted, "interrupted"), (tally.not_run, "not run")];
+    let words: Vec<_> =
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let state = if words.is_empty() && tally.all > 0 { "all passed".to_owned() } else { words.join(", ") };
     let all = count(tally.all, what);
-    let (number, noun) = all.split_once(' ').unwrap_or_default();
-    let state = match counted.iter().find(|(count, _)| *count > 0) {
-        Some(_) => {
-            let words: Vec<_> =
-                counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-            words.join(", ")
-        }
-        None if tally.all == 0 => String::new(),
-        None => "all passed".to_owned(),
-    };
     html! {
         li {
-            @if tally.all == 0 { strong { (number) " " (noun) } }
-            @else { a href={ "#" (section) } { strong { (number) " " (noun) } } }
+            @if tally.all == 0 { strong { (all) } }
+            @else { a href={ "#" (section) } { strong { (all) } } }
             span.failed[tally.failed > 0] { (state) }
         }
     }
@@ -87,7 +80,7 @@ fn what_failed(record: &Record) -> Markup {
         @if record.broken.is_some() || !jobs.is_empty() || !checks.is_empty() {
             div.what-failed {
                 h2 { "What failed" }
-                @if let Some(why) = &record.broken { p.broken { (why) } }
+                @if let Some(why) = &record.broken { (story::told(why)) }
                 ul {
                     @for (anchor, pipeline, job) in &jobs {
                         li {

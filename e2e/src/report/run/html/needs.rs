@@ -28,7 +28,7 @@ pub(super) fn lines(pipeline: &Pipeline, places: &HashMap<&str, Place>, (columns
                 style={ "width:" (rem(width)) ";height:" (rem(height)) } {
                 @for (from, to) in lines {
                     path d=(path(from, to)) {}
-                    circle cx=(left(to)) cy=(middle(to)) r="3" {}
+                    circle cx=(goal(from, to)) cy=(middle(to)) r="3" {}
                 }
             }
         }
@@ -39,6 +39,11 @@ fn left((column, _): Place) -> usize {
     column * (WIDTH + GAP)
 }
 
+/// Where a line ends: on the left, or on the right of what is in the same stage.
+fn goal(from: Place, to: Place) -> usize {
+    if from.0 < to.0 { left(to) } else { left(to) + WIDTH }
+}
+
 fn middle((_, row): Place) -> usize {
     HEADER + row * (HEIGHT + SPACE) + HEIGHT / 2
 }
@@ -47,10 +52,10 @@ fn middle((_, row): Place) -> usize {
 /// where it would seem to begin or to end.
 fn path(from: Place, to: Place) -> String {
     let (begin, y) = (left(from) + WIDTH, middle(from));
-    let (end, goal) = (left(to), middle(to));
+    let (end, goal) = (goal(from, to), middle(to));
     if from.0 >= to.0 {
         // In one stage, or against the order: a bow on the right.
-        let (end, reach) = (end + WIDTH, begin.max(end + WIDTH) + REACH);
+        let reach = begin.max(end) + REACH;
         return format!("M{begin} {y}C{reach} {y} {reach} {goal} {end} {goal}");
     }
     if to.0 == from.0 + 1 {

@@ -58,6 +58,7 @@ fn log(anchor: &str, job: &Job) -> Markup {
             @if !job.last_lines.is_empty() {
                 pre tabindex="0" aria-label={ "The last lines of " (job.name) } { (job.last_lines.join("\n")) }
             }
+            @if job.last_lines.is_empty() { p.meta { "It wrote nothing that was kept." } }
             @if let Some(path) = &job.log { p.meta { "The whole log: " (link::file(path)) } }
         }
     }

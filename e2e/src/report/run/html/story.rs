@@ -18,16 +18,23 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
 
 fn of(step: &Step) -> Markup {
     let kind = Kind::from(step.verdict);
-    let (first, rest) = step.outcome.split_once('\n').unwrap_or((&step.outcome, ""));
     html! {
         li.(class(kind)) {
             (icon(kind))
             div.what {
                 h3 { (step.name) }
-                @if !first.is_empty() { p { (first) } }
-                @if !rest.is_empty() { pre tabindex="0" { (rest) } }
+                (told(&step.outcome))
             }
             @if kind != Kind::NotRun { span.took { (duration(step.took)) } }
         }
+    }
+}
+
+/// A text of which the first line says what, and the others may be a drawing.
+pub(super) fn told(text: &str) -> Markup {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    html! {
+        @if !first.is_empty() { p { (first) } }
+        @if !rest.is_empty() { pre tabindex="0" { (rest) } }
     }
 }

@@ -173,7 +173,14 @@ fn every_text_can_be_read_in_both_themes() {
         let tints = kinds.map(|kind| format!("{kind}-tint"));
         let mut pairs = Vec::new();
         for (kind, tint) in kinds.iter().zip(&tints) {
-            pairs.extend([(*kind, "surface"), (*kind, "page"), (*kind, tint), ("text", tint), ("muted", tint)]);
+            pairs.extend([
+                (*kind, "surface"),
+                (*kind, "page"),
+                (*kind, tint),
+                ("text", tint),
+                ("muted", tint),
+                ("link", tint),
+            ]);
         }
         for ink in ["text", "muted", "link"] {
             pairs.extend([(ink, "surface"), (ink, "page"), (ink, "sunken")]);
