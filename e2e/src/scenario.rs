@@ -235,6 +235,7 @@ fn replayer(
         docker: story.docker.clone(),
         images: Arc::clone(&story.images),
         kept: story.source.clone(),
+        folder: story.folder.clone(),
         recorder: Arc::clone(recorder),
         cancel: story.cancel.clone(),
         project,

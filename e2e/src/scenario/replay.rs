@@ -54,6 +54,8 @@ pub struct Replayer {
     pub settings: Vec<Setting>,
     /// The values of the rest, once they are.
     pub values: watch::Receiver<Option<Values>>,
+    /// The report's folder, where the logs of jobs go.
+    pub folder: std::path::PathBuf,
     /// Networks that jobs join.
     pub networks: Vec<String>,
     /// Hears and keeps.
@@ -139,7 +141,7 @@ impl Replayer {
         let executor = ground.docker(self.docker.clone(), Some(Arc::clone(&self.images)));
         let options = Options {
             concurrency: None,
-            logs: None,
+            logs: Some(self.folder.join("logs").join(&id)),
             has_worktree: false,
             late: Some(Late {
                 source: "the registry and the cluster".to_owned(),
@@ -156,7 +158,7 @@ impl Replayer {
         // Each job has taken away its own; what an engine made too late goes here.
         let swept = sweep(&self.docker, Some(ground.label())).await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts)).collect();
+        let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.folder)).collect();
         self.recorder.pipeline(record::Pipeline {
             id: pipeline.id,
             title: title.to_owned(),
@@ -229,10 +231,12 @@ fn word(status: Status) -> String {
     serde_json::to_value(status).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
-fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>) -> record::Job {
+fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>, folder: &Path) -> record::Job {
     let planned: Option<&PlannedJob> = plan.jobs.iter().find(|job| job.name == report.job);
     let needs = planned.and_then(|job| job.needs.as_ref());
     let has_failed = report.status == Status::Failed;
+    // A report that is moved takes its logs along.
+    let log = report.log.as_deref().map(|path| path.strip_prefix(folder).unwrap_or(path));
     record::Job {
         name: report.job.to_string(),
         stage: report.stage.to_string(),
@@ -245,7 +249,7 @@ fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>)
         environment: planned.and_then(|job| job.environment.as_ref()).map(|it| it.name.clone()),
         environment_url: report.environment_url.clone(),
         why: report.why.clone(),
-        log: report.log.as_deref().map(Path::display).map(|path| path.to_string()),
+        log: log.map(|path| path.display().to_string()),
         last_lines: if has_failed { report.last_lines.clone() } else { Vec::new() },
     }
 }

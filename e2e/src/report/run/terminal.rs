@@ -1,33 +1,94 @@
-//! For people: the checks, what failed, one line of verdict.
+//! For people, at the end of a run: a table of what happened, all about what failed, one line of verdict.
 
 use std::fmt::Write;
 
-use crate::record::{Record, Verdict};
-use crate::report::checks;
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::clean::cleaned;
+use super::words::{self, Kind, about_check, about_job, cut, duration};
+use crate::record::{Check, Job, Pipeline, Record};
+use crate::report::checks::explained;
+
+/// How long what was seen may be in the table; what failed is told in full below it.
+const LONGEST: usize = 100;
 
 /// All of it.
 pub fn text(record: &Record) -> String {
-    let mut text = checks::text(&record.checks);
-    for pipeline in &record.pipelines {
-        for job in pipeline.jobs.iter().filter(|job| job.status == "failed") {
-            let log = job.log.as_ref().map(|log| format!(" (the whole log is {log})")).unwrap_or_default();
-            let _ = writeln!(text, "\n{} failed: {}. Its last lines{log}:", job.name, job.why);
-            for line in &job.last_lines {
-                let _ = writeln!(text, "  | {line}");
-            }
+    let record = &cleaned(record);
+    let mut text = String::new();
+    let table = table(record);
+    if !table.is_empty() {
+        let _ = writeln!(text, "{}", table.trim_fmt());
+    }
+    for check in &record.checks {
+        if let Some(failure) = &check.failure {
+            let _ = write!(text, "\n{}", explained(check, failure));
         }
+    }
+    for (pipeline, job) in words::failed_jobs(record) {
+        job_in_full(&mut text, pipeline, job);
     }
     if let Some(why) = &record.broken {
         let _ = writeln!(text, "\n{why}");
     }
-    let word = match record.verdict {
-        Verdict::Passed => "PASSED",
-        Verdict::Failed => "FAILED",
-        Verdict::NotRun => "NOT RUN",
-        Verdict::Interrupted => "INTERRUPTED",
-    };
-    let jobs: usize = record.pipelines.iter().map(|it| it.jobs.iter().filter(|job| job.attempts > 0).count()).sum();
-    let (pipelines, checks) = (record.pipelines.len(), record.checks.len());
-    let _ = writeln!(text, "\n{word}: {jobs} jobs in {pipelines} pipelines, {checks} checks, {:.0} s", record.took);
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "\n{}", words::verdict(record));
     text
+}
+
+fn table(record: &Record) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["", "what", "of", "duration", "seen"]);
+    let mut add = |kind: Kind, what: &str, of: &str, took: f64, seen: &str| {
+        let took = if kind == Kind::NotRun { String::new() } else { duration(took) };
+        table.add_row([kind.mark(), what, of, &took, &cut(seen, LONGEST)]);
+    };
+    for step in &record.steps {
+        add(step.verdict.into(), &step.name, "story", step.took, &step.outcome);
+    }
+    for (pipeline, job) in words::failed_jobs(record) {
+        add(Kind::Failed, &job.name, &format!("pipeline {}", pipeline.id), job.took, &about_job(job));
+    }
+    for check in &record.checks {
+        add(check.verdict.into(), &check.name, &check.environment, check.took, &seen(check));
+    }
+    if let Some(column) = table.column_mut(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn seen(check: &Check) -> String {
+    // What was expected follows below the table.
+    check.failure.as_ref().map_or_else(|| about_check(check), |failure| failure.seen.clone())
+}
+
+fn job_in_full(text: &mut String, pipeline: &Pipeline, job: &Job) {
+    let log = job.log.as_ref().map(|log| format!(" (the whole log is {log})")).unwrap_or_default();
+    let _ = writeln!(text, "\n{} of pipeline {} failed: {}", job.name, pipeline.id, about_job(job));
+    let _ = writeln!(text, "  last lines{log}:");
+    for line in &job.last_lines {
+        let _ = writeln!(text, "  | {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::run::fixture;
+
+    #[test]
+    fn all_is_well() {
+        insta::assert_snapshot!(text(&fixture::passed()));
+    }
+
+    #[test]
+    fn something_failed() {
+        insta::assert_snapshot!(text(&fixture::failed()));
+    }
+
+    #[test]
+    fn nothing_happened() {
+        assert_eq!(text(&Record::default()), "\nNOT RUN: 0 jobs in 0 pipelines, 0 checks, 0.0 s\n");
+    }
 }

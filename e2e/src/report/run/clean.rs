@@ -1,0 +1,144 @@
+//! What programs have written, made fit for people: neither colours nor other control characters, which a terminal would obey and
+//! XML may not contain.
+//!
+//! Every field is named: a new one does not compile before somebody has thought about it.
+
+use crate::pipeline::run::log::without_colours;
+use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, Verdict};
+
+/// A record of which every text can be shown.
+pub(super) fn cleaned(record: &Record) -> Record {
+    let Record { id, began_at, took, verdict, broken, project, steps, pipelines, checks, spans, versions, commands } =
+        record;
+    Record {
+        id: text(id),
+        began_at: text(began_at),
+        took: seconds(*took),
+        verdict: *verdict,
+        broken: broken.as_deref().map(text),
+        project: of_project(project),
+        steps: steps.iter().map(step).collect(),
+        pipelines: pipelines.iter().map(pipeline).collect(),
+        checks: checks.iter().map(check).collect(),
+        spans: spans.iter().map(span).collect(),
+        versions: pairs(versions),
+        commands: pairs(commands),
+    }
+}
+
+fn of_project(Project { path, commit, title, uncommitted }: &Project) -> Project {
+    Project { path: text(path), commit: text(commit), title: text(title), uncommitted: *uncommitted }
+}
+
+fn step(Step { name, verdict, start, took, outcome }: &Step) -> Step {
+    Step {
+        name: text(name),
+        verdict: *verdict,
+        start: seconds(*start),
+        took: seconds(*took),
+        outcome: text(outcome).trim_end().to_owned(),
+    }
+}
+
+fn pipeline(pipeline: &Pipeline) -> Pipeline {
+    let Pipeline { id, title, ref_name, is_tag, status, start, took, stages, jobs } = pipeline;
+    Pipeline {
+        id: *id,
+        title: text(title),
+        ref_name: text(ref_name),
+        is_tag: *is_tag,
+        status: text(status),
+        start: seconds(*start),
+        took: seconds(*took),
+        stages: texts(stages),
+        jobs: jobs.iter().map(job).collect(),
+    }
+}
+
+fn job(job: &Job) -> Job {
+    let Job { name, stage, status, allow_failure, start, took, attempts, needs, .. } = job;
+    let Job { environment, environment_url, why, log, last_lines, .. } = job;
+    Job {
+        name: text(name),
+        stage: text(stage),
+        status: text(status),
+        allow_failure: *allow_failure,
+        start: start.map(seconds),
+        took: seconds(*took),
+        attempts: *attempts,
+        needs: needs.as_deref().map(texts),
+        environment: environment.as_deref().map(text),
+        environment_url: environment_url.as_deref().map(text),
+        why: text(why),
+        log: log.as_deref().map(text),
+        last_lines: texts(last_lines),
+    }
+}
+
+fn check(check: &Check) -> Check {
+    let Check { name, environment, proves, verdict, start, took, evidence, not_run, failure } = check;
+    Check {
+        name: text(name),
+        environment: text(environment),
+        proves: text(proves),
+        verdict: *verdict,
+        start: seconds(*start),
+        took: seconds(*took),
+        evidence: texts(evidence),
+        not_run: text(not_run),
+        failure: failure.as_ref().map(of_failure),
+    }
+}
+
+fn of_failure(Failure { expected, seen, object, details, cause, fix }: &Failure) -> Failure {
+    Failure {
+        expected: text(expected),
+        seen: text(seen),
+        object: text(object),
+        details: texts(details),
+        cause: text(cause),
+        fix: text(fix),
+    }
+}
+
+fn span(Span { lane, name, start, end, verdict }: &Span) -> Span {
+    let (start, verdict): (f64, Verdict) = (seconds(*start), *verdict);
+    Span { lane: text(lane), name: text(name), start, end: seconds(*end).max(start), verdict }
+}
+
+fn pairs(pairs: &[(String, String)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(one, other)| (text(one), text(other))).collect()
+}
+
+fn texts(all: &[String]) -> Vec<String> {
+    all.iter().map(|one| text(one)).collect()
+}
+
+fn text(text: &str) -> String {
+    let mut clean = text.lines().map(|line| without_colours(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n");
+    // Characters that XML may not contain either.
+    clean.retain(|character| !matches!(character, '\u{fffe}' | '\u{ffff}'));
+    clean
+}
+
+/// What is no time is none.
+fn seconds(seconds: f64) -> f64 {
+    if seconds.is_finite() { seconds.max(0.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stays_that_a_terminal_would_obey() {
+        assert_eq!(text("\x1b[31mred\x1b[0m\r\n\ttab\x07\0 \u{ffff}"), "red\n\ttab ");
+    }
+
+    #[test]
+    fn times_can_be_drawn() {
+        assert_eq!(format!("{:?}", [f64::NAN, f64::INFINITY, -1.0, 1.5].map(seconds)), "[0.0, 0.0, 0.0, 1.5]");
+        let backwards = Span { start: 3.0, end: 2.0, ..Span::default() };
+        assert!(span(&backwards).end >= 3.0);
+    }
+}

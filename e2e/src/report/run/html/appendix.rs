@@ -1,0 +1,34 @@
+//! The versions of all parts, and how to look for oneself.
+
+use maud::{Markup, html};
+
+use crate::record::Record;
+
+pub(super) fn versions(record: &Record) -> Option<Markup> {
+    (!record.versions.is_empty()).then(|| {
+        html! {
+            div.card {
+                table.versions {
+                    thead { tr { th scope="col" { "Part" } th scope="col" { "Version" } } }
+                    tbody {
+                        @for (what, version) in &record.versions {
+                            tr { th scope="row" { (what) } td { (version) } }
+                        }
+                    }
+                }
+            }
+        }
+    })
+}
+
+pub(super) fn commands(record: &Record) -> Option<Markup> {
+    (!record.commands.is_empty()).then(|| {
+        html! {
+            dl.card.commands {
+                @for (what, command) in &record.commands {
+                    div { dt { (what) } dd { pre tabindex="0" { (command) } } }
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,105 @@
+//! The verdict: what, of what, when, how long; and where something failed, a way to it.
+
+use maud::{Markup, html};
+
+use super::icon::{class, silent};
+use super::{checks, pipelines, story};
+use crate::record::Record;
+use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, duration, short};
+
+/// How much is told of what failed before one goes there.
+const LONGEST: usize = 160;
+
+pub(super) fn banner(record: &Record) -> Markup {
+    let kind = Kind::from(record.verdict);
+    let project = &record.project;
+    html! {
+        header.banner.(class(kind)) {
+            div.verdict {
+                (silent(kind))
+                div {
+                    h1 { (capital(kind.word())) }
+                    p.project {
+                        strong { (project.path) }
+                        @if !project.commit.is_empty() { " " code title=(project.commit) { (short(&project.commit)) } }
+                        " " (project.title)
+                    }
+                    p.meta {
+                        "Run " code { (record.id) } ", began "
+                        time datetime=(record.began_at) { (when(&record.began_at)) }
+                        @if project.uncommitted > 0 {
+                            " · " (count(project.uncommitted, "file")) " not committed, and so not run"
+                        }
+                    }
+                }
+            }
+            ul.tiles {
+                li { strong { (duration(record.took)) } span { "from first to last" } }
+                (tile("pipeline", "pipelines", Tally::pipelines(record)))
+                (tile("job", "pipelines", Tally::jobs(record)))
+                (tile("check", "checks", Tally::checks(record)))
+            }
+            @if kind != Kind::Passed { (what_failed(record)) }
+        }
+    }
+}
+
+/// `2026-03-07 16:05:00 UTC`
+fn when(time: &str) -> String {
+    time.replacen('T', " ", 1).replacen('Z', " UTC", 1)
+}
+
+fn tile(what: &str, section: &str, tally: Tally) -> Markup {
+    let counted = [(tally.failed, "failed"), (tally.interrupted, "interrupted"), (tally.not_run, "not run")];
+    let words: Vec<_> =
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let state = if words.is_empty() && tally.all > 0 { "all passed".to_owned() } else { words.join(", ") };
+    let all = count(tally.all, what);
+    html! {
+        li {
+            @if tally.all == 0 { strong { (all) } }
+            @else { a href={ "#" (section) } { strong { (all) } } }
+            span.failed[tally.failed > 0] { (state) }
+        }
+    }
+}
+
+fn what_failed(record: &Record) -> Markup {
+    let jobs = record.pipelines.iter().enumerate().flat_map(|(of, pipeline)| {
+        let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::of_job(job) == Kind::Failed);
+        failed.map(move |(number, job)| (pipelines::anchor(of, number), pipeline, job))
+    });
+    let checks = record
+        .checks
+        .iter()
+        .enumerate()
+        .filter(|(_, check)| matches!(Kind::from(check.verdict), Kind::Failed | Kind::Interrupted));
+    let jobs: Vec<_> = jobs.collect();
+    let checks: Vec<_> = checks.collect();
+    html! {
+        @if record.broken.is_some() || !jobs.is_empty() || !checks.is_empty() {
+            div.what-failed {
+                h2 { "What failed" }
+                @if let Some(why) = &record.broken { (story::told(why)) }
+                ul {
+                    @for (anchor, pipeline, job) in &jobs {
+                        li {
+                            a href={ "#" (anchor) } { "Job " code { (job.name) } " of pipeline " (pipeline.id) }
+                            @let about = cut(&about_job(job), LONGEST);
+                            @if !about.is_empty() { ": " (about) }
+                        }
+                    }
+                    @for (number, check) in &checks {
+                        li {
+                            a href={ "#" (checks::anchor(*number)) } {
+                                "Check " code { (check.name) } " on " (check.environment)
+                            }
+                            @let about = cut(&about_check(check), LONGEST);
+                            @if !about.is_empty() { ": " (about) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The checks of each environment: what each proves and what it saw; what failed is open.
+
+use maud::{Markup, html};
+
+use super::icon::{class, icon};
+use crate::record::{Check, Failure, Record};
+use crate::report::run::words::{Kind, by_environment, count, duration};
+
+/// Where a check is, by its number.
+pub(super) fn anchor(number: usize) -> String {
+    format!("check-{number}")
+}
+
+pub(super) fn section(record: &Record) -> Option<Markup> {
+    (!record.checks.is_empty()).then(|| {
+        html! {
+            @for (environment, checks) in by_environment(&record.checks) {
+                article.card {
+                    div.head {
+                        h3 { (environment) }
+                        p.meta { (counts(&checks)) }
+                    }
+                    ul.checks {
+                        @for (number, check) in checks { (of(number, check)) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn counts(checks: &[(usize, &Check)]) -> String {
+    let counts = Kind::ALL.map(|kind| (checks.iter().filter(|(_, it)| Kind::from(it.verdict) == kind).count(), kind));
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {}", kind.word()));
+    format!("{}: {}", count(checks.len(), "check"), counts.collect::<Vec<_>>().join(", "))
+}
+
+fn of(number: usize, check: &Check) -> Markup {
+    let kind = Kind::from(check.verdict);
+    let has_more = check.failure.is_some() || !check.evidence.is_empty();
+    html! {
+        li.(class(kind)) id=(anchor(number)) {
+            @if has_more {
+                details open[kind == Kind::Failed] {
+                    summary { (row(check, kind)) }
+                    div.more {
+                        @if let Some(failure) = &check.failure { (of_failure(failure)) }
+                        @if !check.evidence.is_empty() {
+                            ul.evidence { @for line in &check.evidence { li { (line) } } }
+                        }
+                    }
+                }
+            } @else {
+                div.summary { (row(check, kind)) }
+            }
+        }
+    }
+}
+
+fn row(check: &Check, kind: Kind) -> Markup {
+    html! {
+        (icon(kind))
+        span.what {
+            span.name { (check.name) }
+            span.proves { (check.proves) }
+            @if !check.not_run.is_empty() { span.not-run { "not run: " (check.not_run) } }
+        }
+        @if kind != Kind::NotRun { span.took { (duration(check.took)) } }
+    }
+}
+
+fn of_failure(failure: &Failure) -> Markup {
+    let Failure { expected, seen, object, details, cause, fix } = failure;
+    let facts = [("Expected", expected), ("Saw", seen), ("At", object), ("Likely cause", cause), ("Remedy", fix)];
+    html! {
+        dl.failure {
+            @for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+                div { dt { (name) } dd { (value) } }
+            }
+        }
+        @if !details.is_empty() { pre tabindex="0" aria-label="Events and last log lines" { (details.join("\n")) } }
+    }
+}

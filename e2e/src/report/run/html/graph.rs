@@ -1,0 +1,125 @@
+//! A pipeline's jobs: stages as columns, jobs as boxes. On narrow screens the columns stack.
+//!
+//! Boxes are HTML, so that their texts can be read aloud, copied and enlarged; the lines behind them are drawn by the sizes that
+//! are given to the boxes here.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+
+use super::icon::{class, icon};
+use super::{link, needs, pipelines};
+use crate::record::{Job, Pipeline};
+use crate::report::run::words::{Kind, duration, job_word};
+
+/// The width of a box; all sizes in sixteenths of the font's.
+pub(super) const WIDTH: usize = 184;
+/// Its height.
+pub(super) const HEIGHT: usize = 54;
+/// Between columns: where lines turn.
+pub(super) const GAP: usize = 44;
+/// Between rows: where lines pass boxes.
+pub(super) const SPACE: usize = 18;
+/// The stages' names.
+pub(super) const HEADER: usize = 34;
+
+/// The column and row of a box.
+pub(super) type Place = (usize, usize);
+
+pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
+    let columns = columns(pipeline);
+    let places: HashMap<&str, Place> = columns
+        .iter()
+        .enumerate()
+        .flat_map(|(column, (_, jobs))| jobs.iter().enumerate().map(move |(row, (_, job))| (&*job.name, (column, row))))
+        .collect();
+    let rows = columns.iter().map(|(_, jobs)| jobs.len()).max().unwrap_or_default();
+    let sizes = format!(
+        "--box-width:{};--box-height:{};--gap:{};--space:{};--header:{}",
+        rem(WIDTH),
+        rem(HEIGHT),
+        rem(GAP),
+        rem(SPACE),
+        rem(HEADER)
+    );
+    html! {
+        div.scroll tabindex="0" role="group" aria-label={ "The jobs of pipeline " (pipeline.id) } {
+            div.graph style=(sizes) {
+                (needs::lines(pipeline, &places, (columns.len(), rows)))
+                @for (stage, jobs) in &columns {
+                    div.stage {
+                        h4 { (stage) }
+                        ul {
+                            @for (job_number, job) in jobs { (of(&pipelines::anchor(number, *job_number), job)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A length for the style sheet.
+pub(super) fn rem(sixteenths: usize) -> String {
+    format!("calc({sixteenths}rem/16)")
+}
+
+type Column<'pipeline> = (&'pipeline str, Vec<(usize, &'pipeline Job)>);
+
+/// The stages with their jobs and the jobs' numbers. A stage that only a job knows comes last.
+fn columns(pipeline: &Pipeline) -> Vec<Column<'_>> {
+    let mut columns: Vec<Column<'_>> = pipeline.stages.iter().map(|stage| (&**stage, Vec::new())).collect();
+    for (number, job) in pipeline.jobs.iter().enumerate() {
+        match columns.iter_mut().find(|(stage, _)| *stage == job.stage) {
+            Some((_, jobs)) => jobs.push((number, job)),
+            None => columns.push((&job.stage, vec![(number, job)])),
+        }
+    }
+    columns.retain(|(_, jobs)| !jobs.is_empty());
+    columns
+}
+
+fn of(anchor: &str, job: &Job) -> Markup {
+    let kind = Kind::of_job(job);
+    let mut about = Vec::new();
+    about.push(if job.attempts > 0 { duration(job.took) } else { job_word(job).to_owned() });
+    if job.attempts > 1 {
+        about.push(format!("attempt {}", job.attempts));
+    }
+    html! {
+        li.job.(class(kind)) title=(title(job)) {
+            (icon(kind))
+            div {
+                span.name {
+                    @if pipelines::has_log(job) { a href={ "#" (anchor) } { (job.name) } } @else { (job.name) }
+                }
+                span.about {
+                    (about.join(" · "))
+                    @if let Some(environment) = &job.environment {
+                        " → "
+                        @match &job.environment_url {
+                            Some(url) if link::is_web(url) => a href=(url) rel="noreferrer" { (environment) },
+                            _ => (environment),
+                        }
+                    }
+                }
+                @if let Some(needs) = job.needs.as_ref().filter(|needs| !needs.is_empty()) {
+                    span.needs { "needs " (needs.join(", ")) }
+                }
+            }
+        }
+    }
+}
+
+fn title(job: &Job) -> String {
+    let mut lines = vec![format!("{}: {}", job.name, job_word(job))];
+    if !job.why.is_empty() {
+        lines.push(job.why.clone());
+    }
+    match job.needs.as_deref() {
+        None => {}
+        Some([]) => lines.push("needs nothing: starts at once".to_owned()),
+        Some(needs) => lines.push(format!("needs {}", needs.join(", "))),
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,65 @@
+//! The pipelines: each as a graph, with the last lines of what failed.
+
+use maud::{Markup, html};
+
+use super::icon::pill;
+use super::{graph, link};
+use crate::record::{Job, Pipeline, Record};
+use crate::report::run::words::{Kind, about_job, count, duration, job_word};
+
+/// Where the end of a job's log is, by the numbers of its pipeline and of itself.
+pub(super) fn anchor(pipeline: usize, job: usize) -> String {
+    format!("log-{pipeline}-{job}")
+}
+
+pub(super) fn section(record: &Record) -> Option<Markup> {
+    (!record.pipelines.is_empty()).then(|| {
+        html! {
+            @for (number, pipeline) in record.pipelines.iter().enumerate() { (of(number, pipeline)) }
+        }
+    })
+}
+
+fn of(number: usize, pipeline: &Pipeline) -> Markup {
+    let kind = Kind::of_pipeline(pipeline);
+    let run = pipeline.jobs.iter().filter(|job| job.attempts > 0).count();
+    html! {
+        article.card aria-labelledby={ "pipeline-" (number) } {
+            div.head {
+                h3 id={ "pipeline-" (number) } { (pipeline.title) }
+                (pill(kind, if kind == Kind::Warned { "passed with warnings" } else { kind.word() }))
+                p.meta {
+                    "#" (pipeline.id) " · " @if pipeline.is_tag { "tag " } @else { "branch " } code { (pipeline.ref_name) }
+                    " · " span.whole { (count(run, "job")) " run" } " · " span.whole { (duration(pipeline.took)) }
+                }
+            }
+            (graph::graph(number, pipeline))
+            @for (job_number, job) in pipeline.jobs.iter().enumerate() {
+                @if has_log(job) { (log(&anchor(number, job_number), job)) }
+            }
+        }
+    }
+}
+
+/// Whether there is more to say about a job than fits into its box.
+pub(super) fn has_log(job: &Job) -> bool {
+    Kind::of_job(job) == Kind::Failed || !job.last_lines.is_empty()
+}
+
+fn log(anchor: &str, job: &Job) -> Markup {
+    let kind = Kind::of_job(job);
+    let about = about_job(job);
+    html! {
+        details.log id=(anchor) open[kind == Kind::Failed] {
+            summary {
+                (pill(kind, job_word(job))) " " code { (job.name) }
+                @if !about.is_empty() { ": " (about) }
+            }
+            @if !job.last_lines.is_empty() {
+                pre tabindex="0" aria-label={ "The last lines of " (job.name) } { (job.last_lines.join("\n")) }
+            }
+            @if job.last_lines.is_empty() { p.meta { "It wrote nothing that was kept." } }
+            @if let Some(path) = &job.log { p.meta { "The whole log: " (link::file(path)) } }
+        }
+    }
+}

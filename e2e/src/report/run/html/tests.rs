@@ -1,0 +1,193 @@
+//! The page as a browser would take it apart.
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use super::*;
+use crate::record::Record;
+use crate::report::run::fixture;
+
+/// Elements that HTML never closes.
+const VOID: [&str; 3] = ["link", "meta", "br"];
+
+struct Element {
+    name: String,
+    attributes: Vec<(String, String)>,
+}
+
+impl Element {
+    fn of(tag: &BytesStart<'_>) -> Self {
+        let attribute =
+            |it: quick_xml::events::attributes::Attribute<'_>| (it.key.as_ref().to_owned(), it.value.to_string());
+        let attributes = tag.html_attributes().map(|it| attribute(it.unwrap())).collect();
+        Self { name: tag.name().as_ref().to_owned(), attributes }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
+    }
+}
+
+/// All elements of a page; what is opened is closed.
+fn elements(page: &str) -> Vec<Element> {
+    let mut reader = Reader::from_str(page);
+    reader.config_mut().check_end_names = false;
+    let (mut all, mut open) = (Vec::new(), Vec::new());
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(tag) => {
+                let element = Element::of(&tag);
+                if !VOID.contains(&&*element.name) {
+                    open.push(element.name.clone());
+                }
+                all.push(element);
+            }
+            Event::End(tag) => assert_eq!(open.pop().as_deref(), Some(tag.name().as_ref())),
+            Event::Empty(tag) => panic!("HTML has no empty elements: {:?}", tag.name()),
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(open, Vec::<String>::new());
+    all
+}
+
+fn all_pages() -> [String; 3] {
+    [page(&fixture::passed()), page(&fixture::failed()), page(&Record::default())]
+}
+
+#[test]
+fn pages_are_whole_and_load_nothing() {
+    for page in all_pages() {
+        for element in elements(&page) {
+            let name = &*element.name;
+            assert!(!["script", "img", "iframe", "object", "embed", "base", "form"].contains(&name), "{name}");
+            for (key, value) in &element.attributes {
+                assert!(!key.starts_with("on") && key != "src", "{key}={value}");
+                let is_link = name == "a" && key == "href";
+                assert!(is_link || !value.starts_with("http"), "{name} {key}={value}");
+            }
+            if name == "link" {
+                assert!(element.get("href").unwrap().starts_with("data:image/svg+xml,"));
+            }
+        }
+        assert!(!STYLE.contains("url(") && !STYLE.contains("@import") && !STYLE.contains(['<', '&']));
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere_and_ids_are_unique() {
+    for page in all_pages() {
+        let elements = elements(&page);
+        let mut ids: Vec<_> = elements.iter().filter_map(|it| it.get("id")).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+        let links = elements.iter().flat_map(|it| [it.get("href"), it.get("aria-labelledby").map(|_| "")]).flatten();
+        for target in links.filter_map(|href| href.strip_prefix('#')) {
+            assert!(ids.contains(&target), "#{target}");
+        }
+        for label in elements.iter().filter_map(|it| it.get("aria-labelledby")) {
+            assert!(ids.contains(&label), "{label}");
+        }
+    }
+}
+
+#[test]
+fn what_can_be_scrolled_can_be_reached_and_pictures_have_words() {
+    for element in elements(&page(&fixture::failed())) {
+        match &*element.name {
+            "pre" => assert_eq!(element.get("tabindex"), Some("0")),
+            "svg" => assert!(element.get("aria-hidden") == Some("true") || element.get("aria-label").is_some()),
+            "th" => assert!(element.get("scope").is_some()),
+            "html" => assert_eq!(element.get("lang"), Some("en")),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn headings_never_skip_a_level() {
+    for page in all_pages() {
+        let mut last = 0;
+        let headings = elements(&page).into_iter().filter(|it| it.name.len() == 2 && it.name.starts_with('h'));
+        for heading in headings.filter(|it| it.name != "hr") {
+            let level: u8 = heading.name[1..].parse().unwrap();
+            assert!(level <= last + 1, "h{level} after h{last}");
+            last = level;
+        }
+    }
+}
+
+#[test]
+fn texts_are_texts() {
+    let page = page(&fixture::failed());
+    for markup in ["<img", "<script", "</script", "<since>", "<b>", "<fast>", "\x1b", "\0", "[31;1m"] {
+        assert!(!page.contains(markup), "{markup}");
+    }
+    assert!(page.contains("&lt;/script&gt;&lt;/style&gt;]]&gt; &lt;img src=x onerror=alert(1)&gt; &amp; |"));
+    assert!(page.contains("href=\"./logs/2/deploy_review%20%231.log\""));
+}
+
+#[test]
+fn failures_are_open_and_what_passed_is_not() {
+    let open = |page: &str| elements(page).iter().filter(|it| it.name == "details" && it.get("open").is_some()).count();
+    assert_eq!((open(&page(&fixture::passed())), open(&page(&fixture::failed()))), (0, 3));
+}
+
+#[test]
+fn lines_are_drawn_only_where_needs_are_written_down() {
+    let lines = |record: &Record| page(record).matches("<svg class=\"lines\"").count();
+    assert_eq!((lines(&fixture::passed()), lines(&fixture::failed())), (1, 1));
+}
+
+/// The colours of one theme by their names.
+fn colours(theme: &str) -> Vec<(String, [f64; 3])> {
+    let declarations = theme.lines().filter_map(|line| line.trim().strip_prefix("--")?.strip_suffix(';'));
+    let hexes = declarations.filter_map(|it| it.split_once(": #"));
+    hexes
+        .map(|(name, hex)| {
+            let part = |at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+            (name.to_owned(), [part(0), part(2), part(4)])
+        })
+        .collect()
+}
+
+/// <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>
+fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+    let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+    let luminance = |[r, g, b]: [f64; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[test]
+fn every_text_can_be_read_in_both_themes() {
+    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
+    let dark = dark.split_once("\n}\n").unwrap().0;
+    for theme in [light, dark] {
+        let colours = colours(theme);
+        let get = |name: &str| colours.iter().find(|(it, _)| it == name).unwrap_or_else(|| panic!("--{name}")).1;
+        let kinds = ["passed", "failed", "warned", "manual", "interrupted", "not-run"];
+        let tints = kinds.map(|kind| format!("{kind}-tint"));
+        let mut pairs = Vec::new();
+        for (kind, tint) in kinds.iter().zip(&tints) {
+            pairs.extend([
+                (*kind, "surface"),
+                (*kind, "page"),
+                (*kind, tint),
+                ("text", tint),
+                ("muted", tint),
+                ("link", tint),
+            ]);
+        }
+        for ink in ["text", "muted", "link"] {
+            pairs.extend([(ink, "surface"), (ink, "page"), (ink, "sunken")]);
+        }
+        for (ink, paper) in pairs {
+            let ratio = contrast(get(ink), get(paper));
+            assert!(ratio >= 4.5, "{ink} on {paper}: {ratio:.2}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Where time went: a lane for each part, drawn, and the same as a table.
+
+use indexmap::IndexMap;
+use maud::{Markup, html};
+
+use super::icon::class;
+use super::lane::{Bar, ROW, Side, WIDTH, bars};
+use crate::record::{Record, Span};
+use crate::report::run::words::{Kind, count, duration};
+
+/// Seconds between ticks: what people count in.
+const STEPS: [u32; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
+
+/// More ticks than these are not read.
+const MOST_TICKS: f64 = 10.0;
+
+pub(super) fn section(record: &Record) -> Option<Markup> {
+    let mut lanes: IndexMap<&str, Vec<&Span>> = IndexMap::new();
+    for span in &record.spans {
+        lanes.entry(&span.lane).or_default().push(span);
+    }
+    let end = record.spans.iter().map(|span| span.end).fold(record.took, f64::max).max(1.0);
+    let ticks = ticks(end);
+    (!lanes.is_empty()).then(|| {
+        html! {
+            div.card {
+                div.scroll tabindex="0" role="group" aria-label="The timeline" {
+                    div.timeline {
+                        (axis(&ticks, end))
+                        @for (name, spans) in &lanes { (lane(name, spans, &ticks, end)) }
+                    }
+                }
+                (table(&record.spans))
+            }
+        }
+    })
+}
+
+fn ticks(end: f64) -> Vec<u32> {
+    let step = STEPS.into_iter().find(|step| end / f64::from(*step) <= MOST_TICKS).unwrap_or(86_400);
+    (0..).step_by(step as usize).take_while(|tick| f64::from(*tick) <= end).collect()
+}
+
+/// `0:30`, or where all of it is short `5 s`.
+fn tick_label(tick: u32, end: f64) -> String {
+    match (tick / 3600, tick / 60 % 60, tick % 60) {
+        _ if end < 60.0 => format!("{tick} s"),
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+fn axis(ticks: &[u32], end: f64) -> Markup {
+    html! {
+        div.lane.axis {
+            span {}
+            svg viewBox={ "0 0 " (WIDTH) " 20" } aria-hidden="true" focusable="false" {
+                @for tick in ticks {
+                    @let x = f64::from(*tick) / end * WIDTH;
+                    @let anchor = if *tick == 0 { "start" } else if x > WIDTH - 25.0 { "end" } else { "middle" };
+                    text x=(tenths(x)) y="14" text-anchor=(anchor) { (tick_label(*tick, end)) }
+                }
+            }
+        }
+    }
+}
+
+fn lane(name: &str, spans: &[&Span], ticks: &[u32], end: f64) -> Markup {
+    let (bars, rows) = bars(spans, end);
+    let height = f64::from(u32::try_from(rows).unwrap_or(u32::MAX)) * ROW;
+    let begin = spans.iter().map(|span| span.start).fold(f64::MAX, f64::min);
+    let last = spans.iter().map(|span| span.end).fold(0.0, f64::max);
+    let words = format!("{name}: {}, from {} to {}", count(spans.len(), "span"), duration(begin), duration(last));
+    html! {
+        div.lane {
+            h3 { (name) }
+            svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(words) focusable="false" {
+                @for tick in ticks {
+                    @let x = tenths(f64::from(*tick) / end * WIDTH);
+                    line.grid x1=(x) x2=(x) y1="0" y2=(height) {}
+                }
+                @for bar in &bars { (of(bar)) }
+            }
+        }
+    }
+}
+
+fn of(bar: &Bar<'_>) -> Markup {
+    let Bar { span, x, width, name, took, label, side, .. } = bar;
+    let kind = Kind::from(span.verdict);
+    let y = f64::from(u32::try_from(bar.row).unwrap_or(u32::MAX)) * ROW;
+    let title =
+        format!("{}: {}, {took}, from {} to {}", span.name, kind.word(), duration(span.start), duration(span.end));
+    html! {
+        g.(class(kind)) {
+            title { (title) }
+            rect x=(tenths(*x)) y=(y + 3.0) width=(tenths(*width)) height=(ROW - 6.0) rx="3" {}
+            text.beside[*side != Side::Inside] x=(tenths(*label)) y=(y + 17.0)
+                text-anchor=(if *side == Side::Before { "end" } else { "start" }) {
+                (name) " " tspan { (took) }
+            }
+        }
+    }
+}
+
+/// More digits say nothing that can be seen.
+fn tenths(number: f64) -> String {
+    format!("{number:.1}")
+}
+
+fn table(spans: &[Span]) -> Markup {
+    html! {
+        details.as-table {
+            summary { "The same as a table" }
+            div.scroll tabindex="0" role="group" aria-label="The timeline as a table" {
+                table {
+                    thead {
+                        tr {
+                            @for column in ["Part", "What", "How it ended", "Began after", "Took"] {
+                                th scope="col" { (column) }
+                            }
+                        }
+                    }
+                    tbody {
+                        @for span in spans {
+                            tr {
+                                td { (span.lane) }
+                                th scope="row" { (span.name) }
+                                td { (Kind::from(span.verdict).word()) }
+                                td.number { (duration(span.start)) }
+                                td.number { (duration(span.end - span.start)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(1.0, &["0 s", "1 s"])]
+    #[case(42.0, &["0 s", "5 s", "10 s", "15 s", "20 s", "25 s", "30 s", "35 s", "40 s"])]
+    #[case(192.4, &["0:00", "0:30", "1:00", "1:30", "2:00", "2:30", "3:00"])]
+    #[case(7300.0, &["0:00", "15:00", "30:00", "45:00", "1:00:00", "1:15:00", "1:30:00", "1:45:00", "2:00:00"])]
+    fn sensible_ticks(#[case] end: f64, #[case] expected: &[&str]) {
+        assert_eq!(ticks(end).into_iter().map(|tick| tick_label(tick, end)).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_year_has_few_ticks_too() {
+        assert!(ticks(86_400.0 * 366.0).len() < 400);
+    }
+}

@@ -1,0 +1,165 @@
+//! For GitLab's test report, and every other CI: a suite per pipeline and per environment.
+//!
+//! GitLab tells test cases apart by class and name alone, and forgets all but one where they are the same.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
+
+use super::clean::cleaned;
+use super::words::{Kind, about_check, about_job, by_environment, job_word};
+use crate::record::{Check, Job, Record};
+use crate::report::checks::explained;
+
+/// All of it.
+///
+/// # Errors
+/// When it cannot be written as XML, which would be a mistake here.
+pub fn xml(record: &Record) -> Result<String, SerializeError> {
+    let record = &cleaned(record);
+    let mut report = Report::new("e2e");
+    report.timestamp = record.began_at.parse().ok();
+    report.set_time(seconds(record.took));
+    let mut names = Names::default();
+    for pipeline in &record.pipelines {
+        let mut suite = TestSuite::new(format!("pipeline {}: {}", pipeline.id, pipeline.title));
+        suite.set_time(seconds(pipeline.took));
+        for job in &pipeline.jobs {
+            suite.add_test_case(names.case(&pipeline.title, &job.name, job.took, of_job(job)));
+        }
+        report.add_test_suite(suite);
+    }
+    for (environment, checks) in by_environment(&record.checks) {
+        let mut suite = TestSuite::new(format!("checks of {environment}"));
+        suite.set_time(seconds(checks.iter().map(|(_, check)| check.took).sum()));
+        for (_, check) in checks {
+            let mut case = names.case(environment, &check.name, check.took, of_check(check));
+            if !check.evidence.is_empty() {
+                case.set_system_out(check.evidence.join("\n"));
+            }
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+    }
+    // A run that broke before anything could fail is not a green one.
+    if let Some(why) = record.broken.as_ref().filter(|_| report.failures + report.errors == 0) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(why.lines().next().unwrap_or_default()).set_type("run").set_description(why);
+        let mut suite = TestSuite::new("run");
+        suite.add_test_case(names.case("run", "it comes to its end", record.took, status));
+        report.add_test_suite(suite);
+    }
+    report.to_string()
+}
+
+/// The names that are given already.
+#[derive(Default)]
+struct Names(HashMap<(String, String), usize>);
+
+impl Names {
+    fn case(&mut self, class: &str, name: &str, took: f64, status: TestCaseStatus) -> TestCase {
+        let times = self.0.entry((class.to_owned(), name.to_owned())).or_default();
+        *times += 1;
+        let name = if *times > 1 { format!("{name} ({times})") } else { name.to_owned() };
+        let mut case = TestCase::new(name, status);
+        case.set_classname(class).set_time(seconds(took));
+        case
+    }
+}
+
+fn of_job(job: &Job) -> TestCaseStatus {
+    let about = about_job(job);
+    match Kind::of_job(job) {
+        Kind::Passed => TestCaseStatus::success(),
+        Kind::Failed | Kind::Interrupted if job.attempts > 0 => {
+            let message = if about.is_empty() { job_word(job) } else { &about };
+            let log = job.log.as_ref().map(|log| format!("the whole log is {log}\n")).unwrap_or_default();
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(message).set_type("job").set_description(format!("{log}{}", job.last_lines.join("\n")));
+            status
+        }
+        _ => {
+            let mut status = TestCaseStatus::skipped();
+            let word = job_word(job);
+            let message = if about.is_empty() { word.to_owned() } else { format!("{word}: {about}") };
+            status.set_message(message);
+            status
+        }
+    }
+}
+
+fn of_check(check: &Check) -> TestCaseStatus {
+    let about = about_check(check);
+    match Kind::from(check.verdict) {
+        Kind::Passed => TestCaseStatus::success(),
+        Kind::NotRun => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(about);
+            status
+        }
+        kind => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(if check.failure.is_some() { &about } else { kind.word() }).set_type("check");
+            if let Some(failure) = &check.failure {
+                status.set_description(explained(check, failure));
+            }
+            status
+        }
+    }
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use quick_xml::Reader;
+    use quick_xml::events::Event;
+
+    use super::*;
+    use crate::report::run::fixture;
+
+    #[test]
+    fn all_is_well() {
+        insta::assert_snapshot!(xml(&fixture::passed()).unwrap());
+    }
+
+    #[test]
+    fn something_failed() {
+        insta::assert_snapshot!(xml(&fixture::failed()).unwrap());
+    }
+
+    #[test]
+    fn something_broke_before_anything_could_fail() {
+        let broken = Record { broken: Some("no kind\nat all".to_owned()), ..Record::default() };
+        let xml = xml(&broken).unwrap();
+        assert!(xml.contains("errors=\"1\"") && xml.contains("message=\"no kind\""), "{xml}");
+    }
+
+    #[test]
+    fn every_case_is_told_apart_and_all_is_well_formed() {
+        let xml = xml(&fixture::failed()).unwrap();
+        let allowed = |it: char| matches!(it, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        assert!(xml.chars().all(allowed), "{xml:?}");
+        let mut reader = Reader::from_str(&xml);
+        let mut cases = Vec::new();
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == "testcase" => {
+                    let all: Vec<_> = tag.attributes().map(Result::unwrap).collect();
+                    let value = |key: &str| all.iter().find(|it| it.key.as_ref() == key).map(|it| it.value.to_string());
+                    assert!(value("time").is_some());
+                    cases.push((value("classname").unwrap(), value("name").unwrap()));
+                }
+                Event::Eof => break,
+                _ => {}
+            }
+        }
+        let all = cases.len();
+        cases.sort();
+        cases.dedup();
+        assert_eq!((cases.len(), all > 10), (all, true));
+    }
+}

@@ -1,0 +1,269 @@
+//! Words that all reports use.
+
+use indexmap::IndexMap;
+
+use crate::record::{Check, Job, Pipeline, Record, Verdict};
+
+/// How anything ended, as far as colours and marks go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Passed,
+    Failed,
+    /// It failed, and may.
+    Warned,
+    /// Somebody must start it.
+    Manual,
+    Interrupted,
+    NotRun,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Passed, Self::Failed, Self::Warned, Self::Manual, Self::Interrupted, Self::NotRun];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Warned => "failed, allowed",
+            Self::Manual => "manual",
+            Self::Interrupted => "interrupted",
+            Self::NotRun => "not run",
+        }
+    }
+
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Passed => "✔",
+            Self::Failed => "✘",
+            Self::Warned | Self::Interrupted => "!",
+            Self::Manual => "▷",
+            Self::NotRun => "–",
+        }
+    }
+
+    /// A pipeline's, by GitLab's word for its status.
+    pub(super) fn of_pipeline(pipeline: &Pipeline) -> Self {
+        let has_warnings = pipeline.jobs.iter().any(|job| Self::of_job(job) == Self::Warned);
+        match Self::of_status(&pipeline.status) {
+            Self::Passed if has_warnings => Self::Warned,
+            kind => kind,
+        }
+    }
+
+    /// A job's.
+    pub(super) fn of_job(job: &Job) -> Self {
+        match Self::of_status(&job.status) {
+            Self::Failed if job.allow_failure => Self::Warned,
+            kind => kind,
+        }
+    }
+
+    fn of_status(status: &str) -> Self {
+        match status {
+            "success" => Self::Passed,
+            "failed" => Self::Failed,
+            "manual" => Self::Manual,
+            "canceled" | "running" => Self::Interrupted,
+            _ => Self::NotRun,
+        }
+    }
+}
+
+impl From<Verdict> for Kind {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Failed => Self::Failed,
+            Verdict::NotRun => Self::NotRun,
+            Verdict::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// How many there are, and how many of them did not pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) all: usize,
+    pub(super) failed: usize,
+    pub(super) interrupted: usize,
+    pub(super) not_run: usize,
+}
+
+impl Tally {
+    fn of(kinds: impl Iterator<Item = Kind>) -> Self {
+        let mut tally = Self::default();
+        for kind in kinds {
+            tally.all += 1;
+            tally.failed += usize::from(kind == Kind::Failed);
+            tally.interrupted += usize::from(kind == Kind::Interrupted);
+            tally.not_run += usize::from(matches!(kind, Kind::NotRun | Kind::Manual));
+        }
+        tally
+    }
+
+    pub(super) fn pipelines(record: &Record) -> Self {
+        Self::of(record.pipelines.iter().map(Kind::of_pipeline))
+    }
+
+    /// Of jobs only those that were started: what another pipeline plays is counted there.
+    pub(super) fn jobs(record: &Record) -> Self {
+        Self::of(record.pipelines.iter().flat_map(|it| &it.jobs).filter(|job| job.attempts > 0).map(Kind::of_job))
+    }
+
+    pub(super) fn checks(record: &Record) -> Self {
+        Self::of(record.checks.iter().map(|check| check.verdict.into()))
+    }
+
+    /// `24 checks`, `1 of 24 checks`, `24 checks (2 not run)`
+    fn sentence(self, what: &str) -> String {
+        let bad = self.failed + self.interrupted;
+        let failed = if bad > 0 { format!("{bad} of ") } else { String::new() };
+        let not_run = if self.not_run > 0 { format!(" ({} not run)", self.not_run) } else { String::new() };
+        format!("{failed}{}{not_run}", count(self.all, what))
+    }
+}
+
+/// What of a run a reader has to know first: `31 jobs in 4 pipelines, 24 checks, 3 min 12 s`. Where something failed, it begins
+/// with how many: `1 of 31 jobs`.
+pub(super) fn sentence(record: &Record) -> String {
+    format!(
+        "{} in {}, {}, {}",
+        Tally::jobs(record).sentence("job"),
+        count(record.pipelines.len(), "pipeline"),
+        Tally::checks(record).sentence("check"),
+        duration(record.took)
+    )
+}
+
+/// The verdict on one line.
+pub(super) fn verdict(record: &Record) -> String {
+    format!("{}: {}", Kind::from(record.verdict).word().to_uppercase(), sentence(record))
+}
+
+/// The jobs whose failure counts.
+pub(super) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&Pipeline, &Job)> {
+    let all = record.pipelines.iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
+    all.filter(|(_, job)| Kind::of_job(job) == Kind::Failed)
+}
+
+/// The checks of every environment with their numbers, in the order of their first ones.
+pub(super) fn by_environment(checks: &[Check]) -> IndexMap<&str, Vec<(usize, &Check)>> {
+    let mut all: IndexMap<&str, Vec<(usize, &Check)>> = IndexMap::new();
+    for (number, check) in checks.iter().enumerate() {
+        all.entry(&check.environment).or_default().push((number, check));
+    }
+    all
+}
+
+/// How a job stands, as GitLab tells people.
+pub(super) fn job_word(job: &Job) -> &str {
+    match &*job.status {
+        "success" => "passed",
+        "created" | "pending" => "not started",
+        "failed" if job.allow_failure => "failed, allowed",
+        status => status,
+    }
+}
+
+/// What is to be said of a job besides its status.
+pub(super) fn about_job(job: &Job) -> String {
+    let mut words = Vec::new();
+    if job.attempts > 1 {
+        words.push(format!("attempt {}", job.attempts));
+    }
+    if !job.why.is_empty() {
+        words.push(job.why.clone());
+    }
+    words.join("; ")
+}
+
+/// A check in one line: what it saw, or why it did not.
+pub(super) fn about_check(check: &Check) -> String {
+    match &check.failure {
+        Some(failure) => format!("expected {}, saw {}", failure.expected, failure.seen),
+        None if !check.not_run.is_empty() => check.not_run.clone(),
+        None => check.evidence.first().cloned().unwrap_or_default(),
+    }
+}
+
+/// The first characters of a commit's hash.
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
+/// A word with a capital letter.
+pub(super) fn capital(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+/// `1 job`, `2 jobs`
+pub(super) fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `0.4 s`, `3 min 12 s`, `1 h 02 min`
+pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 59.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = std::time::Duration::from_secs_f64(seconds.min(1e9).round()).as_secs();
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+/// Its first line, cut where it is longer than `longest` characters.
+pub(super) fn cut(text: &str, longest: usize) -> String {
+    let line = text.lines().next().unwrap_or_default().trim();
+    match line.char_indices().nth(longest) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default().trim_end()),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::report::run::fixture;
+
+    #[rstest]
+    #[case(0.04, "0.0 s")]
+    #[case(12.34, "12.3 s")]
+    #[case(59.96, "1 min 00 s")]
+    #[case(192.4, "3 min 12 s")]
+    #[case(3725.0, "1 h 02 min")]
+    fn durations(#[case] seconds: f64, #[case] expected: &str) {
+        assert_eq!(duration(seconds), expected);
+    }
+
+    #[test]
+    fn verdicts() {
+        assert_eq!(verdict(&fixture::passed()), "PASSED: 11 jobs in 4 pipelines, 11 checks (1 not run), 3 min 12 s");
+        assert_eq!(
+            verdict(&fixture::failed()),
+            "FAILED: 1 of 9 jobs in 2 pipelines, 2 of 9 checks (1 not run), 4 min 08 s"
+        );
+        assert_eq!(verdict(&Record::default()), "NOT RUN: 0 jobs in 0 pipelines, 0 checks, 0.0 s");
+    }
+
+    #[test]
+    fn who_is_stopped_has_not_failed() {
+        let job = |status: &str| Job { status: status.to_owned(), attempts: 1, ..Job::default() };
+        let pipeline = Pipeline { jobs: vec![job("canceled"), job("failed"), job("success")], ..Pipeline::default() };
+        let record = Record { verdict: Verdict::Interrupted, pipelines: vec![pipeline], ..Record::default() };
+        assert_eq!(Tally::jobs(&record), Tally { all: 3, failed: 1, interrupted: 1, not_run: 0 });
+        assert_eq!(verdict(&record), "INTERRUPTED: 2 of 3 jobs in 1 pipeline, 0 checks, 0.0 s");
+        assert_eq!(failed_jobs(&record).count(), 1);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("äöü\nmore", 3), "äöü");
+        assert_eq!(cut("äö üß", 3), "äö…");
+    }
+}
