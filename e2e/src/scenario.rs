@@ -80,6 +80,9 @@ pub enum Stop {
     /// A pipeline.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// On a cluster that exists there is something already where the pipeline would deploy.
+    #[error("{0}: the story would replace it; expected a namespace without it (`--namespace`)")]
+    Taken(String),
     /// Checks.
     #[error("{0}")]
     Checks(String),
@@ -148,6 +151,16 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     let planned = replayer.plan(Ref::Branch)?.plan;
     let dev = first(&planned, "branch", false)?;
     let live = first(&replayer.plan(Ref::Tag)?.plan, "tag", true)?;
+
+    if let Ground::Existing(target) = &story.ground {
+        for environment in [&dev, &live] {
+            let subject = target.subject(&environment.slug, None);
+            let there = Snapshot::of(&subject).await.map_err(|failure| seen(&failure))?;
+            if let Some(names) = there.names() {
+                return Err(Stop::Taken(format!("namespace {} has {names}", target.namespace)));
+            }
+        }
+    }
 
     // Jobs that need neither registry nor cluster do not wait for them.
     if let Ground::Kind(plan) = &story.ground {

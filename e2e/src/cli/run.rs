@@ -12,7 +12,7 @@ use e2e::report::story::{HEARTBEAT, StoryView};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
 use e2e::scenario::{self, Ground, Story};
-use e2e::target::{self, Target};
+use e2e::target;
 use e2e::up::{self, Plan};
 use e2e::{command, labels};
 use tokio_util::sync::CancellationToken;
@@ -88,10 +88,10 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         Ground::Kind(Box::new(Plan { cluster: which.name.clone(), kind_config, manifests, state }))
     };
     if let Ground::Existing(target) = &ground
-        && let Err(complaint) = is_free(target).await
+        && !target::answers(&target.client).await
     {
-        tell(&format!("e2e: {complaint}"));
-        return Ok(ExitCode::from(EXIT_BAD_INPUT));
+        tell("e2e: the cluster does not answer");
+        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
     }
     let mode = match (arguments.format, arguments.quiet) {
         (Format::Json, _) => Mode::Json,
@@ -136,20 +136,12 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     Ok(exit_code(&record, stop.as_ref()))
 }
 
-/// A story on somebody's own cluster replaces nothing of theirs.
-async fn is_free(target: &Target) -> Result<(), String> {
-    if !target::answers(&target.client).await {
-        return Err("the cluster does not answer".to_owned());
-    }
-    Ok(())
-}
-
 fn exit_code(record: &Record, stop: Option<&scenario::Stop>) -> ExitCode {
     use scenario::Stop;
     match (record.verdict, stop) {
         (Verdict::Passed, _) => ExitCode::SUCCESS,
         (_, Some(Stop::Up(_))) => ExitCode::from(EXIT_ENVIRONMENT),
-        (_, Some(Stop::Project(_))) => ExitCode::from(EXIT_BAD_INPUT),
+        (_, Some(Stop::Project(_) | Stop::Taken(_))) => ExitCode::from(EXIT_BAD_INPUT),
         _ => ExitCode::from(EXIT_NOT_WHOLE),
     }
 }

@@ -253,3 +253,47 @@ fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>,
         last_lines: if has_failed { report.last_lines.clone() } else { Vec::new() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::plan::tests::{branch, plan, tag};
+
+    const OWN: &str = include_str!("../../../.gitlab-ci.yml");
+
+    /// What the story needs to know of a pipeline: where it deploys, and which jobs need the registry or the cluster.
+    fn story(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
+        let (push, tagged) = (plan(text, &branch("feature/x"), &[]).unwrap(), plan(text, &tag("v1"), &[]).unwrap());
+        let deployed = environments(&push).into_iter().chain(environments(&tagged));
+        let stops = environments(&push).into_iter().filter_map(|environment| environment.on_stop).collect();
+        let free = push.jobs.iter().filter(|job| !variables::is_needed(job)).map(|job| job.name.to_string());
+        (deployed.map(|environment| (environment.slug, environment.is_manual)).collect(), stops, free.collect())
+    }
+
+    #[test]
+    fn the_repositorys_own_pipeline() {
+        let (deployed, stops, free) = story(OWN);
+        assert_eq!(deployed, [("dev".to_owned(), false), ("live".to_owned(), true)]);
+        assert_eq!(
+            (stops, free),
+            (vec!["stop_review".to_owned()], ["test", "test2", "compile"].map(str::to_owned).to_vec())
+        );
+    }
+
+    /// Nothing of the jobs' names or stages is known here.
+    #[test]
+    fn other_names_and_another_stage() {
+        let renamed = OWN
+            .replace("deploy_review", "put_it_there")
+            .replace("stop_review", "take_it_away")
+            .replace("compile:", "make it:")
+            .replace("[test, build,", "[test, build, scan,");
+        let text = format!("{renamed}\nscan:\n  stage: scan\n  script: [cargo audit]\n");
+        let (deployed, stops, free) = story(&text);
+        assert_eq!(deployed, [("dev".to_owned(), false), ("live".to_owned(), true)]);
+        assert_eq!(
+            (stops, free),
+            (vec!["take_it_away".to_owned()], ["test", "test2", "make it", "scan"].map(str::to_owned).to_vec())
+        );
+    }
+}

@@ -44,8 +44,14 @@ impl Snapshot {
         Ok(Self(all))
     }
 
-    fn names(&self) -> String {
-        self.0.keys().map(|(kind, name)| format!("{kind} {name}")).collect::<Vec<_>>().join(", ")
+    /// What it is made of, in words; nothing where there is nothing.
+    pub fn names(&self) -> Option<String> {
+        let names = self.0.keys().map(|(kind, name)| format!("{kind} {name}")).collect::<Vec<_>>();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    fn in_words(&self) -> String {
+        self.names().unwrap_or_else(|| "nothing".to_owned())
     }
 }
 
@@ -100,7 +106,7 @@ async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<V
         }
         if began.elapsed() > subject.patience {
             return Err(expected(format!("nothing with the label ref={}", subject.reference))
-                .saw(left.names())
+                .saw(left.in_words())
                 .because(
                     "the job that stops the environment forgets a kind, or its selector fits another label",
                     "let it delete every kind that the deploy job applies, by the label `ref`",
@@ -123,8 +129,8 @@ async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<V
     }
     let after = Snapshot::of(other).await?;
     if after != *before {
-        return Err(expected(format!("{} is as it was: {}", other.reference, before.names()))
-            .saw(after.names())
+        return Err(expected(format!("{} is as it was: {}", other.reference, before.in_words()))
+            .saw(after.in_words())
             .because(
                 "the job that stops an environment deletes by a label that others have, too",
                 "let it select `ref` beside `app`",

@@ -65,6 +65,10 @@ pub(crate) fn branch(name: &str) -> Context {
     context(RefKind::Branch, name, Source::Push)
 }
 
+pub(crate) fn tag(name: &str) -> Context {
+    context(RefKind::Tag, name, Source::Push)
+}
+
 pub(crate) fn plan(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
     let settings = variables.iter().map(|(key, value)| Setting {
         variable: Variable::new(key, value, Origin::Project),
