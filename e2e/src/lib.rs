@@ -5,6 +5,7 @@
 //! From what knows most to what knows least:
 //!
 //! - [`scenario`]: the story, the only place that knows the order of things. [`record`]: what is known of it when it is over.
+//! - [`lessons`]: the article's failures, and their remedies.
 //! - [`up`], [`down`], [`status`]: the life of a cluster, each told top to bottom.
 //! - [`pipeline`]: `.gitlab-ci.yml` as GitLab reads it: what is wrong with it, and what would run.
 //! - [`replay`]: a ref of a repository, ready to be run.
@@ -26,6 +27,7 @@ pub mod engine;
 pub mod images;
 pub mod kind_config;
 pub mod labels;
+pub mod lessons;
 pub mod liveness;
 pub mod orphans;
 pub mod pipeline;

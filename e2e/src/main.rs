@@ -9,7 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, pipeline, run, tell,
+    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, lesson, pipeline, run,
+    tell,
 };
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
@@ -36,6 +37,7 @@ enum Command {
     Pipeline(Box<pipeline::PipelineArguments>),
     Check(Box<check::CheckArguments>),
     Run(Box<run::RunArguments>),
+    Lesson(Box<lesson::LessonArguments>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,13 +54,17 @@ async fn main() -> ExitCode {
         }
     };
     let hint = match &command {
-        Command::Pipeline(_) => ": jobs are stopped",
+        Command::Pipeline(_) | Command::Lesson(_) => ": jobs are stopped",
+        Command::Check(_) => ": the pods of checks are taken away",
         Command::Run(_) => ": jobs are stopped, and what was made is taken away",
         Command::Up(_) => "\ne2e: what was made so far stays: `e2e up` goes on, `e2e down` takes it away",
         _ => "",
     };
     // A pipeline ends by itself once it is told to: its containers are to go.
-    let (cancel, ends_itself) = (CancellationToken::new(), matches!(command, Command::Pipeline(_) | Command::Run(_)));
+    let (cancel, ends_itself) = (
+        CancellationToken::new(),
+        matches!(command, Command::Pipeline(_) | Command::Run(_) | Command::Check(_) | Command::Lesson(_)),
+    );
     let run = async {
         match command {
             Command::Doctor(arguments) => doctor::run(arguments).await,
@@ -69,7 +75,8 @@ async fn main() -> ExitCode {
             Command::Lint(arguments) => pipeline::run_lint(&arguments),
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
             Command::Run(arguments) => Box::pin(run::run(*arguments, cancel.clone())).await,
-            Command::Check(arguments) => Box::pin(check::run(*arguments)).await,
+            Command::Lesson(arguments) => Box::pin(lesson::run(*arguments, cancel.clone())).await,
+            Command::Check(arguments) => Box::pin(check::run(*arguments, cancel.clone())).await,
             Command::Pipeline(arguments) => Box::pin(pipeline::run_pipeline(&arguments, cancel.clone())).await,
         }
     };

@@ -25,6 +25,7 @@ use self::recorder::Recorder;
 use self::replay::{Environment, Ref, ReplayError, Replayer, environments};
 use self::snapshot::Snapshot;
 use crate::checks::CHECKS;
+use crate::checks::extra_pod::sweep;
 use crate::checks::http::Http;
 use crate::checks::load::Load;
 use crate::checks::run::{self, Event};
@@ -412,6 +413,12 @@ async fn tidy(story: &Story, recorder: &Arc<Recorder>, made: Made) -> Result<(),
     drop(made.begun);
     // A clone of what is kept elsewhere.
     let _ = tokio::fs::remove_dir_all(story.folder.join("repository")).await;
+    if story.cancel.is_cancelled() {
+        // Checks take their pods away themselves, unless somebody ends them.
+        for subject in &made.environments {
+            let _ = sweep(subject).await;
+        }
+    }
     if story.keep {
         return Ok(());
     }

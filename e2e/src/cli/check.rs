@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use e2e::checks::extra_pod::sweep;
 use e2e::checks::run::{self, Event};
 use e2e::checks::{self, CHECKS, Check};
 use e2e::record::{Check as CheckRecord, Verdict};
 use e2e::{report, target};
+use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
-use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, tell, write};
+use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_NOT_WHOLE, Format, Outcome, tell, write};
 
 /// Checks an environment of the service that is deployed already, by whatever pipeline.
 ///
@@ -70,7 +72,7 @@ fn other(text: &str) -> Result<(String, String), String> {
 }
 
 /// Checks, and tells.
-pub(crate) async fn run(arguments: CheckArguments) -> Outcome {
+pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) -> Outcome {
     if arguments.list {
         write(&report::checks::list(CHECKS))?;
         return Ok(ExitCode::SUCCESS);
@@ -98,7 +100,14 @@ pub(crate) async fn run(arguments: CheckArguments) -> Outcome {
         }
     };
     let began = Instant::now();
-    let checks = run::run(&chosen, &subject, began, &show).await;
+    let checks = tokio::select! {
+        checks = run::run(&chosen, &subject, began, &show) => checks,
+        () = cancel.cancelled() => {
+            // What they have made they would have taken away themselves.
+            let _ = sweep(&subject).await;
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+    };
     let code = exit_code(&checks);
     write(&match arguments.format {
         Format::Table => report::checks::text(&checks),

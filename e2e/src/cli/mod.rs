@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod images;
+pub(crate) mod lesson;
 pub(crate) mod pipeline;
 pub(crate) mod place;
 pub(crate) mod run;

@@ -4,6 +4,7 @@ pub mod checks;
 pub mod diagnostics;
 pub mod findings;
 pub mod images;
+pub mod lessons;
 pub mod pipeline;
 pub mod pipeline_view;
 pub mod plan;

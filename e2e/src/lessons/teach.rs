@@ -1,0 +1,241 @@
+//! A lesson is run: the failure, and that it is gone.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bollard::Docker;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{ENVIRONMENT, File, Lesson, Seen};
+use crate::checks::{self, run};
+use crate::images::Images;
+use crate::pipeline::git::{GitError, Repository};
+use crate::record::{Failure, Job, Verdict};
+use crate::scenario::project::Project;
+use crate::scenario::recorder::Recorder;
+use crate::scenario::replay::{Ref, ReplayError, Replayer};
+use crate::scenario::{snapshot, variables};
+use crate::target::Target;
+
+/// Where lessons are taught.
+pub struct Classroom {
+    /// The engine of jobs.
+    pub docker: Docker,
+    /// Where images come from.
+    pub images: Arc<Images>,
+    /// Cluster and registry.
+    pub target: Target,
+    /// The repository, whose service and Dockerfile some lessons use.
+    pub source: PathBuf,
+    /// Where the projects of lessons and the logs of their jobs go.
+    pub folder: PathBuf,
+    /// Hears and keeps.
+    pub recorder: Arc<Recorder>,
+    /// Ends everything early.
+    pub cancel: CancellationToken,
+}
+
+/// What a lesson has shown.
+#[derive(Clone, Debug)]
+pub struct Taught {
+    /// The failure: where, and its last lines.
+    pub failure: (String, Vec<String>),
+    /// The log of the job that failed, if one did.
+    pub log: Option<String>,
+}
+
+/// Why a lesson could not be taught.
+#[derive(Debug, thiserror::Error)]
+pub enum LessonError {
+    /// The failure did not come about, or another one did.
+    #[error("{0}")]
+    NotShown(String),
+    /// The remedy does not help.
+    #[error("mended, it fails all the same: {0}")]
+    NotMended(String),
+    /// A file of its project.
+    #[error("{path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Its repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// What it deployed cannot be taken away.
+    #[error("what the lesson has deployed stays: {0}")]
+    NotRemoved(String),
+    /// Somebody ended it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Teaches it. What it deploys is taken away again.
+///
+/// # Errors
+/// When something else is seen than the lesson says.
+pub async fn teach(lesson: &Lesson, classroom: &Classroom) -> Result<Taught, LessonError> {
+    let taught = Box::pin(shown_and_mended(lesson, classroom)).await;
+    let subject = classroom.target.subject(ENVIRONMENT, None);
+    let removed = snapshot::remove(&subject).await.map_err(|failure| LessonError::NotRemoved(failure.seen));
+    let taught = taught?;
+    removed.map(|()| taught)
+}
+
+async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taught, LessonError> {
+    let project = classroom.folder.join(lesson.name);
+    let remove = |error: io::Error| LessonError::File { path: project.display().to_string(), source: error };
+    match fs::remove_dir_all(&project) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(remove(error)),
+        _ => {}
+    }
+    write(&project, lesson.broken)?;
+    if lesson.has_service {
+        for path in ["Dockerfile", ".dockerignore", "dist/app"] {
+            copy(&classroom.source, &project, path)?;
+        }
+    }
+    let broken = commit(&project, "As the article has it").await?;
+    let ran = replayer(classroom, broken, lesson.withheld).run(Ref::Branch, lesson.name, &[]).await;
+    let taught = seen(lesson, classroom, ran.as_ref().err()).await?;
+    write(&project, lesson.fixed)?;
+    let mended = commit(&project, "Mended").await?;
+    match replayer(classroom, mended, &[]).run(Ref::Branch, &format!("{}, mended", lesson.name), &[]).await {
+        Ok(_) => {}
+        Err(ReplayError::Interrupted) => return Err(LessonError::Interrupted),
+        Err(error) => return Err(LessonError::NotMended(error.to_string())),
+    }
+    if let Seen::Check(name) = lesson.seen
+        && let Some(failure) = checked(classroom, name).await
+    {
+        return Err(LessonError::NotMended(format!("expected {}, saw {}", failure.expected, failure.seen)));
+    }
+    Ok(taught)
+}
+
+/// Whether what is seen is what the lesson is about.
+async fn seen(lesson: &Lesson, classroom: &Classroom, error: Option<&ReplayError>) -> Result<Taught, LessonError> {
+    match (error, lesson.seen) {
+        (Some(ReplayError::Interrupted), _) => Err(LessonError::Interrupted),
+        (Some(ReplayError::NotRun(why)), _) => Err(LessonError::NotShown(why.clone())),
+        (Some(ReplayError::NotPassed(verdict)), Seen::Job(name, messages)) => {
+            let job = failed_job(&classroom.recorder, name);
+            let job = job.ok_or_else(|| LessonError::NotShown(format!("another job than {name} failed: {verdict}")))?;
+            let text = job.last_lines.join("\n");
+            if !messages.iter().any(|message| text.contains(message)) {
+                let wanted = messages.join("` or `");
+                return Err(LessonError::NotShown(format!("{name} failed without `{wanted}`:\n{text}")));
+            }
+            Ok(Taught { failure: (format!("job {name}: {}", job.why), job.last_lines), log: job.log })
+        }
+        (None, Seen::Check(name)) => match checked(classroom, name).await {
+            Some(Failure { expected, seen, details, .. }) => {
+                let lines = [format!("expected {expected}"), format!("saw {seen}")].into_iter().chain(details);
+                Ok(Taught {
+                    failure: (format!("the pipeline is green, and check {name} fails"), lines.collect()),
+                    log: None,
+                })
+            }
+            None => Err(LessonError::NotShown(format!("check {name} passes"))),
+        },
+        (None, Seen::Job(name, _)) => Err(LessonError::NotShown(format!("{name} passes"))),
+        (Some(error), Seen::Check(_)) => Err(LessonError::NotShown(error.to_string())),
+    }
+}
+
+/// The job of the latest pipeline that failed, if it is this one.
+fn failed_job(recorder: &Recorder, name: &str) -> Option<Job> {
+    let mut found = None;
+    recorder.change(|record| {
+        let jobs = record.pipelines.last().map(|pipeline| &pipeline.jobs);
+        found = jobs.and_then(|jobs| jobs.iter().find(|job| job.status == "failed").cloned());
+    });
+    found.filter(|job| job.name == name)
+}
+
+/// Why a check fails in the lesson's environment.
+async fn checked(classroom: &Classroom, name: &str) -> Option<Failure> {
+    let check = checks::find(name).ok()?;
+    let subject = classroom.target.subject(ENVIRONMENT, None);
+    let records = run::run(&[check], &subject, Instant::now(), &|_| ()).await;
+    records.into_iter().find(|record| record.verdict == Verdict::Failed)?.failure
+}
+
+fn replayer(classroom: &Classroom, project: Project, withheld: &[&str]) -> Replayer {
+    let Classroom { target, .. } = classroom;
+    let is_given = |key: &str| !withheld.contains(&key);
+    let registry = target.registry.as_ref().map(|registry| &*registry.host);
+    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry, &project.path);
+    settings.retain(|setting| is_given(&setting.variable.key));
+    let values = variables::of(target, &project.path);
+    let values = values.iter().filter(|variable| is_given(&variable.key)).cloned().collect();
+    Replayer {
+        docker: classroom.docker.clone(),
+        images: Arc::clone(&classroom.images),
+        kept: classroom.source.clone(),
+        folder: classroom.folder.clone(),
+        recorder: Arc::clone(&classroom.recorder),
+        cancel: classroom.cancel.clone(),
+        networks: target.networks.clone(),
+        values: watch::channel(Some(Ok(values))).1,
+        settings,
+        project,
+    }
+}
+
+fn write(project: &Path, files: &[File]) -> Result<(), LessonError> {
+    for (path, text) in files {
+        let path = project.join(path);
+        let folder = path.parent().unwrap_or(project);
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        written.map_err(|source| LessonError::File { path: path.display().to_string(), source })?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path, path: &str) -> Result<(), LessonError> {
+    let (source, target) = (from.join(path), to.join(path));
+    let copied = fs::create_dir_all(target.parent().unwrap_or(to)).and_then(|()| fs::copy(&source, &target));
+    let hint = if path == "dist/app" { " (make build)" } else { "" };
+    copied.map(drop).map_err(|error| LessonError::File { path: format!("{}{hint}", source.display()), source: error })
+}
+
+/// Commits all of it, and tells what a push of it would be.
+async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
+    let lines: [&[&str]; 3] = [
+        &["-c", "init.defaultBranch=main", "init", "--quiet"],
+        &["add", "--all", "--force"],
+        &["-c", "user.name=Lesson", "-c", "user.email=lesson@gitlab.test", "commit", "--quiet", "--message", message],
+    ];
+    // Where only a variable was missing, nothing has changed.
+    let allow_empty: &[&str] = &["--allow-empty"];
+    for (at, line) in lines.iter().enumerate() {
+        let more = if at == 2 { allow_empty } else { &[] };
+        let mut command = Command::new("git");
+        command.arg("-C").arg(folder).args(*line).args(more).kill_on_drop(true);
+        let failed = |source| LessonError::File { path: format!("git {}", line.join(" ")), source };
+        let output = command.output().await.map_err(failed)?;
+        if !output.status.success() {
+            return Err(failed(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())));
+        }
+    }
+    let commit = Repository::open(folder)?.commit("HEAD")?;
+    Ok(Project {
+        folder: folder.to_owned(),
+        path: format!("course/{ENVIRONMENT}"),
+        default_branch: "main".to_owned(),
+        branch: "main".to_owned(),
+        tag: String::new(),
+        tagged: commit.clone(),
+        commit,
+        uncommitted: 0,
+    })
+}
