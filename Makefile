@@ -30,9 +30,10 @@ test: ## Every test that needs nothing but Rust: units, routes in process, the r
 	cargo test --locked -p app
 	cargo test --locked --workspace --exclude app
 
+# The features only say which tests there are. With all of them, what is tested is compiled once for the three programs below.
 .PHONY: test-engine
 test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--fix gets one)
-	cargo test --locked -p e2e --features engine --test engine
+	cargo test --locked -p e2e --all-features --test engine
 
 .PHONY: test-programs
 test-programs: ## Tests of the loops in images/ with the programs that they drive: needs haproxy, dnsmasq and openssl
@@ -41,11 +42,11 @@ test-programs: ## Tests of the loops in images/ with the programs that they driv
 .PHONY: test-cluster
 test-cluster: ## Tests against the cluster of `make up`
 	# They wait most of the time.
-	cargo test --locked -p e2e --features cluster --test cluster -- --test-threads 6
+	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 6
 
 .PHONY: test-lifecycle
 test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: about ten minutes
-	cargo test --locked -p e2e --features lifecycle --test lifecycle -- --test-threads 1
+	cargo test --locked -p e2e --all-features --test lifecycle -- --test-threads 1
 
 # Sanitizers and coverage are nightly's; with this, a stable compiler takes them.
 .PHONY: fuzz
