@@ -32,6 +32,7 @@ use crate::checks::run::{self, Event};
 use crate::checks::subject::Subject;
 use crate::images::Images;
 use crate::pipeline::run::late::Values;
+use crate::pipeline::run::workspace::Workspace;
 use crate::progress::Progress;
 use crate::record::{Check, Failure, Record, Verdict};
 use crate::registry::run as registry;
@@ -130,7 +131,9 @@ struct Made {
 }
 
 async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Result<(), Stop> {
-    let clone = story.folder.join("repository");
+    // What is pushed goes with the story, also with one that is killed.
+    let workspace = Workspace::new(&std::env::temp_dir()).map_err(|error| Stop::broken(&error))?;
+    let clone = workspace.folder().join("repository");
     let (branch, tag) = (story.branch.as_deref(), story.tag.as_deref());
     let project = Project::clone(&story.source, branch, tag, &clone).await?;
     recorder.change(|record| {
@@ -411,8 +414,6 @@ fn seen(failure: &Failure) -> Stop {
 async fn tidy(story: &Story, recorder: &Arc<Recorder>, made: Made) -> Result<(), Stop> {
     // The right to work on the cluster is given back: taking it away asks for it again.
     drop(made.begun);
-    // A clone of what is kept elsewhere.
-    let _ = tokio::fs::remove_dir_all(story.folder.join("repository")).await;
     if story.cancel.is_cancelled() {
         // Checks take their pods away themselves, unless somebody ends them.
         for subject in &made.environments {

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use e2e::doctor::Platform;
 use e2e::orphans;
 use e2e::pipeline::run::executor::docker::sweep_gone;
+use e2e::pipeline::run::workspace::sweep_left;
 use e2e::progress::Progress;
 use e2e::report::progress::{Display, HEARTBEAT};
 use e2e::report::{self, findings};
@@ -133,10 +134,11 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
     let Down { which, all, format } = arguments;
     let docker = connect().await?;
+    // What pipelines have left whose programs were killed.
+    orphans::end_of_gone_pipelines().await;
+    sweep_gone(&docker).await?;
+    sweep_left(&std::env::temp_dir());
     let names = if all {
-        // What pipelines have left whose programs were killed.
-        orphans::end_of_gone_pipelines().await;
-        sweep_gone(&docker).await?;
         down::clusters(&docker, &which.state_dir).await?.into_iter().collect()
     } else {
         vec![which.name.clone()]

@@ -101,7 +101,7 @@ impl Workspace {
     /// When it cannot be made.
     pub fn new(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
-        sweep(parent);
+        sweep_left(parent);
         let folder = parent.join(format!("{PREFIX}{:08x}", fastrand::u32(..)));
         fs::create_dir(&folder)?;
         // What is checked out may be secret.
@@ -124,7 +124,8 @@ impl Drop for Workspace {
     }
 }
 
-fn sweep(parent: &Path) {
+/// Removes what was left in `parent` by those who were killed.
+pub fn sweep_left(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if !entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
             continue;
