@@ -14,10 +14,11 @@
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
 //! - [`report`]: what a person or a program reads. The only place that formats.
-//! - [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`]: what the others stand on.
+//! - [`chain`], [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`]: what the others stand on.
 //!
 //! `main.rs` is the command line and nothing else.
 
+pub mod chain;
 pub mod checks;
 pub mod cluster;
 pub mod command;

@@ -2,43 +2,41 @@
 //! the order of things.
 //!
 //! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline.
-//! - [`snapshot`]: what is left of an environment. [`recorder`]: what goes on.
+//! - `proofs`: what is proved of an environment. [`snapshot`]: what is left of one.
+//! - [`recorder`]: what goes on. [`versions`] and `commands`: what the report says beside it.
 
+mod commands;
 pub mod project;
+mod proofs;
 pub mod recorder;
 pub mod replay;
 pub mod snapshot;
 pub mod variables;
 pub mod versions;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::Docker;
-use kube::ResourceExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::project::{Project, ProjectError};
+use self::proofs::{again, checked, stopped};
 use self::recorder::Recorder;
 use self::replay::{Environment, Ref, ReplayError, Replayer, environments};
 use self::snapshot::Snapshot;
-use crate::checks::CHECKS;
 use crate::checks::extra_pod::sweep;
-use crate::checks::http::Http;
-use crate::checks::load::Load;
-use crate::checks::run::{self, Event};
 use crate::checks::subject::Subject;
 use crate::images::Images;
 use crate::pipeline::run::late::Values;
 use crate::pipeline::run::workspace::Workspace;
 use crate::progress::Progress;
-use crate::record::{Check, Failure, Record, Verdict};
+use crate::record::{Failure, Record, Verdict};
 use crate::registry::run as registry;
 use crate::target::{BASE_DOMAIN, Target};
 use crate::up::{self, Plan, UpError};
-use crate::{cluster, down, labels};
+use crate::{cluster, down};
 
 /// What is to be told.
 pub struct Story {
@@ -186,7 +184,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     });
     let (target, pushed) = tokio::join!(ready, pushed);
     let target = target?;
-    recorder.change(|record| record.commands = commands(story, &target, &dev, &live));
+    recorder.change(|record| record.commands = commands::of(story, &target, &dev, &live));
     let commit = replayer.project.commit.sha.clone();
     let on_dev = target.subject(&dev.slug, Some(&commit));
     made.environments.push(on_dev.clone());
@@ -294,118 +292,6 @@ fn values_of(target: &Result<Target, Stop>, project: &Project) -> Values {
     }
 }
 
-/// All checks of an environment; those that failed are named.
-async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &Subject) -> Result<Vec<String>, Stop> {
-    let lane = format!("checks {}", subject.reference);
-    let tell = |event: Event<'_>| match event {
-        Event::Began(check) => recorder.begin(&lane, check.name),
-        Event::Ended(check) => keep(recorder, &lane, check),
-    };
-    let all: Vec<_> = CHECKS.iter().collect();
-    let name = format!("The checks on {}", subject.reference);
-    let step = recorder.step(&name, async {
-        let work = run::run(&all, subject, recorder.origin(), &tell);
-        let checks = cancellable(story, work).await?;
-        let failed: Vec<String> = of_verdict(&checks, Verdict::Failed);
-        let words = format!("{} passed", of_verdict(&checks, Verdict::Passed).len());
-        if failed.is_empty() { Ok((failed, words)) } else { Err(Stop::Checks(failed.join(", "))) }
-    });
-    match step.await {
-        // The rest of the story can be told all the same.
-        Err(Stop::Checks(failed)) => Ok(vec![format!("{failed} of {}", subject.reference)]),
-        other => other,
-    }
-}
-
-fn of_verdict(checks: &[Check], verdict: Verdict) -> Vec<String> {
-    checks.iter().filter(|check| check.verdict == verdict).map(|check| check.name.clone()).collect()
-}
-
-fn keep(recorder: &Recorder, lane: &str, check: &Check) {
-    let words = match (&check.failure, check.verdict) {
-        (Some(failure), _) => format!("expected {}, saw {}", failure.expected, failure.seen),
-        (None, Verdict::NotRun) => format!("not run: {}", check.not_run),
-        (None, _) => String::new(),
-    };
-    drop(recorder.end(lane, &check.name, check.verdict, &words));
-    recorder.check(check);
-}
-
-/// The same commit once more: nothing of the manifests has changed, and there are new pods all the same.
-async fn again(
-    recorder: &Arc<Recorder>,
-    replayer: &Replayer,
-    subject: &Subject,
-    environment: &Environment,
-) -> Result<(), Stop> {
-    recorder
-        .step("The same commit again", async {
-            let before = pods(subject).await?;
-            let load = subject.ingress.map(Http::new).transpose().map_err(|error| Stop::broken(&error))?;
-            let load = load.map(|http| Load::begin(&http, &subject.host));
-            let title = format!("{} again", environment.job);
-            let ran = replayer.run(Ref::Branch, &title, &[Arc::clone(&environment.job)]).await;
-            let tally = match load {
-                Some(load) => Some(load.end().await),
-                None => None,
-            };
-            ran?;
-            let after = pods(subject).await?;
-            let kept: Vec<_> = before.intersection(&after).cloned().collect();
-            if !kept.is_empty() || after.is_empty() {
-                return Err(Stop::Checks(format!("pods were not replaced: {}", kept.join(", "))));
-            }
-            match tally {
-                Some(tally) if tally.failed > 0 => {
-                    let first = tally.failures.first().cloned().unwrap_or_default();
-                    Err(Stop::Checks(format!("{} of {} requests failed: {first}", tally.failed, tally.requests)))
-                }
-                Some(tally) => Ok(((), format!("new pods, {} requests meanwhile, none failed", tally.requests))),
-                None => Ok(((), "new pods".to_owned())),
-            }
-        })
-        .await
-}
-
-/// The pods of an environment that are not on their way out.
-async fn pods(subject: &Subject) -> Result<BTreeSet<String>, Stop> {
-    let pods = subject.pods().await.map_err(|failure| seen(&failure))?;
-    Ok(pods.iter().map(ResourceExt::name_any).collect())
-}
-
-/// The environment is stopped: nothing of it is left, and the other one is as it was.
-async fn stopped(
-    recorder: &Arc<Recorder>,
-    replayer: &Replayer,
-    subject: &Subject,
-    environment: &Environment,
-    other: &Subject,
-) -> Result<Vec<String>, Stop> {
-    let name = format!("{} is stopped", environment.name);
-    let Some(job) = &environment.on_stop else {
-        recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
-        return Ok(Vec::new());
-    };
-    recorder
-        .step(&name, async {
-            let before = Snapshot::of(other).await.map_err(|failure| seen(&failure))?;
-            replayer.run(Ref::Branch, &format!("play {job}"), &[Arc::from(&**job)]).await?;
-            let lane = format!("checks {}", subject.reference);
-            recorder.begin(&lane, snapshot::STOP);
-            let check = snapshot::stopped(subject, other, &before, recorder.origin()).await;
-            keep(recorder, &lane, &check);
-            match check.failure {
-                None => Ok((Vec::new(), check.evidence.join("; "))),
-                Some(failure) => Err(Stop::Checks(format!("expected {}, saw {}", failure.expected, failure.seen))),
-            }
-        })
-        .await
-        .or_else(|stop| match stop {
-            Stop::Checks(_) => Ok(vec![format!("{} of {}", snapshot::STOP, subject.reference)]),
-            stop => Err(stop),
-        })
-}
-
 fn seen(failure: &Failure) -> Stop {
     Stop::Checks(format!("expected {}, saw {}", failure.expected, failure.seen))
 }
@@ -453,29 +339,4 @@ async fn cancellable<T>(story: &Story, work: impl Future<Output = T>) -> Result<
         () = story.cancel.cancelled() => Err(Stop::Interrupted),
         done = work => Ok(done),
     }
-}
-
-/// How to look for oneself at what is there.
-fn commands(story: &Story, target: &Target, dev: &Environment, live: &Environment) -> Vec<(String, String)> {
-    let mut commands = Vec::new();
-    if let Ground::Kind(plan) = &story.ground {
-        let kubeconfig = plan.state.kubeconfig();
-        let namespace = &target.namespace;
-        commands.push((
-            "everything that was deployed".to_owned(),
-            format!("kubectl --kubeconfig {} --namespace {namespace} get all,ingress", kubeconfig.display()),
-        ));
-        commands.push((
-            "everything that carries the run's label".to_owned(),
-            format!("docker ps --all --filter label={}={}", labels::CLUSTER, plan.cluster),
-        ));
-    }
-    if let Some(ingress) = target.ingress {
-        for environment in [dev, live] {
-            let host = target.host(&environment.slug);
-            let command = format!("curl --header 'Host: {host}' http://{ingress}/");
-            commands.push((format!("the service on {}", environment.name), command));
-        }
-    }
-    commands
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::header::HOST;
 
+use crate::chain::chain;
+
 /// Time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,19 +42,8 @@ impl Http {
     /// In words, when there is no whole answer.
     pub async fn send(&self, method: reqwest::Method, host: &str, path: &str) -> Result<(u16, String), String> {
         let request = self.client.request(method, format!("http://{}{path}", self.address)).header(HOST, host);
-        let response = request.send().await.map_err(|error| told(&error))?;
+        let response = request.send().await.map_err(|error| chain(&error))?;
         let status = response.status().as_u16();
-        Ok((status, response.text().await.map_err(|error| told(&error))?))
+        Ok((status, response.text().await.map_err(|error| chain(&error))?))
     }
-}
-
-/// An error with its causes: the last of them says most.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

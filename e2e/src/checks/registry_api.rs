@@ -6,6 +6,8 @@ use std::fmt;
 use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, Response, StatusCode};
 
+use crate::chain::chain;
+
 /// What a tag may stand for.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
                          application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -58,7 +60,7 @@ impl RegistryApi {
     /// # Errors
     /// In words, when it does not answer.
     pub async fn login(&self, password: Option<&str>) -> Result<StatusCode, String> {
-        let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| error.to_string())?;
+        let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| chain(&error))?;
         Ok(response.status())
     }
 
@@ -76,7 +78,7 @@ impl RegistryApi {
     /// In words, when there is none.
     pub async fn digest(&self, repository: &str, tag: &str) -> Result<String, String> {
         let path = format!("/v2/{repository}/manifests/{tag}");
-        let response = self.ask(Method::HEAD, &path, Some(&self.password)).await.map_err(|error| error.to_string())?;
+        let response = self.ask(Method::HEAD, &path, Some(&self.password)).await.map_err(|error| chain(&error))?;
         let digest = response.headers().get("docker-content-digest").and_then(|it| it.to_str().ok());
         match (response.status(), digest) {
             (StatusCode::OK, Some(digest)) => Ok(digest.to_owned()),

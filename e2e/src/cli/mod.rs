@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+pub(crate) use e2e::chain::chain;
 use e2e::engine;
 
 /// What is looked at is not as it should be: a cluster, a pipeline.
@@ -56,17 +57,6 @@ pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
 /// The container engine, or where to read what to do.
 pub(crate) async fn connect() -> Result<bollard::Docker, String> {
     engine::connect().await.map_err(|error| format!("{} (`e2e doctor` tells what to do)", chain(&error)))
-}
-
-/// An error and its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The columns of a terminal; nothing of anything else.

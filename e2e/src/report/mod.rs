@@ -10,5 +10,6 @@ pub mod pipeline_view;
 pub mod plan;
 pub mod progress;
 pub mod run;
+mod spinner;
 pub mod status;
 pub mod story;

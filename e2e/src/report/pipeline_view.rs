@@ -6,9 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 
 use super::pipeline::seconds;
+use super::spinner::spinner;
 use crate::pipeline::run::event::{Event, JobReport};
 use crate::pipeline::run::log::without_colours;
 use crate::pipeline::run::status::Status;
@@ -109,12 +110,7 @@ impl View {
         let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::JobStarted { job, .. } => {
-                let bar = bars.add(ProgressBar::new_spinner());
-                // A template that is wrong falls back to indicatif's own; the test holds that this one is not.
-                bar.set_style(style().unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                bar.set_prefix(job.to_string());
-                bar.enable_steady_tick(Duration::from_millis(120));
-                jobs.insert(Arc::clone(job), bar);
+                jobs.insert(Arc::clone(job), bars.add(spinner(job)));
                 return;
             }
             Event::Line { job, line } if !unfolded => {
@@ -155,10 +151,6 @@ impl View {
     }
 }
 
-fn style() -> Result<ProgressStyle, indicatif::style::TemplateError> {
-    ProgressStyle::with_template("{elapsed:>7} {spinner} {prefix:.bold}  {wide_msg:.dim}")
-}
-
 /// A line of the story, or none where there is nothing to tell.
 fn story(event: &Event) -> Option<String> {
     Some(match event {
@@ -189,12 +181,4 @@ fn ended(report: &JobReport) -> String {
 
 fn elapsed(time: Duration) -> String {
     format!("{:>5.1} s", time.as_secs_f64())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_spinners_style_is_understood() {
-        assert!(super::style().is_ok());
-    }
 }

@@ -15,3 +15,10 @@ mod clean;
 #[cfg(test)]
 mod fixture;
 mod words;
+
+use crate::record::Verdict;
+
+/// A mark for how something ended.
+pub(super) fn mark(verdict: Verdict) -> &'static str {
+    words::Kind::from(verdict).mark()
+}
