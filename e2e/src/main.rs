@@ -15,9 +15,8 @@ use crate::cli::{
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
 ///
-/// Exit codes: 0 all is well, 1 the cluster is not as it should be (`status`), or the
-/// pipeline would not be (`lint`, `plan`), 2 bad usage or a bad file, 3 the machine lacks something or
-/// something of it failed, 130 interrupted, 143 terminated.
+/// Exit codes: 0 all is well, 1 something is not as it should be (a cluster, a pipeline, a check), 2 bad usage or a bad
+/// file, 3 the machine lacks something or something of it failed, 130 interrupted, 143 terminated.
 #[derive(Debug, Parser)]
 #[command(name = "e2e", version)]
 struct Arguments {
