@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::ResourceExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
@@ -13,6 +13,9 @@ use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
 use crate::cluster::explain;
 use crate::record::Failure;
+
+/// Time that the pod has for an answer.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often pod and endpoints are looked at.
 const BEAT: Duration = Duration::from_millis(200);
@@ -32,7 +35,11 @@ async fn watched(subject: &Subject, name: &str) -> Outcome {
     loop {
         // In this order: what is in the endpoints now must have wanted traffic before.
         let is_in = ready_pods(subject, &service.name_any()).await?.contains(name);
-        let (status, body) = subject.ask_pod(name, "GET", "/health").await?;
+        // A connection to an address that is not there yet would be tried for so long that the pod is ready when it succeeds.
+        let (status, body) = match timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await {
+            Ok(answer) => answer?,
+            Err(_) => (0, String::new()),
+        };
         match (status, is_in) {
             (200, true) => break,
             (200, false) => _ = wanted_since.get_or_insert_with(Instant::now),
