@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Endpoints;
+use k8s_openapi::api::core::v1::{Endpoints, Pod};
 use kube::ResourceExt;
+use kube::api::LogParams;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::extra_pod::ExtraPod;
@@ -13,6 +14,9 @@ use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
 use crate::cluster::explain;
 use crate::record::Failure;
+
+/// What is in the line of its log by which the service says that it wants traffic.
+const READY: &str = "\"message\":\"ready\"";
 
 /// Time that the pod has for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -28,58 +32,68 @@ pub(super) async fn run(subject: Subject) -> Outcome {
 }
 
 async fn watched(subject: &Subject, name: &str) -> Outcome {
-    let mut evidence = Evidence::default();
     let service = subject.service().await?;
     let began = Instant::now();
-    let (mut refusals, mut wanted_since) = (0, None);
     loop {
         // In this order: what is in the endpoints now must have wanted traffic before.
         let is_in = ready_pods(subject, &service.name_any()).await?.contains(name);
-        // A connection to an address that is not there yet would be tried for so long that the pod is ready when it succeeds.
-        let (status, body) = match timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await {
-            Ok(answer) => answer?,
-            Err(_) => (0, String::new()),
-        };
-        match (status, is_in) {
-            (200, true) => break,
-            (200, false) => _ = wanted_since.get_or_insert_with(Instant::now),
-            (_, false) => refusals += usize::from(is_of_service(status, &body)),
-            (_, true) => {
-                return Err(expected("no endpoint before /health is 200")
-                    .saw(format!("an endpoint while it is {status}: {}", body.trim()))
-                    .at(called(&service))
-                    .because(
-                        "there is no readiness probe, or it asks something that says yes too early",
-                        "let readinessProbe ask /health of port http-metrics",
-                    ));
-            }
+        // A connection to an address that is not there yet would be tried for longer than the pod needs.
+        let answer = timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await;
+        let (status, body) = answer.unwrap_or_else(|_| Ok((0, String::new())))?;
+        if is_in && is_refusal(status, &body) {
+            return Err(early(&format!("an endpoint while it is {status}: {}", body.trim())).at(called(&service)));
+        }
+        if is_in {
+            break;
         }
         if began.elapsed() > subject.patience {
             return Err(late(subject, name, status).await?);
         }
         sleep(BEAT).await;
     }
-    if refusals == 0 {
-        return Err(expected("a moment in which /health does not say 200")
-            .saw("200 from the first answer on")
-            .because(
-                "the service is ready before it could be asked: nothing is proved by that",
-                "start it with --ready-after of some seconds",
-            ));
+    compared(subject, name).await
+}
+
+/// Whoever looks now and then may miss the moment: what service and cluster noted of it must agree as well.
+async fn compared(subject: &Subject, name: &str) -> Outcome {
+    let mut evidence = Evidence::default();
+    let api = subject.api::<Pod>();
+    let parameters = LogParams { timestamps: true, ..LogParams::default() };
+    let (pod, log) = futures_util::future::try_join(api.get(name), api.logs(name, &parameters)).await?;
+    let own = log.lines().find(|line| line.contains(READY)).and_then(|line| line.split(' ').next()).map(str::to_owned);
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let known = condition.and_then(|condition| condition.last_transition_time).map(|time| time.0.to_string());
+    let (Some(own), Some(known)) = (own, known) else {
+        return Err(expected("a line in its log that says when it was ready, and since when it is Ready")
+            .saw(log.lines().last().unwrap_or("no line"))
+            .at(called(&pod))
+            .because("the image is of another service", "deploy this repository's service"));
+    };
+    // The cluster notes whole seconds: `2026-01-31T10:20:30`
+    let second = |time: &str| time.get(..19).unwrap_or_default().to_owned();
+    if second(&known) < second(&own) {
+        return Err(early(&format!("Ready since {known}, and 500 until {own}")).at(called(&pod)));
     }
-    let after = wanted_since.map_or(Duration::ZERO, |since| since.elapsed());
-    evidence.add(format!("not ready {refusals} times while it started, and no endpoint"));
-    evidence.add(format!("an endpoint {:.1} s after the first 200", after.as_secs_f64()));
+    evidence.add(format!("it wanted traffic from {own} on, and was Ready from {known} on"));
+    evidence.add("no endpoint before that".to_owned());
     Ok(evidence)
 }
 
-/// Whether it is the service that says no, and not the API server that does not reach it yet.
-fn is_of_service(status: u16, body: &str) -> bool {
+fn early(seen: &str) -> Failure {
+    expected("no endpoint before /health is 200").saw(seen).because(
+        "there is no readiness probe, or it asks something that says yes too early",
+        "let readinessProbe ask /health of port http-metrics",
+    )
+}
+
+/// Whether it is the service that says no, and not the API server that does not reach it.
+fn is_refusal(status: u16, body: &str) -> bool {
     status >= 500 && !body.contains("error trying to reach service")
 }
 
 async fn late(subject: &Subject, name: &str, status: u16) -> Result<Failure, Failure> {
-    let pod = subject.api::<k8s_openapi::api::core::v1::Pod>().get(name).await?;
+    let pod = subject.api::<Pod>().get(name).await?;
     Ok(expected("an endpoint once /health is 200")
         .saw(format!("none after {} s; /health says {status}", subject.patience.as_secs()))
         .at(called(&pod))

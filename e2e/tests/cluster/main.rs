@@ -5,6 +5,7 @@ mod support;
 
 mod deployment;
 mod fixture;
+mod lessons;
 mod permissions;
 mod registry;
 mod sabotage;

@@ -197,7 +197,7 @@ fn the_readiness_probe_asks_a_path_that_says_yes_at_once() {
     let probe =
         json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0, "periodSeconds": 1}});
     patch_pods("hasty", &container(probe));
-    caught("hasty", "readiness", &QUICK, "an endpoint while it is 500", &[]);
+    caught("hasty", "readiness", &QUICK, "500", &[]);
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! The article's five failures: each is seen with its real message, and is gone with its remedy.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use crate::fixture::access;
+use crate::support::e2e;
+
+#[test]
+fn the_five_failures() {
+    // Whose cluster it is, is told before anything is taught.
+    access("kubeconfig");
+    let output = e2e(&["lesson", "--quiet"]).output().expect("e2e runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.matches("✔ with the remedy it passes").count(), 5, "{text}");
+    for message in [
+        "Must provide --username with --password-stdin",
+        "x509: certificate signed by unknown authority",
+        "localhost:8080",
+        "ImagePullBackOff",
+        "saw none",
+    ] {
+        assert!(text.contains(message), "{message}: {text}");
+    }
+}
