@@ -38,8 +38,10 @@ async fn watched(subject: &Subject, name: &str) -> Outcome {
         // In this order: what is in the endpoints now must have wanted traffic before.
         let is_in = ready_pods(subject, &service.name_any()).await?.contains(name);
         // A connection to an address that is not there yet would be tried for longer than the pod needs.
-        let answer = timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await;
-        let (status, body) = answer.unwrap_or_else(|_| Ok((0, String::new())))?;
+        let (status, body) = match timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await {
+            Ok(answer) => answer?,
+            Err(_) => (0, String::new()),
+        };
         if is_in && is_refusal(status, &body) {
             return Err(early(&format!("an endpoint while it is {status}: {}", body.trim())).at(called(&service)));
         }

@@ -1,7 +1,5 @@
 //! The article's five failures: each is seen with its real message, and is gone with its remedy.
 
-#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
-
 use crate::fixture::access;
 use crate::support::e2e;
 

@@ -42,6 +42,11 @@ impl Bench {
         self.folder.path().join("state")
     }
 
+    /// Where a story's report goes.
+    pub(crate) fn report(&self) -> PathBuf {
+        self.folder.path().join("report")
+    }
+
     /// The harness for this cluster. It has a folder for temporary files of its own, where anything left is seen.
     pub(crate) fn e2e(&self, arguments: &[&str]) -> Command {
         let mut command = e2e(arguments);

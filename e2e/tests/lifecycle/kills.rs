@@ -18,10 +18,15 @@ fn ten_kills_leave_nothing() {
     println!("seed {}", random.get_seed());
     for kill in 1..=KILLS {
         let delay = Duration::from_millis(random.u64(0..LONGEST));
-        let mut up = bench.e2e(&["up", "--quiet"]).stdout(std::process::Stdio::null()).spawn().expect("e2e runs");
+        // The story brings the same cluster up, and has jobs beside it.
+        let report = bench.report();
+        let report = report.to_string_lossy();
+        let arguments =
+            if kill % 2 == 0 { vec!["up", "--quiet"] } else { vec!["run", "--quiet", "--report", &*report] };
+        let mut killed = bench.e2e(&arguments).stdout(std::process::Stdio::null()).spawn().expect("e2e runs");
         std::thread::sleep(delay);
-        up.kill().expect("a kill");
-        up.wait().expect("its end");
+        killed.kill().expect("a kill");
+        killed.wait().expect("its end");
         let left = bench.left();
         println!("kill {kill} after {delay:?} left {}: {}", left.len(), left.join(", "));
         bench.down();
