@@ -42,7 +42,7 @@ test-programs: ## Tests of the loops in images/ with the programs that they driv
 .PHONY: test-cluster
 test-cluster: ## Tests against the cluster of `make up`
 	# They wait most of the time.
-	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 3
+	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 5
 
 .PHONY: test-lifecycle
 test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: about ten minutes

@@ -13,17 +13,19 @@ pub struct Record {
     pub began_at: String,
     /// How long it took.
     pub took: f64,
+    /// Seconds of it in which no program worked but the harness itself: no engine, no cluster, no job.
+    pub overhead: f64,
     /// How it ended.
     pub verdict: Verdict,
     /// Why it did not get to its end, where something broke that no check and no job stands for.
     pub broken: Option<String>,
     /// What was run.
     pub project: Project,
-    /// The steps of the story.
+    /// The steps of the story, in the order of their beginnings; those that were never reached are the last ones.
     pub steps: Vec<Step>,
     /// The pipelines, in the order of their beginnings.
     pub pipelines: Vec<Pipeline>,
-    /// The checks, in the order of their beginnings.
+    /// The checks, by environment.
     pub checks: Vec<Check>,
     /// Everything that took time, for the timeline.
     pub spans: Vec<Span>,
@@ -116,6 +118,8 @@ pub struct Job {
     pub took: f64,
     /// How often it was tried.
     pub attempts: usize,
+    /// What it did when, by the runner's names: `get_sources`, `restore_cache`, `step_script`, … Of the last time only.
+    pub steps: Vec<JobStep>,
     /// The jobs it waits for; nothing where all earlier stages decide.
     pub needs: Option<Vec<String>>,
     /// The environment that it deploys to.
@@ -128,6 +132,17 @@ pub struct Job {
     pub log: Option<String>,
     /// The last lines of a job that failed.
     pub last_lines: Vec<String>,
+}
+
+/// A step of a job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct JobStep {
+    /// The runner's name of it.
+    pub name: String,
+    /// When it began.
+    pub start: f64,
+    /// How long it took, until the next one began.
+    pub took: f64,
 }
 
 /// A check of one environment.

@@ -3,9 +3,10 @@
 //!
 //! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline.
 //! - `proofs`: what is proved of an environment. [`snapshot`]: what is left of one.
-//! - [`recorder`]: what goes on. [`versions`] and `commands`: what the report says beside it.
+//! - [`recorder`]: what goes on. [`overhead`], [`versions`] and `commands`: what the report says beside it.
 
 mod commands;
+pub mod overhead;
 pub mod project;
 mod proofs;
 pub mod recorder;
@@ -154,6 +155,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     let dev = first(&planned, "branch", false)?;
     let live = first(&replayer.plan(Ref::Tag)?.plan, "tag", true)?;
 
+    expect(recorder, &replayer, &dev, &live);
     if let Ground::Existing(target) = &story.ground {
         for environment in [&dev, &live] {
             let subject = target.subject(&environment.slug, None);
@@ -192,32 +194,55 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     let versions = versions::of(&story.docker, &target).await;
     recorder.change(|record| record.versions = versions);
 
-    let mut failed = Vec::new();
-    failed.extend(checked(story, recorder, &on_dev).await?);
-    again(recorder, &replayer, &on_dev, &dev).await?;
-    let tagged = format!("Tag {}", replayer.project.tag);
-    recorder
-        .step(&tagged, async {
-            let (_, verdict) = replayer.run(Ref::Tag, "tag", &[]).await?;
-            Ok::<_, Stop>(((), verdict))
-        })
-        .await?;
+    // A tag needs nothing of the environments of branches, until the end of one must leave its own alone.
     let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
     on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
     made.environments.push(on_live.clone());
-    if live.is_manual {
-        let play = format!("{} is played", live.job);
-        recorder
-            .step(&play, async {
-                let (_, verdict) =
-                    replayer.run(Ref::Tag, &format!("play {}", live.job), &[Arc::clone(&live.job)]).await?;
-                Ok::<_, Stop>(((), verdict))
-            })
-            .await?;
-    }
-    failed.extend(checked(story, recorder, &on_live).await?);
+    let (of_branch, of_tag) = tokio::join!(
+        async {
+            let failed = checked(story, recorder, &on_dev).await?;
+            again(recorder, &replayer, &on_dev, &dev).await?;
+            Ok::<_, Stop>(failed)
+        },
+        async {
+            tagged(recorder, &replayer, &live).await?;
+            checked(story, recorder, &on_live).await
+        }
+    );
+    let mut failed = of_branch?;
+    failed.extend(of_tag?);
     failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);
     if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
+}
+
+/// The pipeline of the tag, and the job of it that deploys, if that waits for somebody.
+async fn tagged(recorder: &Arc<Recorder>, replayer: &Replayer, live: &Environment) -> Result<(), Stop> {
+    let run = async |title: &str, only: &[Arc<str>]| {
+        let (_, verdict) = replayer.run(Ref::Tag, title, only).await?;
+        Ok::<_, Stop>(((), verdict))
+    };
+    recorder.step(&tag_step(replayer), run("tag", &[])).await?;
+    if live.is_manual {
+        recorder.step(&play_step(live), run(&format!("play {}", live.job), &[Arc::clone(&live.job)])).await?;
+    }
+    Ok(())
+}
+
+fn tag_step(replayer: &Replayer) -> String {
+    format!("Tag {}", replayer.project.tag)
+}
+
+fn play_step(live: &Environment) -> String {
+    format!("{} is played", live.job)
+}
+
+/// What is to come once the branch's environment is deployed.
+fn expect(recorder: &Recorder, replayer: &Replayer, dev: &Environment, live: &Environment) {
+    let play = live.is_manual.then(|| play_step(live));
+    let steps = [proofs::checks_step(&dev.slug), proofs::AGAIN.to_owned(), tag_step(replayer)].into_iter().chain(play);
+    for step in steps.chain([proofs::checks_step(&live.slug), proofs::stop_step(dev)]) {
+        recorder.expect(&step);
+    }
 }
 
 /// The environment that the pipeline of a ref deploys to.

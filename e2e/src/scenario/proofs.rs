@@ -16,6 +16,17 @@ use crate::checks::run::{self, Event};
 use crate::checks::subject::Subject;
 use crate::record::{Check, Verdict};
 
+/// The step in which nothing has changed.
+pub(super) const AGAIN: &str = "The same commit again";
+
+pub(super) fn checks_step(environment: &str) -> String {
+    format!("The checks on {environment}")
+}
+
+pub(super) fn stop_step(environment: &Environment) -> String {
+    format!("{} is stopped", environment.name)
+}
+
 /// All checks of an environment; those that failed are named.
 pub(super) async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &Subject) -> Result<Vec<String>, Stop> {
     let lane = format!("checks {}", subject.reference);
@@ -24,7 +35,7 @@ pub(super) async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &S
         Event::Ended(check) => keep(recorder, &lane, check),
     };
     let all: Vec<_> = CHECKS.iter().collect();
-    let name = format!("The checks on {}", subject.reference);
+    let name = checks_step(&subject.reference);
     let step = recorder.step(&name, async {
         let work = run::run(&all, subject, recorder.origin(), &tell);
         let checks = cancellable(story, work).await?;
@@ -61,7 +72,7 @@ pub(super) async fn again(
     environment: &Environment,
 ) -> Result<(), Stop> {
     recorder
-        .step("The same commit again", async {
+        .step(AGAIN, async {
             let before = pods(subject).await?;
             let load = subject.ingress.map(Http::new).transpose().map_err(|error| Stop::broken(&error))?;
             let load = load.map(|http| Load::begin(&http, &subject.host));
@@ -103,7 +114,7 @@ pub(super) async fn stopped(
     environment: &Environment,
     other: &Subject,
 ) -> Result<Vec<String>, Stop> {
-    let name = format!("{} is stopped", environment.name);
+    let name = stop_step(environment);
     let Some(job) = &environment.on_stop else {
         recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
         return Ok(Vec::new());

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 
+use super::overhead;
 use crate::images;
 use crate::progress::Progress;
 use crate::record::{Check, Pipeline, Record, Span, Step, Verdict};
@@ -66,6 +67,8 @@ struct Kept {
     record: Record,
     /// When what still goes on began, by lane and name.
     open: HashMap<(String, String), f64>,
+    /// The steps that are still to come.
+    expected: Vec<String>,
 }
 
 /// The lane of what is brought up.
@@ -138,6 +141,17 @@ impl Recorder {
         (self.tell)(&Event::Note { text });
     }
 
+    /// A step that is to come. If it never does, the report says so.
+    pub fn expect(&self, name: &str) {
+        self.kept().expected.push(name.to_owned());
+    }
+
+    fn keep(&self, step: Step) {
+        let mut kept = self.kept();
+        kept.expected.retain(|name| *name != step.name);
+        kept.record.steps.push(step);
+    }
+
     /// A step of the story: what comes of it is one line of outcome, or of why not.
     ///
     /// # Errors
@@ -156,7 +170,7 @@ impl Recorder {
         };
         let step = Step { name: name.to_owned(), verdict, start, took: self.seconds() - start, outcome };
         (self.tell)(&Event::StepEnded(&step));
-        self.kept().record.steps.push(step);
+        self.keep(step);
         result.map(|(value, _)| value)
     }
 
@@ -164,7 +178,7 @@ impl Recorder {
     pub fn leave_out(&self, name: &str, why: &str) {
         let step = Step { name: name.to_owned(), outcome: why.to_owned(), start: self.seconds(), ..Step::default() };
         (self.tell)(&Event::StepEnded(&step));
-        self.kept().record.steps.push(step);
+        self.keep(step);
     }
 
     /// Something of a cluster that is brought up.
@@ -212,13 +226,31 @@ impl Recorder {
         let now = self.seconds();
         let mut kept = self.kept();
         let open: Vec<_> = kept.open.drain().collect();
+        // Those of two environments may have been made at the same time.
+        let mut environments: Vec<String> = Vec::new();
+        for check in &kept.record.checks {
+            if !environments.contains(&check.environment) {
+                environments.push(check.environment.clone());
+            }
+        }
         for ((lane, name), start) in open {
             kept.record.spans.push(Span { lane, name, start, end: now, verdict: Verdict::Interrupted });
         }
-        kept.record.spans.sort_by(|one, other| one.start.total_cmp(&other.start));
-        kept.record.took = now;
-        kept.record.verdict = verdict;
-        kept.record.clone()
+        let Kept { record, expected, .. } = &mut *kept;
+        record.spans.sort_by(|one, other| one.start.total_cmp(&other.start));
+        record.steps.sort_by(|one, other| one.start.total_cmp(&other.start));
+        record.pipelines.sort_by(|one, other| one.start.total_cmp(&other.start));
+        record.checks.sort_by_key(|check| environments.iter().position(|name| *name == check.environment));
+        record.steps.extend(expected.drain(..).map(|name| Step {
+            name,
+            outcome: "something before it did not come to its end".to_owned(),
+            start: now,
+            ..Step::default()
+        }));
+        record.took = now;
+        record.verdict = verdict;
+        record.overhead = overhead::of(record);
+        record.clone()
     }
 }
 
@@ -246,9 +278,13 @@ mod tests {
             drop(recorder.end("pipeline 1", "test", Verdict::Failed, "exit code 1"));
             Err::<((), String), _>("a job failed")
         });
+        recorder.expect("a tag");
+        recorder.expect("a push");
         assert_eq!(step.await.unwrap_err(), "a job failed");
         let record = recorder.finish(Verdict::Failed);
         assert_eq!((record.steps[0].verdict, &*record.steps[0].outcome), (Verdict::Failed, "a job failed"));
+        assert_eq!((record.steps[1].verdict, &*record.steps[1].name), (Verdict::NotRun, "a tag"));
+        assert_eq!(record.steps.len(), 2);
         let spans: Vec<_> = record.spans.iter().map(|span| (&*span.name, span.verdict)).collect();
         assert_eq!(spans, [("test", Verdict::Failed), ("hangs", Verdict::Interrupted)]);
         assert_eq!(*told.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended"]);

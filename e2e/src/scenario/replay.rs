@@ -24,7 +24,7 @@ use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use crate::pipeline::run::schedule::Choice;
 use crate::pipeline::run::status::Status;
 use crate::pipeline::variables::settings::Setting;
-use crate::record::{self, Verdict};
+use crate::record::{self, JobStep, Verdict};
 use crate::replay::assemble::{Ground, Options};
 use crate::replay::input::Input;
 use crate::replay::prepare::{PrepareError, Prepared, prepare};
@@ -136,7 +136,7 @@ impl Replayer {
         let ground = Ground::new(&self.kept, config).map_err(|error| not_run(&error))?;
         let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
-        let starts: Arc<Mutex<BTreeMap<Arc<str>, f64>>> = Arc::default();
+        let starts: Arc<Mutex<Starts>> = Arc::default();
         let start = self.recorder.seconds();
         let executor = ground.docker(self.docker.clone(), Some(Arc::clone(&self.images)));
         let options = Options {
@@ -198,12 +198,34 @@ pub fn environments(plan: &Plan) -> Vec<Environment> {
     deploying.collect()
 }
 
+/// When jobs began.
+#[derive(Clone, Default)]
+struct Starts {
+    jobs: BTreeMap<Arc<str>, f64>,
+    /// What each did then; the last one is its end.
+    steps: BTreeMap<Arc<str>, Vec<(&'static str, f64)>>,
+}
+
+impl Starts {
+    fn steps_of(&self, job: &str) -> Vec<JobStep> {
+        let all = self.steps.get(job).map(Vec::as_slice).unwrap_or_default();
+        let steps = all.iter().zip(all.iter().skip(1));
+        steps
+            .map(|((name, start), (_, end))| JobStep { name: (*name).to_owned(), start: *start, took: end - start })
+            .collect()
+    }
+}
+
 /// Tells the recorder what goes on in a pipeline.
-fn hearer(
-    recorder: Arc<Recorder>,
-    lane: String,
-    starts: Arc<Mutex<BTreeMap<Arc<str>, f64>>>,
-) -> Arc<crate::pipeline::run::event::Tell> {
+fn hearer(recorder: Arc<Recorder>, lane: String, starts: Arc<Mutex<Starts>>) -> Arc<crate::pipeline::run::event::Tell> {
+    let at = {
+        let (recorder, starts) = (Arc::clone(&recorder), Arc::clone(&starts));
+        move |job: &Arc<str>, step: &'static str| {
+            let now = recorder.seconds();
+            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+            starts.steps.entry(Arc::clone(job)).or_default().push((step, now));
+        }
+    };
     Arc::new(move |event: Event| match event {
         Event::PipelineStarted { folder, jobs, .. } => {
             recorder.note(&format!("{lane}: {jobs} jobs, logs in {}", folder.display()));
@@ -211,18 +233,22 @@ fn hearer(
         Event::JobStarted { job, .. } => {
             recorder.begin(&lane, &job);
             let now = recorder.seconds();
-            starts.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_insert(now);
+            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+            starts.steps.remove(&job);
+            starts.jobs.entry(job).or_insert(now);
         }
+        Event::Step { job, step } => at(&job, step),
         Event::Line { job, line } => recorder.say(&lane, &job, &without_colours(&line)),
         Event::JobWaits { job, why } => recorder.say(&lane, &job, &why),
         Event::JobEnded(report) => {
+            at(&report.job, "");
             let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
             let words = if report.is_retried { format!("{}, is tried again", report.why) } else { report.why.clone() };
             drop(recorder.end(&lane, &report.job, verdict, &words));
         }
         Event::Note { job: Some(job), text } => recorder.say(&lane, &job, &text),
         Event::Note { job: None, text } => recorder.note(&text),
-        Event::Step { .. } | Event::JobNotRun(_) | Event::PipelineEnded { .. } => {}
+        Event::JobNotRun(_) | Event::PipelineEnded { .. } => {}
     })
 }
 
@@ -231,7 +257,7 @@ fn word(status: Status) -> String {
     serde_json::to_value(status).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
-fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>, folder: &Path) -> record::Job {
+fn job_record(report: &JobReport, plan: &Plan, starts: &Starts, folder: &Path) -> record::Job {
     let planned: Option<&PlannedJob> = plan.jobs.iter().find(|job| job.name == report.job);
     let needs = planned.and_then(|job| job.needs.as_ref());
     let has_failed = report.status == Status::Failed;
@@ -242,9 +268,10 @@ fn job_record(report: &JobReport, plan: &Plan, starts: &BTreeMap<Arc<str>, f64>,
         stage: report.stage.to_string(),
         status: word(report.status),
         allow_failure: report.allow_failure,
-        start: starts.get(&report.job).copied(),
+        start: starts.jobs.get(&report.job).copied(),
         took: report.took.as_secs_f64(),
         attempts: report.attempt,
+        steps: starts.steps_of(&report.job),
         needs: needs.map(|needs| needs.iter().map(|need| need.name.to_string()).collect()),
         environment: planned.and_then(|job| job.environment.as_ref()).map(|it| it.name.clone()),
         environment_url: report.environment_url.clone(),

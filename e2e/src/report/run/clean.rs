@@ -4,16 +4,17 @@
 //! Every field is named: a new one does not compile before somebody has thought about it.
 
 use crate::pipeline::run::log::without_colours;
-use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, Verdict};
+use crate::record::{Check, Failure, Job, JobStep, Pipeline, Project, Record, Span, Step, Verdict};
 
 /// A record of which every text can be shown.
 pub(super) fn cleaned(record: &Record) -> Record {
-    let Record { id, began_at, took, verdict, broken, project, steps, pipelines, checks, spans, versions, commands } =
-        record;
+    let Record { id, began_at, took, overhead, verdict, broken, project, .. } = record;
+    let Record { steps, pipelines, checks, spans, versions, commands, .. } = record;
     Record {
         id: text(id),
         began_at: text(began_at),
         took: seconds(*took),
+        overhead: seconds(*overhead),
         verdict: *verdict,
         broken: broken.as_deref().map(text),
         project: of_project(project),
@@ -56,8 +57,8 @@ fn pipeline(pipeline: &Pipeline) -> Pipeline {
 }
 
 fn job(job: &Job) -> Job {
-    let Job { name, stage, status, allow_failure, start, took, attempts, needs, .. } = job;
-    let Job { environment, environment_url, why, log, last_lines, .. } = job;
+    let Job { name, stage, status, allow_failure, start, took, attempts, steps, .. } = job;
+    let Job { needs, environment, environment_url, why, log, last_lines, .. } = job;
     Job {
         name: text(name),
         stage: text(stage),
@@ -66,6 +67,7 @@ fn job(job: &Job) -> Job {
         start: start.map(seconds),
         took: seconds(*took),
         attempts: *attempts,
+        steps: steps.iter().map(job_step).collect(),
         needs: needs.as_deref().map(texts),
         environment: environment.as_deref().map(text),
         environment_url: environment_url.as_deref().map(text),
@@ -73,6 +75,10 @@ fn job(job: &Job) -> Job {
         log: log.as_deref().map(text),
         last_lines: texts(last_lines),
     }
+}
+
+fn job_step(JobStep { name, start, took }: &JobStep) -> JobStep {
+    JobStep { name: text(name), start: seconds(*start), took: seconds(*took) }
 }
 
 fn check(check: &Check) -> Check {

@@ -103,6 +103,7 @@ fn time(text: &mut String, record: &Record) {
     for span in spans.into_iter().take(SPANS) {
         row(text, &[&code(&span.name), &escaped(&span.lane), &duration(took(span))]);
     }
+    let _ = writeln!(text, "\n{}", escaped(&words::overhead(record)));
 }
 
 fn row(text: &mut String, cells: &[&str]) {

@@ -141,6 +141,12 @@ pub(super) fn verdict(record: &Record) -> String {
     format!("{}: {}", Kind::from(record.verdict).word().to_uppercase(), sentence(record))
 }
 
+/// What of the time nobody but the harness needed.
+pub(super) fn overhead(record: &Record) -> String {
+    let percent = if record.took > 0.0 { record.overhead / record.took * 100.0 } else { 0.0 };
+    format!("The harness' own: {} of {} ({percent:.0} %).", duration(record.overhead), duration(record.took))
+}
+
 /// The jobs whose failure counts.
 pub(super) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&Pipeline, &Job)> {
     let all = record.pipelines.iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 
 use super::icon::class;
 use super::lane::{Bar, ROW, Side, WIDTH, bars};
-use crate::record::{Record, Span};
-use crate::report::run::words::{Kind, count, duration};
+use crate::record::{Record, Span, Verdict};
+use crate::report::run::words::{Kind, count, duration, overhead};
 
 /// Seconds between ticks: what people count in.
 const STEPS: [u32; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
@@ -27,10 +27,11 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                 div.scroll tabindex="0" role="group" aria-label="The timeline" {
                     div.timeline {
                         (axis(&ticks, end))
-                        @for (name, spans) in &lanes { (lane(name, spans, &ticks, end)) }
+                        @for (name, spans) in &lanes { (lane(record, name, spans, &ticks, end)) }
                     }
                 }
-                (table(&record.spans))
+                p { (overhead(record)) " All else is the engine's, the cluster's and the jobs' own." }
+                (table(record))
             }
         }
     })
@@ -65,7 +66,7 @@ fn axis(ticks: &[u32], end: f64) -> Markup {
     }
 }
 
-fn lane(name: &str, spans: &[&Span], ticks: &[u32], end: f64) -> Markup {
+fn lane(record: &Record, name: &str, spans: &[&Span], ticks: &[u32], end: f64) -> Markup {
     let (bars, rows) = bars(spans, end);
     let height = f64::from(u32::try_from(rows).unwrap_or(u32::MAX)) * ROW;
     let begin = spans.iter().map(|span| span.start).fold(f64::MAX, f64::min);
@@ -79,15 +80,22 @@ fn lane(name: &str, spans: &[&Span], ticks: &[u32], end: f64) -> Markup {
                     @let x = tenths(f64::from(*tick) / end * WIDTH);
                     line.grid x1=(x) x2=(x) y1="0" y2=(height) {}
                 }
-                @for bar in &bars { (of(bar)) }
+                @for bar in &bars { (of(bar, kind(record, bar.span))) }
             }
         }
     }
 }
 
-fn of(bar: &Bar<'_>) -> Markup {
+/// A job may be allowed to fail, which its span does not know.
+fn kind(record: &Record, span: &Span) -> Kind {
+    let pipeline = record.pipelines.iter().find(|pipeline| span.lane == format!("pipeline {}", pipeline.id));
+    let job = pipeline.and_then(|pipeline| pipeline.jobs.iter().find(|job| job.name == span.name));
+    let is_allowed = span.verdict == Verdict::Failed && job.is_some_and(|job| job.allow_failure);
+    if is_allowed { Kind::Warned } else { span.verdict.into() }
+}
+
+fn of(bar: &Bar<'_>, kind: Kind) -> Markup {
     let Bar { span, x, width, name, took, label, side, .. } = bar;
-    let kind = Kind::from(span.verdict);
     let y = f64::from(u32::try_from(bar.row).unwrap_or(u32::MAX)) * ROW;
     let title =
         format!("{}: {}, {took}, from {} to {}", span.name, kind.word(), duration(span.start), duration(span.end));
@@ -108,7 +116,7 @@ fn tenths(number: f64) -> String {
     format!("{number:.1}")
 }
 
-fn table(spans: &[Span]) -> Markup {
+fn table(record: &Record) -> Markup {
     html! {
         details.as-table {
             summary { "The same as a table" }
@@ -122,11 +130,11 @@ fn table(spans: &[Span]) -> Markup {
                         }
                     }
                     tbody {
-                        @for span in spans {
+                        @for span in &record.spans {
                             tr {
                                 td { (span.lane) }
                                 th scope="row" { (span.name) }
-                                td { (Kind::from(span.verdict).word()) }
+                                td { (kind(record, span).word()) }
                                 td.number { (duration(span.start)) }
                                 td.number { (duration(span.end - span.start)) }
                             }
