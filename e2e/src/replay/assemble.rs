@@ -65,7 +65,7 @@ impl Ground {
         let workspace = Workspace::new(&parent)?;
         let kept = Kept::open(project)?;
         let own = kept.new_pipeline()?;
-        Ok(Self { config, workspace, kept, own, label: liveness::mark() })
+        Ok(Self { config, workspace, kept, own, label: liveness::mark_of_one() })
     }
 
     /// Where what stays of the pipeline is.
