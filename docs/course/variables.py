@@ -1,0 +1,13 @@
+"""Prints the CI/CD variables that the course's project would have in GitLab's settings, as GitLab's API lists them."""
+
+import json
+from pathlib import Path
+
+KUBECONFIG = Path("target/course/cluster/gitlab.kubeconfig")
+
+VARIABLES = [
+    {"key": "KUBECONFIG", "variable_type": "file", "value": KUBECONFIG.read_text(encoding="utf-8")},
+    {"key": "CI_REGISTRY_IMAGE", "value": "registry.gitlab-k8s-demo.test/local/project"},
+]
+
+print(json.dumps(VARIABLES, indent=2))
