@@ -130,7 +130,7 @@ pub static CHECKS: &[Check] = &[
         scraping,
         "scraping",
         "Prometheus has every pod up by its annotations, and counts every request",
-        &[Need::Prometheus, Need::Ingress],
+        &[Need::Prometheus],
         false
     ),
     check!(

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use kube::ResourceExt;
-use reqwest::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::failure::expected;
-use super::http::Http;
 use super::subject::{Prometheus, Subject, called};
 use super::{Evidence, Outcome};
 use crate::record::Failure;
@@ -17,47 +16,49 @@ use crate::record::Failure;
 /// How often Prometheus is asked.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// How many requests are made to be counted.
+/// How many requests each pod gets to count.
 const REQUESTS: u32 = 23;
 
 /// Nobody else asks in this way.
-const ROUTE: (&Method, &str) = (&Method::HEAD, "/version");
+const ROUTE: (&str, &str) = ("HEAD", "/version");
+
+/// A pod in Prometheus' eyes.
+struct Target {
+    pod: String,
+    /// Its label `instance`, which every setting of Prometheus has.
+    instance: String,
+}
 
 pub(super) async fn run(subject: Subject) -> Outcome {
-    // Only where both are given: the list of checks says so.
-    let (Some(prometheus), Some(ingress)) = (&subject.prometheus, subject.ingress) else {
-        return Ok(Evidence::default());
-    };
+    // Only where it is given: the list of checks says so.
+    let Some(prometheus) = &subject.prometheus else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
-    let http = Http::new(ingress).map_err(|error| expected("a client").saw(error))?;
     let pods: BTreeSet<String> = subject.pods().await?.iter().map(ResourceExt::name_any).collect();
     let up = all_up(&subject, prometheus, &pods).await?;
-    evidence.add(format!("up: {}", up.into_iter().collect::<Vec<_>>().join(" and ")));
-    let before = settled(&subject, prometheus, &pods, None).await?;
-    for _ in 0..REQUESTS {
-        let (status, _) = http.send(ROUTE.0.clone(), &subject.host, ROUTE.1).await.map_err(|why| unanswered(&why))?;
-        if status != 200 {
-            return Err(unanswered(&format!("{status}")));
-        }
-    }
-    let wanted = before + f64::from(REQUESTS);
-    settled(&subject, prometheus, &pods, Some(wanted)).await?;
-    evidence.add(format!("http_requests_total rose by {REQUESTS}, as often as was asked"));
+    evidence.add(format!("up: {}", pods.into_iter().collect::<Vec<_>>().join(" and ")));
+    try_join_all(up.iter().map(|target| counts(&subject, prometheus, target))).await?;
+    evidence.add(format!("http_requests_total of each rose by {REQUESTS}, as often as it was asked"));
     Ok(evidence)
 }
 
-fn unanswered(why: &str) -> Failure {
-    expected(format!("{} {} through the Ingress is 200", ROUTE.0, ROUTE.1))
-        .saw(why)
-        .because("the Ingress does not reach the service", "look at the check `ingress`")
+/// Asks a pod, and waits until Prometheus has counted it. Not through the Service: pods that other checks have there would get
+/// some of it.
+async fn counts(subject: &Subject, prometheus: &Prometheus, target: &Target) -> Result<(), Failure> {
+    let before = settled(subject, prometheus, target, None).await?;
+    for _ in 0..REQUESTS {
+        let (status, body) = subject.ask_pod(&target.pod, ROUTE.0, ROUTE.1).await?;
+        if status != 200 {
+            return Err(expected(format!("{} {} of {} is 200", ROUTE.0, ROUTE.1, target.pod))
+                .saw(format!("{status} {}", body.trim()))
+                .because("the image is of another service", "deploy this repository's service"));
+        }
+    }
+    settled(subject, prometheus, target, Some(before + f64::from(REQUESTS))).await?;
+    Ok(())
 }
 
 /// Waits until Prometheus has every pod up.
-async fn all_up(
-    subject: &Subject,
-    prometheus: &Prometheus,
-    pods: &BTreeSet<String>,
-) -> Result<BTreeSet<String>, Failure> {
+async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<String>) -> Result<Vec<Target>, Failure> {
     let service = subject.service().await?;
     let began = Instant::now();
     loop {
@@ -69,13 +70,10 @@ async fn all_up(
                 && labels["__meta_kubernetes_namespace"] == *subject.namespace
         });
         let of_service: Vec<&Value> = of_service.collect();
-        let up: BTreeSet<String> = of_service
-            .iter()
-            .filter(|target| target["health"] == "up")
-            .filter_map(|target| Some(target["discoveredLabels"]["__meta_kubernetes_pod_name"].as_str()?.to_owned()))
-            .collect();
-        if pods.is_subset(&up) && !pods.is_empty() {
-            return Ok(pods.clone());
+        let mut up: Vec<Target> = of_service.iter().filter_map(|target| Target::up(target)).collect();
+        up.retain(|target| pods.contains(&target.pod));
+        if up.len() == pods.len() && !pods.is_empty() {
+            return Ok(up);
         }
         if began.elapsed() > subject.patience {
             let errors = of_service.iter().filter_map(|target| target["lastError"].as_str()).collect::<Vec<_>>();
@@ -96,24 +94,38 @@ async fn all_up(
     }
 }
 
-/// Waits until Prometheus counts what the pods count, and that is `wanted`, and returns it.
+impl Target {
+    /// A target of Prometheus' API, if it is up.
+    fn up(target: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let is_up = target["health"] == "up";
+        let pod = is_up.then(|| text(&target["discoveredLabels"]["__meta_kubernetes_pod_name"]))??;
+        Some(Self { pod, instance: text(&target["labels"]["instance"])? })
+    }
+
+    /// The path of Prometheus' API that tells how often it was asked.
+    fn query(&self) -> String {
+        let query = format!(
+            "sum(http_requests_total{{instance=\"{}\",method=\"{}\",route=\"{}\"}})",
+            self.instance, ROUTE.0, ROUTE.1
+        );
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("/api/v1/query?query={encoded}")
+    }
+}
+
+/// Waits until Prometheus counts what the pod counts, and that is `wanted`, and returns it.
 async fn settled(
     subject: &Subject,
     prometheus: &Prometheus,
-    pods: &BTreeSet<String>,
+    target: &Target,
     wanted: Option<f64>,
 ) -> Result<f64, Failure> {
     let began = Instant::now();
-    let query = format!(
-        "sum(http_requests_total%7Bnamespace%3D%22{}%22%2Cref%3D%22{}%22%2Cmethod%3D%22{}%22%2Croute%3D%22{}%22%7D)",
-        subject.namespace, subject.reference, ROUTE.0, ROUTE.1
-    );
+    let query = target.query();
     loop {
-        let mut own = 0.0;
-        for pod in pods {
-            own += counted(&subject.ask_pod(pod, "GET", "/metrics").await?.1);
-        }
-        let answer = subject.ask_prometheus(prometheus, &format!("/api/v1/query?query={query}")).await?;
+        let own = counted(&subject.ask_pod(&target.pod, "GET", "/metrics").await?.1);
+        let answer = subject.ask_prometheus(prometheus, &query).await?;
         let told = answer["result"][0]["value"][1].as_str().and_then(|it| it.parse().ok()).unwrap_or(0.0);
         // Both are whole numbers.
         let is_same = |one: f64, other: f64| (one - other).abs() < 0.5;
@@ -121,9 +133,9 @@ async fn settled(
             return Ok(told);
         }
         if began.elapsed() > subject.patience {
-            let wanted = wanted.map_or_else(|| format!("{own}, as the pods count"), |wanted| wanted.to_string());
+            let wanted = wanted.map_or_else(|| format!("{own}, as the pod counts"), |wanted| wanted.to_string());
             return Err(expected(format!("http_requests_total of {wanted} in Prometheus"))
-                .saw(format!("{told} in Prometheus, {own} in the pods"))
+                .saw(format!("{told} in Prometheus, {own} in {}", target.pod))
                 .because(
                     "Prometheus scrapes something else by that name, scrapes one pod twice or another not at all",
                     "look at the targets of Prometheus: one for each pod, with the label `ref`",
@@ -144,6 +156,8 @@ fn counted(metrics: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -153,5 +167,30 @@ mod tests {
                        http_requests_total{method=\"HEAD\",route=\"/version\",status=\"200\"} 23\n\
                        http_requests_total{method=\"HEAD\",route=\"/version\",status=\"500\"} 1\n";
         assert!((counted(metrics) - 24.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_prometheus_is_asked() {
+        let target = json!({
+            "health": "up",
+            "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1"},
+            "labels": {"instance": "10.0.0.1:8000"},
+        });
+        let target = Target::up(&target).unwrap();
+        assert_eq!(target.pod, "web-1");
+        // sum(http_requests_total{instance="10.0.0.1:8000",…
+        let query = target.query();
+        assert!(query.starts_with("/api/v1/query?query=%73%75%6D%28"), "{query}");
+        assert!(query.contains("%22%31%30%2E%30%2E%30%2E%31%3A%38%30%30%30%22"), "{query}");
+    }
+
+    #[test]
+    fn what_is_down_is_no_target() {
+        let target = json!({
+            "health": "down",
+            "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1"},
+            "labels": {"instance": "10.0.0.1:8000"},
+        });
+        assert!(Target::up(&target).is_none());
     }
 }
