@@ -159,6 +159,8 @@ fn launched(profile: &Path) -> (Process, String) {
     let process = Command::new("chromium")
         // The tests may run as root, and open nothing but what this repository made.
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"])
+        // Over the page, as a telephone's: a window is as wide as it is said to be.
+        .arg("--hide-scrollbars")
         // Its shared memory is a file: a container's own is small.
         .args(["--disable-dev-shm-usage", &format!("--user-data-dir={}", profile.display())])
         .stderr(Stdio::piped())
