@@ -30,7 +30,7 @@ test: ## Every test that needs nothing but Rust: units, routes in process, the r
 	cargo test --locked -p app
 	cargo test --locked --workspace --exclude app
 
-# The features only say which tests there are. With all of them, what is tested is compiled once for the three programs below.
+# The features only say which tests there are. With all of them, what is tested is compiled once for the four programs below.
 .PHONY: test-engine
 test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--fix gets one)
 	cargo test --locked -p e2e --all-features --test engine
@@ -38,6 +38,10 @@ test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--f
 .PHONY: test-programs
 test-programs: ## Tests of the loops in images/ with the programs that they drive: needs haproxy, dnsmasq and openssl
 	cargo test --locked -p ingress-controller -p cluster-dns --features ingress-controller/programs,cluster-dns/programs
+
+.PHONY: test-browser
+test-browser: ## Tests that open the report in chromium; what they saw is in target/browser
+	cargo test --locked -p e2e --all-features --test browser
 
 .PHONY: test-cluster
 test-cluster: ## Tests against the cluster of `make up`
@@ -134,6 +138,12 @@ bench-pipeline: ## Plans and runs beside gitlab-ci-local's: bench/README.md
 .PHONY: picture
 picture: build ## docs/first-run.svg, from a real run
 	.ci/picture
+
+.PHONY: picture-run
+picture-run: ## docs/run.svg, docs/report-light.png, docs/report-dark.png, from a real run of `make e2e`; PICTURES=FOLDER for another place
+	mkdir -p target
+	$(MAKE) --no-print-directory e2e 2>&1 | tee target/run.log
+	.ci/picture-of-a-run target/run.log $(PICTURES)
 
 .PHONY: clean
 clean: ## Removes what was built

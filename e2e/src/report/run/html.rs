@@ -8,6 +8,8 @@
 mod appendix;
 mod banner;
 mod checks;
+#[cfg(test)]
+mod contrast;
 mod graph;
 mod icon;
 mod lane;

@@ -3,6 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::contrast::contrast;
 use super::*;
 use crate::record::Record;
 use crate::report::run::fixture;
@@ -152,14 +153,6 @@ fn colours(theme: &str) -> Vec<(String, [f64; 3])> {
             (name.to_owned(), [part(0), part(2), part(4)])
         })
         .collect()
-}
-
-/// <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>
-fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
-    let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
-    let luminance = |[r, g, b]: [f64; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-    let (one, other) = (luminance(one), luminance(other));
-    (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
 #[test]

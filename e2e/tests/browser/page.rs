@@ -1,0 +1,201 @@
+//! A run that passed and one that failed.
+
+use std::path::{Path, PathBuf};
+
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::contrast::contrast;
+use crate::devtools::{Browser, address};
+use crate::record::Record;
+use crate::{fixture, support};
+
+/// What a text needs to be read: <https://www.w3.org/TR/WCAG22/#contrast-minimum>
+const LEAST_CONTRAST: f64 = 4.5;
+
+/// A telephone, a tablet, a laptop.
+const WIDTHS: [u32; 3] = [360, 768, 1280];
+
+const THEMES: [&str; 2] = ["light", "dark"];
+
+/// What is closed is neither wide nor read.
+const OPEN: &str = "document.querySelectorAll('details').forEach(it => it.open = true)";
+
+/// Every text that can be seen, with its own colour and the backgrounds behind it, the nearest first. Texts in drawings have no
+/// background of their own; the library's tests compute them.
+const TEXTS: &str = "(() => {
+    const texts = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const text = walker.currentNode.textContent.trim(), parent = walker.currentNode.parentElement;
+        if (!text || parent.closest('svg') || !parent.checkVisibility()) continue;
+        const backgrounds = [];
+        for (let it = parent; it; it = it.parentElement) backgrounds.push(getComputedStyle(it).backgroundColor);
+        texts.push([text, getComputedStyle(parent).color, ...backgrounds]);
+    }
+    return texts;
+})()";
+
+/// The folder of a report, and what is known of its run.
+pub(crate) struct Report {
+    pub(crate) record: Record,
+    folder: tempfile::TempDir,
+}
+
+impl Report {
+    pub(crate) fn of(record: Record) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        e2e::report::run::write::write(&record, folder.path()).unwrap();
+        Self { record, folder }
+    }
+
+    pub(crate) fn page(&self) -> PathBuf {
+        self.folder.path().join("report.html")
+    }
+}
+
+fn requests(browser: &Browser) -> Vec<String> {
+    let requests = browser.events("Network.requestWillBeSent").into_iter();
+    requests.map(|it| it["request"]["url"].as_str().unwrap().to_owned()).collect()
+}
+
+/// All that a page has done that it must not do: requests but the one for itself, and whatever the browser complains about.
+pub(crate) fn misdeeds(browser: &Browser, page: &Path) -> Vec<String> {
+    let mut misdeeds = requests(browser);
+    // What is in the page already goes nowhere.
+    misdeeds.retain(|url| *url != address(page) && !url.starts_with("data:"));
+    for complaint in ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Audits.issueAdded"] {
+        misdeeds.extend(browser.events(complaint).into_iter().map(|it| format!("{complaint}: {it}")));
+    }
+    misdeeds
+}
+
+/// Texts that differ too little from what is behind them, with everything open that can be opened.
+pub(crate) fn unreadable(browser: &mut Browser) -> Vec<String> {
+    browser.evaluate(OPEN);
+    let texts = browser.evaluate(TEXTS);
+    let texts = texts.as_array().unwrap();
+    assert!(texts.len() > 100, "there is more to read than {} texts", texts.len());
+    let ratios = texts.iter().map(|text| {
+        let layers = &text.as_array().unwrap()[1..];
+        (contrast(seen(layers), seen(&layers[1..])), text)
+    });
+    ratios.filter(|(ratio, _)| *ratio < LEAST_CONTRAST).map(|(ratio, text)| format!("{ratio:.2}: {text}")).collect()
+}
+
+/// What can be read as the page was opened, by who has switched scripts off.
+pub(crate) fn text_without_scripts(browser: &mut Browser, page: &Path) -> String {
+    browser.call("Emulation.setScriptExecutionDisabled", &serde_json::json!({ "value": true }));
+    browser.open(page);
+    browser.evaluate("document.body.innerText").as_str().unwrap().to_owned()
+}
+
+/// Links within the page that, clicked, do not lead to something that can be seen then.
+pub(crate) fn dead_links(browser: &mut Browser) -> Vec<String> {
+    let links = browser.evaluate("[...document.querySelectorAll('a[href^=\"#\"]')].map(it => it.getAttribute('href'))");
+    let mut dead = Vec::new();
+    for (number, link) in links.as_array().unwrap().iter().enumerate() {
+        browser.evaluate(&format!("document.querySelectorAll('a[href^=\"#\"]')[{number}].click()"));
+        assert_eq!(browser.evaluate("location.hash"), *link);
+        let top = browser.evaluate("document.querySelector(':target')?.getBoundingClientRect().top").as_f64();
+        let bottom = browser.evaluate("innerHeight").as_f64().unwrap();
+        if !top.is_some_and(|top| (0.0..bottom).contains(&top)) {
+            dead.push(format!("{link}: {top:?}"));
+        }
+    }
+    dead
+}
+
+/// How wide all of it is, with everything open that can be opened.
+pub(crate) fn width(browser: &mut Browser) -> u64 {
+    browser.evaluate(OPEN);
+    browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap()
+}
+
+/// Red, green, blue, and how much of it covers what is behind it, of `rgb(1, 2, 3)` or `rgba(1, 2, 3, 0.4)`.
+fn colour(text: &Value) -> ([f64; 3], f64) {
+    let parts = text.as_str().unwrap().trim_start_matches("rgba(").trim_start_matches("rgb(").trim_end_matches(')');
+    let parts: Vec<f64> = parts.split(", ").map(|it| it.parse().unwrap()).collect();
+    ([parts[0] / 255.0, parts[1] / 255.0, parts[2] / 255.0], parts.get(3).copied().unwrap_or(1.0))
+}
+
+/// What is seen of colours that lie above each other, the nearest first.
+fn seen(layers: &[Value]) -> [f64; 3] {
+    layers.iter().rev().map(colour).fold([1.0; 3], |below, (above, cover)| {
+        std::array::from_fn(|part| above[part] * cover + below[part] * (1.0 - cover))
+    })
+}
+
+#[rstest]
+#[case::passed(fixture::passed())]
+#[case::failed(fixture::failed())]
+fn it_asks_for_nothing_and_nothing_is_wrong_with_it(#[case] record: Record) {
+    let (report, mut browser) = (Report::of(record), Browser::start());
+    browser.open(&report.page());
+    assert!(requests(&browser).contains(&address(&report.page())), "no request at all: they are not heard");
+    assert_eq!(misdeeds(&browser, &report.page()), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::passed("passed", fixture::passed())]
+#[case::failed("failed", fixture::failed())]
+fn nothing_is_wider_than_the_window(#[case] name: &str, #[case] record: Record) {
+    let (report, mut browser) = (Report::of(record), Browser::start());
+    let pictures = support::project().join("target/browser");
+    for theme in THEMES {
+        browser.prefer(theme);
+        for window in WIDTHS {
+            browser.resize(window);
+            browser.open(&report.page());
+            browser.picture(&pictures.join(format!("{name}-{theme}-{window}.png")));
+            assert_eq!(browser.evaluate("innerWidth"), window);
+            let width = width(&mut browser);
+            assert!(width <= u64::from(window), "{theme}: {width} of {window} pixels");
+        }
+    }
+}
+
+#[rstest]
+#[case::passed(fixture::passed())]
+#[case::failed(fixture::failed())]
+fn light_and_dark_differ_and_every_text_can_be_read(#[case] record: Record) {
+    let (report, mut browser) = (Report::of(record), Browser::start());
+    let backgrounds = THEMES.map(|theme| {
+        browser.prefer(theme);
+        browser.open(&report.page());
+        assert_eq!(unreadable(&mut browser), Vec::<String>::new(), "{theme}");
+        let body = browser.evaluate("getComputedStyle(document.body).backgroundColor");
+        contrast(colour(&body).0, [1.0; 3])
+    });
+    assert!(
+        backgrounds[0] < 1.5 && backgrounds[1] > 10.0,
+        "contrast of the page to white, light and dark: {backgrounds:?}"
+    );
+}
+
+#[rstest]
+#[case::passed(fixture::passed())]
+#[case::failed(fixture::failed())]
+fn every_link_of_the_page_leads_to_what_is_there(#[case] record: Record) {
+    let (report, mut browser) = (Report::of(record), Browser::start());
+    browser.open(&report.page());
+    assert_eq!(dead_links(&mut browser), Vec::<String>::new());
+    assert!(browser.evaluate("document.querySelectorAll('nav a[href^=\"#\"]').length").as_u64() >= Some(5));
+}
+
+#[rstest]
+#[case::passed(fixture::passed())]
+#[case::failed(fixture::failed())]
+fn all_of_it_can_be_read_without_scripts(#[case] record: Record) {
+    let (report, mut browser) = (Report::of(record), Browser::start());
+    let text = text_without_scripts(&mut browser, &report.page());
+    let Record { steps, pipelines, checks, .. } = &report.record;
+    let jobs = pipelines.iter().flat_map(|it| &it.jobs).map(|it| &it.name);
+    for name in steps.iter().map(|it| &it.name).chain(checks.iter().map(|it| &it.name)).chain(jobs) {
+        assert!(text.contains(name.as_str()), "{name}: {text}");
+    }
+    let failures = checks.iter().filter_map(|it| it.failure.as_ref());
+    for sentence in failures.flat_map(|it| [&it.expected, &it.cause, &it.fix]) {
+        assert!(text.contains(sentence.as_str()), "{sentence}: {text}");
+    }
+}
