@@ -33,15 +33,7 @@ impl Http {
     /// # Errors
     /// In words, when there is no whole answer.
     pub async fn get(&self, host: &str, path: &str) -> Result<(u16, String), String> {
-        self.send(reqwest::Method::GET, host, path).await
-    }
-
-    /// The same with another method.
-    ///
-    /// # Errors
-    /// In words, when there is no whole answer.
-    pub async fn send(&self, method: reqwest::Method, host: &str, path: &str) -> Result<(u16, String), String> {
-        let request = self.client.request(method, format!("http://{}{path}", self.address)).header(HOST, host);
+        let request = self.client.get(format!("http://{}{path}", self.address)).header(HOST, host);
         let response = request.send().await.map_err(|error| chain(&error))?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(|error| chain(&error))?))
