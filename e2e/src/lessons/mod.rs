@@ -35,8 +35,8 @@ pub struct Lesson {
 pub enum Seen {
     /// This job fails, and its last lines have one of these texts in them.
     Job(&'static str, &'static [&'static str]),
-    /// The pipeline passes, and this check of the environment `lesson` fails.
-    Check(&'static str),
+    /// The pipeline passes, with this text somewhere in the log of a job, and this check of the environment `lesson` fails.
+    Check(&'static str, &'static str),
 }
 
 /// The environment that lessons deploy to.
@@ -118,7 +118,7 @@ pub static LESSONS: &[Lesson] = &[
         ],
         withheld: &[],
         has_service: true,
-        seen: Seen::Check("service"),
+        seen: Seen::Check("service", "Invalid value"),
         cause: "the API server refuses the port's name `http_metrics`, and `|| true` says that this does not matter",
         remedy: "leave `|| true` out; name the port `http-metrics`",
     },

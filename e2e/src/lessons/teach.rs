@@ -15,6 +15,7 @@ use super::{ENVIRONMENT, File, Lesson, Seen};
 use crate::checks::{self, run};
 use crate::images::Images;
 use crate::pipeline::git::{GitError, Repository};
+use crate::pipeline::run::log::without_colours;
 use crate::record::{Failure, Job, Verdict};
 use crate::scenario::project::Project;
 use crate::scenario::recorder::Recorder;
@@ -113,7 +114,7 @@ async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taug
         Err(ReplayError::Interrupted) => return Err(LessonError::Interrupted),
         Err(error) => return Err(LessonError::NotMended(error.to_string())),
     }
-    if let Seen::Check(name) = lesson.seen
+    if let Seen::Check(name, _) = lesson.seen
         && let Some(failure) = checked(classroom, name).await
     {
         return Err(LessonError::NotMended(format!("expected {}, saw {}", failure.expected, failure.seen)));
@@ -136,18 +137,23 @@ async fn seen(lesson: &Lesson, classroom: &Classroom, error: Option<&ReplayError
             }
             Ok(Taught { failure: (format!("job {name}: {}", job.why), job.last_lines), log: job.log })
         }
-        (None, Seen::Check(name)) => match checked(classroom, name).await {
+        (None, Seen::Check(name, message)) => match checked(classroom, name).await {
             Some(Failure { expected, seen, details, .. }) => {
-                let lines = [format!("expected {expected}"), format!("saw {seen}")].into_iter().chain(details);
+                let (log, hidden) = hidden(classroom, message)
+                    .ok_or_else(|| LessonError::NotShown(format!("no job's log has `{message}` in it")))?;
+                let lines = [hidden, format!("expected {expected}"), format!("saw {seen}")];
                 Ok(Taught {
-                    failure: (format!("the pipeline is green, and check {name} fails"), lines.collect()),
-                    log: None,
+                    failure: (
+                        format!("the pipeline is green, and check {name} fails"),
+                        lines.into_iter().chain(details).collect(),
+                    ),
+                    log: Some(log),
                 })
             }
             None => Err(LessonError::NotShown(format!("check {name} passes"))),
         },
         (None, Seen::Job(name, _)) => Err(LessonError::NotShown(format!("{name} passes"))),
-        (Some(error), Seen::Check(_)) => Err(LessonError::NotShown(error.to_string())),
+        (Some(error), Seen::Check(..)) => Err(LessonError::NotShown(error.to_string())),
     }
 }
 
@@ -159,6 +165,25 @@ fn failed_job(recorder: &Recorder, name: &str) -> Option<Job> {
         found = jobs.and_then(|jobs| jobs.iter().find(|job| job.status == "failed").cloned());
     });
     found.filter(|job| job.name == name)
+}
+
+/// The line of the latest pipeline's logs that has this text in it, and the log that has it.
+fn hidden(classroom: &Classroom, message: &str) -> Option<(String, String)> {
+    let mut logs = Vec::new();
+    classroom.recorder.change(|record| {
+        let jobs = record.pipelines.last().map(|pipeline| &pipeline.jobs);
+        logs = jobs.into_iter().flatten().filter_map(|job| job.log.clone()).collect();
+    });
+    logs.into_iter().find_map(|log| {
+        let text = fs::read_to_string(classroom.folder.join(&log)).ok()?;
+        let line = text.lines().find(|line| line.contains(message))?;
+        Some((log, without_colours(said(line)).trim().to_owned()))
+    })
+}
+
+/// A line of a log without its time and stream: `2026-01-31T10:20:30.123456Z 00E said`
+fn said(line: &str) -> &str {
+    line.splitn(3, ' ').nth(2).unwrap_or(line)
 }
 
 /// Why a check fails in the lesson's environment.

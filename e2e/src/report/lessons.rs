@@ -72,9 +72,14 @@ mod tests {
     #[test]
     fn what_was_shown() {
         let lesson = LESSONS.iter().find(|lesson| lesson.name == "hidden-failure").unwrap();
-        let lines =
-            vec!["expected a Service with label ref=lesson in namespace gitlab".to_owned(), "saw none".to_owned()];
-        let shown = Taught { failure: ("the pipeline is green, and check service fails".to_owned(), lines), log: None };
+        let lines = [
+            "The Service \"lesson\" is invalid: spec.ports[0].name: Invalid value: \"http_metrics\"",
+            "expected a Service with label ref=lesson in namespace gitlab",
+            "saw none",
+        ];
+        let lines = lines.map(str::to_owned).to_vec();
+        let log = Some("logs/17/deploy.log".to_owned());
+        let shown = Taught { failure: ("the pipeline is green, and check service fails".to_owned(), lines), log };
         insta::assert_snapshot!(format!("{}{}", head(lesson, 5, 5), taught(lesson, &shown)));
     }
 }

@@ -16,6 +16,7 @@ fn the_five_failures() {
         "x509: certificate signed by unknown authority",
         "localhost:8080",
         "ImagePullBackOff",
+        "is invalid: spec.ports[0].name: Invalid value: \"http_metrics\"",
         "saw none",
     ] {
         assert!(text.contains(message), "{message}: {text}");
