@@ -37,7 +37,7 @@ impl Settings {
 /// Both files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// Options, named ports and aliases: read once, so a change asks for a restart.
+    /// Options, named ports and aliases: read once, so a change asks for another dnsmasq. Where that listens is told to it alone.
     pub configuration: String,
     /// The addresses, the part that changes often: read again on SIGHUP.
     pub hosts: String,
@@ -56,11 +56,11 @@ pub fn render(state: &State, settings: &Settings) -> Rendered {
 /// dnsmasq follows an alias only to names that it has itself, so a Service of type `ExternalName` works for targets
 /// inside the cluster.
 fn configuration(records: &Records, settings: &Settings) -> String {
-    let Settings { domain, address, port, resolv_file, .. } = settings;
+    let Settings { domain, resolv_file, .. } = settings;
     let (resolv_file, hosts_file) = (resolv_file.display(), settings.hosts_file());
     let hosts_file = hosts_file.display();
     let mut text = format!(
-        "port={port}\nlisten-address={address}\nbind-interfaces\nkeep-in-foreground\nlog-facility=-\npid-file=\n\
+        "bind-interfaces\nkeep-in-foreground\nlog-facility=-\npid-file=\n\
          no-hosts\naddn-hosts={hosts_file}\nresolv-file={resolv_file}\nlocal=/{domain}/\nlocal-ttl=5\ncache-size=1000\n"
     );
     for location in &records.locations {

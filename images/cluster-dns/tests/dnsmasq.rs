@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails; helpers count as outside of tests")]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cluster_dns::render::{Rendered, Settings, render};
@@ -19,8 +21,7 @@ const A: u16 = 1;
 const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
-/// The response code and the answers of that type for `name`, sorted, in their usual notation.
-fn ask(port: u16, name: &str, kind: u16) -> Option<(u8, Vec<String>)> {
+fn question(name: &str, kind: u16) -> Vec<u8> {
     let mut packet = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         packet.push(u8::try_from(label.len()).unwrap());
@@ -28,6 +29,12 @@ fn ask(port: u16, name: &str, kind: u16) -> Option<(u8, Vec<String>)> {
     }
     packet.push(0);
     packet.extend([kind.to_be_bytes(), 1_u16.to_be_bytes()].concat());
+    packet
+}
+
+/// The response code and the answers of that type for `name`, sorted, in their usual notation.
+fn ask(port: u16, name: &str, kind: u16) -> Option<(u8, Vec<String>)> {
+    let packet = question(name, kind);
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     // Connected, it hears at once that nobody listens.
@@ -120,8 +127,29 @@ fn state(web: &str, database_port: u16) -> State {
     }
 }
 
-// One test alone: it takes in all children of its process.
-#[tokio::test]
+/// Asks without a pause until it is told to stop, and returns how often, and what was not answered as it should be.
+fn asking(ask: impl Fn() -> Option<(u8, Vec<String>)> + Send + 'static) -> impl FnOnce() -> (usize, Vec<String>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&stop);
+    let asker = std::thread::spawn(move || {
+        let (mut asked, mut wrong) = (0, Vec::new());
+        while !is_over.load(Ordering::Relaxed) {
+            asked += 1;
+            match ask() {
+                Some((0, answers)) if !answers.is_empty() => {}
+                other => wrong.push(format!("{other:?}")),
+            }
+        }
+        (asked, wrong)
+    });
+    move || {
+        stop.store(true, Ordering::Relaxed);
+        asker.join().unwrap()
+    }
+}
+
+// One test alone: it takes in all children of its process. It asks and waits, and what is asked runs beside it.
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_for_services_and_follows_them() {
     let folder = tempfile::tempdir().unwrap();
     // Started by root, dnsmasq reads its files again as another user.
@@ -136,7 +164,7 @@ async fn answers_for_services_and_follows_them() {
         directory: folder.path().into(),
     };
     let starts = || fs::read_to_string(folder.path().join("starts")).unwrap().lines().count();
-    let answer = |name: &str, kind: u16| ask(port, &format!("{name}.n.svc.cluster.local"), kind);
+    let answer = move |name: &str, kind: u16| ask(port, &format!("{name}.n.svc.cluster.local"), kind);
     let has = |name: &str, kind: u16, expected: &str| {
         answer(name, kind).is_some_and(|(_, answers)| answers.iter().any(|it| it == expected))
     };
@@ -180,7 +208,27 @@ async fn answers_for_services_and_follows_them() {
 
     server.apply(&apply[2]).await.unwrap();
     until("a changed port", || has("_sql._tcp.headless", SRV, &here("zero.headless", 5433))).await;
-    assert_eq!(starts(), 2, "a named port asks for a restart");
+    assert_eq!(starts(), 2, "a named port asks for another dnsmasq");
+
+    let asked = [("web", A), ("_sql._tcp.headless", SRV)].map(|(name, kind)| asking(move || answer(name, kind)));
+    for number in 0..10 {
+        server.apply(&apply[number % 2 + 1]).await.unwrap();
+    }
+    for stop in asked {
+        let (count, wrong) = stop();
+        assert!(count >= 10 && wrong.is_empty(), "of {count} questions while dnsmasq was replaced: {wrong:?}");
+    }
+    assert_eq!(starts(), 12);
+
+    // By connection too, in which a length comes first.
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let packet = question("web.n.svc.cluster.local", A);
+    stream.write_all(&[&u16::try_from(packet.len()).unwrap().to_be_bytes()[..], &packet].concat()).unwrap();
+    let mut head = [0; 6];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!((&head[2..4], head[5] & 15), (&packet[..2], 0));
+    drop(stream);
 
     server.stop().await.unwrap();
     UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
