@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::project::{Project, ProjectError};
 use self::proofs::{again, checked, stopped};
 use self::recorder::Recorder;
-use self::replay::{Environment, Ref, ReplayError, Replayer, environments};
+use self::replay::{Environment, Ref, ReplayError, Replayer, environments, images_of};
 use self::snapshot::Snapshot;
 use crate::checks::extra_pod::sweep;
 use crate::checks::subject::Subject;
@@ -35,7 +35,7 @@ use crate::pipeline::run::workspace::Workspace;
 use crate::progress::Progress;
 use crate::record::{Failure, Record, Verdict};
 use crate::registry::run as registry;
-use crate::target::{BASE_DOMAIN, Target};
+use crate::target::{BASE_DOMAIN, Target, image_in};
 use crate::up::{self, Plan, UpError};
 use crate::{cluster, down};
 
@@ -81,9 +81,9 @@ pub enum Stop {
     /// A pipeline.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// On a cluster that exists there is something already where the pipeline would deploy.
-    #[error("{0}: the story would replace it; expected a namespace without it (`--namespace`)")]
-    Taken(String),
+    /// On a cluster or in a registry that exists there is something already where the pipeline would put its own; and what helps.
+    #[error("{0}: the story would replace it; {1}")]
+    Taken(String, &'static str),
     /// Checks.
     #[error("{0}")]
     Checks(String),
@@ -132,9 +132,9 @@ struct Made {
 async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Result<(), Stop> {
     // What is pushed goes with the story, also with one that is killed.
     let workspace = Workspace::new(&std::env::temp_dir()).map_err(|error| Stop::broken(&error))?;
-    let clone = workspace.folder().join("repository");
+    let clones = workspace.folder().join("repository");
     let (branch, tag) = (story.branch.as_deref(), story.tag.as_deref());
-    let project = Project::clone(&story.source, branch, tag, &clone).await?;
+    let project = Project::clone(&story.source, branch, tag, &clones).await?;
     recorder.change(|record| {
         record.project = crate::record::Project {
             path: project.path.clone(),
@@ -153,17 +153,12 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     // What is wrong with the file is told before anything is made.
     let planned = replayer.plan(Ref::Branch)?.plan;
     let dev = first(&planned, "branch", false)?;
-    let live = first(&replayer.plan(Ref::Tag)?.plan, "tag", true)?;
+    let tagged_plan = replayer.plan(Ref::Tag)?.plan;
+    let live = first(&tagged_plan, "tag", true)?;
 
     expect(recorder, &replayer, &dev, &live);
     if let Ground::Existing(target) = &story.ground {
-        for environment in [&dev, &live] {
-            let subject = target.subject(&environment.slug, None);
-            let there = Snapshot::of(&subject).await.map_err(|failure| seen(&failure))?;
-            if let Some(names) = there.names() {
-                return Err(Stop::Taken(format!("namespace {} has {names}", target.namespace)));
-            }
-        }
+        nothing_replaced(target, &replayer.project, &[&dev, &live]).await?;
     }
 
     // Jobs that need neither registry nor cluster do not wait for them.
@@ -184,7 +179,10 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
         let (_, verdict) = replayer.run(Ref::Branch, "push", &[]).await?;
         Ok::<_, Stop>(((), verdict))
     });
-    let (target, pushed) = tokio::join!(ready, pushed);
+    // Those of jobs that wait for the cluster are built while it comes up. Whether one is to be had, its job will tell.
+    let images: Vec<_> = [&planned, &tagged_plan].into_iter().flat_map(images_of).collect();
+    let fetched = async { cancellable(story, story.images.obtain(&images)).await.is_ok() };
+    let (target, pushed, _) = tokio::join!(ready, pushed, fetched);
     let target = target?;
     recorder.change(|record| record.commands = commands::of(story, &target, &dev, &live));
     let commit = replayer.project.commit.sha.clone();
@@ -213,6 +211,33 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     failed.extend(of_tag?);
     failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);
     if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
+}
+
+/// On a cluster and in a registry that exist, nothing of somebody else is replaced.
+async fn nothing_replaced(target: &Target, project: &Project, environments: &[&Environment]) -> Result<(), Stop> {
+    for environment in environments {
+        let subject = target.subject(&environment.slug, None);
+        let there = Snapshot::of(&subject).await.map_err(|failure| seen(&failure))?;
+        if let Some(names) = there.names() {
+            let help = "expected a namespace without it (`--namespace`)";
+            return Err(Stop::Taken(format!("namespace {} has {names}", target.namespace), help));
+        }
+    }
+    let Some(registry) = &target.registry else { return Ok(()) };
+    let image = registry.image_of(&project.path);
+    let repository = image.strip_prefix(&format!("{}/", registry.host)).unwrap_or(&image);
+    let digest = async |tag: &str| registry.api.find(repository, tag).await.map_err(Stop::Broken);
+    // What an earlier story has pushed may be pushed again, and `latest` was that then.
+    let (tagged, latest) = (digest(project::TAG).await?, digest("latest").await?);
+    if latest.is_some() && latest != tagged {
+        let help = "expected an image of the story's own (`--registry-image`)";
+        return Err(Stop::Taken(format!("{image}:latest is there"), help));
+    }
+    if project.tag != project::TAG && digest(&project.tag).await?.is_some() {
+        let help = "expected a tag that was not pushed yet (`--tag`), or another image (`--registry-image`)";
+        return Err(Stop::Taken(format!("{image}:{} is there", project.tag), help));
+    }
+    Ok(())
 }
 
 /// The pipeline of the tag, and the job of it that deploys, if that waits for somebody.
@@ -263,14 +288,17 @@ fn replayer(
 ) -> Replayer {
     let (domain, namespace, registry, networks) = match &story.ground {
         Ground::Kind(plan) => {
-            (BASE_DOMAIN, cluster::owner::NAMESPACE, Some(crate::registry::HOST), vec![plan.cluster.clone()])
+            let (host, networks) = (crate::registry::HOST, vec![plan.cluster.clone()]);
+            (BASE_DOMAIN, cluster::owner::NAMESPACE, Some((host, image_in(host, &project.path))), networks)
         }
         Ground::Existing(target) => {
-            let registry = target.registry.as_ref().map(|registry| &*registry.host);
+            let registry = target.registry.as_ref();
+            let registry = registry.map(|registry| (&*registry.host, registry.image_of(&project.path)));
             (&*target.base_domain, &*target.namespace, registry, target.networks.clone())
         }
     };
-    let settings = variables::placeholders(domain, namespace, registry, &project.path);
+    let registry = registry.as_ref().map(|(host, image)| (*host, &**image));
+    let settings = variables::placeholders(domain, namespace, registry);
     Replayer {
         docker: story.docker.clone(),
         images: Arc::clone(&story.images),

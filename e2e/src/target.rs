@@ -53,12 +53,26 @@ pub struct Target {
 pub struct RegistryTarget {
     /// `CI_REGISTRY`
     pub host: String,
+    /// `CI_REGISTRY_IMAGE`, where it is another than the project's path there.
+    pub image: Option<String>,
     /// `CI_REGISTRY_USER`
     pub user: String,
     /// `CI_REGISTRY_PASSWORD`
     pub password: String,
     /// It, asked from here.
     pub api: RegistryApi,
+}
+
+impl RegistryTarget {
+    /// `CI_REGISTRY_IMAGE` of the project at `path`: `group/project`.
+    pub fn image_of(&self, path: &str) -> String {
+        self.image.clone().unwrap_or_else(|| image_in(&self.host, path))
+    }
+}
+
+/// A project's image in a registry, as GitLab calls it.
+pub fn image_in(registry: &str, path: &str) -> String {
+    format!("{registry}/{}", path.to_lowercase())
 }
 
 /// Why there is no such place.
@@ -107,7 +121,13 @@ impl Target {
             let base = format!("https://{}", registry.address);
             let api = RegistryApi::new(registry::HOST, &base, (user, password), Some(&registry.authority))?;
             let (user, password) = (user.to_owned(), password.to_owned());
-            Ok::<_, reqwest::Error>(RegistryTarget { host: registry::HOST.to_owned(), user, password, api })
+            Ok::<_, reqwest::Error>(RegistryTarget {
+                host: registry::HOST.to_owned(),
+                image: None,
+                user,
+                password,
+                api,
+            })
         });
         Ok(Self {
             client: client(&state.kubeconfig(), None).await?,
@@ -164,7 +184,25 @@ pub fn read(path: &Path) -> Result<String, TargetError> {
 /// When the kubeconfig cannot be used.
 pub async fn client(path: &Path, context: Option<&str>) -> Result<Client, TargetError> {
     let failed = |source| TargetError::Kubeconfig { path: path.display().to_string(), source };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    of_context(Kubeconfig::read_from(path).map_err(failed)?, context, failed).await
+}
+
+/// The same for the kubeconfigs that kubectl would take: all of `KUBECONFIG`, else `~/.kube/config`.
+///
+/// # Errors
+/// When there is none, or none that can be used.
+pub async fn client_of_user(context: Option<&str>) -> Result<Client, TargetError> {
+    let path = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
+    let path = path.unwrap_or_else(|| "~/.kube/config".to_owned());
+    let failed = |source| TargetError::Kubeconfig { path: path.clone(), source };
+    of_context(Kubeconfig::read().map_err(failed)?, context, failed).await
+}
+
+async fn of_context(
+    kubeconfig: Kubeconfig,
+    context: Option<&str>,
+    failed: impl Fn(kube::config::KubeconfigError) -> TargetError,
+) -> Result<Client, TargetError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
     Client::try_from(config).map_err(|error| ClientError::Client(ApiError::from(error)).into())

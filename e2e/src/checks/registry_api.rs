@@ -77,11 +77,21 @@ impl RegistryApi {
     /// # Errors
     /// In words, when there is none.
     pub async fn digest(&self, repository: &str, tag: &str) -> Result<String, String> {
-        let path = format!("/v2/{repository}/manifests/{tag}");
+        let found = self.find(repository, tag).await?;
+        found.ok_or_else(|| format!("{} for {}", StatusCode::NOT_FOUND, manifest(repository, tag)))
+    }
+
+    /// The same where there may be none.
+    ///
+    /// # Errors
+    /// In words, when it does not tell.
+    pub async fn find(&self, repository: &str, tag: &str) -> Result<Option<String>, String> {
+        let path = manifest(repository, tag);
         let response = self.ask(Method::HEAD, &path, Some(&self.password)).await.map_err(|error| chain(&error))?;
         let digest = response.headers().get("docker-content-digest").and_then(|it| it.to_str().ok());
         match (response.status(), digest) {
-            (StatusCode::OK, Some(digest)) => Ok(digest.to_owned()),
+            (StatusCode::OK, Some(digest)) => Ok(Some(digest.to_owned())),
+            (StatusCode::NOT_FOUND, _) => Ok(None),
             (status, _) => Err(format!("{status} for {path}")),
         }
     }
@@ -105,6 +115,10 @@ impl RegistryApi {
         let token = answer["token"].as_str().or_else(|| answer["access_token"].as_str()).unwrap_or_default();
         request().bearer_auth(token).send().await
     }
+}
+
+fn manifest(repository: &str, tag: &str) -> String {
+    format!("/v2/{repository}/manifests/{tag}")
 }
 
 /// Where a token is to be had.

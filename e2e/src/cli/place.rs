@@ -55,6 +55,10 @@ pub(crate) struct Place {
     #[arg(long, value_name = "HOST")]
     registry: Option<String>,
 
+    /// The project's image there, without a tag; the registry and the project's path if not given
+    #[arg(long, value_name = "IMAGE", requires = "registry")]
+    registry_image: Option<String>,
+
     /// The registry's user
     #[arg(long, env = "CI_REGISTRY_USER", value_name = "USER")]
     registry_user: Option<String>,
@@ -66,6 +70,10 @@ pub(crate) struct Place {
     /// The certificate of the authority that the registry's is signed by
     #[arg(long, value_name = "FILE")]
     registry_ca: Option<PathBuf>,
+
+    /// A network of the engine that jobs join to reach the cluster or the registry; may be given again
+    #[arg(long = "network", value_name = "NETWORK")]
+    networks: Vec<String>,
 }
 
 fn prometheus(text: &str) -> Result<Prometheus, String> {
@@ -103,11 +111,10 @@ impl Place {
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?));
         }
-        let path = match &self.kubeconfig {
-            Some(path) => path.clone(),
-            None => default_kubeconfig()?,
+        let client = match &self.kubeconfig {
+            Some(path) => target::client(path, self.context.as_deref()).await?,
+            None => target::client_of_user(self.context.as_deref()).await?,
         };
-        let client = target::client(&path, self.context.as_deref()).await?;
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
             Some(path) => (Some(target::client(path, None).await?), Some(target::read(path)?)),
             None => (None, None),
@@ -125,7 +132,7 @@ impl Place {
             ingress: self.ingress,
             registry,
             prometheus: self.prometheus.clone(),
-            networks: Vec::new(),
+            networks: self.networks.clone(),
             patience: PATIENCE,
         }))
     }
@@ -142,13 +149,12 @@ impl Place {
         };
         let authority = self.registry_ca.as_deref().map(target::read).transpose()?;
         let api = RegistryApi::new(host, &format!("https://{host}"), (&user, &password), authority.as_deref())?;
-        Ok(Ok(Some(RegistryTarget { host: host.clone(), user, password, api })))
+        let image = self.registry_image.clone();
+        if let Some(image) = image.as_ref().filter(|image| !image.starts_with(&format!("{host}/"))) {
+            return Ok(Err(format!(
+                "--registry-image {image}: expected an image of the registry, as {host}/group/project"
+            )));
+        }
+        Ok(Ok(Some(RegistryTarget { host: host.clone(), image, user, password, api })))
     }
-}
-
-fn default_kubeconfig() -> Result<PathBuf, String> {
-    // The first of several, as kubectl writes to it.
-    let named = std::env::var_os("KUBECONFIG").and_then(|paths| std::env::split_paths(&paths).next());
-    let own = || std::env::home_dir().map(|home| home.join(".kube/config"));
-    named.or_else(own).ok_or_else(|| "there is no kubeconfig: --kubeconfig FILE".to_owned())
 }

@@ -11,6 +11,7 @@ use e2e::report::pipeline_view::Mode;
 use e2e::report::story::{HEARTBEAT, StoryView};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
+use e2e::scenario::replay::ReplayError;
 use e2e::scenario::{self, Ground, Story};
 use e2e::target;
 use e2e::up::{self, Plan};
@@ -75,7 +76,13 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let folder = std::path::absolute(folder)?;
     let ground = if arguments.place.is_existing() {
         match arguments.place.target().await? {
-            Ok(target) => Ground::Existing(Box::new(target)),
+            Ok(target) if target.registry.is_some() && target.deployer_kubeconfig.is_some() => {
+                Ground::Existing(Box::new(target))
+            }
+            Ok(_) => {
+                tell("e2e: the pipeline pushes and deploys: it needs --registry and --deployer-kubeconfig");
+                return Ok(ExitCode::from(EXIT_BAD_INPUT));
+            }
             Err(complaint) => {
                 tell(&format!("e2e: {complaint}"));
                 return Ok(ExitCode::from(EXIT_BAD_INPUT));
@@ -141,7 +148,9 @@ fn exit_code(record: &Record, stop: Option<&scenario::Stop>) -> ExitCode {
     match (record.verdict, stop) {
         (Verdict::Passed, _) => ExitCode::SUCCESS,
         (_, Some(Stop::Up(_))) => ExitCode::from(EXIT_ENVIRONMENT),
-        (_, Some(Stop::Project(_) | Stop::Taken(_))) => ExitCode::from(EXIT_BAD_INPUT),
+        (_, Some(Stop::Project(_) | Stop::Taken(..) | Stop::Replay(ReplayError::Refused(_)))) => {
+            ExitCode::from(EXIT_BAD_INPUT)
+        }
         _ => ExitCode::from(EXIT_NOT_WHOLE),
     }
 }

@@ -55,7 +55,11 @@ pub static LESSONS: &[Lesson] = &[
         fixed: &[],
         withheld: &["CI_REGISTRY", "CI_REGISTRY_IMAGE", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"],
         has_service: false,
-        seen: Seen::Job("image_build", &["username", "password", "credential"]),
+        // The words of the job's own command are in its log, too: these are what `docker login` says itself.
+        seen: Seen::Job(
+            "image_build",
+            &["Must provide --username with --password-stdin", "Cannot perform an interactive login"],
+        ),
         cause: "GitLab sets CI_REGISTRY and the rest only where its own registry is on; without them `docker login` gets empty \
                 texts",
         remedy: "set CI_REGISTRY, CI_REGISTRY_IMAGE, CI_REGISTRY_USER and, masked, CI_REGISTRY_PASSWORD in Settings > CI/CD > \

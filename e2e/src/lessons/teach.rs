@@ -84,11 +84,17 @@ pub enum LessonError {
 /// # Errors
 /// When something else is seen than the lesson says.
 pub async fn teach(lesson: &Lesson, classroom: &Classroom) -> Result<Taught, LessonError> {
+    // One that was killed has left what would make this one's failure pass.
+    cleared(classroom).await?;
     let taught = Box::pin(shown_and_mended(lesson, classroom)).await;
-    let subject = classroom.target.subject(ENVIRONMENT, None);
-    let removed = snapshot::remove(&subject).await.map_err(|failure| LessonError::NotRemoved(failure.seen));
+    let removed = cleared(classroom).await;
     let taught = taught?;
     removed.map(|()| taught)
+}
+
+async fn cleared(classroom: &Classroom) -> Result<(), LessonError> {
+    let subject = classroom.target.subject(ENVIRONMENT, None);
+    snapshot::remove(&subject).await.map_err(|failure| LessonError::NotRemoved(failure.seen))
 }
 
 async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taught, LessonError> {
@@ -126,7 +132,7 @@ async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taug
 async fn seen(lesson: &Lesson, classroom: &Classroom, error: Option<&ReplayError>) -> Result<Taught, LessonError> {
     match (error, lesson.seen) {
         (Some(ReplayError::Interrupted), _) => Err(LessonError::Interrupted),
-        (Some(ReplayError::NotRun(why)), _) => Err(LessonError::NotShown(why.clone())),
+        (Some(ReplayError::Refused(why) | ReplayError::NotRun(why)), _) => Err(LessonError::NotShown(why.clone())),
         (Some(ReplayError::NotPassed(verdict)), Seen::Job(name, messages)) => {
             let job = failed_job(&classroom.recorder, name);
             let job = job.ok_or_else(|| LessonError::NotShown(format!("another job than {name} failed: {verdict}")))?;
@@ -197,8 +203,9 @@ async fn checked(classroom: &Classroom, name: &str) -> Option<Failure> {
 fn replayer(classroom: &Classroom, project: Project, withheld: &[&str]) -> Replayer {
     let Classroom { target, .. } = classroom;
     let is_given = |key: &str| !withheld.contains(&key);
-    let registry = target.registry.as_ref().map(|registry| &*registry.host);
-    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry, &project.path);
+    let registry = target.registry.as_ref().map(|registry| (&*registry.host, registry.image_of(&project.path)));
+    let registry = registry.as_ref().map(|(host, image)| (*host, &**image));
+    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry);
     settings.retain(|setting| is_given(&setting.variable.key));
     let values = variables::of(target, &project.path);
     let values = values.iter().filter(|variable| is_given(&variable.key)).cloned().collect();
@@ -255,6 +262,7 @@ async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
     let commit = Repository::open(folder)?.commit("HEAD")?;
     Ok(Project {
         folder: folder.to_owned(),
+        tagged_folder: folder.to_owned(),
         path: format!("course/{ENVIRONMENT}"),
         default_branch: "main".to_owned(),
         branch: "main".to_owned(),

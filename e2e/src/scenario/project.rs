@@ -1,5 +1,7 @@
-//! What is pushed: a clone of the repository's commits, with the branch and the tag that the story needs. The repository itself
-//! stays as it is.
+//! What is pushed: clones of the repository's commits, one with the branch that the story needs and one with its tag. The
+//! repository itself stays as it is.
+//!
+//! They are two because the tag is pushed after the branch: what `git describe` says in a job of the branch must not know it.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +16,13 @@ pub const BRANCH: &str = "feature/e2e";
 /// The tag that is pushed, if nobody names one.
 pub const TAG: &str = "v0.0.0-e2e";
 
-/// The clone.
+/// The clones.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Where it is.
+    /// Where the one with the branch is.
     pub folder: PathBuf,
+    /// Where the one with the tag is.
+    pub tagged_folder: PathBuf,
     /// `group/project`
     pub path: String,
     /// Its default branch.
@@ -52,8 +56,8 @@ pub enum ProjectError {
 }
 
 impl Project {
-    /// Clones the repository of `source` into `folder`. Of a branch or a tag that nobody names there is a new one, at the commit
-    /// that is checked out.
+    /// Clones the repository of `source` into folders below `folder`. Of a branch or a tag that nobody names there is a new one,
+    /// at the commit that is checked out.
     ///
     /// # Errors
     /// When there is no such ref, or git fails.
@@ -67,24 +71,20 @@ impl Project {
         let head = repository.commit("HEAD")?;
         let commit = branch.map_or_else(|| Ok(head.clone()), |branch| repository.branch(branch))?;
         let tagged = tag.map_or_else(|| Ok(head), |tag| repository.tag(tag).map(|(commit, _)| commit))?;
-        let (from, to) = (repository.folder().to_string_lossy(), folder.to_string_lossy());
-        git(None, &["clone", "--quiet", "--shared", "--no-checkout", &from, &to]).await?;
-        let remote = repository.remote();
-        match &remote {
-            // What jobs are told of the project comes from its address.
-            Some(remote) => git(Some(folder), &["remote", "set-url", "origin", remote]).await?,
-            None => git(Some(folder), &["remote", "remove", "origin"]).await?,
-        };
-        let (branch, tag) = (branch.unwrap_or(BRANCH), tag.unwrap_or(TAG));
-        git(Some(folder), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
-        // One with a message of its own comes with the clone.
-        if git(Some(folder), &["rev-parse", "--verify", "--quiet", &format!("refs/tags/{tag}")]).await.is_err() {
-            git(Some(folder), &["tag", tag, &tagged.sha]).await?;
+        let (of_branch, of_tag) = (folder.join("branch"), folder.join("tag"));
+        tokio::try_join!(clone(&repository, &of_branch), clone(&repository, &of_tag))?;
+        let branch = branch.unwrap_or(BRANCH);
+        git(Some(&of_branch), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
+        // One that has a message of its own comes with the clone. It may be from an earlier story, if nobody has named it.
+        let (tag, is_new) = (tag.unwrap_or(TAG), tag.is_none());
+        if is_new {
+            git(Some(&of_tag), &["tag", "--force", tag, &tagged.sha]).await?;
         }
         let status = git(Some(repository.folder()), &["status", "--porcelain"]).await?;
         Ok(Self {
-            folder: folder.to_owned(),
-            path: project_of(remote.as_deref(), repository.folder()).1,
+            folder: of_branch,
+            tagged_folder: of_tag,
+            path: project_of(repository.remote().as_deref(), repository.folder()).1,
             default_branch: repository.default_branch(),
             branch: branch.to_owned(),
             tag: tag.to_owned(),
@@ -93,6 +93,18 @@ impl Project {
             uncommitted: status.lines().count(),
         })
     }
+}
+
+/// All commits of a repository, without a checkout.
+async fn clone(repository: &Repository, folder: &Path) -> Result<(), ProjectError> {
+    let (from, to) = (repository.folder().to_string_lossy(), folder.to_string_lossy());
+    git(None, &["clone", "--quiet", "--shared", "--no-checkout", &from, &to]).await?;
+    match repository.remote() {
+        // What jobs are told of the project comes from its address.
+        Some(remote) => git(Some(folder), &["remote", "set-url", "origin", &remote]).await?,
+        None => git(Some(folder), &["remote", "remove", "origin"]).await?,
+    };
+    Ok(())
 }
 
 async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {
@@ -136,9 +148,11 @@ mod tests {
         assert_eq!((&*project.branch, &*project.tag, project.uncommitted), (BRANCH, TAG, 1));
         assert_eq!((&*project.path, &*project.default_branch), ("local/demo", "main"));
         assert_eq!(git(Some(&source), &["for-each-ref"]).await.unwrap(), before);
-        let known = Repository::open(&clone).unwrap();
-        assert_eq!(known.branch(BRANCH).unwrap().sha, project.commit.sha);
-        assert_eq!(known.tag(TAG).unwrap().0.sha, project.commit.sha);
+        let pushed = Repository::open(&project.folder).unwrap();
+        assert_eq!(pushed.branch(BRANCH).unwrap().sha, project.commit.sha);
+        assert!(pushed.tag(TAG).is_err(), "the branch's jobs would see a tag that comes later");
+        let tagged = Repository::open(&project.tagged_folder).unwrap();
+        assert_eq!(tagged.tag(TAG).unwrap().0.sha, project.commit.sha);
     }
 
     #[tokio::test]

@@ -119,6 +119,12 @@ pub(super) async fn stopped(
         recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
         return Ok(Vec::new());
     };
+    // The default branch's environment may be one that nobody stops.
+    if replayer.plan(Ref::Branch)?.plan.jobs.iter().all(|planned| *planned.name != **job) {
+        let branch = &replayer.project.branch;
+        recorder.leave_out(&name, &format!("{job} is not in the pipeline of branch {branch}"));
+        return Ok(Vec::new());
+    }
     recorder
         .step(&name, async {
             let before = Snapshot::of(other).await.map_err(|failure| seen(&failure))?;

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::variables;
-use crate::images::Images;
+use crate::images::{Image, Images};
 use crate::pipeline::config::environment::Action;
 use crate::pipeline::plan::context::Source;
 use crate::pipeline::plan::knowledge::Given;
 use crate::pipeline::plan::{Plan, PlannedJob};
 use crate::pipeline::run::event::{Event, JobReport};
-use crate::pipeline::run::executor::docker::{sweep, sweep_gone};
+use crate::pipeline::run::executor::docker::{in_catalogue, sweep, sweep_gone};
 use crate::pipeline::run::late::{Late, Values};
 use crate::pipeline::run::log::without_colours;
 use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
@@ -70,6 +70,9 @@ pub enum ReplayError {
     /// It ended otherwise than it should.
     #[error("{0}")]
     NotPassed(String),
+    /// What is wrong with the file, or why there is no pipeline by it.
+    #[error("{0}")]
+    Refused(String),
     /// It could not be run at all.
     #[error("{0}")]
     NotRun(String),
@@ -99,7 +102,11 @@ impl Replayer {
     /// # Errors
     /// Everything that is wrong with the file, or why there would be no pipeline.
     pub fn plan(&self, wanted: Ref) -> Result<Prepared, ReplayError> {
-        let input = Input { directory: self.project.folder.clone(), ..Input::default() };
+        let folder = match wanted {
+            Ref::Branch => &self.project.folder,
+            Ref::Tag => &self.project.tagged_folder,
+        };
+        let input = Input { directory: folder.clone(), ..Input::default() };
         let mut reference = Reference::of_checkout();
         reference.worktree = false;
         reference.source = Source::Push;
@@ -110,7 +117,7 @@ impl Replayer {
         }
         let given = Given { settings: self.settings.clone(), ..Given::default() };
         prepare(&input, given, &reference, &|note| self.recorder.note(note)).map_err(|error| {
-            ReplayError::NotRun(match error {
+            ReplayError::Refused(match error {
                 PrepareError::Lint(lint) => report::diagnostics::text(&lint, None, false).trim_end().to_owned(),
                 error => error.to_string(),
             })
@@ -120,7 +127,7 @@ impl Replayer {
     /// Runs the pipeline of a ref, or of it only some jobs, whether or not they wait for somebody. `title` is what it is for.
     ///
     /// # Errors
-    /// When it does not pass.
+    /// When it does not pass, and when a job that was asked for does not, even if the pipeline may go on without it.
     pub async fn run(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
         // On the heap: all that goes on at the same time in there would be on every caller's stack.
         Box::pin(self.run_here(wanted, title, only)).await
@@ -152,8 +159,12 @@ impl Replayer {
             cancel: self.cancel.clone(),
         };
         let pipeline = ground.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;
+        if let Some(missing) = only.iter().find(|name| pipeline.plan.jobs.iter().all(|job| job.name != **name)) {
+            let context = &pipeline.plan.context.ref_name;
+            return Err(ReplayError::Refused(format!("there is no job {missing} in the pipeline of {context}")));
+        }
         let only: HashSet<Arc<str>> = only.iter().cloned().collect();
-        let choice = Choice { manual: only.clone(), only, keep_going: false };
+        let choice = Choice { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
         // Each job has taken away its own; what an engine made too late goes here.
         let swept = sweep(&self.docker, Some(ground.label())).await;
@@ -176,6 +187,11 @@ impl Replayer {
             return Err(ReplayError::Interrupted);
         }
         let verdict = report::pipeline::verdict(&pipeline.plan, pipeline.id, &outcome);
+        // Whoever asks for a job wants to know of it, also where `allow_failure` says that a pipeline does not.
+        let has_failed = |job: &JobReport| only.contains(&job.job) && !job.is_retried && job.status != Status::Success;
+        if let Some(job) = outcome.jobs.iter().find(|job| has_failed(job)) {
+            return Err(ReplayError::NotPassed(format!("{} did not pass: {}; {verdict}", job.job, job.why)));
+        }
         match outcome.status {
             Status::Success | Status::Skipped => Ok((pipeline.plan, verdict)),
             _ => Err(ReplayError::NotPassed(verdict)),
@@ -196,6 +212,15 @@ pub fn environments(plan: &Plan) -> Vec<Environment> {
         })
     });
     deploying.collect()
+}
+
+/// The images of the catalogue that the jobs of a plan run in.
+pub fn images_of(plan: &Plan) -> Vec<&'static Image> {
+    let names = plan.jobs.iter().flat_map(|planned| {
+        let images = planned.job.image.iter().chain(&planned.job.services);
+        images.filter_map(|image| planned.expand_with(&image.name, &[]))
+    });
+    names.filter_map(|name| in_catalogue(&name)).collect()
 }
 
 /// When jobs began.
@@ -305,6 +330,15 @@ mod tests {
             (stops, free),
             (vec!["stop_review".to_owned()], ["test", "test2", "compile"].map(str::to_owned).to_vec())
         );
+    }
+
+    #[test]
+    fn the_images_that_its_jobs_run_in() {
+        let mut names: Vec<_> =
+            images_of(&plan(OWN, &branch("feature/x"), &[]).unwrap()).iter().map(|image| image.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names, ["dind", "docker", "kubectl", "rust"]);
     }
 
     /// Nothing of the jobs' names or stages is known here.

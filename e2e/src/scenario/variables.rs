@@ -8,19 +8,19 @@ use crate::pipeline::variables::collection::{Origin, Variable};
 use crate::pipeline::variables::settings::Setting;
 use crate::target::Target;
 
-/// Those of a target that is not there yet. Their values come late.
-pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<&str>, path: &str) -> Vec<Setting> {
-    let mut all = known(base_domain, namespace, registry, path);
+/// Those of a target that is not there yet. Their values come late. `registry` is `CI_REGISTRY` and `CI_REGISTRY_IMAGE`.
+pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> Vec<Setting> {
+    let mut all = known(base_domain, namespace, registry);
     all.extend([secret("CI_REGISTRY_PASSWORD", ""), file("KUBECONFIG", "")]);
     all.into_iter().map(setting).collect()
 }
 
 /// Those of a target. `path` is the project's: `group/project`.
 pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
-    let registry = target.registry.as_ref();
-    let host = registry.map(|registry| &*registry.host);
-    let mut all = known(&target.base_domain, &target.namespace, host, path);
-    if let Some(registry) = registry {
+    let image = target.registry.as_ref().map(|registry| registry.image_of(path)).unwrap_or_default();
+    let host_and_image = target.registry.as_ref().map(|registry| (&*registry.host, &*image));
+    let mut all = known(&target.base_domain, &target.namespace, host_and_image);
+    if let Some(registry) = &target.registry {
         all.push(plain("CI_REGISTRY_USER", &registry.user));
         all.push(secret("CI_REGISTRY_PASSWORD", &registry.password));
     }
@@ -28,11 +28,11 @@ pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
     all.into()
 }
 
-fn known(base_domain: &str, namespace: &str, registry: Option<&str>, path: &str) -> Vec<Variable> {
+fn known(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> Vec<Variable> {
     let mut all = vec![plain("KUBE_INGRESS_BASE_DOMAIN", base_domain), plain("KUBE_NAMESPACE", namespace)];
-    if let Some(registry) = registry {
-        all.push(plain("CI_REGISTRY", registry));
-        all.push(plain("CI_REGISTRY_IMAGE", &format!("{registry}/{}", path.to_lowercase())));
+    if let Some((host, image)) = registry {
+        all.push(plain("CI_REGISTRY", host));
+        all.push(plain("CI_REGISTRY_IMAGE", image));
     }
     all
 }

@@ -20,7 +20,7 @@ use self::context::Context;
 use crate::pipeline::config::environment::Action;
 use crate::pipeline::config::job::Job;
 use crate::pipeline::config::when::{AllowFailure, When};
-use crate::pipeline::variables::collection::Collection;
+use crate::pipeline::variables::collection::{Collection, Variable};
 
 /// A pipeline as it would be created.
 #[derive(Clone, Debug)]
@@ -65,6 +65,17 @@ pub struct PlannedJob {
     pub variables: Collection,
     /// Why it is in the pipeline.
     pub reason: Reason,
+}
+
+impl PlannedJob {
+    /// Expands a text with the job's variables and some more; nothing where a text grows too much.
+    pub fn expand_with(&self, text: &str, more: &[Variable]) -> Option<String> {
+        let mut variables = Collection::default();
+        for variable in self.variables.iter().map(|(variable, _)| variable).chain(more) {
+            variables.add(variable.clone());
+        }
+        variables.expand_all().ok()?.expand(text).ok()
+    }
 }
 
 /// A job that another one waits for.

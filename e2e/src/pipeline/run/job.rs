@@ -22,7 +22,7 @@ use super::variables::{Facts, JobVariables};
 use crate::pipeline::expression::pattern::Pattern;
 use crate::pipeline::mask::Masker;
 use crate::pipeline::plan::PlannedJob;
-use crate::pipeline::variables::collection::{Collection, Variable};
+use crate::pipeline::variables::collection::Variable;
 
 /// How long a job may take that does not say: a project's own setting in GitLab.
 const TIMEOUT: Duration = Duration::from_hours(1);
@@ -293,14 +293,7 @@ impl Attempt<'_> {
     /// <https://docs.gitlab.com/ci/environments/#set-a-dynamic-environment-url>
     fn environment_url(&self) -> Option<String> {
         let url = &self.planned.job.environment.as_ref()?.url.as_ref()?.value;
-        let mut variables = Collection::default();
-        for (variable, _) in self.planned.variables.iter() {
-            variables.add(variable.clone());
-        }
-        for variable in &self.ended.dotenv {
-            variables.add(variable.clone());
-        }
-        variables.expand_all().ok()?.expand(url).ok()
+        self.planned.expand_with(url, &self.ended.dotenv)
     }
 }
 

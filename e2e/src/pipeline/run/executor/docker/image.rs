@@ -104,7 +104,7 @@ impl Docker {
 }
 
 /// The catalogue's image that is called so, by its own name or by upstream's.
-fn in_catalogue(name: &str) -> Option<&'static Image> {
+pub fn in_catalogue(name: &str) -> Option<&'static Image> {
     let full = normalise(name);
     let is_meant = |image: &&Image| image.name == name || image.upstream.is_some_and(|it| normalise(it) == full);
     CATALOGUE.iter().copied().find(|image| is_meant(image))

@@ -33,6 +33,7 @@ use crate::images::Images;
 use crate::pipeline::run::log::JobLog;
 use crate::pipeline::run::runner_config::{CERTIFICATES, RunnerConfig};
 
+pub use self::image::in_catalogue;
 pub use self::leftovers::sweep_gone;
 pub use self::made::sweep;
 pub use self::session::Session;
