@@ -52,6 +52,10 @@ test-cluster: ## Tests against the cluster of `make up`
 test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: about ten minutes
 	cargo test --locked -p e2e --all-features --test lifecycle -- --test-threads 1
 
+.PHONY: soak-kills
+soak-kills: ## Ten kills at random moments of the whole story, each followed by a look at what is left: half an hour
+	KILLS_WITHIN=$(or $(KILLS_WITHIN),240) cargo test --locked -p e2e --all-features --test lifecycle -- --nocapture ten_kills
+
 # Sanitizers and coverage are nightly's; with this, a stable compiler takes them.
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP = 1
