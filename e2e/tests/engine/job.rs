@@ -8,7 +8,7 @@ use e2e::images::{Images, Way};
 use e2e::labels::PIPELINE;
 use e2e::pipeline::mask::Masker;
 use e2e::pipeline::run::event::Event;
-use e2e::pipeline::run::executor::docker::{Docker, sweep};
+use e2e::pipeline::run::executor::docker::{Docker, all_is_removed, sweep};
 use e2e::pipeline::run::executor::{Executor, ExecutorError, ImageRequest, Request, ServiceRequest, Session};
 use e2e::pipeline::run::log::JobLog;
 use e2e::pipeline::run::runner_config::RunnerConfig;
@@ -145,6 +145,12 @@ impl Pipeline {
         let list = |arguments: &[&str]| support::docker(&[arguments, &["--quiet", "--filter", &filter]].concat());
         let all = [list(&["ps", "--all"]), list(&["network", "ls"]), list(&["volume", "ls"])];
         all.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+    }
+
+    /// The same once nothing of it is being removed any more.
+    pub(crate) async fn left(&self) -> Vec<String> {
+        all_is_removed().await;
+        self.things()
     }
 
     pub(crate) async fn sweep(&self) -> usize {

@@ -27,7 +27,7 @@ async fn a_script_from_its_start_to_its_end() {
     assert!(job.text().contains("Using Docker executor with image docker ..."), "{}", job.text());
     assert_eq!(pipeline.things().len(), 3);
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn an_image_without_shell_is_told() {
     assert_eq!(error.reason, FailureReason::ScriptFailure);
     assert!(error.message.starts_with("the image e2e-test/without-shell:latest has no shell: "), "{error}");
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn an_image_that_is_nowhere() {
                     no route to the registry: the connection is refused; bring it here";
     assert!(error.message.starts_with(expected), "{error}");
     assert!(lines.text().contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{}", lines.text());
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
     let (prepared, _) = pipeline.prepare("", |_| ()).await;
     assert!(prepared.err().unwrap().message.contains("is no image"));
 }
@@ -99,7 +99,7 @@ async fn a_script_that_sleeps_is_stopped_within_seconds() {
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(job.run(&["echo after"]).await, (0, "after".to_owned()));
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn what_is_left_by_somebody_who_was_killed_is_swept() {
     let job = pipeline.job(DEBIAN, |_| ()).await;
     std::mem::forget(job);
     assert_eq!(pipeline.sweep().await, 3);
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn how_the_runner_is_set_up() {
     let (code, _) = job.run(&["head -c 200m /dev/zero | tail | wc -c"]).await;
     assert_ne!(code, 0, "{}", job.text());
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_service_is_reached_by_all_of_its_names_and_two_jobs_do_not_meet() {
         assert!(!job.text().contains("WARNING"), "{}", job.text());
     }
     tokio::join!(one.session.finish(), other.session.finish());
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_service_that_does_not_listen_is_waited_for_and_told() {
                     port 80 after 1 s: Connection refused (os error 111); the job goes on. Its last lines:";
     assert!(job.text().contains(expected), "{}", job.text());
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_service_that_cannot_start_ends_the_preparation() {
     let (prepared, _) = pipeline.prepare(DEBIAN, move |request| request.services = vec![broken]).await;
     let error = prepared.err().unwrap();
     assert!(error.message.starts_with("the service docker (docker, db) does not start: "), "{error}");
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn on_the_engines_own_network_services_are_in_the_list_of_hosts() {
     // The volume, and two containers.
     assert_eq!(pipeline.things().len(), 3);
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -208,5 +208,5 @@ async fn an_engine_as_a_service_builds_an_image() {
     assert_eq!((code, output.as_str()), (0, "demo:main\n1"), "{}", job.text());
     assert!(!job.text().contains("WARNING"), "{}", job.text());
     job.session.finish().await;
-    assert_eq!(pipeline.things(), [""; 0]);
+    assert_eq!(pipeline.left().await, [""; 0]);
 }

@@ -43,6 +43,14 @@ async fn all_is_made() {
     drop(MAKING.write().await);
 }
 
+/// Held for reading by every removal that nobody waits for.
+static REMOVING: RwLock<()> = RwLock::const_new(());
+
+/// Waits until everything is gone that jobs which have ended left to go.
+pub async fn all_is_removed() {
+    drop(REMOVING.write().await);
+}
+
 /// Names: of what was asked for, whether or not it came into being.
 #[derive(Clone, Debug, Default)]
 struct Things {
@@ -146,12 +154,20 @@ impl Made {
         Ok(name)
     }
 
-    /// Takes all of it away. What is left when somebody loses patience goes in the background.
+    /// Takes all of it away. What is left when somebody loses patience goes in the background, and so do volumes: a job has
+    /// ended when nothing of it runs, and hundreds of megabytes take seconds to go. [`sweep`] waits for them.
     pub(super) async fn remove(mut self) {
-        let things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
         all_is_made().await;
+        let volumes = std::mem::take(&mut things.volumes);
+        let volumes = Things { volumes, ..Things::default() };
         remove(&self.engine, &things).await;
         self.note(|things| *things = Things::default());
+        let (guard, engine) = (REMOVING.read().await, self.engine.clone());
+        tokio::spawn(async move {
+            remove(&engine, &volumes).await;
+            drop(guard);
+        });
     }
 }
 
@@ -201,6 +217,7 @@ impl Things {
 /// When the engine does not tell what there is, or something cannot be removed.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
     all_is_made().await;
+    all_is_removed().await;
     let things = Things::list(engine, pipeline).await?;
     if things.is_empty() {
         return Ok(0);
