@@ -71,7 +71,9 @@ impl Project {
         let head = repository.commit("HEAD")?;
         let commit = branch.map_or_else(|| Ok(head.clone()), |branch| repository.branch(branch))?;
         let tagged = tag.map_or_else(|| Ok(head), |tag| repository.tag(tag).map(|(commit, _)| commit))?;
-        let (of_branch, of_tag) = (folder.join("branch"), folder.join("tag"));
+        // A project without a remote is called as its folder is, and both are one project.
+        let name = repository.folder().file_name().unwrap_or_default();
+        let (of_branch, of_tag) = (folder.join("branch").join(name), folder.join("tag").join(name));
         tokio::try_join!(clone(&repository, &of_branch), clone(&repository, &of_tag))?;
         let branch = branch.unwrap_or(BRANCH);
         git(Some(&of_branch), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
@@ -153,6 +155,9 @@ mod tests {
         assert!(pushed.tag(TAG).is_err(), "the branch's jobs would see a tag that comes later");
         let tagged = Repository::open(&project.tagged_folder).unwrap();
         assert_eq!(tagged.tag(TAG).unwrap().0.sha, project.commit.sha);
+        for clone in [&pushed, &tagged] {
+            assert_eq!(project_of(clone.remote().as_deref(), clone.folder()).1, project.path);
+        }
     }
 
     #[tokio::test]
