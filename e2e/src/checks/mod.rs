@@ -19,6 +19,7 @@ mod liveness;
 mod pull_secret;
 mod rbac;
 mod readiness;
+mod refusal;
 mod registry;
 mod rollout;
 mod scraping;
