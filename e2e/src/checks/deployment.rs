@@ -32,9 +32,9 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         );
         return Err(told(failure, &subject, &deployment).await);
     }
-    evidence.add(format!("{replicas} of {replicas} replicas are available"));
     let image = image(&deployment);
-    evidence.add(deployed_image(&subject, &deployment, &image).await?);
+    deployed_image(&subject, &deployment, &image).await?;
+    evidence.add(format!("{replicas} of {replicas} replicas of {image} are available"));
     let missing = missing_labels(&deployment, &subject.reference);
     if !missing.is_empty() {
         let failure =
@@ -64,7 +64,7 @@ async fn told(failure: Failure, subject: &Subject, deployment: &Deployment) -> F
 }
 
 /// The image is one of the registry, where that is known, and every pod has just this one.
-async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str) -> Result<String, Failure> {
+async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str) -> Result<(), Failure> {
     if let Some(registry) = &subject.registry
         && Image::of(image, &registry.host).is_none()
     {
@@ -88,7 +88,7 @@ async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str)
                 ));
         }
     }
-    Ok(format!("the image of each is {image}"))
+    Ok(())
 }
 
 fn missing_labels(deployment: &Deployment, reference: &str) -> Vec<&'static str> {

@@ -96,16 +96,14 @@ async fn answering(
                 )));
             }
         };
-        match host_of(&body).filter(|_| status == 200) {
-            Some(pod) => _ = seen.insert(pod.to_owned()),
-            None => {
-                let seen = format!("{status}: {}", body.trim());
-                return Ok(Err(expected(format!("{host} is answered by the service")).saw(seen).because(
-                    "the Ingress leads to something else, or to pods that are not ready",
-                    "let it name the environment's Service, and readinessProbe ask /health",
-                )));
-            }
-        }
+        let Some(pod) = host_of(&body).filter(|_| status == 200) else {
+            let seen = format!("{status}: {}", body.trim());
+            return Ok(Err(expected(format!("{host} is answered by the service")).saw(seen).because(
+                "the Ingress leads to something else, or to pods that are not ready",
+                "let it name the environment's Service, and readinessProbe ask /health",
+            )));
+        };
+        seen.insert(pod.to_owned());
     }
     pods.look(subject).await?;
     Ok(match pods.stranger(&seen, reference) {

@@ -24,8 +24,7 @@ const LONGEST_HANG: Duration = Duration::from_mins(1);
 const BEAT: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(subject: Subject) -> Outcome {
-    let mut evidence = Evidence::default();
-    evidence.add(deployed_probe(&subject).await?);
+    let deployed = deployed_probe(&subject).await?;
     // What is deployed cannot be broken from outside; this one can. It is asked more often than those, whose own numbers are
     // judged above: here the path and the number of answers that may be missing are what counts, and a check should not wait
     // for the rest.
@@ -39,7 +38,8 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     })
     .await?;
     let result = hung(&subject, &pod.name).await;
-    evidence.0.extend(pod.end(&subject, result).await?.0);
+    let mut evidence = pod.end(&subject, result).await?;
+    evidence.add(deployed);
     Ok(evidence)
 }
 
@@ -52,7 +52,10 @@ async fn deployed_probe(subject: &Subject) -> Result<String, Failure> {
     let wanted = format!("a liveness probe that notices within {} s that a pod hangs", LONGEST_HANG.as_secs());
     let failure = match probe.map(noticed) {
         Some(Noticed { longest, how }) if longest <= LONGEST_HANG => {
-            return Ok(format!("as deployed, a pod that hangs is noticed within {} s: {how}", longest.as_secs()));
+            return Ok(format!(
+                "it was asked every second; one as deployed is noticed within {} s: {how}",
+                longest.as_secs()
+            ));
         }
         Some(Noticed { longest, how }) => expected(wanted).saw(format!("up to {} s: {how}", longest.as_secs())),
         None => expected(wanted).saw("no liveness probe"),
@@ -107,10 +110,7 @@ async fn hung(subject: &Subject, name: &str) -> Outcome {
     }
     let began = Instant::now();
     wait(subject, name, "started again by the kubelet", |pod| restarts(pod) > 0).await?;
-    evidence.add(format!(
-        "one that is asked every second was started again {:.0} s after /livez stopped answering",
-        began.elapsed().as_secs_f64()
-    ));
+    evidence.add(format!("started again {:.0} s after /livez stopped answering", began.elapsed().as_secs_f64()));
     wait(subject, name, "Ready again", |pod| restarts(pod) > 0 && is_pod_ready(pod)).await?;
     let Some(load) = load else { return Ok(evidence) };
     let tally = load.end().await;

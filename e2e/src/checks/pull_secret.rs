@@ -20,6 +20,7 @@ const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/docke
 
 pub(super) async fn run(subject: Subject) -> Outcome {
     let mut evidence = Evidence::default();
+    let mut known = BTreeSet::new();
     for pod in subject.some_pods().await? {
         let secrets = secrets(&pod);
         if secrets.is_empty() {
@@ -33,11 +34,12 @@ pub(super) async fn run(subject: Subject) -> Outcome {
                 ));
         }
         for secret in &secrets {
-            is_there(&subject, &pod, secret).await?;
+            let kind = is_there(&subject, &pod, secret).await?;
+            known.insert(format!("Secret {secret} is there, of type {kind}"));
         }
-        let secrets = secrets.into_iter().collect::<Vec<_>>().join(", ");
-        evidence.add(format!("{} pulls with {secrets}, which is there", pod.name_any()));
+        evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.into_iter().collect::<Vec<_>>().join(", ")));
     }
+    evidence.0.extend(known);
     let pod = ExtraPod::make(&subject, "pull-secret", |spec| {
         spec.image_pull_secrets = None;
         // Else a node that has the image would not ask.
@@ -51,10 +53,10 @@ pub(super) async fn run(subject: Subject) -> Outcome {
 
 /// Whether a pod's pull secret is one. A kubelet passes over one that is not, and says so only when no other helps. What is in it
 /// is looked at by nobody.
-async fn is_there(subject: &Subject, pod: &Pod, name: &str) -> Result<(), Failure> {
+async fn is_there(subject: &Subject, pod: &Pod, name: &str) -> Result<String, Failure> {
     let secret = subject.api::<Secret>().get_opt(name).await?;
     let seen = match secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned())) {
-        Some(kind) if TYPES.contains(&&*kind) => return Ok(()),
+        Some(kind) if TYPES.contains(&&*kind) => return Ok(kind),
         Some(kind) => format!("{name} of type {kind}"),
         None => format!("no Secret {name}"),
     };

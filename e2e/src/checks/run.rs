@@ -32,7 +32,7 @@ pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
 pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
     // What an interrupted run has left would be counted as a pod of the service. What stays, a check will find.
     if sweep(subject).await.is_ok() {
-        swept(subject).await;
+        Box::pin(swept(subject)).await;
     }
     let mut done: Vec<(usize, CheckRecord)> = Vec::new();
     let numbered = || checks.iter().copied().enumerate();
@@ -69,7 +69,7 @@ async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &T
     let limit = limit(subject.patience);
     let outcome = match tokio::time::timeout(limit, (check.run)(subject.clone())).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(endless(check, subject, limit).await),
+        Err(_) => Err(Box::pin(endless(check, subject, limit)).await),
     };
     record.took = origin.elapsed().as_secs_f64() - record.start;
     match outcome {
