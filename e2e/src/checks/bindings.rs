@@ -48,8 +48,9 @@ fn is_for(subject: &Subject, role: &RoleRef, account: &str) -> bool {
             subject.name == name && subject.namespace.as_deref() == Some(namespace)
         }
         ("User", _) => subject.name == account,
-        // What everybody may do is Kubernetes' own, unless somebody has bound more to it.
-        ("Group", _) if subject.name == "system:authenticated" => !role.name.starts_with("system:"),
+        // What groups of everybody may do is Kubernetes' own, unless somebody has bound more to them.
+        ("Group", _) if role.name.starts_with("system:") => false,
+        ("Group", _) if subject.name == "system:authenticated" => true,
         ("Group", Some((namespace, _))) => {
             subject.name == "system:serviceaccounts" || subject.name == format!("system:serviceaccounts:{namespace}")
         }
@@ -71,7 +72,8 @@ mod tests {
     #[case::by_its_users_name("User", ACCOUNT, None, "admin", true)]
     #[case::all_of_its_namespace("Group", "system:serviceaccounts:gitlab", None, "admin", true)]
     #[case::all_of_another("Group", "system:serviceaccounts:default", None, "admin", false)]
-    #[case::all_accounts("Group", "system:serviceaccounts", None, "system:service-account-issuer-discovery", true)]
+    #[case::all_accounts("Group", "system:serviceaccounts", None, "system:service-account-issuer-discovery", false)]
+    #[case::all_accounts_and_more("Group", "system:serviceaccounts", None, "view", true)]
     #[case::everybody("Group", "system:authenticated", None, "system:basic-user", false)]
     #[case::everybody_and_more("Group", "system:authenticated", None, "cluster-admin", true)]
     fn whom_a_binding_is_for(

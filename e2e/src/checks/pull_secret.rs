@@ -75,11 +75,11 @@ async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let decided = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| decided(pod))).await;
     if let Ok(Decided::Waits { reason, message }) = &decided {
-        // Older kubelets say why only as long as they do not pause, and in the pod's events.
-        let message = if message.contains("ErrImagePull") || reason == "ErrImagePull" {
-            message.clone()
-        } else {
+        // While older kubelets pause between two pulls, only the pod's events say why.
+        let message = if reason == "ImagePullBackOff" && !message.contains("ErrImagePull") {
             pull_failed(subject, name).await.unwrap_or_else(|_| message.clone())
+        } else {
+            message.clone()
         };
         let pod = subject.api::<Pod>().get(name).await?;
         if images(&pod).iter().any(|image| is_refused(&message, image)) {

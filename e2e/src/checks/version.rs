@@ -18,12 +18,16 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     let deployment = subject.deployment().await?;
     let metadata = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.clone()).unwrap_or_default();
     let annotated = metadata.annotations.unwrap_or_default().get(ANNOTATION).cloned();
-    let commit = subject.commit.clone().or_else(|| annotated.clone()).ok_or_else(|| {
-        expected(format!("the annotation {ANNOTATION}")).saw("none").at(called(&deployment)).because(
-            "nobody says which commit this is",
-            "keep the annotation in manifests/deployment.yaml, or say `--commit`",
-        )
-    })?;
+    let Some(commit) = subject.commit.clone().or_else(|| annotated.clone()) else {
+        return Err(expected(format!("the annotation {ANNOTATION}"))
+            .saw("none")
+            .at(called(&deployment))
+            .with(&subject.around(&deployment).await)
+            .because(
+                "nobody says which commit this is",
+                "keep the annotation in manifests/deployment.yaml, or say `--commit`",
+            ));
+    };
     if annotated.as_ref().is_some_and(|it| *it != commit) {
         return Err(not_pushed(&commit, annotated.as_deref().unwrap_or_default())
             .at(called(&deployment))
