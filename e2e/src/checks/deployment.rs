@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
 use kube::ResourceExt;
 
 use super::failure::expected;
-use super::registry::{Image, image};
+use super::registry::{Image, container, image};
 use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
 use crate::cluster::ready;
@@ -74,9 +74,11 @@ async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str)
         );
         return Err(told(failure, subject, deployment).await);
     }
+    let container = container(deployment);
     for pod in subject.some_pods().await? {
-        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
-        let own = container.and_then(|container| container.image.clone()).unwrap_or_default();
+        // Others may have put containers of theirs beside it.
+        let own = pod.spec.iter().flat_map(|spec| &spec.containers).find(|it| it.name == container);
+        let own = own.and_then(|container| container.image.clone()).unwrap_or_default();
         if own != image {
             return Err(expected(format!("{} has the image {image}", pod.name_any()))
                 .saw(own)

@@ -105,8 +105,8 @@ pub fn image(deployment: &Deployment) -> String {
     first_container(deployment).and_then(|it| it.image.clone()).unwrap_or_default()
 }
 
-/// The name of that container.
-fn container(deployment: &Deployment) -> String {
+/// The name of a Deployment's first container.
+pub(super) fn container(deployment: &Deployment) -> String {
     first_container(deployment).map(|it| it.name.clone()).unwrap_or_default()
 }
 

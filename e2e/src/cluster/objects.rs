@@ -26,6 +26,13 @@ pub struct Kind {
     is_deletable: bool,
 }
 
+impl Kind {
+    /// Its API group and name.
+    pub fn name(&self) -> (&str, &str) {
+        (&self.resource.group, &self.resource.kind)
+    }
+}
+
 /// An object, as far as its metadata tells.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -136,7 +143,7 @@ pub struct Listing {
     /// The objects.
     pub objects: Vec<Object>,
     /// The kinds that were not to be seen: this account may not list them, or their own server does not answer.
-    pub unseen: Vec<String>,
+    pub unseen: Vec<Kind>,
 }
 
 /// All objects of these kinds in a namespace that a label selector selects. What two groups serve is one object.
@@ -151,7 +158,7 @@ pub async fn list(client: &Client, kinds: &[Kind], namespace: &str, selector: &s
         async move {
             let list = match api.list_metadata(&parameters).await {
                 Ok(list) => list.items,
-                Err(kube::Error::Api(status)) if status.code == 403 || status.code == 503 => return Ok(Err(kind)),
+                Err(kube::Error::Api(status)) if matches!(status.code, 403 | 500 | 503) => return Ok(Err(kind)),
                 Err(kube::Error::Api(status)) if has_no_objects(status.code) => Vec::new(),
                 Err(error) => return Err(error),
             };
@@ -164,7 +171,7 @@ pub async fn list(client: &Client, kinds: &[Kind], namespace: &str, selector: &s
     for list in lists {
         match list {
             Ok(objects) => known.extend(objects.into_iter().map(|object| (object.identity(), object))),
-            Err(kind) => listing.unseen.push(kind.resource.kind),
+            Err(kind) => listing.unseen.push(kind),
         }
     }
     listing.objects = known.into_values().collect();

@@ -33,8 +33,8 @@ pub struct Snapshot {
     reference: String,
     /// By API group, kind and name.
     objects: BTreeMap<(String, String, String), Known>,
-    /// The kinds that were not to be seen.
-    unseen: Vec<String>,
+    /// The kinds that were to be seen, by API group and name.
+    seen: BTreeSet<(String, String)>,
 }
 
 /// What is known of an object.
@@ -63,7 +63,9 @@ impl Snapshot {
             let known = Known::of(&object);
             ((object.group, object.kind, name), known)
         });
-        Ok(Self { reference: subject.reference.clone(), objects: objects.collect(), unseen })
+        let kinds = kinds.iter().filter(|kind| !unseen.contains(kind)).map(Kind::name);
+        let seen = kinds.map(|(group, kind)| (group.to_owned(), kind.to_owned())).collect();
+        Ok(Self { reference: subject.reference.clone(), objects: objects.collect(), seen })
     }
 
     /// What the environment is made of, in words; nothing where there is nothing.
@@ -80,7 +82,9 @@ impl Snapshot {
         for (key, known) in &self.objects {
             let (group, kind, name) = key;
             let is_restless = RESTLESS.contains(&(group, kind));
-            if is_restless || known.is_going || gone_with_it.contains(&*known.uid) {
+            // Of what cannot be seen any more nobody knows.
+            let is_hidden = !after.seen.contains(&(group.clone(), kind.clone()));
+            if is_restless || is_hidden || known.is_going || gone_with_it.contains(&*known.uid) {
                 continue;
             }
             match after.objects.get(key) {
@@ -164,7 +168,8 @@ async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<V
     }
     evidence.push(format!("nothing with the label ref={} is left, of {} kinds", subject.reference, kinds.len()));
     if !unseen.is_empty() {
-        evidence.push(format!("not to be seen, and not looked at: {}", unseen.join(", ")));
+        let unseen = unseen.iter().map(|kind| kind.name().1).collect::<Vec<_>>().join(", ");
+        evidence.push(format!("not to be seen, and not looked at: {unseen}"));
     }
     evidence.extend(unanswered(subject).await?);
     let after = Snapshot::of(other).await?;
@@ -283,7 +288,9 @@ mod tests {
             let known = Known { uid: (*uid).to_owned(), reference, ..Known::default() };
             ((String::new(), (*kind).to_owned(), (*name).to_owned()), known)
         });
-        Snapshot { reference: "live".to_owned(), objects: objects.collect(), unseen: Vec::new() }
+        let kinds = ["Deployment", "ConfigMap", "Endpoints", "Pod", "StatefulSet", "ControllerRevision", "Secret"];
+        let seen = kinds.map(|kind| (String::new(), kind.to_owned())).into();
+        Snapshot { reference: "live".to_owned(), objects: objects.collect(), seen }
     }
 
     fn without<'row>(gone: &[&str]) -> Vec<Row<'row>> {
@@ -320,6 +327,13 @@ mod tests {
         }
         let after = snapshot(&[]);
         assert_eq!(before.missing(&after, "dev"), ["Pod live-1 is gone"]);
+    }
+
+    #[test]
+    fn a_kind_that_cannot_be_seen_any_more_is_not_missed() {
+        let mut after = snapshot(&without(&["dev", "settings", "live"]));
+        after.seen.remove(&(String::new(), "ConfigMap".to_owned()));
+        assert_eq!(snapshot(&BEFORE).missing(&after, "dev"), ["Deployment live is gone"]);
     }
 
     #[test]
