@@ -23,6 +23,13 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 /// The domain of the hosts of environments, if nobody says otherwise.
 pub const BASE_DOMAIN: &str = "gitlab-k8s-demo.test";
 
+/// Time that a connection to an API server may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Time without a byte of an answer. An API server gives up after a minute by itself (`--request-timeout`), and then says so; a
+/// watch that is quiet for longer is begun anew.
+const ANSWER: Duration = Duration::from_secs(75);
+
 /// It.
 #[derive(Clone)]
 pub struct Target {
@@ -204,7 +211,13 @@ async fn of_context(
     failed: impl Fn(kube::config::KubeconfigError) -> TargetError,
 ) -> Result<Client, TargetError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(ANSWER);
+    // From the request on, and not from when the connection was last used.
+    config.reset_reader_on_write = true;
+    // A pod's 503, passed on by the API server, is what a check wants to see, and not to ask for again for minutes.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| ClientError::Client(ApiError::from(error)).into())
 }
 

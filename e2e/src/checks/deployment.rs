@@ -1,65 +1,96 @@
 //! The Deployment is rolled out as the manifests say.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
 use kube::ResourceExt;
 
 use super::failure::expected;
-use super::registry::image;
+use super::registry::{Image, container, image};
 use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
-use crate::cluster::{explain, ready};
+use crate::cluster::ready;
+use crate::record::Failure;
 
 pub(super) async fn run(subject: Subject) -> Outcome {
     let mut evidence = Evidence::default();
     let deployment = subject.deployment().await?;
-    let (name, object) = (deployment.name_any(), called(&deployment));
+    let name = deployment.name_any();
     if let Err(error) = ready::deployment(&subject.client, &subject.namespace, &name, subject.patience).await {
-        let selector = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.clone());
-        let explanation = explain::explain_selected(&subject.client, &subject.namespace, selector).await;
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        return Err(expected("every replica is of the latest template and available")
-            .saw(first)
-            .at(object)
-            .with(&explanation)
-            .because(
-                "a pod does not become ready: its image, its probe, or the room on the nodes",
-                "read the pod's events and last lines below; `kubectl rollout undo` goes back",
-            ));
+        let failure = expected("every replica is of the latest template and available").saw(first).because(
+            "a pod does not become ready: its image, its probe, or the room on the nodes",
+            "read the pod's events and last lines below; `kubectl rollout undo` goes back",
+        );
+        return Err(told(failure, &subject, &deployment).await);
     }
     let deployment = subject.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
-        return Err(expected("two replicas").saw(replicas).at(object).because(
+        let failure = expected("two replicas").saw(replicas).because(
             "somebody has scaled it down: while its only pod is replaced nobody answers",
             "kubectl scale --replicas=2, or apply the manifest again",
-        ));
+        );
+        return Err(told(failure, &subject, &deployment).await);
     }
-    evidence.add(format!("{replicas} of {replicas} replicas of {} are available", image(&deployment)));
+    let image = image(&deployment);
+    deployed_image(&subject, &deployment, &image).await?;
+    evidence.add(format!("{replicas} of {replicas} replicas of {image} are available"));
     let missing = missing_labels(&deployment, &subject.reference);
     if !missing.is_empty() {
-        return Err(expected("labels app, ref and track on the pods")
-            .saw(format!("no {}", missing.join(", ")))
-            .at(object)
-            .because(
+        let failure =
+            expected("labels app, ref and track on the pods").saw(format!("no {}", missing.join(", "))).because(
                 "the manifest's labels were changed: the Service and `stop` find pods by them",
                 "keep `app`, `ref` and `track` in the template's labels",
-            ));
+            );
+        return Err(told(failure, &subject, &deployment).await);
     }
     evidence.add(format!("labels app, ref={} and track", subject.reference));
-    let spec = deployment.spec.and_then(|spec| spec.template.spec).unwrap_or_default();
+    let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
     let wanting = unsafe_settings(&spec);
     if !wanting.is_empty() {
-        return Err(expected("the security context of the `restricted` Pod Security Standard")
-            .saw(wanting.join(", "))
-            .at(object)
-            .because(
-                "the pod may do more than the service needs",
-                "take the securityContext of manifests/deployment.yaml over",
-            ));
+        let wanted = "the security context of the `restricted` Pod Security Standard";
+        let failure = expected(wanted).saw(wanting.join(", ")).because(
+            "the pod may do more than the service needs",
+            "take the securityContext of manifests/deployment.yaml over",
+        );
+        return Err(told(failure, &subject, &deployment).await);
     }
-    evidence.add("no root, no privileges, no writable root file system, no token".to_owned());
+    evidence.add("no root, no privileges, nothing of the node, no writable root file system, no token".to_owned());
     Ok(evidence)
+}
+
+async fn told(failure: Failure, subject: &Subject, deployment: &Deployment) -> Failure {
+    failure.at(called(deployment)).with(&subject.around(deployment).await)
+}
+
+/// The image is one of the registry, where that is known, and every pod has just this one.
+async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str) -> Result<(), Failure> {
+    if let Some(registry) = &subject.registry
+        && Image::of(image, &registry.host).is_none()
+    {
+        let failure = expected(format!("an image of {}", registry.host)).saw(image).because(
+            "the deploy job was given another registry",
+            "set CI_REGISTRY and CI_REGISTRY_IMAGE to the registry that the image was pushed to",
+        );
+        return Err(told(failure, subject, deployment).await);
+    }
+    let container = container(deployment);
+    for pod in subject.some_pods().await? {
+        // Others may have put containers of theirs beside it.
+        let own = pod.spec.iter().flat_map(|spec| &spec.containers).find(|it| it.name == container);
+        let own = own.and_then(|container| container.image.clone()).unwrap_or_default();
+        if own != image {
+            return Err(expected(format!("{} has the image {image}", pod.name_any()))
+                .saw(own)
+                .at(called(&pod))
+                .with(&subject.explain_pod(&pod).await)
+                .because(
+                    "an admission webhook of the cluster writes another image into pods, or somebody has changed this one",
+                    "kubectl get mutatingwebhookconfigurations; delete the pod, and a new one is made",
+                ));
+        }
+    }
+    Ok(())
 }
 
 fn missing_labels(deployment: &Deployment, reference: &str) -> Vec<&'static str> {
@@ -74,45 +105,98 @@ fn missing_labels(deployment: &Deployment, reference: &str) -> Vec<&'static str>
 
 /// What the pod may do and should not. <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
 fn unsafe_settings(spec: &PodSpec) -> Vec<String> {
-    let pod = spec.security_context.clone().unwrap_or_default();
     let mut wanting = Vec::new();
-    let runs_as_root = |container: &Container| {
-        let own = container.security_context.as_ref().and_then(|it| it.run_as_non_root);
-        own.or(pod.run_as_non_root) != Some(true)
-    };
-    let has_seccomp = pod.seccomp_profile.as_ref().is_some_and(|it| it.type_ != "Unconfined");
-    for container in &spec.containers {
-        let own = container.security_context.clone().unwrap_or_default();
-        let drops = own.capabilities.and_then(|it| it.drop).unwrap_or_default();
-        let seccomp = own.seccomp_profile.is_some_and(|it| it.type_ != "Unconfined") || has_seccomp;
-        let facts = [
-            (runs_as_root(container), "may run as root"),
-            (own.allow_privilege_escalation != Some(false), "may gain privileges"),
-            (own.read_only_root_filesystem != Some(true), "may write to its root file system"),
-            (!drops.iter().any(|it| it == "ALL"), "keeps capabilities"),
-            (!seccomp, "has no seccomp profile"),
-        ];
-        let found = facts.iter().filter(|(is_so, _)| *is_so);
-        wanting.extend(found.map(|(_, what)| format!("container {} {what}", container.name)));
+    let containers = spec.containers.iter().map(|it| ("container", it));
+    let init_containers = spec.init_containers.iter().flatten().map(|it| ("init container", it));
+    for (kind, container) in containers.chain(init_containers) {
+        let found = unsafe_container(spec, container);
+        wanting.extend(found.into_iter().map(|what| format!("{kind} {} {what}", container.name)));
     }
-    if spec.automount_service_account_token != Some(false) {
-        wanting.push("the pod has a token for the API server".to_owned());
-    }
+    let has_host_path = spec.volumes.iter().flatten().any(|volume| volume.host_path.is_some());
+    let facts = [
+        (spec.host_network == Some(true), "the pod is in the node's network"),
+        (spec.host_pid == Some(true), "the pod sees the node's processes"),
+        (spec.host_ipc == Some(true), "the pod shares the node's memory segments"),
+        (has_host_path, "the pod has a folder of the node"),
+        (spec.automount_service_account_token != Some(false), "the pod has a token for the API server"),
+    ];
+    wanting.extend(facts.iter().filter(|(is_so, _)| *is_so).map(|(_, what)| (*what).to_owned()));
     wanting
+}
+
+fn unsafe_container(spec: &PodSpec, container: &Container) -> Vec<String> {
+    let pod = spec.security_context.clone().unwrap_or_default();
+    let own = container.security_context.clone().unwrap_or_default();
+    let is_confined = |profile: &SeccompProfile| profile.type_ != "Unconfined";
+    let has_seccomp = own.seccomp_profile.as_ref().or(pod.seccomp_profile.as_ref()).is_some_and(is_confined);
+    let capabilities = own.capabilities.unwrap_or_default();
+    let (added, dropped) = (capabilities.add.unwrap_or_default(), capabilities.drop.unwrap_or_default());
+    let facts = [
+        (own.run_as_non_root.or(pod.run_as_non_root) != Some(true), "may run as root"),
+        (own.privileged == Some(true), "is privileged"),
+        (own.allow_privilege_escalation != Some(false), "may gain privileges"),
+        (own.read_only_root_filesystem != Some(true), "may write to its root file system"),
+        (!dropped.iter().any(|it| it == "ALL"), "keeps capabilities"),
+        (!has_seccomp, "has no seccomp profile"),
+    ];
+    let found = facts.iter().filter(|(is_so, _)| *is_so).map(|(_, what)| (*what).to_owned());
+    // The one that a service may need: to listen below port 1024.
+    let gained = added.iter().filter(|it| *it != "NET_BIND_SERVICE").map(|it| format!("gains capability {it}"));
+    found.chain(gained).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn safe() -> Value {
+        let context = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+        json!({"automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "app", "securityContext": context}],
+            "initContainers": [{"name": "first", "securityContext": context}]})
+    }
+
     #[test]
     fn what_a_pod_may_do() {
-        let safe = json!({"automountServiceAccountToken": false, "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{"name": "app", "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}}]});
-        assert_eq!(unsafe_settings(&serde_json::from_value(safe).unwrap()), Vec::<String>::new());
+        assert_eq!(unsafe_settings(&serde_json::from_value(safe()).unwrap()), Vec::<String>::new());
         let bare = json!({"containers": [{"name": "app"}]});
         assert_eq!(unsafe_settings(&serde_json::from_value(bare).unwrap()).len(), 6);
+    }
+
+    #[rstest]
+    #[case::root("/securityContext/runAsNonRoot", json!(false), "container app may run as root")]
+    #[case::network("/hostNetwork", json!(true), "the pod is in the node's network")]
+    #[case::processes("/hostPID", json!(true), "the pod sees the node's processes")]
+    #[case::memory("/hostIPC", json!(true), "the pod shares the node's memory segments")]
+    #[case::folder("/volumes", json!([{"name": "etc", "hostPath": {"path": "/etc"}}]), "the pod has a folder of the node")]
+    #[case::added("/containers/0/securityContext/capabilities/add", json!(["NET_ADMIN"]), "container app gains capability NET_ADMIN")]
+    #[case::privileged("/containers/0/securityContext/privileged", json!(true), "container app is privileged")]
+    #[case::at_first("/initContainers/0/securityContext/privileged", json!(true), "init container first is privileged")]
+    #[case::unconfined(
+        "/containers/0/securityContext/seccompProfile",
+        json!({"type": "Unconfined"}),
+        "container app has no seccomp profile"
+    )]
+    fn one_setting_is_enough(#[case] path: &str, #[case] value: Value, #[case] expected: &str) {
+        let mut spec = safe();
+        set(&mut spec, path, value);
+        let found = unsafe_settings(&serde_json::from_value(spec).unwrap());
+        assert!(found.contains(&expected.to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn a_low_port_may_be_listened_at() {
+        let mut spec = safe();
+        set(&mut spec, "/containers/0/securityContext/capabilities/add", json!(["NET_BIND_SERVICE"]));
+        assert_eq!(unsafe_settings(&serde_json::from_value(spec).unwrap()), Vec::<String>::new());
+    }
+
+    fn set(object: &mut Value, path: &str, value: Value) {
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key] = value;
     }
 }

@@ -40,7 +40,7 @@ impl Failure {
 /// An API server that does not do what a check needs.
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
-        expected("an answer of the API server").saw(ApiError::from(error)).because(
+        expected("an answer of the API server").saw(ApiError::from(error)).at("the API server").because(
             "the account of the checks may not do that, or the API server is not reached",
             "give the checks a kubeconfig of the cluster's owner",
         )

@@ -13,12 +13,14 @@ pub mod registry_api;
 pub mod run;
 pub mod subject;
 
+mod bindings;
 mod deployment;
 mod ingress;
 mod liveness;
 mod pull_secret;
 mod rbac;
 mod readiness;
+mod refusal;
 mod registry;
 mod rollout;
 mod scraping;

@@ -1,91 +1,184 @@
 //! The pods pull with the pull secret, and without it nobody does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
+use super::refusal::is_refused;
 use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
-use crate::cluster::explain;
-use crate::cluster::ready::until;
+use crate::record::Failure;
 
-const WITHOUT: &str = "without-pull-secret";
+/// What a Secret must be for a kubelet to take a login from it: what `kubectl create secret docker-registry` makes, and what older
+/// clusters make.
+const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];
 
 pub(super) async fn run(subject: Subject) -> Outcome {
     let mut evidence = Evidence::default();
-    for pod in subject.pods().await? {
+    let mut known = BTreeSet::new();
+    for pod in subject.some_pods().await? {
         let secrets = secrets(&pod);
         if secrets.is_empty() {
-            return Err(expected("imagePullSecrets").saw("none").at(called(&pod)).because(
-                "the Deployment names no pull secret, and its ServiceAccount has none",
-                "add `imagePullSecrets: [{name: myregistry}]` to the pod's template",
-            ));
+            return Err(expected("imagePullSecrets")
+                .saw("none")
+                .at(called(&pod))
+                .with(&subject.explain_pod(&pod).await)
+                .because(
+                    "the Deployment names no pull secret, and its ServiceAccount has none",
+                    "add `imagePullSecrets: [{name: myregistry}]` to the pod's template",
+                ));
         }
-        evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.join(", ")));
+        for secret in &secrets {
+            let kind = is_there(&subject, &pod, secret).await?;
+            known.insert(format!("Secret {secret} is there, of type {kind}"));
+        }
+        evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.into_iter().collect::<Vec<_>>().join(", ")));
     }
-    let pod = ExtraPod::make(&subject, WITHOUT, |spec| {
+    evidence.0.extend(known);
+    let pod = ExtraPod::make(&subject, "pull-secret", |spec| {
         spec.image_pull_secrets = None;
         // Else a node that has the image would not ask.
         spec.containers.iter_mut().for_each(|it| it.image_pull_policy = Some("Always".to_owned()));
     })
     .await?;
     let result = refused(&subject, &pod.name).await;
-    pod.remove().await?;
-    evidence.add(result?);
+    evidence.add(pod.end(&subject, result).await?);
     Ok(evidence)
 }
 
+/// Whether a pod's pull secret is one. A kubelet passes over one that is not, and says so only when no other helps. What is in it
+/// is looked at by nobody.
+async fn is_there(subject: &Subject, pod: &Pod, name: &str) -> Result<String, Failure> {
+    let secret = subject.api::<Secret>().get_opt(name).await?;
+    let seen = match secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned())) {
+        Some(kind) if TYPES.contains(&&*kind) => return Ok(kind),
+        Some(kind) => format!("{name} of type {kind}"),
+        None => format!("no Secret {name}"),
+    };
+    Err(expected(format!("the pull secret {name} of type {}", TYPES[0]))
+        .saw(seen)
+        .at(format!("Secret {}/{name}", subject.namespace))
+        .with(&subject.explain_pod(pod).await)
+        .because(
+            "it was deleted, never made in this namespace, or made without its type: the next node that lacks the image cannot pull",
+            "kubectl create secret docker-registry NAME --docker-server=… in the namespace, or take the name out of imagePullSecrets",
+        ))
+}
+
 /// Waits until the pod's image is refused, and tells how.
-async fn refused(subject: &Subject, name: &str) -> Result<String, crate::record::Failure> {
+async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let is_decided = |pods: &[Arc<Pod>]| pods.iter().any(|pod| waiting(pod).is_some() || is_started(pod));
-    let waited = tokio::time::timeout(subject.patience, until(subject.api::<Pod>(), config, is_decided)).await;
-    let pod = subject.api::<Pod>().get(name).await?;
-    if let (Ok(Ok(())), Some((reason, message))) = (&waited, waiting(&pod)) {
-        let refused = ["401", "403", "nauthorized", "denied", "uthorization", "no basic auth", "uthentication"];
-        if refused.iter().any(|word| message.contains(word)) {
+    let decided = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| decided(pod))).await;
+    if let Ok(Decided::Waits { reason, message }) = &decided {
+        // While older kubelets pause between two pulls, only the pod's events say why.
+        let message = if reason == "ImagePullBackOff" && !message.contains("ErrImagePull") {
+            pull_failed(subject, name).await.unwrap_or_else(|_| message.clone())
+        } else {
+            message.clone()
+        };
+        let pod = subject.api::<Pod>().get(name).await?;
+        if images(&pod).iter().any(|image| is_refused(&message, image)) {
             return Ok(format!("a pod without it: {reason}"));
         }
         return Err(expected("a pull that is refused for want of a login")
             .saw(format!("{reason}: {message}"))
-            .at(called(&pod)));
+            .at(called(&pod))
+            .with(&subject.explain_pod(&pod).await)
+            .because(
+                "the nodes do not reach the registry, do not trust its certificate, or the image is not there",
+                "let the nodes know the registry's name and authority, and run the job that pushes the image",
+            ));
     }
-    let explanation = explain::explain_pod(&subject.client, &pod).await;
-    let own = secrets(&pod);
+    let pod = subject.api::<Pod>().get(name).await?;
+    let own = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     let cause = if own.is_empty() {
         "the registry gives its images to everybody, or the node has a login of its own".to_owned()
     } else {
-        format!("the namespace's default ServiceAccount has a pull secret of its own: {}", own.join(", "))
+        format!("the ServiceAccount of its pods has a pull secret of its own: {own}")
+    };
+    let seen = match decided {
+        Ok(_) if own.is_empty() => "its image, pulled without any".to_owned(),
+        Ok(_) => format!("its image, pulled with {own}"),
+        Err(why) => format!("nothing of the kind: {why}"),
     };
     Err(expected("ImagePullBackOff of a pod without the pull secret")
-        .saw(pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default())
+        .saw(seen)
         .at(called(&pod))
-        .with(&explanation)
+        .with(&subject.explain_pod(&pod).await)
         .because(cause, "let the registry ask for a login, and give it to pods by their pull secret alone"))
 }
 
-fn secrets(pod: &Pod) -> Vec<String> {
+/// The event by which a kubelet says why it could not pull.
+async fn pull_failed(subject: &Subject, name: &str) -> Result<String, String> {
+    let fields = format!("involvedObject.name={name},involvedObject.kind=Pod,reason=Failed");
+    let is_so = |message: &String| message.contains("ailed to pull image");
+    let pick = |events: &[Arc<Event>]| events.iter().filter_map(|event| event.message.clone()).find(is_so);
+    subject.watch(watcher::Config::default().fields(&fields), pick).await
+}
+
+fn secrets(pod: &Pod) -> BTreeSet<String> {
     let secrets = pod.spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten());
     secrets.map(|secret| secret.name.clone()).collect()
 }
 
-/// Why its image is not there, once that is known.
-fn waiting(pod: &Pod) -> Option<(String, String)> {
+fn images(pod: &Pod) -> Vec<String> {
+    pod.spec.iter().flat_map(|spec| &spec.containers).filter_map(|container| container.image.clone()).collect()
+}
+
+/// What became of a pod's image.
+#[derive(Debug, PartialEq, Eq)]
+enum Decided {
+    /// It is not there.
+    Waits { reason: String, message: String },
+    /// It is there, and was started.
+    Started,
+}
+
+fn decided(pod: &Pod) -> Option<Decided> {
     let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     containers.find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let state = container.state.as_ref()?;
+        if container.started == Some(true) || state.running.is_some() || state.terminated.is_some() {
+            return Some(Decided::Started);
+        }
+        let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.clone().filter(|reason| reason.contains("Image"))?;
-        // Of the pause between two pulls the message says nothing about the reason.
-        let message = waiting.message.clone().unwrap_or_default();
-        (reason == "ErrImagePull" || message.contains("ErrImagePull")).then_some((reason, message))
+        Some(Decided::Waits { reason, message: waiting.message.clone().unwrap_or_default() })
     })
 }
 
-fn is_started(pod: &Pod) -> bool {
-    let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    containers.any(|container| container.started == Some(true))
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::refused(json!({"waiting": {"reason": "ErrImagePull", "message": "401"}}), Some(("ErrImagePull", "401")))]
+    #[case::paused(json!({"waiting": {"reason": "ImagePullBackOff"}}), Some(("ImagePullBackOff", "")))]
+    #[case::not_yet(json!({"waiting": {"reason": "ContainerCreating"}}), None)]
+    #[case::nothing_yet(json!({}), None)]
+    fn an_image_that_is_not_there(#[case] state: serde_json::Value, #[case] expected: Option<(&str, &str)>) {
+        let waits = |(reason, message): (&str, &str)| Decided::Waits { reason: reason.into(), message: message.into() };
+        assert_eq!(decided(&pod(&state)), expected.map(waits));
+    }
+
+    #[rstest]
+    #[case::runs(json!({"running": {}}))]
+    #[case::ran(json!({"terminated": {"exitCode": 1}}))]
+    fn an_image_that_is_there(#[case] state: serde_json::Value) {
+        assert_eq!(decided(&pod(&state)), Some(Decided::Started));
+    }
+
+    fn pod(state: &serde_json::Value) -> Pod {
+        let status =
+            json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        serde_json::from_value(json!({"status": {"containerStatuses": [status]}})).unwrap()
+    }
 }

@@ -1,11 +1,13 @@
 //! The pipeline's account may do what the deploy jobs do, and nothing elsewhere.
 
 use futures_util::future::try_join_all;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ListParams, PostParams};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
 
+use super::bindings;
 use super::failure::expected;
 use super::subject::Subject;
 use super::{Evidence, Outcome};
@@ -21,14 +23,15 @@ const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 /// What they look at when a rollout does not come to its end.
 const SEEN: [(&str, &str); 3] = [("apps", "replicasets"), ("", "pods"), ("", "events")];
 
-/// Another namespace, which every cluster has.
-const ELSEWHERE: &str = "kube-system";
+/// Other namespaces, which every cluster has. One more is taken of those that there are.
+const ELSEWHERE: [&str; 2] = ["kube-system", "default"];
 
 /// What nobody needs for a deployment: verb, group, resource.
-const FORBIDDEN: [(&str, &str, &str); 8] = [
+const FORBIDDEN: [(&str, &str, &str); 9] = [
     ("get", "", "secrets"),
     ("list", "", "secrets"),
     ("create", "", "pods"),
+    ("delete", "", "pods"),
     ("create", "apps", "deployments"),
     ("patch", "apps", "deployments"),
     ("delete", "", "services"),
@@ -56,37 +59,88 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         .collect();
     let lacking = which(deployer, &needed, own, false).await?;
     if !lacking.is_empty() {
+        let account = account(deployer).await;
+        let (object, details) = bindings::of(&subject.client, account.as_deref(), &[&subject.namespace]).await;
         return Err(expected(format!(
             "the pipeline's account may do in namespace {} what its deploy jobs do",
             subject.namespace
         ))
         .saw(format!("it may not {}", lacking.join(", ")))
+        .at(object)
+        .with(&details)
         .because("its Role lacks something", "apply manifests/cluster as the cluster's owner"));
     }
     evidence.add(format!("in namespace {}: all {} things that the deploy jobs do", subject.namespace, needed.len()));
-    let mut excess = which(deployer, &FORBIDDEN, Some(ELSEWHERE), true).await?;
+    let elsewhere = elsewhere(&subject).await?;
+    let (mut excess, mut places) = (Vec::new(), Vec::new());
+    for namespace in &elsewhere {
+        let found = which(deployer, &FORBIDDEN, Some(namespace), true).await?;
+        places.extend((!found.is_empty()).then_some(&**namespace));
+        excess.extend(found);
+    }
     excess.extend(which(deployer, &FORBIDDEN_EVERYWHERE, None, true).await?);
     if !excess.is_empty() {
+        let account = account(deployer).await;
+        let (object, details) = bindings::of(&subject.client, account.as_deref(), &places).await;
         return Err(expected("the pipeline's account may do nothing elsewhere")
             .saw(format!("it may {}", excess.join(", ")))
+            .at(object)
+            .with(&details)
             .because(
                 "the account has more than its Role: the article binds cluster-admin",
                 "delete that binding; manifests/cluster/role.yaml is enough",
             ));
     }
-    evidence.add(format!("elsewhere: none of {} things", FORBIDDEN.len() + FORBIDDEN_EVERYWHERE.len()));
+    let places = elsewhere.join(", ");
+    evidence.add(format!("in {places}: none of {} things", FORBIDDEN.len()));
+    evidence.add(format!("in the cluster: none of {} things", FORBIDDEN_EVERYWHERE.len()));
     // The word of the API server about itself is one thing, what it does another.
-    let secrets = Api::<Secret>::namespaced(deployer.clone(), ELSEWHERE).list(&ListParams::default()).await;
-    match secrets {
-        Err(kube::Error::Api(status)) if status.is_forbidden() => {
-            evidence.add(format!("secrets of {ELSEWHERE}: {}", status.message));
-            Ok(evidence)
+    for namespace in &elsewhere {
+        let secrets = Api::<Secret>::namespaced(deployer.clone(), namespace);
+        match secrets.list_metadata(&ListParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                evidence.add(format!("secrets of {namespace}: {}", status.message));
+            }
+            Err(error) => return Err(error.into()),
+            Ok(_) => {
+                return Err(expected(format!("403 for the secrets of {namespace}"))
+                    .saw("all of them")
+                    .at(format!("the Secrets of namespace {namespace}"))
+                    .with("an access review of the same says no")
+                    .because("the API server does not ask RBAC", "start it with --authorization-mode=Node,RBAC"));
+            }
         }
-        Err(error) => Err(error.into()),
-        Ok(_) => Err(expected(format!("403 for the secrets of {ELSEWHERE}"))
-            .saw("all of them")
-            .because("the API server does not ask RBAC", "start it with --authorization-mode=Node,RBAC")),
     }
+    Ok(evidence)
+}
+
+/// The namespaces that are none of the account's business: those that every cluster has, and the first of the others.
+async fn elsewhere(subject: &Subject) -> Result<Vec<String>, Failure> {
+    let all = Api::<Namespace>::all(subject.client.clone()).list_metadata(&ListParams::default()).await?;
+    let there: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
+    Ok(chosen(&there, &subject.namespace))
+}
+
+fn chosen(there: &[String], own: &str) -> Vec<String> {
+    let known = ELSEWHERE.iter().map(|name| (*name).to_owned()).filter(|name| name != own && there.contains(name));
+    let mut others: Vec<&String> = there.iter().filter(|name| *name != own && !ELSEWHERE.contains(&&***name)).collect();
+    // Those of Kubernetes itself have hardly anything in them.
+    others.sort_by_key(|name| (name.starts_with("kube-"), (*name).clone()));
+    known.chain(others.first().map(|name| (*name).clone())).collect()
+}
+
+/// Who the account is, as the API server knows it. Clusters before 1.28 tell it only in a refusal.
+async fn account(deployer: &Client) -> Option<String> {
+    let reviews = Api::<SelfSubjectReview>::all(deployer.clone());
+    if let Ok(review) = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await {
+        return review.status?.user_info?.username;
+    }
+    let metadata = ObjectMeta { name: Some("who-am-i".to_owned()), ..ObjectMeta::default() };
+    let never_made = Namespace { metadata, ..Namespace::default() };
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    let refused = Api::<Namespace>::all(deployer.clone()).create(&parameters, &never_made).await;
+    let Err(kube::Error::Api(status)) = refused else { return None };
+    Some(status.message.split_once("User \"")?.1.split_once('"')?.0.to_owned())
 }
 
 /// Those that the account may do, or may not.
@@ -115,4 +169,26 @@ async fn which(
         Ok::<_, Failure>((may == is_allowed).then(|| format!("{verb} {resource}{place}")))
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::another_one(&["default", "gitlab", "kube-public", "kube-system", "monitoring"], &["kube-system", "default", "monitoring"])]
+    #[case::of_kubernetes(&["default", "gitlab", "kube-public", "kube-system"], &["kube-system", "default", "kube-public"])]
+    #[case::no_more(&["gitlab", "kube-system"], &["kube-system"])]
+    fn other_namespaces(#[case] there: &[&str], #[case] expected: &[&str]) {
+        let there: Vec<_> = there.iter().map(ToString::to_string).collect();
+        assert_eq!(chosen(&there, "gitlab"), expected);
+    }
+
+    #[test]
+    fn a_pipeline_that_deploys_to_default() {
+        let there = ["default", "kube-system", "shop"].map(str::to_owned);
+        assert_eq!(chosen(&there, "default"), ["kube-system", "shop"]);
+    }
 }

@@ -1,18 +1,19 @@
 //! A pod gets no traffic before it wants any, and gets it then.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Endpoints, Pod};
 use kube::ResourceExt;
 use kube::api::LogParams;
-use tokio::time::{Instant, sleep, timeout};
+use kube::runtime::watcher;
+use tokio::time::timeout;
 
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
-use crate::cluster::explain;
 use crate::record::Failure;
 
 /// What is in the line of its log by which the service says that it wants traffic.
@@ -21,37 +22,28 @@ const READY: &str = "\"message\":\"ready\"";
 /// Time that the pod has for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often pod and endpoints are looked at.
-const BEAT: Duration = Duration::from_millis(200);
-
 pub(super) async fn run(subject: Subject) -> Outcome {
     let pod = ExtraPod::make(&subject, "readiness", |_| ()).await?;
     let result = watched(&subject, &pod.name).await;
-    pod.remove().await?;
-    result
+    pod.end(&subject, result).await
 }
 
 async fn watched(subject: &Subject, name: &str) -> Outcome {
-    let service = subject.service().await?;
-    let began = Instant::now();
-    loop {
-        // In this order: what is in the endpoints now must have wanted traffic before.
-        let is_in = ready_pods(subject, &service.name_any()).await?.contains(name);
-        // A connection to an address that is not there yet would be tried for longer than the pod needs.
-        let (status, body) = match timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await {
-            Ok(answer) => answer?,
-            Err(_) => (0, String::new()),
-        };
-        if is_in && is_refusal(status, &body) {
-            return Err(early(&format!("an endpoint while it is {status}: {}", body.trim())).at(called(&service)));
-        }
-        if is_in {
-            break;
-        }
-        if began.elapsed() > subject.patience {
-            return Err(late(subject, name, status).await?);
-        }
-        sleep(BEAT).await;
+    let service = subject.service().await?.name_any();
+    let config = watcher::Config::default().fields(&format!("metadata.name={service}"));
+    let is_in = |all: &[Arc<Endpoints>]| all.iter().any(|it| ready_in(it).contains(name)).then_some(());
+    let waited = subject.watch(config, is_in).await;
+    // Asked the moment that it is in the endpoints: it must have wanted traffic before. A connection to an address that is not
+    // there yet would be tried for longer than the pod needs.
+    let (status, body) = match timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await {
+        Ok(answer) => answer?,
+        Err(_) => (0, String::new()),
+    };
+    if let Err(why) = waited {
+        return Err(late(subject, name, &why, status).await?);
+    }
+    if is_refusal(status, &body) {
+        return Err(early(subject, name, &format!("an endpoint while it is {status}: {}", body.trim())).await?);
     }
     compared(subject, name).await
 }
@@ -69,7 +61,12 @@ async fn compared(subject: &Subject, name: &str) -> Outcome {
     let Some(known) = known else {
         return Err(expected("a pod that is in the endpoints is Ready")
             .saw("its condition says otherwise")
-            .at(called(&pod)));
+            .at(called(&pod))
+            .with(&subject.explain_pod(&pod).await)
+            .because(
+                "the Service has publishNotReadyAddresses, or the pod stopped being Ready at once",
+                "leave publishNotReadyAddresses out of the Service; read what the probe's events say",
+            ));
     };
     let Some(own) = own else {
         // Whether it must say so is another check's question.
@@ -79,18 +76,23 @@ async fn compared(subject: &Subject, name: &str) -> Outcome {
     // The cluster notes whole seconds: `2026-01-31T10:20:30`
     let second = |time: &str| time.get(..19).unwrap_or_default().to_owned();
     if second(&known) < second(&own) {
-        return Err(early(&format!("Ready since {known}, and 500 until {own}")).at(called(&pod)));
+        return Err(early(subject, name, &format!("Ready since {known}, and 500 until {own}")).await?);
     }
     evidence.add(format!("it wanted traffic from {own} on, and was Ready from {known} on"));
     evidence.add("no endpoint before that".to_owned());
     Ok(evidence)
 }
 
-fn early(seen: &str) -> Failure {
-    expected("no endpoint before /health is 200").saw(seen).because(
-        "there is no readiness probe, or it asks something that says yes too early",
-        "let readinessProbe ask /health of port http-metrics",
-    )
+async fn early(subject: &Subject, name: &str, seen: &str) -> Result<Failure, Failure> {
+    let pod = subject.api::<Pod>().get(name).await?;
+    Ok(expected("no endpoint before /health is 200")
+        .saw(seen)
+        .at(called(&pod))
+        .with(&subject.explain_pod(&pod).await)
+        .because(
+            "there is no readiness probe, or it asks something that says yes too early",
+            "let readinessProbe ask /health of port http-metrics",
+        ))
 }
 
 /// Whether it is the service that says no, and not the API server that does not reach it.
@@ -98,12 +100,12 @@ fn is_refusal(status: u16, body: &str) -> bool {
     status >= 500 && !body.contains("error trying to reach service")
 }
 
-async fn late(subject: &Subject, name: &str, status: u16) -> Result<Failure, Failure> {
+async fn late(subject: &Subject, name: &str, why: &str, status: u16) -> Result<Failure, Failure> {
     let pod = subject.api::<Pod>().get(name).await?;
     Ok(expected("an endpoint once /health is 200")
-        .saw(format!("none after {} s; /health says {status}", subject.patience.as_secs()))
+        .saw(format!("none: {why}; /health says {status}"))
         .at(called(&pod))
-        .with(&explain::explain_pod(&subject.client, &pod).await)
+        .with(&subject.explain_pod(&pod).await)
         .because(
             "the readiness probe asks another port or path, or the Service's selector fits other pods",
             "let readinessProbe ask /health of port http-metrics, and let the Service select app and ref",
@@ -114,7 +116,28 @@ async fn late(subject: &Subject, name: &str, status: u16) -> Result<Failure, Fai
 /// version.
 pub(super) async fn ready_pods(subject: &Subject, service: &str) -> Result<BTreeSet<String>, Failure> {
     let endpoints = subject.api::<Endpoints>().get_opt(service).await?;
-    let subsets = endpoints.into_iter().filter_map(|it| it.subsets).flatten();
-    let ready = subsets.flat_map(|subset| subset.addresses.unwrap_or_default());
-    Ok(ready.filter_map(|address| address.target_ref?.name).collect())
+    Ok(endpoints.iter().flat_map(ready_in).map(str::to_owned).collect())
+}
+
+fn ready_in(endpoints: &Endpoints) -> BTreeSet<&str> {
+    let ready = endpoints.subsets.iter().flatten().flat_map(|subset| subset.addresses.iter().flatten());
+    ready.filter_map(|address| address.target_ref.as_ref()?.name.as_deref()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_is_ready() {
+        let address = |name: &str| json!({"ip": "10.0.0.1", "targetRef": {"kind": "Pod", "name": name}});
+        let endpoints = json!({"subsets": [
+            {"addresses": [address("web-1")], "notReadyAddresses": [address("web-2")]},
+            {"addresses": [{"ip": "10.0.0.3"}, address("web-4")]},
+        ]});
+        let endpoints = serde_json::from_value(endpoints).unwrap();
+        assert_eq!(ready_in(&endpoints).into_iter().collect::<Vec<_>>(), ["web-1", "web-4"]);
+    }
 }

@@ -2,6 +2,7 @@
 //! <https://distribution.github.io/distribution/spec/auth/token/>
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, Response, StatusCode};
@@ -12,6 +13,12 @@ use crate::chain::chain;
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
                          application/vnd.docker.distribution.manifest.list.v2+json, \
                          application/vnd.docker.distribution.manifest.v2+json";
+
+/// Time that a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Time that a whole answer may take. None of those that are asked for is large.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// A registry and its user.
 #[derive(Clone)]
@@ -42,7 +49,7 @@ impl RegistryApi {
         (user, password): (&str, &str),
         authority: Option<&str>,
     ) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder().no_proxy();
+        let mut client = Client::builder().no_proxy().connect_timeout(CONNECT).timeout(ANSWER);
         if let Some(authority) = authority {
             client = client.tls_certs_merge([reqwest::Certificate::from_pem(authority.as_bytes())?]);
         }

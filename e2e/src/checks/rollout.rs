@@ -16,8 +16,7 @@ use super::http::Http;
 use super::load::Load;
 use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
-use crate::cluster::explain;
-use crate::cluster::ready::{self, until};
+use crate::cluster::ready;
 use crate::record::Failure;
 
 pub(super) async fn run(subject: Subject) -> Outcome {
@@ -34,6 +33,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
             .saw(format!("{} of {} failed", tally.failed, tally.requests))
             .at(called(&deployment))
             .with(&tally.failures.join("\n"))
+            .with(&subject.around(&deployment).await)
             .because(
                 "old pods go before new ones are ready (maxUnavailable), close before they are out of the endpoints, or the new \
                  ones say that they are ready too early",
@@ -90,15 +90,11 @@ async fn rolled_out(subject: &Subject, deployment: &Deployment) -> Result<(), Fa
 async fn gone(subject: &Subject, deployment: &Deployment, old: &BTreeSet<String>) -> Result<(), Failure> {
     let config = watcher::Config::default().labels(&format!("ref={}", subject.reference));
     let is_gone = |pods: &[Arc<Pod>]| !pods.iter().any(|pod| old.contains(&pod.name_any()));
-    let waited = tokio::time::timeout(subject.patience, until(subject.api::<Pod>(), config, is_gone)).await;
-    if matches!(waited, Ok(Ok(()))) {
-        return Ok(());
-    }
-    let selector = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.clone());
+    let Err(why) = subject.watch(config, |pods: &[Arc<Pod>]| is_gone(pods).then_some(())).await else { return Ok(()) };
     Err(expected("the old pods end")
-        .saw(format!("some are there after {} s", subject.patience.as_secs()))
+        .saw(format!("some are there: {why}"))
         .at(called(deployment))
-        .with(&explain::explain_selected(&subject.client, &subject.namespace, selector).await)
+        .with(&subject.around(deployment).await)
         .because("they do not end after SIGTERM", "look at terminationGracePeriodSeconds and the service's log"))
 }
 

@@ -1,13 +1,21 @@
 //! Running checks: at the same time those that only look, then one after the other those that replace pods.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::extra_pod::sweep;
-use super::subject::Subject;
+use super::extra_pod::{sweep, sweep_of, swept};
+use super::failure::expected;
+use super::subject::{Subject, called};
 use super::{Check, Need};
-use crate::record::{Check as CheckRecord, Verdict};
+use crate::record::{Check as CheckRecord, Failure, Verdict};
+
+/// How many things, each of which may take as long as patience lasts, a check waits for one after the other. The most are in
+/// `liveness`: ready, reached, started again, ready again, gone.
+const WAITS: u32 = 6;
+
+/// The rest of a check: requests, each of which has a limit of its own.
+const REST: Duration = Duration::from_mins(2);
 
 /// Something that happened.
 pub enum Event<'check> {
@@ -23,7 +31,9 @@ pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
 /// Runs these checks, and returns what came of them in their order. Times are seconds since `origin`.
 pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
     // What an interrupted run has left would be counted as a pod of the service. What stays, a check will find.
-    let _ = sweep(subject).await;
+    if sweep(subject).await.is_ok() {
+        Box::pin(swept(subject)).await;
+    }
     let mut done: Vec<(usize, CheckRecord)> = Vec::new();
     let numbered = || checks.iter().copied().enumerate();
     let mut together: FuturesUnordered<_> = numbered()
@@ -56,7 +66,11 @@ async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &T
         return record;
     }
     tell(Event::Began(check));
-    let outcome = (check.run)(subject.clone()).await;
+    let limit = limit(subject.patience);
+    let outcome = match tokio::time::timeout(limit, (check.run)(subject.clone())).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Box::pin(endless(check, subject, limit)).await),
+    };
     record.took = origin.elapsed().as_secs_f64() - record.start;
     match outcome {
         Ok(evidence) => {
@@ -70,4 +84,42 @@ async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &T
     }
     tell(Event::Ended(&record));
     record
+}
+
+/// The longest that a whole check may take. Each wait in it ends by itself; this is for what nobody has thought of.
+fn limit(patience: Duration) -> Duration {
+    patience * WAITS + REST
+}
+
+/// A check that did not come to its end, whose pods nobody else takes away.
+async fn endless(check: &Check, subject: &Subject, limit: Duration) -> Failure {
+    let failure = expected(format!("{} comes to its end within {} s", check.name, limit.as_secs()))
+        .saw("no end")
+        .at(format!("environment {} in namespace {}", subject.reference, subject.namespace))
+        .because(
+            "the API server, or what it passes requests on to, takes very long for each answer",
+            "look at the nodes' load and at the API server's log; `--patience` makes this limit longer",
+        );
+    // The cluster may be what does not answer.
+    let look = async {
+        let _ = sweep_of(subject, check.name).await;
+        match subject.deployment().await {
+            Ok(deployment) => (called(&deployment), subject.around(&deployment).await),
+            Err(_) => (String::new(), String::new()),
+        }
+    };
+    match tokio::time::timeout(REST, look).await {
+        Ok((object, details)) if !object.is_empty() => failure.at(object).with(&details),
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_has_more_time_than_all_that_it_waits_for() {
+        assert_eq!(limit(Duration::from_mins(2)), Duration::from_mins(14));
+    }
 }

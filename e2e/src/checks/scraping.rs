@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -24,70 +25,96 @@ const REQUESTS: u32 = 23;
 const ROUTE: (&str, &str) = ("HEAD", "/version");
 
 /// A pod in Prometheus' eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     pod: String,
-    /// Its label `instance`, which every setting of Prometheus has.
+    /// Its labels `instance` and `job`, which every setting of Prometheus has.
     instance: String,
+    job: String,
+    /// The Service that it was found by.
+    service: String,
+    is_up: bool,
 }
 
 pub(super) async fn run(subject: Subject) -> Outcome {
     // Only where it is given: the list of checks says so.
     let Some(prometheus) = &subject.prometheus else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
-    let pods: BTreeSet<String> = subject.pods().await?.iter().map(ResourceExt::name_any).collect();
+    let pods: BTreeSet<String> = subject.some_pods().await?.iter().map(ResourceExt::name_any).collect();
     let up = all_up(&subject, prometheus, &pods).await?;
+    let jobs: BTreeSet<&str> = up.iter().map(|target| &*target.job).collect();
     evidence.add(format!("up: {}", pods.into_iter().collect::<Vec<_>>().join(" and ")));
-    try_join_all(up.iter().map(|target| counts(&subject, prometheus, target))).await?;
+    evidence.add(format!("once each in job {}", jobs.into_iter().collect::<Vec<_>>().join(" and in job ")));
+    // Two jobs may scrape the same pods: each must count the same. The pod is asked once for all of them.
+    let by_pod = |pod: &str| up.iter().filter(|target| target.pod == pod).cloned().collect::<Vec<_>>();
+    let names: BTreeSet<&str> = up.iter().map(|target| &*target.pod).collect();
+    try_join_all(names.iter().map(|pod| counts(&subject, prometheus, pod, by_pod(pod)))).await?;
     evidence.add(format!("http_requests_total of each rose by {REQUESTS}, as often as it was asked"));
     Ok(evidence)
 }
 
 /// Asks a pod, and waits until Prometheus has counted it. Not through the Service: pods that other checks have there would get
 /// some of it.
-async fn counts(subject: &Subject, prometheus: &Prometheus, target: &Target) -> Result<(), Failure> {
-    let before = settled(subject, prometheus, target, None).await?;
+async fn counts(subject: &Subject, prometheus: &Prometheus, pod: &str, targets: Vec<Target>) -> Result<(), Failure> {
+    let before = try_join_all(targets.iter().map(|target| settled(subject, prometheus, target, None))).await?;
     for _ in 0..REQUESTS {
-        let (status, body) = subject.ask_pod(&target.pod, ROUTE.0, ROUTE.1).await?;
+        let (status, body) = subject.ask_pod(pod, ROUTE.0, ROUTE.1).await?;
         if status != 200 {
-            return Err(expected(format!("{} {} of {} is 200", ROUTE.0, ROUTE.1, target.pod))
+            let failure = expected(format!("{} {} of {pod} is 200", ROUTE.0, ROUTE.1))
                 .saw(format!("{status} {}", body.trim()))
-                .because("the image is of another service", "deploy this repository's service"));
+                .because("the image is of another service", "deploy this repository's service");
+            return Err(told(failure, subject, pod).await);
         }
     }
-    settled(subject, prometheus, target, Some(before + f64::from(REQUESTS))).await?;
+    let settle = targets.iter().zip(before).map(|(target, before)| {
+        let wanted = Some(before + f64::from(REQUESTS));
+        settled(subject, prometheus, target, wanted)
+    });
+    try_join_all(settle).await?;
     Ok(())
 }
 
-/// Waits until Prometheus has every pod up.
+async fn told(failure: Failure, subject: &Subject, pod: &str) -> Failure {
+    let failure = failure.at(format!("Pod {}/{pod}", subject.namespace));
+    match subject.api::<Pod>().get_opt(pod).await {
+        Ok(Some(pod)) => failure.with(&subject.explain_pod(&pod).await),
+        _ => failure.with("the pod is gone"),
+    }
+}
+
+/// Waits until Prometheus has every pod up, once in each job that has any of them by the Service.
 async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<String>) -> Result<Vec<Target>, Failure> {
     let service = subject.service().await?;
+    let name = service.name_any();
     let began = Instant::now();
     loop {
-        let targets = subject.ask_prometheus(prometheus, "/api/v1/targets?state=active").await?;
-        let targets = targets["activeTargets"].as_array().cloned().unwrap_or_default();
-        let of_service = targets.iter().filter(|target| {
-            let labels = &target["discoveredLabels"];
-            labels["__meta_kubernetes_service_name"] == *service.name_any()
-                && labels["__meta_kubernetes_namespace"] == *subject.namespace
-        });
-        let of_service: Vec<&Value> = of_service.collect();
-        let mut up: Vec<Target> = of_service.iter().filter_map(|target| Target::up(target)).collect();
-        up.retain(|target| pods.contains(&target.pod));
-        if up.len() == pods.len() && !pods.is_empty() {
-            return Ok(up);
-        }
+        let answer = subject.ask_prometheus(prometheus, "/api/v1/targets?state=active").await?;
+        let answer = answer["activeTargets"].as_array().cloned().unwrap_or_default();
+        let in_namespace =
+            answer.iter().filter(|it| it["discoveredLabels"]["__meta_kubernetes_namespace"] == *subject.namespace);
+        let targets: Vec<Target> = in_namespace.filter_map(Target::of).collect();
+        let wrong = match once_each(&targets, &name, pods) {
+            Ok(up) => return Ok(up),
+            Err(wrong) => wrong,
+        };
         if began.elapsed() > subject.patience {
-            let errors = of_service.iter().filter_map(|target| target["lastError"].as_str()).collect::<Vec<_>>();
+            let is_own = |it: &&Value| it["discoveredLabels"]["__meta_kubernetes_service_name"] == *name;
+            let errors = answer.iter().filter(is_own).filter_map(|it| it["lastError"].as_str());
+            let errors = errors.filter(|error| !error.is_empty()).collect::<Vec<_>>().join("\n");
+            let own: Vec<&Target> = targets.iter().filter(|target| target.service == name).collect();
+            let up = own.iter().filter(|target| target.is_up && pods.contains(&target.pod)).count();
             let annotations = service.annotations().iter().map(|(key, value)| format!("{key}: {value}"));
-            return Err(expected(format!("{} pods up in Prometheus", pods.len()))
-                .saw(format!("{} of {} targets of {}", up.len(), of_service.len(), called(&service)))
+            return Err(expected(format!("{} pods up in Prometheus, each once in a job", pods.len()))
+                .saw(format!("{up} of {} targets up; {}", own.len(), wrong.join(", ")))
                 .at(called(&service))
                 .with(&annotations.collect::<Vec<_>>().join("\n"))
-                .with(&errors.join("\n"))
+                .with(&errors)
+                .with(&subject.around(&service).await)
                 .because(
                     "the Service lacks `prometheus.io/scrape: \"true\"`, or its port and path are others, or Prometheus' \
-                     scrape configuration does not ask for annotations",
-                    "keep the four annotations of manifests/service.yaml; give Prometheus a job with \
+                     scrape configuration does not ask for annotations; a pod that is there twice is selected by two Services \
+                     with annotations",
+                    "keep the four annotations of manifests/service.yaml, in one Service; give Prometheus a job with \
                      kubernetes_sd_configs of role endpoints that keeps what has them",
                 ));
         }
@@ -95,20 +122,51 @@ async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<Stri
     }
 }
 
+/// The targets of these pods, if each is up, and there just once in each job that has any of them by this Service. A sum over a pod
+/// that is in a job twice counts every request twice.
+fn once_each(targets: &[Target], service: &str, pods: &BTreeSet<String>) -> Result<Vec<Target>, Vec<String>> {
+    let of_pods = || targets.iter().filter(|target| pods.contains(&target.pod));
+    let jobs: BTreeSet<&str> = of_pods().filter(|it| it.service == service).map(|it| &*it.job).collect();
+    if jobs.is_empty() {
+        return Err(vec![format!("no job has a pod by the Service {service}")]);
+    }
+    let mut wrong = Vec::new();
+    let mut up = Vec::new();
+    for (job, pod) in jobs.iter().flat_map(|job| pods.iter().map(move |pod| (*job, pod))) {
+        let found: Vec<&Target> = of_pods().filter(|target| target.job == job && target.pod == *pod).collect();
+        match found.as_slice() {
+            [] => wrong.push(format!("{pod} is not in job {job}")),
+            [one] if one.is_up => up.push((*one).clone()),
+            [_] => wrong.push(format!("{pod} is down in job {job}")),
+            several => {
+                let services = several.iter().map(|target| &*target.service).collect::<BTreeSet<_>>();
+                let services = services.into_iter().collect::<Vec<_>>().join(" and ");
+                wrong.push(format!("{pod} is {} times in job {job}, by {services}", several.len()));
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(up) } else { Err(wrong) }
+}
+
 impl Target {
-    /// A target of Prometheus' API, if it is up.
-    fn up(target: &Value) -> Option<Self> {
+    /// A target of Prometheus' API, if it is a pod.
+    fn of(target: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let is_up = target["health"] == "up";
-        let pod = is_up.then(|| text(&target["discoveredLabels"]["__meta_kubernetes_pod_name"]))??;
-        Some(Self { pod, instance: text(&target["labels"]["instance"])? })
+        let (found, labels) = (&target["discoveredLabels"], &target["labels"]);
+        Some(Self {
+            pod: text(&found["__meta_kubernetes_pod_name"])?,
+            instance: text(&labels["instance"])?,
+            job: text(&labels["job"]).unwrap_or_default(),
+            service: text(&found["__meta_kubernetes_service_name"]).unwrap_or_else(|| "no Service".to_owned()),
+            is_up: target["health"] == "up",
+        })
     }
 
     /// The path of Prometheus' API that tells how often it was asked.
     fn query(&self) -> String {
         let query = format!(
-            "sum(http_requests_total{{instance=\"{}\",method=\"{}\",route=\"{}\"}})",
-            self.instance, ROUTE.0, ROUTE.1
+            "sum(http_requests_total{{instance=\"{}\",job=\"{}\",method=\"{}\",route=\"{}\"}})",
+            self.instance, self.job, ROUTE.0, ROUTE.1
         );
         let mut path = "/api/v1/query?query=".to_owned();
         for byte in query.bytes() {
@@ -139,12 +197,13 @@ async fn settled(
         }
         if began.elapsed() > subject.patience {
             let wanted = wanted.map_or_else(|| format!("{own}, as the pod counts"), |wanted| wanted.to_string());
-            return Err(expected(format!("http_requests_total of {wanted} in Prometheus"))
+            let failure = expected(format!("http_requests_total of {wanted} in job {} of Prometheus", target.job))
                 .saw(format!("{told} in Prometheus, {own} in {}", target.pod))
                 .because(
                     "Prometheus scrapes something else by that name, scrapes one pod twice or another not at all",
                     "look at the targets of Prometheus: one for each pod, with the label `ref`",
-                ));
+                );
+            return Err(self::told(failure, subject, &target.pod).await);
         }
         sleep(BEAT).await;
     }
@@ -161,6 +220,7 @@ fn counted(metrics: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -178,24 +238,51 @@ mod tests {
     fn what_prometheus_is_asked() {
         let target = json!({
             "health": "up",
-            "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1"},
-            "labels": {"instance": "10.0.0.1:8000"},
+            "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1", "__meta_kubernetes_service_name": "web"},
+            "labels": {"instance": "10.0.0.1:8000", "job": "services"},
         });
-        let target = Target::up(&target).unwrap();
-        assert_eq!(target.pod, "web-1");
+        let target = Target::of(&target).unwrap();
+        assert_eq!(target, self::target("web-1", "services", "web", true));
         // sum(http_requests_total{instance="10.0.0.1:8000",…
         let query = target.query();
         assert!(query.starts_with("/api/v1/query?query=%73%75%6D%28"), "{query}");
         assert!(query.contains("%22%31%30%2E%30%2E%30%2E%31%3A%38%30%30%30%22"), "{query}");
     }
 
-    #[test]
-    fn what_is_down_is_no_target() {
-        let target = json!({
-            "health": "down",
-            "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1"},
-            "labels": {"instance": "10.0.0.1:8000"},
-        });
-        assert!(Target::up(&target).is_none());
+    fn target(pod: &str, job: &str, service: &str, is_up: bool) -> Target {
+        let [pod, job, service] = [pod, job, service].map(str::to_owned);
+        Target { pod, instance: "10.0.0.1:8000".to_owned(), job, service, is_up }
+    }
+
+    #[rstest]
+    #[case::one_each(&[("web-1", "a", "web", true), ("web-2", "a", "web", true)], Ok(2))]
+    #[case::in_two_jobs(
+        &[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("web-1", "b", "web", true), ("web-2", "b", "web", true)],
+        Ok(4)
+    )]
+    #[case::a_job_that_is_not_the_services(
+        &[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("web-1", "pods", "no Service", false)],
+        Ok(2)
+    )]
+    #[case::pods_of_others(&[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("other", "a", "web", false)], Ok(2))]
+    #[case::one_twice_and_one_down(
+        &[("web-1", "a", "web", true), ("web-1", "a", "web", true), ("web-2", "a", "web", false)],
+        Err("web-1 is 2 times in job a, by web, web-2 is down in job a")
+    )]
+    #[case::by_two_services(
+        &[("web-1", "a", "web", true), ("web-1", "a", "detour", true), ("web-2", "a", "web", true)],
+        Err("web-1 is 2 times in job a, by detour and web")
+    )]
+    #[case::one_is_missing(&[("web-1", "a", "web", true)], Err("web-2 is not in job a"))]
+    #[case::by_another_service_alone(
+        &[("web-1", "a", "detour", true), ("web-2", "a", "detour", true)],
+        Err("no job has a pod by the Service web")
+    )]
+    #[case::none(&[], Err("no job has a pod by the Service web"))]
+    fn targets(#[case] all: &[(&str, &str, &str, bool)], #[case] expected: Result<usize, &str>) {
+        let all: Vec<_> = all.iter().map(|(pod, job, service, is_up)| target(pod, job, service, *is_up)).collect();
+        let pods = ["web-1".to_owned(), "web-2".to_owned()].into();
+        let found = once_each(&all, "web", &pods).map(|up| up.len()).map_err(|wrong| wrong.join(", "));
+        assert_eq!(found.as_ref().map_err(String::as_str), expected.as_ref().map_err(|it| *it));
     }
 }

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{join_all, join3};
 use http::Request;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::ListParams;
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::failure::expected;
 use super::registry_api::RegistryApi;
+use crate::chain::chain;
+use crate::cluster::explain;
+use crate::cluster::ready::watched;
 use crate::record::Failure;
 
 /// One environment.
@@ -83,11 +90,19 @@ impl Subject {
         let mut found = self.list::<K>().await?;
         match (found.pop(), found.len()) {
             (Some(one), 0) => Ok(one),
-            (Some(_), more) => Err(expected(format!("one {kind} with label {label}")).saw(format!("{}", more + 1))),
-            (None, _) => Err(expected(format!("a {kind} with label {label}")).saw("none").because(
-                "nothing is deployed there, or under other labels",
-                "run the pipeline's deploy job; `--ref` and `--namespace` say where to look",
-            )),
+            (Some(one), more) => {
+                Err(expected(format!("one {kind} with label {label}")).saw(more + 1).at(called(&one)).because(
+                    "two deployments share the label, so that nobody can tell whose pods answer",
+                    "give each environment a `ref` of its own",
+                ))
+            }
+            (None, _) => Err(expected(format!("a {kind} with label {label}"))
+                .saw("none")
+                .at(format!("{kind} {}/?", self.namespace))
+                .because(
+                    "nothing is deployed there, or under other labels",
+                    "run the pipeline's deploy job; `--ref` and `--namespace` say where to look",
+                )),
         }
     }
 
@@ -132,6 +147,71 @@ impl Subject {
         // Those of checks that run at the same time belong to no ReplicaSet.
         pods.retain(|pod| !pod.owner_references().is_empty() && pod.metadata.deletion_timestamp.is_none());
         Ok(pods)
+    }
+
+    /// The same, where it is nothing that there is none: whoever looks at each of no pods has seen nothing.
+    ///
+    /// # Errors
+    /// When there is none, or the API server does not list them.
+    pub async fn some_pods(&self) -> Result<Vec<Pod>, Failure> {
+        let pods = self.pods().await?;
+        if !pods.is_empty() {
+            return Ok(pods);
+        }
+        let deployment = self.deployment().await?;
+        Err(expected(format!("pods with label ref={} in namespace {}", self.reference, self.namespace))
+            .saw("none")
+            .at(called(&deployment))
+            .with(&self.around(&deployment).await)
+            .because(
+                "it is scaled down to nothing, or the cluster lets no pod of it be made: a quota, an admission webhook",
+                "kubectl scale --replicas=2; the events of its ReplicaSet say what refuses its pods",
+            ))
+    }
+
+    /// What there is to see around an object when something is wrong with it: its events, those of the environment's
+    /// `ReplicaSet`s, and of each pod of the environment the state, the events and the last lines.
+    pub async fn around<K: Resource<DynamicType = ()>>(&self, object: &K) -> String {
+        let (client, namespace) = (&self.client, &*self.namespace);
+        let own = async { explain::explain_events(client, namespace, &K::kind(&()), &object.name_any()).await };
+        let replica_sets = async {
+            // What cannot be listed is left out: something is wrong already.
+            let all = self.list::<ReplicaSet>().await.unwrap_or_default();
+            let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
+            let told = names.iter().map(|name| explain::explain_events(client, namespace, "ReplicaSet", name));
+            join_all(told).await
+        };
+        let selector = format!("ref={}", self.reference);
+        let pods = explain::explain_all(client, namespace, &selector);
+        let (own, replica_sets, pods) = join3(own, replica_sets, pods).await;
+        let parts = std::iter::once(own).chain(replica_sets).chain([pods]);
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The state of a pod, its events and its last lines.
+    pub async fn explain_pod(&self, pod: &Pod) -> String {
+        explain::explain_pod(&self.client, pod).await
+    }
+
+    /// Watches objects of a kind until `pick` finds what it looks for.
+    ///
+    /// # Errors
+    /// In words, when that is not so in time.
+    pub async fn watch<K, T>(&self, config: watcher::Config, pick: impl Fn(&[Arc<K>]) -> Option<T>) -> Result<T, String>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        match timeout(self.patience, watched(self.api::<K>(), config, pick)).await {
+            Ok(Ok(seen)) => Ok(seen),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err(format!("not within {} s", self.patience.as_secs())),
+        }
     }
 
     /// What a pod answers to a request, by way of the API server: its status, and its body.

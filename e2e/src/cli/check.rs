@@ -1,12 +1,15 @@
 //! `e2e check`
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use e2e::checks::extra_pod::sweep;
 use e2e::checks::run::{self, Event};
 use e2e::checks::{self, CHECKS, Check};
-use e2e::record::{Check as CheckRecord, Verdict};
+use e2e::record::{Check as CheckRecord, Record, Verdict};
+use e2e::report::run::junit;
 use e2e::{report, target};
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +19,10 @@ use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_NOT_WHOLE, 
 /// Checks an environment of the service that is deployed already, by whatever pipeline.
 ///
 /// Without a kubeconfig it is the cluster of `e2e up`. Exit codes: 0 every check that could be run passed,
-/// 1 one failed, 2 bad usage, 3 the cluster does not answer.
+/// 1 one failed, or one that was named could not be run, 2 bad usage, 3 the cluster does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArguments {
-    /// Names of checks; all of them if there are none
+    /// Names of checks, which must be run; if there are none, all that can be run
     #[arg(value_name = "NAME", value_parser = check)]
     names: Vec<&'static Check>,
 
@@ -53,6 +56,10 @@ pub(crate) struct CheckArguments {
     /// How the result is written
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
+
+    /// Write the result for a CI's test report, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 
     /// Say nothing before the end
     #[arg(long, short)]
@@ -92,6 +99,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let mut subject = target.subject(&arguments.reference, arguments.commit.as_deref());
     subject.host = arguments.host.unwrap_or(subject.host);
     subject.others = arguments.others.into_iter().collect();
+    let are_named = !arguments.names.is_empty();
     let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
     let quiet = arguments.quiet;
     let show = move |event: Event<'_>| {
@@ -99,6 +107,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
             tell(&report::checks::line(check));
         }
     };
+    let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let began = Instant::now();
     let checks = tokio::select! {
         checks = run::run(&chosen, &subject, began, &show) => checks,
@@ -108,7 +117,12 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     };
-    let code = exit_code(&checks);
+    let code = exit_code(&checks, are_named);
+    if let Some(path) = &arguments.junit {
+        let took = began.elapsed().as_secs_f64();
+        let record = Record { began_at, took, checks: checks.clone(), ..Record::default() };
+        fs::write(path, junit::xml(&record)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     write(&match arguments.format {
         Format::Table => report::checks::text(&checks),
         Format::Json => serde_json::to_string_pretty(&checks)? + "\n",
@@ -116,7 +130,30 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     Ok(code)
 }
 
-fn exit_code(checks: &[CheckRecord]) -> ExitCode {
-    let has_failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
-    ExitCode::from(if has_failed { EXIT_NOT_WHOLE } else { 0 })
+/// What somebody asked for by name and did not get is no success.
+fn exit_code(checks: &[CheckRecord], are_named: bool) -> ExitCode {
+    let is_bad = |check: &CheckRecord| match check.verdict {
+        Verdict::Passed => false,
+        Verdict::NotRun => are_named,
+        Verdict::Failed | Verdict::Interrupted => true,
+    };
+    ExitCode::from(if checks.iter().any(is_bad) { EXIT_NOT_WHOLE } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_named_must_be_run() {
+        let check = |verdict| CheckRecord { verdict, ..CheckRecord::default() };
+        let (passed, not_run, failed) = (check(Verdict::Passed), check(Verdict::NotRun), check(Verdict::Failed));
+        let code = |checks: &[&CheckRecord], are_named| {
+            exit_code(&checks.iter().map(|check| (*check).clone()).collect::<Vec<_>>(), are_named)
+        };
+        assert_eq!(code(&[&passed, &not_run], false), ExitCode::SUCCESS);
+        assert_eq!(code(&[&passed], true), ExitCode::SUCCESS);
+        assert_eq!(code(&[&passed, &not_run], true), ExitCode::from(EXIT_NOT_WHOLE));
+        assert_eq!(code(&[&passed, &failed], false), ExitCode::from(EXIT_NOT_WHOLE));
+    }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use futures_util::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Client, ResourceExt};
 
+use super::ApiError;
 use super::ready::is_pod_ready;
 
 /// How many of a container's last lines are shown.
@@ -20,33 +22,44 @@ pub(super) async fn explain_pods(client: &Client, namespace: &str) -> String {
 /// Those of them with these labels. What cannot be asked for is left out: this is called when something is wrong already.
 pub async fn explain_selected(client: &Client, namespace: &str, selector: Option<BTreeMap<String, String>>) -> String {
     let selector = selector.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+    explain_those(client, namespace, &selector.join(","), |pod| !is_pod_ready(pod)).await
+}
+
+/// All pods that a selector selects, the ready ones, too.
+pub async fn explain_all(client: &Client, namespace: &str, selector: &str) -> String {
+    explain_those(client, namespace, selector, |_| true).await
+}
+
+async fn explain_those(client: &Client, namespace: &str, selector: &str, is_told: impl Fn(&Pod) -> bool) -> String {
     let api = Api::<Pod>::namespaced(client.clone(), namespace);
-    let pods = match api.list(&ListParams::default().labels(&selector.join(","))).await {
+    let pods = match api.list(&ListParams::default().labels(selector)).await {
         Ok(pods) => pods.items,
-        Err(error) => return format!("  its pods cannot be listed: {error}"),
+        Err(error) => return format!("  its pods cannot be listed: {}", ApiError::from(error)),
     };
     if pods.is_empty() {
         return "  it has no pods".to_owned();
     }
-    let mut text = String::new();
-    for pod in pods.iter().filter(|pod| !is_pod_ready(pod)) {
-        let events = events(client, namespace, &pod.name_any()).await;
-        let lines = last_lines(&api, pod).await;
-        text.push_str(&describe(pod, &events, &lines));
-    }
-    text.trim_end().to_owned()
+    let told = pods.iter().filter(|pod| is_told(pod)).map(|pod| explain_pod(client, pod));
+    join_all(told).await.join("\n")
+}
+
+/// The events of an object that is no pod, a line each.
+pub async fn explain_events(client: &Client, namespace: &str, kind: &str, name: &str) -> String {
+    let events = events(client, namespace, kind, name).await;
+    events.iter().map(|event| format!("  {kind} {name}: event {}", said(event))).collect::<Vec<_>>().join("\n")
 }
 
 /// One of them.
 pub async fn explain_pod(client: &Client, pod: &Pod) -> String {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let api = Api::<Pod>::namespaced(client.clone(), &namespace);
-    describe(pod, &events(client, &namespace, &name).await, &last_lines(&api, pod).await).trim_end().to_owned()
+    let (events, lines) = join(events(client, &namespace, "Pod", &name), last_lines(&api, pod)).await;
+    describe(pod, &events, &lines).trim_end().to_owned()
 }
 
-async fn events(client: &Client, namespace: &str, pod: &str) -> Vec<Event> {
+async fn events(client: &Client, namespace: &str, kind: &str, name: &str) -> Vec<Event> {
     let api = Api::<Event>::namespaced(client.clone(), namespace);
-    let fields = format!("involvedObject.name={pod},involvedObject.kind=Pod");
+    let fields = format!("involvedObject.name={name},involvedObject.kind={kind}");
     api.list(&ListParams::default().fields(&fields)).await.map(|list| list.items).unwrap_or_default()
 }
 
@@ -71,8 +84,7 @@ fn describe(pod: &Pod, events: &[Event], lines: &BTreeMap<String, String>) -> St
         let _ = writeln!(text, "    container {}: {}", container.name, state(container));
     }
     for event in events {
-        let (reason, message) = (event.reason.as_deref(), event.message.as_deref());
-        let _ = writeln!(text, "    event {}: {}", reason.unwrap_or("?"), message.unwrap_or_default().trim());
+        let _ = writeln!(text, "    event {}", said(event));
     }
     for (container, said) in lines {
         for line in said.lines() {
@@ -80,6 +92,11 @@ fn describe(pod: &Pod, events: &[Event], lines: &BTreeMap<String, String>) -> St
         }
     }
     text
+}
+
+fn said(event: &Event) -> String {
+    let (reason, message) = (event.reason.as_deref(), event.message.as_deref());
+    format!("{}: {}", reason.unwrap_or("?"), message.unwrap_or_default().trim())
 }
 
 fn state(container: &ContainerStatus) -> String {

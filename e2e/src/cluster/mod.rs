@@ -3,6 +3,7 @@
 //! - [`kind`]: makes it, and tells whose it is.
 //! - [`load`]: takes images from the engine to the nodes.
 //! - [`apply`]: puts manifests into it. [`ready`] waits for what they start, and `explain` says why it does not.
+//! - [`objects`]: all that is in a namespace, of whatever kind.
 //! - [`addons`]: DNS, Ingress controller, Prometheus.
 //! - [`owner`]: the namespace, the deployer's account and its kubeconfigs, the pull secret, trust in the registry.
 
@@ -11,6 +12,7 @@ pub mod apply;
 pub mod explain;
 pub mod kind;
 pub mod load;
+pub mod objects;
 pub mod owner;
 pub mod ready;
 

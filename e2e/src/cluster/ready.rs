@@ -143,6 +143,21 @@ pub async fn until<K>(
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
 {
+    watched(api, config, |objects| is_ready(objects).then_some(())).await
+}
+
+/// The same, and returns what was seen: whoever asks again afterwards may be told something else.
+///
+/// # Errors
+/// When the API server refuses the watch.
+pub async fn watched<K, T>(
+    api: Api<K>,
+    config: watcher::Config,
+    pick: impl Fn(&[Arc<K>]) -> Option<T>,
+) -> Result<T, watcher::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+{
     let (store, writer): (Store<K>, _) = reflector::store();
     let events = watcher(api, config).default_backoff();
     let mut events = std::pin::pin!(reflector::reflector(writer, events));
@@ -150,14 +165,20 @@ where
     loop {
         match events.try_next().await {
             Ok(Some(event)) => is_complete |= matches!(event, watcher::Event::InitDone),
-            // An answer that is a refusal stays one; a connection that breaks comes back.
-            Err(error @ watcher::Error::InitialListFailed(kube::Error::Api(_))) => return Err(error),
+            // An answer that is a refusal stays one; a connection that breaks comes back, and a server that is busy is so for
+            // a while.
+            Err(error) if is_refusal(&error) => return Err(error),
             Ok(None) | Err(_) => continue,
         }
-        if is_complete && is_ready(&store.state()) {
-            return Ok(());
+        if let Some(seen) = is_complete.then(|| pick(&store.state())).flatten() {
+            return Ok(seen);
         }
     }
+}
+
+fn is_refusal(error: &watcher::Error) -> bool {
+    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return false };
+    matches!(status.code, 400..=405)
 }
 
 #[cfg(test)]

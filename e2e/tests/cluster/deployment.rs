@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::fixture::{Cleanup, access, deployer, feed, http, owner, prometheus, pushed_image};
+use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner, prometheus, pushed_image};
 use crate::support::{error, eventually, project, run};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -55,6 +55,7 @@ pub(crate) fn deploy_as(slug: &str, commit: &str) -> Cleanup {
 
 #[test]
 fn its_host_is_answered_and_an_unknown_one_is_not() {
+    let _deployer = DEPLOYER.read();
     let _cleanup = deploy("answered");
     let pods = eventually("the host", PATIENCE, || match http("answered.gitlab-k8s-demo.test", "/version") {
         (200, body) => Ok(body),
@@ -72,6 +73,7 @@ fn its_host_is_answered_and_an_unknown_one_is_not() {
 
 #[test]
 fn a_host_that_is_gone_is_unknown_again() {
+    let _deployer = DEPLOYER.read();
     let cleanup = deploy("gone");
     eventually("the host", PATIENCE, || match http("gone.gitlab-k8s-demo.test", "/health") {
         (200, _) => Ok(()),
@@ -86,6 +88,7 @@ fn a_host_that_is_gone_is_unknown_again() {
 
 #[test]
 fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
+    let _deployer = DEPLOYER.read();
     let _cleanup = deploy("scraped");
     let _plain = Cleanup(vec!["--namespace=gitlab".into(), "service/unannotated".into()]);
     feed(
@@ -118,6 +121,7 @@ fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
 /// The host's certificate is that of its Secret, and a host that has none is refused before a request is made.
 #[test]
 fn its_host_has_the_certificate_of_its_secret() {
+    let _deployer = DEPLOYER.read();
     let _cleanup = deploy("secured");
     let host = "secured.gitlab-k8s-demo.test";
     let _secret = Cleanup(vec!["--namespace=gitlab".into(), "secret/secured".into()]);
@@ -149,6 +153,7 @@ fn its_host_has_the_certificate_of_its_secret() {
 /// Pods are replaced under load, one after the other, and whoever asks does not notice.
 #[test]
 fn new_pods_cost_no_request() {
+    let _deployer = DEPLOYER.read();
     let _cleanup = deploy("renewed");
     let host = "renewed.gitlab-k8s-demo.test";
     eventually("the host", PATIENCE, || match http(host, "/health") {

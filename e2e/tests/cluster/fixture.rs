@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, OnceLock, RwLock};
 
 use serde_json::Value;
 
@@ -26,6 +26,9 @@ pub(crate) static STATUS: LazyLock<Value> = LazyLock::new(|| {
 pub(crate) fn access(name: &str) -> &'static str {
     STATUS["access"][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", *STATUS))
 }
+
+/// Who deploys reads it; who changes what deployers may do, or compares all that is in their namespace, writes it, and is alone.
+pub(crate) static DEPLOYER: RwLock<()> = RwLock::new(());
 
 /// kubectl as the cluster's owner.
 pub(crate) fn owner(arguments: &[&str]) -> Command {
@@ -133,5 +136,25 @@ impl Drop for Cleanup {
     fn drop(&mut self) {
         let arguments: Vec<&str> = self.0.iter().map(String::as_str).collect();
         let _ = owner(&["delete", "--ignore-not-found", "--wait=false"]).args(arguments).output();
+    }
+}
+
+/// The rules of the deployer's Role, which are back when the test ends, however it ends.
+pub(crate) struct Rights(String);
+
+impl Rights {
+    /// Those that it has now.
+    pub(crate) fn keep() -> Self {
+        let role = run(&mut owner(&["--namespace=gitlab", "get", "role", "gitlab", "--output=json"]));
+        let role: Value = serde_json::from_str(&role).unwrap();
+        Self(serde_json::json!({"rules": role["rules"]}).to_string())
+    }
+}
+
+impl Drop for Rights {
+    fn drop(&mut self) {
+        // Nothing panics here: a test that has failed already would end all of them. What is not restored the next one tells.
+        let patch = ["--namespace=gitlab", "patch", "role", "gitlab", "--type=merge", "--patch", &self.0];
+        let _ = owner(&patch).output();
     }
 }

@@ -1,10 +1,11 @@
 //! The article's five failures: each is seen with its real message, and is gone with its remedy.
 
-use crate::fixture::access;
+use crate::fixture::{DEPLOYER, access};
 use crate::support::e2e;
 
 #[test]
 fn the_five_failures() {
+    let _deployer = DEPLOYER.read();
     // Whose cluster it is, is told before anything is taught.
     access("kubeconfig");
     let output = e2e(&["lesson", "--quiet"]).output().expect("e2e runs");

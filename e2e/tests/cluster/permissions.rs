@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use crate::deployment::manifest;
-use crate::fixture::{deployer, feed, owner};
+use crate::fixture::{DEPLOYER, deployer, feed, owner};
 use crate::support::{fail, run};
 
 #[rstest]
@@ -12,11 +12,13 @@ use crate::support::{fail, run};
 #[case::ingresses(&["get", "ingresses"])]
 #[case::events(&["get", "events"])]
 fn it_may(#[case] arguments: &[&str]) {
+    let _deployer = DEPLOYER.read();
     run(&mut deployer(arguments));
 }
 
 #[test]
 fn it_may_apply_what_the_pipeline_applies() {
+    let _deployer = DEPLOYER.read();
     for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
         feed(&mut deployer(&["apply", "--dry-run=server", "--filename", "-"]), &manifest(file, "dry-run"));
     }
@@ -33,6 +35,7 @@ fn it_may_apply_what_the_pipeline_applies() {
 #[case::namespaces(&["create", "namespace", "x"])]
 #[case::its_own_rights(&["create", "rolebinding", "x", "--clusterrole=admin", "--serviceaccount=gitlab:gitlab"])]
 fn it_may_not(#[case] arguments: &[&str]) {
+    let _deployer = DEPLOYER.read();
     let error = fail(&mut deployer(arguments));
     assert!(error.to_lowercase().contains("forbidden"), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::fixture::{Cleanup, Client, access, feed, owner, pushed_image};
+use crate::fixture::{Cleanup, Client, DEPLOYER, access, feed, owner, pushed_image};
 use crate::support::{docker, eventually, fail, run};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -59,6 +59,7 @@ fn pod(name: &str, pull_secret: bool) -> String {
 
 #[test]
 fn a_pod_pulls_with_the_secret_and_not_without() {
+    let _deployer = DEPLOYER.read();
     let (with, without) = ("pulls-with-secret", "pulls-without-secret");
     let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "pod".into(), with.into(), without.into()]);
     for (name, secret) in [(with, true), (without, false)] {

@@ -5,16 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::{LazyLock, RwLock};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use crate::deployment::deploy_as;
-use crate::fixture::{Cleanup, Client, access, feed, http, owner, prometheus};
+use crate::fixture::{Cleanup, Client, DEPLOYER, Rights, access, feed, http, owner, prometheus};
 use crate::support::{e2e, eventually, project, run};
-
-/// What one saboteur does to the whole cluster the others must not see.
-static CLUSTER: RwLock<()> = RwLock::new(());
 
 /// The commit that `dist/app` was built of.
 static COMMIT: LazyLock<String> = LazyLock::new(|| {
@@ -55,16 +52,18 @@ fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMa
     failed
 }
 
-/// Just this check fails, and says so.
-fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) {
+/// Just this check fails, and says so. Returns how.
+fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) -> Value {
     let failed = failing(slug, names, "30s", more);
     let text = serde_json::to_string_pretty(&failed).expect("JSON");
     assert_eq!(failed.keys().collect::<Vec<_>>(), [name], "{text}");
     let failure = &failed[name]["failure"];
     assert!(failure["seen"].as_str().is_some_and(|seen| seen.contains(words)), "{words}: {text}");
-    for part in ["expected", "cause", "fix"] {
+    for part in ["expected", "object", "cause", "fix"] {
         assert!(failure[part].as_str().is_some_and(|it| !it.is_empty()), "{part}: {text}");
     }
+    assert!(failure["details"].as_array().is_some_and(|it| !it.is_empty()), "details: {text}");
+    failure.clone()
 }
 
 fn patch(kind: &str, slug: &str, patch: &Value) {
@@ -93,7 +92,7 @@ fn container(change: Value) -> Value {
 
 #[test]
 fn a_whole_environment_passes() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("whole");
     let names = [QUICK.as_slice(), &["liveness", "rollout"]].concat();
     let failed = failing("whole", &names, "2m", &["--commit", &COMMIT]);
@@ -102,7 +101,7 @@ fn a_whole_environment_passes() {
 
 #[test]
 fn the_tag_is_pushed_again_behind_the_pods() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("retagged");
     // Its tag is its own: the others pull what theirs stands for.
     let client = Client::new();
@@ -123,7 +122,7 @@ fn the_tag_is_pushed_again_behind_the_pods() {
 
 #[test]
 fn an_account_brings_a_pull_secret_to_every_pod() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("generous");
     let _account = Cleanup(vec!["--namespace=gitlab".into(), "serviceaccount/generous".into()]);
     feed(
@@ -131,36 +130,48 @@ fn an_account_brings_a_pull_secret_to_every_pod() {
         "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: generous, namespace: gitlab}\nimagePullSecrets: [{name: myregistry}]\n",
     );
     patch_pods("generous", &json!({"spec": {"template": {"spec": {"serviceAccountName": "generous"}}}}));
-    caught("generous", "pull-secret", &QUICK, "", &[]);
+    caught("generous", "pull-secret", &QUICK, "its image, pulled with myregistry", &[]);
+}
+
+#[test]
+fn a_pull_secret_is_missing_or_wrong() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = whole("secretless");
+    let _secret = Cleanup(vec!["--namespace=gitlab".into(), "secret/secretless".into()]);
+    // It stands beside the right one, with which the pods pull: nothing but the check notices.
+    let secrets = json!([{"name": "secretless"}]);
+    patch_pods("secretless", &json!({"spec": {"template": {"spec": {"imagePullSecrets": secrets}}}}));
+    caught("secretless", "pull-secret", &QUICK, "no Secret secretless", &[]);
+    run(&mut owner(&["--namespace=gitlab", "create", "secret", "generic", "secretless", "--from-literal=password=x"]));
+    let failure = caught("secretless", "pull-secret", &["pull-secret"], "secretless of type Opaque", &[]);
+    assert_eq!(failure["object"], "Secret gitlab/secretless");
 }
 
 #[test]
 fn the_account_may_do_everything_elsewhere() {
-    let _cluster = CLUSTER.write();
+    let _deployer = DEPLOYER.write();
     let _cleanup = whole("mighty");
     let _binding = Cleanup(vec!["--namespace=kube-system".into(), "rolebinding/mighty".into()]);
     let binding = ["--namespace=kube-system", "create", "rolebinding", "mighty"];
     run(owner(&binding).args(["--clusterrole=admin", "--serviceaccount=gitlab:gitlab"]));
-    caught("mighty", "rbac", &QUICK, "list secrets in kube-system", &[]);
+    let failure = caught("mighty", "rbac", &QUICK, "list secrets in kube-system", &[]);
+    assert_eq!(failure["object"], "RoleBinding kube-system/mighty (ClusterRole admin)");
 }
 
 #[test]
 fn the_account_may_not_deploy() {
-    let _cluster = CLUSTER.write();
+    let _deployer = DEPLOYER.write();
     let _cleanup = whole("powerless");
-    let role = run(&mut owner(&["--namespace=gitlab", "get", "role", "gitlab", "--output=json"]));
-    let restore = || feed(&mut owner(&["replace", "--force", "--filename", "-"]), &role);
+    let _rights = Rights::keep();
     let rules = json!([{"op": "remove", "path": "/rules/0"}]).to_string();
     run(&mut owner(&["--namespace=gitlab", "patch", "role", "gitlab", "--type=json", "--patch", &rules]));
-    let failed = failing("powerless", &["rbac"], "30s", &[]);
-    restore();
-    let seen = failed["rbac"]["failure"]["seen"].as_str().expect("what was seen");
-    assert!(seen.contains("it may not get deployments in gitlab"), "{seen}");
+    let failure = caught("powerless", "rbac", &QUICK, "it may not get deployments in gitlab", &[]);
+    assert_eq!(failure["object"], "RoleBinding gitlab/gitlab (Role gitlab)");
 }
 
 #[test]
 fn somebody_scales_it_down() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("lonely");
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-lonely"]));
     eventually("one pod", std::time::Duration::from_mins(1), || {
@@ -172,7 +183,7 @@ fn somebody_scales_it_down() {
 
 #[test]
 fn a_new_pod_cannot_start() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("stuck");
     let change = container(json!({"args": ["--no-such-flag"]}));
     run(&mut owner(&[
@@ -192,7 +203,7 @@ fn a_new_pod_cannot_start() {
 
 #[test]
 fn the_readiness_probe_asks_a_path_that_says_yes_at_once() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("hasty");
     let probe =
         json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0, "periodSeconds": 1}});
@@ -202,15 +213,24 @@ fn the_readiness_probe_asks_a_path_that_says_yes_at_once() {
 
 #[test]
 fn the_liveness_probe_asks_a_path_that_always_answers() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("immortal");
     patch_pods("immortal", &container(json!({"livenessProbe": {"httpGet": {"path": "/version"}}})));
     caught("immortal", "liveness", &[QUICK.as_slice(), &["liveness"]].concat(), "0 restarts", &[]);
 }
 
 #[test]
+fn the_liveness_probe_asks_once_an_hour() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = whole("patient");
+    patch_pods("patient", &container(json!({"livenessProbe": {"periodSeconds": 3600}})));
+    // Three times, and the manifest's two seconds for the last answer.
+    caught("patient", "liveness", &[QUICK.as_slice(), &["liveness"]].concat(), "up to 10802 s", &[]);
+}
+
+#[test]
 fn the_service_sends_to_a_port_where_nobody_listens() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("deaf");
     // The Ingress goes another way, and Prometheus takes the port of the annotation.
     let _other = Cleanup(vec!["--namespace=gitlab".into(), "service/deaf-detour".into()]);
@@ -229,7 +249,7 @@ fn the_service_sends_to_a_port_where_nobody_listens() {
 
 #[test]
 fn the_annotation_is_gone() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("unseen");
     patch("service", "unseen", &json!({"metadata": {"annotations": {"prometheus.io/scrape": null}}}));
     eventually("Prometheus", std::time::Duration::from_mins(1), || {
@@ -240,8 +260,28 @@ fn the_annotation_is_gone() {
 }
 
 #[test]
+fn another_service_has_prometheus_scrape_the_same_pods() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = whole("twice");
+    let _other = Cleanup(vec!["--namespace=gitlab".into(), "service/twice-as-much".into()]);
+    // It has no label `ref`: it is no part of the environment.
+    feed(
+        &mut owner(&["apply", "--filename", "-"]),
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: twice-as-much\n  namespace: gitlab\n  annotations:\n    \
+         {prometheus.io/scrape: \"true\", prometheus.io/port: \"8000\", prometheus.io/path: /metrics}\n\
+         spec: {selector: {ref: twice}, ports: [{name: http-metrics, port: 8000, targetPort: 8000}]}\n",
+    );
+    eventually("Prometheus", std::time::Duration::from_mins(1), || {
+        let targets = prometheus("/api/v1/targets?state=active").to_string();
+        if targets.contains("twice-as-much") { Ok(()) } else { Err("not scraped yet".to_owned()) }
+    });
+    let words = "times in job kubernetes-service-endpoints, by gitlab-k8s-demo-twice and twice-as-much";
+    caught("twice", "scraping", &QUICK, words, &[]);
+}
+
+#[test]
 fn a_host_that_is_unknown_is_answered() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("greedy");
     // A domain of its own: the others' unknown hosts stay unknown.
     let backend = json!({"service": {"name": "gitlab-k8s-demo-greedy", "port": {"name": "http-metrics"}}});
@@ -259,7 +299,7 @@ fn a_host_that_is_unknown_is_answered() {
 
 #[test]
 fn pods_of_another_environment_answer() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let (_cleanup, _other) = (whole("mixed"), whole("mixed-up"));
     let backend = json!({"service": {"name": "gitlab-k8s-demo-mixed-up", "port": {"name": "http-metrics"}}});
     let rule = json!({"host": "mixed.gitlab-k8s-demo.test", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
@@ -274,7 +314,7 @@ fn pods_of_another_environment_answer() {
 
 #[test]
 fn the_log_does_not_say_what_runs() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("silent");
     patch_pods("silent", &container(json!({"env": [{"name": "RUST_LOG", "value": "error"}]})));
     caught("silent", "version", &QUICK, "lines without", &[]);
@@ -282,7 +322,7 @@ fn the_log_does_not_say_what_runs() {
 
 #[test]
 fn another_commit_runs() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("stale");
     let other = "0123456789abcdef0123456789abcdef01234567";
     let annotation = json!({"spec": {"template": {"metadata": {"annotations": {"ci-commit-sha": other}}}}});
@@ -292,7 +332,7 @@ fn another_commit_runs() {
 
 #[test]
 fn all_pods_go_at_once() {
-    let _cluster = CLUSTER.read();
+    let _deployer = DEPLOYER.read();
     let _cleanup = whole("reckless");
     patch("deployment", "reckless", &json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
     let names = [QUICK.as_slice(), &["rollout"]].concat();
@@ -317,9 +357,15 @@ async fn target() -> e2e::target::Target {
 
 #[tokio::test]
 async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
-    use e2e::scenario::snapshot::{Snapshot, stopped};
-    let _cluster = CLUSTER.read();
+    use e2e::scenario::snapshot::{Snapshot, remove, stopped};
+    // Alone: what other tests make and take away in the namespace would be what was taken too much.
+    let _deployer = DEPLOYER.write();
     let (cleanup, _other) = (whole("ending"), whole("staying"));
+    let _extra = Cleanup(vec!["--namespace=gitlab".into(), "configmaps/ending".into(), "configmaps/nobodys".into()]);
+    let make = |name: &str| run(&mut owner(&["--namespace=gitlab", "create", "configmap", name]));
+    make("ending");
+    run(&mut owner(&["--namespace=gitlab", "label", "configmap", "ending", "ref=ending"]));
+    make("nobodys");
     let target = target().await;
     let (ending, staying) = (target.subject("ending", None), target.subject("staying", None));
     let before = Snapshot::of(&staying).await.expect("a snapshot");
@@ -327,14 +373,25 @@ async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
     let delete = |kinds: &str, slug: &str| {
         run(owner(&["--namespace=gitlab", "delete", kinds]).arg(format!("--selector=ref={slug}")));
     };
+    let left = async || stopped(&ending, &staying, &before, origin).await.failure.expect("something is left");
     delete("deployments,ingresses", "ending");
-    let check = stopped(&ending, &staying, &before, origin).await;
-    let failure = check.failure.expect("a Service is left");
+    let failure = left().await;
     assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
+    // Nobody thinks of a kind that no job of this pipeline applies.
     drop(cleanup);
+    let failure = left().await;
+    assert_eq!(failure.seen, "ConfigMap ending");
+    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "ending"]));
     let check = stopped(&ending, &staying, &before, origin).await;
     assert_eq!(check.failure, None, "{check:?}");
+    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "nobodys"]));
+    let failure = left().await;
+    assert_eq!(failure.seen, "ConfigMap nobodys is gone");
     delete("services", "staying");
-    let failure = stopped(&ending, &staying, &before, origin).await.failure.expect("the other one has changed");
+    let failure = left().await;
     assert!(failure.expected.starts_with("staying is as it was"), "{failure:?}");
+    assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
+    // What takes an environment away leaves nothing for anybody to wait for.
+    remove(&staying).await.expect("it is removed");
+    assert_eq!(Snapshot::of(&staying).await.expect("a snapshot").names(), None);
 }
