@@ -55,9 +55,20 @@ pub struct Check {
     pub proves: &'static str,
     /// What it cannot do without.
     pub needs: &'static [Need],
-    /// Whether it replaces pods, so that no other may look at them at the same time.
-    pub replaces_pods: bool,
+    /// What it has to do with pods.
+    pub pods: Pods,
     run: fn(Subject) -> BoxFuture<'static, Outcome>,
+}
+
+/// What a check has to do with pods, which says what may go on beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pods {
+    /// It looks at those that were deployed.
+    Deployed,
+    /// It replaces those, so that no other may look at them at the same time.
+    Replaced,
+    /// It makes one that is its own, and looks at that alone.
+    Own,
 }
 
 /// Something that not everybody can give.
@@ -96,12 +107,12 @@ impl Need {
 }
 
 macro_rules! check {
-    ($module:ident, $name:literal, $proves:literal, $needs:expr, $replaces_pods:literal) => {
+    ($module:ident, $name:literal, $proves:literal, $needs:expr, $pods:ident) => {
         Check {
             name: $name,
             proves: $proves,
             needs: $needs,
-            replaces_pods: $replaces_pods,
+            pods: Pods::$pods,
             run: |subject| Box::pin($module::run(subject)),
         }
     };
@@ -114,36 +125,42 @@ pub static CHECKS: &[Check] = &[
         "registry",
         "the registry asks for a login, and the pods run what the tag stands for",
         &[Need::Registry],
-        false
+        Deployed
     ),
-    check!(pull_secret, "pull-secret", "pods pull with the pull secret, and without it nobody does", &[], false),
+    check!(pull_secret, "pull-secret", "pods pull with the pull secret, and without it nobody does", &[], Deployed),
     check!(
         rbac,
         "rbac",
         "the pipeline's account may do what its jobs do, and nothing elsewhere",
         &[Need::Deployer],
-        false
+        Deployed
     ),
-    check!(deployment, "deployment", "every replica is available, with its labels and without privileges", &[], false),
-    check!(readiness, "readiness", "a pod gets no traffic before /health is 200, and gets it then", &[], false),
-    check!(liveness, "liveness", "a pod that hangs is started again, and traffic does not notice", &[], false),
-    check!(service, "service", "every pod answers through the Service", &[], false),
+    check!(
+        deployment,
+        "deployment",
+        "every replica is available, with its labels and without privileges",
+        &[],
+        Deployed
+    ),
+    check!(readiness, "readiness", "a pod gets no traffic before /health is 200, and gets it then", &[], Own),
+    check!(liveness, "liveness", "a pod that hangs is started again, and traffic does not notice", &[], Own),
+    check!(service, "service", "every pod answers through the Service", &[], Deployed),
     check!(
         scraping,
         "scraping",
         "Prometheus has every pod up by its annotations, and counts every request",
         &[Need::Prometheus],
-        false
+        Deployed
     ),
     check!(
         ingress,
         "ingress",
         "the host answers, an unknown one does not, environments never mix",
         &[Need::Ingress],
-        false
+        Deployed
     ),
-    check!(version, "version", "what runs is the commit that was pushed, and its log says so", &[], false),
-    check!(rollout, "rollout", "an update and a deleted pod cost no request", &[Need::Ingress], true),
+    check!(version, "version", "what runs is the commit that was pushed, and its log says so", &[], Deployed),
+    check!(rollout, "rollout", "an update and a deleted pod cost no request", &[Need::Ingress], Replaced),
 ];
 
 /// The check of this name, or the name that is nearest to it.

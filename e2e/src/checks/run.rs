@@ -1,13 +1,14 @@
-//! Running checks: at the same time those that only look, then one after the other those that replace pods.
+//! Running checks: at the same time those that only look, then one after the other those that replace pods. Beside all of them
+//! those that look at a pod of their own.
 
 use std::time::{Duration, Instant};
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::join_all;
 
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
 use super::subject::{Subject, called};
-use super::{Check, Need};
+use super::{Check, Need, Pods};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 
 /// How many things, each of which may take as long as patience lasts, a check waits for one after the other. The most are in
@@ -34,18 +35,21 @@ pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, 
     if sweep(subject).await.is_ok() {
         Box::pin(swept(subject)).await;
     }
-    let mut done: Vec<(usize, CheckRecord)> = Vec::new();
-    let numbered = || checks.iter().copied().enumerate();
-    let mut together: FuturesUnordered<_> = numbered()
-        .filter(|(_, check)| !check.replaces_pods)
-        .map(|(index, check)| async move { (index, one(check, subject, origin, tell).await) })
-        .collect();
-    while let Some(ended) = together.next().await {
-        done.push(ended);
-    }
-    for (index, check) in numbered().filter(|(_, check)| check.replaces_pods) {
-        done.push((index, one(check, subject, origin, tell).await));
-    }
+    let of = |pods: Pods| {
+        let chosen = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
+        chosen.map(|(index, check)| async move { (index, one(check, subject, origin, tell).await) })
+    };
+    let (mut done, beside) = tokio::join!(
+        async {
+            let mut done = join_all(of(Pods::Deployed)).await;
+            for check in of(Pods::Replaced) {
+                done.push(check.await);
+            }
+            done
+        },
+        join_all(of(Pods::Own)),
+    );
+    done.extend(beside);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, record)| record).collect()
 }
