@@ -247,7 +247,9 @@ fn expect(recorder: &Recorder, replayer: &Replayer, dev: &Environment, live: &En
     for step in steps.chain([proofs::checks_step(&live.slug), proofs::stop_step(dev)]) {
         recorder.expect(&step);
     }
-    [dev, live].iter().for_each(|environment| recorder.expect_checks(&environment.slug));
+    for environment in [dev, live] {
+        recorder.expect_checks(&environment.slug);
+    }
 }
 
 /// The environment that the pipeline of a ref deploys to.
@@ -343,7 +345,7 @@ async fn tidy(story: &Story, recorder: &Arc<Recorder>, made: Made) -> Result<(),
         Ground::Kind(plan) if made.cluster => {
             recorder
                 .step("Everything is taken down", async {
-                    let removing = down::down(&story.docker, &plan.cluster, &plan.state);
+                    let removing = Box::pin(down::down(&story.docker, &plan.cluster, &plan.state));
                     let removed = recorder.part(recorder::TAKEDOWN, "cluster", removing).await;
                     removed.map_err(|error| Stop::broken(&error))?;
                     Ok(((), "nothing is left".to_owned()))

@@ -82,7 +82,7 @@ mod tests {
         let (dev, live) = (environment("dev", Some("stop_review")), environment("live", None));
         let lines = |cluster, target: &Target| {
             let commands = of(target, cluster, &[&dev, &live]);
-            commands.iter().map(|(what, command)| format!("{what}:\n  {command}\n")).collect::<String>()
+            commands.iter().map(|(what, command)| format!("{what}:\n  {command}")).collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!("a_cluster_that_exists", lines(None, &target));
         let without_ingress = Target { ingress: None, ..target };

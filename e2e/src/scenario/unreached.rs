@@ -25,11 +25,11 @@ pub(super) fn add(record: &mut Record, expected: Vec<Check>, now: f64) {
             continue;
         }
         let lane = lane(&check.environment);
-        match record.spans.iter().find(|span| span.lane == lane && span.name == check.name) {
-            Some(span) => {
-                (check.verdict, check.start, check.took) = (Verdict::Interrupted, span.start, span.end - span.start);
-            }
-            None => (check.start, check.not_run) = (now, "it was never reached".to_owned()),
+        let begun = record.spans.iter().find(|span| span.lane == lane && span.name == check.name);
+        if let Some(span) = begun {
+            (check.verdict, check.start, check.took) = (Verdict::Interrupted, span.start, span.end - span.start);
+        } else {
+            (check.start, check.not_run) = (now, "it was never reached".to_owned());
         }
         record.checks.push(check);
     }

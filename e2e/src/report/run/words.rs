@@ -144,8 +144,8 @@ pub(super) fn verdict(record: &Record) -> String {
 /// What of the time others needed, and what the harness has added to it.
 pub(super) fn overhead(record: &Record) -> String {
     format!(
-        "External programs worked in {} of it: the engine, the cluster, git, the jobs' scripts. The harness' own: {}, which adds \
-         {:.1} % to that.",
+        "External programs worked in {} of it: the engine, the cluster that checks wait for, git, the jobs' scripts. \
+         The harness' own: {}, which adds {:.1} % to that.",
         duration(record.external),
         duration(record.overhead),
         record.overhead_percent
@@ -288,8 +288,8 @@ mod tests {
         }
         assert_eq!(
             super::overhead(&fixture::passed()),
-            "External programs worked in 3 min 06 s of it: the engine, the cluster, git, the jobs' scripts. The harness' own: 6.0 s, \
-             which adds 3.2 % to that."
+            "External programs worked in 3 min 06 s of it: the engine, the cluster that checks wait for, git, the jobs' \
+             scripts. The harness' own: 6.0 s, which adds 3.2 % to that."
         );
     }
 

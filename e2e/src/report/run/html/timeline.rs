@@ -30,7 +30,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                         @for (name, spans) in &lanes { (lane(record, name, spans, &ticks, end)) }
                     }
                 }
-                p { "From first to last: " (duration(record.took)) ". " (overhead(record)) }
+                p.shares { "From first to last: " (duration(record.took)) ". " (overhead(record)) }
                 (table(record))
             }
         }
