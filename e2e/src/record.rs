@@ -13,8 +13,12 @@ pub struct Record {
     pub began_at: String,
     /// How long it took.
     pub took: f64,
-    /// Seconds of it in which no program worked but the harness itself: no engine, no cluster, no job.
+    /// Seconds of it in which something else than the harness worked: the engine, a cluster, git, a job's script.
+    pub external: f64,
+    /// Seconds of it in which nothing worked but the harness itself.
     pub overhead: f64,
+    /// What the harness adds to the time of all else, in percent.
+    pub overhead_percent: f64,
     /// How it ended.
     pub verdict: Verdict,
     /// Why it did not get to its end, where something broke that no check and no job stands for.
@@ -33,6 +37,8 @@ pub struct Record {
     pub versions: Vec<(String, String)>,
     /// Commands to look for oneself: what one sees, and the command.
     pub commands: Vec<(String, String)>,
+    /// Whether what they look at is there still, and how it comes back or goes.
+    pub commands_note: String,
 }
 
 /// How a run, a step or a check ended.

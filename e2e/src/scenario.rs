@@ -3,7 +3,7 @@
 //!
 //! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline.
 //! - `proofs`: what is proved of an environment. [`snapshot`]: what is left of one.
-//! - [`recorder`]: what goes on. [`overhead`], [`versions`] and `commands`: what the report says beside it.
+//! - [`recorder`]: what goes on. [`overhead`], [`versions`], [`unreached`] and `commands`: what the report says beside it.
 
 mod commands;
 pub mod overhead;
@@ -12,6 +12,7 @@ mod proofs;
 pub mod recorder;
 pub mod replay;
 pub mod snapshot;
+pub mod unreached;
 pub mod variables;
 pub mod versions;
 
@@ -105,6 +106,9 @@ impl Stop {
 pub async fn run(story: &Story, recorder: &Arc<Recorder>) -> (Record, Option<Stop>) {
     let mut made = Made::default();
     let told = Box::pin(tell(story, recorder, &mut made)).await;
+    recorder.end_open();
+    let images = versions::of_images(&story.docker, &story.images).await;
+    recorder.change(|record| record.versions.extend(images));
     let tidied = tidy(story, recorder, made).await;
     let verdict = match (&told, &tidied) {
         (Err(Stop::Interrupted | Stop::Replay(ReplayError::Interrupted)), _) => Verdict::Interrupted,
@@ -184,13 +188,13 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     let fetched = async { cancellable(story, story.images.obtain(&images)).await.is_ok() };
     let (target, pushed, _) = tokio::join!(ready, pushed, fetched);
     let target = target?;
-    recorder.change(|record| record.commands = commands::of(story, &target, &dev, &live));
+    recorder.change(|record| commands::add(record, story, &target, &dev, &live));
+    let versions = versions::of(story, &target).await;
+    recorder.change(|record| record.versions = versions);
     let commit = replayer.project.commit.sha.clone();
     let on_dev = target.subject(&dev.slug, Some(&commit));
     made.environments.push(on_dev.clone());
     pushed?;
-    let versions = versions::of(&story.docker, &target).await;
-    recorder.change(|record| record.versions = versions);
 
     // A tag needs nothing of the environments of branches, until the end of one must leave its own alone.
     let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
@@ -267,6 +271,9 @@ fn expect(recorder: &Recorder, replayer: &Replayer, dev: &Environment, live: &En
     let steps = [proofs::checks_step(&dev.slug), proofs::AGAIN.to_owned(), tag_step(replayer)].into_iter().chain(play);
     for step in steps.chain([proofs::checks_step(&live.slug), proofs::stop_step(dev)]) {
         recorder.expect(&step);
+    }
+    for environment in [dev, live] {
+        recorder.expect_checks(&environment.slug);
     }
 }
 
@@ -366,7 +373,8 @@ async fn tidy(story: &Story, recorder: &Arc<Recorder>, made: Made) -> Result<(),
         Ground::Kind(plan) if made.cluster => {
             recorder
                 .step("Everything is taken down", async {
-                    let removed = down::down(&story.docker, &plan.cluster, &plan.state).await;
+                    let removing = Box::pin(down::down(&story.docker, &plan.cluster, &plan.state));
+                    let removed = recorder.part(recorder::TAKEDOWN, "cluster", removing).await;
                     removed.map_err(|error| Stop::broken(&error))?;
                     Ok(((), "nothing is left".to_owned()))
                 })
@@ -377,7 +385,8 @@ async fn tidy(story: &Story, recorder: &Arc<Recorder>, made: Made) -> Result<(),
             recorder
                 .step("What was deployed is taken away", async {
                     for subject in &made.environments {
-                        snapshot::remove(subject).await.map_err(|failure| seen(&failure))?;
+                        let removed = recorder.part(recorder::TAKEDOWN, &subject.reference, snapshot::remove(subject));
+                        removed.await.map_err(|failure| seen(&failure))?;
                     }
                     Ok(((), "the cluster is left as it was".to_owned()))
                 })

@@ -35,6 +35,8 @@ const ANSWER: Duration = Duration::from_secs(75);
 pub struct Target {
     /// The cluster, as its owner.
     pub client: Client,
+    /// How a person reaches it as its owner: `kubectl --kubeconfig FILE`.
+    pub kubectl: String,
     /// The kubeconfig of the pipeline's account, as its jobs use it.
     pub deployer_kubeconfig: Option<String>,
     /// The same account, asked from here.
@@ -138,6 +140,7 @@ impl Target {
         });
         Ok(Self {
             client: client(&state.kubeconfig(), None).await?,
+            kubectl: kubectl(&state.kubeconfig(), None),
             deployer_kubeconfig: Some(read(&state.gitlab_internal_kubeconfig())?),
             deployer: Some(client(&state.gitlab_kubeconfig(), None).await?),
             namespace: owner::NAMESPACE.to_owned(),
@@ -175,6 +178,23 @@ impl Target {
     pub fn host(&self, reference: &str) -> String {
         format!("{reference}.{}", self.base_domain)
     }
+}
+
+/// The beginning of a command that asks the cluster of a kubeconfig's context, for a shell.
+pub fn kubectl(kubeconfig: &Path, context: Option<&str>) -> String {
+    let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
+    let mut words = vec!["kubectl".to_owned(), "--kubeconfig".to_owned(), quoted(&kubeconfig.to_string_lossy())];
+    words.extend(context.iter().flat_map(|context| ["--context".to_owned(), quoted(context)]));
+    words.join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:@+=,".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Reads a file of it.
@@ -224,4 +244,18 @@ async fn of_context(
 /// Whether the cluster answers at all.
 pub async fn answers(client: &Client) -> bool {
     cluster::nodes(client).await.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_for_a_shell() {
+        assert_eq!(kubectl(Path::new("/a/config"), None), "kubectl --kubeconfig /a/config");
+        assert_eq!(
+            kubectl(Path::new("/a b/config"), Some("it's/mine")),
+            "kubectl --kubeconfig '/a b/config' --context 'it'\\''s/mine'"
+        );
+    }
 }

@@ -125,6 +125,7 @@ impl Place {
         };
         Ok(Ok(Target {
             client,
+            kubectl: target::kubectl(&path, self.context.as_deref()),
             deployer_kubeconfig,
             deployer,
             namespace: self.namespace.clone(),

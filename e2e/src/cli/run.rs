@@ -50,7 +50,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     source: ImageSource,
 
-    /// Where the report goes; `target/e2e/runs/ID` if not given
+    /// Where the report goes; `target/e2e/ID` if not given
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
@@ -71,7 +71,7 @@ pub(crate) struct RunArguments {
 pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
     let docker = connect().await?;
     let id = labels::Run::new("").id;
-    let folder = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e/runs").join(&id));
+    let folder = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e").join(&id));
     std::fs::create_dir_all(&folder)?;
     let folder = std::path::absolute(folder)?;
     let ground = if arguments.place.is_existing() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -141,6 +141,7 @@ pub struct Images {
     logs: PathBuf,
     tell: Box<dyn Fn(Progress) + Send + Sync>,
     obtained: Mutex<BTreeMap<&'static str, Arc<OnceCell<Obtained>>>>,
+    used: std::sync::Mutex<BTreeMap<String, String>>,
 }
 
 impl Images {
@@ -153,7 +154,26 @@ impl Images {
         tell: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Self {
         let (recipes, logs) = (recipes.to_owned(), logs.to_owned());
-        Self { docker, way, recipes, logs, tell: Box::new(tell), obtained: Mutex::default() }
+        Self {
+            docker,
+            way,
+            recipes,
+            logs,
+            tell: Box::new(tell),
+            obtained: Mutex::default(),
+            used: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Notes that a container of a pipeline was made of the image that the pipeline calls `name`, by this reference.
+    pub fn note_use(&self, name: &str, reference: &str) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.insert(name.to_owned(), reference.to_owned());
+    }
+
+    /// The images that containers of pipelines were made of: what a pipeline calls each, and its reference.
+    pub fn used(&self) -> BTreeMap<String, String> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Obtains `images`, those that do not depend on each other at the same time, in the order in which they are asked for.

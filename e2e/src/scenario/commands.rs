@@ -3,29 +3,101 @@
 use super::replay::Environment;
 use super::{Ground, Story};
 use crate::labels;
+use crate::record::Record;
 use crate::target::Target;
 
-/// What one sees, and the command.
-pub(super) fn of(story: &Story, target: &Target, dev: &Environment, live: &Environment) -> Vec<(String, String)> {
-    let mut commands = Vec::new();
-    if let Ground::Kind(plan) = &story.ground {
-        let kubeconfig = plan.state.kubeconfig();
-        let namespace = &target.namespace;
-        commands.push((
-            "everything that was deployed".to_owned(),
-            format!("kubectl --kubeconfig {} --namespace {namespace} get all,ingress", kubeconfig.display()),
-        ));
-        commands.push((
-            "everything that carries the run's label".to_owned(),
-            format!("docker ps --all --filter label={}={}", labels::CLUSTER, plan.cluster),
-        ));
-    }
-    if let Some(ingress) = target.ingress {
-        for environment in [dev, live] {
-            let host = target.host(&environment.slug);
-            let command = format!("curl --header 'Host: {host}' http://{ingress}/");
-            commands.push((format!("the service on {}", environment.name), command));
+/// Adds what one sees, the command, and whether what it looks at is there still.
+pub(super) fn add(record: &mut Record, story: &Story, target: &Target, dev: &Environment, live: &Environment) {
+    let cluster = match &story.ground {
+        Ground::Kind(plan) => Some(&*plan.cluster),
+        Ground::Existing(_) => None,
+    };
+    note(&mut record.commands_note, story.keep, cluster.is_some());
+    record.commands = of(target, cluster, &[dev, live]);
+}
+
+fn note(note: &mut String, is_kept: bool, is_own: bool) {
+    note.push_str(match (is_kept, is_own) {
+        (false, true) => "What this run made was taken away at its end. To have it left: make e2e E2E_FLAGS=--keep",
+        (false, false) => {
+            "What this run deployed was taken away at its end. To have it left: the same command with --keep"
         }
+        (true, true) => "What this run made is there still. To take it away: make down",
+        (true, false) => "What this run deployed is there still, until somebody deletes what has its label ref.",
+    });
+}
+
+/// `cluster` is the name of one that kind has made.
+fn of(target: &Target, cluster: Option<&str>, environments: &[&Environment]) -> Vec<(String, String)> {
+    let kubectl = format!("{} --namespace {}", target.kubectl, target.namespace);
+    let mut commands = vec![("everything that was deployed".to_owned(), format!("{kubectl} get all,ingress"))];
+    if let Some(cluster) = cluster {
+        let command = format!("docker ps --all --filter label={}={cluster}", labels::CLUSTER);
+        commands.push(("everything that carries the run's label".to_owned(), command));
+    }
+    for environment in environments {
+        let (name, slug) = (&environment.name, &environment.slug);
+        // What the story stops itself is gone, kept or not.
+        let until = environment.on_stop.as_ref().map(|job| format!(", until {job} has run")).unwrap_or_default();
+        if let Some(ingress) = target.ingress {
+            let command = format!("curl --header 'Host: {}' http://{ingress}/", target.host(slug));
+            commands.push((format!("the service on {name}{until}"), command));
+        }
+        let command = format!("{kubectl} logs --selector ref={slug} --prefix --tail 20");
+        commands.push((format!("the last lines of each pod on {name}{until}"), command));
     }
     commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str, on_stop: Option<&str>) -> Environment {
+        Environment {
+            name: name.to_owned(),
+            slug: name.to_owned(),
+            job: "deploy".into(),
+            is_manual: false,
+            on_stop: on_stop.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_can_look_at() {
+        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let target = Target {
+            client: kube::Client::try_from(config).unwrap(),
+            kubectl: "kubectl --kubeconfig /x/config --context mine".to_owned(),
+            deployer_kubeconfig: None,
+            deployer: None,
+            namespace: "demo".to_owned(),
+            base_domain: "example.test".to_owned(),
+            ingress: Some(([192, 0, 2, 1], 80).into()),
+            registry: None,
+            prometheus: None,
+            networks: Vec::new(),
+            patience: std::time::Duration::ZERO,
+        };
+        let (dev, live) = (environment("dev", Some("stop_review")), environment("live", None));
+        let lines = |cluster, target: &Target| {
+            let commands = of(target, cluster, &[&dev, &live]);
+            commands.iter().map(|(what, command)| format!("{what}:\n  {command}")).collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!("a_cluster_that_exists", lines(None, &target));
+        let without_ingress = Target { ingress: None, ..target };
+        insta::assert_snapshot!("a_cluster_of_kind_without_an_ingress", lines(Some("kind"), &without_ingress));
+    }
+
+    #[test]
+    fn what_is_gone_is_told() {
+        let note = |is_kept, is_own| {
+            let mut text = String::new();
+            super::note(&mut text, is_kept, is_own);
+            text
+        };
+        assert!(note(false, true).contains("taken away at its end") && note(false, true).contains("--keep"));
+        assert!(note(false, false).contains("--keep") && !note(false, false).contains("make"));
+        assert!(note(true, true).contains("make down") && note(true, false).contains("label ref"));
+    }
 }

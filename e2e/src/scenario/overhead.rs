@@ -1,36 +1,61 @@
-//! What of a run's time is the harness' own: the moments in which nothing else worked.
+//! Where the time of a run went: to programs that the harness only starts and waits for, and to the harness itself.
 
-use crate::record::Record;
+use crate::record::{Record, Span};
 
 /// Steps of a job that the harness does by itself. All others are the engine's, git's and the scripts'.
 const OWN: [&str; 4] = ["restore_cache", "download_artifacts", "archive_cache", "upload_artifacts"];
 
-/// Seconds of a run in which neither the engine nor a cluster nor a job did anything. What the harness does beside them costs
-/// nobody time.
-pub fn of(record: &Record) -> f64 {
-    let is_job = |lane: &str, name: &str| {
-        let jobs = record.pipelines.iter().filter(|pipeline| lane == format!("pipeline {}", pipeline.id));
-        jobs.flat_map(|pipeline| &pipeline.jobs).any(|job| job.name == name)
-    };
-    // A job's span is taken apart.
-    let spans = record.spans.iter().filter(|span| !is_job(&span.lane, &span.name)).map(|span| (span.start, span.end));
+/// What of a run's time is whose. Both together are all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shares {
+    /// Seconds in which at least one external program worked.
+    pub external: f64,
+    /// Seconds in which none did. What the harness does beside them costs nobody time.
+    pub own: f64,
+    /// What the own ones add to the external ones, in percent.
+    pub percent: f64,
+}
+
+/// Looks at what there was at each moment.
+///
+/// External is what is brought up or taken down, images that come, and every job but those of its steps that the harness does by
+/// itself. Checks are external, too, although their code is the harness' own: nearly all of their time they wait until a kubelet
+/// has probed, endpoints have changed, a rollout is through or Prometheus has scraped. What they compute meanwhile is a few
+/// answers taken apart. Whoever doubts it finds in the timeline what each check took.
+pub fn of(record: &Record) -> Shares {
+    let spans = record.spans.iter().filter(|span| !is_taken_apart(record, span)).map(|span| (span.start, span.end));
     let steps = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).flat_map(|job| &job.steps);
     let steps = steps.filter(|step| !OWN.contains(&&*step.name)).map(|step| (step.start, step.start + step.took));
     let mut busy: Vec<(f64, f64)> = spans.chain(steps).collect();
     busy.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (mut covered, mut until) = (0.0, 0.0_f64);
     for (start, end) in busy {
+        let end = end.min(record.took);
         covered += (end - start.max(until)).max(0.0);
         until = until.max(end);
     }
-    // Milliseconds, as all other times.
-    ((record.took - covered).max(0.0) * 1000.0).round() / 1000.0
+    let external = thousandths(covered);
+    let own = thousandths((record.took - covered).max(0.0));
+    let percent = if external > 0.0 { thousandths(own / external * 100.0) } else { 0.0 };
+    Shares { external, own, percent }
+}
+
+/// Whether it is a job's, and what the job did in it is known step by step: that is so for the last time that it was tried.
+fn is_taken_apart(record: &Record, span: &Span) -> bool {
+    let pipelines = record.pipelines.iter().filter(|pipeline| span.lane == format!("pipeline {}", pipeline.id));
+    let mut steps = pipelines.flat_map(|it| &it.jobs).filter(|job| job.name == span.name).flat_map(|job| &job.steps);
+    steps.any(|step| (span.start..=span.end).contains(&step.start))
+}
+
+/// Milliseconds of seconds: all times have as many digits.
+fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Job, JobStep, Pipeline, Span};
+    use crate::record::{Job, JobStep, Pipeline};
 
     fn step(name: &str, start: f64, took: f64) -> JobStep {
         JobStep { name: name.to_owned(), start, took }
@@ -38,6 +63,13 @@ mod tests {
 
     fn span(lane: &str, name: &str, start: f64, end: f64) -> Span {
         Span { lane: lane.to_owned(), name: name.to_owned(), start, end, ..Span::default() }
+    }
+
+    fn is(record: &Record, external: f64, own: f64, percent: f64) {
+        let shares = of(record);
+        let differences = [shares.external - external, shares.own - own, shares.percent - percent];
+        assert!(differences.iter().all(|it| it.abs() < 0.01), "{shares:?}");
+        assert!((shares.external + shares.own - record.took).abs() < 0.01, "{shares:?} of {}", record.took);
     }
 
     #[test]
@@ -48,14 +80,22 @@ mod tests {
         let spans = vec![span("pipeline 7", "test", 0.0, 11.0), span("checks dev", "service", 9.0, 12.0)];
         let mut record = Record { took: 14.0, pipelines, spans, ..Record::default() };
         // Before the sources, the cache, and the last two.
-        assert!((of(&record) - 6.0).abs() < 0.01, "{}", of(&record));
+        is(&record, 8.0, 6.0, 75.0);
         // A cluster that is brought up meanwhile hides all of it but the end.
         record.spans.push(span("setup", "cluster", 0.0, 8.0));
-        assert!((of(&record) - 2.0).abs() < 0.01, "{}", of(&record));
+        is(&record, 12.0, 2.0, 16.67);
+    }
+
+    #[test]
+    fn only_the_last_attempt_is_taken_apart() {
+        let job = Job { name: "test".to_owned(), steps: vec![step("step_script", 6.0, 2.0)], ..Job::default() };
+        let pipelines = vec![Pipeline { id: 7, jobs: vec![job], ..Pipeline::default() }];
+        let spans = vec![span("pipeline 7", "test", 0.0, 4.0), span("pipeline 7", "test", 5.0, 9.0)];
+        is(&Record { took: 10.0, pipelines, spans, ..Record::default() }, 6.0, 4.0, 66.67);
     }
 
     #[test]
     fn all_of_a_run_without_anything() {
-        assert!((of(&Record { took: 3.0, ..Record::default() }) - 3.0).abs() < 0.01);
+        is(&Record { took: 3.0, ..Record::default() }, 0.0, 3.0, 0.0);
     }
 }

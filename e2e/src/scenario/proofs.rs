@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::recorder::Recorder;
 use super::replay::{Environment, Ref, Replayer};
 use super::snapshot::{self, Snapshot};
-use super::{Stop, Story, cancellable, seen};
+use super::{Stop, Story, cancellable, seen, unreached};
 use crate::checks::CHECKS;
 use crate::checks::http::Http;
 use crate::checks::load::Load;
@@ -29,7 +29,7 @@ pub(super) fn stop_step(environment: &Environment) -> String {
 
 /// All checks of an environment; those that failed are named.
 pub(super) async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &Subject) -> Result<Vec<String>, Stop> {
-    let lane = format!("checks {}", subject.reference);
+    let lane = unreached::lane(&subject.reference);
     let tell = |event: Event<'_>| match event {
         Event::Began(check) => recorder.begin(&lane, check.name),
         Event::Ended(check) => keep(recorder, &lane, check),
@@ -129,7 +129,7 @@ pub(super) async fn stopped(
         .step(&name, async {
             let before = Snapshot::of(other).await.map_err(|failure| seen(&failure))?;
             replayer.run(Ref::Branch, &format!("play {job}"), &[Arc::from(&**job)]).await?;
-            let lane = format!("checks {}", subject.reference);
+            let lane = unreached::lane(&subject.reference);
             recorder.begin(&lane, snapshot::STOP);
             let check = snapshot::stopped(subject, other, &before, recorder.origin()).await;
             keep(recorder, &lane, &check);

@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::overhead;
+use super::replay::ReplayError;
+use super::{Stop, overhead, unreached};
 use crate::images;
 use crate::progress::Progress;
 use crate::record::{Check, Pipeline, Record, Span, Step, Verdict};
@@ -52,6 +53,18 @@ pub enum Event<'event> {
     },
 }
 
+/// Why a step did not do what it was to.
+pub trait Why: std::fmt::Display {
+    /// Whether somebody has wished it so.
+    fn is_interruption(&self) -> bool;
+}
+
+impl Why for Stop {
+    fn is_interruption(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Replay(ReplayError::Interrupted))
+    }
+}
+
 /// Hears what goes on.
 pub type Tell = dyn Fn(&Event<'_>) + Send + Sync;
 
@@ -69,6 +82,8 @@ struct Kept {
     open: HashMap<(String, String), f64>,
     /// The steps that are still to come.
     expected: Vec<String>,
+    /// The checks that are still to come.
+    expected_checks: Vec<Check>,
 }
 
 /// The lane of what is brought up.
@@ -76,6 +91,9 @@ pub const SETUP: &str = "setup";
 
 /// The lane of images.
 pub const IMAGES: &str = "images";
+
+/// The lane of what is taken away.
+pub const TAKEDOWN: &str = "takedown";
 
 impl Recorder {
     /// A story that begins now.
@@ -131,6 +149,27 @@ impl Recorder {
         span
     }
 
+    /// A part, from its begin to its end.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn part<T, E>(&self, lane: &str, name: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.begin(lane, name);
+        let result = work.await;
+        let verdict = if result.is_ok() { Verdict::Passed } else { Verdict::Failed };
+        drop(self.end(lane, name, verdict, ""));
+        result
+    }
+
+    /// What still goes on ends here, because whoever did it is gone.
+    pub fn end_open(&self) {
+        let mut open: Vec<_> = self.kept().open.iter().map(|(key, start)| (*start, key.clone())).collect();
+        open.sort_by(|one, other| one.0.total_cmp(&other.0).then_with(|| one.1.cmp(&other.1)));
+        for (_, (lane, name)) in open {
+            drop(self.end(&lane, &name, Verdict::Interrupted, ""));
+        }
+    }
+
     /// When a part began that still goes on.
     pub fn start_of(&self, lane: &str, name: &str) -> Option<f64> {
         self.kept().open.get(&(lane.to_owned(), name.to_owned())).copied()
@@ -146,6 +185,11 @@ impl Recorder {
         self.kept().expected.push(name.to_owned());
     }
 
+    /// The checks of an environment are to come. Those that never do, the report has as not run.
+    pub fn expect_checks(&self, environment: &str) {
+        self.kept().expected_checks.extend(unreached::all(environment));
+    }
+
     fn keep(&self, step: Step) {
         let mut kept = self.kept();
         kept.expected.retain(|name| *name != step.name);
@@ -156,7 +200,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Those of the work.
-    pub async fn step<T, E: std::fmt::Display>(
+    pub async fn step<T, E: Why>(
         &self,
         name: &str,
         work: impl Future<Output = Result<(T, String), E>>,
@@ -166,6 +210,7 @@ impl Recorder {
         let result = work.await;
         let (verdict, outcome) = match &result {
             Ok((_, outcome)) => (Verdict::Passed, outcome.clone()),
+            Err(why) if why.is_interruption() => (Verdict::Interrupted, why.to_string()),
             Err(why) => (Verdict::Failed, why.to_string()),
         };
         let step = Step { name: name.to_owned(), verdict, start, took: self.seconds() - start, outcome };
@@ -223,18 +268,17 @@ impl Recorder {
 
     /// The end: what is known of all of it. What still goes on ends with it.
     pub fn finish(&self, verdict: Verdict) -> Record {
+        self.end_open();
         let now = self.seconds();
         let mut kept = self.kept();
-        let open: Vec<_> = kept.open.drain().collect();
+        let expected = std::mem::take(&mut kept.expected_checks);
+        unreached::add(&mut kept.record, expected, now);
         // Those of two environments may have been made at the same time.
         let mut environments: Vec<String> = Vec::new();
         for check in &kept.record.checks {
             if !environments.contains(&check.environment) {
                 environments.push(check.environment.clone());
             }
-        }
-        for ((lane, name), start) in open {
-            kept.record.spans.push(Span { lane, name, start, end: now, verdict: Verdict::Interrupted });
         }
         let Kept { record, expected, .. } = &mut *kept;
         record.spans.sort_by(|one, other| one.start.total_cmp(&other.start));
@@ -249,7 +293,8 @@ impl Recorder {
         }));
         record.took = now;
         record.verdict = verdict;
-        record.overhead = overhead::of(record);
+        let shares = overhead::of(record);
+        (record.external, record.overhead, record.overhead_percent) = (shares.external, shares.own, shares.percent);
         record.clone()
     }
 }
@@ -259,6 +304,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::checks::CHECKS;
+    use crate::report::run::junit;
 
     #[tokio::test]
     async fn what_is_kept_and_told() {
@@ -276,17 +323,45 @@ mod tests {
             recorder.begin("pipeline 1", "hangs");
             recorder.say("pipeline 1", "test", "a line");
             drop(recorder.end("pipeline 1", "test", Verdict::Failed, "exit code 1"));
-            Err::<((), String), _>("a job failed")
+            Err::<((), String), _>(Stop::Broken("a job failed".to_owned()))
         });
         recorder.expect("a tag");
         recorder.expect("a push");
-        assert_eq!(step.await.unwrap_err(), "a job failed");
+        assert_eq!(step.await.unwrap_err().to_string(), "a job failed");
         let record = recorder.finish(Verdict::Failed);
         assert_eq!((record.steps[0].verdict, &*record.steps[0].outcome), (Verdict::Failed, "a job failed"));
         assert_eq!((record.steps[1].verdict, &*record.steps[1].name), (Verdict::NotRun, "a tag"));
         assert_eq!(record.steps.len(), 2);
         let spans: Vec<_> = record.spans.iter().map(|span| (&*span.name, span.verdict)).collect();
         assert_eq!(spans, [("test", Verdict::Failed), ("hangs", Verdict::Interrupted)]);
-        assert_eq!(*told.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended"]);
+        assert_eq!(*told.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended", "ended"]);
+    }
+
+    /// Somebody ends it while the first check is at work, and all is taken down.
+    #[tokio::test]
+    async fn an_interrupted_story_is_not_a_green_one() {
+        let recorder = Recorder::new("1", Box::new(|_| {}));
+        for environment in ["dev", "live"] {
+            recorder.expect_checks(environment);
+        }
+        recorder.expect("a tag");
+        let step = recorder.step("the checks on dev", async {
+            recorder.begin(&unreached::lane("dev"), CHECKS[0].name);
+            Err::<((), String), _>(Stop::Interrupted)
+        });
+        assert!(step.await.unwrap_err().is_interruption());
+        recorder.end_open();
+        let taken_down = recorder.part(TAKEDOWN, "cluster", async { Ok::<_, Stop>(()) });
+        taken_down.await.unwrap();
+        let record = recorder.finish(Verdict::Interrupted);
+        let verdicts: Vec<_> = record.steps.iter().map(|step| step.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Interrupted, Verdict::NotRun]);
+        let spans: Vec<_> = record.spans.iter().map(|span| (&*span.lane, span.verdict)).collect();
+        assert_eq!(spans, [("checks dev", Verdict::Interrupted), (TAKEDOWN, Verdict::Passed)]);
+        let of_verdict = |verdict| record.checks.iter().filter(|check| check.verdict == verdict).count();
+        assert_eq!((of_verdict(Verdict::Interrupted), of_verdict(Verdict::NotRun)), (1, 2 * CHECKS.len() - 1));
+        let xml = junit::xml(&record).unwrap();
+        assert!(xml.contains("failures=\"0\" errors=\"3\""), "{xml}");
+        assert_eq!(xml.matches("<skipped").count(), 2 * CHECKS.len(), "{xml}");
     }
 }

@@ -3,44 +3,156 @@
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::query_parameters::InspectContainerOptions;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
+use k8s_openapi::api::core::v1::{NodeSystemInfo, Pod, Service};
 use kube::api::ListParams;
+use kube::{Api, Client};
 
-use crate::cluster;
-use crate::command;
+use super::{Ground, Story};
+use crate::checks::subject::Prometheus;
+use crate::images::Images;
+use crate::registry::run as registry;
 use crate::target::Target;
+use crate::{cluster, command, labels};
 
 /// Time that a program has to tell.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What it is, and which. What does not tell is left out.
-pub async fn of(docker: &Docker, target: &Target) -> Vec<(String, String)> {
+pub async fn of(story: &Story, target: &Target) -> Vec<(String, String)> {
     let mut versions = vec![("e2e".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     let mut add = |what: &str, version: Option<String>| {
         versions.extend(version.filter(|it| !it.is_empty()).map(|version| (what.to_owned(), version)));
     };
-    add("Docker", docker.version().await.ok().and_then(|it| it.version));
+    add("git", first_line("git", &["--version"]).await);
+    add("kubectl", kubectl().await);
+    add("Docker", story.docker.version().await.ok().and_then(|it| it.version));
     add("Kubernetes", target.client.apiserver_version().await.ok().map(|info| info.git_version));
     if let Some(nodes) = cluster::nodes(&target.client).await {
-        let of_node = |pick: fn(&k8s_openapi::api::core::v1::NodeSystemInfo) -> String| {
-            nodes.iter().find_map(|node| node.status.as_ref()?.node_info.as_ref().map(pick))
+        let of_nodes = |pick: fn(&NodeSystemInfo) -> String| {
+            let mut all: Vec<_> =
+                nodes.iter().filter_map(|node| node.status.as_ref()?.node_info.as_ref().map(pick)).collect();
+            all.sort();
+            all.dedup();
+            Some(all.join(" and "))
         };
-        add("node", of_node(|info| info.os_image.clone()));
-        add("kernel", of_node(|info| info.kernel_version.clone()));
-        add("container runtime", of_node(|info| info.container_runtime_version.clone()));
+        add("nodes", of_nodes(|info| format!("{}, {}", info.os_image, info.architecture)));
+        add("kernel", of_nodes(|info| info.kernel_version.clone()));
+        add("container runtime", of_nodes(|info| info.container_runtime_version.clone()));
     }
-    add("kind", first_line("kind", &["version"]).await);
-    add("git", first_line("git", &["--version"]).await);
-    for (what, namespace) in [("Ingress controller", "ingress"), ("Prometheus", "monitoring")] {
-        let deployments = Api::<Deployment>::namespaced(target.client.clone(), namespace);
-        let list = deployments.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
-        add(what, list.first().map(crate::checks::image_of));
+    if let Some(prometheus) = &target.prometheus {
+        add("Prometheus", of_prometheus(&target.client, prometheus).await);
+    }
+    match &story.ground {
+        Ground::Kind(plan) => {
+            add("kind", first_line("kind", &["version"]).await);
+            add("Ingress controller", ingress_controller(&target.client).await);
+            let container = registry::container(&plan.cluster);
+            let inspected = story.docker.inspect_container(&container, None::<InspectContainerOptions>).await.ok();
+            let image = inspected.and_then(|it| it.config?.image);
+            add("registry", image);
+        }
+        // What it runs it does not tell.
+        Ground::Existing(_) => add("registry", target.registry.as_ref().map(|registry| registry.host.clone())),
     }
     versions
+}
+
+/// The images that jobs and their services ran in: what the pipeline calls each, and what it was.
+pub async fn of_images(docker: &Docker, images: &Images) -> Vec<(String, String)> {
+    let mut versions = Vec::new();
+    for (name, reference) in images.used() {
+        let image = docker.inspect_image(&reference).await.ok();
+        let (id, digests) = image.map(|it| (it.id, it.repo_digests.unwrap_or_default())).unwrap_or_default();
+        versions.push((format!("image {name}"), of_image(&name, &reference, id, &digests)));
+    }
+    versions
+}
+
+/// The registry's digest by which everybody gets the same image, else the engine's own number of it.
+fn of_image(name: &str, reference: &str, id: Option<String>, digests: &[String]) -> String {
+    let digest = digests.first().and_then(|it| it.split_once('@')).map(|(_, digest)| digest.to_owned());
+    let number = match (digest, id) {
+        (Some(digest), _) => digest,
+        (None, Some(id)) => format!("{id}, as the engine here calls it"),
+        (None, None) => "it is gone".to_owned(),
+    };
+    // A catalogue's image may stand in for it, or its name may be written in full.
+    if name == reference { number } else { format!("{reference}, {number}") }
+}
+
+/// Only ours is known: which one serves another cluster, its address does not tell.
+async fn ingress_controller(client: &Client) -> Option<String> {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), "ingress");
+    let ours = ListParams::default().labels(labels::RUN);
+    deployments.list(&ours).await.ok()?.items.first().map(crate::checks::image_of)
+}
+
+/// What runs behind the Service that was given.
+async fn of_prometheus(client: &Client, prometheus: &Prometheus) -> Option<String> {
+    let service = Api::<Service>::namespaced(client.clone(), &prometheus.namespace).get(&prometheus.service).await;
+    let selector = service.ok()?.spec?.selector?;
+    let selector = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+    let pods = Api::<Pod>::namespaced(client.clone(), &prometheus.namespace);
+    let pods = pods.list(&ListParams::default().labels(&selector)).await.ok()?;
+    image_of_prometheus(&pods.items)
+}
+
+/// Beside it there may be what loads its settings anew, which has its name, too.
+fn image_of_prometheus(pods: &[Pod]) -> Option<String> {
+    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
+    let images: Vec<&str> = containers.filter_map(|container| container.image.as_deref()).collect();
+    let exactly = images.iter().find(|image| repository(image) == "prometheus");
+    exactly.or_else(|| images.iter().find(|image| image.contains("prometheus"))).map(|image| (*image).to_owned())
+}
+
+/// The last part of an image's name, without tag and digest.
+fn repository(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.split(':').next().unwrap_or(last)
+}
+
+/// What it says in words has changed from one version to the next.
+async fn kubectl() -> Option<String> {
+    let said = command::run("kubectl", &["version", "--client", "--output", "json"], PATIENCE).await.ok()?;
+    let said: serde_json::Value = serde_json::from_str(&said).ok()?;
+    said["clientVersion"]["gitVersion"].as_str().map(str::to_owned)
 }
 
 async fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let said = command::run(program, arguments, PATIENCE).await.ok()?;
     said.lines().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::pulled("rust:1", "docker.io/library/rust:1", &["rust@sha256:ab"], "docker.io/library/rust:1, sha256:ab")]
+    #[case::as_it_is_called("debian:13", "debian:13", &["debian@sha256:ab"], "sha256:ab")]
+    #[case::built("rust:1", "own/rust:cd", &[], "own/rust:cd, sha256:ef, as the engine here calls it")]
+    fn images(#[case] name: &str, #[case] reference: &str, #[case] digests: &[&str], #[case] expected: &str) {
+        let digests: Vec<_> = digests.iter().map(|it| (*it).to_owned()).collect();
+        assert_eq!(of_image(name, reference, Some("sha256:ef".to_owned()), &digests), expected);
+    }
+
+    #[rstest]
+    #[case::alone(&["quay.io/prometheus/prometheus:v2.53.3"], Some("quay.io/prometheus/prometheus:v2.53.3"))]
+    #[case::behind_its_reloader(
+        &["quay.io/prometheus-operator/prometheus-config-reloader:v0.80", "registry:5000/prometheus@sha256:ab"],
+        Some("registry:5000/prometheus@sha256:ab")
+    )]
+    #[case::a_build_of_others(&["example.com/our-prometheus:1"], Some("example.com/our-prometheus:1"))]
+    #[case::something_else(&["grafana/grafana:11"], None)]
+    fn prometheus(#[case] images: &[&str], #[case] expected: Option<&str>) {
+        let containers: Vec<_> = images.iter().map(|image| json!({"name": "a", "image": image})).collect();
+        let pod: Pod = serde_json::from_value(json!({"spec": {"containers": containers}})).unwrap();
+        assert_eq!(image_of_prometheus(&[pod]).as_deref(), expected);
+    }
 }

@@ -51,8 +51,13 @@ impl Browser {
 
     /// Loads a page, and all that it asks for.
     pub(crate) fn open(&mut self, page: &Path) {
+        self.open_address(&address(page));
+    }
+
+    /// The same, by its address.
+    pub(crate) fn open_address(&mut self, address: &str) {
         self.events.clear();
-        let answer = self.call("Page.navigate", &json!({ "url": address(page) }));
+        let answer = self.call("Page.navigate", &json!({ "url": address }));
         assert!(answer["errorText"].is_null(), "{answer}");
         while self.events("Page.loadEventFired").is_empty() {
             let message = self.read();

@@ -1,4 +1,4 @@
-//! A run that passed and one that failed.
+//! A run that passed, one that failed, and one that somebody ended.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use crate::{fixture, support};
 /// What a text needs to be read: <https://www.w3.org/TR/WCAG22/#contrast-minimum>
 const LEAST_CONTRAST: f64 = 4.5;
 
-/// A telephone, a tablet, a laptop.
-const WIDTHS: [u32; 3] = [360, 768, 1280];
+/// Telephones, a tablet, a laptop.
+const WIDTHS: [u32; 4] = [360, 390, 768, 1280];
 
 const THEMES: [&str; 2] = ["light", "dark"];
 
@@ -46,6 +46,11 @@ impl Report {
     pub(crate) fn of(record: Record) -> Self {
         let folder = tempfile::tempdir().unwrap();
         e2e::report::run::write::write(&record, folder.path()).unwrap();
+        for log in record.pipelines.iter().flat_map(|it| &it.jobs).filter_map(|job| job.log.as_ref()) {
+            let log = folder.path().join(log);
+            std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+            std::fs::write(log, "a line\n").unwrap();
+        }
         Self { record, folder }
     }
 
@@ -129,6 +134,7 @@ fn seen(layers: &[Value]) -> [f64; 3] {
 #[rstest]
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
+#[case::interrupted(fixture::interrupted())]
 fn it_asks_for_nothing_and_nothing_is_wrong_with_it(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     browser.open(&report.page());
@@ -139,6 +145,7 @@ fn it_asks_for_nothing_and_nothing_is_wrong_with_it(#[case] record: Record) {
 #[rstest]
 #[case::passed("passed", fixture::passed())]
 #[case::failed("failed", fixture::failed())]
+#[case::interrupted("interrupted", fixture::interrupted())]
 fn nothing_is_wider_than_the_window(#[case] name: &str, #[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let pictures = support::project().join("target/browser");
@@ -158,6 +165,7 @@ fn nothing_is_wider_than_the_window(#[case] name: &str, #[case] record: Record) 
 #[rstest]
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
+#[case::interrupted(fixture::interrupted())]
 fn light_and_dark_differ_and_every_text_can_be_read(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let backgrounds = THEMES.map(|theme| {
@@ -176,6 +184,7 @@ fn light_and_dark_differ_and_every_text_can_be_read(#[case] record: Record) {
 #[rstest]
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
+#[case::interrupted(fixture::interrupted())]
 fn every_link_of_the_page_leads_to_what_is_there(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     browser.open(&report.page());
@@ -183,9 +192,34 @@ fn every_link_of_the_page_leads_to_what_is_there(#[case] record: Record) {
     assert!(browser.evaluate("document.querySelectorAll('nav a[href^=\"#\"]').length").as_u64() >= Some(5));
 }
 
+/// Wherever the folder is: it goes to another machine as an artifact.
 #[rstest]
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
+#[case::interrupted(fixture::interrupted())]
+fn every_jobs_log_is_found_also_when_the_folder_is_moved(#[case] record: Record) {
+    let (report, mut browser) = (Report::of(record), Browser::start());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let moved = elsewhere.path().join("a folder");
+    std::fs::rename(report.folder.path(), &moved).unwrap();
+    let page = moved.join("report.html");
+    browser.open(&page);
+    let links = "[...document.querySelectorAll('a[href^=\"./\"]')].map(it => it.href)";
+    let mut logs: Vec<_> = browser.evaluate(links).as_array().unwrap().iter().map(ToString::to_string).collect();
+    logs.sort();
+    logs.dedup();
+    let ran = report.record.pipelines.iter().flat_map(|it| &it.jobs).filter(|job| job.attempts > 0);
+    assert_eq!(logs.len(), ran.count(), "{logs:?}");
+    for log in logs {
+        browser.open_address(log.trim_matches('"'));
+        assert_eq!(browser.evaluate("document.body.innerText.trim()"), "a line", "{log}");
+    }
+}
+
+#[rstest]
+#[case::passed(fixture::passed())]
+#[case::failed(fixture::failed())]
+#[case::interrupted(fixture::interrupted())]
 fn all_of_it_can_be_read_without_scripts(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let text = text_without_scripts(&mut browser, &report.page());

@@ -8,13 +8,15 @@ use crate::record::{Check, Failure, Job, JobStep, Pipeline, Project, Record, Spa
 
 /// A record of which every text can be shown.
 pub(super) fn cleaned(record: &Record) -> Record {
-    let Record { id, began_at, took, overhead, verdict, broken, project, .. } = record;
-    let Record { steps, pipelines, checks, spans, versions, commands, .. } = record;
+    let Record { id, began_at, took, external, overhead, overhead_percent, verdict, broken, project, .. } = record;
+    let Record { steps, pipelines, checks, spans, versions, commands, commands_note, .. } = record;
     Record {
         id: text(id),
         began_at: text(began_at),
         took: seconds(*took),
+        external: seconds(*external),
         overhead: seconds(*overhead),
+        overhead_percent: seconds(*overhead_percent),
         verdict: *verdict,
         broken: broken.as_deref().map(text),
         project: of_project(project),
@@ -24,6 +26,7 @@ pub(super) fn cleaned(record: &Record) -> Record {
         spans: spans.iter().map(span).collect(),
         versions: pairs(versions),
         commands: pairs(commands),
+        commands_note: text(commands_note),
     }
 }
 

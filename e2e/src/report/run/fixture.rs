@@ -1,5 +1,10 @@
-//! Two runs to report: one in which all is well, and one in which nothing is.
+//! Runs to report: one in which all is well, one in which nothing is, and one that somebody ended.
 
+// The tests in a browser have this file, too, and would look for the other one beside themselves.
+#[path = "fixture/parts.rs"]
+mod parts;
+
+use self::parts::{all, of_branch, of_tag, on, pipeline, ran, spans, step, unstarted};
 use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, Verdict};
 
 /// What a job could have written to break a report that believes it.
@@ -15,8 +20,8 @@ pub(super) fn passed() -> Record {
             "deploy_review again",
             "feature/e2e",
             "success",
-            (128.1, 9.7),
-            vec![ran("deploy_review", "review", 128.4, 9.1)],
+            (128.1, 15.6),
+            vec![ran("deploy_review", "review", 128.4, 15.2)],
         ),
         pipeline(9, "tag", "v1.2.0", "success", (144.0, 14.2), of_tag()),
         pipeline(
@@ -29,7 +34,9 @@ pub(super) fn passed() -> Record {
         ),
     ];
     let mut checks = all("dev", 96.0, 7);
-    checks.extend(all("live", 168.0, 4));
+    let mut on_live = all("live", 168.0, 4);
+    on_live[1].took = 13.2;
+    checks.extend(on_live);
     for check in checks.iter_mut().filter(|check| check.name == "scraping") {
         *check = Check {
             verdict: Verdict::NotRun,
@@ -64,8 +71,73 @@ pub(super) fn passed() -> Record {
         step("The checks on live", 167.5, 14.0, "4 passed"),
         step("Everything is taken down", 181.6, 10.8, "nothing is left"),
     ];
-    let spans = spans(&pipelines, &checks);
-    Record { took: 192.4, overhead: 5.2, verdict: Verdict::Passed, steps, pipelines, checks, spans, ..begun() }
+    let mut spans = spans(&pipelines, &checks);
+    spans.push(takedown(181.6, 192.4));
+    Record {
+        took: 192.4,
+        external: 186.389,
+        overhead: 6.011,
+        overhead_percent: 3.225,
+        verdict: Verdict::Passed,
+        steps,
+        pipelines,
+        checks,
+        spans,
+        ..begun()
+    }
+}
+
+/// Somebody ends it while the checks look at the first environment.
+pub(super) fn interrupted() -> Record {
+    let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), of_branch())];
+    let mut checks = all("dev", 96.0, 7);
+    checks[4] = Check { verdict: Verdict::Interrupted, took: 4.1, evidence: Vec::new(), ..checks[4].clone() };
+    let mut never = checks.split_off(5);
+    never.extend(all("live", 0.0, 4));
+    checks.extend(never.into_iter().map(|check| Check {
+        verdict: Verdict::NotRun,
+        not_run: "it was never reached".to_owned(),
+        start: 111.2,
+        took: 0.0,
+        evidence: Vec::new(),
+        ..check
+    }));
+    let mut steps = vec![
+        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo stands"),
+        step(
+            "A push to branch feature/e2e",
+            0.4,
+            95.2,
+            "Pipeline 13 for branch feature/e2e, commit 4f2a9c11: success, 95.2 s (5 passed, 1 manual)",
+        ),
+        Step { verdict: Verdict::Interrupted, ..step("The checks on dev", 96.0, 4.2, "interrupted") },
+        step("Everything is taken down", 100.3, 10.8, "nothing is left"),
+    ];
+    let never =
+        ["The same commit again", "Tag v1.2.0", "deploy_live is played", "The checks on live", "dev is stopped"];
+    steps.extend(never.map(|name| Step {
+        verdict: Verdict::NotRun,
+        ..step(name, 111.2, 0.0, "something before it did not come to its end")
+    }));
+    let mut spans = spans(&pipelines, &checks);
+    spans.push(takedown(100.3, 111.1));
+    Record {
+        id: "2c3d4e5f".to_owned(),
+        took: 111.2,
+        external: 109.533,
+        overhead: 1.667,
+        overhead_percent: 1.522,
+        verdict: Verdict::Interrupted,
+        steps,
+        pipelines,
+        checks,
+        spans,
+        ..begun()
+    }
+}
+
+fn takedown(start: f64, end: f64) -> Span {
+    Span { lane: "takedown".to_owned(), name: "cluster".to_owned(), start, end, verdict: Verdict::Passed }
 }
 
 /// A job, two checks and a step fail; others are retried, allowed to fail, manual, skipped and interrupted.
@@ -109,6 +181,9 @@ pub(super) fn failed() -> Record {
     Record {
         id: "1b2c3d4e".to_owned(),
         took: 248.2,
+        external: 245.933,
+        overhead: 2.267,
+        overhead_percent: 0.922,
         verdict: Verdict::Failed,
         broken,
         project,
@@ -194,60 +269,6 @@ fn failed_checks() -> Vec<Check> {
     checks
 }
 
-const CHECKS: [(&str, &str, f64, &[&str]); 11] = [
-    (
-        "registry",
-        "the registry asks for a login, and the pods run what the tag stands for",
-        0.8,
-        &["401 without a login", "2 pods run sha256:9c1f6e2d of tag feature-e2e"],
-    ),
-    (
-        "pull-secret",
-        "pods pull with the pull secret, and without it nobody does",
-        6.2,
-        &["a pod without the secret: ErrImagePull, 401 Unauthorized"],
-    ),
-    (
-        "rbac",
-        "the pipeline's account may do what its jobs do, and nothing elsewhere",
-        0.3,
-        &["may: 14 of 14 in gitlab", "may not: list secrets in kube-system"],
-    ),
-    (
-        "deployment",
-        "every replica is available, with its labels and without privileges",
-        0.2,
-        &["2 of 2 replicas are available"],
-    ),
-    (
-        "readiness",
-        "a pod gets no traffic before /health is 200, and gets it then",
-        8.4,
-        &["not ready 12 times while it started, and no endpoint", "an endpoint 1.1 s after the first 200"],
-    ),
-    (
-        "liveness",
-        "a pod that hangs is started again, and traffic does not notice",
-        21.7,
-        &["restarted after 15.2 s", "812 requests meanwhile, none failed"],
-    ),
-    (
-        "scraping",
-        "Prometheus has every pod up by its annotations, and counts every request",
-        11.3,
-        &["2 targets up", "100 requests counted"],
-    ),
-    ("service", "every pod answers through the Service", 0.4, &["2 of 2 pods have answered 40 requests"]),
-    (
-        "ingress",
-        "the host answers, an unknown one does not, environments never mix",
-        0.6,
-        &["dev.gitlab-k8s-demo.test: 200", "unknown.gitlab-k8s-demo.test: 404"],
-    ),
-    ("version", "what runs is the commit that was pushed, and its log says so", 0.2, &["4f2a9c11"]),
-    ("rollout", "an update and a deleted pod cost no request", 9.9, &["1530 requests, none failed"]),
-];
-
 fn begun() -> Record {
     let pair = |(one, other): (&str, &str)| (one.to_owned(), other.to_owned());
     Record {
@@ -263,131 +284,20 @@ fn begun() -> Record {
             ("e2e", "0.1.0"),
             ("Docker", "28.5.1"),
             ("Kubernetes", "v1.32.3"),
+            ("node", "Debian GNU/Linux 12 (bookworm), amd64"),
             ("container runtime", "containerd://2.0.2"),
             ("Ingress controller", "registry.gitlab-k8s-demo.test/ingress-controller:0123456789abcdef"),
+            ("image rust:1.85.1", "gitlab-ci-k8s-demo/rust:0123456789abcdef, sha256:9c1f6e2d07be83a5c6e1f20987654321fedcba0123456789abcdef0123456789"),
         ]
         .map(pair)
         .to_vec(),
         commands: [
             ("everything that was deployed", "kubectl --kubeconfig /x/kubeconfig --namespace gitlab get all,ingress"),
-            ("the service on dev", "curl --header 'Host: dev.gitlab-k8s-demo.test' http://127.0.0.1:8080/"),
+            ("the service on dev, until stop_review has run", "curl --header 'Host: dev.gitlab-k8s-demo.test' http://127.0.0.1:8080/"),
         ]
         .map(pair)
         .to_vec(),
+        commands_note: "What this run made was taken away at its end. To have it left: make e2e E2E_FLAGS=--keep".to_owned(),
         ..Record::default()
     }
-}
-
-fn step(name: &str, start: f64, took: f64, outcome: &str) -> Step {
-    Step { name: name.to_owned(), verdict: Verdict::Passed, start, took, outcome: outcome.to_owned() }
-}
-
-fn of_branch() -> Vec<Job> {
-    let needing = |needs: &[&str], job| Job { needs: Some(needs.iter().map(|it| (*it).to_owned()).collect()), ..job };
-    vec![
-        ran("test", "test", 0.5, 38.9),
-        ran("test2", "test", 0.6, 31.2),
-        needing(&[], ran("compile", "build", 0.7, 44.0)),
-        needing(&["compile"], ran("image_build", "release", 58.5, 21.3)),
-        needing(&["image_build", "test", "test2"], on(ran("deploy_review", "review", 80.0, 15.4), "dev")),
-        unstarted("stop_review", "review", "manual"),
-    ]
-}
-
-fn of_tag() -> Vec<Job> {
-    vec![
-        ran("test", "test", 144.2, 2.0),
-        ran("test2", "test", 144.2, 2.4),
-        ran("compile", "build", 146.9, 3.1),
-        ran("image_build", "release", 150.2, 7.6),
-        unstarted("deploy_live", "deploy", "manual"),
-    ]
-}
-
-fn ran(name: &str, stage: &str, start: f64, took: f64) -> Job {
-    Job {
-        name: name.to_owned(),
-        stage: stage.to_owned(),
-        status: "success".to_owned(),
-        start: Some(start),
-        took,
-        attempts: 1,
-        ..Job::default()
-    }
-}
-
-fn unstarted(name: &str, stage: &str, status: &str) -> Job {
-    Job { status: status.to_owned(), start: None, attempts: 0, ..ran(name, stage, 0.0, 0.0) }
-}
-
-fn on(job: Job, environment: &str) -> Job {
-    let url = format!("http://{environment}.gitlab-k8s-demo.test");
-    Job { environment: Some(environment.to_owned()), environment_url: Some(url), ..job }
-}
-
-fn pipeline(id: u64, title: &str, ref_name: &str, status: &str, (start, took): (f64, f64), jobs: Vec<Job>) -> Pipeline {
-    let mut stages: Vec<_> = jobs.iter().map(|job| job.stage.clone()).collect();
-    stages.dedup();
-    Pipeline {
-        id,
-        title: title.to_owned(),
-        ref_name: ref_name.to_owned(),
-        is_tag: ref_name.starts_with('v'),
-        status: status.to_owned(),
-        start,
-        took,
-        stages,
-        jobs,
-    }
-}
-
-fn check(environment: &str, start: f64, (name, proves, took, evidence): (&str, &str, f64, &[&str])) -> Check {
-    Check {
-        name: name.to_owned(),
-        environment: environment.to_owned(),
-        proves: proves.to_owned(),
-        verdict: Verdict::Passed,
-        start,
-        took,
-        evidence: evidence.iter().map(|it| (*it).to_owned()).collect(),
-        ..Check::default()
-    }
-}
-
-fn all(environment: &str, start: f64, how_many: usize) -> Vec<Check> {
-    CHECKS.iter().take(how_many).map(|it| check(environment, start, *it)).collect()
-}
-
-fn spans(pipelines: &[Pipeline], checks: &[Check]) -> Vec<Span> {
-    let span = |lane: &str, name: &str, start: f64, took: f64, verdict| Span {
-        lane: lane.to_owned(),
-        name: name.to_owned(),
-        start,
-        end: start + took,
-        verdict,
-    };
-    let mut spans: Vec<_> = [
-        ("setup", "registry", 0.1, 1.4),
-        ("images", "kind-node", 0.1, 6.0),
-        ("images", "prometheus", 0.2, 9.8),
-        ("setup", "cluster", 6.1, 31.0),
-        ("setup", "owner", 37.1, 2.2),
-        ("setup", "ingress controller", 37.2, 14.8),
-        ("setup", "prometheus", 37.3, 20.9),
-    ]
-    .into_iter()
-    .map(|(lane, name, start, took)| span(lane, name, start, took, Verdict::Passed))
-    .collect();
-    for pipeline in pipelines {
-        for job in &pipeline.jobs {
-            let verdict = if job.status == "success" { Verdict::Passed } else { Verdict::Failed };
-            spans.extend(
-                job.start.map(|start| span(&format!("pipeline {}", pipeline.id), &job.name, start, job.took, verdict)),
-            );
-        }
-    }
-    for check in checks.iter().filter(|check| check.verdict != Verdict::NotRun) {
-        spans.push(span(&format!("checks {}", check.environment), &check.name, check.start, check.took, check.verdict));
-    }
-    spans
 }

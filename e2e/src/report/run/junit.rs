@@ -1,4 +1,4 @@
-//! For GitLab's test report, and every other CI: a suite per pipeline and per environment.
+//! For GitLab's test report, and every other CI: a suite per pipeline and per environment, and one of the story's steps.
 //!
 //! GitLab tells test cases apart by class and name alone, and forgets all but one where they are the same.
 
@@ -9,7 +9,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 
 use super::clean::cleaned;
 use super::words::{Kind, about_check, about_job, by_environment, job_word};
-use crate::record::{Check, Job, Record};
+use crate::record::{Check, Job, Record, Step, Verdict};
 use crate::report::checks::explained;
 
 /// All of it.
@@ -42,15 +42,56 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
         }
         report.add_test_suite(suite);
     }
-    // A run that broke before anything could fail is not a green one.
-    if let Some(why) = record.broken.as_ref().filter(|_| report.failures + report.errors == 0) {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(why.lines().next().unwrap_or_default()).set_type("run").set_description(why);
-        let mut suite = TestSuite::new("run");
-        suite.add_test_case(names.case("run", "it comes to its end", record.took, status));
-        report.add_test_suite(suite);
-    }
+    let is_green = report.failures + report.errors == 0;
+    report.add_test_suite(story(record, &mut names, is_green));
     report.to_string()
+}
+
+/// The steps, and at last whether the story came to its end: a run that was interrupted, or broke before anything could fail, is
+/// not a green one. `is_green` says that nothing else has failed.
+fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
+    let mut suite = TestSuite::new("story");
+    suite.set_time(seconds(record.took));
+    for step in &record.steps {
+        suite.add_test_case(names.case("story", &step.name, step.took, of_step(record, step)));
+    }
+    let is_green = is_green && suite.failures + suite.errors == 0;
+    let end = match (record.verdict, &record.broken) {
+        (Verdict::Passed, _) => Some(TestCaseStatus::success()),
+        (Verdict::Interrupted, _) => Some(error("run", "the run was interrupted")),
+        (_, why) if is_green => Some(error("run", why.as_deref().unwrap_or("nothing was run"))),
+        // What failed says so itself.
+        _ => None,
+    };
+    if let Some(status) = end {
+        suite.add_test_case(names.case("story", "it comes to its end", record.took, status));
+    }
+    suite
+}
+
+fn of_step(record: &Record, step: &Step) -> TestCaseStatus {
+    match step.verdict {
+        Verdict::Passed => TestCaseStatus::success(),
+        Verdict::NotRun => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(&step.outcome);
+            status
+        }
+        Verdict::Interrupted => error("step", "interrupted"),
+        // The story could not go on.
+        Verdict::Failed if record.broken.as_ref() == Some(&step.outcome) => error("step", &step.outcome),
+        Verdict::Failed => non_success(NonSuccessKind::Failure, "step", &step.outcome),
+    }
+}
+
+fn error(kind: &str, why: &str) -> TestCaseStatus {
+    non_success(NonSuccessKind::Error, kind, why)
+}
+
+fn non_success(kind: NonSuccessKind, what: &str, why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(why.lines().next().unwrap_or_default()).set_type(what).set_description(why);
+    status
 }
 
 /// The names that are given already.
@@ -98,6 +139,7 @@ fn of_check(check: &Check) -> TestCaseStatus {
             status.set_message(about);
             status
         }
+        Kind::Interrupted => error("check", "interrupted"),
         kind => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(if check.failure.is_some() { &about } else { kind.word() }).set_type("check");
@@ -132,10 +174,43 @@ mod tests {
     }
 
     #[test]
+    fn somebody_ended_it() {
+        insta::assert_snapshot!(xml(&fixture::interrupted()).unwrap());
+    }
+
+    #[test]
     fn something_broke_before_anything_could_fail() {
-        let broken = Record { broken: Some("no kind\nat all".to_owned()), ..Record::default() };
+        let broken =
+            Record { broken: Some("no kind\nat all".to_owned()), verdict: Verdict::Failed, ..Record::default() };
         let xml = xml(&broken).unwrap();
         assert!(xml.contains("errors=\"1\"") && xml.contains("message=\"no kind\""), "{xml}");
+    }
+
+    /// The step that broke says why, and those after it were skipped.
+    #[test]
+    fn something_broke_half_way() {
+        let step = |name: &str, verdict, outcome: &str| Step {
+            name: name.to_owned(),
+            verdict,
+            outcome: outcome.to_owned(),
+            ..Step::default()
+        };
+        let steps = vec![
+            step("cluster", Verdict::Failed, "no engine"),
+            step("a push", Verdict::NotRun, "something before it did not come to its end"),
+        ];
+        let broken = Some("no engine".to_owned());
+        let xml = xml(&Record { steps, broken, verdict: Verdict::Failed, ..Record::default() }).unwrap();
+        assert!(xml.contains("failures=\"0\" errors=\"1\"") && xml.matches("<skipped").count() == 1, "{xml}");
+    }
+
+    /// Whatever has happened, only a run that passed is green.
+    #[test]
+    fn nothing_else_is_green() {
+        for verdict in [Verdict::Failed, Verdict::NotRun, Verdict::Interrupted] {
+            let record = Record { verdict, broken: None, ..fixture::passed() };
+            assert!(xml(&record).unwrap().contains("errors=\"1\""), "{verdict:?}");
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn time(text: &mut String, record: &Record) {
     for span in spans.into_iter().take(SPANS) {
         row(text, &[&code(&span.name), &escaped(&span.lane), &duration(took(span))]);
     }
-    let _ = writeln!(text, "\n{}", escaped(&words::overhead(record)));
+    let _ = writeln!(text, "\nFrom first to last: {}. {}", duration(record.took), escaped(&words::overhead(record)));
 }
 
 fn row(text: &mut String, cells: &[&str]) {
@@ -158,6 +158,11 @@ mod tests {
     #[test]
     fn something_failed() {
         insta::assert_snapshot!(markdown(&fixture::failed()));
+    }
+
+    #[test]
+    fn somebody_ended_it() {
+        insta::assert_snapshot!(markdown(&fixture::interrupted()));
     }
 
     #[test]

@@ -88,6 +88,11 @@ mod tests {
     }
 
     #[test]
+    fn somebody_ended_it() {
+        insta::assert_snapshot!(text(&fixture::interrupted()));
+    }
+
+    #[test]
     fn nothing_happened() {
         assert_eq!(text(&Record::default()), "\nNOT RUN: 0 jobs in 0 pipelines, 0 checks, 0.0 s\n");
     }

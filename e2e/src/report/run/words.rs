@@ -141,10 +141,15 @@ pub(super) fn verdict(record: &Record) -> String {
     format!("{}: {}", Kind::from(record.verdict).word().to_uppercase(), sentence(record))
 }
 
-/// What of the time nobody but the harness needed.
+/// What of the time others needed, and what the harness has added to it.
 pub(super) fn overhead(record: &Record) -> String {
-    let percent = if record.took > 0.0 { record.overhead / record.took * 100.0 } else { 0.0 };
-    format!("The harness' own: {} of {} ({percent:.0} %).", duration(record.overhead), duration(record.took))
+    format!(
+        "External programs worked in {} of it: the engine, the cluster that checks wait for, git, the jobs' scripts. \
+         The harness' own: {}, which adds {:.1} % to that.",
+        duration(record.external),
+        duration(record.overhead),
+        record.overhead_percent
+    )
 }
 
 /// The jobs whose failure counts.
@@ -189,6 +194,7 @@ pub(super) fn about_check(check: &Check) -> String {
     match &check.failure {
         Some(failure) => format!("expected {}, saw {}", failure.expected, failure.seen),
         None if !check.not_run.is_empty() => check.not_run.clone(),
+        None if check.verdict == Verdict::Interrupted => Kind::Interrupted.word().to_owned(),
         None => check.evidence.first().cloned().unwrap_or_default(),
     }
 }
@@ -236,6 +242,7 @@ mod tests {
 
     use super::*;
     use crate::report::run::fixture;
+    use crate::scenario::overhead::{self, Shares};
 
     #[rstest]
     #[case(0.04, "0.0 s")]
@@ -254,6 +261,10 @@ mod tests {
             verdict(&fixture::failed()),
             "FAILED: 1 of 9 jobs in 2 pipelines, 2 of 9 checks (1 not run), 4 min 08 s"
         );
+        assert_eq!(
+            verdict(&fixture::interrupted()),
+            "INTERRUPTED: 5 jobs in 1 pipeline, 1 of 11 checks (6 not run), 1 min 51 s"
+        );
         assert_eq!(verdict(&Record::default()), "NOT RUN: 0 jobs in 0 pipelines, 0 checks, 0.0 s");
     }
 
@@ -265,6 +276,21 @@ mod tests {
         assert_eq!(Tally::jobs(&record), Tally { all: 3, failed: 1, interrupted: 1, not_run: 0 });
         assert_eq!(verdict(&record), "INTERRUPTED: 2 of 3 jobs in 1 pipeline, 0 checks, 0.0 s");
         assert_eq!(failed_jobs(&record).count(), 1);
+    }
+
+    /// What the fixture says of itself is what is computed of a run, so that its reports show what a real one would.
+    #[test]
+    fn whose_time_it_was() {
+        for record in [fixture::passed(), fixture::failed(), fixture::interrupted()] {
+            let Shares { external, own, percent } = overhead::of(&record);
+            let told = (record.external, record.overhead, record.overhead_percent);
+            assert_eq!((external, own, percent), told, "{}", record.id);
+        }
+        assert_eq!(
+            super::overhead(&fixture::passed()),
+            "External programs worked in 3 min 06 s of it: the engine, the cluster that checks wait for, git, the jobs' \
+             scripts. The harness' own: 6.0 s, which adds 3.2 % to that."
+        );
     }
 
     #[test]

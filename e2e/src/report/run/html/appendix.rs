@@ -24,9 +24,12 @@ pub(super) fn versions(record: &Record) -> Option<Markup> {
 pub(super) fn commands(record: &Record) -> Option<Markup> {
     (!record.commands.is_empty()).then(|| {
         html! {
-            dl.card.commands {
-                @for (what, command) in &record.commands {
-                    div { dt { (what) } dd { pre tabindex="0" { (command) } } }
+            div.card {
+                @if !record.commands_note.is_empty() { p.note { (record.commands_note) } }
+                dl.commands {
+                    @for (what, command) in &record.commands {
+                        div { dt { (what) } dd { pre tabindex="0" { (command) } } }
+                    }
                 }
             }
         }

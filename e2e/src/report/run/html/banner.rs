@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::icon::{class, silent};
 use super::{checks, pipelines, story};
-use crate::record::Record;
+use crate::record::{Record, Verdict};
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, duration, short};
 
 /// How much is told of what failed before one goes there.
@@ -79,7 +79,7 @@ fn what_failed(record: &Record) -> Markup {
     html! {
         @if record.broken.is_some() || !jobs.is_empty() || !checks.is_empty() {
             div.what-failed {
-                h2 { "What failed" }
+                h2 { @if record.verdict == Verdict::Interrupted { "Where it was interrupted" } @else { "What failed" } }
                 @if let Some(why) = &record.broken { (story::told(why)) }
                 ul {
                     @for (anchor, pipeline, job) in &jobs {

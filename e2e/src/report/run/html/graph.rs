@@ -91,7 +91,10 @@ fn of(anchor: &str, job: &Job) -> Markup {
             (icon(kind))
             div {
                 span.name {
-                    @if pipelines::has_log(job) { a href={ "#" (anchor) } { (job.name) } } @else { (job.name) }
+                    @match pipelines::log_of(anchor, job) {
+                        Some(target) => a href=(target) { (job.name) },
+                        None => (job.name),
+                    }
                 }
                 span.about {
                     (about.join(" · "))

@@ -11,10 +11,18 @@ pub(super) fn is_web(url: &str) -> bool {
 
 /// A link to a file beside the page, or its path where it is elsewhere: a page is looked at on other machines too.
 pub(super) fn file(path: &str) -> Markup {
-    let is_beside = !path.starts_with('/') && !path.split('/').any(|part| part == "..");
     html! {
-        @if is_beside { a href=(relative(path)) { code { (path) } } } @else { code { (path) } }
+        @match beside(path) {
+            Some(reference) => a href=(reference) { code { (path) } },
+            None => code { (path) },
+        }
     }
+}
+
+/// The reference to a file that is moved with the page; nothing for one that is elsewhere.
+pub(super) fn beside(path: &str) -> Option<String> {
+    let is_beside = !path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    is_beside.then(|| relative(path))
 }
 
 /// A path as a reference. The dot keeps what has a colon from being a scheme.

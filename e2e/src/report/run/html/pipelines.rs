@@ -46,6 +46,14 @@ pub(super) fn has_log(job: &Job) -> bool {
     Kind::of_job(job) == Kind::Failed || !job.last_lines.is_empty()
 }
 
+/// Where a job's log is: at the page's own account of its end, else in its file.
+pub(super) fn log_of(anchor: &str, job: &Job) -> Option<String> {
+    if has_log(job) {
+        return Some(format!("#{anchor}"));
+    }
+    job.log.as_deref().and_then(link::beside)
+}
+
 fn log(anchor: &str, job: &Job) -> Markup {
     let kind = Kind::of_job(job);
     let about = about_job(job);

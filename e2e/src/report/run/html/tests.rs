@@ -53,8 +53,8 @@ fn elements(page: &str) -> Vec<Element> {
     all
 }
 
-fn all_pages() -> [String; 3] {
-    [page(&fixture::passed()), page(&fixture::failed()), page(&Record::default())]
+fn all_pages() -> [String; 4] {
+    [page(&fixture::passed()), page(&fixture::failed()), page(&fixture::interrupted()), page(&Record::default())]
 }
 
 #[test]
@@ -135,6 +135,26 @@ fn texts_are_texts() {
 fn failures_are_open_and_what_passed_is_not() {
     let open = |page: &str| elements(page).iter().filter(|it| it.name == "details" && it.get("open").is_some()).count();
     assert_eq!((open(&page(&fixture::passed())), open(&page(&fixture::failed()))), (0, 3));
+}
+
+/// Also of those that passed, by a path that is right wherever the folder is.
+#[test]
+fn every_job_that_ran_leads_to_its_log() {
+    for record in [fixture::passed(), fixture::failed(), fixture::interrupted()] {
+        let elements = elements(&page(&record));
+        let mut logs: Vec<_> =
+            elements.iter().filter_map(|it| it.get("href")?.strip_prefix("./logs/")).map(str::to_owned).collect();
+        logs.sort_unstable();
+        logs.dedup();
+        let ran = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).filter(|job| job.attempts > 0).count();
+        assert_eq!((logs.len(), ran > 0), (ran, true), "{logs:?}");
+    }
+}
+
+#[test]
+fn what_is_taken_down_is_in_the_timeline() {
+    let page = page(&fixture::passed());
+    assert!(page.contains("<h3>takedown</h3>") && page.contains("cluster: passed, 10.8 s, from 3 min 02 s"), "{page}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                         @for (name, spans) in &lanes { (lane(record, name, spans, &ticks, end)) }
                     }
                 }
-                p { (overhead(record)) " All else is the engine's, the cluster's and the jobs' own." }
+                p.shares { "From first to last: " (duration(record.took)) ". " (overhead(record)) }
                 (table(record))
             }
         }

@@ -29,6 +29,9 @@ impl Docker {
             Some(reference) => reference,
             None => self.by_policy(image, name, variables, log).await?,
         };
+        if let Some(images) = &self.images {
+            images.note_use(name, &reference);
+        }
         let inspected = self.engine.inspect_image(&reference).await.ok();
         if let Some(id) = inspected.and_then(|image| image.id) {
             log.say(&format!("Using docker image {id} for {name} ..."));
