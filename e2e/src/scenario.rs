@@ -2,10 +2,12 @@
 //! the order of things.
 //!
 //! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline.
-//! - `proofs`: what is proved of an environment. [`snapshot`]: what is left of one.
+//! - `existing`: what must stay on a cluster that exists. `proofs`: what is proved of an environment. [`snapshot`]: what is left of
+//!   one.
 //! - [`recorder`]: what goes on. [`overhead`], [`versions`], [`unreached`] and `commands`: what the report says beside it.
 
 mod commands;
+mod existing;
 pub mod overhead;
 pub mod project;
 mod proofs;
@@ -27,7 +29,6 @@ use self::project::{Project, ProjectError};
 use self::proofs::{again, checked, stopped};
 use self::recorder::Recorder;
 use self::replay::{Environment, Ref, ReplayError, Replayer, environments, images_of};
-use self::snapshot::Snapshot;
 use crate::checks::extra_pod::sweep;
 use crate::checks::subject::Subject;
 use crate::images::Images;
@@ -162,7 +163,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
 
     expect(recorder, &replayer, &dev, &live);
     if let Ground::Existing(target) = &story.ground {
-        nothing_replaced(target, &replayer.project, &[&dev, &live]).await?;
+        existing::nothing_replaced(target, &replayer.project, &[&dev, &live]).await?;
     }
 
     // Jobs that need neither registry nor cluster do not wait for them.
@@ -215,33 +216,6 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     failed.extend(of_tag?);
     failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);
     if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
-}
-
-/// On a cluster and in a registry that exist, nothing of somebody else is replaced.
-async fn nothing_replaced(target: &Target, project: &Project, environments: &[&Environment]) -> Result<(), Stop> {
-    for environment in environments {
-        let subject = target.subject(&environment.slug, None);
-        let there = Snapshot::of(&subject).await.map_err(|failure| seen(&failure))?;
-        if let Some(names) = there.names() {
-            let help = "expected a namespace without it (`--namespace`)";
-            return Err(Stop::Taken(format!("namespace {} has {names}", target.namespace), help));
-        }
-    }
-    let Some(registry) = &target.registry else { return Ok(()) };
-    let image = registry.image_of(&project.path);
-    let repository = image.strip_prefix(&format!("{}/", registry.host)).unwrap_or(&image);
-    let digest = async |tag: &str| registry.api.find(repository, tag).await.map_err(Stop::Broken);
-    // What an earlier story has pushed may be pushed again, and `latest` was that then.
-    let (tagged, latest) = (digest(project::TAG).await?, digest("latest").await?);
-    if latest.is_some() && latest != tagged {
-        let help = "expected an image of the story's own (`--registry-image`)";
-        return Err(Stop::Taken(format!("{image}:latest is there"), help));
-    }
-    if project.tag != project::TAG && digest(&project.tag).await?.is_some() {
-        let help = "expected a tag that was not pushed yet (`--tag`), or another image (`--registry-image`)";
-        return Err(Stop::Taken(format!("{image}:{} is there", project.tag), help));
-    }
-    Ok(())
 }
 
 /// The pipeline of the tag, and the job of it that deploys, if that waits for somebody.

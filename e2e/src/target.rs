@@ -140,7 +140,7 @@ impl Target {
         });
         Ok(Self {
             client: client(&state.kubeconfig(), None).await?,
-            kubectl: kubectl(&state.kubeconfig(), None),
+            kubectl: kubectl(Some(&state.kubeconfig()), None),
             deployer_kubeconfig: Some(read(&state.gitlab_internal_kubeconfig())?),
             deployer: Some(client(&state.gitlab_kubeconfig(), None).await?),
             namespace: owner::NAMESPACE.to_owned(),
@@ -180,10 +180,14 @@ impl Target {
     }
 }
 
-/// The beginning of a command that asks the cluster of a kubeconfig's context, for a shell.
-pub fn kubectl(kubeconfig: &Path, context: Option<&str>) -> String {
-    let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
-    let mut words = vec!["kubectl".to_owned(), "--kubeconfig".to_owned(), quoted(&kubeconfig.to_string_lossy())];
+/// The beginning of a command that asks the cluster of a kubeconfig's context, for a shell; without a kubeconfig of those that
+/// kubectl takes by itself.
+pub fn kubectl(kubeconfig: Option<&Path>, context: Option<&str>) -> String {
+    let mut words = vec!["kubectl".to_owned()];
+    if let Some(kubeconfig) = kubeconfig {
+        let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
+        words.extend(["--kubeconfig".to_owned(), quoted(&kubeconfig.to_string_lossy())]);
+    }
     words.extend(context.iter().flat_map(|context| ["--context".to_owned(), quoted(context)]));
     words.join(" ")
 }
@@ -252,9 +256,9 @@ mod tests {
 
     #[test]
     fn commands_are_for_a_shell() {
-        assert_eq!(kubectl(Path::new("/a/config"), None), "kubectl --kubeconfig /a/config");
+        assert_eq!(kubectl(Some(Path::new("/a/config")), None), "kubectl --kubeconfig /a/config");
         assert_eq!(
-            kubectl(Path::new("/a b/config"), Some("it's/mine")),
+            kubectl(Some(Path::new("/a b/config")), Some("it's/mine")),
             "kubectl --kubeconfig '/a b/config' --context 'it'\\''s/mine'"
         );
     }

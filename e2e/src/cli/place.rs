@@ -125,7 +125,7 @@ impl Place {
         };
         Ok(Ok(Target {
             client,
-            kubectl: target::kubectl(&path, self.context.as_deref()),
+            kubectl: target::kubectl(self.kubeconfig.as_deref(), self.context.as_deref()),
             deployer_kubeconfig,
             deployer,
             namespace: self.namespace.clone(),
