@@ -185,10 +185,11 @@ mod tests {
     #[case::repeated("/((a{1000}){1000}){1000}/")]
     #[case::large_classes(&format!("/(?i){}/", r"\pL".repeat(1300)))]
     #[case::repeated_large_class(r"/(\pL{1000}){1000}/")]
+    // A hang is what this is about: a second on an idle machine, and tests have company.
     fn refuses_a_large_one_soon(#[case] text: &str) {
         let start = Instant::now();
         assert!(Pattern::parse(text).is_err());
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_mins(1));
     }
 
     #[rstest]
