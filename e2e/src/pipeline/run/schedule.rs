@@ -116,7 +116,7 @@ impl Schedule {
                             Some(needs) => self.together(needs.iter().copied(), true),
                             None => stages.get(entry.stage).copied().unwrap_or(Status::Success),
                         };
-                        next(entry, predecessors)
+                        next(entry, predecessors, self.keep_going)
                     }
                     Status::Scheduled if entry.starts_at.is_some_and(|at| at <= now) => Some((Status::Pending, "")),
                     _ => None,
@@ -149,7 +149,7 @@ impl Schedule {
 
     fn together(&self, jobs: impl Iterator<Item = usize>, of_needs: bool) -> Status {
         let members = jobs.filter_map(|index| self.jobs.get(index));
-        composite(members.map(|entry| (entry.status, self.keep_going || entry.may_fail())), of_needs)
+        composite(members.map(|entry| (entry.status, entry.may_fail())), of_needs)
     }
 
     /// Takes the next job that may run, in the order of the plan. One whose resource group is taken waits for it.
@@ -246,14 +246,16 @@ impl Entry {
     }
 }
 
-/// What becomes of a job when everything before it stands so; nothing as long as that is not over.
-fn next(entry: &Entry, predecessors: Status) -> Option<(Status, &'static str)> {
+/// What becomes of a job when everything before it stands so; nothing as long as that is not over. A failure before it does not
+/// keep it from running if all is to go on, but is one all the same.
+fn next(entry: &Entry, predecessors: Status, keep_going: bool) -> Option<(Status, &'static str)> {
     if !predecessors.is_complete() {
         return None;
     }
     let has_needs = entry.needs.is_some();
     let runs = match (entry.when, predecessors) {
         (When::OnSuccess | When::Manual | When::Delayed, Status::Success) | (When::OnFailure, Status::Failed) => true,
+        (When::OnSuccess | When::Manual | When::Delayed, Status::Failed) => keep_going,
         (When::OnSuccess | When::Manual | When::Delayed, Status::Skipped) => !has_needs,
         (When::Always, status) => matches!(status, Status::Success | Status::Failed | Status::Skipped),
         _ => false,
