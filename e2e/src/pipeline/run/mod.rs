@@ -8,7 +8,7 @@
 //! - [`sources`], [`copy`] and [`restore`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
 //! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
 //! - [`workspace`]: where all that is kept.
-//! - [`executor`]: where it runs.
+//! - [`executor`]: where it runs. [`process_group`]: what a program has started, too.
 
 pub mod archive;
 pub mod artifacts;
@@ -22,6 +22,7 @@ pub mod junit;
 pub mod late;
 pub mod log;
 pub mod pipeline;
+pub mod process_group;
 pub mod resource_group;
 pub mod restore;
 pub mod runner_config;
