@@ -189,11 +189,11 @@ fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<Choice, String> 
         for name in names {
             // One that is several is meant with all of them.
             let jobs = plan.jobs.iter().filter(|job| *job.name == **name || *job.job.name == **name);
-            let before = found.len();
-            found.extend(jobs.map(|job| Arc::clone(&job.name)));
-            if found.len() == before && !plan.jobs.iter().any(|job| *job.name == **name) {
+            let jobs: Vec<_> = jobs.map(|job| Arc::clone(&job.name)).collect();
+            if jobs.is_empty() {
                 return Err(unknown(name, plan));
             }
+            found.extend(jobs);
         }
         Ok(found)
     };
