@@ -99,7 +99,24 @@ impl Schedule {
             why: String::new(),
             is_left_out: !is_chosen(&job.name),
         });
-        Self { jobs: jobs.collect(), stages: plan.stages.len(), keep_going: choice.keep_going, groups: HashSet::new() }
+        let jobs = jobs.collect();
+        let mut schedule =
+            Self { jobs, stages: plan.stages.len(), keep_going: choice.keep_going, groups: HashSet::new() };
+        if !choice.only.is_empty() {
+            schedule.start_lonely();
+        }
+        schedule
+    }
+
+    /// To name a job is to start it, also one that is there for failures, unless it is named with what it waits for.
+    fn start_lonely(&mut self) {
+        let first = self.jobs.iter().filter(|entry| !entry.is_left_out).map(|entry| entry.stage).min();
+        for entry in self.jobs.iter_mut().filter(|entry| !entry.is_left_out && entry.when == When::OnFailure) {
+            let is_lonely = entry.needs.as_ref().map_or(Some(entry.stage) == first, Vec::is_empty);
+            if is_lonely {
+                entry.when = When::OnSuccess;
+            }
+        }
     }
 
     /// Lets everything follow that follows, and tells what that is.

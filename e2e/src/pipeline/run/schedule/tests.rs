@@ -146,6 +146,17 @@ fn only_these_jobs() {
 }
 
 #[rstest]
+#[case::alone(&["b"], &["b"])]
+#[case::with_what_it_waits_for(&["a", "b"], &["a"])]
+#[case::a_need(&["c"], &["c"])]
+#[case::with_its_need(&["a", "c"], &["a"])]
+fn only_a_job_for_failures(#[case] only: &[&str], #[case] expected: &[&str]) {
+    let text = "a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x, when: on_failure, needs: [a]}\n";
+    let (_, _, order) = play(text, &[], &choice(only, &[]));
+    assert_eq!(order, expected);
+}
+
+#[rstest]
 #[case::stages(STAGES, &["a+b", "c"], Status::Failed)]
 #[case::needs("a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, needs: [b]}\n", &["a", "b", "c"], Status::Failed)]
 #[case::a_manual_job_blocks_all_the_same(
