@@ -1,10 +1,11 @@
 //! The checkouts that jobs begin with: made once by git, then copied. GitLab Runner's `shells/abstract.go`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
+use sha1::{Digest, Sha1};
 use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -118,7 +119,7 @@ impl Sources {
         cell.get_or_try_init(|| self.make(shape, folder)).await.cloned()
     }
 
-    /// The files of the commit with their hashes.
+    /// The files of the commit with their hashes, and in place of those that have changed since, if that counts, what lies there.
     ///
     /// # Errors
     /// What git says.
@@ -128,7 +129,13 @@ impl Sources {
             // `100644 blob HASH<tab>PATH`
             let blobs = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
             let blobs = blobs.filter_map(|(facts, path)| Some((path.to_owned(), facts.rsplit(' ').next()?.to_owned())));
-            Ok(blobs.collect())
+            let mut blobs: Vec<Blob> = blobs.collect();
+            if self.origin.has_worktree {
+                let changed = changed(&self.origin).await?;
+                blobs.retain(|(path, _)| !changed.contains_key(path));
+                blobs.extend(changed.into_iter().filter_map(|(path, hash)| Some((path, hash?))));
+            }
+            Ok(blobs)
         };
         self.blobs.get_or_try_init(list).await.map(Vec::as_slice)
     }
@@ -246,6 +253,36 @@ async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::e
         Ok(())
     });
     Ok(copied.await??)
+}
+
+/// The files that are not as in the commit, with the hashes of what is in them; without one where a file is gone.
+async fn changed(origin: &Origin) -> Result<BTreeMap<String, Option<String>>, SourcesError> {
+    let Origin { repository, sha, .. } = origin;
+    let tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", sha];
+    let others = ["ls-files", "-z", "--others", "--exclude-standard"];
+    let (tracked, others) = tokio::try_join!(git(Some(repository), &tracked), git(Some(repository), &others))?;
+    let paths = tracked.split('\0').chain(others.split('\0')).filter(|path| !path.is_empty());
+    let repository = repository.clone();
+    let paths: Vec<String> = paths.map(str::to_owned).collect();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let hash = |path: &String| content_hash(&repository.join(path)).ok();
+        paths.into_iter().map(|path| (path.clone(), hash(&path))).collect()
+    });
+    hashed.await.map_err(|error| failed("read what is not committed", &error.to_string()))
+}
+
+/// What tells the content of a file from another one. It need not be git's.
+fn content_hash(path: &Path) -> std::io::Result<String> {
+    let found = std::fs::symlink_metadata(path)?;
+    // No list of dependencies is as large, and all that is not committed is looked at.
+    if !found.is_file() || found.len() > 1 << 20 {
+        return Ok(format!("{}-{:?}", found.len(), found.modified()?));
+    }
+    Ok(hex(&Sha1::digest(std::fs::read(path)?)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a file is only found by a link in place of a folder that it was in: git does not follow those.

@@ -86,6 +86,31 @@ fn what_is_not_committed_may_be_of_another_kind() {
 }
 
 #[test]
+fn a_key_of_files_follows_what_is_not_committed() {
+    let pipeline = "a: {script: 'true', cache: {key: {files: [lock]}, paths: [cached]}}\n";
+    let repository = Repository::new("main", pipeline);
+    let lock = repository.path().join("lock");
+    let key = || {
+        let run = run(&repository, &["--worktree"]);
+        let line = run.lines("a").into_iter().find(|line| line.starts_with("Checking cache"));
+        line.expect("a cache")
+    };
+    let without = key();
+    std::fs::write(&lock, "1").expect("a file");
+    repository.git(&["add", "."]);
+    let first = key();
+    repository.git(&["commit", "--quiet", "--message", "Lock"]);
+    std::fs::write(&lock, "2").expect("a file");
+    let second = key();
+    std::fs::remove_file(&lock).expect("removed");
+    assert!(
+        without.ends_with("0_lock-default-non_protected...") && first != without && second != first,
+        "{first} {second}"
+    );
+    assert_eq!(key(), without);
+}
+
+#[test]
 fn the_site_of_a_pages_job_is_an_artifact() {
     let pipeline = "pages: {stage: build, script: 'mkdir public; touch public/x'}\nb: {script: ls public}\n";
     has(&ran(pipeline).lines("b"), "x");

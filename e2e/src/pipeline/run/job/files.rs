@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Attempt, Stop, failed};
+use crate::pipeline::config::cache::Key;
 use crate::pipeline::config::reader::Text;
 use crate::pipeline::run::archive;
 use crate::pipeline::run::artifacts::{self, is_kept, providers};
@@ -75,7 +76,17 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         }
         let system = |error: &dyn std::fmt::Display| failed(FailureReason::RunnerSystemFailure, error);
-        let blobs: &[Blob] = self.pipeline.sources.blobs().await.map_err(|error| system(&error))?;
+        // Asked for where a key needs them: git is a program of its own.
+        let has_files = job.cache.iter().any(|cache| matches!(cache.key, Key::Files { .. }));
+        let blobs: &[Blob] = if has_files {
+            let listed = async {
+                let blobs = self.pipeline.sources.blobs().await;
+                blobs.map_err(|error| ExecutorError::system(error.to_string()))
+            };
+            self.within(listed).await?
+        } else {
+            &[]
+        };
         let is_protected = self.variables.get("CI_COMMIT_REF_PROTECTED").as_deref() == Some("true");
         let mut caches = Vec::new();
         for (index, one) in job.cache.iter().enumerate() {
