@@ -7,6 +7,7 @@
 //! - [`script`]: a job's commands as one text for a shell.
 //! - [`sources`], [`copy`] and [`restore`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
 //! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
+//! - [`slot`]: how many run.
 //! - [`workspace`]: where all that is kept.
 //! - [`executor`]: where it runs. [`process_group`]: what a program has started, too.
 
@@ -29,6 +30,7 @@ pub mod runner_config;
 pub mod schedule;
 pub mod script;
 pub mod selection;
+pub mod slot;
 pub mod sources;
 pub mod status;
 pub mod variables;

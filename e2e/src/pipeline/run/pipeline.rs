@@ -21,6 +21,7 @@ use super::late::Late;
 use super::log::JobLog;
 use super::resource_group::Group;
 use super::schedule::{Choice, Schedule};
+use super::slot::{Slot, Slots};
 use super::sources::Sources;
 use super::status::Status;
 use crate::pipeline::config::job::Job;
@@ -135,13 +136,14 @@ impl Pipeline {
         (self.tell)(Event::PipelineStarted { id: self.id, jobs, folder: self.logs.clone() });
         let mut reports: HashMap<usize, JobReport> = HashMap::new();
         let mut dotenv: HashMap<usize, Vec<Variable>> = HashMap::new();
+        let slots = Slots::new(self.settings.concurrency);
         let mut running = FuturesUnordered::new();
         let mut is_canceled = false;
         loop {
             for change in schedule.advance(Instant::now()) {
                 self.tell_waiting(change.job, change.status, &change.why);
             }
-            while !is_canceled && running.len() < self.settings.concurrency {
+            while !is_canceled && let Some(slot) = slots.take() {
                 let Some(job) = schedule.take() else { break };
                 let attempts = schedule.attempts(job);
                 let name = self.name(job);
@@ -152,7 +154,7 @@ impl Pipeline {
                     providers.iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
                 running.push(async move {
                     let began = Instant::now();
-                    let ended = self.in_group(job, attempts, &given).await;
+                    let ended = self.in_group(job, attempts, &given, slot).await;
                     (job, attempts, ended, began.elapsed())
                 });
             }
@@ -183,6 +185,7 @@ impl Pipeline {
                     }
                 }
                 () = wait => {}
+                () = slots.left() => {}
                 () = self.cancel.cancelled(), if !is_canceled => {
                     is_canceled = true;
                     schedule.cancel();
@@ -224,13 +227,14 @@ impl Pipeline {
     }
 
     /// Runs a job, when nobody else on this machine has its resource group.
-    async fn in_group(&self, job: usize, number: usize, dotenv: &[Variable]) -> Ended {
+    async fn in_group(&self, job: usize, number: usize, dotenv: &[Variable], mut slot: Slot<'_>) -> Ended {
         if let Some(ended) = self.plan.jobs.get(job).and_then(|job| without_script(&job.job)) {
             return ended;
         }
         let group = self.plan.jobs.get(job).and_then(|job| job.resource_group.as_deref());
         let Some(group) = group else { return attempt(self, job, number, dotenv).await };
         let waits = || {
+            slot.leave();
             let why = format!("another pipeline has the resource group `{group}`");
             (self.tell)(Event::JobWaits { job: self.name(job), why: self.hidden(job, &why) });
         };
@@ -238,7 +242,10 @@ impl Pipeline {
             biased;
             () = self.cancel.cancelled() => Ended { is_canceled: true, why: "canceled".to_owned(), ..Ended::default() },
             taken = Group::take(&self.groups, group, waits) => match taken {
-                Ok(_group) => attempt(self, job, number, dotenv).await,
+                Ok(_group) => {
+                    slot.enter().await;
+                    attempt(self, job, number, dotenv).await
+                }
                 Err(error) => Ended {
                     failure: Some((FailureReason::RunnerSystemFailure, None)),
                     why: format!("resource group `{group}`: {error}"),

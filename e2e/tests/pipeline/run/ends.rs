@@ -66,6 +66,27 @@ fn a_checkout_that_takes_too_long() {
 }
 
 #[test]
+fn who_waits_for_another_pipeline_makes_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let done = folder.path().join("done");
+    let pipeline = format!("a: {{script: 'true', resource_group: r}}\nb: {{script: 'touch {}'}}\n", done.display());
+    let repository = Repository::new("main", &pipeline);
+    let groups = repository.path().join("target/e2e/resource-groups");
+    std::fs::create_dir_all(&groups).expect("a folder");
+    let lock = std::fs::File::create(groups.join("r.lock")).expect("a file");
+    lock.lock().expect("a lock");
+    let settings = settings(folder.path());
+    let mut command = repository.e2e(&["pipeline", "--concurrency", "1", "--config"]);
+    let child = command.arg(settings.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
+    eventually("the other job ends", Duration::from_secs(20), || {
+        if done.exists() { Ok(()) } else { Err("it has not".to_owned()) }
+    });
+    drop(lock);
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+}
+
+#[test]
 fn a_log_is_of_one_pipeline() {
     let folder = tempfile::tempdir().expect("a folder");
     let repository = Repository::new("main", "a: {script: [echo once, 'false'], retry: 1}\n");
