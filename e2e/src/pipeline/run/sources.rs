@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::cache::Blob;
+use super::cache::{self, Blob};
 use super::copy::Listing;
 use super::process_group::Ending;
 use super::workspace;
@@ -278,11 +278,7 @@ fn content_hash(path: &Path) -> std::io::Result<String> {
     if !found.is_file() || found.len() > 1 << 20 {
         return Ok(format!("{}-{:?}", found.len(), found.modified()?));
     }
-    Ok(hex(&Sha1::digest(std::fs::read(path)?)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(cache::hex(&Sha1::digest(std::fs::read(path)?)))
 }
 
 /// Whether a file is only found by a link in place of a folder that it was in: git does not follow those.

@@ -112,7 +112,9 @@ impl JobVariables {
     /// where it grows too much.
     pub fn expand_for_server(&self, text: &str, reported: &[Variable]) -> Option<String> {
         let mut variables = self.of_server.clone()?;
-        reported.iter().for_each(|variable| variables.add(variable.clone()));
+        for variable in reported {
+            variables.add(variable.clone());
+        }
         variables.expand_all().ok()?.expand(text).ok()
     }
 

@@ -146,9 +146,9 @@ impl Session {
         let file = input(script).map_err(|error| ExecutorError::system(format!("the script: {error}")))?;
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.without.iter().for_each(|name| {
+        for name in &*self.without {
             command.env_remove(name);
-        });
+        }
         let mut child = command
             .process_group(0)
             .env(labels::PIPELINE_VARIABLE, liveness::mark())
