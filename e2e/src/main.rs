@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     // Fails only where there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Before anything is started that a signal would leave behind.
-    let mut terminate = match signal(SignalKind::terminate()) {
+    let mut terminate = match Terminate::new() {
         Ok(terminate) => terminate,
         Err(error) => {
             tell(&format!("e2e: signals cannot be taken: {error}"));
@@ -91,7 +91,7 @@ async fn main() -> ExitCode {
                 return code.unwrap_or(ended);
             }
             _ = tokio::signal::ctrl_c() => (ExitCode::from(EXIT_INTERRUPTED), "interrupted"),
-            _ = terminate.recv() => (ExitCode::from(EXIT_TERMINATED), "terminated"),
+            () = terminate.recv() => (ExitCode::from(EXIT_TERMINATED), "terminated"),
         };
         tell(&format!("e2e: {told}{hint}"));
         // What was started dies with its future. Who asks twice does not want to wait.
@@ -101,4 +101,38 @@ async fn main() -> ExitCode {
         code = Some(signal);
         cancel.cancel();
     }
+}
+
+/// The signals that ask a program to end: SIGTERM, and SIGHUP, which comes when a terminal is closed.
+struct Terminate {
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Terminate {
+    fn new() -> std::io::Result<Self> {
+        // Who says `nohup` wants it to outlive the terminal.
+        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { terminate: signal(SignalKind::terminate())?, hangup })
+    }
+
+    async fn recv(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+}
+
+/// Whether this program was started with SIGHUP ignored. `proc(5)`, `SigIgn` of `status`: the bit of signal 1 is the lowest.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

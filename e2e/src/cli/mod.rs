@@ -64,9 +64,12 @@ pub(crate) fn width(output: impl AsFd) -> Option<u16> {
     rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
-/// The result goes to standard output.
+/// The result goes to standard output. Who has read enough of it, as `head` has, says so by closing it.
 pub(crate) fn write(text: &str) -> io::Result<()> {
-    io::stdout().write_all(text.as_bytes())
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// The story goes to standard error.

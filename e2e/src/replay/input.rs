@@ -36,7 +36,7 @@ pub struct Input {
     pub settings: Option<PathBuf>,
 
     /// A variable of the pipeline
-    #[arg(long = "var", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "var", value_name = "KEY=VALUE", value_parser = variable)]
     pub variables: Vec<(String, String)>,
 }
 
@@ -55,6 +55,15 @@ impl Default for Input {
 fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "two texts with `=` between".to_owned())
+}
+
+/// `app/models/concerns/ci/has_variable.rb`
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (key, value) = pair(text)?;
+    if key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok((key, value));
+    }
+    Err(format!("`{key}` can contain only letters, digits and '_'"))
 }
 
 impl Input {
@@ -112,6 +121,14 @@ pub fn without_secrets(given: &Given, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_variables() {
+        assert_eq!(variable("A_1=b=c"), Ok(("A_1".to_owned(), "b=c".to_owned())));
+        for wrong in ["A-B=1", "A B=1", "Ä=1", "=1", "A"] {
+            assert!(variable(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn nothing_masked_is_written() {

@@ -28,7 +28,7 @@ impl Repository {
         self.0.path()
     }
 
-    fn git(&self, arguments: &[&str]) {
+    pub(crate) fn git(&self, arguments: &[&str]) {
         let mut command = Command::new("git");
         command.arg("-C").arg(self.path()).args(["-c", "user.name=A B", "-c", "user.email=a@b.test"]).args(arguments);
         // The same commit on every machine and every day.

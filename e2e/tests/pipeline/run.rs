@@ -3,6 +3,12 @@
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
+// The paths are for the tests of `engine`, which have this file by a path, too.
+#[path = "run/ends.rs"]
+mod ends;
+#[path = "run/surroundings.rs"]
+mod surroundings;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

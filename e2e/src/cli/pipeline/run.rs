@@ -21,6 +21,7 @@ use e2e::replay::input::Input;
 use e2e::replay::reference::Reference;
 use e2e::report;
 use e2e::report::pipeline_view::{HEARTBEAT, Mode, View};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::planned::planned;
@@ -145,6 +146,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         cancel,
     };
     let pipeline = ground.pipeline(prepared, executor, options)?;
+    allow_files(pipeline.settings.concurrency);
     let outcome = {
         let mut run = std::pin::pin!(pipeline.run(&choice));
         let mut beat = tokio::time::interval(HEARTBEAT);
@@ -164,6 +166,20 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }
     Ok(exit_code(&outcome))
+}
+
+/// How many files are open for one job at most: its log, both ends of its output, its script, and folders while they are copied.
+const FILES_OF_A_JOB: u64 = 16;
+
+/// Lets as many files be open as so many jobs need, if that is more than is allowed now and not more than may be allowed.
+fn allow_files(jobs: usize) {
+    let needed = u64::try_from(jobs).unwrap_or(u64::MAX).saturating_add(8).saturating_mul(FILES_OF_A_JOB);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < needed) {
+        let current = Some(maximum.map_or(needed, |maximum| maximum.min(needed)));
+        // Where it is refused, jobs say what they lack.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    }
 }
 
 /// A pipeline that waits for somebody has not passed.
@@ -189,11 +205,11 @@ fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<Choice, String> 
         for name in names {
             // One that is several is meant with all of them.
             let jobs = plan.jobs.iter().filter(|job| *job.name == **name || *job.job.name == **name);
-            let before = found.len();
-            found.extend(jobs.map(|job| Arc::clone(&job.name)));
-            if found.len() == before && !plan.jobs.iter().any(|job| *job.name == **name) {
+            let jobs: Vec<_> = jobs.map(|job| Arc::clone(&job.name)).collect();
+            if jobs.is_empty() {
                 return Err(unknown(name, plan));
             }
+            found.extend(jobs);
         }
         Ok(found)
     };

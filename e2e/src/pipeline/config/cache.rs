@@ -72,6 +72,10 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
         return Key::Default;
     };
     reader.known_keys(mapping, "cache:key", ["files", "files_commits", "prefix"]);
+    if let Some(entry) = mapping.get("files_commits") {
+        let message = "understood, not replayed: cache:key:files_commits; the key is made of what is in the files";
+        reader.diagnostics.warning(entry.key_span, message.to_owned());
+    }
     let files = mapping.get("files").or_else(|| mapping.get("files_commits"));
     let Some(files) = files else {
         reader.complain(node.span, "cache:key", "config missing required keys: files");

@@ -9,6 +9,7 @@ use super::environment::{self, Environment};
 use super::image::{self, Image};
 use super::keywords::{self, BRIDGE, JOB, Replayed};
 use super::needs::{self, Need};
+use super::pages;
 use super::parallel::{self, Parallel};
 use super::policy::{self, Policy};
 use super::reader::{Reader, Spanned, Text};
@@ -182,7 +183,10 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Mapping, reader
         dependencies: set("dependencies").map(|node| reader.list(node, "dependencies")),
         parallel: set("parallel").and_then(|node| parallel::read(node, reader)),
         environment: set("environment").and_then(|node| environment::read(node, reader)),
-        artifacts: set("artifacts").and_then(|node| artifacts::read(node, reader)),
+        artifacts: {
+            let artifacts = set("artifacts").and_then(|node| artifacts::read(node, reader));
+            pages::with_site((name, span), set("pages"), set("publish"), artifacts, reader)
+        },
         cache: set("cache").map(|node| cache::read(node, reader)).unwrap_or_default(),
         retry: set("retry").and_then(|node| retry::read(node, reader)).unwrap_or_default(),
         timeout: set("timeout").and_then(|node| reader.duration(node, "timeout", None)),

@@ -11,6 +11,7 @@ pub mod image;
 pub mod job;
 pub mod keywords;
 pub mod needs;
+pub mod pages;
 pub mod parallel;
 pub mod policy;
 pub mod reader;

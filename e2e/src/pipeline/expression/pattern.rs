@@ -68,9 +68,10 @@ impl Pattern {
         self.compiled().is_ok_and(|regex| regex.is_match(text))
     }
 
-    /// The first part of a text that it fits.
-    pub fn find<'text>(&self, text: &'text str) -> Option<&'text str> {
-        self.compiled().ok()?.find(text).map(|found| found.as_str())
+    /// What its last group has of the last part of a text that it fits; without groups, that part.
+    pub fn last_group<'text>(&self, text: &'text str) -> Option<&'text str> {
+        let captures = self.compiled().ok()?.captures_iter(text).last()?;
+        captures.get(captures.len() - 1).map(|found| found.as_str())
     }
 
     /// As expressions have it. One of less than two characters is none there, unless it is on the second line of a literal; one that

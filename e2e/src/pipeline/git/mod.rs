@@ -12,6 +12,23 @@ use std::sync::{Arc, Mutex};
 pub use self::files::{Folder, Tree};
 use self::objects::{Object, Objects};
 
+/// The variables by which git tells the programs that it runs, hooks above all, which repository it works on. Who has a folder of
+/// another one in mind must not have them. `git rev-parse --local-env-vars`, without those that only configure
+pub const OF_A_REPOSITORY: [&str; 12] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
 /// A question that git did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -242,6 +259,9 @@ impl Repository {
 /// A git that is to be run. Nothing is asked for, and no word is translated.
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
+    for variable in OF_A_REPOSITORY {
+        command.env_remove(variable);
+    }
     command.arg("-C").arg(folder).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command
 }

@@ -30,7 +30,7 @@ pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Resu
     let mut builder = None;
     for root in selection.roots() {
         let mut take = |path: &str, metadata: &fs::Metadata| -> io::Result<()> {
-            if !selection.takes(path) {
+            if !selection.takes(path, metadata.is_dir()) {
                 return Ok(());
             }
             if builder.is_none() {
@@ -88,7 +88,7 @@ pub fn repack(
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = in_project(&entry.path()?);
-        if path.is_empty() || !selection.takes(&path) {
+        if path.is_empty() || !selection.takes(&path, entry.header().entry_type().is_dir()) {
             continue;
         }
         let mut header = entry.header().clone();
@@ -96,7 +96,7 @@ pub fn repack(
             // A hard link's target is a path of the same archive.
             Some(target) if header.entry_type() == tar::EntryType::Link => {
                 let target = in_project(&target);
-                if !selection.takes(&target) {
+                if !selection.takes(&target, false) {
                     without_content.push(path);
                     continue;
                 }

@@ -2,6 +2,7 @@
 //! `app/models/ci/build_dependencies.rb`
 
 use std::collections::HashSet;
+use std::io;
 use std::path::PathBuf;
 
 use super::event::TestCounts;
@@ -26,8 +27,12 @@ impl Store {
         let mut taken = HashSet::new();
         let names = plan.jobs.iter().enumerate().map(|(index, job)| {
             let slug = slugify(&job.name);
-            // Names that differ may have the same slug, or none.
-            if !slug.is_empty() && taken.insert(slug.clone()) { slug } else { format!("{slug}-{index}") }
+            // Names that differ may have the same slug, or none, and one with a number may be another job's own.
+            let numbered = (index..).map(|number| format!("{slug}-{number}"));
+            let own = Some(slug.clone()).filter(|slug| !slug.is_empty());
+            let free = own.into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
+            taken.insert(free.clone());
+            free
         });
         Self { names: names.collect(), folder }
     }
@@ -45,6 +50,20 @@ impl Store {
     /// Its reports, which no job gets as files.
     pub fn reports(&self, job: usize) -> PathBuf {
         self.folder.join(format!("{}.reports.tar", self.name(job)))
+    }
+
+    /// Removes what a job has left: one that is tried again is another job in GitLab, with nothing of the first one's.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub fn clear(&self, job: usize) -> io::Result<()> {
+        for archive in [self.artifacts(job), self.reports(job)] {
+            match std::fs::remove_file(archive) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -144,8 +163,10 @@ mod tests {
 
     #[test]
     fn names_of_files() {
-        let store = Store::new("x".into(), &plan("a b: {script: x}\na-b: {script: x}\nc: {script: x, parallel: 2}\n"));
-        assert_eq!([0, 1, 2].map(|job| store.name(job)), ["a-b", "a-b-1", "c-1-2"]);
+        let text =
+            "a b: {script: x}\na-b: {script: x}\na-b-1: {script: x}\n'?': {script: x}\nc: {script: x, parallel: 2}\n";
+        let store = Store::new("x".into(), &plan(text));
+        assert_eq!([0, 1, 2, 3, 4].map(|job| store.name(job)), ["a-b", "a-b-1", "a-b-1-2", "-3", "c-1-2"]);
     }
 
     #[test]

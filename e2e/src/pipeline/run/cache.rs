@@ -96,8 +96,13 @@ fn of_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[
     }
     hashes.sort_unstable();
     hashes.dedup();
-    let mut text = format!("{prefix}-");
-    for byte in Sha1::digest(hashes.join("-")) {
+    format!("{prefix}-{}", hex(&Sha1::digest(hashes.join("-"))))
+}
+
+/// Bytes as digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         // A text takes everything.
         let _ = write!(text, "{byte:02x}");
     }

@@ -91,8 +91,8 @@ struct Attempt<'run> {
     ended: Ended,
 }
 
-/// Runs the job at `index` of the plan; `dotenv` is what the jobs before have left for it.
-pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> Ended {
+/// Runs the job at `index` of the plan, for the time that is `number`; `dotenv` is what the jobs before have left for it.
+pub async fn attempt(pipeline: &Pipeline, index: usize, number: usize, dotenv: &[Variable]) -> Ended {
     let Some(planned) = pipeline.plan.jobs.get(index) else { return Ended::default() };
     let late = match late_variables(pipeline, planned).await {
         Ok(late) => late,
@@ -121,7 +121,10 @@ pub async fn attempt(pipeline: &Pipeline, index: usize, dotenv: &[Variable]) -> 
         Ok(variables) => variables,
         Err(error) => return system(error.to_string()),
     };
-    let log = match pipeline.open_log(index, &Masker::new(variables.secrets())) {
+    if let Err(error) = pipeline.store.clear(index) {
+        return system(format!("what the attempt before has left: {error}"));
+    }
+    let log = match pipeline.open_log(index, number == 1, &Masker::new(variables.secrets())) {
         Ok(log) => log,
         Err(why) => return system(why),
     };
@@ -175,10 +178,18 @@ impl Attempt<'_> {
         let tracked = self.get_sources(session).await?;
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
-        let result = self.step_script(session, places).await;
+        let mut result = self.step_script(session, places).await;
         // After a timeout of the whole job there is no time for it, and after somebody's word no right to it.
         if !self.planned.job.after_script.is_empty() && matches!(result, Ok(()) | Err(Stop::Failed { .. })) {
-            self.after_script(session, places, result.is_ok()).await?;
+            let status = match &result {
+                Ok(()) => "success",
+                Err(Stop::Failed { reason: FailureReason::JobExecutionTimeout, .. }) => "timedout",
+                Err(_) => "failed",
+            };
+            // What it leaves is kept as after any other failure.
+            if let Err(stop) = self.after_script(session, places, status).await {
+                result = Err(stop);
+            }
         }
         if matches!(result, Err(Stop::Canceled | Stop::TimedOut(_))) {
             return result;
@@ -201,8 +212,13 @@ impl Attempt<'_> {
             .collect();
         let script = self.script(places, &commands, self.variables.list());
         let section = self.log.section("step_script", "Executing \"step_script\" stage of the job script");
-        let code = self.within(session.run(&script, &self.log)).await?;
+        let limit = self.limit("RUNNER_SCRIPT_TIMEOUT");
+        let code = self.run_for(session, &script, limit).await?;
         drop(section);
+        let Some(code) = code else {
+            let limit = humantime::format_duration(limit.unwrap_or_default());
+            return Err(failed(FailureReason::JobExecutionTimeout, &format!("script took longer than {limit}")));
+        };
         if code == 0 {
             return Ok(());
         }
@@ -218,29 +234,48 @@ impl Attempt<'_> {
         &mut self,
         session: &mut Session,
         places: &super::executor::Places,
-        has_succeeded: bool,
+        status: &str,
     ) -> Result<(), Stop> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
-        let variables = self.variables.with("CI_JOB_STATUS", if has_succeeded { "success" } else { "failed" });
+        let variables = self.variables.with("CI_JOB_STATUS", status);
         let script = self.script(places, &commands, &variables);
         let _section = self.log.section("after_script", "Running after_script");
-        let limit = self.variables.get("RUNNER_AFTER_SCRIPT_TIMEOUT");
-        let limit = limit.and_then(|limit| humantime::parse_duration(&limit).ok()).unwrap_or(AFTER_SCRIPT_TIMEOUT);
-        let why = match tokio::time::timeout(limit, self.within(session.run(&script, &self.log))).await {
-            Ok(Ok(0)) => return Ok(()),
-            Ok(Ok(code)) => format!("exit code {code}"),
-            Ok(Err(Stop::Failed { why, .. })) => why,
-            Ok(Err(stop)) => return Err(stop),
-            Err(_) => {
-                session.stop().await;
-                format!("it took longer than {}", humantime::format_duration(limit))
-            }
+        let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
+        let (code, why) = match self.run_for(session, &script, Some(limit)).await {
+            Ok(Some(0)) => return Ok(()),
+            Ok(Some(code)) => (Some(code), format!("exit code {code}")),
+            Ok(None) => (None, format!("it took longer than {}", humantime::format_duration(limit))),
+            Err(Stop::Failed { why, .. }) => (None, why),
+            Err(stop) => return Err(stop),
         };
-        if has_succeeded && self.variables.get("AFTER_SCRIPT_IGNORE_ERRORS").as_deref() == Some("false") {
-            return Err(failed(FailureReason::ScriptFailure, &format!("after_script: {why}")));
+        if status == "success" && self.variables.get("AFTER_SCRIPT_IGNORE_ERRORS").as_deref() == Some("false") {
+            let why = format!("after_script: {why}");
+            return Err(Stop::Failed { reason: FailureReason::ScriptFailure, code, why });
         }
         self.log.warn(&format!("after_script failed, but job will continue unaffected: {why}"));
         Ok(())
+    }
+
+    /// Runs a script, and stops it when it takes longer than `limit`: then it has no code.
+    async fn run_for(&self, session: &mut Session, script: &str, limit: Option<Duration>) -> Result<Option<i32>, Stop> {
+        let run = self.within(session.run(script, &self.log));
+        let Some(limit) = limit else { return run.await.map(Some) };
+        if let Ok(ended) = tokio::time::timeout(limit, run).await {
+            return ended.map(Some);
+        }
+        session.stop().await;
+        Ok(None)
+    }
+
+    /// How long a script may take by a variable that says so.
+    /// <https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts>
+    fn limit(&self, variable: &str) -> Option<Duration> {
+        let written = self.variables.get(variable).filter(|written| !written.is_empty())?;
+        let limit = humantime::parse_duration(&written);
+        if limit.is_err() {
+            self.log.warn(&format!("{variable} is `{written}`, which is no time: expected one such as 10m or 1h30m"));
+        }
+        limit.ok().filter(|limit| !limit.is_zero())
     }
 
     fn script(&self, places: &super::executor::Places, commands: &[&str], variables: &[Variable]) -> String {
@@ -279,7 +314,9 @@ impl Attempt<'_> {
                     _ => "",
                 };
                 self.log.say(&format!("\x1b[31;1mERROR: Job failed{system}: {why}\x1b[0;m"));
-                self.ended.why = why;
+                // It stands in a table.
+                let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
+                self.ended.why = self.log.masked(&lines.collect::<Vec<_>>().join("; "));
             }
         }
         self.log.flush();
@@ -290,10 +327,10 @@ impl Attempt<'_> {
     }
 
     /// The address of the job's environment, which may come from the job's own reports.
-    /// <https://docs.gitlab.com/ci/environments/#set-a-dynamic-environment-url>
+    /// `app/models/ci/build.rb` (`expanded_environment_url`), <https://docs.gitlab.com/ci/environments/#set-a-dynamic-environment-url>
     fn environment_url(&self) -> Option<String> {
         let url = &self.planned.job.environment.as_ref()?.url.as_ref()?.value;
-        self.planned.expand_with(url, &self.ended.dotenv)
+        self.variables.expand_for_server(url, &self.ended.dotenv).map(|url| self.log.masked(&url))
     }
 }
 

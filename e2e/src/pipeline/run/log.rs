@@ -3,6 +3,8 @@
 //! Every line begins with its time, the number of its stream, `O` or `E`, and a space, or `+` where it goes on with the one
 //! before. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
 
+mod line;
+
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use self::line::without_colours;
+use self::line::{number, without_marks};
 use super::event::{Event, Tell};
 use crate::pipeline::expression::pattern::Pattern;
 use crate::pipeline::mask::Masker;
@@ -44,8 +48,8 @@ struct Inner {
     last_lines: VecDeque<String>,
     coverage: Option<Pattern>,
     covered: Option<f64>,
-    /// How many bytes may still be written.
-    left: usize,
+    /// How many bytes of output may still be written; nothing once there were more.
+    left: Option<usize>,
     limit: usize,
 }
 
@@ -77,7 +81,7 @@ impl JobLog {
             last_lines: VecDeque::new(),
             coverage: None,
             covered: None,
-            left: limit,
+            left: Some(limit),
             limit,
         };
         Ok(Self { job, path: path.to_owned(), tell, inner: Mutex::new(inner) })
@@ -98,6 +102,11 @@ impl JobLog {
         self.lock().coverage = Some(coverage);
     }
 
+    /// A text without what is masked in this log.
+    pub fn masked(&self, text: &str) -> String {
+        self.lock().out.masker.masked(text)
+    }
+
     /// The coverage of the last line that had one, in percent.
     pub fn coverage(&self) -> Option<f64> {
         self.lock().covered
@@ -106,18 +115,12 @@ impl JobLog {
     /// What a job writes, as it comes.
     pub fn write(&self, stream: Stream, bytes: &[u8]) {
         self.with(|inner, lines| {
-            let bytes = inner.within_limit(bytes);
-            let half = inner.half(stream);
-            let mut masked = Vec::with_capacity(bytes.len());
-            half.masker.push(bytes, &mut masked);
-            inner.take(stream, &masked, lines);
-            if inner.left == 0 && inner.limit > 0 {
-                let kib = inner.limit / 1024;
-                inner.limit = 0;
-                let text =
-                    format!("\nJob's log exceeded limit of {kib} KiB. The job goes on, its output is left out.\n");
-                inner.take(Stream::Out, text.as_bytes(), lines);
+            if inner.left.is_none() {
+                return;
             }
+            let mut masked = Vec::with_capacity(bytes.len());
+            inner.half(stream).masker.push(bytes, &mut masked);
+            inner.take_output(stream, &masked, lines);
             // Somebody may be reading it. A disk that is full does not end the job.
             let _ = inner.file.flush();
         });
@@ -159,7 +162,7 @@ impl JobLog {
                 let half = inner.half(stream);
                 let mut masked = Vec::new();
                 half.masker.finish(&mut masked);
-                inner.take(stream, &masked, lines);
+                inner.take_output(stream, &masked, lines);
                 if !inner.half(stream).line.is_empty() {
                     inner.take(stream, b"\n", lines);
                 }
@@ -196,10 +199,24 @@ impl Inner {
         }
     }
 
-    fn within_limit<'bytes>(&mut self, bytes: &'bytes [u8]) -> &'bytes [u8] {
-        let taken = bytes.get(..self.left).unwrap_or(bytes);
-        self.left -= taken.len();
-        taken
+    /// Takes what a job has written, masked, as far as that is within the limit: before it is masked, half a secret would be
+    /// none.
+    fn take_output(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
+        let Some(left) = self.left else { return };
+        if masked.len() <= left {
+            self.left = Some(left - masked.len());
+            self.take(stream, masked, lines);
+            return;
+        }
+        self.left = None;
+        self.take(stream, masked.get(..left).unwrap_or_default(), lines);
+        for stream in [Stream::Out, Stream::Err] {
+            // What is held back may be the beginning of a secret, and what follows it never comes.
+            self.half(stream).masker.finish(&mut Vec::new());
+        }
+        let kib = self.limit / 1024;
+        let text = format!("\nJob's log exceeded limit of {kib} KiB. The job goes on, its output is left out.\n");
+        self.take(Stream::Out, text.as_bytes(), lines);
     }
 
     /// Takes bytes that are masked.
@@ -243,7 +260,7 @@ impl Inner {
         let Some(line) = line else { return };
         let plain = without_colours(&line);
         if let Some(coverage) = &self.coverage
-            && let Some(found) = coverage.find(&plain)
+            && let Some(found) = coverage.last_group(&plain)
         {
             self.covered = number(found).or(self.covered);
         }
@@ -269,47 +286,6 @@ impl Drop for Section {
 
 fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// A line without the marks of sections; nothing if there was nothing else. What stands before a carriage return would be
-/// written over.
-fn without_marks(line: &str) -> Option<String> {
-    let has_mark = line.contains("section_start:") || line.contains("section_end:");
-    if !has_mark {
-        return Some(line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default().to_owned());
-    }
-    let parts = line.split("\x1b[0K").filter(|part| !part.starts_with("section_"));
-    let rest = parts.collect::<String>();
-    (!rest.is_empty()).then_some(rest)
-}
-
-/// A text without the terminal's control sequences.
-pub fn without_colours(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\x1b') {
-        let (before, from) = rest.split_at(at);
-        plain.push_str(before);
-        let after = from.get(1..).unwrap_or_default();
-        rest = match after.strip_prefix('[') {
-            // Parameters, then one letter.
-            Some(sequence) => {
-                let end = sequence.find(|last: char| ('@'..='~').contains(&last));
-                end.and_then(|end| sequence.get(end + 1..)).unwrap_or_default()
-            }
-            None => after,
-        };
-    }
-    plain.push_str(rest);
-    plain.retain(|character| character == '\t' || !character.is_control());
-    plain
-}
-
-/// The first number in a text.
-fn number(text: &str) -> Option<f64> {
-    let from = text.find(|first: char| first.is_ascii_digit()).and_then(|at| text.get(at..))?;
-    let end = from.find(|last: char| !last.is_ascii_digit() && last != '.').unwrap_or(from.len());
-    from.get(..end)?.trim_end_matches('.').parse().ok()
 }
 
 #[cfg(test)]
@@ -375,21 +351,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case::last_line_wins("TOTAL 50%\nTOTAL 71.5 %\nend\n", Some(71.5))]
-    #[case::none("nothing\n", None)]
-    fn coverage(#[case] output: &str, #[case] expected: Option<f64>) {
-        let (_folder, log, _) = log(1 << 20);
-        log.watch_coverage(Pattern::parse(r"/TOTAL \d+(\.\d+)? ?%/").unwrap());
-        log.write(Stream::Out, output.as_bytes());
-        assert_eq!(log.coverage(), expected);
+    fn what_the_limit_cuts_was_masked_before(#[values(1, 5, 12)] size: usize) {
+        for limit in 1..100 {
+            let (_folder, log, lines) = log(limit);
+            "s3cr3t-value".repeat(10).as_bytes().chunks(size).for_each(|chunk| log.write(Stream::Out, chunk));
+            log.say("The end");
+            log.flush();
+            let all = lines.lock().unwrap().concat() + &std::fs::read_to_string(log.path()).unwrap();
+            assert!(!all.contains("s3"), "{limit}: {all}");
+        }
     }
 
+    // `Gitlab::Ci::Trace::Stream#extract_coverage`
     #[rstest]
-    #[case::colours("\x1b[32;1mgreen\x1b[0;m x", "green x")]
-    #[case::clear("\x1b[0Kx", "x")]
-    #[case::other("a\x07b\tc", "ab\tc")]
-    #[case::open("a\x1b[3", "a")]
-    fn colours(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(without_colours(text), expected);
+    #[case::last_line_wins(r"/TOTAL \d+(?:\.\d+)? ?%/", "TOTAL 50%\nTOTAL 71.5 %\nend\n", Some(71.5))]
+    #[case::none(r"/TOTAL \d+%/", "nothing\n", None)]
+    #[case::group(r"/TOTAL.*? (100(?:\.0+)?\%|[1-9]?\d(?:\.\d+)?\%)$/", "TOTAL 120 10 92%\n", Some(92.0))]
+    #[case::last_one_of_a_line(r"/\d+%/", "lines 50% branches 70%\n", Some(70.0))]
+    #[case::last_group(r"/(\d+)% of (\d+)/", "50% of 120\n", Some(120.0))]
+    #[case::a_group_without_a_number(r"/(all|\d+%)/", "50%\nall\n", Some(50.0))]
+    fn coverage(#[case] pattern: &str, #[case] output: &str, #[case] expected: Option<f64>) {
+        let (_folder, log, _) = log(1 << 20);
+        log.watch_coverage(Pattern::parse(pattern).unwrap());
+        log.write(Stream::Out, output.as_bytes());
+        assert_eq!(log.coverage(), expected);
     }
 }

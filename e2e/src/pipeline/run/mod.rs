@@ -7,8 +7,9 @@
 //! - [`script`]: a job's commands as one text for a shell.
 //! - [`sources`], [`copy`] and [`restore`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
 //! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
+//! - [`slot`]: how many run.
 //! - [`workspace`]: where all that is kept.
-//! - [`executor`]: where it runs.
+//! - [`executor`]: where it runs. [`process_group`]: what a program has started, too.
 
 pub mod archive;
 pub mod artifacts;
@@ -22,12 +23,14 @@ pub mod junit;
 pub mod late;
 pub mod log;
 pub mod pipeline;
+pub mod process_group;
 pub mod resource_group;
 pub mod restore;
 pub mod runner_config;
 pub mod schedule;
 pub mod script;
 pub mod selection;
+pub mod slot;
 pub mod sources;
 pub mod status;
 pub mod variables;

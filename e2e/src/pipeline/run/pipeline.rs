@@ -1,6 +1,7 @@
 //! A pipeline from its first job to its last: what may run at the same time does.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use super::late::Late;
 use super::log::JobLog;
 use super::resource_group::Group;
 use super::schedule::{Choice, Schedule};
+use super::slot::{Slot, Slots};
 use super::sources::Sources;
 use super::status::Status;
 use crate::pipeline::config::job::Job;
@@ -118,9 +120,11 @@ impl Pipeline {
         self.logs.join(format!("{}.log", self.store.name(job)))
     }
 
-    pub(super) fn open_log(&self, job: usize, masker: &Masker) -> Result<Arc<JobLog>, String> {
+    pub(super) fn open_log(&self, job: usize, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
         let (path, limit) = (self.log_of(job), self.settings.output_limit);
-        let log = JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.tell));
+        // What another pipeline has left there is not this job's; what it has written itself before it is tried again is.
+        let emptied = if is_first { File::create(&path).map(drop) } else { Ok(()) };
+        let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.tell)));
         log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
     }
 
@@ -132,13 +136,14 @@ impl Pipeline {
         (self.tell)(Event::PipelineStarted { id: self.id, jobs, folder: self.logs.clone() });
         let mut reports: HashMap<usize, JobReport> = HashMap::new();
         let mut dotenv: HashMap<usize, Vec<Variable>> = HashMap::new();
+        let slots = Slots::new(self.settings.concurrency);
         let mut running = FuturesUnordered::new();
         let mut is_canceled = false;
         loop {
             for change in schedule.advance(Instant::now()) {
                 self.tell_waiting(change.job, change.status, &change.why);
             }
-            while !is_canceled && running.len() < self.settings.concurrency {
+            while !is_canceled && let Some(slot) = slots.take() {
                 let Some(job) = schedule.take() else { break };
                 let attempts = schedule.attempts(job);
                 let name = self.name(job);
@@ -149,7 +154,7 @@ impl Pipeline {
                     providers.iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
                 running.push(async move {
                     let began = Instant::now();
-                    let ended = self.in_group(job, &given).await;
+                    let ended = self.in_group(job, attempts, &given, slot).await;
                     (job, attempts, ended, began.elapsed())
                 });
             }
@@ -180,6 +185,7 @@ impl Pipeline {
                     }
                 }
                 () = wait => {}
+                () = slots.left() => {}
                 () = self.cancel.cancelled(), if !is_canceled => {
                     is_canceled = true;
                     schedule.cancel();
@@ -221,21 +227,25 @@ impl Pipeline {
     }
 
     /// Runs a job, when nobody else on this machine has its resource group.
-    async fn in_group(&self, job: usize, dotenv: &[Variable]) -> Ended {
+    async fn in_group(&self, job: usize, number: usize, dotenv: &[Variable], mut slot: Slot<'_>) -> Ended {
         if let Some(ended) = self.plan.jobs.get(job).and_then(|job| without_script(&job.job)) {
             return ended;
         }
         let group = self.plan.jobs.get(job).and_then(|job| job.resource_group.as_deref());
-        let Some(group) = group else { return attempt(self, job, dotenv).await };
+        let Some(group) = group else { return attempt(self, job, number, dotenv).await };
         let waits = || {
+            slot.leave();
             let why = format!("another pipeline has the resource group `{group}`");
-            (self.tell)(Event::JobWaits { job: self.name(job), why });
+            (self.tell)(Event::JobWaits { job: self.name(job), why: self.hidden(job, &why) });
         };
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Ended { is_canceled: true, why: "canceled".to_owned(), ..Ended::default() },
             taken = Group::take(&self.groups, group, waits) => match taken {
-                Ok(_group) => attempt(self, job, dotenv).await,
+                Ok(_group) => {
+                    slot.enter().await;
+                    attempt(self, job, number, dotenv).await
+                }
                 Err(error) => Ended {
                     failure: Some((FailureReason::RunnerSystemFailure, None)),
                     why: format!("resource group `{group}`: {error}"),
@@ -243,6 +253,16 @@ impl Pipeline {
                 },
             },
         }
+    }
+
+    /// A text without what is secret to a job before it begins.
+    fn hidden(&self, job: usize, text: &str) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
+        let variables = self.plan.jobs.get(job).into_iter().flat_map(|job| job.variables.iter());
+        let secrets = variables.filter(|(variable, _)| variable.masked).map(|(variable, _)| &*variable.value);
+        Masker::new(secrets).masked(text)
     }
 
     fn report(
@@ -264,7 +284,7 @@ impl Pipeline {
             attempt,
             is_retried,
             took,
-            why: if attempt > 0 { ended.why.clone() } else { why.to_owned() },
+            why: self.hidden(job, if attempt > 0 { &ended.why } else { why }),
             exit_code: ended.failure.and_then(|(_, code)| code),
             coverage: ended.coverage,
             tests: ended.tests,

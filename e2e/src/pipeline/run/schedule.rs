@@ -99,7 +99,24 @@ impl Schedule {
             why: String::new(),
             is_left_out: !is_chosen(&job.name),
         });
-        Self { jobs: jobs.collect(), stages: plan.stages.len(), keep_going: choice.keep_going, groups: HashSet::new() }
+        let jobs = jobs.collect();
+        let mut schedule =
+            Self { jobs, stages: plan.stages.len(), keep_going: choice.keep_going, groups: HashSet::new() };
+        if !choice.only.is_empty() {
+            schedule.start_lonely();
+        }
+        schedule
+    }
+
+    /// To name a job is to start it, also one that is there for failures, unless it is named with what it waits for.
+    fn start_lonely(&mut self) {
+        let first = self.jobs.iter().filter(|entry| !entry.is_left_out).map(|entry| entry.stage).min();
+        for entry in self.jobs.iter_mut().filter(|entry| !entry.is_left_out && entry.when == When::OnFailure) {
+            let is_lonely = entry.needs.as_ref().map_or(Some(entry.stage) == first, Vec::is_empty);
+            if is_lonely {
+                entry.when = When::OnSuccess;
+            }
+        }
     }
 
     /// Lets everything follow that follows, and tells what that is.
@@ -116,7 +133,7 @@ impl Schedule {
                             Some(needs) => self.together(needs.iter().copied(), true),
                             None => stages.get(entry.stage).copied().unwrap_or(Status::Success),
                         };
-                        next(entry, predecessors)
+                        next(entry, predecessors, self.keep_going)
                     }
                     Status::Scheduled if entry.starts_at.is_some_and(|at| at <= now) => Some((Status::Pending, "")),
                     _ => None,
@@ -149,7 +166,7 @@ impl Schedule {
 
     fn together(&self, jobs: impl Iterator<Item = usize>, of_needs: bool) -> Status {
         let members = jobs.filter_map(|index| self.jobs.get(index));
-        composite(members.map(|entry| (entry.status, self.keep_going || entry.may_fail())), of_needs)
+        composite(members.map(|entry| (entry.status, entry.may_fail())), of_needs)
     }
 
     /// Takes the next job that may run, in the order of the plan. One whose resource group is taken waits for it.
@@ -246,14 +263,16 @@ impl Entry {
     }
 }
 
-/// What becomes of a job when everything before it stands so; nothing as long as that is not over.
-fn next(entry: &Entry, predecessors: Status) -> Option<(Status, &'static str)> {
+/// What becomes of a job when everything before it stands so; nothing as long as that is not over. A failure before it does not
+/// keep it from running if all is to go on, but is one all the same.
+fn next(entry: &Entry, predecessors: Status, keep_going: bool) -> Option<(Status, &'static str)> {
     if !predecessors.is_complete() {
         return None;
     }
     let has_needs = entry.needs.is_some();
     let runs = match (entry.when, predecessors) {
         (When::OnSuccess | When::Manual | When::Delayed, Status::Success) | (When::OnFailure, Status::Failed) => true,
+        (When::OnSuccess | When::Manual | When::Delayed, Status::Failed) => keep_going,
         (When::OnSuccess | When::Manual | When::Delayed, Status::Skipped) => !has_needs,
         (When::Always, status) => matches!(status, Status::Success | Status::Failed | Status::Skipped),
         _ => false,

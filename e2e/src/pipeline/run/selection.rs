@@ -13,7 +13,7 @@ use crate::pipeline::glob::Glob;
 pub struct Selection {
     paths: Vec<Path>,
     exclude: Vec<Glob>,
-    /// All files that git knows, where every other one is meant.
+    /// All files that git knows, where every other one is meant; of submodules, which end with a slash, all that is in them.
     tracked: Option<Arc<HashSet<String>>>,
 }
 
@@ -22,6 +22,8 @@ struct Path {
     written: String,
     /// Nothing where it leads out of the project.
     glob: Option<Glob>,
+    /// Whether it means the project itself, and with it everything.
+    is_all: bool,
     /// What comes before its first wildcard, in whole names.
     root: String,
     fits: bool,
@@ -34,7 +36,8 @@ impl Selection {
             let relative = relative(project, written);
             let glob = relative.as_ref().and_then(|path| Glob::new(path).ok());
             let root = relative.as_deref().map(root).unwrap_or_default();
-            Path { written: written.clone(), glob, root, fits: false }
+            let is_all = relative.as_deref().is_some_and(|path| matches!(path, "" | "**"));
+            Path { written: written.clone(), glob, is_all, root, fits: false }
         });
         let exclude = exclude.iter().filter_map(|written| relative(project, written));
         // What doublestar means by `**` at the end, Ruby's patterns need two words for.
@@ -70,18 +73,16 @@ impl Selection {
     }
 
     /// Whether the file, folder or link `path`, relative to the project, is meant.
-    pub fn takes(&mut self, path: &str) -> bool {
+    pub fn takes(&mut self, path: &str, is_folder: bool) -> bool {
         let mut is_meant = false;
         for pattern in &mut self.paths {
             let Some(glob) = &pattern.glob else { continue };
-            if with_parents(path).any(|path| glob.is_match(path)) || pattern.root.is_empty() && is_all(&pattern.written)
-            {
+            if pattern.is_all || with_parents(path).any(|path| glob.is_match(path)) {
                 pattern.fits = true;
                 is_meant = true;
             }
         }
-        let is_of_git = path == ".git" || path.starts_with(".git/");
-        is_meant |= self.tracked.as_ref().is_some_and(|tracked| !is_of_git && !tracked.contains(path));
+        is_meant |= !is_folder && self.tracked.as_ref().is_some_and(|tracked| is_untracked(path, tracked));
         is_meant && !self.exclude.iter().any(|glob| glob.is_match(path))
     }
 
@@ -96,8 +97,11 @@ fn with_parents(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(parent, _)| parent))
 }
 
-fn is_all(written: &str) -> bool {
-    matches!(written.trim_end_matches('/'), "." | "**" | "")
+/// Whether `git ls-files --others` would list a file.
+fn is_untracked(path: &str, tracked: &HashSet<String>) -> bool {
+    let is_of_git = path.split('/').any(|name| name == ".git");
+    let is_in_submodule = || with_parents(path).skip(1).any(|folder| tracked.contains(&format!("{folder}/")));
+    !is_of_git && !tracked.contains(path) && !is_in_submodule()
 }
 
 /// A path from the project's folder; nothing if it leads out of it.
@@ -153,21 +157,36 @@ mod tests {
         let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut selection = Selection::new("/builds/p", &owned(paths), &owned(exclude), None);
         assert_eq!(selection.roots(), roots);
-        assert_eq!(FILES.into_iter().filter(|path| selection.takes(path)).collect::<Vec<_>>(), expected);
+        assert_eq!(FILES.into_iter().filter(|path| takes(&mut selection, path)).collect::<Vec<_>>(), expected);
     }
 
-    #[test]
-    fn everything() {
-        let mut selection = Selection::new("/p", &[".".to_owned()], &[], None);
-        assert!(FILES.into_iter().all(|path| selection.takes(path)));
+    fn takes(selection: &mut Selection, path: &str) -> bool {
+        selection.takes(path, ["dist", "dist/sub"].contains(&path))
+    }
+
+    #[rstest]
+    #[case::dot(".")]
+    #[case::stars("**")]
+    #[case::slash("./")]
+    #[case::by_its_whole_name("/p")]
+    #[case::by_its_whole_name_with_a_slash("/p/")]
+    fn everything(#[case] written: &str) {
+        let mut selection = Selection::new("/p", &[written.to_owned()], &[], None);
+        assert!(FILES.into_iter().all(|path| takes(&mut selection, path)));
+        assert!(selection.unmatched().is_empty());
     }
 
     #[test]
     fn what_git_does_not_know() {
-        let tracked = Arc::new(HashSet::from(["a.txt".to_owned(), "log/.keep".to_owned()]));
+        let tracked = Arc::new(HashSet::from(["a.txt", "log/.keep", "module/"].map(str::to_owned)));
         let mut selection = Selection::new("/p", &["none".to_owned()], &["dist/sub/*".to_owned()], Some(&tracked));
-        let files: Vec<_> = FILES.into_iter().filter(|path| selection.takes(path)).collect();
-        assert_eq!(files, [".env", "dist", "dist/app", "dist/sub", "log/b.txt"]);
+        let others = ["module", "module/.git", "module/file", "clone/.git/config", "modules/file"];
+        let files: Vec<_> = FILES
+            .into_iter()
+            .chain(others)
+            .filter(|path| selection.takes(path, path.ends_with("/sub") || ["dist", "module"].contains(path)))
+            .collect();
+        assert_eq!(files, [".env", "dist/app", "log/b.txt", "modules/file"]);
         assert_eq!(selection.unmatched(), ["none"]);
         assert_eq!(selection.roots(), [""]);
     }

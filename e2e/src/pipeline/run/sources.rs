@@ -1,14 +1,19 @@
 //! The checkouts that jobs begin with: made once by git, then copied. GitLab Runner's `shells/abstract.go`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 
+use sha1::{Digest, Sha1};
 use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::cache::Blob;
+use super::cache::{self, Blob};
 use super::copy::Listing;
+use super::process_group::Ending;
+use super::workspace;
+use crate::pipeline::git::OF_A_REPOSITORY;
 use crate::pipeline::plan::context::RefKind;
 
 /// What a checkout is made of.
@@ -64,7 +69,7 @@ pub enum Submodules {
 pub struct Checkout {
     /// Where it is.
     pub folder: PathBuf,
-    /// Its files that git knows.
+    /// Its files that git knows, and its submodules, which end with a slash.
     pub tracked: Arc<HashSet<String>>,
     /// All that is in it.
     pub listing: Listing,
@@ -82,7 +87,8 @@ pub struct SourcesError {
     pub said: String,
 }
 
-type Cells = HashMap<Shape, Arc<OnceCell<Arc<Checkout>>>>;
+/// Of each shape its folder and, once it is made, its checkout.
+type Cells = HashMap<Shape, (PathBuf, Arc<OnceCell<Arc<Checkout>>>)>;
 
 /// Makes each checkout once.
 #[derive(Debug)]
@@ -104,15 +110,16 @@ impl Sources {
     /// # Errors
     /// What git says.
     pub async fn checkout(&self, shape: &Shape) -> Result<Arc<Checkout>, SourcesError> {
-        let (cell, number) = {
+        let (folder, cell) = {
             let mut checkouts = self.checkouts.lock().await;
             let number = checkouts.len();
-            (Arc::clone(checkouts.entry(shape.clone()).or_default()), number)
+            let new = || (self.folder.join(number.to_string()), Arc::default());
+            checkouts.entry(shape.clone()).or_insert_with(new).clone()
         };
-        cell.get_or_try_init(|| self.make(shape, self.folder.join(format!("{number}")))).await.cloned()
+        cell.get_or_try_init(|| self.make(shape, folder)).await.cloned()
     }
 
-    /// The files of the commit with their hashes.
+    /// The files of the commit with their hashes, and in place of those that have changed since, if that counts, what lies there.
     ///
     /// # Errors
     /// What git says.
@@ -122,7 +129,13 @@ impl Sources {
             // `100644 blob HASH<tab>PATH`
             let blobs = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
             let blobs = blobs.filter_map(|(facts, path)| Some((path.to_owned(), facts.rsplit(' ').next()?.to_owned())));
-            Ok(blobs.collect())
+            let mut blobs: Vec<Blob> = blobs.collect();
+            if self.origin.has_worktree {
+                let changed = changed(&self.origin).await?;
+                blobs.retain(|(path, _)| !changed.contains_key(path));
+                blobs.extend(changed.into_iter().filter_map(|(path, hash)| Some((path, hash?))));
+            }
+            Ok(blobs)
         };
         self.blobs.get_or_try_init(list).await.map(Vec::as_slice)
     }
@@ -130,8 +143,12 @@ impl Sources {
     async fn make(&self, shape: &Shape, folder: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
         let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
         let path = folder.to_string_lossy().into_owned();
-        git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &path]).await?;
-        let address = format!("file://{}", repository.display());
+        // A job that had no more time may have left half of it.
+        remove(&folder).map_err(|error| failed("remove half a checkout", &error.to_string()))?;
+        // As long as one of SHA-256 is, a hash of SHA-1 is not.
+        let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
+        git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
+        let address = address(repository);
         // A commit by its hash, of a repository that would only give branches and tags.
         let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
         let depth = format!("--depth={}", shape.depth);
@@ -168,8 +185,12 @@ impl Sources {
         }
         // One file for all refs.
         let packed = git(Some(&folder), &["pack-refs", "--all"]);
-        let (_, listed) = tokio::try_join!(packed, git(Some(&folder), &["ls-files", "-z"]))?;
-        let tracked = listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+        let (_, listed) = tokio::try_join!(packed, git(Some(&folder), &["ls-files", "--stage", "-z"]))?;
+        // `MODE HASH STAGE<tab>PATH`; of a submodule, all that is in it is somebody else's to know.
+        let entries = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
+        let tracked =
+            entries.map(|(facts, path)| format!("{path}{}", if facts.starts_with("160000 ") { "/" } else { "" }));
+        let tracked = tracked.collect();
         Checkout::new(folder, tracked)
     }
 }
@@ -205,26 +226,86 @@ async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::e
     let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
     let (repository, folder) = (repository.to_owned(), folder.to_owned());
     let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let mut present = Vec::new();
+        // Removals first: a file may be where a folder was, and a folder where a file was.
         for path in listed.split('\0').filter(|path| !path.is_empty()) {
             let (from, to) = (repository.join(path), folder.join(path));
             match std::fs::symlink_metadata(&from) {
-                // A submodule is a commit of its own.
-                Ok(kind) if kind.is_dir() => {}
-                Ok(_) => {
-                    if let Some(parent) = to.parent() {
-                        std::fs::create_dir_all(parent)?;
+                Ok(kind) if !is_behind_a_link(&repository, path) => {
+                    let is_same = std::fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
+                    if !is_same {
+                        remove(&to)?;
                     }
-                    super::copy::copy_entry(&from, &to)?;
+                    // A submodule is a commit of its own.
+                    if !kind.is_dir() {
+                        present.push((from, to));
+                    }
                 }
-                Err(_) => match std::fs::remove_file(&to) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                },
+                _ => remove(&to)?,
             }
+        }
+        for (from, to) in present {
+            if let Some(parent) = to.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            super::copy::copy_entry(&from, &to)?;
         }
         Ok(())
     });
     Ok(copied.await??)
+}
+
+/// The files that are not as in the commit, with the hashes of what is in them; without one where a file is gone.
+async fn changed(origin: &Origin) -> Result<BTreeMap<String, Option<String>>, SourcesError> {
+    let Origin { repository, sha, .. } = origin;
+    let tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", sha];
+    let others = ["ls-files", "-z", "--others", "--exclude-standard"];
+    let (tracked, others) = tokio::try_join!(git(Some(repository), &tracked), git(Some(repository), &others))?;
+    let paths = tracked.split('\0').chain(others.split('\0')).filter(|path| !path.is_empty());
+    let repository = repository.clone();
+    let paths: Vec<String> = paths.map(str::to_owned).collect();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let hash = |path: &String| content_hash(&repository.join(path)).ok();
+        paths.into_iter().map(|path| (path.clone(), hash(&path))).collect()
+    });
+    hashed.await.map_err(|error| failed("read what is not committed", &error.to_string()))
+}
+
+/// What tells the content of a file from another one. It need not be git's.
+fn content_hash(path: &Path) -> std::io::Result<String> {
+    let found = std::fs::symlink_metadata(path)?;
+    // No list of dependencies is as large, and all that is not committed is looked at.
+    if !found.is_file() || found.len() > 1 << 20 {
+        return Ok(format!("{}-{:?}", found.len(), found.modified()?));
+    }
+    Ok(cache::hex(&Sha1::digest(std::fs::read(path)?)))
+}
+
+/// Whether a file is only found by a link in place of a folder that it was in: git does not follow those.
+fn is_behind_a_link(repository: &Path, path: &str) -> bool {
+    Path::new(path).ancestors().skip(1).any(|folder| {
+        let folder = repository.join(folder);
+        folder != repository && folder.is_symlink()
+    })
+}
+
+/// Removes whatever is there, if anything is.
+fn remove(path: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => workspace::remove(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A folder as an address, in which git reads `%` and two digits as another character.
+fn address(folder: &Path) -> String {
+    format!("file://{}", folder.display().to_string().replace('%', "%25"))
 }
 
 /// Takes out what git makes again when it needs it: each job has a copy of the rest, and folders are what costs most of it.
@@ -264,15 +345,21 @@ fn failed(step: &str, said: &str) -> SourcesError {
 async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
     let mut command = Command::new("git");
     // Neither another repository nor the user's templates and hooks have a say.
-    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_TEMPLATE_DIR"] {
+    for variable in OF_A_REPOSITORY.iter().chain(&["GIT_TEMPLATE_DIR"]) {
         command.env_remove(variable);
     }
     command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
+    // It fetches through programs of its own, which end with it. What ends jobs ends it: not a terminal's Ctrl-C by itself.
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(folder) = folder {
         command.arg("-C").arg(folder);
     }
     let step = || format!("git {}", arguments.join(" "));
-    let output = command.args(arguments).output().await.map_err(|error| failed(&step(), &error.to_string()))?;
+    let lost = |error: std::io::Error| failed(&step(), &error.to_string());
+    let child = command.args(arguments).spawn().map_err(lost)?;
+    let ending = Ending::of(&child);
+    let output = child.wait_with_output().await.map_err(lost)?;
+    ending.over();
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

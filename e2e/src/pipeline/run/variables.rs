@@ -44,6 +44,8 @@ pub struct JobVariables {
     collection: Collection,
     list: Arc<Vec<Variable>>,
     temporary: String,
+    /// The server's, before they are expanded, of a job with an environment.
+    of_server: Option<Collection>,
 }
 
 impl JobVariables {
@@ -59,6 +61,7 @@ impl JobVariables {
         for variable in facts.dotenv.iter().chain(facts.late) {
             server.add(variable.clone());
         }
+        let of_server = planned.environment.is_some().then(|| server.clone());
         let server = server.expand_all()?;
         let mut all = Collection::default();
         let own = before(planned, facts).into_iter().filter(|variable| server.get(&variable.key).is_none());
@@ -67,14 +70,10 @@ impl JobVariables {
         for variable in after(facts) {
             all.add(variable);
         }
-        Self::of(&all, facts.places)
-    }
-
-    fn of(unexpanded: &Collection, places: &Places) -> Result<Self, ExpansionError> {
-        let temporary = places.temporary();
-        let collection = unexpanded.runner_expand(&|variable| path(&temporary, variable))?;
+        let temporary = facts.places.temporary();
+        let collection = all.runner_expand(&|variable| path(&temporary, variable))?;
         let list = Arc::new(collection.iter().map(|(variable, _)| variable.clone()).collect());
-        Ok(Self { collection, list, temporary })
+        Ok(Self { collection, list, temporary, of_server })
     }
 
     /// The value of one; of a file its path.
@@ -107,6 +106,16 @@ impl JobVariables {
     /// When it grows too much.
     pub fn expand(&self, text: &str) -> Result<String, ExpansionError> {
         self.collection.runner_expand_text(text, &|variable| path(&self.temporary, variable))
+    }
+
+    /// A text of the job's environment as the server expands it once the job is over, with what the job itself reports; nothing
+    /// where it grows too much.
+    pub fn expand_for_server(&self, text: &str, reported: &[Variable]) -> Option<String> {
+        let mut variables = self.of_server.clone()?;
+        for variable in reported {
+            variables.add(variable.clone());
+        }
+        variables.expand_all().ok()?.expand(text).ok()
     }
 
     /// Several of them.

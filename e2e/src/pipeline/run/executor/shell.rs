@@ -6,6 +6,7 @@
 //! A runner starts `bash --login`; here the shell has the environment of whoever started the program, who has logged in already.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -13,13 +14,15 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{ExecutorError, Packed, Places, Request};
+use crate::pipeline::git;
 use crate::pipeline::run::log::{JobLog, Stream};
+use crate::pipeline::run::process_group::ProcessGroup;
 use crate::pipeline::run::restore::Copied;
 use crate::pipeline::run::selection::Selection;
 use crate::pipeline::run::sources::Checkout;
@@ -37,6 +40,7 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 pub struct Shell {
     builds: PathBuf,
     program: PathBuf,
+    without: Arc<[OsString]>,
     left: Left,
 }
 
@@ -47,11 +51,13 @@ type Left = Arc<Mutex<HashMap<String, Copied>>>;
 /// A job on this machine.
 pub struct Session {
     program: PathBuf,
+    /// Variables of this program's environment that are none of the job's.
+    without: Arc<[OsString]>,
     folder: PathBuf,
     places: Places,
     left: Left,
     /// The script's process group while it runs.
-    group: Option<Pid>,
+    group: Option<ProcessGroup>,
 }
 
 impl Shell {
@@ -60,7 +66,9 @@ impl Shell {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
         let program = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
-        Self { builds: builds.to_owned(), program, left: Left::default() }
+        let names = std::env::vars_os().map(|(name, _)| name);
+        let without = names.filter(|name| name.to_str().is_some_and(is_of_another)).collect();
+        Self { builds: builds.to_owned(), program, without, left: Left::default() }
     }
 
     /// Where the files are of the job that runs as number `concurrent`.
@@ -78,8 +86,8 @@ impl Shell {
             log.warn("image and services mean nothing to the shell executor");
         }
         let folder = PathBuf::from(&request.places.builds);
-        let left = Arc::clone(&self.left);
-        Ok(Session { program: self.program.clone(), folder, places: request.places, left, group: None })
+        let (without, left) = (Arc::clone(&self.without), Arc::clone(&self.left));
+        Ok(Session { program: self.program.clone(), without, folder, places: request.places, left, group: None })
     }
 }
 
@@ -138,12 +146,15 @@ impl Session {
         let file = input(script).map_err(|error| ExecutorError::system(format!("the script: {error}")))?;
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in &*self.without {
+            command.env_remove(name);
+        }
         let mut child = command
             .process_group(0)
             .env(labels::PIPELINE_VARIABLE, liveness::mark())
             .spawn()
             .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.program.display())))?;
-        self.group = group(&child);
+        self.group = ProcessGroup::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = async { tokio::join!(copy(stdout, Stream::Out, log), copy(stderr, Stream::Err, log)) };
         let mut output = std::pin::pin!(output);
@@ -188,13 +199,12 @@ impl Session {
     }
 
     fn is_running(&self) -> bool {
-        self.group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+        self.group.is_some_and(ProcessGroup::is_running)
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // It may have ended in this moment.
-            let _ = kill_process_group(group, signal);
+            group.signal(signal);
         }
     }
 
@@ -248,8 +258,11 @@ fn input(script: &str) -> io::Result<File> {
     Ok(file)
 }
 
-fn group(child: &Child) -> Option<Pid> {
-    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+/// Whether a variable tells of another job or another repository than the one that runs here: where this program is itself run by a
+/// job, or by a hook of git's.
+fn is_of_another(name: &str) -> bool {
+    let is_of_a_job = name.starts_with("CI_") || name.starts_with("GITLAB_") && name != labels::VARIABLE;
+    is_of_a_job || git::OF_A_REPOSITORY.contains(&name)
 }
 
 async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, log: &JobLog) {

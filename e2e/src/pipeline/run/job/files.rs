@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Attempt, Stop, failed};
+use crate::pipeline::config::cache::Key;
 use crate::pipeline::config::reader::Text;
 use crate::pipeline::run::archive;
 use crate::pipeline::run::artifacts::{self, is_kept, providers};
 use crate::pipeline::run::cache::{self, Blob, JobCache};
-use crate::pipeline::run::executor::{FailureReason, Packed, Places, Session};
+use crate::pipeline::run::executor::{ExecutorError, FailureReason, Packed, Places, Session};
 use crate::pipeline::run::selection::Selection;
 use crate::pipeline::run::sources::{Shape, Submodules};
 
@@ -32,19 +33,29 @@ impl Attempt<'_> {
             let why = format!("unknown GIT_STRATEGY: {strategy}; there are clone, fetch, none, empty");
             return Err(failed(FailureReason::RunnerSystemFailure, &why));
         }
-        let submodules = match self.variables.get("GIT_SUBMODULE_STRATEGY").as_deref() {
-            Some("normal") => Submodules::Normal,
-            Some("recursive") => Submodules::Recursive,
-            _ => Submodules::None,
+        let submodules = match self.variables.get("GIT_SUBMODULE_STRATEGY").unwrap_or_default().as_str() {
+            "normal" => Submodules::Normal,
+            "recursive" => Submodules::Recursive,
+            "" | "none" => Submodules::None,
+            other => {
+                let why = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; there are none, normal, recursive");
+                return Err(failed(FailureReason::RunnerSystemFailure, &why));
+            }
         };
+        if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
+            self.log.warn("GIT_CLONE_PATH is understood, not replayed: the checkout is at CI_PROJECT_DIR");
+        }
         let shape = Shape {
             depth: self.variables.get("GIT_DEPTH").and_then(|depth| depth.parse().ok()).unwrap_or(DEPTH),
             submodules,
             has_files: self.variables.get("GIT_CHECKOUT").as_deref() != Some("false"),
         };
         let context = &self.pipeline.plan.context;
-        let checkout = self.pipeline.sources.checkout(&shape).await;
-        let checkout = checkout.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))?;
+        let checkout = async {
+            let made = self.pipeline.sources.checkout(&shape).await;
+            made.map_err(|error| ExecutorError::system(error.to_string()))
+        };
+        let checkout = self.within(checkout).await?;
         if shape.has_files {
             let short = context.commit.sha.get(..8).unwrap_or_default();
             self.log.say(&format!("Checking out {short} as detached HEAD (ref is {})...", context.ref_name));
@@ -65,7 +76,17 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         }
         let system = |error: &dyn std::fmt::Display| failed(FailureReason::RunnerSystemFailure, error);
-        let blobs: &[Blob] = self.pipeline.sources.blobs().await.map_err(|error| system(&error))?;
+        // Asked for where a key needs them: git is a program of its own.
+        let has_files = job.cache.iter().any(|cache| matches!(cache.key, Key::Files { .. }));
+        let blobs: &[Blob] = if has_files {
+            let listed = async {
+                let blobs = self.pipeline.sources.blobs().await;
+                blobs.map_err(|error| ExecutorError::system(error.to_string()))
+            };
+            self.within(listed).await?
+        } else {
+            &[]
+        };
         let is_protected = self.variables.get("CI_COMMIT_REF_PROTECTED").as_deref() == Some("true");
         let mut caches = Vec::new();
         for (index, one) in job.cache.iter().enumerate() {
@@ -238,7 +259,7 @@ impl Attempt<'_> {
         }
         let read = |patterns: &[String]| {
             let mut selection = Selection::new(&places.project, patterns, &[], None);
-            let files = archive::read(&path, |path| selection.takes(path));
+            let files = archive::read(&path, |path| selection.takes(path, false));
             files.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
         };
         let refused = |why| failed(FailureReason::RunnerSystemFailure, &format!("a report is refused: {why}"));

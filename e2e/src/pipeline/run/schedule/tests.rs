@@ -145,10 +145,30 @@ fn only_these_jobs() {
     assert_eq!(schedule.job(0), None);
 }
 
-#[test]
-fn going_on_after_a_failure() {
-    let (schedule, _, order) = play(STAGES, &[("a", 1)], &Choice { keep_going: true, ..Choice::default() });
-    assert_eq!((order, schedule.status()), (vec!["a+b".to_owned(), "c".to_owned()], Status::Failed));
+#[rstest]
+#[case::alone(&["b"], &["b"])]
+#[case::with_what_it_waits_for(&["a", "b"], &["a"])]
+#[case::a_need(&["c"], &["c"])]
+#[case::with_its_need(&["a", "c"], &["a"])]
+fn only_a_job_for_failures(#[case] only: &[&str], #[case] expected: &[&str]) {
+    let text = "a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x, when: on_failure, needs: [a]}\n";
+    let (_, _, order) = play(text, &[], &choice(only, &[]));
+    assert_eq!(order, expected);
+}
+
+#[rstest]
+#[case::stages(STAGES, &["a+b", "c"], Status::Failed)]
+#[case::needs("a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, needs: [b]}\n", &["a", "b", "c"], Status::Failed)]
+#[case::a_manual_job_blocks_all_the_same(
+    "a: {script: x, stage: build}\nb: {script: x, stage: build, when: manual, allow_failure: false}\nc: {script: x}\n", &["a"],
+    Status::Manual
+)]
+#[case::an_optional_one_does_not("a: {script: x, stage: build}\nb: {script: x, stage: build, when: manual}\nc: {script: x}\n", &["a", "c"], Status::Failed)]
+#[case::on_failure("a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x}\n", &["a", "b+c"], Status::Failed)]
+#[case::on_failure_of_a_need("a: {script: x, stage: build}\nb: {script: x, when: on_failure, needs: [a]}\n", &["a", "b"], Status::Failed)]
+fn going_on_after_a_failure(#[case] text: &str, #[case] expected: &[&str], #[case] status: Status) {
+    let (schedule, _, order) = play(text, &[("a", 1)], &Choice { keep_going: true, ..Choice::default() });
+    assert_eq!((order, schedule.status()), (expected.iter().map(ToString::to_string).collect(), status));
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! One line of a log: what of it people see, and what is read in it.
+
+/// A line without the marks of sections; nothing if there was nothing else. What stands before a carriage return would be
+/// written over. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
+pub(super) fn without_marks(line: &str) -> Option<String> {
+    const BEGINNING: &str = "section_";
+    let (mut kept, mut rest, mut has_mark) = (String::new(), line, false);
+    while let Some((before, from)) = rest.split_once(BEGINNING) {
+        kept.push_str(before);
+        rest = from;
+        match after_mark(from) {
+            Some(after) => (rest, has_mark) = (after, true),
+            None => kept.push_str(BEGINNING),
+        }
+    }
+    kept.push_str(rest);
+    if has_mark {
+        // What clears the line belongs to the marks.
+        kept = kept.replace("\x1b[0K", "");
+    }
+    let last = kept.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
+    (!has_mark || !last.is_empty()).then(|| last.to_owned())
+}
+
+/// What follows the rest of a mark: `start:TIME:NAME`, options in brackets, and the two that end it.
+fn after_mark(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("start:").or_else(|| text.strip_prefix("end:"))?;
+    let (mark, rest) = rest.split_once("\r\x1b[0K")?;
+    let (time, name) = mark.split_once(':')?;
+    let is_mark = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty();
+    is_mark.then_some(rest)
+}
+
+/// A text without the terminal's control sequences.
+pub fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\x1b') {
+        let (before, from) = rest.split_at(at);
+        plain.push_str(before);
+        let after = from.get(1..).unwrap_or_default();
+        rest = match after.strip_prefix('[') {
+            // Parameters, then one letter.
+            Some(sequence) => {
+                let end = sequence.find(|last: char| ('@'..='~').contains(&last));
+                end.and_then(|end| sequence.get(end + 1..)).unwrap_or_default()
+            }
+            None => after,
+        };
+    }
+    plain.push_str(rest);
+    plain.retain(|character| character == '\t' || !character.is_control());
+    plain
+}
+
+/// The first number in a text: `/\d+(\.\d+)?/`.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let is_no_digit = |character: char| !character.is_ascii_digit();
+    let from = text.find(|first: char| first.is_ascii_digit()).and_then(|at| text.get(at..))?;
+    let end = from.find(is_no_digit).unwrap_or(from.len());
+    let (whole, rest) = from.split_at_checked(end)?;
+    let fraction = rest.strip_prefix('.').unwrap_or_default();
+    let fraction = fraction.get(..fraction.find(is_no_digit).unwrap_or(fraction.len())).unwrap_or_default();
+    format!("{whole}.{fraction}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::none("a b", Some("a b"))]
+    #[case::start("section_start:1:x\r\x1b[0K", None)]
+    #[case::with_a_title("section_start:1:x[collapsed=true]\r\x1b[0KTitle", Some("Title"))]
+    #[case::cleared_before("\x1b[0Ksection_end:1:x\r\x1b[0K", None)]
+    #[case::one_after_another("section_end:1:x\r\x1b[0Ksection_start:2:y\r\x1b[0KTitle", Some("Title"))]
+    #[case::only_a_word("section_start: is a word", Some("section_start: is a word"))]
+    #[case::no_time("section_start::x\r\x1b[0Ky", Some("\x1b[0Ky"))]
+    #[case::written_over("10 %\r20 %", Some("20 %"))]
+    #[case::end_of_a_line("text\r", Some("text"))]
+    fn marks(#[case] line: &str, #[case] expected: Option<&str>) {
+        assert_eq!(without_marks(line).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::whole("a 92 b", Some(92.0))]
+    #[case::fraction("92.5%", Some(92.5))]
+    #[case::two_points("1..2", Some(1.0))]
+    #[case::version("1.2.3", Some(1.2))]
+    #[case::none("a.b", None)]
+    fn numbers(#[case] text: &str, #[case] expected: Option<f64>) {
+        assert_eq!(number(text), expected);
+    }
+
+    #[rstest]
+    #[case::colours("\x1b[32;1mgreen\x1b[0;m x", "green x")]
+    #[case::clear("\x1b[0Kx", "x")]
+    #[case::other("a\x07b\tc", "ab\tc")]
+    #[case::open("a\x1b[3", "a")]
+    fn colours(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(without_colours(text), expected);
+    }
+}

@@ -1,0 +1,108 @@
+//! Programs with all that they have started.
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use tokio::process::Child;
+
+/// The process group of a program that was started as the leader of one.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessGroup(Pid);
+
+impl ProcessGroup {
+    /// That of a child which nobody has waited for.
+    pub fn of(child: &Child) -> Option<Self> {
+        child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
+    }
+
+    /// Sends a signal to all of it.
+    pub fn signal(self, signal: Signal) {
+        // It may have ended in this moment.
+        let _ = kill_process_group(self.0, signal);
+    }
+
+    /// Whether anything of it still runs. What has ended and was not fetched by its parent does not: where the first process of all
+    /// is no real one, as in many containers, nobody ever will.
+    pub fn is_running(self) -> bool {
+        test_kill_process_group(self.0).is_ok() && self.has_living()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn has_living(self) -> bool {
+        let Ok(processes) = std::fs::read_dir("/proc") else { return true };
+        let stats = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+        stats.into_iter().any(|stat| self.is_living(&stat))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn has_living(self) -> bool {
+        true
+    }
+
+    /// Whether a process is of this group, and has not ended. `proc(5)`, fields 3 and 5 of `stat`
+    #[cfg(target_os = "linux")]
+    fn is_living(self, stat: &str) -> bool {
+        // The second field is a name in parentheses that may hold anything.
+        let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let (state, group) = (fields.next(), fields.nth(1).and_then(|group| group.parse().ok()));
+        group == Some(self.0.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
+    }
+}
+
+/// Ends a process group when this is dropped, unless it has ended by itself.
+#[derive(Debug)]
+pub struct Ending(Option<ProcessGroup>);
+
+impl Ending {
+    /// Of the group of a child.
+    pub fn of(child: &Child) -> Self {
+        Self(ProcessGroup::of(child))
+    }
+
+    /// It has ended.
+    pub fn over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            group.signal(Signal::KILL);
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    use tokio::io::AsyncReadExt;
+    use tokio::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn who_has_ended_does_not_run() {
+        let group = ProcessGroup(Pid::from_raw(7).unwrap());
+        assert!(group.is_living("12 (a) b) S 1 7 7 0"));
+        assert!(!group.is_living("12 (a) b) Z 1 7 7 0") && !group.is_living("12 (a) S 1 8 7 0"));
+    }
+
+    #[tokio::test]
+    async fn all_of_it_ends() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & echo; wait"]).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let (group, ending) = (ProcessGroup::of(&child).unwrap(), Ending::of(&child));
+        child.stdout.take().unwrap().read_u8().await.unwrap();
+        assert!(group.is_running());
+        drop(ending);
+        let began = Instant::now();
+        // Nobody has waited for the shell yet.
+        while group.is_running() {
+            assert!(began.elapsed() < Duration::from_secs(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        child.wait().await.unwrap();
+    }
+}

@@ -1,0 +1,184 @@
+//! What jobs see of the machine, and who sees what of jobs.
+
+use super::*;
+
+/// A run with variables of the project, and all that it has written.
+fn with_secret(pipeline: &str) -> (Run, String) {
+    let repository = Repository::new("main", pipeline);
+    let variables = NamedTempFile::new().expect("a file");
+    let list = serde_json::json!([{"key": "SECRET", "value": "pass-w0rd-12345", "masked": true}]);
+    std::fs::write(variables.path(), list.to_string()).expect("a file");
+    let variables = variables.path().to_str().expect("a path");
+    let settings = settings(repository.path());
+    let table = repository
+        .e2e(&["pipeline", "--variables", variables, "--config", settings.path().to_str().expect("a path")])
+        .output()
+        .expect("e2e");
+    let run = run(&repository, &["--variables", variables]);
+    let all = [&table.stdout, &table.stderr, &run.output.stdout, &run.output.stderr];
+    let all = all.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    (run, all)
+}
+
+#[test]
+fn secrets_are_masked_in_reasons_and_addresses() {
+    let pipeline = "a:\n  script: 'echo \"$SECRET bad=1\" > x.env'\n  artifacts: {reports: {dotenv: x.env}}\nb:\n  script: 'echo \"glpat-0123456789\"'\n  environment: {name: p, url: 'https://h/$SECRET'}\n";
+    let (run, all) = with_secret(pipeline);
+    assert!(!all.contains("w0rd-12345") && !all.contains("glpat-0"), "{all}");
+    let why = run.ended("a")["why"].as_str().expect("a reason").to_owned();
+    assert!(why.contains("[MASKED]"), "{why}");
+    assert_eq!(run.ended("b")["environment_url"], "https://h/[MASKED]");
+    has(&run.lines("b"), "glpat-[MASKED]");
+}
+
+/// `app/models/ci/build.rb`, `expanded_environment_url`.
+#[test]
+fn the_address_of_an_environment_has_all_variables() {
+    let pipeline = "a:\n  stage: build\n  script: echo A=last > x.env\n  artifacts: {reports: {dotenv: x.env}}\nb:\n  script: [echo B=own > y.env, 'echo \"$CI_JOB_ID\"']\n  environment: {name: review/x, url: 'https://$A.$B.test/$CI_JOB_ID/$CI_ENVIRONMENT_SLUG'}\n  artifacts: {reports: {dotenv: y.env}}\n";
+    let run = ran(pipeline);
+    let url = run.ended("b")["environment_url"].as_str().expect("an address").to_owned();
+    assert!(url.starts_with("https://last.own.test/100002/review-x-"), "{url}");
+}
+
+/// git tells hooks by variables which repository they are of, and a job of another pipeline has variables of its own.
+#[test]
+fn another_repository_and_another_job_are_nobodys_business() {
+    let pipeline = "default: {image: rust}\na:\n  script:\n    - git tag from-job\n    - 'echo \"tag [$CI_COMMIT_TAG] [$GITLAB_USER_LOGIN_OF_ANOTHER]\"'\n    - git rev-parse --show-toplevel | grep -c demo\n";
+    let repository = Repository::new("main", pipeline);
+    let settings = settings(repository.path());
+    let mut command = repository.e2e(&["pipeline", "--format", "json"]);
+    command.arg("--config").arg(settings.path());
+    let own = repository.path().join(".git");
+    command.env("GIT_DIR", &own).env("GIT_WORK_TREE", repository.path()).env("GIT_INDEX_FILE", own.join("index"));
+    command.env("CI_COMMIT_TAG", "v9").env("GITLAB_USER_LOGIN_OF_ANOTHER", "somebody");
+    let output = command.output().expect("e2e");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", error(&output));
+    assert!(text.contains("\"line\":\"tag [] []\""), "{text}");
+    assert!(!repository.path().join(".git/refs/tags/from-job").exists());
+}
+
+#[test]
+fn what_is_not_committed_may_be_of_another_kind() {
+    let repository =
+        Repository::new("main", "a: {script: 'cat file/below folder; readlink link; ls -d gone || echo gone'}\n");
+    let at = |path: &str| repository.path().join(path);
+    std::fs::write(at("file"), "file\n").expect("a file");
+    for folder in ["folder", "link", "gone"] {
+        std::fs::create_dir(at(folder)).expect("a folder");
+        std::fs::write(at(folder).join("below"), "old\n").expect("a file");
+    }
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Files"]);
+    std::fs::remove_file(at("file")).expect("removed");
+    std::fs::create_dir(at("file")).expect("a folder");
+    std::fs::write(at("file/below"), "in a folder\n").expect("a file");
+    for folder in ["folder", "link", "gone"] {
+        std::fs::remove_dir_all(at(folder)).expect("removed");
+    }
+    std::fs::write(at("folder"), "no folder\n").expect("a file");
+    std::os::unix::fs::symlink("file", at("link")).expect("a link");
+    let run = run(&repository, &["--worktree"]);
+    assert_eq!(run.code(), 0, "{:#?}", run.lines("a"));
+    for line in ["in a folder", "no folder", "file", "gone"] {
+        has(&run.lines("a"), line);
+    }
+}
+
+#[test]
+fn a_key_of_files_follows_what_is_not_committed() {
+    let pipeline = "a: {script: 'true', cache: {key: {files: [lock]}, paths: [cached]}}\n";
+    let repository = Repository::new("main", pipeline);
+    let lock = repository.path().join("lock");
+    let key = || {
+        let run = run(&repository, &["--worktree"]);
+        let line = run.lines("a").into_iter().find(|line| line.starts_with("Checking cache"));
+        line.expect("a cache")
+    };
+    let without = key();
+    std::fs::write(&lock, "1").expect("a file");
+    repository.git(&["add", "."]);
+    let first = key();
+    repository.git(&["commit", "--quiet", "--message", "Lock"]);
+    std::fs::write(&lock, "2").expect("a file");
+    let second = key();
+    std::fs::remove_file(&lock).expect("removed");
+    assert!(
+        without.ends_with("0_lock-default-non_protected...") && first != without && second != first,
+        "{first} {second}"
+    );
+    assert_eq!(key(), without);
+}
+
+#[test]
+fn the_site_of_a_pages_job_is_an_artifact() {
+    let pipeline = "pages: {stage: build, script: 'mkdir public; touch public/x'}\nb: {script: ls public}\n";
+    has(&ran(pipeline).lines("b"), "x");
+}
+
+/// `git ls-files --others` lists no folders, and nothing of submodules.
+#[test]
+fn untracked_files_are_those_that_git_lists() {
+    let pipeline = "default: {image: rust}\na:\n  stage: build\n  script: [mkdir new, touch new/file, echo x >> src/x]\n  artifacts: {untracked: true}\nb:\n  stage: build\n  script: 'true'\n  artifacts: {untracked: true}\nc:\n  script: [cat src/x, ls new]\n";
+    let repository = Repository::new("main", pipeline);
+    std::fs::create_dir(repository.path().join("src")).expect("a folder");
+    std::fs::write(repository.path().join("src/x"), "committed\n").expect("a file");
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Files"]);
+    let run = run(&repository, &[]);
+    assert!(run.lines("c").ends_with(&["committed", "file"].map(str::to_owned)), "{:#?}", run.lines("c"));
+    let all: Vec<_> = run.events.iter().filter_map(|event| event["line"].as_str()).collect();
+    assert!(all.iter().any(|line| line.contains("No files to upload")), "{all:#?}");
+    assert!(all.iter().any(|line| line.contains("1 files and directories")), "{all:#?}");
+}
+
+#[test]
+fn who_stops_reading_does_not_make_it_fail() {
+    let repository = Repository::new("main", "a: {script: 'true'}\n");
+    let settings = settings(repository.path());
+    for arguments in [&["pipeline", "--config", settings.path().to_str().expect("a path")][..], &["plan"]] {
+        let mut child = repository.e2e(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    }
+}
+
+#[rstest]
+#[case::percent("x%20y", "sha1")]
+#[case::another_hash("x y", "sha256")]
+fn repositories(#[case] name: &str, #[case] format: &str) {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join(name);
+    std::fs::create_dir(&path).expect("a folder");
+    std::fs::write(path.join(".gitlab-ci.yml"), "a: {script: cat .gitlab-ci.yml}\n").expect("a file");
+    let identity = ["-c", "user.name=A B", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
+    let initial = format!("init --quiet --object-format={format}");
+    for line in [&*initial, "add .", "commit --quiet --message x"] {
+        let status = Command::new("git").arg("-C").arg(&path).args(identity).args(line.split(' ')).status();
+        assert!(status.expect("git").success());
+    }
+    let settings = settings(parent.path());
+    let mut command = crate::support::e2e(&["pipeline", "-C"]);
+    let output = command.arg(&path).arg("--config").arg(settings.path()).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+}
+
+/// A closed terminal ends jobs as well as anybody who asks.
+#[test]
+fn a_terminal_that_is_closed_ends_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let begun = folder.path().join("begun");
+    let pipeline = format!("a: {{script: 'touch {}; sleep 60'}}\n", begun.display());
+    let (repository, settings) = (Repository::new("main", &pipeline), settings(folder.path()));
+    let mut command = repository.e2e(&["pipeline", "--config", settings.path().to_str().expect("a path")]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
+    eventually("the job begins", Duration::from_secs(20), || {
+        if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) }
+    });
+    let id = child.id();
+    assert!(Command::new("kill").args(["-HUP", &id.to_string()]).status().expect("kill").success());
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(output.status.code(), Some(143), "{}", error(&output));
+    assert_eq!(crate::left_behind(&format!("{id}.")), Vec::<String>::new());
+}
