@@ -32,8 +32,10 @@ pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let extended = extends::resolve(mapping, &mut lint.diagnostics);
     let resolved = reference::resolve(&extended, &mut lint.diagnostics);
     let configuration = root::read(&resolved, root.span, &mut lint.diagnostics);
-    check(&configuration, &mut lint.diagnostics);
-    extent::check(&configuration, &mut lint.diagnostics);
+    // What is too large is not compared with itself.
+    if extent::check(&configuration, &mut lint.diagnostics) {
+        check(&configuration, &mut lint.diagnostics);
+    }
     lint.configuration = Some(configuration);
     lint
 }

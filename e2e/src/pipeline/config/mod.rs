@@ -10,6 +10,7 @@ pub mod extent;
 pub mod image;
 pub mod job;
 pub mod keywords;
+pub mod names;
 pub mod needs;
 pub mod parallel;
 pub mod policy;

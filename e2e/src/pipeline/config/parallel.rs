@@ -121,3 +121,16 @@ pub fn instance_name(job: &str, values: &[(Arc<str>, Arc<str>)]) -> String {
     let values: Vec<&str> = values.iter().map(|(_, value)| &**value).collect();
     format!("{job}: [{}]", values.join(", "))
 }
+
+/// Values of a need, in which `$[[ matrix.X ]]` is the needing instance's own value of `X`.
+/// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
+pub fn with_own_values(values: &[(Arc<str>, Arc<str>)], own: &[(Arc<str>, Arc<str>)]) -> Vec<(Arc<str>, Arc<str>)> {
+    values.iter().map(|(key, value)| (Arc::clone(key), of_own(value, own))).collect()
+}
+
+fn of_own(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+    let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
+    let key = key.and_then(|access| access.strip_prefix("matrix."));
+    let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));
+    found.map_or_else(|| Arc::clone(value), |(_, value)| Arc::clone(value))
+}
