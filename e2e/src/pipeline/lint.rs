@@ -120,7 +120,7 @@ mod tests {
     #[rstest]
     #[case::no_script(
         "a: {stage: test}\n",
-        "1:1: jobs:a config should implement the script:, run:, or trigger: keyword (a job that only others extend begins with a dot: `.a`)"
+        "1:1: jobs a config should implement the script:, run:, or trigger: keyword (a job that only others extend begins with a dot: `.a`)"
     )]
     #[case::only_hidden(".a: {script: x}\n", "1:1: jobs config should contain at least one visible job")]
     #[case::unknown_key(
@@ -140,8 +140,8 @@ mod tests {
         "1:31: jobs:a:rules:rule when unknown value: sometimes (one of on_success, on_failure, always, never, manual, delayed)"
     )]
     #[case::rules_with_only(
-        "a: {script: x, rules: [{when: always}], only: [main]}\n",
-        "1:41: jobs:a config key may not be used with `rules`: only"
+        "a: {script: x, rules: [{if: $A}], only: [main]}\n",
+        "1:35: jobs:a config key may not be used with `rules`: only"
     )]
     #[case::only_is_a_word(
         "a: {script: x, only: main}\n",
@@ -179,7 +179,7 @@ mod tests {
     )]
     #[case::too_long_a_delay(
         "a: {script: x, when: delayed, start_in: 8 days}\n",
-        "1:41: jobs:a:start_in should not exceed the limit"
+        "1:41: jobs:a start in should not exceed the limit"
     )]
     #[case::on_stop(
         "a: {script: x, environment: {name: dev, on_stop: b}}\nb: {script: x}\n",
