@@ -56,7 +56,9 @@ pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
     };
     let known = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];
     let mut flat = Vec::new();
-    items.iter().for_each(|item| item.flatten(&mut flat));
+    for item in items {
+        item.flatten(&mut flat);
+    }
     flat.into_iter().filter_map(|item| read_one(item, "services:service", known, reader)).collect()
 }
 

@@ -73,19 +73,19 @@ impl Inheritable {
     #[must_use]
     pub fn over(self, defaults: &Self, inherit: &Inherit) -> Self {
         Self {
-            before_script: either("before_script", self.before_script, &defaults.before_script, inherit),
-            after_script: either("after_script", self.after_script, &defaults.after_script, inherit),
-            image: either("image", self.image, &defaults.image, inherit),
-            services: either("services", self.services, &defaults.services, inherit),
-            artifacts: either("artifacts", self.artifacts, &defaults.artifacts, inherit),
-            cache: either("cache", self.cache, &defaults.cache, inherit),
-            retry: either("retry", self.retry, &defaults.retry, inherit),
+            before_script: either("before_script", self.before_script, defaults.before_script.as_ref(), inherit),
+            after_script: either("after_script", self.after_script, defaults.after_script.as_ref(), inherit),
+            image: either("image", self.image, defaults.image.as_ref(), inherit),
+            services: either("services", self.services, defaults.services.as_ref(), inherit),
+            artifacts: either("artifacts", self.artifacts, defaults.artifacts.as_ref(), inherit),
+            cache: either("cache", self.cache, defaults.cache.as_ref(), inherit),
+            retry: either("retry", self.retry, defaults.retry.as_ref(), inherit),
             timeout: self.timeout,
-            interruptible: either("interruptible", self.interruptible, &defaults.interruptible, inherit),
+            interruptible: either("interruptible", self.interruptible, defaults.interruptible.as_ref(), inherit),
         }
     }
 }
 
-fn either<T: Clone>(keyword: &str, own: Option<T>, default: &Option<T>, inherit: &Inherit) -> Option<T> {
-    own.or_else(|| if inherit.has(keyword) { default.clone() } else { None })
+fn either<T: Clone>(keyword: &str, own: Option<T>, default: Option<&T>, inherit: &Inherit) -> Option<T> {
+    own.or_else(|| if inherit.has(keyword) { default.cloned() } else { None })
 }

@@ -15,7 +15,7 @@ pub fn check(name: &str, own: &Mapping, reader: &mut Reader<'_>) {
     reader.string(publish, "publish");
     // A job of that name is one unless it says no.
     let is_by_name = name == "pages" && !matches!(pages.map(|node| &node.value), Some(Value::Boolean(false)));
-    if !is_by_name && !pages.is_some_and(|node| !node.is_blank()) && !publish.is_blank() {
+    if !is_by_name && pages.is_none_or(Node::is_blank) && !publish.is_blank() {
         reader.complain(publish.span, " publish", "can only be used within a `pages` job");
     }
     if let Some(of_pages) = pages.and_then(|node| node.get("publish")) {

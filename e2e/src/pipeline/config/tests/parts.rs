@@ -155,7 +155,9 @@ fn valid_bridge(#[case] keywords: &str, #[case] expected: &[&str]) {
 #[case::no_name_for_a_shell("variables: {my-var: a}", &["no shell has a variable `my-var`"])]
 fn top_level(#[case] text: &str, #[case] expected: &[&str]) {
     let mut told: Vec<_> = told(&format!("{text}\na: {{script: x}}\n"));
-    told.iter_mut().for_each(|it| *it = it.split_once(": ").unwrap().1.split(" (").next().unwrap().to_owned());
+    for it in &mut told {
+        *it = it.split_once(": ").unwrap().1.split(" (").next().unwrap().to_owned();
+    }
     told.sort();
     let mut expected = expected.to_vec();
     expected.sort_unstable();
