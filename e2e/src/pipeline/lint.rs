@@ -29,9 +29,13 @@ pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let mut lint = Lint::default();
     let Some(root) = load(path, environment, &mut lint.sources, &mut lint.diagnostics) else { return lint };
     let Some(mapping) = root.mapping() else { return lint };
+    let before = lint.diagnostics.count();
     let extended = extends::resolve(mapping, &mut lint.diagnostics);
+    // A job that extends something may lack what was not found, which has been told.
+    let has_missing = lint.diagnostics.count() > before;
+    let may_lack = |name: &str| has_missing && mapping.get(name).is_some_and(|job| job.value.get("extends").is_some());
     let resolved = reference::resolve(&extended, &mut lint.diagnostics);
-    let configuration = root::read(&resolved, root.span, &mut lint.diagnostics);
+    let configuration = root::read(&resolved, root.span, &may_lack, &mut lint.diagnostics);
     // What is too large is not compared with itself.
     if extent::check(&configuration, &mut lint.diagnostics) {
         check(&configuration, &mut lint.diagnostics);

@@ -126,9 +126,8 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     // A keyword without a value is as if it were not there. `lib/gitlab/config/entry/factory.rb`
     let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     check_what_is_not_replayed(name, own, kind, reader);
-    if kind == Kind::Bridge {
-        check_bridge(span, own, reader);
-    }
+    // One that shows the status of another pipeline waits for its stage. `scheduling_type` of `entry/bridge.rb`
+    let is_upstream = kind == Kind::Bridge && check_bridge(span, own, reader);
     let (inherit_default, inherit_variables) = inherit::read(set("inherit"), reader);
     let inherited = if kind == Kind::Bridge {
         Inheritable::default()
@@ -165,7 +164,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
             Kind::Bridge => reader.boolean(node, " allow_failure").map(AllowFailure::Fixed),
             _ => when::read_allow_failure(node, reader),
         }),
-        needs: set("needs").map(|node| needs::read(node, "needs", of_needs, reader)),
+        needs: set("needs").map(|node| needs::read(node, "needs", of_needs, reader)).filter(|_| !is_upstream),
         dependencies: set("dependencies").map(|node| reader.list(node, " dependencies")),
         parallel: set("parallel").and_then(|node| match kind {
             Kind::Bridge => parallel::read_matrix_only(node, "parallel", reader).map(Parallel::Matrix),
@@ -188,7 +187,7 @@ const MOST_WRONG_LETTERS: usize = 2;
 /// Whether it may be a job all the same, and not a keyword of the top level.
 fn tell_that_it_does_nothing(name: &str, span: Span, node: &Node, reader: &mut Reader<'_>) -> bool {
     // What it would have run may be what was not found.
-    if reader.diagnostics.has_error_in(node.span) {
+    if reader.is_incomplete || reader.diagnostics.has_error_in(node.span) {
         return true;
     }
     let lower = name.to_lowercase();
@@ -246,8 +245,8 @@ fn check_what_is_not_replayed(name: &str, own: &Mapping, kind: Kind, reader: &mu
     }
 }
 
-/// It starts a pipeline, or shows the status of one that it needs.
-fn check_bridge(span: Span, own: &Mapping, reader: &mut Reader<'_>) {
+/// It starts a pipeline, or shows the status of one that it needs: whether it does that.
+fn check_bridge(span: Span, own: &Mapping, reader: &mut Reader<'_>) -> bool {
     let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let upstream = set("needs").map_or(0, needs::count_of_upstream);
     if set("trigger").is_none() && upstream == 0 {
@@ -256,6 +255,7 @@ fn check_bridge(span: Span, own: &Mapping, reader: &mut Reader<'_>) {
     if upstream > 1 {
         reader.complain(span, "", "config should contain at most one bridge need");
     }
+    upstream > 0
 }
 
 fn check_rules_stand_alone(own: &Mapping, reader: &mut Reader<'_>) {

@@ -99,6 +99,7 @@ pub const DEFAULT: &[&str] = &[
     "cache",
     "hooks",
     "id_tokens",
+    "identity",
     "image",
     "interruptible",
     "retry",

@@ -32,22 +32,24 @@ pub struct Reader<'diagnostics> {
     pub diagnostics: &'diagnostics mut Diagnostics,
     /// What messages begin with: `jobs:build`. GitLab writes it in lower case.
     subject: String,
+    /// Whether something in it was not found, which has been told.
+    pub is_incomplete: bool,
 }
 
 impl<'diagnostics> Reader<'diagnostics> {
     /// A reader of the job `name`.
     pub fn of_job(name: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
-        Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()) }
+        Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()), is_incomplete: false }
     }
 
     /// A reader of a keyword of the top level.
     pub fn of_root(keyword: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
-        Self { diagnostics, subject: keyword.to_owned() }
+        Self { diagnostics, subject: keyword.to_owned(), is_incomplete: false }
     }
 
     /// A reader of the top level itself.
     pub fn of_file(diagnostics: &'diagnostics mut Diagnostics) -> Self {
-        Self { diagnostics, subject: String::new() }
+        Self { diagnostics, subject: String::new(), is_incomplete: false }
     }
 
     /// A complaint about the keyword `path` below what is read: `script` or `rules:rule`; about all of it if that is empty.

@@ -49,8 +49,13 @@ const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
 /// Keywords of the top level that are an older way to write `default`.
 const DEPRECATED_DEFAULTS: [&str; 5] = ["image", "services", "cache", "before_script", "after_script"];
 
-/// Reads a resolved document.
-pub fn read(root: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Configuration {
+/// Reads a resolved document, in which some jobs may lack something that has been told.
+pub fn read(
+    root: &Mapping,
+    span: Span,
+    may_lack: &dyn Fn(&str) -> bool,
+    diagnostics: &mut Diagnostics,
+) -> Configuration {
     let (defaults, size_of_defaults) = defaults(root, diagnostics);
     let stages = stages(root, diagnostics);
     let workflow = root.get("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
@@ -73,6 +78,7 @@ pub fn read(root: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Config
             break;
         }
         let mut reader = Reader::of_job(name, diagnostics);
+        reader.is_incomplete = may_lack(name);
         if name.chars().count() > LONGEST {
             reader.complain(entry.key_span, " name", &format!("is too long (maximum is {LONGEST} characters)"));
         }

@@ -73,6 +73,7 @@ fn between_jobs(#[case] text: &str, #[case] expected: &[&str]) {
 #[case::nearly_variables("variable: {A: b}\na: {script: x}\n", &["1:1: jobs variable config should implement the script:, run:, or trigger: keyword (did you mean `variables`?)"])]
 #[case::nearly_stages("stags: [a]\na: {script: x}\n", &["1:1: jobs stags config should implement the script:, run:, or trigger: keyword (did you mean `stages`?)"])]
 #[case::parent_that_is_not_there("a: {extends: .b}\n", &["1:14: a: unknown keys in `extends` (.b)"])]
+#[case::parent_of_a_parent("a: {extends: .b}\n.b: {extends: .c}\n", &["2:15: .b: unknown keys in `extends` (.c)"])]
 #[case::reference_that_is_not_there("a: {script: !reference [.b, script]}\n", &["1:24: !reference [\".b\", \"script\"] could not be found"])]
 #[case::reference_among_commands("a: {script: [x, !reference [.b, script]]}\n", &["1:28: !reference [\".b\", \"script\"] could not be found"])]
 #[case::inherit_is_no_hash("a: {script: x, inherit: true}\n", &["1:25: jobs:a:inherit config should be a hash"])]

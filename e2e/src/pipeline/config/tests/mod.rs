@@ -91,6 +91,13 @@ fn the_default_only(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(read(text).configuration.unwrap().jobs["a"].has_default_only, expected);
 }
 
+// entry/bridge.rb: `scheduling_type`
+#[test]
+fn who_shows_another_pipeline_waits_for_its_stage() {
+    let jobs = read("a: {needs: {pipeline: g/p}}\nb: {trigger: g/p, needs: [a]}\n").configuration.unwrap().jobs;
+    assert_eq!((jobs["a"].is_trigger, jobs["a"].needs.is_none(), jobs["b"].needs.is_some()), (true, true, true));
+}
+
 #[test]
 fn an_empty_keyword_has_the_default() {
     let lint = read("default: {image: alpine, before_script: [x]}\na: {script: x, image: , before_script: }\n");
