@@ -80,6 +80,18 @@ impl Diagnostics {
         self.count
     }
 
+    /// Whether an error within that place has been told: what follows from it need not be.
+    pub fn has_error_in(&self, span: Span) -> bool {
+        // Nobody will read it.
+        if self.has_errors && self.told.len() >= MOST {
+            return true;
+        }
+        self.told.iter().any(|told| {
+            let it = told.span;
+            told.severity == Severity::Error && it.file == span.file && it.start >= span.start && it.end <= span.end
+        })
+    }
+
     /// Whether GitLab would refuse the file.
     pub fn has_errors(&self) -> bool {
         self.has_errors

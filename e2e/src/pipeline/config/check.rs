@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::environment::Action;
 use super::job::Job;
+use super::names;
 use super::needs::{self, Need};
-use super::parallel::Parallel;
+use super::parallel::{Parallel, instance_name};
 use super::root::Configuration;
 use crate::pipeline::diagnostic::{self, Diagnostics};
 
@@ -18,10 +19,9 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
         configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
     let all_stages = diagnostic::shortened(&configuration.stages.join(", "));
     for job in configuration.jobs.values() {
-        if check_stage(job, configuration, &stage_index, &all_stages, diagnostics) {
-            check_needs(job, configuration, &stage_index, diagnostics);
-            check_dependencies(job, configuration, &stage_index, diagnostics);
-        }
+        check_stage(job, configuration, &stage_index, &all_stages, diagnostics);
+        check_needs(job, configuration, &stage_index, diagnostics);
+        check_dependencies(job, configuration, &stage_index, diagnostics);
         check_on_stop(job, configuration, diagnostics);
     }
     check_circles(configuration, diagnostics);
@@ -33,15 +33,13 @@ fn check_stage(
     stage_index: &HashMap<&str, usize>,
     all_stages: &str,
     diagnostics: &mut Diagnostics,
-) -> bool {
-    let is_known = stage_index.contains_key(&*job.stage.value);
-    if !is_known {
+) {
+    if !stage_index.contains_key(&*job.stage.value) {
         let (name, stage) = (&job.name, &job.stage.value);
         let message = format!("{name} job: chosen stage {stage} does not exist; available stages are {all_stages}");
         let error = diagnostics.error(job.stage.span, message);
         error.nearest(stage, configuration.stages.iter().map(|stage| &**stage));
     }
-    is_known
 }
 
 fn check_needs(
@@ -55,10 +53,12 @@ fn check_needs(
         if let Some((duplicate, span)) = needs::duplicate(list) {
             diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
         }
-        check_count_of_needs(job, list, configuration, diagnostics);
+        if !check_count_of_needs(job, list, configuration, diagnostics) {
+            continue;
+        }
         for need in list {
             let other = &need.job.value;
-            match configuration.jobs.get(other) {
+            match names::find(configuration, other) {
                 None if need.optional => {}
                 None => {
                     let message = format!("{} job: undefined need: {other}", job.name);
@@ -73,14 +73,32 @@ fn check_needs(
                         needed.stage.value, job.name, job.stage.value
                     ));
                 }
-                Some(_) => {}
+                Some(needed) => check_instances(job, need, needed, diagnostics),
             }
         }
     }
 }
 
+/// The names that `needs:parallel` makes must be those of instances. `lib/gitlab/ci/config/normalizer.rb`
+fn check_instances(job: &Job, need: &Need, needed: &Job, diagnostics: &mut Diagnostics) {
+    let Some(matrix) = need.matrix.as_ref().filter(|_| needed.parallel.is_some() && !need.optional) else { return };
+    let wanted = names::of_matrix(job, need, matrix);
+    for name in wanted.iter().filter(|name| !names::has_instance(needed, name)) {
+        let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {name}", job.name));
+        if let Some(Parallel::Matrix(instances)) = &needed.parallel {
+            let instances: Vec<_> = instances.iter().map(|values| instance_name(&needed.name, values)).collect();
+            error.nearest(name, instances.iter().map(String::as_str));
+        }
+    }
+}
+
 /// Every instance of a needed job counts: all of one job need all of the other. `lib/gitlab/ci/pipeline/seed/build.rb`
-fn check_count_of_needs(job: &Job, list: &[Need], configuration: &Configuration, diagnostics: &mut Diagnostics) {
+fn check_count_of_needs(
+    job: &Job,
+    list: &[Need],
+    configuration: &Configuration,
+    diagnostics: &mut Diagnostics,
+) -> bool {
     let instances = |need: &Need| match (&need.matrix, configuration.jobs.get(&need.job.value)) {
         (Some(matrix), _) => matrix.len(),
         (None, Some(needed)) => needed.parallel.as_ref().map_or(1, Parallel::count),
@@ -96,6 +114,7 @@ fn check_count_of_needs(job: &Job, list: &[Need], configuration: &Configuration,
         );
         diagnostics.error(first.job.span, message);
     }
+    count <= needs::MOST
 }
 
 fn check_dependencies(
@@ -106,20 +125,19 @@ fn check_dependencies(
 ) {
     for dependency in job.dependencies.iter().flatten() {
         let other = &dependency.value;
-        match configuration.jobs.get(other) {
+        match names::find(configuration, other) {
             None => {
                 let message = format!("{} job: undefined dependency: {other}", job.name);
                 let error = diagnostics.error(dependency.span, message);
                 error.nearest(other, configuration.jobs.keys().map(|name| &**name));
             }
             Some(needed) => {
-                let index = |job: &Job| stage_index.get(&*job.stage.value);
                 let is_needed = |needs: &Vec<needs::Need>| needs.iter().any(|need| need.job.value == *other);
                 if job.needs.as_ref().is_some_and(|needs| !needs.is_empty() && !is_needed(needs)) {
                     let message =
                         format!("jobs:{} dependencies the {other} should be part of needs", job.name.to_lowercase());
                     diagnostics.error(dependency.span, message);
-                } else if job.needs.is_none() && index(needed) >= index(job) {
+                } else if is_later(needed, job, stage_index) {
                     let message =
                         format!("{} job: dependency {other} is not defined in current or prior stages", job.name);
                     diagnostics.error(dependency.span, message);
@@ -130,7 +148,8 @@ fn check_dependencies(
 }
 
 fn is_later(needed: &Job, job: &Job, stage_index: &HashMap<&str, usize>) -> bool {
-    stage_index.get(&*needed.stage.value) > stage_index.get(&*job.stage.value)
+    let index = |job: &Job| stage_index.get(&*job.stage.value);
+    index(needed).zip(index(job)).is_some_and(|(needed, own)| needed > own)
 }
 
 fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Diagnostics) {
@@ -168,7 +187,8 @@ const MOST_IN_CIRCLES: usize = 1000;
 fn check_circles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let jobs = &configuration.jobs;
     let needs = |job: &Job| -> Vec<usize> {
-        job.needs.iter().flatten().filter_map(|need| jobs.get_index_of(&need.job.value)).collect()
+        let needed = job.needs.iter().flatten().filter_map(|need| names::find(configuration, &need.job.value));
+        needed.filter_map(|needed| jobs.get_index_of(&needed.name)).collect()
     };
     let mut seen = vec![Seen::Not; jobs.len()];
     let mut in_circles = 0;

@@ -13,8 +13,8 @@ const LARGEST: usize = 256 << 20;
 const INSTANCE: usize = 7500;
 const VARIABLE: usize = 300;
 
-/// Tells when there are more, or larger ones. GitLab has no such limit in a file, but one for the jobs of a project.
-pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
+/// Tells when there are more, or larger ones, and whether there are not. GitLab has no such limit in a file, but one for the jobs of a project.
+pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) -> bool {
     let rules = configuration.workflow.rules.iter().flatten();
     let everywhere = of_list(&configuration.variables) + rules.map(|rule| of_list(&rule.variables)).sum::<usize>();
     let mut size = 0_usize;
@@ -23,9 +23,10 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
         if size > LARGEST {
             let error = diagnostics.error(job.span, "The pipeline has too many jobs, or too many variables in them");
             error.help("with this one, all instances and their variables are more than this program takes");
-            return;
+            return false;
         }
     }
+    true
 }
 
 fn of_job(job: &Job, everywhere: usize) -> usize {

@@ -54,14 +54,21 @@ pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
         reader.complain(node.span, "services", "config should be an array");
         return Vec::new();
     };
-    let known =
-        &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy", "ports"];
-    items.iter().filter_map(|item| read_one(item, "services:service", known, reader)).collect()
+    let known = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];
+    let mut flat = Vec::new();
+    for item in items {
+        item.flatten(&mut flat);
+    }
+    flat.into_iter().filter_map(|item| read_one(item, "services:service", known, reader)).collect()
 }
 
 fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) -> Option<Image> {
-    if let Some(name) = node.string() {
+    if let Some(name) = node.string().filter(|name| !name.trim().is_empty()) {
         return Some(Image { name: name.into(), ..Image::default() });
+    }
+    if node.string().is_some() {
+        reader.complain(node.span, &format!("{path} name"), "can't be blank");
+        return None;
     }
     let Some(mapping) = node.mapping() else {
         reader.complain(node.span, path, "config should be a hash or a string");
@@ -69,22 +76,32 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
     };
     reader.known_keys(mapping, path, known.iter().copied());
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    let Some(name) = value("name").and_then(|node| reader.string(node, &format!("{path}:name"))) else {
-        reader.complain(node.span, path, "name can't be blank");
+    let Some(name) = value("name").filter(|node| !node.is_blank()) else {
+        let span = value("name").unwrap_or(node).span;
+        reader.complain(span, &format!("{path} name"), "can't be blank");
         return None;
     };
+    let name = reader.string(name, &format!("{path} name"))?;
     let texts = |list: Vec<Text>| list.into_iter().map(|text| text.value).collect::<Vec<_>>();
-    let alias = value("alias").and_then(|node| reader.string(node, &format!("{path}:alias")));
+    let alias = value("alias").and_then(|node| reader.string(node, &format!("{path} alias")));
     let docker = value("docker").and_then(|node| reader.hash(node, &format!("{path}:docker")));
     if let Some(docker) = docker {
         reader.known_keys(docker, &format!("{path}:docker"), ["platform", "user"]);
+    }
+    if let Some(entry) = mapping.get("kubernetes") {
+        if let Some(kubernetes) = value("kubernetes").and_then(|node| reader.hash(node, &format!("{path}:kubernetes")))
+        {
+            reader.known_keys(kubernetes, &format!("{path}:kubernetes"), ["user"]);
+        }
+        let keyword = path.split(':').next().unwrap_or(path);
+        reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}:kubernetes"));
     }
     let of_docker = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
     let (user, platform) = (of_docker("user"), of_docker("platform"));
     Some(Image {
         name: name.value,
-        entrypoint: value("entrypoint").map(|node| texts(reader.strings(node, &format!("{path}:entrypoint")))),
-        command: value("command").map(|node| texts(reader.strings(node, &format!("{path}:command")))),
+        entrypoint: value("entrypoint").map(|node| texts(reader.list(node, &format!("{path} entrypoint")))),
+        command: value("command").map(|node| texts(reader.list(node, &format!("{path} command")))),
         // Several are written with commas or spaces between.
         aliases: alias
             .map(|alias| alias.value.split([',', ' ']).filter(|it| !it.is_empty()).map(Into::into).collect())

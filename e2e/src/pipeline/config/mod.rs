@@ -3,21 +3,34 @@
 //! One small file per keyword. Nothing here decides which jobs run.
 
 pub mod artifacts;
+pub mod auto_cancel;
 pub mod cache;
 pub mod check;
 pub mod environment;
 pub mod extent;
+pub mod hooks;
+pub mod id_tokens;
 pub mod image;
+pub mod inherit;
+pub mod inheritable;
 pub mod job;
 pub mod keywords;
+pub mod names;
 pub mod needs;
 pub mod pages;
 pub mod parallel;
 pub mod policy;
 pub mod reader;
+pub mod release;
 pub mod retry;
 pub mod root;
 pub mod rules;
 pub mod script;
+pub mod secrets;
+pub mod tags;
+pub mod trigger;
 pub mod variables;
 pub mod when;
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,57 @@
-//! `pages`: a site that GitLab publishes. That is not replayed, but its folder is among the job's artifacts.
-//! <https://docs.gitlab.com/ci/yaml/#pagespublish>
+//! `pages` and `publish`: a site that GitLab publishes. That is not replayed, but its folder is among the job's artifacts.
+//! <https://docs.gitlab.com/ci/yaml/#pagespublish>, `entry/pages.rb`, `entry/publish.rb`, `entry/job.rb`
 
 use std::sync::Arc;
 
 use super::artifacts::Artifacts;
 use super::reader::{Reader, Text};
-use crate::pipeline::document::node::{Node, Value};
+use crate::pipeline::document::node::{Mapping, Node, Value};
+use crate::pipeline::duration;
 use crate::pipeline::source::Span;
 
 /// The folder of a site that does not say.
 const FOLDER: &str = "public";
+
+/// Checks both keywords of the job `name`.
+pub fn check(name: &str, own: &Mapping, reader: &mut Reader<'_>) {
+    let value = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    let pages = value("pages");
+    if let Some(node) = pages {
+        check_pages(node, reader);
+    }
+    let Some(publish) = value("publish") else { return };
+    reader.string(publish, "publish");
+    // A job of that name is one unless it says no.
+    let is_by_name = name == "pages" && !matches!(pages.map(|node| &node.value), Some(Value::Boolean(false)));
+    if !is_by_name && pages.is_none_or(Node::is_blank) && !publish.is_blank() {
+        reader.complain(publish.span, " publish", "can only be used within a `pages` job");
+    }
+    if let Some(of_pages) = pages.and_then(|node| node.get("publish")) {
+        // `validate_job_pages_publish!` of `lib/gitlab/ci/yaml_processor.rb`
+        reader
+            .diagnostics
+            .error(of_pages.span, format!("{name} job: use either {name}:publish or {name}:pages:publish"));
+    }
+}
+
+fn check_pages(node: &Node, reader: &mut Reader<'_>) {
+    let Some(mapping) = node.mapping() else {
+        if !matches!(node.value, Value::Boolean(_)) {
+            reader.complain(node.span, "pages", "config should be a hash or a boolean value");
+        }
+        return;
+    };
+    reader.known_keys(mapping, "pages", ["path_prefix", "expire_in", "publish"]);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    for key in ["path_prefix", "publish"] {
+        if let Some(node) = value(key) {
+            reader.string(node, &format!("pages {key}"));
+        }
+    }
+    if let Some(node) = value("expire_in") {
+        reader.duration_by(node, "pages expire_in", duration::parse_expiry);
+    }
+}
 
 /// The artifacts of the job `name`, with the folder of its site if it has one. `app/models/ci/build.rb` (`pages_generator?`)
 pub fn with_site(
@@ -17,7 +59,6 @@ pub fn with_site(
     pages: Option<&Node>,
     publish: Option<&Node>,
     artifacts: Option<Artifacts>,
-    reader: &mut Reader<'_>,
 ) -> Option<Artifacts> {
     let is_site = match pages.map(|pages| &pages.value) {
         Some(Value::Boolean(is_site)) => *is_site,
@@ -28,7 +69,8 @@ pub fn with_site(
         return artifacts;
     }
     let publish = pages.and_then(|pages| pages.get("publish")).or(publish).filter(|node| !node.is_null());
-    let folder = publish.and_then(|node| reader.string(node, "publish"));
+    // What is wrong with it, `check` tells.
+    let folder = publish.and_then(|node| Some(Text { value: node.string()?.into(), span: node.span }));
     let folder = folder.unwrap_or_else(|| Text { value: FOLDER.into(), span });
     let mut artifacts = artifacts.unwrap_or_default();
     if artifacts.paths.iter().all(|path| path.value.trim_end_matches('/') != folder.value.trim_end_matches('/')) {

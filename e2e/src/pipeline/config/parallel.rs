@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reader::Reader;
-use crate::pipeline::document::node::Node;
+use crate::pipeline::document::node::{Node, Value};
 
 /// How many instances a job may have.
 const MOST: usize = 200;
@@ -32,16 +32,10 @@ pub type Matrix = Vec<Vec<(Arc<str>, Arc<str>)>>;
 
 /// Reads it.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
-    if let Some(mapping) = node.mapping() {
-        reader.known_keys(mapping, "parallel", ["matrix"]);
-        let Some(matrix) = mapping.get("matrix") else {
-            reader.complain(node.span, "parallel", "config missing required keys: matrix");
-            return None;
-        };
-        return read_matrix(&matrix.value, "parallel", reader).map(Parallel::Matrix);
+    if node.mapping().is_some() {
+        return read_matrix_only(node, "parallel", reader).map(Parallel::Matrix);
     }
-    let is_number = matches!(node.value, crate::pipeline::document::node::Value::Integer(_));
-    if !is_number {
+    if !matches!(node.value, Value::Integer(_)) {
         reader.complain(node.span, "parallel", "should be an integer or a hash");
         return None;
     }
@@ -50,8 +44,28 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
     usize::try_from(count).ok().map(Parallel::Count)
 }
 
+const PAIRS: &str = "config should be a hash of key value pairs, value can be an array";
+
+/// Reads that of a job that starts a pipeline, or of a need: there are no numbers there.
+pub fn read_matrix_only(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
+    if matches!(node.value, Value::Integer(_) | Value::Float(_)) {
+        reader.complain(node.span, path, "config cannot use \"parallel: <number>\".");
+        return None;
+    }
+    let Some(mapping) = node.mapping() else {
+        reader.complain(node.span, path, "should be an integer or a hash");
+        return None;
+    };
+    reader.known_keys(mapping, path, ["matrix"]);
+    let Some(matrix) = mapping.get("matrix") else {
+        reader.complain(node.span, path, "config missing required keys: matrix");
+        return None;
+    };
+    read_matrix(&matrix.value, path, reader)
+}
+
 /// Reads the list of a matrix: of each hash every combination, the first key the slowest.
-pub fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
+fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
     let Some(items) = node.sequence() else {
         reader.complain(node.span, &format!("{path}:matrix"), "config should be an array of hashes");
         return None;
@@ -64,17 +78,18 @@ pub fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<M
         };
         let mut combinations: Matrix = vec![Vec::new()];
         for (key, entry) in mapping {
+            if entry.value.is_blank() {
+                // A job without instances would not be there. `validate_array_value_variables` of `validators.rb`
+                reader.complain(entry.value.span, &format!("{path}:matrix:variables"), PAIRS);
+                return None;
+            }
             let values = entry.value.sequence().unwrap_or(std::slice::from_ref(&entry.value));
             let mut texts: Vec<Arc<str>> = Vec::new();
             for value in values {
                 match value.scalar() {
                     Some(text) => texts.push(text.into()),
                     None => {
-                        reader.complain(
-                            value.span,
-                            &format!("{path}:matrix"),
-                            "config should be a hash of key value pairs, value can be an array",
-                        );
+                        reader.complain(value.span, &format!("{path}:matrix:variables"), PAIRS);
                     }
                 }
             }
@@ -120,4 +135,17 @@ pub fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<M
 pub fn instance_name(job: &str, values: &[(Arc<str>, Arc<str>)]) -> String {
     let values: Vec<&str> = values.iter().map(|(_, value)| &**value).collect();
     format!("{job}: [{}]", values.join(", "))
+}
+
+/// Values of a need, in which `$[[ matrix.X ]]` is the needing instance's own value of `X`.
+/// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
+pub fn with_own_values(values: &[(Arc<str>, Arc<str>)], own: &[(Arc<str>, Arc<str>)]) -> Vec<(Arc<str>, Arc<str>)> {
+    values.iter().map(|(key, value)| (Arc::clone(key), of_own(value, own))).collect()
+}
+
+fn of_own(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+    let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
+    let key = key.and_then(|access| access.strip_prefix("matrix."));
+    let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));
+    found.map_or_else(|| Arc::clone(value), |(_, value)| Arc::clone(value))
 }

@@ -60,8 +60,11 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
         reader.complain(node.span, keyword, "has to be either an array of conditions or a hash");
         return None;
     };
+    if mapping.is_empty() {
+        reader.complain(node.span, keyword, "config can't be blank");
+    }
     reader.known_keys(mapping, keyword, ["refs", "kubernetes", "variables", "changes"]);
-    let value = |key: &str| mapping.get(key).map(|entry| &entry.value);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     policy.refs = value("refs").map(|node| read_refs(node, &format!("{keyword}:refs"), reader));
     if let Some(node) = value("kubernetes") {
         policy.kubernetes = reader.word(node, &format!("{keyword}:kubernetes"), &[("active", ())]).is_some();

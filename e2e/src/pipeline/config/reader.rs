@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::pipeline::diagnostic::{Diagnostic, Diagnostics};
 use crate::pipeline::document::node::{Mapping, Node};
-use crate::pipeline::duration;
+use crate::pipeline::duration::{self, DurationError};
 use crate::pipeline::source::Span;
 
 /// A value with its place.
@@ -20,6 +20,11 @@ pub struct Spanned<T> {
 /// Text with its place.
 pub type Text = Spanned<Arc<str>>;
 
+/// A key of the file as a part of a path: GitLab writes it in lower case, and a space has a meaning in paths.
+pub fn as_name(key: &str) -> String {
+    key.to_lowercase().replace(' ', "_")
+}
+
 /// Reads the entries of one job, or of the top level.
 #[derive(Debug)]
 pub struct Reader<'diagnostics> {
@@ -27,23 +32,58 @@ pub struct Reader<'diagnostics> {
     pub diagnostics: &'diagnostics mut Diagnostics,
     /// What messages begin with: `jobs:build`. GitLab writes it in lower case.
     subject: String,
+    /// Whether something in it was not found, which has been told.
+    pub is_incomplete: bool,
 }
 
 impl<'diagnostics> Reader<'diagnostics> {
     /// A reader of the job `name`.
     pub fn of_job(name: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
-        Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()) }
+        Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()), is_incomplete: false }
     }
 
     /// A reader of a keyword of the top level.
     pub fn of_root(keyword: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
-        Self { diagnostics, subject: keyword.to_owned() }
+        Self { diagnostics, subject: keyword.to_owned(), is_incomplete: false }
+    }
+
+    /// A reader of the top level itself.
+    pub fn of_file(diagnostics: &'diagnostics mut Diagnostics) -> Self {
+        Self { diagnostics, subject: String::new(), is_incomplete: false }
     }
 
     /// A complaint about the keyword `path` below what is read: `script` or `rules:rule`; about all of it if that is empty.
+    ///
+    /// Of some keywords GitLab checks the parts itself, instead of making them entries of their own. They stand behind a
+    /// space, as in its sentences: `artifacts expire_in` is `jobs:a:artifacts expire in should be …`, where an entry
+    /// `artifacts:reports` is `jobs:a:artifacts:reports config should be …`.
     pub fn complain(&mut self, span: Span, path: &str, message: &str) -> &mut Diagnostic {
-        let subject = if path.is_empty() { self.subject.clone() } else { format!("{}:{path}", self.subject) };
-        self.diagnostics.error(span, format!("{subject} {message}"))
+        let (entry, attribute) =
+            path.split_once(' ').map_or((path, None), |(entry, attribute)| (entry, Some(attribute)));
+        let colon = if self.subject.is_empty() || entry.is_empty() { "" } else { ":" };
+        let subject = format!("{}{colon}{entry}", self.subject);
+        let sentence = match attribute {
+            Some(attribute) => {
+                let message = message.strip_prefix("config ").unwrap_or(message);
+                format!("{subject} {} {message}", attribute.replace('_', " "))
+            }
+            None => format!("{subject} {message}"),
+        };
+        self.diagnostics.error(span, sentence)
+    }
+
+    /// Something worth knowing about all of what is read.
+    pub fn warn(&mut self, span: Span, message: &str) -> &mut Diagnostic {
+        self.diagnostics.warning(span, format!("{} {message}", self.subject))
+    }
+
+    /// Complains about keys of which there may be one only. `MutuallyExclusiveKeysValidator`
+    pub fn exclusive_keys(&mut self, mapping: &Mapping, path: &str, keys: &[&str]) {
+        let together: Vec<_> = mapping.iter().filter(|(key, _)| keys.contains(&&***key)).collect();
+        if let [_, (_, second), ..] = together.as_slice() {
+            let names = together.iter().map(|(key, _)| &***key).collect::<Vec<_>>().join(", ");
+            self.complain(second.key_span, path, &format!("config these keys cannot be used together: {names}"));
+        }
     }
 
     /// The entries of a hash; anything else is complained about.
@@ -73,17 +113,36 @@ impl<'diagnostics> Reader<'diagnostics> {
         text
     }
 
-    /// A length of time, at most `longest`; of a bare number, too.
+    /// A length of time, at most `longest`. `validate_duration` takes a string only.
     pub fn duration(&mut self, node: &Node, path: &str, longest: Option<Duration>) -> Option<Spanned<Duration>> {
-        let text = node.scalar().unwrap_or_default();
-        match duration::parse(text) {
-            Ok(value) if longest.is_none_or(|longest| value <= longest) => Some(Spanned { value, span: node.span }),
-            Ok(_) => {
-                self.complain(node.span, path, "should not exceed the limit");
-                None
+        let value = self.duration_by(node, path, duration::parse)?;
+        if longest.is_some_and(|longest| value > longest) {
+            self.complain(node.span, path, "config should not exceed the limit");
+            return None;
+        }
+        Some(Spanned { value, span: node.span })
+    }
+
+    /// What `parse` makes of a text.
+    pub fn duration_by<T>(
+        &mut self,
+        node: &Node,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, DurationError>,
+    ) -> Option<T> {
+        let message = "config should be a duration";
+        let Some(text) = node.string() else {
+            let number = node.scalar().unwrap_or_default();
+            let error = self.complain(node.span, path, message);
+            if !number.is_empty() {
+                error.help(format!("it must be a string: `\"{number} seconds\"`"));
             }
+            return None;
+        };
+        match parse(text) {
+            Ok(value) => Some(value),
             Err(error) => {
-                self.complain(node.span, path, "config should be a duration").help(error.to_string());
+                self.complain(node.span, path, message).help(error.to_string());
                 None
             }
         }
@@ -106,11 +165,21 @@ impl<'diagnostics> Reader<'diagnostics> {
 
     /// A list of strings.
     pub fn list(&mut self, node: &Node, path: &str) -> Vec<Text> {
-        if node.sequence().is_none() {
-            self.complain(node.span, path, "config should be an array of strings");
+        let message = "config should be an array of strings";
+        let Some(items) = node.sequence() else {
+            self.complain(node.span, path, message);
             return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            match item.string() {
+                Some(text) => texts.push(Spanned { value: text.into(), span: item.span }),
+                None => {
+                    self.complain(item.span, path, message);
+                }
+            }
         }
-        self.strings(node, path)
+        texts
     }
 
     /// Yes or no.

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::auto_cancel;
+use super::inherit::Inherit;
+use super::inheritable::{self, Inheritable};
 use super::job::{self, Job};
-use super::keywords::{self, DEFAULT, ROOT};
+use super::keywords::{self, DEFAULT, JOB, ROOT, Replayed};
+use super::names::LONGEST;
 use super::reader::{Reader, Text};
 use super::rules::{self, Owner, Rule};
 use super::variables::{self, Place, YamlVariable};
+use super::when::When;
 use crate::pipeline::diagnostic::Diagnostics;
-use crate::pipeline::document::node::{Mapping, Node};
+use crate::pipeline::document::node::{Entry, Mapping, Node};
 use crate::pipeline::document::size;
 use crate::pipeline::source::Span;
 
@@ -44,20 +49,27 @@ const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
 /// Keywords of the top level that are an older way to write `default`.
 const DEPRECATED_DEFAULTS: [&str; 5] = ["image", "services", "cache", "before_script", "after_script"];
 
-/// Reads a resolved document.
-pub fn read(root: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Configuration {
-    let defaults = defaults(root, diagnostics);
+/// Reads a resolved document, in which some jobs may lack something that has been told.
+pub fn read(
+    root: &Mapping,
+    span: Span,
+    may_lack: &dyn Fn(&str) -> bool,
+    diagnostics: &mut Diagnostics,
+) -> Configuration {
+    let (defaults, size_of_defaults) = defaults(root, diagnostics);
     let stages = stages(root, diagnostics);
     let workflow = root.get("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
+    let has_workflow_rules = root.get("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
     let variables = root.get("variables").map(|entry| {
         let mut reader = Reader::of_root("variables", diagnostics);
         variables::read(&entry.value, Place::Root, "", &mut reader)
     });
     let mut jobs = IndexMap::new();
-    // A job takes over a copy of them.
-    let (size_of_defaults, mut size) = (size::of_entries(&defaults), 0);
+    // A job takes over a copy of the defaults.
+    let mut size = 0;
     for (name, entry) in root.iter().filter(|(name, _)| keywords::replayed(ROOT, name).is_none()) {
         if name.starts_with('.') {
+            check_hidden(name, entry, diagnostics);
             continue;
         }
         size += size_of_defaults;
@@ -66,10 +78,14 @@ pub fn read(root: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Config
             break;
         }
         let mut reader = Reader::of_job(name, diagnostics);
-        if name.len() > 255 {
-            reader.complain(entry.key_span, "", "name is too long (maximum is 255 characters)");
+        reader.is_incomplete = may_lack(name);
+        if name.chars().count() > LONGEST {
+            reader.complain(entry.key_span, " name", &format!("is too long (maximum is {LONGEST} characters)"));
         }
         if let Some(job) = job::read(name, entry.key_span, &entry.value, &defaults, &mut reader) {
+            if !has_workflow_rules {
+                warn_of_two_pipelines(&job, &mut reader);
+            }
             jobs.insert(Arc::clone(name), job);
         }
     }
@@ -79,28 +95,52 @@ pub fn read(root: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Config
     Configuration { stages, workflow, variables: variables.unwrap_or_default(), jobs }
 }
 
-fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
-    let mut defaults = Mapping::default();
-    if let Some(entry) = root.get("default") {
-        let mut reader = Reader::of_root("default", diagnostics);
-        if let Some(mapping) = reader.hash(&entry.value, "") {
-            reader.known_keys(mapping, "", DEFAULT.iter().copied());
-            // Without any effect there. https://docs.gitlab.com/ci/yaml/#default
-            defaults = mapping
-                .iter()
-                .filter(|(key, _)| &***key != "timeout")
-                .map(|(key, entry)| (Arc::clone(key), entry.clone()))
-                .collect();
+/// Whatever is in it, there must be something. `entry/hidden.rb`
+fn check_hidden(name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
+    if entry.value.is_blank() && !diagnostics.has_error_in(entry.value.span) {
+        Reader::of_job(name, diagnostics).complain(entry.key_span, "", "config can't be blank");
+    }
+}
+
+/// A push to a branch with a merge request is two pipelines, and such a job is in both. `validate_against_warnings` of
+/// `entry/processable.rb`
+fn warn_of_two_pipelines(job: &Job, reader: &mut Reader<'_>) {
+    let last = job.rules.as_ref().and_then(|rules| rules.last());
+    if let Some(rule) = last.filter(|rule| rule.is_bare_when && rule.when.is_some_and(|when| when != When::Never)) {
+        let warning = reader.warn(
+            rule.span,
+            "may allow multiple pipelines to run for a single action due to `rules:when` clause with no `workflow:rules`",
+        );
+        warning.help("https://docs.gitlab.com/ci/jobs/job_troubleshooting/");
+    }
+}
+
+/// What jobs have if they do not say otherwise, and how large it is.
+fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usize) {
+    // An older way to write `default`, read on its own: messages name it otherwise.
+    let older: Mapping = DEPRECATED_DEFAULTS
+        .into_iter()
+        .filter_map(|keyword| Some((Arc::from(keyword), root.get(keyword).filter(|it| !it.value.is_null())?.clone())))
+        .collect();
+    let older_defaults = inheritable::read(&older, &mut Reader::of_file(diagnostics));
+    let mut size = size::of_entries(&older);
+    let mut reader = Reader::of_root("default", diagnostics);
+    let default = root.get("default").map(|entry| &entry.value).filter(|node| !node.is_null());
+    let Some(mapping) = default.and_then(|node| reader.hash(node, "")) else { return (older_defaults, size) };
+    reader.known_keys(mapping, "", DEFAULT.iter().copied());
+    for (keyword, entry) in &older {
+        if mapping.get(keyword).is_some_and(|own| !own.value.is_null()) {
+            let message = format!("{keyword} is defined in top-level and `default:` entry");
+            reader.diagnostics.error(entry.key_span, message);
         }
     }
-    for keyword in DEPRECATED_DEFAULTS {
-        let Some(entry) = root.get(keyword) else { continue };
-        if defaults.contains_key(keyword) {
-            diagnostics.error(entry.key_span, format!("{keyword} is defined in top-level and `default:` entry"));
+    size += size::of_entries(mapping);
+    for (keyword, entry) in mapping {
+        if keywords::replayed(JOB, keyword) == Some(Replayed::No) {
+            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}"));
         }
-        defaults.insert(keyword.into(), entry.clone());
     }
-    defaults
+    (inheritable::read(mapping, &mut reader).over(&older_defaults, &Inherit::All(true)), size)
 }
 
 fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {
@@ -136,10 +176,9 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
     let Some(mapping) = reader.hash(node, "") else { return Workflow::default() };
     reader.known_keys(mapping, "", ["rules", "name", "auto_cancel"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    let on_job_failure = value("auto_cancel").and_then(|node| node.get("on_job_failure"));
     Workflow {
         rules: value("rules").map(|node| rules::read(node, Owner::Workflow, &mut reader)),
         name: value("name").and_then(|node| reader.string(node, "name")),
-        cancel_on_failure: on_job_failure.and_then(Node::string) == Some("all"),
+        cancel_on_failure: value("auto_cancel").is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::auto_cancel;
 use super::job::LONGEST_DELAY;
 use super::needs::{self, Need};
 use super::reader::{Reader, Spanned, Text};
@@ -35,6 +36,8 @@ pub struct Rule {
     pub needs: Option<Vec<Need>>,
     /// `interruptible`.
     pub interruptible: Option<bool>,
+    /// Whether it says nothing but `when`.
+    pub is_bare_when: bool,
 }
 
 /// `changes`, of rules and of `only`.
@@ -63,7 +66,7 @@ const MOST_PATHS: usize = 50;
 /// Reads a list of rules, which references may have nested.
 pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
-    flatten(node, &mut flat);
+    node.flatten(&mut flat);
     if node.sequence().is_none() {
         reader.complain(node.span, "rules", "config should be an array of hashes");
         return Vec::new();
@@ -72,13 +75,6 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
         reader.complain(node.span, "", "rules can't be blank");
     }
     flat.into_iter().filter_map(|rule| read_rule(rule, owner, reader)).collect()
-}
-
-fn flatten<'node>(node: &'node Node, flat: &mut Vec<&'node Node>) {
-    match node.sequence() {
-        Some(items) => items.iter().for_each(|item| flatten(item, flat)),
-        None => flat.push(node),
-    }
 }
 
 fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule> {
@@ -94,28 +90,46 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
         Owner::Include => &["if", "changes", "exists", "when"],
     };
     reader.known_keys(mapping, path, known.iter().copied());
+    if mapping.is_empty() {
+        reader.complain(node.span, path, "config can't be blank");
+    }
     let words = if owner == Owner::Job { when::OF_RULE } else { when::OF_WORKFLOW };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").and_then(|node| read_when(node, words, reader));
-    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule:start_in", Some(LONGEST_DELAY)));
-    if owner == Owner::Job && (when == Some(When::Delayed)) != value("start_in").is_some() {
-        let message =
-            if value("start_in").is_some() { "start in must be blank" } else { "start in should be a duration" };
-        reader.complain(node.span, path, message);
+    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(LONGEST_DELAY)));
+    if owner == Owner::Job {
+        match mapping.get("start_in") {
+            Some(entry) if when != Some(When::Delayed) => {
+                reader.complain(entry.key_span, path, "config contains disallowed keys: start_in");
+            }
+            None if when == Some(When::Delayed) => {
+                reader.complain(node.span, "rules:rule start_in", "should be a duration");
+            }
+            _ => {}
+        }
     }
+    if let Some(entry) = mapping.get("auto_cancel").filter(|entry| owner == Owner::Workflow && !entry.value.is_null()) {
+        auto_cancel::read(&entry.value, "rules:rule:auto_cancel", reader);
+        reader.diagnostics.warning(entry.key_span, "understood, not replayed: workflow:rules:auto_cancel");
+    }
+    let mut said = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
+    let is_bare_when = said.next() == Some("when") && said.next().is_none();
     Some(Rule {
+        is_bare_when,
         span: node.span,
         condition: value("if").and_then(|node| read_condition(node, path, reader)),
         changes: value("changes").and_then(|node| read_changes(node, "rules:rule:changes", reader)),
         exists: value("exists").map(|node| read_exists(node, reader)),
         when,
         start_in,
-        allow_failure: value("allow_failure").and_then(|node| reader.boolean(node, "rules:rule:allow_failure")),
+        allow_failure: value("allow_failure").and_then(|node| reader.boolean(node, "rules:rule allow_failure")),
         variables: value("variables")
             .map(|node| variables::read(node, Place::Plain, "rules:rule:variables", reader))
             .unwrap_or_default(),
-        needs: value("needs").filter(|_| owner == Owner::Job).map(|node| needs::read(node, "rules:rule:needs", reader)),
-        interruptible: value("interruptible").and_then(|node| reader.boolean(node, "rules:rule:interruptible")),
+        needs: value("needs")
+            .filter(|_| owner == Owner::Job)
+            .map(|node| needs::read(node, "rules:rule:needs", needs::Owner::Rule, reader)),
+        interruptible: value("interruptible").and_then(|node| reader.boolean(node, "rules:rule interruptible")),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::reader::Reader;
+use super::reader::{self, Reader};
 use crate::pipeline::document::node::{Mapping, Node};
 use crate::pipeline::source::Span;
 
@@ -34,21 +34,31 @@ pub enum Place {
 pub fn read(node: &Node, place: Place, path: &str, reader: &mut Reader<'_>) -> Vec<YamlVariable> {
     let Some(mapping) = node.mapping() else {
         if !node.is_null() {
-            reader.complain(node.span, path, "config should be a hash of key value pairs");
+            reader.complain(node.span, path, "config should be a hash");
         }
         return Vec::new();
     };
     let mut variables = Vec::new();
     for (key, entry) in mapping {
+        let node = &entry.value;
+        let (value, expand) = match (node.scalar(), node.mapping()) {
+            (Some(text), _) => (Some(text.into()), true),
+            (None, Some(hash)) => hash_form(hash, node.span, place, &below(path, key), reader),
+            // `VAR:` with nothing behind it is empty.
+            (None, None) if node.is_null() => (Some("".into()), true),
+            (None, None) => {
+                let message = "variable definition must be either a string or a hash";
+                reader.diagnostics.error(node.span, message);
+                (None, true)
+            }
+        };
         let is_name = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
-            let error = reader.complain(entry.key_span, path, &format!("config: `{key}` is no name of a variable"));
-            error.help("letters, digits and `_`");
+            // GitLab takes any string; `$` cannot name it, and no shell can have it.
+            let warning = reader.diagnostics.warning(entry.key_span, format!("no shell has a variable `{key}`"));
+            warning.help("it is left out here; a name has letters, digits and `_`");
+            continue;
         }
-        let (value, expand) = match entry.value.mapping() {
-            Some(hash) if place != Place::Plain => hash_form(hash, place, &format!("{path}:{key}"), reader),
-            _ => (plain(&entry.value, path, reader), true),
-        };
         if let Some(value) = value {
             variables.push(YamlVariable { key: Arc::clone(key), value, expand, span: entry.key_span });
         }
@@ -56,33 +66,45 @@ pub fn read(node: &Node, place: Place, path: &str, reader: &mut Reader<'_>) -> V
     variables
 }
 
-fn plain(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Arc<str>> {
-    // `VAR:` with nothing behind it is empty.
-    if node.is_null() {
-        return Some("".into());
-    }
-    let text = node.scalar().map(Into::into);
-    if text.is_none() {
-        reader.complain(node.span, path, "config should be a hash of key value pairs");
-    }
-    text
+fn below(path: &str, key: &str) -> String {
+    if path.is_empty() { reader::as_name(key) } else { format!("{path}:{}", reader::as_name(key)) }
 }
 
-fn hash_form(hash: &Mapping, place: Place, path: &str, reader: &mut Reader<'_>) -> (Option<Arc<str>>, bool) {
-    let known: &[&str] =
-        if place == Place::Root { &["value", "description", "expand", "options"] } else { &["value", "expand"] };
-    reader.known_keys(hash, path, known.iter().copied());
-    let expand = hash.get("expand").and_then(|entry| reader.boolean(&entry.value, &format!("{path}:expand")));
-    let value = match hash.get("value") {
-        Some(entry) => plain(&entry.value, path, reader),
-        None => Some("".into()),
+fn hash_form(
+    hash: &Mapping,
+    span: Span,
+    place: Place,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> (Option<Arc<str>>, bool) {
+    let known: &[&str] = match place {
+        Place::Root => &["value", "description", "expand", "options"],
+        Place::Job => &["value", "expand"],
+        Place::Plain => {
+            reader.complain(span, path, "config must be a string");
+            return (None, true);
+        }
     };
-    if let Some(options) = hash.get("options") {
-        let allowed = reader.list(&options.value, &format!("{path}:options"));
-        let is_allowed = value.as_ref().is_some_and(|value| allowed.iter().any(|option| option.value == *value));
-        if !allowed.is_empty() && !is_allowed {
-            reader.complain(options.value.span, path, "config should contain the default value in its options");
+    for (key, entry) in hash.iter().filter(|(key, _)| !known.contains(&&***key)) {
+        let error = reader.complain(entry.key_span, path, &format!("config uses invalid data keys: {key}"));
+        error.nearest(key, known.iter().copied());
+    }
+    let part = |key: &str| hash.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    let expand = part("expand").and_then(|node| reader.boolean(node, &format!("{path} config_expand")));
+    let value = part("value");
+    if let Some(node) = value.filter(|node| node.scalar().is_none()) {
+        reader.complain(node.span, &format!("{path} config_value"), "must be a scalar");
+    }
+    if let Some(node) = part("description").filter(|node| node.scalar().is_none()) {
+        reader.complain(node.span, &format!("{path} config_description"), "must be an alphanumeric string");
+    }
+    if let Some(node) = part("options") {
+        let options = reader.list(node, &format!("{path} config_options"));
+        // A number is not the text of it.
+        let text = value.and_then(Node::string);
+        if !options.is_empty() && !options.iter().any(|option| Some(&*option.value) == text) {
+            reader.complain(node.span, path, "config value must be present in options");
         }
     }
-    (value, expand.unwrap_or(true))
+    (Some(value.and_then(Node::scalar).unwrap_or_default().into()), expand.unwrap_or(true))
 }

@@ -1,7 +1,7 @@
 //! `when` and `allow_failure`.
 
 use super::reader::Reader;
-use crate::pipeline::document::node::Node;
+use crate::pipeline::document::node::{Node, Value};
 
 /// When a job runs. <https://docs.gitlab.com/ci/yaml/#when>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -30,6 +30,14 @@ pub const OF_JOB: &[(&str, When)] = &[
     ("delayed", When::Delayed),
 ];
 
+/// Those of a job that starts another pipeline. `entry/bridge.rb`
+pub const OF_BRIDGE: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("manual", When::Manual),
+];
+
 /// Those of a rule. `entry/rules/rule.rb`
 pub const OF_RULE: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
@@ -55,10 +63,14 @@ pub enum AllowFailure {
 /// Reads `allow_failure`.
 pub fn read_allow_failure(node: &Node, reader: &mut Reader<'_>) -> Option<AllowFailure> {
     let Some(mapping) = node.mapping() else {
-        return reader.boolean(node, "allow_failure").map(AllowFailure::Fixed);
+        if !matches!(node.value, Value::Boolean(_)) {
+            reader.complain(node.span, " allow_failure", "should be a hash or a boolean value");
+            return None;
+        }
+        return reader.boolean(node, " allow_failure").map(AllowFailure::Fixed);
     };
     reader.known_keys(mapping, "allow_failure", ["exit_codes"]);
-    let codes = &mapping.get("exit_codes")?.value;
+    let codes = mapping.get("exit_codes").map(|entry| &entry.value).filter(|node| !node.is_null())?;
     Some(AllowFailure::ExitCodes(read_exit_codes(codes, "allow_failure", reader)))
 }
 

@@ -78,7 +78,8 @@ impl Resolver<'_, '_> {
     fn parents(&mut self, name: &str, extends: &Node) -> Vec<(Arc<str>, Span)> {
         let items = extends.sequence().unwrap_or(std::slice::from_ref(extends));
         let mut parents = Vec::new();
-        for item in items {
+        // Nothing is as if it were not there. `lib/gitlab/ci/config/extendable/entry.rb`
+        for item in items.iter().filter(|_| !extends.is_null()) {
             if let Some(parent) = item.string() {
                 parents.push((parent.into(), item.span));
             } else {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::compose::compose;
+use super::header;
 use super::inputs::{self, Inputs};
 use super::merge::merge_mappings;
 use super::node::{Mapping, Node, Value};
@@ -115,6 +116,7 @@ impl Loader<'_, '_> {
         let Some(spec) = documents.first().and_then(|document| document.get("spec")) else {
             return self.only_document(file);
         };
+        documents.first().into_iter().for_each(|header| header::check(header, self.diagnostics));
         let values: Inputs = inputs::values(spec, given, span, self.diagnostics);
         let body = text.get(body_start..).unwrap_or_default();
         match inputs::interpolate(body, &values, self.environment.expand) {
@@ -203,7 +205,12 @@ impl Loader<'_, '_> {
             return vec![include(target)];
         }
         // Of a project's file, or of several.
-        let files = mapping.get("file").map(|entry| &entry.value);
+        let files = mapping.get("file").map(|entry| &entry.value).filter(|node| !node.is_blank());
+        if files.is_none() {
+            // `lib/gitlab/ci/config/entry/concerns/base_include.rb`
+            let message = "include config must specify the file where to fetch the config from";
+            self.diagnostics.error(item.span, message);
+        }
         let files = files.map(|node| node.sequence().unwrap_or(std::slice::from_ref(node))).unwrap_or_default();
         let files = files.iter().filter_map(Node::string).map(|file| file.trim_start_matches('/'));
         files.map(|file| include(format!("{target}/{file}"))).collect()

@@ -5,6 +5,7 @@
 
 pub mod compose;
 pub mod extends;
+pub mod header;
 pub mod inputs;
 pub mod load;
 pub mod merge;

@@ -71,6 +71,14 @@ impl Node {
         if let Value::String(text) = &self.value { Some(text) } else { None }
     }
 
+    /// Its items that are no lists, and those of the lists in it; or itself.
+    pub fn flatten<'node>(&'node self, flat: &mut Vec<&'node Self>) {
+        match self.sequence() {
+            Some(items) => items.iter().for_each(|item| item.flatten(flat)),
+            None => flat.push(self),
+        }
+    }
+
     /// The value of a key, if it is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.mapping()?.get(key).map(|entry| &entry.value)
@@ -79,6 +87,17 @@ impl Node {
     /// Whether there is nothing.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
+    }
+
+    /// Whether there is nothing in it: what Ruby's `blank?` says.
+    pub fn is_blank(&self) -> bool {
+        match &self.value {
+            Value::Null | Value::Boolean(false) => true,
+            Value::String(text) => text.trim().is_empty(),
+            Value::Sequence(items) => items.is_empty(),
+            Value::Mapping(mapping) => mapping.is_empty(),
+            _ => false,
+        }
     }
 
     /// Its text, if it is no structure: what GitLab's `to_s` gives.

@@ -72,7 +72,7 @@ impl Reason {
 pub fn admit(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
     match &job.rules {
         Some(rules) => by_rules(job, rules, situation),
-        None => by_policies(job, situation, has_workflow_rules),
+        None => by_policies(job, situation, has_workflow_rules || !job.has_default_only),
     }
 }
 

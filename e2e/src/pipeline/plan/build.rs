@@ -156,6 +156,9 @@ impl Builder<'_> {
         let mut instances = Instances::new();
         for Candidate { job, .. } in &candidates {
             instances.entry(Arc::clone(&job.job.name)).or_default().push(Arc::clone(&job.name));
+            if job.name != job.job.name {
+                instances.insert(Arc::clone(&job.name), vec![Arc::clone(&job.name)]);
+            }
         }
         let order: HashMap<&str, usize> =
             self.configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();

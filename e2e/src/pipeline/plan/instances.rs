@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::PlannedNeed;
 use crate::pipeline::config::job::Job;
 use crate::pipeline::config::needs::Need;
-use crate::pipeline::config::parallel::{Parallel, instance_name};
+use crate::pipeline::config::parallel::{Parallel, instance_name, with_own_values};
 
 /// An instance of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn of(job: &Job) -> Vec<Instance> {
     }
 }
 
-/// The names of the instances that are in a pipeline, by their jobs' names.
+/// The names of the instances that are in a pipeline, by their jobs' names, and each by its own.
 pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 
 /// The jobs of the pipeline that `needs` mean. `own` are the values of the instance that needs.
@@ -65,16 +65,21 @@ pub fn needed(
     let mut planned: Vec<PlannedNeed> = Vec::new();
     for need in needs {
         let all = instances.get(&need.job.value).map(Vec::as_slice).unwrap_or_default();
+        let is_parallel = all.first().is_none_or(|name| *name != need.job.value);
         let wanted: Vec<Arc<str>> = match &need.matrix {
-            None => all.to_vec(),
-            Some(matrix) => {
-                let names = matrix.iter().map(|values| -> Arc<str> {
-                    let values: Vec<_> =
-                        values.iter().map(|(key, value)| (Arc::clone(key), of_own(value, own))).collect();
-                    instance_name(&need.job.value, &values).into()
-                });
-                names.filter(|name| all.contains(name)).collect()
+            Some(matrix) if is_parallel && !all.is_empty() => {
+                let names = matrix
+                    .iter()
+                    .map(|values| -> Arc<str> { instance_name(&need.job.value, &with_own_values(values, own)).into() });
+                let (there, missing): (Vec<_>, Vec<_>) = names.partition(|name| all.contains(name));
+                // Each of them is a need of its own.
+                if let Some(name) = missing.into_iter().next().filter(|_| !need.optional) {
+                    return Err(name);
+                }
+                there
             }
+            // Of a job that is not parallel there is only one, whatever values are named.
+            _ => all.to_vec(),
         };
         if wanted.is_empty() && !need.optional {
             return Err(Arc::clone(&need.job.value));
@@ -86,12 +91,4 @@ pub fn needed(
         }
     }
     Ok(planned)
-}
-
-/// `$[[ matrix.X ]]` is the needing instance's own value of `X`.
-fn of_own(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
-    let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
-    let key = key.and_then(|access| access.strip_prefix("matrix."));
-    let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));
-    found.map_or_else(|| Arc::clone(value), |(_, value)| Arc::clone(value))
 }

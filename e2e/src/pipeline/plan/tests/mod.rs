@@ -201,9 +201,12 @@ fn instances(#[case] a: &str, #[case] names: &[&str]) {
 #[case::optional("needs: [{job: t, optional: true}]", Some(&[][..]))]
 #[case::of_a_rule("needs: [p], rules: [{when: always, needs: [m]}]", Some(&["m: [1]", "m: [2]"][..]))]
 #[case::an_instance("needs: [{job: m, parallel: {matrix: [{X: 2}]}}]", Some(&["m: [2]"][..]))]
+#[case::an_instance_by_its_name("needs: ['m: [1]', p 2/2]", Some(&["m: [1]", "p 2/2"][..]))]
+#[case::optional_instances("needs: [{job: m, optional: true, parallel: {matrix: [{X: [2, 3]}]}}]", Some(&["m: [2]"][..]))]
+#[case::instances_of_one("needs: [{job: s, parallel: {matrix: [{X: 2}]}}]", Some(&["s"][..]))]
 fn needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
     let text = format!(
-        "p: {{script: x, parallel: 2}}\nm: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}}}\nt: {{script: x, only: [tags]}}\na: {{script: x, {a}}}\n"
+        "p: {{script: x, parallel: 2}}\nm: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}}}\nt: {{script: x, only: [tags]}}\ns: {{script: x}}\na: {{script: x, {a}}}\n"
     );
     let plan = plan(&text, &branch("main"), &[]).unwrap();
     let job = plan.jobs.iter().find(|job| &*job.name == "a").unwrap();

@@ -1,0 +1,62 @@
+//! Names as they are once `parallel` has multiplied jobs: those of jobs, and those of their instances.
+//! `lib/gitlab/ci/config/normalizer.rb`
+
+use std::sync::Arc;
+
+use super::job::Job;
+use super::needs::Need;
+use super::parallel::{Matrix, Parallel, instance_name, with_own_values};
+use super::root::Configuration;
+
+/// How long the name of a job may be. `entry/processable.rb`
+pub(super) const LONGEST: usize = 255;
+
+/// The job of that name, or the one that has an instance of that name.
+pub fn find<'configuration>(configuration: &'configuration Configuration, name: &str) -> Option<&'configuration Job> {
+    let jobs = &configuration.jobs;
+    jobs.get(name).or_else(|| {
+        let numbered = name.rsplit_once(' ').map(|(job, _)| job);
+        // Names and values may have such a bracket, too.
+        let with_values = name.match_indices(": [").take_while(|(at, _)| *at <= LONGEST);
+        let with_values = with_values.filter_map(|(at, _)| name.get(..at));
+        numbered.into_iter().chain(with_values).filter_map(|job| jobs.get(job)).find(|job| has_instance(job, name))
+    })
+}
+
+/// Whether one of the job's instances has that name.
+pub fn has_instance(job: &Job, name: &str) -> bool {
+    match &job.parallel {
+        None => false,
+        Some(Parallel::Count(count)) => {
+            let number = name.rsplit_once(' ').and_then(|(_, number)| number.split_once('/')?.0.parse::<usize>().ok());
+            number.is_some_and(|number| {
+                (1..=*count).contains(&number) && name == format!("{} {number}/{count}", job.name)
+            })
+        }
+        Some(Parallel::Matrix(matrix)) => {
+            // Most are told apart by their length.
+            let length = |values: &[(Arc<str>, Arc<str>)]| {
+                let texts: usize = values.iter().map(|(_, value)| value.len()).sum();
+                job.name.len() + ": []".len() + texts + ", ".len() * values.len().saturating_sub(1)
+            };
+            matrix.iter().any(|values| length(values) == name.len() && instance_name(&job.name, values) == name)
+        }
+    }
+}
+
+/// The names of the instances that a need with a matrix means: for each instance of `job` others, if its own values are among
+/// them.
+pub fn of_matrix(job: &Job, need: &Need, matrix: &Matrix) -> Vec<String> {
+    let nothing = [Vec::new()];
+    let owns: &[_] = match &job.parallel {
+        Some(Parallel::Matrix(owns)) if matrix.iter().flatten().any(|(_, value)| value.contains("$[[")) => owns,
+        _ => &nothing,
+    };
+    let mut names = Vec::new();
+    for own in owns {
+        for values in matrix {
+            names.push(instance_name(&need.job.value, &with_own_values(values, own)));
+        }
+    }
+    names
+}
