@@ -7,6 +7,7 @@ use super::PlannedNeed;
 use crate::pipeline::config::job::Job;
 use crate::pipeline::config::needs::Need;
 use crate::pipeline::config::parallel::{Parallel, instance_name};
+use crate::pipeline::config::reader::Text;
 
 /// An instance of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +57,14 @@ pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 /// The jobs of the pipeline that `needs` mean. `own` are the values of the instance that needs.
 ///
 /// # Errors
-/// The name of a job that is not in the pipeline and is not optional.
+/// All jobs that are not in the pipeline and are not optional.
 pub fn needed(
     needs: &[Need],
     instances: &Instances,
     own: &[(Arc<str>, Arc<str>)],
-) -> Result<Vec<PlannedNeed>, Arc<str>> {
+) -> Result<Vec<PlannedNeed>, Vec<Text>> {
     let mut planned: Vec<PlannedNeed> = Vec::new();
+    let mut missing = Vec::new();
     for need in needs {
         let all = instances.get(&need.job.value).map(Vec::as_slice).unwrap_or_default();
         let wanted: Vec<Arc<str>> = match &need.matrix {
@@ -77,7 +79,7 @@ pub fn needed(
             }
         };
         if wanted.is_empty() && !need.optional {
-            return Err(Arc::clone(&need.job.value));
+            missing.push(need.job.clone());
         }
         for name in wanted {
             if !planned.iter().any(|other| other.name == name) {
@@ -85,7 +87,7 @@ pub fn needed(
             }
         }
     }
-    Ok(planned)
+    if missing.is_empty() { Ok(planned) } else { Err(missing) }
 }
 
 /// `$[[ matrix.X ]]` is the needing instance's own value of `X`.
