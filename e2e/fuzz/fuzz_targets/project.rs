@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use e2e::pipeline::changes::{Compared, NoSuchRef};
 use e2e::pipeline::config::root::Configuration;
 use e2e::pipeline::document::load::{Environment, Files};
 use e2e::pipeline::git::Commit;
 use e2e::pipeline::glob;
-use e2e::pipeline::lint::{Lint, admits, lint};
+use e2e::pipeline::lint::{Conditions, Lint, admits, lint};
 use e2e::pipeline::plan::Plan;
-use e2e::pipeline::plan::build::{self, Refusal, build};
+use e2e::pipeline::plan::build::{self, build};
 use e2e::pipeline::plan::context::{Context, RefKind, Source};
 use e2e::pipeline::plan::knowledge::{Given, base_variables};
+use e2e::pipeline::plan::refusal::Refusal;
 use e2e::pipeline::variables::collection::{Origin, Variable};
 use e2e::pipeline::variables::settings::Setting;
 
@@ -45,11 +47,19 @@ impl Project {
     pub(crate) fn lint(&self) -> Lint {
         let variables = base_variables(&context(RefKind::Branch, "main", Source::Push), &given());
         let exists = |patterns: &[String]| glob::any_exists(patterns, &self.list());
+        let conditions = Conditions {
+            variables: &variables,
+            expand: &|text| variables.expand_existing(text).unwrap_or_else(|_| text.to_owned()),
+            exists: &exists,
+            changed: &|patterns| glob::any_fits(patterns, &CHANGED.map(str::to_owned)),
+            compare: &compare,
+        };
         let environment = Environment {
             files: self,
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
-            admits: &|rules, diagnostics| admits(rules, &variables, &exists, diagnostics),
+            admits: &|rules, diagnostics| admits(rules, &conditions, diagnostics),
             folders: &BTreeMap::new(),
+            inputs: &[],
         };
         lint(NAMES[0], &environment)
     }
@@ -63,10 +73,14 @@ impl Project {
             changed: &|patterns| {
                 context.changed_since().is_none_or(|_| glob::any_fits(patterns, &CHANGED.map(str::to_owned)))
             },
-            compare: &|name| (name == "main").then(|| vec!["src/main.rs".to_owned()]),
+            compare: &compare,
         };
         build(configuration, context, &project)
     }
+}
+
+fn compare(name: &str) -> Compared {
+    if name == "main" { Ok(Some(vec!["src/main.rs".to_owned()])) } else { Err(NoSuchRef) }
 }
 
 /// The files that a push has changed.

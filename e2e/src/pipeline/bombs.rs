@@ -22,7 +22,8 @@ impl Files for Two {
 
 fn read(text: &str, included: &str) -> Lint {
     let (files, folders) = (Two(text.to_owned(), included.to_owned()), BTreeMap::new());
-    let environment = Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders };
+    let environment =
+        Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
     lint(".gitlab-ci.yml", &environment)
 }
 
@@ -108,6 +109,16 @@ fn refused(#[case] text: String, #[case] expected: &str) {
     "spec: {inputs: {a: }}\n---\ninclude: {local: a.yml, inputs: {a: '$[[ inputs.a ]]$[[ inputs.a ]]'}}\n".to_owned(),
     "config too large"
 )]
+#[case::a_list_that_doubles_itself(
+    "include: {local: a.yml, inputs: {a: [x]}}\n".to_owned(),
+    "spec: {inputs: {a: {type: array}}}\n---\ninclude: {local: a.yml, inputs: {a: ['$[[ inputs.a ]]', '$[[ inputs.a ]]']}}\n".to_owned(),
+    "config too large"
+)]
+#[case::a_list_that_grows_deeper(
+    "include: {local: a.yml, inputs: {a: [x]}}\n".to_owned(),
+    "spec: {inputs: {a: {type: array}}}\n---\ninclude: {local: a.yml, inputs: {a: ['$[[ inputs.a ]]']}}\n".to_owned(),
+    "config too large"
+)]
 #[case::many_blocks(
     "include: {local: a.yml, inputs: {a: x}}\n".to_owned(),
     format!("spec: {{inputs: {{a: }}}}\n---\nb: {{script: '{}'}}\n", "$[[ inputs.a ]]".repeat(10_001)),
@@ -141,7 +152,9 @@ fn told_without_long_lines(#[case] text: String) {
 
 #[rstest]
 #[case::comments_before_a_header("# x\n".repeat(200_000) + "spec: {}\n---\na: {script: x}\n")]
-#[case::blocks_without_an_end("spec: {}\n---\na: {script: x}\n# ".to_owned() + &"$[[ ".repeat(500_000))]
+#[case::blocks_in_a_comment("spec: {}\n---\na: {script: x}\n# ".to_owned() + &"$[[ ".repeat(500_000))]
+#[case::blocks_without_an_end("spec: {}\n---\na: {script: '".to_owned() + &"$[[ ".repeat(500_000) + "'}\n")]
+#[case::many_lines_without_an_end("spec: {}\n---\na:\n  script: |\n".to_owned() + &"    $[[ x\n".repeat(200_000))]
 #[case::a_matrix_of_many_keys(format!("a: {{script: x, parallel: {{matrix: [{{{}}}]}}}}\n", list(10_000, |at| format!("V{at}: x"))))]
 #[case::many_stages(format!("stages: [test, {}]\na: {{script: x}}\n", list(30_000, |at| format!("s{at}"))))]
 fn read_soon(#[case] text: String) {

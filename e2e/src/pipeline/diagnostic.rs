@@ -47,7 +47,7 @@ pub struct Diagnostics {
     /// The last one that is not kept: it is there already, or there are too many.
     untold: Option<Diagnostic>,
     count: usize,
-    has_errors: bool,
+    errors: usize,
 }
 
 impl Diagnostics {
@@ -63,7 +63,7 @@ impl Diagnostics {
 
     fn push(&mut self, severity: Severity, span: Span, message: &str) -> &mut Diagnostic {
         self.count += 1;
-        self.has_errors |= severity == Severity::Error;
+        self.errors += usize::from(severity == Severity::Error);
         let mut diagnostic = Diagnostic { severity, message: shortened(message), span, help: None, is_told: false };
         // What is shared by an anchor is found at every use of it.
         if self.told.len() < MOST && self.known.insert((span, severity, diagnostic.message.clone())) {
@@ -83,7 +83,7 @@ impl Diagnostics {
     /// Whether an error within that place has been told: what follows from it need not be.
     pub fn has_error_in(&self, span: Span) -> bool {
         // Nobody will read it.
-        if self.has_errors && self.told.len() >= MOST {
+        if self.has_errors() && self.told.len() >= MOST {
             return true;
         }
         self.told.iter().any(|told| {
@@ -94,7 +94,12 @@ impl Diagnostics {
 
     /// Whether GitLab would refuse the file.
     pub fn has_errors(&self) -> bool {
-        self.has_errors
+        self.errors > 0
+    }
+
+    /// How many there are so far that GitLab would refuse the file for.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Each once, by place; of many those that were found first.

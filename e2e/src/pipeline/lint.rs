@@ -1,16 +1,14 @@
 //! From a file to its configuration, with everything that is wrong with it.
 
+mod admits;
+
+pub use self::admits::{Conditions, admits};
 use super::config::check::check;
 use super::config::extent;
-use super::config::reader::Reader;
 use super::config::root::{self, Configuration};
-use super::config::rules::{self, Owner, Rule};
-use super::config::when::When;
 use super::diagnostic::Diagnostics;
 use super::document::load::{Environment, load};
-use super::document::node::Node;
 use super::document::{extends, reference};
-use super::expression::Variables;
 use super::source::Sources;
 
 /// What came of reading a file.
@@ -44,25 +42,6 @@ pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     lint
 }
 
-/// Whether the `rules` of an include admit it: the first that holds does, unless it says `never`; if none holds, it is left
-/// out. <https://docs.gitlab.com/ci/yaml/#includerules>
-pub fn admits(
-    rules: &Node,
-    variables: &dyn Variables,
-    exists: &dyn Fn(&[String]) -> bool,
-    diagnostics: &mut Diagnostics,
-) -> bool {
-    let mut reader = Reader::of_root("include", diagnostics);
-    let rules = rules::read(rules, Owner::Include, &mut reader);
-    let holds = |rule: &&Rule| {
-        let condition = rule.condition.as_ref().is_none_or(|(_, expression)| expression.evaluate(variables));
-        let paths =
-            rule.exists.as_ref().map(|paths| paths.iter().map(|path| path.value.to_string()).collect::<Vec<_>>());
-        condition && paths.is_none_or(|paths| exists(&paths))
-    };
-    rules.iter().find(holds).is_some_and(|rule| rule.when != Some(When::Never))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -93,6 +72,7 @@ mod tests {
             expand: &|text| text.replace("$TEAM", "blue"),
             admits: &|_, _| false,
             folders: &folders,
+            inputs: &[],
         };
         lint(".gitlab-ci.yml", &environment)
     }
@@ -250,13 +230,91 @@ mod tests {
         assert_eq!(complaints(&lint).first().map(String::as_str), Some(expected));
     }
 
+    // lib/gitlab/ci/config/external/mapper/location_expander.rb
+    #[rstest]
+    #[case::nothing_fits("none/*.yml", &["a"])]
+    #[case::a_file_that_fits_its_own("ci/b.yml", &["b", "c", "a"])]
+    #[case::all_of_them("ci/*.yml", &["b", "c", "a"])]
+    fn wildcards(#[case] include: &str, #[case] expected: &[&str]) {
+        let text = format!("include: {include}\na: {{script: x}}\n");
+        let lint = lint_files(&[
+            (".gitlab-ci.yml", &text),
+            ("ci/b.yml", "include: ci/*.yml\nb: {script: x}\n"),
+            ("ci/c.yml", "c: {script: x}\n"),
+        ]);
+        assert_eq!(complaints(&lint), Vec::<String>::new());
+        let mut jobs: Vec<_> = lint.configuration.unwrap().jobs.keys().map(ToString::to_string).collect();
+        let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+        jobs.sort();
+        expected.sort();
+        assert_eq!(jobs, expected);
+    }
+
+    #[test]
+    fn too_many_includes_are_told_once() {
+        let include = format!("include: [{}]\na: {{script: x}}\n", vec!["b.yml"; 400].join(", "));
+        let lint =
+            lint_files(&[(".gitlab-ci.yml", &include), ("b.yml", "include: c.yml\n"), ("c.yml", "b: {script: x}\n")]);
+        assert_eq!(complaints(&lint).len(), 1, "{:?}", complaints(&lint));
+    }
+
+    // lib/gitlab/ci/config/external/file/project.rb, lib/gitlab/ci/components/instance_path.rb
+    #[rstest]
+    #[case::a_project("{project: group/project, file: /ci.yml}", "group/project", "inner")]
+    #[case::a_project_of_a_group("{project: group/project, file: ci.yml}", "group", "inner")]
+    #[case::a_project_of_all("{project: group/project, file: ci.yml}", "project", "inner")]
+    #[case::a_component("{component: gitlab.test/group/project/lint@1.0}", "gitlab.test/group/project", "inner")]
+    #[case::a_component_with_a_folder(
+        "{component: gitlab.test/group/project/deep@1.0}",
+        "gitlab.test/group/project",
+        "deep"
+    )]
+    #[case::a_file("{remote: 'https://host.test/ci.yml'}", "https://host.test/", "own")]
+    fn folders_of_others(#[case] include: &str, #[case] what: &str, #[case] job: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = match what {
+            "group" => folder.path().join("project"),
+            "project" => folder.path().join("group/project"),
+            _ => folder.path().to_owned(),
+        };
+        std::fs::create_dir_all(root.join("templates/deep")).unwrap();
+        let write = |path: &str, text: &str| std::fs::write(root.join(path), text).unwrap();
+        write("ci.yml", "include: /sub.yml\n");
+        write("templates/lint.yml", "include: sub.yml\n");
+        write("templates/deep/template.yml", "deep: {script: x}\n");
+        write("sub.yml", "inner: {script: x}\n");
+        let files =
+            Map([(".gitlab-ci.yml", format!("include: {include}\n")), ("sub.yml", "own: {script: x}\n".to_owned())]
+                .into());
+        let folders = [(what.to_owned(), folder.path().to_owned())].into();
+        let environment =
+            Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+        let lint = lint(".gitlab-ci.yml", &environment);
+        assert_eq!(complaints(&lint), Vec::<String>::new());
+        assert_eq!(lint.configuration.unwrap().jobs.keys().map(|name| &**name).collect::<Vec<_>>(), [job]);
+    }
+
+    #[test]
+    fn a_folder_stands_for_whole_names_only() {
+        let files = Map([(".gitlab-ci.yml", "include: {project: group/project-two, file: a.yml}\n".to_owned())].into());
+        let folders = [("group/project".to_owned(), std::path::PathBuf::from("/nowhere"))].into();
+        let environment =
+            Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+        assert_eq!(
+            complaints(&lint(".gitlab-ci.yml", &environment)),
+            [
+                ".gitlab-ci.yml:1:10: include:project `group/project-two/a.yml` is not in this project (give its folder: --include group/project-two=FOLDER, or --include project=FOLDER for all of that kind)"
+            ]
+        );
+    }
+
     #[test]
     fn inputs_of_an_included_file() {
         let lint = lint_files(&[
             (".gitlab-ci.yml", "include: {local: t.yml, inputs: {name: linux, count: 2}}\n"),
             (
                 "t.yml",
-                "spec:\n  inputs:\n    name:\n    count: {type: number}\n    shell: {default: bash}\n---\nbuild-$[[ inputs.name ]]:\n  script: $[[ inputs.shell ]] run\n  parallel: $[[ inputs.count ]]\n",
+                "spec:\n  inputs:\n    name:\n    count: {type: number}\n    shell: {default: bash}\n---\nbuild-$[[ inputs.name ]]:\n  script: $[[ inputs.shell ]] run # $[[ inputs.nobody ]]\n  parallel: $[[ inputs.count ]]\n",
             ),
         ]);
         assert_eq!(complaints(&lint), Vec::<String>::new());
@@ -282,8 +340,8 @@ mod tests {
         let text = format!("include: {include}\n");
         let lint = lint_files(&[
             (".gitlab-ci.yml", &text),
-            ("t.yml", "spec: {inputs: {name: }}\n---\na: {script: $[[ inputs.name ]]}\n"),
+            ("t.yml", "spec: {inputs: {name: }}\n---\na: {script: '$[[ inputs.name ]]'}\n"),
         ]);
-        assert_eq!(complaints(&lint).first().map(String::as_str), Some(expected));
+        assert_eq!(complaints(&lint), [expected]);
     }
 }

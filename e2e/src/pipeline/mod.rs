@@ -6,10 +6,11 @@
 //! - [`config`]: from the tree to typed keywords.
 //! - [`lint`]: all of that in GitLab's order.
 //! - [`git`]: what the repository knows. [`variables`]: which of them wins, and what it means.
-//! - [`glob`]: patterns of paths. [`duration`]: lengths of time.
+//! - [`glob`]: patterns of paths. [`changes`]: which files differ. [`duration`]: lengths of time.
 //! - [`mask`]: secrets in what jobs write.
 //! - [`plan`]: what would run for a ref, and why. [`run`]: running it.
 
+pub mod changes;
 pub mod config;
 pub mod diagnostic;
 pub mod document;

@@ -21,7 +21,8 @@ impl Files for Everywhere {
 
 fn read(text: &str) -> Lint {
     let (files, folders) = (Everywhere(text.to_owned()), BTreeMap::new());
-    let environment = Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders };
+    let environment =
+        Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
     lint(".gitlab-ci.yml", &environment)
 }
 

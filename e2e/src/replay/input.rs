@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::changes::Changes;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::document::load::{Environment, Files};
 use crate::pipeline::document::node::Node;
 use crate::pipeline::glob;
-use crate::pipeline::lint::{Lint, admits, lint};
+use crate::pipeline::lint::{Conditions, Lint, admits, lint};
 use crate::pipeline::mask::Masker;
 use crate::pipeline::plan::knowledge::Given;
 use crate::pipeline::variables::collection::{Collection, Origin, Variable};
@@ -30,6 +31,10 @@ pub struct Input {
     #[arg(long = "include", value_name = "WHAT=DIR", value_parser = pair)]
     pub includes: Vec<(String, String)>,
 
+    /// An input of the pipeline, for a file with `spec:inputs`
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub inputs: Vec<(String, String)>,
+
     /// The project's CI/CD variables, as GitLab's API and `glab variable export --output json` list them; `-` is standard
     /// input
     #[arg(long = "variables", value_name = "FILE")]
@@ -46,6 +51,7 @@ impl Default for Input {
             directory: PathBuf::from("."),
             file: ".gitlab-ci.yml".to_owned(),
             includes: Vec::new(),
+            inputs: Vec::new(),
             settings: None,
             variables: Vec::new(),
         }
@@ -78,17 +84,25 @@ impl Input {
     }
 
     /// Reads the file among `files`, and tells what is wrong with it.
-    pub fn lint(&self, files: &dyn Files, variables: &Collection) -> Lint {
+    pub fn lint(&self, files: &dyn Files, variables: &Collection, changes: &Changes<'_>) -> Lint {
         let folders: BTreeMap<String, PathBuf> =
             self.includes.iter().map(|(what, folder)| (what.clone(), PathBuf::from(folder))).collect();
         let paths = OnceCell::new();
         let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
+        let conditions = Conditions {
+            variables,
+            expand: &|text| variables.expand_existing(text).unwrap_or_else(|_| text.to_owned()),
+            exists: &exists,
+            changed: &|patterns| changes.any(patterns),
+            compare: &|name| changes.against(name),
+        };
         let environment = Environment {
             files,
             // Once, and unknown ones are empty. `lib/gitlab/ci/config/external/mapper/variables_expander.rb`
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
-            admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, variables, &exists, diagnostics),
+            admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, &conditions, diagnostics),
             folders: &folders,
+            inputs: &self.inputs,
         };
         lint(&self.file, &environment)
     }

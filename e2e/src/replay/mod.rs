@@ -5,6 +5,7 @@
 //! - [`assemble`]: a plan, and where it runs.
 
 pub mod assemble;
+pub mod changes;
 pub mod input;
 pub mod prepare;
 pub mod reference;

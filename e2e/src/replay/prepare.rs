@@ -2,15 +2,17 @@
 
 use std::cell::OnceCell;
 
+use super::changes::Changes;
 use super::input::Input;
 use super::reference::Reference;
 use crate::pipeline::document::load::Files;
 use crate::pipeline::git::{Folder, GitError, Repository};
 use crate::pipeline::glob;
 use crate::pipeline::lint::Lint;
-use crate::pipeline::plan::build::{Project, Refusal, build};
+use crate::pipeline::plan::build::{Project, build};
 use crate::pipeline::plan::context::Context;
 use crate::pipeline::plan::knowledge::{Given, base_variables};
+use crate::pipeline::plan::refusal::{MissingNeed, Refusal};
 use crate::pipeline::plan::{Plan, admission};
 use crate::pipeline::variables::settings::{self, Setting};
 
@@ -62,25 +64,20 @@ pub fn prepare(
     let tree = repository.at(&context.commit.sha);
     let folder = Folder(repository.folder().to_owned());
     let files: &dyn Files = if reference.worktree { &folder } else { &tree };
-    let lint = input.lint(files, &variables);
+    let changes = Changes::new(Some((&repository, &context)));
+    let lint = input.lint(files, &variables, &changes);
     let configuration = match &lint.configuration {
         Some(configuration) if !lint.diagnostics.has_errors() => configuration,
         _ => return Err(PrepareError::Lint(Box::new(lint))),
     };
     // Asked for by the first rule that needs it: git is a program of its own.
-    let (paths, changed) = (OnceCell::new(), OnceCell::new());
+    let paths = OnceCell::new();
     let project = Project {
         given: &given,
         fits: &glob::any_fits,
         exists: &|patterns| glob::any_exists(patterns, paths.get_or_init(|| files.list())),
-        changed: &|patterns| {
-            let files = changed.get_or_init(|| repository.changed(context.changed_since()?, &context.commit.sha).ok());
-            files.as_ref().is_none_or(|files| glob::any_fits(patterns, files))
-        },
-        compare: &|name| {
-            let base = repository.merge_base(name, &context.commit.sha).ok()?;
-            repository.changed(&base, &context.commit.sha).ok()
-        },
+        changed: &|patterns| changes.any(patterns),
+        compare: &|name| changes.against(name),
     };
     let plan = match build(configuration, &context, &project) {
         Ok(plan) => plan,
@@ -107,15 +104,23 @@ fn tell_left_out(given: &Given, context: &Context, note: &dyn Fn(&str)) {
     }
 }
 
-/// Why each job is not in a pipeline that has none.
+/// Why each job is not in a pipeline that has none, or where it is that there can be none.
 fn reasons(refusal: &Refusal, lint: &Lint) -> String {
+    let place = |span| lint.sources.location(span);
     let told = |name: &str, reason: &admission::Reason| {
-        let place = reason.span.map(|span| format!(" ({})", lint.sources.location(span))).unwrap_or_default();
-        format!("\n  {name}: {}{place}", reason.text)
+        let place = reason.span.map(|span| format!(" ({})", place(span))).unwrap_or_default();
+        format!("{name}: {}{place}", reason.text)
     };
-    match refusal {
+    let needed = |MissingNeed { job, need, span, reason }: &MissingNeed| {
+        let why = reason.as_ref().map(|reason| format!("; {}", told(need, reason))).unwrap_or_default();
+        format!("{job}: needs {need} ({}){why}", place(*span))
+    };
+    let reasons: Vec<String> = match refusal {
         Refusal::Empty(jobs) => jobs.iter().map(|(name, reason)| told(name, reason)).collect(),
-        Refusal::Workflow(Some(reason)) => told("workflow", reason),
-        Refusal::Workflow(None) | Refusal::NeedIsNotThere { .. } | Refusal::Variables { .. } => String::new(),
-    }
+        Refusal::Workflow(reason) => reason.iter().map(|reason| told("workflow", reason)).collect(),
+        Refusal::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", place(*span))],
+        Refusal::Needs(missing) => missing.iter().map(needed).collect(),
+        Refusal::Variables { .. } => Vec::new(),
+    };
+    reasons.iter().flat_map(|reason| ["\n  ", reason]).collect()
 }

@@ -11,7 +11,9 @@ use crate::pipeline::config::when::{AllowFailure, When};
 use crate::pipeline::plan::admission::Reason;
 use crate::pipeline::plan::context::RefKind;
 use crate::pipeline::plan::{Plan, PlannedJob};
+use crate::pipeline::run::variables::known_when_running;
 use crate::pipeline::source::Sources;
+use crate::pipeline::variables::collection::Variable;
 
 /// All of it, for people.
 pub fn text(plan: &Plan, sources: &Sources) -> String {
@@ -158,18 +160,50 @@ fn quoted(name: &str) -> String {
     name.replace('"', "#quot;")
 }
 
+/// One of a job's variables.
+#[derive(Serialize)]
+struct Line {
+    key: String,
+    /// As the runner gets it; nothing where only a job that runs knows.
+    value: Option<String>,
+    from: &'static str,
+    hides: Vec<Hidden>,
+}
+
+/// One that a stronger one hides, as it is written.
+#[derive(Serialize)]
+struct Hidden {
+    value: String,
+    from: &'static str,
+}
+
+/// By name. Masked ones are masked.
+fn lines(job: &PlannedJob) -> Vec<Line> {
+    // A circle would have refused the plan.
+    let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
+    let hidden = |variable: &Variable| Hidden { value: variable.shown().to_owned(), from: variable.origin.name() };
+    let known = expanded.iter().map(|(variable, hides)| Line {
+        key: variable.key.to_string(),
+        value: Some(variable.shown().to_owned()),
+        from: variable.origin.name(),
+        hides: hides.iter().map(hidden).collect(),
+    });
+    let of_a_run = known_when_running(job).filter(|(key, _)| expanded.get(key).is_none());
+    let of_a_run =
+        of_a_run.map(|(key, origin)| Line { key: key.to_owned(), value: None, from: origin.name(), hides: Vec::new() });
+    let mut lines: Vec<Line> = known.chain(of_a_run).collect();
+    lines.sort_by(|one, other| one.key.cmp(&other.key));
+    lines
+}
+
 /// A job's variables, where each comes from and what it hides; masked ones masked.
 pub fn variables(job: &PlannedJob) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["variable", "value", "from", "hides"]);
-    for (variable, hidden) in job.variables.iter() {
-        let hides = hidden.iter().map(|hidden| format!("{} ({})", hidden.shown(), hidden.origin.name()));
-        table.add_row([
-            variable.key.to_string(),
-            variable.shown().lines().next().unwrap_or_default().to_owned(),
-            variable.origin.name().to_owned(),
-            hides.collect::<Vec<_>>().join(", "),
-        ]);
+    for Line { key, value, from, hides } in lines(job) {
+        let hides = hides.iter().map(|Hidden { value, from }| format!("{value} ({from})"));
+        let value = value.unwrap_or_else(|| "(known when the job runs)".to_owned());
+        table.add_row([key, value, from.to_owned(), hides.collect::<Vec<_>>().join(", ")]);
     }
     format!("{}\n", table.trim_fmt())
 }
@@ -179,16 +213,5 @@ pub fn variables(job: &PlannedJob) -> String {
 /// # Errors
 /// Never; JSON has a place for every text.
 pub fn variables_json(job: &PlannedJob) -> Result<String, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Line<'job> {
-        key: &'job str,
-        value: &'job str,
-        from: &'static str,
-    }
-    let lines = job.variables.iter().map(|(variable, _)| Line {
-        key: &variable.key,
-        value: variable.shown(),
-        from: variable.origin.name(),
-    });
-    Ok(serde_json::to_string_pretty(&lines.collect::<Vec<_>>())? + "\n")
+    Ok(serde_json::to_string_pretty(&lines(job))? + "\n")
 }

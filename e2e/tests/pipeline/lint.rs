@@ -50,3 +50,38 @@ fn a_folder_stands_for_another_project() {
     let include = format!("other/ci={}", other.path().display());
     assert_eq!(run(&mut repository.e2e(&["lint", "--include", &include])), "The pipeline is valid: 1 job.");
 }
+
+/// Where nothing is committed yet, and below the folder that the file is in.
+#[test]
+fn a_repository_without_commits_and_a_folder_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(std::process::Command::new("git").arg("-C").arg(folder.path()).args(["init", "--quiet"]));
+    std::fs::write(folder.path().join(".gitlab-ci.yml"), "a: {script: x}\n").expect("written");
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder");
+    for path in [folder.path().to_owned(), folder.path().join("sub")] {
+        assert_eq!(run(crate::support::e2e(&["lint", "-C"]).arg(path)), "The pipeline is valid: 1 job.");
+    }
+}
+
+#[test]
+fn includes_of_a_tag() {
+    let pipeline = "include: {local: b.yml, rules: [{if: $CI_COMMIT_TAG}]}\na: {script: x}\n";
+    let repository = Repository::new("main", pipeline);
+    std::fs::write(repository.path().join("b.yml"), "b: {script: x}\n").expect("written");
+    assert_eq!(run(&mut repository.e2e(&["lint"])), "The pipeline is valid: 1 job.");
+    assert_eq!(run(&mut repository.e2e(&["lint", "--tag", "v1.0"])), "The pipeline is valid: 2 jobs.");
+    let output = repository.e2e(&["lint", "--tag", "v9"]).output().expect("e2e runs");
+    assert_eq!((output.status.code(), error(&output).contains("there is no tag `v9`")), (Some(2), true));
+}
+
+#[test]
+fn inputs_of_the_pipeline() {
+    let pipeline = "spec: {inputs: {name: , count: {type: number, default: 1}}}\n---\n$[[ inputs.name ]]:\n  script: x\n  parallel: $[[ inputs.count ]]\n";
+    let repository = Repository::new("main", pipeline);
+    let output = repository.e2e(&["lint"]).output().expect("e2e runs");
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));
+    assert_eq!(run(&mut repository.e2e(&["lint", "--input", "name=1.10"])), "The pipeline is valid: 1 job.");
+    let plan = run(&mut repository.e2e(&["plan", "--input", "name=1.10", "--input", "count=2"]));
+    assert!(plan.contains("1.10 2/2"), "{plan}");
+}

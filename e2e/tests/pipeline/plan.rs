@@ -109,7 +109,12 @@ fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] mess
 #[case::need(
     "a: {script: x, only: [tags]}\nb: {script: x, needs: [a]}\n",
     "e2e: 'b' job needs 'a' job, but 'a' does not exist in the pipeline. This might be because of the only, except, or rules \
-     keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional."
+     keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional.\n  \
+     b: needs a (.gitlab-ci.yml:2:24); a: only: refs does not hold (.gitlab-ci.yml:1:22)"
+)]
+#[case::no_ref(
+    "a: {script: x, rules: [{changes: {paths: [x], compare_to: nope}}]}\n",
+    "e2e: Failed to parse rule for a: rules:changes:compare_to is not a valid ref\n  a: compare_to (.gitlab-ci.yml:1:59)"
 )]
 #[case::circle(
     "a: {script: x, variables: {A: $B, B: $A}}\n",
@@ -167,4 +172,59 @@ fn a_list_of_variables_that_is_none() {
         let message = (output.status.code(), error(&output).trim().to_owned());
         assert_eq!(message, (Some(2), "e2e: variables.json:2:11: expected a string".to_owned()));
     }
+}
+
+#[test]
+fn needs_that_are_not_there_are_all_told() {
+    let pipeline = "a: {script: x, only: [tags]}\nb:\n  script: x\n  needs: [a]\nc:\n  script: x\n  needs: [b, a]\n";
+    let output = Repository::new("main", pipeline).e2e(&["plan"]).output().expect("e2e runs");
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(error(&output));
+}
+
+#[test]
+fn what_is_not_replayed_is_told_beside_the_plan() {
+    let repository = Repository::new("main", "a:\n  script: x\n  id_tokens: {}\nb:\n  trigger: g/p\n");
+    let output = repository.e2e(&["plan"]).output().expect("e2e runs");
+    assert_eq!(
+        (output.status.code(), error(&output).trim()),
+        (
+            Some(0),
+            "e2e: .gitlab-ci.yml:3:3: understood, not replayed: id_tokens\n\
+             e2e: .gitlab-ci.yml:5:3: understood, not replayed: trigger"
+        )
+    );
+}
+
+/// `lib/gitlab/ci/pipeline/chain/skip.rb`
+#[test]
+fn a_commit_that_skips_its_pipeline() {
+    let repository = Repository::new("main", "a: {script: x}\n");
+    let mut commit = std::process::Command::new("git");
+    commit.arg("-C").arg(repository.path()).args(["-c", "user.name=A B", "-c", "user.email=a@b.test"]);
+    commit.args(["commit", "--quiet", "--allow-empty", "--message", "Fix [skip ci]"]);
+    let date = "2026-01-31T10:20:30Z";
+    run(commit.env("GIT_AUTHOR_DATE", date).env("GIT_COMMITTER_DATE", date));
+    assert_eq!(jobs(&repository, &[]), (Vec::new(), vec!["a".to_owned()]));
+    assert_eq!(jobs(&repository, &["--source", "web"]).0, ["a on_success"]);
+    insta::assert_snapshot!(run(&mut repository.e2e(&["plan"])));
+}
+
+#[test]
+fn variables_as_the_job_gets_them() {
+    let pipeline =
+        "variables: {A: top}\na:\n  script: x\n  variables: {A: job, B: $A-$CI_PROJECT_DIR, C: \"one\\ntwo\"}\n";
+    let repository = Repository::new("main", pipeline);
+    let text = run(&mut repository.e2e(&["plan", "--show-variables", "a"]));
+    let found: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in
+        ["B job-$CI_PROJECT_DIR job", "C one job", "two", "CI_JOB_ID (known when the job runs) pipeline and job"]
+    {
+        assert!(found.iter().any(|found| found == line), "{line}: {text}");
+    }
+    let text = run(&mut repository.e2e(&["plan", "--show-variables", "a", "--format", "json"]));
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+    let of = |key: &str| list.iter().find(|variable| variable["key"] == key).cloned().unwrap_or_default();
+    assert_eq!(of("A")["hides"], serde_json::json!([{"value": "top", "from": "top level"}]));
+    assert_eq!(of("CI_JOB_ID")["value"], serde_json::Value::Null);
 }

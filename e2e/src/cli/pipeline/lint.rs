@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use e2e::pipeline::git::{Folder, Repository};
+use e2e::pipeline::git::{Folder, GitError, Repository};
+use e2e::pipeline::plan::context::{Context, Source};
 use e2e::pipeline::plan::knowledge::base_variables;
-use e2e::pipeline::variables::collection::Collection;
+use e2e::replay::changes::Changes;
 use e2e::replay::input::{Input, without_secrets};
 use e2e::replay::reference::Reference;
 use e2e::report;
@@ -18,6 +19,18 @@ pub(crate) struct LintArguments {
     #[command(flatten)]
     input: Input,
 
+    /// A branch whose includes are read; the one that is checked out if neither is given
+    #[arg(long, value_name = "BRANCH", conflicts_with = "tag")]
+    branch: Option<String>,
+
+    /// A tag whose includes are read
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+
+    /// What starts the pipeline whose includes are read
+    #[arg(long, default_value = "push", value_name = "SOURCE")]
+    source: Source,
+
     /// How the result is written
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
@@ -25,7 +38,7 @@ pub(crate) struct LintArguments {
 
 /// Reads the file as it lies there, and tells what is wrong.
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
-    let LintArguments { input, format } = arguments;
+    let LintArguments { input, format, .. } = arguments;
     let given = match input.given() {
         Ok(given) => given,
         Err(complaint) => {
@@ -33,17 +46,40 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
             return Ok(ExitCode::from(EXIT_BAD_INPUT));
         }
     };
-    let folder = Folder(input.directory.clone());
-    // What includes depend on is known of a repository only.
-    let variables = match Repository::open(&input.directory) {
-        Ok(repository) => base_variables(&Reference::of_checkout().context(&repository, &input.file)?, &given),
-        Err(_) => Collection::default(),
+    let repository = Repository::open(&input.directory).ok();
+    // What includes depend on is known of a commit only.
+    let context = match repository.as_ref().map(|repository| arguments.context(repository)).transpose() {
+        Ok(context) => context,
+        Err(error) if error.is_input() && arguments.names_a_ref() => {
+            tell(&format!("e2e: {error}"));
+            return Ok(ExitCode::from(EXIT_BAD_INPUT));
+        }
+        Err(error) if error.is_input() => None,
+        Err(error) => return Err(error.into()),
     };
-    let lint = input.lint(&folder, &variables);
+    // As `plan` does: the file of the repository, wherever in it somebody is.
+    let folder = repository.as_ref().map_or(&*input.directory, Repository::folder);
+    let variables = context.as_ref().map(|context| base_variables(context, &given)).unwrap_or_default();
+    let changes = Changes::new(repository.as_ref().zip(context.as_ref()));
+    let lint = input.lint(&Folder(folder.to_owned()), &variables, &changes);
     let text = match format {
         Format::Table => report::diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
         Format::Json => report::diagnostics::json(&lint)?,
     };
     write(&without_secrets(&given, &text))?;
     Ok(if lint.diagnostics.has_errors() { ExitCode::from(EXIT_NOT_WHOLE) } else { ExitCode::SUCCESS })
+}
+
+impl LintArguments {
+    /// What includes are asked for.
+    fn context(&self, repository: &Repository) -> Result<Context, GitError> {
+        let Self { branch, tag, source, .. } = self;
+        let reference =
+            Reference { branch: branch.clone(), tag: tag.clone(), source: *source, ..Reference::of_checkout() };
+        reference.context(repository, &self.input.file)
+    }
+
+    fn names_a_ref(&self) -> bool {
+        self.branch.is_some() || self.tag.is_some() || self.source != Source::Push
+    }
 }

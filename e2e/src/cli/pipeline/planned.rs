@@ -25,7 +25,10 @@ pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Result<Pre
         }
     };
     let (text, code) = match prepare(input, given.clone(), reference, &|note| tell(&format!("e2e: {note}"))) {
-        Ok(prepared) => return Ok(Ok(prepared)),
+        Ok(prepared) => {
+            tell_warnings(&prepared);
+            return Ok(Ok(prepared));
+        }
         Err(PrepareError::Git(error)) if GitError::is_input(&error) => (format!("e2e: {error}"), EXIT_BAD_INPUT),
         Err(error @ PrepareError::Git(_)) => return Err(error.into()),
         Err(PrepareError::Lint(lint)) => {
@@ -36,4 +39,13 @@ pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Result<Pre
     };
     tell(&without_secrets(&given, &text));
     Ok(Err(ExitCode::from(code)))
+}
+
+/// What of a good file is not replayed, or may not be what is meant: a line each, as nothing is wrong with it.
+fn tell_warnings(Prepared { lint, given, .. }: &Prepared) {
+    for warning in lint.diagnostics.sorted() {
+        let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let line = format!("e2e: {}: {}{help}", lint.sources.location(warning.span), warning.message);
+        tell(&without_secrets(given, &line));
+    }
 }

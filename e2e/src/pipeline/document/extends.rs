@@ -20,7 +20,7 @@ pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
     root.iter()
         .map(|(name, entry)| {
             let value = if entry.value.get("extends").is_some() {
-                Node::new(entry.value.span, Value::Mapping(resolver.job(name, &mut Vec::new())))
+                Node::new(entry.value.span, Value::Mapping(resolver.job(name, &mut Vec::new()).0))
             } else {
                 entry.value.clone()
             };
@@ -31,7 +31,8 @@ pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
 
 struct Resolver<'root, 'diagnostics> {
     root: &'root Mapping,
-    resolved: HashMap<Arc<str>, Arc<Mapping>>,
+    /// What became of jobs, and how many generations are above each.
+    resolved: HashMap<Arc<str>, (Arc<Mapping>, usize)>,
     /// That of all parents so far, counted as often as they are extended.
     size: usize,
     diagnostics: &'diagnostics mut Diagnostics,
@@ -39,21 +40,28 @@ struct Resolver<'root, 'diagnostics> {
 
 impl Resolver<'_, '_> {
     /// A job with all that it extends. `path` are the jobs that are being resolved, from the first to this one's child.
-    fn job(&mut self, name: &Arc<str>, path: &mut Vec<Arc<str>>) -> Arc<Mapping> {
+    /// Also how many generations are above it.
+    fn job(&mut self, name: &Arc<str>, path: &mut Vec<Arc<str>>) -> (Arc<Mapping>, usize) {
         if let Some(resolved) = self.resolved.get(name) {
-            return Arc::clone(resolved);
+            return resolved.clone();
         }
         let Some(Value::Mapping(own)) = self.root.get(name).map(|entry| &entry.value.value) else {
-            return Arc::default();
+            return <(Arc<Mapping>, usize)>::default();
         };
-        let Some(extends) = own.get("extends") else { return Arc::clone(own) };
+        let Some(extends) = own.get("extends") else { return (Arc::clone(own), 0) };
         path.push(Arc::clone(name));
-        let mut merged = Mapping::default();
+        let (mut merged, mut generations) = (Mapping::default(), 0);
         for (parent, span) in self.parents(name, &extends.value) {
             if !self.may_extend(name, &parent, span, path) {
                 continue;
             }
-            let parent = self.job(&parent, path);
+            let (parent, above) = self.job(&parent, path);
+            // However far the parent was resolved before: the order of jobs decides nothing.
+            if path.len() + above > DEEPEST {
+                self.diagnostics.error(span, format!("{name}: nesting too deep in `extends`"));
+                continue;
+            }
+            generations = generations.max(above + 1);
             // What is merged already is copied once more with every other parent.
             self.size = self.size.saturating_add(size::of_entries(&parent) + size::of_entries(&merged));
             if self.size > size::LARGEST_IN_ALL {
@@ -70,9 +78,9 @@ impl Resolver<'_, '_> {
             .filter(|(key, _)| &***key != "extends")
             .map(|(key, entry)| (Arc::clone(key), entry.clone()))
             .collect();
-        let merged = Arc::new(merge_mappings(&merged, &own));
-        self.resolved.insert(Arc::clone(name), Arc::clone(&merged));
-        merged
+        let resolved = (Arc::new(merge_mappings(&merged, &own)), generations);
+        self.resolved.insert(Arc::clone(name), resolved.clone());
+        resolved
     }
 
     fn parents(&mut self, name: &str, extends: &Node) -> Vec<(Arc<str>, Span)> {
@@ -157,5 +165,10 @@ mod tests {
             |count: usize| (0..count).map(generation).collect::<String>() + &format!("j{count}: {{script: x}}\n");
         assert_eq!(resolved(&family(10)).1, Vec::<String>::new());
         assert!(resolved(&family(12)).1[0].contains("nesting too deep in `extends`"));
+        // lib/gitlab/ci/config/extendable/entry.rb counts for every job anew.
+        let parents_first =
+            |count: usize| family(count).lines().rev().flat_map(|line| [line, "\n"]).collect::<String>();
+        assert_eq!(resolved(&parents_first(10)).1, Vec::<String>::new());
+        assert_eq!(resolved(&parents_first(11)).1, ["a.yml:12:15: j0: nesting too deep in `extends`"]);
     }
 }

@@ -1,64 +1,69 @@
-//! `spec:inputs`, and `$[[ inputs.name ]]` in the text below it. `lib/gitlab/ci/config/interpolation/`
+//! `spec:inputs`: what a file is given, and what it takes if it is given nothing. `lib/ci/inputs/`
+//!
+//! Where it is put into the file: `interpolate.rs`.
+
+mod block;
+mod interpolate;
+mod rules;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::node::{Mapping, Node};
-use super::size;
+pub use self::interpolate::interpolate;
+use super::node::{Entry, Mapping, Node, Value};
 use crate::pipeline::diagnostic::Diagnostics;
-use crate::pipeline::source::Span;
+use crate::pipeline::source::{Sources, Span};
 
-/// The values of inputs, as the text that takes their place.
-pub type Inputs = BTreeMap<String, String>;
-
-/// How many functions a block may have, and how many blocks a text.
-const MOST_FUNCTIONS: usize = 3;
-const MOST_BLOCKS: usize = 10_000;
+/// The values of inputs.
+pub type Inputs = BTreeMap<String, Node>;
 
 /// The longest regular expression, in bytes: reading one takes far more space than it has itself.
 const LONGEST_PATTERN: usize = 4096;
 
-/// A block that cannot be replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InterpolationError {
-    /// The bytes of the block in the text.
-    pub range: std::ops::Range<usize>,
-    /// In GitLab's words where known.
-    pub message: String,
-    /// The names that there are.
-    pub valid: Vec<String>,
+/// Of one input. `lib/gitlab/ci/config/header/input.rb`
+const KEYS: [&str; 6] = ["default", "description", "options", "regex", "rules", "type"];
+
+/// Who gives values to a file.
+#[derive(Clone, Copy)]
+pub enum GivenBy {
+    /// The include at that place.
+    Include(Span),
+    /// Whoever starts the pipeline.
+    Pipeline,
 }
 
-/// The values for the header `spec`, of what is `given` and else of its defaults. `span` is where it was included.
-pub fn values(spec: &Node, given: &Mapping, span: Span, diagnostics: &mut Diagnostics) -> Inputs {
+/// What the pipeline itself is given, each as text: as a file, so that what is wrong with it has a place.
+pub fn of_pipeline(given: &[(String, String)], sources: &mut Sources) -> Mapping {
+    if given.is_empty() {
+        return Mapping::default();
+    }
+    let lines: Vec<String> = given.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let file = sources.add("--input", &lines.concat());
+    let mut start = 0;
+    let mut mapping = Mapping::default();
+    for ((name, value), line) in given.iter().zip(&lines) {
+        let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let key_span = Span { file, start: byte(start), end: byte(start + name.len()) };
+        let span = Span { file, start: byte(start + name.len() + 1), end: byte(start + line.len() - 1) };
+        let value = Node::new(span, Value::String(value.as_str().into()));
+        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false });
+        start += line.len();
+    }
+    mapping
+}
+
+/// The values for the header `spec`, of what is `given` and else of its defaults. One that is wrong, and told, is empty.
+pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagnostics) -> Inputs {
     let mut inputs = Inputs::new();
     let declared = spec.get("inputs").and_then(Node::mapping);
+    if let Some(include) = spec.mapping().and_then(|spec| spec.get("include")) {
+        diagnostics.warning(include.key_span, "understood, not replayed: spec:include");
+    }
     for (name, entry) in declared.into_iter().flatten() {
-        let definition = &entry.value;
-        let value = match (given.get(name).map(|entry| &entry.value), definition.get("default")) {
-            (Some(value), _) => value,
-            (None, Some(default)) => default,
-            (None, None) => {
-                let error = diagnostics.error(span, format!("`{name}` input: required value has not been provided"));
-                error.help("give it under `inputs:` of the include, or give it a default");
-                continue;
-            }
-        };
-        let kind = definition.get("type").and_then(Node::string).unwrap_or("string");
-        if !fits(value, kind) {
-            diagnostics.error(value.span, format!("`{name}` input: provided value is not a {kind}"));
-            continue;
-        }
-        let text = text_of(value);
-        let options = definition.get("options").and_then(Node::sequence);
-        if options.is_some_and(|options| !options.iter().any(|option| text_of(option) == text)) {
-            let message =
-                format!("`{name}` input: `{text}` cannot be used because it is not in the list of allowed options");
-            diagnostics.error(value.span, message);
-        }
-        if let Some(pattern) = definition.get("regex").and_then(Node::string) {
-            check_pattern(name, pattern, &text, value.span, diagnostics);
-        }
-        inputs.insert(name.to_string(), text);
+        let input = Input { name, entry, by };
+        let empty = || Node::new(entry.key_span, Value::String("".into()));
+        let value = input.value(given, &inputs, diagnostics).unwrap_or_else(empty);
+        inputs.insert(name.to_string(), value);
     }
     for (name, entry) in given.iter().filter(|(name, _)| declared.is_none_or(|declared| !declared.contains_key(*name)))
     {
@@ -68,155 +73,182 @@ pub fn values(spec: &Node, given: &Mapping, span: Span, diagnostics: &mut Diagno
     inputs
 }
 
-fn check_pattern(name: &str, pattern: &str, text: &str, span: Span, diagnostics: &mut Diagnostics) {
-    // With or without slashes around it.
-    let bare = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')).unwrap_or(pattern);
-    if bare.len() > LONGEST_PATTERN {
-        diagnostics.error(span, format!("`{name}` input: its RegEx pattern is longer than {LONGEST_PATTERN} bytes"));
-        return;
+/// One that the header declares.
+struct Input<'header> {
+    name: &'header str,
+    entry: &'header Entry,
+    by: GivenBy,
+}
+
+impl Input<'_> {
+    fn definition(&self) -> &Node {
+        &self.entry.value
     }
-    let complaint = match regex::RegexBuilder::new(bare).size_limit(1 << 20).build() {
-        Ok(compiled) if compiled.is_match(text) => return,
-        Ok(_) => "provided value does not match required RegEx pattern".to_owned(),
-        Err(error) => format!("its RegEx pattern cannot be used: {error}"),
-    };
-    diagnostics.error(span, format!("`{name}` input: {complaint}"));
-}
 
-fn fits(value: &Node, kind: &str) -> bool {
-    match kind {
-        "number" => value.kind() == "a number",
-        "boolean" => value.kind() == "a boolean",
-        "array" => value.sequence().is_some(),
-        _ => value.string().is_some(),
+    fn complain(&self, span: Span, message: &str, diagnostics: &mut Diagnostics) {
+        diagnostics.error(span, format!("`{}` input: {message}", self.name));
     }
-}
 
-fn text_of(value: &Node) -> String {
-    // Lists take their place as JSON, which is YAML in one line.
-    value.scalar().map_or_else(|| value.json().to_string(), str::to_owned)
-}
-
-/// The text with every block replaced. `expand` puts variables in, for the function of that name.
-///
-/// # Errors
-/// The first block that cannot be.
-pub fn interpolate(text: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String) -> Result<String, InterpolationError> {
-    let mut output = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut blocks = 0;
-    while let Some((before, after)) = rest.split_once("$[[") {
-        // Without an end here, there is none for any other that begins later.
-        let Some((block, behind)) = after.split_once("]]") else { break };
-        let start = text.len() - rest.len() + before.len();
-        output.push_str(before);
-        let range = start..text.len() - behind.len();
-        output.push_str(&replace(block, range.clone(), inputs, expand)?);
-        blocks += 1;
-        // A value may be given on to another file, there twice, and so on.
-        if blocks > MOST_BLOCKS || output.len() > size::LARGEST {
-            let message = if blocks > MOST_BLOCKS { "too many interpolation blocks" } else { "config too large" };
-            return Err(InterpolationError { range, message: message.to_owned(), valid: Vec::new() });
+    /// Its value. Where it has none that can be used, that is told. `resolved` are those before it.
+    fn value(&self, given: &Mapping, resolved: &Inputs, diagnostics: &mut Diagnostics) -> Option<Node> {
+        let kind = self.kind(diagnostics)?;
+        let rules = self.definition().get("rules");
+        let rule = rules.and_then(|rules| rules::first(rules, self.name, given, resolved, diagnostics));
+        // `lib/ci/inputs/base_input.rb`: an empty text is nothing to an input with rules.
+        let is_nothing = |value: &Node| value.is_null() || rules.is_some() && value.string() == Some("");
+        let own = given.get(self.name).map(|entry| &entry.value).filter(|value| !is_nothing(value));
+        let of_rule = rule.and_then(|rule| rule.get("default")).filter(|default| !default.is_null());
+        let default = of_rule.or_else(|| self.definition().get("default"));
+        if own.is_none() && default.is_none() && !rules.is_some_and(rules::have_default) {
+            self.tell_missing(diagnostics);
+            return None;
         }
-        rest = behind;
+        let options = rule.and_then(|rule| rule.get("options")).or_else(|| self.definition().get("options"));
+        // A default that is wrong is wrong even where it is not taken.
+        for (value, whose) in [(default.filter(|default| !default.is_null()), "default"), (own, "provided")] {
+            if let Some(value) = value {
+                self.check(&coerced(value, kind), kind, options, whose, diagnostics)?;
+            }
+        }
+        let nothing =
+            Node::new(self.entry.key_span, if kind == "string" { Value::String("".into()) } else { Value::Null });
+        Some(own.or(default).filter(|value| !value.is_null()).map_or(nothing, |value| coerced(value, kind)))
     }
-    output.push_str(rest);
-    Ok(output)
-}
 
-fn replace(
-    block: &str,
-    range: std::ops::Range<usize>,
-    inputs: &Inputs,
-    expand: &dyn Fn(&str) -> String,
-) -> Result<String, InterpolationError> {
-    let fail = |message: String| InterpolationError {
-        range: range.clone(),
-        message,
-        valid: inputs.keys().map(|name| format!("inputs.{name}")).collect(),
-    };
-    // `$[[ matrix.X ]]` and others are replaced elsewhere, later.
-    let mut parts = block.split('|').map(str::trim);
-    let access = parts.next().unwrap_or_default();
-    let Some(name) = access.strip_prefix("inputs.") else {
-        return Ok(format!("$[[{block}]]"));
-    };
-    let Some(value) = inputs.get(name) else {
-        return Err(fail(format!("unknown input name provided: `{name}` in `{access}`")));
-    };
-    let functions: Vec<&str> = parts.collect();
-    if functions.len() > MOST_FUNCTIONS {
-        return Err(fail("too many functions in interpolation block".to_owned()));
+    fn kind(&self, diagnostics: &mut Diagnostics) -> Option<&'static str> {
+        if let Some(mapping) = self.definition().mapping() {
+            for (key, entry) in mapping.iter().filter(|(key, _)| !KEYS.contains(&&***key)) {
+                let message = format!("header:spec:inputs:{} config contains unknown keys: {key}", self.name);
+                diagnostics.error(entry.key_span, message).nearest(key, KEYS);
+            }
+        }
+        let Some(kind) = self.definition().get("type") else { return Some("string") };
+        let kinds = ["array", "boolean", "number", "string"];
+        let written = kind.scalar().unwrap_or_default();
+        let found = kinds.into_iter().find(|kind| *kind == written);
+        if found.is_none() {
+            let all = kinds.join(", ");
+            let message = format!("unknown input specification for `{}` (valid types: {all})", self.name);
+            diagnostics.error(kind.span, message).nearest(written, kinds);
+        }
+        found
     }
-    let mut value = value.clone();
-    for function in functions {
-        value = match function {
-            "expand_vars" => expand(&value),
-            "posix_escape" => posix_escape(&value),
-            other => truncate(&value, other).ok_or_else(|| {
-                fail(format!(
-                    "no function matching `{other}`: check that the function name, arguments, and types are correct"
-                ))
-            })?,
+
+    fn tell_missing(&self, diagnostics: &mut Diagnostics) {
+        let message = format!("`{}` input: required value has not been provided", self.name);
+        match self.by {
+            GivenBy::Include(span) => {
+                let help = "give it under `inputs:` of the include, or give it a default";
+                diagnostics.error(span, message).help(help);
+            }
+            GivenBy::Pipeline => {
+                let help = format!("give it by --input {}=VALUE, or give it a default", self.name);
+                diagnostics.error(self.entry.key_span, message).help(help);
+            }
+        }
+    }
+
+    /// Nothing if the value cannot be used at all.
+    fn check(
+        &self,
+        value: &Node,
+        kind: &str,
+        options: Option<&Node>,
+        whose: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<()> {
+        let (fits, word) = match kind {
+            "number" => (value.kind() == "a number", "a number"),
+            "boolean" => (value.kind() == "a boolean", "a boolean"),
+            "array" => (value.sequence().is_some(), "an array"),
+            _ => (value.string().is_some(), "a string"),
         };
+        if !fits {
+            self.complain(value.span, &format!("{whose} value is not {word}"), diagnostics);
+            return None;
+        }
+        let text = text_of(value);
+        let options = options.and_then(Node::sequence);
+        if options.is_some_and(|options| !options.iter().any(|option| text_of(option) == text)) {
+            let message = format!("`{text}` cannot be used because it is not in the list of allowed options");
+            self.complain(value.span, &message, diagnostics);
+        }
+        if let Some(pattern) = self.definition().get("regex").and_then(Node::string) {
+            self.check_pattern(pattern, &text, value.span, whose, diagnostics);
+        }
+        Some(())
     }
-    Ok(value)
+
+    fn check_pattern(&self, pattern: &str, text: &str, span: Span, whose: &str, diagnostics: &mut Diagnostics) {
+        // With or without slashes around it.
+        let bare = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')).unwrap_or(pattern);
+        if bare.len() > LONGEST_PATTERN {
+            let message = format!("its RegEx pattern is longer than {LONGEST_PATTERN} bytes");
+            self.complain(span, &message, diagnostics);
+            return;
+        }
+        let message = match regex::RegexBuilder::new(bare).size_limit(1 << 20).build() {
+            Ok(compiled) if compiled.is_match(text) => return,
+            Ok(_) => format!("{whose} value does not match required RegEx pattern"),
+            Err(error) => format!("its RegEx pattern cannot be used: {error}"),
+        };
+        self.complain(span, &message, diagnostics);
+    }
 }
 
-/// `truncate(offset, length)`, in characters.
-fn truncate(value: &str, call: &str) -> Option<String> {
-    let arguments = call.strip_prefix("truncate(")?.strip_suffix(')')?;
-    let (offset, length) = arguments.split_once(',')?;
-    let (offset, length) = (offset.trim().parse::<usize>().ok()?, length.trim().parse::<usize>().ok()?);
-    Some(value.chars().skip(offset).take(length).collect())
+/// A value as its input has it: a string of whatever is no structure, anything else of the JSON in a text, which is all that
+/// whoever starts a pipeline can write. `coerced_value` of `lib/ci/inputs/base_input.rb`
+fn coerced(value: &Node, kind: &str) -> Node {
+    let coerced = match (kind, &value.value) {
+        ("string", other) => value.scalar().map_or_else(|| other.clone(), |text| Value::String(text.into())),
+        (_, Value::String(text)) => {
+            // Deep ones are refused by the reader of JSON.
+            serde_json::from_str(text).map_or_else(|_| value.value.clone(), |json| of_json(json, value.span))
+        }
+        (_, other) => other.clone(),
+    };
+    Node::new(value.span, coerced)
 }
 
-/// As Ruby's `Shellwords.escape`.
-fn posix_escape(value: &str) -> String {
-    if value.is_empty() {
-        return "''".to_owned();
-    }
-    let mut escaped = String::with_capacity(value.len());
-    for character in value.chars() {
-        match character {
-            '\n' => escaped.push_str("'\n'"),
-            plain if plain.is_ascii_alphanumeric() || "_-.,:+/@".contains(plain) => escaped.push(plain),
-            other => escaped.extend(['\\', other]),
+fn of_json(json: serde_json::Value, span: Span) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Boolean(value),
+        serde_json::Value::Number(number) if number.is_f64() => Value::Float(number.to_string().into()),
+        serde_json::Value::Number(number) => Value::Integer(number.to_string().into()),
+        serde_json::Value::String(text) => Value::String(text.into()),
+        serde_json::Value::Array(items) => {
+            Value::Sequence(items.into_iter().map(|item| Node::new(span, of_json(item, span))).collect())
+        }
+        serde_json::Value::Object(entries) => {
+            let entry =
+                |value| Entry { key_span: span, value: Node::new(span, of_json(value, span)), is_merged: false };
+            Value::Mapping(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), entry(value))).collect()))
         }
     }
-    escaped
+}
+
+/// What a value is within a text: Ruby's `to_s`.
+fn text_of(value: &Node) -> String {
+    match &value.value {
+        Value::Null => String::new(),
+        Value::Sequence(_) | Value::Mapping(_) => inspected(value),
+        _ => value.scalar().unwrap_or_default().to_owned(),
+    }
+}
+
+fn inspected(value: &Node) -> String {
+    match &value.value {
+        Value::Null | Value::Reference(_) => "nil".to_owned(),
+        Value::String(text) => format!("{text:?}"),
+        Value::Sequence(items) => format!("[{}]", items.iter().map(inspected).collect::<Vec<_>>().join(", ")),
+        Value::Mapping(mapping) => {
+            let entries = mapping.iter().map(|(key, entry)| format!(":{key}=>{}", inspected(&entry.value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        _ => value.scalar().unwrap_or_default().to_owned(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    // https://docs.gitlab.com/ci/inputs/
-    #[rstest]
-    #[case::one("a: $[[ inputs.x ]]\n", "a: it's\n")]
-    #[case::without_spaces("$[[inputs.x]]", "it's")]
-    #[case::two("$[[ inputs.x ]]-$[[ inputs.y ]]", "it's-$HOME")]
-    #[case::expanded("$[[ inputs.y | expand_vars ]]", "/root")]
-    #[case::truncated("$[[ inputs.x | truncate(1,2) ]]", "t'")]
-    #[case::escaped("$[[ inputs.x | posix_escape ]]", "it\\'s")]
-    #[case::chained("$[[ inputs.y | expand_vars | truncate(1, 3) ]]", "roo")]
-    #[case::others_are_left("$[[ matrix.X ]]", "$[[ matrix.X ]]")]
-    #[case::without_an_end("$[[ inputs.x", "$[[ inputs.x")]
-    fn blocks(#[case] text: &str, #[case] expected: &str) {
-        let inputs = [("x", "it's"), ("y", "$HOME")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let expand = |text: &str| text.replace("$HOME", "/root");
-        assert_eq!(interpolate(text, &inputs, &expand).unwrap(), expected);
-    }
-
-    #[rstest]
-    #[case::unknown("ab $[[ inputs.z ]]", 3..18, "unknown input name provided: `z` in `inputs.z`")]
-    #[case::no_function("$[[ inputs.x | upcase ]]", 0..24, "no function matching `upcase`: check that the function name, arguments, and types are correct")]
-    #[case::too_many("$[[ inputs.x | a | b | c | d ]]", 0..31, "too many functions in interpolation block")]
-    fn refused(#[case] text: &str, #[case] range: std::ops::Range<usize>, #[case] message: &str) {
-        let inputs = [("x".to_owned(), "1".to_owned())].into();
-        let error = interpolate(text, &inputs, &str::to_owned).unwrap_err();
-        assert_eq!((error.range, error.message.as_str()), (range, message));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::node::{Node, Operator};
 use super::pattern::Pattern;
-use super::variables::Variables;
+use super::variables::{Input, Variables};
 
 /// What a part of an expression comes to.
 #[derive(Clone, Copy)]
@@ -86,7 +86,11 @@ impl Node {
             Self::Boolean(value) => Value::Boolean(*value),
             Self::Text(text) => Value::Text(text),
             Self::Variable(name) => Value::text(variables.get(name)),
-            Self::Input(name) => Value::text(variables.input(name)),
+            Self::Input(name) => match variables.input(name) {
+                None => Value::Null,
+                Some(Input::Boolean(value)) => Value::Boolean(value),
+                Some(Input::Text(text)) => Value::Text(text),
+            },
             Self::Pattern(pattern) => Value::Pattern(pattern),
             Self::Not(operand) => Value::Boolean(!operand.value(variables)?.is_present()),
             Self::Binary(operator, left, right) => {

@@ -17,7 +17,7 @@ use std::fmt;
 
 pub use error::{Problem, SyntaxError};
 use node::Node;
-pub use variables::Variables;
+pub use variables::{Input, Variables};
 
 /// An expression: made once, evaluated for every job.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -181,11 +181,16 @@ fn reads_inputs_and_other_maps() {
         fn get(&self, _name: &str) -> Option<&str> {
             None
         }
-        fn input(&self, name: &str) -> Option<&str> {
-            (name == "cloud").then_some("aws")
+        fn input(&self, name: &str) -> Option<Input<'_>> {
+            match name {
+                "cloud" => Some(Input::Text("aws")),
+                "off" => Some(Input::Boolean(false)),
+                _ => None,
+            }
         }
     }
     assert!(Expression::parse("$[[ inputs.cloud ]] == 'aws'").unwrap().evaluate(&Inputs));
+    assert!(Expression::parse("$[[ inputs.off ]] == 'false' && !$[[ inputs.off ]]").unwrap().evaluate(&Inputs));
     let map = HashMap::from([("A".to_owned(), "b".to_owned())]);
     assert!(Expression::parse("$A == 'b'").unwrap().evaluate(&map));
 }

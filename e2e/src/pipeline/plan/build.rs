@@ -8,45 +8,18 @@ use super::admission::{Admitted, Reason, Situation, admit, first_rule, in_words}
 use super::context::Context;
 use super::instances::{self, Instance, Instances};
 use super::knowledge::{Given, Knowledge, Moment, base_variables, for_texts, of_resource_group, of_workflow};
+use super::refusal::{MissingNeed, Refusal, Undecided};
 use super::{Plan, PlannedEnvironment, PlannedJob, Skipped};
+use crate::pipeline::changes::Compared;
 use crate::pipeline::config::job::Job;
 use crate::pipeline::config::needs::Need;
+use crate::pipeline::config::reader::Text;
 use crate::pipeline::config::root::Configuration;
 use crate::pipeline::config::variables::YamlVariable;
 use crate::pipeline::config::when::When;
 use crate::pipeline::expression::Variables;
 use crate::pipeline::variables::collection::{Collection, Origin};
 use crate::pipeline::variables::expand::ExpansionError;
-
-/// Why there is no pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// `workflow:rules` say so.
-    #[error("The pipeline did not run. Review the workflow:rules configuration for the pipeline.")]
-    Workflow(Option<Reason>),
-    /// No job is in it.
-    #[error("The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.")]
-    Empty(Vec<(Arc<str>, Reason)>),
-    /// A job's variables lead in a circle, or become too large.
-    #[error("{job}: {error}")]
-    Variables {
-        /// The job, or `workflow`.
-        job: Arc<str>,
-        /// What is wrong with them.
-        error: ExpansionError,
-    },
-    /// A job needs one that is not in it.
-    #[error(
-        "'{job}' job needs '{need}' job, but '{need}' does not exist in the pipeline. This might be because of the only, \
-         except, or rules keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional."
-    )]
-    NeedIsNotThere {
-        /// The job that needs it.
-        job: Arc<str>,
-        /// The job that is not there.
-        need: Arc<str>,
-    },
-}
 
 /// What a plan is made from, beside the file and the ref.
 pub struct Project<'project> {
@@ -59,7 +32,7 @@ pub struct Project<'project> {
     /// Whether one of these patterns fits a file that has changed. Where GitLab would not know, all have.
     pub changed: &'project dyn Fn(&[String]) -> bool,
     /// The files that differ from a ref.
-    pub compare: &'project dyn Fn(&str) -> Option<Vec<String>>,
+    pub compare: &'project dyn Fn(&str) -> Compared,
 }
 
 impl Variables for Collection {
@@ -73,7 +46,10 @@ impl Variables for Collection {
 /// # Errors
 /// Why GitLab would not create it.
 pub fn build(configuration: &Configuration, context: &Context, project: &Project<'_>) -> Result<Plan, Refusal> {
-    let refused = |error| Refusal::Variables { job: "workflow".into(), error };
+    if let Some(words) = context.skipped_by() {
+        return Ok(without_jobs(configuration, context, words));
+    }
+    let refused = |error: Undecided| error.of(&"workflow".into());
     let base = base_variables(context, project.given);
     let top = (&*configuration.variables, Origin::Global);
     let mut of_rule: &[YamlVariable] = &[];
@@ -95,7 +71,7 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         let name = for_texts(&of_workflow(&base, &top))?.expand(&name.value)?;
         Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
     });
-    let name = name.transpose().map_err(refused)?.flatten();
+    let name = name.transpose().map_err(|error: ExpansionError| refused(error.into()))?.flatten();
     let knowledge = Knowledge::new(context, project.given, base, top, name.clone());
     Builder { configuration, context, project, knowledge }.plan(name)
 }
@@ -138,14 +114,15 @@ impl Builder<'_> {
         for job in self.configuration.jobs.values() {
             let job = Arc::new(job.clone());
             for instance in instances::of(&job) {
-                let refused = |error| Refusal::Variables { job: Arc::clone(&instance.name), error };
+                let refused = |error: Undecided| error.of(&instance.name);
                 let simple = self.knowledge.simple(&job, &instance);
                 match self.admit(&job, &simple).map_err(refused)? {
                     Ok((admitted, known)) => {
-                        let candidate = self.create(&job, &instance, simple, &known, admitted).map_err(refused)?;
+                        let candidate = self.create(&job, &instance, simple, &known, admitted);
+                        let candidate = candidate.map_err(|error| refused(error.into()))?;
                         candidates.push(candidate);
                     }
-                    Err(reason) => skipped.push(Skipped { name: instance.name, reason }),
+                    Err(reason) => skipped.push(Skipped { job: Arc::clone(&job.name), name: instance.name, reason }),
                 }
             }
         }
@@ -166,13 +143,22 @@ impl Builder<'_> {
         let used: HashSet<Arc<str>> =
             candidates.iter().map(|candidate| Arc::clone(&candidate.job.job.stage.value)).collect();
         let stages = self.configuration.stages.iter().filter(|stage| used.contains(*stage)).cloned().collect();
-        let jobs =
-            candidates.into_iter().map(|candidate| with_needs(candidate, &instances)).collect::<Result<_, _>>()?;
+        let mut missing = Vec::new();
+        let mut jobs = Vec::new();
+        for candidate in candidates {
+            match with_needs(candidate, &instances, &skipped) {
+                Ok(job) => jobs.push(job),
+                Err(needs) => missing.extend(needs),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Refusal::Needs(missing));
+        }
         Ok(Plan { context: self.context.clone(), name, stages, jobs, skipped })
     }
 
     /// Whether a job is in the pipeline, and what its rules know.
-    fn admit(&self, job: &Job, simple: &Collection) -> Result<Result<(Admitted, Known), Reason>, ExpansionError> {
+    fn admit(&self, job: &Job, simple: &Collection) -> Result<Result<(Admitted, Known), Reason>, Undecided> {
         let (variables, _) = self.knowledge.placed(simple.clone(), job.environment.as_ref(), Moment::Seed)?;
         let known = Known::new(variables);
         let has_workflow = self.configuration.workflow.rules.is_some();
@@ -226,32 +212,65 @@ impl Builder<'_> {
     }
 }
 
-fn with_needs(candidate: Candidate, instances: &Instances) -> Result<PlannedJob, Refusal> {
+/// # Errors
+/// All that it needs and that is not in the pipeline.
+fn with_needs(
+    candidate: Candidate,
+    instances: &Instances,
+    skipped: &[Skipped],
+) -> Result<PlannedJob, Vec<MissingNeed>> {
     let Candidate { mut job, instance, needs } = candidate;
-    let needs = needs.as_ref().or(job.job.needs.as_ref());
+    let own = job.job.needs.as_ref();
+    // An empty list of a rule takes needs away; stages decide about a job that has none, as before.
+    // `build_attributes` of `lib/gitlab/ci/build/rules.rb`: `scheduling_type: (:dag if needs_job.present?)`
+    let needs = needs.as_ref().filter(|needs| own.is_some() || !needs.is_empty()).or(own);
     let needs = needs.map(|needs| instances::needed(needs, instances, &instance.variables)).transpose();
-    job.needs = needs.map_err(|need| Refusal::NeedIsNotThere { job: instance.name, need })?;
+    let missing = |need: &Text| MissingNeed {
+        job: Arc::clone(&instance.name),
+        need: Arc::clone(&need.value),
+        span: need.span,
+        // Of a job that is several they all have gone.
+        reason: skipped.iter().find(|it| it.job == need.value).map(|skipped| skipped.reason.clone()),
+    };
+    job.needs = needs.map_err(|needs| needs.iter().map(missing).collect::<Vec<_>>())?;
     Ok(job)
+}
+
+/// What GitLab makes of a commit that says so: a pipeline in which nothing is.
+fn without_jobs(configuration: &Configuration, context: &Context, words: &str) -> Plan {
+    let reason = Reason { text: format!("the commit's message says {words}"), span: None };
+    let skipped = configuration.jobs.values().map(|job| Skipped {
+        job: Arc::clone(&job.name),
+        name: Arc::clone(&job.name),
+        reason: reason.clone(),
+    });
+    Plan { context: context.clone(), name: None, stages: Vec::new(), jobs: Vec::new(), skipped: skipped.collect() }
 }
 
 /// Decides by rules or policies, which may have variables in their patterns.
 ///
 /// # Errors
-/// When one of them becomes too large.
+/// When one of them becomes too large, or compares with a ref that there is not.
 fn decide<T>(
     context: &Context,
     project: &Project<'_>,
     known: &Known,
     decide: impl FnOnce(&Situation<'_>) -> T,
-) -> Result<T, ExpansionError> {
+) -> Result<T, Undecided> {
     let failure = OnceCell::new();
     // Unknown variables stay as they are written. `lib/gitlab/ci/build/rules/rule/clause/changes.rb`
     let expanded = |text: &str| {
         let expanded = known.for_texts().and_then(|variables| variables.expand_existing(text));
         expanded.unwrap_or_else(|error| {
             // The first one is told.
-            let _ = failure.set(error);
+            let _ = failure.set(Undecided::from(error));
             text.to_owned()
+        })
+    };
+    let compared = |name: &Text| {
+        (project.compare)(&expanded(&name.value)).unwrap_or_else(|error| {
+            let _ = failure.set(Undecided::Rule(name.span, error));
+            None
         })
     };
     let situation = Situation {
@@ -261,7 +280,7 @@ fn decide<T>(
         fits: project.fits,
         exists: project.exists,
         changed: project.changed,
-        compare: &|name| (project.compare)(&expanded(&name.value)),
+        compare: &compared,
     };
     let decided = decide(&situation);
     failure.into_inner().map_or(Ok(decided), Err)

@@ -98,7 +98,20 @@ pub struct Context {
     pub user: (String, String),
 }
 
+/// What in a commit's message skips its pipeline, whatever the case. `lib/gitlab/ci/pipeline/chain/skip.rb`
+const SKIP: [&str; 6] = ["[ci skip]", "[ci_skip]", "[ci-skip]", "[skip ci]", "[skip_ci]", "[skip-ci]"];
+
 impl Context {
+    /// The words of the commit's message that skip the pipeline. Only a push hears them: who starts a pipeline otherwise
+    /// wants it (`ignore_skip_ci`).
+    pub fn skipped_by(&self) -> Option<&'static str> {
+        if !matches!(self.source, Source::Push | Source::MergeRequestEvent) {
+            return None;
+        }
+        let message = self.commit.message.to_ascii_lowercase();
+        SKIP.into_iter().find(|words| message.contains(words))
+    }
+
     /// The commit that changes are looked for since; nothing where GitLab does not know, and takes every file for changed:
     /// tags, new branches, and what nobody pushed. <https://docs.gitlab.com/ci/yaml/#ruleschanges>
     pub fn changed_since(&self) -> Option<&str> {

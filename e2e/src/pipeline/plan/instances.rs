@@ -7,6 +7,7 @@ use super::PlannedNeed;
 use crate::pipeline::config::job::Job;
 use crate::pipeline::config::needs::Need;
 use crate::pipeline::config::parallel::{Parallel, instance_name, with_own_values};
+use crate::pipeline::config::reader::Text;
 
 /// An instance of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +57,14 @@ pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 /// The jobs of the pipeline that `needs` mean. `own` are the values of the instance that needs.
 ///
 /// # Errors
-/// The name of a job that is not in the pipeline and is not optional.
+/// All jobs that are not in the pipeline and are not optional.
 pub fn needed(
     needs: &[Need],
     instances: &Instances,
     own: &[(Arc<str>, Arc<str>)],
-) -> Result<Vec<PlannedNeed>, Arc<str>> {
+) -> Result<Vec<PlannedNeed>, Vec<Text>> {
     let mut planned: Vec<PlannedNeed> = Vec::new();
+    let mut missing = Vec::new();
     for need in needs {
         let all = instances.get(&need.job.value).map(Vec::as_slice).unwrap_or_default();
         let is_parallel = all.first().is_none_or(|name| *name != need.job.value);
@@ -71,10 +73,10 @@ pub fn needed(
                 let names = matrix
                     .iter()
                     .map(|values| -> Arc<str> { instance_name(&need.job.value, &with_own_values(values, own)).into() });
-                let (there, missing): (Vec<_>, Vec<_>) = names.partition(|name| all.contains(name));
+                let (there, absent): (Vec<_>, Vec<_>) = names.partition(|name| all.contains(name));
                 // Each of them is a need of its own.
-                if let Some(name) = missing.into_iter().next().filter(|_| !need.optional) {
-                    return Err(name);
+                if !there.is_empty() && !need.optional {
+                    missing.extend(absent.into_iter().map(|value| Text { value, span: need.job.span }));
                 }
                 there
             }
@@ -82,7 +84,7 @@ pub fn needed(
             _ => all.to_vec(),
         };
         if wanted.is_empty() && !need.optional {
-            return Err(Arc::clone(&need.job.value));
+            missing.push(need.job.clone());
         }
         for name in wanted {
             if !planned.iter().any(|other| other.name == name) {
@@ -90,5 +92,5 @@ pub fn needed(
             }
         }
     }
-    Ok(planned)
+    if missing.is_empty() { Ok(planned) } else { Err(missing) }
 }

@@ -3,7 +3,7 @@
 //! - [`context`]: the ref, and how the pipeline came about. [`predefined`]: the variables that GitLab computes from that.
 //! - [`admission`]: whether a job is in the pipeline: `rules`, `only`, `except`.
 //! - [`instances`]: `parallel`, and what needs what.
-//! - [`knowledge`]: what a job's rules, texts and runner know. [`build`]: all of it, top to bottom.
+//! - [`knowledge`]: what a job's rules, texts and runner know. [`build`]: all of it, top to bottom. [`refusal`]: why not.
 
 pub mod admission;
 pub mod build;
@@ -11,6 +11,7 @@ pub mod context;
 pub mod instances;
 pub mod knowledge;
 pub mod predefined;
+pub mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,9 @@ pub struct PlannedEnvironment {
 /// A job that is not in the pipeline.
 #[derive(Clone, Debug)]
 pub struct Skipped {
-    /// Its name.
+    /// The job's name in the file.
+    pub job: Arc<str>,
+    /// Its name, of an instance with its values.
     pub name: Arc<str>,
     /// Why.
     pub reason: Reason,

@@ -75,6 +75,8 @@ fn of_commit(context: &Context) -> Vec<(&'static str, String)> {
         ("CI_COMMIT_MESSAGE", message.to_owned()),
         ("CI_COMMIT_MESSAGE_IS_TRUNCATED", (message.len() < commit.message.len()).to_string()),
         ("CI_COMMIT_AUTHOR", commit.author.clone()),
+        // Whose address it is, no repository knows.
+        ("CI_COMMIT_USER_LOGIN", String::new()),
         ("CI_COMMIT_TIMESTAMP", commit.timestamp.clone()),
         ("CI_COMMIT_REF_PROTECTED", context.protected.to_string()),
     ]

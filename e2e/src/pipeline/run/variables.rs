@@ -207,6 +207,34 @@ fn after(facts: &Facts<'_>) -> Vec<Variable> {
     own.map(|(key, value)| Variable::new(key, value, Origin::Environment)).to_vec()
 }
 
+/// The names of those that a plan cannot know.
+const WHEN_RUNNING: [(&str, Origin); 18] = [
+    ("CI_PIPELINE_ID", Origin::Persisted),
+    ("CI_PIPELINE_URL", Origin::Persisted),
+    ("CI_JOB_ID", Origin::Persisted),
+    ("CI_JOB_URL", Origin::Persisted),
+    ("CI_JOB_STARTED_AT", Origin::Persisted),
+    ("CI_JOB_TOKEN", Origin::Persisted),
+    ("CI_REPOSITORY_URL", Origin::Persisted),
+    ("CI_BUILDS_DIR", Origin::Predefined),
+    ("CI_PROJECT_DIR", Origin::Predefined),
+    ("CI_CONCURRENT_ID", Origin::Predefined),
+    ("CI_CONCURRENT_PROJECT_ID", Origin::Predefined),
+    ("CI_JOB_STATUS", Origin::Predefined),
+    ("CI_JOB_TIMEOUT", Origin::Predefined),
+    ("CI_RUNNER_ID", Origin::Predefined),
+    ("CI_RUNNER_DESCRIPTION", Origin::Predefined),
+    ("CI_RUNNER_TAGS", Origin::Predefined),
+    ("CI_RUNNER_VERSION", Origin::Environment),
+    ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
+];
+
+/// What a job has beside its plan's variables once it runs, and where that comes from.
+pub fn known_when_running(planned: &PlannedJob) -> impl Iterator<Item = (&'static str, Origin)> {
+    let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
+    WHEN_RUNNING.into_iter().chain(image)
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -251,6 +279,20 @@ mod tests {
         let text = "a:\n  image: image-$JOB\n  script: x\n  variables:\n    JOB: j\n    NESTED: $JOB-$CI_PROJECT_DIR\n    UNKNOWN: '[$NO_SUCH]'\n    DOUBLED: $$JOB\n    DOTENV: x\n    RAW: {value: $JOB, expand: false}\n";
         let dotenv = [Variable::new("DOTENV", "d-$JOB", Origin::Dotenv)];
         assert_eq!(variables(text, &dotenv).get(key).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn those_that_a_plan_cannot_know() {
+        let text = "a: {script: x, image: i}\n";
+        let planned = plan(text).jobs.remove(0);
+        let known: Vec<_> = known_when_running(&planned).map(|(key, _)| key).collect();
+        let running = variables(text, &[]);
+        // Of the settings of a runner, of which executor it has, and what GitLab calls itself.
+        let others = ["FROM_CONFIG", "JOB", "CI_DISPOSABLE_ENVIRONMENT", "CI_SERVER"];
+        for variable in running.list().iter().filter(|it| planned.variables.get(&it.key).is_none()) {
+            assert!(known.contains(&&*variable.key) || others.contains(&&*variable.key), "{}", variable.key);
+        }
+        assert!(known.iter().all(|key| running.get(key).is_some()));
     }
 
     #[test]

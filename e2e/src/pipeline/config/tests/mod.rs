@@ -26,6 +26,7 @@ fn read(text: &str) -> Lint {
         expand: &ToOwned::to_owned,
         admits: &|_, _| true,
         folders: &std::collections::BTreeMap::default(),
+        inputs: &[],
     };
     lint(".gitlab-ci.yml", &environment)
 }

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use rstest::rstest;
 
-use super::build::{Project, Refusal, build};
+use super::build::{Project, build};
 use super::context::{Context, RefKind, Source};
 use super::knowledge::Given;
+use super::refusal::{MissingNeed, Refusal};
 use super::{Plan, admission};
+use crate::pipeline::changes::NoSuchRef;
 use crate::pipeline::config::root::Configuration;
 use crate::pipeline::config::when::{AllowFailure, When};
 use crate::pipeline::document::load::{Environment, Files};
@@ -33,7 +35,8 @@ impl Files for One {
 
 fn configuration(text: &str) -> Configuration {
     let (files, folders) = (One(text.to_owned()), BTreeMap::new());
-    let environment = Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders };
+    let environment =
+        Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
     let lint = lint(".gitlab-ci.yml", &environment);
     let said: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
     assert!(!lint.diagnostics.has_errors(), "{said:?}");
@@ -86,7 +89,9 @@ fn plan_with(text: &str, context: &Context, given: &Given, changed: Option<&[Str
         fits: &glob::any_fits,
         exists: &|patterns| glob::any_exists(patterns, &files),
         changed: &|patterns| changed.is_none_or(|files| glob::any_fits(patterns, files)),
-        compare: &|name| (name == "main").then(|| vec!["src/main.rs".to_owned()]),
+        compare: &|name| {
+            if name == "main" { Ok(Some(vec!["src/main.rs".to_owned()])) } else { Err(NoSuchRef) }
+        },
     };
     build(&configuration(text), context, &project)
 }
@@ -200,6 +205,9 @@ fn instances(#[case] a: &str, #[case] names: &[&str]) {
 #[case::by_stages("", None)]
 #[case::optional("needs: [{job: t, optional: true}]", Some(&[][..]))]
 #[case::of_a_rule("needs: [p], rules: [{when: always, needs: [m]}]", Some(&["m: [1]", "m: [2]"][..]))]
+// lib/gitlab/ci/build/rules.rb: a rule's empty list takes needs away, and changes nothing where there are none.
+#[case::none_of_a_rule("needs: [p], rules: [{when: always, needs: []}]", Some(&[][..]))]
+#[case::none_of_a_rule_and_none("rules: [{when: always, needs: []}]", None)]
 #[case::an_instance("needs: [{job: m, parallel: {matrix: [{X: 2}]}}]", Some(&["m: [2]"][..]))]
 #[case::an_instance_by_its_name("needs: ['m: [1]', p 2/2]", Some(&["m: [1]", "p 2/2"][..]))]
 #[case::optional_instances("needs: [{job: m, optional: true, parallel: {matrix: [{X: [2, 3]}]}}]", Some(&["m: [2]"][..]))]
@@ -212,6 +220,47 @@ fn needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
     let job = plan.jobs.iter().find(|job| &*job.name == "a").unwrap();
     let found = job.needs.as_ref().map(|needs| needs.iter().map(|need| &*need.name).collect::<Vec<_>>());
     assert_eq!(found.as_deref(), expected);
+}
+
+// lib/gitlab/ci/pipeline/seed/build.rb, `needs_errors`
+#[test]
+fn all_needs_that_are_not_there_are_told() {
+    let text = "t: {script: x, only: [tags]}\np: {script: x, parallel: 2, only: [tags]}\na: {script: x, needs: [t, p]}\nb: {script: x, needs: [t]}\n";
+    let refusal = plan(text, &branch("main"), &[]).unwrap_err();
+    let Refusal::Needs(missing) = &refusal else { panic!("{refusal}") };
+    let told =
+        |it: &MissingNeed| (it.job.to_string(), it.need.to_string(), it.reason.as_ref().map(|it| it.text.clone()));
+    let because = || Some("only: refs does not hold".to_owned());
+    let expected = [("a", "t"), ("a", "p"), ("b", "t")].map(|(job, need)| (job.to_owned(), need.to_owned(), because()));
+    assert_eq!(missing.iter().map(told).collect::<Vec<_>>(), expected);
+    assert_eq!(refusal.to_string().lines().count(), 3);
+}
+
+// lib/gitlab/ci/build/rules/rule/clause/changes.rb
+#[rstest]
+#[case::of_a_job("a: {script: x, rules: [{changes: {paths: [src/*], compare_to: nope}}]}\n", "a")]
+#[case::of_the_workflow(
+    "workflow: {rules: [{changes: {paths: [src/*], compare_to: nope}}]}\na: {script: x}\n",
+    "workflow"
+)]
+fn changes_against_no_ref(#[case] text: &str, #[case] job: &str) {
+    let refusal = plan(text, &branch("main"), &[]).unwrap_err();
+    let expected = format!("Failed to parse rule for {job}: rules:changes:compare_to is not a valid ref");
+    assert_eq!(refusal.to_string(), expected);
+}
+
+// lib/gitlab/ci/pipeline/chain/skip.rb
+#[rstest]
+#[case::push("fix [skip ci]", Source::Push, true)]
+#[case::another_way("Fix\n\n[CI-Skip]", Source::Push, true)]
+#[case::merge_request("[ci_skip]", Source::MergeRequestEvent, true)]
+#[case::somebody_wants_it("fix [skip ci]", Source::Web, false)]
+#[case::without_brackets("skip ci", Source::Push, false)]
+fn commits_that_skip(#[case] message: &str, #[case] source: Source, #[case] skips: bool) {
+    let commit = Commit { message: message.to_owned(), ..branch("main").commit };
+    let context = Context { source, commit, ..branch("main") };
+    let plan = plan("a: {script: x}\n", &context, &[]).unwrap();
+    assert_eq!((plan.jobs.is_empty(), plan.skipped.len()), (skips, usize::from(skips)));
 }
 
 #[test]
