@@ -76,8 +76,9 @@ fn who_waits_for_another_pipeline_makes_room() {
     let lock = std::fs::File::create(groups.join("r.lock")).expect("a file");
     lock.lock().expect("a lock");
     let settings = settings(folder.path());
-    let mut command = repository.e2e(&["pipeline", "--concurrency", "1", "--config"]);
-    let child = command.arg(settings.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
+    let config = settings.path().to_str().expect("a path");
+    let mut command = repository.e2e(&["pipeline", "--concurrency", "1", "--config", config]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
     eventually("the other job ends", Duration::from_secs(20), || {
         if done.exists() { Ok(()) } else { Err("it has not".to_owned()) }
     });
