@@ -5,7 +5,7 @@ use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::Span;
 
 /// The types of inputs. `lib/gitlab/ci/config/entry/base_input.rb`
-const TYPES: [&str; 4] = ["string", "number", "boolean", "array"];
+pub const TYPES: [&str; 4] = ["string", "number", "boolean", "array"];
 
 /// Tells what GitLab would not take.
 pub fn check(header: &Node, diagnostics: &mut Diagnostics) {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::interpolate::interpolate;
+use super::header::TYPES;
 use super::node::{Entry, Mapping, Node, Value};
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::{Sources, Span};
@@ -19,9 +20,6 @@ pub type Inputs = BTreeMap<String, Node>;
 
 /// The longest regular expression, in bytes: reading one takes far more space than it has itself.
 const LONGEST_PATTERN: usize = 4096;
-
-/// Of one input. `lib/gitlab/ci/config/header/input.rb`
-const KEYS: [&str; 6] = ["default", "description", "options", "regex", "rules", "type"];
 
 /// Who gives values to a file.
 #[derive(Clone, Copy)]
@@ -91,7 +89,7 @@ impl Input<'_> {
 
     /// Its value. Where it has none that can be used, that is told. `resolved` are those before it.
     fn value(&self, given: &Mapping, resolved: &Inputs, diagnostics: &mut Diagnostics) -> Option<Node> {
-        let kind = self.kind(diagnostics)?;
+        let kind = self.kind()?;
         let rules = self.definition().get("rules");
         let rule = rules.and_then(|rules| rules::first(rules, self.name, given, resolved, diagnostics));
         // `lib/ci/inputs/base_input.rb`: an empty text is nothing to an input with rules.
@@ -115,23 +113,10 @@ impl Input<'_> {
         Some(own.or(default).filter(|value| !value.is_null()).map_or(nothing, |value| coerced(value, kind)))
     }
 
-    fn kind(&self, diagnostics: &mut Diagnostics) -> Option<&'static str> {
-        if let Some(mapping) = self.definition().mapping() {
-            for (key, entry) in mapping.iter().filter(|(key, _)| !KEYS.contains(&&***key)) {
-                let message = format!("header:spec:inputs:{} config contains unknown keys: {key}", self.name);
-                diagnostics.error(entry.key_span, message).nearest(key, KEYS);
-            }
-        }
-        let Some(kind) = self.definition().get("type") else { return Some("string") };
-        let kinds = ["array", "boolean", "number", "string"];
-        let written = kind.scalar().unwrap_or_default();
-        let found = kinds.into_iter().find(|kind| *kind == written);
-        if found.is_none() {
-            let all = kinds.join(", ");
-            let message = format!("unknown input specification for `{}` (valid types: {all})", self.name);
-            diagnostics.error(kind.span, message).nearest(written, kinds);
-        }
-        found
+    /// Its type; nothing where it is none, which is told with the rest of the header.
+    fn kind(&self) -> Option<&'static str> {
+        let Some(kind) = self.definition().get("type").filter(|kind| !kind.is_null()) else { return Some("string") };
+        TYPES.into_iter().find(|known| kind.scalar() == Some(known))
     }
 
     fn tell_missing(&self, diagnostics: &mut Diagnostics) {

@@ -42,8 +42,6 @@ fn values_of_a_pipeline(#[case] declared: &str, #[case] own: &[(&str, &str)], #[
 #[case::a_default_of_another_type("a: {type: number, default: x}", &[("a", "1")], "a.yml:1:37: `a` input: default value is not a number")]
 #[case::no_option("a: {options: [x, y]}", &[("a", "z")], "--input:1:3: `a` input: `z` cannot be used because it is not in the list of allowed options")]
 #[case::no_match("a: {regex: ^v}", &[("a", "1")], "--input:1:3: `a` input: provided value does not match required RegEx pattern")]
-#[case::no_type("a: {type: strng, default: x}", &[], "a.yml:1:20: unknown input specification for `a` (valid types: array, boolean, number, string) (did you mean `string`?)")]
-#[case::no_key("a: {defualt: x, default: y}", &[], "a.yml:1:14: header:spec:inputs:a config contains unknown keys: defualt (did you mean `default`?)")]
 #[case::no_expression("a: {default: x, rules: [{if: a b, options: [x]}]}", &[], "a.yml:1:39: header:spec:inputs:a:rules:rule if invalid expression syntax (`a` is unknown, at byte 0; expected a text in quotes, a variable with `$`, or null, true, false (in `a b`))")]
 fn complaints(#[case] declared: &str, #[case] own: &[(&str, &str)], #[case] expected: &str) {
     assert_eq!(given(declared, own).1, [expected]);
