@@ -171,7 +171,16 @@ fn a_terminal_that_is_closed_ends_jobs() {
     let begun = folder.path().join("begun");
     let pipeline = format!("a: {{script: 'touch {}; sleep 60'}}\n", begun.display());
     let (repository, settings) = (Repository::new("main", &pipeline), settings(folder.path()));
-    let mut command = repository.e2e(&["pipeline", "--config", settings.path().to_str().expect("a path")]);
+    let plain = repository.e2e(&["pipeline", "--config", settings.path().to_str().expect("a path")]);
+    // Whoever runs the tests by `nohup` has the signal ignored, by this program, too.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
     eventually("the job begins", Duration::from_secs(20), || {
         if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) }
