@@ -175,6 +175,7 @@ fn a_terminal_that_is_closed_ends_jobs() {
     // Whoever runs the tests by `nohup` has the signal ignored, by this program, too.
     let mut command = Command::new("env");
     command.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(plain.get_current_dir().expect("a folder"));
     for (name, value) in plain.get_envs() {
         match value {
             Some(value) => command.env(name, value),
