@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ENVIRONMENT, File, Lesson, Seen};
 use crate::checks::{self, run};
 use crate::images::Images;
-use crate::pipeline::git::{GitError, Repository};
+use crate::pipeline::git::{GitError, OF_A_REPOSITORY, Repository};
 use crate::pipeline::run::log::without_colours;
 use crate::record::{Failure, Job, Verdict};
 use crate::scenario::project::Project;
@@ -240,19 +240,32 @@ fn copy(from: &Path, to: &Path, path: &str) -> Result<(), LessonError> {
     copied.map(drop).map_err(|error| LessonError::File { path: format!("{}{hint}", source.display()), source: error })
 }
 
+/// Whose commits those of lessons are, whatever whoever takes the course has set for their own: they sign nothing, and run no hook.
+const SETTINGS: [&str; 5] = [
+    "init.defaultBranch=main",
+    "user.name=Lesson",
+    "user.email=lesson@gitlab.test",
+    "commit.gpgSign=false",
+    "core.hooksPath=/dev/null",
+];
+
 /// Commits all of it, and tells what a push of it would be.
 async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
-    let lines: [&[&str]; 3] = [
-        &["-c", "init.defaultBranch=main", "init", "--quiet"],
-        &["add", "--all", "--force"],
-        &["-c", "user.name=Lesson", "-c", "user.email=lesson@gitlab.test", "commit", "--quiet", "--message", message],
-    ];
     // Where only a variable was missing, nothing has changed.
-    let allow_empty: &[&str] = &["--allow-empty"];
-    for (at, line) in lines.iter().enumerate() {
-        let more = if at == 2 { allow_empty } else { &[] };
+    let lines: [&[&str]; 3] = [
+        &["init", "--quiet", "--template="],
+        &["add", "--all", "--force"],
+        &["commit", "--quiet", "--allow-empty", "--message", message],
+    ];
+    for line in lines {
         let mut command = Command::new("git");
-        command.arg("-C").arg(folder).args(*line).args(more).kill_on_drop(true);
+        for variable in OF_A_REPOSITORY {
+            command.env_remove(variable);
+        }
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        command.arg("-C").arg(folder).args(line).kill_on_drop(true);
         let failed = |source| LessonError::File { path: format!("git {}", line.join(" ")), source };
         let output = command.output().await.map_err(failed)?;
         if !output.status.success() {

@@ -80,7 +80,8 @@ impl Project {
         // One that has a message of its own comes with the clone. It may be from an earlier story, if nobody has named it.
         let (tag, is_new) = (tag.unwrap_or(TAG), tag.is_none());
         if is_new {
-            git(Some(&of_tag), &["tag", "--force", tag, &tagged.sha]).await?;
+            // Not `git tag`: where somebody signs all tags, that asks for a message.
+            git(Some(&of_tag), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
         }
         let status = git(Some(repository.folder()), &["status", "--porcelain"]).await?;
         Ok(Self {
