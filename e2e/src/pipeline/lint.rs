@@ -219,6 +219,7 @@ mod tests {
         "include: ci/a.txt\n",
         ".gitlab-ci.yml:1:10: Included file `ci/a.txt` does not have YAML extension!"
     )]
+    #[case::nothing_in_it("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
     #[case::elsewhere(
         "include: {template: Auto.yml}\n",
         ".gitlab-ci.yml:1:10: include:template `Auto.yml` is not in this project (give its folder: --include Auto.yml=FOLDER, or --include template=FOLDER for all of that kind)"
@@ -226,7 +227,7 @@ mod tests {
     #[case::itself("include: .gitlab-ci.yml\n", ".gitlab-ci.yml:1:10: Maximum of 150 nested includes are allowed!")]
     fn bad_includes(#[case] include: &str, #[case] expected: &str) {
         let text = format!("{include}a: {{script: x}}\n");
-        let lint = lint_files(&[(".gitlab-ci.yml", &text), ("ci/a.yml", "b: {script: y}\n")]);
+        let lint = lint_files(&[(".gitlab-ci.yml", &text), ("ci/a.yml", "b: {script: y}\n"), ("ci/empty.yml", " \n")]);
         assert_eq!(complaints(&lint).first().map(String::as_str), Some(expected));
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::entries::Include;
 use self::find::Found;
 
 use super::compose::compose;
@@ -184,6 +185,10 @@ impl Loader<'_, '_> {
             }
             let Some(Found { name, text, home }) = self.find(&include, home) else { continue };
             self.count += 1;
+            if text.trim().is_empty() {
+                self.diagnostics.error(include.span, empty(&include));
+                continue;
+            }
             let complaint = if self.count > MOST_INCLUDES {
                 format!("Maximum of {MOST_INCLUDES} nested includes are allowed!")
             } else if self.size > size::LARGEST_IN_ALL {
@@ -198,5 +203,14 @@ impl Loader<'_, '_> {
             self.diagnostics.error(include.span, complaint);
         }
         trees
+    }
+}
+
+/// `validate_content!` of `lib/gitlab/ci/config/external/file/`
+fn empty(include: &Include) -> String {
+    match &include.file {
+        Some(file) => format!("Project `{}` file `{file}` is empty!", include.target),
+        None if include.kind == "local" => format!("Local file `{}` is empty!", include.target.trim_start_matches('/')),
+        None => format!("Included file `{}` is empty!", include.target),
     }
 }

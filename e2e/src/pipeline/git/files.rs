@@ -31,7 +31,9 @@ pub struct Folder(pub PathBuf);
 
 impl Files for Folder {
     fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.0.join(path)).ok()
+        // As from a commit: what is no UTF-8 is seen where it stands, and the file is there.
+        let bytes = std::fs::read(self.0.join(path)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn list(&self) -> Vec<String> {
