@@ -137,6 +137,10 @@ impl Builder<'_> {
                 instances.insert(Arc::clone(&job.name), vec![Arc::clone(&job.name)]);
             }
         }
+        let mut absent = Instances::new();
+        for Skipped { job, name, .. } in skipped.iter().filter(|it| it.name != it.job) {
+            absent.entry(Arc::clone(job)).or_default().push(Arc::clone(name));
+        }
         let order: HashMap<&str, usize> =
             self.configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
         candidates.sort_by_key(|candidate| order.get(&*candidate.job.job.stage.value).copied());
@@ -146,7 +150,7 @@ impl Builder<'_> {
         let mut missing = Vec::new();
         let mut jobs = Vec::new();
         for candidate in candidates {
-            match with_needs(candidate, &instances, &skipped) {
+            match with_needs(candidate, (&instances, &absent), &skipped) {
                 Ok(job) => jobs.push(job),
                 Err(needs) => missing.extend(needs),
             }
@@ -216,7 +220,7 @@ impl Builder<'_> {
 /// All that it needs and that is not in the pipeline.
 fn with_needs(
     candidate: Candidate,
-    instances: &Instances,
+    instances: (&Instances, &Instances),
     skipped: &[Skipped],
 ) -> Result<PlannedJob, Vec<MissingNeed>> {
     let Candidate { mut job, instance, needs } = candidate;
@@ -229,8 +233,11 @@ fn with_needs(
         job: Arc::clone(&instance.name),
         need: Arc::clone(&need.value),
         span: need.span,
-        // Of a job that is several they all have gone.
-        reason: skipped.iter().find(|it| it.job == need.value).map(|skipped| skipped.reason.clone()),
+        // Of a job that is several they all have gone, or it is one of them.
+        reason: skipped
+            .iter()
+            .find(|it| it.job == need.value || it.name == need.value)
+            .map(|skipped| skipped.reason.clone()),
     };
     job.needs = needs.map_err(|needs| needs.iter().map(missing).collect::<Vec<_>>())?;
     Ok(job)

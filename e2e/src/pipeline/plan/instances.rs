@@ -54,13 +54,14 @@ pub fn of(job: &Job) -> Vec<Instance> {
 /// The names of the instances that are in a pipeline, by their jobs' names, and each by its own.
 pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 
-/// The jobs of the pipeline that `needs` mean. `own` are the values of the instance that needs.
+/// The jobs of the pipeline that `needs` mean. `instances` are those that are in it, and those that are not, of jobs that are
+/// several; `own` are the values of the instance that needs.
 ///
 /// # Errors
 /// All jobs that are not in the pipeline and are not optional.
 pub fn needed(
     needs: &[Need],
-    instances: &Instances,
+    (instances, absent): (&Instances, &Instances),
     own: &[(Arc<str>, Arc<str>)],
 ) -> Result<Vec<PlannedNeed>, Vec<Text>> {
     let mut planned: Vec<PlannedNeed> = Vec::new();
@@ -81,7 +82,14 @@ pub fn needed(
                 there
             }
             // Of a job that is not parallel there is only one, whatever values are named.
-            _ => all.to_vec(),
+            _ => {
+                // Who needs all of them needs each.
+                if !all.is_empty() && !need.optional {
+                    let absent = absent.get(&need.job.value).into_iter().flatten();
+                    missing.extend(absent.map(|name| Text { value: Arc::clone(name), span: need.job.span }));
+                }
+                all.to_vec()
+            }
         };
         if wanted.is_empty() && !need.optional {
             missing.push(need.job.clone());

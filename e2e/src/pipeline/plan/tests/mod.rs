@@ -236,6 +236,26 @@ fn all_needs_that_are_not_there_are_told() {
     assert_eq!(refusal.to_string().lines().count(), 3);
 }
 
+// lib/gitlab/ci/config/normalizer.rb: a need of a job that is several is one of each.
+#[rstest]
+#[case::needed("needs: [m]", Some("m: [1]"))]
+#[case::optional("needs: [{job: m, optional: true}]", None)]
+#[case::another_instance("needs: ['m: [2]']", None)]
+fn an_instance_that_is_not_there(#[case] needs: &str, #[case] missing: Option<&str>) {
+    let text = format!(
+        "m: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}, rules: [{{if: '$X == \"2\"'}}]}}\na: {{script: x, {needs}}}\n"
+    );
+    let found = match plan(&text, &branch("main"), &[]) {
+        Ok(_) => None,
+        Err(Refusal::Needs(missing)) => {
+            assert_eq!(missing[0].reason.as_ref().unwrap().text, "no rule holds");
+            Some(missing[0].need.to_string())
+        }
+        Err(refusal) => panic!("{refusal}"),
+    };
+    assert_eq!(found.as_deref(), missing);
+}
+
 // lib/gitlab/ci/build/rules/rule/clause/changes.rb
 #[rstest]
 #[case::of_a_job("a: {script: x, rules: [{changes: {paths: [src/*], compare_to: nope}}]}\n", "a")]
