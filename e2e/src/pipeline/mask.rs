@@ -10,6 +10,9 @@ use self::tokens::Tokens;
 /// What stands for a secret.
 const MASK: &[u8] = b"[MASKED]";
 
+/// How long a word of a masked file is that is masked by itself: tokens, keys and certificates are, names and addresses are not.
+const LONG: usize = 32;
+
 /// Masks a stream of bytes.
 ///
 /// A secret of which `[MASKED]` brings in a part, such as `KED] x`, can appear by masking another one.
@@ -22,9 +25,13 @@ pub struct Masker {
 }
 
 impl Masker {
-    /// A masker of these secrets, and of all that looks like a token of GitLab's; empty ones are left out.
+    /// A masker of these secrets, and of all that looks like a token of GitLab's; empty ones are left out. GitLab masks no value
+    /// of several lines, such as a kubeconfig; here what is long in one is a secret, too.
     pub fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self { secrets: Secrets::new(secrets), tokens: Tokens::default(), between: Vec::new() }
+        let secrets: Vec<Secret> = secrets.into_iter().collect();
+        let words = secrets.iter().flat_map(|secret| long_words(secret.as_ref()));
+        let secrets = Secrets::new(secrets.iter().map(AsRef::as_ref).chain(words));
+        Self { secrets, tokens: Tokens::default(), between: Vec::new() }
     }
 
     /// Takes a chunk, and gives out all bytes of which it is certain what they become.
@@ -53,9 +60,24 @@ impl Masker {
     }
 }
 
+/// Those of a text of several lines.
+fn long_words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_between = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b',');
+    let words = text.contains(&b'\n').then(|| text.split(is_between));
+    words.into_iter().flatten().filter(|word| word.len() >= LONG)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_long_in_a_file() {
+        let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.c2lnbmF0dXJl";
+        let masker = Masker::new([format!("users:\n- name: gitlab\n  user:\n    token: \"{token}\"\n")]);
+        assert_eq!(masker.masked(&format!("Bearer {token}, of gitlab")), "Bearer [MASKED], of gitlab");
+        assert_eq!(masker.masked("users: - name: gitlab"), "users: - name: gitlab");
+    }
 
     #[test]
     fn secrets_and_tokens() {

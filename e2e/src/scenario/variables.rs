@@ -46,8 +46,9 @@ fn secret(key: &str, value: &str) -> Variable {
     Variable { masked: true, ..plain(key, value) }
 }
 
+/// A file that nobody may see: a kubeconfig has a token in it.
 fn file(key: &str, value: &str) -> Variable {
-    Variable { file: true, ..plain(key, value) }
+    Variable { file: true, ..secret(key, value) }
 }
 
 fn setting(variable: Variable) -> Setting {
