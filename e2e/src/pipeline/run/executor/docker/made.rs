@@ -155,7 +155,7 @@ impl Made {
     }
 
     /// Takes all of it away. What is left when somebody loses patience goes in the background, and so do volumes: a job has
-    /// ended when nothing of it runs, and hundreds of megabytes take seconds to go. [`sweep`] waits for them.
+    /// ended when nothing of it runs, and hundreds of megabytes take seconds to go. [`sweep`] sees to them too.
     pub(super) async fn remove(mut self) {
         let mut things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
         all_is_made().await;
@@ -216,8 +216,8 @@ impl Things {
 /// # Errors
 /// When the engine does not tell what there is, or something cannot be removed.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
+    // What goes already is asked to go once more: no pipeline waits for another one's volumes.
     all_is_made().await;
-    all_is_removed().await;
     let things = Things::list(engine, pipeline).await?;
     if things.is_empty() {
         return Ok(0);
