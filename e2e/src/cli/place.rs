@@ -24,7 +24,7 @@ pub(crate) struct Place {
     kind_config: PathBuf,
 
     /// A cluster that exists: a context of the kubeconfig
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, visible_alias = "cluster", value_name = "CONTEXT")]
     context: Option<String>,
 
     /// The kubeconfig of its owner; `KUBECONFIG` or `~/.kube/config` if not given
