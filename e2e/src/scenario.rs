@@ -1,19 +1,22 @@
 //! The story: one push becomes a running service, and every claim about it is proved. Top to bottom; the only place that knows
 //! the order of things.
 //!
-//! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline.
+//! - [`project`]: what is pushed. [`variables`]: what GitLab's settings would have. [`replay`]: a pipeline; `heard`: what
+//!   goes on in it.
 //! - `existing`: what must stay on a cluster that exists. `proofs`: what is proved of an environment. [`snapshot`]: what is left of
-//!   one.
+//!   one. `tagged`: what is told of the tag beside the branch.
 //! - [`recorder`]: what goes on. [`overhead`], [`versions`], [`unreached`] and `commands`: what the report says beside it.
 
 mod commands;
 mod existing;
+mod heard;
 pub mod overhead;
 pub mod project;
 mod proofs;
 pub mod recorder;
 pub mod replay;
 pub mod snapshot;
+mod tagged;
 pub mod unreached;
 pub mod variables;
 pub mod versions;
@@ -22,13 +25,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::Docker;
-use tokio::sync::watch;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::project::{Project, ProjectError};
 use self::proofs::{again, checked, stopped};
 use self::recorder::Recorder;
 use self::replay::{Environment, Ref, ReplayError, Replayer, environments, images_of};
+use self::tagged::Tagged;
 use crate::checks::extra_pod::sweep;
 use crate::checks::subject::Subject;
 use crate::images::Images;
@@ -92,6 +96,9 @@ pub enum Stop {
     /// Anything else.
     #[error("{0}")]
     Broken(String),
+    /// The tag's, when the branch's pipeline did not pass.
+    #[error("the branch's pipeline did not pass")]
+    Overtaken,
     /// Somebody ended it.
     #[error("interrupted")]
     Interrupted,
@@ -171,78 +178,64 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
         let begun = cancellable(story, up::begin(&story.docker, plan, &hearer(recorder))).await??;
         (made.cluster, made.begun) = (begun.is_new, Some(begun));
     }
-    let push = format!("A push to branch {}", replayer.project.branch);
-    let begun = made.begun.as_ref();
+    let Made { cluster, begun, environments } = made;
+    let compiled = Arc::new(Notify::new());
+    if replayer.has_caches() {
+        // Little is compiled then, and two pipelines use all cores better than one after the other. Without caches the tag's
+        // would do once more what the branch's leaves to it.
+        compiled.notify_one();
+    }
     let ready = async {
-        let name = if made.cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
-        let result = recorder.step(name, bring_up(story, recorder, begun)).await;
+        let name = if *cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
+        let result = recorder.step(name, bring_up(story, recorder, begun.as_ref())).await;
         // Nobody listens when the pipeline has ended before.
         let _ = known.send(Some(values_of(&result, &replayer.project)));
         result
     };
+    let push = format!("A push to branch {}", replayer.project.branch);
     let pushed = recorder.step(&push, async {
-        let (_, verdict) = replayer.run(Ref::Branch, "push", &[]).await?;
+        let (_, verdict) = replayer.push("push", &compiled).await?;
         Ok::<_, Stop>(((), verdict))
     });
     // Those of jobs that wait for the cluster are built while it comes up. Whether one is to be had, its job will tell.
     let images: Vec<_> = [&planned, &tagged_plan].into_iter().flat_map(images_of).collect();
     let fetched = async { cancellable(story, story.images.obtain(&images)).await.is_ok() };
-    let (target, pushed, _) = tokio::join!(ready, pushed, fetched);
-    let target = target?;
-    recorder.change(|record| commands::add(record, story, &target, &dev, &live));
-    let versions = versions::of(story, &target).await;
-    recorder.change(|record| record.versions = versions);
-    let commit = replayer.project.commit.sha.clone();
-    let on_dev = target.subject(&dev.slug, Some(&commit));
-    made.environments.push(on_dev.clone());
-    pushed?;
 
     // A tag needs nothing of the environments of branches, until the end of one must leave its own alone.
-    let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
-    on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
-    made.environments.push(on_live.clone());
-    let (of_branch, of_tag) = tokio::join!(
-        async {
-            let failed = checked(story, recorder, &on_dev).await?;
-            again(recorder, &replayer, &on_dev, &dev).await?;
-            Ok::<_, Stop>(failed)
-        },
-        async {
-            tagged(recorder, &replayer, &live).await?;
-            checked(story, recorder, &on_live).await
-        }
-    );
-    let mut failed = of_branch?;
+    let of_tag = Tagged { story, recorder, replayer: replayer.until(story.cancel.child_token()), live: &live };
+    let (passed, has_passed) = oneshot::channel();
+    let of_branch = async {
+        let (target, pushed, _) = tokio::join!(ready, pushed, fetched);
+        let deployed = async {
+            let target = target?;
+            recorder.change(|record| commands::add(record, story, &target, &dev, &live));
+            let versions = versions::of(story, &target).await;
+            recorder.change(|record| record.versions = versions);
+            let on_dev = target.subject(&dev.slug, Some(&replayer.project.commit.sha));
+            let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
+            on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
+            environments.extend([on_dev.clone(), on_live.clone()]);
+            pushed.map(|()| (on_dev, on_live))
+        };
+        let (on_dev, on_live) = deployed.await.inspect_err(|_| of_tag.replayer.cancel.cancel())?;
+        // Nobody waits for it when the tag's pipeline has failed.
+        let _ = passed.send(on_live.clone());
+        let failed = checked(story, recorder, &on_dev).await?;
+        again(recorder, &replayer, &on_dev, &dev).await?;
+        Ok::<_, Stop>((failed, on_dev, on_live))
+    };
+    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&compiled, has_passed));
+    let (mut failed, on_dev, on_live) = of_branch?;
     failed.extend(of_tag?);
     failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);
     if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
 }
 
-/// The pipeline of the tag, and the job of it that deploys, if that waits for somebody.
-async fn tagged(recorder: &Arc<Recorder>, replayer: &Replayer, live: &Environment) -> Result<(), Stop> {
-    let run = async |title: &str, only: &[Arc<str>]| {
-        let (_, verdict) = replayer.run(Ref::Tag, title, only).await?;
-        Ok::<_, Stop>(((), verdict))
-    };
-    recorder.step(&tag_step(replayer), run("tag", &[])).await?;
-    if live.is_manual {
-        recorder.step(&play_step(live), run(&format!("play {}", live.job), &[Arc::clone(&live.job)])).await?;
-    }
-    Ok(())
-}
-
-fn tag_step(replayer: &Replayer) -> String {
-    format!("Tag {}", replayer.project.tag)
-}
-
-fn play_step(live: &Environment) -> String {
-    format!("{} is played", live.job)
-}
-
 /// What is to come once the branch's environment is deployed.
 fn expect(recorder: &Recorder, replayer: &Replayer, dev: &Environment, live: &Environment) {
-    let play = live.is_manual.then(|| play_step(live));
-    let steps = [proofs::checks_step(&dev.slug), proofs::AGAIN.to_owned(), tag_step(replayer)].into_iter().chain(play);
+    let play = live.is_manual.then(|| tagged::play_step(live));
+    let steps =
+        [proofs::checks_step(&dev.slug), proofs::AGAIN.to_owned(), tagged::step(replayer)].into_iter().chain(play);
     for step in steps.chain([proofs::checks_step(&live.slug), proofs::stop_step(dev)]) {
         recorder.expect(&step);
     }

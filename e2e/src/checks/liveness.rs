@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, Probe};
+use k8s_openapi::api::core::v1::{EnvVar, Pod, Probe};
 use kube::runtime::watcher;
 use tokio::time::{Instant, sleep};
 
@@ -26,11 +26,14 @@ const BEAT: Duration = Duration::from_millis(50);
 pub(super) async fn run(subject: Subject) -> Outcome {
     let deployed = deployed_probe(&subject).await?;
     // What is deployed cannot be broken from outside; this one can. It is asked more often than those, whose own numbers are
-    // judged above: here the path and the number of answers that may be missing are what counts, and a check should not wait
-    // for the rest.
+    // judged above, and ready sooner, twice: here the path and the number of answers that may be missing are what counts, and a
+    // check should not wait for the rest.
     let pod = ExtraPod::make(&subject, "liveness", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
+            let name = "READY_AFTER".to_owned();
+            let sooner = EnvVar { name, value: Some("1s".to_owned()), ..EnvVar::default() };
+            container.env.get_or_insert_default().push(sooner);
             for probe in [&mut container.liveness_probe, &mut container.readiness_probe].into_iter().flatten() {
                 (probe.period_seconds, probe.timeout_seconds) = (Some(1), Some(1));
             }

@@ -61,7 +61,7 @@ pub trait Why: std::fmt::Display {
 
 impl Why for Stop {
     fn is_interruption(&self) -> bool {
-        matches!(self, Self::Interrupted | Self::Replay(ReplayError::Interrupted))
+        matches!(self, Self::Interrupted | Self::Overtaken | Self::Replay(ReplayError::Interrupted))
     }
 }
 

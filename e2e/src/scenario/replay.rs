@@ -1,30 +1,32 @@
 //! A pipeline of the story: planned, run, and kept for the report.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::Docker;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::heard::{Compiling, Starts, hearer};
 use super::project::Project;
 use super::recorder::Recorder;
 use super::variables;
 use crate::images::{Image, Images};
 use crate::pipeline::config::environment::Action;
+use crate::pipeline::config::when::When;
 use crate::pipeline::plan::context::Source;
 use crate::pipeline::plan::knowledge::Given;
 use crate::pipeline::plan::{Plan, PlannedJob};
-use crate::pipeline::run::event::{Event, JobReport};
+use crate::pipeline::run::event::JobReport;
 use crate::pipeline::run::executor::docker::{in_catalogue, sweep, sweep_gone};
 use crate::pipeline::run::late::{Late, Values};
-use crate::pipeline::run::log::without_colours;
 use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use crate::pipeline::run::schedule::Choice;
 use crate::pipeline::run::status::Status;
+use crate::pipeline::run::workspace::Kept;
 use crate::pipeline::variables::settings::Setting;
-use crate::record::{self, JobStep, Verdict};
+use crate::record;
 use crate::replay::assemble::{Ground, Options};
 use crate::replay::input::Input;
 use crate::replay::prepare::{PrepareError, Prepared, prepare};
@@ -41,6 +43,7 @@ pub enum Ref {
 }
 
 /// Everything that all pipelines of a story have in common.
+#[derive(Clone)]
 pub struct Replayer {
     /// The engine that runs their jobs.
     pub docker: Docker,
@@ -130,10 +133,39 @@ impl Replayer {
     /// When it does not pass, and when a job that was asked for does not, even if the pipeline may go on without it.
     pub async fn run(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
         // On the heap: all that goes on at the same time in there would be on every caller's stack.
-        Box::pin(self.run_here(wanted, title, only)).await
+        Box::pin(self.run_here(wanted, title, only, None)).await
     }
 
-    async fn run_here(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
+    /// Runs the branch's pipeline, and tells when those of its jobs have ended that need neither registry nor cluster: they are the
+    /// ones that keep this machine at work.
+    ///
+    /// # Errors
+    /// When it does not pass.
+    pub async fn push(&self, title: &str, compiled: &Arc<Notify>) -> Result<(Plan, String), ReplayError> {
+        let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(compiled))).await;
+        // Also where one of them never ran.
+        compiled.notify_one();
+        ran
+    }
+
+    /// The same, ended by something else.
+    #[must_use]
+    pub fn until(&self, cancel: CancellationToken) -> Self {
+        Self { cancel, ..self.clone() }
+    }
+
+    /// Whether an earlier pipeline has left caches.
+    pub fn has_caches(&self) -> bool {
+        Kept::open(&self.kept).is_ok_and(|kept| kept.has_caches())
+    }
+
+    async fn run_here(
+        &self,
+        wanted: Ref,
+        title: &str,
+        only: &[Arc<str>],
+        compiled: Option<&Arc<Notify>>,
+    ) -> Result<(Plan, String), ReplayError> {
         let prepared = self.plan(wanted)?;
         let not_run = |error: &dyn std::fmt::Display| ReplayError::NotRun(error.to_string());
         sweep_gone(&self.docker).await.map_err(|error| not_run(&error))?;
@@ -144,6 +176,7 @@ impl Replayer {
         let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
         let starts: Arc<Mutex<Starts>> = Arc::default();
+        let compiling = compiled.map(|compiled| Compiling::of(&prepared.plan, compiled));
         let start = self.recorder.seconds();
         let executor = ground.docker(self.docker.clone(), Some(Arc::clone(&self.images)));
         let options = Options {
@@ -155,7 +188,7 @@ impl Replayer {
                 is_needed: Box::new(variables::is_needed),
                 values: self.values.clone(),
             }),
-            tell: hearer(Arc::clone(&self.recorder), lane, Arc::clone(&starts)),
+            tell: hearer(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
             cancel: self.cancel.clone(),
         };
         let pipeline = ground.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;
@@ -207,7 +240,7 @@ pub fn environments(plan: &Plan) -> Vec<Environment> {
             name: environment.name.clone(),
             slug: environment.slug.clone(),
             job: Arc::clone(&job.name),
-            is_manual: job.when == crate::pipeline::config::when::When::Manual,
+            is_manual: job.when == When::Manual,
             on_stop: environment.on_stop.clone(),
         })
     });
@@ -221,60 +254,6 @@ pub fn images_of(plan: &Plan) -> Vec<&'static Image> {
         images.filter_map(|image| planned.expand_with(&image.name, &[]))
     });
     names.filter_map(|name| in_catalogue(&name)).collect()
-}
-
-/// When jobs began.
-#[derive(Clone, Default)]
-struct Starts {
-    jobs: BTreeMap<Arc<str>, f64>,
-    /// What each did then; the last one is its end.
-    steps: BTreeMap<Arc<str>, Vec<(&'static str, f64)>>,
-}
-
-impl Starts {
-    fn steps_of(&self, job: &str) -> Vec<JobStep> {
-        let all = self.steps.get(job).map(Vec::as_slice).unwrap_or_default();
-        let steps = all.iter().zip(all.iter().skip(1));
-        steps
-            .map(|((name, start), (_, end))| JobStep { name: (*name).to_owned(), start: *start, took: end - start })
-            .collect()
-    }
-}
-
-/// Tells the recorder what goes on in a pipeline.
-fn hearer(recorder: Arc<Recorder>, lane: String, starts: Arc<Mutex<Starts>>) -> Arc<crate::pipeline::run::event::Tell> {
-    let at = {
-        let (recorder, starts) = (Arc::clone(&recorder), Arc::clone(&starts));
-        move |job: &Arc<str>, step: &'static str| {
-            let now = recorder.seconds();
-            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
-            starts.steps.entry(Arc::clone(job)).or_default().push((step, now));
-        }
-    };
-    Arc::new(move |event: Event| match event {
-        Event::PipelineStarted { folder, jobs, .. } => {
-            recorder.note(&format!("{lane}: {jobs} jobs, logs in {}", folder.display()));
-        }
-        Event::JobStarted { job, .. } => {
-            recorder.begin(&lane, &job);
-            let now = recorder.seconds();
-            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
-            starts.steps.remove(&job);
-            starts.jobs.entry(job).or_insert(now);
-        }
-        Event::Step { job, step } => at(&job, step),
-        Event::Line { job, line } => recorder.say(&lane, &job, &without_colours(&line)),
-        Event::JobWaits { job, why } => recorder.say(&lane, &job, &why),
-        Event::JobEnded(report) => {
-            at(&report.job, "");
-            let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
-            let words = if report.is_retried { format!("{}, is tried again", report.why) } else { report.why.clone() };
-            drop(recorder.end(&lane, &report.job, verdict, &words));
-        }
-        Event::Note { job: Some(job), text } => recorder.say(&lane, &job, &text),
-        Event::Note { job: None, text } => recorder.note(&text),
-        Event::JobNotRun(_) | Event::PipelineEnded { .. } => {}
-    })
 }
 
 /// GitLab's own word, as its API has it.

@@ -5,6 +5,7 @@
 mod support;
 
 mod bench;
+mod existing;
 mod faults;
 mod kills;
 mod life;

@@ -71,6 +71,11 @@ impl Kept {
         self.folder.join("cache")
     }
 
+    /// Whether there is any cache.
+    pub fn has_caches(&self) -> bool {
+        fs::read_dir(self.caches()).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
     /// The folder of resource groups.
     pub fn groups(&self) -> PathBuf {
         self.folder.join("resource-groups")

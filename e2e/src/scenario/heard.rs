@@ -1,0 +1,98 @@
+//! What goes on in a pipeline of the story: passed on to the recorder, with what only a story wants to know of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::recorder::Recorder;
+use super::variables;
+use crate::pipeline::config::when::When;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::run::event::{Event, Tell};
+use crate::pipeline::run::log::without_colours;
+use crate::pipeline::run::status::Status;
+use crate::record::{JobStep, Verdict};
+
+/// When jobs began.
+#[derive(Clone, Default)]
+pub(super) struct Starts {
+    pub(super) jobs: BTreeMap<Arc<str>, f64>,
+    /// What each did then; the last one is its end.
+    steps: BTreeMap<Arc<str>, Vec<(&'static str, f64)>>,
+}
+
+impl Starts {
+    pub(super) fn steps_of(&self, job: &str) -> Vec<JobStep> {
+        let all = self.steps.get(job).map(Vec::as_slice).unwrap_or_default();
+        let steps = all.iter().zip(all.iter().skip(1));
+        steps
+            .map(|((name, start), (_, end))| JobStep { name: (*name).to_owned(), start: *start, took: end - start })
+            .collect()
+    }
+}
+
+/// The jobs that need neither registry nor cluster, as long as they have not ended.
+pub(super) struct Compiling {
+    left: Mutex<HashSet<Arc<str>>>,
+    compiled: Arc<Notify>,
+}
+
+impl Compiling {
+    pub(super) fn of(plan: &Plan, compiled: &Arc<Notify>) -> Self {
+        let own = plan.jobs.iter().filter(|job| job.when != When::Manual && !variables::is_needed(job));
+        let left = own.map(|job| Arc::clone(&job.name)).collect();
+        Self { left: Mutex::new(left), compiled: Arc::clone(compiled) }
+    }
+
+    fn ended(&self, job: &str) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.remove(job) && left.is_empty() {
+            self.compiled.notify_one();
+        }
+    }
+}
+
+/// Tells the recorder what goes on in a pipeline.
+pub(super) fn hearer(
+    recorder: Arc<Recorder>,
+    lane: String,
+    starts: Arc<Mutex<Starts>>,
+    compiling: Option<Compiling>,
+) -> Arc<Tell> {
+    let at = {
+        let (recorder, starts) = (Arc::clone(&recorder), Arc::clone(&starts));
+        move |job: &Arc<str>, step: &'static str| {
+            let now = recorder.seconds();
+            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+            starts.steps.entry(Arc::clone(job)).or_default().push((step, now));
+        }
+    };
+    Arc::new(move |event: Event| match event {
+        Event::PipelineStarted { folder, jobs, .. } => {
+            recorder.note(&format!("{lane}: {jobs} jobs, logs in {}", folder.display()));
+        }
+        Event::JobStarted { job, .. } => {
+            recorder.begin(&lane, &job);
+            let now = recorder.seconds();
+            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+            starts.steps.remove(&job);
+            starts.jobs.entry(job).or_insert(now);
+        }
+        Event::Step { job, step } => at(&job, step),
+        Event::Line { job, line } => recorder.say(&lane, &job, &without_colours(&line)),
+        Event::JobWaits { job, why } => recorder.say(&lane, &job, &why),
+        Event::JobEnded(report) => {
+            at(&report.job, "");
+            let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
+            let words = if report.is_retried { format!("{}, is tried again", report.why) } else { report.why.clone() };
+            drop(recorder.end(&lane, &report.job, verdict, &words));
+            if let Some(compiling) = compiling.as_ref().filter(|_| !report.is_retried) {
+                compiling.ended(&report.job);
+            }
+        }
+        Event::Note { job: Some(job), text } => recorder.say(&lane, &job, &text),
+        Event::Note { job: None, text } => recorder.note(&text),
+        Event::JobNotRun(_) | Event::PipelineEnded { .. } => {}
+    })
+}

@@ -1,0 +1,158 @@
+//! The whole story on a cluster and a registry that exist, given by flags alone, with a pipeline whose jobs have other names and
+//! whose stages are more.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e::registry::HOST;
+use e2e::registry::login::USER;
+
+use crate::bench::{Bench, NAME, PORTS};
+use crate::support::{docker, error, project, run};
+
+/// Jobs of the repository's pipeline, each with the name that it has here.
+const RENAMED: [(&str, &str); 6] = [
+    ("test2", "examine the binary"),
+    ("compile", "build it"),
+    ("image_build", "push the image"),
+    ("deploy_review", "to dev"),
+    ("stop_review", "away from dev"),
+    ("deploy_live", "to live"),
+];
+
+/// A branch's pipeline that fails, and a tag's that would go on for longer than anybody waits.
+const FAILING: &str = "\
+default: {image: rust:1.85.1}
+stages: [build, deploy]
+fails: {stage: build, script: exit 1, rules: [{if: $CI_COMMIT_BRANCH}]}
+endless: {stage: build, script: sleep 3000, rules: [{if: $CI_COMMIT_TAG}]}
+dev: {stage: deploy, script: echo, environment: dev, rules: [{if: $CI_COMMIT_BRANCH}]}
+live: {stage: deploy, script: echo, environment: live, rules: [{if: $CI_COMMIT_TAG}]}
+";
+
+/// Whose commits those of the test are, whoever runs it.
+const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitlab.test", "-c", "commit.gpgSign=false"];
+
+#[test]
+fn a_cluster_that_exists_and_another_pipeline() {
+    let bench = Bench::new();
+    run(&mut bench.e2e(&["up"]));
+    let folder = tempfile::tempdir().unwrap();
+    let source = changed(folder.path());
+    let report = folder.path().join("report");
+    let told = run(&mut story(&bench, folder.path(), &source, &report));
+    assert!(told.contains("PASSED: "), "{told}");
+
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["verdict"], "passed");
+    let statuses = |pipeline: &serde_json::Value| -> BTreeMap<String, String> {
+        let jobs = pipeline["jobs"].as_array().unwrap().iter();
+        jobs.map(|job| (text(&job["name"]), text(&job["status"]))).collect()
+    };
+    let pipelines: Vec<_> = report["pipelines"].as_array().unwrap().iter().map(statuses).collect();
+    let passed = |name: &str| pipelines.iter().any(|jobs| jobs.get(name).is_some_and(|status| status == "success"));
+    for (_, name) in RENAMED {
+        assert!(passed(name), "{name}: {pipelines:?}");
+    }
+    assert!(passed("announce"), "{pipelines:?}");
+    let is_not_run = |check: &serde_json::Value| check["verdict"] == "not_run";
+    let checks = report["checks"].as_array().unwrap();
+    assert!(!checks.is_empty() && !checks.iter().any(is_not_run), "{checks:#?}");
+
+    a_failed_push_ends_the_pipeline_of_the_tag(&bench, folder.path());
+
+    // The cluster is somebody's: it stands as it stood, and what the story has deployed is gone.
+    assert!(bench.is_whole());
+    let left = run(&mut bench.kubectl(&[
+        "get",
+        "all",
+        "--namespace=gitlab",
+        "--selector=ref in (dev, live)",
+        "--output=name",
+    ]));
+    assert_eq!(left, "");
+    bench.down();
+}
+
+/// Both go on at the same time, where there is a cache.
+fn a_failed_push_ends_the_pipeline_of_the_tag(bench: &Bench, folder: &Path) {
+    let source = folder.join("failing");
+    let lines = [&["init", "--quiet"][..], &["add", ".gitlab-ci.yml"], &["commit", "--quiet", "--message", "It fails"]];
+    fs::create_dir_all(source.join("target/e2e/cache/of-before")).unwrap();
+    fs::write(source.join(".gitlab-ci.yml"), FAILING).unwrap();
+    for line in lines {
+        run(Command::new("git").arg("-C").arg(&source).args(IDENTITY).args(line));
+    }
+    let report = folder.join("report-of-failing");
+    let output = story(bench, folder, &source, &report).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", error(&output));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
+    let step = |name: &str| {
+        let mut steps = report["steps"].as_array().unwrap().iter();
+        let step = steps.find(|step| text(&step["name"]).starts_with(name)).unwrap();
+        (text(&step["verdict"]), text(&step["outcome"]))
+    };
+    assert_eq!(step("A push").0, "failed");
+    assert_eq!(step("Tag"), ("interrupted".to_owned(), "the branch's pipeline did not pass".to_owned()));
+    assert_eq!(step("The checks on live").0, "not_run");
+    assert!(report["took"].as_f64().unwrap() < 300.0, "{report:#}");
+}
+
+fn text(value: &serde_json::Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// A clone of the project, whose pipeline is another one. What it tests is tested elsewhere.
+fn changed(folder: &Path) -> PathBuf {
+    let clone = folder.join("service");
+    run(Command::new("git").args(["clone", "--quiet"]).arg(project()).arg(&clone));
+    let file = clone.join(".gitlab-ci.yml");
+    let mut pipeline = fs::read_to_string(&file).unwrap();
+    let mut change = |from: &str, to: &str| {
+        assert!(pipeline.contains(from), "{from:?}: {pipeline}");
+        pipeline = pipeline.replace(from, to);
+    };
+    for (name, other) in RENAMED {
+        change(&format!("\n{name}:"), &format!("\n{other}:"));
+    }
+    change("on_stop: stop_review\n", "on_stop: away from dev\n");
+    change("stages: [test, ", "stages: [test, announce, ");
+    change("    - cargo test --locked -p app --lib --test router\n", "    - cargo --version\n");
+    change("    - cargo test --locked -p app --test binary\n", "    - cargo --version\n");
+    pipeline.push_str(
+        "\nannounce:\n  extends: .rust\n  stage: announce\n  cache: []\n  script: echo \"$CI_COMMIT_REF_NAME\"\n",
+    );
+    fs::write(&file, pipeline).unwrap();
+    let commit = ["commit", "--quiet", "--all", "--message", "Another pipeline"];
+    run(Command::new("git").arg("-C").arg(&clone).args(IDENTITY).args(commit));
+    clone
+}
+
+/// `e2e run` with nothing but flags, where the names of the registry and of the API server lead to their containers, for this
+/// machine as for the jobs: in a view of the files of its own, because the names of a machine are not a test's to change.
+fn story(bench: &Bench, folder: &Path, source: &Path, report: &Path) -> Command {
+    let template = format!("{{{{(index .NetworkSettings.Networks {NAME:?}).IPAddress}}}}");
+    let address = |container: &str| docker(&["inspect", container, "--format", &template]);
+    let (registry, control_plane) = (format!("{NAME}-registry"), format!("{NAME}-control-plane"));
+    let lines =
+        [("127.0.0.1", "localhost"), (&*address(&registry), HOST), (&*address(&control_plane), &*control_plane)];
+    let names = folder.join("hosts");
+    fs::write(&names, lines.map(|(address, name)| format!("{address} {name}\n")).concat()).unwrap();
+    let state = bench.state().join(NAME);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-euc", "mount --bind \"$1\" /etc/hosts; shift; exec \"$@\"", "sh"]).arg(&names);
+    command.current_dir(project()).arg(env!("CARGO_BIN_EXE_e2e")).arg("run");
+    command.arg("--directory").arg(source).arg("--report").arg(report);
+    command.arg("--cluster").arg(format!("kind-{NAME}")).arg("--kubeconfig").arg(state.join("kubeconfig"));
+    command.arg("--deployer-kubeconfig").arg(state.join("gitlab-internal.kubeconfig"));
+    command.args(["--registry", HOST, "--registry-user", USER]);
+    command.arg("--registry-password-file").arg(state.join("registry-password"));
+    command.arg("--registry-ca").arg(state.join("registry-ca.crt"));
+    command.arg("--ingress").arg(format!("127.0.0.1:{}", PORTS[0]));
+    command.args(["--prometheus", "monitoring/prometheus:9090", "--network", NAME]);
+    command
+}
