@@ -49,7 +49,7 @@ test-cluster: ## Tests against the cluster of `make up`
 	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 5
 
 .PHONY: test-lifecycle
-test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: about ten minutes
+test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: a quarter of an hour
 	cargo test --locked -p e2e --all-features --test lifecycle -- --test-threads 1
 
 .PHONY: soak-kills

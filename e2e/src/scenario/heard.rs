@@ -96,3 +96,23 @@ pub(super) fn hearer(
         Event::JobNotRun(_) | Event::PipelineEnded { .. } => {}
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::pipeline::run::testing::plan;
+
+    #[test]
+    fn it_is_compiled_when_all_jobs_have_ended_that_need_nothing_else() {
+        let plan = plan("a: {script: x}\nb: {script: x}\nc: {script: kubectl}\nd: {script: x, when: manual}\n");
+        let compiled = Arc::new(Notify::new());
+        let compiling = Compiling::of(&plan, &compiled);
+        let is_told = || compiled.notified().now_or_never().is_some();
+        for (job, expected) in [("c", false), ("a", false), ("a", false), ("b", true), ("b", false)] {
+            compiling.ended(job);
+            assert_eq!(is_told(), expected, "{job}");
+        }
+    }
+}
