@@ -179,22 +179,18 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
         (made.cluster, made.begun) = (begun.is_new, Some(begun));
     }
     let Made { cluster, begun, environments } = made;
-    let compiled = Arc::new(Notify::new());
-    if replayer.has_caches() {
-        // Little is compiled then, and two pipelines use all cores better than one after the other. Without caches the tag's
-        // would do once more what the branch's leaves to it.
-        compiled.notify_one();
-    }
+    let begun = begun.as_ref();
+    let tag_may_begin = Arc::new(Notify::new());
     let ready = async {
         let name = if *cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
-        let result = recorder.step(name, bring_up(story, recorder, begun.as_ref())).await;
+        let result = recorder.step(name, bring_up(story, recorder, begun)).await;
         // Nobody listens when the pipeline has ended before.
         let _ = known.send(Some(values_of(&result, &replayer.project)));
         result
     };
     let push = format!("A push to branch {}", replayer.project.branch);
     let pushed = recorder.step(&push, async {
-        let (_, verdict) = replayer.push("push", &compiled).await?;
+        let (_, verdict) = replayer.push("push", &tag_may_begin).await?;
         Ok::<_, Stop>(((), verdict))
     });
     // Those of jobs that wait for the cluster are built while it comes up. Whether one is to be had, its job will tell.
@@ -224,7 +220,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
         again(recorder, &replayer, &on_dev, &dev).await?;
         Ok::<_, Stop>((failed, on_dev, on_live))
     };
-    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&compiled, has_passed));
+    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&tag_may_begin, has_passed));
     let (mut failed, on_dev, on_live) = of_branch?;
     failed.extend(of_tag?);
     failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);

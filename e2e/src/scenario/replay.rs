@@ -136,15 +136,17 @@ impl Replayer {
         Box::pin(self.run_here(wanted, title, only, None)).await
     }
 
-    /// Runs the branch's pipeline, and tells when those of its jobs have ended that need neither registry nor cluster: they are the
-    /// ones that keep this machine at work.
+    /// Runs the branch's pipeline, and tells when another one may begin: when those of its jobs have ended that need neither
+    /// registry nor cluster, because they are the ones that keep this machine at work, and what they have compiled is not
+    /// compiled once more. Where an earlier story has left caches, little is compiled; then two pipelines use all cores better
+    /// than one after the other.
     ///
     /// # Errors
     /// When it does not pass.
-    pub async fn push(&self, title: &str, compiled: &Arc<Notify>) -> Result<(Plan, String), ReplayError> {
-        let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(compiled))).await;
+    pub async fn push(&self, title: &str, may_begin: &Arc<Notify>) -> Result<(Plan, String), ReplayError> {
+        let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(may_begin))).await;
         // Also where one of them never ran.
-        compiled.notify_one();
+        may_begin.notify_one();
         ran
     }
 
@@ -154,17 +156,12 @@ impl Replayer {
         Self { cancel, ..self.clone() }
     }
 
-    /// Whether an earlier pipeline has left caches.
-    pub fn has_caches(&self) -> bool {
-        Kept::open(&self.kept).is_ok_and(|kept| kept.has_caches())
-    }
-
     async fn run_here(
         &self,
         wanted: Ref,
         title: &str,
         only: &[Arc<str>],
-        compiled: Option<&Arc<Notify>>,
+        may_begin: Option<&Arc<Notify>>,
     ) -> Result<(Plan, String), ReplayError> {
         let prepared = self.plan(wanted)?;
         let not_run = |error: &dyn std::fmt::Display| ReplayError::NotRun(error.to_string());
@@ -176,8 +173,13 @@ impl Replayer {
         let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
         let starts: Arc<Mutex<Starts>> = Arc::default();
-        let compiling = compiled.map(|compiled| Compiling::of(&prepared.plan, compiled));
         let start = self.recorder.seconds();
+        let compiling = may_begin.map(|may_begin| {
+            if Kept::open(&self.kept).is_ok_and(|kept| kept.has_caches()) {
+                may_begin.notify_one();
+            }
+            Compiling::of(&prepared.plan, may_begin)
+        });
         let executor = ground.docker(self.docker.clone(), Some(Arc::clone(&self.images)));
         let options = Options {
             concurrency: None,
