@@ -39,9 +39,25 @@ enum Command {
     Lesson(Box<lesson::LessonArguments>),
 }
 
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        // Over at once, and nothing is left behind: a signal ends them as it ends any program.
+        Command::Lint(arguments) => ended(pipeline::run_lint(&arguments)),
+        Command::Plan(arguments) => ended(pipeline::run_plan(&arguments)),
+        command => watch(command),
+    }
+}
+
+fn ended(outcome: cli::Outcome) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        tell(&format!("e2e: {}", chain(&*error)));
+        ExitCode::from(EXIT_ENVIRONMENT)
+    })
+}
+
+/// Runs a command until it has ended, or somebody ends it.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
+async fn watch(command: Command) -> ExitCode {
     // Fails only where there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Before anything is started that a signal would leave behind.
@@ -84,10 +100,7 @@ async fn main() -> ExitCode {
     loop {
         let (signal, told) = tokio::select! {
             ended = &mut run => {
-                let ended = ended.unwrap_or_else(|error| {
-                    tell(&format!("e2e: {}", chain(&*error)));
-                    ExitCode::from(EXIT_ENVIRONMENT)
-                });
+                let ended = self::ended(ended);
                 return code.unwrap_or(ended);
             }
             _ = tokio::signal::ctrl_c() => (ExitCode::from(EXIT_INTERRUPTED), "interrupted"),

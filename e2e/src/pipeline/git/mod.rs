@@ -1,6 +1,7 @@
 //! What a pipeline knows of its project: read from the repository by git itself.
 
 mod files;
+mod layout;
 mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 pub use self::files::{Folder, Tree};
+use self::layout::Opened;
 use self::objects::{Object, Objects};
 
 /// The variables by which git tells the programs that it runs, hooks above all, which repository it works on. Who has a folder of
@@ -113,26 +115,17 @@ impl Repository {
     /// # Errors
     /// When it is in none.
     pub fn open(folder: &Path) -> Result<Self, GitError> {
-        // All three at the same time, the one that is waited for first.
-        let mut opening = command(folder, &OPENING);
-        let opening = opening.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let read = layout::read(folder);
+        // All at the same time, the one that is waited for first.
+        let opening = read.map_or_else(|| Err(opening(folder)), Ok);
         let objects = Objects::start(folder).map_err(GitError::NotRun)?;
         let mut settings = command(folder, &["config", "-z", "--get-regexp", SETTINGS]);
         let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let output = opening.and_then(Child::wait_with_output).map_err(GitError::NotRun)?;
-        // A name that means nothing ends git, after it has answered what comes before.
-        let answers = String::from_utf8_lossy(&output.stdout);
-        let mut answers = answers.lines();
-        let Some(top) = answers.next() else {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), said });
-        };
-        let mut branch =
-            |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
+        let Opened { folder, head, remote_head } = opening.or_else(told)?;
         Ok(Self(Arc::new(Known {
-            folder: PathBuf::from(top),
-            head: branch("refs/heads/"),
-            remote_head: branch("refs/remotes/origin/"),
+            folder,
+            head,
+            remote_head,
             settings: Mutex::new(Settings::Asked(settings.ok())),
             objects: Mutex::new(objects),
         })))
@@ -254,6 +247,24 @@ impl Repository {
     pub fn at(&self, sha: &str) -> Tree<'_> {
         Tree { repository: self, sha: sha.to_owned() }
     }
+}
+
+/// Asks git what it opens.
+fn opening(folder: &Path) -> std::io::Result<Child> {
+    command(folder, &OPENING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+fn told(opening: std::io::Result<Child>) -> Result<Opened, GitError> {
+    let output = opening.and_then(Child::wait_with_output).map_err(GitError::NotRun)?;
+    // A name that means nothing ends git, after it has answered what comes before.
+    let answers = String::from_utf8_lossy(&output.stdout);
+    let mut answers = answers.lines();
+    let Some(top) = answers.next() else {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), said });
+    };
+    let mut branch = |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
+    Ok(Opened { folder: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
 }
 
 /// A git that is to be run. Nothing is asked for, and no word is translated.
