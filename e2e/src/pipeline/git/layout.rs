@@ -74,7 +74,7 @@ fn is_packed(git: &Path, full: &str) -> bool {
     let path = git.join("packed-refs");
     // To read more of them takes longer than git does.
     let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MOST_PACKED);
-    let text = is_small.then(|| fs::read_to_string(&path).unwrap_or_default()).unwrap_or_default();
+    let text = if is_small { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
     text.lines().any(|line| line.split_once(' ').is_some_and(|(_, name)| name == full))
 }
 
