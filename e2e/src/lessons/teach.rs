@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ENVIRONMENT, File, Lesson, Seen};
 use crate::checks::{self, run};
 use crate::images::Images;
-use crate::pipeline::git::{GitError, OF_A_REPOSITORY, Repository};
+use crate::pipeline::git::{self, GitError, Repository};
 use crate::pipeline::run::log::without_colours;
 use crate::record::{Failure, Job, Verdict};
 use crate::scenario::project::Project;
@@ -258,10 +258,7 @@ async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
         &["commit", "--quiet", "--allow-empty", "--message", message],
     ];
     for line in lines {
-        let mut command = Command::new("git");
-        for variable in OF_A_REPOSITORY {
-            command.env_remove(variable);
-        }
+        let mut command = Command::from(git::program());
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::pipeline::git::{Commit, GitError, OF_A_REPOSITORY, Repository};
+use crate::pipeline::git::{self, Commit, GitError, Repository};
 use crate::replay::reference::project_of;
 
 /// The branch that is pushed, if nobody names one.
@@ -111,10 +111,7 @@ async fn clone(repository: &Repository, folder: &Path) -> Result<(), ProjectErro
 }
 
 async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {
-    let mut command = Command::new("git");
-    for variable in OF_A_REPOSITORY {
-        command.env_remove(variable);
-    }
+    let mut command = Command::from(git::program());
     if let Some(folder) = folder {
         command.arg("-C").arg(folder);
     }

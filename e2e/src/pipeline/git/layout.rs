@@ -80,21 +80,11 @@ fn is_packed(git: &Path, full: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use rstest::rstest;
 
+    use super::super::tests::run;
+    use super::super::{opening, told};
     use super::*;
-
-    fn run(folder: &Path, line: &str) {
-        let settings = ["-c", "user.name=A", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
-        let mut command = Command::new("git");
-        for variable in super::super::OF_A_REPOSITORY {
-            command.env_remove(variable);
-        }
-        let output = command.arg("-C").arg(folder).args(settings).args(line.split(' ')).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    }
 
     /// A repository with a branch, a clone of it, and commands in that.
     #[rstest]
@@ -124,7 +114,7 @@ mod tests {
         let found = read(&clone.join(place));
         assert_eq!(found.is_some(), is_read);
         if let Some(found) = found {
-            assert_eq!(found, super::super::told(super::super::opening(&clone.join(place))).unwrap());
+            assert_eq!(found, told(opening(&clone.join(place))).unwrap());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a pipeline knows of its project: read from the repository by git itself.
+//! What a pipeline knows of its project: read from the repository by git itself, or from files of it that say as much.
 
 mod files;
 mod layout;
@@ -267,12 +267,18 @@ fn told(opening: std::io::Result<Child>) -> Result<Opened, GitError> {
     Ok(Opened { folder: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
 }
 
-/// A git that is to be run. Nothing is asked for, and no word is translated.
-fn command(folder: &Path, arguments: &[&str]) -> Command {
+/// git, which knows of no repository but the one that it is told.
+pub fn program() -> Command {
     let mut command = Command::new("git");
     for variable in OF_A_REPOSITORY {
         command.env_remove(variable);
     }
+    command
+}
+
+/// A git that is to be run. Nothing is asked for, and no word is translated.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = program();
     command.arg("-C").arg(folder).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command
 }
@@ -291,10 +297,10 @@ mod tests {
     use super::*;
     use crate::pipeline::document::load::Files;
 
-    fn run(folder: &Path, line: &str) {
+    pub(super) fn run(folder: &Path, line: &str) {
         let arguments = line.split(' ').collect::<Vec<_>>();
         let identity = ["-c", "user.name=A B", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
-        let output = Command::new("git").arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
+        let output = program().arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 

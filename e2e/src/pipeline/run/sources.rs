@@ -13,7 +13,7 @@ use super::cache::{self, Blob};
 use super::copy::Listing;
 use super::process_group::Ending;
 use super::workspace;
-use crate::pipeline::git::OF_A_REPOSITORY;
+use crate::pipeline::git;
 use crate::pipeline::plan::context::RefKind;
 
 /// What a checkout is made of.
@@ -343,12 +343,9 @@ fn failed(step: &str, said: &str) -> SourcesError {
 }
 
 async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
-    let mut command = Command::new("git");
     // Neither another repository nor the user's templates and hooks have a say.
-    for variable in OF_A_REPOSITORY.iter().chain(&["GIT_TEMPLATE_DIR"]) {
-        command.env_remove(variable);
-    }
-    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
+    let mut command = Command::from(git::program());
+    command.env_remove("GIT_TEMPLATE_DIR").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
     // It fetches through programs of its own, which end with it. What ends jobs ends it: not a terminal's Ctrl-C by itself.
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(folder) = folder {
