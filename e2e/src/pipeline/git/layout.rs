@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 const DISCOVERY: [&str; 2] = ["GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"];
 
 /// What in a configuration may put the working tree or the refs elsewhere.
-const ELSEWHERE: [&str; 4] = ["worktree", "extensions", "include", "bare = true"];
+const ELSEWHERE: [&str; 4] = ["worktree", "extensions", "include", "bare"];
+
+/// What git writes of its own accord, and says nothing.
+const USUAL: &str = "bare = false";
 
 /// Bytes of packed refs that are looked through.
 const MOST_PACKED: u64 = 256 * 1024;
@@ -53,7 +56,7 @@ pub(super) fn read(folder: &Path) -> Option<Opened> {
 }
 
 fn of(top: &Path, git: &Path) -> Option<Opened> {
-    let configuration = fs::read_to_string(git.join("config")).ok()?.to_ascii_lowercase();
+    let configuration = fs::read_to_string(git.join("config")).ok()?.to_ascii_lowercase().replacen(USUAL, "", 1);
     if ELSEWHERE.iter().any(|word| configuration.contains(word)) {
         return None;
     }
@@ -97,6 +100,7 @@ mod tests {
     #[case::packed(&["pack-refs --all"], ".", true)]
     #[case::another_working_tree(&["worktree add --quiet ../other -b other"], "../other", false)]
     #[case::elsewhere(&["config core.worktree ../../clone/sub"], ".", false)]
+    #[case::without_a_working_tree(&["config core.bare yes"], ".", false)]
     #[case::within(&[], ".git/refs", false)]
     #[case::nowhere(&[], "../..", false)]
     fn the_same_as_git_tells(#[case] lines: &[&str], #[case] place: &str, #[case] is_read: bool) {

@@ -46,7 +46,8 @@ async fn all_is_made() {
 /// Held for reading by every removal that nobody waits for.
 static REMOVING: RwLock<()> = RwLock::const_new(());
 
-/// Waits until everything is gone that jobs which have ended left to go.
+/// Waits until everything is gone that jobs which have ended left to go, of all pipelines of this program. What asks is a test
+/// that wants to see what is left: [`sweep`] looks after one pipeline's own.
 pub async fn all_is_removed() {
     drop(REMOVING.write().await);
 }
