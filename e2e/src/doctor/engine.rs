@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
     RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::TryStreamExt;
@@ -15,6 +15,7 @@ use super::finding::{Finding, Remedy, Verdict};
 use super::platform::Platform;
 use super::true_image::true_image;
 use crate::engine::{self, PATIENCE};
+use crate::images::is_known;
 use crate::labels::CLUSTER;
 
 /// The oldest engine whose API has all that is used here.
@@ -63,6 +64,14 @@ impl Engine {
     /// Where it keeps images and volumes.
     pub(super) fn data_root(&self) -> Option<&Path> {
         self.data_root.as_deref().map(Path::new)
+    }
+
+    /// The size of the images that are needed and there already, in bytes. What they have in common counts once at the most.
+    pub(super) async fn images(&self) -> u64 {
+        let options = ListImagesOptionsBuilder::new().shared_size(true).build();
+        let images = self.docker.list_images(Some(options)).await.unwrap_or_default();
+        let own = images.iter().filter(|image| image.repo_tags.iter().any(|tag| is_known(tag)));
+        own.map(|image| u64::try_from(image.size - image.shared_size.max(0)).unwrap_or_default()).sum()
     }
 
     /// This machine's clock and its own, read in the same moment, in seconds. Where the engine is in a virtual machine,

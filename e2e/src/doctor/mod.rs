@@ -32,12 +32,16 @@ pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> 
         ports::examine(kind_config, cluster, &engine),
     );
     let data_root = engine.as_ref().ok().and_then(engine::Engine::data_root);
+    let images = match &engine {
+        Ok(engine) => engine.images().await,
+        Err(_) => 0,
+    };
     let mut findings = vec![engine::examine(&engine, platform), privileged];
     findings.extend(tools);
     findings.extend([
         ports,
         resources::examine_memory(),
-        resources::examine_disk(data_root),
+        resources::examine_disk(data_root, images),
         resources::examine_inotify(platform),
         resources::examine_control_groups(),
         engine::examine_clock(&engine),

@@ -11,8 +11,11 @@ const GIB: u64 = 1 << 30;
 /// A node with its control plane, a registry, Prometheus, and a build beside them.
 const MEMORY: u64 = 4 * GIB;
 
-/// All images, and the layers of what is being built.
+/// All images, the layers of what is being built, and [`STORY`].
 const DISK: u64 = 15 * GIB;
+
+/// A cluster, which unpacks its images once more, the layers of a pipeline, and its caches.
+const STORY: u64 = 5 * GIB;
 
 /// Every pod, kubelet and containerd watch files. <https://kind.sigs.k8s.io/docs/user/known-issues/>
 const INOTIFY: [(&str, u64); 2] = [("max_user_instances", 128), ("max_user_watches", 8192)];
@@ -42,25 +45,36 @@ fn memory(meminfo: &str) -> Finding {
     }
 }
 
-/// Disk where the engine keeps its images, else of the root file system.
-pub(super) fn examine_disk(data_root: Option<&Path>) -> Finding {
+/// Disk where the engine keeps its images, else of the root file system. `images` is the size of those that are there already, in
+/// bytes.
+pub(super) fn examine_disk(data_root: Option<&Path>, images: u64) -> Finding {
     let folder = data_root.filter(|path| path.exists()).unwrap_or(Path::new("/"));
-    let needed = format!("{} GiB free on {}", DISK / GIB, folder.display());
     match rustix::fs::statvfs(folder) {
-        Err(error) => Finding::good("disk", needed, format!("unknown: {error}")),
-        Ok(disk) => {
-            let free = disk.f_bavail * disk.f_frsize;
-            let finding = Finding::good("disk", needed, gibibytes(free));
-            if free >= DISK {
-                finding
-            } else {
-                finding.with(
-                    Verdict::Missing,
-                    Remedy::Advice("docker system prune --all frees what no container uses".to_owned()),
-                )
-            }
-        }
+        Err(error) => Finding::good("disk", disk_needed(folder, images).1, format!("unknown: {error}")),
+        Ok(disk) => disk_of(folder, disk.f_bavail * disk.f_frsize, images),
     }
+}
+
+fn disk_of(folder: &Path, free: u64, images: u64) -> Finding {
+    let (bytes, needed) = disk_needed(folder, images);
+    let finding = Finding::good("disk", needed, gibibytes(free));
+    if free >= bytes {
+        return finding;
+    }
+    finding.with(
+        Verdict::Missing,
+        Remedy::Advice(
+            "`docker system prune --all` frees what no container uses, images of this project too".to_owned(),
+        ),
+    )
+}
+
+/// What must be free, in bytes and in words. Making an image takes its own size about once more, in layers that are kept for the
+/// next one.
+fn disk_needed(folder: &Path, images: u64) -> (u64, String) {
+    let bytes = DISK.saturating_sub(images.saturating_mul(2)).max(STORY);
+    let words = format!("{} free on {}", gibibytes(bytes), folder.display());
+    (bytes, if images == 0 { words } else { format!("{words}, beside the images that are there") })
 }
 
 /// Limits on watched files.
@@ -103,6 +117,25 @@ mod tests {
     fn memory_of_meminfo(#[case] meminfo: &str, #[case] verdict: Verdict, #[case] found: &str) {
         let finding = memory(meminfo);
         assert_eq!((finding.verdict, finding.found.as_str()), (verdict, found));
+        assert_eq!(finding.remedy.is_some(), verdict != Verdict::Good);
+    }
+
+    #[rstest]
+    #[case::nothing_is_there(15 * GIB, 0, Verdict::Good, "15.0 GiB free on /d")]
+    #[case::a_byte_too_little(15 * GIB - 1, 0, Verdict::Missing, "15.0 GiB free on /d")]
+    #[case::some_images(11 * GIB, 2 * GIB, Verdict::Good, "11.0 GiB free on /d, beside the images that are there")]
+    #[case::all_of_them(5 * GIB, 6 * GIB, Verdict::Good, "5.0 GiB free on /d, beside the images that are there")]
+    #[case::no_room_for_a_cluster(
+        5 * GIB - 1, 6 * GIB, Verdict::Missing, "5.0 GiB free on /d, beside the images that are there"
+    )]
+    fn disk_beside_what_is_there(
+        #[case] free: u64,
+        #[case] images: u64,
+        #[case] verdict: Verdict,
+        #[case] needed: &str,
+    ) {
+        let finding = disk_of(Path::new("/d"), free, images);
+        assert_eq!((finding.verdict, finding.needed.as_str()), (verdict, needed));
         assert_eq!(finding.remedy.is_some(), verdict != Verdict::Good);
     }
 }

@@ -9,6 +9,6 @@ mod recipe;
 
 pub use self::build::BuildError;
 pub use self::catalogue::{CATALOGUE, CLUSTER_DNS, INGRESS_CONTROLLER, Image, KIND_NODE, PROMETHEUS, REGISTRY, find};
-pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way};
+pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
 pub use self::pull::{pull, pull_as};
 pub use self::recipe::RecipeError;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::build::{BuildError, build};
-use super::catalogue::{Builder, Image};
+use super::catalogue::{Builder, CATALOGUE, Image};
 use super::pull::pull;
 use super::recipe::{RecipeError, hash};
 
@@ -260,6 +260,32 @@ impl Images {
     }
 }
 
+/// Whether an engine's tag is of an image of the catalogue, pulled or built here, of whatever version of its recipe.
+pub fn is_known(tag: &str) -> bool {
+    let built = tag.strip_prefix(BUILT).and_then(|rest| rest.split_once(':')).map(|(name, _)| name);
+    // Engines leave out Docker's own registry, and `library`.
+    let pulled = |upstream: &str| upstream.trim_start_matches("docker.io/").trim_start_matches("library/") == tag;
+    CATALOGUE.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(pulled))
+}
+
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::built("gitlab-ci-k8s-demo/rust:7692a7b486b7", true)]
+    #[case::of_a_cluster("gitlab-ci-k8s-demo/run:b3e3cd82", false)]
+    #[case::pulled("rust:1.85.1", true)]
+    #[case::from_somebody("kindest/node:v1.32.2", true)]
+    #[case::another_version("rust:1.95", false)]
+    #[case::somebody_elses("example.org/gitlab-ci-k8s-demo/rust:1", false)]
+    fn whose_image_it_is(#[case] tag: &str, #[case] expected: bool) {
+        assert_eq!(is_known(tag), expected);
+    }
 }
