@@ -37,6 +37,9 @@ pub(super) async fn run(subject: Subject) -> Outcome {
             for probe in [&mut container.liveness_probe, &mut container.readiness_probe].into_iter().flatten() {
                 (probe.period_seconds, probe.timeout_seconds) = (Some(1), Some(1));
             }
+            if let Some(probe) = &mut container.readiness_probe {
+                probe.initial_delay_seconds = None;
+            }
         }
     })
     .await?;

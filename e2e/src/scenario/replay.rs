@@ -42,6 +42,10 @@ pub enum Ref {
     Tag,
 }
 
+/// What the tag's jobs get of the processors beside the branch's, which have 1024. Where both compile, the branch's environment is
+/// deployed the sooner, and what is proved of it takes the time that it takes, and no processors, while the tag's go on.
+const SHARES_OF_TAG: i64 = 128;
+
 /// Everything that all pipelines of a story have in common.
 #[derive(Clone)]
 pub struct Replayer {
@@ -169,6 +173,7 @@ impl Replayer {
         let mut config = RunnerConfig { executor: Some(ExecutorName::Docker), ..RunnerConfig::default() };
         config.docker.privileged = true;
         config.docker.networks.clone_from(&self.networks);
+        config.docker.cpu_shares = (wanted == Ref::Tag).then_some(SHARES_OF_TAG);
         let ground = Ground::new(&self.kept, config).map_err(|error| not_run(&error))?;
         let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");

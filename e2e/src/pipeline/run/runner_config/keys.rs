@@ -80,6 +80,7 @@ const DOCKER: &[&str] = &[
     "allowed_pull_policies",
     "cap_add",
     "cap_drop",
+    "cpu_shares",
     "cpus",
     "devices",
     "dns",
@@ -105,7 +106,6 @@ const DOCKER_IGNORED: &[&str] = &[
     "allowed_services",
     "allowed_users",
     "container_labels",
-    "cpu_shares",
     "cpuset_cpus",
     "cpuset_mems",
     "device_cgroup_rules",
@@ -281,6 +281,7 @@ fn read_docker(table: Table<'_>, reader: &mut Reader) -> DockerConfig {
         devices: reader.list(table, "devices", "`/dev/NAME[:TARGET][:rwm]`", Device::read).unwrap_or_default(),
         security_opt,
         memory: reader.value(table, "memory", "a size as `512m`", |value| bytes(value.as_str()?)),
+        cpu_shares: reader.integer(table, "cpu_shares"),
         nano_cpus: reader
             .value(table, "cpus", "a number of processors as `\"1.5\"`", |value| nano_cpus(value.as_str()?)),
         shm_size: reader.integer(table, "shm_size"),

@@ -104,6 +104,9 @@ pub struct DockerConfig {
     pub security_opt: Vec<String>,
     /// Memory of a job's container, in bytes.
     pub memory: Option<i64>,
+    /// How much time on processors a job's container gets where they are not enough, beside others that have 1024 if nobody says
+    /// otherwise.
+    pub cpu_shares: Option<i64>,
     /// Time on processors of a job's container, in billionths of one.
     pub nano_cpus: Option<i64>,
     /// Shared memory, in bytes.
@@ -175,6 +178,7 @@ impl Default for DockerConfig {
             devices: Vec::new(),
             security_opt: Vec::new(),
             memory: None,
+            cpu_shares: None,
             nano_cpus: None,
             shm_size: None,
             user: None,

@@ -37,6 +37,7 @@ check_interval = 0
     networks = ["kind"]
     wait_for_services_timeout = -1
     memory = "512m"
+    cpu_shares = 128
     cpus = "1.5"
     devices = ["/dev/kvm", "/dev/fuse:/dev/x:r"]
     [[runners.docker.services]]

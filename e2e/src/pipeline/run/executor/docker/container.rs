@@ -89,6 +89,7 @@ impl<'docker> Common<'docker> {
         let config = self.config;
         let Some(host_config) = &mut body.host_config else { return };
         host_config.memory = config.memory;
+        host_config.cpu_shares = config.cpu_shares;
         host_config.nano_cpus = config.nano_cpus;
         host_config.extra_hosts.get_or_insert_default().extend(hosts);
         let devices = config.devices.iter().map(|device| DeviceMapping {
