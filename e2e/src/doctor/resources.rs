@@ -12,10 +12,10 @@ const GIB: u64 = 1 << 30;
 const MEMORY: u64 = 4 * GIB;
 
 /// All images, the layers of what is being built, and [`STORY`].
-const DISK: u64 = 15 * GIB;
+const DISK: u64 = 16 * GIB;
 
 /// A cluster, which unpacks its images once more, the layers of a pipeline, and its caches.
-const STORY: u64 = 5 * GIB;
+const STORY: u64 = 6 * GIB;
 
 /// Every pod, kubelet and containerd watch files. <https://kind.sigs.k8s.io/docs/user/known-issues/>
 const INOTIFY: [(&str, u64); 2] = [("max_user_instances", 128), ("max_user_watches", 8192)];
@@ -121,12 +121,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_is_there(15 * GIB, 0, Verdict::Good, "15.0 GiB free on /d")]
-    #[case::a_byte_too_little(15 * GIB - 1, 0, Verdict::Missing, "15.0 GiB free on /d")]
+    #[case::nothing_is_there(16 * GIB, 0, Verdict::Good, "15.0 GiB free on /d")]
+    #[case::a_byte_too_little(16 * GIB - 1, 0, Verdict::Missing, "15.0 GiB free on /d")]
     #[case::some_images(11 * GIB, 2 * GIB, Verdict::Good, "11.0 GiB free on /d, beside the images that are there")]
-    #[case::all_of_them(5 * GIB, 6 * GIB, Verdict::Good, "5.0 GiB free on /d, beside the images that are there")]
+    #[case::all_of_them(6 * GIB, 6 * GIB, Verdict::Good, "6.0 GiB free on /d, beside the images that are there")]
     #[case::no_room_for_a_cluster(
-        5 * GIB - 1, 6 * GIB, Verdict::Missing, "5.0 GiB free on /d, beside the images that are there"
+        6 * GIB - 1, 6 * GIB, Verdict::Missing, "6.0 GiB free on /d, beside the images that are there"
     )]
     fn disk_beside_what_is_there(
         #[case] free: u64,
