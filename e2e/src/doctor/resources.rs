@@ -12,7 +12,7 @@ const GIB: u64 = 1 << 30;
 const MEMORY: u64 = 4 * GIB;
 
 /// All images, the layers of what is being built, and [`STORY`].
-const DISK: u64 = 16 * GIB;
+const DISK: u64 = 15 * GIB;
 
 /// A cluster, which unpacks its images once more, the layers of a pipeline, and its caches.
 const STORY: u64 = 6 * GIB;
@@ -121,8 +121,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_is_there(16 * GIB, 0, Verdict::Good, "15.0 GiB free on /d")]
-    #[case::a_byte_too_little(16 * GIB - 1, 0, Verdict::Missing, "15.0 GiB free on /d")]
+    #[case::nothing_is_there(15 * GIB, 0, Verdict::Good, "15.0 GiB free on /d")]
+    #[case::a_byte_too_little(15 * GIB - 1, 0, Verdict::Missing, "15.0 GiB free on /d")]
     #[case::some_images(11 * GIB, 2 * GIB, Verdict::Good, "11.0 GiB free on /d, beside the images that are there")]
     #[case::all_of_them(6 * GIB, 6 * GIB, Verdict::Good, "6.0 GiB free on /d, beside the images that are there")]
     #[case::no_room_for_a_cluster(
