@@ -200,6 +200,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     // A tag needs nothing of the environments of branches, until the end of one must leave its own alone.
     let of_tag = Tagged { story, recorder, replayer: replayer.until(story.cancel.child_token()), live: &live };
     let (passed, has_passed) = oneshot::channel();
+    let (has_learnt, tag_is_learnt) = oneshot::channel();
     let of_branch = async {
         let (target, pushed, _) = tokio::join!(ready, pushed, fetched);
         let deployed = async {
@@ -216,14 +217,20 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
         let (on_dev, on_live) = deployed.await.inspect_err(|_| of_tag.replayer.cancel.cancel())?;
         // Nobody waits for it when the tag's pipeline has failed.
         let _ = passed.send(on_live.clone());
-        let failed = checked(story, recorder, &on_dev).await?;
-        again(recorder, &replayer, &on_dev, &dev).await?;
-        Ok::<_, Stop>((failed, on_dev, on_live))
+        // While pods that checks have made for themselves end, the story goes on. Where it does not, whoever dropped the other end
+        // tells why.
+        let (has_learnt, branch_is_learnt) = oneshot::channel();
+        let rest = async {
+            let Ok(()) = branch_is_learnt.await else { return Ok(Vec::new()) };
+            again(recorder, &replayer, &on_dev, &dev).await?;
+            let Ok(()) = tag_is_learnt.await else { return Ok(Vec::new()) };
+            stopped(recorder, &replayer, &on_dev, &dev, &on_live).await
+        };
+        let (checked, rest) = tokio::join!(checked(story, recorder, &on_dev, has_learnt), rest);
+        Ok::<_, Stop>([checked?, rest?].concat())
     };
-    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&tag_may_begin, has_passed));
-    let (mut failed, on_dev, on_live) = of_branch?;
-    failed.extend(of_tag?);
-    failed.extend(stopped(recorder, &replayer, &on_dev, &dev, &on_live).await?);
+    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&tag_may_begin, has_passed, has_learnt));
+    let failed = [of_branch?, of_tag?].concat();
     if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
 }
 

@@ -8,6 +8,7 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
+use super::Outcome;
 use super::failure::expected;
 use super::subject::{Subject, called};
 use crate::record::Failure;
@@ -25,6 +26,7 @@ const DEFAULT_GRACE: u64 = 30;
 const MOMENT: Duration = Duration::from_secs(15);
 
 /// One of them. The Service sends requests to it as to the others, and no `ReplicaSet` knows it.
+#[derive(Debug)]
 pub struct ExtraPod {
     api: Api<Pod>,
     /// Its name.
@@ -55,25 +57,43 @@ impl ExtraPod {
         Ok(Self { api, name, grace: Duration::from_secs(grace) })
     }
 
-    /// Takes it away when a check has come to its end, and returns that.
+    /// Tells it to end when a check has come to its own end, and returns that. After a success it is on its way out, with what was
+    /// seen; after a failure it is gone.
     ///
     /// # Errors
-    /// Why the check failed, or else why the pod does not go.
-    pub async fn end<T>(self, subject: &Subject, result: Result<T, Failure>) -> Result<T, Failure> {
-        let removed = self.remove(subject).await;
-        let seen = result?;
-        removed.map(|()| seen)
+    /// Why the check failed, or else why the API server does not take the pod away.
+    pub async fn end(self, subject: &Subject, result: Outcome) -> Outcome {
+        let told = self.tell_to_end().await;
+        match result {
+            Ok(mut evidence) => {
+                told?;
+                evidence.leaving = Some(self);
+                Ok(evidence)
+            }
+            Err(failure) => {
+                let _ = self.gone(subject).await;
+                Err(failure)
+            }
+        }
     }
 
     /// Takes it away as Kubernetes takes pods away: it may be an endpoint, and somebody's request may be on its way to it. One
     /// that never ran is none, and goes at once: older kubelets let it wait for all of its grace.
-    async fn remove(self, subject: &Subject) -> Result<(), Failure> {
+    async fn tell_to_end(&self) -> Result<(), Failure> {
         let Some(pod) = self.api.get_opt(&self.name).await? else { return Ok(()) };
         let how = DeleteParams { grace_period_seconds: (!has_run(&pod)).then_some(0), ..DeleteParams::default() };
         match self.api.delete(&self.name, &how).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-            removed => drop(removed?),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
         }
+    }
+
+    /// Waits until it is gone.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub(super) async fn gone(self, subject: &Subject) -> Result<(), Failure> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         // After its own time the kubelet ends it, and needs a moment for that.
         let subject = &Subject { patience: subject.patience.max(self.grace + MOMENT), ..subject.clone() };

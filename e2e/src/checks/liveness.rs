@@ -43,10 +43,11 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         }
     })
     .await?;
-    let result = hung(&subject, &pod.name).await;
-    let mut evidence = pod.end(&subject, result).await?;
-    evidence.add(deployed);
-    Ok(evidence)
+    let result = Box::pin(hung(&subject, &pod.name)).await.map(|mut evidence| {
+        evidence.add(deployed);
+        evidence
+    });
+    pod.end(&subject, result).await
 }
 
 /// What the deployed pods' own probe says about how long one that hangs stays.

@@ -29,17 +29,23 @@ mod version;
 
 use futures_util::future::BoxFuture;
 
+use self::extra_pod::ExtraPod;
 pub use self::registry::image as image_of;
 use self::subject::Subject;
 use crate::record::Failure;
 
-/// What a check saw, a line each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Evidence(pub Vec<String>);
+/// What a check saw.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// In words, a line each.
+    lines: Vec<String>,
+    /// A pod that the check has made: nothing is to be learnt from it any more, and it has been told to end.
+    leaving: Option<ExtraPod>,
+}
 
 impl Evidence {
     fn add(&mut self, line: String) {
-        self.0.push(line);
+        self.lines.push(line);
     }
 }
 

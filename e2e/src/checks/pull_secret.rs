@@ -39,7 +39,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         }
         evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.into_iter().collect::<Vec<_>>().join(", ")));
     }
-    evidence.0.extend(known);
+    evidence.lines.extend(known);
     let pod = ExtraPod::make(&subject, "pull-secret", |spec| {
         spec.image_pull_secrets = None;
         // Else a node that has the image would not ask.
@@ -47,8 +47,11 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     })
     .await?;
     let result = refused(&subject, &pod.name).await;
-    evidence.add(pod.end(&subject, result).await?);
-    Ok(evidence)
+    let seen = result.map(|line| {
+        evidence.add(line);
+        evidence
+    });
+    pod.end(&subject, seen).await
 }
 
 /// Whether a pod's pull secret is one. A kubelet passes over one that is not, and says so only when no other helps. What is in it

@@ -1,18 +1,20 @@
 //! Running checks: at the same time those that only look, then one after the other those that replace pods. Beside all of them
 //! those that look at a pod of their own.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
 use super::subject::{Subject, called};
-use super::{Check, Need, Pods};
+use super::{Check, Evidence, Need, Pods};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 
 /// How many things, each of which may take as long as patience lasts, a check waits for one after the other. The most are in
-/// `liveness`: ready, reached, started again, ready again, gone.
+/// `liveness`: ready, reached, started again, ready again; and after a failure, gone.
 const WAITS: u32 = 6;
 
 /// The rest of a check: requests, each of which has a limit of its own.
@@ -31,13 +33,26 @@ pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
 
 /// Runs these checks, and returns what came of them in their order. Times are seconds since `origin`.
 pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
+    run_and_say(checks, subject, origin, tell, oneshot::channel().0).await
+}
+
+/// The same, and says when nothing is to be learnt from the environment any more: pods that checks have made for themselves may
+/// still be on their way out, which they must be before a check has passed.
+pub async fn run_and_say(
+    checks: &[&'static Check],
+    subject: &Subject,
+    origin: Instant,
+    tell: &Tell<'_>,
+    has_learnt: oneshot::Sender<()>,
+) -> Vec<CheckRecord> {
+    let learning = &Learning::new(checks.len(), has_learnt);
     // What an interrupted run has left would be counted as a pod of the service. What stays, a check will find.
     if sweep(subject).await.is_ok() {
         Box::pin(swept(subject)).await;
     }
     let of = |pods: Pods| {
         let chosen = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
-        chosen.map(|(index, check)| async move { (index, one(check, subject, origin, tell).await) })
+        chosen.map(|(index, check)| async move { (index, one(check, subject, origin, tell, learning).await) })
     };
     let (mut done, beside) = tokio::join!(
         async {
@@ -54,7 +69,31 @@ pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, 
     done.into_iter().map(|(_, record)| record).collect()
 }
 
-async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &Tell<'_>) -> CheckRecord {
+/// Counts the checks that have still something to learn.
+struct Learning(Mutex<(usize, Option<oneshot::Sender<()>>)>);
+
+impl Learning {
+    fn new(checks: usize, has_learnt: oneshot::Sender<()>) -> Self {
+        Self(Mutex::new((checks, Some(has_learnt))))
+    }
+
+    fn one_has_learnt(&self) {
+        let (left, has_learnt) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_sub(1);
+        if let Some(has_learnt) = has_learnt.take_if(|_| *left == 0) {
+            // Not everybody wants to know.
+            let _ = has_learnt.send(());
+        }
+    }
+}
+
+async fn one(
+    check: &'static Check,
+    subject: &Subject,
+    origin: Instant,
+    tell: &Tell<'_>,
+    learning: &Learning,
+) -> CheckRecord {
     let mut record = CheckRecord {
         name: check.name.to_owned(),
         environment: subject.reference.clone(),
@@ -65,6 +104,7 @@ async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &T
     let unmet: Vec<&str> =
         check.needs.iter().filter(|need| !need.is_met(subject)).map(|need| Need::hint(*need)).collect();
     if !unmet.is_empty() {
+        learning.one_has_learnt();
         record.not_run = unmet.join("; ");
         tell(Event::Ended(&record));
         return record;
@@ -75,11 +115,17 @@ async fn one(check: &'static Check, subject: &Subject, origin: Instant, tell: &T
         Ok(outcome) => outcome,
         Err(_) => Err(Box::pin(endless(check, subject, limit)).await),
     };
+    learning.one_has_learnt();
+    let outcome = match outcome {
+        Ok(Evidence { lines, leaving: Some(pod) }) => Box::pin(pod.gone(subject)).await.map(|()| lines),
+        Ok(Evidence { lines, leaving: None }) => Ok(lines),
+        Err(failure) => Err(failure),
+    };
     record.took = origin.elapsed().as_secs_f64() - record.start;
     match outcome {
-        Ok(evidence) => {
+        Ok(lines) => {
             record.verdict = Verdict::Passed;
-            record.evidence = evidence.0;
+            record.evidence = lines;
         }
         Err(failure) => {
             record.verdict = Verdict::Failed;
@@ -121,6 +167,17 @@ async fn endless(check: &Check, subject: &Subject, limit: Duration) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_said_once_when_all_have_learnt() {
+        let (has_learnt, mut is_said) = oneshot::channel();
+        let learning = Learning::new(2, has_learnt);
+        learning.one_has_learnt();
+        assert!(is_said.try_recv().is_err());
+        learning.one_has_learnt();
+        assert!(is_said.try_recv().is_ok());
+        learning.one_has_learnt();
+    }
 
     #[test]
     fn a_check_has_more_time_than_all_that_it_waits_for() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use tokio::sync::oneshot;
 
 use super::recorder::Recorder;
 use super::replay::{Environment, Ref, Replayer};
@@ -27,8 +28,13 @@ pub(super) fn stop_step(environment: &Environment) -> String {
     format!("{} is stopped", environment.name)
 }
 
-/// All checks of an environment; those that failed are named.
-pub(super) async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &Subject) -> Result<Vec<String>, Stop> {
+/// All checks of an environment; those that failed are named. `has_learnt` hears when something else may be done with it.
+pub(super) async fn checked(
+    story: &Story,
+    recorder: &Arc<Recorder>,
+    subject: &Subject,
+    has_learnt: oneshot::Sender<()>,
+) -> Result<Vec<String>, Stop> {
     let lane = unreached::lane(&subject.reference);
     let tell = |event: Event<'_>| match event {
         Event::Began(check) => recorder.begin(&lane, check.name),
@@ -37,7 +43,7 @@ pub(super) async fn checked(story: &Story, recorder: &Arc<Recorder>, subject: &S
     let all: Vec<_> = CHECKS.iter().collect();
     let name = checks_step(&subject.reference);
     let step = recorder.step(&name, async {
-        let work = run::run(&all, subject, recorder.origin(), &tell);
+        let work = run::run_and_say(&all, subject, recorder.origin(), &tell, has_learnt);
         let checks = cancellable(story, work).await?;
         let failed: Vec<String> = of_verdict(&checks, Verdict::Failed);
         let words = format!("{} passed", of_verdict(&checks, Verdict::Passed).len());

@@ -21,11 +21,13 @@ pub(super) struct Tagged<'story> {
 
 impl Tagged<'_> {
     /// Tells it, from when it may begin. `deployed` is the environment, once the branch's pipeline has passed: nobody would ask for
-    /// the deployment before. Returns the checks that failed.
+    /// the deployment before. `has_learnt` hears when nothing is to be learnt from what it has deployed any more. Returns the checks
+    /// that failed.
     pub(super) async fn tell(
         &self,
         may_begin: &Notify,
         deployed: oneshot::Receiver<Subject>,
+        has_learnt: oneshot::Sender<()>,
     ) -> Result<Vec<String>, Stop> {
         tokio::select! {
             biased;
@@ -38,7 +40,7 @@ impl Tagged<'_> {
             let job = &self.live.job;
             self.run(&play_step(self.live), &format!("play {job}"), &[Arc::clone(job)]).await?;
         }
-        checked(self.story, self.recorder, &on_live).await
+        checked(self.story, self.recorder, &on_live, has_learnt).await
     }
 
     async fn run(&self, step: &str, title: &str, only: &[Arc<str>]) -> Result<(), Stop> {
