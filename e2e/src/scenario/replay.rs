@@ -44,7 +44,7 @@ pub enum Ref {
 
 /// What the tag's jobs get of the processors beside the branch's, which have 1024. Where both compile, the branch's environment is
 /// deployed the sooner, and what is proved of it takes the time that it takes, and no processors, while the tag's go on.
-const SHARES_OF_TAG: i64 = 512;
+const SHARES_OF_TAG: i64 = 256;
 
 /// Everything that all pipelines of a story have in common.
 #[derive(Clone)]
