@@ -32,7 +32,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
             let name = "READY_AFTER".to_owned();
-            let sooner = EnvVar { name, value: Some("1s".to_owned()), ..EnvVar::default() };
+            let sooner = EnvVar { name, value: Some("0s".to_owned()), ..EnvVar::default() };
             container.env.get_or_insert_default().push(sooner);
             for probe in [&mut container.liveness_probe, &mut container.readiness_probe].into_iter().flatten() {
                 (probe.period_seconds, probe.timeout_seconds) = (Some(1), Some(1));
