@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use e2e::images::{Images, Way};
 use e2e::labels::PIPELINE;
 use e2e::pipeline::mask::Masker;
 use e2e::pipeline::run::event::Event;
-use e2e::pipeline::run::executor::docker::{Docker, all_is_removed, sweep};
+use e2e::pipeline::run::executor::docker::{Docker, sweep};
 use e2e::pipeline::run::executor::{Executor, ExecutorError, ImageRequest, Request, ServiceRequest, Session};
 use e2e::pipeline::run::log::JobLog;
 use e2e::pipeline::run::runner_config::RunnerConfig;
@@ -16,10 +17,15 @@ use e2e::pipeline::run::script::Script;
 use e2e::pipeline::run::selection::Selection;
 use e2e::pipeline::variables::collection::{Origin, Variable};
 
+use tokio::time::sleep;
+
 use crate::support;
 
 /// An image with bash and git, that is in the catalogue.
 pub(crate) const DEBIAN: &str = "docker";
+
+/// The longest that volumes may take to go.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Builds an image of the catalogue's Debian, once for all tests.
 fn image(name: &str, dockerfile: &str) -> String {
@@ -141,16 +147,27 @@ impl Pipeline {
 
     /// The containers, networks and volumes that are there of it.
     pub(crate) fn things(&self) -> Vec<String> {
-        let filter = format!("label={PIPELINE}={}", self.name);
-        let list = |arguments: &[&str]| support::docker(&[arguments, &["--quiet", "--filter", &filter]].concat());
-        let all = [list(&["ps", "--all"]), list(&["network", "ls"]), list(&["volume", "ls"])];
-        all.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+        let all = [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]];
+        all.into_iter().flat_map(|list| self.listed(list)).collect()
     }
 
-    /// The same once nothing of it is being removed any more.
+    fn listed(&self, list: &[&str]) -> Vec<String> {
+        let filter = format!("label={PIPELINE}={}", self.name);
+        let text = support::docker(&[list, &["--quiet", "--filter", &filter]].concat());
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What stays of it. Volumes may still be going: no job waits for them.
     pub(crate) async fn left(&self) -> Vec<String> {
-        all_is_removed().await;
-        self.things()
+        let began = Instant::now();
+        loop {
+            let others = [self.listed(&["ps", "--all"]), self.listed(&["network", "ls"])].concat();
+            let volumes = self.listed(&["volume", "ls"]);
+            if !others.is_empty() || volumes.is_empty() || began.elapsed() > PATIENCE {
+                return [others, volumes].concat();
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     pub(crate) async fn sweep(&self) -> usize {

@@ -190,6 +190,7 @@ async fn how_the_runner_is_set_up() {
             volumes: vec![Mount::Shared("/shared".to_owned()), Mount::Bind("/etc:/of-the-host:ro".to_owned())],
             extra_hosts: vec!["somewhere.test:192.0.2.1".to_owned()],
             memory: Some(64 << 20),
+            cpu_shares: Some(128),
             user: Some("1234".to_owned()),
             ..DockerConfig::default()
         },
@@ -205,8 +206,11 @@ async fn how_the_runner_is_set_up() {
         "echo ${BASH_VERSION:-sh}",
         "getent hosts somewhere.test | wc -l",
         "ls -d /shared /of-the-host/hosts",
+        // The two versions of control groups; the second has another scale.
+        "grep -x 128 /sys/fs/cgroup/cpu/cpu.shares || grep -vx 100 /sys/fs/cgroup/cpu.weight | sed 's/.*/128/'",
     ];
-    let expected = "/elsewhere/group/project\n1234\n-----BEGIN CERTIFICATE-----\nsh\n1\n/of-the-host/hosts\n/shared";
+    let expected =
+        "/elsewhere/group/project\n1234\n-----BEGIN CERTIFICATE-----\nsh\n1\n/of-the-host/hosts\n/shared\n128";
     assert_eq!(job.run(&commands).await, (0, expected.to_owned()), "{}", job.text());
     let (code, _) = job.run(&["head -c 200m /dev/zero | tail | wc -c"]).await;
     assert_ne!(code, 0, "{}", job.text());

@@ -43,15 +43,6 @@ async fn all_is_made() {
     drop(MAKING.write().await);
 }
 
-/// Held for reading by every removal that nobody waits for.
-static REMOVING: RwLock<()> = RwLock::const_new(());
-
-/// Waits until everything is gone that jobs which have ended left to go, of all pipelines of this program. What asks is a test
-/// that wants to see what is left: [`sweep`] looks after one pipeline's own.
-pub async fn all_is_removed() {
-    drop(REMOVING.write().await);
-}
-
 /// Names: of what was asked for, whether or not it came into being.
 #[derive(Clone, Debug, Default)]
 struct Things {
@@ -164,11 +155,8 @@ impl Made {
         let volumes = Things { volumes, ..Things::default() };
         remove(&self.engine, &things).await;
         self.note(|things| *things = Things::default());
-        let (guard, engine) = (REMOVING.read().await, self.engine.clone());
-        tokio::spawn(async move {
-            remove(&engine, &volumes).await;
-            drop(guard);
-        });
+        let engine = self.engine.clone();
+        tokio::spawn(async move { remove(&engine, &volumes).await });
     }
 }
 

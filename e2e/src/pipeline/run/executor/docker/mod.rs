@@ -35,7 +35,7 @@ use crate::pipeline::run::runner_config::{CERTIFICATES, RunnerConfig};
 
 pub use self::image::in_catalogue;
 pub use self::leftovers::sweep_gone;
-pub use self::made::{all_is_removed, sweep};
+pub use self::made::sweep;
 pub use self::session::Session;
 
 /// `builds_dir` of a runner that was told nothing. `executors/docker/docker.go`
