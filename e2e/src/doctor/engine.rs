@@ -66,14 +66,6 @@ impl Engine {
         self.data_root.as_deref().map(Path::new)
     }
 
-    /// The size of the images that are needed and there already, in bytes. What they have in common counts once at the most.
-    pub(super) async fn images(&self) -> u64 {
-        let options = ListImagesOptionsBuilder::new().shared_size(true).build();
-        let images = self.docker.list_images(Some(options)).await.unwrap_or_default();
-        let own = images.iter().filter(|image| image.repo_tags.iter().any(|tag| is_known(tag)));
-        own.map(|image| u64::try_from(image.size - image.shared_size.max(0)).unwrap_or_default()).sum()
-    }
-
     /// This machine's clock and its own, read in the same moment, in seconds. Where the engine is in a virtual machine,
     /// they are two clocks.
     fn clocks(&self) -> Option<(u64, u64)> {
@@ -139,6 +131,16 @@ impl Engine {
         self.docker.remove_container(&name, Some(remove)).await?;
         ran
     }
+}
+
+/// The size of the images that are needed and there already, in bytes, as far as the engine tells. What they have in common does
+/// not count.
+pub(super) async fn images(engine: &Result<Engine, EngineError>) -> u64 {
+    let Ok(engine) = engine else { return 0 };
+    let list = engine.docker.list_images(Some(ListImagesOptionsBuilder::new().shared_size(true).build()));
+    let Ok(Ok(images)) = tokio::time::timeout(PATIENCE, list).await else { return 0 };
+    let own = images.iter().filter(|image| image.repo_tags.iter().any(|tag| is_known(tag)));
+    own.map(|image| u64::try_from(image.size - image.shared_size.max(0)).unwrap_or_default()).sum()
 }
 
 /// Whether an engine answers that is new enough.

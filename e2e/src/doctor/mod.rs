@@ -26,16 +26,13 @@ const PATIENCE: Duration = Duration::from_mins(15);
 /// `cluster` the name of the cluster that may hold them already.
 pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> Vec<Finding> {
     let engine = engine::Engine::connect().await;
-    let (privileged, tools, ports) = tokio::join!(
+    let (privileged, tools, ports, images) = tokio::join!(
         engine::examine_privileged(&engine, cluster, platform),
         tools::examine(platform),
         ports::examine(kind_config, cluster, &engine),
+        engine::images(&engine),
     );
     let data_root = engine.as_ref().ok().and_then(engine::Engine::data_root);
-    let images = match &engine {
-        Ok(engine) => engine.images().await,
-        Err(_) => 0,
-    };
     let mut findings = vec![engine::examine(&engine, platform), privileged];
     findings.extend(tools);
     findings.extend([
