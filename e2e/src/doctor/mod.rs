@@ -30,7 +30,7 @@ pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> 
         engine::examine_privileged(&engine, cluster, platform),
         tools::examine(platform),
         ports::examine(kind_config, cluster, &engine),
-        engine::images(&engine),
+        Box::pin(engine::images(&engine)),
     );
     let data_root = engine.as_ref().ok().and_then(engine::Engine::data_root);
     let mut findings = vec![engine::examine(&engine, platform), privileged];
