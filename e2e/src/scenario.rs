@@ -200,7 +200,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
     // A tag needs nothing of the environments of branches, until the end of one must leave its own alone.
     let of_tag = Tagged { story, recorder, replayer: replayer.until(story.cancel.child_token()), live: &live };
     let (passed, has_passed) = oneshot::channel();
-    let (has_learnt, tag_is_learnt) = oneshot::channel();
+    let (tag_has_learnt, tag_is_learnt) = oneshot::channel();
     let of_branch = async {
         let (target, pushed, _) = tokio::join!(ready, pushed, fetched);
         let deployed = async {
@@ -229,7 +229,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
         let (checked, rest) = tokio::join!(checked(story, recorder, &on_dev, has_learnt), rest);
         Ok::<_, Stop>([checked?, rest?].concat())
     };
-    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&tag_may_begin, has_passed, has_learnt));
+    let (of_branch, of_tag) = tokio::join!(of_branch, of_tag.tell(&tag_may_begin, has_passed, tag_has_learnt));
     let failed = [of_branch?, of_tag?].concat();
     if failed.is_empty() { Ok(()) } else { Err(Stop::Checks(format!("checks failed: {}", failed.join(", ")))) }
 }

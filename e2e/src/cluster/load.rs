@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Node;
 use tokio::io::AsyncWriteExt;
 
 use super::kind::{self, KindError};
+use crate::images::short;
 use crate::labels;
 
 /// Takes an archive from standard input, once the node has come so far: kind restarts containerd after it has written its
@@ -140,12 +141,6 @@ pub fn missing(nodes: &[Node], references: &[String]) -> Vec<String> {
         images.flat_map(|image| image.names.iter().flatten()).any(|name| short(name) == short(reference))
     };
     references.iter().filter(|reference| !nodes.iter().all(|node| has(node, reference))).cloned().collect()
-}
-
-/// A reference without what Docker's own names leave out.
-fn short(reference: &str) -> &str {
-    let name = reference.strip_prefix("docker.io/").unwrap_or(reference);
-    name.strip_prefix("library/").unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -151,6 +151,12 @@ pub fn find(name: &str) -> Result<&'static Image, &'static str> {
     Err(nearest.map_or("", |image| image.name))
 }
 
+/// A reference without what Docker's own names leave out.
+pub fn short(reference: &str) -> &str {
+    let name = reference.strip_prefix("docker.io/").unwrap_or(reference);
+    name.strip_prefix("library/").unwrap_or(name)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -190,10 +196,7 @@ mod tests {
             .collect();
         assert_eq!(images.len(), 4, "{images:?}");
         for reference in images {
-            let known = CATALOGUE.iter().filter_map(|image| image.upstream);
-            // Docker's own short names leave out its registry and `library`.
-            let mut names =
-                known.map(|upstream| upstream.trim_start_matches("docker.io/").trim_start_matches("library/"));
+            let mut names = CATALOGUE.iter().filter_map(|image| image.upstream).map(short);
             assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is in no catalogue");
         }
     }

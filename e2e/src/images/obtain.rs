@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::build::{BuildError, build};
-use super::catalogue::{Builder, CATALOGUE, Image};
+use super::catalogue::{Builder, CATALOGUE, Image, short};
 use super::pull::pull;
 use super::recipe::{RecipeError, hash};
 
@@ -263,9 +263,7 @@ impl Images {
 /// Whether an engine's tag is of an image of the catalogue, pulled or built here, of whatever version of its recipe.
 pub fn is_known(tag: &str) -> bool {
     let built = tag.strip_prefix(BUILT).and_then(|rest| rest.split_once(':')).map(|(name, _)| name);
-    // Engines leave out Docker's own registry, and `library`.
-    let pulled = |upstream: &str| upstream.trim_start_matches("docker.io/").trim_start_matches("library/") == tag;
-    CATALOGUE.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(pulled))
+    CATALOGUE.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(|it| short(it) == tag))
 }
 
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -16,7 +16,6 @@ use e2e::pipeline::run::runner_config::RunnerConfig;
 use e2e::pipeline::run::script::Script;
 use e2e::pipeline::run::selection::Selection;
 use e2e::pipeline::variables::collection::{Origin, Variable};
-
 use tokio::time::sleep;
 
 use crate::support;
@@ -147,8 +146,15 @@ impl Pipeline {
 
     /// The containers, networks and volumes that are there of it.
     pub(crate) fn things(&self) -> Vec<String> {
-        let all = [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]];
-        all.into_iter().flat_map(|list| self.listed(list)).collect()
+        [self.without_volumes(), self.volumes()].concat()
+    }
+
+    fn without_volumes(&self) -> Vec<String> {
+        [self.listed(&["ps", "--all"]), self.listed(&["network", "ls"])].concat()
+    }
+
+    fn volumes(&self) -> Vec<String> {
+        self.listed(&["volume", "ls"])
     }
 
     fn listed(&self, list: &[&str]) -> Vec<String> {
@@ -161,8 +167,7 @@ impl Pipeline {
     pub(crate) async fn left(&self) -> Vec<String> {
         let began = Instant::now();
         loop {
-            let others = [self.listed(&["ps", "--all"]), self.listed(&["network", "ls"])].concat();
-            let volumes = self.listed(&["volume", "ls"]);
+            let (others, volumes) = (self.without_volumes(), self.volumes());
             if !others.is_empty() || volumes.is_empty() || began.elapsed() > PATIENCE {
                 return [others, volumes].concat();
             }
