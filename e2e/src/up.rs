@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 
-use crate::cluster::addons::{self, AddonError, CLUSTER_DNS, PROMETHEUS};
+use crate::cluster::addons::{self, AddonError, PROMETHEUS, TRAEFIK};
 use crate::cluster::kind::{self, KindError, Standing};
 use crate::cluster::load::{self, LoadError};
 use crate::cluster::owner::{self, OwnerError};
@@ -84,10 +84,9 @@ pub enum UpError {
     Label(#[source] ApiError),
 }
 
-/// Everything that the add-ons are made of.
+/// The add-ons' images.
 struct AddonImages {
-    dns: Option<Obtained>,
-    ingress: Obtained,
+    traefik: Obtained,
     prometheus: Obtained,
 }
 
@@ -157,15 +156,12 @@ pub async fn finish(
     tell: &Tell,
 ) -> Result<(), UpError> {
     let is_new = *is_new;
-    let (node, registry, addon_images) = if is_new {
+    let (registry, addon_images) = if is_new {
         Box::pin(make(docker, images, plan, run, tell)).await?
     } else {
-        let node = images.obtain_one(&images::KIND_NODE);
-        tokio::try_join!(async { Ok(node.await?) }, ensure_registry(docker, images, plan, run, tell), async {
-            Ok(addon_images(images).await?)
-        },)?
+        tokio::try_join!(ensure_registry(docker, images, plan, run, tell), async { Ok(addon_images(images).await?) })?
     };
-    Box::pin(prepare(docker, plan, run, (&node, &registry, &addon_images), is_new, tell)).await
+    Box::pin(prepare(docker, plan, run, (&registry, &addon_images), is_new, tell)).await
 }
 
 /// The run whose cluster answers and was made to its end.
@@ -203,12 +199,11 @@ async fn make(
     plan: &Plan,
     run: &Run,
     tell: &Tell,
-) -> Result<(Obtained, Registry, AddonImages), UpError> {
+) -> Result<(Registry, AddonImages), UpError> {
     let make_cluster = async {
         let node = images.obtain_one(&images::KIND_NODE).await?;
         let create = kind::create(docker, run, &node.reference, &plan.kind_config, &plan.state);
-        logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?;
-        Ok::<_, UpError>(node)
+        Ok::<_, UpError>(logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?)
     };
     let load_images = async {
         // As soon as a node has a containerd, which is long before it is a cluster's.
@@ -219,14 +214,14 @@ async fn make(
         let loaded = part(tell, "images for the nodes", load::load(docker, &plan.cluster, &references)).await?;
         Ok((addon_images, loaded))
     };
-    let (node, registry, (addon_images, loaded)) =
+    let ((), registry, (addon_images, loaded)) =
         tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, tell), load_images)?;
     // Nodes that came later than the first.
     let nodes = kind::running_nodes(docker, &plan.cluster).await?;
     if nodes.iter().any(|node| !loaded.contains(node)) {
         load::load(docker, &plan.cluster, &addon_images.references()).await?;
     }
-    Ok((node, registry, addon_images))
+    Ok((registry, addon_images))
 }
 
 async fn ensure_registry(
@@ -245,7 +240,7 @@ async fn prepare(
     docker: &Docker,
     plan: &Plan,
     run: &Run,
-    (node, registry, images): (&Obtained, &Registry, &AddonImages),
+    (registry, images): (&Registry, &AddonImages),
     is_new: bool,
     tell: &Tell,
 ) -> Result<(), UpError> {
@@ -274,20 +269,14 @@ async fn prepare(
         Ok::<_, UpError>(())
     };
     let cluster_itself = async {
-        if node.is_built()
-            && let Some(dns) = &images.dns
-        {
-            addons::install(&client, run, &CLUSTER_DNS, dns).await?;
-        }
         ready::nodes(&client, PATIENCE).await?;
         Ok::<_, UpError>(ready::namespace(&client, "kube-system", PATIENCE).await?)
     };
-    let ingress = addons::ingress_controller(&images.ingress);
     tokio::try_join!(
         part(tell, "the nodes' trust in the registry", trust),
         part(tell, "namespace, account and pull secret", deployer),
         part(tell, "kube-system", cluster_itself),
-        part(tell, "Ingress controller", async { Ok(addons::install(&client, run, &ingress, &images.ingress).await?) }),
+        part(tell, "Ingress controller", async { Ok(addons::install(&client, run, &TRAEFIK, &images.traefik).await?) }),
         part(tell, "Prometheus", async { Ok(addons::install(&client, run, &PROMETHEUS, &images.prometheus).await?) }),
     )?;
     Ok(())
@@ -307,18 +296,13 @@ async fn mark_whole(client: &Client, run: &Run) -> Result<(), UpError> {
 }
 
 async fn addon_images(images: &Images) -> Result<AddonImages, ObtainError> {
-    let dns = async {
-        let node = images.obtain_one(&images::KIND_NODE).await?;
-        if node.is_built() { Ok(Some(images.obtain_one(&images::CLUSTER_DNS).await?)) } else { Ok(None) }
-    };
-    let (dns, ingress, prometheus) =
-        tokio::try_join!(dns, images.obtain_one(&images::INGRESS_CONTROLLER), images.obtain_one(&images::PROMETHEUS))?;
-    Ok(AddonImages { dns, ingress, prometheus })
+    let (traefik, prometheus) =
+        tokio::try_join!(images.obtain_one(&images::TRAEFIK), images.obtain_one(&images::PROMETHEUS))?;
+    Ok(AddonImages { traefik, prometheus })
 }
 
 impl AddonImages {
     fn references(&self) -> Vec<String> {
-        let all = self.dns.iter().chain([&self.ingress, &self.prometheus]);
-        all.map(|image| image.reference.clone()).collect()
+        [&self.traefik, &self.prometheus].map(|image| image.reference.clone()).into()
     }
 }

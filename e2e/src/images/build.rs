@@ -15,12 +15,6 @@ pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
 /// The longest build, on a slow machine: Kubernetes from its source.
 const PATIENCE: Duration = Duration::from_mins(40);
 
-/// Time that the compiler has to tell its version: rustup may be fetching it.
-const COMPILER_PATIENCE: Duration = Duration::from_mins(2);
-
-/// Cargo's profile for programs in images.
-const PROFILE: &str = "recipe";
-
 /// Why an image was not built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -46,16 +40,6 @@ pub(super) async fn build(
     let folder = recipes.join(image.recipe.folder);
     let label = format!("{LABEL}={hash}");
     let log = logs.join(format!("{}.log", image.name));
-    let dockerfile = || {
-        let mut command = Command::new("docker");
-        // BuildKit, also with an engine whose default is the builder that it replaced.
-        command.env("DOCKER_BUILDKIT", "1").args(["build", "--progress", "plain", "--label", &label]);
-        for (argument, base) in bases {
-            command.arg("--build-arg").arg(format!("{argument}={base}"));
-        }
-        command.args(["--tag", reference]);
-        command
-    };
     let command = match image.recipe.builder {
         Builder::Suite(suite) => {
             let mut command = Command::new(folder.join("build"));
@@ -63,34 +47,16 @@ pub(super) async fn build(
             command
         }
         Builder::Dockerfile(_) => {
-            let mut command = dockerfile();
-            command.arg(&folder);
-            command
-        }
-        Builder::Program(_) => {
-            let programs = compile(image.recipe.folder, &folder, &log).await?;
-            let mut command = dockerfile();
-            command.arg("--build-context").arg(format!("program={}", programs.display())).arg(&folder);
+            let mut command = Command::new("docker");
+            // BuildKit, also with an engine whose default is the builder that it replaced.
+            command.env("DOCKER_BUILDKIT", "1").args(["build", "--progress", "plain", "--label", &label]);
+            for (argument, base) in bases {
+                command.arg("--build-arg").arg(format!("{argument}={base}"));
+            }
+            command.args(["--tag", reference]).arg(&folder);
             command
         }
     };
     command::run_logged(command, &log, PATIENCE).await?;
     Ok(())
-}
-
-/// Compiles this workspace's package of that name, and returns the folder that the program is in. It is linked statically, so
-/// that it runs on whatever the image is built on.
-async fn compile(package: &str, folder: &Path, log: &Path) -> Result<PathBuf, BuildError> {
-    let versions = command::run("rustc", &["--version", "--verbose"], COMPILER_PATIENCE).await?;
-    let target = versions.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
-    let output = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder.join("../../target"), PathBuf::from);
-    let mut command = Command::new("cargo");
-    command
-        .args(["build", "--locked", "--profile", PROFILE, "--package", package, "--target", &target, "--target-dir"])
-        .arg(&output)
-        .arg("--manifest-path")
-        .arg(folder.join("Cargo.toml"))
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    command::run_logged(command, &log.with_extension("cargo.log"), PATIENCE).await?;
-    Ok(output.join(target).join(PROFILE))
 }

@@ -29,8 +29,6 @@ pub enum Builder {
     Suite(&'static str),
     /// The folder's Dockerfile, whose arguments are given these other images.
     Dockerfile(Bases),
-    /// The same, with a program that this workspace's package of the folder's name is compiled to.
-    Program(Bases),
 }
 
 /// Arguments of a Dockerfile, and the images that they stand for.
@@ -70,20 +68,11 @@ pub static REGISTRY: Image = Image {
 };
 
 /// The Ingress controller.
-pub static INGRESS_CONTROLLER: Image = Image {
-    name: "ingress-controller",
-    purpose: "answers for the hosts of Ingresses",
-    upstream: Some("docker.io/library/traefik:v3.3.4"),
-    recipe: Recipe { folder: "ingress-controller", builder: Builder::Program(ON_TRIXIE) },
-};
-
-/// The cluster's DNS, for nodes that were built here.
-pub static CLUSTER_DNS: Image = Image {
-    name: "cluster-dns",
-    purpose: "answers for Services on nodes that were built here, where CoreDNS cannot be had",
-    // Upstream's nodes have CoreDNS in them.
-    upstream: None,
-    recipe: Recipe { folder: "cluster-dns", builder: Builder::Program(ON_TRIXIE) },
+pub static TRAEFIK: Image = Image {
+    name: "traefik",
+    purpose: "the Ingress controller",
+    upstream: Some("docker.io/library/traefik:v3.7.15"),
+    recipe: Recipe { folder: "traefik", builder: Builder::Dockerfile(ON_TRIXIE) },
 };
 
 /// Prometheus.
@@ -128,8 +117,7 @@ pub static CATALOGUE: &[&Image] = &[
     &DEBIAN_TRIXIE,
     &KIND_NODE,
     &REGISTRY,
-    &INGRESS_CONTROLLER,
-    &CLUSTER_DNS,
+    &TRAEFIK,
     &PROMETHEUS,
     &DIND,
     &DOCKER,
@@ -172,7 +160,7 @@ mod tests {
             let folder = recipes.join(image.recipe.folder);
             match image.recipe.builder {
                 Builder::Suite(_) => assert!(folder.join("build").is_file(), "{}", folder.display()),
-                Builder::Dockerfile(bases) | Builder::Program(bases) => {
+                Builder::Dockerfile(bases) => {
                     assert!(folder.join("Dockerfile").is_file(), "{}", folder.display());
                     for (_, base) in bases {
                         assert!(seen.contains(base.name), "{} stands before its base {}", image.name, base.name);

@@ -8,9 +8,7 @@ mod pull;
 mod recipe;
 
 pub use self::build::BuildError;
-pub use self::catalogue::{
-    CATALOGUE, CLUSTER_DNS, INGRESS_CONTROLLER, Image, KIND_NODE, PROMETHEUS, REGISTRY, find, short,
-};
+pub use self::catalogue::{CATALOGUE, Image, KIND_NODE, PROMETHEUS, REGISTRY, TRAEFIK, find, short};
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
 pub use self::pull::{pull, pull_as};
 pub use self::recipe::RecipeError;

@@ -244,7 +244,7 @@ impl Images {
         }
 
         let mut bases = Vec::new();
-        if let Builder::Dockerfile(arguments) | Builder::Program(arguments) = image.recipe.builder {
+        if let Builder::Dockerfile(arguments) = image.recipe.builder {
             let obtained = try_join_all(arguments.iter().map(|(_, base)| self.obtain_one(base))).await?;
             bases.extend(arguments.iter().zip(obtained).map(|((argument, _), base)| (*argument, base.reference)));
         }

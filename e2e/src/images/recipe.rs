@@ -18,10 +18,7 @@ pub struct RecipeError {
     source: io::Error,
 }
 
-/// What a program of this workspace consists of beside its own folder: what both share, and the versions of the rest.
-const WORKSPACE: [&str; 2] = ["controller", "../Cargo.lock"];
-
-/// The hash of everything that decides what `image` becomes: its files, which of them are programs, and the recipes of
+/// The hash of everything that decides what `image` becomes: its files, which of them are executable, and the recipes of
 /// the images that it is built on. Twelve hexadecimal digits.
 ///
 /// # Errors
@@ -29,14 +26,9 @@ const WORKSPACE: [&str; 2] = ["controller", "../Cargo.lock"];
 pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError> {
     let mut hasher = Sha256::new();
     add(&mut hasher, &recipes.join(image.recipe.folder))?;
-    if let Builder::Program(_) = image.recipe.builder {
-        for part in WORKSPACE {
-            add(&mut hasher, &recipes.join(part))?;
-        }
-    }
     match image.recipe.builder {
         Builder::Suite(suite) => hasher.update(suite),
-        Builder::Dockerfile(bases) | Builder::Program(bases) => {
+        Builder::Dockerfile(bases) => {
             for (argument, base) in bases {
                 hasher.update(format!("{argument}\0{}\0", hash(base, recipes)?));
             }
