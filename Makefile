@@ -35,10 +35,6 @@ test: ## Every test that needs nothing but Rust: units, routes in process, the r
 test-engine: ## Tests that need a container engine (make doctor DOCTOR_FLAGS=--fix gets one)
 	cargo test --locked -p e2e --all-features --test engine
 
-.PHONY: test-programs
-test-programs: ## Tests of the loops in images/ with the programs that they drive: needs haproxy, dnsmasq and openssl
-	cargo test --locked -p ingress-controller -p cluster-dns --features ingress-controller/programs,cluster-dns/programs
-
 .PHONY: test-browser
 test-browser: ## Tests that open the report in chromium; what they saw is in target/browser
 	cargo test --locked -p e2e --all-features --test browser
@@ -136,8 +132,8 @@ bench-up: ## A cluster with all around it beside kind's bare one: bench/README.m
 bench-pipeline: ## Plans and runs beside gitlab-ci-local's: bench/README.md
 	# Where it lies in memory is settled when it is linked: half a millisecond less at every start.
 	RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' \
-		cargo build --profile recipe --locked -p e2e --target $(HOST) --target-dir target/bench-e2e
-	cargo run --release --locked -p bench -- pipeline --e2e target/bench-e2e/$(HOST)/recipe/e2e $(BENCH_FLAGS)
+		cargo build --profile harness --locked -p e2e --target $(HOST) --target-dir target/bench-e2e
+	cargo run --release --locked -p bench -- pipeline --e2e target/bench-e2e/$(HOST)/harness/e2e $(BENCH_FLAGS)
 
 .PHONY: picture
 picture: build ## docs/first-run.svg, from a real run

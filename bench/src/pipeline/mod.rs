@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     rounds: u32,
 
     /// The harness's executable
-    #[arg(long, default_value = "target/recipe/e2e", value_name = "FILE")]
+    #[arg(long, default_value = "target/harness/e2e", value_name = "FILE")]
     e2e: PathBuf,
 
     /// The folder into which gitlab-ci-local is installed

@@ -4,7 +4,7 @@
 //! - [`load`]: takes images from the engine to the nodes.
 //! - [`apply`]: puts manifests into it. [`ready`] waits for what they start, and `explain` says why it does not.
 //! - [`objects`]: all that is in a namespace, of whatever kind.
-//! - [`addons`]: DNS, Ingress controller, Prometheus.
+//! - [`addons`]: the Ingress controller and Prometheus.
 //! - [`owner`]: the namespace, the deployer's account and its kubeconfigs, the pull secret, trust in the registry.
 
 pub mod addons;

@@ -13,7 +13,7 @@ pub struct Image {
     pub recipe: Recipe,
 }
 
-/// How an image is built from Debian packages: a folder below `images/`.
+/// How an image is built: a folder below `images/`.
 #[derive(Debug)]
 pub struct Recipe {
     /// The folder.

@@ -77,7 +77,7 @@ mod tests {
                 .with(Verdict::Missing, Remedy::Packages(&["docker.io", "docker-cli"])),
             Finding::good("inotify", "max_user_watches 8192", "100")
                 .with(Verdict::Missing, Remedy::Command("sysctl -w fs.inotify.max_user_watches=32768".to_owned())),
-            Finding::good("kubectl", "1.20 or newer: for you to look around", "none")
+            Finding::good("kubectl", "1.34 or newer: for you to look around", "none")
                 .with(Verdict::Warning, Remedy::Advice("install kubectl".to_owned())),
             Finding::good("memory", "4 GiB available", "22.1 GiB"),
         ]

@@ -95,7 +95,7 @@ mod tests {
             cluster: "demo".to_owned(),
             run: Some("0123abcd".to_owned()),
             parts: vec![
-                part("cluster", true, "Kubernetes v1.20.2, 1 of 1 nodes Ready"),
+                part("cluster", true, "Kubernetes v1.37.0, 1 of 1 nodes Ready"),
                 part("registry", ready, if ready { "registry.gitlab-k8s-demo.test" } else { "does not run" }),
             ],
             access: Some(access()),

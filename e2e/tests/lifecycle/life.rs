@@ -53,14 +53,10 @@ fn nobody_elses_kubeconfig_is_touched() {
 }
 
 fn what_is_missing_is_repaired(bench: &Bench) {
-    let damages: [(&str, &[&str]); 4] = [
+    let damages: [(&str, &[&str]); 3] = [
         ("the pull secret", &["delete", "secret", "myregistry", "--namespace=gitlab"]),
         ("the Ingress controller", &["delete", "namespace", "ingress"]),
         ("Prometheus", &["delete", "deployment", "prometheus", "--namespace=monitoring"]),
-        (
-            "the cluster's DNS",
-            &["delete", "deployment", "cluster-dns", "--namespace=kube-system", "--ignore-not-found"],
-        ),
     ];
     for (what, arguments) in damages {
         let output = bench.kubectl(arguments).output().expect("kubectl runs");
