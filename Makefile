@@ -12,6 +12,8 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # messages.
 STATIC = -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
 	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+# Another version of Kubernetes for the cluster than the default: make e2e KUBERNETES=v1.34.4
+VERSION_FLAG = $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 # In a tag's pipeline the tag; else the nearest tag, the distance from it and the commit, with `-dirty` for a changed tree.
 BUILD_VERSION = $(or $(VERSION),$(CI_COMMIT_TAG),$(shell git describe --tags --always --dirty --abbrev=12))
 
@@ -75,16 +77,16 @@ lint: ## Format, clippy and docs without a warning
 
 .PHONY: doctor
 doctor: ## What the harness needs of this machine, and what there is; DOCTOR_FLAGS=--fix installs it
-	cargo run --quiet --locked -p e2e -- doctor $(DOCTOR_FLAGS)
+	cargo run --quiet --locked -p e2e -- doctor $(VERSION_FLAG) $(DOCTOR_FLAGS)
 
 .PHONY: images
 images: ## The images that the pipeline needs: here already, else pulled, else built
-	cargo run --quiet --locked -p e2e -- images $(IMAGES)
+	cargo run --quiet --locked -p e2e -- images $(VERSION_FLAG) $(IMAGES)
 
 .PHONY: up
 up: ## From a bare machine to a running cluster: what is missing is installed (Debian or Ubuntu, as root), images, cluster
-	cargo run --quiet --locked -p e2e -- doctor --fix
-	cargo run --quiet --locked -p e2e -- up $(UP_FLAGS)
+	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
+	cargo run --quiet --locked -p e2e -- up $(VERSION_FLAG) $(UP_FLAGS)
 
 .PHONY: status
 status: ## What stands, and the commands by which it is reached
@@ -96,8 +98,8 @@ down: ## Takes away every cluster that `make up` has made, with its registry, ne
 
 .PHONY: e2e
 e2e: ## From a bare machine to a proved service: a push, its pipeline, the checks, a tag, a report; E2E_FLAGS=--keep leaves it all
-	cargo run --quiet --locked -p e2e -- doctor --fix
-	cargo run --quiet --locked -p e2e -- run $(E2E_FLAGS)
+	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
+	cargo run --quiet --locked -p e2e -- run $(VERSION_FLAG) $(E2E_FLAGS)
 
 .PHONY: schema
 schema: ## .gitlab-ci.yml against GitLab's schema, manifests against Kubernetes'

@@ -18,7 +18,7 @@ use crate::cluster::{self, ApiError, ClientError, apply};
 use crate::command::CommandError;
 use crate::doctor::{self, Finding, Platform, Verdict};
 use crate::down::{self, DownError};
-use crate::images::{self, Images, ObtainError, Obtained};
+use crate::images::{self, Images, KubernetesVersion, ObtainError, Obtained};
 use crate::labels::{self, Run};
 use crate::progress::{Progress, Tell, logged_part, part};
 use crate::registry::run::{self as registry, Registry, RegistryError};
@@ -34,6 +34,8 @@ pub struct Plan {
     pub cluster: String,
     /// Its shape.
     pub kind_config: PathBuf,
+    /// The version of Kubernetes that its nodes have.
+    pub kubernetes: KubernetesVersion,
     /// What its owner applies.
     pub manifests: PathBuf,
     /// Where its files are.
@@ -49,6 +51,19 @@ pub enum UpError {
     /// The state's folder, or the right to work on the cluster.
     #[error(transparent)]
     State(#[from] StateError),
+    /// There is such a cluster already, of another version.
+    #[error(
+        "cluster {cluster} runs Kubernetes {found}, not {wanted}: keep it with `--kubernetes {found}`, remove it with \
+         `e2e down --name {cluster}`, or choose another name with --name"
+    )]
+    OtherVersion {
+        /// The cluster.
+        cluster: String,
+        /// What its node's kubelet reports.
+        found: String,
+        /// What was asked for.
+        wanted: KubernetesVersion,
+    },
     /// What was left of an earlier run cannot be taken away.
     #[error(transparent)]
     Down(#[from] DownError),
@@ -172,7 +187,15 @@ async fn find_whole(docker: &Docker, plan: &Plan) -> Result<Option<Run>, UpError
         Standing::Ours { running: false, .. } | Standing::Nothing => return Ok(None),
     };
     let Ok(client) = client(plan).await else { return Ok(None) };
-    let is_whole = cluster::nodes(&client).await.is_some_and(|nodes| cluster::is_whole(&nodes, &id));
+    let nodes = cluster::nodes(&client).await;
+    let is_whole = nodes.as_ref().is_some_and(|nodes| cluster::is_whole(nodes, &id));
+    let wanted = plan.kubernetes;
+    let versions = nodes.iter().flatten().filter_map(|node| node.status.as_ref()?.node_info.as_ref());
+    if let Some(other) = versions.map(|info| &info.kubelet_version).find(|version| **version != wanted.to_string())
+        && is_whole
+    {
+        return Err(UpError::OtherVersion { cluster: plan.cluster.clone(), found: other.clone(), wanted });
+    }
     Ok(is_whole.then(|| Run { id, cluster: plan.cluster.clone() }))
 }
 
@@ -201,7 +224,7 @@ async fn make(
     tell: &Tell,
 ) -> Result<(Registry, AddonImages), UpError> {
     let make_cluster = async {
-        let node = images.obtain_one(&images::KIND_NODE).await?;
+        let node = images.node().await?;
         let create = kind::create(docker, run, &node.reference, &plan.kind_config, &plan.state);
         Ok::<_, UpError>(logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?)
     };

@@ -15,9 +15,9 @@ use crate::images::short;
 use crate::labels;
 
 /// Takes an archive from standard input, once the node has come so far: kind restarts containerd after it has written its
-/// configuration, and then runs kubeadm, which begins with the certificates.
-const IMPORT: &str =
-    "until test -e /etc/kubernetes/pki; do sleep 0.1; done; exec ctr --namespace k8s.io images import -";
+/// configuration, and then runs kubeadm, which begins with the certificates and does not wait for containerd.
+const IMPORT: &str = "until test -e /etc/kubernetes/pki && ctr version > /dev/null 2>&1; do sleep 0.1; done; \
+                      exec ctr --namespace k8s.io images import -";
 
 /// The longest time in which images are taken over.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -122,10 +122,15 @@ async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), 
         }
         Ok::<_, bollard::errors::Error>(input.shutdown().await)
     };
-    let hearing = output.map_ok(|line| line.to_string()).try_collect::<String>();
-    let (sent, heard) = tokio::join!(sending, hearing);
+    let listening = output.map_ok(|line| line.to_string()).try_collect::<String>();
+    tokio::pin!(sending, listening);
+    let (sent, heard) = tokio::select! {
+        sent = &mut sending => (Some(sent?), listening.await),
+        // The program has ended before it had all: the rest of the archive, which takes a minute to make, is for nobody.
+        heard = &mut listening => (None, heard),
+    };
     let (node, output) = (node.to_owned(), heard.unwrap_or_default().trim().to_owned());
-    if let Err(source) = sent? {
+    if let Some(Err(source)) = sent {
         return Err(LoadError::Sent { node, output, source });
     }
     match docker.inspect_exec(&exec).await?.exit_code {
