@@ -3,6 +3,8 @@
 
 mod build;
 mod catalogue;
+#[cfg_attr(not(test), expect(dead_code, reason = "called where a build fails, as soon as builds are from packages"))]
+mod diagnose;
 mod obtain;
 mod pull;
 mod recipe;
