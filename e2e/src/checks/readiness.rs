@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Endpoints, Pod};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt;
-use kube::api::LogParams;
+use kube::api::{ListParams, LogParams};
 use kube::runtime::watcher;
 use tokio::time::timeout;
 
@@ -30,8 +31,8 @@ pub(super) async fn run(subject: Subject) -> Outcome {
 
 async fn watched(subject: &Subject, name: &str) -> Outcome {
     let service = subject.service().await?.name_any();
-    let config = watcher::Config::default().fields(&format!("metadata.name={service}"));
-    let is_in = |all: &[Arc<Endpoints>]| all.iter().any(|it| ready_in(it).contains(name)).then_some(());
+    let config = watcher::Config::default().labels(&slices_of(&service));
+    let is_in = |all: &[Arc<EndpointSlice>]| all.iter().any(|slice| ready_in(slice).contains(name)).then_some(());
     let waited = subject.watch(config, is_in).await;
     // Asked the moment that it is in the endpoints: it must have wanted traffic before. A connection to an address that is not
     // there yet would be tried for longer than the pod needs.
@@ -112,16 +113,23 @@ async fn late(subject: &Subject, name: &str, why: &str, status: u16) -> Result<F
         ))
 }
 
-/// The pods that a Service sends requests to. `Endpoints` and not `EndpointSlice`, which clusters before 1.21 serve in another
-/// version.
+/// The pods that a Service sends requests to.
 pub(super) async fn ready_pods(subject: &Subject, service: &str) -> Result<BTreeSet<String>, Failure> {
-    let endpoints = subject.api::<Endpoints>().get_opt(service).await?;
-    Ok(endpoints.iter().flat_map(ready_in).map(str::to_owned).collect())
+    let slices = subject.api::<EndpointSlice>().list(&ListParams::default().labels(&slices_of(service))).await?;
+    Ok(slices.iter().flat_map(ready_in).map(str::to_owned).collect())
 }
 
-fn ready_in(endpoints: &Endpoints) -> BTreeSet<&str> {
-    let ready = endpoints.subsets.iter().flatten().flat_map(|subset| subset.addresses.iter().flatten());
-    ready.filter_map(|address| address.target_ref.as_ref()?.name.as_deref()).collect()
+/// The selector of a Service's `EndpointSlice`s: there is one for each address family and each hundred pods.
+fn slices_of(service: &str) -> String {
+    format!("kubernetes.io/service-name={service}")
+}
+
+/// The pods of a slice that get requests. An endpoint without the condition counts as ready, as for kube-proxy.
+fn ready_in(slice: &EndpointSlice) -> BTreeSet<&str> {
+    let is_ready =
+        |endpoint: &&Endpoint| endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false);
+    let targets = slice.endpoints.iter().filter(is_ready).filter_map(|it| it.target_ref.as_ref());
+    targets.filter(|target| target.kind.as_deref() == Some("Pod")).filter_map(|pod| pod.name.as_deref()).collect()
 }
 
 #[cfg(test)]
@@ -132,12 +140,18 @@ mod tests {
 
     #[test]
     fn who_is_ready() {
-        let address = |name: &str| json!({"ip": "10.0.0.1", "targetRef": {"kind": "Pod", "name": name}});
-        let endpoints = json!({"subsets": [
-            {"addresses": [address("web-1")], "notReadyAddresses": [address("web-2")]},
-            {"addresses": [{"ip": "10.0.0.3"}, address("web-4")]},
+        let endpoint = |kind: &str, name: &str, conditions: serde_json::Value| {
+            json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": kind, "name": name}, "conditions": conditions})
+        };
+        let slice = json!({"addressType": "IPv4", "endpoints": [
+            endpoint("Pod", "web-1", json!({"ready": true, "serving": true, "terminating": false})),
+            endpoint("Pod", "starting", json!({"ready": false, "serving": false, "terminating": false})),
+            endpoint("Pod", "draining", json!({"ready": false, "serving": true, "terminating": true})),
+            endpoint("Node", "not-a-pod", json!({"ready": true})),
+            {"addresses": ["10.0.0.3"]},
+            endpoint("Pod", "web-2", json!({})),
         ]});
-        let endpoints = serde_json::from_value(endpoints).unwrap();
-        assert_eq!(ready_in(&endpoints).into_iter().collect::<Vec<_>>(), ["web-1", "web-4"]);
+        let slice = serde_json::from_value(slice).unwrap();
+        assert_eq!(ready_in(&slice).into_iter().collect::<Vec<_>>(), ["web-1", "web-2"]);
     }
 }

@@ -115,7 +115,7 @@ async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<Stri
                      scrape configuration does not ask for annotations; a pod that is there twice is selected by two Services \
                      with annotations",
                     "keep the four annotations of manifests/service.yaml, in one Service; give Prometheus a job with \
-                     kubernetes_sd_configs of role endpoints that keeps what has them",
+                     kubernetes_sd_configs of role endpointslice that keeps what has them",
                 ));
         }
         sleep(BEAT).await;

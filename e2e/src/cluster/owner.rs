@@ -170,16 +170,12 @@ pub async fn apply_registry_hosting(client: &Client, run: &Run, port: u16) -> Re
 }
 
 /// Makes every node trust the registry. containerd reads the files at each pull.
-/// <https://github.com/containerd/containerd/blob/main/docs/hosts.md>
 ///
 /// # Errors
 /// When a node does not take them.
 pub async fn trust_registry(docker: &Docker, run: &Run, authority: &str) -> Result<(), OwnerError> {
-    let host = registry::HOST;
-    let folder = format!("etc/containerd/certs.d/{host}");
-    let hosts = format!(
-        "server = \"https://{host}\"\n\n[host.\"https://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"/{folder}/ca.crt\"\n"
-    );
+    let folder = format!("etc/containerd/certs.d/{}", registry::HOST);
+    let hosts = hosts_toml(registry::HOST, &folder);
     let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in [("hosts.toml", hosts.as_str()), ("ca.crt", authority)] {
         let mut header = tar::Header::new_gnu();
@@ -195,9 +191,28 @@ pub async fn trust_registry(docker: &Docker, run: &Run, authority: &str) -> Resu
     Ok(())
 }
 
+/// containerd's `hosts.toml` for a registry whose authority is in `folder`.
+/// <https://github.com/containerd/containerd/blob/main/docs/hosts.md>
+///
+/// The server itself gets the `ca`, and there is no `[host]` table: containerd asks the server after the hosts, so a table that
+/// repeats it doubles each request that fails, and without a `ca` of its own the server's TLS error replaces the real answer.
+fn hosts_toml(host: &str, folder: &str) -> String {
+    format!("server = \"https://{host}\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"/{folder}/ca.crt\"\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_authority_is_the_servers_own() {
+        let text = hosts_toml("r.test", "etc/containerd/certs.d/r.test");
+        // No `[host]` table follows: every key is the server's own.
+        assert_eq!(
+            text,
+            "server = \"https://r.test\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"/etc/containerd/certs.d/r.test/ca.crt\"\n"
+        );
+    }
 
     #[test]
     fn the_deployers_kubeconfig_has_a_token_and_nothing_of_the_owner() {

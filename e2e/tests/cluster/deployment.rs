@@ -72,6 +72,17 @@ fn its_host_is_answered_and_an_unknown_one_is_not() {
 }
 
 #[test]
+fn its_ingress_has_the_controllers_address() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = deploy("addressed");
+    let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
+    eventually("the address", PATIENCE, || {
+        let address = run(&mut deployer(&["get", "ingress", "gitlab-k8s-demo-addressed", path]));
+        if address == "127.0.0.1" { Ok(()) } else { Err(address) }
+    });
+}
+
+#[test]
 fn a_host_that_is_gone_is_unknown_again() {
     let _deployer = DEPLOYER.read();
     let cleanup = deploy("gone");

@@ -46,12 +46,12 @@ fn its_certificate_is_good_for_its_name() {
     assert!(untrusted.contains("certificate"), "{untrusted}");
 }
 
-fn pod(name: &str, pull_secret: bool) -> String {
+fn pod(name: &str, pull_secret: bool, tag: &str) -> String {
     let secret = if pull_secret { "imagePullSecrets: [{name: myregistry}]" } else { "enableServiceLinks: false" };
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: gitlab}}\nspec:\n  {secret}\n  \
          securityContext: {{runAsNonRoot: true, runAsUser: 65532, seccompProfile: {{type: RuntimeDefault}}}}\n  containers:\n    \
-         - name: app\n      image: {}:test\n      imagePullPolicy: Always\n      securityContext: {{allowPrivilegeEscalation: false, \
+         - name: app\n      image: {}:{tag}\n      imagePullPolicy: Always\n      securityContext: {{allowPrivilegeEscalation: false, \
          capabilities: {{drop: [ALL]}}}}\n",
         pushed_image()
     )
@@ -63,7 +63,7 @@ fn a_pod_pulls_with_the_secret_and_not_without() {
     let (with, without) = ("pulls-with-secret", "pulls-without-secret");
     let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "pod".into(), with.into(), without.into()]);
     for (name, secret) in [(with, true), (without, false)] {
-        feed(&mut owner(&["apply", "--filename", "-"]), &pod(name, secret));
+        feed(&mut owner(&["apply", "--filename", "-"]), &pod(name, secret, "test"));
     }
     run(&mut owner(&["wait", "--namespace=gitlab", "--for=condition=Ready", "--timeout=60s", "pod", with]));
     let events = format!("involvedObject.name={without},reason=Failed");
@@ -81,6 +81,21 @@ fn a_pod_pulls_with_the_secret_and_not_without() {
     });
     let phase = run(&mut owner(&["get", "pod", without, "--namespace=gitlab", "--output=jsonpath={.status.phase}"]));
     assert_eq!(phase, "Pending");
+}
+
+/// A missing tag is not mistaken for a registry that the node does not trust.
+#[test]
+fn a_missing_tag_is_reported_as_not_found() {
+    let _deployer = DEPLOYER.read();
+    let name = "pulls-a-missing-tag";
+    let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "pod".into(), name.into()]);
+    feed(&mut owner(&["apply", "--filename", "-"]), &pod(name, true, "missing"));
+    let path = "--output=jsonpath={.status.containerStatuses[0].state.waiting.message}";
+    let message = eventually("the refusal", PATIENCE, || {
+        let message = run(&mut owner(&["get", "pod", name, "--namespace=gitlab", path]));
+        if message.is_empty() { Err("no message yet".to_owned()) } else { Ok(message) }
+    });
+    assert!(message.contains("not found") && !message.contains("x509"), "{message}");
 }
 
 #[test]
