@@ -13,6 +13,7 @@ mod recipe;
 pub use self::build::BuildError;
 pub use self::build_log::Compiled;
 pub use self::catalogue::{CATALOGUE, Image, PROMETHEUS, REGISTRY, SHARED, TRAEFIK, find, short};
+pub use self::diagnose::Diagnosis;
 pub use self::kubernetes::KubernetesVersion;
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
 pub use self::pull::{pull, pull_as};

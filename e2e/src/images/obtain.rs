@@ -59,6 +59,8 @@ pub struct Obtained {
     pub name: &'static str,
     /// By what it can be run.
     pub reference: String,
+    /// The public registry's reference, where one has the image.
+    pub upstream: Option<&'static str>,
     /// Where it came from.
     pub source: Source,
     /// How long that took, in seconds.
@@ -191,6 +193,16 @@ impl Images {
         self.kubernetes
     }
 
+    /// The directory with the recipes.
+    pub fn recipes(&self) -> &Path {
+        &self.recipes
+    }
+
+    /// The directory for the logs of builds.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
     /// Obtains the node of the cluster.
     ///
     /// # Errors
@@ -240,8 +252,13 @@ impl Images {
         let hash = hash(image, &self.recipes)?;
         let built = format!("{BUILT}{}:{hash}", image.name);
         let obtained = |reference: &str, source| {
-            let obtained =
-                Obtained { name: image.name, reference: reference.to_owned(), source, took: started.elapsed() };
+            let obtained = Obtained {
+                name: image.name,
+                reference: reference.to_owned(),
+                upstream: image.upstream,
+                source,
+                took: started.elapsed(),
+            };
             (self.tell)(Progress::Obtained(obtained.clone()));
             obtained
         };

@@ -38,7 +38,7 @@ fn duration(time: Duration) -> String {
 pub fn table(obtained: &[Obtained]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["image", "from", "seconds", "reference"]);
-    for Obtained { name, reference, source, took } in obtained {
+    for Obtained { name, reference, source, took, .. } in obtained {
         table.add_row([*name, source.word(), &format!("{:.1}", took.as_secs_f64()), reference]);
     }
     format!("{}\n", table.trim_fmt())
@@ -62,7 +62,7 @@ mod tests {
 
     fn obtained(name: &'static str, source: Source, millis: u64) -> Obtained {
         let reference = format!("gitlab-ci-k8s-demo/{name}:0123456789ab");
-        Obtained { name, reference, source, took: Duration::from_millis(millis) }
+        Obtained { name, reference, upstream: None, source, took: Duration::from_millis(millis) }
     }
 
     #[test]

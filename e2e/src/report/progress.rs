@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn a_story() {
         let took = Duration::from_millis(26_040);
-        let here = Obtained { name: "registry", reference: "r:1".to_owned(), source: Source::Here, took };
+        let here =
+            Obtained { name: "registry", reference: "r:1".to_owned(), upstream: None, source: Source::Here, took };
         let story = [
             Progress::Note("cluster demo was half made or stopped: it is made anew".to_owned()),
             Progress::Image(ImageProgress::Obtained(here)),

@@ -66,7 +66,8 @@ fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
         "--entrypoint",
         "sh",
     ];
-    let entrypoint = r#"exec dockerd-entrypoint.sh --tls=false ${INSECURE_REGISTRY:+--insecure-registry="$INSECURE_REGISTRY"}"#;
+    let entrypoint =
+        r#"exec dockerd-entrypoint.sh --tls=false ${INSECURE_REGISTRY:+--insecure-registry="$INSECURE_REGISTRY"}"#;
     scene.start("docker", &engine, reference("dind"), &["-c", entrypoint]);
     let pushed = scene.run(
         &["--env", "DOCKER_HOST=tcp://docker:2375"],
@@ -125,14 +126,25 @@ const PARTS: &[Promise] = &[
     Promise {
         image: "containerd",
         version: "v2.3.4",
-        programs: &[&["/bin/containerd", "--version"], &["/bin/ctr", "--version"], &["/bin/containerd-shim-runc-v2", "-v"]],
+        programs: &[
+            &["/bin/containerd", "--version"],
+            &["/bin/ctr", "--version"],
+            &["/bin/containerd-shim-runc-v2", "-v"],
+        ],
     },
-    Promise { image: "containerd", version: "v1.9.1", programs: &[&["/cni/ptp", "--version"], &["/cni/portmap", "--version"]] },
+    Promise {
+        image: "containerd",
+        version: "v1.9.1",
+        programs: &[&["/cni/ptp", "--version"], &["/cni/portmap", "--version"]],
+    },
 ];
 
 /// How the programs of the images report the version that their upstream tag has.
 const PROGRAMS: &[(&str, &[&[&str]])] = &[
-    ("kind-node-1.37", &[&["cat", "/kind/version"], &["kubelet", "--version"], &["kubeadm", "version", "--output", "short"]]),
+    (
+        "kind-node-1.37",
+        &[&["cat", "/kind/version"], &["kubelet", "--version"], &["kubeadm", "version", "--output", "short"]],
+    ),
     ("registry", &[&["registry", "--version"]]),
     ("traefik", &[&["traefik", "version"]]),
     ("prometheus", &[&["prometheus", "--version"]]),
