@@ -13,6 +13,7 @@ pub mod registry_api;
 pub mod run;
 pub mod subject;
 
+mod access;
 mod bindings;
 mod deployment;
 mod ingress;
