@@ -1,16 +1,14 @@
 //! By which bindings an account may do what it may do: the object of a failure that is about rights.
 
 use futures_util::future::{join, join_all};
+use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 /// Those of an account in these namespaces, and in the whole cluster: all of them in one line, and each in a line of its own. What
 /// cannot be listed is left out: something is wrong already.
-pub(super) async fn of(client: &Client, account: Option<&str>, namespaces: &[&str]) -> (String, String) {
-    let Some(account) = account else {
-        return ("the pipeline's account".to_owned(), "the API server does not say who that is".to_owned());
-    };
+pub(super) async fn of(client: &Client, account: &UserInfo, namespaces: &[&str]) -> (String, String) {
     let in_namespaces = join_all(namespaces.iter().map(|namespace| async move {
         let list = Api::<RoleBinding>::namespaced(client.clone(), namespace).list(&ListParams::default()).await;
         list.map(|list| list.items).unwrap_or_default()
@@ -28,6 +26,7 @@ pub(super) async fn of(client: &Client, account: Option<&str>, namespaces: &[&st
         described(&name, binding.subjects.as_deref(), &binding.role_ref, account)
     });
     let found: Vec<String> = in_namespaces.chain(in_cluster).collect();
+    let account = name(account);
     if found.is_empty() {
         let places = namespaces.join(", ");
         return (format!("{account} in {places}"), format!("no RoleBinding of {places} is for {account}"));
@@ -35,25 +34,27 @@ pub(super) async fn of(client: &Client, account: Option<&str>, namespaces: &[&st
     (found.join(", "), found.iter().map(|line| format!("{line}, for {account}")).collect::<Vec<_>>().join("\n"))
 }
 
-fn described(name: &str, subjects: Option<&[Subject]>, role: &RoleRef, account: &str) -> Option<String> {
+/// The user name of an account.
+pub(super) fn name(account: &UserInfo) -> &str {
+    account.username.as_deref().unwrap_or_default()
+}
+
+fn described(name: &str, subjects: Option<&[Subject]>, role: &RoleRef, account: &UserInfo) -> Option<String> {
     let is_for = subjects.into_iter().flatten().any(|subject| is_for(subject, role, account));
     is_for.then(|| format!("{name} ({} {})", role.kind, role.name))
 }
 
 /// Whether a binding's subject is the account, or a group that it is in.
-fn is_for(subject: &Subject, role: &RoleRef, account: &str) -> bool {
-    let service_account = account.strip_prefix("system:serviceaccount:").and_then(|it| it.split_once(':'));
-    match (&*subject.kind, service_account) {
-        ("ServiceAccount", Some((namespace, name))) => {
-            subject.name == name && subject.namespace.as_deref() == Some(namespace)
+fn is_for(subject: &Subject, role: &RoleRef, account: &UserInfo) -> bool {
+    match &*subject.kind {
+        "ServiceAccount" => {
+            let namespace = subject.namespace.as_deref().unwrap_or_default();
+            name(account) == format!("system:serviceaccount:{namespace}:{}", subject.name)
         }
-        ("User", _) => subject.name == account,
-        // What groups of everybody may do is Kubernetes' own, unless somebody has bound more to them.
-        ("Group", _) if role.name.starts_with("system:") => false,
-        ("Group", _) if subject.name == "system:authenticated" => true,
-        ("Group", Some((namespace, _))) => {
-            subject.name == "system:serviceaccounts" || subject.name == format!("system:serviceaccounts:{namespace}")
-        }
+        "User" => name(account) == subject.name,
+        // Kubernetes itself binds roles of this prefix to the groups of all accounts.
+        "Group" if role.name.starts_with("system:") => false,
+        "Group" => account.groups.iter().flatten().any(|group| *group == subject.name),
         _ => false,
     }
 }
@@ -65,6 +66,13 @@ mod tests {
     use super::*;
 
     const ACCOUNT: &str = "system:serviceaccount:gitlab:gitlab";
+
+    /// What the API server says of a ServiceAccount.
+    fn account() -> UserInfo {
+        let groups = ["system:serviceaccounts", "system:serviceaccounts:gitlab", "system:authenticated"];
+        let groups = groups.map(str::to_owned).to_vec();
+        UserInfo { username: Some(ACCOUNT.to_owned()), groups: Some(groups), ..UserInfo::default() }
+    }
 
     #[rstest]
     #[case::the_account("ServiceAccount", "gitlab", Some("gitlab"), "gitlab", true)]
@@ -90,8 +98,8 @@ mod tests {
             ..Subject::default()
         };
         let role = RoleRef { kind: "ClusterRole".to_owned(), name: role.to_owned(), ..RoleRef::default() };
-        assert_eq!(is_for(&subject, &role, ACCOUNT), expected);
-        let described = described("RoleBinding gitlab/x", Some(&[subject]), &role, ACCOUNT);
+        assert_eq!(is_for(&subject, &role, &account()), expected);
+        let described = described("RoleBinding gitlab/x", Some(&[subject]), &role, &account());
         assert_eq!(described.is_some(), expected, "{described:?}");
     }
 }

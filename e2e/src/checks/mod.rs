@@ -13,10 +13,12 @@ pub mod registry_api;
 pub mod run;
 pub mod subject;
 
+mod access;
 mod bindings;
 mod deployment;
 mod ingress;
 mod liveness;
+mod pod_security;
 mod pull_secret;
 mod rbac;
 mod readiness;
@@ -88,16 +90,23 @@ pub enum Need {
     Ingress,
     /// Prometheus.
     Prometheus,
+    /// The right to create pods in the namespace.
+    PodCreation,
 }
 
 impl Need {
-    /// Whether it is there.
-    fn is_met(self, subject: &Subject) -> bool {
+    /// Whether it is there. A right that the API server cannot be asked about is taken for granted: the check itself then reports
+    /// why the API server does not answer.
+    async fn is_met(self, subject: &Subject) -> bool {
         match self {
             Self::Registry => subject.registry.is_some(),
             Self::Deployer => subject.deployer.is_some(),
             Self::Ingress => subject.ingress.is_some(),
             Self::Prometheus => subject.prometheus.is_some(),
+            Self::PodCreation => {
+                let namespace = Some(&*subject.namespace);
+                access::may(&subject.client, namespace, ("create", "", "pods")).await.unwrap_or(true)
+            }
         }
     }
 
@@ -108,6 +117,7 @@ impl Need {
             Self::Deployer => "the pipeline's account is not known (`--deployer-kubeconfig`)",
             Self::Ingress => "the Ingress controller's address is not known (`--ingress`)",
             Self::Prometheus => "there is no Prometheus (`--prometheus`)",
+            Self::PodCreation => "the account of the checks may not create pods in the namespace (`--kubeconfig`)",
         }
     }
 }
@@ -141,6 +151,7 @@ pub static CHECKS: &[Check] = &[
         &[Need::Deployer],
         Deployed
     ),
+    check!(pod_security, "pod-security", "the namespace refuses a privileged pod", &[Need::PodCreation], Deployed),
     check!(
         deployment,
         "deployment",

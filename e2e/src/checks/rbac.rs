@@ -1,16 +1,17 @@
 //! The pipeline's account may do what the deploy jobs do, and nothing elsewhere.
 
 use futures_util::future::try_join_all;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 
+use super::access::may;
 use super::bindings;
 use super::failure::expected;
 use super::subject::Subject;
 use super::{Evidence, Outcome};
+use crate::cluster::ApiError;
 use crate::record::Failure;
 
 /// What the deploy jobs apply, patch, watch and delete.
@@ -51,6 +52,8 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     // Only where it is given: the list of checks says so.
     let Some(deployer) = &subject.deployer else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
+    let account = account(deployer).await?;
+    evidence.add(format!("asked as {}", bindings::name(&account)));
     let own = Some(&*subject.namespace);
     let needed: Vec<(&str, &str, &str)> = DEPLOYED
         .iter()
@@ -59,8 +62,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         .collect();
     let lacking = which(deployer, &needed, own, false).await?;
     if !lacking.is_empty() {
-        let account = account(deployer).await;
-        let (object, details) = bindings::of(&subject.client, account.as_deref(), &[&subject.namespace]).await;
+        let (object, details) = bindings::of(&subject.client, &account, &[&subject.namespace]).await;
         return Err(expected(format!(
             "the pipeline's account may do in namespace {} what its deploy jobs do",
             subject.namespace
@@ -80,8 +82,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     }
     excess.extend(which(deployer, &FORBIDDEN_EVERYWHERE, None, true).await?);
     if !excess.is_empty() {
-        let account = account(deployer).await;
-        let (object, details) = bindings::of(&subject.client, account.as_deref(), &places).await;
+        let (object, details) = bindings::of(&subject.client, &account, &places).await;
         return Err(expected("the pipeline's account may do nothing elsewhere")
             .saw(format!("it may {}", excess.join(", ")))
             .at(object)
@@ -129,18 +130,19 @@ fn chosen(there: &[String], own: &str) -> Vec<String> {
     known.chain(others.first().map(|name| (*name).clone())).collect()
 }
 
-/// Who the account is, as the API server knows it. Clusters before 1.28 tell it only in a refusal.
-async fn account(deployer: &Client) -> Option<String> {
+/// The account's user name and groups, as the API server knows them.
+async fn account(deployer: &Client) -> Result<UserInfo, Failure> {
     let reviews = Api::<SelfSubjectReview>::all(deployer.clone());
-    if let Ok(review) = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await {
-        return review.status?.user_info?.username;
+    match reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await {
+        Ok(review) => Ok(review.status.and_then(|status| status.user_info).unwrap_or_default()),
+        Err(error) => Err(expected("the API server accepts the pipeline's account")
+            .saw(ApiError::from(error))
+            .at("the kubeconfig of the pipeline's account")
+            .because(
+                "its token has expired, or it is for another cluster",
+                "create a new token: `make up`, or `kubectl create token gitlab --namespace gitlab`",
+            )),
     }
-    let metadata = ObjectMeta { name: Some("who-am-i".to_owned()), ..ObjectMeta::default() };
-    let never_made = Namespace { metadata, ..Namespace::default() };
-    let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    let refused = Api::<Namespace>::all(deployer.clone()).create(&parameters, &never_made).await;
-    let Err(kube::Error::Api(status)) = refused else { return None };
-    Some(status.message.split_once("User \"")?.1.split_once('"')?.0.to_owned())
 }
 
 /// Those that the account may do, or may not.
@@ -150,23 +152,11 @@ async fn which(
     namespace: Option<&str>,
     is_allowed: bool,
 ) -> Result<Vec<String>, Failure> {
-    let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
-    let asked = all.iter().map(async |(verb, group, resource)| {
-        let (name, part) = resource.split_once('/').map_or((*resource, None), |(name, part)| (name, Some(part)));
-        let attributes = ResourceAttributes {
-            group: Some((*group).to_owned()),
-            namespace: namespace.map(str::to_owned),
-            resource: Some(name.to_owned()),
-            subresource: part.map(str::to_owned),
-            verb: Some((*verb).to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-        let answer = reviews.create(&PostParams::default(), &review).await?;
+    let asked = all.iter().map(async |action| {
+        let (verb, _, resource) = action;
         let place = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        let may = answer.status.is_some_and(|status| status.allowed);
-        Ok::<_, Failure>((may == is_allowed).then(|| format!("{verb} {resource}{place}")))
+        let matches = may(client, namespace, *action).await? == is_allowed;
+        Ok::<_, Failure>(matches.then(|| format!("{verb} {resource}{place}")))
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
 use super::subject::{Subject, called};
-use super::{Check, Evidence, Need, Pods};
+use super::{Check, Evidence, Pods};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 
 /// How many things, each of which may take as long as patience lasts, a check waits for one after the other. The most are in
@@ -101,8 +101,12 @@ async fn one(
         start: origin.elapsed().as_secs_f64(),
         ..CheckRecord::default()
     };
-    let unmet: Vec<&str> =
-        check.needs.iter().filter(|need| !need.is_met(subject)).map(|need| Need::hint(*need)).collect();
+    let mut unmet = Vec::new();
+    for need in check.needs {
+        if !need.is_met(subject).await {
+            unmet.push(need.hint());
+        }
+    }
     if !unmet.is_empty() {
         learning.one_has_learnt();
         record.not_run = unmet.join("; ");

@@ -158,3 +158,24 @@ impl Drop for Rights {
         let _ = owner(&patch).output();
     }
 }
+
+/// The Pod Security level that the namespace enforces, which is `restricted` again when the test ends, however it ends.
+pub(crate) struct PodSecurityLevel;
+
+impl PodSecurityLevel {
+    /// Another one.
+    pub(crate) fn set(level: &str) {
+        run(&mut Self::label(level));
+    }
+
+    fn label(level: &str) -> Command {
+        let label = format!("pod-security.kubernetes.io/enforce={level}");
+        owner(&["label", "namespace", "gitlab", "--overwrite", &label])
+    }
+}
+
+impl Drop for PodSecurityLevel {
+    fn drop(&mut self) {
+        let _ = Self::label("restricted").output();
+    }
+}

@@ -9,4 +9,5 @@ mod lessons;
 mod permissions;
 mod registry;
 mod sabotage;
+mod stop;
 mod system;

@@ -1,5 +1,6 @@
 //! Every check has a saboteur: a small change to the cluster by which just this check fails. What is slow (`liveness`, `rollout`) is
-//! left out where something else is broken, and looked at by its own saboteur and on a whole environment.
+//! left out where something else is broken, and looked at by its own saboteur and on a whole environment. The saboteur of `stop` is
+//! in `stop.rs`.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -10,7 +11,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use crate::deployment::deploy_as;
-use crate::fixture::{Cleanup, Client, DEPLOYER, Rights, access, feed, http, owner, prometheus};
+use crate::fixture::{Cleanup, Client, DEPLOYER, PodSecurityLevel, Rights, access, feed, http, owner, prometheus};
 use crate::support::{e2e, eventually, project, run};
 
 /// The commit that `dist/app` was built of.
@@ -21,11 +22,21 @@ static COMMIT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// All checks that take no half minute.
-const QUICK: [&str; 9] =
-    ["registry", "pull-secret", "rbac", "deployment", "readiness", "service", "scraping", "ingress", "version"];
+const QUICK: [&str; 10] = [
+    "registry",
+    "pull-secret",
+    "rbac",
+    "pod-security",
+    "deployment",
+    "readiness",
+    "service",
+    "scraping",
+    "ingress",
+    "version",
+];
 
 /// An environment that is there until the test ends.
-fn whole(slug: &str) -> Cleanup {
+pub(crate) fn whole(slug: &str) -> Cleanup {
     let cleanup = deploy_as(slug, &COMMIT);
     let host = format!("{slug}.gitlab-k8s-demo.test");
     eventually("the host", std::time::Duration::from_mins(1), || match http(&host, "/health") {
@@ -167,6 +178,32 @@ fn the_account_may_not_deploy() {
     run(&mut owner(&["--namespace=gitlab", "patch", "role", "gitlab", "--type=json", "--patch", &rules]));
     let failure = caught("powerless", "rbac", &QUICK, "it may not get deployments in gitlab", &[]);
     assert_eq!(failure["object"], "RoleBinding gitlab/gitlab (Role gitlab)");
+}
+
+#[test]
+fn the_namespace_allows_privileged_pods() {
+    // Alone: the label is the namespace's, and with it every environment's.
+    let _deployer = DEPLOYER.write();
+    let _cleanup = whole("privileged");
+    let _level = PodSecurityLevel;
+    PodSecurityLevel::set("privileged");
+    let failure = caught("privileged", "pod-security", &QUICK, "pod-security.kubernetes.io/enforce=privileged", &[]);
+    assert_eq!(failure["object"], "Namespace gitlab");
+    PodSecurityLevel::set("baseline");
+    assert!(failing("privileged", &["pod-security"], "30s", &[]).is_empty());
+}
+
+/// The pipeline's account may not create pods: RBAC's refusal is not mistaken for that of PodSecurity.
+#[test]
+fn an_account_without_rights_cannot_ask_for_pod_security() {
+    let _deployer = DEPLOYER.read();
+    let kubeconfig = access("gitlab_kubeconfig");
+    let mut command = e2e(&["check", "--quiet", "--format", "json", "--kubeconfig", kubeconfig, "pod-security"]);
+    let output = command.output().expect("e2e runs");
+    assert_eq!(output.status.code(), Some(1), "a check that is named must be run");
+    let checks: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(checks[0]["verdict"], "not_run", "{checks}");
+    assert!(checks[0]["not_run"].as_str().is_some_and(|why| why.contains("may not create pods")), "{checks}");
 }
 
 #[test]
@@ -340,58 +377,4 @@ fn all_pods_go_at_once() {
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["rollout"], "{failed:?}");
     let seen = failed["rollout"]["failure"]["seen"].as_str().expect("what was seen");
     assert!(seen.ends_with(" failed"), "{seen}");
-}
-
-/// The environments of the cluster of `make up`, as the story knows them.
-async fn target() -> e2e::target::Target {
-    // Fails only where there is one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let folder = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
-    let state = e2e::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
-    let kind_config = project().join("kind-config.yaml");
-    let target = e2e::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
-    let mut target = target.expect("a target");
-    target.patience = std::time::Duration::from_secs(45);
-    target
-}
-
-#[tokio::test]
-async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
-    use e2e::scenario::snapshot::{Snapshot, remove, stopped};
-    // Alone: what other tests make and take away in the namespace would be what was taken too much.
-    let _deployer = DEPLOYER.write();
-    let (cleanup, _other) = (whole("ending"), whole("staying"));
-    let _extra = Cleanup(vec!["--namespace=gitlab".into(), "configmaps/ending".into(), "configmaps/nobodys".into()]);
-    let make = |name: &str| run(&mut owner(&["--namespace=gitlab", "create", "configmap", name]));
-    make("ending");
-    run(&mut owner(&["--namespace=gitlab", "label", "configmap", "ending", "ref=ending"]));
-    make("nobodys");
-    let target = target().await;
-    let (ending, staying) = (target.subject("ending", None), target.subject("staying", None));
-    let before = Snapshot::of(&staying).await.expect("a snapshot");
-    let origin = std::time::Instant::now();
-    let delete = |kinds: &str, slug: &str| {
-        run(owner(&["--namespace=gitlab", "delete", kinds]).arg(format!("--selector=ref={slug}")));
-    };
-    let left = async || stopped(&ending, &staying, &before, origin).await.failure.expect("something is left");
-    delete("deployments,ingresses", "ending");
-    let failure = left().await;
-    assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
-    // Nobody thinks of a kind that no job of this pipeline applies.
-    drop(cleanup);
-    let failure = left().await;
-    assert_eq!(failure.seen, "ConfigMap ending");
-    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "ending"]));
-    let check = stopped(&ending, &staying, &before, origin).await;
-    assert_eq!(check.failure, None, "{check:?}");
-    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "nobodys"]));
-    let failure = left().await;
-    assert_eq!(failure.seen, "ConfigMap nobodys is gone");
-    delete("services", "staying");
-    let failure = left().await;
-    assert!(failure.expected.starts_with("staying is as it was"), "{failure:?}");
-    assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
-    // What takes an environment away leaves nothing for anybody to wait for.
-    remove(&staying).await.expect("it is removed");
-    assert_eq!(Snapshot::of(&staying).await.expect("a snapshot").names(), None);
 }

@@ -1,0 +1,31 @@
+//! What an account may do, as the API server's authorizers say.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+/// Whether the client's account may do this: verb, API group and resource, with its subresource after a `/`. Without a namespace
+/// it is asked for the whole cluster.
+///
+/// # Errors
+/// When the API server does not answer.
+pub(super) async fn may(
+    client: &Client,
+    namespace: Option<&str>,
+    (verb, group, resource): (&str, &str, &str),
+) -> Result<bool, kube::Error> {
+    let (name, part) = resource.split_once('/').map_or((resource, None), |(name, part)| (name, Some(part)));
+    let attributes = ResourceAttributes {
+        group: Some(group.to_owned()),
+        namespace: namespace.map(str::to_owned),
+        resource: Some(name.to_owned()),
+        subresource: part.map(str::to_owned),
+        verb: Some(verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
+    let answer = reviews.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}

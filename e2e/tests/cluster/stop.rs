@@ -1,0 +1,61 @@
+//! The saboteur of the check `stop`, which `e2e run` alone makes.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use crate::fixture::{Cleanup, DEPLOYER, access, owner};
+use crate::sabotage::whole;
+use crate::support::{project, run};
+
+/// The environments of the cluster of `make up`, as the story knows them.
+async fn target() -> e2e::target::Target {
+    // Fails only where there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
+    let state = e2e::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
+    let kind_config = project().join("kind-config.yaml");
+    let target = e2e::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
+    let mut target = target.expect("a target");
+    target.patience = std::time::Duration::from_secs(45);
+    target
+}
+
+#[tokio::test]
+async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
+    use e2e::scenario::snapshot::{Snapshot, remove, stopped};
+    // Alone: what other tests make and take away in the namespace would be what was taken too much.
+    let _deployer = DEPLOYER.write();
+    let (cleanup, _other) = (whole("ending"), whole("staying"));
+    let _extra = Cleanup(vec!["--namespace=gitlab".into(), "configmaps/ending".into(), "configmaps/nobodys".into()]);
+    let make = |name: &str| run(&mut owner(&["--namespace=gitlab", "create", "configmap", name]));
+    make("ending");
+    run(&mut owner(&["--namespace=gitlab", "label", "configmap", "ending", "ref=ending"]));
+    make("nobodys");
+    let target = target().await;
+    let (ending, staying) = (target.subject("ending", None), target.subject("staying", None));
+    let before = Snapshot::of(&staying).await.expect("a snapshot");
+    let origin = std::time::Instant::now();
+    let delete = |kinds: &str, slug: &str| {
+        run(owner(&["--namespace=gitlab", "delete", kinds]).arg(format!("--selector=ref={slug}")));
+    };
+    let left = async || stopped(&ending, &staying, &before, origin).await.failure.expect("something is left");
+    delete("deployments,ingresses", "ending");
+    let failure = left().await;
+    assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
+    // Nobody thinks of a kind that no job of this pipeline applies.
+    drop(cleanup);
+    let failure = left().await;
+    assert_eq!(failure.seen, "ConfigMap ending");
+    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "ending"]));
+    let check = stopped(&ending, &staying, &before, origin).await;
+    assert_eq!(check.failure, None, "{check:?}");
+    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "nobodys"]));
+    let failure = left().await;
+    assert_eq!(failure.seen, "ConfigMap nobodys is gone");
+    delete("services", "staying");
+    let failure = left().await;
+    assert!(failure.expected.starts_with("staying is as it was"), "{failure:?}");
+    assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
+    // What takes an environment away leaves nothing for anybody to wait for.
+    remove(&staying).await.expect("it is removed");
+    assert_eq!(Snapshot::of(&staying).await.expect("a snapshot").names(), None);
+}
