@@ -64,7 +64,8 @@ pub(super) struct Build<'build> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) compiled: Option<Compiled>,
-    pub(super) left: Duration,
+    pub(super) took: Duration,
+    pub(super) left: Option<Duration>,
 }
 
 impl Build<'_> {
@@ -88,8 +89,9 @@ impl Build<'_> {
                     growing = growing.or_else(|| BuildLog::open(self.log));
                     let Some(log) = &mut growing else { continue };
                     let compiled = log.read();
-                    let left = log.left(Duration::from_secs(self.image.recipe.seconds), started.elapsed());
-                    report(Pace { compiled, left });
+                    let took = started.elapsed();
+                    let left = log.left(Duration::from_secs(self.image.recipe.seconds), took);
+                    report(Pace { compiled, took, left });
                 }
             }
         };

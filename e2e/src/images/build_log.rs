@@ -69,16 +69,18 @@ impl BuildLog {
     }
 
     /// How long the rest takes, roughly: by `expected`, which was measured elsewhere, at the beginning, and more and more by
-    /// the pace of this build. `took` is the time since the build began.
-    pub(super) fn left(&self, expected: Duration, took: Duration) -> Duration {
+    /// the pace of this build. `took` is the time since the build began. Nothing is known of a build that takes longer than
+    /// expected and does not compile: it may wait for another one that does.
+    pub(super) fn left(&self, expected: Duration, took: Duration) -> Option<Duration> {
         let prior = expected.saturating_sub(took);
-        let (Some(Compiled { done, total }), Some(began)) = (self.compiled, self.began) else { return prior };
+        let unknown = (!prior.is_zero()).then_some(prior);
+        let (Some(Compiled { done, total }), Some(began)) = (self.compiled, self.began) else { return unknown };
         if done == 0 || total == 0 {
-            return prior;
+            return unknown;
         }
         let share = f64::from(done) / f64::from(total);
         let pace = began.elapsed().mul_f64((1.0 - share) / share);
-        prior.mul_f64(1.0 - share) + pace.mul_f64(share)
+        Some(prior.mul_f64(1.0 - share) + pace.mul_f64(share))
     }
 }
 
@@ -108,11 +110,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut log = BuildLog::open(file.path()).unwrap();
         let seconds = Duration::from_secs;
-        assert_eq!(log.left(seconds(480), seconds(30)), seconds(450));
-        assert_eq!(log.left(seconds(480), seconds(500)), Duration::ZERO, "a slower machine has no measured time left");
+        assert_eq!(log.left(seconds(480), seconds(30)), Some(seconds(450)));
+        assert_eq!(log.left(seconds(480), seconds(500)), None, "it takes longer than what was measured");
         log.began = Instant::now().checked_sub(seconds(100));
         log.compiled = Some(Compiled { done: 50, total: 100 });
-        let left = log.left(seconds(480), seconds(120));
+        let left = log.left(seconds(480), seconds(120)).unwrap();
         assert!((seconds(225)..seconds(235)).contains(&left), "half of 360 and half of 100, not {left:?}");
     }
 }

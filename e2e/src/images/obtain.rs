@@ -110,8 +110,10 @@ pub enum Progress {
         name: &'static str,
         /// How many packages are compiled, where the recipe compiles.
         compiled: Option<Compiled>,
-        /// How long the rest takes, roughly.
-        left: Duration,
+        /// How long it takes so far.
+        took: Duration,
+        /// How long the rest takes, roughly. Nothing once it takes longer than expected.
+        left: Option<Duration>,
     },
     /// It is here now.
     Obtained(Obtained),
@@ -305,7 +307,8 @@ impl Images {
         let sources = self.sources.get_or_init(read_sources).await;
         let build = Build { image, reference: &built, hash: &hash, recipes: &self.recipes, bases: &bases, log: &log };
         let report = |pace: Pace| {
-            (self.tell)(Progress::Continues { name: image.name, compiled: pace.compiled, left: pace.left });
+            let Pace { compiled, took, left } = pace;
+            (self.tell)(Progress::Continues { name: image.name, compiled, took, left });
         };
         build.run(sources, report).await.map_err(|source| ObtainError::NotBuilt {
             name: image.name,

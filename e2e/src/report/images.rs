@@ -14,10 +14,14 @@ pub fn line(progress: &Progress) -> String {
         Progress::Building { name, log, expected } => {
             format!("{name}: building, about {}, log in {}", duration(*expected), log.display())
         }
-        Progress::Continues { name, compiled: Some(Compiled { done, total }), left } => {
-            format!("{name}: {done} of {total} packages compiled, about {} left", duration(*left))
+        Progress::Continues { name, compiled, took, left } => {
+            let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
+            let left = match left {
+                Some(left) => format!("about {} left", duration(*left)),
+                None => format!("for {} s, longer than expected", took.as_secs()),
+            };
+            format!("{name}: {}{left}", compiled.unwrap_or_default())
         }
-        Progress::Continues { name, compiled: None, left } => format!("{name}: about {} left", duration(*left)),
         Progress::Obtained(Obtained { name, source: Source::Here, .. }) => format!("{name}: here"),
         Progress::Obtained(Obtained { name, source, took, .. }) => {
             format!("{name}: {} in {:.1} s", source.word(), took.as_secs_f64())
@@ -75,11 +79,18 @@ mod tests {
                 log: "target/e2e/images/dind.log".into(),
                 expected: Duration::from_secs(30),
             },
-            Progress::Continues { name: "dind", compiled: None, left: Duration::from_secs(12) },
+            Progress::Continues {
+                name: "dind",
+                compiled: None,
+                took: Duration::from_secs(18),
+                left: Some(Duration::from_secs(12)),
+            },
+            Progress::Continues { name: "etcd-3.7", compiled: None, took: Duration::from_secs(75), left: None },
             Progress::Continues {
                 name: "kubernetes-1.37",
-                compiled: Some(Compiled { done: 812, total: 1543 }),
-                left: Duration::from_secs(240),
+                compiled: Some(Compiled { done: 812, total: 2862 }),
+                took: Duration::from_mins(3),
+                left: Some(Duration::from_secs(240)),
             },
             Progress::Obtained(obtained("dind", Source::Built, 12_345)),
             Progress::Obtained(obtained("kubectl", Source::Here, 1)),
