@@ -1,8 +1,6 @@
 //! The namespace refuses a pod that asks for more than the service needs.
 
-use k8s_openapi::api::core::v1::{
-    Capabilities, Container, Namespace, Pod, PodSpec, SeccompProfile, SecurityContext,
-};
+use k8s_openapi::api::core::v1::{Capabilities, Container, Namespace, Pod, PodSpec, SeccompProfile, SecurityContext};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt};
 
@@ -85,7 +83,9 @@ async fn accepted(subject: &Subject) -> Failure {
     let (level, all) = labels(subject).await;
     let (seen, cause) = match level.as_deref() {
         None => (format!("the pod is accepted; no label {LABEL}"), "the namespace enforces no Pod Security Standard"),
-        Some("privileged") => (format!("the pod is accepted; {LABEL}=privileged"), "the level `privileged` allows every pod"),
+        Some("privileged") => {
+            (format!("the pod is accepted; {LABEL}=privileged"), "the level `privileged` allows every pod")
+        }
         Some(level) => (
             format!("the pod is accepted; {LABEL}={level}"),
             "the API server runs without PodSecurity, or its configuration exempts the namespace or the account of the checks",
