@@ -12,6 +12,8 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # messages.
 STATIC = -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
 	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+# Another version of Kubernetes for the cluster than the default: make e2e KUBERNETES=v1.34.4
+VERSION_FLAG = $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 # In a tag's pipeline the tag; else the nearest tag, the distance from it and the commit, with `-dirty` for a changed tree.
 BUILD_VERSION = $(or $(VERSION),$(CI_COMMIT_TAG),$(shell git describe --tags --always --dirty --abbrev=12))
 
@@ -48,6 +50,11 @@ test-cluster: ## Tests against the cluster of `make up`
 test-lifecycle: ## Tests that bring clusters up, kill what does, and take them down: a quarter of an hour
 	cargo test --locked -p e2e --all-features --test lifecycle -- --test-threads 1
 
+.PHONY: test-versions
+test-versions: ## The whole story, with a node of the oldest supported Kubernetes and with one of the newest
+	$(MAKE) --no-print-directory e2e KUBERNETES=v1.34.4
+	$(MAKE) --no-print-directory e2e KUBERNETES=v1.37.0
+
 .PHONY: soak-kills
 soak-kills: ## Ten kills at random moments of the whole story, each followed by a look at what is left: half an hour
 	KILLS_WITHIN=$(or $(KILLS_WITHIN),240) cargo test --locked -p e2e --all-features --test lifecycle -- --nocapture ten_kills
@@ -73,31 +80,36 @@ lint: ## Format, clippy and docs without a warning
 	# What is fuzzed, without the library in C++ that it is linked with.
 	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path e2e/fuzz/Cargo.toml --target-dir target
 
+# Aloud, because it takes minutes the first time. What runs after it says only what the harness says.
+.PHONY: harness
+harness:
+	cargo build --locked -p e2e
+
 .PHONY: doctor
-doctor: ## What the harness needs of this machine, and what there is; DOCTOR_FLAGS=--fix installs it
-	cargo run --quiet --locked -p e2e -- doctor $(DOCTOR_FLAGS)
+doctor: harness ## What the harness needs of this machine, and what there is; DOCTOR_FLAGS=--fix installs it
+	cargo run --quiet --locked -p e2e -- doctor $(VERSION_FLAG) $(DOCTOR_FLAGS)
 
 .PHONY: images
-images: ## The images that the pipeline needs: here already, else pulled, else built
-	cargo run --quiet --locked -p e2e -- images $(IMAGES)
+images: harness ## The images that the pipeline needs: here already, else pulled, else built
+	cargo run --quiet --locked -p e2e -- images $(VERSION_FLAG) $(IMAGES)
 
 .PHONY: up
-up: ## From a bare machine to a running cluster: what is missing is installed (Debian or Ubuntu, as root), images, cluster
-	cargo run --quiet --locked -p e2e -- doctor --fix
-	cargo run --quiet --locked -p e2e -- up $(UP_FLAGS)
+up: harness ## From a bare machine to a running cluster: what is missing is installed (Debian or Ubuntu, as root), images, cluster
+	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
+	cargo run --quiet --locked -p e2e -- up $(VERSION_FLAG) $(UP_FLAGS)
 
 .PHONY: status
-status: ## What stands, and the commands by which it is reached
+status: harness ## What is up, and the commands by which it is reached
 	cargo run --quiet --locked -p e2e -- status
 
 .PHONY: down
-down: ## Takes away every cluster that `make up` has made, with its registry, network, volumes and files
+down: harness ## Takes away every cluster that `make up` has made, with its registry, network, volumes and files
 	cargo run --quiet --locked -p e2e -- down --all
 
 .PHONY: e2e
-e2e: ## From a bare machine to a proved service: a push, its pipeline, the checks, a tag, a report; E2E_FLAGS=--keep leaves it all
-	cargo run --quiet --locked -p e2e -- doctor --fix
-	cargo run --quiet --locked -p e2e -- run $(E2E_FLAGS)
+e2e: harness ## From a bare machine to a proved service: a push, its pipeline, the checks, a tag, a report; E2E_FLAGS=--keep leaves it all
+	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
+	cargo run --quiet --locked -p e2e -- run $(VERSION_FLAG) $(E2E_FLAGS)
 
 .PHONY: schema
 schema: ## .gitlab-ci.yml against GitLab's schema, manifests against Kubernetes'

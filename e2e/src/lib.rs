@@ -13,6 +13,7 @@
 //! - [`checks`]: whether what was deployed is as it should be.
 //! - [`cluster`]: kind, and what is put into a cluster. [`registry`]: the private registry beside it.
 //! - [`images`]: the images that are needed, and how each comes here: here already, else pulled, else built.
+//! - [`package_sources`]: where this machine gets Debian, Go and Python packages from.
 //! - [`report`]: what a person or a program reads. The only place that formats.
 //! - [`chain`], [`engine`], [`command`], [`orphans`], [`state`], [`labels`], [`kind_config`], [`progress`]: what the others stand on.
 //!
@@ -31,6 +32,7 @@ pub mod labels;
 pub mod lessons;
 pub mod liveness;
 pub mod orphans;
+pub mod package_sources;
 pub mod pipeline;
 pub mod progress;
 pub mod record;

@@ -12,13 +12,14 @@ use kube::{Api, Client, ResourceExt};
 use crate::cluster::addons::{self, AddonError, PROMETHEUS, TRAEFIK};
 use crate::cluster::kind::{self, KindError, Standing};
 use crate::cluster::load::{self, LoadError};
+use crate::cluster::node_image::{self, NodeImageError, Workshop};
 use crate::cluster::owner::{self, OwnerError};
 use crate::cluster::ready::{self, ReadyError};
 use crate::cluster::{self, ApiError, ClientError, apply};
 use crate::command::CommandError;
 use crate::doctor::{self, Finding, Platform, Verdict};
 use crate::down::{self, DownError};
-use crate::images::{self, Images, ObtainError, Obtained};
+use crate::images::{self, Images, KubernetesVersion, ObtainError, Obtained};
 use crate::labels::{self, Run};
 use crate::progress::{Progress, Tell, logged_part, part};
 use crate::registry::run::{self as registry, Registry, RegistryError};
@@ -34,6 +35,8 @@ pub struct Plan {
     pub cluster: String,
     /// Its shape.
     pub kind_config: PathBuf,
+    /// The version of Kubernetes that its nodes have.
+    pub kubernetes: KubernetesVersion,
     /// What its owner applies.
     pub manifests: PathBuf,
     /// Where its files are.
@@ -49,6 +52,19 @@ pub enum UpError {
     /// The state's folder, or the right to work on the cluster.
     #[error(transparent)]
     State(#[from] StateError),
+    /// There is such a cluster already, of another version.
+    #[error(
+        "cluster {cluster} runs Kubernetes {found}, not {wanted}: keep it with `--kubernetes {found}`, remove it with \
+         `e2e down --name {cluster}`, or choose another name with --name"
+    )]
+    OtherVersion {
+        /// The cluster.
+        cluster: String,
+        /// What its node's kubelet reports.
+        found: String,
+        /// What was asked for.
+        wanted: KubernetesVersion,
+    },
     /// What was left of an earlier run cannot be taken away.
     #[error(transparent)]
     Down(#[from] DownError),
@@ -58,6 +74,9 @@ pub enum UpError {
     /// The cluster.
     #[error(transparent)]
     Kind(#[from] KindError),
+    /// The node with the add-ons' images.
+    #[error(transparent)]
+    NodeImage(#[from] NodeImageError),
     /// Images on the nodes.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -172,7 +191,15 @@ async fn find_whole(docker: &Docker, plan: &Plan) -> Result<Option<Run>, UpError
         Standing::Ours { running: false, .. } | Standing::Nothing => return Ok(None),
     };
     let Ok(client) = client(plan).await else { return Ok(None) };
-    let is_whole = cluster::nodes(&client).await.is_some_and(|nodes| cluster::is_whole(&nodes, &id));
+    let nodes = cluster::nodes(&client).await;
+    let is_whole = nodes.as_ref().is_some_and(|nodes| cluster::is_whole(nodes, &id));
+    let wanted = plan.kubernetes;
+    let versions = nodes.iter().flatten().filter_map(|node| node.status.as_ref()?.node_info.as_ref());
+    if let Some(other) = versions.map(|info| &info.kubelet_version).find(|version| **version != wanted.to_string())
+        && is_whole
+    {
+        return Err(UpError::OtherVersion { cluster: plan.cluster.clone(), found: other.clone(), wanted });
+    }
     Ok(is_whole.then(|| Run { id, cluster: plan.cluster.clone() }))
 }
 
@@ -192,7 +219,7 @@ async fn require_machine(plan: &Plan) -> Result<(), UpError> {
     if findings.is_empty() { Ok(()) } else { Err(UpError::Lacking(findings)) }
 }
 
-/// Cluster, registry and the add-ons' images: three things that need nothing of each other until all are there.
+/// Cluster and registry, at the same time. The cluster's nodes come with the add-ons' images in them.
 async fn make(
     docker: &Docker,
     images: &Images,
@@ -201,26 +228,17 @@ async fn make(
     tell: &Tell,
 ) -> Result<(Registry, AddonImages), UpError> {
     let make_cluster = async {
-        let node = images.obtain_one(&images::KIND_NODE).await?;
-        let create = kind::create(docker, run, &node.reference, &plan.kind_config, &plan.state);
-        Ok::<_, UpError>(logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?)
-    };
-    let load_images = async {
-        // As soon as a node has a containerd, which is long before it is a cluster's.
-        let (addon_images, node) = tokio::join!(addon_images(images), load::first_node(docker, &plan.cluster));
-        let addon_images = addon_images?;
-        node?;
+        let (node, addon_images) = tokio::try_join!(images.node(), addon_images(images))?;
+        let log = images.logs().join("node-with-images.log");
+        let workshop = Workshop { recipes: images.recipes(), scratch: plan.state.folder(), log: &log };
         let references = addon_images.references();
-        let loaded = part(tell, "images for the nodes", load::load(docker, &plan.cluster, &references)).await?;
-        Ok((addon_images, loaded))
+        let ensure = node_image::ensure(docker, &node.reference, &references, workshop);
+        let node = logged_part(tell, "node with the add-ons' images", Some(log.clone()), ensure).await?;
+        let create = kind::create(docker, run, &node, &plan.kind_config, &plan.state);
+        logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?;
+        Ok::<_, UpError>(addon_images)
     };
-    let ((), registry, (addon_images, loaded)) =
-        tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, tell), load_images)?;
-    // Nodes that came later than the first.
-    let nodes = kind::running_nodes(docker, &plan.cluster).await?;
-    if nodes.iter().any(|node| !loaded.contains(node)) {
-        load::load(docker, &plan.cluster, &addon_images.references()).await?;
-    }
+    let (addon_images, registry) = tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, tell))?;
     Ok((registry, addon_images))
 }
 

@@ -1,18 +1,55 @@
 #!/bin/sh
-# Starts the engine as upstream's entrypoint of the same name does: flags are dockerd's, and a program is run as it is.
+# Starts the engine as upstream's entrypoint of the same name does. Flags are dockerd's, and any other program runs as it is.
+#   DOCKER_TLS_CERTDIR   where the certificates are, or are made: tcp://…:2376 for clients that have one. Empty: tcp://…:2375
+#                        for everybody, which dockerd refuses to hurry for unless it is given --tls=false.
 set -eu
 
+# certificate FOLDER SUBJECT KEY_USAGE [ALTERNATIVE_NAMES]: a key and a certificate that the authority has signed.
+certificate() {
+    mkdir -p "$1"
+    cp "$certificates/ca/cert.pem" "$1/ca.pem"
+    [ -s "$1/cert.pem" ] && [ -s "$1/key.pem" ] && return
+    openssl req -newkey rsa:2048 -nodes -keyout "$1/key.pem" -subj "/CN=$2" -out "$1/csr.pem" 2> /dev/null
+    printf 'extendedKeyUsage=%s\n%s' "$3" "${4:+subjectAltName=$4}" > "$1/extensions"
+    openssl x509 -req -in "$1/csr.pem" -CA "$certificates/ca/cert.pem" -CAkey "$certificates/ca/key.pem" -CAcreateserial \
+        -days 825 -extfile "$1/extensions" -out "$1/cert.pem" 2> /dev/null
+    rm "$1/csr.pem" "$1/extensions"
+}
+
+make_certificates() {
+    names="DNS:$(hostname),DNS:docker,DNS:localhost,IP:127.0.0.1,IP:::1"
+    for address in $(hostname -I); do
+        names="$names,IP:$address"
+    done
+    umask 077
+    mkdir -p "$certificates/ca"
+    if [ ! -s "$certificates/ca/cert.pem" ]; then
+        openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj '/CN=docker:dind CA' \
+            -keyout "$certificates/ca/key.pem" -out "$certificates/ca/cert.pem" 2> /dev/null
+    fi
+    certificate "$certificates/server" docker:dind serverAuth "$names"
+    certificate "$certificates/client" docker:dind-client clientAuth
+    umask 022
+    # A job that shares the folder runs as any user.
+    chmod 755 "$certificates" "$certificates/client"
+    chmod 644 "$certificates/client"/*.pem
+}
+
 case ${1:-} in
-    ''|-*) set -- dockerd "$@" ;;
+    '' | -*) set -- dockerd "$@" ;;
 esac
 if [ "$1" = dockerd ]; then
-    if [ -n "${DOCKER_TLS_CERTDIR:-}" ]; then
-        echo "dockerd-entrypoint.sh: this image serves without TLS only: set DOCKER_TLS_CERTDIR to nothing" >&2
-        exit 1
-    fi
     shift
+    certificates=${DOCKER_TLS_CERTDIR:-}
+    if [ -n "$certificates" ]; then
+        make_certificates
+        set -- --host=tcp://0.0.0.0:2376 --tlsverify --tlscacert="$certificates/server/ca.pem" \
+            --tlscert="$certificates/server/cert.pem" --tlskey="$certificates/server/key.pem" "$@"
+    else
+        set -- --host=tcp://0.0.0.0:2375 "$@"
+    fi
     # A container that was stopped and is started again still has it.
-    rm -f /var/run/docker.pid
-    set -- dockerd --host=unix:///var/run/docker.sock --host=tcp://0.0.0.0:2375 --tls=false "$@"
+    rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
+    set -- dind tini -- dockerd --host=unix:///var/run/docker.sock "$@"
 fi
 exec "$@"

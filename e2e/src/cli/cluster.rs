@@ -11,7 +11,7 @@ use e2e::orphans;
 use e2e::pipeline::run::executor::docker::sweep_gone;
 use e2e::pipeline::run::workspace::sweep_left;
 use e2e::progress::Progress;
-use e2e::report::progress::{Display, HEARTBEAT};
+use e2e::report::progress::Display;
 use e2e::report::{self, findings};
 use e2e::state::State;
 use e2e::up::{Plan, UpError};
@@ -109,17 +109,16 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
         move |progress| display.show(&Progress::Image(progress))
     });
     let state = which.state()?;
-    let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
+    let plan = Plan {
+        cluster: which.name.clone(),
+        kind_config,
+        kubernetes: source.kubernetes,
+        manifests,
+        state: state.clone(),
+    };
     let shown = Arc::clone(&display);
     let show = move |progress| shown.show(&progress);
-    let mut up = std::pin::pin!(up::up(&docker, &images, &plan, &show));
-    let result = loop {
-        tokio::select! {
-            result = &mut up => break result,
-            () = tokio::time::sleep(HEARTBEAT) => display.heartbeat(),
-        }
-    };
-    match result {
+    match display.watch(up::up(&docker, &images, &plan, &show)).await {
         Ok(()) => {}
         Err(UpError::Lacking(findings)) => {
             tell(&findings::table(&findings, &Platform::this(), width(io::stderr())));

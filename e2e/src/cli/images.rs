@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use e2e::images::{self, CATALOGUE, Image, Images, Way};
+use e2e::images::{self, CATALOGUE, Image, Images, KubernetesVersion, SHARED, Way};
+use e2e::progress::Progress;
 use e2e::report;
+use e2e::report::progress::Display;
 
-use super::{Format, Outcome, connect, tell, write};
+use super::{Format, Outcome, connect, write};
 
 /// Gets the images that the harness and the pipeline need: here already, else pulled, else built.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArguments {
-    /// Names from the catalogue; all of it if there are none
+    /// Names from the catalogue; without any, the node and all that the harness and the pipeline use
     #[arg(value_name = "NAME", value_parser = image)]
     names: Vec<&'static Image>,
 
@@ -30,6 +33,10 @@ pub(crate) struct ImageSource {
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
     way: Way,
 
+    /// The version of Kubernetes that the cluster's node has
+    #[arg(long, default_value_t, value_enum, value_name = "VERSION")]
+    pub(crate) kubernetes: KubernetesVersion,
+
     /// The folder with the recipes
     #[arg(long, default_value = "images", value_name = "FOLDER")]
     recipes: PathBuf,
@@ -42,7 +49,7 @@ pub(crate) struct ImageSource {
 fn image(name: &str) -> Result<&'static Image, String> {
     images::find(name).map_err(|nearest| {
         let names = CATALOGUE.iter().map(|image| image.name).collect::<Vec<_>>().join(", ");
-        format!("there is no image of that name, did you mean `{nearest}`? There are {names}")
+        format!("no image has this name; did you mean `{nearest}`? The catalogue has {names}")
     })
 }
 
@@ -50,9 +57,16 @@ fn image(name: &str) -> Result<&'static Image, String> {
 pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
     let ImagesArguments { names, format, source } = arguments;
     let docker = connect().await?;
-    let images = source.images(&docker, |progress| tell(&report::images::line(&progress)));
-    let wanted = if names.is_empty() { CATALOGUE.to_vec() } else { names };
-    let obtained = images.obtain(&wanted).await?;
+    let display = Arc::new(Display::new(false));
+    let shown = Arc::clone(&display);
+    let images = source.images(&docker, move |progress| shown.show(&Progress::Image(progress)));
+    let wanted = if names.is_empty() {
+        // The node takes longest, so it comes first.
+        [&[images.kubernetes().node()], SHARED].concat()
+    } else {
+        names
+    };
+    let obtained = display.watch(images.obtain(&wanted)).await?;
     write(&match format {
         Format::Table => report::images::table(&obtained),
         Format::Json => serde_json::to_string_pretty(&obtained)? + "\n",
@@ -67,6 +81,6 @@ impl ImageSource {
         docker: &bollard::Docker,
         tell: impl Fn(images::Progress) + Send + Sync + 'static,
     ) -> Images {
-        Images::new(docker.clone(), self.way, &self.recipes, &self.log_dir, tell)
+        Images::new(docker.clone(), self.way, self.kubernetes, &self.recipes, &self.log_dir, tell)
     }
 }

@@ -5,19 +5,15 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::query_parameters::EventsOptionsBuilder;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use k8s_openapi::api::core::v1::Node;
 use tokio::io::AsyncWriteExt;
 
 use super::kind::{self, KindError};
 use crate::images::short;
-use crate::labels;
 
-/// Takes an archive from standard input, once the node has come so far: kind restarts containerd after it has written its
-/// configuration, and then runs kubeadm, which begins with the certificates.
-const IMPORT: &str =
-    "until test -e /etc/kubernetes/pki; do sleep 0.1; done; exec ctr --namespace k8s.io images import -";
+/// Takes an archive from standard input.
+const IMPORT: [&str; 6] = ["ctr", "--namespace", "k8s.io", "images", "import", "-"];
 
 /// The longest time in which images are taken over.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -55,33 +51,6 @@ pub enum LoadError {
     TimedOut(String),
 }
 
-/// Waits until the first node of the cluster runs, without asking again and again.
-///
-/// # Errors
-/// When the engine does not tell.
-pub async fn first_node(docker: &Docker, cluster: &str) -> Result<(), LoadError> {
-    let label = format!("{}={cluster}", labels::KIND_CLUSTER);
-    let filters = [("type", "container"), ("event", "start"), ("label", &label)]
-        .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
-    let options = EventsOptionsBuilder::new().filters(&filters.into()).build();
-    let mut events = std::pin::pin!(docker.events(Some(options)));
-    // The stream is asked for when it is first polled, so that the node that starts between the two is seen by one of them.
-    let event = events.next();
-    tokio::pin!(event);
-    loop {
-        if !kind::running_nodes(docker, cluster).await?.is_empty() {
-            return Ok(());
-        }
-        // A look now and then costs nothing, and the stream may have begun a moment too late.
-        match tokio::time::timeout(Duration::from_secs(2), &mut event).await {
-            Err(_) => {}
-            Ok(Some(Ok(_))) => return Ok(()),
-            Ok(Some(Err(error))) => return Err(error.into()),
-            Ok(None) => return Err(bollard::errors::Error::RequestTimeoutError.into()),
-        }
-    }
-}
-
 /// Takes the images `references` to all nodes that run now, and returns these nodes.
 ///
 /// # Errors
@@ -99,7 +68,7 @@ async fn load_one(docker: &Docker, node: &str, references: &[String]) -> Result<
 
 async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), LoadError> {
     let config = CreateExecOptions {
-        cmd: Some(vec!["sh", "-c", IMPORT]),
+        cmd: Some(IMPORT.to_vec()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -122,10 +91,15 @@ async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), 
         }
         Ok::<_, bollard::errors::Error>(input.shutdown().await)
     };
-    let hearing = output.map_ok(|line| line.to_string()).try_collect::<String>();
-    let (sent, heard) = tokio::join!(sending, hearing);
+    let listening = output.map_ok(|line| line.to_string()).try_collect::<String>();
+    tokio::pin!(sending, listening);
+    let (sent, heard) = tokio::select! {
+        sent = &mut sending => (Some(sent?), listening.await),
+        // The program has ended before it had all: the rest of the archive, which takes a minute to make, is for nobody.
+        heard = &mut listening => (None, heard),
+    };
     let (node, output) = (node.to_owned(), heard.unwrap_or_default().trim().to_owned());
-    if let Err(source) = sent? {
+    if let Some(Err(source)) = sent {
         return Err(LoadError::Sent { node, output, source });
     }
     match docker.inspect_exec(&exec).await?.exit_code {

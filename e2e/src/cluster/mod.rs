@@ -1,7 +1,7 @@
 //! A cluster to work on: kind makes it, and what its owner prepares is put into it.
 //!
 //! - [`kind`]: makes it, and tells whose it is.
-//! - [`load`]: takes images from the engine to the nodes.
+//! - [`node_image`]: the node with the add-ons' images in its store; [`load`] takes images to nodes that run.
 //! - [`apply`]: puts manifests into it. [`ready`] waits for what they start, and `explain` says why it does not.
 //! - [`objects`]: all that is in a namespace, of whatever kind.
 //! - [`addons`]: the Ingress controller and Prometheus.
@@ -12,6 +12,7 @@ pub mod apply;
 pub mod explain;
 pub mod kind;
 pub mod load;
+pub mod node_image;
 pub mod objects;
 pub mod owner;
 pub mod ready;

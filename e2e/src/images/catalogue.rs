@@ -3,119 +3,207 @@
 /// An image that is needed.
 #[derive(Debug)]
 pub struct Image {
-    /// What it is called here; also the name of its reference when it is built.
+    /// The name in the catalogue, which is also part of the reference of an image that was built.
     pub name: &'static str,
-    /// What it is for.
+    /// What the image is for.
     pub purpose: &'static str,
-    /// Where a public registry has it, by a version that does not move. Nothing where only the recipe will do.
+    /// The public registry's reference, by a version that does not move. `None` for images that only recipes use.
     pub upstream: Option<&'static str>,
-    /// How it is built.
+    /// The digest that upstream announced for that reference, where it is known. A pull asks for it.
+    pub digest: Option<&'static str>,
+    /// How the image is built.
     pub recipe: Recipe,
 }
 
-/// How an image is built: a folder below `images/`.
+/// How an image is built from packages: a directory below `images/`.
 #[derive(Debug)]
 pub struct Recipe {
-    /// The folder.
+    /// The directory.
     pub folder: &'static str,
-    /// What builds it.
+    /// What builds the image.
     pub builder: Builder,
+    /// How long the build takes on two free processors, as measured: bench/README.md. In seconds.
+    pub seconds: u64,
 }
 
 /// What builds an image.
 #[derive(Debug)]
 pub enum Builder {
-    /// The folder's program `build`, which is told a Debian suite and the reference to make.
+    /// The directory's program `build`, which takes a Debian suite and the reference to make.
     Suite(&'static str),
-    /// The folder's Dockerfile, whose arguments are given these other images.
-    Dockerfile(Bases),
+    /// The directory's Dockerfile.
+    Dockerfile {
+        /// Build arguments, and the images that they stand for.
+        bases: Bases,
+        /// Build arguments with their values.
+        arguments: &'static [(&'static str, &'static str)],
+    },
 }
 
-/// Arguments of a Dockerfile, and the images that they stand for.
+/// Build arguments of a Dockerfile, and the images that they stand for.
 pub(super) type Bases = &'static [(&'static str, &'static Image)];
 
-const ON_TRIXIE: Bases = &[("DEBIAN", &DEBIAN_TRIXIE)];
+const ON_FORKY: Bases = &[("DEBIAN", &DEBIAN_FORKY)];
+const WITH_GO: Bases = &[("GO", &GO)];
+const ON_FORKY_WITH_GO: Bases = &[("DEBIAN", &DEBIAN_FORKY), ("GO", &GO)];
 
-static DEBIAN_BOOKWORM: Image = Image {
-    name: "debian-bookworm",
-    purpose: "base of the cluster's node",
-    upstream: None,
-    recipe: Recipe { folder: "debian", builder: Builder::Suite("bookworm") },
-};
+/// An image that only recipes use.
+const fn part(name: &'static str, purpose: &'static str, recipe: Recipe) -> Image {
+    Image { name, purpose, upstream: None, digest: None, recipe }
+}
 
-static DEBIAN_TRIXIE: Image = Image {
-    name: "debian-trixie",
-    purpose: "base of every other image",
-    upstream: None,
-    recipe: Recipe { folder: "debian", builder: Builder::Suite("trixie") },
-};
+/// A recipe of Debian packages on Debian's testing suite, and of a Go module where `bases` has the compiler.
+const fn recipe(folder: &'static str, bases: Bases, seconds: u64) -> Recipe {
+    Recipe { folder, builder: Builder::Dockerfile { bases, arguments: &[] }, seconds }
+}
 
-/// The cluster's node.
-pub static KIND_NODE: Image = Image {
-    name: "kind-node",
+/// A recipe of a Go module in this version.
+const fn version(folder: &'static str, arguments: &'static [(&'static str, &'static str)], seconds: u64) -> Recipe {
+    Recipe { folder, builder: Builder::Dockerfile { bases: WITH_GO, arguments }, seconds }
+}
+
+static DEBIAN_BOOKWORM: Image = part(
+    "debian-bookworm",
+    "base of the cluster's node",
+    Recipe { folder: "debian", builder: Builder::Suite("bookworm"), seconds: 25 },
+);
+
+static DEBIAN_FORKY: Image = part(
+    "debian-forky",
+    "base of every other image",
+    Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 25 },
+);
+
+static GO: Image = part("go", "compiles the node's programs and the registry", recipe("go", ON_FORKY, 20));
+
+static KUBERNETES_1_37: Image =
+    part("kubernetes-1.37", "part of the node", version("kubernetes", &[("VERSION", "v1.37.0")], 480));
+static ETCD_3_7: Image = part("etcd-3.7", "part of the node", version("etcd", &[("VERSION", "v3.7.0")], 60));
+static COREDNS_1_14: Image =
+    part("coredns-1.14", "part of the node", version("coredns", &[("VERSION", "v1.14.6")], 60));
+
+static KUBERNETES_1_34: Image =
+    part("kubernetes-1.34", "part of the node", version("kubernetes", &[("VERSION", "v1.34.4")], 480));
+static ETCD_3_6: Image = part("etcd-3.6", "part of the node", version("etcd", &[("VERSION", "v3.6.5")], 60));
+static COREDNS_1_12: Image =
+    part("coredns-1.12", "part of the node", version("coredns", &[("VERSION", "v1.12.1")], 60));
+
+static CONTAINERD: Image = part("containerd", "part of the node", recipe("containerd", WITH_GO, 60));
+
+/// The newest node.
+pub(super) static KIND_NODE_1_37: Image = Image {
+    name: "kind-node-1.37",
     purpose: "the cluster's node",
-    // The default of kind 0.27.
-    upstream: Some("docker.io/kindest/node:v1.32.2"),
-    recipe: Recipe { folder: "kind-node", builder: Builder::Dockerfile(&[("DEBIAN_BOOKWORM", &DEBIAN_BOOKWORM)]) },
+    upstream: Some("docker.io/kindest/node:v1.37.0"),
+    // kind 0.33's own default.
+    digest: Some("sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"),
+    recipe: recipe(
+        "kind-node",
+        &[
+            ("KUBERNETES", &KUBERNETES_1_37),
+            ("ETCD", &ETCD_3_7),
+            ("COREDNS", &COREDNS_1_14),
+            ("CONTAINERD", &CONTAINERD),
+            ("DEBIAN_BOOKWORM", &DEBIAN_BOOKWORM),
+            ("GO", &GO),
+        ],
+        60,
+    ),
+};
+
+/// The node of the oldest minor version that Kubernetes supports.
+pub(super) static KIND_NODE_1_34: Image = Image {
+    name: "kind-node-1.34",
+    purpose: "the cluster's node, with --kubernetes v1.34.4",
+    upstream: Some("docker.io/kindest/node:v1.34.4"),
+    digest: None,
+    recipe: recipe(
+        "kind-node",
+        &[
+            ("KUBERNETES", &KUBERNETES_1_34),
+            ("ETCD", &ETCD_3_6),
+            ("COREDNS", &COREDNS_1_12),
+            ("CONTAINERD", &CONTAINERD),
+            ("DEBIAN_BOOKWORM", &DEBIAN_BOOKWORM),
+            ("GO", &GO),
+        ],
+        60,
+    ),
 };
 
 /// The private registry.
 pub static REGISTRY: Image = Image {
     name: "registry",
     purpose: "the private registry",
-    upstream: Some("docker.io/library/registry:2.8.3"),
-    recipe: Recipe { folder: "registry", builder: Builder::Dockerfile(ON_TRIXIE) },
+    upstream: Some("docker.io/library/registry:3.1.2"),
+    digest: None,
+    recipe: recipe("registry", ON_FORKY_WITH_GO, 60),
 };
 
 /// The Ingress controller.
 pub static TRAEFIK: Image = Image {
     name: "traefik",
-    purpose: "the Ingress controller",
+    purpose: "answers for the hosts of Ingresses",
     upstream: Some("docker.io/library/traefik:v3.7.15"),
-    recipe: Recipe { folder: "traefik", builder: Builder::Dockerfile(ON_TRIXIE) },
+    digest: None,
+    recipe: recipe("traefik", ON_FORKY, 30),
 };
 
 /// Prometheus.
 pub static PROMETHEUS: Image = Image {
     name: "prometheus",
     purpose: "scrapes what is deployed",
-    upstream: Some("docker.io/prom/prometheus:v2.53.3"),
-    recipe: Recipe { folder: "prometheus", builder: Builder::Dockerfile(ON_TRIXIE) },
+    upstream: Some("docker.io/prom/prometheus:v3.5.3"),
+    digest: None,
+    recipe: recipe("prometheus", ON_FORKY, 20),
 };
 
 static DIND: Image = Image {
     name: "dind",
     purpose: "service of image_build: an engine of the job's own",
-    upstream: Some("docker.io/library/docker:28.5.1-dind"),
-    recipe: Recipe { folder: "dind", builder: Builder::Dockerfile(ON_TRIXIE) },
+    upstream: Some("docker.io/library/docker:28.5.2-dind"),
+    digest: None,
+    recipe: recipe("dind", ON_FORKY_WITH_GO, 30),
 };
 
 static DOCKER: Image = Image {
     name: "docker",
     purpose: "image of image_build: the engine's client",
-    upstream: Some("docker.io/library/docker:28.5.1-cli"),
-    recipe: Recipe { folder: "docker", builder: Builder::Dockerfile(ON_TRIXIE) },
+    upstream: Some("docker.io/library/docker:28.5.2-cli"),
+    digest: None,
+    recipe: recipe("docker", ON_FORKY, 20),
 };
 
 static KUBECTL: Image = Image {
     name: "kubectl",
     purpose: "image of the deploy jobs",
-    upstream: Some("docker.io/alpine/k8s:1.32.3"),
-    recipe: Recipe { folder: "kubectl", builder: Builder::Dockerfile(ON_TRIXIE) },
+    upstream: Some("docker.io/alpine/k8s:1.36.4"),
+    digest: None,
+    recipe: recipe("kubectl", ON_FORKY, 20),
 };
 
 static RUST: Image = Image {
     name: "rust",
     purpose: "image of the test and compile jobs",
-    upstream: Some("docker.io/library/rust:1.85.1"),
-    recipe: Recipe { folder: "rust", builder: Builder::Dockerfile(ON_TRIXIE) },
+    upstream: Some("docker.io/library/rust:1.97.1"),
+    digest: None,
+    recipe: recipe("rust", ON_FORKY, 45),
 };
 
 /// Every image. Those that others are built on come first.
 pub static CATALOGUE: &[&Image] = &[
     &DEBIAN_BOOKWORM,
-    &DEBIAN_TRIXIE,
-    &KIND_NODE,
+    &DEBIAN_FORKY,
+    &GO,
+    &KUBERNETES_1_37,
+    &ETCD_3_7,
+    &COREDNS_1_14,
+    &KUBERNETES_1_34,
+    &ETCD_3_6,
+    &COREDNS_1_12,
+    &CONTAINERD,
+    &KIND_NODE_1_37,
+    &KIND_NODE_1_34,
     &REGISTRY,
     &TRAEFIK,
     &PROMETHEUS,
@@ -125,10 +213,13 @@ pub static CATALOGUE: &[&Image] = &[
     &RUST,
 ];
 
-/// The image of this name, or the name that is nearest to it.
+/// The images of the harness and of the pipeline besides the node, whatever the version of Kubernetes.
+pub static SHARED: &[&Image] = &[&REGISTRY, &TRAEFIK, &PROMETHEUS, &DIND, &DOCKER, &KUBECTL, &RUST];
+
+/// The image of this name.
 ///
 /// # Errors
-/// The nearest name, when there is none of this one.
+/// The nearest name, when no image has this one.
 pub fn find(name: &str) -> Result<&'static Image, &'static str> {
     if let Some(image) = CATALOGUE.iter().copied().find(|image| image.name == name) {
         return Ok(image);
@@ -160,10 +251,18 @@ mod tests {
             let folder = recipes.join(image.recipe.folder);
             match image.recipe.builder {
                 Builder::Suite(_) => assert!(folder.join("build").is_file(), "{}", folder.display()),
-                Builder::Dockerfile(bases) => {
-                    assert!(folder.join("Dockerfile").is_file(), "{}", folder.display());
+                Builder::Dockerfile { bases, arguments } => {
+                    let dockerfile = std::fs::read_to_string(folder.join("Dockerfile")).unwrap();
                     for (_, base) in bases {
-                        assert!(seen.contains(base.name), "{} stands before its base {}", image.name, base.name);
+                        assert!(seen.contains(base.name), "{} is listed before its base {}", image.name, base.name);
+                    }
+                    for name in bases.iter().map(|(name, _)| name).chain(arguments.iter().map(|(name, _)| name)) {
+                        let declares = dockerfile.lines().any(|line| line == format!("ARG {name}"));
+                        assert!(declares, "{} has no ARG {name}", folder.display());
+                    }
+                    for (name, value) in arguments {
+                        assert_eq!(*name, "VERSION");
+                        assert!(folder.join(value).join("go.sum").is_file(), "{} has no module {value}", image.name);
                     }
                 }
             }
@@ -171,6 +270,11 @@ mod tests {
             // A reference without a version is another image tomorrow.
             assert!(image.upstream.is_none_or(|upstream| upstream.rsplit('/').next().unwrap().contains(':')));
         }
+        let nodes = [&KIND_NODE_1_34, &KIND_NODE_1_37];
+        let used: BTreeSet<_> = SHARED.iter().copied().chain(nodes).map(|image| image.name).collect();
+        let public: BTreeSet<_> =
+            CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name).collect();
+        assert_eq!(used, public, "an image is used as it is exactly when upstream has it");
     }
 
     #[test]
@@ -193,6 +297,6 @@ mod tests {
     fn a_misspelt_name_finds_its_neighbour() {
         assert_eq!(find("dind").unwrap().name, "dind");
         assert_eq!(find("kubctl").unwrap_err(), "kubectl");
-        assert_eq!(find("debian-trixi").unwrap_err(), "debian-trixie");
+        assert_eq!(find("debian-fork").unwrap_err(), "debian-forky");
     }
 }

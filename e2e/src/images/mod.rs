@@ -2,13 +2,19 @@
 //! else it is built from the recipe in this repository.
 
 mod build;
+mod build_log;
 mod catalogue;
+mod diagnose;
+mod kubernetes;
 mod obtain;
 mod pull;
 mod recipe;
 
 pub use self::build::BuildError;
-pub use self::catalogue::{CATALOGUE, Image, KIND_NODE, PROMETHEUS, REGISTRY, TRAEFIK, find, short};
+pub use self::build_log::Compiled;
+pub use self::catalogue::{CATALOGUE, Image, PROMETHEUS, REGISTRY, SHARED, TRAEFIK, find, short};
+pub use self::diagnose::Diagnosis;
+pub use self::kubernetes::KubernetesVersion;
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
 pub use self::pull::{pull, pull_as};
 pub use self::recipe::RecipeError;

@@ -10,10 +10,13 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::build::{BuildError, build};
+use super::build::{Build, BuildError, Pace};
+use super::build_log::Compiled;
 use super::catalogue::{Builder, CATALOGUE, Image, short};
+use super::kubernetes::KubernetesVersion;
 use super::pull::pull;
 use super::recipe::{RecipeError, hash};
+use crate::package_sources::PackageSources;
 
 /// Which ways an image may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -56,6 +59,8 @@ pub struct Obtained {
     pub name: &'static str,
     /// By what it can be run.
     pub reference: String,
+    /// The public registry's reference, where one has the image.
+    pub upstream: Option<&'static str>,
     /// Where it came from.
     pub source: Source,
     /// How long that took, in seconds.
@@ -96,6 +101,17 @@ pub enum Progress {
         name: &'static str,
         /// Where its log is.
         log: PathBuf,
+        /// How long that takes, roughly.
+        expected: Duration,
+    },
+    /// A build goes on. Reported every ten seconds.
+    Continues {
+        /// The image.
+        name: &'static str,
+        /// How many packages are compiled, where the recipe compiles.
+        compiled: Option<Compiled>,
+        /// How long the rest takes, roughly.
+        left: Duration,
     },
     /// It is here now.
     Obtained(Obtained),
@@ -137,18 +153,23 @@ pub enum ObtainError {
 pub struct Images {
     docker: Docker,
     way: Way,
+    kubernetes: KubernetesVersion,
     recipes: PathBuf,
     logs: PathBuf,
+    /// The package registries of this machine. Read once, by the first build.
+    sources: OnceCell<PackageSources>,
     tell: Box<dyn Fn(Progress) + Send + Sync>,
     obtained: Mutex<BTreeMap<&'static str, Arc<OnceCell<Obtained>>>>,
     used: std::sync::Mutex<BTreeMap<String, String>>,
 }
 
 impl Images {
-    /// Obtains images by `way`, from the recipes in one folder and with logs in another. `tell` hears what goes on.
+    /// Obtains images by `way`, from the recipes in one folder and with logs in another. Nodes have the version `kubernetes`.
+    /// `tell` hears what goes on.
     pub fn new(
         docker: Docker,
         way: Way,
+        kubernetes: KubernetesVersion,
         recipes: &Path,
         logs: &Path,
         tell: impl Fn(Progress) + Send + Sync + 'static,
@@ -157,12 +178,37 @@ impl Images {
         Self {
             docker,
             way,
+            kubernetes,
             recipes,
             logs,
+            sources: OnceCell::new(),
             tell: Box::new(tell),
             obtained: Mutex::default(),
             used: std::sync::Mutex::default(),
         }
+    }
+
+    /// The version of Kubernetes that nodes have.
+    pub fn kubernetes(&self) -> KubernetesVersion {
+        self.kubernetes
+    }
+
+    /// The directory with the recipes.
+    pub fn recipes(&self) -> &Path {
+        &self.recipes
+    }
+
+    /// The directory for the logs of builds.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    /// Obtains the node of the cluster.
+    ///
+    /// # Errors
+    /// When it cannot be obtained in the ways allowed.
+    pub async fn node(&self) -> Result<Obtained, ObtainError> {
+        self.obtain_one(self.kubernetes.node()).await
     }
 
     /// Notes that a container of a pipeline was made of the image that the pipeline calls `name`, by this reference.
@@ -206,8 +252,13 @@ impl Images {
         let hash = hash(image, &self.recipes)?;
         let built = format!("{BUILT}{}:{hash}", image.name);
         let obtained = |reference: &str, source| {
-            let obtained =
-                Obtained { name: image.name, reference: reference.to_owned(), source, took: started.elapsed() };
+            let obtained = Obtained {
+                name: image.name,
+                reference: reference.to_owned(),
+                upstream: image.upstream,
+                source,
+                took: started.elapsed(),
+            };
             (self.tell)(Progress::Obtained(obtained.clone()));
             obtained
         };
@@ -224,7 +275,7 @@ impl Images {
             }
             if let Some(upstream) = image.upstream {
                 (self.tell)(Progress::Pulling { name: image.name, reference: upstream });
-                match pull(&self.docker, upstream).await {
+                match pull(&self.docker, upstream, image.digest).await {
                     Ok(()) => return Ok(obtained(upstream, Source::Pulled)),
                     Err(why) => {
                         (self.tell)(Progress::NotPulled { name: image.name, reason: why.clone() });
@@ -244,13 +295,22 @@ impl Images {
         }
 
         let mut bases = Vec::new();
-        if let Builder::Dockerfile(arguments) = image.recipe.builder {
+        if let Builder::Dockerfile { bases: arguments, .. } = image.recipe.builder {
             let obtained = try_join_all(arguments.iter().map(|(_, base)| self.obtain_one(base))).await?;
             bases.extend(arguments.iter().zip(obtained).map(|((argument, _), base)| (*argument, base.reference)));
         }
-        (self.tell)(Progress::Building { name: image.name, log: self.logs.join(format!("{}.log", image.name)) });
-        build(image, &built, &hash, &self.recipes, &bases, &self.logs).await.map_err(|source| {
-            ObtainError::NotBuilt { name: image.name, pulled: reason.map(|(_, reason)| reason), source }
+        let log = self.logs.join(format!("{}.log", image.name));
+        let expected = Duration::from_secs(image.recipe.seconds);
+        (self.tell)(Progress::Building { name: image.name, log: log.clone(), expected });
+        let sources = self.sources.get_or_init(read_sources).await;
+        let build = Build { image, reference: &built, hash: &hash, recipes: &self.recipes, bases: &bases, log: &log };
+        let report = |pace: Pace| {
+            (self.tell)(Progress::Continues { name: image.name, compiled: pace.compiled, left: pace.left });
+        };
+        build.run(sources, report).await.map_err(|source| ObtainError::NotBuilt {
+            name: image.name,
+            pulled: reason.map(|(_, reason)| reason),
+            source,
         })?;
         Ok(obtained(&built, Source::Built))
     }
@@ -266,6 +326,12 @@ pub fn is_known(tag: &str) -> bool {
     CATALOGUE.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(|it| short(it) == tag))
 }
 
+/// Reads the package registries of this machine. apt takes a moment for its answer.
+async fn read_sources() -> PackageSources {
+    // A task that was not cancelled ends only by a panic, which the second reading would show.
+    tokio::task::spawn_blocking(PackageSources::from_machine).await.unwrap_or_else(|_| PackageSources::from_machine())
+}
+
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
 }
@@ -279,8 +345,8 @@ mod tests {
     #[rstest]
     #[case::built("gitlab-ci-k8s-demo/rust:7692a7b486b7", true)]
     #[case::of_a_cluster("gitlab-ci-k8s-demo/run:b3e3cd82", false)]
-    #[case::pulled("rust:1.85.1", true)]
-    #[case::from_somebody("kindest/node:v1.32.2", true)]
+    #[case::pulled("rust:1.97.1", true)]
+    #[case::from_somebody("kindest/node:v1.37.0", true)]
     #[case::another_version("rust:1.95", false)]
     #[case::somebody_elses("example.org/gitlab-ci-k8s-demo/rust:1", false)]
     fn whose_image_it_is(#[case] tag: &str, #[case] expected: bool) {

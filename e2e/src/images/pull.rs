@@ -5,18 +5,23 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt;
 
 /// A registry that says nothing for this long is one that cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Pulls `reference`.
+/// Pulls `reference`. Where its digest is known, the registry must have that very image, which then gets the tag.
 ///
 /// # Errors
 /// Why not, on one line.
-pub async fn pull(docker: &Docker, reference: &str) -> Result<(), String> {
-    pull_as(docker, reference, None, None).await
+pub async fn pull(docker: &Docker, reference: &str, digest: Option<&str>) -> Result<(), String> {
+    let Some(digest) = digest else { return pull_as(docker, reference, None, None).await };
+    let (name, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+    let pinned = format!("{name}@{digest}");
+    pull_as(docker, &pinned, None, None).await?;
+    let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
+    docker.tag_image(&pinned, Some(options)).await.map_err(|error| reason(&error))
 }
 
 /// Pulls `reference` for a platform other than the engine's own, or as somebody.

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::catalogue::{Builder, Image};
 
+/// The build argument that names a version, and so the directory with the module of that version.
+const VERSION: &str = "VERSION";
+
 /// A recipe that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the recipe {}", path.display())]
@@ -18,17 +21,27 @@ pub struct RecipeError {
     source: io::Error,
 }
 
-/// The hash of everything that decides what `image` becomes: its files, which of them are executable, and the recipes of
-/// the images that it is built on. Twelve hexadecimal digits.
+/// The hash of everything that decides what `image` becomes: its files, which of them are executable, its arguments, and the
+/// recipes of the images that it is built on. Twelve hexadecimal digits.
+///
+/// Of a recipe with a directory for each version, the other versions' directories do not count.
 ///
 /// # Errors
 /// When a file of it cannot be read.
 pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError> {
     let mut hasher = Sha256::new();
-    add(&mut hasher, &recipes.join(image.recipe.folder))?;
+    let folder = recipes.join(image.recipe.folder);
     match image.recipe.builder {
-        Builder::Suite(suite) => hasher.update(suite),
-        Builder::Dockerfile(bases) => {
+        Builder::Suite(suite) => {
+            add(&mut hasher, &folder, &|_| true)?;
+            hasher.update(suite);
+        }
+        Builder::Dockerfile { bases, arguments } => {
+            let version = arguments.iter().find(|(name, _)| *name == VERSION).map(|(_, version)| *version);
+            add(&mut hasher, &folder, &|name| version.is_none_or(|version| name == version || !is_version(name)))?;
+            for (argument, value) in arguments {
+                hasher.update(format!("{argument}\0{value}\0"));
+            }
             for (argument, base) in bases {
                 hasher.update(format!("{argument}\0{}\0", hash(base, recipes)?));
             }
@@ -42,9 +55,23 @@ pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError>
     Ok(digits)
 }
 
-fn add(hasher: &mut Sha256, root: &Path) -> Result<(), RecipeError> {
+/// Whether a file or directory of a recipe has a version for its name: `v1.37.0`.
+fn is_version(name: &str) -> bool {
+    name.strip_prefix('v').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+}
+
+fn add(hasher: &mut Sha256, root: &Path, counts: &dyn Fn(&str) -> bool) -> Result<(), RecipeError> {
     let mut files = Vec::new();
-    collect(root, &mut files).map_err(|source| RecipeError { path: root.to_owned(), source })?;
+    let read = fs::read_dir(root).and_then(|entries| {
+        for entry in entries {
+            let entry = entry?;
+            if counts(&entry.file_name().to_string_lossy()) {
+                collect(&entry.path(), &mut files)?;
+            }
+        }
+        Ok(())
+    });
+    read.map_err(|source| RecipeError { path: root.to_owned(), source })?;
     files.sort();
     for file in files {
         let failed = |source| RecipeError { path: file.clone(), source };
@@ -71,41 +98,62 @@ mod tests {
     use super::super::catalogue::Recipe;
     use super::*;
 
-    static BASE: Image = Image {
-        name: "base",
-        purpose: "",
-        upstream: None,
-        recipe: Recipe { folder: "one", builder: Builder::Suite("bookworm") },
-    };
-    static OTHER: Image = Image {
-        name: "other",
-        purpose: "",
-        upstream: None,
-        recipe: Recipe { folder: "one", builder: Builder::Suite("trixie") },
-    };
+    const fn image(builder: Builder) -> Image {
+        let recipe = Recipe { folder: "one", builder, seconds: 0 };
+        Image { name: "base", purpose: "", upstream: None, digest: None, recipe }
+    }
+
+    static BASE: Image = image(Builder::Suite("bookworm"));
+    static OTHER: Image = image(Builder::Suite("trixie"));
+    static OLD: Image = image(Builder::Dockerfile { bases: &[], arguments: &[(VERSION, "v1.34.4")] });
+    static NEW: Image = image(Builder::Dockerfile { bases: &[], arguments: &[(VERSION, "v1.37.0")] });
+    static ON_BASE: Image = image(Builder::Dockerfile { bases: &[("BASE", &BASE)], arguments: &[] });
+    static ON_OTHER: Image = image(Builder::Dockerfile { bases: &[("BASE", &OTHER)], arguments: &[] });
 
     #[test]
     fn the_hash_changes_with_everything_that_matters_and_nothing_else() {
-        let recipes = std::env::temp_dir().join(format!("e2e-recipe-{}", std::process::id()));
+        let directory = tempfile::tempdir().unwrap();
+        let recipes = directory.path();
         let file = recipes.join("one/etc/file");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "content").unwrap();
-        let first = hash(&BASE, &recipes).unwrap();
+        let first = hash(&BASE, recipes).unwrap();
         assert_eq!(first.len(), 12);
-        assert_ne!(first, hash(&OTHER, &recipes).unwrap(), "another suite");
+        assert_ne!(first, hash(&OTHER, recipes).unwrap(), "another suite");
+        assert_ne!(hash(&ON_BASE, recipes).unwrap(), hash(&ON_OTHER, recipes).unwrap(), "another base");
 
         // Written again, it is the same recipe, however new the file.
         fs::write(&file, "content").unwrap();
-        assert_eq!(first, hash(&BASE, &recipes).unwrap());
+        assert_eq!(first, hash(&BASE, recipes).unwrap());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        let executable = hash(&BASE, &recipes).unwrap();
+        let executable = hash(&BASE, recipes).unwrap();
         assert_ne!(first, executable, "another mode");
         fs::write(&file, "Content").unwrap();
-        let changed = hash(&BASE, &recipes).unwrap();
+        let changed = hash(&BASE, recipes).unwrap();
         assert_ne!(executable, changed, "another content");
         fs::rename(&file, recipes.join("one/etc/elif")).unwrap();
-        assert_ne!(changed, hash(&BASE, &recipes).unwrap(), "another name");
-        fs::remove_dir_all(&recipes).unwrap();
-        assert!(hash(&BASE, &recipes).unwrap_err().to_string().starts_with("cannot read the recipe "));
+        assert_ne!(changed, hash(&BASE, recipes).unwrap(), "another name");
+        assert!(hash(&BASE, &recipes.join("none")).unwrap_err().to_string().starts_with("cannot read the recipe "));
+    }
+
+    #[test]
+    fn a_version_has_its_own_directory_and_what_all_versions_share() {
+        let directory = tempfile::tempdir().unwrap();
+        let recipes = directory.path();
+        for version in ["v1.34.4", "v1.37.0"] {
+            fs::create_dir_all(recipes.join("one").join(version)).unwrap();
+            fs::write(recipes.join("one").join(version).join("go.mod"), "module").unwrap();
+        }
+        let both = || (hash(&OLD, recipes).unwrap(), hash(&NEW, recipes).unwrap());
+        let (old, new) = both();
+        assert_ne!(old, new, "another version");
+        fs::write(recipes.join("one/v1.37.0/go.mod"), "another module").unwrap();
+        let (same, changed) = both();
+        assert_eq!(old, same, "the other version's module");
+        assert_ne!(new, changed, "its own module");
+        fs::write(recipes.join("one/Dockerfile"), "FROM scratch").unwrap();
+        let (old, new) = both();
+        assert_ne!(same, old, "the shared file");
+        assert_ne!(changed, new, "the shared file");
     }
 }

@@ -13,7 +13,7 @@ use crate::images::Progress as ImageProgress;
 use crate::progress::Progress;
 
 /// How long a log may be silent while something goes on.
-pub const HEARTBEAT: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Where progress is shown: standard error, or nowhere.
 pub struct Display {
@@ -25,12 +25,19 @@ enum View {
     Quiet,
     /// Whole lines, for logs.
     Plain {
-        running: Mutex<BTreeMap<&'static str, Instant>>,
+        running: Mutex<BTreeMap<&'static str, Running>>,
     },
     Terminal {
         bars: MultiProgress,
         running: Mutex<BTreeMap<&'static str, ProgressBar>>,
     },
+}
+
+/// Something that goes on, in a log.
+struct Running {
+    began: Instant,
+    /// How far it is, where that is known.
+    progress: Option<String>,
 }
 
 impl Display {
@@ -53,7 +60,14 @@ impl Display {
             View::Plain { running } => {
                 let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
                 match subject(progress) {
-                    Some((name, true)) => drop(running.insert(name, Instant::now())),
+                    // A log gets it with the next heartbeat.
+                    Some((name, true)) if matches!(progress, Progress::Image(ImageProgress::Continues { .. })) => {
+                        if let Some(running) = running.get_mut(name) {
+                            running.progress = line(progress);
+                        }
+                        return;
+                    }
+                    Some((name, true)) => drop(running.insert(name, Running { began: Instant::now(), progress: None })),
                     Some((name, false)) => drop(running.remove(name)),
                     None => {}
                 }
@@ -81,13 +95,28 @@ impl Display {
         }
     }
 
-    /// Tells, where nothing moves by itself, what runs and has for long. To be called every [`HEARTBEAT`].
-    pub fn heartbeat(&self) {
+    /// Waits for `work`, and meanwhile reports every [`HEARTBEAT`] what still runs.
+    pub async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                result = &mut work => return result,
+                () = tokio::time::sleep(HEARTBEAT) => self.heartbeat(),
+            }
+        }
+    }
+
+    /// Reports, where nothing moves by itself, what has run for long.
+    fn heartbeat(&self) {
         if let View::Plain { running } = &self.view {
             let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-            let long = running.iter().filter(|(_, began)| began.elapsed() >= HEARTBEAT);
-            let words: Vec<_> =
-                long.map(|(name, began)| format!("{name} for {} s", began.elapsed().as_secs())).collect();
+            let long = running.iter().filter(|(_, running)| running.began.elapsed() >= HEARTBEAT);
+            let words: Vec<_> = long
+                .map(|(name, Running { began, progress })| match progress {
+                    Some(progress) => progress.clone(),
+                    None => format!("{name} for {} s", began.elapsed().as_secs()),
+                })
+                .collect();
             if !words.is_empty() {
                 let _ = writeln!(
                     std::io::stderr(),
@@ -113,7 +142,9 @@ fn subject(progress: &Progress) -> Option<(&'static str, bool)> {
         Progress::Done { part, .. } | Progress::Failed { part, .. } => (part, false),
         Progress::Note(_) => return None,
         Progress::Image(image) => match image {
-            ImageProgress::Pulling { name, .. } | ImageProgress::Building { name, .. } => (name, true),
+            ImageProgress::Pulling { name, .. }
+            | ImageProgress::Building { name, .. }
+            | ImageProgress::Continues { name, .. } => (name, true),
             ImageProgress::NotPulled { name, .. } => (name, false),
             ImageProgress::Obtained(obtained) => (obtained.name, false),
         },
@@ -148,11 +179,16 @@ mod tests {
     #[test]
     fn a_story() {
         let took = Duration::from_millis(26_040);
-        let here = Obtained { name: "registry", reference: "r:1".to_owned(), source: Source::Here, took };
+        let here =
+            Obtained { name: "registry", reference: "r:1".to_owned(), upstream: None, source: Source::Here, took };
         let story = [
             Progress::Note("cluster demo was half made or stopped: it is made anew".to_owned()),
             Progress::Image(ImageProgress::Obtained(here)),
-            Progress::Image(ImageProgress::Building { name: "kind-node", log: "kind-node.log".into() }),
+            Progress::Image(ImageProgress::Building {
+                name: "kind-node",
+                log: "kind-node.log".into(),
+                expected: Duration::from_mins(1),
+            }),
             Progress::Started { part: "cluster", log: Some("/x/kind.log".into()) },
             Progress::Started { part: "registry", log: None },
             Progress::Done { part: "registry", took: Duration::from_millis(900) },

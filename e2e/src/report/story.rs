@@ -12,7 +12,7 @@ use super::pipeline_view::Mode;
 use super::run::mark;
 use super::spinner::spinner;
 use crate::record::Verdict;
-use crate::scenario::recorder::Event;
+use crate::scenario::recorder::{Event, IMAGES};
 
 /// How long a log may be silent while something goes on.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -28,8 +28,15 @@ type Key = (String, String);
 enum Kind {
     Quiet,
     Json,
-    Plain { running: Mutex<BTreeMap<Key, Instant>> },
+    Plain { running: Mutex<BTreeMap<Key, Running>> },
     Terminal { bars: MultiProgress, running: Mutex<BTreeMap<Key, ProgressBar>> },
+}
+
+/// Something that goes on, in a log.
+struct Running {
+    began: Instant,
+    /// How far an image is.
+    progress: Option<String>,
 }
 
 impl StoryView {
@@ -59,7 +66,15 @@ impl StoryView {
             Kind::Plain { running } => {
                 let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
-                    Event::Began { lane, name } => drop(running.insert(key(lane, name), Instant::now())),
+                    Event::Began { lane, name } => {
+                        drop(running.insert(key(lane, name), Running { began: Instant::now(), progress: None }));
+                    }
+                    // What jobs say is in their logs; an image's progress comes with the next heartbeat.
+                    Event::Says { lane, name, text } if *lane == IMAGES => {
+                        if let Some(running) = running.get_mut(&key(lane, name)) {
+                            running.progress = Some((*text).to_owned());
+                        }
+                    }
                     Event::Ended { span, .. } => drop(running.remove(&key(&span.lane, &span.name))),
                     _ => {}
                 }
@@ -99,9 +114,12 @@ impl StoryView {
     pub fn heartbeat(&self) {
         if let Kind::Plain { running } = &self.kind {
             let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-            let long = running.iter().filter(|(_, began)| began.elapsed() >= HEARTBEAT);
+            let long = running.iter().filter(|(_, running)| running.began.elapsed() >= HEARTBEAT);
             let words: Vec<_> = long
-                .map(|((lane, name), began)| format!("{lane}: {name} for {} s", began.elapsed().as_secs()))
+                .map(|((lane, name), Running { began, progress })| match progress {
+                    Some(progress) => format!("{lane}: {progress}"),
+                    None => format!("{lane}: {name} for {} s", began.elapsed().as_secs()),
+                })
                 .collect();
             if !words.is_empty() {
                 let at = elapsed(self.began.elapsed());

@@ -241,12 +241,13 @@ impl Recorder {
     pub fn image(&self, progress: &images::Progress) {
         match progress {
             images::Progress::Pulling { name, .. } => self.begin(IMAGES, name),
-            images::Progress::Building { name, log } => {
+            images::Progress::Building { name, log, .. } => {
                 if self.start_of(IMAGES, name).is_none() {
                     self.begin(IMAGES, name);
                 }
                 self.say(IMAGES, name, &format!("built, log in {}", log.display()));
             }
+            images::Progress::Continues { name, .. } => self.say(IMAGES, name, &crate::report::images::line(progress)),
             images::Progress::NotPulled { name, reason } => self.say(IMAGES, name, &format!("not pulled: {reason}")),
             // What is here already is what is expected.
             images::Progress::Obtained(image) if image.source == images::Source::Here => {}

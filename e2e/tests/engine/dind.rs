@@ -11,7 +11,7 @@ const PIPELINE: &str = r#"
 stages: [release, check]
 
 default:
-  image: docker:28.5.1-cli
+  image: docker:28.5.2-cli
 
 variables:
   DOCKER_HOST: tcp://docker:2375
@@ -23,9 +23,9 @@ variables:
   name: registry
   alias: registry.test
 .engine: &engine
-  name: docker:28.5.1-dind
+  name: docker:28.5.2-dind
   alias: docker
-  command: ["--insecure-registry=registry.test:5000"]
+  command: ["--tls=false", "--insecure-registry=registry.test:5000"]
 
 push:
   stage: release
@@ -76,9 +76,9 @@ fn an_image_from_scratch_is_pushed_and_goes_on_to_the_next_job() {
 
 #[test]
 fn without_the_right_to_it_the_reason_and_the_remedy_are_told() {
-    let pipeline = "a: {image: debian-trixie, services: [docker:28.5.1-dind], script: sleep 3}\n";
+    let pipeline = "a: {image: debian-forky, services: [docker:28.5.2-dind], script: sleep 3}\n";
     let (code, _, all) = run(pipeline, false);
     assert_eq!(code, 0, "{all}");
     assert!(all.contains("docker-in-docker does not start without `privileged = true`"), "{all}");
-    assert!(all.contains("the service docker:28.5.1-dind (docker) has ended with exit code 1"), "{all}");
+    assert!(all.contains("the service docker:28.5.2-dind (docker) has ended with exit code 1"), "{all}");
 }

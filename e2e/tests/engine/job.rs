@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use e2e::images::{Images, Way};
+use e2e::images::{Images, KubernetesVersion, Way};
 use e2e::labels::PIPELINE;
 use e2e::pipeline::mask::Masker;
 use e2e::pipeline::run::event::Event;
@@ -90,6 +90,7 @@ impl Pipeline {
         let images = Images::new(
             engine.clone(),
             Way::Build,
+            KubernetesVersion::default(),
             &support::project().join("images"),
             &support::project().join("target/e2e/images"),
             |_| (),

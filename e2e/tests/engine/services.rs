@@ -187,10 +187,10 @@ async fn an_engine_as_a_service_builds_an_image() {
     let docker = DockerConfig { privileged: true, ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let mut job = pipeline
-        .job("docker:28.5.1-cli", |request| {
+        .job("docker:28.5.2-cli", |request| {
             request.variables = variables(&[("DOCKER_HOST", "tcp://docker:2375")]);
-            let mut engine = service("docker:28.5.1-dind", &["docker"]);
-            let entrypoint = r#"exec dockerd-entrypoint.sh ${INSECURE:+--insecure-registry="$INSECURE"}"#;
+            let mut engine = service("docker:28.5.2-dind", &["docker"]);
+            let entrypoint = r#"exec dockerd-entrypoint.sh --tls=false ${INSECURE:+--insecure-registry="$INSECURE"}"#;
             engine.image.entrypoint = Some(["sh", "-c", entrypoint].map(str::to_owned).into());
             let own = [("DOCKER_TLS_CERTDIR", ""), ("INSECURE", "registry.test:5000")];
             engine.variables = own.map(|(key, value)| (key.to_owned(), value.to_owned())).into();

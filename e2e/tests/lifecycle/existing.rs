@@ -26,7 +26,7 @@ const RENAMED: [(&str, &str); 6] = [
 
 /// A branch's pipeline that fails, and a tag's that would go on for longer than anybody waits.
 const FAILING: &str = "\
-default: {image: rust:1.85.1}
+default: {image: rust:1.97.1}
 stages: [build, deploy]
 fails: {stage: build, script: exit 1, rules: [{if: $CI_COMMIT_BRANCH}]}
 endless: {stage: build, script: sleep 3000, rules: [{if: $CI_COMMIT_TAG}]}

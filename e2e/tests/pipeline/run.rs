@@ -31,7 +31,7 @@ struct Run {
 fn settings(folder: &Path) -> NamedTempFile {
     let folder = folder.display();
     let text = format!(
-        "[[runners]]\nexecutor = \"{EXECUTOR}\"\n[runners.docker]\nimage = \"debian-trixie\"\nvolumes = [\"{folder}:{folder}\"]\n"
+        "[[runners]]\nexecutor = \"{EXECUTOR}\"\n[runners.docker]\nimage = \"debian-forky\"\nvolumes = [\"{folder}:{folder}\"]\n"
     );
     let file = NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), text).expect("settings");

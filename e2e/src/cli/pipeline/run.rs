@@ -233,14 +233,25 @@ fn images(
 ) -> Option<Arc<Images>> {
     let view = Arc::clone(view);
     let tell = move |progress: images::Progress| {
-        // What is here already is what is expected.
-        let is_news = !matches!(&progress, images::Progress::Obtained(image) if image.source == images::Source::Here);
+        let is_news = match &progress {
+            // What is here already is what is expected.
+            images::Progress::Obtained(image) => image.source != images::Source::Here,
+            images::Progress::Continues { .. } => false,
+            _ => true,
+        };
         if is_news {
             view.show(&Event::Note { job: None, text: report::images::line(&progress) });
         }
     };
     let recipes = &arguments.recipes;
-    recipes
-        .is_dir()
-        .then(|| Arc::new(Images::new(engine.clone(), arguments.way, recipes, &folder.join("images"), tell)))
+    recipes.is_dir().then(|| {
+        Arc::new(Images::new(
+            engine.clone(),
+            arguments.way,
+            images::KubernetesVersion::default(),
+            recipes,
+            &folder.join("images"),
+            tell,
+        ))
+    })
 }

@@ -282,12 +282,12 @@ fn begun() -> Record {
         },
         versions: [
             ("e2e", "0.1.0"),
-            ("Docker", "28.5.1"),
+            ("Docker", "28.5.2"),
             ("Kubernetes", "v1.37.0"),
             ("node", "Debian GNU/Linux 12 (bookworm), amd64"),
             ("container runtime", "containerd://2.3.4"),
             ("Ingress controller", "docker.io/library/traefik:v3.7.15"),
-            ("image rust:1.85.1", "gitlab-ci-k8s-demo/rust:0123456789abcdef, sha256:9c1f6e2d07be83a5c6e1f20987654321fedcba0123456789abcdef0123456789"),
+            ("image rust:1.97.1", "gitlab-ci-k8s-demo/rust:0123456789abcdef, sha256:9c1f6e2d07be83a5c6e1f20987654321fedcba0123456789abcdef0123456789"),
         ]
         .map(pair)
         .to_vec(),

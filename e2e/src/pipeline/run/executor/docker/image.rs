@@ -149,13 +149,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::short("rust:1.85.1", Some("rust"))]
-    #[case::in_full("docker.io/library/rust:1.85.1", Some("rust"))]
+    #[case::short("rust:1.97.1", Some("rust"))]
+    #[case::in_full("docker.io/library/rust:1.97.1", Some("rust"))]
     #[case::another_version("rust:1.86.0", None)]
     #[case::own_name("dind", Some("dind"))]
-    #[case::upstream("docker:28.5.1-dind", Some("dind"))]
-    #[case::with_a_folder("alpine/k8s:1.32.3", Some("kubectl"))]
-    #[case::without_upstream("debian-trixie", Some("debian-trixie"))]
+    #[case::upstream("docker:28.5.2-dind", Some("dind"))]
+    #[case::with_a_folder("alpine/k8s:1.36.4", Some("kubectl"))]
+    #[case::without_upstream("debian-forky", Some("debian-forky"))]
     #[case::unknown("debian:13", None)]
     fn of_the_catalogue(#[case] name: &str, #[case] expected: Option<&str>) {
         assert_eq!(in_catalogue(name).map(|image| image.name), expected);

@@ -45,8 +45,8 @@ mod tests {
 
     #[rstest]
     #[case("debian", "docker.io/library/debian:latest", "docker.io/library/debian")]
-    #[case("rust:1.85.1", "docker.io/library/rust:1.85.1", "docker.io/library/rust")]
-    #[case("alpine/k8s:1.32.3", "docker.io/alpine/k8s:1.32.3", "docker.io/alpine/k8s")]
+    #[case("rust:1.97.1", "docker.io/library/rust:1.97.1", "docker.io/library/rust")]
+    #[case("alpine/k8s:1.36.4", "docker.io/alpine/k8s:1.36.4", "docker.io/alpine/k8s")]
     #[case("index.docker.io/library/rust:1", "docker.io/library/rust:1", "docker.io/library/rust")]
     #[case("docker.io/rust:1", "docker.io/library/rust:1", "docker.io/library/rust")]
     #[case("localhost/a", "localhost/a:latest", "localhost/a")]
@@ -68,7 +68,7 @@ mod tests {
     #[case("registry.ex.com:4999/a", &["registry.ex.com__a", "registry.ex.com-a"])]
     #[case("namespace/service@sha256:00", &["namespace__service", "namespace-service"])]
     #[case("registry.ex.com/a:1@sha256:00", &["registry.ex.com__a", "registry.ex.com-a"])]
-    #[case("docker:28.5.1-dind", &["docker"])]
+    #[case("docker:28.5.2-dind", &["docker"])]
     fn names_of_services(#[case] name: &str, #[case] expected: &[&str]) {
         assert_eq!(aliases(name), expected);
     }

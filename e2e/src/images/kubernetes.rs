@@ -1,0 +1,62 @@
+//! The versions of Kubernetes that a node can have.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+use super::catalogue::{Image, KIND_NODE_1_34, KIND_NODE_1_37};
+
+/// A version of Kubernetes that the catalogue has a node of: the oldest supported minor version and the newest.
+/// <https://kubernetes.io/releases/>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum KubernetesVersion {
+    /// The oldest minor version that is supported.
+    #[value(name = "v1.34.4")]
+    V1_34_4,
+    /// The newest, and the default of kind 0.33.
+    #[default]
+    #[value(name = "v1.37.0")]
+    V1_37_0,
+}
+
+impl KubernetesVersion {
+    /// The image of a node with this version.
+    pub fn node(self) -> &'static Image {
+        match self {
+            Self::V1_34_4 => &KIND_NODE_1_34,
+            Self::V1_37_0 => &KIND_NODE_1_37,
+        }
+    }
+
+    /// The minor version: 37 of v1.37.0.
+    pub fn minor(self) -> u32 {
+        match self {
+            Self::V1_34_4 => 34,
+            Self::V1_37_0 => 37,
+        }
+    }
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::V1_34_4 => "v1.34.4",
+            Self::V1_37_0 => "v1.37.0",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_has_a_node_of_its_own_under_the_name_that_the_flag_takes() {
+        for version in KubernetesVersion::value_variants() {
+            let value = version.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), version.to_string());
+            assert_eq!(version.node().upstream.unwrap(), format!("docker.io/kindest/node:{version}"));
+            assert!(version.to_string().starts_with(&format!("v1.{}.", version.minor())));
+        }
+    }
+}
