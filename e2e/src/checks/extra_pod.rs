@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
@@ -77,12 +77,10 @@ impl ExtraPod {
         }
     }
 
-    /// Takes it away as Kubernetes takes pods away: it may be an endpoint, and somebody's request may be on its way to it. One
-    /// that never ran is none, and goes at once: older kubelets let it wait for all of its grace.
+    /// Takes it away as Kubernetes takes pods away, with its time to end: it may be an endpoint, and a client's request may be on
+    /// its way to it.
     async fn tell_to_end(&self) -> Result<(), Failure> {
-        let Some(pod) = self.api.get_opt(&self.name).await? else { return Ok(()) };
-        let how = DeleteParams { grace_period_seconds: (!has_run(&pod)).then_some(0), ..DeleteParams::default() };
-        match self.api.delete(&self.name, &how).await {
+        match self.api.delete(&self.name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
@@ -108,13 +106,6 @@ impl ExtraPod {
                 "look at terminationGracePeriodSeconds, the service's log and `kubectl get nodes`",
             ))
     }
-}
-
-/// Whether anything of it ever ran, now or before.
-fn has_run(pod: &Pod) -> bool {
-    let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let is_not_waiting = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
-    containers.any(|it| it.state.iter().chain(&it.last_state).any(is_not_waiting))
 }
 
 fn none_is_left(pods: &[Arc<Pod>]) -> Option<()> {
@@ -151,31 +142,4 @@ async fn sweep_selected(subject: &Subject, selector: &str) -> Result<(), Failure
     let parameters = ListParams::default().labels(selector);
     subject.api::<Pod>().delete_collection(&DeleteParams::default(), &parameters).await?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::*;
-
-    #[rstest]
-    #[case::nothing_known(json!({}), false)]
-    #[case::an_image_that_is_refused(json!({"state": {"waiting": {"reason": "ErrImagePull"}}}), false)]
-    #[case::running(json!({"state": {"running": {}}}), true)]
-    #[case::between_two_starts(
-        json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1}}}),
-        true
-    )]
-    fn whether_it_ran(#[case] mut container: serde_json::Value, #[case] expected: bool) {
-        for (key, value) in
-            [("name", json!("app")), ("image", json!("i")), ("imageID", json!("")), ("ready", json!(false))]
-        {
-            container[key] = value;
-        }
-        container["restartCount"] = json!(0);
-        let pod = json!({"metadata": {}, "status": {"containerStatuses": [container]}});
-        assert_eq!(has_run(&serde_json::from_value(pod).unwrap()), expected);
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 
@@ -14,8 +14,8 @@ use super::subject::{Subject, called};
 use super::{Evidence, Outcome};
 use crate::record::Failure;
 
-/// What a Secret must be for a kubelet to take a login from it: what `kubectl create secret docker-registry` makes, and what older
-/// clusters make.
+/// What a Secret must be for a kubelet to take a login from it: what `kubectl create secret docker-registry` makes, and the type
+/// that preceded it.
 const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];
 
 pub(super) async fn run(subject: Subject) -> Outcome {
@@ -78,14 +78,8 @@ async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let decided = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| decided(pod))).await;
     if let Ok(Decided::Waits { reason, message }) = &decided {
-        // While older kubelets pause between two pulls, only the pod's events say why.
-        let message = if reason == "ImagePullBackOff" && !message.contains("ErrImagePull") {
-            pull_failed(subject, name).await.unwrap_or_else(|_| message.clone())
-        } else {
-            message.clone()
-        };
         let pod = subject.api::<Pod>().get(name).await?;
-        if images(&pod).iter().any(|image| is_refused(&message, image)) {
+        if images(&pod).iter().any(|image| is_refused(message, image)) {
             return Ok(format!("a pod without it: {reason}"));
         }
         return Err(expected("a pull that is refused for want of a login")
@@ -114,14 +108,6 @@ async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
         .at(called(&pod))
         .with(&subject.explain_pod(&pod).await)
         .because(cause, "let the registry ask for a login, and give it to pods by their pull secret alone"))
-}
-
-/// The event by which a kubelet says why it could not pull.
-async fn pull_failed(subject: &Subject, name: &str) -> Result<String, String> {
-    let fields = format!("involvedObject.name={name},involvedObject.kind=Pod,reason=Failed");
-    let is_so = |message: &String| message.contains("ailed to pull image");
-    let pick = |events: &[Arc<Event>]| events.iter().filter_map(|event| event.message.clone()).find(is_so);
-    subject.watch(watcher::Config::default().fields(&fields), pick).await
 }
 
 fn secrets(pod: &Pod) -> BTreeSet<String> {

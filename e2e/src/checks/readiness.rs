@@ -140,7 +140,10 @@ mod tests {
 
     #[test]
     fn who_is_ready() {
-        let endpoint = |kind: &str, name: &str, conditions: serde_json::Value| json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": kind, "name": name}, "conditions": conditions});
+        let endpoint = |kind: &str, name: &str, conditions: serde_json::Value| {
+            let target = json!({"kind": kind, "name": name});
+            json!({"addresses": ["10.0.0.1"], "targetRef": target, "conditions": conditions})
+        };
         let slice = json!({"addressType": "IPv4", "endpoints": [
             endpoint("Pod", "web-1", json!({"ready": true, "serving": true, "terminating": false})),
             endpoint("Pod", "starting", json!({"ready": false, "serving": false, "terminating": false})),
