@@ -67,7 +67,7 @@ mod tests {
 
     const ACCOUNT: &str = "system:serviceaccount:gitlab:gitlab";
 
-    /// What the API server says of a ServiceAccount.
+    /// What the API server says of a `ServiceAccount`.
     fn account() -> UserInfo {
         let groups = ["system:serviceaccounts", "system:serviceaccounts:gitlab", "system:authenticated"];
         let groups = groups.map(str::to_owned).to_vec();

@@ -64,7 +64,7 @@ fn privileged_pod() -> Pod {
     }
 }
 
-/// The level and the reasons of a refusal by PodSecurity: `… violates PodSecurity "restricted:latest": privileged (…)`.
+/// The level and the reasons of a refusal by `PodSecurity`: `… violates PodSecurity "restricted:latest": privileged (…)`.
 fn violation(message: &str) -> Option<(&str, &str)> {
     let (_, rest) = message.split_once("violates PodSecurity \"")?;
     let (level, reasons) = rest.split_once('"')?;

@@ -193,7 +193,7 @@ fn the_namespace_allows_privileged_pods() {
     assert!(failing("privileged", &["pod-security"], "30s", &[]).is_empty());
 }
 
-/// The pipeline's account may not create pods: RBAC's refusal is not mistaken for that of PodSecurity.
+/// The pipeline's account may not create pods: RBAC's refusal is not mistaken for that of `PodSecurity`.
 #[test]
 fn an_account_without_rights_cannot_ask_for_pod_security() {
     let _deployer = DEPLOYER.read();
