@@ -17,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::command::{self, CommandError};
+use crate::images::digits;
 use crate::labels;
 
 /// The repository of these images.
@@ -69,7 +70,7 @@ pub async fn ensure(
         let id = docker.inspect_image(reference).await?.id.unwrap_or_default();
         hasher.update(format!("{reference}\0{id}\0"));
     }
-    let hash: String = hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = digits(hasher);
     let reference = format!("{REPOSITORY}:{hash}");
     if docker.inspect_image(&reference).await.is_ok() {
         return Ok(reference);

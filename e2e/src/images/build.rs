@@ -16,7 +16,7 @@ use crate::package_sources::PackageSources;
 pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
 
 /// The longest build, on a slow machine: Kubernetes from its source.
-const TIMEOUT: Duration = Duration::from_mins(60);
+const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// How often progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);

@@ -17,4 +17,4 @@ pub use self::diagnose::Diagnosis;
 pub use self::kubernetes::KubernetesVersion;
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
 pub use self::pull::{pull, pull_as};
-pub use self::recipe::RecipeError;
+pub use self::recipe::{RecipeError, digits};

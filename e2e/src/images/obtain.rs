@@ -147,7 +147,7 @@ pub enum ObtainError {
         pulled: Option<String>,
         /// Why it was not built.
         #[source]
-        source: BuildError,
+        source: Box<BuildError>,
     },
 }
 
@@ -298,22 +298,22 @@ impl Images {
 
         let mut bases = Vec::new();
         if let Builder::Dockerfile { bases: arguments, .. } = image.recipe.builder {
-            let obtained = try_join_all(arguments.iter().map(|(_, base)| self.obtain_one(base))).await?;
-            bases.extend(arguments.iter().zip(obtained).map(|((argument, _), base)| (*argument, base.reference)));
+            let images = try_join_all(arguments.iter().map(|(_, base)| self.obtain_one(base))).await?;
+            bases.extend(arguments.iter().zip(images).map(|((argument, _), base)| (*argument, base.reference)));
         }
         let log = self.logs.join(format!("{}.log", image.name));
         let expected = Duration::from_secs(image.recipe.seconds);
         (self.tell)(Progress::Building { name: image.name, log: log.clone(), expected });
         let sources = self.sources.get_or_init(read_sources).await;
-        let build = Build { image, reference: &built, hash: &hash, recipes: &self.recipes, bases: &bases, log: &log };
+        let recipe = Build { image, reference: &built, hash: &hash, recipes: &self.recipes, bases: &bases, log: &log };
         let report = |pace: Pace| {
             let Pace { compiled, took, left } = pace;
             (self.tell)(Progress::Continues { name: image.name, compiled, took, left });
         };
-        build.run(sources, report).await.map_err(|source| ObtainError::NotBuilt {
+        recipe.run(sources, report).await.map_err(|source| ObtainError::NotBuilt {
             name: image.name,
             pulled: reason.map(|(_, reason)| reason),
-            source,
+            source: Box::new(source),
         })?;
         Ok(obtained(&built, Source::Built))
     }

@@ -47,12 +47,17 @@ pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError>
             }
         }
     }
+    Ok(digits(hasher))
+}
+
+/// The first twelve hexadecimal digits of a hash: enough to tell images apart.
+pub fn digits(hasher: Sha256) -> String {
     let mut digits = String::new();
     for byte in hasher.finalize().iter().take(6) {
         // Writing to a `String` cannot fail.
         let _ = write!(digits, "{byte:02x}");
     }
-    Ok(digits)
+    digits
 }
 
 /// Whether a file or directory of a recipe has a version for its name: `v1.37.0`.

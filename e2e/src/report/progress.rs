@@ -95,7 +95,7 @@ impl Display {
         }
     }
 
-    /// Waits for `work`, and meanwhile reports every [`HEARTBEAT`] what still runs.
+    /// Waits for `work`, and meanwhile reports every 30 s what still runs.
     pub async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {

@@ -56,8 +56,7 @@ fn registry(pipeline: &Pipeline, login: &Login) -> String {
     let images: serde_json::Value = serde_json::from_str(&images).unwrap();
     let label = format!("io.gitlab-ci-k8s-demo.pipeline={}", pipeline.name);
     let passwords = login.htpasswd().unwrap();
-    let script =
-        format!("printf '%s' '{passwords}' > /htpasswd; exec docker-registry serve /etc/docker/registry/config.yml");
+    let script = format!("printf '%s' '{passwords}' > /htpasswd; exec registry serve /etc/distribution/config.yml");
     let options = ["run", "--detach", "--label", &label, "--publish", "127.0.0.1::5000", "--entrypoint", "sh"];
     let environment = ["--env", "REGISTRY_AUTH=htpasswd", "--env", "REGISTRY_AUTH_HTPASSWD_REALM=test"];
     let file = ["--env", "REGISTRY_AUTH_HTPASSWD_PATH=/htpasswd"];
