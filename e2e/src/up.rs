@@ -1,6 +1,6 @@
 //! Brings up a cluster and all that a pipeline takes for granted around it, top to bottom.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -191,7 +191,14 @@ async fn client(plan: &Plan) -> Result<Client, ClientError> {
 
 /// Before anything is made, everything is looked at: a port that is taken is found by kind only when half is there.
 async fn require_machine(plan: &Plan) -> Result<(), UpError> {
-    let mut findings = doctor::examine(&Platform::this(), &plan.kind_config, &plan.cluster).await;
+    let request = doctor::Request {
+        kind_config: &plan.kind_config,
+        cluster: &plan.cluster,
+        node: doctor::NodeVersion::default(),
+        way: images::Way::Auto,
+        recipes: Path::new("images"),
+    };
+    let mut findings = Box::pin(doctor::examine(&Platform::this(), &request)).await;
     findings.retain(|finding| finding.verdict == Verdict::Missing);
     if findings.is_empty() { Ok(()) } else { Err(UpError::Lacking(findings)) }
 }

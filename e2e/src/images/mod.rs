@@ -6,6 +6,7 @@ mod catalogue;
 #[cfg_attr(not(test), expect(dead_code, reason = "called where a build fails, as soon as builds are from packages"))]
 mod diagnose;
 mod obtain;
+mod presence;
 mod pull;
 mod recipe;
 
@@ -14,5 +15,6 @@ pub use self::catalogue::{
     CATALOGUE, CLUSTER_DNS, INGRESS_CONTROLLER, Image, KIND_NODE, PROMETHEUS, REGISTRY, find, short,
 };
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
-pub use self::pull::{pull, pull_as};
+pub use self::presence::{PackageRegistry, Presence, package_registries, presence};
+pub use self::pull::{ask, pull, pull_as};
 pub use self::recipe::RecipeError;

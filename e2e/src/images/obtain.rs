@@ -64,7 +64,7 @@ pub struct Obtained {
 }
 
 /// What the references of images begin with that were built here.
-const BUILT: &str = "gitlab-ci-k8s-demo/";
+pub(super) const BUILT: &str = "gitlab-ci-k8s-demo/";
 
 impl Obtained {
     /// Whether it was built here from its recipe, now or before, and is not upstream's.
