@@ -1,9 +1,13 @@
-//! `kind-config.yaml`, as far as somebody besides kind must know it: the ports of this machine that it maps.
+//! `kind-config.yaml`, as far as the harness reads it: the ports of this machine that it maps, and whether the kubelet may run on
+//! cgroup v1.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+/// The object that configures the kubelet.
+const KUBELET: &str = "KubeletConfiguration";
 
 /// Why the file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +40,14 @@ pub struct PortMapping {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Config {
     #[serde(default)]
     nodes: Vec<Node>,
+    #[serde(default)]
+    kubeadm_config_patches: Vec<String>,
+    #[serde(default, rename = "kubeadmConfigPatchesJSON6902")]
+    kubeadm_config_json_patches: Vec<JsonPatch>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +55,35 @@ struct Config {
 struct Node {
     #[serde(default)]
     extra_port_mappings: Vec<Mapping>,
+    #[serde(default)]
+    kubeadm_config_patches: Vec<String>,
+    #[serde(default, rename = "kubeadmConfigPatchesJSON6902")]
+    kubeadm_config_json_patches: Vec<JsonPatch>,
+}
+
+/// A patch of one of the objects that kubeadm reads, as a list of operations. RFC 6902
+#[derive(Debug, Deserialize)]
+struct JsonPatch {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    patch: String,
+}
+
+/// One operation of it.
+#[derive(Debug, Deserialize)]
+struct Operation {
+    path: String,
+    value: Option<serde_json::Value>,
+}
+
+/// A patch of the kubelet's configuration, in one of the objects that kubeadm reads.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KubeletPatch {
+    #[serde(default)]
+    kind: String,
+    fail_cgroup_v1: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,9 +99,41 @@ struct Mapping {
 /// # Errors
 /// When it cannot be read or understood.
 pub fn port_mappings(file: &Path) -> Result<Vec<PortMapping>, KindConfigError> {
+    read(file, parse)
+}
+
+/// Whether `file` lets the kubelet start on cgroup v1, by a patch with `failCgroupV1: false`.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub fn allows_cgroup_v1(file: &Path) -> Result<bool, KindConfigError> {
+    read(file, has_cgroup_v1_patch)
+}
+
+fn read<T>(file: &Path, parse: impl Fn(&str) -> Result<T, serde_saphyr::Error>) -> Result<T, KindConfigError> {
     let path = || file.to_owned();
     let text = std::fs::read_to_string(file).map_err(|source| KindConfigError::NotRead { path: path(), source })?;
     parse(&text).map_err(|source| KindConfigError::NotUnderstood { path: path(), source: Box::new(source) })
+}
+
+fn has_cgroup_v1_patch(text: &str) -> Result<bool, serde_saphyr::Error> {
+    let config: Config = serde_saphyr::from_str(text)?;
+    let of_nodes = || config.nodes.iter();
+    // A patch that is not YAML is kind's to report.
+    let merges = |patch: &String| {
+        serde_saphyr::from_str::<KubeletPatch>(patch)
+            .is_ok_and(|patch| patch.kind == KUBELET && patch.fail_cgroup_v1 == Some(false))
+    };
+    let sets = |patch: &JsonPatch| {
+        let is_wanted = |it: &Operation| it.path == "/failCgroupV1" && it.value == Some(serde_json::Value::Bool(false));
+        let operations = serde_saphyr::from_str::<Vec<Operation>>(&patch.patch).unwrap_or_default();
+        patch.kind == KUBELET && operations.iter().any(is_wanted)
+    };
+    let mut merge_patches =
+        config.kubeadm_config_patches.iter().chain(of_nodes().flat_map(|node| &node.kubeadm_config_patches));
+    let mut json_patches =
+        config.kubeadm_config_json_patches.iter().chain(of_nodes().flat_map(|node| &node.kubeadm_config_json_patches));
+    Ok(merge_patches.any(merges) || json_patches.any(sets))
 }
 
 fn parse(text: &str) -> Result<Vec<PortMapping>, serde_saphyr::Error> {
@@ -79,7 +149,31 @@ fn parse(text: &str) -> Result<Vec<PortMapping>, serde_saphyr::Error> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    #[rstest]
+    #[case::none("kind: Cluster\n", false)]
+    #[case::cluster("kubeadmConfigPatches:\n  - |\n    kind: KubeletConfiguration\n    failCgroupV1: false\n", true)]
+    #[case::node(
+        "nodes:\n  - role: worker\n    kubeadmConfigPatches: [\"kind: KubeletConfiguration\\nfailCgroupV1: false\"]\n",
+        true
+    )]
+    #[case::json("kubeadmConfigPatches: ['{\"kind\": \"KubeletConfiguration\", \"failCgroupV1\": false}']\n", true)]
+    #[case::operations(
+        "kubeadmConfigPatchesJSON6902:\n  - kind: KubeletConfiguration\n    patch: |\n      - op: add\n        path: /failCgroupV1\n        value: false\n",
+        true
+    )]
+    #[case::refused("kubeadmConfigPatches:\n  - |\n    kind: KubeletConfiguration\n    failCgroupV1: true\n", false)]
+    #[case::of_something_else(
+        "kubeadmConfigPatches:\n  - |\n    kind: InitConfiguration\n    failCgroupV1: false\n",
+        false
+    )]
+    #[case::not_yaml("kubeadmConfigPatches: ['}']\n", false)]
+    fn cgroup_v1(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(has_cgroup_v1_patch(text).unwrap(), expected);
+    }
 
     #[test]
     fn the_projects_own_file() {

@@ -92,6 +92,29 @@ impl PackageSources {
         self.go.get("GOPROXY")
     }
 
+    /// The proxy by which apt reaches `address`, where apt's own configuration says so: its address, or `DIRECT`. apt.conf(5)
+    pub fn apt_proxy(&self, address: &Url) -> Option<&str> {
+        let host = address.host_str().unwrap_or_default();
+        let option = |name: &str| {
+            let line = self.apt_options.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix(' '));
+            line.map(|value| value.trim_end_matches(';').trim_matches('"')).filter(|value| !value.is_empty())
+        };
+        // What is set for HTTP holds for HTTPS too, unless that has its own.
+        let schemes = if address.scheme() == "https" { ["https", "http"].as_slice() } else { ["http"].as_slice() };
+        schemes.iter().find_map(|scheme| {
+            let general = format!("Acquire::{scheme}::Proxy");
+            option(&format!("{general}::{host}")).or_else(|| option(&general))
+        })
+    }
+
+    /// Whether pip uses `host` without verifying its certificate.
+    pub fn is_trusted_by_pip(&self, address: &Url) -> bool {
+        let Some(host) = address.host_str() else { return false };
+        let trusted = self.pip.get("trusted-host").map_or("", |setting| &setting.value);
+        let with_port = address.port_or_known_default().map(|port| format!("{host}:{port}"));
+        trusted.split_whitespace().any(|trusted| trusted == host || Some(trusted) == with_port.as_deref())
+    }
+
     /// The address of the Python package index. `None` means pip's own default.
     pub fn pip_index(&self) -> Option<&Setting> {
         self.pip.get("index-url")
@@ -276,7 +299,13 @@ pub(super) mod tests {
         let expected = "Acquire::Check-Valid-Until \"false\";\n\
             Acquire::http::Proxy \"http://proxy.example:3128\";\n\
             Acquire::https::Proxy::one.example \"DIRECT\";\n";
-        assert_eq!(read(&[], &[], ("", config)).apt_conf(), expected);
+        let sources = read(&[], &[], ("", config));
+        assert_eq!(sources.apt_conf(), expected);
+        let proxy = |address: &str| sources.apt_proxy(&address.parse().unwrap());
+        assert_eq!(proxy("http://one.example/debian"), Some("http://proxy.example:3128"));
+        assert_eq!(proxy("https://one.example/debian"), Some("DIRECT"));
+        assert_eq!(proxy("https://two.example/debian"), Some("http://proxy.example:3128"));
+        assert_eq!(read(&[], &[], ("", "")).apt_proxy(&"http://one.example".parse().unwrap()), None);
     }
 
     const GO_FILE: &str =
@@ -306,6 +335,16 @@ pub(super) mod tests {
         assert_eq!(origin(sources.debian_mirror()), "apt");
         assert_eq!(origin(sources.go_proxy()), "the environment");
         assert_eq!(origin(sources.pip_index()), "/etc/pip.conf");
+    }
+
+    #[rstest]
+    #[case::host("https://one.example/simple", true)]
+    #[case::port("https://two.example:8443/simple", true)]
+    #[case::another_port("https://two.example/simple", false)]
+    #[case::another_host("https://three.example/simple", false)]
+    fn trusted_by_pip(#[case] address: &str, #[case] expected: bool) {
+        let sources = read(&[("PIP_TRUSTED_HOST", "one.example two.example:8443")], &[], ("", ""));
+        assert_eq!(sources.is_trusted_by_pip(&address.parse().unwrap()), expected);
     }
 
     #[rstest]

@@ -175,7 +175,7 @@ async fn tell(story: &Story, recorder: &Arc<Recorder>, made: &mut Made) -> Resul
 
     // Jobs that need neither registry nor cluster do not wait for them.
     if let Ground::Kind(plan) = &story.ground {
-        let begun = cancellable(story, up::begin(&story.docker, plan, &hearer(recorder))).await??;
+        let begun = cancellable(story, up::begin(&story.docker, &story.images, plan, &hearer(recorder))).await??;
         (made.cluster, made.begun) = (begun.is_new, Some(begun));
     }
     let Made { cluster, begun, environments } = made;

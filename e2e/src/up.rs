@@ -114,7 +114,7 @@ struct AddonImages {
 /// # Errors
 /// The first that there is. What is there then stays: the next call goes on from it, and `down` takes it away.
 pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<(), UpError> {
-    let begun = begin(docker, plan, tell).await?;
+    let begun = begin(docker, images, plan, tell).await?;
     // On the heap: all that goes on at the same time in there would be on every caller's stack.
     Box::pin(finish(docker, images, plan, &begun, tell)).await
 }
@@ -139,10 +139,10 @@ impl Begun {
 ///
 /// # Errors
 /// As of [`up`].
-pub async fn begin(docker: &Docker, plan: &Plan, tell: &Tell) -> Result<Begun, UpError> {
+pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<Begun, UpError> {
     // Looked at before anything is made, even a folder.
     if find_whole(docker, plan).await?.is_none() {
-        require_machine(plan).await?;
+        require_machine(images, plan).await?;
     }
     let lock = plan.state.lock()?;
     let (run, is_new) = if let Some(run) = find_whole(docker, plan).await? {
@@ -213,8 +213,15 @@ async fn client(plan: &Plan) -> Result<Client, ClientError> {
 }
 
 /// Before anything is made, everything is looked at: a port that is taken is found by kind only when half is there.
-async fn require_machine(plan: &Plan) -> Result<(), UpError> {
-    let mut findings = doctor::examine(&Platform::this(), &plan.kind_config, &plan.cluster).await;
+async fn require_machine(images: &Images, plan: &Plan) -> Result<(), UpError> {
+    let request = doctor::Request {
+        kind_config: &plan.kind_config,
+        cluster: &plan.cluster,
+        kubernetes: plan.kubernetes,
+        way: images.way(),
+        recipes: images.recipes(),
+    };
+    let mut findings = Box::pin(doctor::examine(&Platform::this(), &request)).await;
     findings.retain(|finding| finding.verdict == Verdict::Missing);
     if findings.is_empty() { Ok(()) } else { Err(UpError::Lacking(findings)) }
 }

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -33,7 +37,104 @@ fn a_bare_machine_lacks_engine_and_tools_and_says_how_to_get_them() {
     }
     assert_eq!(of("kubectl")["verdict"], "warning");
     assert_eq!(of("clock")["verdict"], "good");
+    // Nothing is asked of registries before it is known that something must be built.
+    assert_eq!(of("images")["found"], "unknown: needs a running engine first");
+    assert!(findings.iter().all(|finding| finding["subject"] != "Go module proxy"), "{document}");
     assert!(of("container engine")["found"].as_str().unwrap().starts_with("none: "), "{}", of("container engine"));
+}
+
+/// An engine that has no image and reaches no registry, in as far as the API is asked for here. <https://docs.docker.com/reference/api/engine/>
+fn serve_engine(socket: &Path) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
+                    head.extend(byte);
+                }
+                let head = String::from_utf8_lossy(&head).into_owned();
+                let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
+                let (status, body) = match path.split('?').next().unwrap_or_default() {
+                    path if path.ends_with("/_ping") => ("200 OK", ""),
+                    path if path.ends_with("/version") => ("200 OK", r#"{"Version": "28.5.2", "ApiVersion": "1.47"}"#),
+                    path if path.ends_with("/info") => ("200 OK", r#"{"CgroupVersion": "1"}"#),
+                    path if path.ends_with("/images/json") => ("200 OK", "[]"),
+                    path if path.contains("/distribution/") => {
+                        ("500 Error", r#"{"message": "dial tcp: lookup registry.invalid: no such host"}"#)
+                    }
+                    _ => ("404 Not Found", r#"{"message": "nothing"}"#),
+                };
+                let length = body.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+            });
+        }
+    });
+}
+
+/// A registry that answers everything with this status, and its address with a user name and a password.
+fn serve_registry(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    format!("http://me:secret@127.0.0.1:{port}")
+}
+
+/// Everything that a build would find out after half an hour: an old kind, control groups of version 1, and package registries
+/// that do not answer or do not have what is needed.
+#[test]
+fn a_machine_that_must_build_and_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    serve_engine(&socket);
+    let kind = folder.path().join("kind");
+    std::fs::write(&kind, "#!/bin/sh\necho kind v0.27.0 go1.24.4 linux/amd64\n").unwrap();
+    std::fs::set_permissions(&kind, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = folder.path().join("kind-config.yaml");
+    std::fs::write(&config, "kind: Cluster\n").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_e2e"))
+        .env_clear()
+        .env("PATH", folder.path())
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .env("DEBIAN_MIRROR", serve_registry("200 OK"))
+        .env("GOPROXY", format!("http://me:secret@{closed},direct"))
+        .env("PIP_INDEX_URL", format!("{}/simple", serve_registry("404 Not Found")))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+        .args(["doctor", "--format", "json", "--kind-config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("secret"), "{text}");
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let findings = document["findings"].as_array().unwrap();
+    let of = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject).unwrap();
+    for (subject, verdict, found, advice) in [
+        ("kind", "missing", "0.27", ""),
+        ("mmdebstrap", "missing", "none", ""),
+        ("images", "good", "must be built (no route to the registry: its name is not known here)", ""),
+        ("Debian mirror", "warning", "answers here, but inside a build", "DEBIAN_MIRROR"),
+        ("Go module proxy", "missing", "refuses the connection", "comes from the environment"),
+        ("Python index", "missing", "does not have what is needed (HTTP 404)", "PIP_INDEX_URL"),
+        ("control groups", "missing", "version 1", "failCgroupV1: false"),
+    ] {
+        let finding = of(subject);
+        assert_eq!(finding["verdict"], verdict, "{finding}");
+        assert!(finding["found"].as_str().unwrap().contains(found), "{finding}");
+        assert!(advice.is_empty() || finding["remedy"]["advice"].as_str().unwrap().contains(advice), "{finding}");
+    }
+    assert!(of("disk")["needed"].as_str().unwrap().starts_with("25.0 GiB free"), "{}", of("disk"));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use e2e::doctor::{self, Platform, Verdict};
+use e2e::doctor::{self, Platform, Request, Verdict};
+use e2e::images::{KubernetesVersion, Way};
 use e2e::report::findings;
 
 use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, tell, width, write};
@@ -27,13 +28,26 @@ pub(crate) struct Doctor {
     /// The cluster that may hold these ports already
     #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
     name: String,
+
+    /// The version of Kubernetes that the cluster's node has
+    #[arg(long, default_value_t, value_enum, value_name = "VERSION")]
+    kubernetes: KubernetesVersion,
+
+    /// Which ways images may come
+    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    way: Way,
+
+    /// The folder with the recipes of images
+    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    recipes: PathBuf,
 }
 
 /// Examines, and repairs if it is asked to.
 pub(crate) async fn run(arguments: Doctor) -> Outcome {
-    let Doctor { fix, format, kind_config, name } = arguments;
-    let platform = Platform::this();
-    let mut found = doctor::examine(&platform, &kind_config, &name).await;
+    let Doctor { fix, format, kind_config, name, kubernetes, way, recipes } = arguments;
+    let request = Request { kind_config: &kind_config, cluster: &name, kubernetes, way, recipes: &recipes };
+    let mut platform = Platform::this();
+    let mut found = doctor::examine(&platform, &request).await;
     if fix {
         // What is installed may be what the next examination needs: an engine, then what it can do.
         let mut done = Vec::new();
@@ -43,7 +57,9 @@ pub(crate) async fn run(arguments: Doctor) -> Outcome {
             tell(&format!("+ {}", command.replace('\n', "\n  ")));
             doctor::fix(&command).await?;
             done.push(command);
-            found = doctor::examine(&platform, &kind_config, &name).await;
+            // What apt offers may be new, too.
+            platform = Platform::this();
+            found = doctor::examine(&platform, &request).await;
         }
     }
     let text = match format {

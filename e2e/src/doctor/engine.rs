@@ -29,6 +29,7 @@ pub(super) struct Engine {
     docker: Docker,
     version: String,
     data_root: Option<String>,
+    cgroup_version: Option<u32>,
     time: Option<String>,
     asked: SystemTime,
 }
@@ -56,6 +57,7 @@ impl Engine {
             docker,
             version: version.version.unwrap_or_default(),
             data_root: info.docker_root_dir,
+            cgroup_version: info.cgroup_version.and_then(|version| version.to_string().parse().ok()),
             time: info.system_time,
             asked: SystemTime::now(),
         })
@@ -64,6 +66,16 @@ impl Engine {
     /// Where it keeps images and volumes.
     pub(super) fn data_root(&self) -> Option<&Path> {
         self.data_root.as_deref().map(Path::new)
+    }
+
+    /// The interface to it.
+    pub(super) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// The version of the control groups that its containers get.
+    pub(super) fn cgroup_version(&self) -> Option<u32> {
+        self.cgroup_version
     }
 
     /// This machine's clock and its own, read in the same moment, in seconds. Where the engine is in a virtual machine,
@@ -154,14 +166,14 @@ pub(super) fn examine(engine: &Result<Engine, EngineError>, platform: &Platform)
             let finding = finding(format!("Docker {}", engine.version));
             match major {
                 Some(major) if major >= OLDEST => finding,
-                _ => finding.with(Verdict::Missing, platform.install(ENGINE_PACKAGES, elsewhere)),
+                _ => finding.with(Verdict::Missing, platform.install(ENGINE_PACKAGES, (OLDEST, 0), elsewhere)),
             }
         }
         Err(_) if is_installed("dockerd") => {
             finding("installed, not running".to_owned()).with(Verdict::Missing, platform.command(start_command()))
         }
         Err(error) => {
-            let remedy = platform.install(ENGINE_PACKAGES, elsewhere);
+            let remedy = platform.install(ENGINE_PACKAGES, (OLDEST, 0), elsewhere);
             finding(format!("none: {error}")).with(Verdict::Missing, remedy)
         }
     }
@@ -184,7 +196,7 @@ pub(super) async fn examine_privileged(
         Ok(()) => Finding::good("privileged containers", needed, "one ran"),
         Err(error) => {
             let elsewhere = "use Docker 26 or newer, with root rights on its host";
-            let remedy = platform.install(ENGINE_PACKAGES, elsewhere);
+            let remedy = platform.install(ENGINE_PACKAGES, (OLDEST, 0), elsewhere);
             Finding::good("privileged containers", needed, format!("refused: {error}")).with(Verdict::Missing, remedy)
         }
     }

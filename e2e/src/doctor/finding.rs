@@ -34,7 +34,7 @@ pub enum Verdict {
 #[serde(rename_all = "lowercase")]
 pub enum Remedy {
     /// Packages that `--fix` installs, with those of all other findings at once.
-    Packages(&'static [&'static str]),
+    Packages(Vec<&'static str>),
     /// A shell command that `--fix` runs.
     Command(String),
     /// Something that only a person can decide or do.

@@ -2,14 +2,18 @@
 //!
 //! Nothing is changed here but by [`fix`], and that only runs commands that [`examine`] has shown.
 
+mod cgroups;
 mod clock;
 mod engine;
 mod finding;
 mod platform;
 mod ports;
 mod resources;
+mod sources;
+mod supply;
 mod tools;
 mod true_image;
+mod version;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,30 +21,62 @@ use std::time::Duration;
 
 pub use self::finding::{Finding, Remedy, Verdict};
 pub use self::platform::Platform;
+use self::supply::Supply;
+use self::version::NodeVersion;
 use crate::command::{self, CommandError};
+use crate::images::{KubernetesVersion, Way};
 
 /// Time that one remedy has: a download of some hundred megabytes over a slow line.
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// Examines everything, independent things at the same time. `kind_config` is the file that maps ports of this machine, and
-/// `cluster` the name of the cluster that may hold them already.
-pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> Vec<Finding> {
+/// What the machine is to be used for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'request> {
+    /// The file that maps ports of this machine.
+    pub kind_config: &'request Path,
+    /// The cluster that may hold these ports already.
+    pub cluster: &'request str,
+    /// The Kubernetes version of the cluster.
+    pub kubernetes: KubernetesVersion,
+    /// The ways by which images may come.
+    pub way: Way,
+    /// The directory with the recipes of images.
+    pub recipes: &'request Path,
+}
+
+/// Examines everything, independent things at the same time.
+pub async fn examine(platform: &Platform, request: &Request<'_>) -> Vec<Finding> {
+    let Request { kind_config, cluster, kubernetes, .. } = *request;
+    let node = NodeVersion::from(kubernetes);
     let engine = engine::Engine::connect().await;
-    let (privileged, tools, ports, images) = tokio::join!(
+    let supply = async {
+        let supply = Supply::look(&engine, request).await;
+        let sources = sources::examine(&supply.package_registries(), node).await;
+        (supply, sources)
+    };
+    let (privileged, versions, ports, images, (supply, sources)) = tokio::join!(
         engine::examine_privileged(&engine, cluster, platform),
-        tools::examine(platform),
+        tools::versions(),
         ports::examine(kind_config, cluster, &engine),
         Box::pin(engine::images(&engine)),
+        Box::pin(supply),
     );
-    let data_root = engine.as_ref().ok().and_then(engine::Engine::data_root);
+    let running = engine.as_ref().ok();
     let mut findings = vec![engine::examine(&engine, platform), privileged];
-    findings.extend(tools);
+    findings.extend(tools::examine(&versions, platform, node, supply.route.is_build()));
+    findings.push(supply.finding());
+    findings.extend(sources);
     findings.extend([
         ports,
-        resources::examine_memory(),
-        resources::examine_disk(data_root, images),
+        resources::examine_memory(&supply.route),
+        resources::examine_disk(running.and_then(engine::Engine::data_root), images, &supply.route),
         resources::examine_inotify(platform),
-        resources::examine_control_groups(),
+        cgroups::examine(
+            running.and_then(engine::Engine::cgroup_version),
+            kind_config,
+            node,
+            supply.has_published_node(),
+        ),
         engine::examine_clock(&engine),
     ]);
     findings
@@ -50,7 +86,7 @@ pub async fn examine(platform: &Platform, kind_config: &Path, cluster: &str) -> 
 pub fn commands(findings: &[Finding], platform: &Platform) -> Vec<String> {
     let remedies = || findings.iter().filter_map(|finding| finding.remedy.as_ref());
     let packages: BTreeSet<&str> = remedies()
-        .filter_map(|remedy| if let Remedy::Packages(packages) = remedy { Some(*packages) } else { None })
+        .filter_map(|remedy| if let Remedy::Packages(packages) = remedy { Some(packages) } else { None })
         .flatten()
         .copied()
         .collect();
@@ -91,8 +127,8 @@ mod tests {
         let findings = [
             Finding::good("a", "b", "c"),
             finding(Verdict::Missing, Remedy::Command("start".to_owned())),
-            finding(Verdict::Missing, Remedy::Packages(&["kind", "docker-cli"])),
-            finding(Verdict::Warning, Remedy::Packages(&["docker-cli"])),
+            finding(Verdict::Missing, Remedy::Packages(vec!["kind", "docker-cli"])),
+            finding(Verdict::Warning, Remedy::Packages(vec!["docker-cli"])),
             finding(Verdict::Missing, Remedy::Command("start".to_owned())),
             finding(Verdict::Missing, Remedy::Advice("think".to_owned())),
         ];

@@ -1,18 +1,27 @@
-//! What the machine gives: memory, disk, inotify, control groups.
+//! What the machine gives: memory, disk, inotify.
 
 use std::fs;
 use std::path::Path;
 
 use super::finding::{Finding, Remedy, Verdict};
 use super::platform::Platform;
+use super::supply::Route;
 
 const GIB: u64 = 1 << 30;
 
 /// A node with its control plane, a registry, Prometheus, and a build beside them.
 const MEMORY: u64 = 4 * GIB;
 
-/// All images, the layers of what is being built, and [`STORY`].
-const DISK: u64 = 15 * GIB;
+/// The same while Kubernetes is compiled: its largest packages take a gigabyte each, and several compilers run at once. An
+/// assumption, not measured.
+const MEMORY_TO_BUILD: u64 = 6 * GIB;
+
+/// All images when they are pulled, and [`STORY`]. An assumption, not measured.
+const DISK_TO_PULL: u64 = 15 * GIB;
+
+/// All images when they are built: the node's image has 1.2 GB, Go's modules for it 1.6 GB and its build cache 4 GB; and [`STORY`].
+/// The sum is an assumption, not measured.
+const DISK_TO_BUILD: u64 = 25 * GIB;
 
 /// A cluster, which unpacks its images once more, the layers of a pipeline, and its caches.
 const STORY: u64 = 6 * GIB;
@@ -20,43 +29,43 @@ const STORY: u64 = 6 * GIB;
 /// Every pod, kubelet and containerd watch files. <https://kind.sigs.k8s.io/docs/user/known-issues/>
 const INOTIFY: [(&str, u64); 2] = [("max_user_instances", 128), ("max_user_watches", 8192)];
 
-/// Memory that can be had without swapping.
-pub(super) fn examine_memory() -> Finding {
+/// Memory that is available without swapping.
+pub(super) fn examine_memory(route: &Route) -> Finding {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    memory(&text)
+    memory(&text, route.is_build())
 }
 
-fn memory(meminfo: &str) -> Finding {
+fn memory(meminfo: &str, must_build: bool) -> Finding {
     let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB"));
-    let needed = format!("{} GiB available", MEMORY / GIB);
-    match available.and_then(|kibibytes| kibibytes.parse::<u64>().ok()) {
-        None => Finding::good("memory", needed, "unknown"),
-        Some(kibibytes) => {
-            let finding = Finding::good("memory", needed, gibibytes(kibibytes * 1024));
-            if kibibytes * 1024 >= MEMORY {
-                finding
-            } else {
-                finding.with(
-                    Verdict::Missing,
-                    Remedy::Advice("end what uses the memory, or take a larger machine".to_owned()),
-                )
-            }
-        }
+    let (wanted, purpose) = if must_build { (MEMORY_TO_BUILD, ", to build Kubernetes") } else { (MEMORY, "") };
+    let needed = format!("{} GiB available{purpose}", wanted / GIB);
+    let Some(bytes) = available.and_then(|kibibytes| kibibytes.parse::<u64>().ok()).map(|kibibytes| kibibytes * 1024)
+    else {
+        return Finding::good("memory", needed, "unknown");
+    };
+    let finding = Finding::good("memory", needed, gibibytes(bytes));
+    let remedy = || Remedy::Advice("end what uses the memory, or take a larger machine".to_owned());
+    if bytes >= wanted {
+        finding
+    } else if bytes >= MEMORY {
+        finding.with(Verdict::Warning, remedy())
+    } else {
+        finding.with(Verdict::Missing, remedy())
     }
 }
 
 /// Disk where the engine keeps its images, else of the root file system. `images` is the size of those that are there already, in
 /// bytes.
-pub(super) fn examine_disk(data_root: Option<&Path>, images: u64) -> Finding {
-    let folder = data_root.filter(|path| path.exists()).unwrap_or(Path::new("/"));
-    match rustix::fs::statvfs(folder) {
-        Err(error) => Finding::good("disk", disk_needed(folder, images).1, format!("unknown: {error}")),
-        Ok(disk) => disk_of(folder, disk.f_bavail * disk.f_frsize, images),
+pub(super) fn examine_disk(data_root: Option<&Path>, images: u64, route: &Route) -> Finding {
+    let directory = data_root.filter(|path| path.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(directory) {
+        Err(error) => Finding::good("disk", disk_needed(directory, images, route).1, format!("unknown: {error}")),
+        Ok(disk) => disk_finding(directory, disk.f_bavail * disk.f_frsize, images, route),
     }
 }
 
-fn disk_of(folder: &Path, free: u64, images: u64) -> Finding {
-    let (bytes, needed) = disk_needed(folder, images);
+fn disk_finding(directory: &Path, free: u64, images: u64, route: &Route) -> Finding {
+    let (bytes, needed) = disk_needed(directory, images, route);
     let finding = Finding::good("disk", needed, gibibytes(free));
     if free >= bytes {
         return finding;
@@ -64,17 +73,24 @@ fn disk_of(folder: &Path, free: u64, images: u64) -> Finding {
     finding.with(
         Verdict::Missing,
         Remedy::Advice(
-            "`docker system prune --all` frees what no container uses, images of this project too".to_owned(),
+            "`docker system df` shows what uses it; `docker system prune --all` frees what no container uses,\n\
+             images of this project too"
+                .to_owned(),
         ),
     )
 }
 
 /// What must be free, in bytes and in words. Making an image takes its own size about once more, in layers that are kept for the
 /// next one.
-fn disk_needed(folder: &Path, images: u64) -> (u64, String) {
-    let bytes = DISK.saturating_sub(images.saturating_mul(2)).max(STORY);
-    let words = format!("{} free on {}", gibibytes(bytes), folder.display());
-    (bytes, if images == 0 { words } else { format!("{words}, beside the images that are there") })
+fn disk_needed(directory: &Path, images: u64, route: &Route) -> (u64, String) {
+    let total = match route {
+        Route::Here => STORY,
+        Route::Build(_) => DISK_TO_BUILD,
+        Route::Pull | Route::Nowhere(_) | Route::Unknown(_) => DISK_TO_PULL,
+    };
+    let bytes = total.saturating_sub(images.saturating_mul(2)).max(STORY);
+    let words = format!("{} free on {}", gibibytes(bytes), directory.display());
+    (bytes, if images == 0 { words } else { format!("{words}, besides the images that are here") })
 }
 
 /// Limits on watched files.
@@ -93,12 +109,6 @@ pub(super) fn examine_inotify(platform: &Platform) -> Finding {
     finding.with(Verdict::Missing, platform.command(settings.join("\n")))
 }
 
-/// Which version of control groups the machine has. Both work; which one is told in reports.
-pub(super) fn examine_control_groups() -> Finding {
-    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-    Finding::good("control groups", "version 1 or 2", if unified { "version 2" } else { "version 1" })
-}
-
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
 fn gibibytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / GIB as f64)
@@ -111,30 +121,45 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::enough("MemTotal: 9 kB\nMemAvailable:    4194304 kB\n", Verdict::Good, "4.0 GiB")]
-    #[case::too_little("MemAvailable:    4194303 kB\n", Verdict::Missing, "4.0 GiB")]
-    #[case::not_told("MemTotal: 9 kB\n", Verdict::Good, "unknown")]
-    fn memory_of_meminfo(#[case] meminfo: &str, #[case] verdict: Verdict, #[case] found: &str) {
-        let finding = memory(meminfo);
+    #[case::enough("MemTotal: 9 kB\nMemAvailable:    4194304 kB\n", false, Verdict::Good, "4.0 GiB")]
+    #[case::too_little("MemAvailable:    4194303 kB\n", false, Verdict::Missing, "4.0 GiB")]
+    #[case::not_told("MemTotal: 9 kB\n", false, Verdict::Good, "unknown")]
+    #[case::enough_to_build("MemAvailable:    6291456 kB\n", true, Verdict::Good, "6.0 GiB")]
+    #[case::little_to_build("MemAvailable:    6291455 kB\n", true, Verdict::Warning, "6.0 GiB")]
+    #[case::too_little_for_anything("MemAvailable:    4194303 kB\n", true, Verdict::Missing, "4.0 GiB")]
+    fn memory_of_meminfo(
+        #[case] meminfo: &str,
+        #[case] must_build: bool,
+        #[case] verdict: Verdict,
+        #[case] found: &str,
+    ) {
+        let finding = memory(meminfo, must_build);
         assert_eq!((finding.verdict, finding.found.as_str()), (verdict, found));
         assert_eq!(finding.remedy.is_some(), verdict != Verdict::Good);
     }
 
+    fn build() -> Route {
+        Route::Build(String::new())
+    }
+
     #[rstest]
-    #[case::nothing_is_there(15 * GIB, 0, Verdict::Good, "15.0 GiB free on /d")]
-    #[case::a_byte_too_little(15 * GIB - 1, 0, Verdict::Missing, "15.0 GiB free on /d")]
-    #[case::some_images(11 * GIB, 2 * GIB, Verdict::Good, "11.0 GiB free on /d, beside the images that are there")]
-    #[case::all_of_them(6 * GIB, 6 * GIB, Verdict::Good, "6.0 GiB free on /d, beside the images that are there")]
+    #[case::nothing_is_there(15 * GIB, 0, Route::Pull, Verdict::Good, "15.0 GiB free on /d")]
+    #[case::a_byte_too_little(15 * GIB - 1, 0, Route::Pull, Verdict::Missing, "15.0 GiB free on /d")]
+    #[case::nothing_is_built(25 * GIB, 0, build(), Verdict::Good, "25.0 GiB free on /d")]
+    #[case::a_byte_too_little_to_build(25 * GIB - 1, 0, build(), Verdict::Missing, "25.0 GiB free on /d")]
+    #[case::some_images(11 * GIB, 2 * GIB, Route::Pull, Verdict::Good, "11.0 GiB free on /d, besides the images that are here")]
+    #[case::all_of_them(6 * GIB, 2 * GIB, Route::Here, Verdict::Good, "6.0 GiB free on /d, besides the images that are here")]
     #[case::no_room_for_a_cluster(
-        6 * GIB - 1, 6 * GIB, Verdict::Missing, "6.0 GiB free on /d, beside the images that are there"
+        6 * GIB - 1, 6 * GIB, Route::Here, Verdict::Missing, "6.0 GiB free on /d, besides the images that are here"
     )]
-    fn disk_beside_what_is_there(
+    fn disk_besides_what_is_here(
         #[case] free: u64,
         #[case] images: u64,
+        #[case] route: Route,
         #[case] verdict: Verdict,
         #[case] needed: &str,
     ) {
-        let finding = disk_of(Path::new("/d"), free, images);
+        let finding = disk_finding(Path::new("/d"), free, images, &route);
         assert_eq!((finding.verdict, finding.needed.as_str()), (verdict, needed));
         assert_eq!(finding.remedy.is_some(), verdict != Verdict::Good);
     }

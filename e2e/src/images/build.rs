@@ -157,3 +157,37 @@ const SECRETS: [(&str, &str); 4] = [
     ("go-env", "E2E_GO_ENV"),
     ("pip-conf", "E2E_PIP_CONF"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::find;
+    use super::*;
+    use crate::package_sources::tests::read;
+
+    /// Every user of a machine can read the command lines of all programs, and an image keeps what its build was told.
+    #[test]
+    fn no_address_and_no_password_is_in_a_command_line() {
+        let sources = read(
+            &[("GOPROXY", "https://me:secret@go.example"), ("PIP_INDEX_URL", "https://me:secret@pip.example/simple")],
+            &[],
+            ("http://me:secret@debian.example/debian\n", "Acquire::http::Proxy \"http://me:secret@proxy.example\";\n"),
+        );
+        for (name, bases) in [("debian-forky", Vec::new()), ("registry", vec![("GO", "go:1".to_owned())])] {
+            let build = Build {
+                image: find(name).unwrap(),
+                reference: "it:1",
+                hash: "0123456789ab",
+                recipes: Path::new("images"),
+                bases: &bases,
+                log: Path::new("log"),
+            };
+            let command = build.command(&sources);
+            let line: Vec<_> = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+            assert!(!line.iter().any(|word| word.contains("secret") || word.contains("example")), "{line:?}");
+            let environment = format!("{:?}", command.as_std().get_envs().collect::<Vec<_>>());
+            for address in ["go.example", "pip.example", "debian.example", "proxy.example"] {
+                assert!(environment.contains(address), "{name} does not get {address}");
+            }
+        }
+    }
+}

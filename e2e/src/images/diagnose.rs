@@ -183,7 +183,7 @@ pub(super) fn diagnose(log: &str) -> Option<Diagnosis> {
         // The line with a name, if one has it: Go and pip repeat themselves in other words.
         let mut about = lines.iter().copied().filter(is_about);
         let named = about.clone().find_map(name);
-        about.next_back().map(|_| Diagnosis {
+        about.next().map(|_| Diagnosis {
             cause: rule.cause.replace("{}", &named.map(|name| format!(" ({name})")).unwrap_or_default()),
             next_step: rule.next_step.to_owned(),
         })

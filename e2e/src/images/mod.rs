@@ -7,6 +7,7 @@ mod catalogue;
 mod diagnose;
 mod kubernetes;
 mod obtain;
+mod presence;
 mod pull;
 mod recipe;
 
@@ -16,5 +17,6 @@ pub use self::catalogue::{CATALOGUE, Image, PROMETHEUS, REGISTRY, SHARED, TRAEFI
 pub use self::diagnose::Diagnosis;
 pub use self::kubernetes::KubernetesVersion;
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
-pub use self::pull::{pull, pull_as};
+pub use self::presence::{PackageRegistry, Presence, package_registries, presence};
+pub use self::pull::{ask, pull, pull_as};
 pub use self::recipe::{RecipeError, digits};

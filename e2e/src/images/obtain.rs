@@ -69,7 +69,7 @@ pub struct Obtained {
 }
 
 /// What the references of images begin with that were built here.
-const BUILT: &str = "gitlab-ci-k8s-demo/";
+pub(super) const BUILT: &str = "gitlab-ci-k8s-demo/";
 
 impl Obtained {
     /// Whether it was built here from its recipe, now or before, and is not upstream's.
@@ -193,6 +193,11 @@ impl Images {
     /// The version of Kubernetes that nodes have.
     pub fn kubernetes(&self) -> KubernetesVersion {
         self.kubernetes
+    }
+
+    /// The ways in which images may come.
+    pub fn way(&self) -> Way {
+        self.way
     }
 
     /// The directory with the recipes.

