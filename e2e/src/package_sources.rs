@@ -258,13 +258,13 @@ fn go_settings(machine: &Machine<'_>) -> BTreeMap<&'static str, Setting> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use rstest::rstest;
 
     use super::*;
 
     /// What a machine with these variables and files has. All of its directories are below `/home/me`.
-    pub(super) fn read(variables: &[(&str, &str)], files: &[(&str, &str)], apt: (&str, &str)) -> PackageSources {
+    pub(crate) fn read(variables: &[(&str, &str)], files: &[(&str, &str)], apt: (&str, &str)) -> PackageSources {
         let find = |list: &[(&str, &str)], name: &str| {
             list.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };

@@ -11,7 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::checks::registry_api::RegistryApi;
 use crate::checks::subject::{Prometheus, Subject};
-use crate::cluster::{self, ApiError, ClientError, owner};
+use crate::cluster::{ApiError, ClientError, owner};
 use crate::kind_config;
 use crate::registry::run::Registry;
 use crate::registry::{self, login};
@@ -245,9 +245,14 @@ async fn of_context(
     Client::try_from(config).map_err(|error| ClientError::Client(ApiError::from(error)).into())
 }
 
-/// Whether the cluster answers at all.
+/// Time that the API server has to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether the cluster answers at all, whatever the account may do there: every account may ask for the version, and a refusal is
+/// an answer.
 pub async fn answers(client: &Client) -> bool {
-    cluster::nodes(client).await.is_some()
+    let answer = tokio::time::timeout(TIMEOUT, client.apiserver_version()).await;
+    matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
 }
 
 #[cfg(test)]

@@ -58,7 +58,11 @@ pub static LESSONS: &[Lesson] = &[
         // The words of the job's own command are in its log, too: these are what `docker login` says itself.
         seen: Seen::Job(
             "image_build",
-            &["Must provide --username with --password-stdin", "Cannot perform an interactive login"],
+            &[
+                "username is empty",
+                "Must provide --username with --password-stdin",
+                "Cannot perform an interactive login",
+            ],
         ),
         cause: "GitLab sets CI_REGISTRY and the rest only where its own registry is on; without them `docker login` gets empty \
                 texts",
