@@ -90,7 +90,7 @@ mod tests {
                 name: "kubernetes-1.37",
                 compiled: Some(Compiled { done: 812, total: 2862 }),
                 took: Duration::from_mins(3),
-                left: Some(Duration::from_secs(240)),
+                left: Some(Duration::from_mins(4)),
             },
             Progress::Obtained(obtained("dind", Source::Built, 12_345)),
             Progress::Obtained(obtained("kubectl", Source::Here, 1)),
