@@ -168,9 +168,15 @@ mod tests {
     #[test]
     fn no_address_and_no_password_is_in_a_command_line() {
         let sources = read(
-            &[("GOPROXY", "https://me:p4ssw0rd@go.example"), ("PIP_INDEX_URL", "https://me:p4ssw0rd@pip.example/simple")],
+            &[
+                ("GOPROXY", "https://me:p4ssw0rd@go.example"),
+                ("PIP_INDEX_URL", "https://me:p4ssw0rd@pip.example/simple"),
+            ],
             &[],
-            ("http://me:p4ssw0rd@debian.example/debian\n", "Acquire::http::Proxy \"http://me:p4ssw0rd@proxy.example\";\n"),
+            (
+                "http://me:p4ssw0rd@debian.example/debian\n",
+                "Acquire::http::Proxy \"http://me:p4ssw0rd@proxy.example\";\n",
+            ),
         );
         for (name, bases) in [("debian-forky", Vec::new()), ("registry", vec![("GO", "go:1".to_owned())])] {
             let build = Build {

@@ -158,7 +158,9 @@ const PROGRAMS: &[(&str, &[&[&str]])] = &[
 fn assert_versions(name: &str, reference: &str, version: &str, programs: &[&[&str]]) {
     for program in programs {
         let entrypoint = ["run", "--rm", "--entrypoint", program[0], reference];
-        let reported = docker(&[&entrypoint, &program[1..]].concat());
+        // Some print it to standard error.
+        let output = Command::new("docker").args([&entrypoint, &program[1..]].concat()).output().unwrap();
+        let reported = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let words = reported.split(|letter: char| letter.is_whitespace() || matches!(letter, ',' | '-' | '+'));
         let wanted = version.trim_start_matches('v');
         assert!(

@@ -93,7 +93,8 @@ async fn a_service_that_ends_later_is_told_then() {
 #[tokio::test]
 async fn a_service_that_cannot_start_ends_the_preparation() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
-    let broken = ServiceRequest { command: Some(vec!["/no-such-program".to_owned()]), ..service(DEBIAN, &["db"]) };
+    let mut broken = service(DEBIAN, &["db"]);
+    broken.image.entrypoint = Some(vec!["/no-such-program".to_owned()]);
     let (prepared, _) = pipeline.prepare(DEBIAN, move |request| request.services = vec![broken]).await;
     let error = prepared.err().unwrap();
     assert!(error.message.starts_with("the service docker (docker, db) does not start: "), "{error}");
