@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::cluster::addons::{self, AddonError, PROMETHEUS, TRAEFIK};
 use crate::cluster::kind::{self, KindError, Standing};
 use crate::cluster::load::{self, LoadError};
-use crate::cluster::node_image::{self, NodeImageError, Workshop};
+use crate::cluster::node_image::{self, BuildPaths, NodeImageError};
 use crate::cluster::owner::{self, OwnerError};
 use crate::cluster::ready::{self, ReadyError};
 use crate::cluster::{self, ApiError, ClientError, apply};
@@ -237,9 +237,9 @@ async fn make(
     let make_cluster = async {
         let (node, addon_images) = tokio::try_join!(images.node(), addon_images(images))?;
         let log = images.logs().join("node-with-images.log");
-        let workshop = Workshop { recipes: images.recipes(), scratch: plan.state.folder(), log: &log };
+        let paths = BuildPaths { recipes: images.recipes(), scratch: plan.state.folder(), log: &log };
         let references = addon_images.references();
-        let ensure = node_image::ensure(docker, &node.reference, &references, workshop);
+        let ensure = node_image::ensure(docker, &node.reference, &references, paths);
         let node = logged_part(tell, "node with the add-ons' images", Some(log.clone()), ensure).await?;
         let create = kind::create(docker, run, &node, &plan.kind_config, &plan.state);
         logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?;

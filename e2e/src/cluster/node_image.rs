@@ -5,7 +5,7 @@
 //! from. The image stays for the next cluster, like every other one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -35,7 +35,15 @@ pub enum NodeImageError {
     /// The engine does not give the images.
     #[error("the container engine")]
     Engine(#[from] bollard::errors::Error),
-    /// The archive cannot be written.
+    /// The recipe cannot be read.
+    #[error("cannot read {}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The archive, or the directory of the log, cannot be written.
     #[error("cannot write the archive of the add-ons' images")]
     Archive(#[from] io::Error),
     /// The build failed.
@@ -43,15 +51,15 @@ pub enum NodeImageError {
     Build(#[from] CommandError),
 }
 
-/// Where an image is made.
+/// The directories and files of a build.
 #[derive(Clone, Copy, Debug)]
-pub struct Workshop<'paths> {
+pub struct BuildPaths<'path> {
     /// The directory of all recipes.
-    pub recipes: &'paths Path,
+    pub recipes: &'path Path,
     /// An existing directory for the archive of the images, which is removed with the cluster if this program cannot.
-    pub scratch: &'paths Path,
+    pub scratch: &'path Path,
     /// The file for the build's log.
-    pub log: &'paths Path,
+    pub log: &'path Path,
 }
 
 /// The reference of an image of `node` with `images` in its store, which is made if it is not here.
@@ -62,9 +70,15 @@ pub async fn ensure(
     docker: &Docker,
     node: &str,
     images: &[String],
-    workshop: Workshop<'_>,
+    paths: BuildPaths<'_>,
 ) -> Result<String, NodeImageError> {
+    let BuildPaths { recipes, scratch, log } = paths;
+    let dockerfile = recipes.join("node-with-images/Dockerfile");
+    let tools = recipes.join("kind-node");
     let mut hasher = Sha256::new();
+    for file in [&dockerfile, &tools.join("fill-store")] {
+        hasher.update(std::fs::read(file).map_err(|source| NodeImageError::Recipe { path: file.clone(), source })?);
+    }
     for reference in [node].into_iter().chain(images.iter().map(String::as_str)) {
         // By what it is, and by its name: a tag may have moved, and the store knows an image by its name.
         let id = docker.inspect_image(reference).await?.id.unwrap_or_default();
@@ -75,18 +89,20 @@ pub async fn ensure(
     if docker.inspect_image(&reference).await.is_ok() {
         return Ok(reference);
     }
-    let Workshop { recipes, scratch, log } = workshop;
+    if let Some(folder) = log.parent() {
+        // Where every other image was pulled, nothing has been built yet.
+        std::fs::create_dir_all(folder)?;
+    }
     let context = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
     write_archive(docker, images, &context.path().join("images.tar")).await?;
-    let recipe = recipes.join("node-with-images/Dockerfile");
     let mut command = Command::new("docker");
     command
         .env("DOCKER_BUILDKIT", "1")
         .args(["build", "--progress", "plain", "--tag", &reference])
         .args(["--label", &format!("{LABEL}={hash}"), "--build-arg", &format!("NODE={node}")])
-        .arg(format!("--build-context=kind-node={}", recipes.join("kind-node").display()))
+        .arg(format!("--build-context=kind-node={}", tools.display()))
         .arg("--file")
-        .arg(recipe)
+        .arg(dockerfile)
         .arg(context.path());
     command::run_logged(command, log, TIMEOUT).await?;
     remove_others(docker, &reference).await;

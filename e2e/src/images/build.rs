@@ -10,7 +10,7 @@ use super::build_log::{BuildLog, Compiled};
 use super::catalogue::{Builder, Image};
 use super::diagnose::{Diagnosis, diagnose};
 use crate::command::{self, CommandError};
-use crate::package_sources::PackageSources;
+use crate::package_sources::{DEBIAN_MIRROR, PackageSources};
 
 /// The label by which an image that was built says from what.
 pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
@@ -31,6 +31,9 @@ pub enum BuildError {
     /// The directory for logs cannot be made.
     #[error("cannot make {}", .0.display())]
     Folder(PathBuf, #[source] io::Error),
+    /// Every recipe needs Debian packages.
+    #[error("apt on this machine knows no Debian mirror\nnext step: set {DEBIAN_MIRROR} to the address of one")]
+    NoMirror,
     /// The recipe failed for a reason that is known.
     #[error("{}\nnext step: {}", .diagnosis.cause, .diagnosis.next_step)]
     Diagnosed {
@@ -71,6 +74,9 @@ pub(super) struct Pace {
 impl Build<'_> {
     /// Builds the image, and calls `report` now and then. `sources` are the package registries of this machine.
     pub(super) async fn run(&self, sources: &PackageSources, report: impl Fn(Pace)) -> Result<(), BuildError> {
+        if sources.debian_mirror().is_none() {
+            return Err(BuildError::NoMirror);
+        }
         if let Some(folder) = self.log.parent() {
             std::fs::create_dir_all(folder).map_err(|source| BuildError::Folder(folder.to_owned(), source))?;
         }
