@@ -65,13 +65,13 @@ const fn version(folder: &'static str, arguments: &'static [(&'static str, &'sta
 static DEBIAN_BOOKWORM: Image = part(
     "debian-bookworm",
     "base of the cluster's node",
-    Recipe { folder: "debian", builder: Builder::Suite("bookworm"), seconds: 25 },
+    Recipe { folder: "debian", builder: Builder::Suite("bookworm"), seconds: 45 },
 );
 
 static DEBIAN_FORKY: Image = part(
     "debian-forky",
     "base of every other image",
-    Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 25 },
+    Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 35 },
 );
 
 static GO: Image = part("go", "compiles the node's programs and the registry", recipe("go", ON_FORKY, 20));
@@ -163,7 +163,7 @@ static DIND: Image = Image {
     purpose: "service of image_build: an engine of the job's own",
     upstream: Some("docker.io/library/docker:28.5.2-dind"),
     digest: None,
-    recipe: recipe("dind", ON_FORKY_WITH_GO, 30),
+    recipe: recipe("dind", ON_FORKY_WITH_GO, 60),
 };
 
 static DOCKER: Image = Image {
@@ -187,7 +187,7 @@ static RUST: Image = Image {
     purpose: "image of the test and compile jobs",
     upstream: Some("docker.io/library/rust:1.97.1"),
     digest: None,
-    recipe: recipe("rust", ON_FORKY, 45),
+    recipe: recipe("rust", ON_FORKY, 80),
 };
 
 /// Every image. Those that others are built on come first.

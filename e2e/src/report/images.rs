@@ -14,19 +14,22 @@ pub fn line(progress: &Progress) -> String {
         Progress::Building { name, log, expected } => {
             format!("{name}: building, about {}, log in {}", duration(*expected), log.display())
         }
-        Progress::Continues { name, compiled, took, left } => {
-            let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
-            let left = match left {
-                Some(left) => format!("about {} left", duration(*left)),
-                None => format!("for {} s, longer than expected", took.as_secs()),
-            };
-            format!("{name}: {}{left}", compiled.unwrap_or_default())
-        }
+        Progress::Continues { name, compiled, took, left } => format!("{name}: {}", pace(*compiled, *took, *left)),
         Progress::Obtained(Obtained { name, source: Source::Here, .. }) => format!("{name}: here"),
         Progress::Obtained(Obtained { name, source, took, .. }) => {
             format!("{name}: {} in {:.1} s", source.word(), took.as_secs_f64())
         }
     }
+}
+
+/// How far a build is.
+pub fn pace(compiled: Option<Compiled>, took: Duration, left: Option<Duration>) -> String {
+    let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
+    let left = match left {
+        Some(left) => format!("about {} left", duration(left)),
+        None => format!("for {} s, longer than expected", took.as_secs()),
+    };
+    compiled.unwrap_or_default() + &left
 }
 
 /// How long something takes that is not known to the second: minutes, or tens of seconds.

@@ -117,7 +117,7 @@ impl StoryView {
             let long = running.iter().filter(|(_, running)| running.began.elapsed() >= HEARTBEAT);
             let words: Vec<_> = long
                 .map(|((lane, name), Running { began, progress })| match progress {
-                    Some(progress) => format!("{lane}: {progress}"),
+                    Some(progress) => format!("{lane}: {name}: {progress}"),
                     None => format!("{lane}: {name} for {} s", began.elapsed().as_secs()),
                 })
                 .collect();

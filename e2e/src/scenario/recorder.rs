@@ -247,8 +247,12 @@ impl Recorder {
                 }
                 self.say(IMAGES, name, &format!("built, log in {}", log.display()));
             }
-            images::Progress::Continues { name, .. } => self.say(IMAGES, name, &crate::report::images::line(progress)),
-            images::Progress::NotPulled { name, reason } => self.say(IMAGES, name, &format!("not pulled: {reason}")),
+            images::Progress::Continues { name, compiled, took, left } => {
+                self.say(IMAGES, name, &crate::report::images::pace(*compiled, *took, *left));
+            }
+            images::Progress::NotPulled { name, reason } => {
+                self.say(IMAGES, name, &format!("not pulled ({reason}), waits for what it is built on"));
+            }
             // What is here already is what is expected.
             images::Progress::Obtained(image) if image.source == images::Source::Here => {}
             images::Progress::Obtained(image) => {

@@ -42,9 +42,13 @@ pub enum Ref {
     Tag,
 }
 
-/// What the tag's jobs get of the processors beside the branch's, which have 1024. Where both compile, the branch's environment is
-/// deployed the sooner, and what is proved of it takes the time that it takes, and no processors, while the tag's go on.
-const SHARES_OF_TAG: i64 = 256;
+/// The branch's jobs' share of the processors. Builds of images and the cluster have the engine's default, 1024: everything waits
+/// for them, so they come before jobs that compile in parallel with them.
+const SHARES_OF_BRANCH: i64 = 512;
+
+/// The tag's jobs' share. The branch's environment is deployed first, and its checks need time rather than processors: the tag's
+/// jobs compile meanwhile.
+const SHARES_OF_TAG: i64 = 128;
 
 /// Everything that all pipelines of a story have in common.
 #[derive(Clone)]
@@ -173,7 +177,10 @@ impl Replayer {
         let mut config = RunnerConfig { executor: Some(ExecutorName::Docker), ..RunnerConfig::default() };
         config.docker.privileged = true;
         config.docker.networks.clone_from(&self.networks);
-        config.docker.cpu_shares = (wanted == Ref::Tag).then_some(SHARES_OF_TAG);
+        config.docker.cpu_shares = Some(match wanted {
+            Ref::Branch => SHARES_OF_BRANCH,
+            Ref::Tag => SHARES_OF_TAG,
+        });
         let ground = Ground::new(&self.kept, config).map_err(|error| not_run(&error))?;
         let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
