@@ -95,7 +95,7 @@ async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), 
     tokio::pin!(sending, listening);
     let (sent, heard) = tokio::select! {
         sent = &mut sending => (Some(sent?), listening.await),
-        // The program has ended before it had all: the rest of the archive, which takes a minute to make, is for nobody.
+        // The program has ended before it had all. Nothing reads the rest of the archive, which takes a minute to make.
         heard = &mut listening => (None, heard),
     };
     let (node, output) = (node.to_owned(), heard.unwrap_or_default().trim().to_owned());

@@ -34,7 +34,7 @@ struct Kind {
 const DEBIAN: Kind = Kind {
     subject: "Debian mirror",
     needed: "answers: every image is made of its packages",
-    setting: "set DEBIAN_MIRROR to a mirror that this machine reaches: https://www.debian.org/mirror/list",
+    setting: "set DEBIAN_MIRROR to the address of a mirror that this machine reaches",
 };
 
 const GO: Kind = Kind {
