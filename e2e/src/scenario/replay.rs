@@ -48,7 +48,7 @@ const SHARES_OF_BRANCH: i64 = 512;
 
 /// The tag's jobs' share. The branch's environment is deployed first, and its checks need time rather than processors: the tag's
 /// jobs compile meanwhile.
-const SHARES_OF_TAG: i64 = 64;
+const SHARES_OF_TAG: i64 = 128;
 
 /// Everything that all pipelines of a story have in common.
 #[derive(Clone)]
