@@ -35,8 +35,6 @@ pub struct Plan {
     pub cluster: String,
     /// Its shape.
     pub kind_config: PathBuf,
-    /// The version of Kubernetes that its nodes have.
-    pub kubernetes: KubernetesVersion,
     /// What its owner applies.
     pub manifests: PathBuf,
     /// Where its files are.
@@ -141,11 +139,11 @@ impl Begun {
 /// As of [`up`].
 pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<Begun, UpError> {
     // Looked at before anything is made, even a folder.
-    if find_whole(docker, plan).await?.is_none() {
+    if find_whole(docker, images, plan).await?.is_none() {
         require_machine(images, plan).await?;
     }
     let lock = plan.state.lock()?;
-    let (run, is_new) = if let Some(run) = find_whole(docker, plan).await? {
+    let (run, is_new) = if let Some(run) = find_whole(docker, images, plan).await? {
         (run, false)
     } else {
         // Whatever an earlier run has left, nodes or not.
@@ -184,7 +182,7 @@ pub async fn finish(
 }
 
 /// The run whose cluster answers and was made to its end.
-async fn find_whole(docker: &Docker, plan: &Plan) -> Result<Option<Run>, UpError> {
+async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<Run>, UpError> {
     let id = match kind::standing(docker, &plan.cluster).await? {
         Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
         Standing::Ours { run, running: true } => run,
@@ -193,7 +191,7 @@ async fn find_whole(docker: &Docker, plan: &Plan) -> Result<Option<Run>, UpError
     let Ok(client) = client(plan).await else { return Ok(None) };
     let nodes = cluster::nodes(&client).await;
     let is_whole = nodes.as_ref().is_some_and(|nodes| cluster::is_whole(nodes, &id));
-    let wanted = plan.kubernetes;
+    let wanted = images.kubernetes();
     let versions = nodes.iter().flatten().filter_map(|node| node.status.as_ref()?.node_info.as_ref());
     if let Some(other) = versions.map(|info| &info.kubelet_version).find(|version| **version != wanted.to_string())
         && is_whole
@@ -217,7 +215,7 @@ async fn require_machine(images: &Images, plan: &Plan) -> Result<(), UpError> {
     let request = doctor::Request {
         kind_config: &plan.kind_config,
         cluster: &plan.cluster,
-        kubernetes: plan.kubernetes,
+        kubernetes: images.kubernetes(),
         way: images.way(),
         recipes: images.recipes(),
     };

@@ -109,13 +109,7 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
         move |progress| display.show(&Progress::Image(progress))
     });
     let state = which.state()?;
-    let plan = Plan {
-        cluster: which.name.clone(),
-        kind_config,
-        kubernetes: source.kubernetes,
-        manifests,
-        state: state.clone(),
-    };
+    let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
     let shown = Arc::clone(&display);
     let show = move |progress| shown.show(&progress);
     match display.watch(up::up(&docker, &images, &plan, &show)).await {

@@ -35,7 +35,7 @@ pub(crate) struct ImageSource {
 
     /// The version of Kubernetes that the cluster's node has
     #[arg(long, default_value_t, value_enum, value_name = "VERSION")]
-    pub(crate) kubernetes: KubernetesVersion,
+    kubernetes: KubernetesVersion,
 
     /// The folder with the recipes
     #[arg(long, default_value = "images", value_name = "FOLDER")]

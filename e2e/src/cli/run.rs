@@ -92,13 +92,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         let (which, kind_config) = arguments.place.kind();
         command::mark(&which.name);
         let (manifests, state) = (arguments.manifests, which.state()?);
-        Ground::Kind(Box::new(Plan {
-            cluster: which.name.clone(),
-            kind_config,
-            kubernetes: arguments.source.kubernetes,
-            manifests,
-            state,
-        }))
+        Ground::Kind(Box::new(Plan { cluster: which.name.clone(), kind_config, manifests, state }))
     };
     if let Ground::Existing(target) = &ground
         && !target::answers(&target.client).await

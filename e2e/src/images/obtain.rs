@@ -14,6 +14,7 @@ use super::build::{Build, BuildError, Pace};
 use super::build_log::Compiled;
 use super::catalogue::{Builder, CATALOGUE, Image, short};
 use super::kubernetes::KubernetesVersion;
+use super::presence::{Presence, built_reference, presence_of};
 use super::pull::pull;
 use super::recipe::{RecipeError, hash};
 use crate::package_sources::PackageSources;
@@ -257,7 +258,7 @@ impl Images {
     async fn fetch(&self, image: &'static Image) -> Result<Obtained, ObtainError> {
         let started = Instant::now();
         let hash = hash(image, &self.recipes)?;
-        let built = format!("{BUILT}{}:{hash}", image.name);
+        let built = built_reference(image, &hash);
         let obtained = |reference: &str, source| {
             let obtained = Obtained {
                 name: image.name,
@@ -270,16 +271,13 @@ impl Images {
             obtained
         };
 
+        match (presence_of(&self.docker, image, &built, self.way).await, image.upstream) {
+            (Presence::Pulled, Some(upstream)) => return Ok(obtained(upstream, Source::Here)),
+            (Presence::Built, _) => return Ok(obtained(&built, Source::Here)),
+            (Presence::Pulled | Presence::Missing, _) => {}
+        }
         let mut reason = None;
         if self.way != Way::Build {
-            if let Some(upstream) = image.upstream
-                && self.is_here(upstream).await
-            {
-                return Ok(obtained(upstream, Source::Here));
-            }
-            if self.way == Way::Auto && self.is_here(&built).await {
-                return Ok(obtained(&built, Source::Here));
-            }
             if let Some(upstream) = image.upstream {
                 (self.tell)(Progress::Pulling { name: image.name, reference: upstream });
                 match pull(&self.docker, upstream, image.digest).await {
@@ -296,9 +294,6 @@ impl Images {
                     None => ObtainError::NoUpstream(image.name),
                 });
             }
-        }
-        if self.is_here(&built).await {
-            return Ok(obtained(&built, Source::Here));
         }
 
         let mut bases = Vec::new();
@@ -321,10 +316,6 @@ impl Images {
             source: Box::new(source),
         })?;
         Ok(obtained(&built, Source::Built))
-    }
-
-    async fn is_here(&self, reference: &str) -> bool {
-        self.docker.inspect_image(reference).await.is_ok()
     }
 }
 

@@ -50,20 +50,31 @@ pub async fn presence(
     kubernetes: KubernetesVersion,
 ) -> Result<Vec<(&'static Image, Presence)>, RecipeError> {
     let images = [kubernetes.node()].into_iter().chain(SHARED.iter().copied());
-    let wanted = images.filter_map(|image| Some((image, image.upstream?)));
-    let look = |(image, upstream): (&'static Image, &'static str)| async move {
-        let is_here = async |reference: &str| docker.inspect_image(reference).await.is_ok();
-        let built = format!("{BUILT}{}:{}", image.name, hash(image, recipes)?);
-        let presence = if way != Way::Build && is_here(upstream).await {
-            Presence::Pulled
-        } else if way != Way::Pull && is_here(&built).await {
-            Presence::Built
-        } else {
-            Presence::Missing
-        };
-        Ok((image, presence))
+    let look = |image: &'static Image| async move {
+        let built = built_reference(image, &hash(image, recipes)?);
+        Ok((image, presence_of(docker, image, &built, way).await))
     };
-    try_join_all(wanted.map(look)).await
+    try_join_all(images.map(look)).await
+}
+
+/// The reference of an image that is built from a recipe with this hash.
+pub(super) fn built_reference(image: &Image, hash: &str) -> String {
+    format!("{BUILT}{}:{hash}", image.name)
+}
+
+/// Where an image is that may come by `way`. `built` is its reference if it is built.
+pub(super) async fn presence_of(docker: &Docker, image: &Image, built: &str, way: Way) -> Presence {
+    let is_here = async |reference: &str| docker.inspect_image(reference).await.is_ok();
+    if way != Way::Build
+        && let Some(upstream) = image.upstream
+        && is_here(upstream).await
+    {
+        Presence::Pulled
+    } else if way != Way::Pull && is_here(built).await {
+        Presence::Built
+    } else {
+        Presence::Missing
+    }
 }
 
 /// The registries that a build of `image` fetches packages from.

@@ -41,7 +41,7 @@ async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
     delete("deployments,ingresses", "ending");
     let failure = left().await;
     assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
-    // Nobody thinks of a kind that no job of this pipeline applies.
+    // No job of this pipeline applies this kind, so it is easily forgotten.
     drop(cleanup);
     let failure = left().await;
     assert_eq!(failure.seen, "ConfigMap ending");
