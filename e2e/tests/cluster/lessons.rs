@@ -13,7 +13,7 @@ fn the_five_failures() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(text.matches("✔ with the remedy it passes").count(), 5, "{text}");
     for message in [
-        "Must provide --username with --password-stdin",
+        "username is empty",
         "x509: certificate signed by unknown authority",
         "localhost:8080",
         "ImagePullBackOff",
