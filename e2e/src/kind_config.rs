@@ -1,10 +1,11 @@
-//! `kind-config.yaml`, as far as the harness reads it: the ports of this machine that it maps, and whether the kubelet may run on
-//! cgroup v1.
+//! `kind-config.yaml`, as far as the harness reads it: the ports of this machine that it maps, whether the kubelet may run on
+//! cgroup v1, and what kubeadm is told in addition.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// The object that configures the kubelet.
 const KUBELET: &str = "KubeletConfiguration";
@@ -74,7 +75,7 @@ struct JsonPatch {
 #[derive(Debug, Deserialize)]
 struct Operation {
     path: String,
-    value: Option<serde_json::Value>,
+    value: Option<Value>,
 }
 
 /// A patch of the kubelet's configuration, in one of the objects that kubeadm reads.
@@ -110,6 +111,24 @@ pub fn allows_cgroup_v1(file: &Path) -> Result<bool, KindConfigError> {
     read(file, has_cgroup_v1_patch)
 }
 
+/// `file` as JSON, which kind reads as well, with one patch more: kubeadm takes the directory `patches` of the node for one with
+/// patches of what it deploys. A patch of the file's own that says otherwise wins.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub fn with_kubeadm_patches(file: &Path, patches: &str) -> Result<String, KindConfigError> {
+    read(file, |text| add_kubeadm_patches(text, patches))
+}
+
+fn add_kubeadm_patches(text: &str, patches: &str) -> Result<String, serde_saphyr::Error> {
+    let mut config: serde_json::Map<String, Value> = serde_saphyr::from_str(text)?;
+    let ours = json!({"kind": "InitConfiguration", "patches": {"directory": patches}});
+    let list = config.entry("kubeadmConfigPatches").or_insert(Value::Null);
+    let theirs = std::mem::take(list).as_array().cloned().unwrap_or_default();
+    *list = [Value::from(ours.to_string())].into_iter().chain(theirs).collect();
+    Ok(Value::from(config).to_string())
+}
+
 fn read<T>(file: &Path, parse: impl Fn(&str) -> Result<T, serde_saphyr::Error>) -> Result<T, KindConfigError> {
     let path = || file.to_owned();
     let text = std::fs::read_to_string(file).map_err(|source| KindConfigError::NotRead { path: path(), source })?;
@@ -125,7 +144,7 @@ fn has_cgroup_v1_patch(text: &str) -> Result<bool, serde_saphyr::Error> {
             .is_ok_and(|patch| patch.kind == KUBELET && patch.fail_cgroup_v1 == Some(false))
     };
     let sets = |patch: &JsonPatch| {
-        let is_wanted = |it: &Operation| it.path == "/failCgroupV1" && it.value == Some(serde_json::Value::Bool(false));
+        let is_wanted = |it: &Operation| it.path == "/failCgroupV1" && it.value == Some(Value::Bool(false));
         let operations = serde_saphyr::from_str::<Vec<Operation>>(&patch.patch).unwrap_or_default();
         patch.kind == KUBELET && operations.iter().any(is_wanted)
     };
@@ -173,6 +192,19 @@ mod tests {
     #[case::not_yaml("kubeadmConfigPatches: ['}']\n", false)]
     fn cgroup_v1(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(has_cgroup_v1_patch(text).unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case::none("kind: Cluster\n", json!([]))]
+    #[case::empty("kind: Cluster\nkubeadmConfigPatches:\n", json!([]))]
+    #[case::theirs_come_later("kind: Cluster\nkubeadmConfigPatches:\n  - |-\n    kind: KubeletConfiguration\n", json!(["kind: KubeletConfiguration"]))]
+    fn kubeadm_is_told_of_the_patches(#[case] text: &str, #[case] theirs: Value) {
+        let config: Value = serde_json::from_str(&add_kubeadm_patches(text, "/kind/patches").unwrap()).unwrap();
+        assert_eq!(config["kind"], "Cluster");
+        let patches = config["kubeadmConfigPatches"].as_array().unwrap();
+        let ours = json!({"kind": "InitConfiguration", "patches": {"directory": "/kind/patches"}});
+        assert_eq!(serde_json::from_str::<Value>(patches[0].as_str().unwrap()).unwrap(), ours);
+        assert_eq!(patches[1..], *theirs.as_array().unwrap());
     }
 
     #[test]

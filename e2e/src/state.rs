@@ -75,6 +75,11 @@ impl State {
         self.folder.join("kind.log")
     }
 
+    /// What kind was told of the cluster.
+    pub fn kind_config(&self) -> PathBuf {
+        self.folder.join("kind-config.json")
+    }
+
     /// The certificate authority that the registry's certificate is signed by.
     pub fn registry_authority(&self) -> PathBuf {
         self.folder.join("registry-ca.crt")

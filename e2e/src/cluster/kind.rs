@@ -16,8 +16,11 @@ use bollard::query_parameters::{
 use tokio::process::Command;
 
 use crate::command::{self, CommandError};
+use crate::kind_config::{self, KindConfigError};
 use crate::labels::{self, Run};
-use crate::state::State;
+use crate::state::{State, StateError};
+
+use super::node_image::KUBEADM_PATCHES;
 
 /// The longest time in which a cluster comes up, on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -37,6 +40,12 @@ pub enum KindError {
     /// kind failed.
     #[error(transparent)]
     Kind(#[from] CommandError),
+    /// kind's configuration is none.
+    #[error(transparent)]
+    Config(#[from] KindConfigError),
+    /// kind's configuration cannot be written.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// It is not ours to touch.
     #[error(
         "cluster {0} was not made by `e2e`, and is left alone: choose another name with --name, or `kind delete cluster --name {0}`"
@@ -136,17 +145,19 @@ async fn make_run_image(docker: &Docker, run: &Run, image: &str) -> Result<Strin
     Ok(format!("{repository}:{}", run.id))
 }
 
-/// Makes the cluster from nodes of `image`, as `config` has it. Its kubeconfig goes to the state's folder; nobody else's is
-/// touched.
+/// Makes the cluster from nodes of `image`, which [`node_image`](super::node_image) has made, as `config` has it. Its kubeconfig
+/// goes to the state's folder; nobody else's is touched.
 ///
 /// # Errors
-/// When kind fails, with its last lines.
+/// When `config` is none, or kind fails, with its last lines.
 pub async fn create(docker: &Docker, run: &Run, image: &str, config: &Path, state: &State) -> Result<(), KindError> {
+    let config = kind_config::with_kubeadm_patches(config, KUBEADM_PATCHES)?;
+    state.write(&state.kind_config(), config.as_bytes())?;
     let image = make_run_image(docker, run, image).await?;
     let mut command = Command::new("kind");
     command
         .args(["create", "cluster", "--name", &run.cluster, "--image", &image, "--config"])
-        .arg(config)
+        .arg(state.kind_config())
         .arg("--kubeconfig")
         .arg(state.kubeconfig())
         .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", &run.cluster);

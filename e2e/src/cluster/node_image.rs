@@ -1,11 +1,11 @@
-//! The node with the add-ons' images in its store.
+//! The node with the add-ons' images in its store, and with patches for a quick start.
 //!
 //! A node has the control plane's images before it starts, and the add-ons' would have to be loaded while it does, which takes as
 //! long as all the rest. So they are put into an image of the node, once for each node and set of images, wherever these come
 //! from. The image stays for the next cluster, like every other one.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::command::{self, CommandError};
-use crate::images::digits;
+use crate::images::{self, RecipeError, digits};
 use crate::labels;
 
 /// The repository of these images.
@@ -25,6 +25,10 @@ const REPOSITORY: &str = "gitlab-ci-k8s-demo/node-with-images";
 
 /// The label by which an earlier image of the same kind is found.
 const LABEL: &str = "io.gitlab-ci-k8s-demo.node-with-images";
+
+/// The node's directory with patches of what kubeadm deploys.
+/// <https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/control-plane-flags/#patches>
+pub const KUBEADM_PATCHES: &str = "/kind/kubeadm-patches";
 
 /// The longest time in which the image is made.
 const TIMEOUT: Duration = Duration::from_mins(5);
@@ -36,13 +40,8 @@ pub enum NodeImageError {
     #[error("the container engine")]
     Engine(#[from] bollard::errors::Error),
     /// The recipe cannot be read.
-    #[error("cannot read {}", path.display())]
-    Recipe {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
     /// The archive, or the directory of the log, cannot be written.
     #[error("cannot write the archive of the add-ons' images")]
     Archive(#[from] io::Error),
@@ -62,24 +61,24 @@ pub struct BuildPaths<'path> {
     pub log: &'path Path,
 }
 
-/// The reference of an image of `node` with `images` in its store, which is made if it is not here.
+/// The reference of an image of `node` with the images `addons` in its store, which is made if it is not here.
 ///
 /// # Errors
 /// When the engine does not give an image, or the build fails.
 pub async fn ensure(
     docker: &Docker,
     node: &str,
-    images: &[String],
+    addons: &[String],
     paths: BuildPaths<'_>,
 ) -> Result<String, NodeImageError> {
     let BuildPaths { recipes, scratch, log } = paths;
-    let dockerfile = recipes.join("node-with-images/Dockerfile");
+    let recipe = recipes.join("node-with-images");
     let tools = recipes.join("kind-node");
     let mut hasher = Sha256::new();
-    for file in [&dockerfile, &tools.join("fill-store")] {
-        hasher.update(std::fs::read(file).map_err(|source| NodeImageError::Recipe { path: file.clone(), source })?);
+    for directory in [&recipe, &tools] {
+        images::add_directory(&mut hasher, directory)?;
     }
-    for reference in [node].into_iter().chain(images.iter().map(String::as_str)) {
+    for reference in [node].into_iter().chain(addons.iter().map(String::as_str)) {
         // By what it is, and by its name: a tag may have moved, and the store knows an image by its name.
         let id = docker.inspect_image(reference).await?.id.unwrap_or_default();
         hasher.update(format!("{reference}\0{id}\0"));
@@ -94,15 +93,16 @@ pub async fn ensure(
         std::fs::create_dir_all(folder)?;
     }
     let context = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
-    write_archive(docker, images, &context.path().join("images.tar")).await?;
+    write_archive(docker, addons, &context.path().join("images.tar")).await?;
     let mut command = Command::new("docker");
     command
         .env("DOCKER_BUILDKIT", "1")
         .args(["build", "--progress", "plain", "--tag", &reference])
         .args(["--label", &format!("{LABEL}={hash}"), "--build-arg", &format!("NODE={node}")])
         .arg(format!("--build-context=kind-node={}", tools.display()))
+        .arg(format!("--build-context=recipe={}", recipe.display()))
         .arg("--file")
-        .arg(dockerfile)
+        .arg(recipe.join("Dockerfile"))
         .arg(context.path());
     command::run_logged(command, log, TIMEOUT).await?;
     remove_others(docker, &reference).await;

@@ -46,6 +46,8 @@ pub(super) type Bases = &'static [(&'static str, &'static Image)];
 const ON_FORKY: Bases = &[("DEBIAN", &DEBIAN_FORKY)];
 const WITH_GO: Bases = &[("GO", &GO)];
 const ON_FORKY_WITH_GO: Bases = &[("DEBIAN", &DEBIAN_FORKY), ("GO", &GO)];
+const ON_BUSYBOX: Bases = &[("DEBIAN", &DEBIAN_FORKY), ("BUSYBOX", &BUSYBOX)];
+const ON_BUSYBOX_WITH_GO: Bases = &[("BUSYBOX", &BUSYBOX), ("GO", &GO)];
 
 /// An image that only recipes use.
 const fn part(name: &'static str, purpose: &'static str, recipe: Recipe) -> Image {
@@ -70,9 +72,11 @@ static DEBIAN_BOOKWORM: Image = part(
 
 static DEBIAN_FORKY: Image = part(
     "debian-forky",
-    "base of every other image",
+    "base of the other images",
     Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 35 },
 );
+
+static BUSYBOX: Image = part("busybox", "base of what runs in the cluster", recipe("busybox", ON_FORKY, 15));
 
 static GO: Image = part("go", "compiles the node's programs and the registry", recipe("go", ON_FORKY, 20));
 
@@ -137,7 +141,7 @@ pub static REGISTRY: Image = Image {
     purpose: "the private registry",
     upstream: Some("docker.io/library/registry:3.1.2"),
     digest: None,
-    recipe: recipe("registry", ON_FORKY_WITH_GO, 60),
+    recipe: recipe("registry", ON_BUSYBOX_WITH_GO, 60),
 };
 
 /// The Ingress controller.
@@ -146,7 +150,7 @@ pub static TRAEFIK: Image = Image {
     purpose: "answers for the hosts of Ingresses",
     upstream: Some("docker.io/library/traefik:v3.7.15"),
     digest: None,
-    recipe: recipe("traefik", ON_FORKY, 30),
+    recipe: recipe("traefik", ON_BUSYBOX, 30),
 };
 
 /// Prometheus.
@@ -155,7 +159,7 @@ pub static PROMETHEUS: Image = Image {
     purpose: "scrapes what is deployed",
     upstream: Some("docker.io/prom/prometheus:v3.5.3"),
     digest: None,
-    recipe: recipe("prometheus", ON_FORKY, 20),
+    recipe: recipe("prometheus", ON_BUSYBOX, 20),
 };
 
 static DIND: Image = Image {
@@ -194,6 +198,7 @@ static RUST: Image = Image {
 pub static CATALOGUE: &[&Image] = &[
     &DEBIAN_BOOKWORM,
     &DEBIAN_FORKY,
+    &BUSYBOX,
     &GO,
     &KUBERNETES_1_37,
     &ETCD_3_7,

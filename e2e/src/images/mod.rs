@@ -19,4 +19,4 @@ pub use self::kubernetes::KubernetesVersion;
 pub use self::obtain::{Images, ObtainError, Obtained, Progress, Source, Way, is_known};
 pub use self::presence::{PackageRegistry, Presence, package_registries, presence};
 pub use self::pull::{ask, pull, pull_as};
-pub use self::recipe::{RecipeError, digits};
+pub use self::recipe::{RecipeError, add_directory, digits};

@@ -33,7 +33,7 @@ pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError>
     let folder = recipes.join(image.recipe.folder);
     match image.recipe.builder {
         Builder::Suite(suite) => {
-            add(&mut hasher, &folder, &|_| true)?;
+            add_directory(&mut hasher, &folder)?;
             hasher.update(suite);
         }
         Builder::Dockerfile { bases, arguments } => {
@@ -48,6 +48,14 @@ pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError>
         }
     }
     Ok(digits(hasher))
+}
+
+/// Adds everything in the directory of a recipe to a hash.
+///
+/// # Errors
+/// When a file of it cannot be read.
+pub fn add_directory(hasher: &mut Sha256, directory: &Path) -> Result<(), RecipeError> {
+    add(hasher, directory, &|_| true)
 }
 
 /// The first twelve hexadecimal digits of a hash: enough to tell images apart.
