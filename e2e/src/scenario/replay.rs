@@ -46,9 +46,9 @@ pub enum Ref {
 /// for them, so they come before jobs that compile in parallel with them.
 const SHARES_OF_BRANCH: i64 = 512;
 
-/// The tag's jobs' share. The branch's environment is deployed first, and its checks need time rather than processors: the tag's
-/// jobs compile meanwhile.
-const SHARES_OF_TAG: i64 = 128;
+/// The tag's jobs' share. What follows the branch's jobs, the deployment and its checks, needs time rather than processors: the
+/// sooner they are done, the more of the tag's jobs runs beside it.
+const SHARES_OF_TAG: i64 = 32;
 
 /// Everything that all pipelines of a story have in common.
 #[derive(Clone)]
