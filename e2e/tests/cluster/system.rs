@@ -1,5 +1,6 @@
 //! The cluster itself: its nodes, its own pods, names, ways out, volumes.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -87,9 +88,12 @@ fn pods_reach_the_outside_by_address_and_by_name() {
     let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", cluster]);
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let connected = std::thread::spawn(move || listener.accept().map(|(_, from)| from));
-    run(&mut in_a_pod(&format!("nc -w 5 -z {gateway} {port}")));
-    connected.join().expect("the listener").expect("a connection");
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let (mut connection, _) = listener.accept()?;
+        connection.write_all(b"HTTP/1.0 200 OK\r\n\r\nfrom outside")
+    });
+    let answer = run(&mut in_a_pod(&format!("wget -q -T 10 -O - http://{gateway}:{port}")));
+    assert_eq!(answer, "from outside");
 }
 
 #[test]
