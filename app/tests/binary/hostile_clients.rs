@@ -127,7 +127,8 @@ async fn a_full_house_of_requests_refuses_and_a_full_house_of_idlers_makes_room(
 
     // Who has gone leaves a place.
     busy.iter().for_each(tokio::task::JoinHandle::abort);
-    let room = async { while health(&app).await != 200 {} };
+    let gets_in = async || client().get(app.url("/health")).send().await.is_ok_and(|answer| answer.status() == 200);
+    let room = async { while !gets_in().await {} };
     timeout(PATIENCE, room).await.expect("nobody gets in any more");
 }
 
