@@ -106,3 +106,36 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
         _ => UNKNOWN,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_in_every_bucket_from_its_own_on() {
+        let metrics = Metrics::new(&BuildInfo::current()).unwrap();
+        metrics.begin();
+        metrics.end("GET", "/", "200", 0.02);
+        let text = metrics.render(true).unwrap();
+        let buckets = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("http_request_duration_seconds_bucket{"))
+            .collect::<Vec<_>>();
+        let expected = [
+            ("0.005", 0),
+            ("0.01", 0),
+            ("0.025", 1),
+            ("0.05", 1),
+            ("0.1", 1),
+            ("0.25", 1),
+            ("0.5", 1),
+            ("1", 1),
+            ("2.5", 1),
+            ("5", 1),
+            ("10", 1),
+            ("+Inf", 1),
+        ];
+        assert_eq!(buckets, expected.map(|(bound, count)| format!(r#"method="GET",route="/",le="{bound}"}} {count}"#)));
+        assert!(text.contains(r#"http_request_duration_seconds_sum{method="GET",route="/"} 0.02"#), "{text}");
+    }
+}

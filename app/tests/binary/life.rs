@@ -6,9 +6,9 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::support::{App, PATIENCE, accesses, client, command, is};
+use crate::support::{App, PATIENCE, accesses, client, command, is, until};
 use rstest::rstest;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -54,17 +54,17 @@ async fn ready_when_the_time_has_come_and_scraped() {
 async fn a_draining_service_is_not_ready_and_answers_everybody() {
     let app = App::start(&["--ready-after", "0s", "--shutdown-delay", "1h"]).await;
     let load = Load::start(&app);
-    load.each_has_ten_more_answers().await;
+    load.ten_more_answers_each().await;
     app.signal("TERM").await;
     app.logged("draining: not ready, still accepting").await;
     let drained = client().get(app.url("/health")).send().await.unwrap();
     assert_eq!(drained.status(), 500);
     assert_eq!(drained.headers()["connection"], "close");
-    load.each_has_ten_more_answers().await;
-    assert_eq!(load.stop().await, 0, "requests failed");
+    load.ten_more_answers_each().await;
+    assert_eq!(load.stop().await.failed, 0, "requests failed");
 }
 
-/// SIGTERM in the middle, beside a request that outlives the listener.
+/// A slow request is in flight when SIGTERM arrives, and ends after the listener is closed.
 #[tokio::test]
 async fn sigterm_under_load_loses_no_request_that_was_accepted() {
     let arguments = ["--ready-after", "0s", "--shutdown-delay", "0s", "--shutdown-timeout", "1h", "--enable-faults"];
@@ -72,24 +72,24 @@ async fn sigterm_under_load_loses_no_request_that_was_accepted() {
     let slow = tokio::spawn(client().get(app.url("/fault/delay?ms=4000")).send());
     wait_for_in_flight(&app, 2).await;
     let load = Load::start(&app);
-    load.each_has_ten_more_answers().await;
+    load.ten_more_answers_each().await;
 
     app.signal("TERM").await;
     app.logged("closing").await;
     let refused = TcpStream::connect(app.address).await;
     assert!(refused.is_err(), "connected after the listener closed");
-    let answered = load.answered();
-    load.stop().await;
+    let answered = load.stop().await.answered;
     let slow = slow.await.unwrap().unwrap();
     assert_eq!(slow.status(), 200);
     assert_eq!(slow.text().await.unwrap(), "4000 ms later\n");
 
     let (status, log) = app.wait().await;
     assert_eq!(status.code(), Some(0));
-    // Every request that was answered was logged, each with an identifier of its own, and no other.
+    // Exactly the answered requests are logged, each with its own identifier.
     let accesses = accesses(&log);
-    let of_load = accesses.iter().filter(|line| line["path"] == "/").count();
-    assert_eq!(of_load, answered.iter().map(|count| count.load(Ordering::Relaxed)).sum::<usize>());
+    let logged = |path: &str| accesses.iter().filter(|line| line["path"] == path).count();
+    assert_eq!((logged("/"), logged("/fault/delay")), (answered, 1));
+    assert_eq!(accesses.len(), answered + 1 + logged("/metrics"));
     let identifiers: BTreeSet<_> = accesses.iter().map(|line| line["request_id"].to_string()).collect();
     assert_eq!(identifiers.len(), accesses.len());
     let phases: Vec<_> = log.iter().filter(|line| line["target"] != "access").map(|line| &line["message"]).collect();
@@ -103,12 +103,18 @@ async fn sigterm_under_load_loses_no_request_that_was_accepted() {
     assert_eq!(phases, expected);
 }
 
-/// Clients that ask without a pause until they are stopped or get no answer; half of them keep their connection.
+/// Eight clients that send requests without a pause until they are stopped or a request fails. Half of them keep their connection.
 struct Load {
     answered: Vec<Arc<AtomicUsize>>,
     stop: watch::Sender<bool>,
-    /// Each returns how many of its requests failed: none or one.
-    clients: JoinSet<usize>,
+    /// Each returns whether a request failed.
+    clients: JoinSet<bool>,
+}
+
+/// What became of a load's requests.
+struct Requests {
+    answered: usize,
+    failed: usize,
 }
 
 impl Load {
@@ -122,36 +128,32 @@ impl Load {
                 let kept = client();
                 while !*stopped.borrow() {
                     let client = if number % 2 == 0 { kept.clone() } else { client() };
-                    let Ok(response) = client.get(&url).send().await else { return 1 };
+                    let Ok(response) = client.get(&url).send().await else { return true };
                     assert_eq!(response.status(), 200);
                     response.bytes().await.unwrap();
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
-                0
+                false
             });
         }
         Self { answered, stop, clients }
     }
 
-    async fn each_has_ten_more_answers(&self) {
-        let counts = || self.answered.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
-        let before = counts();
-        let wait = async {
-            while counts().iter().zip(&before).any(|(now, before)| *now < before + 10) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{before:?}, then {:?}", counts()));
+    fn counts(&self) -> Vec<usize> {
+        self.answered.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
-    fn answered(&self) -> Vec<Arc<AtomicUsize>> {
-        self.answered.clone()
+    async fn ten_more_answers_each(&self) {
+        let before = self.counts();
+        let all_have = async || self.counts().iter().zip(&before).all(|(now, before)| *now >= before + 10);
+        until("each client has ten more answers", all_have).await;
     }
 
-    /// Ends all of them, and returns how many requests failed.
-    async fn stop(self) -> usize {
+    /// Stops all clients.
+    async fn stop(mut self) -> Requests {
         self.stop.send_replace(true);
-        self.clients.join_all().await.into_iter().sum()
+        let failed = std::mem::take(&mut self.clients).join_all().await.into_iter().filter(|failed| *failed).count();
+        Requests { answered: self.counts().iter().sum(), failed }
     }
 }
 
@@ -226,12 +228,17 @@ async fn a_panic_is_logged_and_survived() {
 async fn json_lines_carry_the_request() {
     let app = App::start(&["--shutdown-delay", "0s"]).await;
     let request = client().get(app.url("/nowhere?password=hunter2")).header("x-request-id", "abc");
+    let started = Instant::now();
     assert_eq!(request.send().await.unwrap().headers()["x-request-id"], "abc");
+    let seen_by_client = started.elapsed();
     app.signal("TERM").await;
     let (_, log) = app.wait().await;
     let mut line = accesses(&log)[0].clone();
     assert!(line["remote"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
-    assert!(line["duration_ms"].as_f64().is_some(), "{line}");
+    assert!(
+        line["duration_ms"].as_f64().unwrap() <= seen_by_client.as_secs_f64() * 1000.0,
+        "{line}: {seen_by_client:?}"
+    );
     for varies in ["remote", "duration_ms", "timestamp"] {
         line[varies] = format!("[{varies}]").into();
     }
@@ -246,12 +253,7 @@ async fn text_lines_carry_the_request() {
     let arguments = ["--listen-address", &address, "--log-filter", "access=info", "--shutdown-delay", "0s"];
     let service = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
     let request = || client().get(format!("http://{address}/livez")).header("x-request-id", "abc").send();
-    let listens = async {
-        while request().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, listens).await.expect("the service does not listen");
+    until("the service listens", async || request().await.is_ok()).await;
     let id = service.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
     let output = tokio::time::timeout(PATIENCE, service.wait_with_output()).await.unwrap().unwrap();
@@ -303,12 +305,8 @@ async fn variables_stand_in_for_flags() {
     assert!(accesses(&log).is_empty(), "{log:#?}");
 }
 
-/// Waits until `requests` are in flight, the scrape that tells it among them.
+/// Waits until `requests` are in flight, the scrape that reports it included.
 async fn wait_for_in_flight(app: &App, requests: usize) {
-    let wait = async {
-        while app.metric("http_requests_in_flight").await.to_string() != requests.to_string() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("the request does not arrive");
+    let is_so = async || app.metric("http_requests_in_flight").await.to_string() == requests.to_string();
+    until("the request is in flight", is_so).await;
 }

@@ -74,16 +74,9 @@ impl App {
 
     /// Waits for a line of the log whose message starts with `message`.
     pub(crate) async fn logged(&self, message: &str) -> Value {
-        let search = async {
-            loop {
-                let found = self.log.lock().unwrap().iter().find(|line| is(line, message)).cloned();
-                match found {
-                    Some(line) => return line,
-                    None => tokio::time::sleep(Duration::from_millis(5)).await,
-                }
-            }
-        };
-        timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("`{message}` was not logged: {:#?}", self.log))
+        let found = || self.log.lock().unwrap().iter().find(|line| is(line, message)).cloned();
+        until(&format!("the log has `{message}`"), async || found().is_some()).await;
+        found().unwrap()
     }
 
     /// One sample of `/metrics`, by the text before its value.
@@ -92,6 +85,16 @@ impl App {
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
     }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
 }
 
 async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<Value> {
