@@ -1,7 +1,6 @@
 //! What is made for a job, under names and labels that it is found by, and how it is taken away.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,32 +24,6 @@ const ATTEMPTS: usize = 20;
 
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// How long the volumes of a job stay after its end. An engine makes no volume while it removes one, which takes seconds where there
-/// are thousands of files: the next job of a pipeline, which begins now, would wait for this one's.
-const VOLUMES_STAY: Duration = Duration::from_secs(10);
-
-/// How many pauses long the removal of a volume is put off because jobs are being prepared.
-const MOST_PAUSES: usize = 120;
-
-/// How many jobs are being prepared.
-static PREPARATIONS: AtomicUsize = AtomicUsize::new(0);
-
-/// A job is being prepared as long as this exists.
-pub(super) struct Preparation(());
-
-impl Preparation {
-    pub(super) fn begin() -> Self {
-        PREPARATIONS.fetch_add(1, Ordering::Relaxed);
-        Self(())
-    }
-}
-
-impl Drop for Preparation {
-    fn drop(&mut self) {
-        PREPARATIONS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What was made for a job. What is still there when this is dropped is taken away in the background, as long as somebody runs
 /// what is there; the rest is left to [`sweep`].
@@ -173,28 +146,17 @@ impl Made {
         Ok(name)
     }
 
-    /// Takes all of it away. What is left when somebody loses patience goes in the background, and so do volumes, when no job is
-    /// being prepared: a job has ended when nothing of it runs. [`sweep`] sees to them too, at the latest when the pipeline ends.
+    /// Takes all of it away. What is left when somebody loses patience goes in the background, and so do volumes: a job has
+    /// ended when nothing of it runs, and hundreds of megabytes take seconds to go. [`sweep`] sees to them too.
     pub(super) async fn remove(mut self) {
         let mut things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
         all_is_made().await;
         let volumes = std::mem::take(&mut things.volumes);
+        let volumes = Things { volumes, ..Things::default() };
         remove(&self.engine, &things).await;
         self.note(|things| *things = Things::default());
         let engine = self.engine.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(VOLUMES_STAY).await;
-            for volume in volumes {
-                // A preparation may be one that waits minutes for its image.
-                for _ in 0..MOST_PAUSES {
-                    if PREPARATIONS.load(Ordering::Relaxed) == 0 {
-                        break;
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-                remove_volume(&engine, &volume).await;
-            }
-        });
+        tokio::spawn(async move { remove(&engine, &volumes).await });
     }
 }
 
@@ -268,12 +230,10 @@ async fn remove(engine: &bollard::Docker, things: &Things) {
     });
     join_all(containers).await;
     let networks = things.networks.iter().map(|name| again(move || engine.remove_network(name)));
-    let volumes = things.volumes.iter().map(|name| remove_volume(engine, name));
+    let volumes = things.volumes.iter().map(|name| {
+        again(move || engine.remove_volume(name, Some(RemoveVolumeOptionsBuilder::new().force(true).build())))
+    });
     tokio::join!(join_all(networks), join_all(volumes));
-}
-
-async fn remove_volume(engine: &bollard::Docker, name: &str) {
-    again(move || engine.remove_volume(name, Some(RemoveVolumeOptionsBuilder::new().force(true).build()))).await;
 }
 
 /// Tries until it is gone. What is left after that has its label.

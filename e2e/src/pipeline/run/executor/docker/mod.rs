@@ -27,7 +27,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use self::container::Common;
 use self::files::Container;
-use self::made::{Made, Preparation};
+use self::made::Made;
 use super::{ExecutorError, ImageRequest, Places, Request};
 use crate::images::Images;
 use crate::pipeline::run::log::JobLog;
@@ -69,7 +69,6 @@ impl Docker {
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         let image = self.image_of(&request)?;
         log.say(&format!("Using Docker executor with image {} ...", image.name));
-        let _preparation = Preparation::begin();
         let made = Made::new(&self.engine, &self.pipeline, &request);
         let prepared = Box::pin(self.prepare_in(&made, &request, &image, log)).await;
         match prepared {
