@@ -201,8 +201,8 @@ async fn metrics() {
     insta::with_settings!({filters => [
         (r"(?m)^(process_\w+) .*", "$1 [of the process]"),
         (r"(?m)^(http_request_duration_seconds_sum\{.*\}) .*", "$1 [seconds]"),
-        // On a machine with much else to do, an answer may take any time.
-        (r#"(?m)^(http_request_duration_seconds_bucket\{.*le="\d.*\}) .*"#, "$1 [as fast as that]"),
+        // On a busy machine an answer may take any time. A unit test of `metrics` checks the buckets.
+        (r#"(?m)^(http_request_duration_seconds_bucket\{.*le="\d.*\}) .*"#, "$1 [requests]"),
     ]}, {
         insta::assert_snapshot!(text);
     });

@@ -1,10 +1,10 @@
 //! `kind-config.yaml`, as far as the harness reads it: the ports of this machine that it maps, whether the kubelet may run on
-//! cgroup v1, and what kubeadm is told in addition.
+//! cgroup v1, and the patches for kubeadm.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// The object that configures the kubelet.
@@ -43,23 +43,28 @@ pub struct PortMapping {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Config {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     nodes: Vec<Node>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     kubeadm_config_patches: Vec<String>,
-    #[serde(default, rename = "kubeadmConfigPatchesJSON6902")]
+    #[serde(default, deserialize_with = "null_is_empty", rename = "kubeadmConfigPatchesJSON6902")]
     kubeadm_config_json_patches: Vec<JsonPatch>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Node {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     extra_port_mappings: Vec<Mapping>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     kubeadm_config_patches: Vec<String>,
-    #[serde(default, rename = "kubeadmConfigPatchesJSON6902")]
+    #[serde(default, deserialize_with = "null_is_empty", rename = "kubeadmConfigPatchesJSON6902")]
     kubeadm_config_json_patches: Vec<JsonPatch>,
+}
+
+/// A list, which kind reads as empty where the file has the key without a value.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A patch of one of the objects that kubeadm reads, as a list of operations. RFC 6902
@@ -111,21 +116,20 @@ pub fn allows_cgroup_v1(file: &Path) -> Result<bool, KindConfigError> {
     read(file, has_cgroup_v1_patch)
 }
 
-/// `file` as JSON, which kind reads as well, with one patch more: kubeadm takes the directory `patches` of the node for one with
-/// patches of what it deploys. A patch of the file's own that says otherwise wins.
+/// `file` as JSON, which kind accepts too, with one additional patch: kubeadm reads its patches from `directory` on the node. Patches
+/// in `file` come later and override it.
 ///
 /// # Errors
 /// When it cannot be read or understood.
-pub fn with_kubeadm_patches(file: &Path, patches: &str) -> Result<String, KindConfigError> {
-    read(file, |text| add_kubeadm_patches(text, patches))
+pub fn with_kubeadm_patches(file: &Path, directory: &str) -> Result<String, KindConfigError> {
+    read(file, |text| add_kubeadm_patches(text, directory))
 }
 
-fn add_kubeadm_patches(text: &str, patches: &str) -> Result<String, serde_saphyr::Error> {
+fn add_kubeadm_patches(text: &str, directory: &str) -> Result<String, serde_saphyr::Error> {
+    let Config { kubeadm_config_patches: theirs, .. } = serde_saphyr::from_str(text)?;
+    let ours = json!({"kind": "InitConfiguration", "patches": {"directory": directory}}).to_string();
     let mut config: serde_json::Map<String, Value> = serde_saphyr::from_str(text)?;
-    let ours = json!({"kind": "InitConfiguration", "patches": {"directory": patches}});
-    let list = config.entry("kubeadmConfigPatches").or_insert(Value::Null);
-    let theirs = std::mem::take(list).as_array().cloned().unwrap_or_default();
-    *list = [Value::from(ours.to_string())].into_iter().chain(theirs).collect();
+    config.insert("kubeadmConfigPatches".to_owned(), [ours].into_iter().chain(theirs).collect());
     Ok(Value::from(config).to_string())
 }
 
@@ -198,7 +202,7 @@ mod tests {
     #[case::none("kind: Cluster\n", json!([]))]
     #[case::empty("kind: Cluster\nkubeadmConfigPatches:\n", json!([]))]
     #[case::theirs_come_later("kind: Cluster\nkubeadmConfigPatches:\n  - |-\n    kind: KubeletConfiguration\n", json!(["kind: KubeletConfiguration"]))]
-    fn kubeadm_is_told_of_the_patches(#[case] text: &str, #[case] theirs: Value) {
+    fn kubeadm_reads_the_patches_of_the_directory(#[case] text: &str, #[case] theirs: Value) {
         let config: Value = serde_json::from_str(&add_kubeadm_patches(text, "/kind/patches").unwrap()).unwrap();
         assert_eq!(config["kind"], "Cluster");
         let patches = config["kubeadmConfigPatches"].as_array().unwrap();

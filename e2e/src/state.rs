@@ -75,7 +75,7 @@ impl State {
         self.folder.join("kind.log")
     }
 
-    /// What kind was told of the cluster.
+    /// The configuration that kind was given.
     pub fn kind_config(&self) -> PathBuf {
         self.folder.join("kind-config.json")
     }

@@ -16,7 +16,7 @@ use crate::progress;
 use crate::sample::Sample;
 use crate::tools::{self, Need};
 
-/// A cluster with all that is put around it, against the bare one of kind: time until it stands, and until it is gone.
+/// A cluster with add-ons and registry against a cluster of kind alone: the time to create and to delete it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Clusters of each kind, taking turns

@@ -44,9 +44,9 @@ impl Report {
         // All that is put into the cluster may take half as long as kind does alone.
         let ratio = verdict("≤ 1.5×", up.median() <= 1.5 * kind.median());
         let rows = [
-            row("until it stands", up, Some(kind), &ratio),
-            row("again, on a cluster that stands", again, None, &verdict("≤ 5 s", again.median() <= 5.0)),
-            row("until it is gone", down, Some(kind_delete), "–"),
+            row("all pods ready", up, Some(kind), &ratio),
+            row("again, on a running cluster", again, None, &verdict("≤ 5 s", again.median() <= 5.0)),
+            row("deleted", down, Some(kind_delete), "–"),
         ];
         let header = ["measure", "e2e", "kind alone", "e2e : kind", "target"].map(str::to_owned).to_vec();
         Table([vec![header], rows.to_vec()].concat())

@@ -40,10 +40,10 @@ pub enum KindError {
     /// kind failed.
     #[error(transparent)]
     Kind(#[from] CommandError),
-    /// kind's configuration is none.
+    /// The kind configuration is invalid.
     #[error(transparent)]
     Config(#[from] KindConfigError),
-    /// kind's configuration cannot be written.
+    /// The kind configuration cannot be written.
     #[error(transparent)]
     State(#[from] StateError),
     /// It is not ours to touch.
@@ -145,11 +145,11 @@ async fn make_run_image(docker: &Docker, run: &Run, image: &str) -> Result<Strin
     Ok(format!("{repository}:{}", run.id))
 }
 
-/// Makes the cluster from nodes of `image`, which [`node_image`](super::node_image) has made, as `config` has it. Its kubeconfig
-/// goes to the state's folder; nobody else's is touched.
+/// Creates the cluster of `config` with `image`, built by [`node_image`](super::node_image), for its nodes. The kubeconfig is
+/// written to the state's folder; no other kubeconfig changes.
 ///
 /// # Errors
-/// When `config` is none, or kind fails, with its last lines.
+/// When `config` is invalid, or when kind fails: with kind's last lines.
 pub async fn create(docker: &Docker, run: &Run, image: &str, config: &Path, state: &State) -> Result<(), KindError> {
     let config = kind_config::with_kubeadm_patches(config, KUBEADM_PATCHES)?;
     state.write(&state.kind_config(), config.as_bytes())?;

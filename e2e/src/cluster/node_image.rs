@@ -1,4 +1,4 @@
-//! The node with the add-ons' images in its store, and with patches for a quick start.
+//! The node with the add-ons' images in its store, and with kubeadm patches that shorten its start.
 //!
 //! A node has the control plane's images before it starts, and the add-ons' would have to be loaded while it does, which takes as
 //! long as all the rest. So they are put into an image of the node, once for each node and set of images, wherever these come
@@ -26,7 +26,7 @@ const REPOSITORY: &str = "gitlab-ci-k8s-demo/node-with-images";
 /// The label by which an earlier image of the same kind is found.
 const LABEL: &str = "io.gitlab-ci-k8s-demo.node-with-images";
 
-/// The node's directory with patches of what kubeadm deploys.
+/// The directory on the node with patches of kubeadm's manifests.
 /// <https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/control-plane-flags/#patches>
 pub const KUBEADM_PATCHES: &str = "/kind/kubeadm-patches";
 
@@ -92,18 +92,16 @@ pub async fn ensure(
         // Where every other image was pulled, nothing has been built yet.
         std::fs::create_dir_all(folder)?;
     }
-    let context = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
-    write_archive(docker, addons, &context.path().join("images.tar")).await?;
+    let archive = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
+    write_archive(docker, addons, &archive.path().join("images.tar")).await?;
     let mut command = Command::new("docker");
     command
         .env("DOCKER_BUILDKIT", "1")
         .args(["build", "--progress", "plain", "--tag", &reference])
         .args(["--label", &format!("{LABEL}={hash}"), "--build-arg", &format!("NODE={node}")])
         .arg(format!("--build-context=kind-node={}", tools.display()))
-        .arg(format!("--build-context=recipe={}", recipe.display()))
-        .arg("--file")
-        .arg(recipe.join("Dockerfile"))
-        .arg(context.path());
+        .arg(format!("--build-context=archive={}", archive.path().display()))
+        .arg(recipe);
     command::run_logged(command, log, TIMEOUT).await?;
     remove_others(docker, &reference).await;
     Ok(reference)

@@ -76,7 +76,7 @@ static DEBIAN_FORKY: Image = part(
     Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 35 },
 );
 
-static BUSYBOX: Image = part("busybox", "base of what runs in the cluster", recipe("busybox", ON_FORKY, 15));
+static BUSYBOX: Image = part("busybox", "base of the add-ons and the registry", recipe("busybox", ON_FORKY, 15));
 
 static GO: Image = part("go", "compiles the node's programs and the registry", recipe("go", ON_FORKY, 20));
 

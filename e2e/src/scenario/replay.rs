@@ -46,8 +46,8 @@ pub enum Ref {
 /// for them, so they come before jobs that compile in parallel with them.
 const SHARES_OF_BRANCH: i64 = 512;
 
-/// The tag's jobs' share. What follows the branch's jobs, the deployment and its checks, needs time rather than processors: the
-/// sooner they are done, the more of the tag's jobs runs beside it.
+/// The tag's jobs' share. The deployment and the checks that follow the branch's jobs mostly wait. The earlier they start, the more
+/// of the tag's jobs can run in parallel with them.
 const SHARES_OF_TAG: i64 = 32;
 
 /// Everything that all pipelines of a story have in common.

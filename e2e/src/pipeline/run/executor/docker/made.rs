@@ -146,8 +146,9 @@ impl Made {
         Ok(name)
     }
 
-    /// Takes all of it away. What is left when somebody loses patience goes in the background, and so do volumes: a job has
-    /// ended when nothing of it runs, and hundreds of megabytes take seconds to go. [`sweep`] sees to them too.
+    /// Removes containers and networks, then volumes in the background: the job has ended when none of its containers runs, and
+    /// hundreds of megabytes take seconds to remove. If the caller stops waiting, the rest is removed in the background as well.
+    /// [`sweep`] removes whatever remains.
     pub(super) async fn remove(mut self) {
         let mut things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
         all_is_made().await;
