@@ -145,7 +145,7 @@ pub static CHECKS: &[Check] = &[
         &[Need::Registry],
         Deployed
     ),
-    check!(pull_secret, "pull-secret", "pods pull with the pull secret, and without it nobody does", &[], Deployed),
+    check!(pull_secret, "pull-secret", "pods pull with the pull secret, and without it nobody does", &[], Own),
     check!(
         rbac,
         "rbac",
