@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - [`arguments`]: the command line. [`log`]: what is written to standard output.
-//! - [`router`]: all routes and what they share; their handlers are in `routes/`, one file per subject. `observe` is around
+//! - [`router`]: all routes; [`state`]: what they share; their handlers are in `routes/`, one file per subject. `observe` is around
 //!   each request: its identifier, metrics, access log, body limit, panics.
 //! - [`health`], [`metrics`], [`build_info`]: the state behind the answers. None of them knows HTTP.
 //! - [`server`]: sockets, limits, shutdown. It knows a router, not what the routes are.
@@ -23,4 +23,5 @@ mod request_id;
 pub mod router;
 mod routes;
 pub mod server;
+pub mod state;
 mod text_format;

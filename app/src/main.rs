@@ -10,8 +10,9 @@ use app::build_info::BuildInfo;
 use app::health::Health;
 use app::log::Log;
 use app::metrics::Metrics;
-use app::router::{Service, router};
+use app::router::router;
 use app::server::{Ended, Limits, Shutdown, listen, serve};
+use app::state::AppState;
 use clap::Parser;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,7 +73,7 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
         version: _,
     } = arguments;
     let build_info = BuildInfo::current();
-    let service = Arc::new(Service {
+    let service = Arc::new(AppState {
         host: host(),
         health: Health::new(ready_after),
         metrics: Metrics::new(&build_info)?,

@@ -16,13 +16,13 @@ use tracing::info;
 
 use crate::metrics::{UNKNOWN, method_label};
 use crate::request_id::{RequestId, X_REQUEST_ID};
-use crate::router::Service;
+use crate::state::AppState;
 
 /// The status that is recorded for a request whose client went away before the answer. nginx coined it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// Answers `request` by the rest of the stack and records that it did.
-pub(crate) async fn observe(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(service): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let observation = Observation::begin(service, &request);
     let service = &observation.service;
     let response = if request.body().size_hint().lower() > service.max_body_bytes {
@@ -39,7 +39,7 @@ pub(crate) async fn observe(State(service): State<Arc<Service>>, request: Reques
 
 /// A request that is being answered. Dropped before its end, it was given up by the client.
 struct Observation {
-    service: Arc<Service>,
+    service: Arc<AppState>,
     method: &'static str,
     route: Option<MatchedPath>,
     uri: Uri,
@@ -50,7 +50,7 @@ struct Observation {
 }
 
 impl Observation {
-    fn begin(service: Arc<Service>, request: &Request) -> Self {
+    fn begin(service: Arc<AppState>, request: &Request) -> Self {
         service.metrics.begin();
         Self {
             method: method_label(request.method()),

@@ -1,4 +1,4 @@
-//! Every route of the service, and what its handlers share.
+//! Every route of the service.
 
 use std::sync::Arc;
 
@@ -7,31 +7,12 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use crate::build_info::BuildInfo;
-use crate::health::Health;
-use crate::metrics::Metrics;
 use crate::observe::observe;
 use crate::routes::{fault, home, metrics, probes, version};
-
-/// What the handlers share.
-#[derive(Debug)]
-pub struct Service {
-    /// The name of the host; in a cluster, of the pod.
-    pub host: String,
-    /// The facts of the build.
-    pub build_info: BuildInfo,
-    /// What the probes ask for.
-    pub health: Health,
-    /// What Prometheus asks for.
-    pub metrics: Metrics,
-    /// The largest request body that is let in, in bytes.
-    pub max_body_bytes: u64,
-    /// Whether `/fault/…` exists.
-    pub faults: bool,
-}
+use crate::state::AppState;
 
 /// The routes. They answer in process as they do behind a socket.
-pub fn router(service: Arc<Service>) -> Router {
+pub fn router(state: Arc<AppState>) -> Router {
     let mut router = Router::new()
         .route("/", get(home::home))
         .route("/health", get(probes::health))
@@ -39,7 +20,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/readyz", get(probes::readyz))
         .route("/version", get(version::version))
         .route("/metrics", get(metrics::metrics));
-    if service.faults {
+    if state.faults {
         router = router
             .route("/fault/delay", get(fault::delay))
             .route("/fault/status", get(fault::status))
@@ -50,6 +31,6 @@ pub fn router(service: Arc<Service>) -> Router {
     router
         .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
         // Last, so that it is around the fallback and around answers with 405 too.
-        .layer(from_fn_with_state(Arc::clone(&service), observe))
-        .with_state(service)
+        .layer(from_fn_with_state(Arc::clone(&state), observe))
+        .with_state(state)
 }

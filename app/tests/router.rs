@@ -8,7 +8,8 @@ use std::time::Duration;
 use app::build_info::BuildInfo;
 use app::health::Health;
 use app::metrics::Metrics;
-use app::router::{Service, router};
+use app::router::router;
+use app::state::AppState;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -16,7 +17,7 @@ use rstest::rstest;
 use tower::ServiceExt;
 
 /// A service whose build is always the same.
-fn service(ready_after: Duration, faults: bool) -> Arc<Service> {
+fn service(ready_after: Duration, faults: bool) -> Arc<AppState> {
     let build_info = BuildInfo {
         version: "1.2.3".into(),
         revision: "0123456789abcdef0123456789abcdef01234567".into(),
@@ -25,7 +26,7 @@ fn service(ready_after: Duration, faults: bool) -> Arc<Service> {
         build_date: "2026-01-31T12:00:00Z".into(),
         rustc: "rustc 1.85.0".into(),
     };
-    Arc::new(Service {
+    Arc::new(AppState {
         host: "app-7d4b9c-x2x4z".into(),
         health: Health::new(ready_after),
         metrics: Metrics::new(&build_info).unwrap(),
@@ -35,11 +36,11 @@ fn service(ready_after: Duration, faults: bool) -> Arc<Service> {
     })
 }
 
-fn ready() -> Arc<Service> {
+fn ready() -> Arc<AppState> {
     service(Duration::ZERO, true)
 }
 
-async fn ask(service: &Arc<Service>, method: &str, path: &str) -> Response<Body> {
+async fn ask(service: &Arc<AppState>, method: &str, path: &str) -> Response<Body> {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
     router(Arc::clone(service)).oneshot(request).await.unwrap()
 }

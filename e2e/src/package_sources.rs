@@ -4,6 +4,7 @@
 //! builds get the same settings, so that a build reaches what this machine reaches. An address may contain a password, so
 //! these types have no `Debug`; what is printed goes through [`without_credentials`].
 
+mod machine;
 mod pip;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use reqwest::Url;
+
+pub use self::machine::Setting;
+use self::machine::{Machine, config_home, variable};
 
 /// Names a Debian mirror where apt has none, or overrides the one that apt has.
 pub const DEBIAN_MIRROR: &str = "DEBIAN_MIRROR";
@@ -34,31 +38,12 @@ const APT_TARGETS: [&str; 7] = [
     "Component: main",
 ];
 
-/// A setting and the place that it comes from.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The value, as configured. It may contain credentials.
-    pub value: String,
-    /// A variable, a file or a program.
-    pub origin: String,
-}
-
 /// This machine's package sources.
 pub struct PackageSources {
     debian_mirrors: Vec<Setting>,
     apt_options: Vec<String>,
     go: BTreeMap<&'static str, Setting>,
     pip: BTreeMap<&'static str, Setting>,
-}
-
-/// What settings are read from.
-struct Machine<'machine> {
-    variable: &'machine dyn Fn(&str) -> Option<String>,
-    file: &'machine dyn Fn(&Path) -> Option<String>,
-    /// The output of `apt-get indextargets`.
-    apt_targets: &'machine str,
-    /// The output of `apt-config dump`.
-    apt_config: &'machine str,
 }
 
 impl PackageSources {
@@ -183,18 +168,6 @@ fn output(program: &str, arguments: &[&str]) -> String {
         .filter(|output| output.status.success())
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default()
-}
-
-/// A variable; one that is set to nothing counts as not set, for apt, Go and pip alike.
-fn variable(machine: &Machine<'_>, name: &str) -> Option<String> {
-    (machine.variable)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
-/// A user's directory for configuration files. <https://specifications.freedesktop.org/basedir-spec/latest/>
-fn config_home(machine: &Machine<'_>) -> Option<PathBuf> {
-    variable(machine, "XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(Path::new(&variable(machine, "HOME")?).join(".config")))
 }
 
 fn debian_mirrors(machine: &Machine<'_>) -> Vec<Setting> {

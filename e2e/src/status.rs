@@ -14,7 +14,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 
 use crate::cluster::kind::{self, KindError, Standing};
-use crate::cluster::{self, owner, ready};
+use crate::cluster::{self, conditions, owner};
 use crate::kind_config::{self, PortMapping};
 use crate::labels::Run;
 use crate::registry::{self, login};
@@ -149,7 +149,7 @@ async fn cluster_parts(client: &Client, run: &Run, ingress: Option<SocketAddr>) 
     let versions =
         nodes.iter().filter_map(|node| Some(node.status.as_ref()?.node_info.as_ref()?.kubelet_version.as_str()));
     let version = versions.min().unwrap_or("of unknown version");
-    let ready = nodes.iter().filter(|node| ready::is_node_ready(node)).count();
+    let ready = nodes.iter().filter(|node| conditions::is_node_ready(node)).count();
     let detail = if cluster::is_whole(&nodes, &run.id) {
         format!("Kubernetes {version}, {ready} of {} nodes Ready", nodes.len())
     } else {
@@ -174,7 +174,7 @@ async fn pods_part(client: &Client) -> Part {
     match list {
         Err(error) => Part { name, ready: false, detail: error.to_string() },
         Ok(pods) => {
-            let ready = pods.iter().filter(|pod| ready::is_pod_ready(pod)).count();
+            let ready = pods.iter().filter(|pod| conditions::is_pod_ready(pod)).count();
             let total = pods.items.len();
             Part { name, ready: total > 0 && ready == total, detail: format!("{ready} of {total} pods Ready") }
         }

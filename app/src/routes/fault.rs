@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use tracing::warn;
 
-use crate::router::Service;
+use crate::state::AppState;
 
 /// The longest delay, in milliseconds: longer than any probe, scrape or proxy waits.
 const LONGEST_DELAY: u64 = 60_000;
@@ -56,14 +56,14 @@ impl For {
 }
 
 /// `POST /fault/unready[?ms=N]`: `/health` and `/readyz` say no.
-pub(crate) async fn unready(State(service): State<Arc<Service>>, Query(window): Query<For>) -> &'static str {
+pub(crate) async fn unready(State(service): State<Arc<AppState>>, Query(window): Query<For>) -> &'static str {
     warn!(ms = window.ms, "made unready");
     service.health.make_unready(window.duration());
     "not ready from now on\n"
 }
 
 /// `POST /fault/hang[?ms=N]`: `/livez` does not answer. All else does, so that traffic need not notice the restart.
-pub(crate) async fn hang(State(service): State<Arc<Service>>, Query(window): Query<For>) -> &'static str {
+pub(crate) async fn hang(State(service): State<Arc<AppState>>, Query(window): Query<For>) -> &'static str {
     warn!(ms = window.ms, "liveness made to hang");
     service.health.hang(window.duration());
     "liveness hangs from now on\n"

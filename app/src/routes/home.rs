@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use crate::router::Service;
+use crate::state::AppState;
 
-pub(crate) async fn home(State(service): State<Arc<Service>>) -> String {
-    let Service { host, build_info, .. } = &*service;
+pub(crate) async fn home(State(service): State<Arc<AppState>>) -> String {
+    let AppState { host, build_info, .. } = &*service;
     format!("Hello from GitLab CI and Kubernetes!\nhost: {host}\n{build_info}\n")
 }

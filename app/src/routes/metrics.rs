@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use crate::router::Service;
+use crate::state::AppState;
 
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
+pub(crate) async fn metrics(State(service): State<Arc<AppState>>) -> Response {
     match service.metrics.render(service.health.ready().is_ok()) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {

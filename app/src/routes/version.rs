@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::build_info::BuildInfo;
-use crate::router::Service;
+use crate::state::AppState;
 
-pub(crate) async fn version(State(service): State<Arc<Service>>) -> Json<BuildInfo> {
+pub(crate) async fn version(State(service): State<Arc<AppState>>) -> Json<BuildInfo> {
     Json(service.build_info.clone())
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,12 +14,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 use tracing::{debug, warn};
 
+use super::connection::{Connection, Phase};
 use super::watched_stream::WatchedStream;
 
 /// What one client, and all of them together, may take.
@@ -227,64 +226,6 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.connections.table().connections.remove(&self.key);
-    }
-}
-
-/// One connection, as its own task and the table see it.
-pub(super) struct Connection {
-    /// Milliseconds after `epoch` since when it is in its phase, times four, plus the phase.
-    state: AtomicU64,
-    epoch: Instant,
-    cut: Notify,
-}
-
-/// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Between two requests.
-    Idle = 0,
-    /// Within the head of a request, or before the first.
-    Head = 1,
-    /// A request is being answered.
-    Busy = 2,
-}
-
-impl Connection {
-    fn new(epoch: Instant) -> Self {
-        let connection = Self { state: AtomicU64::new(0), epoch, cut: Notify::new() };
-        connection.enter(Phase::Head);
-        connection
-    }
-
-    pub(super) fn bytes_arrived(&self) {
-        if self.phase().0 == Phase::Idle {
-            self.enter(Phase::Head);
-        }
-    }
-
-    fn request_begins(&self) {
-        self.enter(Phase::Busy);
-    }
-
-    fn request_ends(&self) {
-        self.enter(Phase::Idle);
-    }
-
-    fn enter(&self, phase: Phase) {
-        let since = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
-        // Only the connection's own task writes, so a plain store cannot lose another's.
-        self.state.store(since << 2 | phase as u64, Ordering::Relaxed);
-    }
-
-    /// The phase, and since when.
-    fn phase(&self) -> (Phase, Duration) {
-        let state = self.state.load(Ordering::Relaxed);
-        let phase = match state & 3 {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            _ => Phase::Busy,
-        };
-        (phase, Duration::from_millis(state >> 2))
     }
 }
 

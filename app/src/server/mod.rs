@@ -1,5 +1,6 @@
 //! Sockets in front of a router: limits that a slow or hostile client cannot get round, and a shutdown that loses nothing.
 
+mod connection;
 mod connections;
 mod listen;
 mod watched_stream;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connections::Connection;
+use super::connection::Connection;
 
 /// `stream`, of which every byte read is reported to `connection`.
 pub(super) struct WatchedStream {

@@ -1,6 +1,7 @@
 //! `e2e plan` and `e2e pipeline`, side by side with gitlab-ci-local: the same files, the sides taking turns.
 
 mod files;
+mod measurement;
 mod report;
 
 use std::collections::BTreeSet;
@@ -9,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use self::measurement::{CONCURRENCY, Measurement, SIZES};
 use self::report::Report;
 use crate::error::{Context, Error};
 use crate::page::Page;
-use crate::sample::Sample;
 use crate::tools::{self, Need};
 use crate::{machine, progress};
 
@@ -40,27 +41,8 @@ pub(crate) struct Arguments {
     write: Option<PathBuf>,
 }
 
-/// How many jobs run at the same time, on both sides.
-const CONCURRENCY: &str = "4";
-
 /// How often a plan is measured in each round: one takes milliseconds, and the first of them finds colder caches.
 const PLANS: u32 = 10;
-
-/// The sizes of the files that are planned.
-const SIZES: [usize; 3] = [100, 1_000, 10_000];
-
-/// What was found out, in seconds.
-#[derive(Debug, Default)]
-struct Found {
-    article: Sample,
-    article_beside: Sample,
-    plans: [Sample; SIZES.len()],
-    hundred_beside: Sample,
-    run: Sample,
-    run_beside: Sample,
-    /// How many jobs gitlab-ci-local lists of the article's pipeline that GitLab would not run.
-    too_many: usize,
-}
 
 /// The two programs.
 struct Sides {
@@ -117,13 +99,13 @@ fn install(folder: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(program).context("the current folder")
 }
 
-fn measure(rounds: u32, sides: &Sides, folder: &Path) -> Result<Found, Error> {
+fn measure(rounds: u32, sides: &Sides, folder: &Path) -> Result<Measurement, Error> {
     let article = files::repository(folder, "article", files::ARTICLE)?;
     let mixed = SIZES.map(|size| files::repository(folder, &size.to_string(), &files::mixed(size)));
     let mixed: Vec<PathBuf> = mixed.into_iter().collect::<Result<_, _>>()?;
     let trivial = files::repository(folder, "trivial", &files::trivial(100))?;
     let hundred = mixed.first().ok_or_else(|| Error::Measurement("no sizes".to_owned()))?;
-    let mut found = Found { too_many: check(sides, &article, hundred)?, ..Found::default() };
+    let mut found = Measurement { too_many: check(sides, &article, hundred)?, ..Measurement::default() };
     for round in 1..=rounds {
         progress(&format!("round {round} of {rounds}"));
         found.article_beside.push(sides.list(&article)?);

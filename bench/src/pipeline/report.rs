@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CONCURRENCY, Found, SIZES};
+use super::measurement::{CONCURRENCY, Measurement, SIZES};
 use crate::sample::Sample;
 use crate::table::Table;
 
@@ -18,7 +18,7 @@ pub(super) struct Report {
     /// Below which folder both sides worked.
     pub(super) folder: PathBuf,
     /// The figures.
-    pub(super) found: Found,
+    pub(super) found: Measurement,
 }
 
 impl Report {
@@ -52,7 +52,7 @@ impl Report {
     }
 
     fn table(&self) -> Table {
-        let Found { article, article_beside, plans, hundred_beside, run, run_beside, .. } = &self.found;
+        let Measurement { article, article_beside, plans, hundred_beside, run, run_beside, .. } = &self.found;
         let [hundred, thousand, ten_thousand] = plans;
         let ratio = |ours: &Sample, theirs: &Sample| theirs.median() / ours.median();
         let faster = |ours, theirs, least: f64| verdict(&format!("≥ {least}×"), ratio(ours, theirs) >= least);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_page() {
-        let found = Found {
+        let found = Measurement {
             article: sample([0.0041, 0.0046, 0.0044]),
             article_beside: sample([0.41, 0.42, 0.43]),
             plans: [sample([0.007; 3]), sample([0.041, 0.042, 0.043]), sample([0.4, 0.41, 0.45])],

@@ -1,5 +1,6 @@
 //! `e2e up`, side by side with what it cannot do without: `kind create cluster` on the same node image.
 
+mod measurement;
 mod report;
 
 use std::path::PathBuf;
@@ -8,12 +9,12 @@ use std::time::Instant;
 
 use tokio::process::Command;
 
+use self::measurement::Measurement;
 use self::report::Report;
 use crate::error::{Context, Error};
 use crate::machine;
 use crate::page::Page;
 use crate::progress;
-use crate::sample::Sample;
 use crate::tools::{self, Need};
 
 /// A cluster with add-ons and registry against a cluster of kind alone: the time to create and to delete it.
@@ -34,21 +35,6 @@ pub(crate) struct Arguments {
 
 /// The name of all clusters that are made here.
 const NAME: &str = "bench-up";
-
-/// What was found out, in seconds.
-#[derive(Debug, Default)]
-struct Found {
-    /// `kind create cluster`.
-    kind: Sample,
-    /// `kind delete cluster`.
-    kind_delete: Sample,
-    /// `e2e up` from nothing, with all images here.
-    up: Sample,
-    /// `e2e up` on a cluster that stands.
-    again: Sample,
-    /// `e2e down`.
-    down: Sample,
-}
 
 /// Measures, and returns the report for the terminal.
 pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
@@ -84,7 +70,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     run_program(&e2e, &up).await?;
     run_program(&e2e, &down).await?;
     let networks = output("docker", &["network", "ls", "--format", "{{.Name}}"]).await?;
-    let mut found = Found::default();
+    let mut found = Measurement::default();
     for round in 1..=arguments.rounds {
         progress(&format!("round {round} of {}: kind alone", arguments.rounds));
         found.kind.push(run_program("kind", &alone).await?);

@@ -1,6 +1,6 @@
 //! What was found out, for people.
 
-use super::Found;
+use super::measurement::Measurement;
 use crate::sample::Sample;
 use crate::table::Table;
 
@@ -16,7 +16,7 @@ pub(super) struct Report {
     /// Clusters of each kind.
     pub(super) rounds: u32,
     /// The figures.
-    pub(super) found: Found,
+    pub(super) found: Measurement,
 }
 
 impl Report {
@@ -40,7 +40,7 @@ impl Report {
     }
 
     fn table(&self) -> Table {
-        let Found { kind, kind_delete, up, again, down } = &self.found;
+        let Measurement { kind, kind_delete, up, again, down } = &self.found;
         // All that is put into the cluster may take half as long as kind does alone.
         let ratio = verdict("≤ 1.5×", up.median() <= 1.5 * kind.median());
         let rows = [
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_page() {
-        let found = Found {
+        let found = Measurement {
             kind: sample([26.0, 24.0, 25.0]),
             kind_delete: sample([1.0, 1.1, 1.2]),
             up: sample([51.0, 44.0, 45.0]),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use e2e::pipeline::changes::{Compared, NoSuchRef};
 use e2e::pipeline::config::root::Configuration;
-use e2e::pipeline::document::load::{Environment, Files};
-use e2e::pipeline::git::Commit;
+use e2e::pipeline::document::load::Environment;
+use e2e::pipeline::files::Files;
+use e2e::pipeline::plan::commit::Commit;
 use e2e::pipeline::glob;
 use e2e::pipeline::lint::{Conditions, Lint, admits, lint};
 use e2e::pipeline::plan::Plan;
@@ -55,11 +56,9 @@ impl Project {
             compare: &compare,
         };
         let environment = Environment {
-            files: self,
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules, diagnostics| admits(rules, &conditions, diagnostics),
-            folders: &BTreeMap::new(),
-            inputs: &[],
+            ..Environment::new(self)
         };
         lint(NAMES[0], &environment)
     }

@@ -4,10 +4,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
 use kube::ResourceExt;
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::registry::{Image, container, image};
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::cluster::ready;
 use crate::record::Failure;
 

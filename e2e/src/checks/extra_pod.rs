@@ -8,7 +8,6 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
-use super::Outcome;
 use super::failure::expected;
 use super::subject::{Subject, called};
 use crate::record::Failure;
@@ -57,29 +56,9 @@ impl ExtraPod {
         Ok(Self { api, name, grace: Duration::from_secs(grace) })
     }
 
-    /// Tells it to end when a check has come to its own end, and returns that. After a success it is on its way out, with what was
-    /// seen; after a failure it is gone.
-    ///
-    /// # Errors
-    /// Why the check failed, or else why the API server does not take the pod away.
-    pub async fn end(self, subject: &Subject, result: Outcome) -> Outcome {
-        let told = self.tell_to_end().await;
-        match result {
-            Ok(mut evidence) => {
-                told?;
-                evidence.leaving = Some(self);
-                Ok(evidence)
-            }
-            Err(failure) => {
-                let _ = self.gone(subject).await;
-                Err(failure)
-            }
-        }
-    }
-
     /// Takes it away as Kubernetes takes pods away, with its time to end: it may be an endpoint, and a client's request may be on
     /// its way to it.
-    async fn tell_to_end(&self) -> Result<(), Failure> {
+    pub(super) async fn tell_to_end(&self) -> Result<(), Failure> {
         match self.api.delete(&self.name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),

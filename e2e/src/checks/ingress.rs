@@ -9,11 +9,11 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use tokio::time::{Instant, sleep};
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::http::Http;
 use super::load::host_of;
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::record::Failure;
 
 /// How many requests are made to each host.

@@ -8,13 +8,14 @@ use k8s_openapi::api::core::v1::{EnvVar, Pod, Probe};
 use kube::runtime::watcher;
 use tokio::time::{Instant, sleep};
 
+use super::check::end_pod;
+use super::check::{Evidence, Outcome};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::http::Http;
 use super::load::{Load, host_of};
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
-use crate::cluster::ready::is_pod_ready;
+use crate::cluster::conditions::is_pod_ready;
 use crate::record::Failure;
 
 /// The longest that a pod may hang before it is noticed. Kubernetes' own numbers, where a probe says nothing, make half of it.
@@ -47,7 +48,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         evidence.add(deployed);
         evidence
     });
-    pod.end(&subject, result).await
+    end_pod(pod, &subject, result).await
 }
 
 /// What the deployed pods' own probe says about how long one that hangs stays.

@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::{Capabilities, Container, Namespace, Pod, PodSpe
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt};
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::subject::Subject;
-use super::{Evidence, Outcome};
 use crate::cluster::ApiError;
 use crate::record::Failure;
 

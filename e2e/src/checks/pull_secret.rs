@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 
+use super::check::end_pod;
+use super::check::{Evidence, Outcome};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::refusal::is_refused;
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::record::Failure;
 
 /// What a Secret must be for a kubelet to take a login from it: what `kubectl create secret docker-registry` makes, and the type
@@ -51,7 +52,7 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         evidence.add(line);
         evidence
     });
-    pod.end(&subject, seen).await
+    end_pod(pod, &subject, seen).await
 }
 
 /// Whether a pod's pull secret is one. A kubelet passes over one that is not, and says so only when no other helps. What is in it

@@ -8,9 +8,9 @@ use kube::{Api, Client, ResourceExt};
 
 use super::access::may;
 use super::bindings;
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::subject::Subject;
-use super::{Evidence, Outcome};
 use crate::cluster::ApiError;
 use crate::record::Failure;
 

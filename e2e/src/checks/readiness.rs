@@ -11,10 +11,11 @@ use kube::api::{ListParams, LogParams};
 use kube::runtime::watcher;
 use tokio::time::timeout;
 
+use super::check::end_pod;
+use super::check::{Evidence, Outcome};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::record::Failure;
 
 /// What is in the line of its log by which the service says that it wants traffic.
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(super) async fn run(subject: Subject) -> Outcome {
     let pod = ExtraPod::make(&subject, "readiness", |_| ()).await?;
     let result = watched(&subject, &pod.name).await;
-    pod.end(&subject, result).await
+    end_pod(pod, &subject, result).await
 }
 
 async fn watched(subject: &Subject, name: &str) -> Outcome {

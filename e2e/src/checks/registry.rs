@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use reqwest::StatusCode;
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::registry_api::RegistryApi;
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::record::Failure;
 
 pub(super) async fn run(subject: Subject) -> Outcome {

@@ -11,11 +11,11 @@ use kube::runtime::watcher;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::http::Http;
 use super::load::Load;
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::cluster::ready;
 use crate::record::Failure;
 

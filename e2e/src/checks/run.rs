@@ -1,17 +1,16 @@
 //! Running checks: at the same time those that only look, then one after the other those that replace pods. Beside all of them
 //! those that look at a pod of their own.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use tokio::sync::oneshot;
-
+use super::check::{Check, Evidence, Pods};
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
 use super::subject::{Subject, called};
-use super::{Check, Evidence, Pods};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
+use futures_util::future::join_all;
 
 /// How many things, each of which may take as long as patience lasts, a check waits for one after the other. The most are in
 /// `liveness`: ready, reached, started again, ready again; and after a failure, gone.
@@ -33,26 +32,26 @@ pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
 
 /// Runs these checks, and returns what came of them in their order. Times are seconds since `origin`.
 pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
-    run_and_say(checks, subject, origin, tell, oneshot::channel().0).await
+    run_until_observed(checks, subject, origin, tell, || ()).await
 }
 
-/// The same, and says when nothing is to be learnt from the environment any more: pods that checks have made for themselves may
-/// still be on their way out, which they must be before a check has passed.
-pub async fn run_and_say(
+/// The same. Calls `observed` when no check observes the environment any more. Pods that checks have made may still terminate then,
+/// and a check passes only when its own pod is gone.
+pub async fn run_until_observed(
     checks: &[&'static Check],
     subject: &Subject,
     origin: Instant,
     tell: &Tell<'_>,
-    has_learnt: oneshot::Sender<()>,
+    observed: impl FnOnce() + Send,
 ) -> Vec<CheckRecord> {
-    let learning = &Learning::new(checks.len(), has_learnt);
+    let remaining = &Remaining::new(checks.len(), Box::new(observed));
     // What an interrupted run has left would be counted as a pod of the service. What stays, a check will find.
     if sweep(subject).await.is_ok() {
         Box::pin(swept(subject)).await;
     }
     let of = |pods: Pods| {
         let chosen = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
-        chosen.map(|(index, check)| async move { (index, one(check, subject, origin, tell, learning).await) })
+        chosen.map(|(index, check)| async move { (index, one(check, subject, origin, tell, remaining).await) })
     };
     let (mut done, beside) = tokio::join!(
         async {
@@ -69,20 +68,23 @@ pub async fn run_and_say(
     done.into_iter().map(|(_, record)| record).collect()
 }
 
-/// Counts the checks that have still something to learn.
-struct Learning(Mutex<(usize, Option<oneshot::Sender<()>>)>);
+/// The checks that still observe the environment.
+struct Remaining<'run> {
+    count: AtomicUsize,
+    observed: Mutex<Option<Box<dyn FnOnce() + Send + 'run>>>,
+}
 
-impl Learning {
-    fn new(checks: usize, has_learnt: oneshot::Sender<()>) -> Self {
-        Self(Mutex::new((checks, Some(has_learnt))))
+impl<'run> Remaining<'run> {
+    fn new(checks: usize, observed: Box<dyn FnOnce() + Send + 'run>) -> Self {
+        Self { count: AtomicUsize::new(checks), observed: Mutex::new(Some(observed)) }
     }
 
-    fn one_has_learnt(&self) {
-        let (left, has_learnt) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = left.saturating_sub(1);
-        if let Some(has_learnt) = has_learnt.take_if(|_| *left == 0) {
-            // Not everybody wants to know.
-            let _ = has_learnt.send(());
+    fn one_less(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(observed) = observed {
+                observed();
+            }
         }
     }
 }
@@ -92,7 +94,7 @@ async fn one(
     subject: &Subject,
     origin: Instant,
     tell: &Tell<'_>,
-    learning: &Learning,
+    remaining: &Remaining<'_>,
 ) -> CheckRecord {
     let mut record = CheckRecord {
         name: check.name.to_owned(),
@@ -108,7 +110,7 @@ async fn one(
         }
     }
     if !unmet.is_empty() {
-        learning.one_has_learnt();
+        remaining.one_less();
         record.not_run = unmet.join("; ");
         tell(Event::Ended(&record));
         return record;
@@ -119,7 +121,7 @@ async fn one(
         Ok(outcome) => outcome,
         Err(_) => Err(Box::pin(endless(check, subject, limit)).await),
     };
-    learning.one_has_learnt();
+    remaining.one_less();
     let outcome = match outcome {
         Ok(Evidence { lines, leaving: Some(pod) }) => Box::pin(pod.gone(subject)).await.map(|()| lines),
         Ok(Evidence { lines, leaving: None }) => Ok(lines),
@@ -173,14 +175,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_once_when_all_have_learnt() {
-        let (has_learnt, mut is_said) = oneshot::channel();
-        let learning = Learning::new(2, has_learnt);
-        learning.one_has_learnt();
-        assert!(is_said.try_recv().is_err());
-        learning.one_has_learnt();
-        assert!(is_said.try_recv().is_ok());
-        learning.one_has_learnt();
+    fn observed_is_called_once_after_the_last_check() {
+        let calls = AtomicUsize::new(0);
+        let remaining = Remaining::new(
+            2,
+            Box::new(|| {
+                calls.fetch_add(1, Ordering::Relaxed);
+            }),
+        );
+        remaining.one_less();
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+        remaining.one_less();
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use kube::ResourceExt;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::subject::{Prometheus, Subject, called};
-use super::{Evidence, Outcome};
 use crate::record::Failure;
 
 /// How often Prometheus is asked.

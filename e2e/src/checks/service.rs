@@ -6,11 +6,11 @@ use std::time::Duration;
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::load::host_of;
 use super::readiness::ready_pods;
 use super::subject::{Subject, ask, called};
-use super::{Evidence, Outcome};
 
 /// The pause between two requests.
 const BEAT: Duration = Duration::from_millis(50);

@@ -5,9 +5,9 @@ use kube::ResourceExt;
 use kube::api::LogParams;
 use serde_json::Value;
 
+use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::subject::{Subject, called};
-use super::{Evidence, Outcome};
 use crate::record::Failure;
 
 /// The annotation by which the deploy jobs tell which commit they deploy.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::lessons::teach::{Classroom, LessonError, teach};
 use e2e::lessons::{self, LESSONS, Lesson};
 use e2e::report;
 use e2e::report::pipeline_view::Mode;
 use e2e::report::story::{HEARTBEAT, StoryView};
+use e2e::scenario::lesson::{LessonContext, LessonError, run_lesson};
 use e2e::scenario::recorder::Recorder;
 use e2e::target;
 use tokio_util::sync::CancellationToken;
@@ -75,12 +75,12 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let source = std::env::current_dir()?;
     let folder: PathBuf = source.join("target/e2e/lessons");
     std::fs::create_dir_all(&folder)?;
-    let classroom = Classroom { docker, images, target, source, folder, recorder, cancel };
+    let context = LessonContext { docker, images, target, source, folder, recorder, cancel };
     let chosen: Vec<&Lesson> = if arguments.names.is_empty() { LESSONS.iter().collect() } else { arguments.names };
     let mut code = ExitCode::SUCCESS;
     for (number, lesson) in chosen.iter().enumerate() {
         write(&report::lessons::head(lesson, number + 1, chosen.len()))?;
-        let mut teaching = std::pin::pin!(teach(lesson, &classroom));
+        let mut teaching = std::pin::pin!(run_lesson(lesson, &context));
         let taught = loop {
             tokio::select! {
                 taught = &mut teaching => break taught,

@@ -11,8 +11,7 @@ use e2e::report::pipeline_view::Mode;
 use e2e::report::story::{HEARTBEAT, StoryView};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
-use e2e::scenario::replay::ReplayError;
-use e2e::scenario::{self, Ground, Story};
+use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
 use e2e::target;
 use e2e::up::{self, Plan};
 use e2e::{command, labels};
@@ -77,7 +76,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let ground = if arguments.place.is_existing() {
         match arguments.place.target().await? {
             Ok(target) if target.registry.is_some() && target.deployer_kubeconfig.is_some() => {
-                Ground::Existing(Box::new(target))
+                ClusterSource::Existing(Box::new(target))
             }
             Ok(_) => {
                 tell("e2e: the pipeline pushes and deploys: it needs --registry and --deployer-kubeconfig");
@@ -92,9 +91,9 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         let (which, kind_config) = arguments.place.kind();
         command::mark(&which.name);
         let (manifests, state) = (arguments.manifests, which.state()?);
-        Ground::Kind(Box::new(Plan { cluster: which.name.clone(), kind_config, manifests, state }))
+        ClusterSource::Kind(Box::new(Plan { cluster: which.name.clone(), kind_config, manifests, state }))
     };
-    if let Ground::Existing(target) = &ground
+    if let ClusterSource::Existing(target) = &ground
         && !target::answers(&target.client).await
     {
         tell("e2e: the cluster does not answer");
@@ -110,19 +109,19 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let recorder = Arc::new(Recorder::new(&id, Box::new(move |event| shown.show(event))));
     let hearing = Arc::clone(&recorder);
     let images = Arc::new(arguments.source.images(&docker, move |progress| hearing.image(&progress)));
-    let story = Story {
+    let scenario = Scenario {
         docker,
         images,
         source: std::path::absolute(&arguments.directory)?,
         branch: arguments.branch,
         tag: arguments.tag,
-        ground,
+        cluster: ground,
         keep: arguments.keep,
         folder: folder.clone(),
         cancel,
     };
     let told = {
-        let mut run = std::pin::pin!(scenario::run(&story, &recorder));
+        let mut run = std::pin::pin!(scenario::run(&scenario, &recorder));
         loop {
             tokio::select! {
                 told = &mut run => break told,
@@ -131,7 +130,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         }
     };
     let (record, stop) = told;
-    if let Some(scenario::Stop::Up(up::UpError::Lacking(findings))) = &stop {
+    if let Some(ScenarioError::Up(up::UpError::Lacking(findings))) = &stop {
         tell(&findings::table(findings, &Platform::this(), width(io::stderr())));
         return Ok(ExitCode::from(EXIT_ENVIRONMENT));
     }
@@ -143,14 +142,14 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     Ok(exit_code(&record, stop.as_ref()))
 }
 
-fn exit_code(record: &Record, stop: Option<&scenario::Stop>) -> ExitCode {
-    use scenario::Stop;
+fn exit_code(record: &Record, stop: Option<&ScenarioError>) -> ExitCode {
     match (record.verdict, stop) {
         (Verdict::Passed, _) => ExitCode::SUCCESS,
-        (_, Some(Stop::Up(_))) => ExitCode::from(EXIT_ENVIRONMENT),
-        (_, Some(Stop::Project(_) | Stop::Taken(..) | Stop::Replay(ReplayError::Refused(_)))) => {
-            ExitCode::from(EXIT_BAD_INPUT)
-        }
+        (_, Some(ScenarioError::Up(_))) => ExitCode::from(EXIT_ENVIRONMENT),
+        (
+            _,
+            Some(ScenarioError::Project(_) | ScenarioError::Taken(..) | ScenarioError::Replay(ReplayError::Refused(_))),
+        ) => ExitCode::from(EXIT_BAD_INPUT),
         _ => ExitCode::from(EXIT_NOT_WHOLE),
     }
 }

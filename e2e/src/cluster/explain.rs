@@ -9,7 +9,7 @@ use kube::api::{ListParams, LogParams};
 use kube::{Api, Client, ResourceExt};
 
 use super::ApiError;
-use super::ready::is_pod_ready;
+use super::conditions::is_pod_ready;
 
 /// How many of a container's last lines are shown.
 const LAST_LINES: i64 = 10;

@@ -9,6 +9,7 @@
 
 pub mod addons;
 pub mod apply;
+pub mod conditions;
 pub mod explain;
 pub mod kind;
 pub mod load;

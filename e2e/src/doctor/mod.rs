@@ -8,6 +8,7 @@ mod engine;
 mod finding;
 mod platform;
 mod ports;
+mod request;
 mod resources;
 mod sources;
 mod supply;
@@ -16,33 +17,17 @@ mod true_image;
 mod version;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 pub use self::finding::{Finding, Remedy, Verdict};
 pub use self::platform::Platform;
+pub use self::request::Request;
 use self::supply::Supply;
 use self::version::NodeVersion;
 use crate::command::{self, CommandError};
-use crate::images::{KubernetesVersion, Way};
 
 /// Time that one remedy has: a download of some hundred megabytes over a slow line.
 const PATIENCE: Duration = Duration::from_mins(15);
-
-/// What the machine is to be used for.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'request> {
-    /// The file that maps ports of this machine.
-    pub kind_config: &'request Path,
-    /// The cluster that may hold these ports already.
-    pub cluster: &'request str,
-    /// The Kubernetes version of the cluster.
-    pub kubernetes: KubernetesVersion,
-    /// The ways by which images may come.
-    pub way: Way,
-    /// The directory with the recipes of images.
-    pub recipes: &'request Path,
-}
 
 /// Examines everything, independent things at the same time.
 pub async fn examine(platform: &Platform, request: &Request<'_>) -> Vec<Finding> {

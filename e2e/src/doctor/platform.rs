@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use super::finding::Remedy;
-use super::tools::version;
+use super::version::version;
 
 /// A machine, as far as installing goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Request;
 use super::engine::{Engine, EngineError};
 use super::finding::{Finding, Remedy, Verdict};
+use super::request::Request;
 use crate::images::{self, Image, PackageRegistry, Presence, Way};
 
 /// Time that a public registry has to answer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::finding::{Finding, Remedy, Verdict};
 use super::platform::Platform;
-use super::version::NodeVersion;
+use super::version::{NodeVersion, version};
 use crate::command::{self, CommandError};
 
 /// Time that a program has to print its version.
@@ -156,15 +156,6 @@ fn read(printed: &Printed) -> Read {
 fn unknown(subject: &'static str, needed: String, line: String) -> Finding {
     let remedy = Remedy::Advice(format!("its version cannot be read: `{line}`"));
     Finding::good(subject, needed, line).with(Verdict::Warning, remedy)
-}
-
-/// The first `N.N` in a text, with or without `v` before it.
-pub(super) fn version(text: &str) -> Option<(u32, u32)> {
-    text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '.')).find_map(|word| {
-        let mut numbers = word.trim_start_matches('v').split('.');
-        let number = |text: &str| text.trim_end_matches(|character: char| !character.is_ascii_digit()).parse().ok();
-        Some((number(numbers.next()?)?, number(numbers.next()?)?))
-    })
 }
 
 #[cfg(test)]

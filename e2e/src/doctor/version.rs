@@ -58,6 +58,15 @@ impl NodeVersion {
     }
 }
 
+/// The first `N.N` in a text, with or without `v` before it.
+pub(super) fn version(text: &str) -> Option<(u32, u32)> {
+    text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '.')).find_map(|word| {
+        let mut numbers = word.trim_start_matches('v').split('.');
+        let number = |text: &str| text.trim_end_matches(|character: char| !character.is_ascii_digit()).parse().ok();
+        Some((number(numbers.next()?)?, number(numbers.next()?)?))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;

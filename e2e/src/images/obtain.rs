@@ -17,18 +17,8 @@ use super::kubernetes::KubernetesVersion;
 use super::presence::{Presence, built_reference, presence_of};
 use super::pull::pull;
 use super::recipe::{RecipeError, hash};
+use super::way::{BUILT, Way};
 use crate::package_sources::PackageSources;
-
-/// Which ways an image may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Way {
-    /// Here already, else pulled, else built
-    Auto,
-    /// Here already, else pulled
-    Pull,
-    /// Built already, else built
-    Build,
-}
 
 /// Where an image came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,9 +58,6 @@ pub struct Obtained {
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
 }
-
-/// What the references of images begin with that were built here.
-pub(super) const BUILT: &str = "gitlab-ci-k8s-demo/";
 
 impl Obtained {
     /// Whether it was built here from its recipe, now or before, and is not upstream's.
@@ -220,7 +207,7 @@ impl Images {
     }
 
     /// Notes that a container of a pipeline was made of the image that the pipeline calls `name`, by this reference.
-    pub fn note_use(&self, name: &str, reference: &str) {
+    pub(super) fn note(&self, name: &str, reference: &str) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.insert(name.to_owned(), reference.to_owned());
     }

@@ -7,8 +7,8 @@ use futures_util::future::try_join_all;
 
 use super::catalogue::{Builder, Image, SHARED};
 use super::kubernetes::KubernetesVersion;
-use super::obtain::{BUILT, Way};
 use super::recipe::{RecipeError, hash};
+use super::way::{BUILT, Way};
 
 /// Where an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

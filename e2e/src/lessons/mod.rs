@@ -1,8 +1,6 @@
 //! The article's five failures, as lessons that run: each shows the real failure, names its cause, mends it, and shows that it is gone.
 //!
-//! What a lesson's project holds is in `e2e/lessons`. [`teach`]: how it is run.
-
-pub mod teach;
+//! The files of each lesson's project are in `e2e/lessons`.
 
 /// A file of a lesson's project: its path, and its text.
 pub type File = (&'static str, &'static str);
@@ -37,6 +35,15 @@ pub enum Seen {
     Job(&'static str, &'static [&'static str]),
     /// The pipeline passes, with this text somewhere in the log of a job, and this check of the environment `lesson` fails.
     Check(&'static str, &'static str),
+}
+
+/// What a lesson has shown.
+#[derive(Clone, Debug)]
+pub struct LessonResult {
+    /// The failure: where, and its last lines.
+    pub failure: (String, Vec<String>),
+    /// The log of the job that failed, if one did.
+    pub log: Option<String>,
 }
 
 /// The environment that lessons deploy to.

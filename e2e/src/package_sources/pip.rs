@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Machine, Setting, config_home, variable};
+use super::machine::{Machine, Setting, config_home, variable};
 
 /// The options that decide where pip gets packages. <https://pip.pypa.io/en/stable/topics/configuration/>
 const OPTIONS: [&str; 4] = ["index-url", "extra-index-url", "trusted-host", "cert"];

@@ -1,11 +1,10 @@
 //! Files that multiply themselves: a few lines of each would be more than any machine has, or take longer than anybody waits.
 //! `e2e/fuzz` looks for more of them.
 
-use std::collections::BTreeMap;
-
 use rstest::rstest;
 
-use super::document::load::{Environment, Files};
+use super::document::load::Environment;
+use super::files::Files;
 use super::lint::{Lint, lint};
 
 struct Two(String, String);
@@ -21,9 +20,8 @@ impl Files for Two {
 }
 
 fn read(text: &str, included: &str) -> Lint {
-    let (files, folders) = (Two(text.to_owned(), included.to_owned()), BTreeMap::new());
-    let environment =
-        Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+    let files = Two(text.to_owned(), included.to_owned());
+    let environment = Environment::new(&files);
     lint(".gitlab-ci.yml", &environment)
 }
 

@@ -7,21 +7,11 @@
 mod braces;
 mod pattern;
 
-use pattern::Pattern;
+pub use self::braces::GlobError;
+use self::pattern::Pattern;
 
 /// How many comparisons `rules:exists` makes at most; with more, GitLab takes it for true.
 const MOST_COMPARISONS: usize = 50_000;
-
-/// Why a pattern cannot be compiled.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GlobError {
-    /// Its braces multiply to too much.
-    #[error(
-        "the braces of a pattern stand for too many alternatives: together they may have {} characters",
-        braces::LARGEST
-    )]
-    TooManyAlternatives,
-}
 
 /// A pattern, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::diagnostic::Diagnostic;
-    use crate::pipeline::document::load::Files;
+    use crate::pipeline::files::Files;
 
     struct Map(BTreeMap<&'static str, String>);
 
@@ -66,13 +66,10 @@ mod tests {
 
     fn lint_files(files: &[(&'static str, &str)]) -> Lint {
         let files = Map(files.iter().map(|(name, text)| (*name, (*text).to_owned())).collect());
-        let folders = BTreeMap::new();
         let environment = Environment {
-            files: &files,
             expand: &|text| text.replace("$TEAM", "blue"),
             admits: &|_, _| false,
-            folders: &folders,
-            inputs: &[],
+            ..Environment::new(&files)
         };
         lint(".gitlab-ci.yml", &environment)
     }
@@ -288,8 +285,7 @@ mod tests {
             Map([(".gitlab-ci.yml", format!("include: {include}\n")), ("sub.yml", "own: {script: x}\n".to_owned())]
                 .into());
         let folders = [(what.to_owned(), folder.path().to_owned())].into();
-        let environment =
-            Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+        let environment = Environment { folders: &folders, ..Environment::new(&files) };
         let lint = lint(".gitlab-ci.yml", &environment);
         assert_eq!(complaints(&lint), Vec::<String>::new());
         assert_eq!(lint.configuration.unwrap().jobs.keys().map(|name| &**name).collect::<Vec<_>>(), [job]);
@@ -299,8 +295,7 @@ mod tests {
     fn a_folder_stands_for_whole_names_only() {
         let files = Map([(".gitlab-ci.yml", "include: {project: group/project-two, file: a.yml}\n".to_owned())].into());
         let folders = [("group/project".to_owned(), std::path::PathBuf::from("/nowhere"))].into();
-        let environment =
-            Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+        let environment = Environment { folders: &folders, ..Environment::new(&files) };
         assert_eq!(
             complaints(&lint(".gitlab-ci.yml", &environment)),
             [

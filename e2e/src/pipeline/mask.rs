@@ -7,9 +7,6 @@ mod tokens;
 use self::secrets::Secrets;
 use self::tokens::Tokens;
 
-/// What stands for a secret.
-const MASK: &[u8] = b"[MASKED]";
-
 /// How long a word of a masked file is that is masked by itself: tokens, keys and certificates are, names and addresses are not.
 const LONG: usize = 32;
 

@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod document;
 pub mod duration;
 pub mod expression;
+pub mod files;
 pub mod git;
 pub mod glob;
 pub mod lint;

@@ -1,10 +1,9 @@
 //! Whatever is in a file, reading it ends, with a configuration or with complaints that have a place.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
-use super::document::load::{Environment, Files};
+use super::document::load::Environment;
+use super::files::Files;
 use super::lint::{Lint, lint};
 
 struct Everywhere(String);
@@ -20,9 +19,8 @@ impl Files for Everywhere {
 }
 
 fn read(text: &str) -> Lint {
-    let (files, folders) = (Everywhere(text.to_owned()), BTreeMap::new());
-    let environment =
-        Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+    let files = Everywhere(text.to_owned());
+    let environment = Environment::new(&files);
     lint(".gitlab-ci.yml", &environment)
 }
 

@@ -10,16 +10,15 @@ use bollard::Docker as Engine;
 use tokio_util::sync::CancellationToken;
 
 use super::prepare::Prepared;
-use crate::images::Images;
 use crate::liveness;
 use crate::pipeline::run::artifacts::Store;
 use crate::pipeline::run::concurrent::ConcurrentIds;
+use crate::pipeline::run::context::{Pipeline, Settings};
 use crate::pipeline::run::event::Tell;
 use crate::pipeline::run::executor::Executor;
-use crate::pipeline::run::executor::docker::Docker;
+use crate::pipeline::run::executor::docker::{Docker, ImageSource};
 use crate::pipeline::run::executor::shell::Shell;
 use crate::pipeline::run::late::Late;
-use crate::pipeline::run::pipeline::{Pipeline, Settings};
 use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use crate::pipeline::run::sources::{Origin, Sources};
 use crate::pipeline::run::workspace::{Kept, NewPipeline, Workspace};
@@ -84,7 +83,7 @@ impl Ground {
     }
 
     /// Jobs in containers.
-    pub fn docker(&self, engine: Engine, images: Option<Arc<Images>>) -> Executor {
+    pub fn docker(&self, engine: Engine, images: Option<Arc<dyn ImageSource>>) -> Executor {
         Executor::Docker(Docker::new(engine, &self.config, images, self.label.clone()))
     }
 

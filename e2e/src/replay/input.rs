@@ -4,11 +4,14 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::changes::Changes;
 use crate::pipeline::diagnostic::Diagnostics;
-use crate::pipeline::document::load::{Environment, Files};
+use crate::pipeline::document::load::Environment;
 use crate::pipeline::document::node::Node;
+use crate::pipeline::files::Files;
+use crate::pipeline::git::Folder;
 use crate::pipeline::glob;
 use crate::pipeline::lint::{Conditions, Lint, admits, lint};
 use crate::pipeline::mask::Masker;
@@ -102,6 +105,7 @@ impl Input {
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, &conditions, diagnostics),
             folders: &folders,
+            open: &|directory| Arc::new(Folder(directory.to_owned())),
             inputs: &self.inputs,
         };
         lint(&self.file, &environment)

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::changes::Changes;
 use super::input::Input;
 use super::reference::Reference;
-use crate::pipeline::document::load::Files;
+use crate::pipeline::files::Files;
 use crate::pipeline::git::{Folder, GitError, Repository};
 use crate::pipeline::glob;
 use crate::pipeline::lint::Lint;

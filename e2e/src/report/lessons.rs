@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Table, presets};
 
 use crate::lessons::Lesson;
-use crate::lessons::teach::Taught;
+use crate::lessons::LessonResult;
 
 /// The lessons that there are.
 pub fn list(lessons: &[Lesson]) -> String {
@@ -23,7 +23,7 @@ pub fn head(lesson: &Lesson, number: usize, all: usize) -> String {
 }
 
 /// What it has shown.
-pub fn taught(lesson: &Lesson, taught: &Taught) -> String {
+pub fn taught(lesson: &Lesson, taught: &LessonResult) -> String {
     let (place, lines) = &taught.failure;
     let mut text = format!("\n  {place}\n");
     // Writing to a `String` cannot fail.
@@ -79,7 +79,7 @@ mod tests {
         ];
         let lines = lines.map(str::to_owned).to_vec();
         let log = Some("logs/17/deploy.log".to_owned());
-        let shown = Taught { failure: ("the pipeline is green, and check service fails".to_owned(), lines), log };
+        let shown = LessonResult { failure: ("the pipeline is green, and check service fails".to_owned(), lines), log };
         insta::assert_snapshot!(format!("{}{}", head(lesson, 5, 5), taught(lesson, &shown)));
     }
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::pipeline::config::when::{AllowFailure, When};
 use crate::pipeline::plan::admission::Reason;
 use crate::pipeline::plan::context::RefKind;
+use crate::pipeline::plan::predefined::known_when_running;
 use crate::pipeline::plan::{Plan, PlannedJob};
-use crate::pipeline::run::variables::known_when_running;
 use crate::pipeline::source::Sources;
 use crate::pipeline::variables::collection::Variable;
 

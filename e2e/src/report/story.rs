@@ -11,8 +11,9 @@ use indicatif::{MultiProgress, ProgressBar};
 use super::pipeline_view::Mode;
 use super::run::mark;
 use super::spinner::spinner;
+use crate::record::IMAGES;
 use crate::record::Verdict;
-use crate::scenario::recorder::{Event, IMAGES};
+use crate::record::event::Event;
 
 /// How long a log may be silent while something goes on.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);

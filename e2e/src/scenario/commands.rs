@@ -1,18 +1,18 @@
 //! How to look for oneself at what is there.
 
 use super::replay::Environment;
-use super::{Ground, Story};
+use super::story::{ClusterSource, Scenario};
 use crate::labels;
 use crate::record::Record;
 use crate::target::Target;
 
 /// Adds what one sees, the command, and whether what it looks at is there still.
-pub(super) fn add(record: &mut Record, story: &Story, target: &Target, dev: &Environment, live: &Environment) {
-    let cluster = match &story.ground {
-        Ground::Kind(plan) => Some(&*plan.cluster),
-        Ground::Existing(_) => None,
+pub(super) fn add(record: &mut Record, scenario: &Scenario, target: &Target, dev: &Environment, live: &Environment) {
+    let cluster = match &scenario.cluster {
+        ClusterSource::Kind(plan) => Some(&*plan.cluster),
+        ClusterSource::Existing(_) => None,
     };
-    note(&mut record.commands_note, story.keep, cluster.is_some());
+    note(&mut record.commands_note, scenario.keep, cluster.is_some());
     record.commands = of(target, cluster, &[dev, live]);
 }
 

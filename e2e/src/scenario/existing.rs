@@ -3,7 +3,7 @@
 use super::project::{self, Project};
 use super::replay::Environment;
 use super::snapshot::Snapshot;
-use super::{Stop, seen};
+use super::story::ScenarioError;
 use crate::target::Target;
 
 /// On a cluster and in a registry that exist, nothing of somebody else is replaced.
@@ -11,28 +11,28 @@ pub(super) async fn nothing_replaced(
     target: &Target,
     project: &Project,
     environments: &[&Environment],
-) -> Result<(), Stop> {
+) -> Result<(), ScenarioError> {
     for environment in environments {
         let subject = target.subject(&environment.slug, None);
-        let there = Snapshot::of(&subject).await.map_err(|failure| seen(&failure))?;
+        let there = Snapshot::of(&subject).await.map_err(|failure| ScenarioError::from(&failure))?;
         if let Some(names) = there.names() {
             let help = "expected a namespace without it (`--namespace`)";
-            return Err(Stop::Taken(format!("namespace {} has {names}", target.namespace), help));
+            return Err(ScenarioError::Taken(format!("namespace {} has {names}", target.namespace), help));
         }
     }
     let Some(registry) = &target.registry else { return Ok(()) };
     let image = registry.image_of(&project.path);
     let repository = image.strip_prefix(&format!("{}/", registry.host)).unwrap_or(&image);
-    let digest = async |tag: &str| registry.api.find(repository, tag).await.map_err(Stop::Broken);
+    let digest = async |tag: &str| registry.api.find(repository, tag).await.map_err(ScenarioError::Broken);
     // What an earlier story has pushed may be pushed again, and `latest` was that then.
     let (tagged, latest) = (digest(project::TAG).await?, digest("latest").await?);
     if latest.is_some() && latest != tagged {
         let help = "expected an image of the story's own (`--registry-image`)";
-        return Err(Stop::Taken(format!("{image}:latest is there"), help));
+        return Err(ScenarioError::Taken(format!("{image}:latest is there"), help));
     }
     if project.tag != project::TAG && digest(&project.tag).await?.is_some() {
         let help = "expected a tag that was not pushed yet (`--tag`), or another image (`--registry-image`)";
-        return Err(Stop::Taken(format!("{image}:{} is there", project.tag), help));
+        return Err(ScenarioError::Taken(format!("{image}:{} is there", project.tag), help));
     }
     Ok(())
 }

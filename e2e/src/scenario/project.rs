@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::pipeline::git::{self, Commit, GitError, Repository};
+use crate::pipeline::git::{self, GitError, Repository};
+use crate::pipeline::plan::commit::Commit;
 use crate::replay::reference::project_of;
 
 /// The branch that is pushed, if nobody names one.

@@ -1,68 +1,19 @@
 //! What goes on in a story: told to whoever watches, and kept for the report.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use serde::Serialize;
-
-use super::replay::ReplayError;
-use super::{Stop, overhead, unreached};
+use super::pending_checks;
 use crate::images;
 use crate::progress::Progress;
-use crate::record::{Check, Pipeline, Record, Span, Step, Verdict};
+use crate::record::event::Event;
+use crate::record::{Check, IMAGES, Pipeline, Record, SETUP, Span, Step, Verdict, overhead};
 
-/// Something that happened. Serialised, it is a line of `--format json`.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event<'event> {
-    /// A step of the story begins.
-    StepBegan {
-        /// What happens.
-        name: &'event str,
-    },
-    /// A step of the story is over.
-    StepEnded(&'event Step),
-    /// A part of it begins.
-    Began {
-        /// Where in the timeline.
-        lane: &'event str,
-        /// What.
-        name: &'event str,
-    },
-    /// A part of it says something.
-    Says {
-        /// Where in the timeline.
-        lane: &'event str,
-        /// What.
-        name: &'event str,
-        /// A line.
-        text: &'event str,
-    },
-    /// A part of it is over.
-    Ended {
-        /// The span that it was.
-        span: &'event Span,
-        /// More about it, on one line.
-        words: &'event str,
-    },
-    /// Something worth knowing.
-    Note {
-        /// What.
-        text: &'event str,
-    },
-}
-
-/// Why a step did not do what it was to.
-pub trait Why: std::fmt::Display {
-    /// Whether somebody has wished it so.
+/// Why a step failed.
+pub trait StepError: std::fmt::Display {
+    /// Whether the user interrupted it.
     fn is_interruption(&self) -> bool;
-}
-
-impl Why for Stop {
-    fn is_interruption(&self) -> bool {
-        matches!(self, Self::Interrupted | Self::Overtaken | Self::Replay(ReplayError::Interrupted))
-    }
 }
 
 /// Hears what goes on.
@@ -85,15 +36,6 @@ struct Kept {
     /// The checks that are still to come.
     expected_checks: Vec<Check>,
 }
-
-/// The lane of what is brought up.
-pub const SETUP: &str = "setup";
-
-/// The lane of images.
-pub const IMAGES: &str = "images";
-
-/// The lane of what is taken away.
-pub const TAKEDOWN: &str = "takedown";
 
 impl Recorder {
     /// A story that begins now.
@@ -187,7 +129,7 @@ impl Recorder {
 
     /// The checks of an environment are to come. Those that never do, the report has as not run.
     pub fn expect_checks(&self, environment: &str) {
-        self.kept().expected_checks.extend(unreached::all(environment));
+        self.kept().expected_checks.extend(pending_checks::all(environment));
     }
 
     fn keep(&self, step: Step) {
@@ -200,7 +142,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Those of the work.
-    pub async fn step<T, E: Why>(
+    pub async fn step<T, E: StepError>(
         &self,
         name: &str,
         work: impl Future<Output = Result<(T, String), E>>,
@@ -277,7 +219,7 @@ impl Recorder {
         let now = self.seconds();
         let mut kept = self.kept();
         let expected = std::mem::take(&mut kept.expected_checks);
-        unreached::add(&mut kept.record, expected, now);
+        pending_checks::add(&mut kept.record, expected, now);
         // Those of two environments may have been made at the same time.
         let mut environments: Vec<String> = Vec::new();
         for check in &kept.record.checks {
@@ -304,13 +246,19 @@ impl Recorder {
     }
 }
 
+/// Passes on to the recorder how a cluster comes up.
+pub(super) fn listener(recorder: &Arc<Recorder>) -> impl Fn(Progress) + Send + Sync + use<> {
+    let recorder = Arc::clone(recorder);
+    move |progress| recorder.progress(&progress)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::checks::CHECKS;
+    use crate::record::TAKEDOWN;
     use crate::report::run::junit;
+    use crate::scenario::ScenarioError;
 
     #[tokio::test]
     async fn what_is_kept_and_told() {
@@ -328,7 +276,7 @@ mod tests {
             recorder.begin("pipeline 1", "hangs");
             recorder.say("pipeline 1", "test", "a line");
             drop(recorder.end("pipeline 1", "test", Verdict::Failed, "exit code 1"));
-            Err::<((), String), _>(Stop::Broken("a job failed".to_owned()))
+            Err::<((), String), _>(ScenarioError::Broken("a job failed".to_owned()))
         });
         recorder.expect("a tag");
         recorder.expect("a push");
@@ -351,12 +299,12 @@ mod tests {
         }
         recorder.expect("a tag");
         let step = recorder.step("the checks on dev", async {
-            recorder.begin(&unreached::lane("dev"), CHECKS[0].name);
-            Err::<((), String), _>(Stop::Interrupted)
+            recorder.begin(&pending_checks::lane("dev"), CHECKS[0].name);
+            Err::<((), String), _>(ScenarioError::Interrupted)
         });
         assert!(step.await.unwrap_err().is_interruption());
         recorder.end_open();
-        let taken_down = recorder.part(TAKEDOWN, "cluster", async { Ok::<_, Stop>(()) });
+        let taken_down = recorder.part(TAKEDOWN, "cluster", async { Ok::<_, ScenarioError>(()) });
         taken_down.await.unwrap();
         let record = recorder.finish(Verdict::Interrupted);
         let verdicts: Vec<_> = record.steps.iter().map(|step| step.verdict).collect();

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::Docker;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::heard::{Compiling, Starts, hearer};
+use super::listener::{Compiling, Starts, listener};
+use super::milestone::Reach;
 use super::project::Project;
 use super::recorder::Recorder;
+use super::story::ReplayError;
 use super::variables;
+use crate::images::in_catalogue;
 use crate::images::{Image, Images};
 use crate::pipeline::config::environment::Action;
 use crate::pipeline::config::when::When;
@@ -19,7 +22,7 @@ use crate::pipeline::plan::context::Source;
 use crate::pipeline::plan::knowledge::Given;
 use crate::pipeline::plan::{Plan, PlannedJob};
 use crate::pipeline::run::event::JobReport;
-use crate::pipeline::run::executor::docker::{in_catalogue, sweep, sweep_gone};
+use crate::pipeline::run::executor::docker::{sweep, sweep_gone};
 use crate::pipeline::run::late::{Late, Values};
 use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use crate::pipeline::run::schedule::Choice;
@@ -75,23 +78,6 @@ pub struct Replayer {
     pub cancel: CancellationToken,
 }
 
-/// Why a pipeline did not do what the story needs.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// It ended otherwise than it should.
-    #[error("{0}")]
-    NotPassed(String),
-    /// What is wrong with the file, or why there is no pipeline by it.
-    #[error("{0}")]
-    Refused(String),
-    /// It could not be run at all.
-    #[error("{0}")]
-    NotRun(String),
-    /// Somebody ended it.
-    #[error("interrupted")]
-    Interrupted,
-}
-
 /// An environment that a pipeline deploys to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
@@ -144,17 +130,16 @@ impl Replayer {
         Box::pin(self.run_here(wanted, title, only, None)).await
     }
 
-    /// Runs the branch's pipeline, and tells when another one may begin: when those of its jobs have ended that need neither
-    /// registry nor cluster, because they are the ones that keep this machine at work, and what they have compiled is not
-    /// compiled once more. Where an earlier story has left caches, little is compiled; then two pipelines use all cores better
-    /// than one after the other.
+    /// Runs the branch's pipeline. Reaches `compiled` when the jobs have ended that need neither registry nor cluster: they keep the
+    /// processors busy, and the next pipeline finds what they compiled in their caches. If an earlier run has left caches, it is
+    /// reached at once: two pipelines in parallel then use the processors better.
     ///
     /// # Errors
     /// When it does not pass.
-    pub async fn push(&self, title: &str, may_begin: &Arc<Notify>) -> Result<(Plan, String), ReplayError> {
-        let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(may_begin))).await;
-        // Also where one of them never ran.
-        may_begin.notify_one();
+    pub(super) async fn push(&self, title: &str, compiled: &Reach<()>) -> Result<(Plan, String), ReplayError> {
+        let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(compiled))).await;
+        // Also if one of these jobs never ran.
+        compiled.reach(());
         ran
     }
 
@@ -169,7 +154,7 @@ impl Replayer {
         wanted: Ref,
         title: &str,
         only: &[Arc<str>],
-        may_begin: Option<&Arc<Notify>>,
+        compiled: Option<&Reach<()>>,
     ) -> Result<(Plan, String), ReplayError> {
         let prepared = self.plan(wanted)?;
         let not_run = |error: &dyn std::fmt::Display| ReplayError::NotRun(error.to_string());
@@ -186,13 +171,13 @@ impl Replayer {
         let lane = format!("pipeline {id}");
         let starts: Arc<Mutex<Starts>> = Arc::default();
         let start = self.recorder.seconds();
-        let compiling = may_begin.map(|may_begin| {
+        let compiling = compiled.map(|compiled| {
             if Kept::open(&self.kept).is_ok_and(|kept| kept.has_caches()) {
-                may_begin.notify_one();
+                compiled.reach(());
             }
-            Compiling::of(&prepared.plan, may_begin)
+            Compiling::new(&prepared.plan, compiled.clone())
         });
-        let executor = ground.docker(self.docker.clone(), Some(Arc::clone(&self.images)));
+        let executor = ground.docker(self.docker.clone(), Some(self.images.clone()));
         let options = Options {
             concurrency: None,
             logs: Some(self.folder.join("logs").join(&id)),
@@ -202,7 +187,7 @@ impl Replayer {
                 is_needed: Box::new(variables::is_needed),
                 values: self.values.clone(),
             }),
-            tell: hearer(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
+            tell: listener(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
             cancel: self.cancel.clone(),
         };
         let pipeline = ground.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{NodeSystemInfo, Pod, Service};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::{Ground, Story};
+use super::story::{ClusterSource, Scenario};
 use crate::checks::subject::Prometheus;
 use crate::images::Images;
 use crate::registry::run as registry;
@@ -20,14 +20,14 @@ use crate::{cluster, command, labels};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What it is, and which. What does not tell is left out.
-pub async fn of(story: &Story, target: &Target) -> Vec<(String, String)> {
+pub async fn of(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
     let mut versions = vec![("e2e".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     let mut add = |what: &str, version: Option<String>| {
         versions.extend(version.filter(|it| !it.is_empty()).map(|version| (what.to_owned(), version)));
     };
     add("git", first_line("git", &["--version"]).await);
     add("kubectl", kubectl().await);
-    add("Docker", story.docker.version().await.ok().and_then(|it| it.version));
+    add("Docker", scenario.docker.version().await.ok().and_then(|it| it.version));
     add("Kubernetes", target.client.apiserver_version().await.ok().map(|info| info.git_version));
     if let Some(nodes) = cluster::nodes(&target.client).await {
         let of_nodes = |pick: fn(&NodeSystemInfo) -> String| {
@@ -44,17 +44,17 @@ pub async fn of(story: &Story, target: &Target) -> Vec<(String, String)> {
     if let Some(prometheus) = &target.prometheus {
         add("Prometheus", of_prometheus(&target.client, prometheus).await);
     }
-    match &story.ground {
-        Ground::Kind(plan) => {
+    match &scenario.cluster {
+        ClusterSource::Kind(plan) => {
             add("kind", first_line("kind", &["version"]).await);
             add("Ingress controller", ingress_controller(&target.client).await);
             let container = registry::container(&plan.cluster);
-            let inspected = story.docker.inspect_container(&container, None::<InspectContainerOptions>).await.ok();
+            let inspected = scenario.docker.inspect_container(&container, None::<InspectContainerOptions>).await.ok();
             let image = inspected.and_then(|it| it.config?.image);
             add("registry", image);
         }
         // What it runs it does not tell.
-        Ground::Existing(_) => add("registry", target.registry.as_ref().map(|registry| registry.host.clone())),
+        ClusterSource::Existing(_) => add("registry", target.registry.as_ref().map(|registry| registry.host.clone())),
     }
     versions
 }

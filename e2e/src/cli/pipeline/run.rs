@@ -11,7 +11,7 @@ use e2e::orphans;
 use e2e::pipeline::plan::Plan;
 use e2e::pipeline::run::event::Event;
 use e2e::pipeline::run::executor::Executor;
-use e2e::pipeline::run::executor::docker::{sweep, sweep_gone};
+use e2e::pipeline::run::executor::docker::{ImageSource, sweep, sweep_gone};
 use e2e::pipeline::run::pipeline::Outcome as Ended;
 use e2e::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
 use e2e::pipeline::run::schedule::Choice;
@@ -133,7 +133,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
             let engine = connect().await?;
             sweep_gone(&engine).await?;
             let images = images(arguments, &engine, ground.folder(), &view);
-            ground.docker(engine, images)
+            ground.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
         }
     };
     let tell = Arc::clone(&view);

@@ -10,7 +10,7 @@ use super::image::Image;
 use super::inherit::{self, Inherit};
 use super::inheritable::{self, Inheritable};
 use super::keywords::{self, BRIDGE, JOB, Replayed};
-use super::names::LONGEST;
+use super::limits::{MAX_DELAY, MAX_JOB_NAME};
 use super::needs::{self, Need};
 use super::pages;
 use super::parallel::{self, Parallel};
@@ -27,9 +27,6 @@ use super::when::{self, AllowFailure, When};
 use crate::pipeline::document::node::{Mapping, Node};
 use crate::pipeline::expression::pattern::Pattern;
 use crate::pipeline::source::Span;
-
-/// How long a delayed job may wait. `entry/job.rb`
-pub(super) const LONGEST_DELAY: Duration = Duration::from_hours(7 * 24);
 
 /// A job as it is written, with what it has from `default`.
 #[derive(Clone, Debug)]
@@ -137,7 +134,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     let test = || Text { value: "test".into(), span };
     let words = if kind == Kind::Bridge { when::OF_BRIDGE } else { when::OF_JOB };
     let when = set("when").and_then(|node| reader.word(node, "when", words));
-    let start_in = set("start_in").and_then(|node| reader.duration(node, " start_in", Some(LONGEST_DELAY)));
+    let start_in = set("start_in").and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
     check_delay(span, own, when, reader);
     let of_needs = if kind == Kind::Bridge { needs::Owner::Bridge } else { needs::Owner::Job };
     Some(Job {
@@ -195,7 +192,8 @@ fn tell_that_it_does_nothing(name: &str, span: Span, node: &Node, reader: &mut R
     let is_words = lower.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_whitespace());
     let written = if is_words { lower.replace(' ', "_") } else { lower };
     let message = format!("jobs {written} config should implement the script:, run:, or trigger: keyword");
-    let is_near = |keyword: &&str| name.len() <= LONGEST && strsim::osa_distance(name, keyword) <= MOST_WRONG_LETTERS;
+    let is_near =
+        |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MOST_WRONG_LETTERS;
     let keyword = keywords::names(keywords::ROOT).find(is_near);
     let error = reader.diagnostics.error(span, message);
     match keyword {

@@ -15,6 +15,7 @@ pub mod inherit;
 pub mod inheritable;
 pub mod job;
 pub mod keywords;
+mod limits;
 pub mod names;
 pub mod needs;
 pub mod pages;

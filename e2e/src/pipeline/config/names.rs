@@ -4,12 +4,10 @@
 use std::sync::Arc;
 
 use super::job::Job;
+use super::limits::MAX_JOB_NAME;
 use super::needs::Need;
 use super::parallel::{Matrix, Parallel, instance_name, with_own_values};
 use super::root::Configuration;
-
-/// How long the name of a job may be. `entry/processable.rb`
-pub(super) const LONGEST: usize = 255;
 
 /// The job of that name, or the one that has an instance of that name.
 pub fn find<'configuration>(configuration: &'configuration Configuration, name: &str) -> Option<&'configuration Job> {
@@ -17,7 +15,7 @@ pub fn find<'configuration>(configuration: &'configuration Configuration, name: 
     jobs.get(name).or_else(|| {
         let numbered = name.rsplit_once(' ').map(|(job, _)| job);
         // Names and values may have such a bracket, too.
-        let with_values = name.match_indices(": [").take_while(|(at, _)| *at <= LONGEST);
+        let with_values = name.match_indices(": [").take_while(|(at, _)| *at <= MAX_JOB_NAME);
         let with_values = with_values.filter_map(|(at, _)| name.get(..at));
         numbered.into_iter().chain(with_values).filter_map(|job| jobs.get(job)).find(|job| has_instance(job, name))
     })

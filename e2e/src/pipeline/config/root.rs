@@ -9,7 +9,7 @@ use super::inherit::Inherit;
 use super::inheritable::{self, Inheritable};
 use super::job::{self, Job};
 use super::keywords::{self, DEFAULT, JOB, ROOT, Replayed};
-use super::names::LONGEST;
+use super::limits::MAX_JOB_NAME;
 use super::reader::{Reader, Text};
 use super::rules::{self, Owner, Rule};
 use super::variables::{self, Place, YamlVariable};
@@ -79,8 +79,8 @@ pub fn read(
         }
         let mut reader = Reader::of_job(name, diagnostics);
         reader.is_incomplete = may_lack(name);
-        if name.chars().count() > LONGEST {
-            reader.complain(entry.key_span, " name", &format!("is too long (maximum is {LONGEST} characters)"));
+        if name.chars().count() > MAX_JOB_NAME {
+            reader.complain(entry.key_span, " name", &format!("is too long (maximum is {MAX_JOB_NAME} characters)"));
         }
         if let Some(job) = job::read(name, entry.key_span, &entry.value, &defaults, &mut reader) {
             if !has_workflow_rules {

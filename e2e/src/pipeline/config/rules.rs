@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::auto_cancel;
-use super::job::LONGEST_DELAY;
+use super::limits::MAX_DELAY;
 use super::needs::{self, Need};
 use super::reader::{Reader, Spanned, Text};
 use super::variables::{self, Place, YamlVariable};
@@ -96,7 +96,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     let words = if owner == Owner::Job { when::OF_RULE } else { when::OF_WORKFLOW };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").and_then(|node| read_when(node, words, reader));
-    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(LONGEST_DELAY)));
+    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
     if owner == Owner::Job {
         match mapping.get("start_in") {
             Some(entry) if when != Some(When::Delayed) => {

@@ -5,18 +5,17 @@
 mod block;
 mod interpolate;
 mod rules;
+mod values;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::interpolate::interpolate;
+pub use self::values::Inputs;
+use self::values::text_of;
 use super::header::TYPES;
 use super::node::{Entry, Mapping, Node, Value};
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::source::{Sources, Span};
-
-/// The values of inputs.
-pub type Inputs = BTreeMap<String, Node>;
 
 /// The longest regular expression, in bytes: reading one takes far more space than it has itself.
 const LONGEST_PATTERN: usize = 4096;
@@ -210,28 +209,6 @@ fn of_json(json: serde_json::Value, span: Span) -> Value {
                 |value| Entry { key_span: span, value: Node::new(span, of_json(value, span)), is_merged: false };
             Value::Mapping(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), entry(value))).collect()))
         }
-    }
-}
-
-/// What a value is within a text: Ruby's `to_s`.
-fn text_of(value: &Node) -> String {
-    match &value.value {
-        Value::Null => String::new(),
-        Value::Sequence(_) | Value::Mapping(_) => inspected(value),
-        _ => value.scalar().unwrap_or_default().to_owned(),
-    }
-}
-
-fn inspected(value: &Node) -> String {
-    match &value.value {
-        Value::Null | Value::Reference(_) => "nil".to_owned(),
-        Value::String(text) => format!("{text:?}"),
-        Value::Sequence(items) => format!("[{}]", items.iter().map(inspected).collect::<Vec<_>>().join(", ")),
-        Value::Mapping(mapping) => {
-            let entries = mapping.iter().map(|(key, entry)| format!(":{key}=>{}", inspected(&entry.value)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
-        _ => value.scalar().unwrap_or_default().to_owned(),
     }
 }
 

@@ -2,13 +2,15 @@
 
 mod entries;
 mod find;
+mod loader;
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use self::entries::Include;
 use self::find::Found;
+pub use self::loader::Environment;
+use self::loader::{Home, Loader};
 
 use super::compose::compose;
 use super::header;
@@ -17,33 +19,10 @@ use super::merge::merge_mappings;
 use super::node::{Mapping, Node, Value};
 use super::size;
 use crate::pipeline::diagnostic::Diagnostics;
-use crate::pipeline::git::Folder;
 use crate::pipeline::source::{FileId, Sources, Span};
 
 /// How many files may be included in all, each counted as often as it is.
 const MOST_INCLUDES: usize = 150;
-
-/// The files of a project at one commit, or as they lie there.
-pub trait Files {
-    /// The text of a file, by its path from the project's folder.
-    fn read(&self, path: &str) -> Option<String>;
-    /// The paths of all files.
-    fn list(&self) -> Vec<String>;
-}
-
-/// What includes depend on beside the files.
-pub struct Environment<'environment> {
-    /// The project's files.
-    pub files: &'environment dyn Files,
-    /// Puts variables into paths: those of the project and of the pipeline, never those of the file.
-    pub expand: &'environment dyn Fn(&str) -> String,
-    /// Whether an include's `rules` admit it.
-    pub admits: &'environment dyn Fn(&Node, &mut Diagnostics) -> bool,
-    /// Folders that stand for what is elsewhere: `project/path`, `https://host/file.yml`, `template`, `component`.
-    pub folders: &'environment BTreeMap<String, PathBuf>,
-    /// The pipeline's own inputs, as texts.
-    pub inputs: &'environment [(String, String)],
-}
 
 /// Reads the file `path` with all that it includes. Nothing when it cannot be read as a mapping.
 pub fn load(
@@ -64,20 +43,6 @@ pub fn load(
     loader.file(path, &text, &From { inputs: &inputs, span: None, home: &Home::Own })
 }
 
-struct Loader<'loading, 'environment> {
-    environment: &'loading Environment<'environment>,
-    sources: &'loading mut Sources,
-    diagnostics: &'loading mut Diagnostics,
-    /// How many files were included so far.
-    count: usize,
-    /// That of all texts and trees so far.
-    size: usize,
-    /// The files that were included as `local`: the folder of their project, if it is another one, and their path.
-    locals: HashSet<(Option<PathBuf>, String)>,
-    /// Whether there is too much of something, and nothing more is included.
-    is_over: bool,
-}
-
 /// How a file comes to be read.
 struct From<'include> {
     /// What it is given.
@@ -86,16 +51,6 @@ struct From<'include> {
     span: Option<Span>,
     /// Whose files it includes itself.
     home: &'include Home,
-}
-
-/// Whose files a file includes as `local`.
-#[derive(Clone)]
-enum Home {
-    /// The project's own.
-    Own,
-    /// Those of another project, in the folder that stands for it. `expand_context_attrs` of
-    /// `lib/gitlab/ci/config/external/file/project.rb`
-    Elsewhere(Arc<Folder>),
 }
 
 impl Loader<'_, '_> {

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use super::pattern::PatternError;
-
 /// Why a text is no expression, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, at byte {}; expected {expected}", place.start)]
@@ -52,6 +50,20 @@ pub enum Problem {
     /// `MAX_TOKENS`.
     #[error("the expression has more than 99 parts")]
     TooLong,
+}
+
+/// Why a text is no usable regular expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Not between slashes, or with other flags.
+    #[error("it is not written as `/.../`, with no flags but i, s, m and U")]
+    Form,
+    /// Not valid between the slashes.
+    #[error("{0}")]
+    Syntax(String),
+    /// Longer or larger than is allowed here, if not in GitLab.
+    #[error("it is too large")]
+    Size,
 }
 
 /// So much of a text as fits into a message of one line.

@@ -15,7 +15,7 @@ mod variables;
 
 use std::fmt;
 
-pub use error::{Problem, SyntaxError};
+pub use error::{PatternError, Problem, SyntaxError};
 use node::Node;
 pub use variables::{Input, Variables};
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
+use super::error::PatternError;
 use super::re2;
 
 /// The longest text of a regular expression, in bytes: reading one takes far more space than it has itself.
@@ -29,20 +30,6 @@ pub struct Pattern {
 thread_local! {
     /// What has been compiled lately. Jobs share rules, so most of their patterns are the same few.
     static KEPT: RefCell<HashMap<Pattern, Result<Regex, PatternError>>> = RefCell::default();
-}
-
-/// Why a text is no usable regular expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
-    /// Not between slashes, or with other flags.
-    #[error("it is not written as `/.../`, with no flags but i, s, m and U")]
-    Form,
-    /// Not valid between the slashes.
-    #[error("{0}")]
-    Syntax(String),
-    /// Longer or larger than is allowed here, if not in GitLab.
-    #[error("it is too large")]
-    Size,
 }
 
 impl Pattern {

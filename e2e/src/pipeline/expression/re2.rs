@@ -2,7 +2,7 @@
 //!
 //! After `https://github.com/google/re2/wiki/Syntax`. Not covered: `\C`, octal numbers and `\p{^...}`, which RE2 takes.
 
-use super::pattern::PatternError;
+use super::error::PatternError;
 
 /// RE2's highest count in `{...}`.
 const MOST_REPEATED: u32 = 1000;

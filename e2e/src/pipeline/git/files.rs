@@ -1,15 +1,23 @@
 //! The files of a project: of a commit, or as they lie in a folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{Repository, git};
-use crate::pipeline::document::load::Files;
+use super::command::git;
+use super::repository::Repository;
+use crate::pipeline::files::{Directory, Files};
 
 /// The files of a commit.
 #[derive(Clone, Debug)]
 pub struct Tree<'repository> {
-    pub(super) repository: &'repository Repository,
-    pub(super) sha: String,
+    repository: &'repository Repository,
+    sha: String,
+}
+
+impl Repository {
+    /// The files of a commit.
+    pub fn at(&self, sha: &str) -> Tree<'_> {
+        Tree { repository: self, sha: sha.to_owned() }
+    }
 }
 
 impl Files for Tree<'_> {
@@ -31,34 +39,13 @@ pub struct Folder(pub PathBuf);
 
 impl Files for Folder {
     fn read(&self, path: &str) -> Option<String> {
-        // As from a commit: what is no UTF-8 is seen where it stands, and the file is there.
-        let bytes = std::fs::read(self.0.join(path)).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        Directory(self.0.clone()).read(path)
     }
 
     fn list(&self) -> Vec<String> {
         let tracked = git(&self.0, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let Ok(text) = tracked else { return walk(&self.0) };
+        let Ok(text) = tracked else { return Directory(self.0.clone()).list() };
         let paths = text.split('\0').filter(|path| !path.is_empty());
         paths.filter(|path| self.0.join(path).exists()).map(str::to_owned).collect()
     }
-}
-
-/// Every file below a folder that is in no repository.
-fn walk(root: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            // A link to a folder may lead in a circle.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(path);
-            } else if let Some(relative) = path.strip_prefix(root).ok().and_then(Path::to_str) {
-                files.push(relative.to_owned());
-            }
-        }
-    }
-    files.sort();
-    files
 }

@@ -85,8 +85,8 @@ fn is_packed(git: &Path, full: &str) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::super::tests::run;
-    use super::super::{opening, told};
+    use super::super::repository::tests::run;
+    use super::super::repository::{opening, told};
     use super::*;
 
     /// A repository with a branch, a clone of it, and commands in that.

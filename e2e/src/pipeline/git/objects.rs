@@ -6,7 +6,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::Commit;
+use super::command::command;
+use crate::pipeline::plan::commit::Commit;
 
 /// What begins the signature of a tag, which is no part of its message.
 const SIGNATURES: [&str; 2] = ["-----BEGIN PGP SIGNATURE-----", "-----BEGIN SSH SIGNATURE-----"];
@@ -31,7 +32,7 @@ impl Objects {
     /// # Errors
     /// When it cannot be run.
     pub(super) fn start(folder: &std::path::Path) -> io::Result<Self> {
-        let mut command = super::command(folder, &["cat-file", "--batch"]);
+        let mut command = command(folder, &["cat-file", "--batch"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());

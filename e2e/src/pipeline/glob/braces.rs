@@ -2,10 +2,16 @@
 
 use std::ops::Range;
 
-use super::GlobError;
-
 /// How many characters all alternatives of a pattern may have together: braces multiply each other.
-pub(super) const LARGEST: usize = 1 << 18;
+const LARGEST: usize = 1 << 18;
+
+/// Why a pattern cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    /// Its braces multiply to too much.
+    #[error("the braces of a pattern stand for too many alternatives: together they may have {} characters", LARGEST)]
+    TooManyAlternatives,
+}
 
 /// A pattern for each way to choose from its braces; none when they are not closed, or opened.
 pub(super) fn expand(pattern: &str) -> Result<Vec<Vec<char>>, GlobError> {

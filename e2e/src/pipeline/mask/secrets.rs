@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 
-use super::MASK;
+/// What stands for a secret.
+pub(super) const MASK: &[u8] = b"[MASKED]";
 
 /// The state in which nothing has begun.
 const ROOT: usize = 0;

@@ -1,7 +1,7 @@
 //! GitLab's own tokens are masked whether or not somebody has said that they are secret.
 //! GitLab Runner's `common/buildlogger/internal/tokensanitizer`
 
-use super::MASK;
+use super::secrets::MASK;
 
 /// How personal access tokens begin. What begins so is no secret, and stays.
 const PREFIX: &[u8] = b"glpat-";

@@ -1,6 +1,6 @@
 //! What a pipeline is created for: a ref, and how it came about.
 
-use crate::pipeline::git::Commit;
+use super::commit::Commit;
 
 /// What kind of ref a pipeline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod build;
+pub mod commit;
 pub mod context;
 pub mod instances;
 pub mod knowledge;

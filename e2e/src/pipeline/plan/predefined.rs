@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::PlannedJob;
 use super::context::{Context, RefKind, Source};
 use super::instances::Instance;
 use crate::pipeline::config::environment::Action;
 use crate::pipeline::config::job::Job;
+use crate::pipeline::variables::collection::Origin;
 use crate::pipeline::variables::slug::slugify;
 
 /// A commit's hash where there is none.
@@ -254,6 +256,34 @@ pub fn of_user(context: &Context) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The names of those that a plan cannot know.
+const WHEN_RUNNING: [(&str, Origin); 18] = [
+    ("CI_PIPELINE_ID", Origin::Persisted),
+    ("CI_PIPELINE_URL", Origin::Persisted),
+    ("CI_JOB_ID", Origin::Persisted),
+    ("CI_JOB_URL", Origin::Persisted),
+    ("CI_JOB_STARTED_AT", Origin::Persisted),
+    ("CI_JOB_TOKEN", Origin::Persisted),
+    ("CI_REPOSITORY_URL", Origin::Persisted),
+    ("CI_BUILDS_DIR", Origin::Predefined),
+    ("CI_PROJECT_DIR", Origin::Predefined),
+    ("CI_CONCURRENT_ID", Origin::Predefined),
+    ("CI_CONCURRENT_PROJECT_ID", Origin::Predefined),
+    ("CI_JOB_STATUS", Origin::Predefined),
+    ("CI_JOB_TIMEOUT", Origin::Predefined),
+    ("CI_RUNNER_ID", Origin::Predefined),
+    ("CI_RUNNER_DESCRIPTION", Origin::Predefined),
+    ("CI_RUNNER_TAGS", Origin::Predefined),
+    ("CI_RUNNER_VERSION", Origin::Environment),
+    ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
+];
+
+/// What a job has beside its plan's variables once it runs, and where that comes from.
+pub fn known_when_running(planned: &PlannedJob) -> impl Iterator<Item = (&'static str, Origin)> {
+    let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
+    WHEN_RUNNING.into_iter().chain(image)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -261,7 +291,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::pipeline::git::Commit;
+    use crate::pipeline::plan::commit::Commit;
 
     fn context(kind: RefKind, ref_name: &str) -> Context {
         Context {

@@ -4,8 +4,18 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::executor::Packed;
 use super::selection::Selection;
+
+/// What went into an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// How many files, folders and links.
+    pub entries: usize,
+    /// How many bytes they are.
+    pub bytes: u64,
+    /// Patterns that fit nothing.
+    pub unmatched: Vec<String>,
+}
 
 /// Writes all of a checkout into an archive, readable and writable for everybody: GitLab Runner makes checkouts for containers
 /// with umask 0, because their users are not known here.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
 
+use super::sources::{Blob, hex};
 use super::variables::JobVariables;
 use crate::pipeline::config::artifacts::ArtifactsWhen;
 use crate::pipeline::config::cache::{Cache, Key};
@@ -28,9 +29,6 @@ pub struct JobCache {
     /// After which end of the job.
     pub when: ArtifactsWhen,
 }
-
-/// A file of the commit: its path, and the hash of its content in git's eyes.
-pub type Blob = (String, String);
 
 /// Expands a job's cache number `index`; `blobs` are the files of the commit. One that holds nothing is none.
 ///
@@ -97,16 +95,6 @@ fn of_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[
     hashes.sort_unstable();
     hashes.dedup();
     format!("{prefix}-{}", hex(&Sha1::digest(hashes.join("-"))))
-}
-
-/// Bytes as digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // A text takes everything.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// The archive of a key below the folder of a project's caches.

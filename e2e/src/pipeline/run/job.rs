@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::context::Pipeline;
 use super::event::{Event, TestCounts};
 use super::executor::{ExecutorError, FailureReason, Session};
 use super::log::JobLog;
-use super::pipeline::Pipeline;
 use super::script::Script;
 use super::status::Status;
 use super::variables::{Facts, JobVariables};
@@ -158,7 +158,7 @@ async fn late_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result<Arc
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, id: u64, places: super::executor::Places) -> Result<(), Stop> {
+    async fn run(&mut self, id: u64, places: super::job_dirs::Places) -> Result<(), Stop> {
         let request = request::of(self.planned, id, &self.variables, places.clone())
             .map_err(|error| failed(FailureReason::ScriptFailure, &error))?;
         let mut session = {
@@ -174,7 +174,7 @@ impl Attempt<'_> {
         result
     }
 
-    async fn with(&mut self, session: &mut Session, places: &super::executor::Places) -> Result<(), Stop> {
+    async fn with(&mut self, session: &mut Session, places: &super::job_dirs::Places) -> Result<(), Stop> {
         let tracked = self.get_sources(session).await?;
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
@@ -199,7 +199,7 @@ impl Attempt<'_> {
         result.and(uploaded)
     }
 
-    async fn step_script(&mut self, session: &mut Session, places: &super::executor::Places) -> Result<(), Stop> {
+    async fn step_script(&mut self, session: &mut Session, places: &super::job_dirs::Places) -> Result<(), Stop> {
         let job = &self.planned.job;
         let settings = &self.pipeline.settings;
         let own = job.before_script.iter().chain(&job.script).map(|command| &*command.value);
@@ -233,7 +233,7 @@ impl Attempt<'_> {
     async fn after_script(
         &mut self,
         session: &mut Session,
-        places: &super::executor::Places,
+        places: &super::job_dirs::Places,
         status: &str,
     ) -> Result<(), Stop> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
@@ -278,7 +278,7 @@ impl Attempt<'_> {
         limit.ok().filter(|limit| !limit.is_zero())
     }
 
-    fn script(&self, places: &super::executor::Places, commands: &[&str], variables: &[Variable]) -> String {
+    fn script(&self, places: &super::job_dirs::Places, commands: &[&str], variables: &[Variable]) -> String {
         Script {
             folder: &places.project,
             variables,

@@ -1,100 +1,25 @@
 //! A pipeline from its first job to its last: what may run at the same time does.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
-use super::artifacts::{Store, providers};
-use super::concurrent::ConcurrentIds;
-use super::event::{Event, JobReport, Tell};
-use super::executor::{Executor, FailureReason};
+use super::artifacts::providers;
+use super::context::Pipeline;
+use super::event::{Event, JobReport};
+use super::executor::FailureReason;
 use super::job::{Ended, attempt};
-use super::late::Late;
-use super::log::JobLog;
 use super::resource_group::Group;
 use super::schedule::{Choice, Schedule};
 use super::slot::{Slot, Slots};
-use super::sources::Sources;
 use super::status::Status;
 use crate::pipeline::config::job::Job;
 use crate::pipeline::mask::Masker;
-use crate::pipeline::plan::Plan;
 use crate::pipeline::variables::collection::Variable;
-
-/// How jobs are run, whichever they are.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How many jobs may run at the same time.
-    pub concurrency: usize,
-    /// Variables of every job, the weakest of all.
-    pub variables: Vec<Variable>,
-    /// How many bytes of a job's output are kept.
-    pub output_limit: usize,
-    /// Before every `before_script`.
-    pub pre_build_script: Option<String>,
-    /// After every `script`.
-    pub post_build_script: Option<String>,
-    /// `workflow:auto_cancel:on_job_failure: all`: whether the first failure cancels everything.
-    pub cancels_on_failure: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            concurrency: 4,
-            variables: Vec::new(),
-            // GitLab's own.
-            output_limit: 4 << 20,
-            pre_build_script: None,
-            post_build_script: None,
-            cancels_on_failure: false,
-        }
-    }
-}
-
-/// A pipeline to be run.
-pub struct Pipeline {
-    /// Its number, among those of its project here.
-    pub id: u64,
-    /// When it began.
-    pub created: SystemTime,
-    /// `CI_JOB_TOKEN`: no server takes it.
-    pub token: String,
-    /// What is run.
-    pub plan: Plan,
-    /// Where.
-    pub executor: Executor,
-    /// How.
-    pub settings: Settings,
-    /// What jobs begin with.
-    pub sources: Sources,
-    /// What they leave for each other.
-    pub store: Store,
-    /// The folder of what they leave for other pipelines.
-    pub caches: PathBuf,
-    /// The folder of resource groups, which pipelines share.
-    pub groups: PathBuf,
-    /// The folder of logs.
-    pub logs: PathBuf,
-    /// What is not known of the project's variables yet.
-    pub late: Option<Late>,
-    /// Hears what goes on.
-    pub tell: Arc<Tell>,
-    /// Ends it early.
-    pub cancel: CancellationToken,
-    /// What its jobs at the same time are told apart by.
-    pub concurrent: ConcurrentIds,
-    /// How many jobs have been started.
-    pub started: AtomicU64,
-}
 
 /// How a pipeline ended.
 #[derive(Clone, Debug)]
@@ -110,24 +35,6 @@ pub struct Outcome {
 }
 
 impl Pipeline {
-    /// The number of the next job that starts. A job that is tried again is another one.
-    pub(super) fn next_job(&self) -> u64 {
-        self.id * 100_000 + self.started.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// The log of the job at this place in the plan.
-    fn log_of(&self, job: usize) -> PathBuf {
-        self.logs.join(format!("{}.log", self.store.name(job)))
-    }
-
-    pub(super) fn open_log(&self, job: usize, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
-        let (path, limit) = (self.log_of(job), self.settings.output_limit);
-        // What another pipeline has left there is not this job's; what it has written itself before it is tried again is.
-        let emptied = if is_first { File::create(&path).map(drop) } else { Ok(()) };
-        let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.tell)));
-        log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
-    }
-
     /// Runs it.
     pub async fn run(&self, choice: &Choice) -> Outcome {
         let began = Instant::now();
@@ -205,10 +112,6 @@ impl Pipeline {
         let jobs = jobs.collect();
         (self.tell)(Event::PipelineEnded { status, took });
         Outcome { status, jobs, blocked_by: schedule.blocker().cloned(), took }
-    }
-
-    fn name(&self, job: usize) -> Arc<str> {
-        self.plan.jobs.get(job).map(|job| Arc::clone(&job.name)).unwrap_or_default()
     }
 
     /// Tells which artifacts a job goes without, because only some jobs were asked for.

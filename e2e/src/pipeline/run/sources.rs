@@ -1,6 +1,7 @@
 //! The checkouts that jobs begin with: made once by git, then copied. GitLab Runner's `shells/abstract.go`
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use sha1::{Digest, Sha1};
 use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::cache::{self, Blob};
 use super::copy::Listing;
 use super::process_group::Ending;
 use super::workspace;
@@ -86,6 +86,9 @@ pub struct SourcesError {
     /// What was said.
     pub said: String,
 }
+
+/// A file of the commit: its path, and the hash of its content in git's eyes.
+pub type Blob = (String, String);
 
 /// Of each shape its folder and, once it is made, its checkout.
 type Cells = HashMap<Shape, (PathBuf, Arc<OnceCell<Arc<Checkout>>>)>;
@@ -278,7 +281,7 @@ fn content_hash(path: &Path) -> std::io::Result<String> {
     if !found.is_file() || found.len() > 1 << 20 {
         return Ok(format!("{}-{:?}", found.len(), found.modified()?));
     }
-    Ok(cache::hex(&Sha1::digest(std::fs::read(path)?)))
+    Ok(hex(&Sha1::digest(std::fs::read(path)?)))
 }
 
 /// Whether a file is only found by a link in place of a folder that it was in: git does not follow those.
@@ -361,4 +364,13 @@ async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, Source
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(&step(), String::from_utf8_lossy(&output.stderr).trim()))
+}
+/// Bytes as digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // A text takes everything.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::executor::Places;
+use super::job_dirs::Places;
 use crate::pipeline::plan::{Plan, PlannedJob};
 use crate::pipeline::variables::collection::{Collection, Origin, Variable};
 use crate::pipeline::variables::expand::ExpansionError;
@@ -207,40 +207,13 @@ fn after(facts: &Facts<'_>) -> Vec<Variable> {
     own.map(|(key, value)| Variable::new(key, value, Origin::Environment)).to_vec()
 }
 
-/// The names of those that a plan cannot know.
-const WHEN_RUNNING: [(&str, Origin); 18] = [
-    ("CI_PIPELINE_ID", Origin::Persisted),
-    ("CI_PIPELINE_URL", Origin::Persisted),
-    ("CI_JOB_ID", Origin::Persisted),
-    ("CI_JOB_URL", Origin::Persisted),
-    ("CI_JOB_STARTED_AT", Origin::Persisted),
-    ("CI_JOB_TOKEN", Origin::Persisted),
-    ("CI_REPOSITORY_URL", Origin::Persisted),
-    ("CI_BUILDS_DIR", Origin::Predefined),
-    ("CI_PROJECT_DIR", Origin::Predefined),
-    ("CI_CONCURRENT_ID", Origin::Predefined),
-    ("CI_CONCURRENT_PROJECT_ID", Origin::Predefined),
-    ("CI_JOB_STATUS", Origin::Predefined),
-    ("CI_JOB_TIMEOUT", Origin::Predefined),
-    ("CI_RUNNER_ID", Origin::Predefined),
-    ("CI_RUNNER_DESCRIPTION", Origin::Predefined),
-    ("CI_RUNNER_TAGS", Origin::Predefined),
-    ("CI_RUNNER_VERSION", Origin::Environment),
-    ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
-];
-
-/// What a job has beside its plan's variables once it runs, and where that comes from.
-pub fn known_when_running(planned: &PlannedJob) -> impl Iterator<Item = (&'static str, Origin)> {
-    let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
-    WHEN_RUNNING.into_iter().chain(image)
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::super::testing::plan;
     use super::*;
+    use crate::pipeline::plan::predefined::known_when_running;
 
     fn variables(text: &str, dotenv: &[Variable]) -> JobVariables {
         let plan = plan(text);

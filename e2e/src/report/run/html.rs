@@ -10,6 +10,7 @@ mod banner;
 mod checks;
 #[cfg(test)]
 mod contrast;
+mod geometry;
 mod graph;
 mod icon;
 mod lane;

@@ -241,8 +241,8 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::record::overhead::{self, Shares};
     use crate::report::run::fixture;
-    use crate::scenario::overhead::{self, Shares};
 
     #[rstest]
     #[case(0.04, "0.0 s")]

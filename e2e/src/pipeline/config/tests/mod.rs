@@ -5,7 +5,8 @@ mod parts;
 
 use rstest::rstest;
 
-use crate::pipeline::document::load::{Environment, Files};
+use crate::pipeline::document::load::Environment;
+use crate::pipeline::files::Files;
 use crate::pipeline::lint::{Lint, lint};
 
 struct One<'text>(&'text str);
@@ -21,13 +22,8 @@ impl Files for One<'_> {
 }
 
 fn read(text: &str) -> Lint {
-    let environment = Environment {
-        files: &One(text),
-        expand: &ToOwned::to_owned,
-        admits: &|_, _| true,
-        folders: &std::collections::BTreeMap::default(),
-        inputs: &[],
-    };
+    let files = One(text);
+    let environment = Environment::new(&files);
     lint(".gitlab-ci.yml", &environment)
 }
 

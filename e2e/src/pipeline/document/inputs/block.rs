@@ -1,7 +1,7 @@
 //! `$[[ inputs.name | function ]]`: what stands between the brackets, and what it comes to.
 //! `lib/gitlab/ci/config/interpolation/block.rb`, `access.rb`, `functions_stack.rb`
 
-use super::{Inputs, text_of};
+use super::values::{Inputs, text_of};
 use crate::pipeline::document::node::{Node, Value};
 
 /// `MAX_FUNCTIONS`, `MAX_ACCESS_BYTESIZE`, `MAX_ACCESS_ARRAY_DEPTH`

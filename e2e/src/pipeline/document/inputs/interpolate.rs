@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::block::{self, Block, Refused};
-use super::{Inputs, text_of};
+use super::values::{Inputs, text_of};
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::document::node::{Entry, Mapping, Node, Value};
 use crate::pipeline::document::size;

@@ -1,6 +1,6 @@
 //! `spec:inputs:NAME:rules`: options and defaults that depend on other inputs. `lib/ci/inputs/rules_evaluator.rb`
 
-use super::Inputs;
+use super::values::Inputs;
 use crate::pipeline::diagnostic::Diagnostics;
 use crate::pipeline::document::node::{Mapping, Node, Value};
 use crate::pipeline::expression::{Expression, Input, Variables};

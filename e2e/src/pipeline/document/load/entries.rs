@@ -1,6 +1,6 @@
 //! What `include` asks for. `lib/gitlab/ci/config/external/mapper.rb`, `entry/include.rb`
 
-use super::Loader;
+use super::loader::Loader;
 use crate::pipeline::document::node::{Mapping, Node};
 use crate::pipeline::source::Span;
 

@@ -1,11 +1,10 @@
 //! Where included files are. `lib/gitlab/ci/config/external/file/`
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use super::entries::Include;
-use super::{Files, Home, Loader};
-use crate::pipeline::git::Folder;
+use super::loader::{Home, Loader};
+use crate::pipeline::files::Files;
 
 /// A file that is included.
 pub(super) struct Found {
@@ -79,7 +78,9 @@ impl Loader<'_, '_> {
             };
             // What a project or a component includes is theirs; a template and a text from anywhere know no project.
             let inner = match *kind {
-                "project" | "component" => Home::Elsewhere(Arc::new(Folder(root.clone()))),
+                "project" | "component" => {
+                    Home::Elsewhere { root: root.clone(), files: (self.environment.open)(&root) }
+                }
                 _ => home.clone(),
             };
             for file in &files {
@@ -124,7 +125,7 @@ impl Home {
     fn files<'files>(&'files self, own: &'files dyn Files) -> &'files dyn Files {
         match self {
             Self::Own => own,
-            Self::Elsewhere(folder) => &**folder,
+            Self::Elsewhere { files, .. } => &**files,
         }
     }
 
@@ -132,14 +133,14 @@ impl Home {
     fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Own => None,
-            Self::Elsewhere(folder) => Some(folder.0.clone()),
+            Self::Elsewhere { root, .. } => Some(root.clone()),
         }
     }
 
     fn name(&self, path: &str) -> String {
         match self {
             Self::Own => path.to_owned(),
-            Self::Elsewhere(folder) => folder.0.join(Path::new(path)).display().to_string(),
+            Self::Elsewhere { root, .. } => root.join(path).display().to_string(),
         }
     }
 }

@@ -2,8 +2,6 @@
 
 mod variables;
 
-use std::collections::BTreeMap;
-
 use rstest::rstest;
 
 use super::build::{Project, build};
@@ -14,10 +12,11 @@ use super::{Plan, admission};
 use crate::pipeline::changes::NoSuchRef;
 use crate::pipeline::config::root::Configuration;
 use crate::pipeline::config::when::{AllowFailure, When};
-use crate::pipeline::document::load::{Environment, Files};
-use crate::pipeline::git::Commit;
+use crate::pipeline::document::load::Environment;
+use crate::pipeline::files::Files;
 use crate::pipeline::glob;
 use crate::pipeline::lint::lint;
+use crate::pipeline::plan::commit::Commit;
 use crate::pipeline::variables::collection::{Origin, Variable};
 use crate::pipeline::variables::settings::Setting;
 
@@ -34,9 +33,8 @@ impl Files for One {
 }
 
 fn configuration(text: &str) -> Configuration {
-    let (files, folders) = (One(text.to_owned()), BTreeMap::new());
-    let environment =
-        Environment { files: &files, expand: &str::to_owned, admits: &|_, _| true, folders: &folders, inputs: &[] };
+    let files = One(text.to_owned());
+    let environment = Environment::new(&files);
     let lint = lint(".gitlab-ci.yml", &environment);
     let said: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
     assert!(!lint.diagnostics.has_errors(), "{said:?}");

@@ -19,8 +19,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{ExecutorError, Packed, Places, Request};
 use crate::pipeline::git;
+use crate::pipeline::run::archive::Packed;
+use crate::pipeline::run::executor::request::{ExecutorError, Request};
+use crate::pipeline::run::job_dirs::Places;
 use crate::pipeline::run::log::{JobLog, Stream};
 use crate::pipeline::run::process_group::ProcessGroup;
 use crate::pipeline::run::restore::Copied;

@@ -8,10 +8,13 @@ use super::{Attempt, Stop, failed};
 use crate::pipeline::config::cache::Key;
 use crate::pipeline::config::reader::Text;
 use crate::pipeline::run::archive;
+use crate::pipeline::run::archive::Packed;
 use crate::pipeline::run::artifacts::{self, is_kept, providers};
-use crate::pipeline::run::cache::{self, Blob, JobCache};
-use crate::pipeline::run::executor::{ExecutorError, FailureReason, Packed, Places, Session};
+use crate::pipeline::run::cache::{self, JobCache};
+use crate::pipeline::run::executor::{ExecutorError, FailureReason, Session};
+use crate::pipeline::run::job_dirs::Places;
 use crate::pipeline::run::selection::Selection;
+use crate::pipeline::run::sources::Blob;
 use crate::pipeline::run::sources::{Shape, Submodules};
 
 /// `GIT_DEPTH` of a job that does not say: a new project's setting in GitLab.

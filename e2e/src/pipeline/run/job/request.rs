@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::pipeline::config::image::Image;
 use crate::pipeline::plan::PlannedJob;
-use crate::pipeline::run::executor::{ImageRequest, Places, Request, ServiceRequest};
+use crate::pipeline::run::executor::{ImageRequest, Request, ServiceRequest};
+use crate::pipeline::run::job_dirs::Places;
 use crate::pipeline::run::variables::JobVariables;
 use crate::pipeline::variables::expand::ExpansionError;
 

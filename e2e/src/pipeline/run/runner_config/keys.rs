@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::config::{DockerConfig, ExecutorName, RunnerConfig, ServiceConfig};
 use super::reader::{Reader, Table, integer};
 use super::units::{Device, Mount, bytes, nano_cpus, pair};
-use super::{DockerConfig, ExecutorName, RunnerConfig, ServiceConfig};
+
 use crate::pipeline::config::image::{self, PullPolicy};
 
 /// What a runner and its GitLab, or its operator, have to say to each other.

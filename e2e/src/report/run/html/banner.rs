@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::icon::{class, silent};
-use super::{checks, pipelines, story};
+use super::{checks, link, story};
 use crate::record::{Record, Verdict};
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, duration, short};
 
@@ -67,7 +67,7 @@ fn tile(what: &str, section: &str, tally: Tally) -> Markup {
 fn what_failed(record: &Record) -> Markup {
     let jobs = record.pipelines.iter().enumerate().flat_map(|(of, pipeline)| {
         let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::of_job(job) == Kind::Failed);
-        failed.map(move |(number, job)| (pipelines::anchor(of, number), pipeline, job))
+        failed.map(move |(number, job)| (link::anchor(of, number), pipeline, job))
     });
     let checks = record
         .checks

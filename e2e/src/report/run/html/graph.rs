@@ -7,24 +7,11 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
+use super::geometry::{GAP, HEADER, HEIGHT, Place, SPACE, WIDTH, rem};
 use super::icon::{class, icon};
-use super::{link, needs, pipelines};
+use super::{link, needs};
 use crate::record::{Job, Pipeline};
 use crate::report::run::words::{Kind, duration, job_word};
-
-/// The width of a box; all sizes in sixteenths of the font's.
-pub(super) const WIDTH: usize = 184;
-/// Its height.
-pub(super) const HEIGHT: usize = 54;
-/// Between columns: where lines turn.
-pub(super) const GAP: usize = 44;
-/// Between rows: where lines pass boxes.
-pub(super) const SPACE: usize = 18;
-/// The stages' names.
-pub(super) const HEADER: usize = 34;
-
-/// The column and row of a box.
-pub(super) type Place = (usize, usize);
 
 pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
     let columns = columns(pipeline);
@@ -50,18 +37,13 @@ pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
                     div.stage {
                         h4 { (stage) }
                         ul {
-                            @for (job_number, job) in jobs { (of(&pipelines::anchor(number, *job_number), job)) }
+                            @for (job_number, job) in jobs { (of(&link::anchor(number, *job_number), job)) }
                         }
                     }
                 }
             }
         }
     }
-}
-
-/// A length for the style sheet.
-pub(super) fn rem(sixteenths: usize) -> String {
-    format!("calc({sixteenths}rem/16)")
 }
 
 type Column<'pipeline> = (&'pipeline str, Vec<(usize, &'pipeline Job)>);
@@ -91,7 +73,7 @@ fn of(anchor: &str, job: &Job) -> Markup {
             (icon(kind))
             div {
                 span.name {
-                    @match pipelines::log_of(anchor, job) {
+                    @match link::log_of(anchor, job) {
                         Some(target) => a href=(target) { (job.name) },
                         None => (job.name),
                     }

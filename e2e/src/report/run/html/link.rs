@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use crate::record::Job;
+use crate::report::run::words::Kind;
+
 /// Whether it is a web page's address, and nothing that a browser would do.
 pub(super) fn is_web(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
@@ -38,6 +41,24 @@ fn relative(path: &str) -> String {
         }
     }
     reference
+}
+
+/// Where the end of a job's log is, by the numbers of its pipeline and of itself.
+pub(super) fn anchor(pipeline: usize, job: usize) -> String {
+    format!("log-{pipeline}-{job}")
+}
+
+/// Whether there is more to say about a job than fits into its box.
+pub(super) fn has_log(job: &Job) -> bool {
+    Kind::of_job(job) == Kind::Failed || !job.last_lines.is_empty()
+}
+
+/// Where a job's log is: at the page's own account of its end, else in its file.
+pub(super) fn log_of(anchor: &str, job: &Job) -> Option<String> {
+    if has_log(job) {
+        return Some(format!("#{anchor}"));
+    }
+    job.log.as_deref().and_then(beside)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use maud::{Markup, html};
 
-use super::graph::{GAP, HEADER, HEIGHT, Place, SPACE, WIDTH, rem};
+use super::geometry::{GAP, HEADER, HEIGHT, Place, SPACE, WIDTH, rem};
 use crate::record::Pipeline;
 
 /// How far a curve reaches before it turns.

@@ -3,14 +3,10 @@
 use maud::{Markup, html};
 
 use super::icon::pill;
+use super::link::{anchor, has_log};
 use super::{graph, link};
 use crate::record::{Job, Pipeline, Record};
 use crate::report::run::words::{Kind, about_job, count, duration, job_word};
-
-/// Where the end of a job's log is, by the numbers of its pipeline and of itself.
-pub(super) fn anchor(pipeline: usize, job: usize) -> String {
-    format!("log-{pipeline}-{job}")
-}
 
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.pipelines.is_empty()).then(|| {
@@ -39,19 +35,6 @@ fn of(number: usize, pipeline: &Pipeline) -> Markup {
             }
         }
     }
-}
-
-/// Whether there is more to say about a job than fits into its box.
-pub(super) fn has_log(job: &Job) -> bool {
-    Kind::of_job(job) == Kind::Failed || !job.last_lines.is_empty()
-}
-
-/// Where a job's log is: at the page's own account of its end, else in its file.
-pub(super) fn log_of(anchor: &str, job: &Job) -> Option<String> {
-    if has_log(job) {
-        return Some(format!("#{anchor}"));
-    }
-    job.log.as_deref().and_then(link::beside)
 }
 
 fn log(anchor: &str, job: &Job) -> Markup {

@@ -7,7 +7,8 @@ use bollard::models::{
 };
 
 use super::made::Made;
-use crate::pipeline::run::executor::{ExecutorError, Places};
+use crate::pipeline::run::executor::request::ExecutorError;
+use crate::pipeline::run::job_dirs::Places;
 use crate::pipeline::run::runner_config::{DockerConfig, Mount};
 
 /// What the containers of a job share.

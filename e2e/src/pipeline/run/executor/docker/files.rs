@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 
 use crate::engine::said;
 use crate::pipeline::run::archive;
-use crate::pipeline::run::executor::{ExecutorError, Packed, Places};
+use crate::pipeline::run::archive::Packed;
+use crate::pipeline::run::executor::request::ExecutorError;
+use crate::pipeline::run::job_dirs::Places;
 use crate::pipeline::run::selection::Selection;
 
 /// The longest upload: the engine answers when it has unpacked all of it.

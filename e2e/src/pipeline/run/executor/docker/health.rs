@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Docker;
+use super::engine::Docker;
 use super::files::Container;
 use super::service::Running;
 use crate::engine;

@@ -1,12 +1,12 @@
 //! How the image of a job or of a service comes here. GitLab Runner's `executors/docker/internal/pull/manager.go`
 
-use std::error::Error as _;
-
+use super::credentials;
+use super::engine::Docker;
+use super::image_source::Resolved;
 use super::reference::normalise;
-use super::{Docker, credentials};
-use crate::images::{self, CATALOGUE, Image};
+use crate::images;
 use crate::pipeline::config::image::PullPolicy;
-use crate::pipeline::run::executor::{ExecutorError, FailureReason, ImageRequest};
+use crate::pipeline::run::executor::request::{ExecutorError, FailureReason, ImageRequest};
 use crate::pipeline::run::log::JobLog;
 use crate::pipeline::variables::collection::Variable;
 
@@ -25,7 +25,7 @@ impl Docker {
                 image.name
             )));
         }
-        let reference = match self.of_the_catalogue(name, log).await? {
+        let reference = match self.from_source(name, log).await? {
             Some(reference) => reference,
             None => self.by_policy(image, name, variables, log).await?,
         };
@@ -39,22 +39,16 @@ impl Docker {
         Ok(reference)
     }
 
-    /// The catalogue's image of that name, which is built where it cannot be pulled.
-    async fn of_the_catalogue(&self, name: &str, log: &JobLog) -> Result<Option<String>, ExecutorError> {
-        let (Some(images), Some(image)) = (&self.images, in_catalogue(name)) else { return Ok(None) };
-        let obtained = images.obtain_one(image).await.map_err(|error| {
-            let mut message = format!("the image {name}: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                message = format!("{message}: {error}");
-                cause = error.source();
-            }
-            failed(message)
-        })?;
-        if obtained.is_built() {
-            log.say(&format!("In place of {name}: {}, built from images/{}", obtained.reference, image.recipe.folder));
+    /// The image that the runner's own source has for that name.
+    async fn from_source(&self, name: &str, log: &JobLog) -> Result<Option<String>, ExecutorError> {
+        let Some(images) = &self.images else { return Ok(None) };
+        let Some(Resolved { reference, built_from }) = images.resolve(name).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        if let Some(recipe) = built_from {
+            log.say(&format!("In place of {name}: {reference}, built from {recipe}"));
         }
-        Ok(Some(obtained.reference))
+        Ok(Some(reference))
     }
 
     async fn by_policy(
@@ -106,13 +100,6 @@ impl Docker {
     }
 }
 
-/// The catalogue's image that is called so, by its own name or by upstream's.
-pub fn in_catalogue(name: &str) -> Option<&'static Image> {
-    let full = normalise(name);
-    let is_meant = |image: &&Image| image.name == name || image.upstream.is_some_and(|it| normalise(it) == full);
-    CATALOGUE.iter().copied().find(|image| is_meant(image))
-}
-
 fn failed(message: String) -> ExecutorError {
     ExecutorError { reason: FailureReason::ScriptFailure, message }
 }
@@ -140,24 +127,4 @@ fn word(policy: PullPolicy) -> &'static str {
 
 fn words(policies: &[PullPolicy]) -> String {
     policies.iter().map(|policy| word(*policy)).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::short("rust:1.97.1", Some("rust"))]
-    #[case::in_full("docker.io/library/rust:1.97.1", Some("rust"))]
-    #[case::another_version("rust:1.86.0", None)]
-    #[case::own_name("dind", Some("dind"))]
-    #[case::upstream("docker:28.5.2-dind", Some("dind"))]
-    #[case::with_a_folder("alpine/k8s:1.36.4", Some("kubectl"))]
-    #[case::without_upstream("debian-forky", Some("debian-forky"))]
-    #[case::unknown("debian:13", None)]
-    fn of_the_catalogue(#[case] name: &str, #[case] expected: Option<&str>) {
-        assert_eq!(in_catalogue(name).map(|image| image.name), expected);
-    }
 }

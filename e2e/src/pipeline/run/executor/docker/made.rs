@@ -17,7 +17,7 @@ use tokio::sync::RwLock;
 
 use crate::engine::said;
 use crate::labels::{self, JOB, PIPELINE};
-use crate::pipeline::run::executor::{ExecutorError, Request};
+use crate::pipeline::run::executor::request::{ExecutorError, Request};
 
 /// How often something that is still in use is tried again.
 const ATTEMPTS: usize = 20;

@@ -1,6 +1,7 @@
 //! Jobs in containers. GitLab Runner's `executors/docker`
 //!
-//! - `image`: how images come here. `reference`: their names. `credentials`: as whom they are pulled.
+//! - `engine`: the engine, and how jobs use it.
+//! - `image`: how images come here. `image_source`: who provides some of them. `reference`: their names. `credentials`: as whom they are pulled.
 //! - `container`: what all containers of a job have. `made`: what is made for a job, and how it goes away again.
 //! - `service` and `health`: what runs beside a job, and whether it listens.
 //! - `files`: sources and artifacts in and out. `script`: its commands.
@@ -10,9 +11,11 @@
 
 mod container;
 mod credentials;
+mod engine;
 mod files;
 mod health;
 mod image;
+mod image_source;
 mod leftovers;
 mod made;
 mod reference;
@@ -26,36 +29,22 @@ use bollard::models::ContainerCreateBody;
 use futures_util::future::{try_join, try_join_all};
 
 use self::container::Common;
-use self::files::Container;
 use self::made::Made;
-use super::{ExecutorError, ImageRequest, Places, Request};
-use crate::images::Images;
+use crate::pipeline::run::executor::request::{ExecutorError, ImageRequest, Request};
+use crate::pipeline::run::job_dirs::Places;
 use crate::pipeline::run::log::JobLog;
-use crate::pipeline::run::runner_config::{CERTIFICATES, RunnerConfig};
 
-pub use self::image::in_catalogue;
+pub use self::engine::Docker;
+pub use self::image_source::{ImageSource, Resolved};
 pub use self::leftovers::sweep_gone;
 pub use self::made::sweep;
+pub use self::reference::normalise;
 pub use self::session::Session;
 
 /// `builds_dir` of a runner that was told nothing. `executors/docker/docker.go`
 const BUILDS: &str = "/builds";
 
-/// An engine.
-pub struct Docker {
-    engine: bollard::Docker,
-    config: Box<RunnerConfig>,
-    images: Option<Arc<Images>>,
-    pipeline: String,
-}
-
 impl Docker {
-    /// Jobs at `engine`, as `config` says. Images that are in the catalogue come by way of `images`. Everything that is made has
-    /// the label [`PIPELINE`](crate::labels::PIPELINE) with the value `pipeline`, for [`sweep`].
-    pub fn new(engine: bollard::Docker, config: &RunnerConfig, images: Option<Arc<Images>>, pipeline: String) -> Self {
-        Self { engine, config: Box::new(config.clone()), images, pipeline }
-    }
-
     /// Where the files of a job are.
     pub fn places(&self, project: &str) -> Places {
         let builds = self.config.builds_dir.as_deref().unwrap_or(BUILDS).trim_end_matches('/').to_owned();
@@ -124,10 +113,6 @@ impl Docker {
         Ok((container, services))
     }
 
-    fn networks(&self) -> &[String] {
-        &self.config.docker.networks
-    }
-
     /// The container that a job's commands run in.
     fn build(&self, body: ContainerCreateBody, request: &Request, image: &ImageRequest) -> ContainerCreateBody {
         // Whoever may talk to the engine sees these: no secrets, which the script brings along, and no files, which it makes.
@@ -145,12 +130,5 @@ impl Docker {
             stdin_once: Some(true),
             ..body
         }
-    }
-
-    /// Puts the authorities that the runner trusts to where a runner keeps them.
-    async fn put_certificates(&self, container: &str) -> Result<(), ExecutorError> {
-        let Some(certificates) = self.config.certificates.as_deref() else { return Ok(()) };
-        let container = Container { engine: &self.engine, name: container };
-        container.put(&[(CERTIFICATES.trim_start_matches('/'), Some(certificates))]).await
     }
 }

@@ -2,7 +2,7 @@
 
 /// A name of an image in full, as registries and engines know it: `debian` is `docker.io/library/debian:latest`.
 /// `github.com/distribution/reference`, `normalize.go`
-pub(super) fn normalise(name: &str) -> String {
+pub fn normalise(name: &str) -> String {
     let (registry, rest) = match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
         _ => ("docker.io", name),

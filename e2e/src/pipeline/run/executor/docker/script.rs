@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::files::Container;
 use crate::engine::said;
-use crate::pipeline::run::executor::{ExecutorError, FailureReason};
+use crate::pipeline::run::executor::request::{ExecutorError, FailureReason};
 use crate::pipeline::run::log::{JobLog, Stream};
 
 /// Time that output may take to arrive when its container has ended.

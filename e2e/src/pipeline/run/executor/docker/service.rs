@@ -8,10 +8,11 @@ use bollard::query_parameters::{InspectContainerOptions, StartContainerOptions};
 use tokio::task::JoinHandle;
 
 use super::container::Common;
+use super::engine::Docker;
 use super::made::Made;
-use super::{Docker, reference};
+use super::reference;
 use crate::engine::said;
-use crate::pipeline::run::executor::{ExecutorError, ImageRequest, Request, ServiceRequest};
+use crate::pipeline::run::executor::request::{ExecutorError, ImageRequest, Request, ServiceRequest};
 use crate::pipeline::run::log::JobLog;
 use crate::pipeline::run::runner_config::ServiceConfig;
 use crate::pipeline::variables::collection::{Origin, Variable};
@@ -184,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::mask::Masker;
-    use crate::pipeline::run::executor::Places;
+    use crate::pipeline::run::job_dirs::Places;
 
     /// The names of services, and the log's lines.
     fn planned(services: &[(&str, &str)], variables: Vec<Variable>) -> (Vec<Planned>, Vec<String>) {

@@ -11,20 +11,21 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ENVIRONMENT, File, Lesson, Seen};
+use super::project::Project;
+use super::recorder::Recorder;
+use super::replay::{Ref, Replayer};
+use super::story::ReplayError;
+use super::{snapshot, variables};
 use crate::checks::{self, run};
 use crate::images::Images;
+use crate::lessons::{ENVIRONMENT, File, Lesson, LessonResult, Seen};
 use crate::pipeline::git::{self, GitError, Repository};
 use crate::pipeline::run::log::without_colours;
 use crate::record::{Failure, Job, Verdict};
-use crate::scenario::project::Project;
-use crate::scenario::recorder::Recorder;
-use crate::scenario::replay::{Ref, ReplayError, Replayer};
-use crate::scenario::{snapshot, variables};
 use crate::target::Target;
 
 /// Where lessons are taught.
-pub struct Classroom {
+pub struct LessonContext {
     /// The engine of jobs.
     pub docker: Docker,
     /// Where images come from.
@@ -39,15 +40,6 @@ pub struct Classroom {
     pub recorder: Arc<Recorder>,
     /// Ends everything early.
     pub cancel: CancellationToken,
-}
-
-/// What a lesson has shown.
-#[derive(Clone, Debug)]
-pub struct Taught {
-    /// The failure: where, and its last lines.
-    pub failure: (String, Vec<String>),
-    /// The log of the job that failed, if one did.
-    pub log: Option<String>,
 }
 
 /// Why a lesson could not be taught.
@@ -83,22 +75,22 @@ pub enum LessonError {
 ///
 /// # Errors
 /// When something else is seen than the lesson says.
-pub async fn teach(lesson: &Lesson, classroom: &Classroom) -> Result<Taught, LessonError> {
+pub async fn run_lesson(lesson: &Lesson, context: &LessonContext) -> Result<LessonResult, LessonError> {
     // One that was killed has left what would make this one's failure pass.
-    cleared(classroom).await?;
-    let taught = Box::pin(shown_and_mended(lesson, classroom)).await;
-    let removed = cleared(classroom).await;
+    cleared(context).await?;
+    let taught = Box::pin(shown_and_mended(lesson, context)).await;
+    let removed = cleared(context).await;
     let taught = taught?;
     removed.map(|()| taught)
 }
 
-async fn cleared(classroom: &Classroom) -> Result<(), LessonError> {
-    let subject = classroom.target.subject(ENVIRONMENT, None);
+async fn cleared(context: &LessonContext) -> Result<(), LessonError> {
+    let subject = context.target.subject(ENVIRONMENT, None);
     snapshot::remove(&subject).await.map_err(|failure| LessonError::NotRemoved(failure.seen))
 }
 
-async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taught, LessonError> {
-    let project = classroom.folder.join(lesson.name);
+async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<LessonResult, LessonError> {
+    let project = context.folder.join(lesson.name);
     let remove = |error: io::Error| LessonError::File { path: project.display().to_string(), source: error };
     match fs::remove_dir_all(&project) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(remove(error)),
@@ -107,21 +99,21 @@ async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taug
     write(&project, lesson.broken)?;
     if lesson.has_service {
         for path in ["Dockerfile", ".dockerignore", "dist/app"] {
-            copy(&classroom.source, &project, path)?;
+            copy(&context.source, &project, path)?;
         }
     }
     let broken = commit(&project, "As the article has it").await?;
-    let ran = replayer(classroom, broken, lesson.withheld).run(Ref::Branch, lesson.name, &[]).await;
-    let taught = seen(lesson, classroom, ran.as_ref().err()).await?;
+    let ran = replayer(context, broken, lesson.withheld).run(Ref::Branch, lesson.name, &[]).await;
+    let taught = seen(lesson, context, ran.as_ref().err()).await?;
     write(&project, lesson.fixed)?;
     let mended = commit(&project, "Mended").await?;
-    match replayer(classroom, mended, &[]).run(Ref::Branch, &format!("{}, mended", lesson.name), &[]).await {
+    match replayer(context, mended, &[]).run(Ref::Branch, &format!("{}, mended", lesson.name), &[]).await {
         Ok(_) => {}
         Err(ReplayError::Interrupted) => return Err(LessonError::Interrupted),
         Err(error) => return Err(LessonError::NotMended(error.to_string())),
     }
     if let Seen::Check(name, _) = lesson.seen
-        && let Some(failure) = checked(classroom, name).await
+        && let Some(failure) = checked(context, name).await
     {
         return Err(LessonError::NotMended(format!("expected {}, saw {}", failure.expected, failure.seen)));
     }
@@ -129,26 +121,30 @@ async fn shown_and_mended(lesson: &Lesson, classroom: &Classroom) -> Result<Taug
 }
 
 /// Whether what is seen is what the lesson is about.
-async fn seen(lesson: &Lesson, classroom: &Classroom, error: Option<&ReplayError>) -> Result<Taught, LessonError> {
+async fn seen(
+    lesson: &Lesson,
+    context: &LessonContext,
+    error: Option<&ReplayError>,
+) -> Result<LessonResult, LessonError> {
     match (error, lesson.seen) {
         (Some(ReplayError::Interrupted), _) => Err(LessonError::Interrupted),
         (Some(ReplayError::Refused(why) | ReplayError::NotRun(why)), _) => Err(LessonError::NotShown(why.clone())),
         (Some(ReplayError::NotPassed(verdict)), Seen::Job(name, messages)) => {
-            let job = failed_job(&classroom.recorder, name);
+            let job = failed_job(&context.recorder, name);
             let job = job.ok_or_else(|| LessonError::NotShown(format!("another job than {name} failed: {verdict}")))?;
             let text = job.last_lines.join("\n");
             if !messages.iter().any(|message| text.contains(message)) {
                 let wanted = messages.join("` or `");
                 return Err(LessonError::NotShown(format!("{name} failed without `{wanted}`:\n{text}")));
             }
-            Ok(Taught { failure: (format!("job {name}: {}", job.why), job.last_lines), log: job.log })
+            Ok(LessonResult { failure: (format!("job {name}: {}", job.why), job.last_lines), log: job.log })
         }
-        (None, Seen::Check(name, message)) => match checked(classroom, name).await {
+        (None, Seen::Check(name, message)) => match checked(context, name).await {
             Some(Failure { expected, seen, details, .. }) => {
-                let (log, hidden) = hidden(classroom, message)
+                let (log, hidden) = hidden(context, message)
                     .ok_or_else(|| LessonError::NotShown(format!("no job's log has `{message}` in it")))?;
                 let lines = [hidden, format!("expected {expected}"), format!("saw {seen}")];
-                Ok(Taught {
+                Ok(LessonResult {
                     failure: (
                         format!("the pipeline is green, and check {name} fails"),
                         lines.into_iter().chain(details).collect(),
@@ -174,14 +170,14 @@ fn failed_job(recorder: &Recorder, name: &str) -> Option<Job> {
 }
 
 /// The line of the latest pipeline's logs that has this text in it, and the log that has it.
-fn hidden(classroom: &Classroom, message: &str) -> Option<(String, String)> {
+fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
     let mut logs = Vec::new();
-    classroom.recorder.change(|record| {
+    context.recorder.change(|record| {
         let jobs = record.pipelines.last().map(|pipeline| &pipeline.jobs);
         logs = jobs.into_iter().flatten().filter_map(|job| job.log.clone()).collect();
     });
     logs.into_iter().find_map(|log| {
-        let text = fs::read_to_string(classroom.folder.join(&log)).ok()?;
+        let text = fs::read_to_string(context.folder.join(&log)).ok()?;
         let line = text.lines().find(|line| line.contains(message))?;
         Some((log, without_colours(said(line)).trim().to_owned()))
     })
@@ -193,15 +189,15 @@ fn said(line: &str) -> &str {
 }
 
 /// Why a check fails in the lesson's environment.
-async fn checked(classroom: &Classroom, name: &str) -> Option<Failure> {
+async fn checked(context: &LessonContext, name: &str) -> Option<Failure> {
     let check = checks::find(name).ok()?;
-    let subject = classroom.target.subject(ENVIRONMENT, None);
+    let subject = context.target.subject(ENVIRONMENT, None);
     let records = run::run(&[check], &subject, Instant::now(), &|_| ()).await;
     records.into_iter().find(|record| record.verdict == Verdict::Failed)?.failure
 }
 
-fn replayer(classroom: &Classroom, project: Project, withheld: &[&str]) -> Replayer {
-    let Classroom { target, .. } = classroom;
+fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Replayer {
+    let LessonContext { target, .. } = context;
     let is_given = |key: &str| !withheld.contains(&key);
     let registry = target.registry.as_ref().map(|registry| (&*registry.host, registry.image_of(&project.path)));
     let registry = registry.as_ref().map(|(host, image)| (*host, &**image));
@@ -210,12 +206,12 @@ fn replayer(classroom: &Classroom, project: Project, withheld: &[&str]) -> Repla
     let values = variables::of(target, &project.path);
     let values = values.iter().filter(|variable| is_given(&variable.key)).cloned().collect();
     Replayer {
-        docker: classroom.docker.clone(),
-        images: Arc::clone(&classroom.images),
-        kept: classroom.source.clone(),
-        folder: classroom.folder.clone(),
-        recorder: Arc::clone(&classroom.recorder),
-        cancel: classroom.cancel.clone(),
+        docker: context.docker.clone(),
+        images: Arc::clone(&context.images),
+        kept: context.source.clone(),
+        folder: context.folder.clone(),
+        recorder: Arc::clone(&context.recorder),
+        cancel: context.cancel.clone(),
         networks: target.networks.clone(),
         values: watch::channel(Some(Ok(values))).1,
         settings,

@@ -2,7 +2,19 @@
 //!
 //! Times are seconds since the run began.
 
+pub mod event;
+pub mod overhead;
+
 use serde::Serialize;
+
+/// The lane of what is brought up.
+pub const SETUP: &str = "setup";
+
+/// The lane of images.
+pub const IMAGES: &str = "images";
+
+/// The lane of what is taken away.
+pub const TAKEDOWN: &str = "takedown";
 
 /// A run, from its first step to its last.
 #[derive(Clone, Debug, Default, Serialize)]

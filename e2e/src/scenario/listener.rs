@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
-
+use super::milestone::Reach;
 use super::recorder::Recorder;
 use super::variables;
 use crate::pipeline::config::when::When;
@@ -35,26 +34,26 @@ impl Starts {
 /// The jobs that need neither registry nor cluster, as long as they have not ended.
 pub(super) struct Compiling {
     left: Mutex<HashSet<Arc<str>>>,
-    compiled: Arc<Notify>,
+    compiled: Reach<()>,
 }
 
 impl Compiling {
-    pub(super) fn of(plan: &Plan, compiled: &Arc<Notify>) -> Self {
+    pub(super) fn new(plan: &Plan, compiled: Reach<()>) -> Self {
         let own = plan.jobs.iter().filter(|job| job.when != When::Manual && !variables::is_needed(job));
         let left = own.map(|job| Arc::clone(&job.name)).collect();
-        Self { left: Mutex::new(left), compiled: Arc::clone(compiled) }
+        Self { left: Mutex::new(left), compiled }
     }
 
     fn ended(&self, job: &str) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if left.remove(job) && left.is_empty() {
-            self.compiled.notify_one();
+            self.compiled.reach(());
         }
     }
 }
 
 /// Tells the recorder what goes on in a pipeline.
-pub(super) fn hearer(
+pub(super) fn listener(
     recorder: Arc<Recorder>,
     lane: String,
     starts: Arc<Mutex<Starts>>,
@@ -103,16 +102,17 @@ mod tests {
 
     use super::*;
     use crate::pipeline::run::testing::plan;
+    use crate::scenario::milestone::milestone;
 
     #[test]
     fn it_is_compiled_when_all_jobs_have_ended_that_need_nothing_else() {
         let plan = plan("a: {script: x}\nb: {script: x}\nc: {script: kubectl}\nd: {script: x, when: manual}\n");
-        let compiled = Arc::new(Notify::new());
-        let compiling = Compiling::of(&plan, &compiled);
-        let is_told = || compiled.notified().now_or_never().is_some();
-        for (job, expected) in [("c", false), ("a", false), ("a", false), ("b", true), ("b", false)] {
+        let (compiled, is_compiled) = milestone();
+        let compiling = Compiling::new(&plan, compiled);
+        let is_reached = || is_compiled.reached().now_or_never().flatten().is_some();
+        for (job, expected) in [("c", false), ("a", false), ("a", false), ("b", true), ("b", true)] {
             compiling.ended(job);
-            assert_eq!(is_told(), expected, "{job}");
+            assert_eq!(is_reached(), expected, "{job}");
         }
     }
 }

@@ -1,0 +1,229 @@
+//! The branch's part of a run: its pipeline, its environment, and everything that is verified there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::milestone::{Milestone, Reach, milestone};
+use super::project::Project;
+use super::recorder::{self, Recorder};
+use super::replay::{Environment, Ref, Replayer};
+use super::snapshot::{self, Snapshot};
+use super::story::{ClusterSource, Scenario, ScenarioError};
+use super::{commands, environment_checks, pending_checks, variables, versions};
+use crate::checks::http::Http;
+use crate::checks::load::Load;
+use crate::checks::subject::Subject;
+use crate::images::Image;
+use crate::pipeline::run::late::Values;
+use crate::registry::run as registry;
+use crate::target::Target;
+use crate::up;
+
+/// The step that deploys the same commit once more.
+pub(super) const AGAIN: &str = "The same commit again";
+
+/// The name of the step that stops an environment.
+pub(super) fn stop_step(environment: &Environment) -> String {
+    format!("{} is stopped", environment.name)
+}
+
+/// What the part needs.
+pub(super) struct Branch<'run> {
+    pub(super) scenario: &'run Scenario,
+    pub(super) recorder: &'run Arc<Recorder>,
+    pub(super) replayer: &'run Replayer,
+    /// The images that the jobs of both pipelines run in.
+    pub(super) images: Vec<&'static Image>,
+    pub(super) dev: &'run Environment,
+    pub(super) live: &'run Environment,
+    /// Whether this run creates the cluster.
+    pub(super) is_new_cluster: bool,
+    /// The right to work on the cluster, if kind creates it.
+    pub(super) lease: Option<&'run up::Begun>,
+    /// Gets the values of CI/CD variables that are unknown until the cluster is up.
+    pub(super) values: watch::Sender<Option<Values>>,
+    /// Reached when the pipeline's jobs have ended that need neither registry nor cluster.
+    pub(super) compiled: Reach<()>,
+    /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
+    pub(super) deployed: Reach<Subject>,
+    /// Cancels the tag's part, when the branch is not deployed.
+    pub(super) cancel_tag: CancellationToken,
+    /// Reached when no check observes the tag's environment any more.
+    pub(super) tag_is_observed: Milestone<()>,
+}
+
+impl Branch<'_> {
+    /// Runs the part, and returns the checks that failed. Adds the environments that were deployed to `environments`.
+    pub(super) async fn run(self, environments: &mut Vec<Subject>) -> Result<Vec<String>, ScenarioError> {
+        let (on_dev, on_live) = self.deploy(environments).await.inspect_err(|_| self.cancel_tag.cancel())?;
+        self.deployed.reach(on_live.clone());
+
+        let (observed, is_observed) = milestone();
+        let check = environment_checks::check(self.scenario, self.recorder, &on_dev, observed);
+        let change = async {
+            // A milestone is missed when its part has failed; that part reports why.
+            let Some(()) = is_observed.reached().await else { return Ok(Vec::new()) };
+            again(self.recorder, self.replayer, &on_dev, self.dev).await?;
+            // The comparison after the stop needs the tag's environment at rest.
+            let Some(()) = self.tag_is_observed.reached().await else { return Ok(Vec::new()) };
+            stopped(self.recorder, self.replayer, &on_dev, self.dev, &on_live).await
+        };
+        let (failed, changed) = tokio::join!(check, change);
+        Ok([failed?, changed?].concat())
+    }
+
+    /// The cluster is up and the branch's pipeline has passed. Returns the environments that the branch and the tag are deployed to.
+    async fn deploy(&self, environments: &mut Vec<Subject>) -> Result<(Subject, Subject), ScenarioError> {
+        // Job images are obtained while the cluster comes up. A failure surfaces when a job needs the image.
+        let obtain_images = self.scenario.cancellable(self.scenario.images.obtain(&self.images));
+        let (target, pushed, _) = tokio::join!(self.ready(), self.push(), obtain_images);
+        let (on_dev, on_live) = self.environments(&target?).await;
+        environments.extend([on_dev.clone(), on_live.clone()]);
+        pushed.map(|()| (on_dev, on_live))
+    }
+
+    /// Registry and cluster are up. Jobs that need them start then.
+    async fn ready(&self) -> Result<Target, ScenarioError> {
+        let name = if self.is_new_cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
+        let result = self.recorder.step(name, self.bring_up()).await;
+        // The pipeline may have ended before.
+        let _ = self.values.send(Some(values(&result, &self.replayer.project)));
+        result
+    }
+
+    async fn bring_up(&self) -> Result<(Target, String), ScenarioError> {
+        let (plan, lease) = match (&self.scenario.cluster, self.lease) {
+            (ClusterSource::Existing(target), _) => return Ok(((**target).clone(), "it exists".to_owned())),
+            (ClusterSource::Kind(plan), Some(lease)) => (plan, lease),
+            (ClusterSource::Kind(_), None) => {
+                return Err(ScenarioError::Broken("the cluster was never begun".to_owned()));
+            }
+        };
+        let Scenario { docker, images, .. } = self.scenario;
+        let notify = recorder::listener(self.recorder);
+        self.scenario.cancellable(Box::pin(up::finish(docker, images, plan, lease, &notify))).await??;
+        let registry = registry::running(docker, lease.run(), &plan.state).await;
+        let target = Target::of_kind(&plan.state, &plan.cluster, &plan.kind_config, registry.as_ref()).await;
+        let target = target.map_err(|error| ScenarioError::broken(&error))?;
+        Ok((target, format!("cluster {} is up", plan.cluster)))
+    }
+
+    /// The branch is pushed and its pipeline passes.
+    async fn push(&self) -> Result<(), ScenarioError> {
+        let step = format!("A push to branch {}", self.replayer.project.branch);
+        let push = async {
+            let (_, verdict) = self.replayer.push("push", &self.compiled).await?;
+            Ok::<_, ScenarioError>(((), verdict))
+        };
+        self.recorder.step(&step, push).await
+    }
+
+    /// The environments that the branch and the tag are deployed to.
+    async fn environments(&self, target: &Target) -> (Subject, Subject) {
+        let Self { scenario, recorder, replayer, dev, live, .. } = self;
+        recorder.change(|record| commands::add(record, scenario, target, dev, live));
+        let versions = versions::of(scenario, target).await;
+        recorder.change(|record| record.versions = versions);
+        let on_dev = target.subject(&dev.slug, Some(&replayer.project.commit.sha));
+        let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
+        on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
+        (on_dev, on_live)
+    }
+}
+
+fn values(target: &Result<Target, ScenarioError>, project: &Project) -> Values {
+    match target {
+        Ok(target) => Ok(variables::of(target, &project.path)),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// The same commit once more: nothing of the manifests has changed, and there are new pods all the same.
+pub(super) async fn again(
+    recorder: &Recorder,
+    replayer: &Replayer,
+    subject: &Subject,
+    environment: &Environment,
+) -> Result<(), ScenarioError> {
+    recorder
+        .step(AGAIN, async {
+            let before = pods(subject).await?;
+            let load = subject.ingress.map(Http::new).transpose().map_err(|error| ScenarioError::broken(&error))?;
+            let load = load.map(|http| Load::begin(&http, &subject.host));
+            let title = format!("{} again", environment.job);
+            let ran = replayer.run(Ref::Branch, &title, &[Arc::clone(&environment.job)]).await;
+            let tally = match load {
+                Some(load) => Some(load.end().await),
+                None => None,
+            };
+            ran?;
+            let after = pods(subject).await?;
+            let kept: Vec<_> = before.intersection(&after).cloned().collect();
+            if !kept.is_empty() || after.is_empty() {
+                return Err(ScenarioError::Checks(format!("pods were not replaced: {}", kept.join(", "))));
+            }
+            match tally {
+                Some(tally) if tally.failed > 0 => {
+                    let first = tally.failures.first().cloned().unwrap_or_default();
+                    Err(ScenarioError::Checks(format!(
+                        "{} of {} requests failed: {first}",
+                        tally.failed, tally.requests
+                    )))
+                }
+                Some(tally) => Ok(((), format!("new pods, {} requests meanwhile, none failed", tally.requests))),
+                None => Ok(((), "new pods".to_owned())),
+            }
+        })
+        .await
+}
+
+/// The pods of an environment that are not on their way out.
+async fn pods(subject: &Subject) -> Result<BTreeSet<String>, ScenarioError> {
+    let pods = subject.pods().await.map_err(|failure| ScenarioError::from(&failure))?;
+    Ok(pods.iter().map(ResourceExt::name_any).collect())
+}
+
+/// The environment is stopped: nothing of it is left, and the other one is as it was.
+pub(super) async fn stopped(
+    recorder: &Recorder,
+    replayer: &Replayer,
+    subject: &Subject,
+    environment: &Environment,
+    other: &Subject,
+) -> Result<Vec<String>, ScenarioError> {
+    let name = stop_step(environment);
+    let Some(job) = &environment.on_stop else {
+        recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
+        return Ok(Vec::new());
+    };
+    // The default branch's environment may be one that nobody stops.
+    if replayer.plan(Ref::Branch)?.plan.jobs.iter().all(|planned| *planned.name != **job) {
+        let branch = &replayer.project.branch;
+        recorder.leave_out(&name, &format!("{job} is not in the pipeline of branch {branch}"));
+        return Ok(Vec::new());
+    }
+    recorder
+        .step(&name, async {
+            let before = Snapshot::of(other).await.map_err(|failure| ScenarioError::from(&failure))?;
+            replayer.run(Ref::Branch, &format!("play {job}"), &[Arc::from(&**job)]).await?;
+            let lane = pending_checks::lane(&subject.reference);
+            recorder.begin(&lane, snapshot::STOP);
+            let check = snapshot::stopped(subject, other, &before, recorder.origin()).await;
+            environment_checks::keep(recorder, &lane, &check);
+            match check.failure {
+                None => Ok((Vec::new(), check.evidence.join("; "))),
+                Some(failure) => {
+                    Err(ScenarioError::Checks(format!("expected {}, saw {}", failure.expected, failure.seen)))
+                }
+            }
+        })
+        .await
+        .or_else(|stop| match stop {
+            ScenarioError::Checks(_) => Ok(vec![format!("{} of {}", snapshot::STOP, subject.reference)]),
+            stop => Err(stop),
+        })
+}

@@ -1,0 +1,251 @@
+//! A run, from a push to a running service and its removal. Only this module knows the order of things.
+//!
+//! Two parts run in parallel: [`branch`](self::branch) and [`tag`](self::tag). Each reads from top to bottom, and waits for the other
+//! at a [`milestone`](self::milestone).
+
+mod branch;
+mod commands;
+mod environment_checks;
+mod existing;
+pub mod lesson;
+mod listener;
+mod milestone;
+pub mod pending_checks;
+pub mod project;
+pub mod recorder;
+pub mod replay;
+pub mod snapshot;
+mod story;
+mod tag;
+pub mod variables;
+pub mod versions;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use self::branch::Branch;
+use self::milestone::milestone;
+use self::project::Project;
+use self::recorder::Recorder;
+use self::replay::{Environment, Ref, Replayer, environments, images_of};
+pub use self::story::{ClusterSource, ReplayError, Scenario, ScenarioError};
+use self::tag::Tag;
+use crate::checks::extra_pod::sweep;
+use crate::checks::subject::Subject;
+use crate::pipeline::run::late::Values;
+use crate::pipeline::run::workspace::Workspace;
+use crate::record::{Record, Verdict};
+use crate::target::{BASE_DOMAIN, image_in};
+use crate::{cluster, down, record, up};
+
+/// Runs it. Returns the record of the run, and why it ended early, if it did.
+pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Option<ScenarioError>) {
+    let mut cleanup = Cleanup::default();
+    let result = Box::pin(play(scenario, recorder, &mut cleanup)).await;
+    recorder.end_open();
+    let images = versions::of_images(&scenario.docker, &scenario.images).await;
+    recorder.change(|record| record.versions.extend(images));
+    let cleaned = clean_up(scenario, recorder, cleanup).await;
+    let verdict = match (&result, &cleaned) {
+        (Err(ScenarioError::Interrupted | ScenarioError::Replay(ReplayError::Interrupted)), _) => Verdict::Interrupted,
+        (Ok(()), Ok(())) => Verdict::Passed,
+        _ => Verdict::Failed,
+    };
+    recorder.change(|record| {
+        let error = result.as_ref().err().or(cleaned.as_ref().err());
+        record.broken = error.filter(|_| verdict == Verdict::Failed).map(ToString::to_string);
+    });
+    (recorder.finish(verdict), result.err().or(cleaned.err()))
+}
+
+/// What a run has to remove at its end.
+#[derive(Default)]
+struct Cleanup {
+    /// Whether this run created the cluster.
+    cluster: bool,
+    /// The exclusive right to work on it.
+    lease: Option<up::Begun>,
+    /// The environments that were deployed.
+    environments: Vec<Subject>,
+}
+
+async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Cleanup) -> Result<(), ScenarioError> {
+    // The clones are removed with the workspace, even after the run was killed.
+    let workspace = Workspace::new(&std::env::temp_dir()).map_err(|error| ScenarioError::broken(&error))?;
+    let project = clone_project(scenario, recorder, &workspace).await?;
+    let (values, known) = watch::channel(None);
+    let replayer = replayer(scenario, recorder, project, known);
+
+    // Errors in the pipeline file are reported before anything is created.
+    let branch_plan = replayer.plan(Ref::Branch)?.plan;
+    let dev = first_environment(&branch_plan, "branch", false)?;
+    let tag_plan = replayer.plan(Ref::Tag)?.plan;
+    let live = first_environment(&tag_plan, "tag", true)?;
+    expect_steps(recorder, &replayer, &dev, &live);
+
+    match &scenario.cluster {
+        ClusterSource::Existing(target) => {
+            existing::nothing_replaced(target, &replayer.project, &[&dev, &live]).await?;
+        }
+        ClusterSource::Kind(plan) => {
+            let notify = recorder::listener(recorder);
+            let begun = up::begin(&scenario.docker, &scenario.images, plan, &notify);
+            let begun = scenario.cancellable(begun).await??;
+            (cleanup.cluster, cleanup.lease) = (begun.is_new, Some(begun));
+        }
+    }
+
+    let cancel_tag = scenario.cancel.child_token();
+    let (compiled, is_compiled) = milestone();
+    let (deployed, is_deployed) = milestone();
+    let (tag_observed, tag_is_observed) = milestone();
+    let Cleanup { cluster, lease, environments } = cleanup;
+    let branch = Branch {
+        scenario,
+        recorder,
+        replayer: &replayer,
+        images: [&branch_plan, &tag_plan].into_iter().flat_map(images_of).collect(),
+        dev: &dev,
+        live: &live,
+        is_new_cluster: *cluster,
+        lease: lease.as_ref(),
+        values,
+        compiled,
+        deployed,
+        cancel_tag: cancel_tag.clone(),
+        tag_is_observed,
+    };
+    let tag = Tag {
+        scenario,
+        recorder,
+        replayer: replayer.until(cancel_tag),
+        live: &live,
+        is_compiled,
+        is_deployed,
+        observed: tag_observed,
+    };
+    let (branch, tag) = tokio::join!(branch.run(environments), tag.run());
+    let failed = [branch?, tag?].concat();
+    if failed.is_empty() { Ok(()) } else { Err(ScenarioError::Checks(format!("checks failed: {}", failed.join(", ")))) }
+}
+
+async fn clone_project(
+    scenario: &Scenario,
+    recorder: &Recorder,
+    workspace: &Workspace,
+) -> Result<Project, ScenarioError> {
+    let clones = workspace.folder().join("repository");
+    let (branch, tag) = (scenario.branch.as_deref(), scenario.tag.as_deref());
+    let project = Project::clone(&scenario.source, branch, tag, &clones).await?;
+    recorder.change(|record| {
+        record.project = record::Project {
+            path: project.path.clone(),
+            commit: project.commit.sha.clone(),
+            title: project.commit.message.lines().next().unwrap_or_default().to_owned(),
+            uncommitted: project.uncommitted,
+        };
+    });
+    if project.uncommitted > 0 {
+        recorder
+            .note(&format!("{} files have changes that are not committed: they are not pushed", project.uncommitted));
+    }
+    Ok(project)
+}
+
+/// Announces the steps and checks that follow the deployment of the branch, so that the report names those that are never reached.
+fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &Environment, live: &Environment) {
+    let play = live.is_manual.then(|| tag::play_step(live));
+    let steps = [environment_checks::step(&dev.slug), branch::AGAIN.to_owned(), tag::step(replayer)];
+    let last = [environment_checks::step(&live.slug), branch::stop_step(dev)];
+    for step in steps.into_iter().chain(play).chain(last) {
+        recorder.expect(&step);
+    }
+    for environment in [dev, live] {
+        recorder.expect_checks(&environment.slug);
+    }
+}
+
+/// The environment that the pipeline of a ref deploys to.
+fn first_environment(
+    plan: &crate::pipeline::plan::Plan,
+    kind: &str,
+    manual_too: bool,
+) -> Result<Environment, ScenarioError> {
+    let environment = environments(plan).into_iter().find(|environment| manual_too || !environment.is_manual);
+    environment.ok_or_else(|| {
+        ScenarioError::Broken(format!("the pipeline of a {kind} deploys to no environment: no job has `environment`"))
+    })
+}
+
+fn replayer(
+    scenario: &Scenario,
+    recorder: &Arc<Recorder>,
+    project: Project,
+    values: watch::Receiver<Option<Values>>,
+) -> Replayer {
+    let (domain, namespace, registry, networks) = match &scenario.cluster {
+        ClusterSource::Kind(plan) => {
+            let (host, networks) = (crate::registry::HOST, vec![plan.cluster.clone()]);
+            (BASE_DOMAIN, cluster::owner::NAMESPACE, Some((host, image_in(host, &project.path))), networks)
+        }
+        ClusterSource::Existing(target) => {
+            let registry = target.registry.as_ref();
+            let registry = registry.map(|registry| (&*registry.host, registry.image_of(&project.path)));
+            (&*target.base_domain, &*target.namespace, registry, target.networks.clone())
+        }
+    };
+    let registry = registry.as_ref().map(|(host, image)| (*host, &**image));
+    let settings = variables::placeholders(domain, namespace, registry);
+    Replayer {
+        docker: scenario.docker.clone(),
+        images: Arc::clone(&scenario.images),
+        kept: scenario.source.clone(),
+        folder: scenario.folder.clone(),
+        recorder: Arc::clone(recorder),
+        cancel: scenario.cancel.clone(),
+        project,
+        settings,
+        values,
+        networks,
+    }
+}
+
+/// Removes what this run has created.
+async fn clean_up(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: Cleanup) -> Result<(), ScenarioError> {
+    // The removal takes the lease itself.
+    drop(cleanup.lease);
+    if scenario.cancel.is_cancelled() {
+        // A check that was interrupted has not removed its pod.
+        for subject in &cleanup.environments {
+            let _ = sweep(subject).await;
+        }
+    }
+    if scenario.keep {
+        return Ok(());
+    }
+    match &scenario.cluster {
+        ClusterSource::Kind(plan) if cleanup.cluster => {
+            recorder
+                .step("Everything is taken down", async {
+                    let removing = Box::pin(down::down(&scenario.docker, &plan.cluster, &plan.state));
+                    let removed = recorder.part(record::TAKEDOWN, "cluster", removing).await;
+                    removed.map_err(|error| ScenarioError::broken(&error))?;
+                    Ok(((), "nothing is left".to_owned()))
+                })
+                .await
+        }
+        _ if cleanup.environments.is_empty() => Ok(()),
+        _ => {
+            recorder
+                .step("What was deployed is taken away", async {
+                    for subject in &cleanup.environments {
+                        let removed = recorder.part(record::TAKEDOWN, &subject.reference, snapshot::remove(subject));
+                        removed.await.map_err(|failure| ScenarioError::from(&failure))?;
+                    }
+                    Ok(((), "the cluster is left as it was".to_owned()))
+                })
+                .await
+        }
+    }
+}

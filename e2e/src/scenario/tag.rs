@@ -1,0 +1,69 @@
+//! The tag's part of a run: its pipeline, its manual deployment, and the checks of what was deployed.
+
+use std::sync::Arc;
+
+use super::environment_checks;
+use super::milestone::{Milestone, Reach};
+use super::recorder::Recorder;
+use super::replay::{Environment, Ref, Replayer};
+use super::story::{ReplayError, Scenario, ScenarioError};
+use crate::checks::subject::Subject;
+
+/// What the part needs.
+pub(super) struct Tag<'run> {
+    pub(super) scenario: &'run Scenario,
+    pub(super) recorder: &'run Arc<Recorder>,
+    /// It is cancelled when the branch's part fails.
+    pub(super) replayer: Replayer,
+    pub(super) live: &'run Environment,
+    /// Reached when the branch's jobs have ended that need neither registry nor cluster.
+    pub(super) is_compiled: Milestone<()>,
+    /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
+    pub(super) is_deployed: Milestone<Subject>,
+    /// Reached when no check observes that environment any more.
+    pub(super) observed: Reach<()>,
+}
+
+impl Tag<'_> {
+    /// Runs the part, and returns the checks that failed.
+    pub(super) async fn run(self) -> Result<Vec<String>, ScenarioError> {
+        tokio::select! {
+            biased;
+            () = self.replayer.cancel.cancelled() => return Err(self.cancelled()),
+            _ = self.is_compiled.reached() => {}
+        }
+        self.replay(&step(&self.replayer), "tag", &[]).await?;
+        // Nobody would deploy a tag before the branch works.
+        let Some(on_live) = self.is_deployed.reached().await else { return Err(self.cancelled()) };
+        if self.live.is_manual {
+            let job = &self.live.job;
+            self.replay(&play_step(self.live), &format!("play {job}"), &[Arc::clone(job)]).await?;
+        }
+        environment_checks::check(self.scenario, self.recorder, &on_live, self.observed).await
+    }
+
+    async fn replay(&self, step: &str, title: &str, only: &[Arc<str>]) -> Result<(), ScenarioError> {
+        let work = async {
+            match self.replayer.run(Ref::Tag, title, only).await {
+                Ok((_, verdict)) => Ok(((), verdict)),
+                Err(ReplayError::Interrupted) => Err(self.cancelled()),
+                Err(error) => Err(error.into()),
+            }
+        };
+        self.recorder.step(step, work).await
+    }
+
+    fn cancelled(&self) -> ScenarioError {
+        if self.scenario.cancel.is_cancelled() { ScenarioError::Interrupted } else { ScenarioError::BranchFailed }
+    }
+}
+
+/// The name of the step that runs its pipeline.
+pub(super) fn step(replayer: &Replayer) -> String {
+    format!("Tag {}", replayer.project.tag)
+}
+
+/// The name of the step that plays its manual job.
+pub(super) fn play_step(live: &Environment) -> String {
+    format!("{} is played", live.job)
+}
