@@ -62,9 +62,9 @@ soak-kills: ## Ten kills at random moments of the whole story, each followed by 
 # Sanitizers and coverage are nightly's; with this, a stable compiler takes them.
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP = 1
-fuzz: ## Anything as a pipeline's file and as an expression, FUZZ_SECONDS=60 each: e2e/fuzz/README.md
+fuzz: ## Anything as a pipeline's file and as an expression, FUZZ_SECONDS=60 each: crates/gitlab-ci/fuzz/README.md
 	@cargo fuzz --version >/dev/null 2>&1 || { echo 'make fuzz needs cargo-fuzz and a C++ compiler: cargo install --locked cargo-fuzz@0.13.2' >&2; exit 1; }
-	cd e2e && for target in reader expression; do \
+	cd crates/gitlab-ci && for target in reader expression; do \
 		mkdir -p fuzz/corpus/$$target; \
 		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/gitlab-ci.dict \
 			-max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 \
@@ -74,11 +74,11 @@ fuzz: ## Anything as a pipeline's file and as an expression, FUZZ_SECONDS=60 eac
 .PHONY: lint
 lint: ## Format, clippy and docs without a warning
 	cargo fmt --all --check
-	cargo fmt --all --check --manifest-path e2e/fuzz/Cargo.toml
+	cargo fmt --all --check --manifest-path crates/gitlab-ci/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# What is fuzzed, without the library in C++ that it is linked with.
-	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path e2e/fuzz/Cargo.toml --target-dir target
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-ci/fuzz/Cargo.toml --target-dir target
 
 # Aloud, because it takes minutes the first time. What runs after it says only what the harness says.
 .PHONY: harness

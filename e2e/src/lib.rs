@@ -19,28 +19,9 @@
 //!
 //! `main.rs` is the command line and nothing else.
 
-pub mod chain;
 pub mod checks;
-pub mod cluster;
-pub mod command;
-pub mod doctor;
-pub mod down;
-pub mod engine;
-pub mod images;
-pub mod kind_config;
-pub mod labels;
+pub mod environment;
 pub mod lessons;
-pub mod liveness;
-pub mod orphans;
-pub mod package_sources;
-pub mod pipeline;
-pub mod progress;
 pub mod record;
-pub mod registry;
-pub mod replay;
 pub mod report;
 pub mod scenario;
-pub mod state;
-pub mod status;
-pub mod target;
-pub mod up;

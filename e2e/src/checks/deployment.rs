@@ -8,7 +8,7 @@ use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::registry::{Image, container, image};
 use super::subject::{Subject, called};
-use crate::cluster::ready;
+use crate::environment::cluster::ready;
 use crate::record::Failure;
 
 pub(super) async fn run(subject: Subject) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::cluster::ApiError;
+use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
 /// What was expected; the rest is added by what follows.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::HOST;
 
-use crate::chain::chain;
+use container_engine::error_chain::chain;
 
 /// Time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use super::failure::expected;
 use super::http::Http;
 use super::load::{Load, host_of};
 use super::subject::{Subject, called};
-use crate::cluster::conditions::is_pod_ready;
+use crate::environment::cluster::conditions::is_pod_ready;
 use crate::record::Failure;
 
 /// The longest that a pod may hang before it is noticed. Kubernetes' own numbers, where a probe says nothing, make half of it.

@@ -12,6 +12,7 @@ pub mod load;
 pub mod registry_api;
 pub mod run;
 pub mod subject;
+pub mod target;
 
 mod access;
 mod bindings;

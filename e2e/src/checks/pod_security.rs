@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::subject::Subject;
-use crate::cluster::ApiError;
+use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
 /// The label by which a namespace says which Pod Security Standard it enforces.

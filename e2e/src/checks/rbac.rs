@@ -11,7 +11,7 @@ use super::bindings;
 use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::subject::Subject;
-use crate::cluster::ApiError;
+use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
 /// What the deploy jobs apply, patch, watch and delete.

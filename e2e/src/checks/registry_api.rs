@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, Response, StatusCode};
 
-use crate::chain::chain;
+use container_engine::error_chain::chain;
 
 /// What a tag may stand for.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \

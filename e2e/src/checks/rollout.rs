@@ -16,7 +16,7 @@ use super::failure::expected;
 use super::http::Http;
 use super::load::Load;
 use super::subject::{Subject, called};
-use crate::cluster::ready;
+use crate::environment::cluster::ready;
 use crate::record::Failure;
 
 pub(super) async fn run(subject: Subject) -> Outcome {

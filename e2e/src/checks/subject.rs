@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 use super::failure::expected;
 use super::registry_api::RegistryApi;
-use crate::chain::chain;
-use crate::cluster::explain;
-use crate::cluster::ready::watched;
+use crate::environment::cluster::explain;
+use crate::environment::cluster::ready::watched;
 use crate::record::Failure;
+use container_engine::error_chain::chain;
 
 /// One environment.
 #[derive(Clone)]

@@ -6,16 +6,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use e2e::doctor::Platform;
-use e2e::orphans;
-use e2e::pipeline::run::executor::docker::sweep_gone;
-use e2e::pipeline::run::workspace::sweep_left;
-use e2e::progress::Progress;
+use e2e::environment::command;
+use e2e::environment::doctor::Platform;
+use e2e::environment::down;
+use e2e::environment::orphans;
+use e2e::environment::progress::Progress;
+use e2e::environment::state::State;
+use e2e::environment::status;
+use e2e::environment::up;
+use e2e::environment::up::Plan;
+use e2e::environment::up::UpError;
 use e2e::report::progress::Display;
 use e2e::report::{self, findings};
-use e2e::state::State;
-use e2e::up::{Plan, UpError};
-use e2e::{command, down, status, up};
+use gitlab_runner::executor::docker::sweep_gone;
+use gitlab_runner::workspace::sweep_left;
 
 use super::images::ImageSource;
 use super::{CLUSTER, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, cluster_name, connect, tell, width, write};
@@ -171,7 +175,7 @@ async fn write_status(
 
 impl Which {
     /// Its folder.
-    pub(crate) fn state(&self) -> Result<State, e2e::state::StateError> {
+    pub(crate) fn state(&self) -> Result<State, e2e::environment::state::StateError> {
         State::new(&self.state_dir, &self.name)
     }
 }

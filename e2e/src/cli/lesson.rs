@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use e2e::checks::target;
 use e2e::lessons::{self, LESSONS, Lesson};
 use e2e::report;
 use e2e::report::pipeline_view::Mode;
 use e2e::report::story::{HEARTBEAT, StoryView};
 use e2e::scenario::lesson::{LessonContext, LessonError, run_lesson};
 use e2e::scenario::recorder::Recorder;
-use e2e::target;
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;

@@ -4,11 +4,14 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use container_engine::labels::Run;
 use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::subject::Prometheus;
-use e2e::labels::Run;
-use e2e::registry::run as registry;
-use e2e::target::{self, PATIENCE, RegistryTarget, Target};
+use e2e::checks::target;
+use e2e::checks::target::PATIENCE;
+use e2e::checks::target::RegistryTarget;
+use e2e::checks::target::Target;
+use e2e::environment::registry::run as registry;
 
 use super::cluster::Which;
 use super::connect;

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::doctor::Platform;
+use container_engine::labels;
+use e2e::checks::target;
+use e2e::environment::command;
+use e2e::environment::doctor::Platform;
+use e2e::environment::up;
+use e2e::environment::up::Plan;
 use e2e::record::{Record, Verdict};
 use e2e::report::pipeline_view::Mode;
 use e2e::report::story::{HEARTBEAT, StoryView};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
 use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
-use e2e::target;
-use e2e::up::{self, Plan};
-use e2e::{command, labels};
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;

@@ -4,7 +4,11 @@ use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::doctor::{Finding, Platform, Remedy, Verdict, commands};
+use crate::environment::doctor::Finding;
+use crate::environment::doctor::Platform;
+use crate::environment::doctor::Remedy;
+use crate::environment::doctor::Verdict;
+use crate::environment::doctor::commands;
 
 /// A table, below it what to do, and a last line that says how it stands. `width` is the terminal's, if there is one.
 pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> String {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
-use crate::images::{Compiled, Obtained, Progress, Source};
+use crate::environment::images::Compiled;
+use crate::environment::images::Obtained;
+use crate::environment::images::Progress;
+use crate::environment::images::Source;
 
 /// One line of the story.
 pub fn line(progress: &Progress) -> String {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::pipeline::plan::Plan;
-use crate::pipeline::plan::context::RefKind;
-use crate::pipeline::run::event::JobReport;
-use crate::pipeline::run::pipeline::Outcome;
-use crate::pipeline::run::status::Status;
+use gitlab_ci::plan::Plan;
+use gitlab_ci::plan::context::RefKind;
+use gitlab_runner::event::JobReport;
+use gitlab_runner::pipeline::Outcome;
+use gitlab_runner::status::Status;
 
 /// All of it.
 pub fn text(plan: &Plan, id: u64, outcome: &Outcome) -> String {

@@ -10,9 +10,10 @@ use indicatif::{MultiProgress, ProgressBar};
 
 use super::pipeline::seconds;
 use super::spinner::spinner;
-use crate::pipeline::run::event::{Event, JobReport};
-use crate::pipeline::run::log::without_colours;
-use crate::pipeline::run::status::Status;
+use gitlab_runner::event::Event;
+use gitlab_runner::event::JobReport;
+use gitlab_runner::log::without_colours;
+use gitlab_runner::status::Status;
 
 /// How long a job may be silent before it is told that it still runs.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);

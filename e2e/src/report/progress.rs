@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar};
 
 use super::images;
 use super::spinner::spinner;
-use crate::images::Progress as ImageProgress;
-use crate::progress::Progress;
+use crate::environment::images::Progress as ImageProgress;
+use crate::environment::progress::Progress;
 
 /// How long a log may be silent while something goes on.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -160,7 +160,9 @@ fn line(progress: &Progress) -> Option<String> {
         Progress::Failed { part, took } => format!("{part}: failed after {:.1} s", took.as_secs_f64()),
         Progress::Note(note) => note.clone(),
         // What is here already is what is expected.
-        Progress::Image(ImageProgress::Obtained(obtained)) if obtained.source == crate::images::Source::Here => {
+        Progress::Image(ImageProgress::Obtained(obtained))
+            if obtained.source == crate::environment::images::Source::Here =>
+        {
             return None;
         }
         Progress::Image(image) => format!("image {}", images::line(image)),
@@ -174,7 +176,8 @@ fn elapsed(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::{Obtained, Source};
+    use crate::environment::images::Obtained;
+    use crate::environment::images::Source;
 
     #[test]
     fn a_story() {

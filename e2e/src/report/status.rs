@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use comfy_table::{Table, presets};
 
-use crate::down::Removed;
-use crate::status::{Access, Status};
+use crate::environment::down::Removed;
+use crate::environment::status::Access;
+use crate::environment::status::Status;
 
 /// All of it, for people.
 pub fn text(status: &Status) -> String {
@@ -70,7 +71,7 @@ pub fn removed(removed: &Removed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Part;
+    use crate::environment::status::Part;
 
     fn access() -> Access {
         Access {

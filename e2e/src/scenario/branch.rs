@@ -17,11 +17,11 @@ use super::{commands, environment_checks, pending_checks, variables, versions};
 use crate::checks::http::Http;
 use crate::checks::load::Load;
 use crate::checks::subject::Subject;
-use crate::images::Image;
-use crate::pipeline::run::late::Values;
-use crate::registry::run as registry;
-use crate::target::Target;
-use crate::up;
+use crate::checks::target::Target;
+use crate::environment::images::Image;
+use crate::environment::registry::run as registry;
+use crate::environment::up;
+use gitlab_runner::deferred::Values;
 
 /// The step that deploys the same commit once more.
 pub(super) const AGAIN: &str = "The same commit again";

@@ -2,9 +2,9 @@
 
 use super::replay::Environment;
 use super::story::{ClusterSource, Scenario};
-use crate::labels;
+use crate::checks::target::Target;
 use crate::record::Record;
-use crate::target::Target;
+use container_engine::labels;
 
 /// Adds what one sees, the command, and whether what it looks at is there still.
 pub(super) fn add(record: &mut Record, scenario: &Scenario, target: &Target, dev: &Environment, live: &Environment) {

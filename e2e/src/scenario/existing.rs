@@ -4,7 +4,7 @@ use super::project::{self, Project};
 use super::replay::Environment;
 use super::snapshot::Snapshot;
 use super::story::ScenarioError;
-use crate::target::Target;
+use crate::checks::target::Target;
 
 /// On a cluster and in a registry that exist, nothing of somebody else is replaced.
 pub(super) async fn nothing_replaced(

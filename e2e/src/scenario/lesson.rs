@@ -16,13 +16,15 @@ use super::recorder::Recorder;
 use super::replay::{Ref, Replayer};
 use super::story::ReplayError;
 use super::{snapshot, variables};
+use crate::checks::target::Target;
 use crate::checks::{self, run};
-use crate::images::Images;
+use crate::environment::images::Images;
 use crate::lessons::{ENVIRONMENT, File, Lesson, LessonResult, Seen};
-use crate::pipeline::git::{self, GitError, Repository};
-use crate::pipeline::run::log::without_colours;
 use crate::record::{Failure, Job, Verdict};
-use crate::target::Target;
+use gitlab_runner::log::without_colours;
+use gitlab_runner::project::git;
+use gitlab_runner::project::git::GitError;
+use gitlab_runner::project::git::Repository;
 
 /// Where lessons are taught.
 pub struct LessonContext {

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::milestone::Reach;
 use super::recorder::Recorder;
 use super::variables;
-use crate::pipeline::config::when::When;
-use crate::pipeline::plan::Plan;
-use crate::pipeline::run::event::{Event, Tell};
-use crate::pipeline::run::log::without_colours;
-use crate::pipeline::run::status::Status;
 use crate::record::{JobStep, Verdict};
+use gitlab_ci::config::when::When;
+use gitlab_ci::plan::Plan;
+use gitlab_runner::event::Event;
+use gitlab_runner::event::Tell;
+use gitlab_runner::log::without_colours;
+use gitlab_runner::status::Status;
 
 /// When jobs began.
 #[derive(Clone, Default)]
@@ -101,8 +102,8 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::pipeline::run::testing::plan;
     use crate::scenario::milestone::milestone;
+    use gitlab_ci::testing::plan;
 
     #[test]
     fn it_is_compiled_when_all_jobs_have_ended_that_need_nothing_else() {

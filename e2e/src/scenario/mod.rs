@@ -33,11 +33,15 @@ pub use self::story::{ClusterSource, ReplayError, Scenario, ScenarioError};
 use self::tag::Tag;
 use crate::checks::extra_pod::sweep;
 use crate::checks::subject::Subject;
-use crate::pipeline::run::late::Values;
-use crate::pipeline::run::workspace::Workspace;
+use crate::checks::target::BASE_DOMAIN;
+use crate::checks::target::image_in;
+use crate::environment::cluster;
+use crate::environment::down;
+use crate::environment::up;
+use crate::record;
 use crate::record::{Record, Verdict};
-use crate::target::{BASE_DOMAIN, image_in};
-use crate::{cluster, down, record, up};
+use gitlab_runner::deferred::Values;
+use gitlab_runner::workspace::Workspace;
 
 /// Runs it. Returns the record of the run, and why it ended early, if it did.
 pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Option<ScenarioError>) {
@@ -167,11 +171,7 @@ fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &Environment, liv
 }
 
 /// The environment that the pipeline of a ref deploys to.
-fn first_environment(
-    plan: &crate::pipeline::plan::Plan,
-    kind: &str,
-    manual_too: bool,
-) -> Result<Environment, ScenarioError> {
+fn first_environment(plan: &gitlab_ci::plan::Plan, kind: &str, manual_too: bool) -> Result<Environment, ScenarioError> {
     let environment = environments(plan).into_iter().find(|environment| manual_too || !environment.is_manual);
     environment.ok_or_else(|| {
         ScenarioError::Broken(format!("the pipeline of a {kind} deploys to no environment: no job has `environment`"))
@@ -186,7 +186,7 @@ fn replayer(
 ) -> Replayer {
     let (domain, namespace, registry, networks) = match &scenario.cluster {
         ClusterSource::Kind(plan) => {
-            let (host, networks) = (crate::registry::HOST, vec![plan.cluster.clone()]);
+            let (host, networks) = (crate::environment::registry::HOST, vec![plan.cluster.clone()]);
             (BASE_DOMAIN, cluster::owner::NAMESPACE, Some((host, image_in(host, &project.path))), networks)
         }
         ClusterSource::Existing(target) => {

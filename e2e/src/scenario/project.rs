@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::pipeline::git::{self, GitError, Repository};
-use crate::pipeline::plan::commit::Commit;
-use crate::replay::reference::project_of;
+use gitlab_ci::plan::commit::Commit;
+use gitlab_runner::project::git;
+use gitlab_runner::project::git::GitError;
+use gitlab_runner::project::git::Repository;
+use gitlab_runner::project::reference::project_of;
 
 /// The branch that is pushed, if nobody names one.
 pub const BRANCH: &str = "feature/e2e";

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::pending_checks;
-use crate::images;
-use crate::progress::Progress;
+use crate::environment::images;
+use crate::environment::progress::Progress;
 use crate::record::event::Event;
 use crate::record::{Check, IMAGES, Pipeline, Record, SETUP, Span, Step, Verdict, overhead};
 

@@ -14,27 +14,36 @@ use super::project::Project;
 use super::recorder::Recorder;
 use super::story::ReplayError;
 use super::variables;
-use crate::images::in_catalogue;
-use crate::images::{Image, Images};
-use crate::pipeline::config::environment::Action;
-use crate::pipeline::config::when::When;
-use crate::pipeline::plan::context::Source;
-use crate::pipeline::plan::knowledge::Given;
-use crate::pipeline::plan::{Plan, PlannedJob};
-use crate::pipeline::run::event::JobReport;
-use crate::pipeline::run::executor::docker::{sweep, sweep_gone};
-use crate::pipeline::run::late::{Late, Values};
-use crate::pipeline::run::runner_config::{ExecutorName, RunnerConfig};
-use crate::pipeline::run::schedule::Choice;
-use crate::pipeline::run::status::Status;
-use crate::pipeline::run::workspace::Kept;
-use crate::pipeline::variables::settings::Setting;
+use crate::environment::images::Image;
+use crate::environment::images::Images;
+use crate::environment::images::in_catalogue;
 use crate::record;
-use crate::replay::assemble::{Ground, Options};
-use crate::replay::input::Input;
-use crate::replay::prepare::{PrepareError, Prepared, prepare};
-use crate::replay::reference::Reference;
 use crate::report;
+use gitlab_ci::config::environment::Action;
+use gitlab_ci::config::when::When;
+use gitlab_ci::plan::Plan;
+use gitlab_ci::plan::PlannedJob;
+use gitlab_ci::plan::context::Source;
+use gitlab_ci::plan::knowledge::Given;
+use gitlab_ci::render::diagnostics;
+use gitlab_ci::variables::settings::Setting;
+use gitlab_runner::config::ExecutorName;
+use gitlab_runner::config::RunnerConfig;
+use gitlab_runner::deferred::Late;
+use gitlab_runner::deferred::Values;
+use gitlab_runner::event::JobReport;
+use gitlab_runner::executor::docker::sweep;
+use gitlab_runner::executor::docker::sweep_gone;
+use gitlab_runner::pipeline::assemble::Ground;
+use gitlab_runner::pipeline::assemble::Options;
+use gitlab_runner::pipeline::schedule::Choice;
+use gitlab_runner::project::input::Input;
+use gitlab_runner::project::prepare::PrepareError;
+use gitlab_runner::project::prepare::Prepared;
+use gitlab_runner::project::prepare::prepare;
+use gitlab_runner::project::reference::Reference;
+use gitlab_runner::status::Status;
+use gitlab_runner::workspace::Kept;
 
 /// What a pipeline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +124,7 @@ impl Replayer {
         let given = Given { settings: self.settings.clone(), ..Given::default() };
         prepare(&input, given, &reference, &|note| self.recorder.note(note)).map_err(|error| {
             ReplayError::Refused(match error {
-                PrepareError::Lint(lint) => report::diagnostics::text(&lint, None, false).trim_end().to_owned(),
+                PrepareError::Lint(lint) => diagnostics::text(&lint, None, false).trim_end().to_owned(),
                 error => error.to_string(),
             })
         })
@@ -287,13 +296,14 @@ fn job_record(report: &JobReport, plan: &Plan, starts: &Starts, folder: &Path) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::plan::tests::{branch, plan, tag};
+    use gitlab_ci::testing::{branch, plan_for, tag};
 
     const OWN: &str = include_str!("../../../.gitlab-ci.yml");
 
     /// What the story needs to know of a pipeline: where it deploys, and which jobs need the registry or the cluster.
     fn story(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
-        let (push, tagged) = (plan(text, &branch("feature/x"), &[]).unwrap(), plan(text, &tag("v1"), &[]).unwrap());
+        let (push, tagged) =
+            (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1"), &[]).unwrap());
         let deployed = environments(&push).into_iter().chain(environments(&tagged));
         let stops = environments(&push).into_iter().filter_map(|environment| environment.on_stop).collect();
         let free = push.jobs.iter().filter(|job| !variables::is_needed(job)).map(|job| job.name.to_string());
@@ -318,7 +328,7 @@ mod tests {
     fn other_names_and_another_stage() {
         let mut text =
             OWN.replacen("stages: [", "stages: [scan, ", 1) + "\nscan:\n  stage: scan\n  script: [cargo audit]\n";
-        let both = [plan(OWN, &branch("feature/x"), &[]).unwrap(), plan(OWN, &tag("v1"), &[]).unwrap()];
+        let both = [plan_for(OWN, &branch("feature/x"), &[]).unwrap(), plan_for(OWN, &tag("v1"), &[]).unwrap()];
         let names: std::collections::BTreeSet<_> =
             both.iter().flat_map(|plan| plan.jobs.iter().map(|job| job.name.to_string())).collect();
         for name in &names {
@@ -333,7 +343,7 @@ mod tests {
     #[test]
     fn the_images_that_its_jobs_run_in() {
         let mut names: Vec<_> =
-            images_of(&plan(OWN, &branch("feature/x"), &[]).unwrap()).iter().map(|image| image.name).collect();
+            images_of(&plan_for(OWN, &branch("feature/x"), &[]).unwrap()).iter().map(|image| image.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names, ["dind", "docker", "kubectl", "rust"]);

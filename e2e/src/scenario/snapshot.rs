@@ -10,8 +10,11 @@ use crate::checks::failure::expected;
 use crate::checks::http::Http;
 use crate::checks::load::host_of;
 use crate::checks::subject::Subject;
-use crate::cluster::explain::explain_all;
-use crate::cluster::objects::{self, Kind, Listing, Object};
+use crate::environment::cluster::explain::explain_all;
+use crate::environment::cluster::objects;
+use crate::environment::cluster::objects::Kind;
+use crate::environment::cluster::objects::Listing;
+use crate::environment::cluster::objects::Object;
 use crate::record::{Check, Failure, Verdict};
 
 /// The name of the check below.

@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::project::ProjectError;
 use super::recorder::StepError;
-use crate::images::Images;
+use crate::checks::target::Target;
+use crate::environment::images::Images;
+use crate::environment::up::Plan;
+use crate::environment::up::UpError;
 use crate::record::Failure;
-use crate::target::Target;
-use crate::up::{Plan, UpError};
 
 /// A run: what is pushed, and where it is deployed.
 pub struct Scenario {

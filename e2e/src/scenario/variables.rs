@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::pipeline::config::image::Image;
-use crate::pipeline::plan::PlannedJob;
-use crate::pipeline::variables::collection::{Origin, Variable};
-use crate::pipeline::variables::settings::Setting;
-use crate::target::Target;
+use crate::checks::target::Target;
+use gitlab_ci::config::image::Image;
+use gitlab_ci::plan::PlannedJob;
+use gitlab_ci::variables::collection::Origin;
+use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::settings::Setting;
 
 /// Those of a target that is not there yet. Their values come late. `registry` is `CI_REGISTRY` and `CI_REGISTRY_IMAGE`.
 pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> Vec<Setting> {
@@ -73,7 +74,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::pipeline::run::testing::plan;
+    use gitlab_ci::testing::plan;
 
     #[rstest]
     #[case::a_test("script: cargo test", false)]

@@ -11,10 +11,12 @@ use kube::{Api, Client};
 
 use super::story::{ClusterSource, Scenario};
 use crate::checks::subject::Prometheus;
-use crate::images::Images;
-use crate::registry::run as registry;
-use crate::target::Target;
-use crate::{cluster, command, labels};
+use crate::checks::target::Target;
+use crate::environment::cluster;
+use crate::environment::command;
+use crate::environment::images::Images;
+use crate::environment::registry::run as registry;
+use container_engine::labels;
 
 /// Time that a program has to tell.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -7,13 +7,13 @@ use crate::sabotage::whole;
 use crate::support::{project, run};
 
 /// The environments of the cluster of `make up`, as the story knows them.
-async fn target() -> e2e::target::Target {
+async fn target() -> e2e::checks::target::Target {
     // Fails only where there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
-    let state = e2e::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
+    let state = e2e::environment::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
     let kind_config = project().join("kind-config.yaml");
-    let target = e2e::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
+    let target = e2e::checks::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
     let mut target = target.expect("a target");
     target.patience = std::time::Duration::from_secs(45);
     target

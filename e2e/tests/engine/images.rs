@@ -176,13 +176,14 @@ fn programs_report_the_versions_that_the_catalogue_promises() {
     let names: Vec<_> = PROGRAMS.iter().map(|(name, _)| *name).collect();
     let images = obtain(&names);
     for (name, programs) in PROGRAMS {
-        let upstream = e2e::images::find(name).unwrap().upstream.unwrap();
+        let upstream = e2e::environment::images::find(name).unwrap().upstream.unwrap();
         // `28.5.2-cli` is version 28.5.2.
         let tag = upstream.rsplit(':').next().unwrap();
         let version = tag.split('-').next().unwrap();
         assert_versions(name, &images[*name].0, version, programs);
     }
-    let public = e2e::images::CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name);
+    let public =
+        e2e::environment::images::CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name);
     let untested: Vec<_> = public.filter(|name| !names.contains(name)).collect();
     assert_eq!(untested, ["kind-node-1.34"], "`make test-versions` runs a cluster of that one");
 }
@@ -234,8 +235,8 @@ fn an_image_that_no_registry_has_cannot_be_pulled_alone() {
 async fn a_pull_that_hangs_is_given_up() {
     let silence = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let reference = format!("{}/course/demo:main", silence.local_addr().unwrap());
-    let docker = e2e::engine::connect().await.unwrap();
-    let reason = e2e::images::pull(&docker, &reference, None).await.unwrap_err();
+    let docker = container_engine::connect().await.unwrap();
+    let reason = container_engine::pull::pull(&docker, &reference, None).await.unwrap_err();
     // Whoever is tired first: this side, or the engine.
     assert!(
         ["the registry says nothing for 20 s", "no route to the registry: no answer"].contains(&&*reason),

@@ -5,17 +5,26 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use e2e::images::{Images, KubernetesVersion, Way};
-use e2e::labels::PIPELINE;
-use e2e::pipeline::mask::Masker;
-use e2e::pipeline::run::event::Event;
-use e2e::pipeline::run::executor::docker::{Docker, sweep};
-use e2e::pipeline::run::executor::{Executor, ExecutorError, ImageRequest, Request, ServiceRequest, Session};
-use e2e::pipeline::run::log::JobLog;
-use e2e::pipeline::run::runner_config::RunnerConfig;
-use e2e::pipeline::run::script::Script;
-use e2e::pipeline::run::selection::Selection;
-use e2e::pipeline::variables::collection::{Origin, Variable};
+use container_engine::labels::PIPELINE;
+use e2e::environment::images::Images;
+use e2e::environment::images::KubernetesVersion;
+use e2e::environment::images::Way;
+use gitlab_ci::variables::collection::Origin;
+use gitlab_ci::variables::collection::Variable;
+use gitlab_runner::config::RunnerConfig;
+use gitlab_runner::event::Event;
+use gitlab_runner::executor::Executor;
+use gitlab_runner::executor::ExecutorError;
+use gitlab_runner::executor::ImageRequest;
+use gitlab_runner::executor::Request;
+use gitlab_runner::executor::ServiceRequest;
+use gitlab_runner::executor::Session;
+use gitlab_runner::executor::docker::Docker;
+use gitlab_runner::executor::docker::sweep;
+use gitlab_runner::job::script::Script;
+use gitlab_runner::log::JobLog;
+use gitlab_runner::mask::Masker;
+use gitlab_runner::workspace::selection::Selection;
 use tokio::time::sleep;
 
 use crate::support;
@@ -85,7 +94,7 @@ impl Lines {
 
 impl Pipeline {
     pub(crate) async fn new(config: &RunnerConfig) -> Self {
-        let engine = e2e::engine::connect().await.unwrap();
+        let engine = container_engine::connect().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let images = Images::new(
             engine.clone(),

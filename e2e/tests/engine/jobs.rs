@@ -3,11 +3,17 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use e2e::pipeline::plan::context::RefKind;
-use e2e::pipeline::run::archive;
-use e2e::pipeline::run::executor::FailureReason;
-use e2e::pipeline::run::runner_config::{CERTIFICATES, DockerConfig, Mount, RunnerConfig};
-use e2e::pipeline::run::sources::{Origin, Shape, Sources, Submodules};
+use gitlab_ci::plan::context::RefKind;
+use gitlab_runner::config::CERTIFICATES;
+use gitlab_runner::config::DockerConfig;
+use gitlab_runner::config::Mount;
+use gitlab_runner::config::RunnerConfig;
+use gitlab_runner::executor::FailureReason;
+use gitlab_runner::workspace::archive;
+use gitlab_runner::workspace::checkout::Origin;
+use gitlab_runner::workspace::checkout::Shape;
+use gitlab_runner::workspace::checkout::Sources;
+use gitlab_runner::workspace::checkout::Submodules;
 use rstest::rstest;
 
 use crate::job::{DEBIAN, Pipeline, WITH_SH, WITHOUT_SHELL, selection, variables};

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use e2e::pipeline::config::image::PullPolicy;
-use e2e::pipeline::run::executor::{ImageRequest, Request};
-use e2e::pipeline::run::runner_config::{DockerConfig, RunnerConfig};
-use e2e::registry::Login;
-use e2e::registry::login::USER;
+use e2e::environment::registry::Login;
+use e2e::environment::registry::login::USER;
+use gitlab_ci::config::image::PullPolicy;
+use gitlab_runner::config::DockerConfig;
+use gitlab_runner::config::RunnerConfig;
+use gitlab_runner::executor::ImageRequest;
+use gitlab_runner::executor::Request;
 
 use crate::job::{Pipeline, WITH_SH, variables};
 use crate::support;

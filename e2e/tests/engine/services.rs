@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::pipeline::run::executor::ServiceRequest;
-use e2e::pipeline::run::runner_config::{DockerConfig, RunnerConfig, ServiceConfig};
-use e2e::pipeline::variables::collection::{Origin, Variable};
+use gitlab_ci::variables::collection::Origin;
+use gitlab_ci::variables::collection::Variable;
+use gitlab_runner::config::DockerConfig;
+use gitlab_runner::config::RunnerConfig;
+use gitlab_runner::config::ServiceConfig;
+use gitlab_runner::executor::ServiceRequest;
 
 use crate::job::{DEBIAN, Pipeline, WITH_SH, service, variables};
 use crate::support;

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::registry::HOST;
-use e2e::registry::login::USER;
+use e2e::environment::registry::HOST;
+use e2e::environment::registry::login::USER;
 
 use crate::bench::{Bench, NAME, PORTS};
 use crate::support::{docker, error, project, run};

@@ -1,15 +1,19 @@
 //! `e2e lint`
 
+use gitlab_ci::render::diagnostics;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use e2e::pipeline::git::{Folder, GitError, Repository};
-use e2e::pipeline::plan::context::{Context, Source};
-use e2e::pipeline::plan::knowledge::base_variables;
-use e2e::replay::changes::Changes;
-use e2e::replay::input::{Input, without_secrets};
-use e2e::replay::reference::Reference;
-use e2e::report;
+use gitlab_ci::plan::context::Context;
+use gitlab_ci::plan::context::Source;
+use gitlab_ci::plan::knowledge::base_variables;
+use gitlab_runner::project::changes::Changes;
+use gitlab_runner::project::git::Folder;
+use gitlab_runner::project::git::GitError;
+use gitlab_runner::project::git::Repository;
+use gitlab_runner::project::input::Input;
+use gitlab_runner::project::input::without_secrets;
+use gitlab_runner::project::reference::Reference;
 
 use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, tell, width, write};
 
@@ -63,8 +67,8 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let changes = Changes::new(repository.as_ref().zip(context.as_ref()));
     let lint = input.lint(&Folder(folder.to_owned()), &variables, &changes);
     let text = match format {
-        Format::Table => report::diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
-        Format::Json => report::diagnostics::json(&lint)?,
+        Format::Table => diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
+        Format::Json => diagnostics::json(&lint)?,
     };
     write(&without_secrets(&given, &text))?;
     Ok(if lint.diagnostics.has_errors() { ExitCode::from(EXIT_NOT_WHOLE) } else { ExitCode::SUCCESS })

@@ -1,4 +1,4 @@
-//! `e2e lint`, `e2e plan`, `e2e pipeline`: how the answer is written. What is asked for is `e2e::replay`'s.
+//! `e2e lint`, `e2e plan`, `e2e pipeline`: how the answer is written. What is asked for is `gitlab_runner::project`'s.
 //!
 //! - [`lint`], [`plan`], [`run`]: the commands. [`planned`]: up to a plan, for those that need one.
 

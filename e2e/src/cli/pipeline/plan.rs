@@ -1,12 +1,13 @@
 //! `e2e plan`
 
+use gitlab_ci::render;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use e2e::pipeline::plan;
-use e2e::replay::input::{Input, without_secrets};
-use e2e::replay::reference::Reference;
-use e2e::report;
+use gitlab_ci::plan;
+use gitlab_runner::project::input::Input;
+use gitlab_runner::project::input::without_secrets;
+use gitlab_runner::project::reference::Reference;
 
 use super::planned::planned;
 use crate::cli::{EXIT_BAD_INPUT, Outcome, tell, write};
@@ -56,14 +57,14 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
             }
         };
         match format {
-            PlanFormat::Json => report::plan::variables_json(job)?,
-            PlanFormat::Table | PlanFormat::Mermaid => report::plan::variables(job),
+            PlanFormat::Json => render::plan::variables_json(job)?,
+            PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(job),
         }
     } else {
         match format {
-            PlanFormat::Table => report::plan::text(plan, sources),
-            PlanFormat::Json => report::plan::json(plan, sources)?,
-            PlanFormat::Mermaid => report::plan::mermaid(plan),
+            PlanFormat::Table => render::plan::text(plan, sources),
+            PlanFormat::Json => render::plan::json(plan, sources)?,
+            PlanFormat::Mermaid => render::plan::mermaid(plan),
         }
     };
     write(&without_secrets(&prepared.given, &text))?;

@@ -1,14 +1,17 @@
 //! From what is asked for to a plan; where there can be none, to how the program ends.
 
+use gitlab_ci::render::diagnostics;
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use e2e::pipeline::git::GitError;
-use e2e::replay::input::{Input, without_secrets};
-use e2e::replay::prepare::{PrepareError, Prepared, prepare};
-use e2e::replay::reference::Reference;
-use e2e::report;
+use gitlab_runner::project::git::GitError;
+use gitlab_runner::project::input::Input;
+use gitlab_runner::project::input::without_secrets;
+use gitlab_runner::project::prepare::PrepareError;
+use gitlab_runner::project::prepare::Prepared;
+use gitlab_runner::project::prepare::prepare;
+use gitlab_runner::project::reference::Reference;
 
 use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, tell, width};
 
@@ -32,7 +35,7 @@ pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Result<Pre
         Err(PrepareError::Git(error)) if GitError::is_input(&error) => (format!("e2e: {error}"), EXIT_BAD_INPUT),
         Err(error @ PrepareError::Git(_)) => return Err(error.into()),
         Err(PrepareError::Lint(lint)) => {
-            let text = report::diagnostics::text(&lint, width(io::stderr()), io::stderr().is_terminal());
+            let text = diagnostics::text(&lint, width(io::stderr()), io::stderr().is_terminal());
             (text.trim_end().to_owned(), EXIT_BAD_INPUT)
         }
         Err(error @ PrepareError::Refused { .. }) => (format!("e2e: {error}"), EXIT_NOT_WHOLE),

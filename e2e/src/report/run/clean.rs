@@ -3,8 +3,8 @@
 //!
 //! Every field is named: a new one does not compile before somebody has thought about it.
 
-use crate::pipeline::run::log::without_colours;
 use crate::record::{Check, Failure, Job, JobStep, Pipeline, Project, Record, Span, Step, Verdict};
+use gitlab_runner::log::without_colours;
 
 /// A record of which every text can be shown.
 pub(super) fn cleaned(record: &Record) -> Record {

@@ -1,0 +1,146 @@
+//! A project that lies in memory, and what its pipelines are for.
+
+use gitlab_ci::changes::Compared;
+use gitlab_ci::changes::NoSuchRef;
+use gitlab_ci::config::root::Configuration;
+use gitlab_ci::files::Files;
+use gitlab_ci::glob;
+use gitlab_ci::include::Environment;
+use gitlab_ci::lint::Conditions;
+use gitlab_ci::lint::Lint;
+use gitlab_ci::lint::admits;
+use gitlab_ci::lint::lint;
+use gitlab_ci::plan::Plan;
+use gitlab_ci::plan::build;
+use gitlab_ci::plan::build::build;
+use gitlab_ci::plan::commit::Commit;
+use gitlab_ci::plan::context::Context;
+use gitlab_ci::plan::context::RefKind;
+use gitlab_ci::plan::context::Source;
+use gitlab_ci::plan::knowledge::Given;
+use gitlab_ci::plan::knowledge::base_variables;
+use gitlab_ci::plan::refusal::Refusal;
+use gitlab_ci::variables::collection::Origin;
+use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::settings::Setting;
+
+/// Where files end in the input: a form feed is text to every editor, and no YAML.
+const END_OF_FILE: char = '\u{c}';
+
+/// What the files are called, in their order. What is behind the last one belongs to it.
+const NAMES: [&str; 4] = [".gitlab-ci.yml", "a.yml", "b.yml", "ci/c.yml"];
+
+/// The files of a project.
+pub(crate) struct Project(Vec<(&'static str, String)>);
+
+impl Files for Project {
+    fn read(&self, path: &str) -> Option<String> {
+        self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| text.clone())
+    }
+
+    fn list(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+}
+
+impl Project {
+    /// The files that the input is made of.
+    pub(crate) fn of(data: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(data);
+        let texts = text.splitn(NAMES.len(), END_OF_FILE).map(str::to_owned);
+        Self(NAMES.into_iter().zip(texts).collect())
+    }
+
+    /// Reads them as `e2e lint` does.
+    pub(crate) fn lint(&self) -> Lint {
+        let variables = base_variables(&context(RefKind::Branch, "main", Source::Push), &given());
+        let exists = |patterns: &[String]| glob::any_exists(patterns, &self.list());
+        let conditions = Conditions {
+            variables: &variables,
+            expand: &|text| variables.expand_existing(text).unwrap_or_else(|_| text.to_owned()),
+            exists: &exists,
+            changed: &|patterns| glob::any_fits(patterns, &CHANGED.map(str::to_owned)),
+            compare: &compare,
+        };
+        let environment = Environment {
+            expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
+            admits: &|rules, diagnostics| admits(rules, &conditions, diagnostics),
+            ..Environment::new(self)
+        };
+        lint(NAMES[0], &environment)
+    }
+
+    /// Plans as `e2e plan` does.
+    pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, Refusal> {
+        let project = build::Project {
+            given: &given(),
+            fits: &glob::any_fits,
+            exists: &|patterns| glob::any_exists(patterns, &self.list()),
+            changed: &|patterns| {
+                context.changed_since().is_none_or(|_| glob::any_fits(patterns, &CHANGED.map(str::to_owned)))
+            },
+            compare: &compare,
+        };
+        build(configuration, context, &project)
+    }
+}
+
+fn compare(name: &str) -> Compared {
+    if name == "main" { Ok(Some(vec!["src/main.rs".to_owned()])) } else { Err(NoSuchRef) }
+}
+
+/// The files that a push has changed.
+const CHANGED: [&str; 2] = ["Dockerfile", "src/main.rs"];
+
+/// Variables with others in them, of every job and of some environments. One that leads back to itself would refuse every plan.
+fn given() -> Given {
+    let setting = |key, value, scope: &str| Setting {
+        variable: Variable::new(key, value, Origin::Project),
+        scope: scope.to_owned(),
+        protected: false,
+        hidden: false,
+    };
+    Given {
+        settings: vec![
+            setting("TEAM", "blue-$CI_COMMIT_REF_SLUG", "*"),
+            setting("HOST", "$CI_ENVIRONMENT_SLUG.test", "review/*"),
+        ],
+        pipeline: vec![Variable::new("LEVEL", "top", Origin::Pipeline)],
+    }
+}
+
+/// What there are pipelines for.
+pub(crate) fn contexts() -> [Context; 3] {
+    let before = Some("fedcba9876543210fedcba9876543210fedcba98".to_owned());
+    [
+        Context { before, ..context(RefKind::Branch, "feature/x", Source::Push) },
+        context(RefKind::Tag, "v1.0", Source::Web),
+        context(RefKind::MergeRequest, "feature/x", Source::MergeRequestEvent),
+    ]
+}
+
+fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
+    Context {
+        ref_name: ref_name.to_owned(),
+        kind,
+        source,
+        commit: Commit {
+            sha: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+            author: "A <a@b.test>".to_owned(),
+            timestamp: "2020-01-31T10:20:30Z".to_owned(),
+            message: "Title\n\nText".to_owned(),
+        },
+        before: None,
+        tag_message: String::new(),
+        default_branch: "main".to_owned(),
+        project_path: "course/demo".to_owned(),
+        server: "https://gitlab.test".to_owned(),
+        target_branch: None,
+        diff_base: None,
+        config_path: NAMES[0].to_owned(),
+        created_at: "2020-01-31T10:20:30Z".to_owned(),
+        protected: false,
+        kubernetes: true,
+        user: ("A".to_owned(), "a@b.test".to_owned()),
+    }
+}

@@ -1,0 +1,31 @@
+//! `auto_cancel`, of `workflow` and of its rules. `entry/auto_cancel.rb`
+
+use super::reader::Reader;
+use crate::yaml::node::Node;
+
+/// What a newer commit may cancel. `auto_cancel_on_new_commits` of `app/models/ci/pipeline_metadata.rb`
+const ON_NEW_COMMIT: [&str; 3] = ["conservative", "none", "interruptible"];
+
+/// What a failed job may cancel. `auto_cancel_on_job_failures`, ibidem
+const ON_JOB_FAILURE: [&str; 2] = ["none", "all"];
+
+/// Whether the first failure cancels everything.
+pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> bool {
+    let Some(mapping) = reader.hash(node, path) else { return false };
+    reader.known_keys(mapping, path, ["on_new_commit", "on_job_failure"]);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    for (key, words) in [("on_new_commit", &ON_NEW_COMMIT[..]), ("on_job_failure", &ON_JOB_FAILURE[..])] {
+        let Some(node) = value(key) else { continue };
+        if !node.string().is_some_and(|text| words.contains(&text)) {
+            let message = format!("must be one of: {}", words.join(", "));
+            let error = reader.complain(node.span, &format!("{path} {key}"), &message);
+            error.nearest(node.scalar().unwrap_or_default(), words.iter().copied());
+        }
+    }
+    if let Some(entry) = mapping.get("on_new_commit") {
+        let warning =
+            reader.diagnostics.warning(entry.key_span, "understood, not replayed: workflow:auto_cancel:on_new_commit");
+        warning.help("there is no newer pipeline here that would cancel this one");
+    }
+    value("on_job_failure").and_then(Node::string) == Some("all")
+}

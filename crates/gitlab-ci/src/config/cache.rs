@@ -1,0 +1,129 @@
+//! `cache`. `entry/cache.rb`, `entry/key.rb`
+
+use super::artifacts::{ArtifactsWhen, WHEN};
+use super::reader::{Reader, Text};
+use crate::yaml::node::Node;
+
+/// What jobs of one key share, from one pipeline to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// What it is found by.
+    pub key: Key,
+    /// What is looked for when there is none of that key.
+    pub fallback_keys: Vec<Text>,
+    /// Patterns of files.
+    pub paths: Vec<Text>,
+    /// Whether every untracked file is in it.
+    pub untracked: bool,
+    /// After which end of the job it is kept.
+    pub when: ArtifactsWhen,
+    /// Whether it is fetched, kept, or both; may be a variable.
+    pub policy: Option<Text>,
+    /// Whether protected branches and others share it.
+    pub is_unprotected: bool,
+}
+
+/// What a cache is found by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Key {
+    /// `default`.
+    #[default]
+    Default,
+    /// A text with variables.
+    Text(Text),
+    /// The content of files.
+    Files {
+        /// The files.
+        files: Vec<Text>,
+        /// What stands before the hash.
+        prefix: Option<Text>,
+    },
+}
+
+/// How many a job may have, and how many keys one may fall back to. `entry/caches.rb`, `entry/cache.rb`
+const MOST: usize = 4;
+const MOST_FALLBACK_KEYS: usize = 5;
+
+/// Reads one or several of them.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
+    if node.mapping().is_none() && node.sequence().is_none() {
+        reader.complain(node.span, "cache", "config can only be a hash or an array");
+        return Vec::new();
+    }
+    if node.sequence().is_some_and(|items| items.len() > MOST) {
+        reader.complain(node.span, "cache", &format!("config no more than {MOST} caches can be created"));
+    }
+    let mut flat = Vec::new();
+    node.flatten(&mut flat);
+    flat.into_iter().filter_map(|item| read_one(item, reader)).collect()
+}
+
+fn read_one(node: &Node, reader: &mut Reader<'_>) -> Option<Cache> {
+    let mapping = reader.hash(node, "cache")?;
+    let known = ["key", "fallback_keys", "paths", "untracked", "when", "policy", "unprotect"];
+    reader.known_keys(mapping, "cache", known);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    let fallback_keys = value("fallback_keys");
+    if let Some(node) = fallback_keys.filter(|node| node.sequence().is_some_and(|it| it.len() > MOST_FALLBACK_KEYS)) {
+        // GitLab's own spelling.
+        let message = format!("has to many entries (maximum {MOST_FALLBACK_KEYS})");
+        reader.complain(node.span, "cache fallback_keys", &message);
+    }
+    Some(Cache {
+        key: value("key").map(|node| read_key(node, reader)).unwrap_or_default(),
+        fallback_keys: fallback_keys.map(|node| reader.list(node, "cache:fallback_keys")).unwrap_or_default(),
+        paths: value("paths").map(|node| reader.list(node, "cache:paths")).unwrap_or_default(),
+        untracked: value("untracked").and_then(|node| reader.boolean(node, "cache:untracked")) == Some(true),
+        when: value("when").and_then(|node| reader.word(node, "cache:when", WHEN)).unwrap_or_default(),
+        policy: value("policy").and_then(|node| read_policy(node, reader)),
+        is_unprotected: value("unprotect").and_then(|node| reader.boolean(node, "cache:unprotect")) == Some(true),
+    })
+}
+
+fn read_policy(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let policy = reader.string(node, "cache policy")?;
+    // GitLab's expression looks for one of these anywhere in it.
+    let is_known = policy.value.trim().is_empty() || ["push", "pull", "$"].iter().any(|it| policy.value.contains(it));
+    if !is_known {
+        let message = "should be a variable or one of: pull-push, push, pull";
+        reader.complain(node.span, "cache policy", message).nearest(&policy.value, ["pull-push", "push", "pull"]);
+    }
+    Some(policy)
+}
+
+fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
+    let path = "cache:key";
+    let Some(mapping) = node.mapping() else {
+        let Some(text) = node.string() else {
+            let error = reader.complain(node.span, path, "should be a hash, a string or a symbol");
+            if let Some(text) = node.scalar() {
+                error.help(format!("put it in quotes: `\"{text}\"`"));
+            }
+            return Key::Default;
+        };
+        // Read as a part of an address: `CGI.unescape` of `KeyValidator`.
+        let plain = text.to_ascii_lowercase().replace("%2f", "/").replace("%2e", ".");
+        if plain.contains('/') {
+            reader.complain(node.span, path, "config cannot contain the \"/\" character");
+        } else if matches!(&*plain, "." | "..") {
+            reader.complain(node.span, path, "config cannot be \".\" or \"..\"");
+        }
+        return Key::Text(Text { value: text.into(), span: node.span });
+    };
+    reader.known_keys(mapping, path, ["files", "files_commits", "prefix"]);
+    let (files, commits) = (mapping.get("files"), mapping.get("files_commits"));
+    if let Some(entry) = commits {
+        let message = "understood, not replayed: cache:key:files_commits; the key is made of what is in the files";
+        reader.diagnostics.warning(entry.key_span, message.to_owned());
+    }
+    let Some(files) = files.or(commits).filter(|_| files.is_none() || commits.is_none()) else {
+        reader.complain(node.span, path, "config must use exactly one of these keys: files, files_commits");
+        return Key::Default;
+    };
+    let files = reader.list(&files.value, "cache:key:files");
+    if files.is_empty() || files.len() > 2 {
+        reader.complain(node.span, "cache:key:files", "config has too many items (maximum is 2), or none");
+    }
+    let prefix = mapping.get("prefix").filter(|entry| !entry.value.is_null());
+    Key::Files { files, prefix: prefix.and_then(|entry| reader.string(&entry.value, "cache:key:prefix")) }
+}

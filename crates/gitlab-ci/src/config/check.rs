@@ -1,0 +1,247 @@
+//! What must hold between jobs. `lib/gitlab/ci/yaml_processor.rb`, `lib/gitlab/ci/yaml_processor/dag.rb`
+//!
+//! Whether a needed job is in the pipeline of a certain ref is not known here: that is the plan's business.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::environment::Action;
+use super::job::Job;
+use super::names;
+use super::needs::{self, Need};
+use super::parallel::{Parallel, instance_name};
+use super::root::Configuration;
+use crate::diagnostic;
+use crate::diagnostic::Diagnostics;
+
+/// Checks every job against the others.
+pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
+    let stage_index: HashMap<&str, usize> =
+        configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
+    let all_stages = diagnostic::shortened(&configuration.stages.join(", "));
+    for job in configuration.jobs.values() {
+        check_stage(job, configuration, &stage_index, &all_stages, diagnostics);
+        check_needs(job, configuration, &stage_index, diagnostics);
+        check_dependencies(job, configuration, &stage_index, diagnostics);
+        check_on_stop(job, configuration, diagnostics);
+    }
+    check_circles(configuration, diagnostics);
+}
+
+fn check_stage(
+    job: &Job,
+    configuration: &Configuration,
+    stage_index: &HashMap<&str, usize>,
+    all_stages: &str,
+    diagnostics: &mut Diagnostics,
+) {
+    if !stage_index.contains_key(&*job.stage.value) {
+        let (name, stage) = (&job.name, &job.stage.value);
+        let message = format!("{name} job: chosen stage {stage} does not exist; available stages are {all_stages}");
+        let error = diagnostics.error(job.stage.span, message);
+        error.nearest(stage, configuration.stages.iter().map(|stage| &**stage));
+    }
+}
+
+fn check_needs(
+    job: &Job,
+    configuration: &Configuration,
+    stage_index: &HashMap<&str, usize>,
+    diagnostics: &mut Diagnostics,
+) {
+    let of_rules = job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref());
+    for list in job.needs.iter().chain(of_rules) {
+        if let Some((duplicate, span)) = needs::duplicate(list) {
+            diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
+        }
+        if !check_count_of_needs(job, list, configuration, diagnostics) {
+            continue;
+        }
+        for need in list {
+            let other = &need.job.value;
+            match names::find(configuration, other) {
+                None if need.optional => {}
+                None => {
+                    let message = format!("{} job: undefined need: {other}", job.name);
+                    let error = diagnostics.error(need.job.span, message);
+                    error.nearest(other, configuration.jobs.keys().map(|name| &**name));
+                }
+                Some(needed) if is_later(needed, job, stage_index) => {
+                    let message = format!("{} job: need {other} is not defined in current or prior stages", job.name);
+                    let error = diagnostics.error(need.job.span, message);
+                    error.help(format!(
+                        "{other} is in stage {}, {} in {}",
+                        needed.stage.value, job.name, job.stage.value
+                    ));
+                }
+                Some(needed) => check_instances(job, need, needed, diagnostics),
+            }
+        }
+    }
+}
+
+/// The names that `needs:parallel` makes must be those of instances. `lib/gitlab/ci/config/normalizer.rb`
+fn check_instances(job: &Job, need: &Need, needed: &Job, diagnostics: &mut Diagnostics) {
+    let Some(matrix) = need.matrix.as_ref().filter(|_| needed.parallel.is_some() && !need.optional) else { return };
+    let wanted = names::of_matrix(job, need, matrix);
+    for name in wanted.iter().filter(|name| !names::has_instance(needed, name)) {
+        let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {name}", job.name));
+        if let Some(Parallel::Matrix(instances)) = &needed.parallel {
+            let instances: Vec<_> = instances.iter().map(|values| instance_name(&needed.name, values)).collect();
+            error.nearest(name, instances.iter().map(String::as_str));
+        }
+    }
+}
+
+/// Every instance of a needed job counts: all of one job need all of the other. `lib/gitlab/ci/pipeline/seed/build.rb`
+fn check_count_of_needs(
+    job: &Job,
+    list: &[Need],
+    configuration: &Configuration,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let instances = |need: &Need| match (&need.matrix, configuration.jobs.get(&need.job.value)) {
+        (Some(matrix), _) => matrix.len(),
+        (None, Some(needed)) => needed.parallel.as_ref().map_or(1, Parallel::count),
+        (None, None) => 1,
+    };
+    let count: usize = list.iter().map(instances).sum();
+    if let Some(first) = list.first().filter(|_| count > needs::MOST) {
+        let message = format!(
+            "{}: one job can only need {} others, but you have listed {count}. See needs keyword documentation for more \
+             details",
+            job.name,
+            needs::MOST
+        );
+        diagnostics.error(first.job.span, message);
+    }
+    count <= needs::MOST
+}
+
+fn check_dependencies(
+    job: &Job,
+    configuration: &Configuration,
+    stage_index: &HashMap<&str, usize>,
+    diagnostics: &mut Diagnostics,
+) {
+    for dependency in job.dependencies.iter().flatten() {
+        let other = &dependency.value;
+        match names::find(configuration, other) {
+            None => {
+                let message = format!("{} job: undefined dependency: {other}", job.name);
+                let error = diagnostics.error(dependency.span, message);
+                error.nearest(other, configuration.jobs.keys().map(|name| &**name));
+            }
+            Some(needed) => {
+                let is_needed = |needs: &Vec<needs::Need>| needs.iter().any(|need| need.job.value == *other);
+                if job.needs.as_ref().is_some_and(|needs| !needs.is_empty() && !is_needed(needs)) {
+                    let message =
+                        format!("jobs:{} dependencies the {other} should be part of needs", job.name.to_lowercase());
+                    diagnostics.error(dependency.span, message);
+                } else if is_later(needed, job, stage_index) {
+                    let message =
+                        format!("{} job: dependency {other} is not defined in current or prior stages", job.name);
+                    diagnostics.error(dependency.span, message);
+                }
+            }
+        }
+    }
+}
+
+fn is_later(needed: &Job, job: &Job, stage_index: &HashMap<&str, usize>) -> bool {
+    let index = |job: &Job| stage_index.get(&*job.stage.value);
+    index(needed).zip(index(job)).is_some_and(|(needed, own)| needed > own)
+}
+
+fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Diagnostics) {
+    let Some(environment) = &job.environment else { return };
+    let Some(on_stop) = &environment.on_stop else { return };
+    let complaint = match configuration.jobs.get(&on_stop.value) {
+        None => "is not defined",
+        Some(stop) => match &stop.environment {
+            None => "does not have environment defined",
+            Some(other) if other.name.as_ref().map(|it| &it.value) != environment.name.as_ref().map(|it| &it.value) => {
+                "have different environment name"
+            }
+            Some(other) if other.action != Action::Stop => "needs to have action stop defined",
+            Some(_) => return,
+        },
+    };
+    let error = diagnostics.error(on_stop.span, format!("{} job: on_stop job {} {complaint}", job.name, on_stop.value));
+    if !configuration.jobs.contains_key(&on_stop.value) {
+        error.nearest(&on_stop.value, configuration.jobs.keys().map(|name| &**name));
+    }
+}
+
+/// How far the search for circles has come with a job.
+#[derive(Clone, Copy, PartialEq)]
+enum Seen {
+    Not,
+    Open,
+    Closed,
+}
+
+/// How many jobs all circles may have together that are told. Of many jobs there are even more circles.
+const MOST_IN_CIRCLES: usize = 1000;
+
+/// Circles of `needs`, found without recursion: chains may be as long as there are jobs.
+fn check_circles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
+    let jobs = &configuration.jobs;
+    let needs = |job: &Job| -> Vec<usize> {
+        let needed = job.needs.iter().flatten().filter_map(|need| names::find(configuration, &need.job.value));
+        needed.filter_map(|needed| jobs.get_index_of(&needed.name)).collect()
+    };
+    let mut seen = vec![Seen::Not; jobs.len()];
+    let mut in_circles = 0;
+    for start in 0..jobs.len() {
+        if seen.get(start) != Some(&Seen::Not) {
+            continue;
+        }
+        // A job, and its needs that are still to be followed.
+        let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
+        let mut next = Some(start);
+        loop {
+            if let Some(index) = next.take() {
+                let Some((_, job)) = jobs.get_index(index) else { break };
+                if let Some(state) = seen.get_mut(index) {
+                    *state = Seen::Open;
+                }
+                path.push((index, needs(job)));
+            }
+            let Some((index, rest)) = path.last_mut() else { break };
+            let Some(need) = rest.pop() else {
+                if let Some(state) = seen.get_mut(*index) {
+                    *state = Seen::Closed;
+                }
+                path.pop();
+                continue;
+            };
+            match seen.get(need) {
+                Some(Seen::Open) => {
+                    let circle = path.iter().map(|(index, _)| *index).skip_while(|index| *index != need);
+                    let names: Vec<Arc<str>> =
+                        circle.filter_map(|index| jobs.get_index(index)).map(|(name, _)| Arc::clone(name)).collect();
+                    tell_circle(&names, configuration, diagnostics);
+                    in_circles += names.len();
+                    if in_circles > MOST_IN_CIRCLES {
+                        return;
+                    }
+                }
+                Some(Seen::Not) => next = Some(need),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn tell_circle(names: &[Arc<str>], configuration: &Configuration, diagnostics: &mut Diagnostics) {
+    let Some(job) = names.first().and_then(|name| configuration.jobs.get(name)) else { return };
+    if let [only] = names {
+        diagnostics.error(job.span, format!("The pipeline has circular dependencies: self-dependency: {only}"));
+        return;
+    }
+    let quoted = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let error = diagnostics
+        .error(job.span, format!("The pipeline has circular dependencies: topological sort failed: [{quoted}]"));
+    error.help(names.iter().chain(names.first()).map(|name| &**name).collect::<Vec<_>>().join(" needs "));
+}

@@ -1,0 +1,128 @@
+//! `environment`. `entry/environment.rb`
+
+use super::reader::{Reader, Text};
+use crate::source::Span;
+use crate::yaml::node::Node;
+
+/// Where a job deploys to, or what it does with that place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Where it is written.
+    pub span: Span,
+    /// Its name, before expansion.
+    pub name: Option<Text>,
+    /// Where it is reached, before expansion.
+    pub url: Option<Text>,
+    /// What the job does with it.
+    pub action: Action,
+    /// The job that stops it.
+    pub on_stop: Option<Text>,
+    /// `production`, `staging`, …
+    pub tier: Option<Text>,
+}
+
+/// What a job does with its environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Deploys to it.
+    #[default]
+    Start,
+    /// Stops it.
+    Stop,
+    /// Prepares it.
+    Prepare,
+    /// Verifies it.
+    Verify,
+    /// Only has access to it.
+    Access,
+}
+
+const ACTIONS: &[(&str, Action)] = &[
+    ("start", Action::Start),
+    ("stop", Action::Stop),
+    ("prepare", Action::Prepare),
+    ("verify", Action::Verify),
+    ("access", Action::Access),
+];
+
+/// How long an address may be, before expansion.
+const LONGEST_URL: usize = 255;
+
+/// Reads it.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
+    let nothing =
+        Environment { span: node.span, name: None, url: None, action: Action::Start, on_stop: None, tier: None };
+    if node.string().is_some() {
+        return Some(Environment { name: read_name(node, reader), ..nothing });
+    }
+    let Some(mapping) = node.mapping() else {
+        reader.complain(node.span, "environment", "config should be a hash or a string");
+        return None;
+    };
+    let known = ["name", "url", "action", "on_stop", "kubernetes", "auto_stop_in", "deployment_tier"];
+    reader.known_keys(mapping, "environment", known);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    if value("name").is_none() {
+        reader.complain(node.span, "environment", "name can't be blank");
+    }
+    if let Some(node) = value("auto_stop_in") {
+        reader.string(node, "environment auto_stop_in");
+    }
+    if let Some(kubernetes) = value("kubernetes").and_then(|node| reader.hash(node, "environment:kubernetes")) {
+        let known = ["namespace", "agent", "flux_resource_path", "managed_resources", "dashboard"];
+        reader.known_keys(kubernetes, "environment:kubernetes", known);
+    }
+    for key in ["kubernetes", "auto_stop_in"] {
+        if let Some(entry) = mapping.get(key) {
+            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: environment:{key}"));
+        }
+    }
+    Some(Environment {
+        name: value("name").and_then(|node| read_name(node, reader)),
+        url: value("url").and_then(|node| read_url(node, reader)),
+        action: value("action").and_then(|node| read_action(node, reader)).unwrap_or_default(),
+        on_stop: value("on_stop").and_then(|node| reader.string(node, "environment on_stop")),
+        tier: value("deployment_tier").and_then(|node| reader.string(node, "environment deployment_tier")),
+        ..nothing
+    })
+}
+
+/// `environment_name_regex` of `lib/gitlab/regex.rb`
+fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let path = "environment name";
+    let text = node.string().unwrap_or_default();
+    if node.string().is_some() && text.trim().is_empty() {
+        reader.complain(node.span, path, "can't be blank");
+        return None;
+    }
+    let is_good = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '_' | '/' | '$' | '{' | '}' | '.' | ' ' | '-')
+    };
+    if text.is_empty() || !text.chars().all(is_good) || text.starts_with('/') || text.ends_with('/') {
+        let message = "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot \
+                       start or end with '/'";
+        reader.complain(node.span, path, message);
+        return None;
+    }
+    Some(Text { value: text.into(), span: node.span })
+}
+
+fn read_url(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let url = reader.string(node, "environment url")?;
+    if url.value.chars().count() > LONGEST_URL {
+        let message = format!("is too long (maximum is {LONGEST_URL} characters)");
+        reader.complain(node.span, "environment url", &message);
+    }
+    Some(url)
+}
+
+fn read_action(node: &Node, reader: &mut Reader<'_>) -> Option<Action> {
+    let found = ACTIONS.iter().find(|(word, _)| node.string() == Some(*word)).map(|(_, action)| *action);
+    if found.is_none() {
+        let message = "should be start, stop, prepare, verify, or access";
+        let error = reader.complain(node.span, "environment action", message);
+        error.nearest(node.scalar().unwrap_or_default(), ACTIONS.iter().map(|(word, _)| *word));
+    }
+    found
+}

@@ -1,0 +1,121 @@
+//! `image` and `services`. `entry/imageable.rb`, `entry/service.rb`
+
+use std::sync::Arc;
+
+use super::reader::{Reader, Text};
+use super::variables::{self, Place, YamlVariable};
+use crate::yaml::node::Node;
+
+/// What a job, or a service of it, runs in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its name, before expansion.
+    pub name: Arc<str>,
+    /// In place of its own.
+    pub entrypoint: Option<Vec<Arc<str>>>,
+    /// In place of its own; of services only.
+    pub command: Option<Vec<Arc<str>>>,
+    /// Names that a service is reached by beside those made of its image's name.
+    pub aliases: Vec<Arc<str>>,
+    /// Of services only.
+    pub variables: Vec<YamlVariable>,
+    /// `docker:user`.
+    pub user: Option<Arc<str>>,
+    /// `docker:platform`.
+    pub platform: Option<Arc<str>>,
+    /// When it is pulled, tried in order.
+    pub pull_policy: Vec<PullPolicy>,
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullPolicy {
+    /// Each time.
+    Always,
+    /// When it is not here.
+    IfNotPresent,
+    /// Not at all.
+    Never,
+}
+
+/// GitLab's words for them.
+pub const PULL_POLICIES: &[(&str, PullPolicy)] =
+    &[("always", PullPolicy::Always), ("if-not-present", PullPolicy::IfNotPresent), ("never", PullPolicy::Never)];
+
+/// Reads `image`.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Image> {
+    read_one(node, "image", &["name", "entrypoint", "docker", "kubernetes", "pull_policy"], reader)
+}
+
+/// Reads `services`.
+pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
+    let Some(items) = node.sequence() else {
+        reader.complain(node.span, "services", "config should be an array");
+        return Vec::new();
+    };
+    let known = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];
+    let mut flat = Vec::new();
+    for item in items {
+        item.flatten(&mut flat);
+    }
+    flat.into_iter().filter_map(|item| read_one(item, "services:service", known, reader)).collect()
+}
+
+fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) -> Option<Image> {
+    if let Some(name) = node.string().filter(|name| !name.trim().is_empty()) {
+        return Some(Image { name: name.into(), ..Image::default() });
+    }
+    if node.string().is_some() {
+        reader.complain(node.span, &format!("{path} name"), "can't be blank");
+        return None;
+    }
+    let Some(mapping) = node.mapping() else {
+        reader.complain(node.span, path, "config should be a hash or a string");
+        return None;
+    };
+    reader.known_keys(mapping, path, known.iter().copied());
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    let Some(name) = value("name").filter(|node| !node.is_blank()) else {
+        let span = value("name").unwrap_or(node).span;
+        reader.complain(span, &format!("{path} name"), "can't be blank");
+        return None;
+    };
+    let name = reader.string(name, &format!("{path} name"))?;
+    let texts = |list: Vec<Text>| list.into_iter().map(|text| text.value).collect::<Vec<_>>();
+    let alias = value("alias").and_then(|node| reader.string(node, &format!("{path} alias")));
+    let docker = value("docker").and_then(|node| reader.hash(node, &format!("{path}:docker")));
+    if let Some(docker) = docker {
+        reader.known_keys(docker, &format!("{path}:docker"), ["platform", "user"]);
+    }
+    if let Some(entry) = mapping.get("kubernetes") {
+        if let Some(kubernetes) = value("kubernetes").and_then(|node| reader.hash(node, &format!("{path}:kubernetes")))
+        {
+            reader.known_keys(kubernetes, &format!("{path}:kubernetes"), ["user"]);
+        }
+        let keyword = path.split(':').next().unwrap_or(path);
+        reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}:kubernetes"));
+    }
+    let of_docker = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
+    let (user, platform) = (of_docker("user"), of_docker("platform"));
+    Some(Image {
+        name: name.value,
+        entrypoint: value("entrypoint").map(|node| texts(reader.list(node, &format!("{path} entrypoint")))),
+        command: value("command").map(|node| texts(reader.list(node, &format!("{path} command")))),
+        // Several are written with commas or spaces between.
+        aliases: alias
+            .map(|alias| alias.value.split([',', ' ']).filter(|it| !it.is_empty()).map(Into::into).collect())
+            .unwrap_or_default(),
+        variables: value("variables")
+            .map(|node| variables::read(node, Place::Plain, &format!("{path}:variables"), reader))
+            .unwrap_or_default(),
+        user,
+        platform,
+        pull_policy: value("pull_policy").map(|node| read_policies(node, path, reader)).unwrap_or_default(),
+    })
+}
+
+fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPolicy> {
+    let items = node.sequence().unwrap_or(std::slice::from_ref(node));
+    items.iter().filter_map(|item| reader.word(item, &format!("{path}:pull_policy"), PULL_POLICIES)).collect()
+}

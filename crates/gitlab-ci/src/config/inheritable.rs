@@ -1,0 +1,91 @@
+//! The keywords that a job has from `default` if it does not say otherwise. `entry/default.rb`, `Inheritable` of
+//! `lib/gitlab/config/entry/inheritable.rb`
+//!
+//! A keyword is taken over whole: nothing is merged. One that stands there without a value is as if it were not there.
+
+use std::time::Duration;
+
+use super::artifacts::{self, Artifacts};
+use super::cache::{self, Cache};
+use super::hooks;
+use super::id_tokens;
+use super::image::{self, Image};
+use super::inherit::Inherit;
+use super::reader::{Reader, Spanned, Text};
+use super::retry::{self, Retry};
+use super::script;
+use super::tags;
+use crate::yaml::node::Mapping;
+
+/// Those that are there.
+#[derive(Clone, Debug, Default)]
+pub struct Inheritable {
+    /// `before_script`.
+    pub before_script: Option<Vec<Text>>,
+    /// `after_script`.
+    pub after_script: Option<Vec<Text>>,
+    /// `image`.
+    pub image: Option<Image>,
+    /// `services`.
+    pub services: Option<Vec<Image>>,
+    /// `artifacts`.
+    pub artifacts: Option<Artifacts>,
+    /// `cache`.
+    pub cache: Option<Vec<Cache>>,
+    /// `retry`.
+    pub retry: Option<Retry>,
+    /// `timeout`, which has no effect in `default`. <https://docs.gitlab.com/ci/yaml/#default>
+    pub timeout: Option<Spanned<Duration>>,
+    /// `interruptible`.
+    pub interruptible: Option<bool>,
+}
+
+/// `Project::MAX_BUILD_TIMEOUT`: a month, as Ruby counts it.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(2_629_746);
+
+/// Reads those of a job or of `default`.
+pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    if let Some(node) = value("tags") {
+        tags::check(node, reader);
+    }
+    if let Some(node) = value("hooks") {
+        hooks::check(node, reader);
+    }
+    if let Some(node) = value("id_tokens") {
+        id_tokens::check(node, reader);
+    }
+    Inheritable {
+        before_script: value("before_script").map(|node| script::read(node, "before_script", reader)),
+        after_script: value("after_script").map(|node| script::read(node, "after_script", reader)),
+        image: value("image").and_then(|node| image::read(node, reader)),
+        services: value("services").map(|node| image::read_services(node, reader)),
+        artifacts: value("artifacts").and_then(|node| artifacts::read(node, reader)),
+        cache: value("cache").map(|node| cache::read(node, reader)),
+        retry: value("retry").and_then(|node| retry::read(node, reader)),
+        timeout: value("timeout").and_then(|node| reader.duration(node, "timeout", Some(LONGEST_TIMEOUT))),
+        interruptible: value("interruptible").and_then(|node| reader.boolean(node, "interruptible")),
+    }
+}
+
+impl Inheritable {
+    /// These, and of `defaults` what is not there and may be inherited.
+    #[must_use]
+    pub fn over(self, defaults: &Self, inherit: &Inherit) -> Self {
+        Self {
+            before_script: either("before_script", self.before_script, defaults.before_script.as_ref(), inherit),
+            after_script: either("after_script", self.after_script, defaults.after_script.as_ref(), inherit),
+            image: either("image", self.image, defaults.image.as_ref(), inherit),
+            services: either("services", self.services, defaults.services.as_ref(), inherit),
+            artifacts: either("artifacts", self.artifacts, defaults.artifacts.as_ref(), inherit),
+            cache: either("cache", self.cache, defaults.cache.as_ref(), inherit),
+            retry: either("retry", self.retry, defaults.retry.as_ref(), inherit),
+            timeout: self.timeout,
+            interruptible: either("interruptible", self.interruptible, defaults.interruptible.as_ref(), inherit),
+        }
+    }
+}
+
+fn either<T: Clone>(keyword: &str, own: Option<T>, default: Option<&T>, inherit: &Inherit) -> Option<T> {
+    own.or_else(|| if inherit.has(keyword) { default.cloned() } else { None })
+}

@@ -1,0 +1,306 @@
+//! A job: all of its keywords. `entry/job.rb`, `entry/processable.rb`, `entry/bridge.rb`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::artifacts::Artifacts;
+use super::cache::Cache;
+use super::environment::{self, Environment};
+use super::image::Image;
+use super::inherit::{self, Inherit};
+use super::inheritable::{self, Inheritable};
+use super::keywords::{self, BRIDGE, JOB, Replayed};
+use super::limits::{MAX_DELAY, MAX_JOB_NAME};
+use super::needs::{self, Need};
+use super::pages;
+use super::parallel::{self, Parallel};
+use super::policy::{self, Policy};
+use super::reader::{Reader, Spanned, Text};
+use super::release;
+use super::retry::Retry;
+use super::rules::{self, Owner, Rule};
+use super::script;
+use super::secrets;
+use super::trigger;
+use super::variables::{self, Place, YamlVariable};
+use super::when::{self, AllowFailure, When};
+use crate::expression::pattern::Pattern;
+use crate::source::Span;
+use crate::yaml::node::Mapping;
+use crate::yaml::node::Node;
+
+/// A job as it is written, with what it has from `default`.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its name is written.
+    pub span: Span,
+    /// Whether it starts another pipeline instead of a script.
+    pub is_trigger: bool,
+    /// Its stage; `test` if it names none.
+    pub stage: Text,
+    /// `before_script`.
+    pub before_script: Vec<Text>,
+    /// `script`.
+    pub script: Vec<Text>,
+    /// `after_script`.
+    pub after_script: Vec<Text>,
+    /// `image`.
+    pub image: Option<Image>,
+    /// `services`.
+    pub services: Vec<Image>,
+    /// `variables`.
+    pub variables: Vec<YamlVariable>,
+    /// `inherit:variables`.
+    pub inherit_variables: Inherit,
+    /// `rules`, which decide alone if they are there.
+    pub rules: Option<Vec<Rule>>,
+    /// Whether it is for branches and tags if it says neither `only` nor `except`: beside the key `rules` it is not, even
+    /// if that is empty. `compose!` of `entry/processable.rb`
+    pub has_default_only: bool,
+    /// `only`.
+    pub only: Option<Policy>,
+    /// `except`.
+    pub except: Option<Policy>,
+    /// `when`.
+    pub when: Option<When>,
+    /// `start_in`.
+    pub start_in: Option<Spanned<Duration>>,
+    /// `allow_failure`.
+    pub allow_failure: Option<AllowFailure>,
+    /// `needs`; nothing where stages decide.
+    pub needs: Option<Vec<Need>>,
+    /// `dependencies`; nothing where all earlier artifacts are taken over.
+    pub dependencies: Option<Vec<Text>>,
+    /// `parallel`.
+    pub parallel: Option<Parallel>,
+    /// `environment`.
+    pub environment: Option<Environment>,
+    /// `artifacts`.
+    pub artifacts: Option<Artifacts>,
+    /// `cache`.
+    pub cache: Vec<Cache>,
+    /// `retry`.
+    pub retry: Retry,
+    /// `timeout`.
+    pub timeout: Option<Spanned<Duration>>,
+    /// `resource_group`.
+    pub resource_group: Option<Text>,
+    /// `interruptible`.
+    pub interruptible: bool,
+    /// `coverage`: a pattern between slashes, for lines of the log.
+    pub coverage: Option<Text>,
+}
+
+/// What a job is. `entry/jobs.rb`, of which the first that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Job,
+    Bridge,
+    Neither,
+}
+
+fn kind(mapping: &Mapping) -> Kind {
+    if mapping.contains_key("script") || mapping.contains_key("run") {
+        Kind::Job
+    } else if mapping.contains_key("trigger") || mapping.contains_key("needs") {
+        Kind::Bridge
+    } else {
+        Kind::Neither
+    }
+}
+
+/// Reads the job `name`. `defaults` are the keywords that it has if it does not say otherwise.
+pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, reader: &mut Reader<'_>) -> Option<Job> {
+    let own = node.mapping();
+    let kind = own.map_or(Kind::Neither, kind);
+    if kind == Kind::Neither && !tell_that_it_does_nothing(name, span, node, reader) {
+        return None;
+    }
+    let own = own?;
+    check_keys(own, kind, reader);
+    check_rules_stand_alone(own, reader);
+    // A keyword without a value is as if it were not there. `lib/gitlab/config/entry/factory.rb`
+    let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    check_what_is_not_replayed(name, own, kind, reader);
+    // One that shows the status of another pipeline waits for its stage. `scheduling_type` of `entry/bridge.rb`
+    let is_upstream = kind == Kind::Bridge && check_bridge(span, own, reader);
+    let (inherit_default, inherit_variables) = inherit::read(set("inherit"), reader);
+    let inherited = if kind == Kind::Bridge {
+        Inheritable::default()
+    } else {
+        inheritable::read(own, reader).over(defaults, &inherit_default)
+    };
+    let test = || Text { value: "test".into(), span };
+    let words = if kind == Kind::Bridge { when::OF_BRIDGE } else { when::OF_JOB };
+    let when = set("when").and_then(|node| reader.word(node, "when", words));
+    let start_in = set("start_in").and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
+    check_delay(span, own, when, reader);
+    let of_needs = if kind == Kind::Bridge { needs::Owner::Bridge } else { needs::Owner::Job };
+    Some(Job {
+        name: Arc::clone(name),
+        span,
+        is_trigger: kind == Kind::Bridge,
+        stage: set("stage").and_then(|node| reader.string(node, "stage")).unwrap_or_else(test),
+        before_script: inherited.before_script.unwrap_or_default(),
+        script: read_script(own, kind, reader),
+        after_script: inherited.after_script.unwrap_or_default(),
+        image: inherited.image,
+        services: inherited.services.unwrap_or_default(),
+        variables: set("variables")
+            .map(|node| variables::read(node, Place::Job, "variables", reader))
+            .unwrap_or_default(),
+        inherit_variables,
+        rules: set("rules").map(|node| rules::read(node, Owner::Job, reader)),
+        has_default_only: !own.contains_key("rules"),
+        only: set("only").and_then(|node| policy::read(node, "only", reader)),
+        except: set("except").and_then(|node| policy::read(node, "except", reader)),
+        when,
+        start_in,
+        allow_failure: set("allow_failure").and_then(|node| match kind {
+            Kind::Bridge => reader.boolean(node, " allow_failure").map(AllowFailure::Fixed),
+            _ => when::read_allow_failure(node, reader),
+        }),
+        needs: set("needs").map(|node| needs::read(node, "needs", of_needs, reader)).filter(|_| !is_upstream),
+        dependencies: set("dependencies").map(|node| reader.list(node, " dependencies")),
+        parallel: set("parallel").and_then(|node| match kind {
+            Kind::Bridge => parallel::read_matrix_only(node, "parallel", reader).map(Parallel::Matrix),
+            _ => parallel::read(node, reader),
+        }),
+        environment: set("environment").and_then(|node| environment::read(node, reader)),
+        artifacts: pages::with_site((name, span), set("pages"), set("publish"), inherited.artifacts),
+        cache: inherited.cache.unwrap_or_default(),
+        retry: inherited.retry.unwrap_or_default(),
+        timeout: inherited.timeout,
+        resource_group: set("resource_group").and_then(|node| reader.string(node, " resource_group")),
+        interruptible: inherited.interruptible == Some(true),
+        coverage: set("coverage").and_then(|node| read_coverage(node, reader)),
+    })
+}
+
+/// How many letters may be wrong in a keyword of the top level that is taken for a job.
+const MOST_WRONG_LETTERS: usize = 2;
+
+/// Whether it may be a job all the same, and not a keyword of the top level.
+fn tell_that_it_does_nothing(name: &str, span: Span, node: &Node, reader: &mut Reader<'_>) -> bool {
+    // What it would have run may be what was not found.
+    if reader.is_incomplete || reader.diagnostics.has_error_in(node.span) {
+        return true;
+    }
+    let lower = name.to_lowercase();
+    // GitLab writes it so when there are only letters. `lib/gitlab/config/entry/validator.rb`
+    let is_words = lower.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_whitespace());
+    let written = if is_words { lower.replace(' ', "_") } else { lower };
+    let message = format!("jobs {written} config should implement the script:, run:, or trigger: keyword");
+    let is_near =
+        |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MOST_WRONG_LETTERS;
+    let keyword = keywords::names(keywords::ROOT).find(is_near);
+    let error = reader.diagnostics.error(span, message);
+    match keyword {
+        Some(keyword) => error.help(format!("did you mean `{keyword}`?")),
+        None => error.help(format!("a job that only others extend begins with a dot: `.{name}`")),
+    }
+    keyword.is_none()
+}
+
+fn check_keys(own: &Mapping, kind: Kind, reader: &mut Reader<'_>) {
+    if kind == Kind::Bridge {
+        reader.known_keys(own, "", BRIDGE.iter().copied());
+    } else {
+        // A job that has both is told so below.
+        reader.known_keys(own, "", keywords::names(JOB).chain(["trigger"]));
+    }
+    for others in [["script", "run"], ["before_script", "run"], ["after_script", "run"]] {
+        reader.exclusive_keys(own, "", &others);
+    }
+    for others in [["script", "trigger"], ["run", "trigger"]] {
+        reader.exclusive_keys(own, "", &others);
+    }
+}
+
+fn check_what_is_not_replayed(name: &str, own: &Mapping, kind: Kind, reader: &mut Reader<'_>) {
+    let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    if kind == Kind::Bridge {
+        if let Some(node) = set("trigger") {
+            trigger::check(node, reader);
+        }
+    } else {
+        if let Some(node) = set("secrets") {
+            secrets::check(node, reader);
+        }
+        if let Some(node) = set("release") {
+            release::check(node, reader);
+        }
+        if let Some(node) = set("manual_confirmation") {
+            reader.string(node, " manual_confirmation");
+        }
+        pages::check(name, own, reader);
+    }
+    for (key, entry) in own {
+        if &**key == "trigger" || keywords::replayed(JOB, key) == Some(Replayed::No) {
+            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {key}"));
+        }
+    }
+}
+
+/// It starts a pipeline, or shows the status of one that it needs: whether it does that.
+fn check_bridge(span: Span, own: &Mapping, reader: &mut Reader<'_>) -> bool {
+    let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    let upstream = set("needs").map_or(0, needs::count_of_upstream);
+    if set("trigger").is_none() && upstream == 0 {
+        reader.complain(span, "", "config should contain either a trigger or a needs:pipeline");
+    }
+    if upstream > 1 {
+        reader.complain(span, "", "config should contain at most one bridge need");
+    }
+    upstream > 0
+}
+
+fn check_rules_stand_alone(own: &Mapping, reader: &mut Reader<'_>) {
+    let is_set = |key: &str| own.get(key).is_some_and(|entry| !entry.value.is_null());
+    if !is_set("rules") {
+        return;
+    }
+    let others: Vec<_> = ["only", "except", "start_in"].into_iter().filter(|key| is_set(key)).collect();
+    if let Some(entry) = others.first().and_then(|key| own.get(*key)) {
+        reader.complain(entry.key_span, "", &format!("config key may not be used with `rules`: {}", others.join(", ")));
+    }
+}
+
+fn check_delay(span: Span, own: &Mapping, when: Option<When>, reader: &mut Reader<'_>) {
+    let start_in = own.get("start_in").filter(|entry| !entry.value.is_null());
+    let is_delayed = when == Some(When::Delayed);
+    match (start_in, own.get("rules")) {
+        (None, _) if is_delayed => {
+            reader.complain(span, " start_in", "should be a duration");
+        }
+        // Beside rules it has been told, but beside none of them it must not be either.
+        (Some(entry), Some(rules)) if rules.value.is_null() => {
+            reader.complain(entry.key_span, " start_in", "must be blank");
+        }
+        (Some(_), None) if !is_delayed => {
+            reader.complain(span, " start_in", "must be blank");
+        }
+        _ => {}
+    }
+}
+
+fn read_script(own: &Mapping, kind: Kind, reader: &mut Reader<'_>) -> Vec<Text> {
+    let Some(entry) = own.get("script").filter(|_| kind == Kind::Job) else { return Vec::new() };
+    if !entry.value.is_blank() {
+        return script::read(&entry.value, "script", reader);
+    }
+    if !own.contains_key("run") && !reader.diagnostics.has_error_in(entry.value.span) {
+        reader.complain(entry.value.span, " script", "can't be blank");
+    }
+    Vec::new()
+}
+
+fn read_coverage(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let text = reader.string(node, "coverage")?;
+    if let Err(error) = Pattern::parse(&text.value) {
+        reader.complain(node.span, "", &format!("coverage must be a regular expression: {error}"));
+    }
+    Some(text)
+}

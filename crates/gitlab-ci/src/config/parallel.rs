@@ -1,0 +1,152 @@
+//! `parallel`. `entry/product/parallel.rb`, `entry/product/matrix.rb`, `lib/gitlab/ci/config/normalizer.rb`
+
+use std::sync::Arc;
+
+use super::reader::Reader;
+use crate::yaml::node::Node;
+use crate::yaml::node::Value;
+
+/// How many instances a job may have.
+const MOST: usize = 200;
+
+/// How a job is multiplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parallel {
+    /// So often.
+    Count(usize),
+    /// Once for every combination.
+    Matrix(Matrix),
+}
+
+impl Parallel {
+    /// How many instances there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Matrix(matrix) => matrix.len(),
+        }
+    }
+}
+
+/// Combinations: the variables of each instance, in the order of their keys.
+pub type Matrix = Vec<Vec<(Arc<str>, Arc<str>)>>;
+
+/// Reads it.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
+    if node.mapping().is_some() {
+        return read_matrix_only(node, "parallel", reader).map(Parallel::Matrix);
+    }
+    if !matches!(node.value, Value::Integer(_)) {
+        reader.complain(node.span, "parallel", "should be an integer or a hash");
+        return None;
+    }
+    let message = format!("config must be between 1 and {MOST}");
+    let count = reader.number(node, "parallel", 1..=i64::try_from(MOST).unwrap_or(200), &message)?;
+    usize::try_from(count).ok().map(Parallel::Count)
+}
+
+const PAIRS: &str = "config should be a hash of key value pairs, value can be an array";
+
+/// Reads that of a job that starts a pipeline, or of a need: there are no numbers there.
+pub fn read_matrix_only(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
+    if matches!(node.value, Value::Integer(_) | Value::Float(_)) {
+        reader.complain(node.span, path, "config cannot use \"parallel: <number>\".");
+        return None;
+    }
+    let Some(mapping) = node.mapping() else {
+        reader.complain(node.span, path, "should be an integer or a hash");
+        return None;
+    };
+    reader.known_keys(mapping, path, ["matrix"]);
+    let Some(matrix) = mapping.get("matrix") else {
+        reader.complain(node.span, path, "config missing required keys: matrix");
+        return None;
+    };
+    read_matrix(&matrix.value, path, reader)
+}
+
+/// Reads the list of a matrix: of each hash every combination, the first key the slowest.
+fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
+    let Some(items) = node.sequence() else {
+        reader.complain(node.span, &format!("{path}:matrix"), "config should be an array of hashes");
+        return None;
+    };
+    let mut matrix = Matrix::new();
+    for item in items {
+        let Some(mapping) = item.mapping().filter(|mapping| !mapping.is_empty()) else {
+            reader.complain(item.span, &format!("{path}:matrix"), "config should be an array of hashes");
+            return None;
+        };
+        let mut combinations: Matrix = vec![Vec::new()];
+        for (key, entry) in mapping {
+            if entry.value.is_blank() {
+                // A job without instances would not be there. `validate_array_value_variables` of `validators.rb`
+                reader.complain(entry.value.span, &format!("{path}:matrix:variables"), PAIRS);
+                return None;
+            }
+            let values = entry.value.sequence().unwrap_or(std::slice::from_ref(&entry.value));
+            let mut texts: Vec<Arc<str>> = Vec::new();
+            for value in values {
+                match value.scalar() {
+                    Some(text) => texts.push(text.into()),
+                    None => {
+                        reader.complain(value.span, &format!("{path}:matrix:variables"), PAIRS);
+                    }
+                }
+            }
+            if combinations.len().saturating_mul(texts.len()) > MOST {
+                reader.complain(
+                    node.span,
+                    &format!("{path}:matrix"),
+                    &format!("config generates too many jobs (maximum is {MOST})"),
+                );
+                return None;
+            }
+            // By far most keys of a long hash have one value.
+            if let [text] = texts.as_slice() {
+                for combination in &mut combinations {
+                    combination.push((Arc::clone(key), Arc::clone(text)));
+                }
+                continue;
+            }
+            let with = |combination: &Vec<(Arc<str>, Arc<str>)>, text: &Arc<str>| {
+                let mut combination = combination.clone();
+                combination.push((Arc::clone(key), Arc::clone(text)));
+                combination
+            };
+            combinations = combinations
+                .iter()
+                .flat_map(|one| texts.iter().map(|text| with(one, text)).collect::<Vec<_>>())
+                .collect();
+        }
+        matrix.extend(combinations);
+    }
+    if matrix.len() > MOST {
+        reader.complain(
+            node.span,
+            &format!("{path}:matrix"),
+            &format!("config generates too many jobs (maximum is {MOST})"),
+        );
+        return None;
+    }
+    Some(matrix)
+}
+
+/// The name of an instance: `job 2/3`, or `job: [a, b]`.
+pub fn instance_name(job: &str, values: &[(Arc<str>, Arc<str>)]) -> String {
+    let values: Vec<&str> = values.iter().map(|(_, value)| &**value).collect();
+    format!("{job}: [{}]", values.join(", "))
+}
+
+/// Values of a need, in which `$[[ matrix.X ]]` is the needing instance's own value of `X`.
+/// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
+pub fn with_own_values(values: &[(Arc<str>, Arc<str>)], own: &[(Arc<str>, Arc<str>)]) -> Vec<(Arc<str>, Arc<str>)> {
+    values.iter().map(|(key, value)| (Arc::clone(key), of_own(value, own))).collect()
+}
+
+fn of_own(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+    let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
+    let key = key.and_then(|access| access.strip_prefix("matrix."));
+    let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));
+    found.map_or_else(|| Arc::clone(value), |(_, value)| Arc::clone(value))
+}

@@ -1,0 +1,118 @@
+//! `only` and `except`. `entry/policy.rb`, <https://docs.gitlab.com/ci/yaml/deprecated_keywords/>
+
+use std::sync::Arc;
+
+use super::reader::{Reader, Text};
+use super::rules::{Changes, read_changes, read_condition};
+use crate::expression::Expression;
+use crate::expression::pattern::Pattern;
+use crate::source::Span;
+use crate::yaml::node::Node;
+
+/// One of the two. Of `only` every key that is there must hold, of `except` none.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Where it is written; nowhere for the default.
+    pub span: Option<Span>,
+    /// `refs`.
+    pub refs: Option<Vec<RefPattern>>,
+    /// `kubernetes: active`.
+    pub kubernetes: bool,
+    /// `variables`: expressions of which one must hold.
+    pub variables: Option<Vec<(Arc<str>, Arc<Expression>)>>,
+    /// `changes`.
+    pub changes: Option<Changes>,
+}
+
+/// What a ref, or the source of a pipeline, is compared with.
+#[derive(Clone, Debug)]
+pub struct RefPattern {
+    /// As it is written.
+    pub text: Text,
+    /// The expression, if it is one.
+    pub pattern: Option<Pattern>,
+    /// The project that it is meant for, behind `@`.
+    pub project: Option<Arc<str>>,
+}
+
+impl Policy {
+    /// What holds for a job that says neither: branches and tags. `entry/policy.rb`
+    pub fn default_only(span: Span) -> Self {
+        let word = |text: &str| RefPattern { text: Text { value: text.into(), span }, pattern: None, project: None };
+        Self {
+            span: None,
+            refs: Some(vec![word("branches"), word("tags")]),
+            kubernetes: false,
+            variables: None,
+            changes: None,
+        }
+    }
+}
+
+/// Reads one of the two.
+pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Policy> {
+    let mut policy = Policy { span: Some(node.span), refs: None, kubernetes: false, variables: None, changes: None };
+    if node.sequence().is_some() {
+        policy.refs = Some(read_refs(node, keyword, reader));
+        return Some(policy);
+    }
+    let Some(mapping) = node.mapping() else {
+        reader.complain(node.span, keyword, "has to be either an array of conditions or a hash");
+        return None;
+    };
+    if mapping.is_empty() {
+        reader.complain(node.span, keyword, "config can't be blank");
+    }
+    reader.known_keys(mapping, keyword, ["refs", "kubernetes", "variables", "changes"]);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    policy.refs = value("refs").map(|node| read_refs(node, &format!("{keyword}:refs"), reader));
+    if let Some(node) = value("kubernetes") {
+        policy.kubernetes = reader.word(node, &format!("{keyword}:kubernetes"), &[("active", ())]).is_some();
+    }
+    if let Some(node) = value("variables") {
+        let path = format!("{keyword}:variables");
+        let Some(items) = node.sequence() else {
+            reader.complain(node.span, &path, "config should be an array of strings");
+            return None;
+        };
+        policy.variables = Some(items.iter().filter_map(|item| read_condition(item, &path, reader)).collect());
+    }
+    policy.changes = value("changes").and_then(|node| read_changes(node, &format!("{keyword}:changes"), reader));
+    Some(policy)
+}
+
+fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern> {
+    if node.sequence().is_none() {
+        reader.complain(node.span, path, "config should be an array of strings or regular expressions");
+        return Vec::new();
+    }
+    let mut refs = Vec::new();
+    for text in reader.strings(node, path) {
+        // The first `@`, also within an expression: `\x40` is how one is written there.
+        let (pattern, project) = match text.value.split_once('@') {
+            Some((pattern, project)) => (pattern, Some(project.into())),
+            None => (&*text.value, None),
+        };
+        let compiled = if pattern.starts_with('/') {
+            match Pattern::parse(pattern) {
+                Ok(pattern) => Some(pattern),
+                Err(error) => {
+                    let message = "config should be an array of strings or regular expressions using re2 syntax";
+                    reader.complain(text.span, path, message).help(error.to_string());
+                    continue;
+                }
+            }
+        } else {
+            None
+        };
+        refs.push(RefPattern { pattern: compiled, project, text: text.clone() });
+    }
+    refs
+}
+
+impl RefPattern {
+    /// Without its project.
+    pub fn name(&self) -> &str {
+        self.text.value.split_once('@').map_or(&*self.text.value, |(name, _)| name)
+    }
+}

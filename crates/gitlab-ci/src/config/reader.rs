@@ -1,0 +1,228 @@
+//! What all keywords share: reading nodes as types, and GitLab's words for what is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::Diagnostics;
+use crate::duration;
+use crate::duration::DurationError;
+use crate::source::Span;
+use crate::yaml::node::Mapping;
+use crate::yaml::node::Node;
+
+/// A value with its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// Text with its place.
+pub type Text = Spanned<Arc<str>>;
+
+/// A key of the file as a part of a path: GitLab writes it in lower case, and a space has a meaning in paths.
+pub fn as_name(key: &str) -> String {
+    key.to_lowercase().replace(' ', "_")
+}
+
+/// Reads the entries of one job, or of the top level.
+#[derive(Debug)]
+pub struct Reader<'diagnostics> {
+    /// Where complaints go.
+    pub diagnostics: &'diagnostics mut Diagnostics,
+    /// What messages begin with: `jobs:build`. GitLab writes it in lower case.
+    subject: String,
+    /// Whether something in it was not found, which has been told.
+    pub is_incomplete: bool,
+}
+
+impl<'diagnostics> Reader<'diagnostics> {
+    /// A reader of the job `name`.
+    pub fn of_job(name: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
+        Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()), is_incomplete: false }
+    }
+
+    /// A reader of a keyword of the top level.
+    pub fn of_root(keyword: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
+        Self { diagnostics, subject: keyword.to_owned(), is_incomplete: false }
+    }
+
+    /// A reader of the top level itself.
+    pub fn of_file(diagnostics: &'diagnostics mut Diagnostics) -> Self {
+        Self { diagnostics, subject: String::new(), is_incomplete: false }
+    }
+
+    /// A complaint about the keyword `path` below what is read: `script` or `rules:rule`; about all of it if that is empty.
+    ///
+    /// Of some keywords GitLab checks the parts itself, instead of making them entries of their own. They stand behind a
+    /// space, as in its sentences: `artifacts expire_in` is `jobs:a:artifacts expire in should be …`, where an entry
+    /// `artifacts:reports` is `jobs:a:artifacts:reports config should be …`.
+    pub fn complain(&mut self, span: Span, path: &str, message: &str) -> &mut Diagnostic {
+        let (entry, attribute) =
+            path.split_once(' ').map_or((path, None), |(entry, attribute)| (entry, Some(attribute)));
+        let colon = if self.subject.is_empty() || entry.is_empty() { "" } else { ":" };
+        let subject = format!("{}{colon}{entry}", self.subject);
+        let sentence = match attribute {
+            Some(attribute) => {
+                let message = message.strip_prefix("config ").unwrap_or(message);
+                format!("{subject} {} {message}", attribute.replace('_', " "))
+            }
+            None => format!("{subject} {message}"),
+        };
+        self.diagnostics.error(span, sentence)
+    }
+
+    /// Something worth knowing about all of what is read.
+    pub fn warn(&mut self, span: Span, message: &str) -> &mut Diagnostic {
+        self.diagnostics.warning(span, format!("{} {message}", self.subject))
+    }
+
+    /// Complains about keys of which there may be one only. `MutuallyExclusiveKeysValidator`
+    pub fn exclusive_keys(&mut self, mapping: &Mapping, path: &str, keys: &[&str]) {
+        let together: Vec<_> = mapping.iter().filter(|(key, _)| keys.contains(&&***key)).collect();
+        if let [_, (_, second), ..] = together.as_slice() {
+            let names = together.iter().map(|(key, _)| &***key).collect::<Vec<_>>().join(", ");
+            self.complain(second.key_span, path, &format!("config these keys cannot be used together: {names}"));
+        }
+    }
+
+    /// The entries of a hash; anything else is complained about.
+    pub fn hash<'node>(&mut self, node: &'node Node, path: &str) -> Option<&'node Mapping> {
+        let mapping = node.mapping();
+        if mapping.is_none() {
+            self.complain(node.span, path, "config should be a hash");
+        }
+        mapping
+    }
+
+    /// Complains about every key that is not `known`.
+    pub fn known_keys<'words>(&mut self, mapping: &Mapping, path: &str, known: impl IntoIterator<Item = &'words str>) {
+        let known: Vec<&str> = known.into_iter().collect();
+        for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
+            let error = self.complain(entry.key_span, path, &format!("config contains unknown keys: {key}"));
+            error.nearest(key, known.iter().copied());
+        }
+    }
+
+    /// A string. GitLab takes no number for one.
+    pub fn string(&mut self, node: &Node, path: &str) -> Option<Text> {
+        let text = node.string().map(|text| Spanned { value: text.into(), span: node.span });
+        if text.is_none() {
+            self.complain(node.span, path, "config should be a string");
+        }
+        text
+    }
+
+    /// A length of time, at most `longest`. `validate_duration` takes a string only.
+    pub fn duration(&mut self, node: &Node, path: &str, longest: Option<Duration>) -> Option<Spanned<Duration>> {
+        let value = self.duration_by(node, path, duration::parse)?;
+        if longest.is_some_and(|longest| value > longest) {
+            self.complain(node.span, path, "config should not exceed the limit");
+            return None;
+        }
+        Some(Spanned { value, span: node.span })
+    }
+
+    /// What `parse` makes of a text.
+    pub fn duration_by<T>(
+        &mut self,
+        node: &Node,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, DurationError>,
+    ) -> Option<T> {
+        let message = "config should be a duration";
+        let Some(text) = node.string() else {
+            let number = node.scalar().unwrap_or_default();
+            let error = self.complain(node.span, path, message);
+            if !number.is_empty() {
+                error.help(format!("it must be a string: `\"{number} seconds\"`"));
+            }
+            return None;
+        };
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.complain(node.span, path, message).help(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A string or a list of strings.
+    pub fn strings(&mut self, node: &Node, path: &str) -> Vec<Text> {
+        let items = node.sequence().unwrap_or(std::slice::from_ref(node));
+        let mut texts = Vec::new();
+        for item in items {
+            match item.string() {
+                Some(text) => texts.push(Spanned { value: text.into(), span: item.span }),
+                None => {
+                    self.complain(item.span, path, "config should be an array of strings or a string");
+                }
+            }
+        }
+        texts
+    }
+
+    /// A list of strings.
+    pub fn list(&mut self, node: &Node, path: &str) -> Vec<Text> {
+        let message = "config should be an array of strings";
+        let Some(items) = node.sequence() else {
+            self.complain(node.span, path, message);
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            match item.string() {
+                Some(text) => texts.push(Spanned { value: text.into(), span: item.span }),
+                None => {
+                    self.complain(item.span, path, message);
+                }
+            }
+        }
+        texts
+    }
+
+    /// Yes or no.
+    pub fn boolean(&mut self, node: &Node, path: &str) -> Option<bool> {
+        match node.scalar() {
+            Some("true") if node.string().is_none() => Some(true),
+            Some("false") if node.string().is_none() => Some(false),
+            _ => {
+                self.complain(node.span, path, "config should be a boolean value");
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
+        let found = node.string().and_then(|text| words.iter().find(|(word, _)| *word == text));
+        if found.is_none() {
+            let all = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+            // The keyword itself is part of the sentence: `jobs:a:artifacts when should be …`.
+            let (above, keyword) = path.rsplit_once(':').unwrap_or(("", path));
+            let error = self.complain(node.span, above, &format!("{keyword} should be one of: {all}"));
+            error.nearest(node.scalar().unwrap_or_default(), words.iter().map(|(word, _)| *word));
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// A whole number within a range.
+    pub fn number(
+        &mut self,
+        node: &Node,
+        path: &str,
+        range: std::ops::RangeInclusive<i64>,
+        message: &str,
+    ) -> Option<i64> {
+        let number = node.scalar().filter(|_| node.string().is_none()).and_then(|text| text.parse::<i64>().ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            self.complain(node.span, path, message);
+        }
+        number
+    }
+}

@@ -1,0 +1,186 @@
+//! The whole configuration. `entry/root.rb`, `entry/jobs.rb`, `entry/stages.rb`, `entry/workflow.rb`, `entry/default.rb`
+
+use std::sync::Arc;
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::auto_cancel;
+use super::inherit::Inherit;
+use super::inheritable::{self, Inheritable};
+use super::job::{self, Job};
+use super::keywords::{self, DEFAULT, JOB, ROOT, Replayed};
+use super::limits::MAX_JOB_NAME;
+use super::reader::{Reader, Text};
+use super::rules::{self, Owner, Rule};
+use super::variables::{self, Place, YamlVariable};
+use super::when::When;
+use crate::diagnostic::Diagnostics;
+use crate::source::Span;
+use crate::yaml::node::Entry;
+use crate::yaml::node::Mapping;
+use crate::yaml::node::Node;
+use crate::yaml::size;
+
+/// Everything that a file says, resolved and typed.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// In the order of running, with `.pre` and `.post` at their ends.
+    pub stages: Vec<Arc<str>>,
+    /// `workflow`.
+    pub workflow: Workflow,
+    /// `variables` of the top level.
+    pub variables: Vec<YamlVariable>,
+    /// Every job that is not hidden, in the order of writing.
+    pub jobs: IndexMap<Arc<str>, Job>,
+}
+
+/// `workflow`.
+#[derive(Clone, Debug, Default)]
+pub struct Workflow {
+    /// Whether there is a pipeline at all.
+    pub rules: Option<Vec<Rule>>,
+    /// The pipeline's name, before expansion.
+    pub name: Option<Text>,
+    /// Whether the first failure cancels everything: `auto_cancel:on_job_failure: all`.
+    pub cancel_on_failure: bool,
+}
+
+/// What stages there are when none are given.
+const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
+
+/// Keywords of the top level that are an older way to write `default`.
+const DEPRECATED_DEFAULTS: [&str; 5] = ["image", "services", "cache", "before_script", "after_script"];
+
+/// Reads a resolved document, in which some jobs may lack something that has been told.
+pub fn read(
+    root: &Mapping,
+    span: Span,
+    may_lack: &dyn Fn(&str) -> bool,
+    diagnostics: &mut Diagnostics,
+) -> Configuration {
+    let (defaults, size_of_defaults) = defaults(root, diagnostics);
+    let stages = stages(root, diagnostics);
+    let workflow = root.get("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
+    let has_workflow_rules = root.get("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
+    let variables = root.get("variables").map(|entry| {
+        let mut reader = Reader::of_root("variables", diagnostics);
+        variables::read(&entry.value, Place::Root, "", &mut reader)
+    });
+    let mut jobs = IndexMap::new();
+    // A job takes over a copy of the defaults.
+    let mut size = 0;
+    for (name, entry) in root.iter().filter(|(name, _)| keywords::replayed(ROOT, name).is_none()) {
+        if name.starts_with('.') {
+            check_hidden(name, entry, diagnostics);
+            continue;
+        }
+        size += size_of_defaults;
+        if size > size::LARGEST_IN_ALL {
+            diagnostics.error(entry.key_span, "The parsed YAML is too big").help("`default` counts with every job");
+            break;
+        }
+        let mut reader = Reader::of_job(name, diagnostics);
+        reader.is_incomplete = may_lack(name);
+        if name.chars().count() > MAX_JOB_NAME {
+            reader.complain(entry.key_span, " name", &format!("is too long (maximum is {MAX_JOB_NAME} characters)"));
+        }
+        if let Some(job) = job::read(name, entry.key_span, &entry.value, &defaults, &mut reader) {
+            if !has_workflow_rules {
+                warn_of_two_pipelines(&job, &mut reader);
+            }
+            jobs.insert(Arc::clone(name), job);
+        }
+    }
+    if jobs.is_empty() && !diagnostics.has_errors() {
+        diagnostics.error(span, "jobs config should contain at least one visible job");
+    }
+    Configuration { stages, workflow, variables: variables.unwrap_or_default(), jobs }
+}
+
+/// Whatever is in it, there must be something. `entry/hidden.rb`
+fn check_hidden(name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
+    if entry.value.is_blank() && !diagnostics.has_error_in(entry.value.span) {
+        Reader::of_job(name, diagnostics).complain(entry.key_span, "", "config can't be blank");
+    }
+}
+
+/// A push to a branch with a merge request is two pipelines, and such a job is in both. `validate_against_warnings` of
+/// `entry/processable.rb`
+fn warn_of_two_pipelines(job: &Job, reader: &mut Reader<'_>) {
+    let last = job.rules.as_ref().and_then(|rules| rules.last());
+    if let Some(rule) = last.filter(|rule| rule.is_bare_when && rule.when.is_some_and(|when| when != When::Never)) {
+        let warning = reader.warn(
+            rule.span,
+            "may allow multiple pipelines to run for a single action due to `rules:when` clause with no `workflow:rules`",
+        );
+        warning.help("https://docs.gitlab.com/ci/jobs/job_troubleshooting/");
+    }
+}
+
+/// What jobs have if they do not say otherwise, and how large it is.
+fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usize) {
+    // An older way to write `default`, read on its own: messages name it otherwise.
+    let older: Mapping = DEPRECATED_DEFAULTS
+        .into_iter()
+        .filter_map(|keyword| Some((Arc::from(keyword), root.get(keyword).filter(|it| !it.value.is_null())?.clone())))
+        .collect();
+    let older_defaults = inheritable::read(&older, &mut Reader::of_file(diagnostics));
+    let mut size = size::of_entries(&older);
+    let mut reader = Reader::of_root("default", diagnostics);
+    let default = root.get("default").map(|entry| &entry.value).filter(|node| !node.is_null());
+    let Some(mapping) = default.and_then(|node| reader.hash(node, "")) else { return (older_defaults, size) };
+    reader.known_keys(mapping, "", DEFAULT.iter().copied());
+    for (keyword, entry) in &older {
+        if mapping.get(keyword).is_some_and(|own| !own.value.is_null()) {
+            let message = format!("{keyword} is defined in top-level and `default:` entry");
+            reader.diagnostics.error(entry.key_span, message);
+        }
+    }
+    size += size::of_entries(mapping);
+    for (keyword, entry) in mapping {
+        if keywords::replayed(JOB, keyword) == Some(Replayed::No) {
+            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}"));
+        }
+    }
+    (inheritable::read(mapping, &mut reader).over(&older_defaults, &Inherit::All(true)), size)
+}
+
+fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = DEFAULT_STAGES.map(Into::into).to_vec();
+    if let Some(entry) = root.get("stages") {
+        let mut flat = Vec::new();
+        let mut reader = Reader::of_root("stages", diagnostics);
+        if entry.value.sequence().is_none() || !flatten(&entry.value, &mut flat) {
+            reader.complain(entry.value.span, "", "config should be an array of strings");
+        } else if !flat.is_empty() {
+            names = flat;
+        }
+    }
+    // Wherever they are written, these two are at the ends.
+    let between = names.into_iter().filter(|name| !matches!(&**name, ".pre" | ".post"));
+    let stages: IndexSet<Arc<str>> = [".pre".into()].into_iter().chain(between).chain([".post".into()]).collect();
+    stages.into_iter().collect()
+}
+
+fn flatten(node: &Node, names: &mut Vec<Arc<str>>) -> bool {
+    match (node.sequence(), node.string()) {
+        (Some(items), _) => items.iter().all(|item| flatten(item, names)),
+        (None, Some(name)) => {
+            names.push(name.into());
+            true
+        }
+        (None, None) => false,
+    }
+}
+
+fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
+    let mut reader = Reader::of_root("workflow", diagnostics);
+    let Some(mapping) = reader.hash(node, "") else { return Workflow::default() };
+    reader.known_keys(mapping, "", ["rules", "name", "auto_cancel"]);
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    Workflow {
+        rules: value("rules").map(|node| rules::read(node, Owner::Workflow, &mut reader)),
+        name: value("name").and_then(|node| reader.string(node, "name")),
+        cancel_on_failure: value("auto_cancel").is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
+    }
+}

@@ -1,0 +1,214 @@
+//! `rules`, of jobs, of `workflow` and of `include`. `entry/rules/rule.rb`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::auto_cancel;
+use super::limits::MAX_DELAY;
+use super::needs::{self, Need};
+use super::reader::{Reader, Spanned, Text};
+use super::variables::{self, Place, YamlVariable};
+use super::when::{self, When};
+use crate::expression::Expression;
+use crate::source::Span;
+use crate::yaml::node::Mapping;
+use crate::yaml::node::Node;
+
+/// One rule. Of its clauses all must hold; one without any holds always.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Where it is written.
+    pub span: Span,
+    /// `if`, with its text.
+    pub condition: Option<(Arc<str>, Arc<Expression>)>,
+    /// `changes`.
+    pub changes: Option<Changes>,
+    /// `exists`: patterns of which one must fit a file.
+    pub exists: Option<Vec<Text>>,
+    /// `when`.
+    pub when: Option<When>,
+    /// `start_in`.
+    pub start_in: Option<Spanned<Duration>>,
+    /// `allow_failure`.
+    pub allow_failure: Option<bool>,
+    /// `variables`.
+    pub variables: Vec<YamlVariable>,
+    /// `needs`, in place of the job's.
+    pub needs: Option<Vec<Need>>,
+    /// `interruptible`.
+    pub interruptible: Option<bool>,
+    /// Whether it says nothing but `when`.
+    pub is_bare_when: bool,
+}
+
+/// `changes`, of rules and of `only`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Patterns of which one must fit a changed file.
+    pub paths: Vec<Text>,
+    /// The ref that is compared with.
+    pub compare_to: Option<Text>,
+}
+
+/// Whose rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A job's.
+    Job,
+    /// The pipeline's.
+    Workflow,
+    /// An include's.
+    Include,
+}
+
+/// How many paths a clause may name.
+const MOST_PATHS: usize = 50;
+
+/// Reads a list of rules, which references may have nested.
+pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
+    let mut flat = Vec::new();
+    node.flatten(&mut flat);
+    if node.sequence().is_none() {
+        reader.complain(node.span, "rules", "config should be an array of hashes");
+        return Vec::new();
+    }
+    if flat.is_empty() {
+        reader.complain(node.span, "", "rules can't be blank");
+    }
+    flat.into_iter().filter_map(|rule| read_rule(rule, owner, reader)).collect()
+}
+
+fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule> {
+    let path = "rules:rule";
+    let mapping = reader.hash(node, path)?;
+    let known: &[&str] = match owner {
+        Owner::Job => {
+            &["if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "interruptible"]
+        }
+        Owner::Workflow => {
+            &["if", "changes", "exists", "when", "variables", "auto_cancel", "start_in", "allow_failure", "needs"]
+        }
+        Owner::Include => &["if", "changes", "exists", "when"],
+    };
+    reader.known_keys(mapping, path, known.iter().copied());
+    if mapping.is_empty() {
+        reader.complain(node.span, path, "config can't be blank");
+    }
+    let words = if owner == Owner::Job { when::OF_RULE } else { when::OF_WORKFLOW };
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    let when = value("when").and_then(|node| read_when(node, words, reader));
+    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
+    if owner == Owner::Job {
+        match mapping.get("start_in") {
+            Some(entry) if when != Some(When::Delayed) => {
+                reader.complain(entry.key_span, path, "config contains disallowed keys: start_in");
+            }
+            None if when == Some(When::Delayed) => {
+                reader.complain(node.span, "rules:rule start_in", "should be a duration");
+            }
+            _ => {}
+        }
+    }
+    if let Some(entry) = mapping.get("auto_cancel").filter(|entry| owner == Owner::Workflow && !entry.value.is_null()) {
+        auto_cancel::read(&entry.value, "rules:rule:auto_cancel", reader);
+        reader.diagnostics.warning(entry.key_span, "understood, not replayed: workflow:rules:auto_cancel");
+    }
+    let mut said = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
+    let is_bare_when = said.next() == Some("when") && said.next().is_none();
+    Some(Rule {
+        is_bare_when,
+        span: node.span,
+        condition: value("if").and_then(|node| read_condition(node, path, reader)),
+        changes: value("changes").and_then(|node| read_changes(node, "rules:rule:changes", reader)),
+        exists: value("exists").map(|node| read_exists(node, reader)),
+        when,
+        start_in,
+        allow_failure: value("allow_failure").and_then(|node| reader.boolean(node, "rules:rule allow_failure")),
+        variables: value("variables")
+            .map(|node| variables::read(node, Place::Plain, "rules:rule:variables", reader))
+            .unwrap_or_default(),
+        needs: value("needs")
+            .filter(|_| owner == Owner::Job)
+            .map(|node| needs::read(node, "rules:rule:needs", needs::Owner::Rule, reader)),
+        interruptible: value("interruptible").and_then(|node| reader.boolean(node, "rules:rule interruptible")),
+    })
+}
+
+fn read_when(node: &Node, words: &[(&str, When)], reader: &mut Reader<'_>) -> Option<When> {
+    let text = node.scalar().unwrap_or_default();
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, when)| *when);
+    if found.is_none() {
+        let error = reader.complain(node.span, "rules:rule", &format!("when unknown value: {text}"));
+        error.help(format!("one of {}", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")));
+    }
+    found
+}
+
+/// Reads an expression; `path` is whose it is.
+pub fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(Arc<str>, Arc<Expression>)> {
+    let Some(text) = node.string() else {
+        reader.complain(node.span, path, "if should be a string");
+        return None;
+    };
+    match Expression::parse(text) {
+        Ok(expression) => Some((text.into(), Arc::new(expression))),
+        Err(error) => {
+            let complaint = reader.complain(node.span, path, "if invalid expression syntax");
+            complaint.help(format!("{error} (in `{text}`)"));
+            None
+        }
+    }
+}
+
+/// Reads `changes`: a list, or a hash with `paths`.
+pub fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Changes> {
+    let changes = match node.mapping() {
+        None => Changes { paths: reader.list(node, path), compare_to: None },
+        Some(mapping) => {
+            reader.known_keys(mapping, path, ["paths", "compare_to"]);
+            let Some(paths) = mapping.get("paths") else {
+                reader.complain(node.span, path, "config missing required keys: paths");
+                return None;
+            };
+            Changes {
+                paths: reader.list(&paths.value, path),
+                compare_to: mapping.get("compare_to").and_then(|entry| reader.string(&entry.value, path)),
+            }
+        }
+    };
+    if changes.paths.len() > MOST_PATHS {
+        reader.complain(node.span, path, &format!("config has too many entries (maximum {MOST_PATHS})"));
+    }
+    Some(changes)
+}
+
+fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
+    let path = "rules:rule:exists";
+    let paths = match node.mapping() {
+        None => node,
+        Some(mapping) => {
+            reader.known_keys(mapping, path, ["paths", "project", "ref"]);
+            other_project(mapping, reader);
+            let Some(entry) = mapping.get("paths") else {
+                reader.complain(node.span, path, "config missing required keys: paths");
+                return Vec::new();
+            };
+            &entry.value
+        }
+    };
+    reader.strings(paths, path)
+}
+
+fn other_project(mapping: &Mapping, reader: &mut Reader<'_>) {
+    if let Some(entry) = mapping.get("project") {
+        let warning = reader.diagnostics.warning(entry.key_span, "understood, not replayed: rules:exists:project");
+        warning.help("files of another project are not here; its paths are looked for in this one");
+    }
+}
+
+impl Rule {
+    /// Whether it has a clause.
+    pub fn has_clauses(&self) -> bool {
+        self.condition.is_some() || self.changes.is_some() || self.exists.is_some()
+    }
+}

@@ -1,0 +1,44 @@
+//! `script`, `before_script`, `after_script`. `entry/commands.rb`
+
+use super::reader::{Reader, Spanned, Text};
+use crate::yaml::node::Node;
+use crate::yaml::node::Value;
+
+/// How many lists there may be in each other, mostly by references. `validate_nested_array_recursively` of
+/// `lib/gitlab/config/entry/validators/nested_array_helpers.rb`
+const DEEPEST: usize = 10;
+
+/// The commands, flattened.
+pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Text> {
+    let mut commands = Vec::new();
+    if let Err(wrong) = flatten(node, 0, &mut commands) {
+        // A reference that leads nowhere has been told.
+        if wrong.is_null() && reader.diagnostics.has_error_in(wrong.span) {
+            return commands;
+        }
+        let message = "config should be a string or a nested array of strings up to 10 levels deep";
+        let error = reader.complain(wrong.span, path, message);
+        match (&wrong.value, wrong.scalar()) {
+            (Value::Mapping(_), _) if wrong.span != node.span => {
+                error.help("`: ` makes a hash of a command: put it in quotes");
+            }
+            (_, Some(text)) => error.help(format!("put it in quotes: `\"{text}\"`")),
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// Or the node that is no command.
+fn flatten<'node>(node: &'node Node, depth: usize, commands: &mut Vec<Text>) -> Result<(), &'node Node> {
+    match &node.value {
+        Value::String(text) => {
+            commands.push(Spanned { value: text.clone(), span: node.span });
+            Ok(())
+        }
+        Value::Sequence(items) if depth < DEEPEST => {
+            items.iter().try_for_each(|item| flatten(item, depth + 1, commands))
+        }
+        _ => Err(node),
+    }
+}

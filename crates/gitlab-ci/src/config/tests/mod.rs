@@ -1,0 +1,104 @@
+//! What GitLab says to one keyword that is wrong, and to all that only looks so.
+
+mod jobs;
+mod parts;
+
+use rstest::rstest;
+
+use crate::files::Files;
+use crate::include::Environment;
+use crate::lint::Lint;
+use crate::lint::lint;
+
+struct One<'text>(&'text str);
+
+impl Files for One<'_> {
+    fn read(&self, path: &str) -> Option<String> {
+        (path == ".gitlab-ci.yml").then(|| self.0.to_owned())
+    }
+
+    fn list(&self) -> Vec<String> {
+        vec![".gitlab-ci.yml".to_owned()]
+    }
+}
+
+fn read(text: &str) -> Lint {
+    let files = One(text);
+    let environment = Environment::new(&files);
+    lint(".gitlab-ci.yml", &environment)
+}
+
+/// All that is told: line, column and message.
+fn told(text: &str) -> Vec<String> {
+    let lint = read(text);
+    let written = |it: &&crate::diagnostic::Diagnostic| {
+        let place = lint.sources.location(it.span);
+        let help = it.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{}:{}: {}{help}", place.line, place.column, it.message)
+    };
+    lint.diagnostics.sorted().iter().map(written).collect()
+}
+
+/// What a job says that is valid, or not replayed.
+fn of_job(keywords: &str) -> Vec<String> {
+    told(&format!("a: {{{keywords}}}\n"))
+}
+
+// Nothing is as if it were not there: `create!` of lib/gitlab/config/entry/factory.rb, `overwrite_entry` of inheritable.rb,
+// `disallowed_keys: {ignore_nil: true}` of entry/processable.rb.
+#[rstest]
+#[case::before_script("script: x, before_script: ")]
+#[case::rules("script: x, rules: ")]
+#[case::only_beside_rules("script: x, rules: [{if: $A}], only: , except: , start_in: ")]
+#[case::extends("script: x, extends: ")]
+#[case::inherit("script: x, inherit: ")]
+#[case::need_without_parallel("script: x, needs: ")]
+#[case::cache("script: x, cache: {key: , paths: , fallback_keys: }")]
+#[case::only("script: x, only: {refs: , variables: , changes: , kubernetes: }")]
+#[case::allow_failure("script: x, allow_failure: {exit_codes: }")]
+#[case::auto_stop("script: x, environment: {name: dev, url: , action: }")]
+// Valid in their entries.
+#[case::lists_in_lists("script: [[[[[[[[[[x]]]]]]]]]]")]
+#[case::empty_before_script("script: x, before_script: [], after_script: ''")]
+#[case::blank_item("script: ['']")]
+#[case::reports("script: x, artifacts: {reports: {junit: [a], dotenv: b}}")]
+#[case::expires_never("script: x, artifacts: {expire_in: never}")]
+#[case::environment("script: x, environment: {name: 'review/$CI_COMMIT_REF_NAME ${X}.y_z-1', url: 'https://$X'}")]
+#[case::caches(
+    "script: x, cache: [{key: a, paths: [b]}, {key: {files: [c], prefix: d}}, {policy: $P}, {policy: pull}]"
+)]
+#[case::policy("script: x, only: []")]
+#[case::timeout("script: x, timeout: 60 minutes")]
+#[case::a_month("script: x, timeout: 4 weeks 2 days")]
+#[case::a_week("script: x, when: delayed, start_in: 1 week")]
+#[case::services("script: x, services: [[redis], {name: a, entrypoint: [b], command: [c], alias: 'd, e'}]")]
+#[case::pull_policies("script: x, image: {name: a, pull_policy: [always, if-not-present]}")]
+#[case::matrix("script: x, parallel: {matrix: [{A: x, B: [1, 2]}, {C: ['']}]}")]
+#[case::variables("script: x, variables: {A: 1.5, B: true, C: {value: 2, expand: false}, D: {}, E: }")]
+#[case::inherited("script: x, inherit: {default: [image, tags], variables: [A]}")]
+#[case::tags("script: x, tags: [a, $B]")]
+fn is_valid(#[case] keywords: &str) {
+    assert_eq!(of_job(keywords), Vec::<String>::new());
+}
+
+// entry/processable.rb: `compose!` takes the default `only` from a job with the key `rules`.
+#[rstest]
+#[case::none("a: {script: x}", true)]
+#[case::nothing_in_it("a: {script: x, rules: }", false)]
+fn the_default_only(#[case] text: &str, #[case] expected: bool) {
+    assert_eq!(read(text).configuration.unwrap().jobs["a"].has_default_only, expected);
+}
+
+// entry/bridge.rb: `scheduling_type`
+#[test]
+fn who_shows_another_pipeline_waits_for_its_stage() {
+    let jobs = read("a: {needs: {pipeline: g/p}}\nb: {trigger: g/p, needs: [a]}\n").configuration.unwrap().jobs;
+    assert_eq!((jobs["a"].is_trigger, jobs["a"].needs.is_none(), jobs["b"].needs.is_some()), (true, true, true));
+}
+
+#[test]
+fn an_empty_keyword_has_the_default() {
+    let lint = read("default: {image: alpine, before_script: [x]}\na: {script: x, image: , before_script: }\n");
+    let job = &lint.configuration.unwrap().jobs["a"];
+    assert_eq!((&*job.image.as_ref().unwrap().name, job.before_script.len()), ("alpine", 1));
+}

@@ -1,0 +1,58 @@
+//! `trigger`. `entry/trigger.rb`, `entry/trigger/forward.rb`
+
+use super::reader::Reader;
+use crate::yaml::node::Mapping;
+use crate::yaml::node::Node;
+
+/// How many files the pipeline of a child may be made of.
+const MOST_INCLUDES: usize = 3;
+
+/// Checks it: the pipeline that it starts is not replayed.
+pub fn check(node: &Node, reader: &mut Reader<'_>) {
+    if node.is_blank() && (node.string().is_some() || node.mapping().is_some()) {
+        reader.complain(node.span, "trigger", "config can't be blank");
+        return;
+    }
+    let Some(mapping) = node.mapping() else {
+        if node.string().is_none() {
+            reader.complain(node.span, "trigger", "has to be either a string or a hash");
+        }
+        return;
+    };
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    if mapping.contains_key("include") {
+        reader.known_keys(mapping, "trigger", ["strategy", "include", "forward", "inputs"]);
+        if let Some(node) = value("include").filter(|node| node.sequence().is_some_and(|it| it.len() > MOST_INCLUDES)) {
+            reader.complain(node.span, "trigger:include", &format!("config is too long (maximum is {MOST_INCLUDES})"));
+        }
+    } else {
+        reader.known_keys(mapping, "trigger", ["project", "branch", "strategy", "forward", "inputs"]);
+        check_project(mapping, node, reader);
+        if let Some(node) = value("branch") {
+            reader.string(node, "trigger branch");
+        }
+    }
+    if let Some(node) = value("strategy").filter(|node| !matches!(node.string(), Some("depend" | "mirror"))) {
+        let error = reader.complain(node.span, "trigger strategy", "should be depend or mirror");
+        error.nearest(node.scalar().unwrap_or_default(), ["depend", "mirror"]);
+    }
+    let Some(forward) = value("forward").and_then(|node| reader.hash(node, "trigger:forward")) else { return };
+    let known = ["yaml_variables", "pipeline_variables"];
+    reader.known_keys(forward, "trigger:forward", known);
+    for key in known {
+        if let Some(entry) = forward.get(key).filter(|entry| !entry.value.is_null()) {
+            reader.boolean(&entry.value, &format!("trigger:forward {key}"));
+        }
+    }
+}
+
+fn check_project(mapping: &Mapping, whole: &Node, reader: &mut Reader<'_>) {
+    match mapping.get("project").map(|entry| &entry.value).filter(|node| !node.is_blank()) {
+        Some(node) => {
+            reader.string(node, "trigger project");
+        }
+        None => {
+            reader.complain(whole.span, "trigger project", "can't be blank");
+        }
+    }
+}

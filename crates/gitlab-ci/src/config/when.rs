@@ -1,0 +1,83 @@
+//! `when` and `allow_failure`.
+
+use super::reader::Reader;
+use crate::yaml::node::Node;
+use crate::yaml::node::Value;
+
+/// When a job runs. <https://docs.gitlab.com/ci/yaml/#when>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// What comes before it has succeeded.
+    OnSuccess,
+    /// Something that comes before it has failed.
+    OnFailure,
+    /// Either way.
+    Always,
+    /// Somebody starts it.
+    Manual,
+    /// Some time later.
+    Delayed,
+    /// Not at all; of rules only.
+    Never,
+}
+
+/// Those of a job. `entry/job.rb`
+pub const OF_JOB: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("manual", When::Manual),
+    ("delayed", When::Delayed),
+];
+
+/// Those of a job that starts another pipeline. `entry/bridge.rb`
+pub const OF_BRIDGE: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("manual", When::Manual),
+];
+
+/// Those of a rule. `entry/rules/rule.rb`
+pub const OF_RULE: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("never", When::Never),
+    ("manual", When::Manual),
+    ("delayed", When::Delayed),
+];
+
+/// Those of a rule of `workflow`. `entry/workflow.rb`
+pub const OF_WORKFLOW: &[(&str, When)] = &[("always", When::Always), ("never", When::Never)];
+
+/// Whether a failure of a job counts. <https://docs.gitlab.com/ci/yaml/#allow_failure>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowFailure {
+    /// Always the same.
+    Fixed(bool),
+    /// Not for these exit codes.
+    ExitCodes(Vec<i64>),
+}
+
+/// Reads `allow_failure`.
+pub fn read_allow_failure(node: &Node, reader: &mut Reader<'_>) -> Option<AllowFailure> {
+    let Some(mapping) = node.mapping() else {
+        if !matches!(node.value, Value::Boolean(_)) {
+            reader.complain(node.span, " allow_failure", "should be a hash or a boolean value");
+            return None;
+        }
+        return reader.boolean(node, " allow_failure").map(AllowFailure::Fixed);
+    };
+    reader.known_keys(mapping, "allow_failure", ["exit_codes"]);
+    let codes = mapping.get("exit_codes").map(|entry| &entry.value).filter(|node| !node.is_null())?;
+    Some(AllowFailure::ExitCodes(read_exit_codes(codes, "allow_failure", reader)))
+}
+
+/// Reads a number or a list of them.
+pub fn read_exit_codes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<i64> {
+    let items = node.sequence().unwrap_or(std::slice::from_ref(node));
+    let message = "exit codes should be an array of integers or an integer";
+    items.iter().filter_map(|item| reader.number(item, path, i64::MIN..=i64::MAX, message)).collect()
+}

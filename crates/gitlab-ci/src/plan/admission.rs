@@ -1,0 +1,230 @@
+//! Whether a job is in a pipeline, how, and why: `rules`, else `only` and `except`.
+//!
+//! `lib/gitlab/ci/build/rules.rb`, `lib/gitlab/ci/build/policy/`
+
+use std::time::Duration;
+
+use super::context::{Context, RefKind};
+use crate::config::job::Job;
+use crate::config::needs::Need;
+use crate::config::policy::Policy;
+use crate::config::policy::RefPattern;
+use crate::config::reader::Spanned;
+use crate::config::reader::Text;
+use crate::config::rules::Changes;
+use crate::config::rules::Rule;
+use crate::config::variables::YamlVariable;
+use crate::config::when::AllowFailure;
+use crate::config::when::When;
+use crate::expression::Variables;
+use crate::source::Span;
+
+/// What decides beside the file.
+pub struct Situation<'situation> {
+    /// The pipeline.
+    pub context: &'situation Context,
+    /// What expressions read.
+    pub variables: &'situation dyn Variables,
+    /// Patterns with variables in them, of which unknown ones stay.
+    pub expanded: &'situation dyn Fn(&[Text]) -> Vec<String>,
+    /// Whether one of these patterns fits one of these files.
+    pub fits: &'situation dyn Fn(&[String], &[String]) -> bool,
+    /// Whether one of these patterns fits a file of the commit.
+    pub exists: &'situation dyn Fn(&[String]) -> bool,
+    /// Whether one of these patterns fits a file that has changed.
+    pub changed: &'situation dyn Fn(&[String]) -> bool,
+    /// The files that differ from a ref, as `compare_to` names it.
+    pub compare: &'situation dyn Fn(&Text) -> Option<Vec<String>>,
+}
+
+/// How a job is in a pipeline.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// When it runs.
+    pub when: When,
+    /// Whether its failure counts.
+    pub allow_failure: AllowFailure,
+    /// How long it waits, if it is delayed.
+    pub start_in: Option<Spanned<Duration>>,
+    /// What it needs, if the rule says so.
+    pub needs: Option<Vec<Need>>,
+    /// The rule's variables.
+    pub variables: Vec<YamlVariable>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a job is in a pipeline or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// In the words of the file.
+    pub text: String,
+    /// Where they are.
+    pub span: Option<Span>,
+}
+
+impl Reason {
+    fn new(text: impl Into<String>, span: Option<Span>) -> Self {
+        Self { text: text.into(), span }
+    }
+}
+
+/// Whether `job` is in the pipeline. `has_workflow_rules` takes the default `only` away.
+///
+/// # Errors
+/// Why it is not.
+pub fn admit(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
+    match &job.rules {
+        Some(rules) => by_rules(job, rules, situation),
+        None => by_policies(job, situation, has_workflow_rules || !job.has_default_only),
+    }
+}
+
+/// The first rule whose clauses all hold, if any.
+pub fn first_rule<'rules>(rules: &'rules [Rule], situation: &Situation<'_>) -> Option<&'rules Rule> {
+    rules.iter().find(|rule| holds(rule, situation))
+}
+
+fn by_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Result<Admitted, Reason> {
+    let Some(rule) = first_rule(rules, situation) else {
+        return Err(Reason::new("no rule holds", rules.first().map(|rule| rule.span)));
+    };
+    let reason = Reason::new(in_words(rule), Some(rule.span));
+    let when = rule.when.or(job.when).unwrap_or(When::OnSuccess);
+    if when == When::Never {
+        return Err(reason);
+    }
+    Ok(Admitted {
+        when,
+        allow_failure: rule.allow_failure.map_or_else(|| own_allow_failure(job), AllowFailure::Fixed),
+        start_in: rule.start_in.or(job.start_in),
+        needs: rule.needs.clone(),
+        variables: rule.variables.clone(),
+        reason,
+    })
+}
+
+/// True for a job that says itself that it is manual. `entry/job.rb`, `ignored?`
+fn own_allow_failure(job: &Job) -> AllowFailure {
+    job.allow_failure.clone().unwrap_or(AllowFailure::Fixed(job.when == Some(When::Manual)))
+}
+
+fn holds(rule: &Rule, situation: &Situation<'_>) -> bool {
+    let condition = || rule.condition.as_ref().is_none_or(|(_, expression)| expression.evaluate(situation.variables));
+    let changes = || rule.changes.as_ref().is_none_or(|changes| have_changed(changes, situation));
+    let exists = || rule.exists.as_ref().is_none_or(|paths| (situation.exists)(&(situation.expanded)(paths)));
+    condition() && changes() && exists()
+}
+
+/// `lib/gitlab/ci/build/rules/rule/clause/changes.rb`: where nothing is known, everything has changed.
+fn have_changed(changes: &Changes, situation: &Situation<'_>) -> bool {
+    let patterns = (situation.expanded)(&changes.paths);
+    match &changes.compare_to {
+        Some(to) => (situation.compare)(to).is_none_or(|files| (situation.fits)(&patterns, &files)),
+        None => (situation.changed)(&patterns),
+    }
+}
+
+pub(super) fn in_words(rule: &Rule) -> String {
+    let mut parts = Vec::new();
+    if let Some((text, _)) = &rule.condition {
+        parts.push(format!("if: {text}"));
+    }
+    let list = |paths: &[Text]| paths.iter().map(|path| &*path.value).collect::<Vec<_>>().join(", ");
+    if let Some(changes) = &rule.changes {
+        parts.push(format!("changes: {}", list(&changes.paths)));
+    }
+    if let Some(exists) = &rule.exists {
+        parts.push(format!("exists: {}", list(exists)));
+    }
+    match (rule.has_clauses(), rule.when) {
+        (false, Some(_)) => "a rule without clauses".to_owned(),
+        (false, None) => "a rule without anything".to_owned(),
+        (true, _) => parts.join(", "),
+    }
+}
+
+fn by_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
+    let mut reasons = Vec::new();
+    let default = (!has_workflow_rules).then(|| Policy::default_only(job.span));
+    let only = job.only.clone().map(|only| with_default_refs(only, default.as_ref())).or(default);
+    if let Some(only) = &only {
+        let name = if only.span.is_some() { "only" } else { "only, as none is given" };
+        for (key, satisfied) in satisfactions(only, situation) {
+            match satisfied {
+                Some(words) => reasons.push(format!("{name}: {words}")),
+                None => return Err(Reason::new(format!("only: {key} does not hold"), only.span)),
+            }
+        }
+    }
+    if let Some(except) = &job.except {
+        let excluding = satisfactions(except, situation).into_iter().find_map(|(_, satisfied)| satisfied);
+        if let Some(words) = excluding {
+            return Err(Reason::new(format!("except: {words}"), except.span));
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push("neither rules nor only: in every pipeline".to_owned());
+    }
+    Ok(Admitted {
+        when: job.when.unwrap_or(When::OnSuccess),
+        allow_failure: own_allow_failure(job),
+        start_in: job.start_in,
+        needs: None,
+        variables: Vec::new(),
+        reason: Reason::new(reasons.join(", "), only.and_then(|only| only.span)),
+    })
+}
+
+/// An `only` that is a hash without `refs` has those of the default. `entry/policy.rb`
+fn with_default_refs(mut only: Policy, default: Option<&Policy>) -> Policy {
+    if only.refs.is_none() {
+        only.refs = default.and_then(|default| default.refs.clone());
+    }
+    only
+}
+
+/// Every key that is there, and the words that satisfy it, if any do.
+fn satisfactions(policy: &Policy, situation: &Situation<'_>) -> Vec<(&'static str, Option<String>)> {
+    let mut all = Vec::new();
+    if let Some(refs) = &policy.refs {
+        let found = refs.iter().find(|pattern| fits_ref(pattern, situation.context));
+        all.push(("refs", found.map(|pattern| pattern.text.value.to_string())));
+    }
+    if policy.kubernetes {
+        all.push(("kubernetes", situation.context.kubernetes.then(|| "kubernetes: active".to_owned())));
+    }
+    if let Some(conditions) = &policy.variables {
+        let found = conditions.iter().find(|(_, expression)| expression.evaluate(situation.variables));
+        all.push(("variables", found.map(|(text, _)| text.to_string())));
+    }
+    if let Some(changes) = &policy.changes {
+        // As they are written. `lib/gitlab/ci/build/policy/changes.rb`
+        let patterns: Vec<String> = changes.paths.iter().map(|path| path.value.to_string()).collect();
+        all.push(("changes", (situation.changed)(&patterns).then(|| "changes".to_owned())));
+    }
+    all
+}
+
+/// `lib/gitlab/ci/build/policy/refs.rb`
+fn fits_ref(pattern: &RefPattern, context: &Context) -> bool {
+    if pattern.project.as_ref().is_some_and(|project| **project != context.project_path) {
+        return false;
+    }
+    let name = pattern.name();
+    let is_kind = match name {
+        "branches" => context.kind == RefKind::Branch,
+        "tags" => context.kind == RefKind::Tag,
+        _ => false,
+    };
+    if is_kind || context.source.is_called(name) {
+        return true;
+    }
+    if context.kind == RefKind::MergeRequest {
+        return false;
+    }
+    match &pattern.pattern {
+        Some(expression) => expression.is_match(&context.ref_name),
+        None => name == context.ref_name,
+    }
+}

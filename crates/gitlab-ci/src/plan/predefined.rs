@@ -1,0 +1,385 @@
+//! The variables that GitLab computes. <https://docs.gitlab.com/ci/variables/predefined_variables/>
+//!
+//! `lib/gitlab/ci/variables/builder/pipeline.rb`, `app/models/concerns/ci/predefined_variables.rb`
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::PlannedJob;
+use super::context::{Context, RefKind, Source};
+use super::instances::Instance;
+use crate::config::environment::Action;
+use crate::config::job::Job;
+use crate::variables::collection::Origin;
+use crate::variables::slug::slugify;
+
+/// A commit's hash where there is none.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
+/// How long a title may be for the rest of the message to be the description. `CI_COMMIT_DESCRIPTION`
+const LONGEST_TITLE: usize = 100;
+
+/// How many bytes of a commit's message GitLab hands on. `lib/gitlab/ci/variables/builder/pipeline.rb`
+const LONGEST_MESSAGE: usize = 100_000;
+
+/// The version that this is a replica of.
+const VERSION: [&str; 3] = ["18", "11", "2"];
+
+/// The number of everything of which a replay has one: project, merge request, pipeline.
+const ONE: &str = "1";
+
+/// Those of the pipeline: known before there is a job.
+pub fn of_pipeline(context: &Context) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        ("CI", "true".to_owned()),
+        ("GITLAB_CI", "true".to_owned()),
+        ("CI_PIPELINE_IID", ONE.to_owned()),
+        ("CI_PIPELINE_SOURCE", context.source.name().to_owned()),
+        ("CI_PIPELINE_CREATED_AT", context.created_at.clone()),
+    ];
+    match context.source {
+        Source::Schedule => variables.push(("CI_PIPELINE_SCHEDULE_DESCRIPTION", String::new())),
+        Source::Trigger => variables.push(("CI_PIPELINE_TRIGGERED", "true".to_owned())),
+        _ => {}
+    }
+    variables.extend(of_commit(context));
+    match context.kind {
+        RefKind::Branch => variables.push(("CI_COMMIT_BRANCH", context.ref_name.clone())),
+        RefKind::Tag => {
+            variables.push(("CI_COMMIT_TAG", context.ref_name.clone()));
+            variables.push(("CI_COMMIT_TAG_MESSAGE", context.tag_message.clone()));
+        }
+        RefKind::MergeRequest => variables.extend(of_merge_request(context)),
+    }
+    if context.kubernetes {
+        variables.push(("CI_KUBERNETES_ACTIVE", "true".to_owned()));
+    }
+    variables.extend(of_server(context));
+    variables.extend(of_project(context));
+    variables
+}
+
+fn of_commit(context: &Context) -> Vec<(&'static str, String)> {
+    let commit = &context.commit;
+    let message = truncated(&commit.message);
+    let title = title(message);
+    let rest = message.split_once('\n').map_or("", |(_, rest)| rest).trim_start_matches('\n');
+    let description = if title.chars().count() < LONGEST_TITLE { rest } else { message };
+    vec![
+        ("CI_COMMIT_SHA", commit.sha.clone()),
+        ("CI_COMMIT_SHORT_SHA", commit.sha.chars().take(8).collect()),
+        ("CI_COMMIT_BEFORE_SHA", context.before.clone().unwrap_or_else(|| NO_COMMIT.to_owned())),
+        ("CI_COMMIT_REF_NAME", context.ref_name.clone()),
+        ("CI_COMMIT_REF_SLUG", slugify(&context.ref_name)),
+        ("CI_COMMIT_TITLE", title.to_owned()),
+        ("CI_COMMIT_DESCRIPTION", description.to_owned()),
+        ("CI_COMMIT_MESSAGE", message.to_owned()),
+        ("CI_COMMIT_MESSAGE_IS_TRUNCATED", (message.len() < commit.message.len()).to_string()),
+        ("CI_COMMIT_AUTHOR", commit.author.clone()),
+        // Whose address it is, no repository knows.
+        ("CI_COMMIT_USER_LOGIN", String::new()),
+        ("CI_COMMIT_TIMESTAMP", commit.timestamp.clone()),
+        ("CI_COMMIT_REF_PROTECTED", context.protected.to_string()),
+    ]
+}
+
+fn title(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+fn truncated(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(LONGEST_MESSAGE)).unwrap_or(message)
+}
+
+/// `predefined_variables` of `app/models/merge_request.rb`, of a merge request within one project.
+fn of_merge_request(context: &Context) -> Vec<(&'static str, String)> {
+    let path = &context.project_path;
+    let url = format!("{}/{path}", context.server.trim_end_matches('/'));
+    let target = context.target_branch.as_ref().unwrap_or(&context.default_branch);
+    let title = title(&context.commit.message);
+    let is_draft = ["draft:", "[draft]", "(draft)"]
+        .iter()
+        .any(|word| title.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
+    vec![
+        ("CI_OPEN_MERGE_REQUESTS", format!("{path}!{ONE}")),
+        ("CI_MERGE_REQUEST_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_IID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_REF_PATH", format!("refs/merge-requests/{ONE}/head")),
+        ("CI_MERGE_REQUEST_EVENT_TYPE", "detached".to_owned()),
+        ("CI_MERGE_REQUEST_PROJECT_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_PROJECT_PATH", path.clone()),
+        ("CI_MERGE_REQUEST_PROJECT_URL", url.clone()),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", path.clone()),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_URL", url),
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", context.ref_name.clone()),
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_PROTECTED", context.protected.to_string()),
+        // Both are there only where the result of the merge is what is built.
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", String::new()),
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", String::new()),
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", target.clone()),
+        // GitLab protects a new project's default branch, and no other.
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED", (*target == context.default_branch).to_string()),
+        ("CI_MERGE_REQUEST_DIFF_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_DIFF_BASE_SHA", context.diff_base.clone().unwrap_or_default()),
+        ("CI_MERGE_REQUEST_TITLE", title.to_owned()),
+        ("CI_MERGE_REQUEST_DESCRIPTION", String::new()),
+        ("CI_MERGE_REQUEST_DESCRIPTION_IS_TRUNCATED", "false".to_owned()),
+        ("CI_MERGE_REQUEST_DRAFT", is_draft.to_string()),
+        ("CI_MERGE_REQUEST_SQUASH_ON_MERGE", "false".to_owned()),
+    ]
+}
+
+fn of_server(context: &Context) -> Vec<(&'static str, String)> {
+    let server = context.server.trim_end_matches('/');
+    let (protocol, host_and_port) = server.split_once("://").unwrap_or(("https", server));
+    let default_port = if protocol == "http" { "80" } else { "443" };
+    let (host, port) = host_and_port.split_once(':').unwrap_or((host_and_port, default_port));
+    let [major, minor, patch] = VERSION;
+    vec![
+        ("CI_SERVER_URL", server.to_owned()),
+        ("CI_SERVER_HOST", host.to_owned()),
+        ("CI_SERVER_PORT", port.to_owned()),
+        ("CI_SERVER_PROTOCOL", protocol.to_owned()),
+        ("CI_SERVER_FQDN", host_and_port.to_owned()),
+        ("CI_SERVER_SHELL_SSH_HOST", host.to_owned()),
+        ("CI_SERVER_SHELL_SSH_PORT", "22".to_owned()),
+        ("CI_SERVER_NAME", "GitLab".to_owned()),
+        ("CI_SERVER_VERSION", VERSION.join(".")),
+        ("CI_SERVER_VERSION_MAJOR", major.to_owned()),
+        ("CI_SERVER_VERSION_MINOR", minor.to_owned()),
+        ("CI_SERVER_VERSION_PATCH", patch.to_owned()),
+        ("CI_SERVER_REVISION", String::new()),
+        ("CI_API_V4_URL", format!("{server}/api/v4")),
+        ("CI_API_GRAPHQL_URL", format!("{server}/api/graphql")),
+        ("CI_TEMPLATE_REGISTRY_HOST", "registry.gitlab.com".to_owned()),
+    ]
+}
+
+fn of_project(context: &Context) -> Vec<(&'static str, String)> {
+    let path = &context.project_path;
+    let (namespace, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let server = context.server.trim_end_matches('/');
+    let host = server.split_once("://").map_or(server, |(_, host)| host);
+    let config = &context.config_path;
+    let kind = if context.kind == RefKind::Tag { "tags" } else { "heads" };
+    vec![
+        ("GITLAB_FEATURES", String::new()),
+        ("CI_PROJECT_ID", ONE.to_owned()),
+        ("CI_PROJECT_NAME", name.to_owned()),
+        ("CI_PROJECT_TITLE", name.to_owned()),
+        ("CI_PROJECT_DESCRIPTION", String::new()),
+        ("CI_PROJECT_PATH", path.clone()),
+        ("CI_PROJECT_PATH_SLUG", slugify(path)),
+        ("CI_PROJECT_NAMESPACE", namespace.to_owned()),
+        ("CI_PROJECT_NAMESPACE_ID", ONE.to_owned()),
+        ("CI_PROJECT_NAMESPACE_SLUG", slugify(namespace)),
+        ("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default().to_owned()),
+        ("CI_PROJECT_URL", format!("{server}/{path}")),
+        ("CI_PROJECT_VISIBILITY", "private".to_owned()),
+        ("CI_PROJECT_REPOSITORY_LANGUAGES", String::new()),
+        ("CI_PROJECT_CLASSIFICATION_LABEL", String::new()),
+        ("CI_DEFAULT_BRANCH", context.default_branch.clone()),
+        ("CI_CONFIG_PATH", config.clone()),
+        ("CI_CONFIG_REF_URI", format!("{host}/{path}//{config}@refs/{kind}/{}", context.ref_name)),
+    ]
+}
+
+/// Those of one job. `predefined_variables_from_job_attr` of `lib/gitlab/ci/variables/builder.rb`
+pub(super) fn of_job(job: &Job, instance: &Instance) -> impl Iterator<Item = (&'static str, String)> {
+    let total = instance.node.map_or(1, |(_, total)| total);
+    let list = [
+        ("CI_JOB_NAME", instance.name.to_string()),
+        ("CI_JOB_NAME_SLUG", slugify(&instance.name)),
+        ("CI_JOB_GROUP_NAME", group_name(&instance.name).to_owned()),
+        ("CI_JOB_STAGE", job.stage.value.to_string()),
+        ("CI_NODE_TOTAL", total.to_string()),
+    ];
+    list.into_iter().chain(instance.node.map(|(index, _)| ("CI_NODE_INDEX", index.to_string())))
+}
+
+/// A job's name without what tells instances apart. `gems/gitlab-utils/lib/gitlab/utils/job.rb`
+fn group_name(name: &str) -> &str {
+    // In a class of Ruby's, `\b` is a backspace.
+    static SUFFIX: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"([\x08\s:]+((\[.*\])|(\d+[\s:/\\]+\d+))){1,3}\s*\z").ok());
+    // Most names cannot have one, and the expression takes longer to build than a small pipeline to plan.
+    let is_break = |character: char| character.is_whitespace() || matches!(character, ':' | '\x08');
+    let can_have = name.trim_end().ends_with(|last: char| last == ']' || last.is_numeric()) && name.contains(is_break);
+    let suffix = if can_have { SUFFIX.as_ref() } else { None };
+    let start = suffix.and_then(|suffix| suffix.find(name)).map(|found| found.start());
+    start.and_then(|start| name.get(..start)).unwrap_or(name)
+}
+
+/// Those of a job's environment that its rules know, too.
+pub(super) fn of_environment(name: &str, action: Action, tier: &str) -> [(&'static str, String); 3] {
+    let action = match action {
+        Action::Start => "start",
+        Action::Stop => "stop",
+        Action::Prepare => "prepare",
+        Action::Verify => "verify",
+        Action::Access => "access",
+    };
+    [
+        ("CI_ENVIRONMENT_NAME", name.to_owned()),
+        ("CI_ENVIRONMENT_ACTION", action.to_owned()),
+        ("CI_ENVIRONMENT_TIER", tier.to_owned()),
+    ]
+}
+
+/// What words in an environment's name say of its tier; the first that are there. `guess_tier` of
+/// `app/models/environment.rb`
+const TIERS: [(&str, &[&str]); 4] = [
+    ("development", &["dev", "review", "trunk"]),
+    ("testing", &["test", "tst", "int", "acpt", "accept", "qa", "qc", "control", "quality"]),
+    ("staging", &["stg", "stag", "modl", "model", "pre", "demo", "non"]),
+    ("production", &["prd", "prod", "live"]),
+];
+
+/// An environment's tier, if nobody says which.
+pub(super) fn guess_tier(name: &str) -> &'static str {
+    let name = name.to_ascii_lowercase();
+    let found = TIERS.iter().find(|(_, words)| words.iter().any(|word| name.contains(word)));
+    found.map_or("other", |(tier, _)| tier)
+}
+
+/// Who started the pipeline. YAML cannot override these.
+pub fn of_user(context: &Context) -> Vec<(&'static str, String)> {
+    let (name, address) = &context.user;
+    let login = address.split('@').next().unwrap_or_default();
+    vec![
+        ("GITLAB_USER_ID", "1".to_owned()),
+        ("GITLAB_USER_LOGIN", login.to_owned()),
+        ("GITLAB_USER_NAME", name.clone()),
+        ("GITLAB_USER_EMAIL", address.clone()),
+    ]
+}
+
+/// The names of those that a plan cannot know.
+const WHEN_RUNNING: [(&str, Origin); 18] = [
+    ("CI_PIPELINE_ID", Origin::Persisted),
+    ("CI_PIPELINE_URL", Origin::Persisted),
+    ("CI_JOB_ID", Origin::Persisted),
+    ("CI_JOB_URL", Origin::Persisted),
+    ("CI_JOB_STARTED_AT", Origin::Persisted),
+    ("CI_JOB_TOKEN", Origin::Persisted),
+    ("CI_REPOSITORY_URL", Origin::Persisted),
+    ("CI_BUILDS_DIR", Origin::Predefined),
+    ("CI_PROJECT_DIR", Origin::Predefined),
+    ("CI_CONCURRENT_ID", Origin::Predefined),
+    ("CI_CONCURRENT_PROJECT_ID", Origin::Predefined),
+    ("CI_JOB_STATUS", Origin::Predefined),
+    ("CI_JOB_TIMEOUT", Origin::Predefined),
+    ("CI_RUNNER_ID", Origin::Predefined),
+    ("CI_RUNNER_DESCRIPTION", Origin::Predefined),
+    ("CI_RUNNER_TAGS", Origin::Predefined),
+    ("CI_RUNNER_VERSION", Origin::Environment),
+    ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
+];
+
+/// What a job has beside its plan's variables once it runs, and where that comes from.
+pub fn known_when_running(planned: &PlannedJob) -> impl Iterator<Item = (&'static str, Origin)> {
+    let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
+    WHEN_RUNNING.into_iter().chain(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::plan::commit::Commit;
+
+    fn context(kind: RefKind, ref_name: &str) -> Context {
+        Context {
+            ref_name: ref_name.to_owned(),
+            kind,
+            source: Source::Push,
+            commit: Commit {
+                sha: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+                author: "A B <a@b.test>".to_owned(),
+                timestamp: "2026-01-31T10:20:30+01:00".to_owned(),
+                message: "Title\n\nMore of it.".to_owned(),
+            },
+            before: None,
+            tag_message: "good".to_owned(),
+            default_branch: "main".to_owned(),
+            project_path: "group/Sub_Group/demo".to_owned(),
+            server: "https://gitlab.test:8443".to_owned(),
+            target_branch: None,
+            diff_base: (kind == RefKind::MergeRequest).then(|| "76543210".repeat(5)),
+            config_path: ".gitlab-ci.yml".to_owned(),
+            created_at: "2026-01-31T09:20:30Z".to_owned(),
+            protected: false,
+            kubernetes: false,
+            user: ("A B".to_owned(), "a@b.test".to_owned()),
+        }
+    }
+
+    fn lines(context: &Context) -> String {
+        let variables: BTreeMap<_, _> = of_pipeline(context).into_iter().collect();
+        variables.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn of_a_branch() {
+        insta::assert_snapshot!(lines(&context(RefKind::Branch, "feature/ABC_1")));
+    }
+
+    #[test]
+    fn of_a_merge_request() {
+        insta::assert_snapshot!(lines(&context(RefKind::MergeRequest, "feature/ABC_1")));
+    }
+
+    // `spec/models/environment_spec.rb`; https://docs.gitlab.com/ci/environments/#deployment-tier-of-environments
+    #[rstest]
+    #[case::review("review/feature", "development")]
+    #[case::dev("DEV", "development")]
+    #[case::test("system-test", "testing")]
+    #[case::acceptance("acceptance", "testing")]
+    #[case::quality("QA", "testing")]
+    #[case::staging("staging", "staging")]
+    #[case::short("stg", "staging")]
+    #[case::pre("pre-production", "staging")]
+    #[case::production("production", "production")]
+    #[case::live("live", "production")]
+    #[case::short_production("prd", "production")]
+    #[case::other("gitlab.test", "testing")]
+    #[case::nothing("eu-1", "other")]
+    fn tiers(#[case] name: &str, #[case] tier: &str) {
+        assert_eq!(guess_tier(name), tier);
+    }
+
+    // `gems/gitlab-utils/spec/gitlab/utils/job_spec.rb`
+    #[rstest]
+    #[case::none("rspec1", "rspec1")]
+    #[case::count("rspec 1/2", "rspec")]
+    #[case::colon("rspec:1 : 2", "rspec")]
+    #[case::matrix("rspec: [aws, app1]", "rspec")]
+    #[case::several("rspec: [aws, app1]: 1/2", "rspec")]
+    #[case::one_number("rspec 1", "rspec 1")]
+    #[case::inside("rspec 1/2 more", "rspec 1/2 more")]
+    fn groups(#[case] name: &str, #[case] group: &str) {
+        assert_eq!(group_name(name), group);
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let mut context = context(RefKind::Branch, "main");
+        context.commit.message = "ä".repeat(LONGEST_MESSAGE);
+        let variables: BTreeMap<_, _> = of_pipeline(&context).into_iter().collect();
+        assert_eq!(variables["CI_COMMIT_MESSAGE"].len(), LONGEST_MESSAGE);
+        assert_eq!(variables["CI_COMMIT_MESSAGE_IS_TRUNCATED"], "true");
+    }
+
+    #[test]
+    fn a_tag_is_no_branch_and_a_merge_request_neither() {
+        let of = |kind| of_pipeline(&context(kind, "v1")).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let (tag, merge_request) = (of(RefKind::Tag), of(RefKind::MergeRequest));
+        assert!(tag.contains(&"CI_COMMIT_TAG") && !tag.contains(&"CI_COMMIT_BRANCH"));
+        assert!(merge_request.contains(&"CI_MERGE_REQUEST_IID") && !merge_request.contains(&"CI_COMMIT_BRANCH"));
+    }
+}

@@ -1,0 +1,160 @@
+//! What the jobs of a pipeline know, and what becomes of texts with that.
+
+use rstest::rstest;
+
+use super::*;
+use crate::plan::Plan;
+use crate::variables::expand::ExpansionError;
+
+// https://docs.gitlab.com/ci/variables/#cicd-variable-precedence
+#[rstest]
+#[case::top_level("variables: {V: top}\na: {script: x}\n", &[], "top")]
+#[case::job("variables: {V: top}\na: {script: x, variables: {V: job}}\n", &[], "job")]
+#[case::rule("a: {script: x, variables: {V: job}, rules: [{when: always, variables: {V: rule}}]}\n", &[], "rule")]
+#[case::workflow("workflow: {rules: [{when: always, variables: {V: workflow}}]}\nvariables: {V: top}\na: {script: x}\n", &[], "workflow")]
+#[case::workflow_below_job("workflow: {rules: [{when: always, variables: {V: workflow}}]}\na: {script: x, variables: {V: job}}\n", &[], "job")]
+#[case::project("a: {script: x, variables: {V: job}}\n", &[("V", "project")], "project")]
+fn the_strongest_variable(#[case] text: &str, #[case] project: &[(&str, &str)], #[case] expected: &str) {
+    let plan = plan_for(text, &branch("main"), project).unwrap();
+    assert_eq!(&*plan.jobs[0].variables.get("V").unwrap().value, expected);
+}
+
+/// YAML is above what GitLab computes from the commit, and below who started the pipeline.
+#[test]
+fn what_a_file_can_override() {
+    let text = "a: {script: x, variables: {CI_COMMIT_REF_NAME: mine, GITLAB_USER_ID: mine}}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    let value = |key: &str| plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string());
+    assert_eq!([value("CI_COMMIT_REF_NAME"), value("GITLAB_USER_ID")], [Some("mine".to_owned()), Some("1".to_owned())]);
+}
+
+#[test]
+fn variables_that_are_not_inherited() {
+    let text = "variables: {V: top, W: top}\na: {script: x, inherit: {variables: false}}\nb: {script: x, inherit: {variables: [W]}}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    let has = |job: usize, key: &str| plan.jobs[job].variables.get(key).is_some();
+    assert_eq!([has(0, "V"), has(0, "W"), has(1, "V"), has(1, "W")], [false, false, false, true]);
+}
+
+#[test]
+fn environments_and_images_are_expanded() {
+    let text = "a:\n  script: x\n  image: $IMAGE\n  resource_group: $CI_COMMIT_REF_SLUG\n  environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}\n";
+    let plan = plan_for(text, &branch("feature-1"), &[("IMAGE", "rust:$TAG"), ("TAG", "1")]).unwrap();
+    let job = &plan.jobs[0];
+    let environment = job.environment.as_ref().unwrap();
+    assert_eq!((environment.name.as_str(), environment.slug.as_str()), ("review/feature-1", "review-feature-1-1q251u"));
+    assert_eq!(environment.url.as_deref(), Some("https://review-feature-1-1q251u.test"));
+    assert_eq!((job.image.as_deref(), job.resource_group.as_deref()), (Some("rust:1"), Some("feature-1")));
+}
+
+/// The only job's environment and a variable of it.
+fn value(plan: &Plan, key: &str) -> Option<String> {
+    plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string())
+}
+
+// `predefined_variables_from_job_attr` of lib/gitlab/ci/variables/builder.rb
+#[rstest]
+#[case::name("$CI_ENVIRONMENT_NAME == 'review/main'", true)]
+#[case::action("$CI_ENVIRONMENT_ACTION == 'start'", true)]
+#[case::tier("$CI_ENVIRONMENT_TIER == 'development'", true)]
+#[case::url_as_it_is_written("$CI_ENVIRONMENT_URL =~ /CI_ENVIRONMENT_SLUG/", true)]
+#[case::no_slug("$CI_ENVIRONMENT_SLUG", false)]
+#[case::no_pipeline_name("$CI_PIPELINE_NAME", false)]
+fn rules_know_the_environment(#[case] condition: &str, #[case] expected: bool) {
+    let environment = "environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}";
+    assert_eq!(has_a(&format!("{environment}, rules: [{{if: \"{condition}\"}}]"), &branch("main"), &[]), expected);
+}
+
+#[rstest]
+#[case::guessed("{name: live}", "production", "start")]
+#[case::given("{name: live, deployment_tier: testing, action: prepare}", "testing", "prepare")]
+fn a_job_knows_its_environment(#[case] environment: &str, #[case] tier: &str, #[case] action: &str) {
+    let text =
+        format!("workflow: {{name: ' of $V '}}\nvariables: {{V: top}}\na: {{script: x, environment: {environment}}}\n");
+    let plan = plan_for(&text, &branch("main"), &[]).unwrap();
+    let found = ["CI_ENVIRONMENT_SLUG", "CI_ENVIRONMENT_TIER", "CI_ENVIRONMENT_ACTION", "CI_PIPELINE_NAME"];
+    assert_eq!(found.map(|key| value(&plan, key).unwrap()), ["live", tier, action, "of top"]);
+    assert_eq!(
+        (plan.jobs[0].environment.as_ref().unwrap().tier.as_str(), plan.name.as_deref()),
+        (tier, Some("of top"))
+    );
+}
+
+/// A job is created with what its rule says, and its environment follows.
+#[test]
+fn a_rules_variables_are_in_the_environments_name() {
+    let text =
+        "a: {script: x, environment: {name: $V}, rules: [{when: always, variables: {V: rule}}], variables: {V: job}}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    assert_eq!(plan.jobs[0].environment.as_ref().map(|environment| environment.name.as_str()), Some("rule"));
+}
+
+// https://docs.gitlab.com/ci/environments/#limit-the-environment-scope-of-a-cicd-variable
+#[rstest]
+#[case::no_environment("", false, Some("any"))]
+#[case::literal("environment: review/main", false, Some("literal"))]
+#[case::pattern("environment: review/other", false, Some("pattern"))]
+#[case::another("environment: live", false, Some("any"))]
+#[case::another_of_a_protected_ref("environment: live", true, Some("protected"))]
+fn settings_of_environments(#[case] a: &str, #[case] protected: bool, #[case] expected: Option<&str>) {
+    let setting = |value: &str, scope: &str, protected| Setting {
+        variable: Variable::new("V", value, Origin::Project),
+        scope: scope.to_owned(),
+        protected,
+        hidden: false,
+    };
+    let settings = vec![
+        setting("literal", "review/main", false),
+        setting("pattern", "review/*", false),
+        setting("any", "*", false),
+        setting("protected", "live", true),
+    ];
+    let given = Given { settings, pipeline: Vec::new() };
+    let context = Context { protected, ..branch("main") };
+    let plan = plan_with(&format!("a: {{script: x, {a}}}\n"), &context, &given, None).unwrap();
+    assert_eq!(value(&plan, "V").as_deref(), expected);
+    assert_eq!(value(&plan, "CI_COMMIT_REF_PROTECTED"), Some(protected.to_string()));
+}
+
+// lib/expand_variables.rb after lib/gitlab/ci/variables/collection.rb
+#[rstest]
+#[case::nested("$A", "b-b")]
+#[case::unknown("x-$NONE", "x-")]
+#[case::itself("x$SELF", "x")]
+#[case::doubled("$$A", "$b-b")]
+#[case::the_environments_own("$CI_ENVIRONMENT_SLUG", "")]
+fn names_of_environments(#[case] name: &str, #[case] expected: &str) {
+    let variables = "variables: {A: $B-$B, B: b, SELF: $SELF}";
+    let text = format!("a: {{script: x, {variables}, environment: {{name: x/{name}}}}}\n");
+    let plan = plan_for(&text, &branch("main"), &[]).unwrap();
+    assert_eq!(plan.jobs[0].environment.as_ref().unwrap().name, format!("x/{expected}"));
+}
+
+#[test]
+fn what_the_server_does_not_know_of_an_image_is_the_runners() {
+    let text = "a: {script: x, image: $CI_REGISTRY_IMAGE/$NAME, variables: {NAME: $CI_PROJECT_NAME}}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    assert_eq!(plan.jobs[0].image.as_deref(), Some("$CI_REGISTRY_IMAGE/demo"));
+}
+
+#[test]
+fn a_circle_counts_only_in_the_pipeline() {
+    let text = "a: {script: x, variables: {A: $B, B: $A}, rules: [{if: $CI_COMMIT_TAG}]}\nb: {script: x, variables: {A: $A}}\n";
+    assert_eq!(plan_for(text, &branch("main"), &[]).unwrap().jobs.len(), 1);
+    let refusal = plan_for(text, &context(RefKind::Tag, "v1", Source::Push), &[]).unwrap_err();
+    assert_eq!(refusal.to_string(), r#"a: circular variable reference detected: ["A", "B"]"#);
+}
+
+#[rstest]
+#[case::value("a: {script: x, variables: {A: $LARGE$LARGE}}\n")]
+#[case::text("a: {script: x, environment: {name: $LARGE$LARGE}}\n")]
+#[case::pattern("a: {script: x, rules: [{exists: [$LARGE$LARGE]}]}\n")]
+#[case::name("workflow: {name: $LARGE$LARGE}\na: {script: x}\n")]
+fn what_grows_too_large_is_refused(#[case] text: &str) {
+    let refusal = plan_for(text, &branch("main"), &[("LARGE", &"x".repeat(600_000))]).unwrap_err();
+    let error = match &refusal {
+        Refusal::Variables { error, .. } => error.clone(),
+        _ => panic!("{refusal}"),
+    };
+    assert!(matches!(error, ExpansionError::LargeText | ExpansionError::LargeValue(_)), "{error}");
+}

@@ -1,0 +1,4 @@
+//! Diagnostics and plans, for people and for programs.
+
+pub mod diagnostics;
+pub mod plan;

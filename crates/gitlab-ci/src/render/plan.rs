@@ -1,0 +1,219 @@
+//! A plan: as a table for people, as JSON for programs, as a graph for pages.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::config::when::AllowFailure;
+use crate::config::when::When;
+use crate::plan::Plan;
+use crate::plan::PlannedJob;
+use crate::plan::admission::Reason;
+use crate::plan::context::RefKind;
+use crate::plan::predefined::known_when_running;
+use crate::source::Sources;
+use crate::variables::collection::Variable;
+
+/// All of it, for people.
+pub fn text(plan: &Plan, sources: &Sources) -> String {
+    let kind = match plan.context.kind {
+        RefKind::Branch => "branch",
+        RefKind::Tag => "tag",
+        RefKind::MergeRequest => "merge request of",
+    };
+    let name = plan.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    let commit = plan.context.commit.sha.get(..8).unwrap_or_default();
+    let source = plan.context.source.name();
+    let mut text = format!("{name}{kind} {}, commit {commit}, {source}\n\n", plan.context.ref_name);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["stage", "job", "when", "needs", "environment", "because of"]);
+    let mut stage = "";
+    for job in &plan.jobs {
+        let own = &*job.job.stage.value;
+        let environment = job.environment.as_ref().map(|environment| match &environment.url {
+            Some(url) => format!("{} {url}", environment.name),
+            None => environment.name.clone(),
+        });
+        table.add_row([
+            if own == stage { "" } else { own }.to_owned(),
+            job.name.to_string(),
+            when(job),
+            needs(job)
+                .map(|needs| if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") })
+                .unwrap_or_default(),
+            environment.unwrap_or_default(),
+            because(&job.reason, sources),
+        ]);
+        stage = own;
+    }
+    let _ = writeln!(text, "{}", table.trim_fmt());
+    if !plan.skipped.is_empty() {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["not in it", "because of"]);
+        for skipped in &plan.skipped {
+            table.add_row([skipped.name.to_string(), because(&skipped.reason, sources)]);
+        }
+        let _ = writeln!(text, "\n{}", table.trim_fmt());
+    }
+    text
+}
+
+fn when(job: &PlannedJob) -> String {
+    let words = match job.when {
+        When::OnSuccess => "on success",
+        When::OnFailure => "on failure",
+        When::Always => "always",
+        When::Manual if job.allow_failure == AllowFailure::Fixed(false) => "manual, blocks",
+        When::Manual => "manual",
+        When::Delayed => "delayed",
+        When::Never => "never",
+    };
+    match &job.allow_failure {
+        AllowFailure::Fixed(true) if job.when != When::Manual => format!("{words}, may fail"),
+        AllowFailure::ExitCodes(codes) => {
+            let codes = codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{words}, may fail with {codes}")
+        }
+        AllowFailure::Fixed(_) => words.to_owned(),
+    }
+}
+
+fn needs(job: &PlannedJob) -> Option<Vec<String>> {
+    Some(job.needs.as_ref()?.iter().map(|need| need.name.to_string()).collect())
+}
+
+fn because(reason: &Reason, sources: &Sources) -> String {
+    match reason.span {
+        Some(span) => {
+            let place = sources.location(span);
+            format!("{} ({}:{})", reason.text, place.file, place.line)
+        }
+        None => reason.text.clone(),
+    }
+}
+
+/// All of it, for programs.
+///
+/// # Errors
+/// Never; JSON has a place for every text.
+pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error> {
+    let job = |job: &PlannedJob| {
+        json!({
+            "name": job.name,
+            "stage": job.job.stage.value,
+            "when": job.when,
+            "allow_failure": match &job.allow_failure {
+                AllowFailure::Fixed(allowed) => Value::from(*allowed),
+                AllowFailure::ExitCodes(codes) => json!({ "exit_codes": codes }),
+            },
+            "needs": needs(job),
+            "environment": job.environment,
+            "image": job.image,
+            "resource_group": job.resource_group,
+            "reason": because(&job.reason, sources),
+        })
+    };
+    let document = json!({
+        "pipeline": {
+            "ref": plan.context.ref_name,
+            "tag": plan.context.kind == RefKind::Tag,
+            "source": plan.context.source,
+            "sha": plan.context.commit.sha,
+            "name": plan.name,
+        },
+        "stages": plan.stages,
+        "jobs": plan.jobs.iter().map(job).collect::<Vec<_>>(),
+        "skipped": plan.skipped.iter().map(|skipped| {
+            json!({"name": skipped.name, "reason": because(&skipped.reason, sources)})
+        }).collect::<Vec<_>>(),
+    });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// The jobs and what they wait for, as Mermaid draws it. <https://mermaid.js.org/syntax/flowchart.html>
+pub fn mermaid(plan: &Plan) -> String {
+    let mut text = "flowchart LR\n".to_owned();
+    let ids: BTreeMap<&str, usize> = plan.jobs.iter().enumerate().map(|(index, job)| (&*job.name, index)).collect();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let _ = writeln!(text, "  subgraph s{index}[\"{}\"]", quoted(stage));
+        for job in plan.jobs.iter().filter(|job| job.job.stage.value == *stage) {
+            let id = ids.get(&*job.name).copied().unwrap_or_default();
+            let _ = writeln!(text, "    j{id}[\"{}\"]", quoted(&job.name));
+        }
+        text.push_str("  end\n");
+    }
+    for stages in plan.stages.windows(2).enumerate().map(|(index, _)| index) {
+        let _ = writeln!(text, "  s{stages} --> s{}", stages + 1);
+    }
+    for job in &plan.jobs {
+        for need in job.needs.iter().flatten() {
+            if let (Some(from), Some(to)) = (ids.get(&*need.name), ids.get(&*job.name)) {
+                let _ = writeln!(text, "  j{from} -.-> j{to}");
+            }
+        }
+    }
+    text
+}
+
+fn quoted(name: &str) -> String {
+    name.replace('"', "#quot;")
+}
+
+/// One of a job's variables.
+#[derive(Serialize)]
+struct Line {
+    key: String,
+    /// As the runner gets it; nothing where only a job that runs knows.
+    value: Option<String>,
+    from: &'static str,
+    hides: Vec<Hidden>,
+}
+
+/// One that a stronger one hides, as it is written.
+#[derive(Serialize)]
+struct Hidden {
+    value: String,
+    from: &'static str,
+}
+
+/// By name. Masked ones are masked.
+fn lines(job: &PlannedJob) -> Vec<Line> {
+    // A circle would have refused the plan.
+    let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
+    let hidden = |variable: &Variable| Hidden { value: variable.shown().to_owned(), from: variable.origin.name() };
+    let known = expanded.iter().map(|(variable, hides)| Line {
+        key: variable.key.to_string(),
+        value: Some(variable.shown().to_owned()),
+        from: variable.origin.name(),
+        hides: hides.iter().map(hidden).collect(),
+    });
+    let of_a_run = known_when_running(job).filter(|(key, _)| expanded.get(key).is_none());
+    let of_a_run =
+        of_a_run.map(|(key, origin)| Line { key: key.to_owned(), value: None, from: origin.name(), hides: Vec::new() });
+    let mut lines: Vec<Line> = known.chain(of_a_run).collect();
+    lines.sort_by(|one, other| one.key.cmp(&other.key));
+    lines
+}
+
+/// A job's variables, where each comes from and what it hides; masked ones masked.
+pub fn variables(job: &PlannedJob) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["variable", "value", "from", "hides"]);
+    for Line { key, value, from, hides } in lines(job) {
+        let hides = hides.iter().map(|Hidden { value, from }| format!("{value} ({from})"));
+        let value = value.unwrap_or_else(|| "(known when the job runs)".to_owned());
+        table.add_row([key, value, from.to_owned(), hides.collect::<Vec<_>>().join(", ")]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// The same for programs.
+///
+/// # Errors
+/// Never; JSON has a place for every text.
+pub fn variables_json(job: &PlannedJob) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&lines(job))? + "\n")
+}

@@ -1,0 +1,112 @@
+//! Plans for tests, of this crate and of those that depend on it.
+
+use crate::changes::NoSuchRef;
+use crate::config::root::Configuration;
+use crate::files::Files;
+use crate::glob;
+use crate::include::Environment;
+use crate::lint::lint;
+use crate::plan::Plan;
+use crate::plan::build::{Project, build};
+use crate::plan::commit::Commit;
+use crate::plan::context::{Context, RefKind, Source};
+use crate::plan::knowledge::Given;
+use crate::plan::refusal::Refusal;
+use crate::variables::collection::{Origin, Variable};
+use crate::variables::settings::Setting;
+
+struct One(String);
+
+impl Files for One {
+    fn read(&self, _: &str) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn list(&self) -> Vec<String> {
+        vec!["Dockerfile".to_owned(), "src/main.rs".to_owned()]
+    }
+}
+
+/// The configuration in a file without mistakes.
+#[expect(clippy::unwrap_used, reason = "a test that gets another file has to end")]
+pub(crate) fn configuration(text: &str) -> Configuration {
+    let files = One(text.to_owned());
+    let environment = Environment::new(&files);
+    let lint = lint(".gitlab-ci.yml", &environment);
+    let said: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
+    assert!(!lint.diagnostics.has_errors(), "{said:?}");
+    lint.configuration.unwrap()
+}
+
+pub(crate) fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
+    Context {
+        ref_name: ref_name.to_owned(),
+        kind,
+        source,
+        commit: Commit { sha: "0123456789abcdef0123456789abcdef01234567".to_owned(), ..Commit::default() },
+        before: None,
+        tag_message: String::new(),
+        default_branch: "main".to_owned(),
+        project_path: "course/demo".to_owned(),
+        server: "https://gitlab.test".to_owned(),
+        target_branch: None,
+        diff_base: None,
+        config_path: ".gitlab-ci.yml".to_owned(),
+        created_at: "2026-01-31T09:20:30Z".to_owned(),
+        protected: false,
+        kubernetes: false,
+        user: (String::new(), String::new()),
+    }
+}
+
+/// A push to a branch.
+pub fn branch(name: &str) -> Context {
+    context(RefKind::Branch, name, Source::Push)
+}
+
+/// A push of a tag.
+pub fn tag(name: &str) -> Context {
+    context(RefKind::Tag, name, Source::Push)
+}
+
+/// The plan of a file for `context`. The project has these CI/CD variables.
+///
+/// # Errors
+/// When there is no pipeline.
+pub fn plan_for(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
+    let settings = variables.iter().map(|(key, value)| Setting {
+        variable: Variable::new(key, value, Origin::Project),
+        scope: "*".to_owned(),
+        protected: false,
+        hidden: false,
+    });
+    plan_with(text, context, &Given { settings: settings.collect(), pipeline: Vec::new() }, None)
+}
+
+pub(crate) fn plan_with(
+    text: &str,
+    context: &Context,
+    given: &Given,
+    changed: Option<&[String]>,
+) -> Result<Plan, Refusal> {
+    let files = ["Dockerfile", "src/main.rs"].map(str::to_owned);
+    let project = Project {
+        given,
+        fits: &glob::any_fits,
+        exists: &|patterns| glob::any_exists(patterns, &files),
+        changed: &|patterns| changed.is_none_or(|files| glob::any_fits(patterns, files)),
+        compare: &|name| {
+            if name == "main" { Ok(Some(vec!["src/main.rs".to_owned()])) } else { Err(NoSuchRef) }
+        },
+    };
+    build(&configuration(text), context, &project)
+}
+
+/// The plan of a file for a push to the default branch.
+///
+/// # Panics
+/// When there is no pipeline.
+#[expect(clippy::unwrap_used, reason = "a test that gets another file has to end")]
+pub fn plan(text: &str) -> Plan {
+    plan_for(text, &branch("main"), &[]).unwrap()
+}

@@ -1,0 +1,174 @@
+//! `extends`. `lib/gitlab/ci/config/extendable.rb`
+//!
+//! Parents from left to right, then the job itself, deeply merged. Any entry of the top level can be a parent, hidden or not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::merge::merge_mappings;
+use super::node::{Entry, Mapping, Node, Value};
+use super::size;
+use crate::diagnostic::Diagnostics;
+use crate::source::Span;
+
+/// How many generations there may be. `Gitlab::Ci::Config::Extendable::Entry::MAX_NESTING_LEVELS`
+const DEEPEST: usize = 10;
+
+/// Resolves every `extends` of the top level.
+pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
+    let mut resolver = Resolver { root, resolved: HashMap::new(), size: 0, diagnostics };
+    root.iter()
+        .map(|(name, entry)| {
+            let value = if entry.value.get("extends").is_some() {
+                Node::new(entry.value.span, Value::Mapping(resolver.job(name, &mut Vec::new()).0))
+            } else {
+                entry.value.clone()
+            };
+            (Arc::clone(name), Entry { value, ..entry.clone() })
+        })
+        .collect()
+}
+
+struct Resolver<'root, 'diagnostics> {
+    root: &'root Mapping,
+    /// What became of jobs, and how many generations are above each.
+    resolved: HashMap<Arc<str>, (Arc<Mapping>, usize)>,
+    /// That of all parents so far, counted as often as they are extended.
+    size: usize,
+    diagnostics: &'diagnostics mut Diagnostics,
+}
+
+impl Resolver<'_, '_> {
+    /// A job with all that it extends. `path` are the jobs that are being resolved, from the first to this one's child.
+    /// Also how many generations are above it.
+    fn job(&mut self, name: &Arc<str>, path: &mut Vec<Arc<str>>) -> (Arc<Mapping>, usize) {
+        if let Some(resolved) = self.resolved.get(name) {
+            return resolved.clone();
+        }
+        let Some(Value::Mapping(own)) = self.root.get(name).map(|entry| &entry.value.value) else {
+            return <(Arc<Mapping>, usize)>::default();
+        };
+        let Some(extends) = own.get("extends") else { return (Arc::clone(own), 0) };
+        path.push(Arc::clone(name));
+        let (mut merged, mut generations) = (Mapping::default(), 0);
+        for (parent, span) in self.parents(name, &extends.value) {
+            if !self.may_extend(name, &parent, span, path) {
+                continue;
+            }
+            let (parent, above) = self.job(&parent, path);
+            // However far the parent was resolved before: the order of jobs decides nothing.
+            if path.len() + above > DEEPEST {
+                self.diagnostics.error(span, format!("{name}: nesting too deep in `extends`"));
+                continue;
+            }
+            generations = generations.max(above + 1);
+            // What is merged already is copied once more with every other parent.
+            self.size = self.size.saturating_add(size::of_entries(&parent) + size::of_entries(&merged));
+            if self.size > size::LARGEST_IN_ALL {
+                self.diagnostics.error(span, "The parsed YAML is too big");
+                break;
+            }
+            merged = merge_mappings(&merged, &parent);
+        }
+        path.pop();
+        // What it extends is not what its children extend.
+        merged.shift_remove("extends");
+        let own: Mapping = own
+            .iter()
+            .filter(|(key, _)| &***key != "extends")
+            .map(|(key, entry)| (Arc::clone(key), entry.clone()))
+            .collect();
+        let resolved = (Arc::new(merge_mappings(&merged, &own)), generations);
+        self.resolved.insert(Arc::clone(name), resolved.clone());
+        resolved
+    }
+
+    fn parents(&mut self, name: &str, extends: &Node) -> Vec<(Arc<str>, Span)> {
+        let items = extends.sequence().unwrap_or(std::slice::from_ref(extends));
+        let mut parents = Vec::new();
+        // Nothing is as if it were not there. `lib/gitlab/ci/config/extendable/entry.rb`
+        for item in items.iter().filter(|_| !extends.is_null()) {
+            if let Some(parent) = item.string() {
+                parents.push((parent.into(), item.span));
+            } else {
+                let message = format!("jobs:{} extends should be an array of strings or a string", name.to_lowercase());
+                self.diagnostics.error(item.span, message);
+            }
+        }
+        parents
+    }
+
+    fn may_extend(&mut self, name: &str, parent: &Arc<str>, span: Span, path: &[Arc<str>]) -> bool {
+        let root = self.root;
+        match root.get(parent).map(|entry| &entry.value) {
+            None => {
+                let error = self.diagnostics.error(span, format!("{name}: unknown keys in `extends` ({parent})"));
+                error.nearest(parent, root.keys().map(|key| &**key));
+                false
+            }
+            Some(value) if value.mapping().is_none() => {
+                self.diagnostics.error(span, format!("{name}: invalid base hash in `extends` ({parent})"));
+                false
+            }
+            Some(_) if path.contains(parent) => {
+                self.diagnostics.error(span, format!("{name}: circular dependency detected in `extends`"));
+                false
+            }
+            Some(_) if path.len() > DEEPEST => {
+                self.diagnostics.error(span, format!("{name}: nesting too deep in `extends`"));
+                false
+            }
+            Some(_) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::yaml::testing;
+
+    fn resolved(text: &str) -> (serde_json::Value, Vec<String>) {
+        testing::resolved(text, resolve)
+    }
+
+    #[rstest]
+    #[case::one(".a: {script: x}\nb: {extends: .a}\n", json!({"script": "x"}))]
+    #[case::child_wins(".a: {script: x, tags: [t]}\nb: {extends: .a, script: y}\n", json!({"script": "y", "tags": ["t"]}))]
+    #[case::later_parent_wins(".a: {script: x}\n.c: {script: z}\nb: {extends: [.a, .c]}\n", json!({"script": "z"}))]
+    #[case::levels(".a: {variables: {A: 1}}\n.c: {extends: .a, variables: {C: 3}}\nb: {extends: .c, variables: {B: 2}}\n", json!({"variables": {"A": 1, "C": 3, "B": 2}}))]
+    #[case::a_visible_parent("a: {script: x}\nb: {extends: a}\n", json!({"script": "x"}))]
+    fn merges(#[case] text: &str, #[case] expected: serde_json::Value) {
+        let (root, said) = resolved(text);
+        assert_eq!((&root["b"], said), (&expected, Vec::new()));
+    }
+
+    #[rstest]
+    #[case::unknown(
+        ".build: {}\nb:\n  extends: .biuld\n",
+        "a.yml:3:12: b: unknown keys in `extends` (.biuld) did you mean `.build`?"
+    )]
+    #[case::no_hash(".a: [x]\nb: {extends: .a}\n", "a.yml:2:14: b: invalid base hash in `extends` (.a)")]
+    #[case::itself("b: {extends: b}\n", "a.yml:1:14: b: circular dependency detected in `extends`")]
+    #[case::wrong_type("b: {extends: [1]}\n", "a.yml:1:15: jobs:b extends should be an array of strings or a string")]
+    fn complaints(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(resolved(text).1, [expected]);
+    }
+
+    #[test]
+    fn eleven_generations_are_too_many() {
+        let generation = |number: usize| format!("j{number}: {{extends: j{}}}\n", number + 1);
+        let family =
+            |count: usize| (0..count).map(generation).collect::<String>() + &format!("j{count}: {{script: x}}\n");
+        assert_eq!(resolved(&family(10)).1, Vec::<String>::new());
+        assert!(resolved(&family(12)).1[0].contains("nesting too deep in `extends`"));
+        // lib/gitlab/ci/config/extendable/entry.rb counts for every job anew.
+        let parents_first =
+            |count: usize| family(count).lines().rev().flat_map(|line| [line, "\n"]).collect::<String>();
+        assert_eq!(resolved(&parents_first(10)).1, Vec::<String>::new());
+        assert_eq!(resolved(&parents_first(11)).1, ["a.yml:12:15: j0: nesting too deep in `extends`"]);
+    }
+}

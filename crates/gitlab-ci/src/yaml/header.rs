@@ -1,0 +1,65 @@
+//! The document before a file's own: `spec`. `lib/gitlab/ci/config/header/`
+
+use super::node::{Mapping, Node};
+use crate::diagnostic::Diagnostics;
+use crate::source::Span;
+
+/// The types of inputs. `lib/gitlab/ci/config/entry/base_input.rb`
+pub const TYPES: [&str; 4] = ["string", "number", "boolean", "array"];
+
+/// Tells what GitLab would not take.
+pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
+    let Some(mapping) = header.mapping() else { return };
+    known_keys(mapping, "header", &["spec"], diagnostics);
+    let Some(spec) = mapping.get("spec").and_then(|entry| hash(&entry.value, "header:spec", diagnostics)) else {
+        return;
+    };
+    known_keys(spec, "header:spec", &["inputs", "include", "component", "description"], diagnostics);
+    let inputs = spec.get("inputs").and_then(|entry| hash(&entry.value, "header:spec:inputs", diagnostics));
+    for (name, entry) in inputs.into_iter().flatten() {
+        let path = format!("header:spec:inputs:{}", name.to_lowercase());
+        if let Some(input) = hash(&entry.value, &path, diagnostics) {
+            check_input(input, &path, diagnostics);
+        }
+    }
+}
+
+fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
+    known_keys(input, path, &["default", "description", "options", "regex", "type", "rules"], diagnostics);
+    for other in ["options", "default"] {
+        if let Some(second) = input.get(other).filter(|_| input.contains_key("rules")) {
+            let names: Vec<_> = input.keys().map(|key| &**key).filter(|key| [other, "rules"].contains(key)).collect();
+            let message = format!("{path} config these keys cannot be used together: {}", names.join(", "));
+            diagnostics.error(second.key_span, message);
+        }
+    }
+    let value = |key: &str| input.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    if let Some(node) = value("type").filter(|node| !node.scalar().is_some_and(|it| TYPES.contains(&it))) {
+        let word = node.scalar().unwrap_or_default();
+        diagnostics.error(node.span, format!("{path} input type unknown value: {word}")).nearest(word, TYPES);
+    }
+    let mut wrong = |span: Span, message: &str| {
+        diagnostics.error(span, format!("{path} {message}"));
+    };
+    if let Some(node) = value("regex").filter(|node| node.string().is_none()) {
+        wrong(node.span, "input regex should be a string");
+    }
+    if let Some(node) = value("options").filter(|node| node.sequence().is_none()) {
+        wrong(node.span, "input options should be an array");
+    }
+}
+
+/// Nothing is as if it were empty.
+fn hash<'node>(node: &'node Node, path: &str, diagnostics: &mut Diagnostics) -> Option<&'node Mapping> {
+    if node.mapping().is_none() && !node.is_null() {
+        diagnostics.error(node.span, format!("{path} config should be a hash"));
+    }
+    node.mapping()
+}
+
+fn known_keys(mapping: &Mapping, path: &str, known: &[&str], diagnostics: &mut Diagnostics) {
+    for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
+        let error = diagnostics.error(entry.key_span, format!("{path} config contains unknown keys: {key}"));
+        error.nearest(key, known.iter().copied());
+    }
+}

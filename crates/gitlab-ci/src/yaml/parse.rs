@@ -1,0 +1,326 @@
+//! From text to nodes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::node::{Entry, Mapping, Node, Value};
+use super::scalar::{self, Plain};
+use super::size;
+use crate::diagnostic::Diagnostics;
+use crate::source::FileId;
+use crate::source::Sources;
+use crate::source::Span;
+
+/// How deep a document may be: GitLab's default of `max_yaml_depth`.
+const DEEPEST: usize = 100;
+
+/// Parses a text of `sources`: its documents, as far as they can be read. What cannot be is told to `diagnostics`.
+pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Vec<Node> {
+    let Some(text) = sources.file(file).map(|file| Arc::clone(&file.text)) else { return Vec::new() };
+    let options = granit_parser::options! { emit_comments: false };
+    let mut composer =
+        Composer { file, diagnostics, frames: Vec::new(), anchors: HashMap::new(), documents: Vec::new() };
+    let mut parser = Parser::new_from_str_with_options(&text, options);
+    while let Some(next) = parser.next_event() {
+        let result = match next {
+            Ok((event, span)) => composer.event(event, composer.span(&span)),
+            Err(error) => {
+                let at = error.marker().byte_offset().unwrap_or_default();
+                let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+                let span = composer.place(at..at + length);
+                // GitLab shows Psych's text, which is another for nearly every mistake; the place is what matters.
+                composer.diagnostics.error(span, format!("Invalid configuration format: {}", error.info()));
+                return Vec::new();
+            }
+        };
+        if result.is_none() {
+            return Vec::new();
+        }
+    }
+    composer.documents
+}
+
+struct Composer<'reading> {
+    file: FileId,
+    diagnostics: &'reading mut Diagnostics,
+    frames: Vec<Frame>,
+    /// The value of each anchor, and its size.
+    anchors: HashMap<usize, (Node, usize)>,
+    documents: Vec<Node>,
+}
+
+/// A structure that is being read.
+struct Frame {
+    start: Span,
+    anchor: usize,
+    /// That of what is in it so far.
+    size: usize,
+    content: Content,
+}
+
+enum Content {
+    Sequence { items: Vec<Node>, is_reference: bool },
+    Mapping { mapping: Mapping, key: Option<Key> },
+}
+
+enum Key {
+    Plain(Arc<str>, Span),
+    Merge(Span),
+    /// A key that is a structure itself, whose value is not kept.
+    Ignored,
+}
+
+impl Composer<'_> {
+    fn span(&self, span: &granit_parser::Span) -> Span {
+        self.place(span.byte_range().unwrap_or_default())
+    }
+
+    fn place(&self, range: std::ops::Range<usize>) -> Span {
+        let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span { file: self.file, start: byte(range.start), end: byte(range.end) }
+    }
+
+    /// Nothing when there is no sense in reading on.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_string = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                let value = if style == ScalarStyle::Plain && !is_string {
+                    match scalar::resolve(&text) {
+                        Plain::Value(value) => value,
+                        Plain::Refused(class) => {
+                            // Psych's words.
+                            let error =
+                                self.diagnostics.error(span, format!("Tried to load unspecified class: {class}"));
+                            error.help(format!("quote it: '{text}'"));
+                            Value::String(text.as_ref().into())
+                        }
+                    }
+                } else {
+                    Value::String(text.as_ref().into())
+                };
+                let size = size::of_value(&value);
+                self.add(Node::new(span, value), anchor, size)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                let is_reference = tag.as_ref().is_some_and(|tag| tag.is_custom() && tag.suffix() == "reference");
+                self.begin(span, anchor, Content::Sequence { items: Vec::new(), is_reference })
+            }
+            Event::MappingStart(_, anchor, _) => {
+                self.begin(span, anchor, Content::Mapping { mapping: Mapping::default(), key: None })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(span),
+            Event::Alias(anchor) => {
+                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                    self.diagnostics.error(span, "Alias of a value that is not complete yet");
+                    return None;
+                };
+                self.add(node, 0, size)
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn begin(&mut self, start: Span, anchor: usize, content: Content) -> Option<()> {
+        if self.frames.len() >= DEEPEST {
+            return self.too_big(start);
+        }
+        self.frames.push(Frame { start, anchor, size: 0, content });
+        Some(())
+    }
+
+    fn too_big(&mut self, span: Span) -> Option<()> {
+        // GitLab's words for too deep as well.
+        self.diagnostics.error(span, "The parsed YAML is too big");
+        None
+    }
+
+    fn end(&mut self, end: Span) -> Option<()> {
+        let Frame { start, anchor, size, content } = self.frames.pop()?;
+        let span = Span { end: end.end.max(start.end), ..start };
+        let value = match content {
+            Content::Sequence { items, is_reference: false } => Value::Sequence(items.into()),
+            Content::Sequence { items, is_reference: true } => self.reference(&items, span),
+            Content::Mapping { mapping, .. } => Value::Mapping(Arc::new(mapping)),
+        };
+        // What is in a reference is a part of its value.
+        let size = if matches!(value, Value::Reference(_)) { 0 } else { size };
+        let size = size.saturating_add(size::of_value(&value));
+        self.add(Node::new(span, value), anchor, size)
+    }
+
+    fn reference(&mut self, items: &[Node], span: Span) -> Value {
+        let path: Option<Arc<[Arc<str>]>> = items.iter().map(|item| Some(item.string()?.into())).collect();
+        if let Some(path) = path.filter(|path| !path.is_empty()) {
+            return Value::Reference(path);
+        }
+        self.diagnostics.error(span, "!reference should be a non-empty array of strings");
+        Value::Null
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, size: usize) -> Option<()> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            if size > size::LARGEST {
+                let start = Span { end: node.span.start + 1, ..node.span };
+                let warning = self.diagnostics.warning(start, "The parsed YAML is too big for most GitLabs");
+                warning.help("it is larger than 2 MiB, the default of `max_yaml_size_bytes`");
+            }
+            self.documents.push(node);
+            return Some(());
+        };
+        frame.size = frame.size.saturating_add(size);
+        if frame.size > size::LARGEST_HERE {
+            return self.too_big(node.span);
+        }
+        match &mut frame.content {
+            Content::Sequence { items, .. } => items.push(node),
+            Content::Mapping { mapping, key } => match key.take() {
+                None => *key = Some(as_key(&node, self.diagnostics)),
+                Some(Key::Ignored) => {}
+                Some(Key::Merge(at)) => merge(mapping, &node, at, self.diagnostics),
+                Some(Key::Plain(name, key_span)) => {
+                    if let Some(first) = mapping.get(&name)
+                        && first.is_own(key_span)
+                    {
+                        let warning = self.diagnostics.warning(key_span, format!("duplicate key `{name}`"));
+                        warning.help("the last one wins, in GitLab as well");
+                    }
+                    mapping.insert(name, Entry { key_span, value: node, is_merged: false });
+                }
+            },
+        }
+        Some(())
+    }
+}
+
+impl Entry {
+    /// Whether its key is written before `later` in the same mapping, and was not merged into it.
+    fn is_own(&self, later: Span) -> bool {
+        !self.is_merged && self.key_span.file == later.file
+    }
+}
+
+fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
+    match node.scalar() {
+        Some("<<") => Key::Merge(node.span),
+        Some(text) => Key::Plain(text.into(), node.span),
+        None if node.is_null() => Key::Plain("".into(), node.span),
+        None => {
+            diagnostics.error(node.span, format!("a key cannot be {}", node.kind()));
+            Key::Ignored
+        }
+    }
+}
+
+/// `<<: *base`, or a list of them, of which the first wins. As in Psych, what is merged replaces what stands before it, and is
+/// replaced by what comes after.
+fn merge(mapping: &mut Mapping, from: &Node, at: Span, diagnostics: &mut Diagnostics) {
+    let sources: Vec<&Node> = from.sequence().map_or_else(|| vec![from], |items| items.iter().rev().collect());
+    for source in sources {
+        match source.mapping() {
+            Some(entries) => {
+                for (key, entry) in entries {
+                    mapping.insert(Arc::clone(key), Entry { is_merged: true, ..entry.clone() });
+                }
+            }
+            None => {
+                diagnostics.error(at, format!("`<<` merges hashes, not {}", source.kind()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> (Vec<serde_json::Value>, Vec<String>) {
+        let mut sources = Sources::default();
+        let file = sources.add("a.yml", text);
+        let mut diagnostics = Diagnostics::default();
+        let documents = compose(&sources, file, &mut diagnostics);
+        let said =
+            diagnostics.sorted().iter().map(|it| format!("{}: {}", sources.location(it.span), it.message)).collect();
+        (documents.iter().map(Node::json).collect(), said)
+    }
+
+    #[rstest]
+    #[case::mapping("a: 1\nb: [x, 'y']\n", json!({"a": 1, "b": ["x", "y"]}))]
+    #[case::quoted_is_string("a: '1'\nb: \"yes\"\n", json!({"a": "1", "b": "yes"}))]
+    #[case::block("a: |\n  x\n  y\n", json!({"a": "x\ny\n"}))]
+    #[case::tagged_string("a: !!str 1\n", json!({"a": "1"}))]
+    #[case::number_as_key("1: a\n", json!({"1": "a"}))]
+    #[case::alias("a: &x {k: v}\nb: *x\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
+    #[case::merge("a: &x {k: v, l: v}\nb: {<<: *x, k: w}\n", json!({"a": {"k": "v", "l": "v"}, "b": {"k": "w", "l": "v"}}))]
+    #[case::psych_merges_over_what_stands_before("a: &x {k: v}\nb: {k: w, <<: *x}\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
+    #[case::of_several_the_first_wins("b: {<<: [{k: 1}, {k: 2, l: 3}]}\n", json!({"b": {"k": 1, "l": 3}}))]
+    #[case::reference("a: !reference [.b, script]\n", json!({"a": "!reference [\".b\", \"script\"]"}))]
+    fn documents(#[case] text: &str, #[case] expected: serde_json::Value) {
+        assert_eq!(read(text), (vec![expected], Vec::new()));
+    }
+
+    #[rstest]
+    #[case::duplicate("a: 1\nb: 2\na: 3\n", "a.yml:3:1: duplicate key `a`")]
+    #[case::date("a:\n  b: 2020-01-31\n", "a.yml:2:6: Tried to load unspecified class: Date")]
+    #[case::merging_a_string("a: {<<: b}\n", "a.yml:1:5: `<<` merges hashes, not a string")]
+    #[case::structure_as_key("? [a]\n: b\n", "a.yml:1:3: a key cannot be an array")]
+    #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference should be a non-empty array of strings")]
+    fn complaints(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(read(text).1, [expected]);
+    }
+
+    #[rstest]
+    #[case::unclosed("a: [1\n")]
+    #[case::tabs("a:\n\t- b\n")]
+    #[case::unknown_alias("a: *x\n")]
+    #[case::alias_of_itself("a: &x [*x]\n")]
+    fn not_yaml(#[case] text: &str) {
+        let (documents, said) = read(text);
+        assert_eq!((documents.len(), said.len()), (0, 1), "{said:?}");
+    }
+
+    #[rstest]
+    #[case::at_the_end("a: [")]
+    #[case::at_a_letter("a: ]ä")]
+    #[case::before_a_letter("ä: ä: ä")]
+    fn places_are_parts_of_the_text(#[case] text: &str) {
+        let mut sources = Sources::default();
+        let file = sources.add("", text);
+        let mut diagnostics = Diagnostics::default();
+        compose(&sources, file, &mut diagnostics);
+        let span = diagnostics.sorted()[0].span;
+        assert!(text.get(span.start as usize..span.end as usize).is_some(), "{span:?}");
+    }
+
+    #[test]
+    fn a_bomb_does_not_go_off() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.extend([format!("a{level}: &a{level} [{aliases}]\n")]);
+        }
+        let (documents, said) = read(&text);
+        assert!(documents.is_empty());
+        assert!(said[0].ends_with("The parsed YAML is too big"), "{said:?}");
+    }
+
+    #[test]
+    fn too_deep() {
+        let (documents, said) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));
+        assert!(documents.is_empty());
+        assert!(said[0].ends_with("The parsed YAML is too big"), "{said:?}");
+    }
+
+    #[test]
+    fn two_documents() {
+        assert_eq!(read("spec: {inputs: {}}\n---\na: 1\n").0, [json!({"spec": {"inputs": {}}}), json!({"a": 1})]);
+    }
+}

@@ -1,0 +1,240 @@
+//! What an unquoted scalar is. GitLab reads YAML with Ruby's Psych, whose rules are those of YAML 1.1 with habits of its own
+//! (`Psych::ScalarScanner`): `012` is ten, `on` is true, `1:30` is 5400, and a date is an object that GitLab refuses.
+
+use std::sync::Arc;
+
+use super::node::Value;
+
+/// What a plain scalar is.
+pub(super) enum Plain {
+    /// A value.
+    Value(Value),
+    /// Something that becomes an object of this class, which GitLab does not permit.
+    Refused(&'static str),
+}
+
+/// What the plain scalar `text` is.
+pub(super) fn resolve(text: &str) -> Plain {
+    // By far most scalars are words, and no other kind begins with a letter but these few.
+    let first = text.bytes().next();
+    let value = match first {
+        None => Value::Null,
+        Some(b'~') if text == "~" => Value::Null,
+        Some(byte) if byte.is_ascii_alphabetic() => word(text),
+        Some(b'0'..=b'9' | b'+' | b'-' | b'.') => match number(text) {
+            Some(value) => value,
+            None if is_date(text) => return Plain::Refused("Date"),
+            None if is_time(text) => return Plain::Refused("Time"),
+            None => string(text),
+        },
+        Some(_) => string(text),
+    };
+    Plain::Value(value)
+}
+
+fn string(text: &str) -> Value {
+    Value::String(text.into())
+}
+
+fn word(text: &str) -> Value {
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if matches!(text, "null" | "Null" | "NULL") {
+        Value::Null
+    } else if is(&["yes", "true", "on"]) {
+        Value::Boolean(true)
+    } else if is(&["no", "false", "off"]) {
+        Value::Boolean(false)
+    } else {
+        string(text)
+    }
+}
+
+fn number(text: &str) -> Option<Value> {
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'-' => ("-", &text[1..]),
+        b'+' => ("", &text[1..]),
+        _ => ("", text),
+    };
+    if let Some(whole) = integer(digits) {
+        return Some(Value::Integer(if whole == "0" { "0".into() } else { format!("{sign}{whole}").into() }));
+    }
+    if let Some(special) = match digits.to_ascii_lowercase().as_str() {
+        ".inf" => Some(format!("{sign}Infinity")),
+        ".nan" if digits.len() == text.len() => Some("NaN".to_owned()),
+        _ => None,
+    } {
+        return Some(Value::Float(special.into()));
+    }
+    float(digits).map(|digits| Value::Float(format!("{sign}{digits}").into()))
+}
+
+/// A whole number without its sign, in base 10.
+fn integer(digits: &str) -> Option<String> {
+    let in_base = |digits: &str, base: u32| -> Option<String> {
+        let digits: String = digits.chars().filter(|character| !matches!(character, '_' | ',')).collect();
+        // Larger ones are no sensible value of any keyword.
+        u128::from_str_radix(&digits, base).ok().map(|number| number.to_string())
+    };
+    if let Some(binary) = digits.strip_prefix("0b") {
+        return in_base(binary, 2);
+    }
+    if let Some(hexadecimal) = digits.strip_prefix("0x") {
+        return in_base(hexadecimal, 16);
+    }
+    if digits.contains(':') {
+        return sexagesimal(digits);
+    }
+    let bytes = digits.as_bytes();
+    let is_separator = |byte: u8| matches!(byte, b'_' | b',');
+    match bytes {
+        [b'0'] => Some("0".to_owned()),
+        // Octal, or no number at all: `08` is a string.
+        [b'0', rest @ ..] if rest.iter().all(|byte| matches!(byte, b'0'..=b'7') || is_separator(*byte)) => {
+            in_base(digits, 8)
+        }
+        [b'1'..=b'9', ..] => {
+            // A separator stands between two digits.
+            let is_good = bytes.windows(2).all(|pair| !is_separator(pair[0]) || pair[1].is_ascii_digit());
+            let is_all = bytes.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte));
+            let ends = bytes.last().is_some_and(u8::is_ascii_digit);
+            if is_good && is_all && ends { Some(digits.replace(['_', ','], "")) } else { None }
+        }
+        _ => None,
+    }
+}
+
+/// Base 60, of two or three parts: a time of day that is not quoted. To Psych two parts are hours and minutes as well, in
+/// seconds: `1:30` is 5400.
+fn sexagesimal(digits: &str) -> Option<String> {
+    let mut parts = digits.split(':');
+    let first = parts.next()?.replace('_', "");
+    if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let mut total = first.parse::<u128>().ok()?;
+    let mut count = 0;
+    for part in parts {
+        let value = part.parse::<u128>().ok().filter(|value| *value < 60 && part.len() <= 2)?;
+        if !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        total = total.checked_mul(60)?.checked_add(value)?;
+        count += 1;
+    }
+    match count {
+        1 => total.checked_mul(60).map(|seconds| seconds.to_string()),
+        2 => Some(total.to_string()),
+        _ => None,
+    }
+}
+
+/// `1.5`, `.5`, `1.`, `1.5e+3`: with a point, and a sign in the exponent.
+fn float(digits: &str) -> Option<Arc<str>> {
+    let (before, after) = digits.split_once('.')?;
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = before.replace(['_', ','], "");
+    let starts = before.is_empty() || before.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+    let (fraction, exponent) = after.split_once(['e', 'E']).unwrap_or((after, ""));
+    let has_exponent = fraction.len() != after.len();
+    let exponent_digits = exponent.strip_prefix(['+', '-']);
+    let is_exponent = !has_exponent || exponent_digits.is_some_and(|digits| !digits.is_empty() && is_digits(digits));
+    if !starts
+        || !is_digits(&whole)
+        || !is_digits(fraction)
+        || !is_exponent
+        || (whole.is_empty() && fraction.is_empty())
+    {
+        return None;
+    }
+    let text = format!(
+        "{}.{}{}",
+        if whole.is_empty() { "0" } else { &whole },
+        if fraction.is_empty() { "0" } else { fraction },
+        if has_exponent { format!("e{exponent}") } else { String::new() }
+    );
+    // Ruby prints `1.50` as `1.5`, as Rust's `{:?}` does.
+    text.parse::<f64>().ok().map(|value| format!("{value:?}").into())
+}
+
+fn is_date(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let part =
+        |digits: Option<&str>, lengths: std::ops::RangeInclusive<usize>, range: std::ops::RangeInclusive<u32>| {
+            digits.is_some_and(|it| {
+                lengths.contains(&it.len())
+                    && it.bytes().all(|byte| byte.is_ascii_digit())
+                    && it.parse().is_ok_and(|it| range.contains(&it))
+            })
+        };
+    part(parts.next(), 4..=4, 0..=9999)
+        && part(parts.next(), 1..=2, 0..=12)
+        && part(parts.next(), 1..=2, 0..=31)
+        && parts.next().is_none()
+}
+
+/// A date, and a time of day behind it.
+fn is_time(text: &str) -> bool {
+    text.split_once(['T', 't', ' ']).is_some_and(|(date, time)| {
+        is_date(date)
+            && time.trim_start().split(':').count() >= 3
+            && time.trim_start().starts_with(|it: char| it.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::Sources;
+    use crate::source::Span;
+
+    fn value(text: &str) -> serde_json::Value {
+        let file = Sources::default().add("", "");
+        match resolve(text) {
+            Plain::Value(value) => super::super::node::Node::new(Span { file, start: 0, end: 0 }, value).json(),
+            Plain::Refused(class) => json!({ "refused": class }),
+        }
+    }
+
+    // By Ruby 3.1, `YAML.unsafe_load("a: " + text)["a"]`; a dash alone is no value there.
+    #[rstest]
+    #[case::nothing("", json!(null))]
+    #[case::tilde("~", json!(null))]
+    #[case::null("null", json!(null))]
+    #[case::yes("yes", json!(true))]
+    #[case::on("On", json!(true))]
+    #[case::off("OFF", json!(false))]
+    #[case::y("y", json!("y"))]
+    #[case::word("script", json!("script"))]
+    #[case::zero("0", json!(0))]
+    #[case::negative("-7", json!(-7))]
+    #[case::plus("+7", json!(7))]
+    #[case::octal("012345", json!(5349))]
+    #[case::no_octal("08", json!("08"))]
+    #[case::hexadecimal("0x1F", json!(31))]
+    #[case::binary("0b101", json!(5))]
+    #[case::separated("1_000,000", json!(1_000_000))]
+    #[case::badly_separated("1__0", json!("1__0"))]
+    #[case::time_of_day("1:30", json!(5400))]
+    #[case::with_seconds("1:30:15", json!(5415))]
+    #[case::too_many_minutes("1:75", json!("1:75"))]
+    #[case::port("8080:80", json!("8080:80"))]
+    #[case::low_port("22:22", json!(80_520))]
+    #[case::float("1.50", json!(1.5))]
+    #[case::version_with_two_points("1.2.3", json!("1.2.3"))]
+    #[case::exponent_without_sign("1.5e3", json!("1.5e3"))]
+    #[case::exponent("1.5e+3", json!(1500.0))]
+    #[case::point(".", json!("."))]
+    #[case::fraction(".5", json!(0.5))]
+    #[case::dash("-", json!("-"))]
+    #[case::flag("--verbose", json!("--verbose"))]
+    #[case::date("2020-01-31", json!({"refused": "Date"}))]
+    #[case::no_date("2020-13-31", json!("2020-13-31"))]
+    #[case::time("2020-01-31 10:20:30", json!({"refused": "Time"}))]
+    #[case::text_with_date("2020-01-31 was cold", json!("2020-01-31 was cold"))]
+    fn plain_scalars(#[case] text: &str, #[case] expected: serde_json::Value) {
+        assert_eq!(value(text), expected);
+    }
+}

@@ -1,0 +1,147 @@
+//! What jobs keep from one pipeline to the next. <https://docs.gitlab.com/ci/caching/>,
+//! `lib/gitlab/ci/pipeline/seed/build/cache.rb`, GitLab Runner's `shells/abstract.go`
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest, Sha1};
+
+use crate::variables::JobVariables;
+use crate::workspace::checkout::Blob;
+use crate::workspace::checkout::hex;
+use gitlab_ci::config::artifacts::ArtifactsWhen;
+use gitlab_ci::config::cache::Cache;
+use gitlab_ci::config::cache::Key;
+use gitlab_ci::glob;
+use gitlab_ci::variables::expand::ExpansionError;
+
+/// A cache of a job, expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobCache {
+    /// What it is found by, then what is looked for instead.
+    pub keys: Vec<String>,
+    /// Patterns of files.
+    pub paths: Vec<String>,
+    /// Whether every file that git does not know is in it.
+    pub untracked: bool,
+    /// Whether it is fetched before the job.
+    pub is_pulled: bool,
+    /// Whether it is kept after the job.
+    pub is_pushed: bool,
+    /// After which end of the job.
+    pub when: ArtifactsWhen,
+}
+
+/// Expands a job's cache number `index`; `blobs` are the files of the commit. One that holds nothing is none.
+///
+/// # Errors
+/// When a text grows too much.
+pub fn of_job(
+    cache: &Cache,
+    index: usize,
+    variables: &JobVariables,
+    blobs: &[Blob],
+    is_protected: bool,
+) -> Result<Option<JobCache>, ExpansionError> {
+    if cache.paths.is_empty() && !cache.untracked {
+        return Ok(None);
+    }
+    // Branches that anybody may push to do not get what protected ones have kept, nor the other way round.
+    let suffix = match (cache.is_unprotected, is_protected) {
+        (true, _) => "",
+        (false, true) => "-protected",
+        (false, false) => "-non_protected",
+    };
+    let key = match &cache.key {
+        Key::Default => "default".to_owned(),
+        Key::Text(text) => {
+            Some(variables.expand(&text.value)?).filter(|key| !key.is_empty()).unwrap_or("default".to_owned())
+        }
+        Key::Files { files, prefix } => {
+            let files = variables.expand_each(files.iter().map(|file| &*file.value))?;
+            let prefix = prefix.as_ref().map(|prefix| variables.expand(&prefix.value)).transpose()?;
+            of_files(&files, prefix, index, blobs)
+        }
+    };
+    let mut keys = vec![format!("{key}{suffix}")];
+    for fallback in &cache.fallback_keys {
+        keys.push(format!("{}{suffix}", variables.expand(&fallback.value)?));
+    }
+    // Not one of protected branches: whoever sets variables could ask for it.
+    keys.extend(variables.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty() && !key.ends_with("-protected")));
+    let policy = cache.policy.as_ref().map(|policy| variables.expand(&policy.value)).transpose()?;
+    let policy = policy.as_deref().unwrap_or("pull-push");
+    Ok(Some(JobCache {
+        keys,
+        paths: variables.expand_each(cache.paths.iter().map(|path| &*path.value))?,
+        untracked: cache.untracked,
+        is_pulled: policy != "push",
+        is_pushed: policy != "pull",
+        when: cache.when,
+    }))
+}
+
+/// A key from what is in files.
+fn of_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[Blob]) -> String {
+    let prefix = prefix.unwrap_or_else(|| {
+        let names = patterns.iter().map(|path| path.rsplit('/').next().unwrap_or(path));
+        let names: Vec<&str> = names.map(|name| name.split('.').next().unwrap_or(name)).collect();
+        format!("{index}_{}", names.join("_"))
+    });
+    let is_meant = |path: &String| patterns.contains(path) || glob::any_fits(patterns, std::slice::from_ref(path));
+    let mut hashes: Vec<&str> =
+        blobs.iter().filter(|(path, _)| is_meant(path)).map(|(_, hash)| hash.as_str()).collect();
+    if hashes.is_empty() {
+        return format!("{prefix}-default");
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    format!("{prefix}-{}", hex(&Sha1::digest(hashes.join("-"))))
+}
+
+/// The archive of a key below the folder of a project's caches.
+pub fn archive(folder: &Path, key: &str) -> PathBuf {
+    folder.join(file_name(key)).join("cache.tar")
+}
+
+/// A key as the name of one file or folder.
+pub(crate) fn file_name(key: &str) -> String {
+    let mut name = String::new();
+    for character in key.chars() {
+        match character {
+            '/' | '%' | '\0' => {
+                // A text takes everything.
+                let _ = write!(name, "%{:02X}", u32::from(character));
+            }
+            _ => name.push(character),
+        }
+    }
+    if matches!(name.as_str(), "." | "..") { name.replace('.', "%2E") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    // The last hash is that of `echo -n 1111-2222 | sha1sum`.
+    #[rstest]
+    #[case::none(&["Gemfile.lock"], None, "0_Gemfile-default")]
+    #[case::a_prefix_without_files(&["Gemfile.lock"], Some("p"), "p-default")]
+    #[case::two(&["Cargo.lock", "sub/package.lock.json"], None, "0_Cargo_package-396aaf5f02a2d7ebc0c3a78eaea365adfd8d5034")]
+    fn keys_of_files(#[case] files: &[&str], #[case] prefix: Option<&str>, #[case] expected: &str) {
+        let blobs = [("sub/package.lock.json", "1111"), ("Cargo.lock", "2222"), ("other", "3333")]
+            .map(|(path, hash)| (path.to_owned(), hash.to_owned()));
+        let files: Vec<String> = files.iter().map(ToString::to_string).collect();
+        assert_eq!(of_files(&files, prefix.map(str::to_owned), 0, &blobs), expected);
+    }
+
+    #[rstest]
+    #[case::plain("default", "/c/default/cache.tar")]
+    #[case::of_a_branch("feature/x", "/c/feature%2Fx/cache.tar")]
+    #[case::no_way_out("..", "/c/%2E%2E/cache.tar")]
+    fn archives(#[case] key: &str, #[case] expected: &str) {
+        assert_eq!(archive(Path::new("/c"), key), Path::new(expected));
+    }
+}

@@ -1,0 +1,181 @@
+//! What jobs leave for each other. GitLab Runner's `commands/helpers/artifacts_uploader.go`,
+//! `app/models/ci/build_dependencies.rb`
+
+pub mod cache;
+pub mod junit;
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+
+use super::event::TestCounts;
+use gitlab_ci::config::artifacts::ArtifactsWhen;
+use gitlab_ci::plan::Plan;
+use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::dotenv;
+use gitlab_ci::variables::dotenv::Limits;
+use gitlab_ci::variables::slug::slugify;
+
+/// Where archives of jobs are kept.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// The name of each job's files.
+    names: Vec<String>,
+}
+
+impl Store {
+    /// Archives of jobs of a plan in `folder`, which must be there.
+    pub fn new(folder: PathBuf, plan: &Plan) -> Self {
+        let mut taken = HashSet::new();
+        let names = plan.jobs.iter().enumerate().map(|(index, job)| {
+            let slug = slugify(&job.name);
+            // Names that differ may have the same slug, or none, and one with a number may be another job's own.
+            let numbered = (index..).map(|number| format!("{slug}-{number}"));
+            let own = Some(slug.clone()).filter(|slug| !slug.is_empty());
+            let free = own.into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
+            taken.insert(free.clone());
+            free
+        });
+        Self { names: names.collect(), folder }
+    }
+
+    /// What the files of the job at this place in the plan are called, without an ending.
+    pub fn name(&self, job: usize) -> &str {
+        self.names.get(job).map_or("job", String::as_str)
+    }
+
+    /// Its archive.
+    pub fn artifacts(&self, job: usize) -> PathBuf {
+        self.folder.join(format!("{}.tar", self.name(job)))
+    }
+
+    /// Its reports, which no job gets as files.
+    pub fn reports(&self, job: usize) -> PathBuf {
+        self.folder.join(format!("{}.reports.tar", self.name(job)))
+    }
+
+    /// Removes what a job has left: one that is tried again is another job in GitLab, with nothing of the first one's.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub fn clear(&self, job: usize) -> io::Result<()> {
+        for archive in [self.artifacts(job), self.reports(job)] {
+            match std::fs::remove_file(archive) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whose artifacts, and variables in reports, a job takes over, in the order of the plan.
+///
+/// Without `needs` those of all earlier stages; with them, of those that are not `artifacts: false`. `dependencies` choose
+/// among these. How the others ended does not matter.
+pub fn providers(plan: &Plan, job: usize) -> Vec<usize> {
+    let Some(receiver) = plan.jobs.get(job) else { return Vec::new() };
+    let stage = |name: &str| plan.stages.iter().position(|stage| &**stage == name);
+    let own_stage = stage(&receiver.job.stage.value);
+    let candidates = plan.jobs.iter().enumerate().filter(|(_, other)| match &receiver.needs {
+        Some(needs) => needs.iter().any(|need| need.artifacts && need.name == other.name),
+        None => stage(&other.job.stage.value) < own_stage,
+    });
+    let chosen = candidates.filter(|(_, other)| match &receiver.job.dependencies {
+        // One that is several is meant with all of them.
+        Some(names) => names.iter().any(|name| name.value == other.job.name || name.value == other.name),
+        None => true,
+    });
+    chosen.map(|(index, _)| index).collect()
+}
+
+/// Whether something is kept after such an end of a job.
+pub fn is_kept(when: ArtifactsWhen, has_succeeded: bool) -> bool {
+    match when {
+        ArtifactsWhen::OnSuccess => has_succeeded,
+        ArtifactsWhen::OnFailure => !has_succeeded,
+        ArtifactsWhen::Always => true,
+    }
+}
+
+/// The variables of a job's reports, each a path and its content.
+///
+/// # Errors
+/// Which report GitLab refuses, and why.
+pub fn variables(reports: &[(String, Vec<u8>)]) -> Result<Vec<Variable>, String> {
+    let mut variables = Vec::new();
+    for (path, content) in reports {
+        let found = dotenv::parse(content, Limits::default()).map_err(|error| format!("{path}: {error}"))?;
+        variables.extend(found);
+    }
+    Ok(variables)
+}
+
+/// What all reports of tests count together, and those that cannot be read.
+pub fn count_tests(reports: &[(String, Vec<u8>)]) -> (Option<TestCounts>, Vec<String>) {
+    let mut sum: Option<TestCounts> = None;
+    let mut unreadable = Vec::new();
+    for (path, content) in reports {
+        match junit::count(content) {
+            Ok(counts) => {
+                let sum = sum.get_or_insert_default();
+                sum.total += counts.total;
+                sum.failed += counts.failed;
+                sum.skipped += counts.skipped;
+            }
+            Err(error) => unreadable.push(format!("{path}: {error}")),
+        }
+    }
+    (sum, unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use gitlab_ci::testing::plan;
+
+    // https://docs.gitlab.com/ci/yaml/#dependencies, #needsartifacts
+    #[rstest]
+    #[case::earlier_stages("z: {script: x}", &["a", "b 1/2", "b 2/2"])]
+    #[case::needs("z: {script: x, needs: [a]}", &["a"])]
+    #[case::needs_without("z: {script: x, needs: [{job: a, artifacts: false}, b]}", &["b 1/2", "b 2/2"])]
+    #[case::needs_nothing("z: {script: x, needs: []}", &[])]
+    #[case::dependencies("z: {script: x, dependencies: [b]}", &["b 1/2", "b 2/2"])]
+    #[case::no_dependencies("z: {script: x, dependencies: []}", &[])]
+    #[case::dependencies_among_needs("z: {script: x, needs: [a, b], dependencies: [a]}", &["a"])]
+    fn whose(#[case] job: &str, #[case] expected: &[&str]) {
+        let text = format!(
+            "a: {{script: x, stage: build}}\nb: {{script: x, stage: build, parallel: 2}}\nc: {{script: x}}\n{job}\n"
+        );
+        let plan = plan(&text);
+        let receiver = plan.jobs.iter().position(|job| &*job.name == "z").unwrap();
+        let names: Vec<_> = providers(&plan, receiver).into_iter().map(|job| &*plan.jobs[job].name).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[rstest]
+    #[case::success(ArtifactsWhen::OnSuccess, true, false)]
+    #[case::failure(ArtifactsWhen::OnFailure, false, true)]
+    #[case::always(ArtifactsWhen::Always, true, true)]
+    fn after_which_end(#[case] when: ArtifactsWhen, #[case] success: bool, #[case] failure: bool) {
+        assert_eq!((is_kept(when, true), is_kept(when, false)), (success, failure));
+    }
+
+    #[test]
+    fn names_of_files() {
+        let text =
+            "a b: {script: x}\na-b: {script: x}\na-b-1: {script: x}\n'?': {script: x}\nc: {script: x, parallel: 2}\n";
+        let store = Store::new("x".into(), &plan(text));
+        assert_eq!([0, 1, 2, 3, 4].map(|job| store.name(job)), ["a-b", "a-b-1", "a-b-1-2", "-3", "c-1-2"]);
+    }
+
+    #[test]
+    fn reports() {
+        let good = ("a.env".to_owned(), b"A=1\nB=2".to_vec());
+        let bad = ("b.env".to_owned(), b"# no".to_vec());
+        assert_eq!(variables(std::slice::from_ref(&good)).unwrap().len(), 2);
+        assert!(variables(&[good, bad]).unwrap_err().starts_with("b.env: line 1: Invalid Format"));
+    }
+}

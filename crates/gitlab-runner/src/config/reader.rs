@@ -1,0 +1,209 @@
+//! Values out of a TOML document, and complaints with their places.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use gitlab_ci::diagnostic::Diagnostic;
+use gitlab_ci::diagnostic::Diagnostics;
+use gitlab_ci::diagnostic::Severity;
+use gitlab_ci::source::FileId;
+use gitlab_ci::source::Sources;
+use gitlab_ci::source::Span;
+
+/// Collects what is wrong.
+pub(super) struct Reader {
+    sources: Sources,
+    file: FileId,
+    diagnostics: Diagnostics,
+}
+
+/// A table with its name as the file writes it.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'doc> {
+    /// `[runners.docker]`
+    pub(super) name: &'static str,
+    /// Its keys.
+    pub(super) entries: &'doc DeTable<'doc>,
+}
+
+type Value<'doc> = &'doc Spanned<DeValue<'doc>>;
+
+impl Reader {
+    pub(super) fn new(name: &str, text: &str) -> Self {
+        let mut sources = Sources::default();
+        let file = sources.add(name, text);
+        Self { sources, file, diagnostics: Diagnostics::default() }
+    }
+
+    /// What is wrong, and what is only worth knowing, by place.
+    pub(super) fn finish(self) -> (Vec<String>, Vec<String>) {
+        let line = |diagnostic: &Diagnostic| {
+            let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            format!("{}: {}{help}", self.sources.location(diagnostic.span), diagnostic.message)
+        };
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            self.diagnostics.sorted().into_iter().partition(|it| it.severity == Severity::Error);
+        (errors.into_iter().map(line).collect(), warnings.into_iter().map(line).collect())
+    }
+
+    fn span(&self, range: &Range<usize>) -> Span {
+        let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span { file: self.file, start: byte(range.start), end: byte(range.end) }
+    }
+
+    pub(super) fn error(&mut self, range: &Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
+        let span = self.span(range);
+        self.diagnostics.error(span, message)
+    }
+
+    pub(super) fn warning(&mut self, range: &Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
+        let span = self.span(range);
+        self.diagnostics.warning(span, message)
+    }
+
+    /// Complains about keys that are not among `known`, and tells of those that are `ignored`.
+    pub(super) fn keys(&mut self, table: Table<'_>, known: &[&str], ignored: &[&str], skipped: &[&str]) {
+        for key in table.entries.keys() {
+            let (word, range) = (key.get_ref().as_ref(), key.span());
+            if known.contains(&word) || skipped.contains(&word) {
+                continue;
+            }
+            if ignored.contains(&word) {
+                self.warning(&range, format!("`{word}` of {} is understood and not replayed", table.name));
+                continue;
+            }
+            let valid = known.iter().chain(ignored).copied();
+            self.error(&range, format!("{} has no key `{word}`", table.name)).nearest(word, valid);
+        }
+    }
+
+    fn wrong(&mut self, table: Table<'_>, key: &str, value: Value<'_>, expected: &str) {
+        let found = match value.get_ref() {
+            DeValue::String(text) => format!("the text {text:?}"),
+            DeValue::Integer(number) => format!("the number {number}"),
+            DeValue::Float(number) => format!("the number {number}"),
+            DeValue::Boolean(value) => format!("`{value}`"),
+            DeValue::Datetime(_) => "a time".to_owned(),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+        };
+        self.error(&value.span(), format!("`{key}` of {} is {found}; expected {expected}", table.name));
+    }
+
+    /// A value that `read` understands, whose error says what it expected.
+    pub(super) fn value<'doc, T>(
+        &mut self,
+        table: Table<'doc>,
+        key: &str,
+        expected: &str,
+        read: impl FnOnce(&'doc DeValue<'doc>) -> Option<T>,
+    ) -> Option<T> {
+        let value = table.entries.get(key)?;
+        let read = read(value.get_ref());
+        if read.is_none() {
+            self.wrong(table, key, value, expected);
+        }
+        read
+    }
+
+    pub(super) fn string(&mut self, table: Table<'_>, key: &str) -> Option<String> {
+        // An empty text is what a runner that was registered without an answer writes: nothing.
+        self.value(table, key, "a text", |value| value.as_str().map(str::to_owned)).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn boolean(&mut self, table: Table<'_>, key: &str) -> Option<bool> {
+        self.value(table, key, "`true` or `false`", DeValue::as_bool)
+    }
+
+    pub(super) fn integer(&mut self, table: Table<'_>, key: &str) -> Option<i64> {
+        self.value(table, key, "a number", integer)
+    }
+
+    /// A list, each of whose texts `read` understands.
+    pub(super) fn list<T>(
+        &mut self,
+        table: Table<'_>,
+        key: &str,
+        expected: &str,
+        mut read: impl FnMut(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let value = table.entries.get(key)?;
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(table, key, value, &format!("a list, each of it {expected}"));
+            return None;
+        };
+        let mut list = Vec::with_capacity(items.len());
+        for item in &**items {
+            match item.get_ref().as_str().and_then(&mut read) {
+                Some(item) => list.push(item),
+                None => self.wrong(table, key, item, expected),
+            }
+        }
+        Some(list)
+    }
+
+    pub(super) fn strings(&mut self, table: Table<'_>, key: &str) -> Option<Vec<String>> {
+        self.list(table, key, "a text", |text| Some(text.to_owned()))
+    }
+
+    /// One of some words.
+    pub(super) fn word<T: Copy>(&mut self, table: Table<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let value = table.entries.get(key)?;
+        self.one_word(table, key, value, words)
+    }
+
+    /// One of some words, or a list of them.
+    pub(super) fn words<T: Copy>(&mut self, table: Table<'_>, key: &str, words: &[(&str, T)]) -> Option<Vec<T>> {
+        let value = table.entries.get(key)?;
+        let items = value.get_ref().as_array().map_or(std::slice::from_ref(value), |items| &**items);
+        Some(items.iter().filter_map(|item| self.one_word(table, key, item, words)).collect())
+    }
+
+    fn one_word<T: Copy>(&mut self, table: Table<'_>, key: &str, value: Value<'_>, words: &[(&str, T)]) -> Option<T> {
+        let known = words.iter().map(|(word, _)| *word);
+        let Some(text) = value.get_ref().as_str() else {
+            let list = known.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            self.wrong(table, key, value, &format!("one of {list}"));
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let list = known.clone().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            let message = format!("`{key}` of {} is {text:?}; expected one of {list}", table.name);
+            self.error(&value.span(), message).nearest(text, known);
+        }
+        found
+    }
+
+    /// A table in a table.
+    pub(super) fn table<'doc>(&mut self, table: Table<'doc>, key: &str, name: &'static str) -> Option<Table<'doc>> {
+        let entries = self.value(table, key, "a table", DeValue::as_table)?;
+        Some(Table { name, entries })
+    }
+
+    /// Tables in a table, with their places.
+    pub(super) fn tables<'doc>(
+        &mut self,
+        table: Table<'doc>,
+        key: &str,
+        name: &'static str,
+    ) -> Vec<(Table<'doc>, Range<usize>)> {
+        let items = self.value(table, key, &format!("tables: {name}"), DeValue::as_array);
+        let mut tables = Vec::new();
+        for item in items.into_iter().flat_map(|items| items.iter()) {
+            match item.get_ref().as_table() {
+                Some(entries) => tables.push((Table { name, entries }, item.span())),
+                None => self.wrong(table, key, item, "a table"),
+            }
+        }
+        tables
+    }
+}
+
+/// A whole number.
+pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}

@@ -1,0 +1,232 @@
+//! Files into containers and out of them, through the engine: nothing is mounted from this machine, so the engine may be on
+//! another one. Archives of any size pass in small pieces.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+
+use crate::executor::request::ExecutorError;
+use crate::workspace::archive;
+use crate::workspace::archive::Packed;
+use crate::workspace::job_dirs::Places;
+use crate::workspace::selection::Selection;
+use container_engine::said;
+
+/// The longest upload: the engine answers when it has unpacked all of it.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// What is read from a file at once.
+const PIECE: usize = 256 * 1024;
+
+/// How many pieces may wait between the engine and the disk.
+const PIECES: usize = 16;
+
+/// A container at its engine.
+#[derive(Clone, Copy)]
+pub(super) struct Container<'session> {
+    /// The engine.
+    pub(super) engine: &'session bollard::Docker,
+    /// The container's name.
+    pub(super) name: &'session str,
+}
+
+impl Container<'_> {
+    /// Unpacks an archive in a folder that is there.
+    pub(super) async fn unpack(self, archive: &Path, folder: &str) -> Result<(), ExecutorError> {
+        let failed = |error: io::Error| ExecutorError::system(format!("{}: {error}", archive.display()));
+        let file = tokio::fs::File::open(archive).await.map_err(failed)?;
+        let pieces = futures_util::stream::try_unfold(file, |mut file| async {
+            let mut piece = vec![0; PIECE];
+            let count = file.read(&mut piece).await?;
+            piece.truncate(count);
+            Ok::<_, io::Error>((count > 0).then_some((piece, file)))
+        });
+        self.upload(pieces, folder).await
+    }
+
+    /// Makes the folders that a job works in, which everybody may write to: users of images are not known here.
+    /// GitLab Runner's helper works with umask 0 for the same reason.
+    pub(super) async fn make_folders(self, places: &Places) -> Result<(), ExecutorError> {
+        let project = places.project.trim_matches('/');
+        let builds = places.builds.trim_matches('/');
+        let is_below =
+            |path: &str| path.strip_prefix(builds).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let ends = project.match_indices('/').map(|(at, _)| at).chain([project.len()]);
+        let folders = ends.filter_map(|end| project.get(..end)).filter(|path| is_below(path));
+        let archive = folders.map(|path| (path, None)).collect::<Vec<_>>();
+        self.put(&archive).await
+    }
+
+    /// Puts small files, and folders, which have no content, where their paths say.
+    pub(super) async fn put(self, files: &[(&str, Option<&str>)]) -> Result<(), ExecutorError> {
+        let pack = || -> io::Result<Vec<u8>> {
+            let mut builder = tar::Builder::new(Vec::new());
+            for (path, content) in files {
+                let mut header = tar::Header::new_gnu();
+                let (kind, mode) = if content.is_some() {
+                    (tar::EntryType::Regular, 0o644)
+                } else {
+                    (tar::EntryType::Directory, 0o777)
+                };
+                header.set_entry_type(kind);
+                header.set_mode(mode);
+                let content = content.unwrap_or_default();
+                header.set_size(content.len() as u64);
+                builder.append_data(&mut header, path, content.as_bytes())?;
+            }
+            builder.into_inner()
+        };
+        let archive = pack().map_err(|error| ExecutorError::system(format!("an archive: {error}")))?;
+        self.upload(futures_util::stream::iter([Ok(archive)]), "/").await
+    }
+
+    async fn upload(
+        self,
+        pieces: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
+        folder: &str,
+    ) -> Result<(), ExecutorError> {
+        let body = bollard::body_try_stream(pieces.map_ok(Into::into));
+        let options = UploadToContainerOptionsBuilder::new().path(folder).build();
+        let engine = self.engine.clone().with_timeout(PATIENCE);
+        engine.upload_to_container(self.name, Some(options), body).await.map_err(|error| {
+            let said = said(&error);
+            let help = if said.contains("no space left") { "; `docker system prune` frees some" } else { "" };
+            ExecutorError::system(format!("files cannot be put to {folder} of the job's container: {said}{help}"))
+        })
+    }
+
+    /// Packs what a selection means of a folder.
+    pub(super) async fn pack(
+        self,
+        project: &str,
+        selection: Selection,
+        archive: PathBuf,
+    ) -> Result<Packed, ExecutorError> {
+        let lost = |error: io::Error| ExecutorError::system(format!("{}: {error}", archive.display()));
+        let file = File::create(&archive).map_err(lost)?;
+        let mut roots = selection.roots();
+        let mut work = Work { selection, builder: tar::Builder::new(BufWriter::new(file)), packed: Packed::default() };
+        // What is a second name of a file that is not meant is asked for by itself, after everything else.
+        while let Some(root) = roots.pop() {
+            let without_content;
+            (work, without_content) = self.take(project, root, work).await?;
+            roots.extend(without_content);
+        }
+        let Work { selection, builder, mut packed } = work;
+        builder.into_inner().and_then(|mut file| file.flush()).map_err(lost)?;
+        packed.unmatched = selection.unmatched();
+        if packed.entries == 0 {
+            std::fs::remove_file(&archive).map_err(lost)?;
+        }
+        Ok(packed)
+    }
+
+    /// Takes what is meant of one root, if there is such a file or folder.
+    async fn take(self, project: &str, root: String, mut work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
+        let path = if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") };
+        let failed =
+            |why: String| ExecutorError::system(format!("{path} of the job's container cannot be read: {why}"));
+        let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
+        let mut pieces = std::pin::pin!(self.engine.download_from_container(self.name, Some(options)));
+        let (sender, receiver) = mpsc::channel(PIECES);
+        let first = match pieces.next().await {
+            None => return Ok((work, Vec::new())),
+            Some(Err(error)) if is_absent(&error) => return Ok((work, Vec::new())),
+            Some(first) => first,
+        };
+        let repack = tokio::task::spawn_blocking(move || {
+            let reader = Pieces { receiver, piece: None, read: 0 };
+            let Work { selection, builder, packed } = &mut work;
+            archive::repack(reader, &root, selection, builder, packed).map(|without_content| (work, without_content))
+        });
+        let feed = async {
+            let mut next = Some(first);
+            while let Some(piece) = next {
+                let piece = piece.map_err(|error| io::Error::other(said(&error)));
+                // Whoever unpacks has seen the end, or given up and says why.
+                if sender.send(piece).await.is_err() {
+                    break;
+                }
+                next = pieces.next().await;
+            }
+            drop(sender);
+        };
+        let ((), repacked) = tokio::join!(feed, repack);
+        repacked.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+}
+
+fn is_absent(error: &Error) -> bool {
+    match error {
+        Error::DockerResponseServerError { status_code: 404, .. } => true,
+        Error::DockerResponseServerError { message, .. } => message.contains("not a directory"),
+        _ => false,
+    }
+}
+
+/// What goes from thread to thread.
+struct Work {
+    selection: Selection,
+    builder: tar::Builder<BufWriter<File>>,
+    packed: Packed,
+}
+
+/// The pieces of an archive as one text of bytes, for whoever may wait.
+struct Pieces<Piece> {
+    receiver: mpsc::Receiver<io::Result<Piece>>,
+    piece: Option<Piece>,
+    /// How much of the piece was read.
+    read: usize,
+}
+
+impl<Piece: AsRef<[u8]>> Read for Pieces<Piece> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let rest = self.piece.as_ref().and_then(|piece| piece.as_ref().get(self.read..)).unwrap_or_default();
+            if !rest.is_empty() {
+                let mut rest = rest;
+                let count = Read::read(&mut rest, buffer)?;
+                self.read += count;
+                return Ok(count);
+            }
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(piece) => self.piece = Some(piece?),
+            }
+            self.read = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_one() {
+        let (sender, receiver) = mpsc::channel(4);
+        for piece in ["ab", "", "cde"] {
+            sender.blocking_send(Ok(piece)).unwrap();
+        }
+        drop(sender);
+        let mut text = String::new();
+        Pieces { receiver, piece: None, read: 0 }.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abcde");
+    }
+
+    #[test]
+    fn an_end_that_came_too_early_is_told() {
+        let (sender, receiver) = mpsc::channel::<io::Result<&str>>(4);
+        sender.blocking_send(Ok("ab")).unwrap();
+        sender.blocking_send(Err(io::Error::other("gone"))).unwrap();
+        let error = Pieces { receiver, piece: None, read: 0 }.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "gone");
+    }
+}

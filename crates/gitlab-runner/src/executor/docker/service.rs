@@ -1,0 +1,248 @@
+//! What runs beside a job. GitLab Runner's `executors/docker/services.go`
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
+use bollard::query_parameters::{InspectContainerOptions, StartContainerOptions};
+use tokio::task::JoinHandle;
+
+use super::container::Common;
+use super::engine::Docker;
+use super::made::Made;
+use super::reference;
+use crate::config::ServiceConfig;
+use crate::executor::request::ExecutorError;
+use crate::executor::request::ImageRequest;
+use crate::executor::request::Request;
+use crate::executor::request::ServiceRequest;
+use crate::log::JobLog;
+use container_engine::said;
+use gitlab_ci::variables::collection::Origin;
+use gitlab_ci::variables::collection::Variable;
+
+/// Of a service that exposes more ports, the first are enough to tell. `executors/docker/services.go`
+const MOST_PORTS: usize = 20;
+
+/// A service that is to run.
+pub(super) struct Planned {
+    pub(super) request: ServiceRequest,
+    /// Every name that it is reached by.
+    aliases: Vec<String>,
+    /// Whether its output goes to the job's log.
+    is_shown: bool,
+}
+
+/// A service that was started.
+pub(super) struct Running {
+    /// Its image, as the job calls it.
+    pub(super) image: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) container: String,
+    /// Where it may listen.
+    pub(super) ports: Vec<u16>,
+    pub(super) address: Option<IpAddr>,
+    /// What goes on as long as it does.
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Running {
+    /// What people know it by.
+    pub(super) fn title(&self) -> String {
+        format!("{} ({})", self.image, self.aliases.join(", "))
+    }
+}
+
+/// The services of a job: those of the runner, then its own. Of a name that is taken the second is left out, and a service that
+/// has none of its own then, too.
+pub(super) fn plan(of_runner: &[ServiceConfig], request: &Request, log: &JobLog) -> Vec<Planned> {
+    let is_shown = request.variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && &*it.value == "true");
+    let of_runner = of_runner.iter().map(|service| of_config(service, &request.variables));
+    let mut taken: Vec<String> = Vec::new();
+    let mut planned = Vec::new();
+    for service in of_runner.chain(request.services.iter().cloned()) {
+        let mut aliases = Vec::new();
+        for alias in reference::aliases(&service.image.name).into_iter().chain(service.aliases.clone()) {
+            if taken.contains(&alias) {
+                // Somebody may say what the image's name says already.
+                if !aliases.contains(&alias) {
+                    log.warn(&format!(
+                        "the service {} is not reached as {alias}: another one has the name",
+                        service.image.name
+                    ));
+                }
+                continue;
+            }
+            taken.push(alias.clone());
+            aliases.push(alias);
+        }
+        if aliases.is_empty() {
+            log.warn(&format!("the service {} is not started: no name is left for it", service.image.name));
+            continue;
+        }
+        planned.push(Planned { request: service, aliases, is_shown });
+    }
+    planned
+}
+
+/// A service of the runner. It has the variables that every service has: what is public of the job's.
+fn of_config(service: &ServiceConfig, variables: &[Variable]) -> ServiceRequest {
+    let is_public = |variable: &&Variable| {
+        let is_secret = matches!(
+            variable.origin,
+            Origin::Dotenv | Origin::Instance | Origin::Group | Origin::Project | Origin::User
+        );
+        !variable.masked && !variable.file && !is_secret
+    };
+    let public = variables.iter().filter(is_public).map(|it| (it.key.to_string(), it.value.to_string()));
+    ServiceRequest {
+        image: ImageRequest {
+            name: service.name.clone(),
+            entrypoint: service.entrypoint.clone(),
+            ..ImageRequest::default()
+        },
+        command: service.command.clone(),
+        aliases: service.aliases.clone(),
+        variables: public.chain(service.environment.iter().cloned()).collect(),
+    }
+}
+
+/// The lines by which services are found where the network has no names.
+pub(super) fn hosts(services: &[Running], common: &Common<'_>) -> Vec<String> {
+    if common.has_names() {
+        return Vec::new();
+    }
+    let with_address = services.iter().filter_map(|service| Some((service, service.address?)));
+    with_address
+        .flat_map(|(service, address)| service.aliases.iter().map(move |alias| format!("{alias}:{address}")))
+        .collect()
+}
+
+impl Docker {
+    /// Starts a service from an image that is here.
+    pub(super) async fn start(
+        &self,
+        planned: Planned,
+        image: String,
+        made: &Made,
+        common: &Common<'_>,
+        log: &Arc<JobLog>,
+    ) -> Result<Running, ExecutorError> {
+        let Planned { request: service, aliases, is_shown } = planned;
+        let name = service.image.name;
+        log.say(&format!("Starting service {name} ..."));
+        let set_port = service.variables.iter().rev().find(|(key, _)| key == "HEALTHCHECK_TCP_PORT");
+        let set_port = set_port.and_then(|(_, port)| port.trim().parse().ok());
+        let body = ContainerCreateBody {
+            env: Some(service.variables.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+            cmd: service.command,
+            entrypoint: service.image.entrypoint,
+            user: service.image.user,
+            ..common.body(image, aliases.clone())
+        };
+        let what = aliases.first().map_or("service", String::as_str);
+        let container = made.container(what, body, service.image.platform.as_deref(), self.networks()).await?;
+        self.put_certificates(&container).await?;
+        let started = self.engine.start_container(&container, None::<StartContainerOptions>).await;
+        started.map_err(|error| {
+            let said = said(&error);
+            ExecutorError::system(format!("the service {name} ({}) does not start: {said}", aliases.join(", ")))
+        })?;
+        let inspected = self.engine.inspect_container(&container, None::<InspectContainerOptions>).await;
+        let inspected = inspected.unwrap_or_default();
+        let ports = set_port.map_or_else(|| exposed(&inspected), |port| vec![port]);
+        let address = if common.is_host() { Some(Ipv4Addr::LOCALHOST.into()) } else { address(inspected) };
+        let mut running = Running { image: name, aliases, container, ports, address, tasks: Vec::new() };
+        if is_shown {
+            running.tasks.push(self.show(&running, log));
+        }
+        Ok(running)
+    }
+}
+
+/// The ports that its image or its creation exposes, by number.
+fn exposed(container: &ContainerInspectResponse) -> Vec<u16> {
+    let exposed = container.config.as_ref().and_then(|config| config.exposed_ports.as_ref());
+    let tcp = exposed.into_iter().flatten().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
+    let mut ports: Vec<u16> = tcp.collect();
+    ports.sort_unstable();
+    ports.truncate(MOST_PORTS);
+    ports
+}
+
+fn address(container: ContainerInspectResponse) -> Option<IpAddr> {
+    let networks = container.network_settings.and_then(|it| it.networks).unwrap_or_default();
+    networks.into_values().find_map(|network| network.ip_address?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::mask::Masker;
+    use crate::workspace::job_dirs::Places;
+
+    /// The names of services, and the log's lines.
+    fn planned(services: &[(&str, &str)], variables: Vec<Variable>) -> (Vec<Planned>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let masker = Masker::new([""; 0]);
+        let log = JobLog::open("job".into(), &folder.path().join("log"), &masker, 1 << 20, Arc::new(|_| ())).unwrap();
+        let services = services.iter().map(|(name, aliases)| ServiceRequest {
+            image: ImageRequest { name: (*name).to_owned(), ..ImageRequest::default() },
+            aliases: aliases.split_whitespace().map(str::to_owned).collect(),
+            ..ServiceRequest::default()
+        });
+        let request = Request {
+            name: "job".into(),
+            id: 1,
+            variables: Arc::new(variables),
+            image: None,
+            services: services.collect(),
+            places: Places { builds: "/builds".to_owned(), project: "/builds/p".to_owned() },
+        };
+        let of_runner = ServiceConfig { name: "redis:7".to_owned(), ..ServiceConfig::default() };
+        let planned = plan(&[of_runner], &request, &log);
+        (planned, log.last_lines())
+    }
+
+    #[rstest]
+    #[case::derived(&[("postgres:15", "")], &["redis", "postgres"], &[])]
+    #[case::explicit_ones_are_added(&[("docker:dind", "engine d")], &["redis", "docker engine d"], &[])]
+    #[case::with_slashes(&[("r.test:5000/a/b", "")], &["redis", "r.test__a__b r.test-a-b"], &[])]
+    #[case::said_twice(&[("docker:28-dind", "docker")], &["redis", "docker"], &[])]
+    #[case::taken_in_part(
+        &[("mysql:8", "db"), ("postgres:15", "db")],
+        &["redis", "mysql db", "postgres"],
+        &["WARNING: the service postgres:15 is not reached as db: another one has the name"]
+    )]
+    #[case::taken_altogether(
+        &[("redis:6", "")],
+        &["redis"],
+        &[
+            "WARNING: the service redis:6 is not reached as redis: another one has the name",
+            "WARNING: the service redis:6 is not started: no name is left for it",
+        ]
+    )]
+    fn names(#[case] services: &[(&str, &str)], #[case] expected: &[&str], #[case] told: &[&str]) {
+        let (planned, lines) = planned(services, Vec::new());
+        assert_eq!(planned.iter().map(|service| service.aliases.join(" ")).collect::<Vec<_>>(), expected);
+        assert_eq!(lines, told);
+    }
+
+    #[test]
+    fn the_runners_own_services_have_public_variables() {
+        let secret = Variable { masked: true, ..Variable::new("SECRET", "x", Origin::Job) };
+        let variables = vec![Variable::new("A", "1", Origin::Job), Variable::new("B", "2", Origin::Project), secret];
+        let (planned, _) = planned(&[], variables);
+        assert_eq!(planned[0].request.variables, [("A".to_owned(), "1".to_owned())]);
+    }
+}

@@ -1,0 +1,283 @@
+//! The steps of a job that move files: sources, caches, artifacts.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Attempt, Stop, failed};
+use crate::artifacts;
+use crate::artifacts::cache;
+use crate::artifacts::cache::JobCache;
+use crate::artifacts::is_kept;
+use crate::artifacts::providers;
+use crate::executor::ExecutorError;
+use crate::executor::FailureReason;
+use crate::executor::Session;
+use crate::workspace::archive;
+use crate::workspace::archive::Packed;
+use crate::workspace::checkout::Blob;
+use crate::workspace::checkout::Shape;
+use crate::workspace::checkout::Submodules;
+use crate::workspace::job_dirs::Places;
+use crate::workspace::selection::Selection;
+use gitlab_ci::config::cache::Key;
+use gitlab_ci::config::reader::Text;
+
+/// `GIT_DEPTH` of a job that does not say: a new project's setting in GitLab.
+const DEPTH: u32 = 20;
+
+/// The files that git knows in a job's checkout.
+type Tracked = Arc<HashSet<String>>;
+
+impl Attempt<'_> {
+    pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, Stop> {
+        let _section = self.log.section("get_sources", "Getting source from Git repository");
+        let strategy = self.variables.get("GIT_STRATEGY").unwrap_or_default();
+        if matches!(strategy.as_str(), "none" | "empty") {
+            self.log.say("Skipping Git repository setup");
+            self.within(session.put_sources(None)).await?;
+            return Ok(Tracked::default());
+        }
+        if !matches!(strategy.as_str(), "" | "fetch" | "clone") {
+            let why = format!("unknown GIT_STRATEGY: {strategy}; there are clone, fetch, none, empty");
+            return Err(failed(FailureReason::RunnerSystemFailure, &why));
+        }
+        let submodules = match self.variables.get("GIT_SUBMODULE_STRATEGY").unwrap_or_default().as_str() {
+            "normal" => Submodules::Normal,
+            "recursive" => Submodules::Recursive,
+            "" | "none" => Submodules::None,
+            other => {
+                let why = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; there are none, normal, recursive");
+                return Err(failed(FailureReason::RunnerSystemFailure, &why));
+            }
+        };
+        if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
+            self.log.warn("GIT_CLONE_PATH is understood, not replayed: the checkout is at CI_PROJECT_DIR");
+        }
+        let shape = Shape {
+            depth: self.variables.get("GIT_DEPTH").and_then(|depth| depth.parse().ok()).unwrap_or(DEPTH),
+            submodules,
+            has_files: self.variables.get("GIT_CHECKOUT").as_deref() != Some("false"),
+        };
+        let context = &self.pipeline.plan.context;
+        let checkout = async {
+            let made = self.pipeline.sources.checkout(&shape).await;
+            made.map_err(|error| ExecutorError::system(error.to_string()))
+        };
+        let checkout = self.within(checkout).await?;
+        if shape.has_files {
+            let short = context.commit.sha.get(..8).unwrap_or_default();
+            self.log.say(&format!("Checking out {short} as detached HEAD (ref is {})...", context.ref_name));
+        } else {
+            self.log.say("Skipping Git checkout");
+        }
+        self.within(session.put_sources(Some(&checkout))).await?;
+        if shape.submodules == Submodules::None {
+            self.log.say("Skipping Git submodules setup");
+        }
+        Ok(Arc::clone(&checkout.tracked))
+    }
+
+    /// The job's caches that hold something; a text that cannot be expanded ends the job.
+    async fn caches(&self) -> Result<Vec<JobCache>, Stop> {
+        let job = &self.planned.job;
+        if job.cache.is_empty() {
+            return Ok(Vec::new());
+        }
+        let system = |error: &dyn std::fmt::Display| failed(FailureReason::RunnerSystemFailure, error);
+        // Asked for where a key needs them: git is a program of its own.
+        let has_files = job.cache.iter().any(|cache| matches!(cache.key, Key::Files { .. }));
+        let blobs: &[Blob] = if has_files {
+            let listed = async {
+                let blobs = self.pipeline.sources.blobs().await;
+                blobs.map_err(|error| ExecutorError::system(error.to_string()))
+            };
+            self.within(listed).await?
+        } else {
+            &[]
+        };
+        let is_protected = self.variables.get("CI_COMMIT_REF_PROTECTED").as_deref() == Some("true");
+        let mut caches = Vec::new();
+        for (index, one) in job.cache.iter().enumerate() {
+            let found = cache::of_job(one, index, &self.variables, blobs, is_protected);
+            caches.extend(found.map_err(|error| system(&error))?);
+        }
+        Ok(caches)
+    }
+
+    /// A cache that cannot be had is no reason to fail.
+    pub(super) async fn restore_caches(&mut self, session: &mut Session) -> Result<(), Stop> {
+        let caches = self.caches().await?;
+        if !caches.iter().any(|cache| cache.is_pulled) {
+            return Ok(());
+        }
+        let _section = self.log.section("restore_cache", "Restoring cache");
+        for cache in caches.iter().filter(|cache| cache.is_pulled) {
+            let mut found = None;
+            for key in &cache.keys {
+                self.log.say(&format!("Checking cache for {key}..."));
+                let archive = cache::archive(&self.pipeline.caches, key);
+                if archive.is_file() {
+                    found = Some(archive);
+                    break;
+                }
+            }
+            match found {
+                None => self.log.say("No cache is there yet"),
+                Some(archive) => match self.within(session.unpack(&archive)).await {
+                    Ok(()) => self.log.say("Successfully extracted cache"),
+                    Err(Stop::Failed { why, .. }) => self.log.warn(&format!("the cache is not used: {why}")),
+                    Err(stop) => return Err(stop),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn archive_caches(&mut self, session: &mut Session, has_succeeded: bool, tracked: &Tracked) {
+        // It was expanded before.
+        let Ok(caches) = self.caches().await else { return };
+        let kept: Vec<&JobCache> =
+            caches.iter().filter(|cache| cache.is_pushed && is_kept(cache.when, has_succeeded)).collect();
+        if kept.is_empty() {
+            return;
+        }
+        let _section = self.log.section("archive_cache", "Saving cache");
+        for cache in kept {
+            let key = cache.keys.first().map(String::as_str).unwrap_or_default();
+            self.log.say(&format!("Creating cache {key}..."));
+            match self.archive_cache(session, cache, key, tracked).await {
+                Ok(0) => self.log.warn("nothing is there to keep: the cache stays as it is"),
+                Ok(entries) => self.log.say(&format!("Created cache of {entries} files and directories")),
+                Err(why) => self.log.warn(&format!("the cache is not kept: {why}")),
+            }
+        }
+    }
+
+    async fn archive_cache(
+        &self,
+        session: &mut Session,
+        cache: &JobCache,
+        key: &str,
+        tracked: &Tracked,
+    ) -> Result<usize, String> {
+        let archive = cache::archive(&self.pipeline.caches, key);
+        // Under another name until it is whole: jobs at the same time have the same key.
+        let draft = archive.with_extension(format!("{}.{}", self.pipeline.id, self.index));
+        let parent = archive.parent().unwrap_or(&self.pipeline.caches);
+        std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
+        let untracked = cache.untracked.then_some(tracked);
+        let project = self.variables.get("CI_PROJECT_DIR").unwrap_or_default();
+        let selection = Selection::new(&project, &cache.paths, &[], untracked);
+        let packed = match self.within(session.pack(selection, draft.clone())).await {
+            Ok(packed) => packed,
+            Err(Stop::Failed { why, .. }) => return Err(why),
+            Err(_) => return Err("there is no time".to_owned()),
+        };
+        for pattern in &packed.unmatched {
+            self.log.warn(&format!("{pattern}: no matching files."));
+        }
+        if packed.entries > 0 {
+            std::fs::rename(&draft, &archive).map_err(|error| error.to_string())?;
+        }
+        Ok(packed.entries)
+    }
+
+    pub(super) async fn download_artifacts(&mut self, session: &mut Session) -> Result<(), Stop> {
+        let plan = &self.pipeline.plan;
+        let mut present = Vec::new();
+        for index in providers(plan, self.index) {
+            let archive = self.pipeline.store.artifacts(index);
+            if archive.is_file() {
+                present.push((archive, plan.jobs.get(index).map(|job| Arc::clone(&job.name)).unwrap_or_default()));
+            }
+        }
+        if present.is_empty() {
+            return Ok(());
+        }
+        let _section = self.log.section("download_artifacts", "Downloading artifacts");
+        for (archive, name) in present {
+            self.log.say(&format!("Downloading artifacts for {name}..."));
+            self.within(session.unpack(&archive)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn upload_artifacts(
+        &mut self,
+        session: &mut Session,
+        has_succeeded: bool,
+        places: &Places,
+        tracked: &Tracked,
+    ) -> Result<(), Stop> {
+        let Some(written) = &self.planned.job.artifacts else { return Ok(()) };
+        let expand = |texts: &[Text]| {
+            let expanded = self.variables.expand_each(texts.iter().map(|text| &*text.value));
+            expanded.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
+        };
+        let (paths, exclude) = (expand(&written.paths)?, expand(&written.exclude)?);
+        let (dotenv, junit) = (expand(&written.dotenv)?, expand(&written.junit)?);
+        let keeps_files = is_kept(written.when, has_succeeded) && (!paths.is_empty() || written.untracked);
+        if !keeps_files && dotenv.is_empty() && junit.is_empty() {
+            return Ok(());
+        }
+        let name = if has_succeeded { "upload_artifacts_on_success" } else { "upload_artifacts_on_failure" };
+        let _section = self.log.section(name, "Uploading artifacts");
+        if keeps_files {
+            let untracked = written.untracked.then_some(tracked);
+            let selection = Selection::new(&places.project, &paths, &exclude, untracked);
+            self.pack(session, selection, self.pipeline.store.artifacts(self.index), places).await?;
+        }
+        // Reports are kept however the job ended.
+        if !dotenv.is_empty() || !junit.is_empty() {
+            let all: Vec<String> = dotenv.iter().chain(&junit).cloned().collect();
+            let path = self.pipeline.store.reports(self.index);
+            self.pack(session, Selection::new(&places.project, &all, &[], None), path, places).await?;
+            self.read_reports(places, &dotenv, &junit)?;
+        }
+        Ok(())
+    }
+
+    async fn pack(
+        &self,
+        session: &mut Session,
+        selection: Selection,
+        archive: PathBuf,
+        places: &Places,
+    ) -> Result<(), Stop> {
+        let packed = self.within(session.pack(selection, archive)).await?;
+        for pattern in &packed.unmatched {
+            self.log.warn(&format!(
+                "{pattern}: no matching files. Ensure that the artifact path is relative to the working directory ({})",
+                places.project
+            ));
+        }
+        if packed.entries == 0 {
+            self.log.say("\x1b[31;1mERROR: No files to upload\x1b[0;m");
+        } else {
+            let Packed { entries, bytes, .. } = packed;
+            self.log.say(&format!("Uploading artifacts... {entries} files and directories, {bytes} bytes"));
+        }
+        Ok(())
+    }
+
+    fn read_reports(&mut self, places: &Places, dotenv: &[String], junit: &[String]) -> Result<(), Stop> {
+        let path = self.pipeline.store.reports(self.index);
+        if !path.is_file() {
+            return Ok(());
+        }
+        let read = |patterns: &[String]| {
+            let mut selection = Selection::new(&places.project, patterns, &[], None);
+            let files = archive::read(&path, |path| selection.takes(path, false));
+            files.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
+        };
+        let refused = |why| failed(FailureReason::RunnerSystemFailure, &format!("a report is refused: {why}"));
+        self.ended.dotenv = artifacts::variables(&read(dotenv)?).map_err(refused)?;
+        let (tests, unreadable) = artifacts::count_tests(&read(junit)?);
+        self.ended.tests = tests;
+        for why in unreadable {
+            self.log.warn(&format!("a report of tests cannot be read: {why}"));
+        }
+        Ok(())
+    }
+}

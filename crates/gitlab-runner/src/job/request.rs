@@ -1,0 +1,70 @@
+//! What a job asks an executor for: its image and services, expanded as the runner does.
+
+use std::sync::Arc;
+
+use crate::executor::ImageRequest;
+use crate::executor::Request;
+use crate::executor::ServiceRequest;
+use crate::variables::JobVariables;
+use crate::workspace::job_dirs::Places;
+use gitlab_ci::config::image::Image;
+use gitlab_ci::plan::PlannedJob;
+use gitlab_ci::variables::expand::ExpansionError;
+
+/// The request of a job.
+///
+/// # Errors
+/// When a name grows too much.
+pub(super) fn of(
+    planned: &PlannedJob,
+    id: u64,
+    variables: &JobVariables,
+    places: Places,
+) -> Result<Request, ExpansionError> {
+    let services = planned.job.services.iter().map(|service| of_service(service, variables));
+    // One whose name is nothing in the end is not started.
+    let services = services.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|it| !it.image.name.is_empty());
+    Ok(Request {
+        name: Arc::clone(&planned.name),
+        id,
+        variables: Arc::clone(variables.list()),
+        image: planned.job.image.as_ref().map(|image| of_image(image, variables)).transpose()?,
+        services: services.collect(),
+        places,
+    })
+}
+
+fn of_image(image: &Image, variables: &JobVariables) -> Result<ImageRequest, ExpansionError> {
+    // The words of entrypoints and commands are the image's, and go as they are written.
+    let words = |words: &[Arc<str>]| words.iter().map(ToString::to_string).collect();
+    Ok(ImageRequest {
+        name: variables.expand(&image.name)?,
+        entrypoint: image.entrypoint.as_deref().map(words),
+        user: image.user.as_ref().map(|user| variables.expand(user)).transpose()?,
+        platform: image.platform.as_ref().map(|platform| variables.expand(platform)).transpose()?,
+        pull_policy: image.pull_policy.clone(),
+    })
+}
+
+/// `common/build.go` (`GetServiceVariables`), `common/spec/image.go`
+fn of_service(service: &Image, variables: &JobVariables) -> Result<ServiceRequest, ExpansionError> {
+    let mut all: Vec<(String, String)> =
+        variables.public().map(|variable| (variable.key.to_string(), variable.value.to_string())).collect();
+    for own in &service.variables {
+        let value = if own.expand { variables.expand(&own.value)? } else { own.value.to_string() };
+        all.retain(|(key, _)| *key != *own.key);
+        all.push((own.key.to_string(), value));
+    }
+    let aliases = variables.expand_each(service.aliases.iter().map(|alias| &**alias))?;
+    Ok(ServiceRequest {
+        image: of_image(service, variables)?,
+        command: service.command.as_ref().map(|words| words.iter().map(ToString::to_string).collect()),
+        aliases: aliases
+            .iter()
+            .flat_map(|alias| alias.split([',', ' ']))
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        variables: all,
+    })
+}

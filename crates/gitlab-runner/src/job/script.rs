@@ -1,0 +1,183 @@
+//! A job's commands as one text for a shell. GitLab Runner's `shells/bash.go`, `shells/abstract.go`
+//!
+//! Everything that the job says is one `eval`, so that what is wrong in the shell's eyes is told when it is reached and
+//! nothing in it can end the text around it. Its standard input is empty: what reads from it ends and does not hang.
+//! Only `errexit` (and `pipefail`, where the shell has it) decide about failure, as on a runner: nothing is checked line by line.
+
+use gitlab_ci::variables::collection::Variable;
+
+/// What a shell is to do.
+#[derive(Clone, Debug)]
+pub struct Script<'job> {
+    /// Where it works.
+    pub folder: &'job str,
+    /// The job's variables, expanded.
+    pub variables: &'job [Variable],
+    /// The folder for files that are variables, outside of the checkout.
+    pub temporary_folder: &'job str,
+    /// Its commands, in order.
+    pub commands: &'job [&'job str],
+    /// `CI_DEBUG_TRACE`: whether the shell tells everything that it does.
+    pub is_traced: bool,
+}
+
+/// The file that `GITLAB_ENV` names: what a script appends there, `KEY=value`, later ones have as variables.
+/// <https://docs.gitlab.com/ci/variables/job_scripts/#pass-an-environment-variable-to-another-section-of-the-same-job>
+const ENVIRONMENT_FILE: &str = "gitlab_runner_env";
+
+/// Sets the option where the shell has it. Bash has, and is not asked: each question is a process.
+const PIPEFAIL: &str = "if [ -n \"${BASH_VERSION:-}\" ] || (set -o pipefail) 2> /dev/null; then set -o pipefail; fi";
+
+/// Begins a command's echo, in bold green as the runner's.
+const BOLD_GREEN: &str = "\x1b[32;1m";
+/// Ends it.
+const RESET: &str = "\x1b[0;m";
+
+impl Script<'_> {
+    /// The text. It is meant for `bash` and every POSIX shell, through standard input.
+    pub fn text(&self) -> String {
+        let temporary = quote(self.temporary_folder);
+        let file = quote(&self.environment_file());
+        let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_folder)).collect();
+        let mut commands = String::new();
+        for command in self.commands {
+            // Of some shells `echo` reads backslashes.
+            commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
+        }
+        let body = format!(
+            "[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
+             if [ -f {file} ]; then while read -r line; do export \"$line\" || true; done < {file}; fi\n\
+             cd {folder}\n{commands}",
+            folder = quote(self.folder),
+        );
+        let trace = if self.is_traced { "set -o xtrace\n" } else { "" };
+        format!(
+            "trap exit 1 TERM\n{trace}\
+             {PIPEFAIL}\nset -o errexit\nset +o noclobber\n\
+             ( eval {} ) < /dev/null\nexit 0\n",
+            quote(&body)
+        )
+    }
+
+    fn environment_file(&self) -> String {
+        format!("{}/{ENVIRONMENT_FILE}", self.temporary_folder)
+    }
+}
+
+/// A variable, or the file that it is.
+fn export(variable: &Variable, temporary_folder: &str) -> String {
+    let key = &variable.key;
+    // A shell takes fewer names than GitLab.
+    if key.starts_with(|first: char| first.is_ascii_digit()) {
+        return String::new();
+    }
+    let value = quote(&variable.value);
+    if !variable.file {
+        return format!("export {key}={value}\n");
+    }
+    let path = quote(&format!("{temporary_folder}/{key}"));
+    format!("printf '%s' {value} > {path}\nchmod 600 {path}\nexport {key}={path}\n")
+}
+
+/// What is shown of a command: its first line, and that there are more.
+fn echo(command: &str) -> String {
+    let mut lines = command.trim_end_matches('\n').lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.next() {
+        Some(_) => format!("{BOLD_GREEN}$ {first} # collapsed multi-line command{RESET}"),
+        None => format!("{BOLD_GREEN}$ {first}{RESET}"),
+    }
+}
+
+/// A text as one word of any POSIX shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use rstest::rstest;
+
+    use super::*;
+    use gitlab_ci::variables::collection::Origin;
+
+    /// Runs commands as a job, and returns its exit code and what it wrote to standard output, without the echoes.
+    fn run(shell: &str, commands: &[&str], variables: &[Variable]) -> (i32, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, temporary) = (folder.path().join("a b"), folder.path().join("it's.tmp"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let script = Script {
+            folder: folder.to_str().unwrap(),
+            variables,
+            temporary_folder: temporary.to_str().unwrap(),
+            commands,
+            is_traced: false,
+        };
+        let mut child =
+            Command::new(shell).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(script.text().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let own = text.lines().filter(|line| !line.starts_with(BOLD_GREEN)).collect::<Vec<_>>();
+        (output.status.code().unwrap(), own.join("\n"))
+    }
+
+    // https://docs.gitlab.com/ci/yaml/script/, and what a runner does with it: one shell, `errexit`, nothing else.
+    #[rstest]
+    #[case::success(&["echo a", "echo b"], 0, "a\nb")]
+    #[case::code(&["echo a", "(exit 7)", "echo b"], 7, "a")]
+    #[case::false_and_true_goes_on(&["false && true", "echo b"], 0, "b")]
+    #[case::false_and_true_at_the_end(&["echo a", "false && true"], 1, "a")]
+    #[case::or(&["false || true", "echo b"], 0, "b")]
+    #[case::condition(&["if false; then :; fi", "echo b"], 0, "b")]
+    #[case::not(&["! true", "echo b"], 0, "b")]
+    #[case::substitution(&["A=$(false)", "echo b"], 1, "")]
+    #[case::exported_substitution(&["export A=$(false)", "echo b"], 0, "b")]
+    #[case::exit_0(&["echo a", "exit 0", "echo b"], 0, "a")]
+    #[case::exit_3(&["exit 3"], 3, "")]
+    #[case::standard_input_is_empty(&["cat", "echo b"], 0, "b")]
+    #[case::one_shell(&["A=1", "cd /", "echo $A $PWD"], 0, "1 /")]
+    #[case::many_lines(&["if true\nthen echo a\nfi"], 0, "a")]
+    #[case::here_document(&["cat <<END\n  a 'b'\nEND\n", "echo c"], 0, "  a 'b'\nc")]
+    #[case::not_the_end_of_the_text_around(&["echo a", ") ; echo b"], 2, "a")]
+    #[case::unknown_command(&["no-such-command-here"], 127, "")]
+    fn rules_of_failure(#[case] commands: &[&str], #[case] code: i32, #[case] output: &str) {
+        for shell in ["bash", "dash"] {
+            assert_eq!(run(shell, commands, &[]), (code, output.to_owned()), "{shell}");
+        }
+    }
+
+    #[rstest]
+    #[case::bash("bash", 1)]
+    #[case::without_pipefail("dash", 0)]
+    fn a_pipe_fails_where_the_shell_has_pipefail(#[case] shell: &str, #[case] code: i32) {
+        assert_eq!(run(shell, &["false | true"], &[]).0, code);
+    }
+
+    #[test]
+    fn variables_and_files() {
+        let file = Variable { file: true, ..Variable::new("FILE", "line 1\n$HOME 'x'\\n", Origin::Project) };
+        let variables =
+            [Variable::new("A", "it's $HOME `x` \"y\"\\\nz", Origin::Job), file, Variable::new("1A", "", Origin::Job)];
+        for shell in ["bash", "dash"] {
+            let commands =
+                ["printf '%s\\n' \"$A\"", "cat \"$FILE\"; echo", "case $FILE in */it\\'s.tmp/FILE) echo there;; esac"];
+            let (code, output) = run(shell, &commands, &variables);
+            assert_eq!(
+                (code, output.as_str()),
+                (0, "it's $HOME `x` \"y\"\\\nz\nline 1\n$HOME 'x'\\n\nthere"),
+                "{shell}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_command() {
+        assert_eq!(echo("make all"), "\x1b[32;1m$ make all\x1b[0;m");
+        assert_eq!(echo("if x\nthen y\nfi\n"), "\x1b[32;1m$ if x # collapsed multi-line command\x1b[0;m");
+        assert_eq!(echo("one\n"), "\x1b[32;1m$ one\x1b[0;m");
+    }
+}

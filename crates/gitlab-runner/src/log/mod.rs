@@ -1,0 +1,379 @@
+//! The log of a job: what it writes, masked, with times, in a file as GitLab keeps it, and line by line for whoever watches.
+//!
+//! Every line begins with its time, the number of its stream, `O` or `E`, and a space, or `+` where it goes on with the one
+//! before. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
+
+mod line;
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use self::line::without_colours;
+use self::line::{number, without_marks};
+use super::event::{Event, Tell};
+use crate::mask::Masker;
+use gitlab_ci::expression::pattern::Pattern;
+
+/// How many of the last lines are kept for the end.
+pub const LAST_LINES: usize = 20;
+
+/// A line that is longer is cut in the view and in memory, and not in the file.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// Where bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, and what the runner itself says.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// The log of a job.
+pub struct JobLog {
+    job: Arc<str>,
+    path: PathBuf,
+    tell: Arc<Tell>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    file: BufWriter<File>,
+    out: Half,
+    err: Half,
+    last_lines: VecDeque<String>,
+    coverage: Option<Pattern>,
+    covered: Option<f64>,
+    /// How many bytes of output may still be written; nothing once there were more.
+    left: Option<usize>,
+    limit: usize,
+}
+
+/// One of the two streams.
+struct Half {
+    masker: Masker,
+    line: Vec<u8>,
+    /// Whether the file's line has begun.
+    has_begun: bool,
+}
+
+impl Half {
+    fn new(masker: Masker) -> Self {
+        Self { masker, line: Vec::new(), has_begun: false }
+    }
+}
+
+impl JobLog {
+    /// Opens, or goes on with, the log at `path`. At most `limit` bytes of output are kept.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn open(job: Arc<str>, path: &Path, masker: &Masker, limit: usize, tell: Arc<Tell>) -> io::Result<Self> {
+        let file = BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?);
+        let inner = Inner {
+            file,
+            out: Half::new(masker.clone()),
+            err: Half::new(masker.clone()),
+            last_lines: VecDeque::new(),
+            coverage: None,
+            covered: None,
+            left: Some(limit),
+            limit,
+        };
+        Ok(Self { job, path: path.to_owned(), tell, inner: Mutex::new(inner) })
+    }
+
+    /// The job.
+    pub fn job(&self) -> &Arc<str> {
+        &self.job
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks for `coverage` in every line from now on. <https://docs.gitlab.com/ci/yaml/#coverage>
+    pub fn watch_coverage(&self, coverage: Pattern) {
+        self.lock().coverage = Some(coverage);
+    }
+
+    /// A text without what is masked in this log.
+    pub fn masked(&self, text: &str) -> String {
+        self.lock().out.masker.masked(text)
+    }
+
+    /// The coverage of the last line that had one, in percent.
+    pub fn coverage(&self) -> Option<f64> {
+        self.lock().covered
+    }
+
+    /// What a job writes, as it comes.
+    pub fn write(&self, stream: Stream, bytes: &[u8]) {
+        self.with(|inner, lines| {
+            if inner.left.is_none() {
+                return;
+            }
+            let mut masked = Vec::with_capacity(bytes.len());
+            inner.half(stream).masker.push(bytes, &mut masked);
+            inner.take_output(stream, &masked, lines);
+            // Somebody may be reading it. A disk that is full does not end the job.
+            let _ = inner.file.flush();
+        });
+    }
+
+    /// A line of the runner's own.
+    pub fn say(&self, text: &str) {
+        self.with(|inner, lines| {
+            let mut masked = Vec::new();
+            inner.out.masker.push(format!("{text}\n").as_bytes(), &mut masked);
+            inner.out.masker.finish(&mut masked);
+            inner.take(Stream::Out, &masked, lines);
+        });
+    }
+
+    /// A warning of the runner's own, in yellow.
+    pub fn warn(&self, text: &str) {
+        self.say(&format!("\x1b[0;33mWARNING: {text}\x1b[0;m"));
+    }
+
+    /// Begins a section; its end comes when the result is dropped. `helpers/build_section.go`
+    pub fn section(self: &Arc<Self>, name: &'static str, title: &str) -> Section {
+        self.mark(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
+        self.say(&format!("\x1b[0;36;1m{title}\x1b[0;m"));
+        (self.tell)(Event::Step { job: Arc::clone(&self.job), step: name });
+        Section { log: Arc::clone(self), name }
+    }
+
+    /// Marks stand on lines of their own.
+    fn mark(&self, mark: &str) {
+        self.flush();
+        self.with(|inner, lines| inner.take(Stream::Out, mark.as_bytes(), lines));
+    }
+
+    /// Writes what is held back, and ends a line that has no end.
+    pub fn flush(&self) {
+        self.with(|inner, lines| {
+            for stream in [Stream::Out, Stream::Err] {
+                let half = inner.half(stream);
+                let mut masked = Vec::new();
+                half.masker.finish(&mut masked);
+                inner.take_output(stream, &masked, lines);
+                if !inner.half(stream).line.is_empty() {
+                    inner.take(stream, b"\n", lines);
+                }
+            }
+            // A disk that is full is told of by what reads the log.
+            let _ = inner.file.flush();
+        });
+    }
+
+    /// The last lines of all, without colours.
+    pub fn last_lines(&self) -> Vec<String> {
+        self.lock().last_lines.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the log, and tells the lines that it made when the log is free again.
+    fn with(&self, work: impl FnOnce(&mut Inner, &mut Vec<String>)) {
+        let mut lines = Vec::new();
+        work(&mut self.lock(), &mut lines);
+        for line in lines {
+            (self.tell)(Event::Line { job: Arc::clone(&self.job), line });
+        }
+    }
+}
+
+impl Inner {
+    fn half(&mut self, stream: Stream) -> &mut Half {
+        match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        }
+    }
+
+    /// Takes what a job has written, masked, as far as that is within the limit: before it is masked, half a secret would be
+    /// none.
+    fn take_output(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
+        let Some(left) = self.left else { return };
+        if masked.len() <= left {
+            self.left = Some(left - masked.len());
+            self.take(stream, masked, lines);
+            return;
+        }
+        self.left = None;
+        self.take(stream, masked.get(..left).unwrap_or_default(), lines);
+        for stream in [Stream::Out, Stream::Err] {
+            // What is held back may be the beginning of a secret, and what follows it never comes.
+            self.half(stream).masker.finish(&mut Vec::new());
+        }
+        let kib = self.limit / 1024;
+        let text = format!("\nJob's log exceeded limit of {kib} KiB. The job goes on, its output is left out.\n");
+        self.take(Stream::Out, text.as_bytes(), lines);
+    }
+
+    /// Takes bytes that are masked.
+    fn take(&mut self, stream: Stream, bytes: &[u8], lines: &mut Vec<String>) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            // A disk that is full does not end the job: its output is seen all the same.
+            let _ = self.keep(stream, piece);
+            let half = self.half(stream);
+            half.line.extend_from_slice(piece);
+            if half.line.len() > LONGEST_LINE {
+                half.line.truncate(LONGEST_LINE);
+                if piece.ends_with(b"\n") {
+                    half.line.push(b'\n');
+                }
+            }
+            if half.line.ends_with(b"\n") {
+                let line = String::from_utf8_lossy(&half.line).trim_end_matches(['\n', '\r']).to_owned();
+                half.line.clear();
+                self.end_line(&line, lines);
+            }
+        }
+    }
+
+    fn keep(&mut self, stream: Stream, piece: &[u8]) -> io::Result<()> {
+        let kind = if stream == Stream::Out { 'O' } else { 'E' };
+        let has_begun = self.half(stream).has_begun;
+        self.half(stream).has_begun = !piece.ends_with(b"\n");
+        // A line that goes on does so behind its own marks: between them the other stream may have had its say.
+        let mark = if has_begun { '+' } else { ' ' };
+        let time = humantime::format_rfc3339_micros(SystemTime::now());
+        write!(self.file, "{time} 00{kind}{mark}")?;
+        self.file.write_all(piece)?;
+        if !piece.ends_with(b"\n") {
+            self.file.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self, line: &str, lines: &mut Vec<String>) {
+        let line = without_marks(line);
+        let Some(line) = line else { return };
+        let plain = without_colours(&line);
+        if let Some(coverage) = &self.coverage
+            && let Some(found) = coverage.last_group(&plain)
+        {
+            self.covered = number(found).or(self.covered);
+        }
+        if self.last_lines.len() == LAST_LINES {
+            self.last_lines.pop_front();
+        }
+        self.last_lines.push_back(plain);
+        lines.push(line);
+    }
+}
+
+/// A section that goes on until this is dropped.
+pub struct Section {
+    log: Arc<JobLog>,
+    name: &'static str,
+}
+
+impl Drop for Section {
+    fn drop(&mut self) {
+        self.log.mark(&format!("section_end:{}:{}\r\x1b[0K\n", unix_time(), self.name));
+    }
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn log(limit: usize) -> (tempfile::TempDir, Arc<JobLog>, Arc<Mutex<Vec<String>>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&lines);
+        let tell: Arc<Tell> = Arc::new(move |event| {
+            if let Event::Line { line, .. } = event {
+                heard.lock().unwrap().push(line);
+            }
+        });
+        let masker = Masker::new(["s3cr3t-value"]);
+        let log = JobLog::open("job".into(), &folder.path().join("job.log"), &masker, limit, tell).unwrap();
+        (folder, Arc::new(log), lines)
+    }
+
+    #[test]
+    fn secrets_are_masked_across_chunks_and_streams() {
+        let (_folder, log, lines) = log(1 << 20);
+        log.write(Stream::Out, b"a s3cr3t-");
+        log.write(Stream::Err, b"other s3cr3t-value\n");
+        log.write(Stream::Out, b"value b\nno end");
+        log.flush();
+        assert_eq!(*lines.lock().unwrap(), ["other [MASKED]", "a [MASKED] b", "no end"]);
+        assert_eq!(log.last_lines(), ["other [MASKED]", "a [MASKED] b", "no end"]);
+        let file = std::fs::read_to_string(log.path()).unwrap();
+        assert!(!file.contains("s3cr3t"), "{file}");
+        let kinds: Vec<_> = file.lines().map(|line| &line[28..]).collect();
+        assert_eq!(kinds, ["00O a ", "00E other [MASKED]", "00O+[MASKED] b", "00O no end", "00O+"]);
+    }
+
+    #[test]
+    fn sections_are_in_the_file_and_not_in_the_view() {
+        let (_folder, log, lines) = log(1 << 20);
+        {
+            let _section = log.section("step_script", "Executing");
+            log.write(Stream::Out, b"hello\n");
+        }
+        log.flush();
+        assert_eq!(*lines.lock().unwrap(), ["\x1b[0;36;1mExecuting\x1b[0;m", "hello"]);
+        let file = std::fs::read_to_string(log.path()).unwrap();
+        assert!(file.contains("section_start:") && file.contains(":step_script\r\x1b[0K"), "{file}");
+        assert!(file.contains("section_end:"), "{file}");
+    }
+
+    #[test]
+    fn output_has_a_limit() {
+        let (_folder, log, lines) = log(2048);
+        for _ in 0..100 {
+            log.write(Stream::Out, &[b'x'; 100]);
+            log.write(Stream::Out, b"\n");
+        }
+        log.flush();
+        let lines = lines.lock().unwrap();
+        assert!(lines.len() < 25, "{}", lines.len());
+        assert!(lines.last().unwrap().starts_with("Job's log exceeded limit of 2 KiB."), "{lines:?}");
+    }
+
+    #[rstest]
+    fn what_the_limit_cuts_was_masked_before(#[values(1, 5, 12)] size: usize) {
+        for limit in 1..100 {
+            let (_folder, log, lines) = log(limit);
+            "s3cr3t-value".repeat(10).as_bytes().chunks(size).for_each(|chunk| log.write(Stream::Out, chunk));
+            log.say("The end");
+            log.flush();
+            let all = lines.lock().unwrap().concat() + &std::fs::read_to_string(log.path()).unwrap();
+            assert!(!all.contains("s3"), "{limit}: {all}");
+        }
+    }
+
+    // `Gitlab::Ci::Trace::Stream#extract_coverage`
+    #[rstest]
+    #[case::last_line_wins(r"/TOTAL \d+(?:\.\d+)? ?%/", "TOTAL 50%\nTOTAL 71.5 %\nend\n", Some(71.5))]
+    #[case::none(r"/TOTAL \d+%/", "nothing\n", None)]
+    #[case::group(r"/TOTAL.*? (100(?:\.0+)?\%|[1-9]?\d(?:\.\d+)?\%)$/", "TOTAL 120 10 92%\n", Some(92.0))]
+    #[case::last_one_of_a_line(r"/\d+%/", "lines 50% branches 70%\n", Some(70.0))]
+    #[case::last_group(r"/(\d+)% of (\d+)/", "50% of 120\n", Some(120.0))]
+    #[case::a_group_without_a_number(r"/(all|\d+%)/", "50%\nall\n", Some(50.0))]
+    fn coverage(#[case] pattern: &str, #[case] output: &str, #[case] expected: Option<f64>) {
+        let (_folder, log, _) = log(1 << 20);
+        log.watch_coverage(Pattern::parse(pattern).unwrap());
+        log.write(Stream::Out, output.as_bytes());
+        assert_eq!(log.coverage(), expected);
+    }
+}

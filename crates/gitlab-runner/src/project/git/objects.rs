@@ -1,0 +1,152 @@
+//! Commits, tags and files of a repository: one git answers for all of them.
+//!
+//! A process costs as much as a thousand answers. <https://git-scm.com/docs/git-cat-file#_batch_output>
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::command::command;
+use gitlab_ci::plan::commit::Commit;
+
+/// What begins the signature of a tag, which is no part of its message.
+const SIGNATURES: [&str; 2] = ["-----BEGIN PGP SIGNATURE-----", "-----BEGIN SSH SIGNATURE-----"];
+
+/// A git that is asked for objects by their names.
+pub(super) struct Objects {
+    child: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+/// What git has under a name.
+pub(super) struct Object {
+    /// `commit`, `tag`, `blob` or `tree`.
+    pub(super) kind: String,
+    pub(super) content: Vec<u8>,
+}
+
+impl Objects {
+    /// Starts it, and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub(super) fn start(folder: &std::path::Path) -> io::Result<Self> {
+        let mut command = command(folder, &["cat-file", "--batch"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok(Self { child, questions: Some(questions), answers: BufReader::new(answers) })
+    }
+
+    /// The hash and the object of a name; nothing where there is none, and where git has ended.
+    pub(super) fn get(&mut self, name: &str) -> Option<(String, Object)> {
+        // A question is one line.
+        let questions = self.questions.as_mut().filter(|_| !name.contains('\n'))?;
+        questions.write_all(format!("{name}\n").as_bytes()).ok()?;
+        let mut head = String::new();
+        self.answers.read_line(&mut head).ok()?;
+        // `HASH KIND SIZE`, or the name and a word that tells what is wrong with it.
+        let mut words = head.trim_end().rsplit(' ');
+        let size: usize = words.next()?.parse().ok()?;
+        let kind = words.next()?.to_owned();
+        let sha = words.next()?.to_owned();
+        let mut content = Vec::new();
+        (&mut self.answers).take(u64::try_from(size).ok()?.saturating_add(1)).read_to_end(&mut content).ok()?;
+        content.truncate(size);
+        Some((sha, Object { kind, content }))
+    }
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        // It has nothing to finish, and nobody waits for it.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+impl Object {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.content).into_owned()
+    }
+
+    /// Its message, if it has one: what is after its head, without a signature.
+    pub(super) fn message(&self) -> String {
+        let text = self.text();
+        let message = text.split_once("\n\n").map_or("", |(_, message)| message);
+        let end = SIGNATURES.iter().filter_map(|signature| message.find(signature)).min();
+        message.get(..end.unwrap_or(message.len())).unwrap_or(message).trim_end().to_owned()
+    }
+
+    /// Reads a commit. <https://git-scm.com/docs/git-commit-tree>
+    pub(super) fn commit(&self, sha: String) -> Commit {
+        let text = self.text();
+        let (head, _) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let line =
+            |key: &str| head.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).unwrap_or_default();
+        let (author, _) = person(line("author"));
+        let (_, time) = person(line("committer"));
+        let message = text.split_once("\n\n").map_or("", |(_, message)| message).trim_end().to_owned();
+        Commit { sha, author: author.to_owned(), timestamp: timestamp(time), message }
+    }
+}
+
+/// `Name <address>`, and `SECONDS ZONE`.
+fn person(line: &str) -> (&str, &str) {
+    let end = line.rfind('>').map_or(0, |at| at + 1);
+    (line.get(..end).unwrap_or_default(), line.get(end..).unwrap_or_default().trim())
+}
+
+/// ISO 8601 of seconds and a zone, `1769851230 +0100`.
+fn timestamp(time: &str) -> String {
+    let (seconds, zone) = time.split_once(' ').unwrap_or((time, "+0000"));
+    let seconds: i64 = seconds.parse().unwrap_or_default();
+    let digits =
+        |range: std::ops::Range<usize>| zone.get(range).and_then(|it| it.parse::<i64>().ok()).unwrap_or_default();
+    let offset = (digits(1..3) * 60 + digits(3..5)) * if zone.starts_with('-') { -60 } else { 60 };
+    let local = u64::try_from(seconds.saturating_add(offset)).unwrap_or_default();
+    let utc = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(local)).to_string();
+    match (offset, zone.get(..3), zone.get(3..5)) {
+        (1.. | ..=-1, Some(hours), Some(minutes)) => format!("{}{hours}:{minutes}", utc.trim_end_matches('Z')),
+        _ => utc,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::utc("1769851230 +0000", "2026-01-31T09:20:30Z")]
+    #[case::east("1769851230 +0100", "2026-01-31T10:20:30+01:00")]
+    #[case::west("1769851230 -0330", "2026-01-31T05:50:30-03:30")]
+    #[case::nothing("", "1970-01-01T00:00:00Z")]
+    #[case::before_all("-86400 +0000", "1970-01-01T00:00:00Z")]
+    fn times(#[case] time: &str, #[case] expected: &str) {
+        assert_eq!(timestamp(time), expected);
+    }
+
+    #[test]
+    fn a_signed_tag() {
+        let text = "object 01\ntype commit\ntag v1\ntagger A B <a@b.test> 1 +0000\n\ngood\n\n-----BEGIN PGP SIGNATURE-----\nx\n";
+        let object = Object { kind: "tag".to_owned(), content: text.as_bytes().to_vec() };
+        assert_eq!(object.message(), "good");
+    }
+
+    #[test]
+    fn a_commit() {
+        let text = "tree 01\nparent 02\nauthor A <B> <a@b.test> 1 +0000\ncommitter C <c@d.test> 1769851230 +0100\n\
+                    gpgsig -----BEGIN\n author no <no>\n\nTitle\n\nMore\n\n";
+        let object = Object { kind: "commit".to_owned(), content: text.as_bytes().to_vec() };
+        let expected = Commit {
+            sha: "01".to_owned(),
+            author: "A <B> <a@b.test>".to_owned(),
+            timestamp: "2026-01-31T10:20:30+01:00".to_owned(),
+            message: "Title\n\nMore".to_owned(),
+        };
+        assert_eq!(object.commit("01".to_owned()), expected);
+    }
+}

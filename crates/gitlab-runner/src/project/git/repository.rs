@@ -1,0 +1,269 @@
+//! A repository, read by git itself, or from files of it that say as much.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::command::{command, git};
+use super::error::GitError;
+use super::layout::{self, Opened};
+use super::objects::{Object, Objects};
+use gitlab_ci::plan::commit::Commit;
+
+/// A repository. It is asked through as few programs as can be: each costs more than all that is done with its answer.
+#[derive(Clone)]
+pub struct Repository(Arc<Known>);
+
+struct Known {
+    folder: PathBuf,
+    /// The full name of the branch that is checked out.
+    head: Option<String>,
+    /// The same of the remote's default branch.
+    remote_head: Option<String>,
+    /// A git that tells what is configured, until somebody wants to know, and then that.
+    settings: Mutex<Settings>,
+    objects: Mutex<Objects>,
+}
+
+enum Settings {
+    Asked(Option<Child>),
+    Told(BTreeMap<String, String>),
+}
+
+/// What is asked for at once of a repository that is opened: the folder, and what two names stand for.
+const OPENING: [&str; 5] = ["rev-parse", "--show-toplevel", "--symbolic-full-name", "HEAD", "refs/remotes/origin/HEAD"];
+
+/// What is read of the configuration.
+const SETTINGS: &str = r"^(remote\.origin\.url|user\.(name|email))$";
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_tuple("Repository").field(&self.0.folder).finish()
+    }
+}
+
+impl Repository {
+    /// The repository whose working tree `folder` is in.
+    ///
+    /// # Errors
+    /// When it is in none.
+    pub fn open(folder: &Path) -> Result<Self, GitError> {
+        let read = layout::read(folder);
+        // All at the same time, the one that is waited for first.
+        let opening = read.map_or_else(|| Err(opening(folder)), Ok);
+        let objects = Objects::start(folder).map_err(GitError::NotRun)?;
+        let mut settings = command(folder, &["config", "-z", "--get-regexp", SETTINGS]);
+        let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Opened { folder, head, remote_head } = opening.or_else(told)?;
+        Ok(Self(Arc::new(Known {
+            folder,
+            head,
+            remote_head,
+            settings: Mutex::new(Settings::Asked(settings.ok())),
+            objects: Mutex::new(objects),
+        })))
+    }
+
+    /// Its working tree.
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    fn named(&self, name: &str) -> Option<(String, Object)> {
+        self.0.objects.lock().ok()?.get(name)
+    }
+
+    pub(super) fn object(&self, name: &str) -> Option<Object> {
+        self.named(name).map(|(_, object)| object)
+    }
+
+    /// The branch that is checked out, if one is.
+    pub fn current_branch(&self) -> Option<String> {
+        self.0.head.clone()
+    }
+
+    /// The branch that the project calls its own: the remote's, else the one that is usually called so.
+    pub fn default_branch(&self) -> String {
+        let is_there = |name: &&str| self.object(&format!("refs/heads/{name}")).is_some();
+        let usual = || ["main", "master"].into_iter().find(is_there).map(str::to_owned);
+        let known = self.0.remote_head.clone().or_else(usual).or_else(|| self.current_branch());
+        known.unwrap_or_else(|| "main".to_owned())
+    }
+
+    /// The address of the remote `origin`.
+    pub fn remote(&self) -> Option<String> {
+        self.setting("remote.origin.url")
+    }
+
+    /// Name and address of whoever works here.
+    pub fn user(&self) -> (String, String) {
+        let setting = |name: &str| self.setting(name).unwrap_or_default();
+        (setting("user.name"), setting("user.email"))
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        let mut settings = self.0.settings.lock().ok()?;
+        if let Settings::Asked(child) = &mut *settings {
+            let output = child.take().and_then(|child| child.wait_with_output().ok());
+            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            // `NAME LF VALUE NUL`; of equal names the last one wins.
+            let pairs = text.split('\0').filter_map(|pair| pair.split_once('\n'));
+            *settings = Settings::Told(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+        }
+        match &*settings {
+            Settings::Told(settings) => settings.get(name).cloned(),
+            Settings::Asked(_) => None,
+        }
+    }
+
+    fn names(&self, below: &str) -> BTreeSet<String> {
+        let names = git(self.folder(), &["for-each-ref", "--format=%(refname:lstrip=2)", below]).unwrap_or_default();
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// The commit of a branch, of this repository or of its remote.
+    ///
+    /// # Errors
+    /// When there is no such branch.
+    pub fn branch(&self, name: &str) -> Result<Commit, GitError> {
+        let local = self.commit(&format!("refs/heads/{name}"));
+        local
+            .or_else(|_| self.commit(&format!("refs/remotes/origin/{name}")))
+            .map_err(|_| self.no_such("branch", name, "refs/heads"))
+    }
+
+    /// The commit of a tag, and the tag's own message if it has one.
+    ///
+    /// # Errors
+    /// When there is no such tag.
+    pub fn tag(&self, name: &str) -> Result<(Commit, String), GitError> {
+        let own = format!("refs/tags/{name}");
+        let commit = self.commit(&own).map_err(|_| self.no_such("tag", name, "refs/tags"))?;
+        let tag = self.object(&own).filter(|object| object.kind == "tag");
+        Ok((commit, tag.map(|tag| tag.message()).unwrap_or_default()))
+    }
+
+    fn no_such(&self, kind: &'static str, name: &str, below: &str) -> GitError {
+        let near = self.names(below).into_iter().map(|known| (strsim::jaro_winkler(name, &known), known));
+        let nearest = near.max_by(|one, other| one.0.total_cmp(&other.0)).filter(|(near, _)| *near > 0.75);
+        GitError::NoSuchRef { kind, name: name.to_owned(), nearest: nearest.map(|(_, known)| known) }
+    }
+
+    /// A commit by any name that git knows.
+    ///
+    /// # Errors
+    /// When it knows none.
+    pub fn commit(&self, name: &str) -> Result<Commit, GitError> {
+        let unknown = || GitError::NoSuchRef { kind: "commit", name: name.to_owned(), nearest: None };
+        let (sha, object) = self.named(&format!("{name}^{{commit}}")).ok_or_else(unknown)?;
+        Ok(object.commit(sha))
+    }
+
+    /// The files that differ between two commits.
+    ///
+    /// # Errors
+    /// When one of them is unknown.
+    pub fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, GitError> {
+        let text = git(self.folder(), &["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
+        Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Where two commits part.
+    ///
+    /// # Errors
+    /// When one of them is unknown, or they have nothing in common.
+    pub fn merge_base(&self, one: &str, other: &str) -> Result<String, GitError> {
+        git(self.folder(), &["merge-base", one, other])
+    }
+}
+
+/// Asks git what it opens.
+pub(super) fn opening(folder: &Path) -> std::io::Result<Child> {
+    command(folder, &OPENING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+pub(super) fn told(opening: std::io::Result<Child>) -> Result<Opened, GitError> {
+    let output = opening.and_then(Child::wait_with_output).map_err(GitError::NotRun)?;
+    // A name that means nothing ends git, after it has answered what comes before.
+    let answers = String::from_utf8_lossy(&output.stdout);
+    let mut answers = answers.lines();
+    let Some(top) = answers.next() else {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), said });
+    };
+    let mut branch = |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
+    Ok(Opened { folder: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::command::program;
+    use super::super::files::Folder;
+    use super::*;
+    use gitlab_ci::files::Files;
+
+    pub(in super::super) fn run(folder: &Path, line: &str) {
+        let arguments = line.split(' ').collect::<Vec<_>>();
+        let identity = ["-c", "user.name=A B", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
+        let output = program().arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn repository() -> (tempfile::TempDir, Repository) {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), "init --quiet");
+        std::fs::write(folder.path().join("a.txt"), "one\n").unwrap();
+        run(folder.path(), "add .");
+        run(folder.path(), "commit --quiet --message first");
+        run(folder.path(), "tag --annotate --message good v1");
+        run(folder.path(), "checkout --quiet -b feature/x");
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        std::fs::write(folder.path().join("b/c.txt"), "two\n").unwrap();
+        run(folder.path(), "add .");
+        run(folder.path(), "commit --quiet --message second");
+        let repository = Repository::open(folder.path()).unwrap();
+        (folder, repository)
+    }
+
+    #[test]
+    fn commits_of_branches_and_tags() {
+        let (_folder, repository) = repository();
+        let branch = repository.branch("feature/x").unwrap();
+        assert_eq!(
+            (branch.author.as_str(), branch.message.as_str(), branch.sha.len()),
+            ("A B <a@b.test>", "second", 40)
+        );
+        let (tag, message) = repository.tag("v1").unwrap();
+        assert_eq!((tag.message.as_str(), message.as_str()), ("first", "good"));
+        assert_eq!(repository.default_branch(), "main");
+        assert_eq!(repository.current_branch().as_deref(), Some("feature/x"));
+        assert_eq!(repository.changed(&tag.sha, &branch.sha).unwrap(), ["b/c.txt"]);
+        assert_eq!(repository.merge_base("main", "feature/x").unwrap(), tag.sha);
+    }
+
+    #[test]
+    fn files_of_a_commit_and_of_the_working_tree() {
+        let (folder, repository) = repository();
+        std::fs::write(folder.path().join("a.txt"), "changed\n").unwrap();
+        let at = repository.at("main");
+        assert_eq!(
+            (at.read("a.txt").as_deref(), at.read("b/c.txt"), at.list()),
+            (Some("one\n"), None, vec!["a.txt".to_owned()])
+        );
+        let tree = Folder(folder.path().to_owned());
+        assert_eq!((tree.read("a.txt").as_deref(), tree.list().len()), (Some("changed\n"), 2));
+    }
+
+    #[test]
+    fn what_there_is_not() {
+        let (folder, repository) = repository();
+        let error = repository.branch("feature/y").unwrap_err().to_string();
+        assert_eq!(error, "there is no branch `feature/y` here, did you mean `feature/x`?");
+        assert_eq!(repository.tag("nothing").unwrap_err().to_string(), "there is no tag `nothing` here");
+        std::fs::remove_dir_all(folder.path().join(".git")).unwrap();
+        assert_eq!(Folder(folder.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
+        assert!(Repository::open(folder.path()).unwrap_err().to_string().contains("not a git repository"));
+    }
+}

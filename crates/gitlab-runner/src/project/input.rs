@@ -1,0 +1,168 @@
+//! What is read: the pipeline's file, what it includes, and variables that come from elsewhere.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::changes::Changes;
+use crate::mask::Masker;
+use crate::project::git::Folder;
+use gitlab_ci::diagnostic::Diagnostics;
+use gitlab_ci::files::Files;
+use gitlab_ci::glob;
+use gitlab_ci::include::Environment;
+use gitlab_ci::lint::Conditions;
+use gitlab_ci::lint::Lint;
+use gitlab_ci::lint::admits;
+use gitlab_ci::lint::lint;
+use gitlab_ci::plan::knowledge::Given;
+use gitlab_ci::variables::collection::Collection;
+use gitlab_ci::variables::collection::Origin;
+use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::settings;
+use gitlab_ci::variables::settings::Setting;
+use gitlab_ci::yaml::node::Node;
+
+/// Which file is read, and what stands for what it includes from elsewhere.
+#[derive(Debug)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct Input {
+    /// The project's folder
+    #[cfg_attr(feature = "clap", arg(short = 'C', long = "directory", default_value = ".", value_name = "DIR"))]
+    pub directory: PathBuf,
+
+    /// The pipeline's file, from the project's folder
+    #[cfg_attr(feature = "clap", arg(long, default_value = ".gitlab-ci.yml", value_name = "FILE"))]
+    pub file: String,
+
+    /// A folder for what is included from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
+    #[cfg_attr(feature = "clap", arg(long = "include", value_name = "WHAT=DIR", value_parser = pair))]
+    pub includes: Vec<(String, String)>,
+
+    /// An input of the pipeline, for a file with `spec:inputs`
+    #[cfg_attr(feature = "clap", arg(long = "input", value_name = "NAME=VALUE", value_parser = pair))]
+    pub inputs: Vec<(String, String)>,
+
+    /// The project's CI/CD variables, as GitLab's API and `glab variable export --output json` list them; `-` is standard
+    /// input
+    #[cfg_attr(feature = "clap", arg(long = "variables", value_name = "FILE"))]
+    pub settings: Option<PathBuf>,
+
+    /// A variable of the pipeline
+    #[cfg_attr(feature = "clap", arg(long = "var", value_name = "KEY=VALUE", value_parser = variable))]
+    pub variables: Vec<(String, String)>,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("."),
+            file: ".gitlab-ci.yml".to_owned(),
+            includes: Vec::new(),
+            inputs: Vec::new(),
+            settings: None,
+            variables: Vec::new(),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "clap"))]
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "two texts with `=` between".to_owned())
+}
+
+/// `app/models/concerns/ci/has_variable.rb`
+#[cfg(any(test, feature = "clap"))]
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (key, value) = pair(text)?;
+    if key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok((key, value));
+    }
+    Err(format!("`{key}` can contain only letters, digits and '_'"))
+}
+
+impl Input {
+    /// The variables that come neither from the file nor from GitLab.
+    ///
+    /// # Errors
+    /// What is wrong with the list of the project's.
+    pub fn given(&self) -> Result<Given, String> {
+        let settings = self.settings.as_deref().map(read).transpose()?.unwrap_or_default();
+        let own = self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline));
+        Ok(Given { settings, pipeline: own.collect() })
+    }
+
+    /// Reads the file among `files`, and tells what is wrong with it.
+    pub fn lint(&self, files: &dyn Files, variables: &Collection, changes: &Changes<'_>) -> Lint {
+        let folders: BTreeMap<String, PathBuf> =
+            self.includes.iter().map(|(what, folder)| (what.clone(), PathBuf::from(folder))).collect();
+        let paths = OnceCell::new();
+        let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
+        let conditions = Conditions {
+            variables,
+            expand: &|text| variables.expand_existing(text).unwrap_or_else(|_| text.to_owned()),
+            exists: &exists,
+            changed: &|patterns| changes.any(patterns),
+            compare: &|name| changes.against(name),
+        };
+        let environment = Environment {
+            files,
+            // Once, and unknown ones are empty. `lib/gitlab/ci/config/external/mapper/variables_expander.rb`
+            expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
+            admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, &conditions, diagnostics),
+            folders: &folders,
+            open: &|directory| Arc::new(Folder(directory.to_owned())),
+            inputs: &self.inputs,
+        };
+        lint(&self.file, &environment)
+    }
+}
+
+/// Reads a list of variables.
+fn read(file: &Path) -> Result<Vec<Setting>, String> {
+    let is_input = file == Path::new("-");
+    let text = if is_input { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
+    let name = if is_input { "standard input".into() } else { file.to_string_lossy() };
+    let text = text.map_err(|error| format!("{name}: {error}"))?;
+    settings::read(&text).map_err(|error| format!("{name}:{error}"))
+}
+
+/// A text without the values of masked variables, as they are and as JSON has them.
+pub fn without_secrets(given: &Given, text: &str) -> String {
+    let variables = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
+    let secrets = variables.filter(|variable| variable.masked).flat_map(|variable| {
+        let quoted = serde_json::to_string(&variable.value).unwrap_or_default();
+        let inner = quoted.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
+        [inner.to_owned(), variable.value.to_string()]
+    });
+    let mut masker = Masker::new(secrets.filter(|secret| !secret.is_empty()));
+    let mut output = Vec::with_capacity(text.len());
+    masker.push(text.as_bytes(), &mut output);
+    masker.finish(&mut output);
+    String::from_utf8_lossy(&output).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_variables() {
+        assert_eq!(variable("A_1=b=c"), Ok(("A_1".to_owned(), "b=c".to_owned())));
+        for wrong in ["A-B=1", "A B=1", "Ä=1", "=1", "A"] {
+            assert!(variable(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_masked_is_written() {
+        let variable = Variable { masked: true, ..Variable::new("A", "se\"cret", Origin::Project) };
+        let setting = Setting { variable, scope: "*".to_owned(), protected: false, hidden: false };
+        let given = Given { settings: vec![setting], pipeline: vec![Variable::new("B", "plain", Origin::Pipeline)] };
+        let text = r#"of se"cret: {"a": "se\"cret"} and plain"#;
+        assert_eq!(without_secrets(&given, text), r#"of [MASKED]: {"a": "[MASKED]"} and plain"#);
+    }
+}

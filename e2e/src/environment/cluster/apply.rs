@@ -1,0 +1,103 @@
+//! Manifests on their way into a cluster, by server-side apply: what `kubectl apply --server-side` does.
+//!
+//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/>
+
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::{self, Scope};
+use kube::{Api, Client};
+
+use super::ApiError;
+use container_engine::labels;
+use container_engine::labels::Run;
+
+/// Who writes, as the API server notes it beside every field.
+pub const MANAGER: &str = "gitlab-ci-k8s-demo";
+
+/// Why something is not in the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A manifest is not YAML, or no object.
+    #[error("{file}: not a manifest: {reason}")]
+    NotAManifest {
+        /// The manifest.
+        file: String,
+        /// What is wrong, with line and column where known.
+        reason: String,
+    },
+    /// The API server refuses.
+    #[error("{file}: {kind} {name} cannot be applied")]
+    Refused {
+        /// The manifest.
+        file: String,
+        /// The object's kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+}
+
+/// Applies every document of `text`, in order, with the labels of `run`. `file` is what errors call it. What is in the cluster
+/// already becomes as the manifest says; what the manifest does not speak of stays.
+///
+/// # Errors
+/// The first refusal.
+pub async fn apply(client: &Client, run: &Run, file: &str, text: &str) -> Result<(), ApplyError> {
+    for mut object in documents(file, text)? {
+        object.metadata.labels.get_or_insert_default().insert(labels::RUN.to_owned(), run.id.clone());
+        apply_one(client, file, &object).await?;
+    }
+    Ok(())
+}
+
+async fn apply_one(client: &Client, file: &str, object: &DynamicObject) -> Result<(), ApplyError> {
+    let types = object.types.clone().unwrap_or_default();
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let refused = |source: kube::Error| ApplyError::Refused {
+        file: file.to_owned(),
+        kind: types.kind.clone(),
+        name: name.clone(),
+        source: source.into(),
+    };
+    let kind = GroupVersionKind::try_from(&types)
+        .map_err(|error| ApplyError::NotAManifest { file: file.to_owned(), reason: error.to_string() })?;
+    let (resource, capabilities) = discovery::pinned_kind(client, &kind).await.map_err(refused)?;
+    let api = match (&capabilities.scope, &object.metadata.namespace) {
+        (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), namespace, &resource),
+        (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &resource),
+        (Scope::Cluster, _) => Api::<DynamicObject>::all_with(client.clone(), &resource),
+    };
+    // The fields are ours even where somebody else has written them: `up` repairs.
+    api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map_err(refused)?;
+    Ok(())
+}
+
+fn documents(file: &str, text: &str) -> Result<Vec<DynamicObject>, ApplyError> {
+    let wrong = |reason: String| ApplyError::NotAManifest { file: file.to_owned(), reason };
+    let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).map_err(|error| wrong(error.to_string()))?;
+    let objects = values.into_iter().filter(|value| !value.is_null()).map(serde_json::from_value);
+    objects.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_in_order() {
+        let text = "# comment\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: a}\ndata: {k: v}\n";
+        let objects = documents("x.yaml", text).unwrap();
+        let names: Vec<_> = objects.iter().map(|object| object.metadata.name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(objects[1].data["data"]["k"], "v");
+    }
+
+    #[test]
+    fn what_is_not_yaml_has_its_place() {
+        let error = documents("x.yaml", "kind: [\n").unwrap_err().to_string();
+        assert!(error.starts_with("x.yaml: not a manifest: "), "{error}");
+    }
+}

@@ -1,0 +1,163 @@
+//! How the images come here that are missing: pulled, else built.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::engine::{Engine, EngineError};
+use super::finding::{Finding, Remedy, Verdict};
+use super::request::Request;
+use crate::environment::images;
+use crate::environment::images::Image;
+use crate::environment::images::PackageRegistry;
+use crate::environment::images::Presence;
+use crate::environment::images::Way;
+use container_engine::pull;
+
+/// Time that a public registry has to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+const SUBJECT: &str = "images";
+
+/// The recipe of nodes.
+const NODE: &str = "kind-node";
+
+/// The way that the missing images come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// None is missing.
+    Here,
+    /// A public registry has them.
+    Pull,
+    /// They are built from packages, for this reason.
+    Build(String),
+    /// They may only be pulled, and cannot be, for this reason.
+    Nowhere(String),
+    /// It is not known which are missing, for this reason.
+    Unknown(String),
+}
+
+/// All images, and the way that the missing ones come.
+pub(super) struct Supply {
+    images: Vec<(&'static Image, Presence)>,
+    pub(super) route: Route,
+}
+
+impl Route {
+    pub(super) fn is_build(&self) -> bool {
+        matches!(self, Self::Build(_))
+    }
+}
+
+impl Supply {
+    /// Looks for the images, and asks a public registry for the first that is missing. One question suffices, and is as cheap as a
+    /// registry has it: some count them.
+    pub(super) async fn look(engine: &Result<Engine, EngineError>, request: &Request<'_>) -> Self {
+        let unknown = |reason: &str| Self { images: Vec::new(), route: Route::Unknown(reason.to_owned()) };
+        let Ok(engine) = engine else { return unknown("needs a running engine first") };
+        let look = images::presence(engine.docker(), request.recipes, request.way, request.kubernetes);
+        let images = match tokio::time::timeout(container_engine::PATIENCE, look).await {
+            Ok(Ok(images)) => images,
+            Ok(Err(error)) => return unknown(&container_engine::error_chain::chain(&error)),
+            Err(_) => return unknown("the engine does not answer"),
+        };
+        let missing = images.iter().find(|(_, presence)| *presence == Presence::Missing);
+        let route = match missing.and_then(|(image, _)| image.upstream) {
+            None => Route::Here,
+            Some(_) if request.way == Way::Build => Route::Build("--images build asks for it".to_owned()),
+            Some(upstream) => match pull::ask(engine.docker(), upstream, TIMEOUT).await {
+                Ok(()) => Route::Pull,
+                Err(reason) if request.way == Way::Pull => Route::Nowhere(reason),
+                Err(reason) => Route::Build(reason),
+            },
+        };
+        Self { images, route }
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &'static Image> {
+        self.images.iter().filter(|(_, presence)| *presence == Presence::Missing).map(|(image, _)| *image)
+    }
+
+    /// The package registries that the builds fetch from.
+    pub(super) fn package_registries(&self) -> BTreeSet<PackageRegistry> {
+        let images = self.missing().filter(|_| self.route.is_build());
+        images.flat_map(images::package_registries).collect()
+    }
+
+    /// Whether the node's image is kind's own, or will be.
+    pub(super) fn has_published_node(&self) -> bool {
+        let node = self.images.iter().find(|(image, _)| image.recipe.folder == NODE);
+        match node.map(|(_, presence)| *presence) {
+            Some(Presence::Pulled) => true,
+            Some(Presence::Missing) => self.route == Route::Pull,
+            Some(Presence::Built) | None => false,
+        }
+    }
+
+    /// What there is, and how the rest comes.
+    pub(super) fn finding(&self) -> Finding {
+        let needed = "here, or pulled, or built from packages";
+        let (all, missing) = (self.images.len(), self.missing().count());
+        let good = |found: String| Finding::good(SUBJECT, needed, found);
+        match &self.route {
+            Route::Here => good(format!("all {all} are here")),
+            Route::Pull => good(format!("{missing} of {all} are missing and can be pulled")),
+            Route::Build(reason) => good(format!("{missing} of {all} are missing and must be built ({reason})")),
+            Route::Unknown(reason) => good(format!("unknown: {reason}")),
+            Route::Nowhere(reason) => good(format!("{missing} of {all} are missing and cannot be pulled ({reason})"))
+                .with(
+                    Verdict::Missing,
+                    Remedy::Advice("reach a public registry, or have them built: `--images auto`".to_owned()),
+                ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::environment::images::KubernetesVersion;
+
+    fn supply(route: Route, presence: [Presence; 2]) -> Supply {
+        let images = [KubernetesVersion::default().node(), &images::PROMETHEUS];
+        Supply { images: images.into_iter().zip(presence).collect(), route }
+    }
+
+    #[rstest]
+    #[case::all(Route::Here, [Presence::Built, Presence::Pulled], Verdict::Good, "all 2 are here")]
+    #[case::pulled(
+        Route::Pull, [Presence::Built, Presence::Missing], Verdict::Good, "1 of 2 are missing and can be pulled"
+    )]
+    #[case::built(
+        Route::Build("no route".to_owned()), [Presence::Missing, Presence::Missing], Verdict::Good,
+        "2 of 2 are missing and must be built (no route)"
+    )]
+    #[case::nowhere(
+        Route::Nowhere("no route".to_owned()), [Presence::Missing, Presence::Missing], Verdict::Missing,
+        "2 of 2 are missing and cannot be pulled (no route)"
+    )]
+    fn findings(#[case] route: Route, #[case] presence: [Presence; 2], #[case] verdict: Verdict, #[case] found: &str) {
+        let finding = supply(route, presence).finding();
+        assert_eq!((finding.verdict, finding.found.as_str()), (verdict, found));
+    }
+
+    #[test]
+    fn registries_are_asked_only_for_what_is_built() {
+        use PackageRegistry::{Debian, Go};
+        let of = |route, presence| supply(route, presence).package_registries().into_iter().collect::<Vec<_>>();
+        let build = || Route::Build(String::new());
+        assert_eq!(of(build(), [Presence::Missing, Presence::Missing]), [Debian, Go]);
+        assert_eq!(of(build(), [Presence::Built, Presence::Missing]), [Debian]);
+        assert_eq!(of(Route::Pull, [Presence::Missing, Presence::Missing]), []);
+    }
+
+    #[rstest]
+    #[case::pulled(Route::Here, Presence::Pulled, true)]
+    #[case::built(Route::Here, Presence::Built, false)]
+    #[case::to_be_pulled(Route::Pull, Presence::Missing, true)]
+    #[case::to_be_built(Route::Build(String::new()), Presence::Missing, false)]
+    fn whose_node_it_is(#[case] route: Route, #[case] presence: Presence, #[case] expected: bool) {
+        assert_eq!(supply(route, [presence, Presence::Built]).has_published_node(), expected);
+    }
+}

@@ -1,0 +1,207 @@
+//! Builds of recipes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+
+use super::build_log::{BuildLog, Compiled};
+use super::catalogue::{Builder, Image};
+use super::diagnose::{Diagnosis, diagnose};
+use crate::environment::command;
+use crate::environment::command::CommandError;
+use crate::environment::package_sources::DEBIAN_MIRROR;
+use crate::environment::package_sources::PackageSources;
+
+/// The label by which an image that was built says from what.
+pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
+
+/// The longest build, on a slow machine: Kubernetes from its source.
+const TIMEOUT: Duration = Duration::from_hours(1);
+
+/// How often progress is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The variables that every program takes a proxy from. Docker passes them to builds, and keeps them out of the image and its
+/// history. <https://docs.docker.com/build/building/variables/#proxy-arguments>
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+/// Why an image was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The directory for logs cannot be made.
+    #[error("cannot make {}", .0.display())]
+    Folder(PathBuf, #[source] io::Error),
+    /// Every recipe needs Debian packages.
+    #[error("apt on this machine knows no Debian mirror\nnext step: set {DEBIAN_MIRROR} to the address of one")]
+    NoMirror,
+    /// The recipe failed for a reason that is known.
+    #[error("{}\nnext step: {}", .diagnosis.cause, .diagnosis.next_step)]
+    Diagnosed {
+        /// The reason, as the log has it, and what to do about it.
+        diagnosis: Diagnosis,
+        /// The command.
+        #[source]
+        source: CommandError,
+    },
+    /// The recipe failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// What is built, and as what.
+pub(super) struct Build<'build> {
+    pub(super) image: &'build Image,
+    /// The reference to make.
+    pub(super) reference: &'build str,
+    /// The hash of the recipe.
+    pub(super) hash: &'build str,
+    /// The directory with all recipes.
+    pub(super) recipes: &'build Path,
+    /// Build arguments, and the references of the images that they stand for.
+    pub(super) bases: &'build [(&'build str, String)],
+    /// The file for the log.
+    pub(super) log: &'build Path,
+}
+
+/// How far a build is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) compiled: Option<Compiled>,
+    pub(super) took: Duration,
+    pub(super) left: Option<Duration>,
+}
+
+impl Build<'_> {
+    /// Builds the image, and calls `report` now and then. `sources` are the package registries of this machine.
+    pub(super) async fn run(&self, sources: &PackageSources, report: impl Fn(Pace)) -> Result<(), BuildError> {
+        if sources.debian_mirror().is_none() {
+            return Err(BuildError::NoMirror);
+        }
+        if let Some(folder) = self.log.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| BuildError::Folder(folder.to_owned(), source))?;
+        }
+        // The log is read while it is written, so it must not be that of an earlier build.
+        std::fs::write(self.log, "").map_err(|source| BuildError::Folder(self.log.to_owned(), source))?;
+        let started = Instant::now();
+        let build = command::run_logged(self.command(sources), self.log, TIMEOUT);
+        tokio::pin!(build);
+        let mut interval = tokio::time::interval(REPORT_INTERVAL);
+        interval.reset();
+        let mut growing = None;
+        let result = loop {
+            tokio::select! {
+                result = &mut build => break result,
+                _ = interval.tick() => {
+                    growing = growing.or_else(|| BuildLog::open(self.log));
+                    let Some(log) = &mut growing else { continue };
+                    let compiled = log.read();
+                    let took = started.elapsed();
+                    let left = log.left(Duration::from_secs(self.image.recipe.seconds), took);
+                    report(Pace { compiled, took, left });
+                }
+            }
+        };
+        result.map_err(|source| {
+            let log = std::fs::read(self.log).unwrap_or_default();
+            match diagnose(&String::from_utf8_lossy(&log)) {
+                Some(diagnosis) => BuildError::Diagnosed { diagnosis, source },
+                None => source.into(),
+            }
+        })
+    }
+
+    fn command(&self, sources: &PackageSources) -> Command {
+        let folder = self.recipes.join(self.image.recipe.folder);
+        let label = format!("{LABEL}={}", self.hash);
+        let mut command = match self.image.recipe.builder {
+            Builder::Suite(suite) => {
+                let mut command = Command::new(folder.join("build"));
+                command.args([suite, self.reference]).env("LABELS", label);
+                command
+            }
+            Builder::Dockerfile { arguments, .. } => {
+                let mut command = Command::new("docker");
+                // BuildKit, also with an engine whose default is the builder that it replaced.
+                command.env("DOCKER_BUILDKIT", "1").args(["build", "--progress", "plain", "--label", &label]);
+                for (argument, base) in self.bases {
+                    command.arg("--build-arg").arg(format!("{argument}={base}"));
+                }
+                for (argument, value) in arguments {
+                    command.arg("--build-arg").arg(format!("{argument}={value}"));
+                }
+                // By name only: Docker takes the value from the environment, where no other user can read it.
+                for proxy in PROXIES.iter().flat_map(|name| [(*name).to_owned(), name.to_lowercase()]) {
+                    if std::env::var_os(&proxy).is_some_and(|value| !value.is_empty()) {
+                        command.args(["--build-arg", &proxy]);
+                    }
+                }
+                for (id, variable) in SECRETS {
+                    command.arg("--secret").arg(format!("id={id},env={variable}"));
+                }
+                if let Some(netrc) = std::env::home_dir().map(|home| home.join(".netrc")).filter(|file| file.is_file())
+                {
+                    command.arg("--secret").arg(format!("id=netrc,src={}", netrc.display()));
+                }
+                command.args(["--tag", self.reference]).arg(folder);
+                command
+            }
+        };
+        for ((_, variable), value) in
+            SECRETS.iter().zip([sources.apt_mirrors(), sources.apt_conf(), sources.go_env(), sources.pip_conf()])
+        {
+            command.env(variable, value);
+        }
+        command
+    }
+}
+
+/// The settings of this machine that recipes mount while they build, and the variables that hand them over. They may have a
+/// password in an address, so they are no arguments.
+const SECRETS: [(&str, &str); 4] = [
+    ("apt-mirrors", "E2E_APT_MIRRORS"),
+    ("apt-conf", "E2E_APT_CONF"),
+    ("go-env", "E2E_GO_ENV"),
+    ("pip-conf", "E2E_PIP_CONF"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::find;
+    use super::*;
+    use crate::environment::package_sources::tests::read;
+
+    /// Every user of a machine can read the command lines of all programs, and an image keeps what its build was told.
+    #[test]
+    fn no_address_and_no_password_is_in_a_command_line() {
+        let sources = read(
+            &[
+                ("GOPROXY", "https://me:p4ssw0rd@go.example"),
+                ("PIP_INDEX_URL", "https://me:p4ssw0rd@pip.example/simple"),
+            ],
+            &[],
+            (
+                "http://me:p4ssw0rd@debian.example/debian\n",
+                "Acquire::http::Proxy \"http://me:p4ssw0rd@proxy.example\";\n",
+            ),
+        );
+        for (name, bases) in [("debian-forky", Vec::new()), ("registry", vec![("GO", "go:1".to_owned())])] {
+            let build = Build {
+                image: find(name).unwrap(),
+                reference: "it:1",
+                hash: "0123456789ab",
+                recipes: Path::new("images"),
+                bases: &bases,
+                log: Path::new("log"),
+            };
+            let command = build.command(&sources);
+            let line: Vec<_> = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+            assert!(!line.iter().any(|word| word.contains("p4ssw0rd") || word.contains("example")), "{line:?}");
+            let environment = format!("{:?}", command.as_std().get_envs().collect::<Vec<_>>());
+            for address in ["go.example", "pip.example", "debian.example", "proxy.example"] {
+                assert!(environment.contains(address), "{name} does not get {address}");
+            }
+        }
+    }
+}

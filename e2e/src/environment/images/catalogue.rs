@@ -1,0 +1,307 @@
+//! Every image, once.
+
+/// An image that is needed.
+#[derive(Debug)]
+pub struct Image {
+    /// The name in the catalogue, which is also part of the reference of an image that was built.
+    pub name: &'static str,
+    /// What the image is for.
+    pub purpose: &'static str,
+    /// The public registry's reference, by a version that does not move. `None` for images that only recipes use.
+    pub upstream: Option<&'static str>,
+    /// The digest that upstream announced for that reference, where it is known. A pull asks for it.
+    pub digest: Option<&'static str>,
+    /// How the image is built.
+    pub recipe: Recipe,
+}
+
+/// How an image is built from packages: a directory below `images/`.
+#[derive(Debug)]
+pub struct Recipe {
+    /// The directory.
+    pub folder: &'static str,
+    /// What builds the image.
+    pub builder: Builder,
+    /// How long the build takes on two free processors, as measured: bench/README.md. In seconds.
+    pub seconds: u64,
+}
+
+/// What builds an image.
+#[derive(Debug)]
+pub enum Builder {
+    /// The directory's program `build`, which takes a Debian suite and the reference to make.
+    Suite(&'static str),
+    /// The directory's Dockerfile.
+    Dockerfile {
+        /// Build arguments, and the images that they stand for.
+        bases: Bases,
+        /// Build arguments with their values.
+        arguments: &'static [(&'static str, &'static str)],
+    },
+}
+
+/// Build arguments of a Dockerfile, and the images that they stand for.
+pub(super) type Bases = &'static [(&'static str, &'static Image)];
+
+const ON_FORKY: Bases = &[("DEBIAN", &DEBIAN_FORKY)];
+const WITH_GO: Bases = &[("GO", &GO)];
+const ON_FORKY_WITH_GO: Bases = &[("DEBIAN", &DEBIAN_FORKY), ("GO", &GO)];
+const ON_BUSYBOX: Bases = &[("DEBIAN", &DEBIAN_FORKY), ("BUSYBOX", &BUSYBOX)];
+const ON_BUSYBOX_WITH_GO: Bases = &[("BUSYBOX", &BUSYBOX), ("GO", &GO)];
+
+/// An image that only recipes use.
+const fn part(name: &'static str, purpose: &'static str, recipe: Recipe) -> Image {
+    Image { name, purpose, upstream: None, digest: None, recipe }
+}
+
+/// A recipe of Debian packages on Debian's testing suite, and of a Go module where `bases` has the compiler.
+const fn recipe(folder: &'static str, bases: Bases, seconds: u64) -> Recipe {
+    Recipe { folder, builder: Builder::Dockerfile { bases, arguments: &[] }, seconds }
+}
+
+/// A recipe of a Go module in this version.
+const fn version(folder: &'static str, arguments: &'static [(&'static str, &'static str)], seconds: u64) -> Recipe {
+    Recipe { folder, builder: Builder::Dockerfile { bases: WITH_GO, arguments }, seconds }
+}
+
+static DEBIAN_BOOKWORM: Image = part(
+    "debian-bookworm",
+    "base of the cluster's node",
+    Recipe { folder: "debian", builder: Builder::Suite("bookworm"), seconds: 45 },
+);
+
+static DEBIAN_FORKY: Image = part(
+    "debian-forky",
+    "base of the other images",
+    Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 35 },
+);
+
+static BUSYBOX: Image = part("busybox", "base of the add-ons and the registry", recipe("busybox", ON_FORKY, 15));
+
+static GO: Image = part("go", "compiles the node's programs and the registry", recipe("go", ON_FORKY, 20));
+
+static KUBERNETES_1_37: Image =
+    part("kubernetes-1.37", "part of the node", version("kubernetes", &[("VERSION", "v1.37.0")], 480));
+static ETCD_3_7: Image = part("etcd-3.7", "part of the node", version("etcd", &[("VERSION", "v3.7.0")], 60));
+static COREDNS_1_14: Image =
+    part("coredns-1.14", "part of the node", version("coredns", &[("VERSION", "v1.14.6")], 60));
+
+static KUBERNETES_1_34: Image =
+    part("kubernetes-1.34", "part of the node", version("kubernetes", &[("VERSION", "v1.34.4")], 480));
+static ETCD_3_6: Image = part("etcd-3.6", "part of the node", version("etcd", &[("VERSION", "v3.6.5")], 60));
+static COREDNS_1_12: Image =
+    part("coredns-1.12", "part of the node", version("coredns", &[("VERSION", "v1.12.1")], 60));
+
+static CONTAINERD: Image = part("containerd", "part of the node", recipe("containerd", WITH_GO, 60));
+
+/// The newest node.
+pub(super) static KIND_NODE_1_37: Image = Image {
+    name: "kind-node-1.37",
+    purpose: "the cluster's node",
+    upstream: Some("docker.io/kindest/node:v1.37.0"),
+    // kind 0.33's own default.
+    digest: Some("sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"),
+    recipe: recipe(
+        "kind-node",
+        &[
+            ("KUBERNETES", &KUBERNETES_1_37),
+            ("ETCD", &ETCD_3_7),
+            ("COREDNS", &COREDNS_1_14),
+            ("CONTAINERD", &CONTAINERD),
+            ("DEBIAN_BOOKWORM", &DEBIAN_BOOKWORM),
+            ("GO", &GO),
+        ],
+        60,
+    ),
+};
+
+/// The node of the oldest minor version that Kubernetes supports.
+pub(super) static KIND_NODE_1_34: Image = Image {
+    name: "kind-node-1.34",
+    purpose: "the cluster's node, with --kubernetes v1.34.4",
+    upstream: Some("docker.io/kindest/node:v1.34.4"),
+    digest: None,
+    recipe: recipe(
+        "kind-node",
+        &[
+            ("KUBERNETES", &KUBERNETES_1_34),
+            ("ETCD", &ETCD_3_6),
+            ("COREDNS", &COREDNS_1_12),
+            ("CONTAINERD", &CONTAINERD),
+            ("DEBIAN_BOOKWORM", &DEBIAN_BOOKWORM),
+            ("GO", &GO),
+        ],
+        60,
+    ),
+};
+
+/// The private registry.
+pub static REGISTRY: Image = Image {
+    name: "registry",
+    purpose: "the private registry",
+    upstream: Some("docker.io/library/registry:3.1.2"),
+    digest: None,
+    recipe: recipe("registry", ON_BUSYBOX_WITH_GO, 60),
+};
+
+/// The Ingress controller.
+pub static TRAEFIK: Image = Image {
+    name: "traefik",
+    purpose: "answers for the hosts of Ingresses",
+    upstream: Some("docker.io/library/traefik:v3.7.15"),
+    digest: None,
+    recipe: recipe("traefik", ON_BUSYBOX, 30),
+};
+
+/// Prometheus.
+pub static PROMETHEUS: Image = Image {
+    name: "prometheus",
+    purpose: "scrapes what is deployed",
+    upstream: Some("docker.io/prom/prometheus:v3.5.3"),
+    digest: None,
+    recipe: recipe("prometheus", ON_BUSYBOX, 20),
+};
+
+static DIND: Image = Image {
+    name: "dind",
+    purpose: "service of image_build: an engine of the job's own",
+    upstream: Some("docker.io/library/docker:28.5.2-dind"),
+    digest: None,
+    recipe: recipe("dind", ON_FORKY_WITH_GO, 60),
+};
+
+static DOCKER: Image = Image {
+    name: "docker",
+    purpose: "image of image_build: the engine's client",
+    upstream: Some("docker.io/library/docker:28.5.2-cli"),
+    digest: None,
+    recipe: recipe("docker", ON_FORKY, 20),
+};
+
+static KUBECTL: Image = Image {
+    name: "kubectl",
+    purpose: "image of the deploy jobs",
+    upstream: Some("docker.io/alpine/k8s:1.36.4"),
+    digest: None,
+    recipe: recipe("kubectl", ON_FORKY, 20),
+};
+
+static RUST: Image = Image {
+    name: "rust",
+    purpose: "image of the test and compile jobs",
+    upstream: Some("docker.io/library/rust:1.97.1"),
+    digest: None,
+    recipe: recipe("rust", ON_FORKY, 80),
+};
+
+/// Every image. Those that others are built on come first.
+pub static CATALOGUE: &[&Image] = &[
+    &DEBIAN_BOOKWORM,
+    &DEBIAN_FORKY,
+    &BUSYBOX,
+    &GO,
+    &KUBERNETES_1_37,
+    &ETCD_3_7,
+    &COREDNS_1_14,
+    &KUBERNETES_1_34,
+    &ETCD_3_6,
+    &COREDNS_1_12,
+    &CONTAINERD,
+    &KIND_NODE_1_37,
+    &KIND_NODE_1_34,
+    &REGISTRY,
+    &TRAEFIK,
+    &PROMETHEUS,
+    &DIND,
+    &DOCKER,
+    &KUBECTL,
+    &RUST,
+];
+
+/// The images of the harness and of the pipeline besides the node, whatever the version of Kubernetes.
+pub static SHARED: &[&Image] = &[&REGISTRY, &TRAEFIK, &PROMETHEUS, &DIND, &DOCKER, &KUBECTL, &RUST];
+
+/// The image of this name.
+///
+/// # Errors
+/// The nearest name, when no image has this one.
+pub fn find(name: &str) -> Result<&'static Image, &'static str> {
+    if let Some(image) = CATALOGUE.iter().copied().find(|image| image.name == name) {
+        return Ok(image);
+    }
+    let nearest = CATALOGUE
+        .iter()
+        .max_by(|one, other| strsim::jaro_winkler(one.name, name).total_cmp(&strsim::jaro_winkler(other.name, name)));
+    Err(nearest.map_or("", |image| image.name))
+}
+
+/// A reference without what Docker's own names leave out.
+pub fn short(reference: &str) -> &str {
+    let name = reference.strip_prefix("docker.io/").unwrap_or(reference);
+    name.strip_prefix("library/").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_recipes_exist_and_bases_come_first() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
+        let mut seen = BTreeSet::new();
+        for image in CATALOGUE.iter().copied() {
+            let folder = recipes.join(image.recipe.folder);
+            match image.recipe.builder {
+                Builder::Suite(_) => assert!(folder.join("build").is_file(), "{}", folder.display()),
+                Builder::Dockerfile { bases, arguments } => {
+                    let dockerfile = std::fs::read_to_string(folder.join("Dockerfile")).unwrap();
+                    for (_, base) in bases {
+                        assert!(seen.contains(base.name), "{} is listed before its base {}", image.name, base.name);
+                    }
+                    for name in bases.iter().map(|(name, _)| name).chain(arguments.iter().map(|(name, _)| name)) {
+                        let declares = dockerfile.lines().any(|line| line == format!("ARG {name}"));
+                        assert!(declares, "{} has no ARG {name}", folder.display());
+                    }
+                    for (name, value) in arguments {
+                        assert_eq!(*name, "VERSION");
+                        assert!(folder.join(value).join("go.sum").is_file(), "{} has no module {value}", image.name);
+                    }
+                }
+            }
+            assert!(seen.insert(image.name), "{} is listed twice", image.name);
+            // A reference without a version is another image tomorrow.
+            assert!(image.upstream.is_none_or(|upstream| upstream.rsplit('/').next().unwrap().contains(':')));
+        }
+        let nodes = [&KIND_NODE_1_34, &KIND_NODE_1_37];
+        let used: BTreeSet<_> = SHARED.iter().copied().chain(nodes).map(|image| image.name).collect();
+        let public: BTreeSet<_> =
+            CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name).collect();
+        assert_eq!(used, public, "an image is used as it is exactly when upstream has it");
+    }
+
+    #[test]
+    fn the_pipelines_images_are_in_the_catalogue() {
+        let pipeline = include_str!("../../../../.gitlab-ci.yml");
+        let images: Vec<_> = pipeline
+            .lines()
+            .filter_map(|line| line.trim().split_once("_IMAGE: "))
+            .map(|(_, reference)| reference)
+            .filter(|reference| !reference.starts_with('$'))
+            .collect();
+        assert_eq!(images.len(), 4, "{images:?}");
+        for reference in images {
+            let mut names = CATALOGUE.iter().filter_map(|image| image.upstream).map(short);
+            assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is in no catalogue");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        assert_eq!(find("dind").unwrap().name, "dind");
+        assert_eq!(find("kubctl").unwrap_err(), "kubectl");
+        assert_eq!(find("debian-fork").unwrap_err(), "debian-forky");
+    }
+}

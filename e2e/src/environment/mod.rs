@@ -1,0 +1,15 @@
+//! What a pipeline takes for granted: a machine with its prerequisites, images, a cluster, a registry.
+
+pub mod cluster;
+pub mod command;
+pub mod doctor;
+pub mod down;
+pub mod images;
+pub mod kind_config;
+pub mod orphans;
+pub mod package_sources;
+pub mod progress;
+pub mod registry;
+pub mod state;
+pub mod status;
+pub mod up;
