@@ -9,8 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, lesson, pipeline, run,
-    tell,
+    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, check, cluster, doctor, images, lesson, pipeline, print, run,
 };
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
@@ -49,10 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn ended(outcome: cli::Outcome) -> ExitCode {
-    outcome.unwrap_or_else(|error| {
-        tell(&format!("e2e: {}", chain(&*error)));
-        ExitCode::from(EXIT_ENVIRONMENT)
-    })
+    outcome.unwrap_or_else(|error| error.report())
 }
 
 /// Runs a command until it has ended, or somebody ends it.
@@ -64,7 +60,7 @@ async fn watch(command: Command) -> ExitCode {
     let mut terminate = match Terminate::new() {
         Ok(terminate) => terminate,
         Err(error) => {
-            tell(&format!("e2e: signals cannot be taken: {error}"));
+            print(&format!("e2e: signals cannot be taken: {error}"));
             return ExitCode::from(EXIT_ENVIRONMENT);
         }
     };
@@ -106,7 +102,7 @@ async fn watch(command: Command) -> ExitCode {
             _ = tokio::signal::ctrl_c() => (ExitCode::from(EXIT_INTERRUPTED), "interrupted"),
             () = terminate.recv() => (ExitCode::from(EXIT_TERMINATED), "terminated"),
         };
-        tell(&format!("e2e: {told}{hint}"));
+        print(&format!("e2e: {told}{hint}"));
         // What was started dies with its future. Who asks twice does not want to wait.
         if !ends_itself || code.is_some() {
             return signal;

@@ -15,7 +15,7 @@ use e2e::report::run::junit;
 use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
-use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_NOT_WHOLE, Format, Outcome, tell, write};
+use super::{CliError, EXIT_FAILED, Format, Outcome, print, write};
 
 /// Checks an environment of the service that is deployed already, by whatever pipeline.
 ///
@@ -85,17 +85,10 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         write(&report::checks::list(CHECKS))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut target = match arguments.place.target().await? {
-        Ok(target) => target,
-        Err(complaint) => {
-            tell(&format!("e2e: {complaint}"));
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
-        }
-    };
+    let mut target = arguments.place.target().await?;
     target.patience = arguments.patience;
     if !target::answers(&target.client).await {
-        tell("e2e: the cluster does not answer (`e2e status` tells what stands)");
-        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+        return Err(CliError::environment("the cluster does not answer (`e2e status` shows what is up)"));
     }
     let mut subject = target.subject(&arguments.reference, arguments.commit.as_deref());
     subject.host = arguments.host.unwrap_or(subject.host);
@@ -105,7 +98,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let quiet = arguments.quiet;
     let show = move |event: Event<'_>| {
         if let (false, Event::Ended(check)) = (quiet, event) {
-            tell(&report::checks::line(check));
+            print(&report::checks::line(check));
         }
     };
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -115,14 +108,15 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         () = cancel.cancelled() => {
             // What they have made they would have taken away themselves.
             let _ = sweep(&subject).await;
-            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+            return Err(CliError::Interrupted);
         }
     };
     let code = exit_code(&checks, are_named);
     if let Some(path) = &arguments.junit {
         let took = began.elapsed().as_secs_f64();
         let record = Record { began_at, took, checks: checks.clone(), ..Record::default() };
-        fs::write(path, junit::xml(&record)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        let written = fs::write(path, junit::xml(&record)?);
+        written.map_err(|error| CliError::environment(format!("{}: {error}", path.display())))?;
     }
     write(&match arguments.format {
         Format::Table => report::checks::text(&checks),
@@ -138,7 +132,7 @@ fn exit_code(checks: &[CheckRecord], are_named: bool) -> ExitCode {
         Verdict::NotRun => are_named,
         Verdict::Failed | Verdict::Interrupted => true,
     };
-    ExitCode::from(if checks.iter().any(is_bad) { EXIT_NOT_WHOLE } else { 0 })
+    ExitCode::from(if checks.iter().any(is_bad) { EXIT_FAILED } else { 0 })
 }
 
 #[cfg(test)]
@@ -154,7 +148,7 @@ mod tests {
         };
         assert_eq!(code(&[&passed, &not_run], false), ExitCode::SUCCESS);
         assert_eq!(code(&[&passed], true), ExitCode::SUCCESS);
-        assert_eq!(code(&[&passed, &not_run], true), ExitCode::from(EXIT_NOT_WHOLE));
-        assert_eq!(code(&[&passed, &failed], false), ExitCode::from(EXIT_NOT_WHOLE));
+        assert_eq!(code(&[&passed, &not_run], true), ExitCode::from(EXIT_FAILED));
+        assert_eq!(code(&[&passed, &failed], false), ExitCode::from(EXIT_FAILED));
     }
 }

@@ -22,7 +22,7 @@ use gitlab_runner::executor::docker::sweep_gone;
 use gitlab_runner::workspace::sweep_left;
 
 use super::images::ImageSource;
-use super::{CLUSTER, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, cluster_name, connect, tell, width, write};
+use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, cluster_name, connect, width, write};
 
 /// Brings up a cluster with a private registry, an Ingress controller and Prometheus, or repairs what is missing of it.
 #[derive(Debug, clap::Args)]
@@ -119,8 +119,8 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     match display.watch(up::up(&docker, &images, &plan, &show)).await {
         Ok(()) => {}
         Err(UpError::Lacking(findings)) => {
-            tell(&findings::table(&findings, &Platform::this(), width(io::stderr())));
-            return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+            let table = findings::table(&findings, &Platform::this(), width(io::stderr()));
+            return Err(CliError::Prerequisites(table));
         }
         Err(error) => return Err(error.into()),
     }
@@ -170,7 +170,7 @@ async fn write_status(
         Format::Table => report::status::text(&status),
         Format::Json => serde_json::to_string_pretty(&status)? + "\n",
     })?;
-    Ok(if status.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_WHOLE) })
+    Ok(if status.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
 impl Which {

@@ -12,7 +12,7 @@ use e2e::environment::images::KubernetesVersion;
 use e2e::environment::images::Way;
 use e2e::report::findings;
 
-use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, tell, width, write};
+use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
 
 /// Tells what is needed, what there is, and the command that installs what is missing.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: Doctor) -> Outcome {
         while let Some(command) =
             doctor::commands(&found, &platform).into_iter().find(|command| !done.contains(command))
         {
-            tell(&format!("+ {}", command.replace('\n', "\n  ")));
+            print(&format!("+ {}", command.replace('\n', "\n  ")));
             doctor::fix(&command).await?;
             done.push(command);
             // What apt offers may be new, too.

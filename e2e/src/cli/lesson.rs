@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
 use super::place::Place;
-use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Outcome, connect, tell, write};
+use super::{CliError, EXIT_FAILED, Outcome, connect, write};
 
 /// Teaches the article's five failures: each is shown for real, explained, mended, and shown to be gone.
 ///
@@ -55,16 +55,9 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
         write(&report::lessons::list(LESSONS))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let target = match arguments.place.target().await? {
-        Ok(target) => target,
-        Err(complaint) => {
-            tell(&format!("e2e: {complaint}"));
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
-        }
-    };
+    let target = arguments.place.target().await?;
     if !target::answers(&target.client).await {
-        tell("e2e: the cluster does not answer (`e2e status` tells what stands)");
-        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+        return Err(CliError::environment("the cluster does not answer (`e2e status` shows what is up)"));
     }
     let docker = connect().await?;
     let view = Arc::new(StoryView::new(if arguments.quiet { Mode::Quiet } else { Mode::People }));
@@ -92,7 +85,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
             Err(error @ LessonError::Interrupted) => return Err(error.into()),
             Err(error) => {
                 write(&format!("  {error}\n\n"))?;
-                code = ExitCode::from(EXIT_NOT_WHOLE);
+                code = ExitCode::from(EXIT_FAILED);
             }
         }
     }

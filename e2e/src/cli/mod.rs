@@ -1,8 +1,9 @@
-//! What all commands share: how they end, and how they write.
+//! The commands, and what they share: how they end, and how they print.
 
 pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
+mod error;
 pub(crate) mod images;
 pub(crate) mod lesson;
 pub(crate) mod pipeline;
@@ -14,21 +15,12 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-pub(crate) use container_engine::error_chain::chain;
+use container_engine::error_chain::chain;
 
-/// What is looked at is not as it should be: a cluster, a pipeline.
-pub(crate) const EXIT_NOT_WHOLE: u8 = 1;
-/// What was given is not what it must be: usage, a pipeline's file.
-pub(crate) const EXIT_BAD_INPUT: u8 = 2;
-/// The machine lacks something, or something of it failed.
-pub(crate) const EXIT_ENVIRONMENT: u8 = 3;
-/// 128 and the number of SIGINT, as shells have it.
-pub(crate) const EXIT_INTERRUPTED: u8 = 130;
-/// The same of SIGTERM.
-pub(crate) const EXIT_TERMINATED: u8 = 143;
+pub(crate) use self::error::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE};
 
 /// How a command ends.
-pub(crate) type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+pub(crate) type Outcome = Result<ExitCode, CliError>;
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -53,9 +45,10 @@ pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// The container engine, or where to read what to do.
-pub(crate) async fn connect() -> Result<bollard::Docker, String> {
-    container_engine::connect().await.map_err(|error| format!("{} (`e2e doctor` tells what to do)", chain(&error)))
+/// Connects to the container engine.
+pub(crate) async fn connect() -> Result<bollard::Docker, CliError> {
+    let connected = container_engine::connect().await;
+    connected.map_err(|error| CliError::environment(format!("{} (`e2e doctor` shows what to do)", chain(&error))))
 }
 
 /// The columns of a terminal; nothing of anything else.
@@ -71,8 +64,8 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
     }
 }
 
-/// The story goes to standard error.
-pub(crate) fn tell(text: &str) {
-    // Nothing can be done about a standard error that is closed.
+/// Prints a line to standard error.
+pub(crate) fn print(text: &str) {
+    // A closed standard error takes nothing.
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,6 +1,5 @@
 //! Where a story is told, as a command line says it: the cluster of `e2e up`, or one that exists.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,7 +13,7 @@ use e2e::checks::target::Target;
 use e2e::environment::registry::run as registry;
 
 use super::cluster::Which;
-use super::connect;
+use super::{CliError, connect};
 
 /// A cluster, and how what is around it is reached.
 #[derive(Debug, clap::Args)]
@@ -99,20 +98,18 @@ impl Place {
         (&self.which, self.kind_config.clone())
     }
 
-    /// It. The second error is one of whoever asks.
-    ///
-    /// # Errors
-    /// When something of it cannot be read.
-    pub(crate) async fn target(&self) -> Result<Result<Target, String>, Box<dyn Error>> {
+    /// Finds the cluster, and how everything around it is reached.
+    pub(crate) async fn target(&self) -> Result<Target, CliError> {
         if !self.is_existing() {
             let (docker, state) = (connect().await?, self.which.state()?);
             let Some(id) = state.noted_run() else {
                 let name = &self.which.name;
-                return Ok(Err(format!("there is no cluster {name}: make up, or name one that exists with --context")));
+                let message = format!("there is no cluster {name}: make up, or name one that exists with --context");
+                return Err(CliError::Usage(message));
             };
             let run = Run { id, cluster: self.which.name.clone() };
             let registry = registry::running(&docker, &run, &state).await;
-            return Ok(Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?));
+            return Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
         let client = match &self.kubeconfig {
             Some(path) => target::client(path, self.context.as_deref()).await?,
@@ -122,11 +119,8 @@ impl Place {
             Some(path) => (Some(target::client(path, None).await?), Some(target::read(path)?)),
             None => (None, None),
         };
-        let registry = match self.registry()? {
-            Ok(registry) => registry,
-            Err(complaint) => return Ok(Err(complaint)),
-        };
-        Ok(Ok(Target {
+        let registry = self.registry()?;
+        Ok(Target {
             client,
             kubectl: target::kubectl(self.kubeconfig.as_deref(), self.context.as_deref()),
             deployer_kubeconfig,
@@ -138,27 +132,27 @@ impl Place {
             prometheus: self.prometheus.clone(),
             networks: self.networks.clone(),
             patience: PATIENCE,
-        }))
+        })
     }
 
-    fn registry(&self) -> Result<Result<Option<RegistryTarget>, String>, Box<dyn Error>> {
-        let Some(host) = &self.registry else { return Ok(Ok(None)) };
+    fn registry(&self) -> Result<Option<RegistryTarget>, CliError> {
+        let Some(host) = &self.registry else { return Ok(None) };
         let password = match &self.registry_password_file {
             Some(path) => Some(target::read(path)?.trim_end_matches('\n').to_owned()),
             None => std::env::var("CI_REGISTRY_PASSWORD").ok(),
         };
         let (Some(user), Some(password)) = (self.registry_user.clone(), password) else {
             let wanted = "--registry-user and --registry-password-file, or CI_REGISTRY_USER and CI_REGISTRY_PASSWORD";
-            return Ok(Err(format!("the registry {host} wants a login: {wanted}")));
+            return Err(CliError::Usage(format!("the registry {host} requires a login: {wanted}")));
         };
         let authority = self.registry_ca.as_deref().map(target::read).transpose()?;
         let api = RegistryApi::new(host, &format!("https://{host}"), (&user, &password), authority.as_deref())?;
         let image = self.registry_image.clone();
         if let Some(image) = image.as_ref().filter(|image| !image.starts_with(&format!("{host}/"))) {
-            return Ok(Err(format!(
+            return Err(CliError::Usage(format!(
                 "--registry-image {image}: expected an image of the registry, as {host}/group/project"
             )));
         }
-        Ok(Ok(Some(RegistryTarget { host: host.clone(), image, user, password, api })))
+        Ok(Some(RegistryTarget { host: host.clone(), image, user, password, api }))
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
 use super::place::Place;
-use super::{EXIT_BAD_INPUT, EXIT_ENVIRONMENT, EXIT_NOT_WHOLE, Format, Outcome, connect, tell, width, write};
+use super::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_USAGE, Format, Outcome, connect, print, width, write};
 
 /// Tells the whole story: a push, its pipeline, a running service, and every claim about it proved.
 ///
@@ -76,19 +76,12 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     std::fs::create_dir_all(&folder)?;
     let folder = std::path::absolute(folder)?;
     let ground = if arguments.place.is_existing() {
-        match arguments.place.target().await? {
-            Ok(target) if target.registry.is_some() && target.deployer_kubeconfig.is_some() => {
-                ClusterSource::Existing(Box::new(target))
-            }
-            Ok(_) => {
-                tell("e2e: the pipeline pushes and deploys: it needs --registry and --deployer-kubeconfig");
-                return Ok(ExitCode::from(EXIT_BAD_INPUT));
-            }
-            Err(complaint) => {
-                tell(&format!("e2e: {complaint}"));
-                return Ok(ExitCode::from(EXIT_BAD_INPUT));
-            }
+        let target = arguments.place.target().await?;
+        if target.registry.is_none() || target.deployer_kubeconfig.is_none() {
+            let message = "the pipeline pushes and deploys: it needs --registry and --deployer-kubeconfig";
+            return Err(CliError::Usage(message.to_owned()));
         }
+        ClusterSource::Existing(Box::new(target))
     } else {
         let (which, kind_config) = arguments.place.kind();
         command::mark(&which.name);
@@ -98,8 +91,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     if let ClusterSource::Existing(target) = &ground
         && !target::answers(&target.client).await
     {
-        tell("e2e: the cluster does not answer");
-        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+        return Err(CliError::environment("the cluster does not answer"));
     }
     let mode = match (arguments.format, arguments.quiet) {
         (Format::Json, _) => Mode::Json,
@@ -133,13 +125,12 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     };
     let (record, stop) = told;
     if let Some(ScenarioError::Up(up::UpError::Lacking(findings))) = &stop {
-        tell(&findings::table(findings, &Platform::this(), width(io::stderr())));
-        return Ok(ExitCode::from(EXIT_ENVIRONMENT));
+        return Err(CliError::Prerequisites(findings::table(findings, &Platform::this(), width(io::stderr()))));
     }
     report::run::write::write(&record, &folder)?;
     if mode != Mode::Json {
         write(&report::run::terminal::text(&record))?;
-        tell(&format!("e2e: the report is {}", folder.join("report.html").display()));
+        print(&format!("e2e: the report is {}", folder.join("report.html").display()));
     }
     Ok(exit_code(&record, stop.as_ref()))
 }
@@ -151,7 +142,7 @@ fn exit_code(record: &Record, stop: Option<&ScenarioError>) -> ExitCode {
         (
             _,
             Some(ScenarioError::Project(_) | ScenarioError::Taken(..) | ScenarioError::Replay(ReplayError::Refused(_))),
-        ) => ExitCode::from(EXIT_BAD_INPUT),
-        _ => ExitCode::from(EXIT_NOT_WHOLE),
+        ) => ExitCode::from(EXIT_USAGE),
+        _ => ExitCode::from(EXIT_FAILED),
     }
 }

@@ -15,7 +15,7 @@ use gitlab_runner::project::input::Input;
 use gitlab_runner::project::input::without_secrets;
 use gitlab_runner::project::reference::Reference;
 
-use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, tell, width, write};
+use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, width, write};
 
 /// Tells everything that is wrong with a pipeline's file, as GitLab would and with the place.
 #[derive(Debug, clap::Args)]
@@ -43,20 +43,13 @@ pub(crate) struct LintArguments {
 /// Reads the file as it lies there, and tells what is wrong.
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let LintArguments { input, format, .. } = arguments;
-    let given = match input.given() {
-        Ok(given) => given,
-        Err(complaint) => {
-            tell(&format!("e2e: {complaint}"));
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
-        }
-    };
+    let given = input.given().map_err(CliError::Usage)?;
     let repository = Repository::open(&input.directory).ok();
     // What includes depend on is known of a commit only.
     let context = match repository.as_ref().map(|repository| arguments.context(repository)).transpose() {
         Ok(context) => context,
         Err(error) if error.is_input() && arguments.names_a_ref() => {
-            tell(&format!("e2e: {error}"));
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
+            return Err(CliError::Usage(error.to_string()));
         }
         Err(error) if error.is_input() => None,
         Err(error) => return Err(error.into()),
@@ -71,7 +64,7 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
         Format::Json => diagnostics::json(&lint)?,
     };
     write(&without_secrets(&given, &text))?;
-    Ok(if lint.diagnostics.has_errors() { ExitCode::from(EXIT_NOT_WHOLE) } else { ExitCode::SUCCESS })
+    Ok(if lint.diagnostics.has_errors() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
 impl LintArguments {

@@ -10,7 +10,7 @@ use gitlab_runner::project::input::without_secrets;
 use gitlab_runner::project::reference::Reference;
 
 use super::planned::planned;
-use crate::cli::{EXIT_BAD_INPUT, Outcome, tell, write};
+use crate::cli::{CliError, Outcome, write};
 
 /// Tells what would run for a ref, and why.
 #[derive(Debug, clap::Args)]
@@ -43,19 +43,10 @@ enum PlanFormat {
 /// Plans, and tells.
 pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let PlanArguments { input, reference, format, show_variables } = arguments;
-    let prepared = match planned(input, reference)? {
-        Ok(prepared) => prepared,
-        Err(code) => return Ok(code),
-    };
+    let prepared = planned(input, reference)?;
     let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
     let text = if let Some(name) = show_variables {
-        let job = match find(plan, name) {
-            Ok(job) => job,
-            Err(complaint) => {
-                tell(&format!("e2e: {complaint}"));
-                return Ok(ExitCode::from(EXIT_BAD_INPUT));
-            }
-        };
+        let job = find(plan, name)?;
         match format {
             PlanFormat::Json => render::plan::variables_json(job)?,
             PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(job),
@@ -71,9 +62,9 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn find<'plan>(plan: &'plan plan::Plan, name: &str) -> Result<&'plan plan::PlannedJob, String> {
+fn find<'plan>(plan: &'plan plan::Plan, name: &str) -> Result<&'plan plan::PlannedJob, CliError> {
     plan.jobs.iter().find(|job| &*job.name == name).ok_or_else(|| {
         let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
-        format!("there is no job `{name}` in this pipeline; there are {names}")
+        CliError::Usage(format!("there is no job `{name}` in this pipeline; there are {names}"))
     })
 }

@@ -1,9 +1,7 @@
-//! From what is asked for to a plan; where there can be none, to how the program ends.
+//! From the arguments to a plan.
 
 use gitlab_ci::render::diagnostics;
-use std::error::Error;
 use std::io::{self, IsTerminal};
-use std::process::ExitCode;
 
 use gitlab_runner::project::git::GitError;
 use gitlab_runner::project::input::Input;
@@ -13,42 +11,38 @@ use gitlab_runner::project::prepare::Prepared;
 use gitlab_runner::project::prepare::prepare;
 use gitlab_runner::project::reference::Reference;
 
-use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, tell, width};
+use crate::cli::{CliError, print, width};
 
-/// Plans. Where there can be no plan for a reason that concerns who asked, that is told, and what is left is how to end.
-///
-/// # Errors
-/// When the machine fails.
-pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Result<Prepared, ExitCode>, Box<dyn Error>> {
-    let given = match input.given() {
-        Ok(given) => given,
-        Err(complaint) => {
-            tell(&format!("e2e: {complaint}"));
-            return Ok(Err(ExitCode::from(EXIT_BAD_INPUT)));
-        }
-    };
-    let (text, code) = match prepare(input, given.clone(), reference, &|note| tell(&format!("e2e: {note}"))) {
+/// Plans, and prints the warnings.
+pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Prepared, CliError> {
+    let given = input.given().map_err(CliError::Usage)?;
+    match prepare(input, given.clone(), reference, &|note| print(&format!("e2e: {note}"))) {
         Ok(prepared) => {
-            tell_warnings(&prepared);
-            return Ok(Ok(prepared));
+            print_warnings(&prepared);
+            Ok(prepared)
         }
-        Err(PrepareError::Git(error)) if GitError::is_input(&error) => (format!("e2e: {error}"), EXIT_BAD_INPUT),
-        Err(error @ PrepareError::Git(_)) => return Err(error.into()),
-        Err(PrepareError::Lint(lint)) => {
+        Err(error) => Err(cli_error(error, &|text| without_secrets(&given, text))),
+    }
+}
+
+/// Who caused the error decides the exit code. `mask` removes secrets from texts that quote the file.
+fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
+    match error {
+        PrepareError::Git(error) if GitError::is_input(&error) => CliError::Usage(mask(&error.to_string())),
+        error @ PrepareError::Git(_) => error.into(),
+        PrepareError::Lint(lint) => {
             let text = diagnostics::text(&lint, width(io::stderr()), io::stderr().is_terminal());
-            (text.trim_end().to_owned(), EXIT_BAD_INPUT)
+            CliError::InvalidFile(mask(text.trim_end()))
         }
-        Err(error @ PrepareError::Refused { .. }) => (format!("e2e: {error}"), EXIT_NOT_WHOLE),
-    };
-    tell(&without_secrets(&given, &text));
-    Ok(Err(ExitCode::from(code)))
+        error @ PrepareError::Refused { .. } => CliError::Failed(mask(&error.to_string())),
+    }
 }
 
 /// What of a good file is not replayed, or may not be what is meant: a line each, as nothing is wrong with it.
-fn tell_warnings(Prepared { lint, given, .. }: &Prepared) {
+fn print_warnings(Prepared { lint, given, .. }: &Prepared) {
     for warning in lint.diagnostics.sorted() {
         let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
         let line = format!("e2e: {}: {}{help}", lint.sources.location(warning.span), warning.message);
-        tell(&without_secrets(given, &line));
+        print(&without_secrets(given, &line));
     }
 }

@@ -31,7 +31,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::planned::planned;
-use crate::cli::{EXIT_BAD_INPUT, EXIT_NOT_WHOLE, Format, Outcome, connect, tell, write};
+use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
 
 /// Runs the pipeline for a ref, as GitLab and its runner would.
 ///
@@ -101,25 +101,11 @@ enum ExecutorChoice {
 /// Plans, runs, and tells. When `cancel` says so, everything is ended in order.
 pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
     let PipelineArguments { input, reference, .. } = arguments;
-    let config = match arguments.config.as_deref().map(RunnerConfig::read).transpose() {
-        Ok(config) => config.unwrap_or_default(),
-        Err(error) => {
-            tell(&format!("e2e: {error}"));
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
-        }
-    };
-    config.warnings.iter().for_each(|warning| tell(warning));
-    let prepared = match planned(input, reference)? {
-        Ok(prepared) => prepared,
-        Err(code) => return Ok(code),
-    };
-    let choice = match choice(arguments, &prepared.plan) {
-        Ok(choice) => choice,
-        Err(complaint) => {
-            tell(&format!("e2e: {complaint}"));
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
-        }
-    };
+    let config = arguments.config.as_deref().map(RunnerConfig::read).transpose();
+    let config = config.map_err(|error| CliError::Usage(error.to_string()))?.unwrap_or_default();
+    config.warnings.iter().for_each(|warning| print(warning));
+    let prepared = planned(input, reference)?;
+    let choice = choice(arguments, &prepared.plan).map_err(CliError::Usage)?;
     let mode = match (arguments.format, arguments.quiet) {
         (Format::Json, _) => Mode::Json,
         (Format::Table, true) => Mode::Quiet,
@@ -166,7 +152,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     if matches!(pipeline.executor, Executor::Docker(_)) {
         // Each job has taken away its own; what an engine made too late goes here.
         let swept = sweep(&connect().await?, Some(ground.label())).await;
-        swept.map_err(|error| format!("something of the pipeline stays at the engine: {error}"))?;
+        swept.map_err(|error| CliError::environment(format!("cannot remove everything of the pipeline: {error}")))?;
     }
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
@@ -192,7 +178,7 @@ fn allow_files(jobs: usize) {
 fn exit_code(outcome: &Ended) -> ExitCode {
     match outcome.status {
         Status::Success | Status::Skipped => ExitCode::SUCCESS,
-        _ => ExitCode::from(EXIT_NOT_WHOLE),
+        _ => ExitCode::from(EXIT_FAILED),
     }
 }
 
