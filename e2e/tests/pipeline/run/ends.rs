@@ -30,11 +30,9 @@ fn an_after_script_that_counts_fails_the_job_as_its_script_does() {
 /// GitLab Runner's `executeUserScripts`.
 #[test]
 fn a_script_has_a_limit_of_its_own() {
-    let began = Instant::now();
-    let pipeline = "a:\n  script: [sleep 30]\n  after_script: ['echo \"status $CI_JOB_STATUS\"']\n  variables: {RUNNER_SCRIPT_TIMEOUT: 1s}\n";
+    let pipeline = "a:\n  script: [sleep 600]\n  after_script: ['echo \"status $CI_JOB_STATUS\"']\n  variables: {RUNNER_SCRIPT_TIMEOUT: 1s}\n";
     let repository = Repository::new("main", pipeline);
     let run = run(&repository, &[]);
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!((run.code(), run.status("a")), (1, "failed"));
     assert_eq!(run.ended("a")["why"], "script took longer than 1s");
     has(&run.lines("a"), "status timedout");
@@ -45,7 +43,7 @@ fn a_script_has_a_limit_of_its_own() {
 fn a_checkout_that_takes_too_long() {
     let repository =
         Repository::new("main", "a:\n  script: 'true'\n  timeout: 1s\n  variables: {GIT_SUBMODULE_STRATEGY: normal}\n");
-    let modules = "[submodule \"sub\"]\n\tpath = sub\n\turl = ext::sleep 30\n";
+    let modules = "[submodule \"sub\"]\n\tpath = sub\n\turl = ext::sleep 600\n";
     std::fs::write(repository.path().join(".gitmodules"), modules).expect("a file");
     let link = "160000,1111111111111111111111111111111111111111,sub";
     repository.git(&["update-index", "--add", "--cacheinfo", link]);
@@ -58,10 +56,8 @@ fn a_checkout_that_takes_too_long() {
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "protocol.ext.allow")
         .env("GIT_CONFIG_VALUE_0", "always");
-    let began = Instant::now();
     let output = command.output().expect("e2e");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {text}", began.elapsed());
     assert!(text.contains("\"why\":\"execution took longer than 1s\""), "{text}");
 }
 
@@ -79,9 +75,7 @@ fn who_waits_for_another_pipeline_makes_room() {
     let config = settings.path().to_str().expect("a path");
     let mut command = repository.e2e(&["pipeline", "--concurrency", "1", "--config", config]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
-    eventually("the other job ends", Duration::from_secs(20), || {
-        if done.exists() { Ok(()) } else { Err("it has not".to_owned()) }
-    });
+    eventually("the other job ends", PATIENCE, || if done.exists() { Ok(()) } else { Err("it has not".to_owned()) });
     drop(lock);
     let output = child.wait_with_output().expect("an end");
     assert_eq!(output.status.code(), Some(0), "{}", error(&output));

@@ -169,7 +169,7 @@ fn repositories(#[case] name: &str, #[case] format: &str) {
 fn a_terminal_that_is_closed_ends_jobs() {
     let folder = tempfile::tempdir().expect("a folder");
     let begun = folder.path().join("begun");
-    let pipeline = format!("a: {{script: 'touch {}; sleep 60'}}\n", begun.display());
+    let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\n", begun.display());
     let (repository, settings) = (Repository::new("main", &pipeline), settings(folder.path()));
     let plain = repository.e2e(&["pipeline", "--config", settings.path().to_str().expect("a path")]);
     // Whoever runs the tests by `nohup` has the signal ignored, by this program, too.
@@ -183,9 +183,7 @@ fn a_terminal_that_is_closed_ends_jobs() {
         };
     }
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
-    eventually("the job begins", Duration::from_secs(20), || {
-        if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) }
-    });
+    eventually("the job begins", PATIENCE, || if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) });
     let id = child.id();
     assert!(Command::new("kill").args(["-HUP", &id.to_string()]).status().expect("kill").success());
     let output = child.wait_with_output().expect("an end");
