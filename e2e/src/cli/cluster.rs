@@ -16,7 +16,7 @@ use e2e::environment::status;
 use e2e::environment::up;
 use e2e::environment::up::Plan;
 use e2e::environment::up::UpError;
-use e2e::report::progress::Display;
+use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use gitlab_runner::executor::docker::sweep_gone;
 use gitlab_runner::workspace::sweep_left;
@@ -107,7 +107,7 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let Up { cluster: Provider::Kind, which, kind_config, manifests, format, quiet, source } = arguments;
     let docker = connect().await?;
     command::mark(&which.name);
-    let display = Arc::new(Display::new(quiet));
+    let display = Arc::new(Live::new(if quiet { Mode::Quiet } else { Mode::People }));
     let images = source.images(&docker, {
         let display = Arc::clone(&display);
         move |progress| display.show(&Progress::Image(progress))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use container_engine::error_chain::chain;
 
-use super::print;
+use super::output::print;
 
 /// What was examined or run did not pass: a cluster, a pipeline, a check.
 pub(crate) const EXIT_FAILED: u8 = 1;

@@ -13,7 +13,7 @@ use e2e::environment::images::SHARED;
 use e2e::environment::images::Way;
 use e2e::environment::progress::Progress;
 use e2e::report;
-use e2e::report::progress::Display;
+use e2e::report::live::{Live, Mode};
 
 use super::{Format, Outcome, connect, write};
 
@@ -63,7 +63,7 @@ fn image(name: &str) -> Result<&'static Image, String> {
 pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
     let ImagesArguments { names, format, source } = arguments;
     let docker = connect().await?;
-    let display = Arc::new(Display::new(false));
+    let display = Arc::new(Live::new(Mode::People));
     let shown = Arc::clone(&display);
     let images = source.images(&docker, move |progress| shown.show(&Progress::Image(progress)));
     let wanted = if names.is_empty() {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use e2e::checks::target;
 use e2e::lessons::{self, LESSONS, Lesson};
 use e2e::report;
-use e2e::report::pipeline_view::Mode;
-use e2e::report::story::{HEARTBEAT, StoryView};
+use e2e::report::live::{Live, Mode};
 use e2e::scenario::lesson::{LessonContext, LessonError, run_lesson};
 use e2e::scenario::recorder::Recorder;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +59,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows what is up)"));
     }
     let docker = connect().await?;
-    let view = Arc::new(StoryView::new(if arguments.quiet { Mode::Quiet } else { Mode::People }));
+    let view = Arc::new(Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People }));
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new("lessons", Box::new(move |event| shown.show(event))));
     let hearing = Arc::clone(&recorder);
@@ -73,14 +72,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let mut code = ExitCode::SUCCESS;
     for (number, lesson) in chosen.iter().enumerate() {
         write(&report::lessons::head(lesson, number + 1, chosen.len()))?;
-        let mut teaching = std::pin::pin!(run_lesson(lesson, &context));
-        let taught = loop {
-            tokio::select! {
-                taught = &mut teaching => break taught,
-                () = tokio::time::sleep(HEARTBEAT) => view.heartbeat(),
-            }
-        };
-        match taught {
+        match view.watch(run_lesson(lesson, &context)).await {
             Ok(taught) => write(&report::lessons::taught(lesson, &taught))?,
             Err(error @ LessonError::Interrupted) => return Err(error.into()),
             Err(error) => {

@@ -6,18 +6,18 @@ pub(crate) mod doctor;
 mod error;
 pub(crate) mod images;
 pub(crate) mod lesson;
+mod output;
 pub(crate) mod pipeline;
 pub(crate) mod place;
 pub(crate) mod run;
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use container_engine::error_chain::chain;
 
 pub(crate) use self::error::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE};
+pub(crate) use self::output::{print, width, write};
 
 /// How a command ends.
 pub(crate) type Outcome = Result<ExitCode, CliError>;
@@ -49,23 +49,4 @@ pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
 pub(crate) async fn connect() -> Result<bollard::Docker, CliError> {
     let connected = container_engine::connect().await;
     connected.map_err(|error| CliError::environment(format!("{} (`e2e doctor` shows what to do)", chain(&error))))
-}
-
-/// The columns of a terminal; nothing of anything else.
-pub(crate) fn width(output: impl AsFd) -> Option<u16> {
-    rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
-}
-
-/// The result goes to standard output. Who has read enough of it, as `head` has, says so by closing it.
-pub(crate) fn write(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
-/// Prints a line to standard error.
-pub(crate) fn print(text: &str) {
-    // A closed standard error takes nothing.
-    let _ = writeln!(io::stderr(), "{text}");
 }

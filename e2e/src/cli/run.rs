@@ -12,8 +12,7 @@ use e2e::environment::doctor::Platform;
 use e2e::environment::up;
 use e2e::environment::up::Plan;
 use e2e::record::{Record, Verdict};
-use e2e::report::pipeline_view::Mode;
-use e2e::report::story::{HEARTBEAT, StoryView};
+use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
 use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
@@ -98,7 +97,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         (Format::Table, true) => Mode::Quiet,
         (Format::Table, false) => Mode::People,
     };
-    let view = Arc::new(StoryView::new(mode));
+    let view = Arc::new(Live::new(mode));
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new(&id, Box::new(move |event| shown.show(event))));
     let hearing = Arc::clone(&recorder);
@@ -114,16 +113,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         folder: folder.clone(),
         cancel,
     };
-    let told = {
-        let mut run = std::pin::pin!(scenario::run(&scenario, &recorder));
-        loop {
-            tokio::select! {
-                told = &mut run => break told,
-                () = tokio::time::sleep(HEARTBEAT) => view.heartbeat(),
-            }
-        }
-    };
-    let (record, stop) = told;
+    let (record, stop) = Box::pin(view.watch(scenario::run(&scenario, &recorder))).await;
     if let Some(ScenarioError::Up(up::UpError::Lacking(findings))) = &stop {
         return Err(CliError::Prerequisites(findings::table(findings, &Platform::this(), width(io::stderr()))));
     }

@@ -11,7 +11,7 @@ use e2e::environment::images::Images;
 use e2e::environment::images::Way;
 use e2e::environment::orphans;
 use e2e::report;
-use e2e::report::pipeline_view::{HEARTBEAT, Mode, View};
+use e2e::report::live::{Live, Mode};
 use gitlab_ci::plan::Plan;
 use gitlab_runner::config::ExecutorName;
 use gitlab_runner::config::RunnerConfig;
@@ -112,7 +112,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         (Format::Table, false) => Mode::People,
     };
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
-    let view = Arc::new(View::new(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
+    let view = Arc::new(Live::of_printing_work(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let executor_choice = executor(arguments, &config);
     let ground = Ground::new(prepared.repository.folder(), config)?;
     let executor = match executor_choice {
@@ -139,16 +139,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     };
     let pipeline = ground.pipeline(prepared, executor, options)?;
     allow_files(pipeline.settings.concurrency);
-    let outcome = {
-        let mut run = std::pin::pin!(pipeline.run(&choice));
-        let mut beat = tokio::time::interval(HEARTBEAT);
-        loop {
-            tokio::select! {
-                outcome = &mut run => break outcome,
-                _ = beat.tick() => view.heartbeat(),
-            }
-        }
-    };
+    let outcome = view.watch(pipeline.run(&choice)).await;
     if matches!(pipeline.executor, Executor::Docker(_)) {
         // Each job has taken away its own; what an engine made too late goes here.
         let swept = sweep(&connect().await?, Some(ground.label())).await;
@@ -221,7 +212,7 @@ fn images(
     arguments: &PipelineArguments,
     engine: &bollard::Docker,
     folder: &Path,
-    view: &Arc<View>,
+    view: &Arc<Live>,
 ) -> Option<Arc<Images>> {
     let view = Arc::clone(view);
     let tell = move |progress: images::Progress| {

@@ -1,0 +1,23 @@
+//! Standard output and standard error.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+/// The columns of a terminal; nothing of anything else.
+pub(crate) fn width(output: impl AsFd) -> Option<u16> {
+    rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
+/// The result goes to standard output. Who has read enough of it, as `head` has, says so by closing it.
+pub(crate) fn write(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Prints a line to standard error.
+pub(crate) fn print(text: &str) {
+    // A closed standard error takes nothing.
+    let _ = writeln!(io::stderr(), "{text}");
+}

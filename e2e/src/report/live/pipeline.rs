@@ -1,0 +1,50 @@
+//! A pipeline, in a live view: a log shows every line of every job with the job's name before it.
+
+use gitlab_runner::event::{Event, JobReport};
+use gitlab_runner::log::without_colours;
+use gitlab_runner::status::Status;
+
+use super::{Change, LiveEvent};
+use crate::report::pipeline::seconds;
+
+impl LiveEvent for Event {
+    fn change(&self) -> Change<'_> {
+        match self {
+            Self::JobStarted { job, .. } | Self::Step { job, .. } => Change::Starts((&**job).into()),
+            Self::Line { job, line } => Change::Prints((&**job).into(), without_colours(line).into()),
+            Self::JobEnded(report) => Change::Ends((&*report.job).into()),
+            _ => Change::Nothing,
+        }
+    }
+
+    fn line(&self) -> Option<String> {
+        Some(match self {
+            Self::PipelineStarted { id, jobs, folder } => {
+                let jobs = if *jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") };
+                format!("pipeline {id}: {jobs}, logs in {}", folder.display())
+            }
+            Self::JobStarted { job, attempt: 1 } => format!("{job}: started"),
+            Self::JobStarted { job, attempt } => format!("{job}: started, attempt {attempt}"),
+            Self::JobEnded(report) => ended(report),
+            Self::JobWaits { job, why } => format!("{job}: {why}"),
+            Self::Note { job: Some(job), text } => format!("{job}: {text}"),
+            Self::Note { job: None, text } => text.clone(),
+            Self::Step { .. } | Self::Line { .. } | Self::JobNotRun(_) | Self::PipelineEnded { .. } => return None,
+        })
+    }
+
+    fn json(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+}
+
+fn ended(report: &JobReport) -> String {
+    let mark = match report.status {
+        Status::Success => "✔",
+        Status::Failed if report.allow_failure => "!",
+        _ => "✘",
+    };
+    let why = if report.why.is_empty() { String::new() } else { format!(" ({})", report.why) };
+    let again = if report.is_retried { ", is tried again" } else { "" };
+    format!("{mark} {}: {}{why}, {}{again}", report.job, report.status.name(), seconds(report.took))
+}
