@@ -73,6 +73,8 @@ fuzz: ## Anything as a pipeline's file and as an expression, FUZZ_SECONDS=60 eac
 
 .PHONY: lint
 lint: ## Format, clippy and docs without a warning
+	.ci/structure --self-test
+	.ci/structure
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path crates/gitlab-ci/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
