@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, chain, check, cluster, doctor, images, lesson, pipeline, run,
-    tell,
+    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, check, cluster, doctor, error_chain, images, lesson, pipeline,
+    run, tell,
 };
 
 /// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 fn ended(outcome: cli::Outcome) -> ExitCode {
     outcome.unwrap_or_else(|error| {
-        tell(&format!("e2e: {}", chain(&*error)));
+        tell(&format!("e2e: {}", error_chain(&*error)));
         ExitCode::from(EXIT_ENVIRONMENT)
     })
 }

@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-pub(crate) use container_engine::error_chain::chain;
+pub(crate) use container_engine::error_chain::error_chain;
 
 /// What is looked at is not as it should be: a cluster, a pipeline.
 pub(crate) const EXIT_NOT_WHOLE: u8 = 1;
@@ -55,7 +55,9 @@ pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
 
 /// The container engine, or where to read what to do.
 pub(crate) async fn connect() -> Result<bollard::Docker, String> {
-    container_engine::connect().await.map_err(|error| format!("{} (`e2e doctor` tells what to do)", chain(&error)))
+    container_engine::connect()
+        .await
+        .map_err(|error| format!("{} (`e2e doctor` tells what to do)", error_chain(&error)))
 }
 
 /// The columns of a terminal; nothing of anything else.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::subject::Prometheus;
 use e2e::checks::target;
@@ -110,7 +110,7 @@ impl Place {
                 let name = &self.which.name;
                 return Ok(Err(format!("there is no cluster {name}: make up, or name one that exists with --context")));
             };
-            let run = Run { id, cluster: self.which.name.clone() };
+            let run = RunId { id, cluster: self.which.name.clone() };
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?));
         }
