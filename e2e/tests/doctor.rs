@@ -123,7 +123,7 @@ fn a_machine_that_must_build_and_cannot() {
     for (subject, verdict, found, advice) in [
         ("kind", "missing", "0.27", ""),
         ("mmdebstrap", "missing", "none", ""),
-        ("images", "good", "must be built (no route to the registry: its name is not known here)", ""),
+        ("images", "good", "must be built (cannot reach the registry: its name does not resolve)", ""),
         ("Debian mirror", "warning", "answers here, but inside a build", "DEBIAN_MIRROR"),
         ("Go module proxy", "missing", "refuses the connection", "comes from the environment"),
         ("Python index", "missing", "does not have what is needed (HTTP 404)", "PIP_INDEX_URL"),

@@ -1,45 +1,54 @@
-//! The container engine, found as Docker's own client finds it.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
+//!
+//! The crate root has the connection: [`connect`], [`is_local`] and [`error_message`].
+//!
+//! 1. [`error_chain`] formats an error with its causes. [`labels`] names the labels and environment variables. [`ownership`] identifies
+//!    processes. These three depend on nothing else in the crate.
+//! 2. [`pull`] pulls images over a connection.
 
 pub mod error_chain;
 pub mod labels;
 pub mod ownership;
 pub mod pull;
+
 use std::time::Duration;
 
 use bollard::Docker;
 
-/// Time that an engine has to answer.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time to wait for an engine's answer.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why no engine can be used.
+/// The reason why no engine can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// Nothing listens, or something else does.
+    /// Nothing listens at the address, or what listens there is not an engine.
     #[error("no container engine answers at {address}")]
     NoAnswer {
-        /// Where it was looked for.
+        /// The value of `DOCKER_HOST`, or Docker's default socket.
         address: String,
-        /// What the connection said.
+        /// The error of the connection.
         #[source]
         source: bollard::errors::Error,
     },
-    /// It listens, and says nothing.
-    #[error("the container engine at {address} does not answer within {} s", PATIENCE.as_secs())]
+    /// The address accepts connections, but the engine does not answer in time.
+    #[error("the container engine at {address} does not answer within {} s", TIMEOUT.as_secs())]
     TimedOut {
-        /// Where it is.
+        /// The value of `DOCKER_HOST`, or Docker's default socket.
         address: String,
     },
 }
 
-/// Whether addresses of containers are addresses of this machine's own networks, as far as one can tell: the engine listens on
-/// a socket, and nothing virtual is between it and this program.
+/// Whether this process can reach containers by their IP addresses. This is assumed when this machine runs Linux and the engine
+/// listens on a Unix socket: a virtual machine between the two cannot be detected.
 pub fn is_local() -> bool {
     let address = std::env::var("DOCKER_HOST").unwrap_or_default();
     cfg!(target_os = "linux") && (address.is_empty() || address.starts_with("unix://"))
 }
 
-/// What an engine says of something that went wrong, without what a library says around it.
-pub fn said(error: &bollard::errors::Error) -> String {
+/// The engine's own message in an error, without the text that the client library adds.
+pub fn error_message(error: &bollard::errors::Error) -> String {
     use bollard::errors::Error;
     match error {
         Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
@@ -48,15 +57,15 @@ pub fn said(error: &bollard::errors::Error) -> String {
     }
 }
 
-/// The engine that `DOCKER_HOST` names, or the one of this machine.
+/// Connects to the engine that `DOCKER_HOST` names, or else to `/var/run/docker.sock`, and pings it.
 ///
 /// # Errors
-/// When it does not answer.
+/// No engine answers at that address within [`TIMEOUT`]. Start an engine or correct `DOCKER_HOST`.
 pub async fn connect() -> Result<Docker, EngineError> {
     let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let no_answer = |source| EngineError::NoAnswer { address: address.clone(), source };
     let docker = Docker::connect_with_defaults().map_err(no_answer)?;
-    match tokio::time::timeout(PATIENCE, docker.ping()).await {
+    match tokio::time::timeout(TIMEOUT, docker.ping()).await {
         Err(_) => Err(EngineError::TimedOut { address }),
         Ok(Err(error)) => Err(no_answer(error)),
         Ok(Ok(_)) => Ok(docker),

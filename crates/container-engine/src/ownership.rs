@@ -1,40 +1,43 @@
-//! Whether somebody who made something is still there: a mark that tells this process from every other one, on this machine and
-//! on others that share an engine with it.
+//! Owner IDs: whether the process that created something still exists. An ID identifies a process among all processes of this
+//! machine and of other machines that share an engine with it.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The mark of this process: machine, number, and when it was started, because numbers come again.
-pub fn mark() -> String {
-    let id = std::process::id();
-    format!("{}.{id}.{}", machine(), started(id).unwrap_or_default())
+/// The ID of this process: `machine.pid.start`. The start time, in clock ticks since boot, distinguishes processes with the same
+/// process ID, because the kernel reuses those.
+pub fn owner_id() -> String {
+    let pid = std::process::id();
+    format!("{}.{pid}.{}", machine(), start_time(pid).unwrap_or_default())
 }
 
-/// A mark of something that this process makes several of at the same time: its own, and which of them.
-pub fn mark_of_one() -> String {
+/// An ID for one of several things that this process owns at the same time: `machine.pid.start/number`. Each call returns another
+/// number.
+pub fn unique_owner_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
-    format!("{}/{}", mark(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("{}/{}", owner_id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether the process of a mark was one of this machine and is gone. Where that cannot be known, it is not.
-pub fn is_gone(mark: &str) -> bool {
-    let process = mark.split_once('/').map_or(mark, |(process, _)| process);
+/// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], ran on this machine and no longer exists. Returns
+/// `false` when that cannot be determined: for processes of other machines, for other texts, and on systems without `/proc`.
+pub fn owner_is_gone(id: &str) -> bool {
+    let process = id.split_once('/').map_or(id, |(process, _)| process);
     let Some((rest, start)) = process.rsplit_once('.') else { return false };
-    let Some((marked_machine, id)) = rest.rsplit_once('.') else { return false };
-    let (Ok(id), Ok(start)) = (id.parse::<u32>(), start.parse::<u64>()) else { return false };
-    // Without `/proc` nobody knows when a process was started, and every mark has 0 there.
-    marked_machine == machine() && start > 0 && started(id) != Some(start)
+    let Some((owner_machine, pid)) = rest.rsplit_once('.') else { return false };
+    let (Ok(pid), Ok(start)) = (pid.parse::<u32>(), start.parse::<u64>()) else { return false };
+    // Without `/proc` the start time is unknown, and every ID contains 0 instead.
+    owner_machine == machine() && start > 0 && start_time(pid) != Some(start)
 }
 
-/// The name of this machine; containers have their own.
+/// This machine's host name. Each container has its own.
 fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// When a process was started, in ticks since the machine was. `proc(5)`, field 22 of `stat`
-fn started(id: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The second field is a name in parentheses that may hold anything.
+/// When a process started, in clock ticks since boot: `proc(5)`, field 22 of `stat`.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses, which may contain spaces and parentheses.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(19)?.parse().ok()
 }
@@ -46,30 +49,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_there_and_one_that_ended_is_gone() {
-        let own = mark();
-        assert!(!is_gone(&own), "{own}");
+    fn a_running_process_is_not_gone_and_an_ended_one_is() {
+        let own = owner_id();
+        assert!(!owner_is_gone(&own), "{own}");
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let other = format!("{}.{}.{}", machine(), child.id(), started(child.id()).unwrap());
-        assert!(!is_gone(&other) && !is_gone(&format!("{other}/2")));
+        let other = format!("{}.{}.{}", machine(), child.id(), start_time(child.id()).unwrap());
+        assert!(!owner_is_gone(&other) && !owner_is_gone(&format!("{other}/2")));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(is_gone(&other) && is_gone(&format!("{other}/2")));
-        // The number is somebody else's by now.
-        assert!(is_gone(&format!("{}.{}.1", machine(), std::process::id())));
+        assert!(owner_is_gone(&other) && owner_is_gone(&format!("{other}/2")));
+        // The same process ID with another start time belongs to another process.
+        assert!(owner_is_gone(&format!("{}.{}.1", machine(), std::process::id())));
     }
 
     #[test]
-    fn what_is_made_at_the_same_time_is_told_apart() {
-        let (one, other) = (mark_of_one(), mark_of_one());
-        assert!(one != other && one.starts_with(&mark()) && !is_gone(&one), "{one} {other}");
+    fn unique_owner_ids_of_one_process_differ() {
+        let (one, other) = (unique_owner_id(), unique_owner_id());
+        assert!(one != other && one.starts_with(&owner_id()) && !owner_is_gone(&one), "{one} {other}");
     }
 
     #[rstest]
     #[case::another_machine("elsewhere.1.1")]
-    #[case::no_mark("7")]
+    #[case::not_an_owner_id("7")]
     #[case::unknown_start("elsewhere.1.0")]
-    fn what_is_not_known_is_not_gone(#[case] mark: &str) {
-        assert!(!is_gone(mark));
+    fn an_unknown_owner_is_not_gone(#[case] id: &str) {
+        assert!(!owner_is_gone(id));
     }
 }

@@ -1,4 +1,4 @@
-//! Pulls, and why they fail.
+//! Pulls images, and gives the reason on one line when a pull fails. A reason does not name the image; the caller adds that.
 
 use std::time::Duration;
 
@@ -8,13 +8,15 @@ use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt;
 
-/// A registry that says nothing for this long is one that cannot be reached.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum time without progress before a pull fails: the registry counts as unreachable then.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Pulls `reference`. Where its digest is known, the registry must have that very image, which then gets the tag.
+/// Pulls `reference`, a name with an optional tag. With a `digest` (`sha256:...`), pulls exactly that image by its digest and then gives
+/// it the tag of `reference`.
 ///
 /// # Errors
-/// Why not, on one line.
+/// Returns the reason on one line, with the remedy where it is known (a login, for example). The registry is unreachable, refuses
+/// access or does not have the image, or the engine cannot store or tag it.
 pub async fn pull(docker: &Docker, reference: &str, digest: Option<&str>) -> Result<(), String> {
     let Some(digest) = digest else { return pull_as(docker, reference, None, None).await };
     let (name, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
@@ -24,10 +26,10 @@ pub async fn pull(docker: &Docker, reference: &str, digest: Option<&str>) -> Res
     docker.tag_image(&pinned, Some(options)).await.map_err(|error| reason(&error))
 }
 
-/// Pulls `reference` for a platform other than the engine's own, or as somebody.
+/// Pulls `reference` for `platform` (`os/architecture`, default: the engine's own), with `credentials` if the registry requires a login.
 ///
 /// # Errors
-/// Why not, on one line.
+/// Returns the reason on one line, as [`pull`] does. A registry that sends nothing for 20 s is an error.
 pub async fn pull_as(
     docker: &Docker,
     reference: &str,
@@ -37,8 +39,8 @@ pub async fn pull_as(
     let options = CreateImageOptionsBuilder::new().from_image(reference).platform(platform.unwrap_or_default()).build();
     let mut progress = docker.create_image(Some(options), None, credentials);
     loop {
-        match tokio::time::timeout(PATIENCE, progress.next()).await {
-            Err(_) => return Err(format!("the registry says nothing for {} s", PATIENCE.as_secs())),
+        match tokio::time::timeout(TIMEOUT, progress.next()).await {
+            Err(_) => return Err(format!("the registry has not responded for {} s", TIMEOUT.as_secs())),
             Ok(None) => return Ok(()),
             Ok(Some(Ok(_))) => {}
             Ok(Some(Err(error))) => return Err(reason(&error)),
@@ -46,44 +48,45 @@ pub async fn pull_as(
     }
 }
 
-/// Asks the registry of `reference`, by the way that a pull goes, whether it has the image.
+/// Checks whether the registry has the image `reference`, without pulling it. The engine sends the request, so the result reflects
+/// the network and the proxy that a pull would use. `limit` is the maximum time to wait for the answer.
 ///
 /// # Errors
-/// Why not, on one line.
+/// Returns the reason on one line, as [`pull`] does: the registry does not have the image or cannot be reached.
 pub async fn ask(docker: &Docker, reference: &str, limit: Duration) -> Result<(), String> {
     match tokio::time::timeout(limit, docker.inspect_registry_image(reference, None)).await {
-        Err(_) => Err(format!("the registry says nothing for {} s", limit.as_secs())),
+        Err(_) => Err(format!("the registry has not responded for {} s", limit.as_secs())),
         Ok(answer) => answer.map(drop).map_err(|error| reason(&error)),
     }
 }
 
 fn reason(error: &Error) -> String {
-    words(&crate::said(error))
+    describe(&crate::error_message(error))
 }
 
-/// The few words that say what to do about an engine's message; the message's first line where none fits.
-fn words(message: &str) -> String {
+/// A short description of an engine's message, with the remedy where it is known; the message's first line when it is not recognised.
+fn describe(message: &str) -> String {
     let lower = message.to_lowercase();
     let known = [
         ("toomanyrequests", "rate limited: log in, or wait"),
         ("rate limit", "rate limited: log in, or wait"),
-        ("unauthorized", "unauthorised: docker login"),
-        ("authentication required", "unauthorised: docker login"),
-        ("no basic auth credentials", "unauthorised: docker login"),
-        ("denied", "unauthorised: docker login"),
-        ("x509", "its certificate is not trusted here"),
+        ("unauthorized", "unauthorised: run `docker login`"),
+        ("authentication required", "unauthorised: run `docker login`"),
+        ("no basic auth credentials", "unauthorised: run `docker login`"),
+        ("denied", "unauthorised: run `docker login`"),
+        ("x509", "the registry's certificate is not trusted"),
         ("manifest unknown", "the registry has no such image"),
         ("not found", "the registry has no such image"),
-        ("no such host", "no route to the registry: its name is not known here"),
-        ("server misbehaving", "no route to the registry: its name is not known here"),
-        ("network is unreachable", "no route to the registry"),
-        ("no route to host", "no route to the registry"),
-        ("connection refused", "no route to the registry: the connection is refused"),
-        ("timeout", "no route to the registry: no answer"),
-        ("deadline exceeded", "no route to the registry: no answer"),
+        ("no such host", "cannot reach the registry: its name does not resolve"),
+        ("server misbehaving", "cannot reach the registry: its name does not resolve"),
+        ("network is unreachable", "cannot reach the registry"),
+        ("no route to host", "cannot reach the registry"),
+        ("connection refused", "cannot reach the registry: connection refused"),
+        ("timeout", "cannot reach the registry: no answer"),
+        ("deadline exceeded", "cannot reach the registry: no answer"),
         ("no space left", "the disk is full"),
     ];
-    let known = known.iter().find(|(part, _)| lower.contains(part)).map(|(_, words)| (*words).to_owned());
+    let known = known.iter().find(|(part, _)| lower.contains(part)).map(|(_, description)| (*description).to_owned());
     known.unwrap_or_else(|| message.lines().next().unwrap_or("no reason given").to_owned())
 }
 
@@ -96,27 +99,30 @@ mod tests {
     #[rstest]
     #[case::no_dns(
         "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.0.0.1:53: no such host",
-        "no route to the registry: its name is not known here"
+        "cannot reach the registry: its name does not resolve"
     )]
     #[case::timeout(
         "Get \"https://registry-1.docker.io/v2/\": net/http: request canceled while waiting for connection (Client.Timeout exceeded)",
-        "no route to the registry: no answer"
+        "cannot reach the registry: no answer"
     )]
-    #[case::limit("toomanyrequests: You have reached your pull rate limit.", "rate limited: log in, or wait")]
-    #[case::login("unauthorized: authentication required", "unauthorised: docker login")]
-    #[case::no_login("Head \"http://r/v2/a/manifests/1\": no basic auth credentials", "unauthorised: docker login")]
-    #[case::hidden(
+    #[case::rate_limit("toomanyrequests: You have reached your pull rate limit.", "rate limited: log in, or wait")]
+    #[case::login_required("unauthorized: authentication required", "unauthorised: run `docker login`")]
+    #[case::no_credentials(
+        "Head \"http://r/v2/a/manifests/1\": no basic auth credentials",
+        "unauthorised: run `docker login`"
+    )]
+    #[case::private_or_missing(
         "pull access denied for x, repository does not exist or may require 'docker login'",
-        "unauthorised: docker login"
+        "unauthorised: run `docker login`"
     )]
-    #[case::tag("manifest for alpine:nope not found: manifest unknown", "the registry has no such image")]
-    #[case::certificate(
+    #[case::unknown_tag("manifest for alpine:nope not found: manifest unknown", "the registry has no such image")]
+    #[case::untrusted_certificate(
         "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-        "its certificate is not trusted here"
+        "the registry's certificate is not trusted"
     )]
-    #[case::disk("write /var/lib/docker/tmp/x: no space left on device", "the disk is full")]
-    #[case::anything_else("something new\nwith a second line", "something new")]
-    fn reasons(#[case] message: &str, #[case] expected: &str) {
-        assert_eq!(words(message), expected);
+    #[case::disk_full("write /var/lib/docker/tmp/x: no space left on device", "the disk is full")]
+    #[case::unrecognised("something new\nwith a second line", "something new")]
+    fn a_failed_pull_has_a_short_reason(#[case] message: &str, #[case] expected: &str) {
+        assert_eq!(describe(message), expected);
     }
 }

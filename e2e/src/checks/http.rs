@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::HOST;
 
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 
 /// Time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,8 +34,8 @@ impl Http {
     /// In words, when there is no whole answer.
     pub async fn get(&self, host: &str, path: &str) -> Result<(u16, String), String> {
         let request = self.client.get(format!("http://{}{path}", self.address)).header(HOST, host);
-        let response = request.send().await.map_err(|error| chain(&error))?;
+        let response = request.send().await.map_err(|error| error_chain(&error))?;
         let status = response.status().as_u16();
-        Ok((status, response.text().await.map_err(|error| chain(&error))?))
+        Ok((status, response.text().await.map_err(|error| error_chain(&error))?))
     }
 }

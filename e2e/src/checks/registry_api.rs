@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, Response, StatusCode};
 
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 
 /// What a tag may stand for.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -67,7 +67,7 @@ impl RegistryApi {
     /// # Errors
     /// In words, when it does not answer.
     pub async fn login(&self, password: Option<&str>) -> Result<StatusCode, String> {
-        let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| chain(&error))?;
+        let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| error_chain(&error))?;
         Ok(response.status())
     }
 
@@ -94,7 +94,8 @@ impl RegistryApi {
     /// In words, when it does not tell.
     pub async fn find(&self, repository: &str, tag: &str) -> Result<Option<String>, String> {
         let path = manifest(repository, tag);
-        let response = self.ask(Method::HEAD, &path, Some(&self.password)).await.map_err(|error| chain(&error))?;
+        let response =
+            self.ask(Method::HEAD, &path, Some(&self.password)).await.map_err(|error| error_chain(&error))?;
         let digest = response.headers().get("docker-content-digest").and_then(|it| it.to_str().ok());
         match (response.status(), digest) {
             (StatusCode::OK, Some(digest)) => Ok(Some(digest.to_owned())),

@@ -21,7 +21,7 @@ use super::registry_api::RegistryApi;
 use crate::environment::cluster::explain;
 use crate::environment::cluster::ready::watched;
 use crate::record::Failure;
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 
 /// One environment.
 #[derive(Clone)]
@@ -209,7 +209,7 @@ impl Subject {
     {
         match timeout(self.patience, watched(self.api::<K>(), config, pick)).await {
             Ok(Ok(seen)) => Ok(seen),
-            Ok(Err(error)) => Err(chain(&error)),
+            Ok(Err(error)) => Err(error_chain(&error)),
             Err(_) => Err(format!("not within {} s", self.patience.as_secs())),
         }
     }

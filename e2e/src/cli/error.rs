@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 
 use super::output::print;
 
@@ -47,7 +47,7 @@ impl CliError {
         match self {
             Self::Failed(message) | Self::Usage(message) => print(&format!("e2e: {message}")),
             Self::InvalidFile(text) | Self::Prerequisites(text) => print(text),
-            Self::Environment(error) => print(&format!("e2e: {}", chain(&**error))),
+            Self::Environment(error) => print(&format!("e2e: {}", error_chain(&**error))),
             Self::Interrupted => {}
         }
         ExitCode::from(self.exit_code())

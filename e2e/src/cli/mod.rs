@@ -14,7 +14,7 @@ pub(crate) mod run;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 
 pub(crate) use self::error::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE};
 pub(crate) use self::output::{print, width, write};
@@ -48,5 +48,5 @@ pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
 /// Connects to the container engine.
 pub(crate) async fn connect() -> Result<bollard::Docker, CliError> {
     let connected = container_engine::connect().await;
-    connected.map_err(|error| CliError::environment(format!("{} (`e2e doctor` shows what to do)", chain(&error))))
+    connected.map_err(|error| CliError::environment(format!("{} (`e2e doctor` shows what to do)", error_chain(&error))))
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::subject::Prometheus;
 use e2e::checks::target;
@@ -107,7 +107,7 @@ impl Place {
                 let message = format!("there is no cluster {name}: make up, or name one that exists with --context");
                 return Err(CliError::Usage(message));
             };
-            let run = Run { id, cluster: self.which.name.clone() };
+            let run = RunId { id, cluster: self.which.name.clone() };
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }

@@ -70,7 +70,7 @@ pub(crate) struct RunArguments {
 /// Tells it, and writes the report.
 pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
     let docker = connect().await?;
-    let id = labels::Run::new("").id;
+    let id = labels::RunId::new("").id;
     let folder = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e").join(&id));
     std::fs::create_dir_all(&folder)?;
     let folder = std::path::absolute(folder)?;

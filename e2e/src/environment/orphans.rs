@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use container_engine::labels;
-use container_engine::ownership as liveness;
+use container_engine::ownership;
 
 /// Time that they have to end by themselves, with what they clean up then.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub async fn end_of_gone_pipelines() -> usize {
     let prefix = format!("{}=", labels::PIPELINE_VARIABLE);
     let is_gone = |variable: &[u8]| {
         let mark = variable.strip_prefix(prefix.as_bytes()).and_then(|mark| std::str::from_utf8(mark).ok());
-        mark.is_some_and(liveness::is_gone)
+        mark.is_some_and(ownership::owner_is_gone)
     };
     end_within(&is_gone, PATIENCE).await
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// Why the folder is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +126,7 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_run(&self, run: &Run) -> Result<(), StateError> {
+    pub fn note_run(&self, run: &RunId) -> Result<(), StateError> {
         self.write(&self.run_file(), run.id.as_bytes())
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let state = State::new(root.path(), "demo").unwrap();
         let _lock = state.lock().unwrap();
-        let run = Run::new("demo");
+        let run = RunId::new("demo");
         assert_eq!(state.noted_run(), None);
         state.note_run(&run).unwrap();
         assert_eq!(state.noted_run(), Some(run.id));

@@ -24,7 +24,7 @@ use crate::environment::kind_config::PortMapping;
 use crate::environment::registry;
 use crate::environment::registry::login;
 use crate::environment::state::State;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// Time that a controller has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &Sta
         Standing::Nothing => return Ok(Status { cluster, run: None, parts: Vec::new(), access: None }),
         Standing::Ours { run, running } => (run, running),
     };
-    let run = Run { id, cluster: cluster.clone() };
+    let run = RunId { id, cluster: cluster.clone() };
     let mappings = kind_config::port_mappings(kind_config).unwrap_or_default();
     let registry = registry::run::running(docker, &run, state).await;
     let access = access(state, &mappings, registry.as_ref().map(|registry| registry.address));
@@ -148,7 +148,7 @@ fn access(state: &State, mappings: &[PortMapping], registry_address: Option<Sock
     }
 }
 
-async fn cluster_parts(client: &Client, run: &Run, ingress: Option<SocketAddr>) -> Vec<Part> {
+async fn cluster_parts(client: &Client, run: &RunId, ingress: Option<SocketAddr>) -> Vec<Part> {
     let Some(nodes) = cluster::nodes(client).await else {
         return vec![Part { name: "cluster", ready: false, detail: "its API server does not answer".to_owned() }];
     };

@@ -52,7 +52,7 @@ use crate::environment::state::Lock;
 use crate::environment::state::State;
 use crate::environment::state::StateError;
 use container_engine::labels;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// Time that nodes and the cluster's own pods have to become ready.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -149,7 +149,7 @@ pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> R
 /// What is there once a cluster is begun: the right to work on it, and its network.
 #[derive(Debug)]
 pub struct Begun {
-    run: Run,
+    run: RunId,
     /// Whether there was no whole one.
     pub is_new: bool,
     _lock: Lock,
@@ -157,7 +157,7 @@ pub struct Begun {
 
 impl Begun {
     /// The run that the cluster belongs to.
-    pub fn run(&self) -> &Run {
+    pub fn run(&self) -> &RunId {
         &self.run
     }
 }
@@ -179,7 +179,7 @@ pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -
         if !down::remove(docker, &plan.cluster, &plan.state).await?.is_nothing() {
             tell(Progress::Note(format!("cluster {} was half made or stopped: it is made anew", plan.cluster)));
         }
-        (Run::new(&plan.cluster), true)
+        (RunId::new(&plan.cluster), true)
     };
     plan.state.note_run(&run)?;
     if !is_new && !plan.state.kubeconfig().exists() {
@@ -211,7 +211,7 @@ pub async fn finish(
 }
 
 /// The run whose cluster answers and was made to its end.
-async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<Run>, UpError> {
+async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<RunId>, UpError> {
     let id = match kind::standing(docker, &plan.cluster).await? {
         Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
         Standing::Ours { run, running: true } => run,
@@ -227,7 +227,7 @@ async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Opt
     {
         return Err(UpError::OtherVersion { cluster: plan.cluster.clone(), found: other.clone(), wanted });
     }
-    Ok(is_whole.then(|| Run { id, cluster: plan.cluster.clone() }))
+    Ok(is_whole.then(|| RunId { id, cluster: plan.cluster.clone() }))
 }
 
 /// A client of the cluster's owner. The folder with its kubeconfig may have been cleaned away; kind knows it still.
@@ -258,7 +258,7 @@ async fn make(
     docker: &Docker,
     images: &Images,
     plan: &Plan,
-    run: &Run,
+    run: &RunId,
     tell: &Tell,
 ) -> Result<(Registry, AddonImages), UpError> {
     let make_cluster = async {
@@ -280,7 +280,7 @@ async fn ensure_registry(
     docker: &Docker,
     images: &Images,
     plan: &Plan,
-    run: &Run,
+    run: &RunId,
     tell: &Tell,
 ) -> Result<Registry, UpError> {
     let image = images.obtain_one(&images::REGISTRY).await?;
@@ -291,7 +291,7 @@ async fn ensure_registry(
 async fn prepare(
     docker: &Docker,
     plan: &Plan,
-    run: &Run,
+    run: &RunId,
     (registry, images): (&Registry, &AddonImages),
     is_new: bool,
     tell: &Tell,
@@ -335,7 +335,7 @@ async fn prepare(
 }
 
 /// The nodes are told by which run they were made whole: a cluster without that was left half made.
-async fn mark_whole(client: &Client, run: &Run) -> Result<(), UpError> {
+async fn mark_whole(client: &Client, run: &RunId) -> Result<(), UpError> {
     let api = Api::<Node>::all(client.clone());
     for node in cluster::nodes(client).await.unwrap_or_default() {
         let label = serde_json::json!({"metadata": {"labels": {labels::RUN: run.id}}});

@@ -86,7 +86,7 @@ async fn an_image_that_is_nowhere() {
     let error = prepared.err().unwrap();
     assert_eq!(error.reason, FailureReason::ScriptFailure);
     let expected = "the image 127.0.0.1:9/none:1 is not to be had: it cannot be pulled from 127.0.0.1:9/none:1: \
-                    no route to the registry: the connection is refused; bring it here";
+                    cannot reach the registry: connection refused; bring it here";
     assert!(error.message.starts_with(expected), "{error}");
     assert!(lines.text().contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{}", lines.text());
     assert_eq!(pipeline.left().await, [""; 0]);

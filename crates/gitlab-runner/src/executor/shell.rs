@@ -33,7 +33,7 @@ use crate::workspace::restore;
 use crate::workspace::restore::Copied;
 use crate::workspace::selection::Selection;
 use container_engine::labels;
-use container_engine::ownership as liveness;
+use container_engine::ownership;
 
 /// How long a job that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -157,7 +157,7 @@ impl Session {
         }
         let mut child = command
             .process_group(0)
-            .env(labels::PIPELINE_VARIABLE, liveness::mark())
+            .env(labels::PIPELINE_VARIABLE, ownership::owner_id())
             .spawn()
             .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.program.display())))?;
         self.group = ProcessGroup::of(&child);

@@ -27,7 +27,7 @@ use crate::workspace::NewPipeline;
 use crate::workspace::Workspace;
 use crate::workspace::checkout::Origin;
 use crate::workspace::checkout::Sources;
-use container_engine::ownership as liveness;
+use container_engine::ownership;
 
 /// What there is before a pipeline is: its folders, and the runner's settings.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Ground {
         let workspace = Workspace::new(&parent)?;
         let kept = Kept::open(project)?;
         let own = kept.new_pipeline()?;
-        Ok(Self { config, workspace, kept, own, label: liveness::mark_of_one() })
+        Ok(Self { config, workspace, kept, own, label: ownership::unique_owner_id() })
     }
 
     /// Where what stays of the pipeline is.

@@ -7,7 +7,7 @@ use kube::Client;
 use super::apply::{ApplyError, apply};
 use super::ready::{self, ReadyError};
 use crate::environment::images::Obtained;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// Time that an add-on has to become ready; its image is on the node already.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -61,7 +61,7 @@ pub const PROMETHEUS: Addon = Addon {
 ///
 /// # Errors
 /// When it cannot be applied, or does not become ready: with the reasons.
-pub async fn install(client: &Client, run: &Run, addon: &Addon, image: &Obtained) -> Result<(), AddonError> {
+pub async fn install(client: &Client, run: &RunId, addon: &Addon, image: &Obtained) -> Result<(), AddonError> {
     let manifests = addon.manifests.replace(PLACEHOLDER, &image.reference);
     apply(client, run, addon.file, &manifests).await?;
     Ok(ready::deployment(client, addon.namespace, addon.deployment, PATIENCE).await?)

@@ -9,7 +9,7 @@ use kube::{Api, Client};
 
 use super::ApiError;
 use container_engine::labels;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// Who writes, as the API server notes it beside every field.
 pub const MANAGER: &str = "gitlab-ci-k8s-demo";
@@ -45,7 +45,7 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// The first refusal.
-pub async fn apply(client: &Client, run: &Run, file: &str, text: &str) -> Result<(), ApplyError> {
+pub async fn apply(client: &Client, run: &RunId, file: &str, text: &str) -> Result<(), ApplyError> {
     for mut object in documents(file, text)? {
         object.metadata.labels.get_or_insert_default().insert(labels::RUN.to_owned(), run.id.clone());
         apply_one(client, file, &object).await?;

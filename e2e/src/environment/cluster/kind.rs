@@ -22,7 +22,7 @@ use crate::environment::kind_config::KindConfigError;
 use crate::environment::state::State;
 use crate::environment::state::StateError;
 use container_engine::labels;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 use super::node_image::KUBEADM_PATCHES;
 
@@ -116,7 +116,7 @@ pub async fn kubeconfig(cluster: &str, is_internal: bool) -> Result<String, Comm
 ///
 /// # Errors
 /// When the engine refuses.
-pub async fn make_network(docker: &Docker, run: &Run) -> Result<(), KindError> {
+pub async fn make_network(docker: &Docker, run: &RunId) -> Result<(), KindError> {
     if docker.inspect_network(&run.cluster, None::<InspectNetworkOptions>).await.is_ok() {
         return Ok(());
     }
@@ -134,7 +134,7 @@ pub async fn make_network(docker: &Docker, run: &Run) -> Result<(), KindError> {
 }
 
 /// Makes the run's image of a node from `image`, and returns its name.
-async fn make_run_image(docker: &Docker, run: &Run, image: &str) -> Result<String, KindError> {
+async fn make_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<String, KindError> {
     let name = format!("{}-{}", run.cluster, run.id);
     let config = ContainerCreateBody {
         image: Some(image.to_owned()),
@@ -154,7 +154,7 @@ async fn make_run_image(docker: &Docker, run: &Run, image: &str) -> Result<Strin
 ///
 /// # Errors
 /// When `config` is invalid, or when kind fails: with kind's last lines.
-pub async fn create(docker: &Docker, run: &Run, image: &str, config: &Path, state: &State) -> Result<(), KindError> {
+pub async fn create(docker: &Docker, run: &RunId, image: &str, config: &Path, state: &State) -> Result<(), KindError> {
     let config = kind_config::with_kubeadm_patches(config, KUBEADM_PATCHES)?;
     state.write(&state.kind_config(), config.as_bytes())?;
     let image = make_run_image(docker, run, image).await?;

@@ -20,7 +20,7 @@ use crate::environment::registry;
 use crate::environment::registry::Login;
 use crate::environment::state::State;
 use crate::environment::state::StateError;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// Where the pipeline deploys.
 pub const NAMESPACE: &str = "gitlab";
@@ -79,7 +79,7 @@ pub enum OwnerError {
 ///
 /// # Errors
 /// When one cannot be read or applied.
-pub async fn apply_manifests(client: &Client, run: &Run, folder: &Path) -> Result<(), OwnerError> {
+pub async fn apply_manifests(client: &Client, run: &RunId, folder: &Path) -> Result<(), OwnerError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| OwnerError::Manifests { path, source }
@@ -100,7 +100,7 @@ pub async fn apply_manifests(client: &Client, run: &Run, folder: &Path) -> Resul
 ///
 /// # Errors
 /// When there is no token, or they cannot be written.
-pub async fn write_kubeconfigs(client: &Client, run: &Run, state: &State) -> Result<(), OwnerError> {
+pub async fn write_kubeconfigs(client: &Client, run: &RunId, state: &State) -> Result<(), OwnerError> {
     let internal = async {
         let text = kind::kubeconfig(&run.cluster, true).await?;
         Ok::<_, OwnerError>(Kubeconfig::from_yaml(&text)?)
@@ -140,7 +140,7 @@ fn with_token(owner: Kubeconfig, token: &str) -> Result<Vec<u8>, serde_json::Err
 ///
 /// # Errors
 /// When it cannot be applied.
-pub async fn apply_pull_secret(client: &Client, run: &Run, login: &Login) -> Result<(), OwnerError> {
+pub async fn apply_pull_secret(client: &Client, run: &RunId, login: &Login) -> Result<(), OwnerError> {
     let secret = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -156,7 +156,7 @@ pub async fn apply_pull_secret(client: &Client, run: &Run, login: &Login) -> Res
 ///
 /// # Errors
 /// When it cannot be applied.
-pub async fn apply_registry_hosting(client: &Client, run: &Run, port: u16) -> Result<(), OwnerError> {
+pub async fn apply_registry_hosting(client: &Client, run: &RunId, port: u16) -> Result<(), OwnerError> {
     let host = registry::HOST;
     let hosting = format!(
         "host: \"localhost:{port}\"\nhostFromContainerRuntime: \"{host}\"\nhostFromClusterNetwork: \"{host}\"\n\
@@ -175,7 +175,7 @@ pub async fn apply_registry_hosting(client: &Client, run: &Run, port: u16) -> Re
 ///
 /// # Errors
 /// When a node does not take them.
-pub async fn trust_registry(docker: &Docker, run: &Run, authority: &str) -> Result<(), OwnerError> {
+pub async fn trust_registry(docker: &Docker, run: &RunId, authority: &str) -> Result<(), OwnerError> {
     let folder = format!("etc/containerd/certs.d/{}", registry::HOST);
     let hosts = hosts_toml(registry::HOST, &folder);
     let mut archive = tar::Builder::new(Vec::new());

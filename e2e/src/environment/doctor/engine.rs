@@ -15,7 +15,7 @@ use super::finding::{Finding, Remedy, Verdict};
 use super::platform::Platform;
 use super::true_image::true_image;
 use crate::environment::images::is_known;
-use container_engine::PATIENCE;
+use container_engine::TIMEOUT;
 use container_engine::labels::CLUSTER;
 
 /// The oldest engine whose API has all that is used here.
@@ -41,7 +41,7 @@ pub(super) enum EngineError {
     NotConnected(#[from] container_engine::EngineError),
     #[error("{0}")]
     Docker(#[from] bollard::errors::Error),
-    #[error("no answer within {PATIENCE:?}")]
+    #[error("no answer within {TIMEOUT:?}")]
     TimedOut,
     #[error("the probe's image cannot be made: {0}")]
     Image(#[from] std::io::Error),
@@ -52,7 +52,7 @@ impl Engine {
     pub(super) async fn connect() -> Result<Self, EngineError> {
         let docker = container_engine::connect().await?;
         let ask = async { Ok::<_, bollard::errors::Error>((docker.version().await?, docker.info().await?)) };
-        let (version, info) = tokio::time::timeout(PATIENCE, ask).await.map_err(|_| EngineError::TimedOut)??;
+        let (version, info) = tokio::time::timeout(TIMEOUT, ask).await.map_err(|_| EngineError::TimedOut)??;
         Ok(Self {
             docker,
             version: version.version.unwrap_or_default(),
@@ -138,7 +138,7 @@ impl Engine {
             self.docker.wait_container(&name, None::<WaitContainerOptions>).try_collect::<Vec<_>>().await?;
             Ok(())
         };
-        let ran = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(EngineError::TimedOut));
+        let ran = tokio::time::timeout(TIMEOUT, run).await.unwrap_or(Err(EngineError::TimedOut));
         let remove = RemoveContainerOptionsBuilder::new().force(true).build();
         self.docker.remove_container(&name, Some(remove)).await?;
         ran
@@ -150,7 +150,7 @@ impl Engine {
 pub(super) async fn images(engine: &Result<Engine, EngineError>) -> u64 {
     let Ok(engine) = engine else { return 0 };
     let list = engine.docker.list_images(Some(ListImagesOptionsBuilder::new().shared_size(true).build()));
-    let Ok(Ok(images)) = tokio::time::timeout(PATIENCE, list).await else { return 0 };
+    let Ok(Ok(images)) = tokio::time::timeout(TIMEOUT, list).await else { return 0 };
     let own = images.iter().filter(|image| image.repo_tags.iter().any(|tag| is_known(tag)));
     own.map(|image| u64::try_from(image.size - image.shared_size.max(0)).unwrap_or_default()).sum()
 }

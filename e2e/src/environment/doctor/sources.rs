@@ -15,7 +15,7 @@ use crate::environment::package_sources::DEBIAN_MIRROR;
 use crate::environment::package_sources::PackageSources;
 use crate::environment::package_sources::Setting;
 use crate::environment::package_sources::without_credentials;
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 
 /// Time that a registry has to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -225,7 +225,7 @@ impl Problem {
     }
 
     fn from_error(error: &reqwest::Error) -> Self {
-        let text = chain(error).to_lowercase();
+        let text = error_chain(error).to_lowercase();
         let known: [(&[&str], &str, Option<&str>); 7] = [
             (
                 &["unknownissuer", "unknown issuer", "notvalidforname"],
@@ -251,7 +251,8 @@ impl Problem {
             Some((_, cause, advice)) => Self { advice, ..Self::new(cause) },
             // The first part of the chain has the address, and with it perhaps a password.
             None => Self::new(
-                std::error::Error::source(error).map_or("fails".to_owned(), |error| format!("fails: {}", chain(error))),
+                std::error::Error::source(error)
+                    .map_or("fails".to_owned(), |error| format!("fails: {}", error_chain(error))),
             ),
         }
     }

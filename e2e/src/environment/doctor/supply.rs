@@ -55,9 +55,9 @@ impl Supply {
         let unknown = |reason: &str| Self { images: Vec::new(), route: Route::Unknown(reason.to_owned()) };
         let Ok(engine) = engine else { return unknown("needs a running engine first") };
         let look = images::presence(engine.docker(), request.recipes, request.way, request.kubernetes);
-        let images = match tokio::time::timeout(container_engine::PATIENCE, look).await {
+        let images = match tokio::time::timeout(container_engine::TIMEOUT, look).await {
             Ok(Ok(images)) => images,
-            Ok(Err(error)) => return unknown(&container_engine::error_chain::chain(&error)),
+            Ok(Err(error)) => return unknown(&container_engine::error_chain::error_chain(&error)),
             Err(_) => return unknown("the engine does not answer"),
         };
         let missing = images.iter().find(|(_, presence)| *presence == Presence::Missing);

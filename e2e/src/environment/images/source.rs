@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 
 use super::catalogue::{CATALOGUE, Image};
 use super::obtain::Images;
-use container_engine::error_chain::chain;
+use container_engine::error_chain::error_chain;
 use gitlab_runner::executor::docker::ImageSource;
 use gitlab_runner::executor::docker::Resolved;
 use gitlab_runner::executor::docker::normalise;
@@ -15,7 +15,7 @@ impl ImageSource for Images {
         async move {
             let Some(image) = in_catalogue(name) else { return Ok(None) };
             let obtained =
-                self.obtain_one(image).await.map_err(|error| format!("the image {name}: {}", chain(&error)))?;
+                self.obtain_one(image).await.map_err(|error| format!("the image {name}: {}", error_chain(&error)))?;
             let built_from = obtained.is_built().then(|| format!("images/{}", image.recipe.folder));
             Ok(Some(Resolved { reference: obtained.reference, built_from }))
         }

@@ -18,7 +18,7 @@ use super::login::{Login, LoginError, USER};
 use crate::environment::state::State;
 use crate::environment::state::StateError;
 use container_engine::labels;
-use container_engine::labels::Run;
+use container_engine::labels::RunId;
 
 /// The port that an image's name without one means.
 const PORT: u16 = 443;
@@ -70,7 +70,12 @@ pub fn container(cluster: &str) -> String {
 ///
 /// # Errors
 /// When none can be started.
-pub async fn ensure(docker: &Docker, run: &Run, image: &str, state: &State) -> Result<(Registry, bool), RegistryError> {
+pub async fn ensure(
+    docker: &Docker,
+    run: &RunId,
+    image: &str,
+    state: &State,
+) -> Result<(Registry, bool), RegistryError> {
     if let Some(registry) = running(docker, run, state).await
         && answers(&registry).await
     {
@@ -86,7 +91,7 @@ pub async fn ensure(docker: &Docker, run: &Run, image: &str, state: &State) -> R
 }
 
 /// The registry of `run`, as far as its container runs and its files are there. Whether it answers is another question.
-pub async fn running(docker: &Docker, run: &Run, state: &State) -> Option<Registry> {
+pub async fn running(docker: &Docker, run: &RunId, state: &State) -> Option<Registry> {
     let container = docker.inspect_container(&container(&run.cluster), None::<InspectContainerOptions>).await.ok()?;
     let is_ours = container.config?.labels?.get(labels::RUN) == Some(&run.id);
     if !is_ours || container.state?.running != Some(true) {
@@ -115,7 +120,7 @@ pub async fn answers(registry: &Registry) -> bool {
     ask.await.is_ok_and(|response: reqwest::Response| response.status().is_success())
 }
 
-async fn start(docker: &Docker, run: &Run, image: &str, state: &State) -> Result<Registry, RegistryError> {
+async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Result<Registry, RegistryError> {
     let login = Login::generate()?;
     let certificates = certificate::make(&[HOST, "localhost", "127.0.0.1"])?;
     // First what is kept of it: a registry whose password is lost is good for nothing.

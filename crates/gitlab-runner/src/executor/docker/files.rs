@@ -17,7 +17,7 @@ use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::job_dirs::Places;
 use crate::workspace::selection::Selection;
-use container_engine::said;
+use container_engine::error_message;
 
 /// The longest upload: the engine answers when it has unpacked all of it.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -96,7 +96,7 @@ impl Container<'_> {
         let options = UploadToContainerOptionsBuilder::new().path(folder).build();
         let engine = self.engine.clone().with_timeout(PATIENCE);
         engine.upload_to_container(self.name, Some(options), body).await.map_err(|error| {
-            let said = said(&error);
+            let said = error_message(&error);
             let help = if said.contains("no space left") { "; `docker system prune` frees some" } else { "" };
             ExecutorError::system(format!("files cannot be put to {folder} of the job's container: {said}{help}"))
         })
@@ -149,7 +149,7 @@ impl Container<'_> {
         let feed = async {
             let mut next = Some(first);
             while let Some(piece) = next {
-                let piece = piece.map_err(|error| io::Error::other(said(&error)));
+                let piece = piece.map_err(|error| io::Error::other(error_message(&error)));
                 // Whoever unpacks has seen the end, or given up and says why.
                 if sender.send(piece).await.is_err() {
                     break;

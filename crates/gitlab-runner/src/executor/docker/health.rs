@@ -74,7 +74,7 @@ impl Docker {
         tokio::select! {
             code = container.exit_code() => {
                 let before = if ports.is_empty() { String::new() } else { format!(" before it listened on port {ports}") };
-                let code = code.map_or_else(|error| container_engine::said(&error), |code| format!("exit code {code}"));
+                let code = code.map_or_else(|error| container_engine::error_message(&error), |code| format!("exit code {code}"));
                 let text = format!("the service {} ended with {code}{before}; the job goes on without it", service.title());
                 tell(container, &text, log).await;
                 true
@@ -170,7 +170,7 @@ async fn tell(container: Container<'_>, text: &str, log: &JobLog) {
     let output = container.engine.logs(container.name, Some(options));
     let output = output.map(|output| output.map(|output| output.to_string()).unwrap_or_default()).collect::<String>();
     // An engine that does not answer is not waited for: what is told is more than nothing.
-    let output = timeout(container_engine::PATIENCE, output).await.unwrap_or_default();
+    let output = timeout(container_engine::TIMEOUT, output).await.unwrap_or_default();
     let lines: Vec<_> = output.lines().collect();
     let lines = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
     if lines.is_empty() {

@@ -109,7 +109,7 @@ fn failed(message: String) -> ExecutorError {
 /// What to do about a reason of [`pull::pull_as`].
 fn help(reason: &str) -> &'static str {
     if reason.contains("unauthorised") || reason.contains("rate limited") {
-        "log in with `docker login`, or set the variable DOCKER_AUTH_CONFIG"
+        "or set the CI/CD variable DOCKER_AUTH_CONFIG"
     } else if reason.contains("no such image") {
         "is its name, and its tag, right?"
     } else if reason.contains("certificate") {

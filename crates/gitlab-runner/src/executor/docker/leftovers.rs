@@ -8,7 +8,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOption
 use super::made::sweep;
 use container_engine::labels;
 use container_engine::labels::PIPELINE;
-use container_engine::ownership as liveness;
+use container_engine::ownership;
 
 /// Takes away what belongs to pipelines whose programs were of this machine and are gone. Returns how much there was.
 ///
@@ -16,7 +16,7 @@ use container_engine::ownership as liveness;
 /// When the engine does not tell what there is.
 pub async fn sweep_gone(engine: &bollard::Docker) -> Result<usize, Error> {
     let mut count = 0;
-    for mark in marks(engine).await?.iter().filter(|mark| liveness::is_gone(mark)) {
+    for mark in marks(engine).await?.iter().filter(|mark| ownership::owner_is_gone(mark)) {
         count += sweep(engine, Some(mark)).await?;
     }
     Ok(count)

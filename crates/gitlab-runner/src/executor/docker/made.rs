@@ -17,10 +17,10 @@ use tokio::sync::RwLock;
 
 use crate::executor::request::ExecutorError;
 use crate::executor::request::Request;
+use container_engine::error_message;
 use container_engine::labels;
 use container_engine::labels::JOB;
 use container_engine::labels::PIPELINE;
-use container_engine::said;
 
 /// How often something that is still in use is tried again.
 const ATTEMPTS: usize = 20;
@@ -93,7 +93,7 @@ impl Made {
         };
         let engine = self.engine.clone();
         self.make(async move { engine.create_network(request).await }).await.map_err(|error| {
-            let said = said(&error);
+            let said = error_message(&error);
             let help = if said.contains("pool") { "; `docker network prune` frees addresses" } else { "" };
             ExecutorError::system(format!("the job's network cannot be made: {said}{help}"))
         })?;
@@ -111,7 +111,9 @@ impl Made {
         };
         let engine = self.engine.clone();
         let made = self.make(async move { engine.create_volume(request).await }).await;
-        made.map_err(|error| ExecutorError::system(format!("the job's volume cannot be made: {}", said(&error))))?;
+        made.map_err(|error| {
+            ExecutorError::system(format!("the job's volume cannot be made: {}", error_message(&error)))
+        })?;
         Ok(name)
     }
 
@@ -137,8 +139,9 @@ impl Made {
         let options =
             CreateContainerOptions { name: Some(name.clone()), platform: platform.unwrap_or_default().to_owned() };
         let body = ContainerCreateBody { labels: Some(self.labels.clone()), ..body };
-        let failed =
-            |error: Error| ExecutorError::system(format!("the container {what} cannot be made: {}", said(&error)));
+        let failed = |error: Error| {
+            ExecutorError::system(format!("the container {what} cannot be made: {}", error_message(&error)))
+        };
         let engine = self.engine.clone();
         self.make(async move { engine.create_container(Some(options), body).await }).await.map_err(failed)?;
         for network in networks {
@@ -254,7 +257,7 @@ fn cannot_join(network: &str, error: &Error) -> ExecutorError {
     ExecutorError::system(format!(
         "no container can join the network {network} of runner.toml: {}; `networks` wants those that are there: docker network \
          create {network}",
-        said(error)
+        error_message(error)
     ))
 }
 

@@ -19,7 +19,7 @@ use crate::executor::request::ExecutorError;
 use crate::executor::request::FailureReason;
 use crate::log::JobLog;
 use crate::log::Stream;
-use container_engine::said;
+use container_engine::error_message;
 
 /// Time that output may take to arrive when its container has ended.
 const AFTERMATH: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ impl Container<'_> {
         let attached = self.engine.attach_container(self.name, Some(options)).await;
         let mut attached = attached.map_err(|error| gone(&error))?;
         let started = self.engine.start_container(self.name, None::<StartContainerOptions>).await;
-        started.map_err(|error| not_started(&said(&error), image))?;
+        started.map_err(|error| not_started(&error_message(&error), image))?;
         let feed = async {
             // A shell that ends before it has read everything says why itself.
             let _ = attached.input.write_all(script.as_bytes()).await;
@@ -125,7 +125,7 @@ impl Container<'_> {
 }
 
 fn gone(error: &Error) -> ExecutorError {
-    ExecutorError::system(format!("the job's container is lost: {}", said(error)))
+    ExecutorError::system(format!("the job's container is lost: {}", error_message(error)))
 }
 
 /// What an engine says of a container that does not start, in the words of somebody who wrote a job.

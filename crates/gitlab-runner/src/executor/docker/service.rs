@@ -17,7 +17,7 @@ use crate::executor::request::ImageRequest;
 use crate::executor::request::Request;
 use crate::executor::request::ServiceRequest;
 use crate::log::JobLog;
-use container_engine::said;
+use container_engine::error_message;
 use gitlab_ci::variables::collection::Origin;
 use gitlab_ci::variables::collection::Variable;
 
@@ -153,7 +153,7 @@ impl Docker {
         self.put_certificates(&container).await?;
         let started = self.engine.start_container(&container, None::<StartContainerOptions>).await;
         started.map_err(|error| {
-            let said = said(&error);
+            let said = error_message(&error);
             ExecutorError::system(format!("the service {name} ({}) does not start: {said}", aliases.join(", ")))
         })?;
         let inspected = self.engine.inspect_container(&container, None::<InspectContainerOptions>).await;
