@@ -1,4 +1,4 @@
-//! The harness's program: the command line, and nothing else.
+//! The command line.
 
 mod cli;
 
@@ -12,10 +12,10 @@ use crate::cli::{
     EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, check, cluster, doctor, images, lesson, pipeline, print, run,
 };
 
-/// Brings up what a pipeline takes for granted, replays it, and proves what was deployed.
+/// Creates a cluster and a registry, runs the pipeline of a repository, and verifies what was deployed
 ///
-/// Exit codes: 0 all is well, 1 something is not as it should be (a cluster, a pipeline, a check), 2 bad usage or a bad
-/// file, 3 the machine lacks something or something of it failed, 130 interrupted, 143 terminated.
+/// Exit codes: 0 success, 1 a cluster, a pipeline or a check did not pass, 2 the command line or a file is wrong,
+/// 3 a prerequisite is missing or the machine failed, 130 interrupted, 143 terminated.
 #[derive(Debug, Parser)]
 #[command(name = "e2e", version)]
 struct Arguments {
@@ -40,7 +40,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        // Over at once, and nothing is left behind: a signal ends them as it ends any program.
+        // They are short and leave nothing behind, so a signal may end them at any point.
         Command::Lint(arguments) => ended(pipeline::run_lint(&arguments)),
         Command::Plan(arguments) => ended(pipeline::run_plan(&arguments)),
         command => watch(command),
@@ -51,27 +51,27 @@ fn ended(outcome: cli::Outcome) -> ExitCode {
     outcome.unwrap_or_else(|error| error.report())
 }
 
-/// Runs a command until it has ended, or somebody ends it.
+/// Runs a command until it ends or the user interrupts it.
 #[tokio::main(flavor = "current_thread")]
 async fn watch(command: Command) -> ExitCode {
-    // Fails only where there is one already.
+    // It fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Before anything is started that a signal would leave behind.
+    // Before the command starts anything that a signal would leave behind.
     let mut terminate = match Terminate::new() {
         Ok(terminate) => terminate,
         Err(error) => {
-            print(&format!("e2e: signals cannot be taken: {error}"));
+            print(&format!("e2e: cannot handle signals: {error}"));
             return ExitCode::from(EXIT_ENVIRONMENT);
         }
     };
     let hint = match &command {
-        Command::Pipeline(_) | Command::Lesson(_) => ": jobs are stopped",
-        Command::Check(_) => ": the pods of checks are taken away",
-        Command::Run(_) => ": jobs are stopped, and what was made is taken away",
-        Command::Up(_) => "\ne2e: what was made so far stays: `e2e up` goes on, `e2e down` takes it away",
+        Command::Pipeline(_) | Command::Lesson(_) => ": stopping the jobs",
+        Command::Check(_) => ": removing the pods of the checks",
+        Command::Run(_) => ": stopping the jobs and removing what was created",
+        Command::Up(_) => "\ne2e: what was created so far stays: `e2e up` continues, `e2e down` removes it",
         _ => "",
     };
-    // A pipeline ends by itself once it is told to: its containers are to go.
+    // These commands end by themselves when they are cancelled, and remove what they created.
     let (cancel, ends_itself) = (
         CancellationToken::new(),
         matches!(command, Command::Pipeline(_) | Command::Run(_) | Command::Check(_) | Command::Lesson(_)),
@@ -103,7 +103,7 @@ async fn watch(command: Command) -> ExitCode {
             () = terminate.recv() => (ExitCode::from(EXIT_TERMINATED), "terminated"),
         };
         print(&format!("e2e: {told}{hint}"));
-        // What was started dies with its future. Who asks twice does not want to wait.
+        // The command ends when its future is dropped. A second signal ends it without cleanup.
         if !ends_itself || code.is_some() {
             return signal;
         }
@@ -112,7 +112,7 @@ async fn watch(command: Command) -> ExitCode {
     }
 }
 
-/// The signals that ask a program to end: SIGTERM, and SIGHUP, which comes when a terminal is closed.
+/// The signals that end a program: SIGTERM, and SIGHUP, which the kernel sends when the terminal is closed.
 struct Terminate {
     terminate: Signal,
     hangup: Option<Signal>,
@@ -120,7 +120,7 @@ struct Terminate {
 
 impl Terminate {
     fn new() -> std::io::Result<Self> {
-        // Who says `nohup` wants it to outlive the terminal.
+        // Under `nohup` the program must survive SIGHUP.
         let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self { terminate: signal(SignalKind::terminate())?, hangup })
     }
@@ -139,7 +139,7 @@ impl Terminate {
     }
 }
 
-/// Whether this program was started with SIGHUP ignored. `proc(5)`, `SigIgn` of `status`: the bit of signal 1 is the lowest.
+/// Whether SIGHUP was ignored when this program started. `proc(5)`, `SigIgn` of `status`: bit 0 is signal 1.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

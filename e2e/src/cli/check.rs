@@ -14,55 +14,56 @@ use e2e::report;
 use e2e::report::run::junit;
 use tokio_util::sync::CancellationToken;
 
-use super::place::Place;
+use super::place::TargetArgs;
 use super::{CliError, EXIT_FAILED, Format, Outcome, print, write};
 
-/// Checks an environment of the service that is deployed already, by whatever pipeline.
+/// Checks a deployed environment of the service
 ///
-/// Without a kubeconfig it is the cluster of `e2e up`. Exit codes: 0 every check that could be run passed,
-/// 1 one failed, or one that was named could not be run, 2 bad usage, 3 the cluster does not answer.
+/// The default is the cluster of `e2e up`; --context or --kubeconfig selects another one. Exit codes: 0 every check that
+/// could run passed, 1 a check failed, or a check that was named could not run, 2 the command line is wrong,
+/// 3 the cluster does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArguments {
-    /// Names of checks, which must be run; if there are none, all that can be run
+    /// Checks that must run; by default, all that can run
     #[arg(value_name = "NAME", value_parser = check)]
     names: Vec<&'static Check>,
 
-    /// Print the checks, each with what it proves
+    /// List the checks, and what each of them verifies
     #[arg(long)]
     list: bool,
 
-    /// The environment's slug: the value of the label `ref`
+    /// The slug of the environment: the value of the label `ref`
     #[arg(long = "ref", default_value = "dev", value_name = "REF")]
     reference: String,
 
-    /// The environment's host; REF and the base domain if not given
+    /// The host of the environment [default: `REF.BASE_DOMAIN`]
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
-    /// The commit that was pushed; what the Deployment says if not given
+    /// The commit that was deployed [default: that of the Deployment's annotation]
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
 
-    /// Another environment of the service, whose pods must not answer for this one's host; may be given again
+    /// Another environment of the service, whose pods must not answer for this host; repeatable
     #[arg(long = "other", value_name = "REF=HOST", value_parser = other)]
     others: Vec<(String, String)>,
 
-    /// How long anything may take to come about
+    /// How long to wait for each expected state
     #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = humantime::parse_duration)]
     patience: Duration,
 
     #[command(flatten)]
-    place: Place,
+    place: TargetArgs,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
-    /// Write the result for a CI's test report, too
+    /// Also write a `JUnit` report for a CI system
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Say nothing before the end
+    /// Print nothing before the result
     #[arg(long, short)]
     quiet: bool,
 }
@@ -70,7 +71,7 @@ pub(crate) struct CheckArguments {
 fn check(name: &str) -> Result<&'static Check, String> {
     checks::find(name).map_err(|nearest| {
         let names = CHECKS.iter().map(|check| check.name).collect::<Vec<_>>().join(", ");
-        format!("there is no check of that name, did you mean `{nearest}`? There are {names}")
+        format!("unknown check, did you mean `{nearest}`? The checks are {names}")
     })
 }
 
@@ -79,7 +80,7 @@ fn other(text: &str) -> Result<(String, String), String> {
     pair.map(|(reference, host)| (reference.to_owned(), host.to_owned())).ok_or_else(|| "REF=HOST".to_owned())
 }
 
-/// Checks, and tells.
+/// Runs the checks, and prints the result.
 pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) -> Outcome {
     if arguments.list {
         write(&report::checks::list(CHECKS))?;
@@ -106,7 +107,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let checks = tokio::select! {
         checks = run::run(&chosen, &subject, began, &show) => checks,
         () = cancel.cancelled() => {
-            // What they have made they would have taken away themselves.
+            // An interrupted check has not removed its pod.
             let _ = sweep(&subject).await;
             return Err(CliError::Interrupted);
         }
@@ -125,7 +126,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     Ok(code)
 }
 
-/// What somebody asked for by name and did not get is no success.
+/// A check that the user named and that did not run is a failure.
 fn exit_code(checks: &[CheckRecord], are_named: bool) -> ExitCode {
     let is_bad = |check: &CheckRecord| match check.verdict {
         Verdict::Passed => false,
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_named_must_be_run() {
+    fn a_named_check_that_does_not_run_is_a_failure() {
         let check = |verdict| CheckRecord { verdict, ..CheckRecord::default() };
         let (passed, not_run, failed) = (check(Verdict::Passed), check(Verdict::NotRun), check(Verdict::Failed));
         let code = |checks: &[&CheckRecord], are_named| {

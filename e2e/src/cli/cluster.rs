@@ -24,29 +24,29 @@ use gitlab_runner::workspace::sweep_left;
 use super::images::ImageSource;
 use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, cluster_name, connect, width, write};
 
-/// Brings up a cluster with a private registry, an Ingress controller and Prometheus, or repairs what is missing of it.
+/// Creates a cluster with a private registry, an Ingress controller and Prometheus, or repairs an incomplete one
 #[derive(Debug, clap::Args)]
 pub(crate) struct Up {
-    /// What makes the cluster
+    /// What creates the cluster
     #[arg(long, default_value = "kind", value_name = "PROVIDER")]
     cluster: Provider,
 
     #[command(flatten)]
     which: Which,
 
-    /// The shape of the cluster
+    /// The kind configuration of the cluster
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
     kind_config: PathBuf,
 
-    /// The folder with what the cluster's owner applies
+    /// The directory of manifests that the cluster owner applies
     #[arg(long, default_value = "manifests/cluster", value_name = "FOLDER")]
     manifests: PathBuf,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
-    /// Say nothing while it is going on
+    /// Print no progress
     #[arg(long, short)]
     quiet: bool,
 
@@ -56,53 +56,53 @@ pub(crate) struct Up {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Provider {
-    /// A cluster of containers on this machine, made by kind
+    /// A cluster of containers on this machine
     Kind,
 }
 
 /// A cluster of this machine.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Which {
-    /// The cluster's name, which its containers and its network have too
+    /// The name of the cluster, of its containers and of its network
     #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
     pub(crate) name: String,
 
-    /// The folder for the files of clusters
+    /// The directory for the files of clusters
     #[arg(long, default_value = "target/e2e/clusters", value_name = "FOLDER")]
     state_dir: PathBuf,
 }
 
-/// Takes away a cluster and everything around it. Images stay, to be used again.
+/// Removes a cluster and everything that belongs to it; images are kept
 #[derive(Debug, clap::Args)]
 pub(crate) struct Down {
     #[command(flatten)]
     which: Which,
 
-    /// Take away every cluster that `e2e` has made
+    /// Remove every cluster that `e2e` has created
     #[arg(long, conflicts_with = "name")]
     all: bool,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 }
 
-/// Tells what stands, and the commands by which it is reached.
+/// Shows what is up, and the commands that reach it
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArguments {
     #[command(flatten)]
     which: Which,
 
-    /// The shape of the cluster
+    /// The kind configuration of the cluster
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
     kind_config: PathBuf,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 }
 
-/// Brings up, and tells what stands.
+/// Creates or repairs the cluster, and prints its status.
 pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let Up { cluster: Provider::Kind, which, kind_config, manifests, format, quiet, source } = arguments;
     let docker = connect().await?;
@@ -127,11 +127,11 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     write_status(&docker, &which.name, &plan.kind_config, &state, format).await
 }
 
-/// Takes away, and tells what.
+/// Removes clusters, and prints what was removed.
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
     let Down { which, all, format } = arguments;
     let docker = connect().await?;
-    // What pipelines have left whose programs were killed.
+    // Leftovers of pipelines whose program was killed.
     orphans::end_of_gone_pipelines().await;
     sweep_gone(&docker).await?;
     sweep_left(&std::env::temp_dir());
@@ -145,14 +145,14 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
         removed.push(down::down(&docker, &name, &State::new(&which.state_dir, &name)?).await?);
     }
     write(&match format {
-        Format::Table if removed.is_empty() => "There is nothing to take away.\n".to_owned(),
+        Format::Table if removed.is_empty() => "There is nothing to remove.\n".to_owned(),
         Format::Table => removed.iter().map(report::status::removed).collect(),
         Format::Json => serde_json::to_string_pretty(&removed)? + "\n",
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells what stands.
+/// Prints the status.
 pub(crate) async fn run_status(arguments: StatusArguments) -> Outcome {
     let StatusArguments { which, kind_config, format } = arguments;
     write_status(&connect().await?, &which.name, &kind_config, &which.state()?, format).await
@@ -174,7 +174,7 @@ async fn write_status(
 }
 
 impl Which {
-    /// Its folder.
+    /// The directory of its files.
     pub(crate) fn state(&self) -> Result<State, e2e::environment::state::StateError> {
         State::new(&self.state_dir, &self.name)
     }

@@ -14,46 +14,46 @@ use e2e::report::findings;
 
 use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
 
-/// Tells what is needed, what there is, and the command that installs what is missing.
+/// Shows the prerequisites, what this machine has, and the commands that install what is missing
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {
-    /// Run those commands (on Debian or Ubuntu, as root)
+    /// Run these commands (on Debian or Ubuntu, as root)
     #[arg(long)]
     fix: bool,
 
-    /// How the findings are written
+    /// The format of the findings
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
-    /// The shape of the cluster, with the ports of this machine that it maps
+    /// The kind configuration of the cluster, with the ports that it maps on this machine
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
     kind_config: PathBuf,
 
-    /// The cluster that may hold these ports already
+    /// The cluster that may use these ports already
     #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
     name: String,
 
-    /// The version of Kubernetes that the cluster's node has
+    /// The Kubernetes version of the cluster
     #[arg(long, default_value_t, value_enum, value_name = "VERSION")]
     kubernetes: KubernetesVersion,
 
-    /// Which ways images may come
+    /// How images may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
     way: Way,
 
-    /// The folder with the recipes of images
+    /// The directory with the recipes of images
     #[arg(long, default_value = "images", value_name = "FOLDER")]
     recipes: PathBuf,
 }
 
-/// Examines, and repairs if it is asked to.
+/// Examines the machine, and with `--fix` installs what is missing.
 pub(crate) async fn run(arguments: Doctor) -> Outcome {
     let Doctor { fix, format, kind_config, name, kubernetes, way, recipes } = arguments;
     let request = Request { kind_config: &kind_config, cluster: &name, kubernetes, way, recipes: &recipes };
     let mut platform = Platform::this();
     let mut found = doctor::examine(&platform, &request).await;
     if fix {
-        // What is installed may be what the next examination needs: an engine, then what it can do.
+        // An examination may need what the previous command has installed: the engine, then its capabilities.
         let mut done = Vec::new();
         while let Some(command) =
             doctor::commands(&found, &platform).into_iter().find(|command| !done.contains(command))
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Doctor) -> Outcome {
             print(&format!("+ {}", command.replace('\n', "\n  ")));
             doctor::fix(&command).await?;
             done.push(command);
-            // What apt offers may be new, too.
+            // apt may offer other packages now.
             platform = Platform::this();
             found = doctor::examine(&platform, &request).await;
         }

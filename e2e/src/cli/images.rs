@@ -17,14 +17,14 @@ use e2e::report::live::{Live, Mode};
 
 use super::{Format, Outcome, connect, write};
 
-/// Gets the images that the harness and the pipeline need: here already, else pulled, else built.
+/// Obtains the images of the harness and the pipeline: present ones are used, others pulled, else built
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArguments {
-    /// Names from the catalogue; without any, the node and all that the harness and the pipeline use
+    /// Images of the catalogue [default: the node, and all that the harness and the pipeline use]
     #[arg(value_name = "NAME", value_parser = image)]
     names: Vec<&'static Image>,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
@@ -35,19 +35,19 @@ pub(crate) struct ImagesArguments {
 /// Where images come from.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImageSource {
-    /// Which ways images may come
+    /// How images may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
     way: Way,
 
-    /// The version of Kubernetes that the cluster's node has
+    /// The Kubernetes version of the cluster
     #[arg(long, default_value_t, value_enum, value_name = "VERSION")]
     kubernetes: KubernetesVersion,
 
-    /// The folder with the recipes
+    /// The directory with the recipes
     #[arg(long, default_value = "images", value_name = "FOLDER")]
     recipes: PathBuf,
 
-    /// The folder for the logs of builds
+    /// The directory for the logs of builds
     #[arg(long, default_value = "target/e2e/images", value_name = "FOLDER")]
     log_dir: PathBuf,
 }
@@ -55,7 +55,7 @@ pub(crate) struct ImageSource {
 fn image(name: &str) -> Result<&'static Image, String> {
     images::find(name).map_err(|nearest| {
         let names = CATALOGUE.iter().map(|image| image.name).collect::<Vec<_>>().join(", ");
-        format!("no image has this name; did you mean `{nearest}`? The catalogue has {names}")
+        format!("unknown image, did you mean `{nearest}`? The images are {names}")
     })
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
     let shown = Arc::clone(&display);
     let images = source.images(&docker, move |progress| shown.show(&Progress::Image(progress)));
     let wanted = if names.is_empty() {
-        // The node takes longest, so it comes first.
+        // The node first: its build takes longest.
         [&[images.kubernetes().node()], SHARED].concat()
     } else {
         names
@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
 }
 
 impl ImageSource {
-    /// The images of this source. `tell` hears what goes on.
+    /// The images of this source. `tell` gets their progress.
     pub(crate) fn images(
         &self,
         docker: &bollard::Docker,

@@ -13,30 +13,30 @@ use e2e::scenario::recorder::Recorder;
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
-use super::place::Place;
+use super::place::TargetArgs;
 use super::{CliError, EXIT_FAILED, Outcome, connect, write};
 
-/// Teaches the article's five failures: each is shown for real, explained, mended, and shown to be gone.
+/// Runs the lessons of the course: each shows a real failure, explains it, fixes it, and shows that it is gone
 ///
-/// It needs the cluster of `e2e up`, or one that exists. Exit codes: 0 all was as the lessons say,
-/// 1 it was not, 2 bad usage, 3 the cluster does not answer.
+/// It needs the cluster of `e2e up`, or an existing one. Exit codes: 0 every lesson showed what it describes,
+/// 1 one did not, 2 the command line is wrong, 3 the cluster does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LessonArguments {
-    /// Names of lessons; all of them if there are none
+    /// Lessons to run [default: all]
     #[arg(value_name = "NAME", value_parser = lesson)]
     names: Vec<&'static Lesson>,
 
-    /// Print the lessons, each with what goes wrong
+    /// List the lessons, and what goes wrong in each
     #[arg(long)]
     list: bool,
 
     #[command(flatten)]
-    place: Place,
+    place: TargetArgs,
 
     #[command(flatten)]
     source: ImageSource,
 
-    /// Say nothing while it is going on
+    /// Print no progress
     #[arg(long, short)]
     quiet: bool,
 }
@@ -44,11 +44,11 @@ pub(crate) struct LessonArguments {
 fn lesson(name: &str) -> Result<&'static Lesson, String> {
     lessons::find(name).map_err(|nearest| {
         let names = LESSONS.iter().map(|lesson| lesson.name).collect::<Vec<_>>().join(", ");
-        format!("there is no lesson of that name, did you mean `{nearest}`? There are {names}")
+        format!("unknown lesson, did you mean `{nearest}`? The lessons are {names}")
     })
 }
 
-/// Teaches.
+/// Runs the lessons.
 pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -> Outcome {
     if arguments.list {
         write(&report::lessons::list(LESSONS))?;

@@ -22,7 +22,7 @@ pub(crate) use self::output::{print, width, write};
 /// How a command ends.
 pub(crate) type Outcome = Result<ExitCode, CliError>;
 
-/// How a result is written.
+/// The format of a result.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
@@ -31,16 +31,16 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The cluster that is meant when none is named.
+/// The default name of a cluster.
 pub(crate) const CLUSTER: &str = "gitlab-ci-k8s-demo";
 
-/// What kind, the engine and Kubernetes all take as a name. kind: `^[a-z0-9.-]+$`; a node's name is it and fourteen characters
-/// more, and a host name has at most 63.
+/// A name that kind, the engine and Kubernetes all accept. kind: `^[a-z0-9.-]+$`. kind adds 14 characters for the name of a node, which is
+/// a host name of at most 63 characters.
 pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
     let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let ends = name.starts_with('-') || name.ends_with('-');
     if name.is_empty() || name.len() > 48 || ends || !name.bytes().all(is_good) {
-        return Err("a name has 1 to 48 of a-z, 0-9 and -, and no - at its ends".to_owned());
+        return Err("expected 1 to 48 characters of a-z, 0-9 and -, without - at the start or the end".to_owned());
     }
     Ok(name.to_owned())
 }

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-/// The columns of a terminal; nothing of anything else.
+/// The columns of a terminal; nothing if the output is no terminal.
 pub(crate) fn width(output: impl AsFd) -> Option<u16> {
     rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
-/// The result goes to standard output. Who has read enough of it, as `head` has, says so by closing it.
+/// Writes a result to standard output. A reader such as `head` may close it early.
 pub(crate) fn write(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

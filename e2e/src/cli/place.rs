@@ -1,4 +1,4 @@
-//! Where a story is told, as a command line says it: the cluster of `e2e up`, or one that exists.
+//! The arguments that select a cluster: that of `e2e up`, or an existing one.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,65 +15,65 @@ use e2e::environment::registry::run as registry;
 use super::cluster::Which;
 use super::{CliError, connect};
 
-/// A cluster, and how what is around it is reached.
+/// A cluster, and how everything around it is reached.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Place {
+pub(crate) struct TargetArgs {
     #[command(flatten)]
     which: Which,
 
-    /// The shape of the cluster of `e2e up`
+    /// The kind configuration of the cluster of `e2e up`
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
     kind_config: PathBuf,
 
-    /// A cluster that exists: a context of the kubeconfig
+    /// An existing cluster: a context of the kubeconfig
     #[arg(long, visible_alias = "cluster", value_name = "CONTEXT")]
     context: Option<String>,
 
-    /// The kubeconfig of its owner; `KUBECONFIG` or `~/.kube/config` if not given
+    /// The kubeconfig of the cluster owner [default: KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// Its namespace
+    /// The namespace of the deployments
     #[arg(long, default_value = "gitlab", value_name = "NAMESPACE")]
     namespace: String,
 
-    /// The domain of the hosts of environments
+    /// The domain of the environments' hosts
     #[arg(long, default_value = target::BASE_DOMAIN, value_name = "DOMAIN")]
     base_domain: String,
 
-    /// The kubeconfig of the pipeline's account
+    /// The kubeconfig of the account that the pipeline deploys with
     #[arg(long, value_name = "FILE")]
     deployer_kubeconfig: Option<PathBuf>,
 
-    /// Where its Ingress controller answers
+    /// The address of the Ingress controller
     #[arg(long, value_name = "ADDRESS:PORT")]
     ingress: Option<SocketAddr>,
 
-    /// The Service of its Prometheus
+    /// The Service of Prometheus
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT", value_parser = prometheus)]
     prometheus: Option<Prometheus>,
 
-    /// Its registry, as images name it
+    /// The registry, as in the names of images
     #[arg(long, value_name = "HOST")]
     registry: Option<String>,
 
-    /// The project's image there, without a tag; the registry and the project's path if not given
+    /// The image of the project, without a tag [default: `HOST/PROJECT_PATH`]
     #[arg(long, value_name = "IMAGE", requires = "registry")]
     registry_image: Option<String>,
 
-    /// The registry's user
+    /// The user of the registry
     #[arg(long, env = "CI_REGISTRY_USER", value_name = "USER")]
     registry_user: Option<String>,
 
-    /// The file with the registry's password; `CI_REGISTRY_PASSWORD` if not given
+    /// The file with the password of the registry [default: `CI_REGISTRY_PASSWORD`]
     #[arg(long, value_name = "FILE")]
     registry_password_file: Option<PathBuf>,
 
-    /// The certificate of the authority that the registry's is signed by
+    /// The certificate of the authority that signed the registry's certificate
     #[arg(long, value_name = "FILE")]
     registry_ca: Option<PathBuf>,
 
-    /// A network of the engine that jobs join to reach the cluster or the registry; may be given again
+    /// A network of the engine that jobs join to reach the cluster or the registry; repeatable
     #[arg(long = "network", value_name = "NETWORK")]
     networks: Vec<String>,
 }
@@ -87,13 +87,13 @@ fn prometheus(text: &str) -> Result<Prometheus, String> {
     Ok(Prometheus { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() })
 }
 
-impl Place {
-    /// Whether it is one that exists.
+impl TargetArgs {
+    /// Whether an existing cluster is selected.
     pub(crate) fn is_existing(&self) -> bool {
         self.context.is_some() || self.kubeconfig.is_some()
     }
 
-    /// The cluster of `e2e up`, and its shape.
+    /// The cluster of `e2e up`, and its kind configuration.
     pub(crate) fn kind(&self) -> (&Which, PathBuf) {
         (&self.which, self.kind_config.clone())
     }
@@ -104,7 +104,8 @@ impl Place {
             let (docker, state) = (connect().await?, self.which.state()?);
             let Some(id) = state.noted_run() else {
                 let name = &self.which.name;
-                let message = format!("there is no cluster {name}: make up, or name one that exists with --context");
+                let message =
+                    format!("there is no cluster {name}: run `make up`, or select an existing one with --context");
                 return Err(CliError::Usage(message));
             };
             let run = RunId { id, cluster: self.which.name.clone() };

@@ -19,55 +19,55 @@ use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
-use super::place::Place;
+use super::place::TargetArgs;
 use super::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_USAGE, Format, Outcome, connect, print, width, write};
 
-/// Tells the whole story: a push, its pipeline, a running service, and every claim about it proved.
+/// Runs everything: a push, its pipeline, the deployment, and all checks, for a branch and for a tag
 ///
-/// Without a kubeconfig kind makes a cluster, unless the one of `e2e up` stands. Exit codes: 0 all of it is so,
-/// 1 a pipeline or a check failed, 2 bad usage or a bad file, 3 the machine lacks something.
+/// By default kind creates a cluster, or the run uses that of `e2e up`. Exit codes: 0 everything passed,
+/// 1 a pipeline or a check failed, 2 the command line or a file is wrong, 3 a prerequisite is missing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArguments {
-    /// The project's folder
+    /// The directory of the project
     #[arg(short = 'C', long = "directory", default_value = ".", value_name = "DIR")]
     directory: PathBuf,
 
-    /// The branch that is pushed; a new one at the commit that is checked out if not given
+    /// The branch to push [default: a new one at the checked-out commit]
     #[arg(long, value_name = "BRANCH")]
     branch: Option<String>,
 
-    /// The tag that is pushed; a new one at the commit that is checked out if not given
+    /// The tag to push [default: a new one at the checked-out commit]
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    place: TargetArgs,
 
-    /// The folder with what the cluster's owner applies
+    /// The directory of manifests that the cluster owner applies
     #[arg(long, default_value = "manifests/cluster", value_name = "FOLDER")]
     manifests: PathBuf,
 
     #[command(flatten)]
     source: ImageSource,
 
-    /// Where the report goes; `target/e2e/ID` if not given
+    /// The directory of the report [default: target/e2e/ID]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
-    /// Leave everything as it is when it is over
+    /// Keep the cluster and everything that was deployed
     #[arg(long)]
     keep: bool,
 
-    /// How what happens is written
+    /// The format of the events
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
-    /// Say nothing before the end
+    /// Print nothing before the end
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// Tells it, and writes the report.
+/// Runs the scenario, and writes the report.
 pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
     let docker = connect().await?;
     let id = labels::RunId::new("").id;

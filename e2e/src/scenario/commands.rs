@@ -1,4 +1,4 @@
-//! How to look for oneself at what is there.
+//! Commands by which the user inspects what a run created.
 
 use super::replay::Environment;
 use super::story::{ClusterSource, Scenario};
@@ -6,29 +6,29 @@ use crate::checks::target::Target;
 use crate::record::Record;
 use container_engine::labels;
 
-/// Adds what one sees, the command, and whether what it looks at is there still.
+/// Adds the commands, and whether what they inspect still exists.
 pub(super) fn add(record: &mut Record, scenario: &Scenario, target: &Target, dev: &Environment, live: &Environment) {
     let cluster = match &scenario.cluster {
         ClusterSource::Kind(plan) => Some(&*plan.cluster),
         ClusterSource::Existing(_) => None,
     };
     note(&mut record.commands_note, scenario.keep, cluster.is_some());
-    record.commands = of(target, cluster, &[dev, live]);
+    record.commands = commands(target, cluster, &[dev, live]);
 }
 
 fn note(note: &mut String, is_kept: bool, is_own: bool) {
     note.push_str(match (is_kept, is_own) {
-        (false, true) => "What this run made was taken away at its end. To have it left: make e2e E2E_FLAGS=--keep",
-        (false, false) => {
-            "What this run deployed was taken away at its end. To have it left: the same command with --keep"
+        (false, true) => "This run has removed what it created. To keep it: make e2e E2E_FLAGS=--keep",
+        (false, false) => "This run has removed what it deployed. To keep it: the same command with --keep",
+        (true, true) => "Everything that this run created is still up. To remove it: make down",
+        (true, false) => {
+            "Everything that this run deployed is still up. To remove it, delete the objects with its label ref."
         }
-        (true, true) => "What this run made is there still. To take it away: make down",
-        (true, false) => "What this run deployed is there still, until somebody deletes what has its label ref.",
     });
 }
 
-/// `cluster` is the name of one that kind has made.
-fn of(target: &Target, cluster: Option<&str>, environments: &[&Environment]) -> Vec<(String, String)> {
+/// `cluster` is the name of a cluster that kind has created.
+fn commands(target: &Target, cluster: Option<&str>, environments: &[&Environment]) -> Vec<(String, String)> {
     let kubectl = format!("{} --namespace {}", target.kubectl, target.namespace);
     let mut commands = vec![("everything that was deployed".to_owned(), format!("{kubectl} get all,ingress"))];
     if let Some(cluster) = cluster {
@@ -37,7 +37,7 @@ fn of(target: &Target, cluster: Option<&str>, environments: &[&Environment]) -> 
     }
     for environment in environments {
         let (name, slug) = (&environment.name, &environment.slug);
-        // What the story stops itself is gone, kept or not.
+        // The run stops this environment itself, also with --keep.
         let until = environment.on_stop.as_ref().map(|job| format!(", until {job} has run")).unwrap_or_default();
         if let Some(ingress) = target.ingress {
             let command = format!("curl --header 'Host: {}' http://{ingress}/", target.host(slug));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_can_look_at() {
+    async fn commands_for_each_kind_of_cluster() {
         let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
         let target = Target {
             client: kube::Client::try_from(config).unwrap(),
@@ -81,7 +81,7 @@ mod tests {
         };
         let (dev, live) = (environment("dev", Some("stop_review")), environment("live", None));
         let lines = |cluster, target: &Target| {
-            let commands = of(target, cluster, &[&dev, &live]);
+            let commands = commands(target, cluster, &[&dev, &live]);
             commands.iter().map(|(what, command)| format!("{what}:\n  {command}")).collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!("a_cluster_that_exists", lines(None, &target));
@@ -90,13 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_told() {
+    fn the_note_says_whether_it_still_exists() {
         let note = |is_kept, is_own| {
             let mut text = String::new();
             super::note(&mut text, is_kept, is_own);
             text
         };
-        assert!(note(false, true).contains("taken away at its end") && note(false, true).contains("--keep"));
+        assert!(note(false, true).contains("has removed") && note(false, true).contains("--keep"));
         assert!(note(false, false).contains("--keep") && !note(false, false).contains("make"));
         assert!(note(true, true).contains("make down") && note(true, false).contains("label ref"));
     }

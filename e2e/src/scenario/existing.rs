@@ -1,4 +1,4 @@
-//! A cluster and a registry that exist: what is there already and must stay.
+//! An existing cluster and registry: a run replaces nothing there.
 
 use super::project::{self, Project};
 use super::replay::Environment;
@@ -6,7 +6,7 @@ use super::snapshot::Snapshot;
 use super::story::ScenarioError;
 use crate::checks::target::Target;
 
-/// On a cluster and in a registry that exist, nothing of somebody else is replaced.
+/// Refuses to run where the pipeline would replace what is there already.
 pub(super) async fn nothing_replaced(
     target: &Target,
     project: &Project,
@@ -24,7 +24,7 @@ pub(super) async fn nothing_replaced(
     let image = registry.image_of(&project.path);
     let repository = image.strip_prefix(&format!("{}/", registry.host)).unwrap_or(&image);
     let digest = async |tag: &str| registry.api.find(repository, tag).await.map_err(ScenarioError::Broken);
-    // What an earlier story has pushed may be pushed again, and `latest` was that then.
+    // An image that an earlier run has pushed may be pushed again, with the tag `latest`.
     let (tagged, latest) = (digest(project::TAG).await?, digest("latest").await?);
     if latest.is_some() && latest != tagged {
         let help = "expected an image of the story's own (`--registry-image`)";

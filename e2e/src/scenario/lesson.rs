@@ -1,4 +1,4 @@
-//! A lesson is run: the failure, and that it is gone.
+//! Runs a lesson: first the failure, then the fix.
 
 use std::fs;
 use std::io;
@@ -26,34 +26,34 @@ use gitlab_runner::project::git;
 use gitlab_runner::project::git::GitError;
 use gitlab_runner::project::git::Repository;
 
-/// Where lessons are taught.
+/// What lessons need.
 pub struct LessonContext {
     /// The engine of jobs.
     pub docker: Docker,
     /// Where images come from.
     pub images: Arc<Images>,
-    /// Cluster and registry.
+    /// The cluster and the registry.
     pub target: Target,
-    /// The repository, whose service and Dockerfile some lessons use.
+    /// The repository: some lessons use its service and Dockerfile.
     pub source: PathBuf,
-    /// Where the projects of lessons and the logs of their jobs go.
+    /// The directory of the lessons' projects and job logs.
     pub folder: PathBuf,
-    /// Hears and keeps.
+    /// Records the pipelines.
     pub recorder: Arc<Recorder>,
-    /// Ends everything early.
+    /// Cancels everything.
     pub cancel: CancellationToken,
 }
 
-/// Why a lesson could not be taught.
+/// Why a lesson failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LessonError {
-    /// The failure did not come about, or another one did.
+    /// Another failure than expected, or none.
     #[error("{0}")]
     NotShown(String),
-    /// The remedy does not help.
-    #[error("mended, it fails all the same: {0}")]
+    /// The fix does not help.
+    #[error("it still fails with the fix: {0}")]
     NotMended(String),
-    /// A file of its project.
+    /// A file of its project cannot be written.
     #[error("{path}")]
     File {
         /// Which.
@@ -62,23 +62,23 @@ pub enum LessonError {
         #[source]
         source: io::Error,
     },
-    /// Its repository.
+    /// Its repository cannot be read.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// What it deployed cannot be taken away.
-    #[error("what the lesson has deployed stays: {0}")]
+    /// What it deployed cannot be removed.
+    #[error("cannot remove what the lesson has deployed: {0}")]
     NotRemoved(String),
-    /// Somebody ended it.
+    /// The user interrupted it.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// Teaches it. What it deploys is taken away again.
+/// Runs a lesson, and removes what it deploys.
 ///
 /// # Errors
-/// When something else is seen than the lesson says.
+/// When the failure or the fix is not as the lesson describes.
 pub async fn run_lesson(lesson: &Lesson, context: &LessonContext) -> Result<LessonResult, LessonError> {
-    // One that was killed has left what would make this one's failure pass.
+    // A lesson that was killed may have left objects that hide the failure.
     cleared(context).await?;
     let taught = Box::pin(shown_and_mended(lesson, context)).await;
     let removed = cleared(context).await;
@@ -104,12 +104,12 @@ async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<Le
             copy(&context.source, &project, path)?;
         }
     }
-    let broken = commit(&project, "As the article has it").await?;
+    let broken = commit(&project, "As in the article").await?;
     let ran = replayer(context, broken, lesson.withheld).run(Ref::Branch, lesson.name, &[]).await;
     let taught = seen(lesson, context, ran.as_ref().err()).await?;
     write(&project, lesson.fixed)?;
-    let mended = commit(&project, "Mended").await?;
-    match replayer(context, mended, &[]).run(Ref::Branch, &format!("{}, mended", lesson.name), &[]).await {
+    let mended = commit(&project, "Fixed").await?;
+    match replayer(context, mended, &[]).run(Ref::Branch, &format!("{}, fixed", lesson.name), &[]).await {
         Ok(_) => {}
         Err(ReplayError::Interrupted) => return Err(LessonError::Interrupted),
         Err(error) => return Err(LessonError::NotMended(error.to_string())),
@@ -122,7 +122,7 @@ async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<Le
     Ok(taught)
 }
 
-/// Whether what is seen is what the lesson is about.
+/// Compares the failure with the one that the lesson describes.
 async fn seen(
     lesson: &Lesson,
     context: &LessonContext,
@@ -133,7 +133,7 @@ async fn seen(
         (Some(ReplayError::Refused(why) | ReplayError::NotRun(why)), _) => Err(LessonError::NotShown(why.clone())),
         (Some(ReplayError::NotPassed(verdict)), Seen::Job(name, messages)) => {
             let job = failed_job(&context.recorder, name);
-            let job = job.ok_or_else(|| LessonError::NotShown(format!("another job than {name} failed: {verdict}")))?;
+            let job = job.ok_or_else(|| LessonError::NotShown(format!("{name} did not fail: {verdict}")))?;
             let text = job.last_lines.join("\n");
             if !messages.iter().any(|message| text.contains(message)) {
                 let wanted = messages.join("` or `");
@@ -144,7 +144,7 @@ async fn seen(
         (None, Seen::Check(name, message)) => match checked(context, name).await {
             Some(Failure { expected, seen, details, .. }) => {
                 let (log, hidden) = hidden(context, message)
-                    .ok_or_else(|| LessonError::NotShown(format!("no job's log has `{message}` in it")))?;
+                    .ok_or_else(|| LessonError::NotShown(format!("no job log contains `{message}`")))?;
                 let lines = [hidden, format!("expected {expected}"), format!("saw {seen}")];
                 Ok(LessonResult {
                     failure: (
@@ -161,7 +161,7 @@ async fn seen(
     }
 }
 
-/// The job of the latest pipeline that failed, if it is this one.
+/// The failed job of the latest pipeline, if it is the one of this name.
 fn failed_job(recorder: &Recorder, name: &str) -> Option<Job> {
     let mut found = None;
     recorder.change(|record| {
@@ -171,7 +171,7 @@ fn failed_job(recorder: &Recorder, name: &str) -> Option<Job> {
     found.filter(|job| job.name == name)
 }
 
-/// The line of the latest pipeline's logs that has this text in it, and the log that has it.
+/// The first line with this text in the job logs of the latest pipeline, and the log that contains it.
 fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
     let mut logs = Vec::new();
     context.recorder.change(|record| {
@@ -185,12 +185,12 @@ fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
     })
 }
 
-/// A line of a log without its time and stream: `2026-01-31T10:20:30.123456Z 00E said`
+/// A line of a job log without its time and stream: `2026-01-31T10:20:30.123456Z 00E text`
 fn said(line: &str) -> &str {
     line.splitn(3, ' ').nth(2).unwrap_or(line)
 }
 
-/// Why a check fails in the lesson's environment.
+/// The failure of a check in the lesson's environment.
 async fn checked(context: &LessonContext, name: &str) -> Option<Failure> {
     let check = checks::find(name).ok()?;
     let subject = context.target.subject(ENVIRONMENT, None);
@@ -238,7 +238,7 @@ fn copy(from: &Path, to: &Path, path: &str) -> Result<(), LessonError> {
     copied.map(drop).map_err(|error| LessonError::File { path: format!("{}{hint}", source.display()), source: error })
 }
 
-/// Whose commits those of lessons are, whatever whoever takes the course has set for their own: they sign nothing, and run no hook.
+/// The git settings of a lesson's project. They override the user's: commits are not signed, and no hook runs.
 const SETTINGS: [&str; 5] = [
     "init.defaultBranch=main",
     "user.name=Lesson",
@@ -247,9 +247,9 @@ const SETTINGS: [&str; 5] = [
     "core.hooksPath=/dev/null",
 ];
 
-/// Commits all of it, and tells what a push of it would be.
+/// Commits all files, and returns the project that a push would give.
 async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
-    // Where only a variable was missing, nothing has changed.
+    // A fix that only adds a CI/CD variable changes no file.
     let lines: [&[&str]; 3] = [
         &["init", "--quiet", "--template="],
         &["add", "--all", "--force"],

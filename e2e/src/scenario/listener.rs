@@ -1,4 +1,4 @@
-//! What goes on in a pipeline of the story: passed on to the recorder, with what only a story wants to know of it.
+//! Forwards the events of a pipeline to the recorder.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +14,11 @@ use gitlab_runner::event::Tell;
 use gitlab_runner::log::without_colours;
 use gitlab_runner::status::Status;
 
-/// When jobs began.
+/// The start times of jobs.
 #[derive(Clone, Default)]
 pub(super) struct Starts {
     pub(super) jobs: BTreeMap<Arc<str>, f64>,
-    /// What each did then; the last one is its end.
+    /// The steps of each job with their start; the last one is its end.
     steps: BTreeMap<Arc<str>, Vec<(&'static str, f64)>>,
 }
 
@@ -32,7 +32,7 @@ impl Starts {
     }
 }
 
-/// The jobs that need neither registry nor cluster, as long as they have not ended.
+/// The running jobs that need neither registry nor cluster.
 pub(super) struct Compiling {
     left: Mutex<HashSet<Arc<str>>>,
     compiled: Reach<()>,
@@ -53,7 +53,7 @@ impl Compiling {
     }
 }
 
-/// Tells the recorder what goes on in a pipeline.
+/// An event sink that forwards the events of a pipeline to the recorder.
 pub(super) fn listener(
     recorder: Arc<Recorder>,
     lane: String,

@@ -1,14 +1,14 @@
-//! The checks that a story was to come to: those that it never did are told, too.
+//! The checks that a run has not reached: the report lists them too.
 
 use crate::checks::CHECKS;
 use crate::record::{Check, Record, Verdict};
 
-/// The lane of an environment's checks.
+/// The lane of an environment's checks in the timeline.
 pub fn lane(environment: &str) -> String {
     format!("checks {environment}")
 }
 
-/// All checks of an environment, before anything is known of them.
+/// All checks of an environment, without a result.
 pub(super) fn all(environment: &str) -> impl Iterator<Item = Check> {
     CHECKS.iter().map(move |check| Check {
         name: check.name.to_owned(),
@@ -18,7 +18,7 @@ pub(super) fn all(environment: &str) -> impl Iterator<Item = Check> {
     })
 }
 
-/// Adds those that did not come to their end: what had begun was interrupted, the others were never reached.
+/// Adds the checks without a result: those that had started were interrupted, the others were never reached.
 pub(super) fn add(record: &mut Record, expected: Vec<Check>, now: f64) {
     for mut check in expected {
         if record.checks.iter().any(|it| it.environment == check.environment && it.name == check.name) {

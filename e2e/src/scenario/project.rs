@@ -1,7 +1,6 @@
-//! What is pushed: clones of the repository's commits, one with the branch that the story needs and one with its tag. The
-//! repository itself stays as it is.
+//! What a run pushes: two clones of the repository, one with the branch and one with the tag. The repository itself is unchanged.
 //!
-//! They are two because the tag is pushed after the branch: what `git describe` says in a job of the branch must not know it.
+//! There are two because the tag is pushed after the branch: `git describe` in a job of the branch must not find it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +12,20 @@ use gitlab_runner::project::git::GitError;
 use gitlab_runner::project::git::Repository;
 use gitlab_runner::project::reference::project_of;
 
-/// The branch that is pushed, if nobody names one.
+/// The default branch to push.
 pub const BRANCH: &str = "feature/e2e";
 
-/// The tag that is pushed, if nobody names one.
+/// The default tag to push.
 pub const TAG: &str = "v0.0.0-e2e";
 
 /// The clones.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Where the one with the branch is.
+    /// The directory of the clone with the branch.
     pub folder: PathBuf,
-    /// Where the one with the tag is.
+    /// The directory of the clone with the tag.
     pub tagged_folder: PathBuf,
-    /// `group/project`
+    /// The path of the project: `group/project`.
     pub path: String,
     /// Its default branch.
     pub default_branch: String,
@@ -38,29 +37,29 @@ pub struct Project {
     pub commit: Commit,
     /// The commit of the tag.
     pub tagged: Commit,
-    /// How many files have changes that are not committed.
+    /// The number of files with uncommitted changes.
     pub uncommitted: usize,
 }
 
-/// Why there is none.
+/// Why the repository cannot be cloned.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// There is no such ref, or no repository.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// git does not do what it should.
+    /// git failed.
     #[error("git {line}: {said}")]
     Failed {
         /// Its arguments.
         line: String,
-        /// What it said.
+        /// Its message.
         said: String,
     },
 }
 
 impl Project {
-    /// Clones the repository of `source` into folders below `folder`. Of a branch or a tag that nobody names there is a new one,
-    /// at the commit that is checked out.
+    /// Clones the repository of `source` into directories below `folder`. Without a name, the branch or the tag is a new one at the
+    /// checked-out commit.
     ///
     /// # Errors
     /// When there is no such ref, or git fails.
@@ -74,16 +73,16 @@ impl Project {
         let head = repository.commit("HEAD")?;
         let commit = branch.map_or_else(|| Ok(head.clone()), |branch| repository.branch(branch))?;
         let tagged = tag.map_or_else(|| Ok(head), |tag| repository.tag(tag).map(|(commit, _)| commit))?;
-        // A project without a remote is called as its folder is, and both are one project.
+        // Without a remote, the directory gives the project its name. Both clones are the same project.
         let name = repository.folder().file_name().unwrap_or_default();
         let (of_branch, of_tag) = (folder.join("branch").join(name), folder.join("tag").join(name));
         tokio::try_join!(clone(&repository, &of_branch), clone(&repository, &of_tag))?;
         let branch = branch.unwrap_or(BRANCH);
         git(Some(&of_branch), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
-        // One that has a message of its own comes with the clone. It may be from an earlier story, if nobody has named it.
+        // The clone already has an annotated tag. A default tag may be there from an earlier run.
         let (tag, is_new) = (tag.unwrap_or(TAG), tag.is_none());
         if is_new {
-            // Not `git tag`: where somebody signs all tags, that asks for a message.
+            // `git tag` would ask for a message if the user's configuration signs all tags.
             git(Some(&of_tag), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
         }
         let status = git(Some(repository.folder()), &["status", "--porcelain"]).await?;
@@ -101,12 +100,12 @@ impl Project {
     }
 }
 
-/// All commits of a repository, without a checkout.
+/// Clones all commits of a repository, without a checkout.
 async fn clone(repository: &Repository, folder: &Path) -> Result<(), ProjectError> {
     let (from, to) = (repository.folder().to_string_lossy(), folder.to_string_lossy());
     git(None, &["clone", "--quiet", "--shared", "--no-checkout", &from, &to]).await?;
     match repository.remote() {
-        // What jobs are told of the project comes from its address.
+        // The variables of jobs that describe the project come from this address.
         Some(remote) => git(Some(folder), &["remote", "set-url", "origin", &remote]).await?,
         None => git(Some(folder), &["remote", "remove", "origin"]).await?,
     };

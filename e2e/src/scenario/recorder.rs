@@ -1,4 +1,4 @@
-//! What goes on in a story: told to whoever watches, and kept for the report.
+//! Records a run for the report, and reports its events to the live view.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,10 +16,10 @@ pub trait StepError: std::fmt::Display {
     fn is_interruption(&self) -> bool;
 }
 
-/// Hears what goes on.
+/// Receives the events.
 pub type Tell = dyn Fn(&Event<'_>) + Send + Sync;
 
-/// It.
+/// Records a run.
 pub struct Recorder {
     began: Instant,
     kept: Mutex<Kept>,
@@ -29,56 +29,56 @@ pub struct Recorder {
 #[derive(Default)]
 struct Kept {
     record: Record,
-    /// When what still goes on began, by lane and name.
+    /// The start of everything that is running, by lane and name.
     open: HashMap<(String, String), f64>,
-    /// The steps that are still to come.
+    /// The steps that were announced and have not started.
     expected: Vec<String>,
-    /// The checks that are still to come.
+    /// The checks that were announced and have no result.
     expected_checks: Vec<Check>,
 }
 
 impl Recorder {
-    /// A story that begins now.
+    /// Starts to record.
     pub fn new(id: &str, tell: Box<Tell>) -> Self {
         let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let record = Record { id: id.to_owned(), began_at, ..Record::default() };
         Self { began: Instant::now(), kept: Mutex::new(Kept { record, ..Kept::default() }), tell }
     }
 
-    /// When it began.
+    /// The start of the run.
     pub fn origin(&self) -> Instant {
         self.began
     }
 
-    /// How long it goes on, in seconds.
+    /// The time since the start, in seconds.
     pub fn seconds(&self) -> f64 {
-        // Milliseconds are what people and reports want.
+        // Rounded to milliseconds for reports.
         (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Nothing is done under the lock that could fail half way.
+        // The state is consistent whenever the lock is released.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is kept.
+    /// Changes the record.
     pub fn change(&self, change: impl FnOnce(&mut Record)) {
         change(&mut self.kept().record);
     }
 
-    /// A part begins.
+    /// Work starts.
     pub fn begin(&self, lane: &str, name: &str) {
         let now = self.seconds();
         self.kept().open.insert((lane.to_owned(), name.to_owned()), now);
         (self.tell)(&Event::Began { lane, name });
     }
 
-    /// A part says something.
+    /// Work reports what it is doing.
     pub fn say(&self, lane: &str, name: &str, text: &str) {
         (self.tell)(&Event::Says { lane, name, text });
     }
 
-    /// A part is over; `words` say more about it.
+    /// Work ends; `words` add a detail.
     pub fn end(&self, lane: &str, name: &str, verdict: Verdict, words: &str) -> Span {
         let end = self.seconds();
         let key = (lane.to_owned(), name.to_owned());
@@ -91,7 +91,7 @@ impl Recorder {
         span
     }
 
-    /// A part, from its begin to its end.
+    /// Does some work, and records its start and end.
     ///
     /// # Errors
     /// Those of the work.
@@ -103,7 +103,7 @@ impl Recorder {
         result
     }
 
-    /// What still goes on ends here, because whoever did it is gone.
+    /// Ends all work that is running, as interrupted.
     pub fn end_open(&self) {
         let mut open: Vec<_> = self.kept().open.iter().map(|(key, start)| (*start, key.clone())).collect();
         open.sort_by(|one, other| one.0.total_cmp(&other.0).then_with(|| one.1.cmp(&other.1)));
@@ -112,22 +112,22 @@ impl Recorder {
         }
     }
 
-    /// When a part began that still goes on.
+    /// The start of work that is running.
     pub fn start_of(&self, lane: &str, name: &str) -> Option<f64> {
         self.kept().open.get(&(lane.to_owned(), name.to_owned())).copied()
     }
 
-    /// Something worth knowing.
+    /// A note for the user.
     pub fn note(&self, text: &str) {
         (self.tell)(&Event::Note { text });
     }
 
-    /// A step that is to come. If it never does, the report says so.
+    /// Announces a step. The report lists it as not run if it never starts.
     pub fn expect(&self, name: &str) {
         self.kept().expected.push(name.to_owned());
     }
 
-    /// The checks of an environment are to come. Those that never do, the report has as not run.
+    /// Announces the checks of an environment. The report lists those without a result as not run.
     pub fn expect_checks(&self, environment: &str) {
         self.kept().expected_checks.extend(pending_checks::all(environment));
     }
@@ -138,7 +138,7 @@ impl Recorder {
         kept.record.steps.push(step);
     }
 
-    /// A step of the story: what comes of it is one line of outcome, or of why not.
+    /// Does a step of the run, and records its outcome: one line, or the reason why it failed.
     ///
     /// # Errors
     /// Those of the work.
@@ -161,14 +161,14 @@ impl Recorder {
         result.map(|(value, _)| value)
     }
 
-    /// A step that is not done.
+    /// Skips a step.
     pub fn leave_out(&self, name: &str, why: &str) {
         let step = Step { name: name.to_owned(), outcome: why.to_owned(), start: self.seconds(), ..Step::default() };
         (self.tell)(&Event::StepEnded(&step));
         self.keep(step);
     }
 
-    /// Something of a cluster that is brought up.
+    /// Records an event of a cluster that comes up.
     pub fn progress(&self, progress: &Progress) {
         match progress {
             Progress::Started { part, .. } => self.begin(SETUP, part),
@@ -179,7 +179,7 @@ impl Recorder {
         }
     }
 
-    /// Something of an image.
+    /// Records an event of an image.
     pub fn image(&self, progress: &images::Progress) {
         match progress {
             images::Progress::Pulling { name, .. } => self.begin(IMAGES, name),
@@ -195,7 +195,7 @@ impl Recorder {
             images::Progress::NotPulled { name, reason } => {
                 self.say(IMAGES, name, &format!("not pulled ({reason}), waits for what it is built on"));
             }
-            // What is here already is what is expected.
+            // An image that is present is what the user expects.
             images::Progress::Obtained(image) if image.source == images::Source::Here => {}
             images::Progress::Obtained(image) => {
                 drop(self.end(IMAGES, image.name, Verdict::Passed, image.source.word()));
@@ -203,24 +203,24 @@ impl Recorder {
         }
     }
 
-    /// A check that ended.
+    /// Records a check that has ended.
     pub fn check(&self, check: &Check) {
         self.kept().record.checks.push(check.clone());
     }
 
-    /// A pipeline that ended.
+    /// Records a pipeline that has ended.
     pub fn pipeline(&self, pipeline: Pipeline) {
         self.kept().record.pipelines.push(pipeline);
     }
 
-    /// The end: what is known of all of it. What still goes on ends with it.
+    /// Ends the run, and returns its record.
     pub fn finish(&self, verdict: Verdict) -> Record {
         self.end_open();
         let now = self.seconds();
         let mut kept = self.kept();
         let expected = std::mem::take(&mut kept.expected_checks);
         pending_checks::add(&mut kept.record, expected, now);
-        // Those of two environments may have been made at the same time.
+        // The checks of two environments may have run in parallel.
         let mut environments: Vec<String> = Vec::new();
         for check in &kept.record.checks {
             if !environments.contains(&check.environment) {
@@ -246,7 +246,7 @@ impl Recorder {
     }
 }
 
-/// Passes on to the recorder how a cluster comes up.
+/// Forwards the events of a cluster that comes up to the recorder.
 pub(super) fn listener(recorder: &Arc<Recorder>) -> impl Fn(Progress) + Send + Sync + use<> {
     let recorder = Arc::clone(recorder);
     move |progress| recorder.progress(&progress)
@@ -261,7 +261,7 @@ mod tests {
     use crate::scenario::ScenarioError;
 
     #[tokio::test]
-    async fn what_is_kept_and_told() {
+    async fn a_record_and_its_events() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let hear = {
             let told = Arc::clone(&told);
@@ -290,9 +290,9 @@ mod tests {
         assert_eq!(*told.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended", "ended"]);
     }
 
-    /// Somebody ends it while the first check is at work, and all is taken down.
+    /// The user interrupts the run during the first check, and everything is removed.
     #[tokio::test]
-    async fn an_interrupted_story_is_not_a_green_one() {
+    async fn an_interrupted_run_has_not_passed() {
         let recorder = Recorder::new("1", Box::new(|_| {}));
         for environment in ["dev", "live"] {
             recorder.expect_checks(environment);

@@ -1,4 +1,4 @@
-//! A pipeline of the story: planned, run, and kept for the report.
+//! A pipeline of a run: planned, run, and recorded.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -45,7 +45,7 @@ use gitlab_runner::project::reference::Reference;
 use gitlab_runner::status::Status;
 use gitlab_runner::workspace::Kept;
 
-/// What a pipeline is for.
+/// The ref of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ref {
     /// The branch.
@@ -54,15 +54,15 @@ pub enum Ref {
     Tag,
 }
 
-/// The branch's jobs' share of the processors. Builds of images and the cluster have the engine's default, 1024: everything waits
-/// for them, so they come before jobs that compile in parallel with them.
+/// The CPU shares of the branch's jobs. Image builds and the cluster have the engine's default, 1024: everything waits for them, so they
+/// take precedence over jobs that compile at the same time.
 const SHARES_OF_BRANCH: i64 = 512;
 
-/// The tag's jobs' share. The deployment and the checks that follow the branch's jobs mostly wait. The earlier they start, the more
-/// of the tag's jobs can run in parallel with them.
+/// The CPU shares of the tag's jobs. The deployment and the checks that follow the branch's jobs mostly wait. The earlier they start,
+/// the more of the tag's jobs run at the same time.
 const SHARES_OF_TAG: i64 = 32;
 
-/// Everything that all pipelines of a story have in common.
+/// Everything that all pipelines of a run share.
 #[derive(Clone)]
 pub struct Replayer {
     /// The engine that runs their jobs.
@@ -71,19 +71,19 @@ pub struct Replayer {
     pub images: Arc<Images>,
     /// What is pushed.
     pub project: Project,
-    /// Where what stays of pipelines is kept.
+    /// The directory of the project, where caches and artifacts are kept.
     pub kept: std::path::PathBuf,
-    /// The project's CI/CD variables, as far as they are known.
+    /// The project's CI/CD variables. Some values are unknown until the cluster is up.
     pub settings: Vec<Setting>,
-    /// The values of the rest, once they are.
+    /// Receives these values.
     pub values: watch::Receiver<Option<Values>>,
-    /// The report's folder, where the logs of jobs go.
+    /// The directory of the report, and of the job logs.
     pub folder: std::path::PathBuf,
     /// Networks that jobs join.
     pub networks: Vec<String>,
-    /// Hears and keeps.
+    /// Records the pipelines.
     pub recorder: Arc<Recorder>,
-    /// Ends everything early.
+    /// Cancels everything.
     pub cancel: CancellationToken,
 }
 
@@ -96,17 +96,17 @@ pub struct Environment {
     pub slug: String,
     /// The job that deploys to it.
     pub job: Arc<str>,
-    /// Whether somebody must start that job.
+    /// Whether the job is manual.
     pub is_manual: bool,
     /// The job that stops it.
     pub on_stop: Option<String>,
 }
 
 impl Replayer {
-    /// The plan for a ref.
+    /// Plans the pipeline of a ref.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, or why there would be no pipeline.
+    /// The errors of the pipeline file, or why there is no pipeline.
     pub fn plan(&self, wanted: Ref) -> Result<Prepared, ReplayError> {
         let folder = match wanted {
             Ref::Branch => &self.project.folder,
@@ -130,12 +130,12 @@ impl Replayer {
         })
     }
 
-    /// Runs the pipeline of a ref, or of it only some jobs, whether or not they wait for somebody. `title` is what it is for.
+    /// Runs the pipeline of a ref, or only the jobs in `only`, manual or not. `title` is its title in the report.
     ///
     /// # Errors
-    /// When it does not pass, and when a job that was asked for does not, even if the pipeline may go on without it.
+    /// When the pipeline does not pass, or a job in `only` does not, even if its failure is allowed.
     pub async fn run(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
-        // On the heap: all that goes on at the same time in there would be on every caller's stack.
+        // Boxed: the future of a pipeline is large.
         Box::pin(self.run_here(wanted, title, only, None)).await
     }
 
@@ -152,7 +152,7 @@ impl Replayer {
         ran
     }
 
-    /// The same, ended by something else.
+    /// The same, with another cancellation token.
     #[must_use]
     pub fn until(&self, cancel: CancellationToken) -> Self {
         Self { cancel, ..self.clone() }
@@ -207,7 +207,7 @@ impl Replayer {
         let only: HashSet<Arc<str>> = only.iter().cloned().collect();
         let choice = Choice { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
-        // Each job has taken away its own; what an engine made too late goes here.
+        // Each job has removed its own containers. The engine may have created one after that.
         let swept = sweep(&self.docker, Some(ground.label())).await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.folder)).collect();
@@ -222,13 +222,12 @@ impl Replayer {
             stages: pipeline.plan.stages.iter().map(ToString::to_string).collect(),
             jobs,
         });
-        swept
-            .map_err(|error| ReplayError::NotRun(format!("something of the pipeline stays at the engine: {error}")))?;
+        swept.map_err(|error| ReplayError::NotRun(format!("cannot remove everything of the pipeline: {error}")))?;
         if self.cancel.is_cancelled() {
             return Err(ReplayError::Interrupted);
         }
         let verdict = report::pipeline::verdict(&pipeline.plan, pipeline.id, &outcome);
-        // Whoever asks for a job wants to know of it, also where `allow_failure` says that a pipeline does not.
+        // A job that was asked for has to pass, even with `allow_failure`.
         let has_failed = |job: &JobReport| only.contains(&job.job) && !job.is_retried && job.status != Status::Success;
         if let Some(job) = outcome.jobs.iter().find(|job| has_failed(job)) {
             return Err(ReplayError::NotPassed(format!("{} did not pass: {}; {verdict}", job.job, job.why)));
@@ -264,7 +263,7 @@ pub fn images_of(plan: &Plan) -> Vec<&'static Image> {
     names.filter_map(|name| in_catalogue(&name)).collect()
 }
 
-/// GitLab's own word, as its API has it.
+/// The status as in GitLab's API.
 fn word(status: Status) -> String {
     serde_json::to_value(status).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
@@ -273,7 +272,7 @@ fn job_record(report: &JobReport, plan: &Plan, starts: &Starts, folder: &Path) -
     let planned: Option<&PlannedJob> = plan.jobs.iter().find(|job| job.name == report.job);
     let needs = planned.and_then(|job| job.needs.as_ref());
     let has_failed = report.status == Status::Failed;
-    // A report that is moved takes its logs along.
+    // Relative to the report, which may be moved with its logs.
     let log = report.log.as_deref().map(|path| path.strip_prefix(folder).unwrap_or(path));
     record::Job {
         name: report.job.to_string(),
@@ -300,7 +299,7 @@ mod tests {
 
     const OWN: &str = include_str!("../../../.gitlab-ci.yml");
 
-    /// What the story needs to know of a pipeline: where it deploys, and which jobs need the registry or the cluster.
+    /// What a run reads from a pipeline: its environments, and which jobs need the registry or the cluster.
     fn story(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
         let (push, tagged) =
             (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1"), &[]).unwrap());
@@ -310,7 +309,7 @@ mod tests {
         (deployed.map(|environment| (environment.slug, environment.is_manual)).collect(), stops, free.collect())
     }
 
-    /// It deploys to one environment of branches, which can be stopped, and to one of tags; and something needs no cluster.
+    /// The branch and the tag each deploy to one environment, the branch's can be stopped, and some jobs need no cluster.
     fn is_a_story(text: &str) -> Vec<String> {
         let (deployed, stops, free) = story(text);
         assert_eq!(deployed, [("dev".to_owned(), false), ("live".to_owned(), true)]);
@@ -323,7 +322,7 @@ mod tests {
         assert!(!is_a_story(OWN).is_empty());
     }
 
-    /// Every job has another name, and there is one more stage: nothing of names or stages is known here.
+    /// The same pipeline with other job names and one more stage: a run depends on neither.
     #[test]
     fn other_names_and_another_stage() {
         let mut text =

@@ -1,4 +1,4 @@
-//! What there is in an environment's namespace, and that of a stopped environment nothing is left there, and of all else everything.
+//! The objects of a namespace before and after an environment is stopped: all of its own are gone, and all others are unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -17,47 +17,47 @@ use crate::environment::cluster::objects::Listing;
 use crate::environment::cluster::objects::Object;
 use crate::record::{Check, Failure, Verdict};
 
-/// The name of the check below.
+/// The name of the check.
 pub const STOP: &str = "stop";
 
-/// The label by which an environment's objects are found.
+/// The label of an environment's objects.
 const LABEL: &str = "ref";
 
-/// How often it is looked.
-const BEAT: Duration = Duration::from_millis(500);
+/// The pause between two requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Kinds of which the cluster itself makes and replaces objects whenever it likes: API group and kind.
-const RESTLESS: [(&str, &str); 3] =
+/// Kinds whose objects the cluster itself creates and replaces at any time: API group and kind.
+const VOLATILE: [(&str, &str); 3] =
     [("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice"), ("coordination.k8s.io", "Lease")];
 
-/// The objects of a namespace, seen from one environment in it.
+/// The objects of a namespace, for one environment in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     reference: String,
     /// By API group, kind and name.
     objects: BTreeMap<(String, String, String), Known>,
-    /// The kinds that were to be seen, by API group and name.
+    /// The kinds that could be listed, by API group and name.
     seen: BTreeSet<(String, String)>,
 }
 
-/// What is known of an object.
+/// An object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
-    /// Its identity: one that is made anew has another.
+    /// Its UID: a recreated object has another one.
     uid: String,
     /// The environment that it belongs to.
     reference: Option<String>,
-    /// The identities of what it goes with.
+    /// The UIDs of its owners.
     owners: Vec<String>,
-    /// Whether it is on its way out.
+    /// Whether it is being deleted.
     is_going: bool,
 }
 
 impl Snapshot {
-    /// What there is now in the namespace of an environment.
+    /// Lists the namespace of an environment.
     ///
     /// # Errors
-    /// When the API server does not list it.
+    /// When the API server refuses to list a kind.
     pub async fn of(subject: &Subject) -> Result<Self, Failure> {
         let kinds = objects::kinds(&subject.client).await?;
         let Listing { objects, unseen } = objects::list(&subject.client, &kinds, &subject.namespace, "").await?;
@@ -71,36 +71,36 @@ impl Snapshot {
         Ok(Self { reference: subject.reference.clone(), objects: objects.collect(), seen })
     }
 
-    /// What the environment is made of, in words; nothing where there is nothing.
+    /// The names of the environment's objects; nothing if it has none.
     pub fn names(&self) -> Option<String> {
         let own = self.objects.iter().filter(|(_, known)| known.reference.as_ref() == Some(&self.reference));
         let names = own.map(|((_, kind, name), _)| format!("{kind} {name}")).collect::<Vec<_>>();
         (!names.is_empty()).then(|| names.join(", "))
     }
 
-    /// What was there before an environment was stopped, does not belong to it, and is not there now: in words.
+    /// The objects of others that the stop of an environment has removed or replaced: one phrase each.
     fn missing(&self, after: &Self, stopped: &str) -> Vec<String> {
         let gone_with_it = self.gone_with(stopped);
         let mut missing = Vec::new();
         for (key, known) in &self.objects {
             let (group, kind, name) = key;
-            let is_restless = RESTLESS.contains(&(group, kind));
-            // Of what cannot be seen any more nobody knows.
+            let is_restless = VOLATILE.contains(&(group, kind));
+            // A kind that can no longer be listed says nothing.
             let is_hidden = !after.seen.contains(&(group.clone(), kind.clone()));
             if is_restless || is_hidden || known.is_going || gone_with_it.contains(&*known.uid) {
                 continue;
             }
             match after.objects.get(key) {
                 Some(now) if now.uid == known.uid && !now.is_going => {}
-                Some(now) if now.uid == known.uid => missing.push(format!("{kind} {name} is on its way out")),
-                Some(_) => missing.push(format!("{kind} {name} was made anew")),
+                Some(now) if now.uid == known.uid => missing.push(format!("{kind} {name} is being deleted")),
+                Some(_) => missing.push(format!("{kind} {name} was recreated")),
                 None => missing.push(format!("{kind} {name} is gone")),
             }
         }
         missing
     }
 
-    /// The identities of an environment's objects, and of those that have no label and belong to one of them.
+    /// The UIDs of an environment's objects, and of the objects without a label that they own.
     fn gone_with(&self, stopped: &str) -> BTreeSet<&str> {
         let of_it = self.objects.values().filter(|known| known.reference.as_deref() == Some(stopped));
         let mut gone: BTreeSet<&str> = of_it.map(|known| &*known.uid).collect();
@@ -127,7 +127,7 @@ impl Known {
     }
 }
 
-/// What carries an environment's label.
+/// The objects with an environment's label.
 async fn labelled(subject: &Subject, kinds: &[Kind]) -> Result<Listing, Failure> {
     let selector = format!("{LABEL}={}", subject.reference);
     Ok(objects::list(&subject.client, kinds, &subject.namespace, &selector).await?)
@@ -138,7 +138,8 @@ fn in_words(objects: &[Object]) -> String {
     names.join(", ")
 }
 
-/// Whether nothing of an environment is left, and all else of its namespace, another environment above all, is as it was.
+/// Checks that nothing of a stopped environment is left, and that everything else in its namespace is unchanged, above all the other
+/// environment.
 pub async fn stopped(subject: &Subject, other: &Subject, before: &Snapshot, origin: Instant) -> Check {
     let start = origin.elapsed().as_secs_f64();
     let outcome = look(subject, other, before).await;
@@ -149,7 +150,7 @@ pub async fn stopped(subject: &Subject, other: &Subject, before: &Snapshot, orig
     Check {
         name: STOP.to_owned(),
         environment: subject.reference.clone(),
-        proves: "nothing of a stopped environment is left, and the others are as they were".to_owned(),
+        proves: "stopping an environment removes all of it, and nothing of another".to_owned(),
         verdict,
         start,
         took: origin.elapsed().as_secs_f64() - start,
@@ -165,14 +166,14 @@ async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<V
     let Listing { objects: left, unseen } = settled(subject, &kinds, async |_| Ok(())).await?;
     if !left.is_empty() {
         return Err(remains(subject, &left).await.because(
-            "the job that stops the environment forgets a kind, or its selector fits another label",
-            "let it delete every kind that the deploy job applies, by the label `ref`",
+            "the job that stops the environment does not delete this kind, or selects another label",
+            "delete every kind that the deploy job applies, by the label `ref`",
         ));
     }
     evidence.push(format!("nothing with the label ref={} is left, of {} kinds", subject.reference, kinds.len()));
     if !unseen.is_empty() {
         let unseen = unseen.iter().map(|kind| kind.name().1).collect::<Vec<_>>().join(", ");
-        evidence.push(format!("not to be seen, and not looked at: {unseen}"));
+        evidence.push(format!("not checked, because they cannot be listed: {unseen}"));
     }
     evidence.extend(unanswered(subject).await?);
     let after = Snapshot::of(other).await?;
@@ -180,25 +181,25 @@ async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<V
     if !missing.is_empty() {
         let pods = explain_all(&other.client, &other.namespace, &format!("{LABEL}={}", other.reference)).await;
         return Err(expected(format!(
-            "{} is as it was, and all else in namespace {}",
+            "{} is unchanged, and all else in namespace {}",
             other.reference, other.namespace
         ))
         .saw(missing.join(", "))
         .at(format!("Namespace {}", other.namespace))
         .with(&pods)
         .because(
-            "the job that stops an environment deletes by a label that others have, too",
-            "let it select `ref` beside `app`",
+            "the job that stops an environment deletes by a label that other objects have too",
+            "select the label `ref` in addition to `app`",
         ));
     }
     let own = after.objects.values().filter(|known| known.reference.as_ref() == Some(&other.reference)).count();
-    evidence.push(format!("{own} objects of {} are as they were", other.reference));
-    evidence.push(format!("and so is all else in namespace {}", other.namespace));
+    evidence.push(format!("{own} objects of {} are unchanged", other.reference));
+    evidence.push(format!("and everything else in namespace {}", other.namespace));
     Ok(evidence)
 }
 
-/// What carries the environment's label once nothing does, or when patience has come to its end. Pods answer what they have been
-/// asked before they go. Each time something is left, it is told.
+/// Waits until no object has the environment's label, and returns those that still have it after the timeout. Pods first answer the
+/// requests that they have accepted.
 async fn settled(
     subject: &Subject,
     kinds: &[Kind],
@@ -211,7 +212,7 @@ async fn settled(
             return Ok(listing);
         }
         tell(&listing.objects).await?;
-        sleep(BEAT).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -225,16 +226,16 @@ async fn remains(subject: &Subject, left: &[Object]) -> Failure {
         .with(&explain_all(&subject.client, namespace, &selector).await)
 }
 
-/// Nobody answers for the environment's host any more.
+/// Checks that no pod answers for the environment's host.
 async fn unanswered(subject: &Subject) -> Result<Option<String>, Failure> {
     let Some(ingress) = subject.ingress else { return Ok(None) };
     let http = Http::new(ingress).map_err(|error| expected("a client").saw(error))?;
     Ok(Some(match http.get(&subject.host, "/").await {
         Ok((status, body)) if status == 200 && host_of(&body).is_some() => {
-            return Err(expected(format!("nobody answers for {}", subject.host))
+            return Err(expected(format!("no answer for {}", subject.host))
                 .saw(body.trim())
                 .at(format!("the Ingress controller at {ingress}"))
-                .with("nothing of the environment is left in its namespace")
+                .with("no object of the environment is left in its namespace")
                 .because("another Ingress has the same host", "delete it, or give it a host of its own"));
         }
         Ok((status, _)) => format!("{}: {status}", subject.host),
@@ -242,16 +243,16 @@ async fn unanswered(subject: &Subject) -> Result<Option<String>, Failure> {
     }))
 }
 
-/// Takes away all of an environment, and waits until it is gone.
+/// Deletes all objects of an environment, and waits until they are gone.
 ///
 /// # Errors
-/// When the API server refuses, or something stays.
+/// When the API server refuses, or an object stays.
 pub async fn remove(subject: &Subject) -> Result<(), Failure> {
     sweep(subject).await?;
     let kinds = objects::kinds(&subject.client).await?;
     let delete = async |left: &[Object]| {
-        // What belongs to something goes with it, and what the cluster makes of a Service with that.
-        let is_own = |it: &&Object| !it.is_owned() && !RESTLESS.contains(&(&*it.group, &*it.kind));
+        // Objects with an owner are deleted with it, and EndpointSlices with their Service.
+        let is_own = |it: &&Object| !it.is_owned() && !VOLATILE.contains(&(&*it.group, &*it.kind));
         for object in left.iter().filter(is_own).filter(|it| it.metadata.deletion_timestamp.is_none()) {
             object.delete(&subject.client).await?;
         }
@@ -262,8 +263,8 @@ pub async fn remove(subject: &Subject) -> Result<(), Failure> {
         return Ok(());
     }
     Err(remains(subject, &left).await.because(
-        "a pod does not end after SIGTERM, or a finalizer waits for something that is gone",
-        "kubectl get the object --output=yaml, and look at its metadata.finalizers",
+        "a pod does not end after SIGTERM, or a finalizer waits for an object that is gone",
+        "run `kubectl get` with --output=yaml for the object, and look at its metadata.finalizers",
     ))
 }
 
@@ -307,7 +308,7 @@ mod tests {
     #[case::something_without_a_label(without(&["dev", "settings"]), &["ConfigMap settings is gone"])]
     #[case::made_anew(
         [without(&["dev", "live-1"]), vec![("Pod", "live-1", "7", Some("live"))]].concat(),
-        &["Pod live-1 was made anew"]
+        &["Pod live-1 was recreated"]
     )]
     #[case::something_new([without(&["dev"]), vec![("Pod", "live-2", "7", Some("live"))]].concat(), &[])]
     fn what_was_taken_too_much(#[case] after: Vec<Row<'_>>, #[case] expected: &[&str]) {

@@ -1,4 +1,4 @@
-//! The CI/CD variables that the project would have in GitLab's settings, and which jobs cannot begin without them.
+//! The CI/CD variables that a project has in GitLab's settings, and the jobs that need them.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use gitlab_ci::variables::collection::Origin;
 use gitlab_ci::variables::collection::Variable;
 use gitlab_ci::variables::settings::Setting;
 
-/// Those of a target that is not there yet. Their values come late. `registry` is `CI_REGISTRY` and `CI_REGISTRY_IMAGE`.
+/// The variables of a target that is not up yet: their values follow later. `registry` is `CI_REGISTRY` and `CI_REGISTRY_IMAGE`.
 pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> Vec<Setting> {
     let mut all = known(base_domain, namespace, registry);
     all.extend([secret("CI_REGISTRY_PASSWORD", ""), file("KUBECONFIG", "")]);
     all.into_iter().map(setting).collect()
 }
 
-/// Those of a target. `path` is the project's: `group/project`.
+/// The variables of a target. `path` is that of the project: `group/project`.
 pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
     let image = target.registry.as_ref().map(|registry| registry.image_of(path)).unwrap_or_default();
     let host_and_image = target.registry.as_ref().map(|registry| (&*registry.host, &*image));
@@ -39,7 +39,7 @@ fn known(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> 
 }
 
 fn plain(key: &str, value: &str) -> Variable {
-    // A `$` in a password is one.
+    // A `$` in a password is not expanded.
     Variable { raw: true, ..Variable::new(key, value, Origin::Project) }
 }
 
@@ -47,7 +47,7 @@ fn secret(key: &str, value: &str) -> Variable {
     Variable { masked: true, ..plain(key, value) }
 }
 
-/// A file that nobody may see: a kubeconfig has a token in it.
+/// A masked file variable: a kubeconfig contains a token.
 fn file(key: &str, value: &str) -> Variable {
     Variable { file: true, ..secret(key, value) }
 }
@@ -56,8 +56,8 @@ fn setting(variable: Variable) -> Setting {
     Setting { variable, scope: "*".to_owned(), protected: false, hidden: false }
 }
 
-/// Whether a job needs the registry or the cluster: it deploys, or something of it names one of their variables. Whatever it is
-/// called, and whatever else is in the pipeline.
+/// Whether a job needs the registry or the cluster: it has an environment, or one of its texts names one of these variables. The names of
+/// jobs and stages do not matter.
 pub fn is_needed(planned: &PlannedJob) -> bool {
     let job = &planned.job;
     let names = |text: &str| text.contains("CI_REGISTRY") || text.contains("KUBE");

@@ -1,4 +1,4 @@
-//! Which parts a story was told with.
+//! The versions of everything that a run used.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::environment::images::Images;
 use crate::environment::registry::run as registry;
 use container_engine::labels;
 
-/// Time that a program has to tell.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of a program that prints its version.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What it is, and which. What does not tell is left out.
+/// Programs and their versions. A program that does not answer is left out.
 pub async fn of(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
     let mut versions = vec![("e2e".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     let mut add = |what: &str, version: Option<String>| {
@@ -55,13 +55,13 @@ pub async fn of(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
             let image = inspected.and_then(|it| it.config?.image);
             add("registry", image);
         }
-        // What it runs it does not tell.
+        // The API does not say which version of kind created it.
         ClusterSource::Existing(_) => add("registry", target.registry.as_ref().map(|registry| registry.host.clone())),
     }
     versions
 }
 
-/// The images that jobs and their services ran in: what the pipeline calls each, and what it was.
+/// The images of jobs and services: the name in the pipeline file, and the image that was used.
 pub async fn of_images(docker: &Docker, images: &Images) -> Vec<(String, String)> {
     let mut versions = Vec::new();
     for (name, reference) in images.used() {
@@ -72,7 +72,7 @@ pub async fn of_images(docker: &Docker, images: &Images) -> Vec<(String, String)
     versions
 }
 
-/// The registry's digest by which everybody gets the same image, else the engine's own number of it.
+/// The digest in the registry, else the engine's own ID of the image.
 fn of_image(name: &str, reference: &str, id: Option<String>, digests: &[String]) -> String {
     let digest = digests.first().and_then(|it| it.split_once('@')).map(|(_, digest)| digest.to_owned());
     let number = match (digest, id) {
@@ -80,18 +80,18 @@ fn of_image(name: &str, reference: &str, id: Option<String>, digests: &[String])
         (None, Some(id)) => format!("{id}, as the engine here calls it"),
         (None, None) => "it is gone".to_owned(),
     };
-    // A catalogue's image may stand in for it, or its name may be written in full.
+    // An image of the catalogue may replace it, or its name may be complete.
     if name == reference { number } else { format!("{reference}, {number}") }
 }
 
-/// Only ours is known: which one serves another cluster, its address does not tell.
+/// Known only for the cluster of `e2e up`: the address of another controller does not reveal its version.
 async fn ingress_controller(client: &Client) -> Option<String> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), "ingress");
     let ours = ListParams::default().labels(labels::RUN);
     deployments.list(&ours).await.ok()?.items.first().map(crate::checks::image_of)
 }
 
-/// What runs behind the Service that was given.
+/// The program behind the Service of Prometheus.
 async fn of_prometheus(client: &Client, prometheus: &Prometheus) -> Option<String> {
     let service = Api::<Service>::namespaced(client.clone(), &prometheus.namespace).get(&prometheus.service).await;
     let selector = service.ok()?.spec?.selector?;
@@ -101,7 +101,7 @@ async fn of_prometheus(client: &Client, prometheus: &Prometheus) -> Option<Strin
     image_of_prometheus(&pods.items)
 }
 
-/// Beside it there may be what loads its settings anew, which has its name, too.
+/// Its pod may also contain a config reloader, whose name starts the same.
 fn image_of_prometheus(pods: &[Pod]) -> Option<String> {
     let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
     let images: Vec<&str> = containers.filter_map(|container| container.image.as_deref()).collect();
@@ -109,22 +109,22 @@ fn image_of_prometheus(pods: &[Pod]) -> Option<String> {
     exactly.or_else(|| images.iter().find(|image| image.contains("prometheus"))).map(|image| (*image).to_owned())
 }
 
-/// The last part of an image's name, without tag and digest.
+/// The last component of an image's name, without tag and digest.
 fn repository(image: &str) -> &str {
     let name = image.split('@').next().unwrap_or(image);
     let last = name.rsplit('/').next().unwrap_or(name);
     last.split(':').next().unwrap_or(last)
 }
 
-/// What it says in words has changed from one version to the next.
+/// The JSON output: the text differs between versions of kubectl.
 async fn kubectl() -> Option<String> {
-    let said = command::run("kubectl", &["version", "--client", "--output", "json"], PATIENCE).await.ok()?;
+    let said = command::run("kubectl", &["version", "--client", "--output", "json"], TIMEOUT).await.ok()?;
     let said: serde_json::Value = serde_json::from_str(&said).ok()?;
     said["clientVersion"]["gitVersion"].as_str().map(str::to_owned)
 }
 
 async fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
-    let said = command::run(program, arguments, PATIENCE).await.ok()?;
+    let said = command::run(program, arguments, TIMEOUT).await.ok()?;
     said.lines().next().map(str::to_owned)
 }
 

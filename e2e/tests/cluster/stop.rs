@@ -53,7 +53,7 @@ async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
     assert_eq!(failure.seen, "ConfigMap nobodys is gone");
     delete("services", "staying");
     let failure = left().await;
-    assert!(failure.expected.starts_with("staying is as it was"), "{failure:?}");
+    assert!(failure.expected.starts_with("staying is unchanged"), "{failure:?}");
     assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
     // What takes an environment away leaves nothing for anybody to wait for.
     remove(&staying).await.expect("it is removed");

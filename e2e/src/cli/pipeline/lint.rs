@@ -17,35 +17,35 @@ use gitlab_runner::project::reference::Reference;
 
 use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, width, write};
 
-/// Tells everything that is wrong with a pipeline's file, as GitLab would and with the place.
+/// Reports every error of a pipeline file, as GitLab does, with file, line and column
 #[derive(Debug, clap::Args)]
 pub(crate) struct LintArguments {
     #[command(flatten)]
     input: Input,
 
-    /// A branch whose includes are read; the one that is checked out if neither is given
+    /// The branch whose includes are read [default: the checked-out branch]
     #[arg(long, value_name = "BRANCH", conflicts_with = "tag")]
     branch: Option<String>,
 
-    /// A tag whose includes are read
+    /// The tag whose includes are read
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
 
-    /// What starts the pipeline whose includes are read
+    /// The source of the pipeline whose includes are read
     #[arg(long, default_value = "push", value_name = "SOURCE")]
     source: Source,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 }
 
-/// Reads the file as it lies there, and tells what is wrong.
+/// Reads the file in the working tree, and prints its errors.
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let LintArguments { input, format, .. } = arguments;
     let given = input.given().map_err(CliError::Usage)?;
     let repository = Repository::open(&input.directory).ok();
-    // What includes depend on is known of a commit only.
+    // Rules of includes depend on a commit.
     let context = match repository.as_ref().map(|repository| arguments.context(repository)).transpose() {
         Ok(context) => context,
         Err(error) if error.is_input() && arguments.names_a_ref() => {
@@ -54,7 +54,7 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
         Err(error) if error.is_input() => None,
         Err(error) => return Err(error.into()),
     };
-    // As `plan` does: the file of the repository, wherever in it somebody is.
+    // Like `plan`: the file of the repository, from any of its directories.
     let folder = repository.as_ref().map_or(&*input.directory, Repository::folder);
     let variables = context.as_ref().map(|context| base_variables(context, &given)).unwrap_or_default();
     let changes = Changes::new(repository.as_ref().zip(context.as_ref()));
@@ -68,7 +68,7 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
 }
 
 impl LintArguments {
-    /// What includes are asked for.
+    /// What rules of includes see.
     fn context(&self, repository: &Repository) -> Result<Context, GitError> {
         let Self { branch, tag, source, .. } = self;
         let reference =

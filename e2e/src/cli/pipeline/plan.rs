@@ -12,7 +12,7 @@ use gitlab_runner::project::reference::Reference;
 use super::planned::planned;
 use crate::cli::{CliError, Outcome, write};
 
-/// Tells what would run for a ref, and why.
+/// Shows which jobs would run for a ref, and why
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArguments {
     #[command(flatten)]
@@ -21,11 +21,11 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     reference: Reference,
 
-    /// How the result is written
+    /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: PlanFormat,
 
-    /// Tell a job's variables instead, and where each comes from
+    /// Show the variables of a job instead, and where each comes from
     #[arg(long, value_name = "JOB")]
     show_variables: Option<String>,
 }
@@ -40,7 +40,7 @@ enum PlanFormat {
     Mermaid,
 }
 
-/// Plans, and tells.
+/// Plans, and prints the plan.
 pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let PlanArguments { input, reference, format, show_variables } = arguments;
     let prepared = planned(input, reference)?;

@@ -38,7 +38,7 @@ fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
     }
 }
 
-/// What of a good file is not replayed, or may not be what is meant: a line each, as nothing is wrong with it.
+/// Prints the warnings of a valid file, one line each.
 fn print_warnings(Prepared { lint, given, .. }: &Prepared) {
     for warning in lint.diagnostics.sorted() {
         let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();

@@ -33,9 +33,9 @@ use tokio_util::sync::CancellationToken;
 use super::planned::planned;
 use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
 
-/// Runs the pipeline for a ref, as GitLab and its runner would.
+/// Runs the pipeline of a ref as GitLab and GitLab Runner do
 ///
-/// Exit codes: 0 it passed, 1 it did not, 2 bad usage or a bad file, 3 the machine lacks something.
+/// Exit codes: 0 the pipeline passed, 1 it did not, 2 the command line or a file is wrong, 3 a prerequisite is missing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PipelineArguments {
     #[command(flatten)]
@@ -44,52 +44,52 @@ pub(crate) struct PipelineArguments {
     #[command(flatten)]
     reference: Reference,
 
-    /// Where jobs run: that of the settings if not given, else `docker`
+    /// Where jobs run [default: the executor of --config, else docker]
     #[arg(long, value_name = "EXECUTOR")]
     executor: Option<ExecutorChoice>,
 
-    /// The runner's settings, in the words of GitLab Runner's config.toml
+    /// The settings of the runner, in the format of GitLab Runner's config.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Only this job, as if there were no others; may be given again
+    /// Run only this job; repeatable
     #[arg(long = "job", value_name = "NAME")]
     jobs: Vec<String>,
 
-    /// Start this manual job, or do not wait for this delayed one; may be given again
+    /// Start this manual job, or start this delayed job at once; repeatable
     #[arg(long = "manual", value_name = "NAME")]
     manual: Vec<String>,
 
-    /// Run later stages even when a job has failed
+    /// Run later stages even if a job has failed
     #[arg(long)]
     keep_going: bool,
 
-    /// How many jobs may run at the same time; `concurrent` of the settings, else the number of cores and at least 4
+    /// Maximum number of concurrent jobs [default: `concurrent` of --config, else the number of cores, at least 4]
     #[arg(long, value_name = "N")]
     concurrency: Option<std::num::NonZeroUsize>,
 
-    /// Where the jobs' logs go; `target/e2e/pipelines/ID` of the project if not given
+    /// The directory of the job logs [default: target/e2e/pipelines/ID of the project]
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
 
-    /// Which ways images of the catalogue may come
+    /// How images of the catalogue may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
     way: Way,
 
-    /// The folder with the recipes of the catalogue's images; without it, they are only pulled
+    /// The directory with the recipes of the catalogue's images; if it is missing, images are only pulled
     #[arg(long, default_value = "images", value_name = "FOLDER")]
     recipes: PathBuf,
 
-    /// How what happens is written
+    /// The format of the events
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
-    /// Say nothing before the end
+    /// Print nothing before the end
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// The executors that can be asked for.
+/// The executors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ExecutorChoice {
     /// In containers
@@ -98,7 +98,7 @@ enum ExecutorChoice {
     Shell,
 }
 
-/// Plans, runs, and tells. When `cancel` says so, everything is ended in order.
+/// Plans and runs a pipeline, and prints the result. `cancel` ends it in order.
 pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
     let PipelineArguments { input, reference, .. } = arguments;
     let config = arguments.config.as_deref().map(RunnerConfig::read).transpose();
@@ -117,7 +117,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let ground = Ground::new(prepared.repository.folder(), config)?;
     let executor = match executor_choice {
         ExecutorName::Shell => {
-            // What was killed has left its jobs running.
+            // A killed pipeline has left its jobs running.
             orphans::end_of_gone_pipelines().await;
             ground.shell()
         }
@@ -141,7 +141,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     allow_files(pipeline.settings.concurrency);
     let outcome = view.watch(pipeline.run(&choice)).await;
     if matches!(pipeline.executor, Executor::Docker(_)) {
-        // Each job has taken away its own; what an engine made too late goes here.
+        // Each job has removed its own containers. The engine may have created one after that.
         let swept = sweep(&connect().await?, Some(ground.label())).await;
         swept.map_err(|error| CliError::environment(format!("cannot remove everything of the pipeline: {error}")))?;
     }
@@ -151,21 +151,21 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     Ok(exit_code(&outcome))
 }
 
-/// How many files are open for one job at most: its log, both ends of its output, its script, and folders while they are copied.
-const FILES_OF_A_JOB: u64 = 16;
+/// The maximum number of open files per job: its log, both ends of its output, its script, and directories during a copy.
+const MAX_FILES_PER_JOB: u64 = 16;
 
-/// Lets as many files be open as so many jobs need, if that is more than is allowed now and not more than may be allowed.
+/// Raises the limit of open files to what so many jobs need, as far as the hard limit allows.
 fn allow_files(jobs: usize) {
-    let needed = u64::try_from(jobs).unwrap_or(u64::MAX).saturating_add(8).saturating_mul(FILES_OF_A_JOB);
+    let needed = u64::try_from(jobs).unwrap_or(u64::MAX).saturating_add(8).saturating_mul(MAX_FILES_PER_JOB);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|current| current < needed) {
         let current = Some(maximum.map_or(needed, |maximum| maximum.min(needed)));
-        // Where it is refused, jobs say what they lack.
+        // If that fails, a job that lacks files reports it.
         let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
     }
 }
 
-/// A pipeline that waits for somebody has not passed.
+/// A pipeline that waits for a manual job has not passed.
 fn exit_code(outcome: &Ended) -> ExitCode {
     match outcome.status {
         Status::Success | Status::Skipped => ExitCode::SUCCESS,
@@ -173,7 +173,7 @@ fn exit_code(outcome: &Ended) -> ExitCode {
     }
 }
 
-/// What was asked for, else what the settings say, else containers.
+/// The executor of the command line, else of the settings, else docker.
 fn executor(arguments: &PipelineArguments, config: &RunnerConfig) -> ExecutorName {
     match (arguments.executor, config.executor) {
         (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => ExecutorName::Shell,
@@ -181,12 +181,12 @@ fn executor(arguments: &PipelineArguments, config: &RunnerConfig) -> ExecutorNam
     }
 }
 
-/// What of the plan is run. A name that is none is told with those that there are.
+/// The jobs to run. The error for an unknown name lists the jobs of the plan.
 fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<Choice, String> {
     let find = |names: &[String]| -> Result<HashSet<Arc<str>>, String> {
         let mut found = HashSet::new();
         for name in names {
-            // One that is several is meant with all of them.
+            // The name of a job with `parallel` selects all of its instances.
             let jobs = plan.jobs.iter().filter(|job| *job.name == **name || *job.job.name == **name);
             let jobs: Vec<_> = jobs.map(|job| Arc::clone(&job.name)).collect();
             if jobs.is_empty() {
@@ -207,7 +207,7 @@ fn unknown(name: &str, plan: &Plan) -> String {
     format!("there is no job `{name}` in this pipeline; there are {names}")
 }
 
-/// The catalogue's images, where there are recipes.
+/// The images of the catalogue, if there are recipes.
 fn images(
     arguments: &PipelineArguments,
     engine: &bollard::Docker,
@@ -217,7 +217,7 @@ fn images(
     let view = Arc::clone(view);
     let tell = move |progress: images::Progress| {
         let is_news = match &progress {
-            // What is here already is what is expected.
+            // An image that is present is what the user expects.
             images::Progress::Obtained(image) => image.source != images::Source::Here,
             images::Progress::Continues { .. } => false,
             _ => true,
