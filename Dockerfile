@@ -1,8 +1,8 @@
-# The image is the binary: no shell, no libc, no package to patch. `make build` makes dist/app first; the pipeline's
-# compile job hands it over as an artifact.
+# The image contains only the binary: no shell, no libc, no package to patch. `make build` creates dist/app first; in the pipeline,
+# the job `compile` passes it on as an artifact.
 FROM scratch
 
-# Facts of the build, for registries and people: https://github.com/opencontainers/image-spec/blob/main/annotations.md
+# Facts about the build, for registries and users: https://github.com/opencontainers/image-spec/blob/main/annotations.md
 ARG VERSION=unknown
 ARG REVISION=unknown
 ARG CREATED=unknown
@@ -17,7 +17,7 @@ LABEL org.opencontainers.image.title="gitlab-ci-k8s-demo" \
 
 COPY dist/app /app
 
-# A number and not a name: there is no /etc/passwd, and Kubernetes' runAsNonRoot only trusts numbers.
+# A number, not a name: the image has no /etc/passwd, and Kubernetes verifies runAsNonRoot only for numeric users.
 USER 65532:65532
 EXPOSE 8000
 ENTRYPOINT ["/app"]

@@ -1,17 +1,17 @@
-"""Draws lines of a terminal as an SVG: what the scripts beside this one have in common."""
+"""Draws lines of a terminal as an SVG, for .ci/picture and .ci/picture-of-a-run."""
 
 import html
 import sys
 
 COLUMNS = 112
 LINE_HEIGHT, CHARACTER_WIDTH, MARGIN = 19, 8.4, 22
-# Several spaces in a row would be drawn as one.
+# SVG would draw consecutive spaces as one.
 NO_BREAK_SPACE = "\u00a0"
 COLOURS = {"command": "#e6edf3", "output": "#7ee787", "log": "#8b949e", "failure": "#ff7b72"}
 
 
 def draw(target, title, lines):
-    """Pairs of a kind (what COLOURS knows) and a line, cut where a terminal of that width would cut it."""
+    """Draws `lines`, pairs of a kind (a key of COLOURS) and a text. A text that is longer than COLUMNS is truncated."""
     width = COLUMNS * CHARACTER_WIDTH + 2 * MARGIN
     height = len(lines) * LINE_HEIGHT + 2 * MARGIN
     drawn = [
@@ -25,7 +25,7 @@ def draw(target, title, lines):
         baseline = MARGIN + (number + 0.75) * LINE_HEIGHT
         weight = ' font-weight="bold"' if kind == "command" else ""
         text = html.escape(line).replace(" ", NO_BREAK_SPACE)
-        # The length is given, so that every font is as wide as the picture.
+        # The length is given, so that the line has the same width in every font.
         length = f' textLength="{len(line) * CHARACTER_WIDTH:.1f}"' if line else ""
         drawn.append(f'<text x="{MARGIN}" y="{baseline:.1f}" fill="{COLOURS[kind]}"{weight}{length}>{text}</text>')
     drawn += ["</g>", "</svg>", ""]
