@@ -192,8 +192,8 @@ impl Recorder {
             images::Progress::Continues { name, compiled, took, left } => {
                 self.say(IMAGES, name, &crate::report::images::pace(*compiled, *took, *left));
             }
-            images::Progress::NotPulled { name, reason } => {
-                self.say(IMAGES, name, &format!("not pulled ({reason}), waits for what it is built on"));
+            images::Progress::NotPulled { name, .. } => {
+                self.say(IMAGES, name, "waiting for its base images");
             }
             // An image that is present is what the user expects.
             images::Progress::Obtained(image) if image.source == images::Source::Here => {}
