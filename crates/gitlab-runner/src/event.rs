@@ -14,7 +14,7 @@ use super::status::Status;
 pub enum Event {
     /// The pipeline starts.
     PipelineStarted {
-    /// The pipeline's number.
+        /// The pipeline's number.
         id: u64,
         /// Number of jobs in the pipeline.
         jobs: usize,
@@ -23,21 +23,21 @@ pub enum Event {
     },
     /// A job starts, for the first time or as a retry.
     JobStarted {
-    /// The job's name.
+        /// The job's name.
         job: Arc<str>,
         /// The number of the attempt, from 1 on.
         attempt: usize,
     },
     /// A job reaches a step: `get_sources`, `step_script`, …
     Step {
-    /// The job's name.
+        /// The job's name.
         job: Arc<str>,
         /// GitLab Runner's name of the step.
         step: &'static str,
     },
     /// A job wrote a line.
     Line {
-    /// The job's name.
+        /// The job's name.
         job: Arc<str>,
         /// The line with secrets masked, including ANSI colours, without the line break.
         line: String,
@@ -48,7 +48,7 @@ pub enum Event {
     JobNotRun(JobReport),
     /// A job waits for something other than jobs: a user, a point in time, a resource group or variables.
     JobWaits {
-    /// The job's name.
+        /// The job's name.
         job: Arc<str>,
         /// What the job waits for.
         why: String,
@@ -62,7 +62,7 @@ pub enum Event {
     },
     /// The pipeline is over.
     PipelineEnded {
-    /// The pipeline's final status.
+        /// The pipeline's final status.
         status: Status,
         /// The pipeline's duration. Serialised in seconds, with three decimals.
         #[serde(serialize_with = "seconds")]

@@ -9,7 +9,7 @@ pub struct ProcessGroup(Pid);
 
 impl ProcessGroup {
     /// The group that `child` leads. `None` if the child has already been waited for.
-    pub fn of(child: &Child) -> Option<Self> {
+    pub fn led_by(child: &Child) -> Option<Self> {
         child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
     }
 
@@ -49,12 +49,12 @@ impl ProcessGroup {
 
 /// Kills a process group when dropped, unless [`over`](Self::over) was called.
 #[derive(Debug)]
-pub struct Ending(Option<ProcessGroup>);
+pub struct KillOnDrop(Option<ProcessGroup>);
 
-impl Ending {
+impl KillOnDrop {
     /// A guard for the group that `child` leads.
-    pub fn of(child: &Child) -> Self {
-        Self(ProcessGroup::of(child))
+    pub fn group_of(child: &Child) -> Self {
+        Self(ProcessGroup::led_by(child))
     }
 
     /// Releases the guard: the group has ended by itself.
@@ -63,7 +63,7 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             group.signal(Signal::KILL);
@@ -93,7 +93,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 60 & echo; wait"]).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
-        let (group, ending) = (ProcessGroup::of(&child).unwrap(), Ending::of(&child));
+        let (group, ending) = (ProcessGroup::led_by(&child).unwrap(), KillOnDrop::group_of(&child));
         child.stdout.take().unwrap().read_u8().await.unwrap();
         assert!(group.is_running());
         drop(ending);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::collection::Collection;
@@ -28,7 +28,7 @@ pub struct Facts<'run> {
     /// `CI_JOB_TOKEN`. No server accepts it.
     pub token: &'run str,
     /// The job's directories: `CI_BUILDS_DIR`, `CI_PROJECT_DIR`.
-    pub places: &'run Places,
+    pub places: &'run JobDirs,
     /// The executor's name: `shell` or `docker`.
     pub executor: &'static str,
     /// The job's timeout: `CI_JOB_TIMEOUT`, in seconds.
@@ -221,7 +221,7 @@ mod tests {
 
     fn variables(text: &str, dotenv: &[Variable]) -> JobVariables {
         let plan = plan(text);
-        let places = Places { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
+        let places = JobDirs { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
         let facts = Facts {
             pipeline: 7,
             created: SystemTime::UNIX_EPOCH,

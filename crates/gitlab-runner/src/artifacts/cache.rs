@@ -37,7 +37,7 @@ pub struct JobCache {
 ///
 /// # Errors
 /// A key or a path exceeds the size limit of an expansion.
-pub fn of_job(
+pub fn expand(
     cache: &Cache,
     index: usize,
     variables: &JobVariables,
@@ -131,7 +131,11 @@ mod tests {
     #[case::no_matching_file(&["Gemfile.lock"], None, "0_Gemfile-default")]
     #[case::prefix_and_no_matching_file(&["Gemfile.lock"], Some("p"), "p-default")]
     #[case::two_files(&["Cargo.lock", "sub/package.lock.json"], None, "0_Cargo_package-396aaf5f02a2d7ebc0c3a78eaea365adfd8d5034")]
-    fn a_key_from_files_has_the_hash_of_their_contents(#[case] files: &[&str], #[case] prefix: Option<&str>, #[case] expected: &str) {
+    fn a_key_from_files_has_the_hash_of_their_contents(
+        #[case] files: &[&str],
+        #[case] prefix: Option<&str>,
+        #[case] expected: &str,
+    ) {
         let blobs = [("sub/package.lock.json", "1111"), ("Cargo.lock", "2222"), ("other", "3333")]
             .map(|(path, hash)| (path.to_owned(), hash.to_owned()));
         let files: Vec<String> = files.iter().map(ToString::to_string).collect();

@@ -14,7 +14,7 @@ pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, Ser
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
 /// An executor.
@@ -43,7 +43,7 @@ impl Executor {
     }
 
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
-    pub fn places(&self, concurrent: usize, project: &str) -> Places {
+    pub fn places(&self, concurrent: usize, project: &str) -> JobDirs {
         match self {
             Self::Shell(shell) => shell.places(concurrent, project),
             Self::Docker(docker) => docker.places(project),

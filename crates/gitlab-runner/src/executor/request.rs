@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::config::image::PullPolicy;
 use gitlab_ci::variables::collection::Variable;
 
@@ -59,7 +59,7 @@ pub struct Request {
     /// The job's services, expanded.
     pub services: Vec<ServiceRequest>,
     /// The job's directories.
-    pub places: Places,
+    pub places: JobDirs,
 }
 
 /// An image, with all variables expanded.

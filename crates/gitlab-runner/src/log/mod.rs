@@ -214,7 +214,9 @@ impl Inner {
             self.half(stream).masker.finish(&mut Vec::new());
         }
         let kib = self.limit / 1024;
-        let text = format!("\nJob's log exceeded limit of {kib} KiB. The job continues, but its further output is discarded.\n");
+        let text = format!(
+            "\nJob's log exceeded limit of {kib} KiB. Job execution will continue but no more output will be collected.\n"
+        );
         self.take(Stream::Out, text.as_bytes(), lines);
     }
 

@@ -1,8 +1,8 @@
-//! A checkout in a folder where a job had it before: only what is no longer as it was is written anew.
+//! Restores a checkout in a directory where an earlier job used it: only changed files are written again.
 //!
-//! Whether somebody had a file in hands is told by what the system keeps of it, above all the time of its last change (`ctime`),
-//! which nobody can set. That time is coarse, so of a file that was put there only just now the content is compared: git does the
-//! same. <https://git-scm.com/docs/racy-git>
+//! A change is detected by the file's metadata, above all by the time of its last status change (`ctime`), which programs cannot set.
+//! That time is coarse, so the contents of a file that was written only just before are compared, as git does.
+//! <https://git-scm.com/docs/racy-git>
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -16,49 +16,49 @@ use super::copy::{self, Entry, is_shared};
 use crate::workspace;
 use crate::workspace::checkout::Checkout;
 
-/// More than systems are behind with the times that they give to files: a tick of the clock.
+/// An upper bound for the granularity of file times with fractions of a second: one tick of the kernel's clock.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The same where times have whole seconds, or two of them.
+/// An upper bound for file systems whose times have a granularity of one or two seconds.
 const COARSE_TICK: Duration = Duration::from_secs(3);
 
-/// A checkout as it was put into a folder.
+/// A checkout as it was copied to a directory.
 #[derive(Debug)]
 pub struct Copied {
     checkout: Arc<Checkout>,
-    /// Of each of its entries.
+    /// The state of each entry of the checkout.
     states: Vec<State>,
-    /// When it was there as a whole.
+    /// When the copy was complete.
     finished: SystemTime,
 }
 
-/// What the system keeps of a file.
+/// The metadata by which a change is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     inode: u64,
     mode: u32,
     owner: (u32, u32),
-    /// Of a folder none: it changes with what is in it.
+    /// 0 for a directory, whose size depends on its entries.
     size: u64,
     modified: (i64, i64),
-    /// When it was changed last, its name included. Files that checkouts share have none: the others change it.
+    /// The `ctime`. `None` for directories, and for shared files, whose `ctime` changes with their number of hard links.
     changed: Option<(i64, i64)>,
 }
 
 impl State {
     fn of(metadata: &Metadata, is_shared: bool) -> Self {
-        let is_folder = metadata.is_dir();
+        let is_dir = metadata.is_dir();
         Self {
             inode: metadata.ino(),
             mode: metadata.mode(),
             owner: (metadata.uid(), metadata.gid()),
-            size: if is_folder { 0 } else { metadata.size() },
-            modified: if is_folder { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
-            changed: (!is_folder && !is_shared).then(|| (metadata.ctime(), metadata.ctime_nsec())),
+            size: if is_dir { 0 } else { metadata.size() },
+            modified: if is_dir { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
+            changed: (!is_dir && !is_shared).then(|| (metadata.ctime(), metadata.ctime_nsec())),
         }
     }
 
-    /// Whether a change right after `finished` might not be seen in its time.
+    /// Whether the `ctime` is too close to `finished` to reveal a later change.
     fn is_uncertain(self, finished: SystemTime) -> bool {
         let Some((seconds, nanoseconds)) = self.changed else { return false };
         let tick = if nanoseconds == 0 { COARSE_TICK } else { TICK };
@@ -67,10 +67,11 @@ impl State {
     }
 }
 
-/// Puts a checkout into a folder in which there is nothing, or what was put there before and whatever a job has made of it.
+/// Puts a checkout into a directory, and removes or restores everything that differs. `before` is the result of the previous call for
+/// this directory; without it, or with another checkout, the directory is emptied first.
 ///
 /// # Errors
-/// When something cannot be read, written or removed.
+/// Something cannot be read, written or removed. The content of the directory is undefined then: empty it before its next use.
 pub fn put(checkout: &Arc<Checkout>, folder: &Path, before: Option<Copied>) -> io::Result<Copied> {
     let before = before.filter(|before| Arc::ptr_eq(&before.checkout, checkout));
     let states = if let Some(before) = before {
@@ -82,21 +83,22 @@ pub fn put(checkout: &Arc<Checkout>, folder: &Path, before: Option<Copied>) -> i
     Ok(Copied { checkout: Arc::clone(checkout), states, finished: SystemTime::now() })
 }
 
-/// Removes all that is in a folder.
+/// Removes everything in a directory.
 ///
 /// # Errors
-/// When something stays.
+/// Something cannot be removed, or `folder` is not a directory, as in [`retain`].
 pub fn empty(folder: &Path) -> io::Result<()> {
     retain(folder, &|_| false)
 }
 
-/// Removes what is in a folder, except for some names.
+/// Removes everything in a directory except for the names that `is_kept` accepts.
 ///
 /// # Errors
-/// When something stays, or the folder is only a link to one: what is there is somebody else's.
+/// Something cannot be removed, or `folder` is not a directory but, for example, a link to one: the link's target may belong to
+/// another user and is left alone.
 pub fn retain(folder: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
     if !fs::symlink_metadata(folder)?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no folder", folder.display())));
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", folder.display())));
     }
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -107,12 +109,12 @@ pub fn retain(folder: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder, in one that is there, unless it is there itself. A job may have left something else of that name, such as a link
-/// to a folder that is nobody's to empty.
+/// Creates a directory unless it exists. Its parent must exist. Replaces anything else of that name that a job may have left, such as
+/// a link to a directory outside of the job's own.
 ///
 /// # Errors
-/// When it cannot be made.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
+/// The existing file cannot be removed, or the directory cannot be created.
+pub fn make_dir(folder: &Path) -> io::Result<()> {
     match fs::symlink_metadata(folder) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => fs::remove_file(folder)?,
@@ -163,11 +165,11 @@ fn copy(checkout: &Checkout, entry: &Entry, folder: &Path) -> io::Result<State> 
     Ok(State::of(&fs::symlink_metadata(target)?, is_shared(&entry.path)))
 }
 
-fn remove(path: &Path, is_folder: bool) -> io::Result<()> {
-    if is_folder { workspace::remove(path) } else { fs::remove_file(path) }
+fn remove(path: &Path, is_dir: bool) -> io::Result<()> {
+    if is_dir { workspace::remove(path) } else { fs::remove_file(path) }
 }
 
-/// Whether two files of the same kind and size have the same in them.
+/// Whether two files of the same kind and size have the same content.
 fn has_same_content(one: &Path, other: &Path) -> io::Result<bool> {
     if fs::symlink_metadata(one)?.is_symlink() {
         return Ok(fs::read_link(one)? == fs::read_link(other)?);
@@ -209,8 +211,8 @@ mod tests {
         Checkout::new(folder.to_owned(), HashSet::new()).unwrap()
     }
 
-    /// Everything in a folder: paths, modes, and what files have in them.
-    fn seen(folder: &Path) -> Vec<(String, u32, String)> {
+    /// Everything in a directory: paths, modes and contents.
+    fn content_of(folder: &Path) -> Vec<(String, u32, String)> {
         let entries = copy::list(folder).unwrap().entries.into_iter();
         let content = |path: &Path| match fs::read_link(path) {
             Ok(target) => target.display().to_string(),
@@ -224,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_their_own() {
+    fn a_change_to_a_copy_does_not_change_the_checkout() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         put(&checkout, &to, None).unwrap();
-        assert_eq!(seen(&from), seen(&to));
+        assert_eq!(content_of(&from), content_of(&to));
         fs::write(to.join("sub/program"), "changed").unwrap();
         assert_eq!(fs::read_to_string(from.join("sub/program")).unwrap(), "text");
         let pack = ".git/objects/pack/x.pack";
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing(|_: &Path| ())]
+    #[case::no_change(|_: &Path| ())]
     #[case::other_content(|to: &Path| fs::write(to.join("sub/program"), "TEXT").unwrap())]
     #[case::other_content_at_the_same_time(|to: &Path| {
         let time = fs::metadata(to.join("sub/program")).unwrap().modified().unwrap();
@@ -246,33 +248,33 @@ mod tests {
         File::options().write(true).open(to.join("sub/program")).unwrap().set_modified(time).unwrap();
     })]
     #[case::mode(|to: &Path| fs::set_permissions(to.join("sub/program"), fs::Permissions::from_mode(0o700)).unwrap())]
-    #[case::mode_of_a_folder(|to: &Path| fs::set_permissions(to.join("sub"), fs::Permissions::from_mode(0o700)).unwrap())]
-    #[case::gone(|to: &Path| fs::remove_file(to.join("sub/program")).unwrap())]
-    #[case::folder_gone(|to: &Path| fs::remove_dir_all(to.join("sub")).unwrap())]
-    #[case::all_gone(|to: &Path| empty(to).unwrap())]
+    #[case::mode_of_a_directory(|to: &Path| fs::set_permissions(to.join("sub"), fs::Permissions::from_mode(0o700)).unwrap())]
+    #[case::missing_file(|to: &Path| fs::remove_file(to.join("sub/program")).unwrap())]
+    #[case::missing_directory(|to: &Path| fs::remove_dir_all(to.join("sub")).unwrap())]
+    #[case::everything_missing(|to: &Path| empty(to).unwrap())]
     #[case::new_file(|to: &Path| fs::write(to.join("sub/empty/new"), "").unwrap())]
-    #[case::new_folder(|to: &Path| fs::create_dir_all(to.join(".git/refs/heads/new")).unwrap())]
-    #[case::a_folder_for_a_file(|to: &Path| {
+    #[case::new_directory(|to: &Path| fs::create_dir_all(to.join(".git/refs/heads/new")).unwrap())]
+    #[case::directory_replaces_a_file(|to: &Path| {
         fs::remove_file(to.join("sub/link")).unwrap();
         fs::create_dir_all(to.join("sub/link/below")).unwrap();
     })]
-    #[case::a_link_for_a_folder(|to: &Path| {
+    #[case::link_replaces_a_directory(|to: &Path| {
         fs::rename(to.join("sub"), to.join("moved")).unwrap();
         symlink("moved", to.join("sub")).unwrap();
     })]
-    #[case::another_link(|to: &Path| {
+    #[case::other_link_target(|to: &Path| {
         fs::remove_file(to.join("sub/link")).unwrap();
         symlink("another", to.join("sub/link")).unwrap();
     })]
-    #[case::two_names(|to: &Path| {
+    #[case::hard_link(|to: &Path| {
         fs::remove_file(to.join("sub/link")).unwrap();
         fs::hard_link(to.join("sub/program"), to.join("sub/link")).unwrap();
     })]
-    #[case::another_pack(|to: &Path| {
+    #[case::replaced_pack(|to: &Path| {
         fs::remove_file(to.join(".git/objects/pack/x.pack")).unwrap();
         fs::write(to.join(".git/objects/pack/x.pack"), "PACK").unwrap();
     })]
-    fn all_is_as_it_was(#[case] job: fn(&Path), #[values(false, true)] is_just_copied: bool) {
+    fn every_change_of_a_job_is_undone(#[case] job: fn(&Path), #[values(false, true)] is_just_copied: bool) {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&to).unwrap();
@@ -284,13 +286,13 @@ mod tests {
         }
         job(&to);
         let copied = put(&checkout, &to, Some(copied)).unwrap();
-        assert_eq!(seen(&from), seen(&to));
+        assert_eq!(content_of(&from), content_of(&to));
         put(&checkout, &to, Some(copied)).unwrap();
-        assert_eq!(seen(&from), seen(&to));
+        assert_eq!(content_of(&from), content_of(&to));
     }
 
     #[test]
-    fn what_is_as_it_was_stays() {
+    fn an_unchanged_file_is_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&to).unwrap();
@@ -310,13 +312,13 @@ mod tests {
         fs::write(private.join("file"), "").unwrap();
         symlink(&private, &job).unwrap();
         assert_eq!(empty(&job).unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        make_folder(&job).unwrap();
+        make_dir(&job).unwrap();
         empty(&job).unwrap();
         assert!(private.join("file").exists());
     }
 
     #[test]
-    fn another_checkout_takes_its_place() {
+    fn another_checkout_replaces_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&to).unwrap();
@@ -326,6 +328,6 @@ mod tests {
         fs::create_dir_all(other.join(".git/refs")).unwrap();
         fs::write(other.join("file"), "other").unwrap();
         put(&Checkout::new(other.clone(), HashSet::new()).unwrap(), &to, Some(copied)).unwrap();
-        assert_eq!(seen(&other), seen(&to));
+        assert_eq!(content_of(&other), content_of(&to));
     }
 }
