@@ -71,7 +71,8 @@ impl Default for Input {
 #[cfg(any(test, feature = "clap"))]
 fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected a name and a value separated by `=`".to_owned())
 }
 
 /// A variable from `KEY=VALUE`, with GitLab's rule for names: `app/models/concerns/ci/has_variable.rb`.

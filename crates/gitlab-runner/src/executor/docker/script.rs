@@ -135,7 +135,7 @@ fn not_started(reason: &str, image: &str) -> ExecutorError {
     let is_not_found = reason.contains("executable file not found") || reason.contains("no such file or directory");
     let message = if is_not_found && reason.contains("\"sh\"") {
         format!(
-            "the image {image} has no shell, and `sh` runs a job's commands; use an image with a shell, such as a variant of \
+            "the image {image} has no shell: `sh` runs a job's commands; use an image with a shell, such as a variant of \
              this one whose tag ends in `debug`, `alpine` or `slim`"
         )
     } else if is_not_found {
