@@ -53,7 +53,7 @@ impl Executor {
     /// Prepares everything that a job needs before its sources: image, network, volumes, services.
     ///
     /// # Errors
-    /// The image cannot be obtained, or the engine refuses. [`ExecutorError::reason`] tells `retry:when` which of the two. What was
+    /// The image cannot be obtained, or the engine refuses. [`ExecutorError::reason`] distinguishes the two. What was
     /// created until then is removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {

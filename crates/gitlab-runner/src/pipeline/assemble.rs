@@ -76,7 +76,7 @@ impl Ground {
 
     /// The pipeline's directory, which is kept, with its logs and artifacts.
     pub fn folder(&self) -> &Path {
-        &self.own.folder
+        &self.own.dir
     }
 
     /// The owner ID that labels everything created for the pipeline, so that a later process can remove it.
@@ -101,12 +101,12 @@ impl Ground {
     pub fn pipeline(&self, prepared: Prepared, executor: Executor, options: Options) -> io::Result<Pipeline> {
         let Prepared { repository, lint, plan, .. } = prepared;
         let Self { config, workspace, kept, own, .. } = self;
-        let NewPipeline { id, folder, .. } = own;
+        let NewPipeline { id, dir, .. } = own;
         let logs = match options.logs {
             Some(dir) => std::path::absolute(dir)?,
-            None => folder.join("logs"),
+            None => dir.join("logs"),
         };
-        let artifacts = folder.join("artifacts");
+        let artifacts = dir.join("artifacts");
         let sources = workspace.folder().join("sources");
         for dir in [&logs, &artifacts, &sources] {
             std::fs::create_dir_all(dir)?;

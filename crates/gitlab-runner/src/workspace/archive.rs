@@ -22,11 +22,11 @@ pub struct Packed {
 ///
 /// # Errors
 /// A file cannot be read, or the archive cannot be written, for example because the disk is full.
-pub fn pack_checkout(folder: &Path, archive: &Path) -> io::Result<()> {
+pub fn pack_checkout(dir: &Path, archive: &Path) -> io::Result<()> {
     let mut builder = tar::Builder::new(BufWriter::new(File::create(archive)?));
     builder.follow_symlinks(false);
-    visit(folder, "", &mut |path, metadata| {
-        append(&mut builder, folder, path, metadata, |mode| if mode & 0o111 == 0 { 0o666 } else { 0o777 })
+    visit(dir, "", &mut |path, metadata| {
+        append(&mut builder, dir, path, metadata, |mode| if mode & 0o111 == 0 { 0o666 } else { 0o777 })
     })?;
     builder.into_inner()?.flush()
 }
@@ -35,7 +35,7 @@ pub fn pack_checkout(folder: &Path, archive: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// A file cannot be read, or the archive cannot be written, for example because the disk is full.
-pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Result<Packed> {
+pub fn pack(dir: &Path, mut selection: Selection, archive: &Path) -> io::Result<Packed> {
     let mut packed = Packed::default();
     let mut builder = None;
     for root in selection.roots() {
@@ -49,13 +49,13 @@ pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Resu
                 builder = Some(new);
             }
             if let Some(builder) = &mut builder {
-                append(builder, folder, path, metadata, |mode| mode & 0o777)?;
+                append(builder, dir, path, metadata, |mode| mode & 0o777)?;
                 packed.entries += 1;
                 packed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
             }
             Ok(())
         };
-        let path = folder.join(&root);
+        let path = dir.join(&root);
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         if !root.is_empty() {
             take(&root, &metadata)?;
@@ -126,12 +126,12 @@ pub fn repack(
 ///
 /// # Errors
 /// The file is not a valid archive, or an entry cannot be written, for example because the disk is full. Earlier entries stay.
-pub fn unpack(archive: &Path, folder: &Path) -> io::Result<()> {
+pub fn unpack(archive: &Path, dir: &Path) -> io::Result<()> {
     let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
     archive.set_overwrite(true);
-    archive.unpack(folder)
+    archive.unpack(dir)
 }
 
 /// The selected files of an archive: their paths and contents.
@@ -155,11 +155,11 @@ pub fn read(archive: &Path, mut is_selected: impl FnMut(&str) -> bool) -> io::Re
 
 /// Visits every entry below a directory, sorted by name, directories before their entries. Links are not followed.
 pub(super) fn visit(
-    folder: &Path,
+    dir: &Path,
     prefix: &str,
     take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
@@ -182,7 +182,7 @@ pub(super) fn visit(
 
 fn append(
     builder: &mut tar::Builder<impl Write>,
-    folder: &Path,
+    dir: &Path,
     path: &str,
     metadata: &fs::Metadata,
     mode: impl Fn(u32) -> u32,
@@ -194,7 +194,7 @@ fn append(
     header.set_gid(0);
     header.set_mode(mode(header.mode()?));
     if metadata.is_symlink() {
-        let target = fs::read_link(folder.join(path))?;
+        let target = fs::read_link(dir.join(path))?;
         header.set_size(0);
         return builder.append_link(&mut header, path, target);
     }
@@ -205,7 +205,7 @@ fn append(
     if !metadata.is_file() {
         return Ok(());
     }
-    let file = File::open(folder.join(path))?;
+    let file = File::open(dir.join(path))?;
     // A file that grows while it is read would corrupt the archive.
     builder.append_data(&mut header, path, file.take(metadata.len()))
 }
@@ -217,14 +217,14 @@ mod tests {
     use super::*;
 
     fn tree() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
         fs::create_dir_all(path.join("dist/empty")).unwrap();
         fs::write(path.join("dist/app"), "binary").unwrap();
         fs::set_permissions(path.join("dist/app"), fs::Permissions::from_mode(0o750)).unwrap();
         fs::write(path.join("a.txt"), "text").unwrap();
         std::os::unix::fs::symlink("app", path.join("dist/link")).unwrap();
-        folder
+        dir
     }
 
     fn selection(paths: &[&str]) -> Selection {

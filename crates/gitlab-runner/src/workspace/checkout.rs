@@ -69,7 +69,7 @@ pub enum Submodules {
 #[derive(Debug)]
 pub struct Checkout {
     /// The directory of the checkout.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     /// The paths of the tracked files, and of the submodules with a trailing slash.
     pub tracked: Arc<HashSet<String>>,
     /// The content of the checkout, including `.git`.
@@ -98,15 +98,15 @@ type Cells = HashMap<Shape, (PathBuf, Arc<OnceCell<Arc<Checkout>>>)>;
 #[derive(Debug)]
 pub struct Sources {
     origin: Origin,
-    folder: PathBuf,
+    dir: PathBuf,
     checkouts: Mutex<Cells>,
     blobs: OnceCell<Vec<Blob>>,
 }
 
 impl Sources {
-    /// Checkouts of `origin`, in the directory `folder`.
-    pub fn new(origin: Origin, folder: PathBuf) -> Self {
-        Self { origin, folder, checkouts: Mutex::default(), blobs: OnceCell::new() }
+    /// Checkouts of `origin`, in the directory `dir`.
+    pub fn new(origin: Origin, dir: PathBuf) -> Self {
+        Self { origin, dir, checkouts: Mutex::default(), blobs: OnceCell::new() }
     }
 
     /// The checkout of this shape. Concurrent callers share it.
@@ -114,13 +114,13 @@ impl Sources {
     /// # Errors
     /// git failed, or the disk is full. A later call tries again.
     pub async fn checkout(&self, shape: &Shape) -> Result<Arc<Checkout>, SourcesError> {
-        let (folder, cell) = {
+        let (dir, cell) = {
             let mut checkouts = self.checkouts.lock().await;
             let number = checkouts.len();
-            let new = || (self.folder.join(number.to_string()), Arc::default());
+            let new = || (self.dir.join(number.to_string()), Arc::default());
             checkouts.entry(shape.clone()).or_insert_with(new).clone()
         };
-        cell.get_or_try_init(|| self.make(shape, folder)).await.cloned()
+        cell.get_or_try_init(|| self.make(shape, dir)).await.cloned()
     }
 
     /// The files of the commit with their hashes. If the checkout includes uncommitted changes, so does this list.
@@ -144,11 +144,11 @@ impl Sources {
         self.blobs.get_or_try_init(list).await.map(Vec::as_slice)
     }
 
-    async fn make(&self, shape: &Shape, folder: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
+    async fn make(&self, shape: &Shape, dir: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
         let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
-        let path = folder.to_string_lossy().into_owned();
+        let path = dir.to_string_lossy().into_owned();
         // A job that timed out may have left an incomplete checkout.
-        remove(&folder).map_err(|error| failed("remove an incomplete checkout", &error.to_string()))?;
+        remove(&dir).map_err(|error| failed("remove an incomplete checkout", &error.to_string()))?;
         // A SHA-256 hash has 64 digits, a SHA-1 hash 40.
         let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
@@ -165,45 +165,45 @@ impl Sources {
         }
         arguments.push(&address);
         arguments.extend(refspecs.iter().map(String::as_str));
-        git(Some(&folder), &arguments).await?;
+        git(Some(&dir), &arguments).await?;
         // With these settings, git compares only size and modification time in seconds, so that copied files count as unchanged.
         let settings = format!(
             "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n[remote \"origin\"]\n\turl = {address}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
         );
-        append(&folder.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
+        append(&dir.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
         if !shape.has_files {
-            return Checkout::new(folder, HashSet::new());
+            return Checkout::new(dir, HashSet::new());
         }
-        git(Some(&folder), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
+        git(Some(&dir), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
         let recursive: &[&str] = match shape.submodules {
             Submodules::None => &[],
             Submodules::Normal => &["submodule", "update", "--init", "--quiet"],
             Submodules::Recursive => &["submodule", "update", "--init", "--quiet", "--recursive"],
         };
         if !recursive.is_empty() {
-            git(Some(&folder), recursive).await?;
+            git(Some(&dir), recursive).await?;
         }
         if *has_worktree {
-            let changed = apply_worktree(repository, &folder).await;
+            let changed = apply_worktree(repository, &dir).await;
             changed.map_err(|error| failed("copy uncommitted changes", &error.to_string()))?;
         }
         // Store all refs in one file.
-        let packed = git(Some(&folder), &["pack-refs", "--all"]);
-        let (_, listed) = tokio::try_join!(packed, git(Some(&folder), &["ls-files", "--stage", "-z"]))?;
+        let packed = git(Some(&dir), &["pack-refs", "--all"]);
+        let (_, listed) = tokio::try_join!(packed, git(Some(&dir), &["ls-files", "--stage", "-z"]))?;
         // `MODE HASH STAGE<tab>PATH`. Mode 160000 is a submodule, whose files the submodule's own repository tracks.
         let entries = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
         let tracked =
             entries.map(|(facts, path)| format!("{path}{}", if facts.starts_with("160000 ") { "/" } else { "" }));
         let tracked = tracked.collect();
-        Checkout::new(folder, tracked)
+        Checkout::new(dir, tracked)
     }
 }
 
 impl Checkout {
-    pub(super) fn new(folder: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
-        let listed = slim(&folder.join(".git")).and_then(|()| super::copy::list(&folder));
+    pub(super) fn new(dir: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
+        let listed = slim(&dir.join(".git")).and_then(|()| super::copy::list(&dir));
         let listing = listed.map_err(|error| failed("list the checkout", &error.to_string()))?;
-        Ok(Arc::new(Self { folder, tracked: Arc::new(tracked), listing, archive: OnceCell::new() }))
+        Ok(Arc::new(Self { dir, tracked: Arc::new(tracked), listing, archive: OnceCell::new() }))
     }
 
     /// An archive of the checkout, with files that all users can read and write, because the user of the image is not known here. It is
@@ -213,9 +213,9 @@ impl Checkout {
     /// The archive cannot be written, for example because the disk is full. A later call tries again.
     pub async fn archive(&self) -> Result<&Path, SourcesError> {
         let make = || async {
-            let (folder, path) = (self.folder.clone(), self.folder.with_extension("tar"));
+            let (dir, path) = (self.dir.clone(), self.dir.with_extension("tar"));
             let to = path.clone();
-            let packed = tokio::task::spawn_blocking(move || super::archive::pack_checkout(&folder, &to)).await;
+            let packed = tokio::task::spawn_blocking(move || super::archive::pack_checkout(&dir, &to)).await;
             match packed {
                 Ok(Ok(())) => Ok(path),
                 Ok(Err(error)) => Err(failed("pack the checkout", &error.to_string())),
@@ -227,14 +227,14 @@ impl Checkout {
 }
 
 /// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
-async fn apply_worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn apply_worktree(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
-    let (repository, folder) = (repository.to_owned(), folder.to_owned());
+    let (repository, dir) = (repository.to_owned(), dir.to_owned());
     let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let mut present = Vec::new();
         // Remove first: a file may replace a directory, and a directory a file.
         for path in listed.split('\0').filter(|path| !path.is_empty()) {
-            let (from, to) = (repository.join(path), folder.join(path));
+            let (from, to) = (repository.join(path), dir.join(path));
             match std::fs::symlink_metadata(&from) {
                 Ok(kind) if !is_behind_a_link(&repository, path) => {
                     let is_same = std::fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
@@ -288,9 +288,9 @@ fn content_hash(path: &Path) -> std::io::Result<String> {
 
 /// Whether a parent directory of the path is a link. git does not follow such links.
 fn is_behind_a_link(repository: &Path, path: &str) -> bool {
-    Path::new(path).ancestors().skip(1).any(|folder| {
-        let folder = repository.join(folder);
-        folder != repository && folder.is_symlink()
+    Path::new(path).ancestors().skip(1).any(|dir| {
+        let dir = repository.join(dir);
+        dir != repository && dir.is_symlink()
     })
 }
 
@@ -309,8 +309,8 @@ fn remove(path: &Path) -> std::io::Result<()> {
 }
 
 /// The URL of a directory. git decodes `%` and two digits in a URL.
-fn address(folder: &Path) -> String {
-    format!("file://{}", folder.display().to_string().replace('%', "%25"))
+fn address(dir: &Path) -> String {
+    format!("file://{}", dir.display().to_string().replace('%', "%25"))
 }
 
 /// Removes the parts of a `.git` directory that git creates again when needed. Each job copies the rest, and directories are the most
@@ -326,9 +326,9 @@ fn slim(git: &Path) -> std::io::Result<()> {
     remove_empty(&git.join("objects"))
 }
 
-/// Removes all directories below `folder` that contain no files.
-fn remove_empty(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
+/// Removes all directories below `dir` that contain no files.
+fn remove_empty(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             remove_empty(&entry.path())?;
@@ -348,15 +348,15 @@ fn failed(step: &str, reason: &str) -> SourcesError {
     SourcesError { step: step.to_owned(), reason: reason.to_owned() }
 }
 
-async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
+async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
     // Ignore the repository of the environment, and the user's templates and hooks.
     let mut command = Command::from(git::program());
     command.env_remove("GIT_TEMPLATE_DIR").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
     // git starts other programs to fetch, which end with the process group. The group also shields git from a terminal's Ctrl-C: the
     // cancellation of jobs ends it.
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(folder) = folder {
-        command.arg("-C").arg(folder);
+    if let Some(dir) = dir {
+        command.arg("-C").arg(dir);
     }
     let step = || format!("git {}", arguments.join(" "));
     let lost = |error: std::io::Error| failed(&step(), &error.to_string());

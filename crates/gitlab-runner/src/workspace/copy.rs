@@ -30,9 +30,9 @@ pub struct Listing {
 ///
 /// # Errors
 /// A directory cannot be read.
-pub fn list(folder: &Path) -> io::Result<Listing> {
+pub fn list(dir: &Path) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    visit(folder, "", &mut |path, metadata| {
+    visit(dir, "", &mut |path, metadata| {
         listing.entries.push(Entry { path: path.to_owned(), metadata: metadata.clone() });
         listing.paths.insert(path.to_owned());
         Ok(())
@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn modification_times_are_copied() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("a"), folder.path().join("b"));
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
         fs::write(&from, "x").unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
         File::options().write(true).open(&from).unwrap().set_modified(time).unwrap();

@@ -27,7 +27,7 @@ const LOCK: &str = "lock";
 /// The directory in a project that keeps the logs, artifacts and caches of its pipelines.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    folder: PathBuf,
+    dir: PathBuf,
 }
 
 impl Kept {
@@ -36,13 +36,13 @@ impl Kept {
     /// # Errors
     /// The directory cannot be created, for lack of permission or disk space.
     pub fn open(project: &Path) -> io::Result<Self> {
-        let folder = project.join("target/e2e");
-        fs::create_dir_all(folder.join("pipelines"))?;
-        let ignore = folder.join(".gitignore");
+        let dir = project.join("target/e2e");
+        fs::create_dir_all(dir.join("pipelines"))?;
+        let ignore = dir.join(".gitignore");
         if !ignore.exists() {
             fs::write(ignore, "*\n")?;
         }
-        Ok(Self { folder })
+        Ok(Self { dir })
     }
 
     /// Creates the directory of a new pipeline, and removes the oldest ones if there are more than 20. Running pipelines are not removed.
@@ -50,7 +50,7 @@ impl Kept {
     /// # Errors
     /// The directory cannot be created, for lack of permission or disk space.
     pub fn new_pipeline(&self) -> io::Result<NewPipeline> {
-        let pipelines = self.folder.join("pipelines");
+        let pipelines = self.dir.join("pipelines");
         let known = fs::read_dir(&pipelines)?.flatten();
         let known = known.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
         let mut known: Vec<u64> = known.collect();
@@ -60,12 +60,12 @@ impl Kept {
         }
         let mut id = known.first().copied().unwrap_or(0) + 1;
         loop {
-            let folder = pipelines.join(id.to_string());
-            match fs::create_dir(&folder) {
+            let dir = pipelines.join(id.to_string());
+            match fs::create_dir(&dir) {
                 Ok(()) => {
-                    let lock = File::create(folder.join(LOCK))?;
+                    let lock = File::create(dir.join(LOCK))?;
                     lock.lock()?;
-                    return Ok(NewPipeline { id, folder, _lock: lock });
+                    return Ok(NewPipeline { id, dir, _lock: lock });
                 }
                 // Another process has taken this number.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
@@ -76,7 +76,7 @@ impl Kept {
 
     /// The directory of the caches.
     pub fn caches(&self) -> PathBuf {
-        self.folder.join("cache")
+        self.dir.join("cache")
     }
 
     /// Whether any cache exists.
@@ -86,7 +86,7 @@ impl Kept {
 
     /// The directory of the resource groups' lock files.
     pub fn groups(&self) -> PathBuf {
-        self.folder.join("resource-groups")
+        self.dir.join("resource-groups")
     }
 }
 
@@ -96,14 +96,14 @@ pub struct NewPipeline {
     /// The pipeline's number.
     pub id: u64,
     /// The path of the directory.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     _lock: File,
 }
 
 /// A temporary directory for the checkouts and builds of a pipeline. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Workspace {
-    folder: PathBuf,
+    dir: PathBuf,
     _lock: File,
 }
 
@@ -115,25 +115,25 @@ impl Workspace {
     pub fn new(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
         sweep_left(parent);
-        let folder = parent.join(format!("{PREFIX}{:08x}", fastrand::u32(..)));
-        fs::create_dir(&folder)?;
+        let dir = parent.join(format!("{PREFIX}{:08x}", fastrand::u32(..)));
+        fs::create_dir(&dir)?;
         // The project may be confidential.
-        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-        let lock = File::create(folder.join(LOCK))?;
+        fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
+        let lock = File::create(dir.join(LOCK))?;
         lock.lock()?;
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { dir, _lock: lock })
     }
 
     /// The path of the workspace.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.dir
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
         // If this fails, the next workspace removes the rest.
-        let _ = remove(&self.folder);
+        let _ = remove(&self.dir);
     }
 }
 
@@ -148,11 +148,11 @@ pub fn sweep_left(parent: &Path) {
 }
 
 /// Removes a directory unless its lock is held. A directory without a lock file is being created or removed by another process.
-fn remove_unused(folder: &Path) {
-    let Ok(lock) = File::open(folder.join(LOCK)) else { return };
+fn remove_unused(dir: &Path) {
+    let Ok(lock) = File::open(dir.join(LOCK)) else { return };
     if lock.try_lock().is_ok() {
         // A later run removes the rest.
-        let _ = remove(folder);
+        let _ = remove(dir);
     }
 }
 
@@ -160,19 +160,19 @@ fn remove_unused(folder: &Path) {
 ///
 /// # Errors
 /// Something cannot be removed. The rest may already be gone.
-pub fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
+pub fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            allow(folder);
-            fs::remove_dir_all(folder)
+            allow(dir);
+            fs::remove_dir_all(dir)
         }
         removed => removed,
     }
 }
 
-fn allow(folder: &Path) {
-    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+fn allow(dir: &Path) {
+    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             allow(&entry.path());
         }
@@ -201,7 +201,7 @@ mod tests {
             kept.new_pipeline().unwrap();
         }
         let left = fs::read_dir(project.path().join("target/e2e/pipelines")).unwrap().count();
-        assert_eq!((left, running.folder.exists()), (MAX_PIPELINES + 1, true));
+        assert_eq!((left, running.dir.exists()), (MAX_PIPELINES + 1, true));
     }
 
     #[test]

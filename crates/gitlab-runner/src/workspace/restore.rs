@@ -72,13 +72,13 @@ impl State {
 ///
 /// # Errors
 /// Something cannot be read, written or removed. The content of the directory is undefined then: empty it before its next use.
-pub fn put(checkout: &Arc<Checkout>, folder: &Path, before: Option<Copied>) -> io::Result<Copied> {
+pub fn put(checkout: &Arc<Checkout>, dir: &Path, before: Option<Copied>) -> io::Result<Copied> {
     let before = before.filter(|before| Arc::ptr_eq(&before.checkout, checkout));
     let states = if let Some(before) = before {
-        restore(&before, folder)?
+        restore(&before, dir)?
     } else {
-        empty(folder)?;
-        checkout.listing.entries.iter().map(|entry| copy(checkout, entry, folder)).collect::<io::Result<_>>()?
+        empty(dir)?;
+        checkout.listing.entries.iter().map(|entry| copy(checkout, entry, dir)).collect::<io::Result<_>>()?
     };
     Ok(Copied { checkout: Arc::clone(checkout), states, finished: SystemTime::now() })
 }
@@ -86,21 +86,21 @@ pub fn put(checkout: &Arc<Checkout>, folder: &Path, before: Option<Copied>) -> i
 /// Removes everything in a directory.
 ///
 /// # Errors
-/// Something cannot be removed, or `folder` is not a directory, as in [`retain`].
-pub fn empty(folder: &Path) -> io::Result<()> {
-    retain(folder, &|_| false)
+/// Something cannot be removed, or `dir` is not a directory, as in [`retain`].
+pub fn empty(dir: &Path) -> io::Result<()> {
+    retain(dir, &|_| false)
 }
 
 /// Removes everything in a directory except for the names that `is_kept` accepts.
 ///
 /// # Errors
-/// Something cannot be removed, or `folder` is not a directory but, for example, a link to one: the link's target may belong to
+/// Something cannot be removed, or `dir` is not a directory but, for example, a link to one: the link's target may belong to
 /// another user and is left alone.
-pub fn retain(folder: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
-    if !fs::symlink_metadata(folder)?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", folder.display())));
+pub fn retain(dir: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    if !fs::symlink_metadata(dir)?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", dir.display())));
     }
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(is_kept) {
             remove(&entry.path(), entry.file_type()?.is_dir())?;
@@ -114,31 +114,30 @@ pub fn retain(folder: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
 ///
 /// # Errors
 /// The existing file cannot be removed, or the directory cannot be created.
-pub fn make_dir(folder: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(folder) {
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(dir) {
         Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => fs::remove_file(folder)?,
+        Ok(_) => fs::remove_file(dir)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    fs::create_dir(folder)
+    fs::create_dir(dir)
 }
 
-fn restore(before: &Copied, folder: &Path) -> io::Result<Vec<State>> {
+fn restore(before: &Copied, dir: &Path) -> io::Result<Vec<State>> {
     let Copied { checkout, states, finished } = before;
     let paths = &checkout.listing.paths;
-    remove_unknown(folder, "", paths)?;
+    remove_unknown(dir, "", paths)?;
     let mut restored = Vec::with_capacity(states.len());
     for (entry, state) in checkout.listing.entries.iter().zip(states) {
-        let target = folder.join(&entry.path);
+        let target = dir.join(&entry.path);
         let found = match fs::symlink_metadata(&target) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         let is_same = found.as_ref().is_some_and(|found| State::of(found, is_shared(&entry.path)) == *state);
-        if is_same && (!state.is_uncertain(*finished) || has_same_content(&checkout.folder.join(&entry.path), &target)?)
-        {
+        if is_same && (!state.is_uncertain(*finished) || has_same_content(&checkout.dir.join(&entry.path), &target)?) {
             if entry.metadata.is_dir() {
                 remove_unknown(&target, &entry.path, paths)?;
             }
@@ -148,20 +147,20 @@ fn restore(before: &Copied, folder: &Path) -> io::Result<Vec<State>> {
         if let Some(found) = found {
             remove(&target, found.is_dir())?;
         }
-        restored.push(copy(checkout, entry, folder)?);
+        restored.push(copy(checkout, entry, dir)?);
     }
     Ok(restored)
 }
 
-fn remove_unknown(folder: &Path, path: &str, known: &HashSet<String>) -> io::Result<()> {
+fn remove_unknown(dir: &Path, path: &str, known: &HashSet<String>) -> io::Result<()> {
     let in_checkout =
         |name: &str| if path.is_empty() { known.contains(name) } else { known.contains(&format!("{path}/{name}")) };
-    retain(folder, &in_checkout)
+    retain(dir, &in_checkout)
 }
 
-fn copy(checkout: &Checkout, entry: &Entry, folder: &Path) -> io::Result<State> {
-    let target = folder.join(&entry.path);
-    copy::copy(&checkout.folder.join(&entry.path), entry, &target)?;
+fn copy(checkout: &Checkout, entry: &Entry, dir: &Path) -> io::Result<State> {
+    let target = dir.join(&entry.path);
+    copy::copy(&checkout.dir.join(&entry.path), entry, &target)?;
     Ok(State::of(&fs::symlink_metadata(target)?, is_shared(&entry.path)))
 }
 
@@ -200,25 +199,25 @@ mod tests {
 
     use super::*;
 
-    fn checkout(folder: &Path) -> Arc<Checkout> {
+    fn checkout(dir: &Path) -> Arc<Checkout> {
         for path in ["sub/empty", ".git/objects/pack", ".git/refs"] {
-            fs::create_dir_all(folder.join(path)).unwrap();
+            fs::create_dir_all(dir.join(path)).unwrap();
         }
-        fs::write(folder.join(".git/objects/pack/x.pack"), "pack").unwrap();
-        fs::write(folder.join("sub/program"), "text").unwrap();
-        fs::set_permissions(folder.join("sub/program"), fs::Permissions::from_mode(0o755)).unwrap();
-        symlink("program", folder.join("sub/link")).unwrap();
-        Checkout::new(folder.to_owned(), HashSet::new()).unwrap()
+        fs::write(dir.join(".git/objects/pack/x.pack"), "pack").unwrap();
+        fs::write(dir.join("sub/program"), "text").unwrap();
+        fs::set_permissions(dir.join("sub/program"), fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("program", dir.join("sub/link")).unwrap();
+        Checkout::new(dir.to_owned(), HashSet::new()).unwrap()
     }
 
     /// Everything in a directory: paths, modes and contents.
-    fn content_of(folder: &Path) -> Vec<(String, u32, String)> {
-        let entries = copy::list(folder).unwrap().entries.into_iter();
+    fn content_of(dir: &Path) -> Vec<(String, u32, String)> {
+        let entries = copy::list(dir).unwrap().entries.into_iter();
         let content = |path: &Path| match fs::read_link(path) {
             Ok(target) => target.display().to_string(),
             Err(_) => fs::read_to_string(path).unwrap_or_default(),
         };
-        entries.map(|Entry { path, metadata }| (path.clone(), metadata.mode(), content(&folder.join(&path)))).collect()
+        entries.map(|Entry { path, metadata }| (path.clone(), metadata.mode(), content(&dir.join(&path)))).collect()
     }
 
     fn inode(path: &Path) -> u64 {
@@ -227,8 +226,8 @@ mod tests {
 
     #[test]
     fn a_change_to_a_copy_does_not_change_the_checkout() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         put(&checkout, &to, None).unwrap();
@@ -275,8 +274,8 @@ mod tests {
         fs::write(to.join(".git/objects/pack/x.pack"), "PACK").unwrap();
     })]
     fn every_change_of_a_job_is_undone(#[case] job: fn(&Path), #[values(false, true)] is_just_copied: bool) {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         let mut copied = put(&checkout, &to, None).unwrap();
@@ -293,8 +292,8 @@ mod tests {
 
     #[test]
     fn an_unchanged_file_is_not_written_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         let copied = put(&checkout, &to, None).unwrap();
@@ -306,8 +305,8 @@ mod tests {
 
     #[test]
     fn links_are_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (private, job) = (folder.path().join("private"), folder.path().join("job"));
+        let dir = tempfile::tempdir().unwrap();
+        let (private, job) = (dir.path().join("private"), dir.path().join("job"));
         fs::create_dir(&private).unwrap();
         fs::write(private.join("file"), "").unwrap();
         symlink(&private, &job).unwrap();
@@ -319,11 +318,11 @@ mod tests {
 
     #[test]
     fn another_checkout_replaces_the_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let copied = put(&checkout(&from), &to, None).unwrap();
-        let other = folder.path().join("other");
+        let other = dir.path().join("other");
         fs::create_dir_all(other.join(".git/objects")).unwrap();
         fs::create_dir_all(other.join(".git/refs")).unwrap();
         fs::write(other.join("file"), "other").unwrap();

@@ -101,7 +101,7 @@ fn with_parents(path: &str) -> impl Iterator<Item = &str> {
 /// Whether `git ls-files --others` would list a file.
 fn is_untracked(path: &str, tracked: &HashSet<String>) -> bool {
     let is_git_internal = path.split('/').any(|name| name == ".git");
-    let is_in_submodule = || with_parents(path).skip(1).any(|folder| tracked.contains(&format!("{folder}/")));
+    let is_in_submodule = || with_parents(path).skip(1).any(|dir| tracked.contains(&format!("{dir}/")));
     !is_git_internal && !tracked.contains(path) && !is_in_submodule()
 }
 

@@ -44,6 +44,6 @@ pub(super) fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(GitError::Failed { line: arguments.join(" "), said })
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(GitError::Failed { line: arguments.join(" "), message })
 }

@@ -7,12 +7,12 @@ pub enum GitError {
     #[error("cannot run git")]
     NotRun(#[source] std::io::Error),
     /// git ended with an error.
-    #[error("`git {line}` failed: {said}")]
+    #[error("`git {line}` failed: {message}")]
     Failed {
         /// The arguments.
         line: String,
         /// The output on standard error.
-        said: String,
+        message: String,
     },
     /// The branch, tag or commit does not exist.
     #[error("no such {kind}: `{name}`{}", nearest.as_ref().map(|it| format!("; did you mean `{it}`?")).unwrap_or_default())]

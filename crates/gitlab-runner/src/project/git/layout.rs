@@ -23,24 +23,24 @@ const MAX_PACKED_REFS: u64 = 256 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     /// The directory of the working tree.
-    pub(super) folder: PathBuf,
+    pub(super) dir: PathBuf,
     /// The branch that is checked out.
     pub(super) head: Option<String>,
     /// The remote's default branch.
     pub(super) remote_head: Option<String>,
 }
 
-/// Reads the repository whose working tree contains `folder`. Returns `None` where only git itself can decide or explain a failure: a
+/// Reads the repository whose working tree contains `dir`. Returns `None` where only git itself can decide or explain a failure: a
 /// detached HEAD, refs in another format, a linked working tree, a submodule, files of another user.
-pub(super) fn read(folder: &Path) -> Option<Opened> {
+pub(super) fn read(dir: &Path) -> Option<Opened> {
     if DISCOVERY.iter().any(|name| env::var_os(name).is_some()) {
         return None;
     }
-    let start = fs::canonicalize(folder).ok()?;
+    let start = fs::canonicalize(dir).ok()?;
     let (device, own) = (fs::metadata(&start).ok()?.dev(), rustix::process::geteuid().as_raw());
     for top in start.ancestors() {
-        let folder = fs::metadata(top).ok()?;
-        if folder.dev() != device {
+        let top_metadata = fs::metadata(top).ok()?;
+        if top_metadata.dev() != device {
             return None;
         }
         let git = top.join(".git");
@@ -48,7 +48,7 @@ pub(super) fn read(folder: &Path) -> Option<Opened> {
             // With a `HEAD`, this is a bare repository or inside of `.git`: git decides.
             Err(error) if error.kind() == ErrorKind::NotFound && !top.join("HEAD").exists() => {}
             // `safe.directory`
-            Ok(metadata) if metadata.is_dir() && [folder.uid(), metadata.uid()] == [own; 2] => {
+            Ok(metadata) if metadata.is_dir() && [top_metadata.uid(), metadata.uid()] == [own; 2] => {
                 return read_layout(top, &git);
             }
             _ => return None,
@@ -64,7 +64,7 @@ fn read_layout(top: &Path, git: &Path) -> Option<Opened> {
     }
     let remote = git.join("refs/remotes/origin/HEAD");
     let remote_head = if remote.exists() { Some(target(git, &remote, "refs/remotes/origin/")?) } else { None };
-    Some(Opened { folder: top.to_owned(), head: Some(target(git, &git.join("HEAD"), "refs/heads/")?), remote_head })
+    Some(Opened { dir: top.to_owned(), head: Some(target(git, &git.join("HEAD"), "refs/heads/")?), remote_head })
 }
 
 /// The target of a symbolic ref, if the target exists as a file or as a packed ref.
@@ -106,8 +106,8 @@ mod tests {
     #[case::inside_git_directory(&[], ".git/refs", false)]
     #[case::outside_of_a_repository(&[], "../..", false)]
     fn the_layout_agrees_with_git(#[case] lines: &[&str], #[case] path: &str, #[case] is_read: bool) {
-        let folder = tempfile::tempdir().unwrap();
-        let (origin, clone) = (folder.path().join("a/origin"), folder.path().join("a/clone"));
+        let dir = tempfile::tempdir().unwrap();
+        let (origin, clone) = (dir.path().join("a/origin"), dir.path().join("a/clone"));
         fs::create_dir_all(origin.join("sub")).unwrap();
         fs::write(origin.join("sub/file"), "").unwrap();
         for line in ["init --quiet", "add .", "commit --quiet --message x"] {

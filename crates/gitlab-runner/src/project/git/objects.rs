@@ -27,8 +27,8 @@ pub(super) struct Object {
 
 impl Objects {
     /// Starts git without waiting for it.
-    pub(super) fn start(folder: &std::path::Path) -> io::Result<Self> {
-        let mut command = command(folder, &["cat-file", "--batch"]);
+    pub(super) fn start(dir: &std::path::Path) -> io::Result<Self> {
+        let mut command = command(dir, &["cat-file", "--batch"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());

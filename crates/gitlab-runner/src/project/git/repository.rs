@@ -17,7 +17,7 @@ use gitlab_ci::plan::commit::Commit;
 pub struct Repository(Arc<Inner>);
 
 struct Inner {
-    folder: PathBuf,
+    dir: PathBuf,
     /// The branch that is checked out.
     head: Option<String>,
     /// The remote's default branch.
@@ -40,25 +40,25 @@ const SETTINGS: &str = r"^(remote\.origin\.url|user\.(name|email))$";
 
 impl fmt::Debug for Repository {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.debug_tuple("Repository").field(&self.0.folder).finish()
+        formatter.debug_tuple("Repository").field(&self.0.dir).finish()
     }
 }
 
 impl Repository {
-    /// Opens the repository whose working tree contains `folder`.
+    /// Opens the repository whose working tree contains `dir`.
     ///
     /// # Errors
-    /// `folder` is not in a working tree, or git cannot be run.
-    pub fn open(folder: &Path) -> Result<Self, GitError> {
-        let read = layout::read(folder);
+    /// `dir` is not in a working tree, or git cannot be run.
+    pub fn open(dir: &Path) -> Result<Self, GitError> {
+        let read = layout::read(dir);
         // Start all processes at once, the one that is needed first before the others.
-        let opening = read.map_or_else(|| Err(opening(folder)), Ok);
-        let objects = Objects::start(folder).map_err(GitError::NotRun)?;
-        let mut settings = command(folder, &["config", "-z", "--get-regexp", SETTINGS]);
+        let opening = read.map_or_else(|| Err(opening(dir)), Ok);
+        let objects = Objects::start(dir).map_err(GitError::NotRun)?;
+        let mut settings = command(dir, &["config", "-z", "--get-regexp", SETTINGS]);
         let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Opened { folder, head, remote_head } = opening.or_else(parse_opening)?;
+        let Opened { dir, head, remote_head } = opening.or_else(parse_opening)?;
         Ok(Self(Arc::new(Inner {
-            folder,
+            dir,
             head,
             remote_head,
             settings: Mutex::new(Settings::Pending(settings.ok())),
@@ -68,7 +68,7 @@ impl Repository {
 
     /// The directory of the working tree.
     pub fn folder(&self) -> &Path {
-        &self.0.folder
+        &self.0.dir
     }
 
     fn named(&self, name: &str) -> Option<(String, Object)> {
@@ -180,8 +180,8 @@ impl Repository {
 }
 
 /// Starts git to open a repository.
-pub(super) fn opening(folder: &Path) -> std::io::Result<Child> {
-    command(folder, &OPENING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+pub(super) fn opening(dir: &Path) -> std::io::Result<Child> {
+    command(dir, &OPENING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 /// Reads the output of [`opening`].
@@ -191,11 +191,11 @@ pub(super) fn parse_opening(opening: std::io::Result<Child>) -> Result<Opened, G
     let answers = String::from_utf8_lossy(&output.stdout);
     let mut answers = answers.lines();
     let Some(top) = answers.next() else {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), said });
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), message });
     };
     let mut branch = |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
-    Ok(Opened { folder: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
+    Ok(Opened { dir: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
 }
 
 #[cfg(test)]
@@ -205,32 +205,32 @@ pub(super) mod tests {
     use super::*;
     use gitlab_ci::files::Files;
 
-    pub(in super::super) fn run(folder: &Path, line: &str) {
+    pub(in super::super) fn run(dir: &Path, line: &str) {
         let arguments = line.split(' ').collect::<Vec<_>>();
         let identity = ["-c", "user.name=A B", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
-        let output = program().arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
+        let output = program().arg("-C").arg(dir).args(identity).args(arguments).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn repository() -> (tempfile::TempDir, Repository) {
-        let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), "init --quiet");
-        std::fs::write(folder.path().join("a.txt"), "one\n").unwrap();
-        run(folder.path(), "add .");
-        run(folder.path(), "commit --quiet --message first");
-        run(folder.path(), "tag --annotate --message good v1");
-        run(folder.path(), "checkout --quiet -b feature/x");
-        std::fs::create_dir(folder.path().join("b")).unwrap();
-        std::fs::write(folder.path().join("b/c.txt"), "two\n").unwrap();
-        run(folder.path(), "add .");
-        run(folder.path(), "commit --quiet --message second");
-        let repository = Repository::open(folder.path()).unwrap();
-        (folder, repository)
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path(), "init --quiet");
+        std::fs::write(dir.path().join("a.txt"), "one\n").unwrap();
+        run(dir.path(), "add .");
+        run(dir.path(), "commit --quiet --message first");
+        run(dir.path(), "tag --annotate --message good v1");
+        run(dir.path(), "checkout --quiet -b feature/x");
+        std::fs::create_dir(dir.path().join("b")).unwrap();
+        std::fs::write(dir.path().join("b/c.txt"), "two\n").unwrap();
+        run(dir.path(), "add .");
+        run(dir.path(), "commit --quiet --message second");
+        let repository = Repository::open(dir.path()).unwrap();
+        (dir, repository)
     }
 
     #[test]
     fn branches_and_tags_have_commits() {
-        let (_folder, repository) = repository();
+        let (_dir, repository) = repository();
         let branch = repository.branch("feature/x").unwrap();
         assert_eq!(
             (branch.author.as_str(), branch.message.as_str(), branch.sha.len()),
@@ -246,25 +246,25 @@ pub(super) mod tests {
 
     #[test]
     fn a_commit_and_the_working_tree_have_their_own_files() {
-        let (folder, repository) = repository();
-        std::fs::write(folder.path().join("a.txt"), "changed\n").unwrap();
+        let (dir, repository) = repository();
+        std::fs::write(dir.path().join("a.txt"), "changed\n").unwrap();
         let at = repository.at("main");
         assert_eq!(
             (at.read("a.txt").as_deref(), at.read("b/c.txt"), at.list()),
             (Some("one\n"), None, vec!["a.txt".to_owned()])
         );
-        let tree = Folder(folder.path().to_owned());
+        let tree = Folder(dir.path().to_owned());
         assert_eq!((tree.read("a.txt").as_deref(), tree.list().len()), (Some("changed\n"), 2));
     }
 
     #[test]
     fn missing_refs_and_repositories_are_reported() {
-        let (folder, repository) = repository();
+        let (dir, repository) = repository();
         let error = repository.branch("feature/y").unwrap_err().to_string();
         assert_eq!(error, "no such branch: `feature/y`; did you mean `feature/x`?");
         assert_eq!(repository.tag("nothing").unwrap_err().to_string(), "no such tag: `nothing`");
-        std::fs::remove_dir_all(folder.path().join(".git")).unwrap();
-        assert_eq!(Folder(folder.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
-        assert!(Repository::open(folder.path()).unwrap_err().to_string().contains("not a git repository"));
+        std::fs::remove_dir_all(dir.path().join(".git")).unwrap();
+        assert_eq!(Folder(dir.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
+        assert!(Repository::open(dir.path()).unwrap_err().to_string().contains("not a git repository"));
     }
 }
