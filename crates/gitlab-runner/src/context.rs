@@ -1,4 +1,4 @@
-//! A pipeline that is to be run: what the driver and each of its jobs read.
+//! A pipeline to run: the data that the scheduler and every job read.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -19,20 +19,20 @@ use crate::workspace::checkout::Sources;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::variables::collection::Variable;
 
-/// How jobs are run, whichever they are.
+/// Settings that apply to all jobs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many jobs may run at the same time.
+    /// Maximum number of jobs that run at the same time.
     pub concurrency: usize,
-    /// Variables of every job, the weakest of all.
+    /// Variables of every job, with the lowest precedence.
     pub variables: Vec<Variable>,
-    /// How many bytes of a job's output are kept.
+    /// Maximum size of a job's output, in bytes. Further output is discarded.
     pub output_limit: usize,
-    /// Before every `before_script`.
+    /// Commands that run before every job's `before_script`.
     pub pre_build_script: Option<String>,
-    /// After every `script`.
+    /// Commands that run after every job's `script` and before `after_script`.
     pub post_build_script: Option<String>,
-    /// `workflow:auto_cancel:on_job_failure: all`: whether the first failure cancels everything.
+    /// `workflow:auto_cancel:on_job_failure: all`: whether the first failure cancels all other jobs.
     pub cancels_on_failure: bool,
 }
 
@@ -41,7 +41,7 @@ impl Default for Settings {
         Self {
             concurrency: 4,
             variables: Vec::new(),
-            // GitLab's own.
+            // GitLab's default.
             output_limit: 4 << 20,
             pre_build_script: None,
             post_build_script: None,
@@ -50,63 +50,63 @@ impl Default for Settings {
     }
 }
 
-/// A pipeline to be run.
+/// A pipeline to run.
 pub struct Pipeline {
-    /// Its number, among those of its project here.
+    /// The pipeline's number, counted per project directory on this machine.
     pub id: u64,
-    /// When it began.
+    /// When the pipeline was created.
     pub created: SystemTime,
-    /// `CI_JOB_TOKEN`: no server takes it.
+    /// `CI_JOB_TOKEN`. No server accepts it.
     pub token: String,
-    /// What is run.
+    /// The jobs to run.
     pub plan: Plan,
-    /// Where.
+    /// Where the jobs run.
     pub executor: Executor,
-    /// How.
+    /// Settings that apply to all jobs.
     pub settings: Settings,
-    /// What jobs begin with.
+    /// The checkout that jobs start from.
     pub sources: Sources,
-    /// What they leave for each other.
+    /// The artifacts that jobs pass to each other.
     pub store: Store,
-    /// The folder of what they leave for other pipelines.
+    /// The directory of the caches, which pipelines share.
     pub caches: PathBuf,
-    /// The folder of resource groups, which pipelines share.
+    /// The directory of the resource groups' lock files, which pipelines share.
     pub groups: PathBuf,
-    /// The folder of logs.
+    /// The directory of the job logs.
     pub logs: PathBuf,
-    /// What is not known of the project's variables yet.
+    /// Project variables whose values are not known yet.
     pub late: Option<Late>,
-    /// Hears what goes on.
+    /// Receives the events of the pipeline.
     pub tell: Arc<Tell>,
-    /// Ends it early.
+    /// Cancels the pipeline.
     pub cancel: CancellationToken,
-    /// What its jobs at the same time are told apart by.
+    /// Numbers that distinguish the jobs that run at the same time.
     pub concurrent: ConcurrentIds,
-    /// How many jobs have been started.
+    /// Number of jobs started so far.
     pub started: AtomicU64,
 }
 
 impl Pipeline {
-    /// The number of the next job that starts. A job that is tried again is another one.
+    /// The number of the next job that starts. A retried job gets a new number.
     pub(super) fn next_job(&self) -> u64 {
         self.id * 100_000 + self.started.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The log of the job at this place in the plan.
+    /// The log file of the job at this index in the plan.
     pub(super) fn log_of(&self, job: usize) -> PathBuf {
         self.logs.join(format!("{}.log", self.store.name(job)))
     }
 
-    /// Opens the log of a job: empty before its first attempt.
+    /// Opens the log of a job, which is empty before the first attempt.
     pub(super) fn open_log(&self, job: usize, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
         let (path, limit) = (self.log_of(job), self.settings.output_limit);
-        // What another pipeline has left there is not this job's; what it has written itself before it is tried again is.
+        // Discard the log of another pipeline, but keep the log of the job's own earlier attempts.
         let emptied = if is_first { File::create(&path).map(drop) } else { Ok(()) };
         let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.tell)));
         log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The name of the job at this place in the plan.
+    /// The name of the job at this index in the plan.
     pub(super) fn name(&self, job: usize) -> Arc<str> {
         self.plan.jobs.get(job).map(|job| Arc::clone(&job.name)).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Variables whose values are not known yet when a pipeline begins, such as the login of a registry that is still being started.
-//! Jobs that need none of them need not wait.
+//! Variables whose values are not known yet when a pipeline starts, such as the login to a registry that is still starting.
+//! Jobs that do not use them start immediately.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use tokio::sync::watch;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::collection::Variable;
 
-/// The values, or why there will never be any.
+/// The values, or the reason why there will never be any.
 pub type Values = Result<Arc<[Variable]>, Arc<str>>;
 
-/// Variables of the project's settings that come late.
+/// Project variables whose values become known while the pipeline runs.
 pub struct Late {
-    /// What makes them, in words.
+    /// What provides the values, for messages: "the registry and the cluster", for example.
     pub source: String,
-    /// Whether a job waits for them.
+    /// Whether a job uses the variables and therefore waits for them.
     pub is_needed: Box<dyn Fn(&PlannedJob) -> bool + Send + Sync>,
-    /// The values, once they are known.
+    /// The values; `None` until they are known.
     pub values: watch::Receiver<Option<Values>>,
 }
 
 impl Late {
-    /// The values for a job: at once, if it needs none.
+    /// Waits for the values and returns them. Returns no values, without waiting, for a job that does not use them.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The reason why there will be no values: the provider failed, or it ended without a result. The job cannot run.
     pub async fn of(&self, job: &PlannedJob) -> Values {
         if !(self.is_needed)(job) {
             return Ok(Arc::default());
@@ -34,11 +34,11 @@ impl Late {
         let known = values.wait_for(Option::is_some).await;
         match known.as_deref() {
             Ok(Some(values)) => values.clone(),
-            Ok(None) | Err(_) => Err("what makes them has ended".into()),
+            Ok(None) | Err(_) => Err("the provider of the values ended without a result".into()),
         }
     }
 
-    /// Whether a job would wait now.
+    /// Whether [`of`](Self::of) would wait for this job.
     pub fn is_awaited(&self, job: &PlannedJob) -> bool {
         self.values.borrow().is_none() && (self.is_needed)(job)
     }

@@ -1,4 +1,4 @@
-//! What goes on in a pipeline, for whoever watches.
+//! The events of a running pipeline, for reports and progress displays.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,115 +8,115 @@ use serde::Serialize;
 
 use super::status::Status;
 
-/// Something that happened. Serialised, it is a line of `--format json`.
+/// An event of a pipeline. Serialised, it is a line of `--format json`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The pipeline begins.
+    /// The pipeline starts.
     PipelineStarted {
-        /// Its number.
+        /// The pipeline's number.
         id: u64,
-        /// How many jobs it has.
+        /// Number of jobs in the pipeline.
         jobs: usize,
-        /// Where its logs and artifacts go.
+        /// The directory of the pipeline's logs and artifacts.
         folder: PathBuf,
     },
-    /// A job begins, or begins again.
+    /// A job starts, for the first time or as a retry.
     JobStarted {
-        /// Which.
+        /// The job's name.
         job: Arc<str>,
-        /// 1, and more where it is retried.
+        /// The number of the attempt, from 1 on.
         attempt: usize,
     },
-    /// A job is at a step: `get_sources`, `step_script`, …
+    /// A job reaches a step: `get_sources`, `step_script`, …
     Step {
-        /// Which job.
+        /// The job's name.
         job: Arc<str>,
-        /// The runner's name of the step.
+        /// GitLab Runner's name of the step.
         step: &'static str,
     },
-    /// A job wrote a line, in which secrets are masked.
+    /// A job wrote a line.
     Line {
-        /// Which job.
+        /// The job's name.
         job: Arc<str>,
-        /// The line, with its colours and without its end.
+        /// The line with secrets masked, including ANSI colours, without the line break.
         line: String,
     },
-    /// A job ended for this time.
+    /// An attempt of a job ended.
     JobEnded(JobReport),
-    /// A job never ran, and the pipeline is over.
+    /// The pipeline is over and the job never ran.
     JobNotRun(JobReport),
-    /// A job is at where it waits for something other than jobs: for somebody, a time, a resource.
+    /// A job waits for something other than jobs: a user, a point in time, a resource group or variables.
     JobWaits {
-        /// Which.
+        /// The job's name.
         job: Arc<str>,
-        /// What it waits for.
+        /// What the job waits for.
         why: String,
     },
-    /// Something that whoever reads should know.
+    /// A message to the user.
     Note {
-        /// The job that it is about.
+        /// The job that the message is about.
         job: Option<Arc<str>>,
-        /// What.
+        /// The message.
         text: String,
     },
     /// The pipeline is over.
     PipelineEnded {
-        /// How.
+        /// The pipeline's final status.
         status: Status,
-        /// How long it took, in seconds.
+        /// The pipeline's duration. Serialised in seconds, with three decimals.
         #[serde(serialize_with = "seconds")]
         took: Duration,
     },
 }
 
-/// How a job ended.
+/// The result of an attempt of a job.
 #[derive(Clone, Debug, Serialize)]
 pub struct JobReport {
-    /// Its name.
+    /// The job's name.
     pub job: Arc<str>,
-    /// Its stage.
+    /// The job's stage.
     pub stage: Arc<str>,
-    /// How it ended; `created` if its turn never came.
+    /// The status after the attempt; `created` if the job never became ready to run.
     pub status: Status,
-    /// Whether a failure counts.
+    /// Whether a failure is allowed and does not fail the pipeline.
     pub allow_failure: bool,
-    /// Which time it was; 0 if it never ran.
+    /// The number of the attempt, from 1 on; 0 if the job never ran.
     pub attempt: usize,
-    /// Whether it will be tried again.
+    /// Whether another attempt follows.
     pub is_retried: bool,
-    /// How long it took, in seconds.
+    /// The attempt's duration. Serialised in seconds, with three decimals.
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
-    /// Why it ended so, in words.
+    /// The reason for the status, for the user; may be empty.
     pub why: String,
-    /// The code that its script ended with.
+    /// The exit code of the script.
     pub exit_code: Option<i32>,
-    /// What its log says of coverage, in percent.
+    /// The test coverage that the log reports, in percent.
     pub coverage: Option<f64>,
-    /// What its reports say of tests.
+    /// The sums of the job's `junit` reports.
     pub tests: Option<TestCounts>,
-    /// Where its environment is reached.
+    /// The expanded `environment:url`.
     pub environment_url: Option<String>,
-    /// Where its log is; nothing if it never ran.
+    /// The log file; `None` if the job never ran.
     pub log: Option<PathBuf>,
-    /// Its last lines.
+    /// The last lines of the log, without colours; at most [`LAST_LINES`](crate::log::LAST_LINES).
     #[serde(skip)]
     pub last_lines: Vec<String>,
 }
 
-/// What reports of tests count.
+/// The numbers of test cases in `junit` reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TestCounts {
     /// All test cases.
     pub total: usize,
-    /// Those that failed, or ended with an error.
+    /// Test cases that failed or ended with an error.
     pub failed: usize,
-    /// Those that were left out.
+    /// Test cases that were skipped.
     pub skipped: usize,
 }
 
-/// Hears what goes on.
+/// A function that receives the events of a pipeline.
 pub type Tell = dyn Fn(Event) + Send + Sync;
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

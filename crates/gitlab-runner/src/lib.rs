@@ -1,15 +1,53 @@
-//! Running a pipeline: what GitLab's server and its runner do together.
+#![doc = include_str!("../README.md")]
 //!
-//! - [`pipeline`]: all jobs. [`job`]: one of them. [`variables`] and [`late`]: what it has.
-//! - [`concurrent`]: what jobs at the same time are told apart by. [`status`]: how jobs stand, and what that makes of them together.
-//! - [`schedule`]: which job may start when.
-//! - [`event`]: what goes on. [`log`]: what a job writes.
-//! - [`script`]: a job's commands as one text for a shell.
-//! - [`sources`], [`copy`] and [`restore`]: what a job begins with. [`selection`] and [`archive`]: files that it takes over and leaves behind.
-//! - [`artifacts`], [`junit`] and [`cache`]: what is done with those. [`resource_group`]: what only one may have.
-//! - [`slot`]: how many run.
-//! - [`workspace`]: where all that is kept.
-//! - [`executor`]: where it runs. [`process_group`]: what a program has started, too.
+//! # Running a pipeline
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use gitlab_runner::config::RunnerConfig;
+//! use gitlab_runner::pipeline::assemble::{Ground, Options};
+//! use gitlab_runner::pipeline::schedule::Choice;
+//! use gitlab_runner::project::input::Input;
+//! use gitlab_runner::project::prepare::prepare;
+//! use gitlab_runner::project::reference::Reference;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//!     // `.gitlab-ci.yml` of the current directory, for the branch that is checked out.
+//!     let (input, reference) = (Input::default(), Reference::of_checkout());
+//!     let prepared = prepare(&input, input.given()?, &reference, &|note| eprintln!("{note}"))?;
+//!
+//!     let dirs = Ground::new(prepared.repository.folder(), RunnerConfig::default())?;
+//!     let options = Options {
+//!         concurrency: Some(2),
+//!         logs: None,
+//!         has_worktree: reference.worktree,
+//!         late: None,
+//!         tell: Arc::new(|event| println!("{event:?}")),
+//!         cancel: CancellationToken::new(),
+//!     };
+//!     let pipeline = dirs.pipeline(prepared, dirs.shell(), options)?;
+//!
+//!     let outcome = pipeline.run(&Choice::default()).await;
+//!     println!("pipeline {}", outcome.status.name());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Modules
+//!
+//! In dependency order; each module uses only those before it, except that [`context`] uses `pipeline::concurrent`.
+//!
+//! 1. [`mask`] masks secrets. [`status`] has the statuses of jobs and their composition. [`process_group`] ends a program together
+//!    with the processes that it started.
+//! 2. [`event`] has the events of a pipeline, [`log`] writes a job's log.
+//! 3. [`project`] reads the repository and the pipeline file, and builds the plan. [`workspace`] has the directories, checkouts and
+//!    archives.
+//! 4. [`variables`] expands a job's variables. [`deferred`] has variables whose values become known later. [`artifacts`] has
+//!    artifacts, reports and caches.
+//! 5. [`config`] reads `runner.toml`. [`executor`] runs scripts on this machine or in containers.
+//! 6. [`context`] has the data of a pipeline to run, [`job`] runs an attempt of a job, and [`pipeline`] runs all jobs.
 
 pub mod artifacts;
 pub mod config;

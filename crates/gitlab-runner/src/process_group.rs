@@ -1,26 +1,26 @@
-//! Programs with all that they have started.
+//! Process groups: a program together with the processes that it started.
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::Child;
 
-/// The process group of a program that was started as the leader of one.
+/// The process group of a program that was started as the leader of its group.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessGroup(Pid);
 
 impl ProcessGroup {
-    /// That of a child which nobody has waited for.
-    pub fn of(child: &Child) -> Option<Self> {
+    /// The group that `child` leads. `None` if the child has already been waited for.
+    pub fn led_by(child: &Child) -> Option<Self> {
         child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
     }
 
-    /// Sends a signal to all of it.
+    /// Sends a signal to every process of the group.
     pub fn signal(self, signal: Signal) {
-        // It may have ended in this moment.
+        // The group may have ended in the meantime.
         let _ = kill_process_group(self.0, signal);
     }
 
-    /// Whether anything of it still runs. What has ended and was not fetched by its parent does not: where the first process of all
-    /// is no real one, as in many containers, nobody ever will.
+    /// Whether any process of the group still runs. Zombies do not count: in containers whose PID 1 is not an init process, orphaned
+    /// zombies are never reaped.
     pub fn is_running(self) -> bool {
         test_kill_process_group(self.0).is_ok() && self.has_living()
     }
@@ -37,33 +37,33 @@ impl ProcessGroup {
         true
     }
 
-    /// Whether a process is of this group, and has not ended. `proc(5)`, fields 3 and 5 of `stat`
+    /// Whether a process belongs to this group and has not ended: `proc(5)`, fields 3 and 5 of `stat`.
     #[cfg(target_os = "linux")]
     fn is_living(self, stat: &str) -> bool {
-        // The second field is a name in parentheses that may hold anything.
+        // The second field is the program's name in parentheses, which may contain spaces and parentheses.
         let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
         let (state, group) = (fields.next(), fields.nth(1).and_then(|group| group.parse().ok()));
         group == Some(self.0.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
     }
 }
 
-/// Ends a process group when this is dropped, unless it has ended by itself.
+/// Kills a process group when dropped, unless [`over`](Self::over) was called.
 #[derive(Debug)]
-pub struct Ending(Option<ProcessGroup>);
+pub struct KillOnDrop(Option<ProcessGroup>);
 
-impl Ending {
-    /// Of the group of a child.
-    pub fn of(child: &Child) -> Self {
-        Self(ProcessGroup::of(child))
+impl KillOnDrop {
+    /// A guard for the group that `child` leads.
+    pub fn group_of(child: &Child) -> Self {
+        Self(ProcessGroup::led_by(child))
     }
 
-    /// It has ended.
+    /// Releases the guard: the group has ended by itself.
     pub fn over(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Ending {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             group.signal(Signal::KILL);
@@ -82,25 +82,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_ended_does_not_run() {
+    fn an_ended_process_is_not_running() {
         let group = ProcessGroup(Pid::from_raw(7).unwrap());
         assert!(group.is_living("12 (a) b) S 1 7 7 0"));
         assert!(!group.is_living("12 (a) b) Z 1 7 7 0") && !group.is_living("12 (a) S 1 8 7 0"));
     }
 
     #[tokio::test]
-    async fn all_of_it_ends() {
+    async fn dropping_the_guard_ends_the_whole_group() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 60 & echo; wait"]).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
-        let (group, ending) = (ProcessGroup::of(&child).unwrap(), Ending::of(&child));
+        let (group, ending) = (ProcessGroup::led_by(&child).unwrap(), KillOnDrop::group_of(&child));
         child.stdout.take().unwrap().read_u8().await.unwrap();
         assert!(group.is_running());
         drop(ending);
-        let began = Instant::now();
-        // Nobody has waited for the shell yet.
+        let started = Instant::now();
+        // The shell is a zombie until the test waits for it.
         while group.is_running() {
-            assert!(began.elapsed() < Duration::from_secs(10));
+            assert!(started.elapsed() < Duration::from_secs(10));
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         child.wait().await.unwrap();

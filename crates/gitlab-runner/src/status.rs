@@ -1,40 +1,40 @@
-//! How jobs stand, and what that makes of them together. `lib/gitlab/ci/status/composite.rb`
+//! The status of a job, and the composite status of several jobs: `lib/gitlab/ci/status/composite.rb`.
 
 use serde::Serialize;
 
-/// How a job, or several together, stand.
+/// The status of a job, of a stage or of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// What comes before is not over.
+    /// Earlier jobs have not completed.
     Created,
-    /// It may start.
+    /// The job can start.
     Pending,
-    /// It runs.
+    /// The job runs.
     Running,
-    /// Another one has its resource group.
+    /// Another job holds the resource group.
     WaitingForResource,
-    /// Somebody must start it.
+    /// A user must start the job.
     Manual,
-    /// It starts by itself, later.
+    /// The job is delayed and starts by itself.
     Scheduled,
-    /// It is over, and well.
+    /// The job passed.
     Success,
-    /// It is over, and not well.
+    /// The job failed.
     Failed,
-    /// It was stopped, or may not start any more.
+    /// The job was stopped, or can no longer start.
     Canceled,
-    /// It will not run.
+    /// The job will not run.
     Skipped,
 }
 
 impl Status {
-    /// Whether nothing will change it.
+    /// Whether the status is final.
     pub fn is_complete(self) -> bool {
         matches!(self, Self::Success | Self::Failed | Self::Canceled | Self::Skipped)
     }
 
-    /// GitLab's word for people.
+    /// The name that GitLab's user interface shows.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -51,21 +51,21 @@ impl Status {
     }
 }
 
-/// What a composition counts a job as.
+/// The class of a job in a composite status.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Counted {
     Plain(Status),
-    /// It failed, or was canceled, and may.
+    /// The job failed or was canceled, and its failure is allowed.
     Warned,
-    /// It is manual and optional.
+    /// The job is manual and optional.
     Ignored,
 }
 
-/// How jobs stand together. Of each its status, and whether its failure is allowed.
+/// The composite status of jobs. Each item is a job's status and whether its failure is allowed.
 ///
-/// `of_needs`: they are what a job needs. One of them that does not run is then enough.
+/// With `of_needs`, the jobs are the `needs` of another job: one of them that does not run makes the result [`Status::Skipped`].
 pub fn composite(jobs: impl Iterator<Item = (Status, bool)>, of_needs: bool) -> Status {
-    // A set of ten statuses and two more.
+    // At most twelve elements: the ten statuses and two more classes.
     let mut set: Vec<Counted> = Vec::new();
     for (status, allow_failure) in jobs {
         let counted = match (status, allow_failure) {
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    // `spec/lib/gitlab/ci/status/composite_spec.rb`: a small `?` allows the failure.
+    // `spec/lib/gitlab/ci/status/composite_spec.rb`. A `?` allows the failure.
     #[rstest]
     #[case::nothing("", Status::Success, Status::Success)]
     #[case::skipped("skipped", Status::Skipped, Status::Skipped)]
@@ -142,7 +142,7 @@ mod tests {
     #[case::blocked_wins_over_failure("manual failed", Status::Manual, Status::Manual)]
     #[case::scheduled("scheduled success", Status::Scheduled, Status::Scheduled)]
     #[case::waiting("waiting success", Status::WaitingForResource, Status::WaitingForResource)]
-    fn together(#[case] jobs: &str, #[case] of_stages: Status, #[case] of_needs: Status) {
+    fn composite_status_of_stages_and_needs(#[case] jobs: &str, #[case] of_stages: Status, #[case] of_needs: Status) {
         let read = |word: &str| {
             let (word, allowed) = word.strip_suffix('?').map_or((word, false), |word| (word, true));
             let all = [

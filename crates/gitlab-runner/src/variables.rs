@@ -1,12 +1,12 @@
-//! The variables of a job as it runs: those of the plan, and those that only a running job has.
+//! The variables of a running job: those of the plan, and those that exist only at run time.
 //!
-//! The server expands first, all together; then the runner once more, as Go's `os.Expand` does. GitLab Runner's
-//! `common/build.go` (`GetAllVariables`), `common/spec/variables.go`
+//! The server expands all variables together first. The runner then expands the result once more, as Go's `os.Expand` does:
+//! GitLab Runner's `common/build.go` (`GetAllVariables`), `common/spec/variables.go`.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::collection::Collection;
@@ -14,30 +14,30 @@ use gitlab_ci::variables::collection::Origin;
 use gitlab_ci::variables::collection::Variable;
 use gitlab_ci::variables::expand::ExpansionError;
 
-/// What is known of a job only when it runs.
+/// Facts about a job that are known only when it runs.
 #[derive(Clone, Debug)]
 pub struct Facts<'run> {
-    /// The pipeline's number.
+    /// The pipeline's number: `CI_PIPELINE_ID` and `CI_PIPELINE_IID`.
     pub pipeline: u64,
-    /// When it began.
+    /// When the pipeline was created: `CI_PIPELINE_CREATED_AT`.
     pub created: SystemTime,
-    /// The job's number.
+    /// The job's number: `CI_JOB_ID`.
     pub job: u64,
-    /// Which of those that run at the same time it is.
+    /// The job's number among the jobs that run at the same time: `CI_CONCURRENT_ID`.
     pub concurrent: usize,
-    /// What it could prove itself with; of no use to any server.
+    /// `CI_JOB_TOKEN`. No server accepts it.
     pub token: &'run str,
-    /// Where its files are.
-    pub places: &'run Places,
-    /// The executor's name.
+    /// The job's directories: `CI_BUILDS_DIR`, `CI_PROJECT_DIR`.
+    pub places: &'run JobDirs,
+    /// The executor's name: `shell` or `docker`.
     pub executor: &'static str,
-    /// How long it may take.
+    /// The job's timeout: `CI_JOB_TIMEOUT`, in seconds.
     pub timeout: Duration,
-    /// The variables of the runner's settings.
+    /// The variables of the runner configuration. They have the lowest precedence.
     pub own: &'run [Variable],
-    /// What the jobs before have left in reports.
+    /// The variables of the `dotenv` reports of earlier jobs.
     pub dotenv: &'run [Variable],
-    /// Values of the project's variables that were not known to the plan.
+    /// Project variables whose values were not known when the plan was made.
     pub late: &'run [Variable],
 }
 
@@ -47,15 +47,15 @@ pub struct JobVariables {
     collection: Collection,
     list: Arc<Vec<Variable>>,
     temporary: String,
-    /// The server's, before they are expanded, of a job with an environment.
+    /// The server's variables before expansion. Only set for a job with an environment.
     of_server: Option<Collection>,
 }
 
 impl JobVariables {
-    /// Everything that the job `planned` has.
+    /// All variables of the job `planned`.
     ///
     /// # Errors
-    /// When they lead in a circle, or grow too much.
+    /// The variables refer to each other in a circle, or a value exceeds the size limit of an expansion. The job cannot run.
     pub fn new(plan: &Plan, planned: &PlannedJob, facts: &Facts<'_>) -> Result<Self, ExpansionError> {
         let mut server = planned.variables.clone();
         for variable in persisted(plan, facts) {
@@ -79,23 +79,23 @@ impl JobVariables {
         Ok(Self { collection, list, temporary, of_server })
     }
 
-    /// The value of one; of a file its path.
+    /// The value of the variable `key`; for a file variable, the path of its file.
     pub fn get(&self, key: &str) -> Option<String> {
         let variable = self.collection.get(key)?;
         Some(if variable.file { path(&self.temporary, variable) } else { variable.value.to_string() })
     }
 
-    /// Whether one is set to a word for yes.
+    /// Whether the variable `key` is `true`, `1` or `yes`.
     pub fn is_on(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "1" | "yes"))
     }
 
-    /// All of them, by name.
+    /// All variables, sorted by name.
     pub fn list(&self) -> &Arc<Vec<Variable>> {
         &self.list
     }
 
-    /// The same with another value of one.
+    /// All variables, with `value` as the value of `key`.
     #[must_use]
     pub fn with(&self, key: &str, value: &str) -> Arc<Vec<Variable>> {
         let mut list: Vec<Variable> = self.list.iter().filter(|variable| &*variable.key != key).cloned().collect();
@@ -103,16 +103,16 @@ impl JobVariables {
         Arc::new(list)
     }
 
-    /// A text of the file's as the runner expands it: an image's name, a path, a key.
+    /// Expands a text of `.gitlab-ci.yml` as the runner does: an image name, a path or a cache key.
     ///
     /// # Errors
-    /// When it grows too much.
+    /// The result exceeds the size limit of an expansion.
     pub fn expand(&self, text: &str) -> Result<String, ExpansionError> {
         self.collection.runner_expand_text(text, &|variable| path(&self.temporary, variable))
     }
 
-    /// A text of the job's environment as the server expands it once the job is over, with what the job itself reports; nothing
-    /// where it grows too much.
+    /// Expands a text of the job's `environment` as the server does after the job, including the variables that the job itself
+    /// `reported`. Returns `None` if the job has no environment or the result exceeds the size limit of an expansion.
     pub fn expand_for_server(&self, text: &str, reported: &[Variable]) -> Option<String> {
         let mut variables = self.of_server.clone()?;
         for variable in reported {
@@ -121,10 +121,10 @@ impl JobVariables {
         variables.expand_all().ok()?.expand(text).ok()
     }
 
-    /// Several of them.
+    /// Expands several texts as [`expand`](Self::expand) does.
     ///
     /// # Errors
-    /// When one grows too much.
+    /// One of the results exceeds the size limit of an expansion.
     pub fn expand_each<'text>(
         &self,
         texts: impl IntoIterator<Item = &'text str>,
@@ -132,23 +132,24 @@ impl JobVariables {
         texts.into_iter().map(|text| self.expand(text)).collect()
     }
 
-    /// The public ones, which services get too. `common/build.go` (`GetServiceVariables`)
+    /// The public variables, which services receive as well: `common/build.go` (`GetServiceVariables`).
     pub fn public(&self) -> impl Iterator<Item = &Variable> {
         self.list.iter().filter(|variable| variable.public && !variable.file)
     }
 
-    /// What must not be seen.
+    /// The values of the masked variables, for [`Masker::new`](crate::mask::Masker::new).
     pub fn secrets(&self) -> Vec<String> {
         self.list.iter().filter(|variable| variable.masked).map(|variable| variable.value.to_string()).collect()
     }
 }
 
-/// Where the file is that a variable is.
+/// The path of a file variable's file.
 fn path(temporary: &str, variable: &Variable) -> String {
     format!("{temporary}/{}", variable.key)
 }
 
-/// The job's and the pipeline's own, which rules do not see. <https://docs.gitlab.com/ci/variables/predefined_variables/>
+/// The predefined variables of the job and the pipeline that `rules` cannot use.
+/// <https://docs.gitlab.com/ci/variables/predefined_variables/>
 fn persisted(plan: &Plan, facts: &Facts<'_>) -> Vec<Variable> {
     let context = &plan.context;
     let project = format!("{}/{}", context.server.trim_end_matches('/'), context.project_path);
@@ -176,7 +177,7 @@ fn persisted(plan: &Plan, facts: &Facts<'_>) -> Vec<Variable> {
     seen.chain(secret).collect()
 }
 
-/// The runner's own that a job may set otherwise.
+/// The runner's variables that a job can override.
 fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
     let mut variables = facts.own.to_vec();
     let own = [
@@ -198,12 +199,12 @@ fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
     variables
 }
 
-/// The runner's own that nobody sets otherwise.
+/// The runner's variables that nothing overrides.
 fn after(facts: &Facts<'_>) -> Vec<Variable> {
-    let place = if facts.executor == "shell" { "CI_SHARED_ENVIRONMENT" } else { "CI_DISPOSABLE_ENVIRONMENT" };
+    let kind = if facts.executor == "shell" { "CI_SHARED_ENVIRONMENT" } else { "CI_DISPOSABLE_ENVIRONMENT" };
     let architecture = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
     let own = [
-        (place, "true"),
+        (kind, "true"),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),
         ("CI_RUNNER_EXECUTABLE_ARCH", &architecture),
     ];
@@ -220,7 +221,7 @@ mod tests {
 
     fn variables(text: &str, dotenv: &[Variable]) -> JobVariables {
         let plan = plan(text);
-        let places = Places { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
+        let places = JobDirs { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
         let facts = Facts {
             pipeline: 7,
             created: SystemTime::UNIX_EPOCH,
@@ -240,30 +241,30 @@ mod tests {
 
     // https://docs.gitlab.com/ci/variables/where_variables_can_be_used/
     #[rstest]
-    #[case::of_the_job("JOB", "j")]
-    #[case::of_the_runner("FROM_CONFIG", "c")]
+    #[case::job("JOB", "j")]
+    #[case::runner_configuration("FROM_CONFIG", "c")]
     #[case::nested("NESTED", "j-/builds/course/demo")]
-    #[case::unknown_ones_are_empty("UNKNOWN", "[]")]
-    #[case::doubled("DOUBLED", "$JOB")]
-    #[case::raw("RAW", "$JOB")]
-    #[case::dotenv_is_stronger_than_the_job("DOTENV", "d-j")]
-    #[case::number("CI_JOB_ID", "7001")]
-    #[case::concurrent("CI_CONCURRENT_ID", "3")]
-    #[case::of_the_image("CI_JOB_IMAGE", "image-j")]
-    #[case::place("CI_DISPOSABLE_ENVIRONMENT", "true")]
-    fn values(#[case] key: &str, #[case] expected: &str) {
+    #[case::unknown_variable_is_empty("UNKNOWN", "[]")]
+    #[case::escaped_dollar("DOUBLED", "$JOB")]
+    #[case::raw_is_not_expanded("RAW", "$JOB")]
+    #[case::dotenv_overrides_the_job("DOTENV", "d-j")]
+    #[case::job_id("CI_JOB_ID", "7001")]
+    #[case::concurrent_id("CI_CONCURRENT_ID", "3")]
+    #[case::job_image("CI_JOB_IMAGE", "image-j")]
+    #[case::executor_kind("CI_DISPOSABLE_ENVIRONMENT", "true")]
+    fn a_job_has_this_value(#[case] key: &str, #[case] expected: &str) {
         let text = "a:\n  image: image-$JOB\n  script: x\n  variables:\n    JOB: j\n    NESTED: $JOB-$CI_PROJECT_DIR\n    UNKNOWN: '[$NO_SUCH]'\n    DOUBLED: $$JOB\n    DOTENV: x\n    RAW: {value: $JOB, expand: false}\n";
         let dotenv = [Variable::new("DOTENV", "d-$JOB", Origin::Dotenv)];
         assert_eq!(variables(text, &dotenv).get(key).as_deref(), Some(expected));
     }
 
     #[test]
-    fn those_that_a_plan_cannot_know() {
+    fn the_plan_lists_every_variable_that_only_a_running_job_has() {
         let text = "a: {script: x, image: i}\n";
         let planned = plan(text).jobs.remove(0);
         let known: Vec<_> = known_when_running(&planned).map(|(key, _)| key).collect();
         let running = variables(text, &[]);
-        // Of the settings of a runner, of which executor it has, and what GitLab calls itself.
+        // From the runner configuration, from the kind of executor, and GitLab's name for itself.
         let others = ["FROM_CONFIG", "JOB", "CI_DISPOSABLE_ENVIRONMENT", "CI_SERVER"];
         for variable in running.list().iter().filter(|it| planned.variables.get(&it.key).is_none()) {
             assert!(known.contains(&&*variable.key) || others.contains(&&*variable.key), "{}", variable.key);
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn another_status_and_secrets() {
+    fn a_status_is_replaced_and_the_token_is_a_secret() {
         let variables = variables("a: {script: x}\n", &[]);
         let status = variables.with("CI_JOB_STATUS", "failed");
         let found: Vec<_> = status.iter().filter(|it| &*it.key == "CI_JOB_STATUS").map(|it| &*it.value).collect();

@@ -85,13 +85,13 @@ async fn an_image_that_is_nowhere() {
     let (prepared, lines) = pipeline.prepare("127.0.0.1:9/none:1", |_| ()).await;
     let error = prepared.err().unwrap();
     assert_eq!(error.reason, FailureReason::ScriptFailure);
-    let expected = "the image 127.0.0.1:9/none:1 is not to be had: it cannot be pulled from 127.0.0.1:9/none:1: \
-                    cannot reach the registry: connection refused; bring it here";
+    let expected = "cannot obtain image `127.0.0.1:9/none:1`: cannot pull 127.0.0.1:9/none:1: \
+                    cannot reach the registry: connection refused; add it to the engine";
     assert!(error.message.starts_with(expected), "{error}");
     assert!(lines.text().contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{}", lines.text());
     assert_eq!(pipeline.left().await, [""; 0]);
     let (prepared, _) = pipeline.prepare("", |_| ()).await;
-    assert!(prepared.err().unwrap().message.contains("is no image"));
+    assert!(prepared.err().unwrap().message.contains("is not an image name"));
 }
 
 #[tokio::test]
@@ -229,5 +229,5 @@ async fn without_any_image() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let (prepared, _) = pipeline.prepare("", |request| request.image = None).await;
     let error = prepared.err().unwrap();
-    assert!(error.message.starts_with("job names no image, and the runner has none for such jobs"), "{error}");
+    assert!(error.message.starts_with("job has no image, and the runner has no default image"), "{error}");
 }

@@ -58,8 +58,8 @@ async fn a_service_that_dies_at_once_is_told_with_its_last_lines() {
     let mut job = pipeline.job(DEBIAN, move |request| request.services = vec![dying]).await;
     assert!(began.elapsed() < Duration::from_secs(20));
     let text = job.text();
-    let expected = "WARNING: the service docker (docker, db) ended with exit code 3 before it listened on port 5432; the \
-                    job goes on without it. Its last lines:";
+    let expected = "WARNING: service docker (docker, db) ended with exit code 3 before it listened on port 5432; the \
+                    job continues without it. Its last lines:";
     assert!(text.contains(expected), "{text}");
     assert!(text.contains("  12\n") && text.contains("  20\n") && text.contains("  no password"), "{text}");
     assert!(!text.contains("  11\n"), "{text}");
@@ -75,8 +75,8 @@ async fn a_service_that_does_not_listen_is_waited_for_and_told() {
         ServiceRequest { command: Some(["sleep", "1000"].map(str::to_owned).into()), ..service(&WITH_SH, &["web"]) };
     let job = pipeline.job(DEBIAN, move |request| request.services = vec![silent]).await;
     // The image says which port.
-    let expected = "WARNING: the service e2e-test/with-sh:latest (e2e-test__with-sh, e2e-test-with-sh, web) does not listen on \
-                    port 80 after 1 s: Connection refused (os error 111); the job goes on. Its last lines:";
+    let expected = "WARNING: service e2e-test/with-sh:latest (e2e-test__with-sh, e2e-test-with-sh, web) does not listen on \
+                    port 80 after 1 s: Connection refused (os error 111); the job continues. Its last lines:";
     assert!(job.text().contains(expected), "{}", job.text());
     job.session.finish().await;
     assert_eq!(pipeline.left().await, [""; 0]);
@@ -88,7 +88,7 @@ async fn a_service_that_ends_later_is_told_then() {
     let ending = ServiceRequest { command: Some(["sleep", "2"].map(str::to_owned).into()), ..service(DEBIAN, &["db"]) };
     let mut job = pipeline.job(DEBIAN, move |request| request.services = vec![ending]).await;
     job.run(&["sleep 3"]).await;
-    let expected = "WARNING: the service docker (docker, db) has ended with exit code 0. It has written nothing.";
+    let expected = "WARNING: service docker (docker, db) ended with exit code 0. It wrote no output.";
     assert!(job.text().contains(expected), "{}", job.text());
     job.session.finish().await;
 }
@@ -100,7 +100,7 @@ async fn a_service_that_cannot_start_ends_the_preparation() {
     broken.image.entrypoint = Some(vec!["/no-such-program".to_owned()]);
     let (prepared, _) = pipeline.prepare(DEBIAN, move |request| request.services = vec![broken]).await;
     let error = prepared.err().unwrap();
-    assert!(error.message.starts_with("the service docker (docker, db) does not start: "), "{error}");
+    assert!(error.message.starts_with("service docker (docker, db) does not start: "), "{error}");
     assert_eq!(pipeline.left().await, [""; 0]);
 }
 

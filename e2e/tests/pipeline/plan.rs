@@ -87,8 +87,8 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
 }
 
 #[rstest]
-#[case::no_tag(&["--tag", "v1.1"], 2, "e2e: there is no tag `v1.1` here, did you mean `v1.0`?")]
-#[case::no_branch(&["--branch", "feature/y"], 2, "e2e: there is no branch `feature/y` here, did you mean `feature/x`?")]
+#[case::no_tag(&["--tag", "v1.1"], 2, "e2e: no such tag: `v1.1`; did you mean `v1.0`?")]
+#[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]
 #[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; there are a")]
 fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
     let repository = Repository::new("main", "a: {script: x}\n");
@@ -150,8 +150,8 @@ fn the_projects_variables() {
     assert!(text.contains("review/x https://review.test/[MASKED]"), "{text}");
     assert_eq!(
         notes.trim(),
-        "e2e: without protected variables, as the ref is not (`--protected` says that it is): URL\n\
-         e2e: without variables whose values GitLab keeps to itself: HIDDEN"
+        "e2e: protected variables are unavailable because the ref is not protected (set `--protected` if it is): URL\n\
+         e2e: hidden variables are unavailable because GitLab does not export their values: HIDDEN"
     );
     let (text, _) = told(&["--var", "NAME=live", "--protected"]);
     assert!(text.contains("live https://gitlab.test/[MASKED]"), "{text}");

@@ -149,7 +149,7 @@ fn artifacts_of_a_job_that_was_not_asked_for() {
     let pipeline = "a: {script: 'true', stage: build, artifacts: {paths: [x]}}\nb: {script: 'true'}\n";
     let run = run(&Repository::new("main", pipeline), &["--job", "b"]);
     let notes: Vec<_> = run.events.iter().filter(|event| event["event"] == "note").map(|note| &note["text"]).collect();
-    assert_eq!(notes, ["goes without the artifacts of `a`, which was not asked for"]);
+    assert_eq!(notes, ["runs without the artifacts of `a`, which is not among the selected jobs"]);
 }
 
 #[rstest]
@@ -266,7 +266,7 @@ fn a_cache_comes_back_in_the_next_pipeline() {
 fn what_has_no_script() {
     let run = ran("a: {trigger: other/project, stage: build}\nb: {run: [{name: x, script: y}]}\n");
     assert_eq!((run.code(), run.status("a"), run.status("b")), (1, "success", "failed"));
-    assert!(run.ended("a")["why"].as_str().is_some_and(|why| why.contains("not replayed")));
+    assert!(run.ended("a")["why"].as_str().is_some_and(|why| why.contains("is not run")));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What jobs keep from one pipeline to the next. <https://docs.gitlab.com/ci/caching/>,
-//! `lib/gitlab/ci/pipeline/seed/build/cache.rb`, GitLab Runner's `shells/abstract.go`
+//! Caches, which jobs keep from one pipeline to the next: <https://docs.gitlab.com/ci/caching/>,
+//! `lib/gitlab/ci/pipeline/seed/build/cache.rb`, GitLab Runner's `shells/abstract.go`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,28 +15,29 @@ use gitlab_ci::config::cache::Key;
 use gitlab_ci::glob;
 use gitlab_ci::variables::expand::ExpansionError;
 
-/// A cache of a job, expanded.
+/// A cache of a job, with all variables expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobCache {
-    /// What it is found by, then what is looked for instead.
+    /// The key, then the fallback keys in order.
     pub keys: Vec<String>,
-    /// Patterns of files.
+    /// Glob patterns of the cached files.
     pub paths: Vec<String>,
-    /// Whether every file that git does not know is in it.
+    /// Whether all files that git does not track are cached.
     pub untracked: bool,
-    /// Whether it is fetched before the job.
+    /// Whether the cache is restored before the job.
     pub is_pulled: bool,
-    /// Whether it is kept after the job.
+    /// Whether the cache is saved after the job.
     pub is_pushed: bool,
-    /// After which end of the job.
+    /// The results of the job after which the cache is saved.
     pub when: ArtifactsWhen,
 }
 
-/// Expands a job's cache number `index`; `blobs` are the files of the commit. One that holds nothing is none.
+/// Expands the job's cache with the number `index`, from 0 on. `blobs` are the files of the commit, `is_protected` whether its ref is
+/// protected. Returns `None` for a cache that selects no files.
 ///
 /// # Errors
-/// When a text grows too much.
-pub fn of_job(
+/// A key or a path exceeds the size limit of an expansion.
+pub fn expand(
     cache: &Cache,
     index: usize,
     variables: &JobVariables,
@@ -46,7 +47,7 @@ pub fn of_job(
     if cache.paths.is_empty() && !cache.untracked {
         return Ok(None);
     }
-    // Branches that anybody may push to do not get what protected ones have kept, nor the other way round.
+    // Protected and unprotected refs have separate caches, so that an unprotected branch cannot read or change a protected one's.
     let suffix = match (cache.is_unprotected, is_protected) {
         (true, _) => "",
         (false, true) => "-protected",
@@ -60,14 +61,14 @@ pub fn of_job(
         Key::Files { files, prefix } => {
             let files = variables.expand_each(files.iter().map(|file| &*file.value))?;
             let prefix = prefix.as_ref().map(|prefix| variables.expand(&prefix.value)).transpose()?;
-            of_files(&files, prefix, index, blobs)
+            key_from_files(&files, prefix, index, blobs)
         }
     };
     let mut keys = vec![format!("{key}{suffix}")];
     for fallback in &cache.fallback_keys {
         keys.push(format!("{}{suffix}", variables.expand(&fallback.value)?));
     }
-    // Not one of protected branches: whoever sets variables could ask for it.
+    // A variable must not give access to the caches of protected refs.
     keys.extend(variables.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty() && !key.ends_with("-protected")));
     let policy = cache.policy.as_ref().map(|policy| variables.expand(&policy.value)).transpose()?;
     let policy = policy.as_deref().unwrap_or("pull-push");
@@ -81,16 +82,16 @@ pub fn of_job(
     }))
 }
 
-/// A key from what is in files.
-fn of_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[Blob]) -> String {
+/// A cache key from the contents of files: `cache:key:files`.
+fn key_from_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[Blob]) -> String {
     let prefix = prefix.unwrap_or_else(|| {
         let names = patterns.iter().map(|path| path.rsplit('/').next().unwrap_or(path));
         let names: Vec<&str> = names.map(|name| name.split('.').next().unwrap_or(name)).collect();
         format!("{index}_{}", names.join("_"))
     });
-    let is_meant = |path: &String| patterns.contains(path) || glob::any_fits(patterns, std::slice::from_ref(path));
+    let is_selected = |path: &String| patterns.contains(path) || glob::any_fits(patterns, std::slice::from_ref(path));
     let mut hashes: Vec<&str> =
-        blobs.iter().filter(|(path, _)| is_meant(path)).map(|(_, hash)| hash.as_str()).collect();
+        blobs.iter().filter(|(path, _)| is_selected(path)).map(|(_, hash)| hash.as_str()).collect();
     if hashes.is_empty() {
         return format!("{prefix}-default");
     }
@@ -99,18 +100,18 @@ fn of_files(patterns: &[String], prefix: Option<String>, index: usize, blobs: &[
     format!("{prefix}-{}", hex(&Sha1::digest(hashes.join("-"))))
 }
 
-/// The archive of a key below the folder of a project's caches.
-pub fn archive(folder: &Path, key: &str) -> PathBuf {
-    folder.join(file_name(key)).join("cache.tar")
+/// The archive of the cache `key` below the directory of a project's caches.
+pub fn archive(dir: &Path, key: &str) -> PathBuf {
+    dir.join(file_name(key)).join("cache.tar")
 }
 
-/// A key as the name of one file or folder.
+/// Encodes a key as the name of a file or directory.
 pub(crate) fn file_name(key: &str) -> String {
     let mut name = String::new();
     for character in key.chars() {
         match character {
             '/' | '%' | '\0' => {
-                // A text takes everything.
+                // Writing to a `String` cannot fail.
                 let _ = write!(name, "%{:02X}", u32::from(character));
             }
             _ => name.push(character),
@@ -125,23 +126,27 @@ mod tests {
 
     use super::*;
 
-    // The last hash is that of `echo -n 1111-2222 | sha1sum`.
+    // The hash in the last case is the output of `echo -n 1111-2222 | sha1sum`.
     #[rstest]
-    #[case::none(&["Gemfile.lock"], None, "0_Gemfile-default")]
-    #[case::a_prefix_without_files(&["Gemfile.lock"], Some("p"), "p-default")]
-    #[case::two(&["Cargo.lock", "sub/package.lock.json"], None, "0_Cargo_package-396aaf5f02a2d7ebc0c3a78eaea365adfd8d5034")]
-    fn keys_of_files(#[case] files: &[&str], #[case] prefix: Option<&str>, #[case] expected: &str) {
+    #[case::no_matching_file(&["Gemfile.lock"], None, "0_Gemfile-default")]
+    #[case::prefix_and_no_matching_file(&["Gemfile.lock"], Some("p"), "p-default")]
+    #[case::two_files(&["Cargo.lock", "sub/package.lock.json"], None, "0_Cargo_package-396aaf5f02a2d7ebc0c3a78eaea365adfd8d5034")]
+    fn a_key_from_files_has_the_hash_of_their_contents(
+        #[case] files: &[&str],
+        #[case] prefix: Option<&str>,
+        #[case] expected: &str,
+    ) {
         let blobs = [("sub/package.lock.json", "1111"), ("Cargo.lock", "2222"), ("other", "3333")]
             .map(|(path, hash)| (path.to_owned(), hash.to_owned()));
         let files: Vec<String> = files.iter().map(ToString::to_string).collect();
-        assert_eq!(of_files(&files, prefix.map(str::to_owned), 0, &blobs), expected);
+        assert_eq!(key_from_files(&files, prefix.map(str::to_owned), 0, &blobs), expected);
     }
 
     #[rstest]
     #[case::plain("default", "/c/default/cache.tar")]
-    #[case::of_a_branch("feature/x", "/c/feature%2Fx/cache.tar")]
-    #[case::no_way_out("..", "/c/%2E%2E/cache.tar")]
-    fn archives(#[case] key: &str, #[case] expected: &str) {
+    #[case::slash_is_encoded("feature/x", "/c/feature%2Fx/cache.tar")]
+    #[case::parent_directory_is_encoded("..", "/c/%2E%2E/cache.tar")]
+    fn the_archive_is_below_the_cache_directory(#[case] key: &str, #[case] expected: &str) {
         assert_eq!(archive(Path::new("/c"), key), Path::new(expected));
     }
 }

@@ -1,5 +1,5 @@
-//! Reports of tests in the form that `JUnit` writes. <https://docs.gitlab.com/ci/testing/unit_test_reports/>,
-//! `lib/gitlab/ci/parsers/test/junit.rb`
+//! Test reports in `JUnit`'s XML format: <https://docs.gitlab.com/ci/testing/unit_test_reports/>,
+//! `lib/gitlab/ci/parsers/test/junit.rb`.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -9,12 +9,12 @@ use crate::event::TestCounts;
 /// Counts the test cases of a report.
 ///
 /// # Errors
-/// When it is no XML.
+/// The report is not well-formed XML. The message has the position as a byte offset.
 pub fn count(report: &[u8]) -> Result<TestCounts, String> {
     let text = String::from_utf8_lossy(report);
     let mut reader = Reader::from_str(&text);
     let mut counts = TestCounts::default();
-    // What the case that is being read has come to.
+    // The result of the test case that is being read.
     let (mut is_failed, mut is_skipped) = (false, false);
     loop {
         match reader.read_event().map_err(|error| format!("at byte {}: {error}", reader.error_position()))? {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cases() {
+    fn test_cases_are_counted_by_result() {
         let report = br#"<?xml version="1.0"?>
             <testsuites><testsuite name="s">
               <testcase name="a"/>
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn no_xml() {
+    fn malformed_xml_is_an_error_with_its_position() {
         assert!(count(b"<testsuite></other>").unwrap_err().starts_with("at byte "));
     }
 }

@@ -1,8 +1,9 @@
-//! What jobs leave for each other. GitLab Runner's `commands/helpers/artifacts_uploader.go`,
-//! `app/models/ci/build_dependencies.rb`
+//! Artifacts and reports, which jobs pass to later jobs: GitLab Runner's `commands/helpers/artifacts_uploader.go`,
+//! `app/models/ci/build_dependencies.rb`.
 
 pub mod cache;
 pub mod junit;
+
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
@@ -15,49 +16,49 @@ use gitlab_ci::variables::dotenv;
 use gitlab_ci::variables::dotenv::Limits;
 use gitlab_ci::variables::slug::slugify;
 
-/// Where archives of jobs are kept.
+/// The directory with the artifact archives of a pipeline's jobs.
 #[derive(Clone, Debug)]
 pub struct Store {
-    folder: PathBuf,
-    /// The name of each job's files.
+    dir: PathBuf,
+    /// The base name of each job's files.
     names: Vec<String>,
 }
 
 impl Store {
-    /// Archives of jobs of a plan in `folder`, which must be there.
-    pub fn new(folder: PathBuf, plan: &Plan) -> Self {
+    /// A store for the jobs of `plan` in `dir`, which must exist.
+    pub fn new(dir: PathBuf, plan: &Plan) -> Self {
         let mut taken = HashSet::new();
         let names = plan.jobs.iter().enumerate().map(|(index, job)| {
             let slug = slugify(&job.name);
-            // Names that differ may have the same slug, or none, and one with a number may be another job's own.
+            // Different names may have the same slug or an empty one, and a numbered slug may be the slug of another job.
             let numbered = (index..).map(|number| format!("{slug}-{number}"));
             let own = Some(slug.clone()).filter(|slug| !slug.is_empty());
             let free = own.into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
             taken.insert(free.clone());
             free
         });
-        Self { names: names.collect(), folder }
+        Self { names: names.collect(), dir }
     }
 
-    /// What the files of the job at this place in the plan are called, without an ending.
+    /// The base name, without an extension, of the files of the job at this index in the plan.
     pub fn name(&self, job: usize) -> &str {
         self.names.get(job).map_or("job", String::as_str)
     }
 
-    /// Its archive.
+    /// The artifact archive of the job at this index in the plan.
     pub fn artifacts(&self, job: usize) -> PathBuf {
-        self.folder.join(format!("{}.tar", self.name(job)))
+        self.dir.join(format!("{}.tar", self.name(job)))
     }
 
-    /// Its reports, which no job gets as files.
+    /// The archive of the job's reports, which other jobs do not receive as files.
     pub fn reports(&self, job: usize) -> PathBuf {
-        self.folder.join(format!("{}.reports.tar", self.name(job)))
+        self.dir.join(format!("{}.reports.tar", self.name(job)))
     }
 
-    /// Removes what a job has left: one that is tried again is another job in GitLab, with nothing of the first one's.
+    /// Removes the archives of a job before it is retried: in GitLab a retry is a new job without the artifacts of the first.
     ///
     /// # Errors
-    /// When something stays.
+    /// An archive cannot be removed. A retry could pass on the artifacts of the earlier attempt.
     pub fn clear(&self, job: usize) -> io::Result<()> {
         for archive in [self.artifacts(job), self.reports(job)] {
             match std::fs::remove_file(archive) {
@@ -69,10 +70,10 @@ impl Store {
     }
 }
 
-/// Whose artifacts, and variables in reports, a job takes over, in the order of the plan.
+/// The jobs whose artifacts and `dotenv` variables a job receives, as indexes in the plan and in its order.
 ///
-/// Without `needs` those of all earlier stages; with them, of those that are not `artifacts: false`. `dependencies` choose
-/// among these. How the others ended does not matter.
+/// Without `needs` these are the jobs of all earlier stages; with `needs`, the needed jobs without `artifacts: false`.
+/// `dependencies` selects among these. The result of those jobs does not matter.
 pub fn providers(plan: &Plan, job: usize) -> Vec<usize> {
     let Some(receiver) = plan.jobs.get(job) else { return Vec::new() };
     let stage = |name: &str| plan.stages.iter().position(|stage| &**stage == name);
@@ -82,14 +83,14 @@ pub fn providers(plan: &Plan, job: usize) -> Vec<usize> {
         None => stage(&other.job.stage.value) < own_stage,
     });
     let chosen = candidates.filter(|(_, other)| match &receiver.job.dependencies {
-        // One that is several is meant with all of them.
+        // The name of a parallel job selects all its instances.
         Some(names) => names.iter().any(|name| name.value == other.job.name || name.value == other.name),
         None => true,
     });
     chosen.map(|(index, _)| index).collect()
 }
 
-/// Whether something is kept after such an end of a job.
+/// Whether artifacts or a cache with this `when` are kept after the job.
 pub fn is_kept(when: ArtifactsWhen, has_succeeded: bool) -> bool {
     match when {
         ArtifactsWhen::OnSuccess => has_succeeded,
@@ -98,10 +99,10 @@ pub fn is_kept(when: ArtifactsWhen, has_succeeded: bool) -> bool {
     }
 }
 
-/// The variables of a job's reports, each a path and its content.
+/// The variables of a job's `dotenv` reports. Each report is a path and its content.
 ///
 /// # Errors
-/// Which report GitLab refuses, and why.
+/// GitLab would refuse a report. The message has the report's path, the line and the reason.
 pub fn variables(reports: &[(String, Vec<u8>)]) -> Result<Vec<Variable>, String> {
     let mut variables = Vec::new();
     for (path, content) in reports {
@@ -111,7 +112,8 @@ pub fn variables(reports: &[(String, Vec<u8>)]) -> Result<Vec<Variable>, String>
     Ok(variables)
 }
 
-/// What all reports of tests count together, and those that cannot be read.
+/// The sums of all `junit` reports, `None` if none can be read; and for each unreadable report its path and the reason. Each report is
+/// a path and its content.
 pub fn count_tests(reports: &[(String, Vec<u8>)]) -> (Option<TestCounts>, Vec<String>) {
     let mut sum: Option<TestCounts> = None;
     let mut unreadable = Vec::new();
@@ -140,12 +142,12 @@ mod tests {
     #[rstest]
     #[case::earlier_stages("z: {script: x}", &["a", "b 1/2", "b 2/2"])]
     #[case::needs("z: {script: x, needs: [a]}", &["a"])]
-    #[case::needs_without("z: {script: x, needs: [{job: a, artifacts: false}, b]}", &["b 1/2", "b 2/2"])]
+    #[case::needs_without_artifacts("z: {script: x, needs: [{job: a, artifacts: false}, b]}", &["b 1/2", "b 2/2"])]
     #[case::needs_nothing("z: {script: x, needs: []}", &[])]
     #[case::dependencies("z: {script: x, dependencies: [b]}", &["b 1/2", "b 2/2"])]
     #[case::no_dependencies("z: {script: x, dependencies: []}", &[])]
     #[case::dependencies_among_needs("z: {script: x, needs: [a, b], dependencies: [a]}", &["a"])]
-    fn whose(#[case] job: &str, #[case] expected: &[&str]) {
+    fn a_job_receives_the_artifacts_of_these_jobs(#[case] job: &str, #[case] expected: &[&str]) {
         let text = format!(
             "a: {{script: x, stage: build}}\nb: {{script: x, stage: build, parallel: 2}}\nc: {{script: x}}\n{job}\n"
         );
@@ -159,12 +161,12 @@ mod tests {
     #[case::success(ArtifactsWhen::OnSuccess, true, false)]
     #[case::failure(ArtifactsWhen::OnFailure, false, true)]
     #[case::always(ArtifactsWhen::Always, true, true)]
-    fn after_which_end(#[case] when: ArtifactsWhen, #[case] success: bool, #[case] failure: bool) {
+    fn when_decides_what_is_kept(#[case] when: ArtifactsWhen, #[case] success: bool, #[case] failure: bool) {
         assert_eq!((is_kept(when, true), is_kept(when, false)), (success, failure));
     }
 
     #[test]
-    fn names_of_files() {
+    fn file_names_are_unique_slugs() {
         let text =
             "a b: {script: x}\na-b: {script: x}\na-b-1: {script: x}\n'?': {script: x}\nc: {script: x, parallel: 2}\n";
         let store = Store::new("x".into(), &plan(text));
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn reports() {
+    fn an_invalid_dotenv_report_is_named() {
         let good = ("a.env".to_owned(), b"A=1\nB=2".to_vec());
         let bad = ("b.env".to_owned(), b"# no".to_vec());
         assert_eq!(variables(std::slice::from_ref(&good)).unwrap().len(), 2);

@@ -1,4 +1,4 @@
-//! What the keys mean. GitLab Runner's `common/config.go`
+//! The keys of `runner.toml` and their meaning: GitLab Runner's `common/config.go`.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use crate::config::settings::ServiceConfig;
 use gitlab_ci::config::image;
 use gitlab_ci::config::image::PullPolicy;
 
-/// What a runner and its GitLab, or its operator, have to say to each other.
+/// Top-level keys that only concern a runner's connection to GitLab and its operation. They are skipped without a warning.
 const TOP_SKIPPED: &[&str] = &[
     "check_interval",
     "connection_max_age",
@@ -151,7 +151,7 @@ const DOCKER_IGNORED: &[&str] = &[
     "volumes_from",
 ];
 
-/// What a runner needs for itself, and this one does not: it has no helper image, and no cache in containers.
+/// Keys about the helper image and about caches in containers. This runner has neither, so they are skipped without a warning.
 const DOCKER_SKIPPED: &[&str] = &[
     "cache_dir",
     "disable_cache",
@@ -166,7 +166,7 @@ const SERVICE: &[&str] = &["alias", "command", "entrypoint", "environment", "nam
 
 const EXECUTORS: &[(&str, ExecutorName)] = &[("docker", ExecutorName::Docker), ("shell", ExecutorName::Shell)];
 
-/// Reads a file's text; `file` reads what it names.
+/// Reads the text of a configuration file. `file` reads the files that it names.
 pub(super) fn read(text: &str, reader: &mut Reader, file: &dyn Fn(&str) -> io::Result<String>) -> RunnerConfig {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -178,11 +178,11 @@ pub(super) fn read(text: &str, reader: &mut Reader, file: &dyn Fn(&str) -> io::R
     let top = Table { name: "the file", entries: document.get_ref() };
     reader.keys(top, &["concurrent", "runners"], &[], TOP_SKIPPED);
     let concurrent = |value: &_| NonZeroUsize::new(usize::try_from(integer(value)?).ok()?);
-    let concurrent = reader.value(top, "concurrent", "a number of jobs, from 1 on", concurrent);
+    let concurrent = reader.value(top, "concurrent", "a number of jobs, at least 1", concurrent);
     let runners = reader.tables(top, "runners", "[[runners]]");
     for (_, range) in runners.iter().skip(1) {
-        let error = reader.error(range, "a second [[runners]]; expected one");
-        error.help("jobs run on one runner here: keep the one that they are meant for");
+        let error = reader.error(range, "only one [[runners]] is supported");
+        error.help("remove all but the runner to use");
     }
     let config = runners.first().map(|(runner, _)| read_runner(*runner, reader, file)).unwrap_or_default();
     RunnerConfig { concurrent, ..config }
@@ -196,11 +196,11 @@ fn read_runner(table: Table<'_>, reader: &mut Reader, file: &dyn Fn(&str) -> io:
         match file(&name) {
             Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Some(text.into()),
             Ok(_) => {
-                reader.error(&range, format!("{name} has no certificate in it; expected PEM"));
+                reader.error(&range, format!("{name} contains no certificate; expected PEM format"));
                 None
             }
             Err(error) => {
-                reader.error(&range, format!("{name} cannot be read: {error}"));
+                reader.error(&range, format!("cannot read {name}: {error}"));
                 None
             }
         }
@@ -230,16 +230,17 @@ fn read_flags(table: Table<'_>, reader: &mut Reader) -> Option<std::collections:
     for key in flags.entries.keys() {
         let name = key.get_ref().as_ref();
         if !name.starts_with("FF_") {
-            reader.error(&key.span(), format!("`{name}` is no feature flag: their names begin with `FF_`"));
+            reader
+                .error(&key.span(), format!("`{name}` is not a feature flag: names of feature flags begin with `FF_`"));
         }
         let value = reader.boolean(flags, name);
         match (name, value) {
             ("FF_NETWORK_PER_BUILD", Some(false)) => {
-                reader.warning(&key.span(), "every job has a network of its own here, as with FF_NETWORK_PER_BUILD");
+                reader.warning(&key.span(), "FF_NETWORK_PER_BUILD cannot be disabled: every job has its own network");
             }
             ("FF_NETWORK_PER_BUILD" | "FF_TIMESTAMPS", _) | (_, Some(false) | None) => {}
             (name, Some(true)) => {
-                reader.warning(&key.span(), format!("`{name}` is understood and not replayed"));
+                reader.warning(&key.span(), format!("`{name}` is not supported and is ignored"));
             }
         }
         read.extend(value.map(|value| (name.to_owned(), value)));
@@ -259,7 +260,8 @@ fn read_docker(table: Table<'_>, reader: &mut Reader) -> DockerConfig {
     }
     let wait = match reader.integer(table, "wait_for_services_timeout") {
         None => defaults.wait_for_services_timeout,
-        // `executors/docker/services.go`, `waitForServices`: a runner takes `0` for its default. Whoever writes it means off.
+        // `executors/docker/services.go`, `waitForServices`: GitLab Runner treats `0` as its default. Here `0` disables the wait, as
+        // its author most likely intended.
         Some(seconds) => u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
     };
     let mut lists = |key: &str| reader.strings(table, key).unwrap_or_default();
@@ -285,10 +287,10 @@ fn read_docker(table: Table<'_>, reader: &mut Reader) -> DockerConfig {
         cap_drop,
         devices: reader.list(table, "devices", "`/dev/NAME[:TARGET][:rwm]`", Device::read).unwrap_or_default(),
         security_opt,
-        memory: reader.value(table, "memory", "a size as `512m`", |value| bytes(value.as_str()?)),
+        memory: reader.value(table, "memory", "a size such as `512m`", |value| bytes(value.as_str()?)),
         cpu_shares: reader.integer(table, "cpu_shares"),
         nano_cpus: reader
-            .value(table, "cpus", "a number of processors as `\"1.5\"`", |value| nano_cpus(value.as_str()?)),
+            .value(table, "cpus", "a number of CPUs such as `\"1.5\"`", |value| nano_cpus(value.as_str()?)),
         shm_size: reader.integer(table, "shm_size"),
         user: reader.string(table, "user"),
     }
@@ -298,7 +300,7 @@ fn read_service(table: Table<'_>, range: &std::ops::Range<usize>, reader: &mut R
     reader.keys(table, SERVICE, &[], &[]);
     let Some(name) = reader.string(table, "name") else {
         if !table.entries.contains_key("name") {
-            reader.error(range, format!("{} without `name`; expected an image", table.name));
+            reader.error(range, format!("{} has no `name`; expected an image", table.name));
         }
         return None;
     };

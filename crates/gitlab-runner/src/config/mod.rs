@@ -1,9 +1,9 @@
-//! `runner.toml`: how the runner is set up, in the words of GitLab Runner's own `config.toml`, of which it may be a copy.
+//! `runner.toml`: the runner configuration, in the format of GitLab Runner's `config.toml`, of which it may be a copy.
 //! <https://docs.gitlab.com/runner/configuration/advanced-configuration/>
 //!
-//! A key that means something to jobs and is not replayed is told of, one that nobody knows is an error: a setting that is
-//! silently without effect would make a pipeline pass here and fail there. What only a runner and its GitLab have to say to
-//! each other (`url`, `token`, `check_interval`, …) is skipped.
+//! A key that affects jobs but is not supported here causes a warning, and an unknown key is an error: a setting that silently has no
+//! effect could make a pipeline pass here and fail on the real runner. Keys that only concern the connection between a runner and
+//! GitLab (`url`, `token`, `check_interval`, …) are skipped.
 
 mod keys;
 mod reader;
@@ -27,18 +27,33 @@ pub use crate::config::settings::RunnerConfigError;
 pub use crate::config::settings::ServiceConfig;
 
 impl RunnerConfig {
-    /// Reads a file. What it names is looked for beside it.
+    /// Reads a configuration file. Relative paths in it are relative to its directory.
     ///
     /// # Errors
-    /// When there is no such file, or something in it is wrong: all that is, each with its place.
+    /// The file cannot be read, or it is invalid: the error lists every mistake with its line and column.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gitlab_runner::config::{ExecutorName, RunnerConfig};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("runner.toml");
+    /// std::fs::write(&path, "concurrent = 4\n[[runners]]\nexecutor = \"shell\"\nlimit = 2\n")?;
+    ///
+    /// let config = RunnerConfig::read(&path)?;
+    /// assert_eq!(config.executor, Some(ExecutorName::Shell));
+    /// assert!(config.warnings[0].ends_with("runner.toml:4:1: `limit` in [[runners]] is not supported and is ignored"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(path: &Path) -> Result<Self, RunnerConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| RunnerConfigError(vec![format!("{}: {error}", path.display())]))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&path.to_string_lossy(), &text, &|name| std::fs::read_to_string(folder.join(name)))
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&path.to_string_lossy(), &text, &|name| std::fs::read_to_string(dir.join(name)))
     }
 
-    /// Reads a text that errors call `name`; `file` reads what it names.
+    /// Reads the text of a configuration file. Errors call it `name`; `file` reads the files that it names.
     fn parse(
         name: &str,
         text: &str,
@@ -50,8 +65,8 @@ impl RunnerConfig {
         if errors.is_empty() { Ok(Self { warnings, ..config }) } else { Err(RunnerConfigError(errors)) }
     }
 
-    /// The variables that the runner gives to every job: `environment`, and `CI_SERVER_TLS_CA_FILE` where there are
-    /// certificates. `common/build.go`, `GetAllVariables`
+    /// The variables of every job: those of `environment`, and the file variable `CI_SERVER_TLS_CA_FILE` if there are certificates.
+    /// `common/build.go`, `GetAllVariables`
     pub fn variables(&self) -> Vec<Variable> {
         let environment = self.environment.iter().map(|(key, value)| Variable::new(key, value, Origin::Predefined));
         let certificates = self.certificates.iter().map(|certificates| Variable {

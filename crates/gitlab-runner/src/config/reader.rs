@@ -1,4 +1,4 @@
-//! Values out of a TOML document, and complaints with their places.
+//! Reads values from a TOML document, and collects diagnostics with their positions.
 
 use std::ops::Range;
 
@@ -12,19 +12,18 @@ use gitlab_ci::source::FileId;
 use gitlab_ci::source::Sources;
 use gitlab_ci::source::Span;
 
-/// Collects what is wrong.
+/// Reads values and collects diagnostics.
 pub(super) struct Reader {
     sources: Sources,
     file: FileId,
     diagnostics: Diagnostics,
 }
 
-/// A table with its name as the file writes it.
+/// A table, with its name for messages.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'doc> {
     /// `[runners.docker]`
     pub(super) name: &'static str,
-    /// Its keys.
     pub(super) entries: &'doc DeTable<'doc>,
 }
 
@@ -37,7 +36,7 @@ impl Reader {
         Self { sources, file, diagnostics: Diagnostics::default() }
     }
 
-    /// What is wrong, and what is only worth knowing, by place.
+    /// The errors and the warnings, each sorted by position.
     pub(super) fn finish(self) -> (Vec<String>, Vec<String>) {
         let line = |diagnostic: &Diagnostic| {
             let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
@@ -63,7 +62,7 @@ impl Reader {
         self.diagnostics.warning(span, message)
     }
 
-    /// Complains about keys that are not among `known`, and tells of those that are `ignored`.
+    /// Reports keys that are neither `known` nor `skipped`: a warning for those that are `ignored`, an error for all others.
     pub(super) fn keys(&mut self, table: Table<'_>, known: &[&str], ignored: &[&str], skipped: &[&str]) {
         for key in table.entries.keys() {
             let (word, range) = (key.get_ref().as_ref(), key.span());
@@ -71,28 +70,28 @@ impl Reader {
                 continue;
             }
             if ignored.contains(&word) {
-                self.warning(&range, format!("`{word}` of {} is understood and not replayed", table.name));
+                self.warning(&range, format!("`{word}` in {} is not supported and is ignored", table.name));
                 continue;
             }
             let valid = known.iter().chain(ignored).copied();
-            self.error(&range, format!("{} has no key `{word}`", table.name)).nearest(word, valid);
+            self.error(&range, format!("unknown key `{word}` in {}", table.name)).nearest(word, valid);
         }
     }
 
     fn wrong(&mut self, table: Table<'_>, key: &str, value: Value<'_>, expected: &str) {
         let found = match value.get_ref() {
-            DeValue::String(text) => format!("the text {text:?}"),
+            DeValue::String(text) => format!("the string {text:?}"),
             DeValue::Integer(number) => format!("the number {number}"),
             DeValue::Float(number) => format!("the number {number}"),
             DeValue::Boolean(value) => format!("`{value}`"),
-            DeValue::Datetime(_) => "a time".to_owned(),
+            DeValue::Datetime(_) => "a date or time".to_owned(),
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
-        self.error(&value.span(), format!("`{key}` of {} is {found}; expected {expected}", table.name));
+        self.error(&value.span(), format!("`{key}` in {} is {found}; expected {expected}", table.name));
     }
 
-    /// A value that `read` understands, whose error says what it expected.
+    /// The value of `key` as `read` converts it. If `read` returns `None`, an error says what was `expected`.
     pub(super) fn value<'doc, T>(
         &mut self,
         table: Table<'doc>,
@@ -109,8 +108,8 @@ impl Reader {
     }
 
     pub(super) fn string(&mut self, table: Table<'_>, key: &str) -> Option<String> {
-        // An empty text is what a runner that was registered without an answer writes: nothing.
-        self.value(table, key, "a text", |value| value.as_str().map(str::to_owned)).filter(|text| !text.is_empty())
+        // GitLab Runner writes an empty string for a question that was not answered during registration: it means "not set".
+        self.value(table, key, "a string", |value| value.as_str().map(str::to_owned)).filter(|text| !text.is_empty())
     }
 
     pub(super) fn boolean(&mut self, table: Table<'_>, key: &str) -> Option<bool> {
@@ -121,7 +120,7 @@ impl Reader {
         self.value(table, key, "a number", integer)
     }
 
-    /// A list, each of whose texts `read` understands.
+    /// A list of strings, each converted by `read`. An error says what was `expected` of an item.
     pub(super) fn list<T>(
         &mut self,
         table: Table<'_>,
@@ -131,7 +130,7 @@ impl Reader {
     ) -> Option<Vec<T>> {
         let value = table.entries.get(key)?;
         let Some(items) = value.get_ref().as_array() else {
-            self.wrong(table, key, value, &format!("a list, each of it {expected}"));
+            self.wrong(table, key, value, &format!("a list; each item is {expected}"));
             return None;
         };
         let mut list = Vec::with_capacity(items.len());
@@ -145,16 +144,16 @@ impl Reader {
     }
 
     pub(super) fn strings(&mut self, table: Table<'_>, key: &str) -> Option<Vec<String>> {
-        self.list(table, key, "a text", |text| Some(text.to_owned()))
+        self.list(table, key, "a string", |text| Some(text.to_owned()))
     }
 
-    /// One of some words.
+    /// The meaning of a string that must be one of `words`.
     pub(super) fn word<T: Copy>(&mut self, table: Table<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
         let value = table.entries.get(key)?;
         self.one_word(table, key, value, words)
     }
 
-    /// One of some words, or a list of them.
+    /// The meanings of one string or a list of strings, each of which must be one of `words`.
     pub(super) fn words<T: Copy>(&mut self, table: Table<'_>, key: &str, words: &[(&str, T)]) -> Option<Vec<T>> {
         let value = table.entries.get(key)?;
         let items = value.get_ref().as_array().map_or(std::slice::from_ref(value), |items| &**items);
@@ -171,26 +170,26 @@ impl Reader {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         if found.is_none() {
             let list = known.clone().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-            let message = format!("`{key}` of {} is {text:?}; expected one of {list}", table.name);
+            let message = format!("`{key}` in {} is {text:?}; expected one of {list}", table.name);
             self.error(&value.span(), message).nearest(text, known);
         }
         found
     }
 
-    /// A table in a table.
+    /// The table `key`, called `name` in messages.
     pub(super) fn table<'doc>(&mut self, table: Table<'doc>, key: &str, name: &'static str) -> Option<Table<'doc>> {
         let entries = self.value(table, key, "a table", DeValue::as_table)?;
         Some(Table { name, entries })
     }
 
-    /// Tables in a table, with their places.
+    /// The tables of the array `key`, each called `name` in messages, with their positions.
     pub(super) fn tables<'doc>(
         &mut self,
         table: Table<'doc>,
         key: &str,
         name: &'static str,
     ) -> Vec<(Table<'doc>, Range<usize>)> {
-        let items = self.value(table, key, &format!("tables: {name}"), DeValue::as_array);
+        let items = self.value(table, key, &format!("an array of tables, {name}"), DeValue::as_array);
         let mut tables = Vec::new();
         for item in items.into_iter().flat_map(|items| items.iter()) {
             match item.get_ref().as_table() {
@@ -202,7 +201,7 @@ impl Reader {
     }
 }
 
-/// A whole number.
+/// An integer in any of TOML's notations.
 pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
     let number = value.as_integer()?;
     i64::from_str_radix(number.as_str(), number.radix()).ok()

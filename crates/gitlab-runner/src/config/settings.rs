@@ -1,4 +1,4 @@
-//! What a runner is set to.
+//! The settings in `runner.toml`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -9,114 +9,113 @@ use std::time::Duration;
 use super::units::{Device, Mount};
 use gitlab_ci::config::image::PullPolicy;
 
-/// Where GitLab Runner keeps the certificates that it trusts, and where jobs and services find them here.
+/// The path of the trusted certificates in GitLab Runner, and in the containers of jobs and services here.
 /// <https://docs.gitlab.com/runner/configuration/tls-self-signed/>
 pub const CERTIFICATES: &str = "/etc/gitlab-runner/certs/ca.crt";
 
-/// A runner. The default is one that nobody has set up.
+/// The runner configuration. The default is that of an empty file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerConfig {
-    /// How many jobs run at the same time.
+    /// Maximum number of jobs that run at the same time.
     pub concurrent: Option<NonZeroUsize>,
-    /// What it is called.
+    /// The runner's name.
     pub name: Option<String>,
-    /// Where its jobs run.
+    /// The executor of the jobs.
     pub executor: Option<ExecutorName>,
-    /// The folder that projects are checked out below.
+    /// The directory that contains the project directories.
     pub builds_dir: Option<String>,
-    /// The folder for caches.
+    /// The directory of the caches.
     pub cache_dir: Option<PathBuf>,
-    /// Variables of every job.
+    /// Variables of every job: names and values.
     pub environment: Vec<(String, String)>,
-    /// How much of a job's log is kept, in KiB.
+    /// Maximum size of a job's output, in KiB.
     pub output_limit: usize,
-    /// The shell of scripts.
+    /// The shell that runs scripts; by default `bash` if it is available, else `sh`.
     pub shell: Option<String>,
-    /// Commands before a job's own, in the same shell.
+    /// Commands that run before a job's own, in the same shell.
     pub pre_build_script: Option<String>,
-    /// Commands after a job's own and before `after_script`.
+    /// Commands that run after a job's own and before `after_script`.
     pub post_build_script: Option<String>,
-    /// `tls-ca-file`: certificates, as PEM, that jobs may trust.
+    /// The content of `tls-ca-file`: certificates in PEM format that jobs can trust.
     pub certificates: Option<Arc<str>>,
-    /// How the docker executor is set up.
+    /// The settings of the docker executor.
     pub docker: DockerConfig,
-    /// Feature flags.
+    /// Feature flags (`FF_...`) and whether they are on.
     pub feature_flags: BTreeMap<String, bool>,
-    /// What of the file is understood and not replayed, each with its place.
+    /// Settings that are valid but not supported here: one message each, with its position in the file.
     pub warnings: Vec<String>,
 }
 
-/// Where jobs run.
+/// The executor of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutorName {
-    /// On this machine.
+    /// Jobs run on this machine.
     Shell,
-    /// In containers.
+    /// Jobs run in containers.
     Docker,
 }
 
 /// `[runners.docker]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerConfig {
-    /// The image of jobs that name none.
+    /// The image of jobs without `image`.
     pub image: Option<String>,
-    /// Whether containers may do everything.
+    /// Whether containers are privileged.
     pub privileged: bool,
-    /// What is mounted in the containers of a job.
+    /// Volumes and directories that are mounted in the containers of a job.
     pub volumes: Vec<Mount>,
-    /// A network in place of the job's own.
+    /// A network mode that replaces the job's own network.
     pub network_mode: Option<String>,
-    /// Networks that containers join beside the job's own; `config.toml` has no word for it.
+    /// Networks that containers join in addition to the job's own. `config.toml` has no such key.
     pub networks: Vec<String>,
-    /// `NAME:ADDRESS`
+    /// Additional lines of `/etc/hosts`: `NAME:ADDRESS`.
     pub extra_hosts: Vec<String>,
-    /// When images are pulled, tried in order.
+    /// Pull policies, tried in order.
     pub pull_policy: Vec<PullPolicy>,
-    /// What jobs may ask for; everything if there is nothing.
+    /// Pull policies that jobs may use; all if empty.
     pub allowed_pull_policies: Vec<PullPolicy>,
     /// Services of every job.
     pub services: Vec<ServiceConfig>,
-    /// How long services may take to listen; nothing if nobody waits for them.
+    /// Maximum time to wait for services to listen; `None` does not wait.
     pub wait_for_services_timeout: Option<Duration>,
-    /// Name servers.
+    /// IP addresses of name servers.
     pub dns: Vec<String>,
-    /// Capabilities beside the engine's usual ones.
+    /// Capabilities in addition to the engine's default.
     pub cap_add: Vec<String>,
-    /// Capabilities that are taken away.
+    /// Capabilities to drop.
     pub cap_drop: Vec<String>,
-    /// Devices of the engine's machine.
+    /// Devices of the engine's host that the job's container can use.
     pub devices: Vec<Device>,
-    /// Options of the engine's security.
+    /// Security options of the engine, such as `seccomp=unconfined`.
     pub security_opt: Vec<String>,
-    /// Memory of a job's container, in bytes.
+    /// Memory limit of a job's container, in bytes.
     pub memory: Option<i64>,
-    /// How much time on processors a job's container gets where they are not enough, beside others that have 1024 if nobody says
-    /// otherwise.
+    /// Relative share of CPU time of a job's container when the CPUs are busy. The engine's default is 1024.
     pub cpu_shares: Option<i64>,
-    /// Time on processors of a job's container, in billionths of one.
+    /// CPU limit of a job's container, in billionths of a CPU.
     pub nano_cpus: Option<i64>,
-    /// Shared memory, in bytes.
+    /// Size of `/dev/shm`, in bytes.
     pub shm_size: Option<i64>,
-    /// Who runs the commands of jobs that do not say it.
+    /// The user who runs the commands of jobs without `docker:user`.
     pub user: Option<String>,
 }
 
 /// `[[runners.docker.services]]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceConfig {
-    /// Its image.
+    /// The service's image.
     pub name: String,
-    /// Names that it is reached by beside those made of its image's name.
+    /// Host names of the service, in addition to those derived from the image's name.
     pub aliases: Vec<String>,
-    /// In place of the image's own.
+    /// Replaces the image's entrypoint.
     pub entrypoint: Option<Vec<String>>,
-    /// In place of the image's own.
+    /// Replaces the image's command.
     pub command: Option<Vec<String>>,
-    /// Its variables.
+    /// The service's variables: names and values.
     pub environment: Vec<(String, String)>,
 }
 
-/// What is wrong with a file: all of it, each with its place.
+/// Everything that is wrong with a configuration file: one message for each mistake, with its position.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct RunnerConfigError(pub Vec<String>);
@@ -152,7 +151,7 @@ impl Default for DockerConfig {
             network_mode: None,
             networks: Vec::new(),
             extra_hosts: Vec::new(),
-            // A runner's default is `always`. Here whoever waits pays for each question to the registry.
+            // GitLab Runner's default is `always`. Here a user waits for each request to the registry.
             pull_policy: vec![PullPolicy::IfNotPresent],
             allowed_pull_policies: Vec::new(),
             services: Vec::new(),

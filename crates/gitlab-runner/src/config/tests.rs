@@ -13,7 +13,7 @@ fn read(text: &str) -> Result<RunnerConfig, RunnerConfigError> {
 }
 
 #[test]
-fn all_of_it() {
+fn every_setting_is_read() {
     let text = r#"
 concurrent = 4
 check_interval = 0
@@ -53,13 +53,13 @@ check_interval = 0
 }
 
 #[test]
-fn without_anything() {
+fn an_empty_file_gives_the_defaults() {
     assert_eq!(read("").unwrap(), RunnerConfig::default());
     assert_eq!(read("[[runners]]\n[runners.docker]\n").unwrap(), RunnerConfig::default());
 }
 
 #[test]
-fn everything_that_is_wrong_at_once() {
+fn all_errors_are_reported_at_once() {
     let text = r#"concurent = 4
 concurrent = 0
 
@@ -87,29 +87,29 @@ concurrent = 0
 }
 
 #[rstest]
-#[case::no_toml("concurrent = = 4\n", "runner.toml:1:14: ")]
-#[case::twice("concurrent = 1\nconcurrent = 2\n", "runner.toml:2:1: ")]
+#[case::invalid_toml("concurrent = = 4\n", "runner.toml:1:14: ")]
+#[case::duplicate_key("concurrent = 1\nconcurrent = 2\n", "runner.toml:2:1: ")]
 #[case::no_certificate(
     "[[runners]]\ntls-ca-file = \"empty.pem\"",
-    "runner.toml:2:15: empty.pem has no certificate in it"
+    "runner.toml:2:15: empty.pem contains no certificate"
 )]
-fn places(#[case] text: &str, #[case] expected: &str) {
+fn errors_have_positions(#[case] text: &str, #[case] expected: &str) {
     let error = read(text).unwrap_err().to_string();
     assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
-fn a_file_that_is_not_there() {
-    let error = RunnerConfig::read(Path::new("no-such-folder/runner.toml")).unwrap_err().to_string();
-    assert!(error.starts_with("no-such-folder/runner.toml: No such file"), "{error}");
+fn a_missing_file_is_an_error() {
+    let error = RunnerConfig::read(Path::new("no-such-dir/runner.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("no-such-dir/runner.toml: No such file"), "{error}");
 }
 
 #[test]
-fn variables_of_every_job() {
+fn every_job_has_these_variables() {
     let config = read("[[runners]]\nenvironment = [\"A=1\"]\ntls-ca-file = \"ca.pem\"").unwrap();
     let variables = config.variables();
-    let told: Vec<_> = variables.iter().map(|it| (&*it.key, &*it.value, it.file)).collect();
-    assert_eq!(told, [("CI_SERVER_TLS_CA_FILE", "-----BEGIN CERTIFICATE-----\n", true), ("A", "1", false)]);
+    let actual: Vec<_> = variables.iter().map(|it| (&*it.key, &*it.value, it.file)).collect();
+    assert_eq!(actual, [("CI_SERVER_TLS_CA_FILE", "-----BEGIN CERTIFICATE-----\n", true), ("A", "1", false)]);
 }
 
 #[rstest]
@@ -120,7 +120,7 @@ fn variables_of_every_job() {
 #[case("", None)]
 #[case("1x", None)]
 #[case("9999999999999t", None)]
-fn sizes(#[case] text: &str, #[case] expected: Option<i64>) {
+fn sizes_are_in_bytes(#[case] text: &str, #[case] expected: Option<i64>) {
     assert_eq!(bytes(text), expected);
 }
 
@@ -130,17 +130,17 @@ fn sizes(#[case] text: &str, #[case] expected: Option<i64>) {
 #[case(".25", Some(250_000_000))]
 #[case("", None)]
 #[case("1.x", None)]
-fn processors(#[case] text: &str, #[case] expected: Option<i64>) {
+fn cpus_are_in_billionths(#[case] text: &str, #[case] expected: Option<i64>) {
     assert_eq!(nano_cpus(text), expected);
 }
 
 proptest! {
-    /// Whatever is in a file, reading it ends, with a runner or with complaints that have a place.
+    /// Every text gives a configuration, or errors with positions.
     #[test]
-    fn every_text_is_read(lines in prop::collection::vec(line(), 0..12)) {
-        if let Err(RunnerConfigError(complaints)) = read(&lines.join("\n")) {
-            prop_assert!(!complaints.is_empty());
-            prop_assert!(complaints.iter().all(|it| it.starts_with("runner.toml:")), "{complaints:?}");
+    fn every_text_is_read_or_rejected(lines in prop::collection::vec(line(), 0..12)) {
+        if let Err(RunnerConfigError(errors)) = read(&lines.join("\n")) {
+            prop_assert!(!errors.is_empty());
+            prop_assert!(errors.iter().all(|it| it.starts_with("runner.toml:")), "{errors:?}");
         }
     }
 }

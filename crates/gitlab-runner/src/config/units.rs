@@ -1,26 +1,26 @@
-//! Sizes, mounts and devices, as Docker writes them.
+//! Sizes, mounts and devices in Docker's notation.
 
-/// What is mounted where.
+/// A mount of a job's containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
-    /// `SOURCE:TARGET[:OPTIONS]`: a folder of the engine's machine, or a volume by its name.
+    /// `SOURCE:TARGET[:OPTIONS]`: a directory of the engine's host, or a named volume.
     Bind(String),
-    /// A folder that the containers of a job have in common. A runner keeps it for the next job.
+    /// A directory that the containers of a job share. GitLab Runner keeps it for the next job; here it is removed with the job.
     Shared(String),
 }
 
-/// `/dev/kvm`, `SOURCE:TARGET:rwm`
+/// A device: `/dev/kvm`, or `SOURCE:TARGET:rwm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// On the engine's machine.
+    /// The path on the engine's host.
     pub source: String,
-    /// In the container.
+    /// The path in the container.
     pub target: String,
-    /// What may be done with it: `r`, `w`, `m`.
+    /// The permissions: any of `r` (read), `w` (write) and `m` (create the device node).
     pub permissions: String,
 }
 
-/// A size: `512m`, `1g`, `64KiB`. `github.com/docker/go-units`, `RAMInBytes`
+/// A size in bytes from `512m`, `1g`, `64KiB`: `github.com/docker/go-units`, `RAMInBytes`.
 pub(super) fn bytes(text: &str) -> Option<i64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
@@ -37,7 +37,7 @@ pub(super) fn bytes(text: &str) -> Option<i64> {
     digits.trim().parse::<i64>().ok()?.checked_mul(1024_i64.pow(power))
 }
 
-/// Processors: `2`, `0.5`, in billionths.
+/// A number of CPUs in billionths from `2`, `0.5`.
 pub(super) fn nano_cpus(text: &str) -> Option<i64> {
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let is_number = |digits: &str| digits.chars().all(|digit| digit.is_ascii_digit());
@@ -71,9 +71,9 @@ impl Device {
             (Some(permissions), None) => (source, permissions),
             (Some(target), Some(permissions)) => (target, permissions),
         };
-        let is_understood =
+        let is_valid =
             parts.next().is_none() && target.starts_with('/') && permissions.chars().all(|it| "rwm".contains(it));
-        is_understood.then(|| Self {
+        is_valid.then(|| Self {
             source: source.to_owned(),
             target: target.to_owned(),
             permissions: permissions.to_owned(),
@@ -81,7 +81,7 @@ impl Device {
     }
 }
 
-/// `KEY=VALUE`
+/// A key and a value from `KEY=VALUE`.
 pub(super) fn pair(text: &str) -> Option<(String, String)> {
     let (key, value) = text.split_once('=')?;
     (!key.is_empty()).then(|| (key.to_owned(), value.to_owned()))

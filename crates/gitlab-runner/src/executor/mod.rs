@@ -1,7 +1,7 @@
-//! Where jobs run: what all executors have in common. GitLab Runner's `executors/`
+//! Executors, which run jobs: GitLab Runner's `executors/`.
 //!
-//! - [`shell`]: on this machine, in a folder of the job's own.
-//! - [`docker`]: in a container, with others beside it as services.
+//! - [`shell`]: on this machine, in a directory of the job's own.
+//! - [`docker`]: in a container, with service containers alongside.
 
 pub mod docker;
 mod request;
@@ -14,7 +14,7 @@ pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, Ser
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
 /// An executor.
@@ -25,7 +25,7 @@ pub enum Executor {
     Docker(docker::Docker),
 }
 
-/// A job's place at an executor, from its preparation to its end.
+/// A job at an executor, from its preparation to its cleanup.
 pub enum Session {
     /// This machine.
     Shell(shell::Session),
@@ -34,7 +34,7 @@ pub enum Session {
 }
 
 impl Executor {
-    /// Its name.
+    /// The executor's name: `shell` or `docker`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Shell(_) => "shell",
@@ -42,18 +42,19 @@ impl Executor {
         }
     }
 
-    /// Where the files are of the job that runs as number `concurrent`; `project` is the project's path: `group/project`.
-    pub fn places(&self, concurrent: usize, project: &str) -> Places {
+    /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
+    pub fn places(&self, concurrent: usize, project: &str) -> JobDirs {
         match self {
             Self::Shell(shell) => shell.places(concurrent, project),
             Self::Docker(docker) => docker.places(project),
         }
     }
 
-    /// Prepares everything that a job needs before its sources: images, services.
+    /// Prepares everything that a job needs before its sources: image, network, volumes, services.
     ///
     /// # Errors
-    /// When there is no image, or nothing can be run.
+    /// The image cannot be obtained, or the engine refuses. [`ExecutorError::reason`] distinguishes the two. What was
+    /// created until then is removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {
             Self::Shell(shell) => shell.prepare(request, log).map(Session::Shell),
@@ -63,10 +64,10 @@ impl Executor {
 }
 
 impl Session {
-    /// Puts a checkout where the job works; an empty folder if there is none.
+    /// Puts a checkout into the job's project directory; `None` leaves it empty.
     ///
     /// # Errors
-    /// When the disk is full, or the engine is gone.
+    /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
         match self {
             Self::Shell(session) => session.put_sources(checkout).await,
@@ -74,10 +75,10 @@ impl Session {
         }
     }
 
-    /// Unpacks an archive where the job works, over what is there.
+    /// Unpacks an archive into the job's project directory, over existing files.
     ///
     /// # Errors
-    /// When the disk is full, or the engine is gone.
+    /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
     pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
         match self {
             Self::Shell(session) => session.unpack(archive).await,
@@ -85,11 +86,11 @@ impl Session {
         }
     }
 
-    /// Packs what a selection means of where the job works into an archive, and returns its files. Without any, there is no
-    /// archive.
+    /// Packs the selected files of the job's project directory into `archive`, and returns what was packed. If nothing is selected,
+    /// the archive does not exist afterwards.
     ///
     /// # Errors
-    /// When the disk is full, or the engine is gone.
+    /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
     pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
         match self {
             Self::Shell(session) => session.pack(selection, archive).await,
@@ -97,11 +98,11 @@ impl Session {
         }
     }
 
-    /// Runs a script, whose output goes to the log, and returns the code that it ended with. Whoever gives up waiting must call
+    /// Runs a script, writes its output to the log, and returns its exit code. A caller that drops the future must call
     /// [`Session::stop`].
     ///
     /// # Errors
-    /// When it could not be run.
+    /// The script could not be started, or its container was lost. A script that fails is not an error.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         match self {
             Self::Shell(session) => session.run(script, log).await,
@@ -109,7 +110,7 @@ impl Session {
         }
     }
 
-    /// Stops what runs: asks first, and does not wait for long.
+    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds.
     pub async fn stop(&mut self) {
         match self {
             Self::Shell(session) => session.stop().await,
@@ -117,7 +118,7 @@ impl Session {
         }
     }
 
-    /// Takes away everything that was made for the job.
+    /// Removes everything that was created for the job.
     pub async fn finish(self) {
         match self {
             Self::Shell(session) => session.finish().await,

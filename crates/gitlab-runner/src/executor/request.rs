@@ -1,24 +1,24 @@
-//! What an executor is asked for, and why it could not do it.
+//! The description of a job for an executor, and the executor's errors.
 
 use std::sync::Arc;
 
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::config::image::PullPolicy;
 use gitlab_ci::variables::collection::Variable;
 
-/// Why GitLab says that a job failed; `retry:when` knows these words. `lib/gitlab/ci/status/build/failed.rb`
+/// GitLab's reason for a job's failure, as in `retry:when`: `lib/gitlab/ci/status/build/failed.rb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
-    /// Its script, or its image.
+    /// The script failed, or the image cannot be used.
     ScriptFailure,
-    /// It took too long.
+    /// The job exceeded its timeout.
     JobExecutionTimeout,
-    /// What runs jobs is at fault.
+    /// The runner, the engine or the machine failed.
     RunnerSystemFailure,
 }
 
 impl FailureReason {
-    /// The word of `retry:when`.
+    /// The value in `retry:when`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ScriptFailure => "script_failure",
@@ -28,64 +28,64 @@ impl FailureReason {
     }
 }
 
-/// Why an executor could not do what it was asked for.
+/// An executor's error.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ExecutorError {
-    /// What GitLab calls it.
+    /// GitLab's reason for the failure.
     pub reason: FailureReason,
-    /// In words, with what to do about it.
+    /// The message for the user, with a remedy where it is known.
     pub message: String,
 }
 
 impl ExecutorError {
-    /// Something that is no fault of the job's.
+    /// A system failure: the job did not cause it.
     pub fn system(message: impl Into<String>) -> Self {
         Self { reason: FailureReason::RunnerSystemFailure, message: message.into() }
     }
 }
 
-/// What an executor is told of a job.
+/// The description of a job for an executor.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its name.
+    /// The job's name.
     pub name: Arc<str>,
-    /// Its number.
+    /// The job's number.
     pub id: u64,
-    /// Its variables, expanded.
+    /// The job's variables, expanded.
     pub variables: Arc<Vec<Variable>>,
-    /// Its image, expanded; the runner's own if it names none.
+    /// The job's image, expanded; `None` for the image of the runner configuration.
     pub image: Option<ImageRequest>,
-    /// Its services, expanded.
+    /// The job's services, expanded.
     pub services: Vec<ServiceRequest>,
-    /// Where its files are to be.
-    pub places: Places,
+    /// The job's directories.
+    pub places: JobDirs,
 }
 
-/// An image, expanded.
+/// An image, with all variables expanded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageRequest {
-    /// Its name.
+    /// The image reference.
     pub name: String,
-    /// In place of its own; of one empty text: none.
+    /// Replaces the image's entrypoint. A single empty string removes it.
     pub entrypoint: Option<Vec<String>>,
-    /// `docker:user`.
+    /// `docker:user`: the user who runs the commands.
     pub user: Option<String>,
-    /// `docker:platform`.
+    /// `docker:platform`: `os/architecture`.
     pub platform: Option<String>,
-    /// When it is pulled, in this order; what the runner is set to if there is none.
+    /// Pull policies, tried in this order; if empty, those of the runner configuration.
     pub pull_policy: Vec<PullPolicy>,
 }
 
-/// A service, expanded.
+/// A service, with all variables expanded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceRequest {
-    /// Its image.
+    /// The service's image.
     pub image: ImageRequest,
-    /// In place of the image's own.
+    /// Replaces the image's command.
     pub command: Option<Vec<String>>,
-    /// Names that it is reached by beside those made of its image's name.
+    /// Host names of the service, in addition to those derived from the image's name.
     pub aliases: Vec<String>,
-    /// Its variables, expanded: the public ones of the job, then its own.
+    /// The service's variables, expanded: the public ones of the job, then its own.
     pub variables: Vec<(String, String)>,
 }

@@ -1,9 +1,10 @@
-//! Jobs on this machine: each in a checkout of its own, in a process group of its own. GitLab Runner's `executors/shell`
+//! The shell executor, which runs jobs on this machine, each in its own checkout and process group: GitLab Runner's
+//! `executors/shell`.
 //!
-//! Jobs take turns in as many folders as run at the same time. What one leaves is not there for the next, as after a runner's
-//! `git clean -ffdx`, but what it did not change is not written again.
+//! There is one directory per concurrent job, and jobs reuse them. A job does not see the files of an earlier job, as after GitLab
+//! Runner's `git clean -ffdx`, but files that the earlier job did not change are not written again.
 //!
-//! A runner starts `bash --login`; here the shell has the environment of whoever started the program, who has logged in already.
+//! GitLab Runner starts `bash --login`. Here the shell inherits the environment of the user, who has logged in already.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -28,72 +29,72 @@ use crate::project::git;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::restore;
 use crate::workspace::restore::Copied;
 use crate::workspace::selection::Selection;
 use container_engine::labels;
 use container_engine::ownership;
 
-/// How long a job that is asked to end may take.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long what a script has left running may go on with writing once the script has ended.
-const AFTERMATH: Duration = Duration::from_millis(500);
+/// Maximum time that background processes of a script may continue to write output after the script has ended.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// This machine.
+/// The shell executor.
 #[derive(Debug)]
 pub struct Shell {
     builds: PathBuf,
     program: PathBuf,
-    without: Arc<[OsString]>,
-    left: Left,
+    hidden: Arc<[OsString]>,
+    checkouts: Checkouts,
 }
 
-/// What is in the folders of jobs, by `CI_BUILDS_DIR`, except for what the jobs themselves did. A folder of which nothing is known
-/// is emptied.
-type Left = Arc<Mutex<HashMap<String, Copied>>>;
+/// The checkout in each job directory, by `CI_BUILDS_DIR`, hidden the changes of the jobs themselves. A directory hidden an entry is
+/// emptied before use.
+type Checkouts = Arc<Mutex<HashMap<String, Copied>>>;
 
-/// A job on this machine.
+/// A job that runs on this machine.
 pub struct Session {
     program: PathBuf,
-    /// Variables of this program's environment that are none of the job's.
-    without: Arc<[OsString]>,
-    folder: PathBuf,
-    places: Places,
-    left: Left,
-    /// The script's process group while it runs.
+    /// Names of this process's environment variables that the job does not inherit.
+    hidden: Arc<[OsString]>,
+    dir: PathBuf,
+    places: JobDirs,
+    checkouts: Checkouts,
+    /// The process group of the running script.
     group: Option<ProcessGroup>,
 }
 
 impl Shell {
-    /// Jobs with their folders below `builds`, in the shell that is asked for, else in `bash` where it is, else in `sh`.
+    /// An executor with the job directories below `builds`. The shell is `shell`, or else `bash` if it is in `PATH`, or else `/bin/sh`.
     pub fn new(builds: &Path, shell: Option<&str>) -> Self {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
         let program = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
         let names = std::env::vars_os().map(|(name, _)| name);
-        let without = names.filter(|name| name.to_str().is_some_and(is_of_another)).collect();
-        Self { builds: builds.to_owned(), program, without, left: Left::default() }
+        let hidden = names.filter(|name| name.to_str().is_some_and(belongs_to_another)).collect();
+        Self { builds: builds.to_owned(), program, hidden, checkouts: Checkouts::default() }
     }
 
-    /// Where the files are of the job that runs as number `concurrent`.
-    pub fn places(&self, concurrent: usize, project: &str) -> Places {
+    /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
+    pub fn places(&self, concurrent: usize, project: &str) -> JobDirs {
         let builds = self.builds.join(concurrent.to_string()).to_string_lossy().into_owned();
-        Places { project: format!("{builds}/{project}"), builds }
+        JobDirs { project: format!("{builds}/{project}"), builds }
     }
 
     /// Prepares a job.
     ///
     /// # Errors
-    /// None so far: there is no image to be had.
+    /// Currently none. The signature matches that of the docker executor.
     pub fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         if request.image.is_some() || !request.services.is_empty() {
-            log.warn("image and services mean nothing to the shell executor");
+            log.warn("the shell executor ignores `image` and `services`");
         }
-        let folder = PathBuf::from(&request.places.builds);
-        let (without, left) = (Arc::clone(&self.without), Arc::clone(&self.left));
-        Ok(Session { program: self.program.clone(), without, folder, places: request.places, left, group: None })
+        let dir = PathBuf::from(&request.places.builds);
+        let (hidden, checkouts) = (Arc::clone(&self.hidden), Arc::clone(&self.checkouts));
+        Ok(Session { program: self.program.clone(), hidden, dir, places: request.places, checkouts, group: None })
     }
 }
 
@@ -102,23 +103,23 @@ impl Session {
         PathBuf::from(&self.places.project)
     }
 
-    /// A checkout as it was made, or an empty folder, whatever the job before has left.
+    /// Puts an unchanged checkout into the job's project directory, and removes all files of an earlier job. `None` empties the directory.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// A file cannot be written or removed, for example because the disk is full.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
-        let (folder, places, left) = (self.folder.clone(), self.places.clone(), Arc::clone(&self.left));
+        let (dir, places, checkouts) = (self.dir.clone(), self.places.clone(), Arc::clone(&self.checkouts));
         let checkout = checkout.map(Arc::clone);
         off_thread("the checkout", move || {
             let project = PathBuf::from(&places.project);
-            // Until all is well nothing is known of the folder.
-            let before = locked(&left).remove(&places.builds);
-            make_folders(&folder, &places)?;
+            // The content of the directory is unknown until the checkout is complete.
+            let before = locked(&checkouts).remove(&places.builds);
+            make_dirs(&dir, &places)?;
             match checkout {
                 None => restore::empty(&project)?,
                 Some(checkout) => {
                     let copied = restore::put(&checkout, &project, before)?;
-                    locked(&left).insert(places.builds, copied);
+                    locked(&checkouts).insert(places.builds, copied);
                 }
             }
             Ok(())
@@ -126,46 +127,46 @@ impl Session {
         .await
     }
 
-    /// Unpacks an archive over the project's folder.
+    /// Unpacks an archive into the job's project directory, over existing files.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// The archive is invalid, or a file cannot be written, for example because the disk is full.
     pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
         let (project, archive) = (self.project(), archive.to_owned());
         off_thread("an archive", move || archive::unpack(&archive, &project)).await
     }
 
-    /// Packs a selection of the project's folder.
+    /// Packs the selected files of the job's project directory into `archive`.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// A file cannot be read, or the archive cannot be written, for example because the disk is full.
     pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
         let project = self.project();
         off_thread("an archive", move || archive::pack(&project, selection, &archive)).await
     }
 
-    /// Runs a script.
+    /// Runs a script, and returns its exit code.
     ///
     /// # Errors
-    /// When the shell cannot be started.
+    /// The shell cannot be started, or this process cannot wait for it.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
-        let file = input(script).map_err(|error| ExecutorError::system(format!("the script: {error}")))?;
+        let file = input(script).map_err(|error| ExecutorError::system(format!("cannot store the script: {error}")))?;
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in &*self.without {
+        command.current_dir(&self.dir).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in &*self.hidden {
             command.env_remove(name);
         }
         let mut child = command
             .process_group(0)
             .env(labels::PIPELINE_VARIABLE, ownership::owner_id())
             .spawn()
-            .map_err(|error| ExecutorError::system(format!("{} cannot be run: {error}", self.program.display())))?;
-        self.group = ProcessGroup::of(&child);
+            .map_err(|error| ExecutorError::system(format!("cannot run {}: {error}", self.program.display())))?;
+        self.group = ProcessGroup::led_by(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = async { tokio::join!(copy(stdout, Stream::Out, log), copy(stderr, Stream::Err, log)) };
         let mut output = std::pin::pin!(output);
         let mut ended = std::pin::pin!(child.wait());
-        // The output may end first, and the script may leave something behind that holds it open.
+        // The output may end before the script does, and background processes of the script may keep it open.
         let mut is_read = false;
         let status = loop {
             tokio::select! {
@@ -174,23 +175,23 @@ impl Session {
             }
         };
         if !is_read && timeout(Duration::from_millis(20), &mut output).await.is_err() {
-            // What the script has left running ends with it: the next job is not to meet it.
+            // Background processes end with the script, so that they do not disturb the next job.
             self.signal(Signal::TERM);
-            if timeout(AFTERMATH, &mut output).await.is_err() {
+            if timeout(OUTPUT_TIMEOUT, &mut output).await.is_err() {
                 self.signal(Signal::KILL);
-                // Who has left the group, too, is not waited for.
-                let _ = timeout(AFTERMATH, &mut output).await;
+                // Do not wait for processes that have left the process group.
+                let _ = timeout(OUTPUT_TIMEOUT, &mut output).await;
             }
         }
         self.signal(Signal::KILL);
         self.group = None;
-        let status = status.map_err(|error| ExecutorError::system(format!("the shell is lost: {error}")))?;
-        // As shells count: a signal is 128 and more.
+        let status = status.map_err(|error| ExecutorError::system(format!("lost the shell: {error}")))?;
+        // Shells report a signal as 128 plus its number.
         let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
         Ok(status.code().or(signal).unwrap_or(1))
     }
 
-    /// Asks the script and all that it has started to end, and makes them.
+    /// Stops the script and all processes of its group: sends SIGTERM, and SIGKILL after five seconds.
     pub async fn stop(&mut self) {
         if self.group.is_none() {
             return;
@@ -214,11 +215,11 @@ impl Session {
         }
     }
 
-    /// Removes the files that were variables. The rest is there for the next job to restore, and goes with the pipeline.
+    /// Removes the files of file variables. The checkout stays for the next job, and is removed with the pipeline.
     pub async fn finish(mut self) {
         self.stop().await;
         let temporary = PathBuf::from(self.places.temporary());
-        // What cannot be removed goes with the pipeline's folder, too, or is told of then.
+        // Files that cannot be removed now are removed with the pipeline's directory, which reports a failure.
         let _ = off_thread("the job's files", move || restore::empty(&temporary)).await;
     }
 }
@@ -229,32 +230,33 @@ impl Drop for Session {
     }
 }
 
-fn locked(left: &Left) -> MutexGuard<'_, HashMap<String, Copied>> {
-    // Nothing is done under the lock that could fail half way.
-    left.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(checkouts: &Checkouts) -> MutexGuard<'_, HashMap<String, Copied>> {
+    // A poisoned lock is usable: no operation under it can fail halfway.
+    checkouts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The folders of the project and of what is not to be in it. Of those above nothing else stays, and of the second nothing at all.
-fn make_folders(folder: &Path, places: &Places) -> io::Result<()> {
+/// Creates the project directory and the directory of temporary files, and empties the latter. Removes everything else from their
+/// parent directories below `dir`.
+fn make_dirs(dir: &Path, places: &JobDirs) -> io::Result<()> {
     let (project, temporary) = (Path::new(&places.project), PathBuf::from(places.temporary()));
-    if let Some(builds) = folder.parent() {
+    if let Some(builds) = dir.parent() {
         std::fs::create_dir_all(builds)?;
     }
-    let mut path = folder.to_owned();
-    restore::make_folder(&path)?;
-    for name in project.strip_prefix(folder).map_err(io::Error::other)? {
+    let mut path = dir.to_owned();
+    restore::make_dir(&path)?;
+    for name in project.strip_prefix(dir).map_err(io::Error::other)? {
         restore::retain(&path, &|other| name == other || path.join(other) == temporary)?;
         path.push(name);
-        restore::make_folder(&path)?;
+        restore::make_dir(&path)?;
     }
-    // The script would make it, too, with a process of its own.
-    restore::make_folder(&temporary)?;
+    // The script would create it as well, but with an additional process.
+    restore::make_dir(&temporary)?;
     restore::empty(&temporary)
 }
 
-/// A script as standard input: in a file without a name, which a shell reads in blocks. A pipe it reads byte by byte.
+/// A script as standard input, in an unnamed file: a shell reads a file in blocks, but a pipe byte by byte.
 fn input(script: &str) -> io::Result<File> {
-    // In memory: what is secret in it is on no disk.
+    // In memory, so that secrets in the script are not written to a disk.
     #[cfg(target_os = "linux")]
     let mut file = File::from(rustix::fs::memfd_create("script", rustix::fs::MemfdFlags::CLOEXEC)?);
     #[cfg(not(target_os = "linux"))]
@@ -264,11 +266,10 @@ fn input(script: &str) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a variable tells of another job or another repository than the one that runs here: where this program is itself run by a
-/// job, or by a hook of git's.
-fn is_of_another(name: &str) -> bool {
-    let is_of_a_job = name.starts_with("CI_") || name.starts_with("GITLAB_") && name != labels::VARIABLE;
-    is_of_a_job || git::OF_A_REPOSITORY.contains(&name)
+/// Whether a variable describes another job or another repository: this process may itself run in a CI job or in a git hook.
+fn belongs_to_another(name: &str) -> bool {
+    let belongs_to_a_job = name.starts_with("CI_") || name.starts_with("GITLAB_") && name != labels::VARIABLE;
+    belongs_to_a_job || git::REPOSITORY_VARIABLES.contains(&name)
 }
 
 async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, log: &JobLog) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Attempt, Stop, failed};
+use super::{Attempt, AttemptError, failed};
 use crate::artifacts;
 use crate::artifacts::cache;
 use crate::artifacts::cache::JobCache;
@@ -18,19 +18,19 @@ use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Blob;
 use crate::workspace::checkout::Shape;
 use crate::workspace::checkout::Submodules;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use gitlab_ci::config::cache::Key;
 use gitlab_ci::config::reader::Text;
 
-/// `GIT_DEPTH` of a job that does not say: a new project's setting in GitLab.
-const DEPTH: u32 = 20;
+/// The default of `GIT_DEPTH`, as for a new project in GitLab.
+const DEFAULT_DEPTH: u32 = 20;
 
-/// The files that git knows in a job's checkout.
+/// The files in a job's checkout that git tracks.
 type Tracked = Arc<HashSet<String>>;
 
 impl Attempt<'_> {
-    pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, Stop> {
+    pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, AttemptError> {
         let _section = self.log.section("get_sources", "Getting source from Git repository");
         let strategy = self.variables.get("GIT_STRATEGY").unwrap_or_default();
         if matches!(strategy.as_str(), "none" | "empty") {
@@ -39,7 +39,7 @@ impl Attempt<'_> {
             return Ok(Tracked::default());
         }
         if !matches!(strategy.as_str(), "" | "fetch" | "clone") {
-            let why = format!("unknown GIT_STRATEGY: {strategy}; there are clone, fetch, none, empty");
+            let why = format!("unknown GIT_STRATEGY: {strategy}; expected clone, fetch, none or empty");
             return Err(failed(FailureReason::RunnerSystemFailure, &why));
         }
         let submodules = match self.variables.get("GIT_SUBMODULE_STRATEGY").unwrap_or_default().as_str() {
@@ -47,22 +47,22 @@ impl Attempt<'_> {
             "recursive" => Submodules::Recursive,
             "" | "none" => Submodules::None,
             other => {
-                let why = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; there are none, normal, recursive");
+                let why = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; expected none, normal or recursive");
                 return Err(failed(FailureReason::RunnerSystemFailure, &why));
             }
         };
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
-            self.log.warn("GIT_CLONE_PATH is understood, not replayed: the checkout is at CI_PROJECT_DIR");
+            self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
         }
         let shape = Shape {
-            depth: self.variables.get("GIT_DEPTH").and_then(|depth| depth.parse().ok()).unwrap_or(DEPTH),
+            depth: self.variables.get("GIT_DEPTH").and_then(|depth| depth.parse().ok()).unwrap_or(DEFAULT_DEPTH),
             submodules,
             has_files: self.variables.get("GIT_CHECKOUT").as_deref() != Some("false"),
         };
         let context = &self.pipeline.plan.context;
         let checkout = async {
-            let made = self.pipeline.sources.checkout(&shape).await;
-            made.map_err(|error| ExecutorError::system(error.to_string()))
+            let checkout = self.pipeline.sources.checkout(&shape).await;
+            checkout.map_err(|error| ExecutorError::system(error.to_string()))
         };
         let checkout = self.within(checkout).await?;
         if shape.has_files {
@@ -78,14 +78,14 @@ impl Attempt<'_> {
         Ok(Arc::clone(&checkout.tracked))
     }
 
-    /// The job's caches that hold something; a text that cannot be expanded ends the job.
-    async fn caches(&self) -> Result<Vec<JobCache>, Stop> {
+    /// The job's caches that select files. A key or path that cannot be expanded ends the job.
+    async fn caches(&self) -> Result<Vec<JobCache>, AttemptError> {
         let job = &self.planned.job;
         if job.cache.is_empty() {
             return Ok(Vec::new());
         }
         let system = |error: &dyn std::fmt::Display| failed(FailureReason::RunnerSystemFailure, error);
-        // Asked for where a key needs them: git is a program of its own.
+        // List the files only if a key needs them, because git runs as a separate process.
         let has_files = job.cache.iter().any(|cache| matches!(cache.key, Key::Files { .. }));
         let blobs: &[Blob] = if has_files {
             let listed = async {
@@ -99,14 +99,14 @@ impl Attempt<'_> {
         let is_protected = self.variables.get("CI_COMMIT_REF_PROTECTED").as_deref() == Some("true");
         let mut caches = Vec::new();
         for (index, one) in job.cache.iter().enumerate() {
-            let found = cache::of_job(one, index, &self.variables, blobs, is_protected);
+            let found = cache::expand(one, index, &self.variables, blobs, is_protected);
             caches.extend(found.map_err(|error| system(&error))?);
         }
         Ok(caches)
     }
 
-    /// A cache that cannot be had is no reason to fail.
-    pub(super) async fn restore_caches(&mut self, session: &mut Session) -> Result<(), Stop> {
+    /// Restores the job's caches. A failure to unpack one is a warning and does not fail the job.
+    pub(super) async fn restore_caches(&mut self, session: &mut Session) -> Result<(), AttemptError> {
         let caches = self.caches().await?;
         if !caches.iter().any(|cache| cache.is_pulled) {
             return Ok(());
@@ -123,11 +123,11 @@ impl Attempt<'_> {
                 }
             }
             match found {
-                None => self.log.say("No cache is there yet"),
+                None => self.log.say("No cache exists yet"),
                 Some(archive) => match self.within(session.unpack(&archive)).await {
                     Ok(()) => self.log.say("Successfully extracted cache"),
-                    Err(Stop::Failed { why, .. }) => self.log.warn(&format!("the cache is not used: {why}")),
-                    Err(stop) => return Err(stop),
+                    Err(AttemptError::Failed { why, .. }) => self.log.warn(&format!("cannot use the cache: {why}")),
+                    Err(error) => return Err(error),
                 },
             }
         }
@@ -135,7 +135,7 @@ impl Attempt<'_> {
     }
 
     pub(super) async fn archive_caches(&mut self, session: &mut Session, has_succeeded: bool, tracked: &Tracked) {
-        // It was expanded before.
+        // An expansion error was reported when the caches were restored.
         let Ok(caches) = self.caches().await else { return };
         let kept: Vec<&JobCache> =
             caches.iter().filter(|cache| cache.is_pushed && is_kept(cache.when, has_succeeded)).collect();
@@ -147,9 +147,9 @@ impl Attempt<'_> {
             let key = cache.keys.first().map(String::as_str).unwrap_or_default();
             self.log.say(&format!("Creating cache {key}..."));
             match self.archive_cache(session, cache, key, tracked).await {
-                Ok(0) => self.log.warn("nothing is there to keep: the cache stays as it is"),
+                Ok(0) => self.log.warn("no files to cache: the existing cache is kept"),
                 Ok(entries) => self.log.say(&format!("Created cache of {entries} files and directories")),
-                Err(why) => self.log.warn(&format!("the cache is not kept: {why}")),
+                Err(why) => self.log.warn(&format!("cannot save the cache: {why}")),
             }
         }
     }
@@ -162,7 +162,7 @@ impl Attempt<'_> {
         tracked: &Tracked,
     ) -> Result<usize, String> {
         let archive = cache::archive(&self.pipeline.caches, key);
-        // Under another name until it is whole: jobs at the same time have the same key.
+        // Write to a temporary name first, because concurrent jobs may use the same key.
         let draft = archive.with_extension(format!("{}.{}", self.pipeline.id, self.index));
         let parent = archive.parent().unwrap_or(&self.pipeline.caches);
         std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
@@ -171,8 +171,8 @@ impl Attempt<'_> {
         let selection = Selection::new(&project, &cache.paths, &[], untracked);
         let packed = match self.within(session.pack(selection, draft.clone())).await {
             Ok(packed) => packed,
-            Err(Stop::Failed { why, .. }) => return Err(why),
-            Err(_) => return Err("there is no time".to_owned()),
+            Err(AttemptError::Failed { why, .. }) => return Err(why),
+            Err(_) => return Err("the job was canceled or timed out".to_owned()),
         };
         for pattern in &packed.unmatched {
             self.log.warn(&format!("{pattern}: no matching files."));
@@ -183,7 +183,7 @@ impl Attempt<'_> {
         Ok(packed.entries)
     }
 
-    pub(super) async fn download_artifacts(&mut self, session: &mut Session) -> Result<(), Stop> {
+    pub(super) async fn download_artifacts(&mut self, session: &mut Session) -> Result<(), AttemptError> {
         let plan = &self.pipeline.plan;
         let mut present = Vec::new();
         for index in providers(plan, self.index) {
@@ -207,9 +207,9 @@ impl Attempt<'_> {
         &mut self,
         session: &mut Session,
         has_succeeded: bool,
-        places: &Places,
+        places: &JobDirs,
         tracked: &Tracked,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), AttemptError> {
         let Some(written) = &self.planned.job.artifacts else { return Ok(()) };
         let expand = |texts: &[Text]| {
             let expanded = self.variables.expand_each(texts.iter().map(|text| &*text.value));
@@ -228,7 +228,7 @@ impl Attempt<'_> {
             let selection = Selection::new(&places.project, &paths, &exclude, untracked);
             self.pack(session, selection, self.pipeline.store.artifacts(self.index), places).await?;
         }
-        // Reports are kept however the job ended.
+        // Reports are uploaded whatever the job's result is.
         if !dotenv.is_empty() || !junit.is_empty() {
             let all: Vec<String> = dotenv.iter().chain(&junit).cloned().collect();
             let path = self.pipeline.store.reports(self.index);
@@ -243,8 +243,8 @@ impl Attempt<'_> {
         session: &mut Session,
         selection: Selection,
         archive: PathBuf,
-        places: &Places,
-    ) -> Result<(), Stop> {
+        places: &JobDirs,
+    ) -> Result<(), AttemptError> {
         let packed = self.within(session.pack(selection, archive)).await?;
         for pattern in &packed.unmatched {
             self.log.warn(&format!(
@@ -261,7 +261,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn read_reports(&mut self, places: &Places, dotenv: &[String], junit: &[String]) -> Result<(), Stop> {
+    fn read_reports(&mut self, places: &JobDirs, dotenv: &[String], junit: &[String]) -> Result<(), AttemptError> {
         let path = self.pipeline.store.reports(self.index);
         if !path.is_file() {
             return Ok(());
@@ -271,12 +271,12 @@ impl Attempt<'_> {
             let files = archive::read(&path, |path| selection.takes(path, false));
             files.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
         };
-        let refused = |why| failed(FailureReason::RunnerSystemFailure, &format!("a report is refused: {why}"));
-        self.ended.dotenv = artifacts::variables(&read(dotenv)?).map_err(refused)?;
+        let refused = |why| failed(FailureReason::RunnerSystemFailure, &format!("invalid report: {why}"));
+        self.outcome.dotenv = artifacts::variables(&read(dotenv)?).map_err(refused)?;
         let (tests, unreadable) = artifacts::count_tests(&read(junit)?);
-        self.ended.tests = tests;
+        self.outcome.tests = tests;
         for why in unreadable {
-            self.log.warn(&format!("a report of tests cannot be read: {why}"));
+            self.log.warn(&format!("cannot read a test report: {why}"));
         }
         Ok(())
     }

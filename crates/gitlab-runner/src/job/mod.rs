@@ -1,7 +1,7 @@
-//! One attempt at one job, step by step. GitLab Runner's `common/build.go` (`executeScript`)
+//! Runs one attempt of a job, step by step: GitLab Runner's `common/build.go` (`executeScript`).
 //!
-//! Preparation, sources, caches, artifacts of others; then `before_script` and `script` in one shell, `after_script` in another;
-//! then caches and artifacts. What goes wrong before the script ends the job there.
+//! The steps are: preparation, sources, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
+//! another shell; saving of caches and artifacts. A failure before the script ends the job.
 
 mod files;
 mod request;
@@ -21,39 +21,40 @@ use super::status::Status;
 use super::variables::{Facts, JobVariables};
 use crate::job::script::Script;
 use crate::mask::Masker;
+use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::expression::pattern::Pattern;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::collection::Variable;
 
-/// How long a job may take that does not say: a project's own setting in GitLab.
+/// The timeout of a job without `timeout`. In GitLab this is a setting of the project.
 const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// How long `after_script` may take. `RUNNER_AFTER_SCRIPT_TIMEOUT`
+/// The timeout of `after_script` unless `RUNNER_AFTER_SCRIPT_TIMEOUT` is set.
 const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Clone, Debug, Default)]
-pub struct Ended {
-    /// Why it failed; nothing if it did not.
+pub struct JobOutcome {
+    /// GitLab's reason and the exit code, if the attempt failed.
     pub failure: Option<(FailureReason, Option<i32>)>,
-    /// Whether somebody ended it.
+    /// Whether the attempt was canceled.
     pub is_canceled: bool,
-    /// In words, if it did not succeed.
+    /// The reason for the result, for the user; empty if the attempt succeeded.
     pub why: String,
-    /// What its log says of coverage, in percent.
+    /// The test coverage that the log reports, in percent.
     pub coverage: Option<f64>,
-    /// What its reports say of tests.
+    /// The sums of the job's `junit` reports.
     pub tests: Option<TestCounts>,
-    /// Where its environment is reached.
+    /// The expanded `environment:url`.
     pub environment_url: Option<String>,
-    /// What it leaves for later jobs.
+    /// The variables of the job's `dotenv` reports, for later jobs.
     pub dotenv: Vec<Variable>,
-    /// Its last lines.
+    /// The last lines of the log, without colours.
     pub last_lines: Vec<String>,
 }
 
-impl Ended {
-    /// How the job stands.
+impl JobOutcome {
+    /// The job's status after the attempt.
     pub fn status(&self) -> Status {
         match (self.is_canceled, &self.failure) {
             (true, _) => Status::Canceled,
@@ -63,24 +64,24 @@ impl Ended {
     }
 }
 
-/// Why a job goes no further.
-enum Stop {
+/// The reason why an attempt ends early.
+enum AttemptError {
     Canceled,
     TimedOut(Duration),
     Failed { reason: FailureReason, code: Option<i32>, why: String },
 }
 
-impl From<ExecutorError> for Stop {
+impl From<ExecutorError> for AttemptError {
     fn from(error: ExecutorError) -> Self {
         Self::Failed { reason: error.reason, code: None, why: error.message }
     }
 }
 
-fn failed(reason: FailureReason, why: &dyn std::fmt::Display) -> Stop {
-    Stop::Failed { reason, code: None, why: why.to_string() }
+fn failed(reason: FailureReason, why: &dyn std::fmt::Display) -> AttemptError {
+    AttemptError::Failed { reason, code: None, why: why.to_string() }
 }
 
-/// A job while it runs.
+/// A running attempt.
 struct Attempt<'run> {
     pipeline: &'run Pipeline,
     index: usize,
@@ -89,15 +90,16 @@ struct Attempt<'run> {
     log: Arc<JobLog>,
     deadline: Instant,
     timeout: Duration,
-    ended: Ended,
+    outcome: JobOutcome,
 }
 
-/// Runs the job at `index` of the plan, for the time that is `number`; `dotenv` is what the jobs before have left for it.
-pub async fn attempt(pipeline: &Pipeline, index: usize, number: usize, dotenv: &[Variable]) -> Ended {
-    let Some(planned) = pipeline.plan.jobs.get(index) else { return Ended::default() };
-    let late = match late_variables(pipeline, planned).await {
-        Ok(late) => late,
-        Err(ended) => return *ended,
+/// Runs the job at `index` of the plan. `number` is the number of the attempt, from 1 on; `dotenv` are the variables of earlier jobs'
+/// reports.
+pub async fn attempt(pipeline: &Pipeline, index: usize, number: usize, dotenv: &[Variable]) -> JobOutcome {
+    let Some(planned) = pipeline.plan.jobs.get(index) else { return JobOutcome::default() };
+    let deferred = match deferred_variables(pipeline, planned).await {
+        Ok(deferred) => deferred,
+        Err(outcome) => return *outcome,
     };
     let id = pipeline.next_job();
     let concurrent = pipeline.concurrent.take();
@@ -114,53 +116,60 @@ pub async fn attempt(pipeline: &Pipeline, index: usize, number: usize, dotenv: &
         timeout,
         own: &pipeline.settings.variables,
         dotenv,
-        late: &late,
+        late: &deferred,
     };
-    let system =
-        |why: String| Ended { failure: Some((FailureReason::RunnerSystemFailure, None)), why, ..Ended::default() };
+    let system = |why: String| JobOutcome {
+        failure: Some((FailureReason::RunnerSystemFailure, None)),
+        why,
+        ..JobOutcome::default()
+    };
     let variables = match JobVariables::new(&pipeline.plan, planned, &facts) {
         Ok(variables) => variables,
         Err(error) => return system(error.to_string()),
     };
     if let Err(error) = pipeline.store.clear(index) {
-        return system(format!("what the attempt before has left: {error}"));
+        return system(format!("cannot remove the artifacts of the previous attempt: {error}"));
     }
     let log = match pipeline.open_log(index, number == 1, &Masker::new(variables.secrets())) {
         Ok(log) => log,
         Err(why) => return system(why),
     };
-    // It was read with the file: what is wrong with it was told there.
+    // An invalid pattern was already reported when the file was read.
     let coverage = planned.job.coverage.as_ref().and_then(|coverage| Pattern::parse(&coverage.value).ok());
     if let Some(coverage) = coverage {
         log.watch_coverage(coverage);
     }
     let deadline = Instant::now() + timeout;
-    let mut attempt = Attempt { pipeline, index, planned, variables, log, deadline, timeout, ended: Ended::default() };
+    let mut attempt =
+        Attempt { pipeline, index, planned, variables, log, deadline, timeout, outcome: JobOutcome::default() };
     let result = attempt.run(id, places).await;
     attempt.close(result)
 }
 
-/// The values of variables that may not have been known until now.
-async fn late_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result<Arc<[Variable]>, Box<Ended>> {
-    let Some(late) = &pipeline.late else { return Ok(Arc::default()) };
-    if late.is_awaited(planned) {
-        (pipeline.tell)(Event::JobWaits { job: Arc::clone(&planned.name), why: format!("waits for {}", late.source) });
+/// Waits for variables whose values are not known yet, if the job uses them.
+async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result<Arc<[Variable]>, Box<JobOutcome>> {
+    let Some(deferred) = &pipeline.late else { return Ok(Arc::default()) };
+    if deferred.is_awaited(planned) {
+        (pipeline.tell)(Event::JobWaits {
+            job: Arc::clone(&planned.name),
+            why: format!("waits for {}", deferred.source),
+        });
     }
     tokio::select! {
         biased;
         () = pipeline.cancel.cancelled() => {
-            Err(Box::new(Ended { is_canceled: true, why: "canceled".to_owned(), ..Ended::default() }))
+            Err(Box::new(JobOutcome { is_canceled: true, why: "canceled".to_owned(), ..JobOutcome::default() }))
         }
-        values = late.of(planned) => values.map_err(|why| {
+        values = deferred.of(planned) => values.map_err(|why| {
             let failure = Some((FailureReason::RunnerSystemFailure, None));
-            Box::new(Ended { failure, why: why.to_string(), ..Ended::default() })
+            Box::new(JobOutcome { failure, why: why.to_string(), ..JobOutcome::default() })
         }),
     }
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, id: u64, places: crate::workspace::job_dirs::Places) -> Result<(), Stop> {
-        let request = request::of(self.planned, id, &self.variables, places.clone())
+    async fn run(&mut self, id: u64, places: JobDirs) -> Result<(), AttemptError> {
+        let request = request::build(self.planned, id, &self.variables, places.clone())
             .map_err(|error| failed(FailureReason::ScriptFailure, &error))?;
         let mut session = {
             let name = self.pipeline.executor.name();
@@ -175,24 +184,24 @@ impl Attempt<'_> {
         result
     }
 
-    async fn with(&mut self, session: &mut Session, places: &crate::workspace::job_dirs::Places) -> Result<(), Stop> {
+    async fn with(&mut self, session: &mut Session, places: &JobDirs) -> Result<(), AttemptError> {
         let tracked = self.get_sources(session).await?;
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
         let mut result = self.step_script(session, places).await;
-        // After a timeout of the whole job there is no time for it, and after somebody's word no right to it.
-        if !self.planned.job.after_script.is_empty() && matches!(result, Ok(()) | Err(Stop::Failed { .. })) {
+        // `after_script` does not run after a timeout of the whole job or a cancellation.
+        if !self.planned.job.after_script.is_empty() && matches!(result, Ok(()) | Err(AttemptError::Failed { .. })) {
             let status = match &result {
                 Ok(()) => "success",
-                Err(Stop::Failed { reason: FailureReason::JobExecutionTimeout, .. }) => "timedout",
+                Err(AttemptError::Failed { reason: FailureReason::JobExecutionTimeout, .. }) => "timedout",
                 Err(_) => "failed",
             };
-            // What it leaves is kept as after any other failure.
-            if let Err(stop) = self.after_script(session, places, status).await {
-                result = Err(stop);
+            // A failure of `after_script` does not prevent the upload of artifacts.
+            if let Err(error) = self.after_script(session, places, status).await {
+                result = Err(error);
             }
         }
-        if matches!(result, Err(Stop::Canceled | Stop::TimedOut(_))) {
+        if matches!(result, Err(AttemptError::Canceled | AttemptError::TimedOut(_))) {
             return result;
         }
         self.archive_caches(session, result.is_ok(), &tracked).await;
@@ -200,11 +209,7 @@ impl Attempt<'_> {
         result.and(uploaded)
     }
 
-    async fn step_script(
-        &mut self,
-        session: &mut Session,
-        places: &crate::workspace::job_dirs::Places,
-    ) -> Result<(), Stop> {
+    async fn step_script(&mut self, session: &mut Session, places: &JobDirs) -> Result<(), AttemptError> {
         let job = &self.planned.job;
         let settings = &self.pipeline.settings;
         let own = job.before_script.iter().chain(&job.script).map(|command| &*command.value);
@@ -227,20 +232,20 @@ impl Attempt<'_> {
         if code == 0 {
             return Ok(());
         }
-        // As each of the runner's executors says it.
+        // The wording of GitLab Runner's executors.
         let why = match self.pipeline.executor.name() {
             "shell" => format!("exit status {code}"),
             _ => format!("exit code {code}"),
         };
-        Err(Stop::Failed { reason: FailureReason::ScriptFailure, code: Some(code), why })
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), why })
     }
 
     async fn after_script(
         &mut self,
         session: &mut Session,
-        places: &crate::workspace::job_dirs::Places,
+        places: &JobDirs,
         status: &str,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
         let variables = self.variables.with("CI_JOB_STATUS", status);
         let script = self.script(places, &commands, &variables);
@@ -250,19 +255,24 @@ impl Attempt<'_> {
             Ok(Some(0)) => return Ok(()),
             Ok(Some(code)) => (Some(code), format!("exit code {code}")),
             Ok(None) => (None, format!("it took longer than {}", humantime::format_duration(limit))),
-            Err(Stop::Failed { why, .. }) => (None, why),
-            Err(stop) => return Err(stop),
+            Err(AttemptError::Failed { why, .. }) => (None, why),
+            Err(error) => return Err(error),
         };
         if status == "success" && self.variables.get("AFTER_SCRIPT_IGNORE_ERRORS").as_deref() == Some("false") {
             let why = format!("after_script: {why}");
-            return Err(Stop::Failed { reason: FailureReason::ScriptFailure, code, why });
+            return Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code, why });
         }
         self.log.warn(&format!("after_script failed, but job will continue unaffected: {why}"));
         Ok(())
     }
 
-    /// Runs a script, and stops it when it takes longer than `limit`: then it has no code.
-    async fn run_for(&self, session: &mut Session, script: &str, limit: Option<Duration>) -> Result<Option<i32>, Stop> {
+    /// Runs a script and returns its exit code. Stops it after `limit` and returns `None`.
+    async fn run_for(
+        &self,
+        session: &mut Session,
+        script: &str,
+        limit: Option<Duration>,
+    ) -> Result<Option<i32>, AttemptError> {
         let run = self.within(session.run(script, &self.log));
         let Some(limit) = limit else { return run.await.map(Some) };
         if let Ok(ended) = tokio::time::timeout(limit, run).await {
@@ -272,18 +282,18 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    /// How long a script may take by a variable that says so.
+    /// The timeout of a script that a variable sets.
     /// <https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts>
     fn limit(&self, variable: &str) -> Option<Duration> {
         let written = self.variables.get(variable).filter(|written| !written.is_empty())?;
         let limit = humantime::parse_duration(&written);
         if limit.is_err() {
-            self.log.warn(&format!("{variable} is `{written}`, which is no time: expected one such as 10m or 1h30m"));
+            self.log.warn(&format!("{variable} is `{written}`; expected a duration such as 10m or 1h30m"));
         }
         limit.ok().filter(|limit| !limit.is_zero())
     }
 
-    fn script(&self, places: &crate::workspace::job_dirs::Places, commands: &[&str], variables: &[Variable]) -> String {
+    fn script(&self, places: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
         Script {
             folder: &places.project,
             variables,
@@ -294,48 +304,48 @@ impl Attempt<'_> {
         .text()
     }
 
-    /// Does something as long as nobody ends the job and it has time.
-    async fn within<T>(&self, work: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Stop> {
+    /// Waits for `work` until the job is canceled or times out.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, AttemptError> {
         within(&self.pipeline.cancel, self.deadline, self.timeout, work).await
     }
 
-    /// Says how it ended, at the end of its log too.
-    fn close(mut self, result: Result<(), Stop>) -> Ended {
+    /// Writes the result to the end of the log, and returns it.
+    fn close(mut self, result: Result<(), AttemptError>) -> JobOutcome {
         match result {
             Ok(()) => self.log.say("\x1b[32;1mJob succeeded\x1b[0;m"),
-            Err(stop) => {
-                let (failure, why) = match stop {
-                    Stop::Canceled => (None, "canceled".to_owned()),
-                    Stop::TimedOut(after) => (
+            Err(error) => {
+                let (failure, why) = match error {
+                    AttemptError::Canceled => (None, "canceled".to_owned()),
+                    AttemptError::TimedOut(after) => (
                         Some((FailureReason::JobExecutionTimeout, None)),
                         format!("execution took longer than {}", humantime::format_duration(after)),
                     ),
-                    Stop::Failed { reason, code, why } => (Some((reason, code)), why),
+                    AttemptError::Failed { reason, code, why } => (Some((reason, code)), why),
                 };
-                self.ended.is_canceled = failure.is_none();
-                self.ended.failure = failure;
+                self.outcome.is_canceled = failure.is_none();
+                self.outcome.failure = failure;
                 let system = match failure {
                     Some((FailureReason::RunnerSystemFailure, _)) => " (system failure)",
                     _ => "",
                 };
                 self.log.say(&format!("\x1b[31;1mERROR: Job failed{system}: {why}\x1b[0;m"));
-                // It stands in a table.
+                // The reason is shown in a table, so it must be a single line.
                 let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
-                self.ended.why = self.log.masked(&lines.collect::<Vec<_>>().join("; "));
+                self.outcome.why = self.log.masked(&lines.collect::<Vec<_>>().join("; "));
             }
         }
         self.log.flush();
-        self.ended.coverage = self.log.coverage();
-        self.ended.last_lines = self.log.last_lines();
-        self.ended.environment_url = self.environment_url();
-        self.ended
+        self.outcome.coverage = self.log.coverage();
+        self.outcome.last_lines = self.log.last_lines();
+        self.outcome.environment_url = self.environment_url();
+        self.outcome
     }
 
-    /// The address of the job's environment, which may come from the job's own reports.
+    /// The URL of the job's environment. It may contain variables from the job's own reports.
     /// `app/models/ci/build.rb` (`expanded_environment_url`), <https://docs.gitlab.com/ci/environments/#set-a-dynamic-environment-url>
     fn environment_url(&self) -> Option<String> {
         let url = &self.planned.job.environment.as_ref()?.url.as_ref()?.value;
-        self.variables.expand_for_server(url, &self.ended.dotenv).map(|url| self.log.masked(&url))
+        self.variables.expand_for_server(url, &self.outcome.dotenv).map(|url| self.log.masked(&url))
     }
 }
 
@@ -344,11 +354,11 @@ async fn within<T>(
     deadline: Instant,
     timeout: Duration,
     work: impl Future<Output = Result<T, ExecutorError>>,
-) -> Result<T, Stop> {
+) -> Result<T, AttemptError> {
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(Stop::Canceled),
+        () = cancel.cancelled() => Err(AttemptError::Canceled),
         done = work => Ok(done?),
-        () = sleep_until(deadline) => Err(Stop::TimedOut(timeout)),
+        () = sleep_until(deadline) => Err(AttemptError::TimedOut(timeout)),
     }
 }

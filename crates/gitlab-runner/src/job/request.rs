@@ -1,4 +1,4 @@
-//! What a job asks an executor for: its image and services, expanded as the runner does.
+//! Builds an executor's request for a job: its image and services, expanded as the runner does.
 
 use std::sync::Arc;
 
@@ -6,36 +6,33 @@ use crate::executor::ImageRequest;
 use crate::executor::Request;
 use crate::executor::ServiceRequest;
 use crate::variables::JobVariables;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::config::image::Image;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::expand::ExpansionError;
 
-/// The request of a job.
-///
-/// # Errors
-/// When a name grows too much.
-pub(super) fn of(
+/// The request for a job.
+pub(super) fn build(
     planned: &PlannedJob,
     id: u64,
     variables: &JobVariables,
-    places: Places,
+    places: JobDirs,
 ) -> Result<Request, ExpansionError> {
-    let services = planned.job.services.iter().map(|service| of_service(service, variables));
-    // One whose name is nothing in the end is not started.
+    let services = planned.job.services.iter().map(|service| service_request(service, variables));
+    // A service whose name expands to an empty string is not started.
     let services = services.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|it| !it.image.name.is_empty());
     Ok(Request {
         name: Arc::clone(&planned.name),
         id,
         variables: Arc::clone(variables.list()),
-        image: planned.job.image.as_ref().map(|image| of_image(image, variables)).transpose()?,
+        image: planned.job.image.as_ref().map(|image| image_request(image, variables)).transpose()?,
         services: services.collect(),
         places,
     })
 }
 
-fn of_image(image: &Image, variables: &JobVariables) -> Result<ImageRequest, ExpansionError> {
-    // The words of entrypoints and commands are the image's, and go as they are written.
+fn image_request(image: &Image, variables: &JobVariables) -> Result<ImageRequest, ExpansionError> {
+    // Variables in entrypoints and commands are not expanded.
     let words = |words: &[Arc<str>]| words.iter().map(ToString::to_string).collect();
     Ok(ImageRequest {
         name: variables.expand(&image.name)?,
@@ -47,7 +44,7 @@ fn of_image(image: &Image, variables: &JobVariables) -> Result<ImageRequest, Exp
 }
 
 /// `common/build.go` (`GetServiceVariables`), `common/spec/image.go`
-fn of_service(service: &Image, variables: &JobVariables) -> Result<ServiceRequest, ExpansionError> {
+fn service_request(service: &Image, variables: &JobVariables) -> Result<ServiceRequest, ExpansionError> {
     let mut all: Vec<(String, String)> =
         variables.public().map(|variable| (variable.key.to_string(), variable.value.to_string())).collect();
     for own in &service.variables {
@@ -57,7 +54,7 @@ fn of_service(service: &Image, variables: &JobVariables) -> Result<ServiceReques
     }
     let aliases = variables.expand_each(service.aliases.iter().map(|alias| &**alias))?;
     Ok(ServiceRequest {
-        image: of_image(service, variables)?,
+        image: image_request(service, variables)?,
         command: service.command.as_ref().map(|words| words.iter().map(ToString::to_string).collect()),
         aliases: aliases
             .iter()

@@ -1,47 +1,46 @@
-//! A job's commands as one text for a shell. GitLab Runner's `shells/bash.go`, `shells/abstract.go`
+//! Builds one shell script from a job's commands: GitLab Runner's `shells/bash.go`, `shells/abstract.go`.
 //!
-//! Everything that the job says is one `eval`, so that what is wrong in the shell's eyes is told when it is reached and
-//! nothing in it can end the text around it. Its standard input is empty: what reads from it ends and does not hang.
-//! Only `errexit` (and `pipefail`, where the shell has it) decide about failure, as on a runner: nothing is checked line by line.
+//! All commands are the argument of one `eval`: the shell reports a syntax error only when it reaches the commands, and no command can
+//! close the surrounding script. Standard input is empty, so that commands that read from it end instead of waiting. As in GitLab
+//! Runner, only `errexit` (and `pipefail` if the shell supports it) decides about failure: commands are not checked one by one.
 
 use gitlab_ci::variables::collection::Variable;
 
-/// What a shell is to do.
+/// The input of a shell script.
 #[derive(Clone, Debug)]
 pub struct Script<'job> {
-    /// Where it works.
+    /// The working directory.
     pub folder: &'job str,
     /// The job's variables, expanded.
     pub variables: &'job [Variable],
-    /// The folder for files that are variables, outside of the checkout.
+    /// The directory of file variables, outside of the checkout.
     pub temporary_folder: &'job str,
-    /// Its commands, in order.
+    /// The commands, in order.
     pub commands: &'job [&'job str],
-    /// `CI_DEBUG_TRACE`: whether the shell tells everything that it does.
+    /// `CI_DEBUG_TRACE`: whether the shell prints every command that it executes (`xtrace`).
     pub is_traced: bool,
 }
 
-/// The file that `GITLAB_ENV` names: what a script appends there, `KEY=value`, later ones have as variables.
+/// The file that `GITLAB_ENV` names. Lines `KEY=value` that a script appends to it are variables of later scripts of the job.
 /// <https://docs.gitlab.com/ci/variables/job_scripts/#pass-an-environment-variable-to-another-section-of-the-same-job>
 const ENVIRONMENT_FILE: &str = "gitlab_runner_env";
 
-/// Sets the option where the shell has it. Bash has, and is not asked: each question is a process.
+/// Sets the option if the shell supports it. Bash does; for other shells, the test needs a subprocess.
 const PIPEFAIL: &str = "if [ -n \"${BASH_VERSION:-}\" ] || (set -o pipefail) 2> /dev/null; then set -o pipefail; fi";
 
-/// Begins a command's echo, in bold green as the runner's.
+/// The colour of an echoed command, as in GitLab Runner.
 const BOLD_GREEN: &str = "\x1b[32;1m";
-/// Ends it.
 const RESET: &str = "\x1b[0;m";
 
 impl Script<'_> {
-    /// The text. It is meant for `bash` and every POSIX shell, through standard input.
+    /// The script, which `bash` and every POSIX shell can read from standard input.
     pub fn text(&self) -> String {
         let temporary = quote(self.temporary_folder);
         let file = quote(&self.environment_file());
         let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_folder)).collect();
         let mut commands = String::new();
         for command in self.commands {
-            // Of some shells `echo` reads backslashes.
+            // `printf`, because the `echo` of some shells interprets backslashes.
             commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
         }
         let body = format!(
@@ -64,10 +63,10 @@ impl Script<'_> {
     }
 }
 
-/// A variable, or the file that it is.
+/// Exports a variable. Writes a file variable to its file and exports the path.
 fn export(variable: &Variable, temporary_folder: &str) -> String {
     let key = &variable.key;
-    // A shell takes fewer names than GitLab.
+    // GitLab allows a name to begin with a digit, a shell does not.
     if key.starts_with(|first: char| first.is_ascii_digit()) {
         return String::new();
     }
@@ -79,7 +78,7 @@ fn export(variable: &Variable, temporary_folder: &str) -> String {
     format!("printf '%s' {value} > {path}\nchmod 600 {path}\nexport {key}={path}\n")
 }
 
-/// What is shown of a command: its first line, and that there are more.
+/// The echo of a command: its first line, and a note if there are more.
 fn echo(command: &str) -> String {
     let mut lines = command.trim_end_matches('\n').lines();
     let first = lines.next().unwrap_or_default();
@@ -89,7 +88,7 @@ fn echo(command: &str) -> String {
     }
 }
 
-/// A text as one word of any POSIX shell.
+/// Quotes a text as a single word for every POSIX shell.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -125,26 +124,26 @@ mod tests {
         (output.status.code().unwrap(), own.join("\n"))
     }
 
-    // https://docs.gitlab.com/ci/yaml/script/, and what a runner does with it: one shell, `errexit`, nothing else.
+    // https://docs.gitlab.com/ci/yaml/script/, as GitLab Runner implements it: one shell and `errexit`, nothing else.
     #[rstest]
     #[case::success(&["echo a", "echo b"], 0, "a\nb")]
-    #[case::code(&["echo a", "(exit 7)", "echo b"], 7, "a")]
-    #[case::false_and_true_goes_on(&["false && true", "echo b"], 0, "b")]
-    #[case::false_and_true_at_the_end(&["echo a", "false && true"], 1, "a")]
-    #[case::or(&["false || true", "echo b"], 0, "b")]
+    #[case::exit_code(&["echo a", "(exit 7)", "echo b"], 7, "a")]
+    #[case::failed_and_list_continues(&["false && true", "echo b"], 0, "b")]
+    #[case::failed_and_list_at_the_end(&["echo a", "false && true"], 1, "a")]
+    #[case::or_list(&["false || true", "echo b"], 0, "b")]
     #[case::condition(&["if false; then :; fi", "echo b"], 0, "b")]
-    #[case::not(&["! true", "echo b"], 0, "b")]
+    #[case::negation(&["! true", "echo b"], 0, "b")]
     #[case::substitution(&["A=$(false)", "echo b"], 1, "")]
     #[case::exported_substitution(&["export A=$(false)", "echo b"], 0, "b")]
     #[case::exit_0(&["echo a", "exit 0", "echo b"], 0, "a")]
     #[case::exit_3(&["exit 3"], 3, "")]
     #[case::standard_input_is_empty(&["cat", "echo b"], 0, "b")]
     #[case::one_shell(&["A=1", "cd /", "echo $A $PWD"], 0, "1 /")]
-    #[case::many_lines(&["if true\nthen echo a\nfi"], 0, "a")]
+    #[case::multi_line_command(&["if true\nthen echo a\nfi"], 0, "a")]
     #[case::here_document(&["cat <<END\n  a 'b'\nEND\n", "echo c"], 0, "  a 'b'\nc")]
-    #[case::not_the_end_of_the_text_around(&["echo a", ") ; echo b"], 2, "a")]
+    #[case::cannot_close_the_surrounding_script(&["echo a", ") ; echo b"], 2, "a")]
     #[case::unknown_command(&["no-such-command-here"], 127, "")]
-    fn rules_of_failure(#[case] commands: &[&str], #[case] code: i32, #[case] output: &str) {
+    fn errexit_decides_about_failure(#[case] commands: &[&str], #[case] code: i32, #[case] output: &str) {
         for shell in ["bash", "dash"] {
             assert_eq!(run(shell, commands, &[]), (code, output.to_owned()), "{shell}");
         }
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_and_files() {
+    fn variables_are_exported_and_file_variables_are_written() {
         let file = Variable { file: true, ..Variable::new("FILE", "line 1\n$HOME 'x'\\n", Origin::Project) };
         let variables =
             [Variable::new("A", "it's $HOME `x` \"y\"\\\nz", Origin::Job), file, Variable::new("1A", "", Origin::Job)];
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_command() {
+    fn a_command_is_echoed_with_its_first_line() {
         assert_eq!(echo("make all"), "\x1b[32;1m$ make all\x1b[0;m");
         assert_eq!(echo("if x\nthen y\nfi\n"), "\x1b[32;1m$ if x # collapsed multi-line command\x1b[0;m");
         assert_eq!(echo("one\n"), "\x1b[32;1m$ one\x1b[0;m");

@@ -1,7 +1,7 @@
-//! One line of a log: what of it people see, and what is read in it.
+//! A line of a log: what the user sees of it, and the coverage in it.
 
-/// A line without the marks of sections; nothing if there was nothing else. What stands before a carriage return would be
-/// written over. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
+/// A line without section marks; `None` if it contains nothing else. Text before a carriage return is dropped, because a terminal
+/// overwrites it. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
 pub(super) fn without_marks(line: &str) -> Option<String> {
     const BEGINNING: &str = "section_";
     let (mut kept, mut rest, mut has_mark) = (String::new(), line, false);
@@ -15,14 +15,15 @@ pub(super) fn without_marks(line: &str) -> Option<String> {
     }
     kept.push_str(rest);
     if has_mark {
-        // What clears the line belongs to the marks.
+        // The sequence that clears the line is part of the marks.
         kept = kept.replace("\x1b[0K", "");
     }
     let last = kept.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
     (!has_mark || !last.is_empty()).then(|| last.to_owned())
 }
 
-/// What follows the rest of a mark: `start:TIME:NAME`, options in brackets, and the two that end it.
+/// The text after a section mark. `text` starts after `section_`, and the mark is `start:TIME:NAME` or `end:TIME:NAME` with options in
+/// brackets, a carriage return and the sequence that clears the line.
 fn after_mark(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("start:").or_else(|| text.strip_prefix("end:"))?;
     let (mark, rest) = rest.split_once("\r\x1b[0K")?;
@@ -31,7 +32,11 @@ fn after_mark(text: &str) -> Option<&str> {
     is_mark.then_some(rest)
 }
 
-/// A text without the terminal's control sequences.
+/// A text without ANSI control sequences and control characters, except for tabs.
+///
+/// ```
+/// assert_eq!(gitlab_runner::log::without_colours("\x1b[32;1mpassed\x1b[0m"), "passed");
+/// ```
 pub fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -53,14 +58,14 @@ pub fn without_colours(text: &str) -> String {
     plain
 }
 
-/// The first number in a text: `/\d+(\.\d+)?/`.
+/// The first number in a text, as `/\d+(\.\d+)?/` finds it.
 pub(super) fn number(text: &str) -> Option<f64> {
-    let is_no_digit = |character: char| !character.is_ascii_digit();
+    let is_not_digit = |character: char| !character.is_ascii_digit();
     let from = text.find(|first: char| first.is_ascii_digit()).and_then(|at| text.get(at..))?;
-    let end = from.find(is_no_digit).unwrap_or(from.len());
+    let end = from.find(is_not_digit).unwrap_or(from.len());
     let (whole, rest) = from.split_at_checked(end)?;
     let fraction = rest.strip_prefix('.').unwrap_or_default();
-    let fraction = fraction.get(..fraction.find(is_no_digit).unwrap_or(fraction.len())).unwrap_or_default();
+    let fraction = fraction.get(..fraction.find(is_not_digit).unwrap_or(fraction.len())).unwrap_or_default();
     format!("{whole}.{fraction}").parse().ok()
 }
 
@@ -76,11 +81,11 @@ mod tests {
     #[case::with_a_title("section_start:1:x[collapsed=true]\r\x1b[0KTitle", Some("Title"))]
     #[case::cleared_before("\x1b[0Ksection_end:1:x\r\x1b[0K", None)]
     #[case::one_after_another("section_end:1:x\r\x1b[0Ksection_start:2:y\r\x1b[0KTitle", Some("Title"))]
-    #[case::only_a_word("section_start: is a word", Some("section_start: is a word"))]
-    #[case::no_time("section_start::x\r\x1b[0Ky", Some("\x1b[0Ky"))]
-    #[case::written_over("10 %\r20 %", Some("20 %"))]
-    #[case::end_of_a_line("text\r", Some("text"))]
-    fn marks(#[case] line: &str, #[case] expected: Option<&str>) {
+    #[case::not_a_mark("section_start: is a word", Some("section_start: is a word"))]
+    #[case::mark_without_a_time("section_start::x\r\x1b[0Ky", Some("\x1b[0Ky"))]
+    #[case::overwritten("10 %\r20 %", Some("20 %"))]
+    #[case::carriage_return_at_the_end("text\r", Some("text"))]
+    fn section_marks_are_removed(#[case] line: &str, #[case] expected: Option<&str>) {
         assert_eq!(without_marks(line).as_deref(), expected);
     }
 
@@ -90,7 +95,7 @@ mod tests {
     #[case::two_points("1..2", Some(1.0))]
     #[case::version("1.2.3", Some(1.2))]
     #[case::none("a.b", None)]
-    fn numbers(#[case] text: &str, #[case] expected: Option<f64>) {
+    fn the_first_number_is_found(#[case] text: &str, #[case] expected: Option<f64>) {
         assert_eq!(number(text), expected);
     }
 
@@ -98,8 +103,8 @@ mod tests {
     #[case::colours("\x1b[32;1mgreen\x1b[0;m x", "green x")]
     #[case::clear("\x1b[0Kx", "x")]
     #[case::other("a\x07b\tc", "ab\tc")]
-    #[case::open("a\x1b[3", "a")]
-    fn colours(#[case] text: &str, #[case] expected: &str) {
+    #[case::incomplete_sequence("a\x1b[3", "a")]
+    fn control_sequences_are_removed(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(without_colours(text), expected);
     }
 }

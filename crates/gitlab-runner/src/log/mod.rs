@@ -1,7 +1,7 @@
-//! The log of a job: what it writes, masked, with times, in a file as GitLab keeps it, and line by line for whoever watches.
+//! The log of a job: its masked output with timestamps, in a file as GitLab stores it, and line by line as events.
 //!
-//! Every line begins with its time, the number of its stream, `O` or `E`, and a space, or `+` where it goes on with the one
-//! before. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
+//! Every line of the file starts with the time, the number of the stream, `O` or `E`, and a space; or `+` if it continues the
+//! previous line of that stream. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
 
 mod line;
 
@@ -18,16 +18,16 @@ use super::event::{Event, Tell};
 use crate::mask::Masker;
 use gitlab_ci::expression::pattern::Pattern;
 
-/// How many of the last lines are kept for the end.
+/// Maximum number of lines that [`JobLog::last_lines`] returns.
 pub const LAST_LINES: usize = 20;
 
-/// A line that is longer is cut in the view and in memory, and not in the file.
-const LONGEST_LINE: usize = 16 * 1024;
+/// Maximum length of a line in bytes, in memory and in events. The file has the complete line.
+const MAX_LINE_LENGTH: usize = 16 * 1024;
 
-/// Where bytes come from.
+/// The stream that output was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output, and what the runner itself says.
+    /// Standard output, and the runner's own messages.
     Out,
     /// Standard error.
     Err,
@@ -48,16 +48,16 @@ struct Inner {
     last_lines: VecDeque<String>,
     coverage: Option<Pattern>,
     covered: Option<f64>,
-    /// How many bytes of output may still be written; nothing once there were more.
+    /// How many more bytes of output are accepted; `None` once the limit was exceeded.
     left: Option<usize>,
     limit: usize,
 }
 
-/// One of the two streams.
+/// The state of one of the two streams.
 struct Half {
     masker: Masker,
     line: Vec<u8>,
-    /// Whether the file's line has begun.
+    /// Whether the last line in the file is incomplete.
     has_begun: bool,
 }
 
@@ -68,10 +68,10 @@ impl Half {
 }
 
 impl JobLog {
-    /// Opens, or goes on with, the log at `path`. At most `limit` bytes of output are kept.
+    /// Opens the log at `path` and appends to it. At most `limit` bytes of output are kept.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// The file cannot be created or opened.
     pub fn open(job: Arc<str>, path: &Path, masker: &Masker, limit: usize, tell: Arc<Tell>) -> io::Result<Self> {
         let file = BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?);
         let inner = Inner {
@@ -87,32 +87,32 @@ impl JobLog {
         Ok(Self { job, path: path.to_owned(), tell, inner: Mutex::new(inner) })
     }
 
-    /// The job.
+    /// The name of the job.
     pub fn job(&self) -> &Arc<str> {
         &self.job
     }
 
-    /// The file.
+    /// The path of the log file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Looks for `coverage` in every line from now on. <https://docs.gitlab.com/ci/yaml/#coverage>
+    /// Searches every further line for `coverage`. <https://docs.gitlab.com/ci/yaml/#coverage>
     pub fn watch_coverage(&self, coverage: Pattern) {
         self.lock().coverage = Some(coverage);
     }
 
-    /// A text without what is masked in this log.
+    /// Masks the secrets of this log in `text`.
     pub fn masked(&self, text: &str) -> String {
         self.lock().out.masker.masked(text)
     }
 
-    /// The coverage of the last line that had one, in percent.
+    /// The coverage in the last line that had one, in percent.
     pub fn coverage(&self) -> Option<f64> {
         self.lock().covered
     }
 
-    /// What a job writes, as it comes.
+    /// Appends output of the job. The chunks may begin and end anywhere.
     pub fn write(&self, stream: Stream, bytes: &[u8]) {
         self.with(|inner, lines| {
             if inner.left.is_none() {
@@ -121,12 +121,12 @@ impl JobLog {
             let mut masked = Vec::with_capacity(bytes.len());
             inner.half(stream).masker.push(bytes, &mut masked);
             inner.take_output(stream, &masked, lines);
-            // Somebody may be reading it. A disk that is full does not end the job.
+            // A user may be following the file. A full disk does not end the job.
             let _ = inner.file.flush();
         });
     }
 
-    /// A line of the runner's own.
+    /// Writes a message of the runner.
     pub fn say(&self, text: &str) {
         self.with(|inner, lines| {
             let mut masked = Vec::new();
@@ -136,12 +136,12 @@ impl JobLog {
         });
     }
 
-    /// A warning of the runner's own, in yellow.
+    /// Writes a warning of the runner, in yellow.
     pub fn warn(&self, text: &str) {
         self.say(&format!("\x1b[0;33mWARNING: {text}\x1b[0;m"));
     }
 
-    /// Begins a section; its end comes when the result is dropped. `helpers/build_section.go`
+    /// Starts a section, which ends when the result is dropped: `helpers/build_section.go`.
     pub fn section(self: &Arc<Self>, name: &'static str, title: &str) -> Section {
         self.mark(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
         self.say(&format!("\x1b[0;36;1m{title}\x1b[0;m"));
@@ -149,13 +149,13 @@ impl JobLog {
         Section { log: Arc::clone(self), name }
     }
 
-    /// Marks stand on lines of their own.
+    /// Writes a section mark on a line of its own.
     fn mark(&self, mark: &str) {
         self.flush();
         self.with(|inner, lines| inner.take(Stream::Out, mark.as_bytes(), lines));
     }
 
-    /// Writes what is held back, and ends a line that has no end.
+    /// Writes all buffered output, and completes an incomplete line.
     pub fn flush(&self) {
         self.with(|inner, lines| {
             for stream in [Stream::Out, Stream::Err] {
@@ -167,12 +167,12 @@ impl JobLog {
                     inner.take(stream, b"\n", lines);
                 }
             }
-            // A disk that is full is told of by what reads the log.
+            // A full disk is reported by whatever reads the log.
             let _ = inner.file.flush();
         });
     }
 
-    /// The last lines of all, without colours.
+    /// The last lines of the log, without colours; at most [`LAST_LINES`].
     pub fn last_lines(&self) -> Vec<String> {
         self.lock().last_lines.iter().cloned().collect()
     }
@@ -181,7 +181,7 @@ impl JobLog {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the log, and tells the lines that it made when the log is free again.
+    /// Changes the log, and reports the new lines after the lock is released.
     fn with(&self, work: impl FnOnce(&mut Inner, &mut Vec<String>)) {
         let mut lines = Vec::new();
         work(&mut self.lock(), &mut lines);
@@ -199,8 +199,7 @@ impl Inner {
         }
     }
 
-    /// Takes what a job has written, masked, as far as that is within the limit: before it is masked, half a secret would be
-    /// none.
+    /// Appends masked output of a job up to the limit. The limit applies after masking: half of a secret would not be masked.
     fn take_output(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
         let Some(left) = self.left else { return };
         if masked.len() <= left {
@@ -211,23 +210,25 @@ impl Inner {
         self.left = None;
         self.take(stream, masked.get(..left).unwrap_or_default(), lines);
         for stream in [Stream::Out, Stream::Err] {
-            // What is held back may be the beginning of a secret, and what follows it never comes.
+            // The buffered bytes may be the beginning of a secret whose rest is discarded.
             self.half(stream).masker.finish(&mut Vec::new());
         }
         let kib = self.limit / 1024;
-        let text = format!("\nJob's log exceeded limit of {kib} KiB. The job goes on, its output is left out.\n");
+        let text = format!(
+            "\nJob's log exceeded limit of {kib} KiB. Job execution will continue but no more output will be collected.\n"
+        );
         self.take(Stream::Out, text.as_bytes(), lines);
     }
 
-    /// Takes bytes that are masked.
+    /// Appends masked bytes.
     fn take(&mut self, stream: Stream, bytes: &[u8], lines: &mut Vec<String>) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            // A disk that is full does not end the job: its output is seen all the same.
+            // A full disk does not end the job: its output is still reported as events.
             let _ = self.keep(stream, piece);
             let half = self.half(stream);
             half.line.extend_from_slice(piece);
-            if half.line.len() > LONGEST_LINE {
-                half.line.truncate(LONGEST_LINE);
+            if half.line.len() > MAX_LINE_LENGTH {
+                half.line.truncate(MAX_LINE_LENGTH);
                 if piece.ends_with(b"\n") {
                     half.line.push(b'\n');
                 }
@@ -244,7 +245,7 @@ impl Inner {
         let kind = if stream == Stream::Out { 'O' } else { 'E' };
         let has_begun = self.half(stream).has_begun;
         self.half(stream).has_begun = !piece.ends_with(b"\n");
-        // A line that goes on does so behind its own marks: between them the other stream may have had its say.
+        // A continued line gets its own prefix, because the other stream may have written in between.
         let mark = if has_begun { '+' } else { ' ' };
         let time = humantime::format_rfc3339_micros(SystemTime::now());
         write!(self.file, "{time} 00{kind}{mark}")?;
@@ -272,7 +273,7 @@ impl Inner {
     }
 }
 
-/// A section that goes on until this is dropped.
+/// A section of a log, which ends when this is dropped.
 pub struct Section {
     log: Arc<JobLog>,
     name: &'static str,
@@ -295,22 +296,22 @@ mod tests {
     use super::*;
 
     fn log(limit: usize) -> (tempfile::TempDir, Arc<JobLog>, Arc<Mutex<Vec<String>>>) {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&lines);
+        let received = Arc::clone(&lines);
         let tell: Arc<Tell> = Arc::new(move |event| {
             if let Event::Line { line, .. } = event {
-                heard.lock().unwrap().push(line);
+                received.lock().unwrap().push(line);
             }
         });
         let masker = Masker::new(["s3cr3t-value"]);
-        let log = JobLog::open("job".into(), &folder.path().join("job.log"), &masker, limit, tell).unwrap();
-        (folder, Arc::new(log), lines)
+        let log = JobLog::open("job".into(), &dir.path().join("job.log"), &masker, limit, tell).unwrap();
+        (dir, Arc::new(log), lines)
     }
 
     #[test]
     fn secrets_are_masked_across_chunks_and_streams() {
-        let (_folder, log, lines) = log(1 << 20);
+        let (_dir, log, lines) = log(1 << 20);
         log.write(Stream::Out, b"a s3cr3t-");
         log.write(Stream::Err, b"other s3cr3t-value\n");
         log.write(Stream::Out, b"value b\nno end");
@@ -325,7 +326,7 @@ mod tests {
 
     #[test]
     fn sections_are_in_the_file_and_not_in_the_view() {
-        let (_folder, log, lines) = log(1 << 20);
+        let (_dir, log, lines) = log(1 << 20);
         {
             let _section = log.section("step_script", "Executing");
             log.write(Stream::Out, b"hello\n");
@@ -339,7 +340,7 @@ mod tests {
 
     #[test]
     fn output_has_a_limit() {
-        let (_folder, log, lines) = log(2048);
+        let (_dir, log, lines) = log(2048);
         for _ in 0..100 {
             log.write(Stream::Out, &[b'x'; 100]);
             log.write(Stream::Out, b"\n");
@@ -351,9 +352,9 @@ mod tests {
     }
 
     #[rstest]
-    fn what_the_limit_cuts_was_masked_before(#[values(1, 5, 12)] size: usize) {
+    fn secrets_are_masked_before_the_limit_cuts(#[values(1, 5, 12)] size: usize) {
         for limit in 1..100 {
-            let (_folder, log, lines) = log(limit);
+            let (_dir, log, lines) = log(limit);
             "s3cr3t-value".repeat(10).as_bytes().chunks(size).for_each(|chunk| log.write(Stream::Out, chunk));
             log.say("The end");
             log.flush();
@@ -370,8 +371,8 @@ mod tests {
     #[case::last_one_of_a_line(r"/\d+%/", "lines 50% branches 70%\n", Some(70.0))]
     #[case::last_group(r"/(\d+)% of (\d+)/", "50% of 120\n", Some(120.0))]
     #[case::a_group_without_a_number(r"/(all|\d+%)/", "50%\nall\n", Some(50.0))]
-    fn coverage(#[case] pattern: &str, #[case] output: &str, #[case] expected: Option<f64>) {
-        let (_folder, log, _) = log(1 << 20);
+    fn coverage_is_read_from_the_log(#[case] pattern: &str, #[case] output: &str, #[case] expected: Option<f64>) {
+        let (_dir, log, _) = log(1 << 20);
         log.watch_coverage(Pattern::parse(pattern).unwrap());
         log.write(Stream::Out, output.as_bytes());
         assert_eq!(log.coverage(), expected);

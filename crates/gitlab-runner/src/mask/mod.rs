@@ -1,4 +1,4 @@
-//! Secrets in output become `[MASKED]`, wherever chunks begin and end.
+//! Replaces secrets in output with `[MASKED]`, even when a secret is split across chunks.
 //! GitLab Runner's `common/buildlogger/internal/masker`
 
 mod secrets;
@@ -7,23 +7,36 @@ mod tokens;
 use self::secrets::Secrets;
 use self::tokens::Tokens;
 
-/// How long a word of a masked file is that is masked by itself: tokens, keys and certificates are, names and addresses are not.
-const LONG: usize = 32;
+/// Minimum length in bytes of a word in a multi-line secret that is masked on its own: tokens, keys and certificates are that long,
+/// names and addresses are not.
+const MIN_WORD_LENGTH: usize = 32;
 
-/// Masks a stream of bytes.
+/// Masks secrets in a stream of bytes.
 ///
-/// A secret of which `[MASKED]` brings in a part, such as `KED] x`, can appear by masking another one.
+/// Limitation: masking one secret can create another that contains a part of `[MASKED]`, such as `KED] x`.
+///
+/// ```
+/// use gitlab_runner::mask::Masker;
+///
+/// let mut masker = Masker::new(["s3cr3t"]);
+/// let mut output = Vec::new();
+/// for chunk in ["password: s3c", "r3t, token: glpat-abc\n"] {
+///     masker.push(chunk.as_bytes(), &mut output);
+/// }
+/// masker.finish(&mut output);
+/// assert_eq!(output, b"password: [MASKED], token: glpat-[MASKED]\n");
+/// ```
 #[derive(Clone)]
 pub struct Masker {
     secrets: Secrets,
     tokens: Tokens,
-    /// What comes from the first and goes to the second; kept only to be used again.
+    /// The output of `secrets` and input of `tokens`. Kept to reuse its allocation.
     between: Vec<u8>,
 }
 
 impl Masker {
-    /// A masker of these secrets, and of all that looks like a token of GitLab's; empty ones are left out. GitLab masks no value
-    /// of several lines, such as a kubeconfig; here what is long in one is a secret, too.
+    /// A masker for these secrets and for everything that looks like a GitLab token. Empty secrets are ignored. GitLab does not mask
+    /// multi-line values, such as a kubeconfig; this masks such a value, and also each word of 32 bytes or more in it.
     pub fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets: Vec<Secret> = secrets.into_iter().collect();
         let words = secrets.iter().flat_map(|secret| long_words(secret.as_ref()));
@@ -31,14 +44,14 @@ impl Masker {
         Self { secrets, tokens: Tokens::default(), between: Vec::new() }
     }
 
-    /// Takes a chunk, and gives out all bytes of which it is certain what they become.
+    /// Takes a chunk, and appends to `output` all bytes that are certain not to belong to a secret that continues in the next chunk.
     pub fn push(&mut self, chunk: &[u8], output: &mut Vec<u8>) {
         self.between.clear();
         self.secrets.push(chunk, &mut self.between);
         self.tokens.push(&self.between, output);
     }
 
-    /// Gives out the rest, and is ready for another stream.
+    /// Appends the remaining bytes to `output`. The next [`push`](Self::push) starts another stream.
     pub fn finish(&mut self, output: &mut Vec<u8>) {
         self.between.clear();
         self.secrets.finish(&mut self.between);
@@ -46,7 +59,7 @@ impl Masker {
         self.tokens.restart();
     }
 
-    /// A text by itself, whatever stream this is in the middle of.
+    /// Masks a complete text, independently of the current stream.
     pub fn masked(&self, text: &str) -> String {
         let (mut masker, mut output) = (self.clone(), Vec::new());
         masker.finish(&mut output);
@@ -57,11 +70,11 @@ impl Masker {
     }
 }
 
-/// Those of a text of several lines.
+/// The long words of a multi-line text; none for a text of a single line.
 fn long_words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_between = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b',');
-    let words = text.contains(&b'\n').then(|| text.split(is_between));
-    words.into_iter().flatten().filter(|word| word.len() >= LONG)
+    let is_separator = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b',');
+    let words = text.contains(&b'\n').then(|| text.split(is_separator));
+    words.into_iter().flatten().filter(|word| word.len() >= MIN_WORD_LENGTH)
 }
 
 #[cfg(test)]
@@ -69,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_long_in_a_file() {
+    fn long_words_of_a_multi_line_secret_are_masked() {
         let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.c2lnbmF0dXJl";
         let masker = Masker::new([format!("users:\n- name: gitlab\n  user:\n    token: \"{token}\"\n")]);
         assert_eq!(masker.masked(&format!("Bearer {token}, of gitlab")), "Bearer [MASKED], of gitlab");
@@ -77,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_and_tokens() {
+    fn secrets_and_tokens_are_masked_across_chunks() {
         let mut masker = Masker::new(["s3cr3t"]);
         let mut output = Vec::new();
         for chunk in ["a s3c", "r3t glp", "at-ab", "cd s3"] {

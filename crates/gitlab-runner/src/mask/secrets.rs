@@ -1,48 +1,47 @@
-//! The search for secrets in a stream.
+//! Finds and masks secrets in a stream with the Aho-Corasick algorithm, which takes one step per byte.
 //!
-//! Of secrets that overlap all bytes go, behind one mask: the longest wins over those within it, and nothing is left of
-//! one that another began or ended. The search is Aho's and Corasick's: one step forward for each byte.
+//! One mask replaces all bytes of secrets that overlap: no part of any of them remains. The longest secret wins over those within it.
 
 use std::collections::VecDeque;
 
-/// What stands for a secret.
+/// The replacement for a secret.
 pub(super) const MASK: &[u8] = b"[MASKED]";
 
-/// The state in which nothing has begun.
+/// The state in which no secret has begun.
 const ROOT: usize = 0;
 
 /// Masks secrets in a stream of bytes.
 #[derive(Clone)]
 pub(super) struct Secrets {
     states: Vec<State>,
-    /// Whether a secret begins with a byte.
+    /// For each byte, whether a secret begins with it.
     begins: [bool; 256],
     state: usize,
-    /// How many bytes came in.
+    /// Number of bytes received in this stream.
     position: usize,
-    /// Of how many of them it is decided what they become.
+    /// Number of received bytes whose output is decided.
     decided: usize,
-    /// Those that came in and are not decided.
+    /// Bytes that were received and are not decided.
     held: VecDeque<u8>,
-    /// From where to where secrets are that are not decided, in order, without overlaps.
+    /// Start and end positions of the undecided secrets, in order, without overlaps.
     found: VecDeque<(usize, usize)>,
 }
 
-/// What the last bytes are: the longest beginning of a secret among their ends.
+/// A state of the automaton. It stands for the longest suffix of the received bytes that is a prefix of a secret.
 #[derive(Clone, Default)]
 struct State {
-    /// By the next byte, sorted.
+    /// The next states, sorted by the next byte.
     next: Vec<(u8, usize)>,
-    /// The longest beginning of a secret that these bytes end with.
+    /// The state of the next shorter suffix that is a prefix of a secret.
     fallback: usize,
-    /// How many bytes they are.
+    /// Length of this state's prefix.
     depth: usize,
-    /// The longest secret that they end with; 0 for none.
+    /// Length of the longest secret that this state's prefix ends with; 0 for none.
     secret: usize,
 }
 
 impl Secrets {
-    /// Of these; empty ones are left out.
+    /// An automaton for these secrets. Empty ones are ignored.
     pub(super) fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let mut masker = Self {
             states: vec![State::default()],
@@ -60,7 +59,7 @@ impl Secrets {
         masker
     }
 
-    /// Takes a chunk, and gives out all bytes of which it is certain what they become.
+    /// Takes a chunk, and outputs all bytes that are decided.
     pub(super) fn push(&mut self, chunk: &[u8], output: &mut Vec<u8>) {
         let mut rest = chunk;
         while let Some((byte, after)) = rest.split_first() {
@@ -78,12 +77,12 @@ impl Secrets {
                 self.find(self.position - secret);
             }
         }
-        // No secret that is still to be found begins before.
+        // No secret that is still incomplete begins before this position.
         let depth = self.states.get(self.state).map_or(0, |state| state.depth);
         self.decide(self.position - depth, chunk, output);
     }
 
-    /// Gives out the rest, and is ready for another stream.
+    /// Outputs the rest, and resets the state for another stream.
     pub(super) fn finish(&mut self, output: &mut Vec<u8>) {
         self.decide(self.position, &[], output);
         (self.state, self.position, self.decided) = (ROOT, 0, 0);
@@ -115,7 +114,7 @@ impl Secrets {
         }
     }
 
-    /// Sets what states fall back to, which is less deep and therefore known.
+    /// Sets the fallbacks, breadth first: a fallback is less deep than its state and therefore already complete.
     fn link(&mut self) {
         let mut waiting = VecDeque::from([ROOT]);
         while let Some(at) = waiting.pop_front() {
@@ -146,7 +145,7 @@ impl Secrets {
         ROOT
     }
 
-    /// Notes a secret that ends here.
+    /// Records a secret that ends at the current position.
     fn find(&mut self, mut from: usize) {
         while let Some((start, end)) = self.found.back().copied() {
             if end <= from {
@@ -158,13 +157,13 @@ impl Secrets {
         self.found.push_back((from, self.position));
     }
 
-    /// Gives out what is before `until`, and the mask of a secret that begins there: longer ones of the same beginning
-    /// need no other. What came in last is in `chunk`.
+    /// Outputs the bytes before `until`, and the mask of a secret that begins at `until`: a longer secret that begins there needs no
+    /// second mask. `chunk` has the bytes that were received last.
     fn decide(&mut self, until: usize, chunk: &[u8], output: &mut Vec<u8>) {
         let held_from = self.position - chunk.len() - self.held.len();
         while let Some((start, end)) = self.found.front().copied().filter(|(start, _)| *start <= until) {
             self.found.pop_front();
-            // One that overlaps what is masked already only prolongs it.
+            // A secret that overlaps a masked one extends that mask.
             if start >= self.decided {
                 self.give(self.decided - held_from, start - held_from, chunk, output);
                 output.extend_from_slice(MASK);
@@ -175,13 +174,13 @@ impl Secrets {
             self.give(self.decided - held_from, until - held_from, chunk, output);
             self.decided = until;
         }
-        let gone = self.decided - held_from;
-        let gone_of_chunk = gone.saturating_sub(self.held.len());
-        self.held.drain(..gone.min(self.held.len()));
-        self.held.extend(chunk.get(gone_of_chunk..).unwrap_or_default());
+        let passed = self.decided - held_from;
+        let passed_of_chunk = passed.saturating_sub(self.held.len());
+        self.held.drain(..passed.min(self.held.len()));
+        self.held.extend(chunk.get(passed_of_chunk..).unwrap_or_default());
     }
 
-    /// Gives out bytes of those that are held and the chunk after them.
+    /// Outputs a range of the held bytes and the chunk that follows them.
     fn give(&self, from: usize, until: usize, chunk: &[u8], output: &mut Vec<u8>) {
         let held = self.held.len();
         output.extend(self.held.range(from.min(held)..until.min(held)));
@@ -211,19 +210,19 @@ mod tests {
     #[rstest]
     #[case::none(&[], "abc", "abc")]
     #[case::empty(&[""], "abc", "abc")]
-    #[case::one(&["secret"], "a secret b", "a [MASKED] b")]
+    #[case::one_secret(&["secret"], "a secret b", "a [MASKED] b")]
     #[case::twice(&["secret"], "secretsecret", "[MASKED][MASKED]")]
-    #[case::only_a_beginning(&["secret"], "a secre", "a secre")]
-    #[case::begins_again(&["secret"], "sesecret", "se[MASKED]")]
-    #[case::longest_of_one_beginning(&["secret", "secrets"], "secrets secret", "[MASKED] [MASKED]")]
-    #[case::longest_of_one_end(&["cret", "secret"], "secret cret", "[MASKED] [MASKED]")]
-    #[case::within(&["cre", "secret"], "secret secre", "[MASKED] se[MASKED]")]
+    #[case::incomplete_secret(&["secret"], "a secre", "a secre")]
+    #[case::secret_after_its_own_prefix(&["secret"], "sesecret", "se[MASKED]")]
+    #[case::common_prefix(&["secret", "secrets"], "secrets secret", "[MASKED] [MASKED]")]
+    #[case::common_suffix(&["cret", "secret"], "secret cret", "[MASKED] [MASKED]")]
+    #[case::secret_within_a_secret(&["cre", "secret"], "secret secre", "[MASKED] se[MASKED]")]
     #[case::overlapping(&["abcd", "cdef"], "-abcdef-", "-[MASKED]-")]
     #[case::three_overlapping(&["ab", "de", "bcd"], "-abcde-", "-[MASKED]-")]
     #[case::overlapping_itself(&["aba"], "xababax", "x[MASKED]x")]
-    #[case::mask_within(&["MASKED"], "MASKED", "[MASKED]")]
-    #[case::beginning_lost(&["aab"], "aaab", "a[MASKED]")]
-    fn streams(#[case] secrets: &[&str], #[case] input: &str, #[case] expected: &str) {
+    #[case::secret_within_the_mask(&["MASKED"], "MASKED", "[MASKED]")]
+    #[case::repeated_prefix(&["aab"], "aaab", "a[MASKED]")]
+    fn secrets_in_a_stream_are_masked(#[case] secrets: &[&str], #[case] input: &str, #[case] expected: &str) {
         let bytes: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
         for chunks in [vec![input.as_bytes()], bytes] {
             assert_eq!(String::from_utf8(masked(secrets, &chunks)).unwrap(), expected);
@@ -231,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_need_be_no_text() {
+    fn secrets_may_be_invalid_utf8() {
         assert_eq!(masked(&[b"\xff\0\n"], &[b"a\xff", b"\0\nb\xff"]), b"a[MASKED]b\xff");
     }
 
-    // What each chunk gives out at once.
+    // The output of each chunk before the next one.
     #[rstest]
     #[case::plain(&["secret"], &["abc", "def"], &["abc", "def"])]
-    #[case::beginning(&["secret"], &["x s", "ecre", "x"], &["x ", "", "secrex"])]
+    #[case::prefix_is_held(&["secret"], &["x s", "ecre", "x"], &["x ", "", "secrex"])]
     #[case::complete(&["secret"], &["sec", "ret"], &["", "[MASKED]"])]
     #[case::longer_may_follow(&["secret", "secrets!"], &["secret", "s", "x"], &["[MASKED]", "", "sx"])]
     #[case::longer_follows(&["secret", "secrets!"], &["secret", "s", "!x"], &["[MASKED]", "", "x"])]
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn another_stream_begins_anew() {
+    fn finish_resets_the_state() {
         let (mut masker, mut output) = (Secrets::new(["secret"]), Vec::new());
         for chunk in ["sec", "ret"] {
             masker.push(chunk.as_bytes(), &mut output);
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn long_secrets_and_single_bytes_take_no_time() {
+    fn long_secrets_and_single_bytes_are_fast() {
         let secret = "a".repeat(1 << 18) + "b";
         let (mut masker, mut output) = (Secrets::new([&secret]), Vec::new());
         let start = Instant::now();
@@ -274,8 +273,8 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
-    /// All occurrences, joined where they overlap.
-    fn tried_out(secrets: &[Vec<u8>], input: &[u8]) -> Vec<u8> {
+    /// A reference implementation: tries every secret at every position, and joins overlapping occurrences.
+    fn masked_naively(secrets: &[Vec<u8>], input: &[u8]) -> Vec<u8> {
         let mut found: Vec<(usize, usize)> = Vec::new();
         for start in 0..input.len() {
             let length = secrets.iter().filter(|secret| input[start..].starts_with(secret)).map(Vec::len).max();
@@ -301,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_chunks_give_what_one_gives(
+        fn the_output_does_not_depend_on_the_chunks(
             secrets in proptest::collection::vec(bytes(1..6), 0..5),
             chunks in proptest::collection::vec(bytes(0..6), 0..12),
         ) {
@@ -309,7 +308,7 @@ mod tests {
             let chunk_slices: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
             let output = masked(&secrets, &chunk_slices);
             prop_assert_eq!(&output, &masked(&secrets, &[&input]));
-            prop_assert_eq!(&output, &tried_out(&secrets, &input));
+            prop_assert_eq!(&output, &masked_naively(&secrets, &input));
             for secret in &secrets {
                 prop_assert!(!output.windows(secret.len()).any(|window| window == secret));
             }

@@ -1,4 +1,4 @@
-//! A plan, and where it runs: all that a pipeline is made of.
+//! Assembles a [`Pipeline`] from a plan, an executor, directories and the runner configuration.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use crate::workspace::checkout::Origin;
 use crate::workspace::checkout::Sources;
 use container_engine::ownership;
 
-/// What there is before a pipeline is: its folders, and the runner's settings.
+/// The directories of a new pipeline, and the runner configuration.
 #[derive(Debug)]
 pub struct Ground {
     config: RunnerConfig,
@@ -39,32 +39,33 @@ pub struct Ground {
     label: String,
 }
 
-/// What differs between pipelines on the same ground.
+/// Options of a pipeline.
 pub struct Options {
-    /// How many jobs may run at the same time; what the runner is set to if nothing is said, else the number of cores and at
-    /// least 4.
+    /// Maximum number of jobs that run at the same time. The default is `concurrent` of the runner configuration, or else the number
+    /// of CPUs, but at least 4.
     pub concurrency: Option<usize>,
-    /// Where the jobs' logs go; below the pipeline's own folder if nothing is said.
+    /// The directory of the job logs. The default is `logs` in the pipeline's directory.
     pub logs: Option<PathBuf>,
-    /// Whether changes that are not committed belong to the checkout.
+    /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
-    /// Values that are not known yet.
+    /// Project variables whose values are not known yet.
     pub late: Option<Late>,
-    /// Hears what goes on.
+    /// Receives the events of the pipeline.
     pub tell: Arc<Tell>,
-    /// Ends it early.
+    /// Cancels the pipeline.
     pub cancel: CancellationToken,
 }
 
 impl Ground {
-    /// Folders of a new pipeline. What stays of it is kept in `project`.
+    /// Creates the directories of a new pipeline. Logs, artifacts and caches are kept below `project`; checkouts are removed when this
+    /// is dropped.
     ///
     /// # Errors
-    /// When they cannot be made.
+    /// A directory cannot be created, for lack of permission or disk space.
     pub fn new(project: &Path, config: RunnerConfig) -> io::Result<Self> {
-        // A folder of the settings only where it is one of this machine.
+        // `builds_dir` is a directory of this machine only for the shell executor.
         let parent = match (&config.builds_dir, config.executor) {
-            (Some(folder), Some(ExecutorName::Shell)) => PathBuf::from(folder),
+            (Some(dir), Some(ExecutorName::Shell)) => PathBuf::from(dir),
             _ => std::env::temp_dir(),
         };
         let workspace = Workspace::new(&parent)?;
@@ -73,55 +74,55 @@ impl Ground {
         Ok(Self { config, workspace, kept, own, label: ownership::unique_owner_id() })
     }
 
-    /// Where what stays of the pipeline is.
+    /// The pipeline's directory, which is kept, with its logs and artifacts.
     pub fn folder(&self) -> &Path {
-        &self.own.folder
+        &self.own.dir
     }
 
-    /// What everything that is made for it is found by, whatever becomes of this program.
+    /// The owner ID that labels everything created for the pipeline, so that a later process can remove it.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Jobs on this machine.
+    /// An executor that runs the pipeline's jobs on this machine.
     pub fn shell(&self) -> Executor {
         Executor::Shell(Shell::new(&self.workspace.folder().join("builds"), self.config.shell.as_deref()))
     }
 
-    /// Jobs in containers.
+    /// An executor that runs the pipeline's jobs in containers of `engine`. `images` provides images that do not come from a registry.
     pub fn docker(&self, engine: Engine, images: Option<Arc<dyn ImageSource>>) -> Executor {
         Executor::Docker(Docker::new(engine, &self.config, images, self.label.clone()))
     }
 
-    /// The pipeline.
+    /// Assembles the pipeline.
     ///
     /// # Errors
-    /// When its folders cannot be made.
+    /// A directory cannot be created, for lack of permission or disk space.
     pub fn pipeline(&self, prepared: Prepared, executor: Executor, options: Options) -> io::Result<Pipeline> {
         let Prepared { repository, lint, plan, .. } = prepared;
         let Self { config, workspace, kept, own, .. } = self;
-        let NewPipeline { id, folder, .. } = own;
+        let NewPipeline { id, dir, .. } = own;
         let logs = match options.logs {
-            Some(folder) => std::path::absolute(folder)?,
-            None => folder.join("logs"),
+            Some(dir) => std::path::absolute(dir)?,
+            None => dir.join("logs"),
         };
-        let artifacts = folder.join("artifacts");
+        let artifacts = dir.join("artifacts");
         let sources = workspace.folder().join("sources");
-        for folder in [&logs, &artifacts, &sources] {
-            std::fs::create_dir_all(folder)?;
+        for dir in [&logs, &artifacts, &sources] {
+            std::fs::create_dir_all(dir)?;
         }
         let context = &plan.context;
         let (sha, name) = (&context.commit.sha, &context.ref_name);
         let origin = Origin::new(repository.folder(), sha, context.kind, name, options.has_worktree);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let of_runner = config.concurrent.map(std::num::NonZeroUsize::get);
+        let configured = config.concurrent.map(std::num::NonZeroUsize::get);
         Ok(Pipeline {
             id: *id,
             created: SystemTime::now(),
             token: std::iter::repeat_with(fastrand::alphanumeric).take(20).collect(),
             executor,
             settings: Settings {
-                concurrency: options.concurrency.or(of_runner).unwrap_or_else(|| cores.max(4)),
+                concurrency: options.concurrency.or(configured).unwrap_or_else(|| cores.max(4)),
                 variables: config.variables(),
                 output_limit: config.output_limit.saturating_mul(1024),
                 pre_build_script: config.pre_build_script.clone(),
@@ -130,7 +131,7 @@ impl Ground {
             },
             sources: Sources::new(origin, sources),
             store: Store::new(artifacts, &plan),
-            caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |folder| folder.join(&context.project_path)),
+            caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |dir| dir.join(&context.project_path)),
             groups: kept.groups(),
             logs,
             late: options.late,

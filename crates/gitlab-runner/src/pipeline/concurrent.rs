@@ -1,14 +1,14 @@
-//! Numbers of jobs that run at the same time, from 0 on: `CI_CONCURRENT_ID`. Their folders go by them, as on a runner, so that a
-//! job finds what the one before it did not change.
+//! Numbers of the jobs that run at the same time, from 0 on: `CI_CONCURRENT_ID`. As in GitLab Runner, a job's directory is named after
+//! its number, so that jobs with the same number reuse unchanged files.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Those that are in use.
+/// The numbers in use.
 #[derive(Debug, Default)]
 pub struct ConcurrentIds(Mutex<BTreeSet<usize>>);
 
-/// One of them, for as long as this is there.
+/// A number in use, which is released when this is dropped.
 #[derive(Debug)]
 pub struct ConcurrentId<'run> {
     ids: &'run ConcurrentIds,
@@ -17,7 +17,7 @@ pub struct ConcurrentId<'run> {
 }
 
 impl ConcurrentIds {
-    /// The lowest that no job has.
+    /// Takes the lowest free number.
     pub fn take(&self) -> ConcurrentId<'_> {
         let mut used = self.used();
         let number = (0..=used.len()).find(|number| !used.contains(number)).unwrap_or_default();
@@ -26,7 +26,7 @@ impl ConcurrentIds {
     }
 
     fn used(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        // Nothing is done under the lock that could fail half way.
+        // A poisoned lock is usable: no operation under it can fail halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_that_is_free() {
+    fn the_lowest_free_number_is_taken() {
         let ids = ConcurrentIds::default();
         let (first, second) = (ids.take(), ids.take());
         assert_eq!((first.number, second.number), (0, 1));

@@ -1,10 +1,11 @@
-//! A pipeline from its first job to its last: what may run at the same time does.
+//! Runs a pipeline: starts jobs as soon as their predecessors allow it, concurrently up to a limit.
 
 pub mod assemble;
 pub mod concurrent;
 pub mod resource_group;
 pub mod schedule;
 pub mod slots;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::artifacts::providers;
 use super::context::Pipeline;
 use super::event::{Event, JobReport};
 use super::executor::FailureReason;
-use super::job::{Ended, attempt};
+use super::job::{JobOutcome, attempt};
 use super::status::Status;
 use crate::mask::Masker;
 use crate::pipeline::resource_group::Group;
@@ -28,23 +29,23 @@ use crate::pipeline::slots::Slots;
 use gitlab_ci::config::job::Job;
 use gitlab_ci::variables::collection::Variable;
 
-/// How a pipeline ended.
+/// The result of a pipeline.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// How all jobs stand together.
+    /// The composite status of all jobs.
     pub status: Status,
-    /// Every job that was not left out, in the order of the plan, as it was the last time.
+    /// The last report of each selected job, in the order of the plan.
     pub jobs: Vec<JobReport>,
-    /// The manual job that later ones wait for.
+    /// The manual job that later jobs wait for.
     pub blocked_by: Option<Arc<str>>,
-    /// How long it took.
+    /// The pipeline's duration.
     pub took: Duration,
 }
 
 impl Pipeline {
-    /// Runs it.
+    /// Runs the selected jobs, and returns when all have ended or can no longer start.
     pub async fn run(&self, choice: &Choice) -> Outcome {
-        let began = Instant::now();
+        let started = Instant::now();
         let mut schedule = Schedule::new(&self.plan, choice);
         let jobs = (0..self.plan.jobs.len()).filter(|job| schedule.job(*job).is_some()).count();
         (self.tell)(Event::PipelineStarted { id: self.id, jobs, folder: self.logs.clone() });
@@ -55,7 +56,7 @@ impl Pipeline {
         let mut is_canceled = false;
         loop {
             for change in schedule.advance(Instant::now()) {
-                self.tell_waiting(change.job, change.status, &change.why);
+                self.report_waiting(change.job, change.status, &change.why);
             }
             while !is_canceled && let Some(slot) = slots.take() {
                 let Some(job) = schedule.take() else { break };
@@ -63,13 +64,16 @@ impl Pipeline {
                 let name = self.name(job);
                 (self.tell)(Event::JobStarted { job: name, attempt: attempts });
                 let providers = providers(&self.plan, job);
-                self.tell_missing(job, providers.iter().filter(|provider| schedule.job(**provider).is_none()));
+                self.report_missing_artifacts(
+                    job,
+                    providers.iter().filter(|provider| schedule.job(**provider).is_none()),
+                );
                 let given: Vec<Variable> =
                     providers.iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
                 running.push(async move {
-                    let began = Instant::now();
-                    let ended = self.in_group(job, attempts, &given, slot).await;
-                    (job, attempts, ended, began.elapsed())
+                    let started = Instant::now();
+                    let outcome = self.in_group(job, attempts, &given, slot).await;
+                    (job, attempts, outcome, started.elapsed())
                 });
             }
             let next_start = schedule.next_start();
@@ -83,15 +87,15 @@ impl Pipeline {
                 }
             };
             tokio::select! {
-                Some((job, attempt, ended, took)) = running.next() => {
-                    let again = !is_canceled
-                        && schedule.end(job, ended.status(), ended.failure, &ended.why);
+                Some((job, attempt, outcome, took)) = running.next() => {
+                    let is_retried = !is_canceled
+                        && schedule.end(job, outcome.status(), outcome.failure, &outcome.why);
                     if is_canceled {
-                        schedule.end(job, ended.status(), None, &ended.why);
+                        schedule.end(job, outcome.status(), None, &outcome.why);
                     }
-                    let fails = ended.status() == Status::Failed && !again && !schedule.may_fail(job);
-                    let report = self.report(&schedule, job, attempt, again, took, &ended);
-                    dotenv.insert(job, ended.dotenv);
+                    let fails = outcome.status() == Status::Failed && !is_retried && !schedule.may_fail(job);
+                    let report = self.report(&schedule, job, attempt, is_retried, took, &outcome);
+                    dotenv.insert(job, outcome.dotenv);
                     (self.tell)(Event::JobEnded(report.clone()));
                     reports.insert(job, report);
                     if fails && self.settings.cancels_on_failure {
@@ -107,11 +111,11 @@ impl Pipeline {
             }
         }
         let status = schedule.status();
-        let took = began.elapsed();
+        let took = started.elapsed();
         let jobs = (0..self.plan.jobs.len()).filter_map(|job| {
             reports.remove(&job).or_else(|| {
                 schedule.job(job)?;
-                let report = self.report(&schedule, job, 0, false, Duration::ZERO, &Ended::default());
+                let report = self.report(&schedule, job, 0, false, Duration::ZERO, &JobOutcome::default());
                 (self.tell)(Event::JobNotRun(report.clone()));
                 Some(report)
             })
@@ -121,52 +125,53 @@ impl Pipeline {
         Outcome { status, jobs, blocked_by: schedule.blocker().cloned(), took }
     }
 
-    /// Tells which artifacts a job goes without, because only some jobs were asked for.
-    fn tell_missing<'plan>(&self, job: usize, left_out: impl Iterator<Item = &'plan usize>) {
+    /// Reports the artifacts that a job lacks because only some jobs were selected.
+    fn report_missing_artifacts<'plan>(&self, job: usize, left_out: impl Iterator<Item = &'plan usize>) {
         let left_out = left_out.filter_map(|provider| self.plan.jobs.get(*provider));
         for provider in left_out.filter(|provider| provider.job.artifacts.is_some()) {
-            let text = format!("goes without the artifacts of `{}`, which was not asked for", provider.name);
+            let text =
+                format!("runs without the artifacts of `{}`, which is not among the selected jobs", provider.name);
             (self.tell)(Event::Note { job: Some(self.name(job)), text });
         }
     }
 
-    fn tell_waiting(&self, job: usize, status: Status, why: &str) {
+    fn report_waiting(&self, job: usize, status: Status, why: &str) {
         if matches!(status, Status::Manual | Status::Scheduled) {
             (self.tell)(Event::JobWaits { job: self.name(job), why: why.to_owned() });
         }
     }
 
-    /// Runs a job, when nobody else on this machine has its resource group.
-    async fn in_group(&self, job: usize, number: usize, dotenv: &[Variable], mut slot: Slot<'_>) -> Ended {
-        if let Some(ended) = self.plan.jobs.get(job).and_then(|job| without_script(&job.job)) {
-            return ended;
+    /// Runs a job when no other pipeline on this machine holds its resource group.
+    async fn in_group(&self, job: usize, number: usize, dotenv: &[Variable], mut slot: Slot<'_>) -> JobOutcome {
+        if let Some(outcome) = self.plan.jobs.get(job).and_then(|job| without_script(&job.job)) {
+            return outcome;
         }
         let group = self.plan.jobs.get(job).and_then(|job| job.resource_group.as_deref());
         let Some(group) = group else { return attempt(self, job, number, dotenv).await };
         let waits = || {
             slot.leave();
-            let why = format!("another pipeline has the resource group `{group}`");
-            (self.tell)(Event::JobWaits { job: self.name(job), why: self.hidden(job, &why) });
+            let why = format!("another pipeline holds the resource group `{group}`");
+            (self.tell)(Event::JobWaits { job: self.name(job), why: self.masked(job, &why) });
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Ended { is_canceled: true, why: "canceled".to_owned(), ..Ended::default() },
+            () = self.cancel.cancelled() => JobOutcome { is_canceled: true, why: "canceled".to_owned(), ..JobOutcome::default() },
             taken = Group::take(&self.groups, group, waits) => match taken {
                 Ok(_group) => {
                     slot.enter().await;
                     attempt(self, job, number, dotenv).await
                 }
-                Err(error) => Ended {
+                Err(error) => JobOutcome {
                     failure: Some((FailureReason::RunnerSystemFailure, None)),
                     why: format!("resource group `{group}`: {error}"),
-                    ..Ended::default()
+                    ..JobOutcome::default()
                 },
             },
         }
     }
 
-    /// A text without what is secret to a job before it begins.
-    fn hidden(&self, job: usize, text: &str) -> String {
+    /// Masks the job's secrets that are known before it starts.
+    fn masked(&self, job: usize, text: &str) -> String {
         if text.is_empty() {
             return String::new();
         }
@@ -182,38 +187,38 @@ impl Pipeline {
         attempt: usize,
         is_retried: bool,
         took: Duration,
-        ended: &Ended,
+        outcome: &JobOutcome,
     ) -> JobReport {
         let planned = self.plan.jobs.get(job);
         let (status, why) = schedule.job(job).unwrap_or((Status::Skipped, ""));
         JobReport {
             job: self.name(job),
             stage: planned.map(|job| Arc::clone(&job.job.stage.value)).unwrap_or_default(),
-            status: if attempt > 0 { ended.status() } else { status },
+            status: if attempt > 0 { outcome.status() } else { status },
             allow_failure: schedule.may_fail(job),
             attempt,
             is_retried,
             took,
-            why: self.hidden(job, if attempt > 0 { &ended.why } else { why }),
-            exit_code: ended.failure.and_then(|(_, code)| code),
-            coverage: ended.coverage,
-            tests: ended.tests,
-            environment_url: ended.environment_url.clone(),
+            why: self.masked(job, if attempt > 0 { &outcome.why } else { why }),
+            exit_code: outcome.failure.and_then(|(_, code)| code),
+            coverage: outcome.coverage,
+            tests: outcome.tests,
+            environment_url: outcome.environment_url.clone(),
             log: Some(self.log_of(job)).filter(|log| attempt > 0 && log.exists()),
-            last_lines: ended.last_lines.clone(),
+            last_lines: outcome.last_lines.clone(),
         }
     }
 }
 
-/// How a job ends that has nothing to run here.
-fn without_script(job: &Job) -> Option<Ended> {
+/// The result of a job that has no script to run here.
+fn without_script(job: &Job) -> Option<JobOutcome> {
     if job.is_trigger {
-        let why = "it starts another pipeline, which is not replayed: taken to have succeeded".to_owned();
-        return Some(Ended { why, ..Ended::default() });
+        let why = "it triggers another pipeline, which is not run; the trigger counts as successful".to_owned();
+        return Some(JobOutcome { why, ..JobOutcome::default() });
     }
-    job.script.is_empty().then(|| Ended {
+    job.script.is_empty().then(|| JobOutcome {
         failure: Some((FailureReason::RunnerSystemFailure, None)),
-        why: "`run` is not replayed, and it has no `script`".to_owned(),
-        ..Ended::default()
+        why: "the job has `run`, which is not supported, and no `script`".to_owned(),
+        ..JobOutcome::default()
     })
 }

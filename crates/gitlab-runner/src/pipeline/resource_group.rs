@@ -1,4 +1,4 @@
-//! `resource_group`: of all jobs of a project with the same one, one runs at a time, in whichever pipeline.
+//! `resource_group`: at most one job with the same resource group runs at a time, across all pipelines of a project.
 //! <https://docs.gitlab.com/ci/resource_groups/>
 
 use std::fs::{self, File, TryLockError};
@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use crate::artifacts::cache;
 
-/// How often it is looked whether a group is free. Waiting for a lock itself could not be interrupted.
-const INTERVAL: Duration = Duration::from_millis(200);
+/// Time between two attempts to take the lock. A blocking wait for a file lock could not be cancelled.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The right to a resource group, given back when this is dropped or the program ends, however it ends.
+/// A held resource group. It is released when this is dropped, or when the process ends in any way.
 #[derive(Debug)]
 pub struct Group {
     _lock: File,
 }
 
 impl Group {
-    /// Takes a group of those in `folder`, and waits until it is free; `waits` is called if that is not at once.
+    /// Waits for the resource group `name` and takes it. `dir` has the lock files. `waits` is called once if the group is not free.
     ///
     /// # Errors
-    /// When its file cannot be made.
-    pub async fn take(folder: &Path, name: &str, waits: impl FnOnce()) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let file = File::create(folder.join(format!("{}.lock", cache::file_name(name))))?;
+    /// The lock file cannot be created or locked.
+    pub async fn take(dir: &Path, name: &str, waits: impl FnOnce()) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let file = File::create(dir.join(format!("{}.lock", cache::file_name(name))))?;
         let mut waits = Some(waits);
         loop {
             match file.try_lock() {
@@ -33,7 +33,7 @@ impl Group {
                     if let Some(waits) = waits.take() {
                         waits();
                     }
-                    tokio::time::sleep(INTERVAL).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -48,12 +48,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Group::take(folder.path(), "production/eu", || unreachable!()).await.unwrap();
-        Group::take(folder.path(), "other", || unreachable!()).await.unwrap();
+    async fn a_second_job_waits_for_the_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Group::take(dir.path(), "production/eu", || unreachable!()).await.unwrap();
+        Group::take(dir.path(), "other", || unreachable!()).await.unwrap();
         let waited = Cell::new(false);
-        let second = Group::take(folder.path(), "production/eu", || waited.set(true));
+        let second = Group::take(dir.path(), "production/eu", || waited.set(true));
         let release = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             drop(first);

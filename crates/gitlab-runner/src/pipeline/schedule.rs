@@ -1,7 +1,7 @@
-//! Which job may start when, and which never will. `app/services/ci/process_build_service.rb`,
-//! `app/services/ci/pipeline_processing/atomic_processing_service.rb`
+//! Decides when each job starts, or that it never does: `app/services/ci/process_build_service.rb`,
+//! `app/services/ci/pipeline_processing/atomic_processing_service.rb`.
 //!
-//! Nothing here waits or runs: [`Schedule::advance`] says what follows from how the jobs stand.
+//! This module neither waits nor runs anything: [`Schedule::advance`] derives the next statuses from the current ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use gitlab_ci::config::when::AllowFailure;
 use gitlab_ci::config::when::When;
 use gitlab_ci::plan::Plan;
 
-/// What of a plan is run, beside what it says itself.
+/// The user's selection of jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// Only these jobs, as if there were no others; all if there is none.
+    /// The jobs to run, as if there were no others; all jobs if empty.
     pub only: HashSet<Arc<str>>,
-    /// Manual jobs that somebody starts, and delayed ones that somebody does not wait for.
+    /// Manual and delayed jobs to start without waiting.
     pub manual: HashSet<Arc<str>>,
-    /// Whether what comes after a failure runs all the same.
+    /// Whether later jobs run even after a failure.
     pub keep_going: bool,
 }
 
-/// How the jobs of a pipeline stand.
+/// The state of a pipeline's jobs.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     jobs: Vec<Entry>,
@@ -56,19 +56,19 @@ struct Entry {
     is_left_out: bool,
 }
 
-/// A job stands otherwise than before.
+/// A change of a job's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its place in the plan.
+    /// The job's index in the plan.
     pub job: usize,
-    /// How it stands.
+    /// The new status.
     pub status: Status,
-    /// Why, in words.
+    /// The reason, for the user; may be empty.
     pub why: String,
 }
 
 impl Schedule {
-    /// The beginning of a pipeline.
+    /// The initial state of a pipeline.
     pub fn new(plan: &Plan, choice: &Choice) -> Self {
         let stages: HashMap<&str, usize> =
             plan.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
@@ -89,7 +89,7 @@ impl Schedule {
                 .map(|needs| needs.iter().filter_map(|need| places.get(&*need.name).copied()).collect()),
             when: job.when,
             delay: job.start_in.unwrap_or_default(),
-            // To name a job is to start it.
+            // Selecting a job by name starts it.
             is_played: choice.manual.contains(&job.name) || choice.only.contains(&job.name),
             allow_failure: job.allow_failure.clone(),
             retry: job.job.retry.clone(),
@@ -105,23 +105,23 @@ impl Schedule {
         let mut schedule =
             Self { jobs, stages: plan.stages.len(), keep_going: choice.keep_going, groups: HashSet::new() };
         if !choice.only.is_empty() {
-            schedule.start_lonely();
+            schedule.start_selected_on_failure_jobs();
         }
         schedule
     }
 
-    /// To name a job is to start it, also one that is there for failures, unless it is named with what it waits for.
-    fn start_lonely(&mut self) {
+    /// Selecting a job by name starts it, even a job with `when: on_failure`, unless a predecessor is selected as well.
+    fn start_selected_on_failure_jobs(&mut self) {
         let first = self.jobs.iter().filter(|entry| !entry.is_left_out).map(|entry| entry.stage).min();
         for entry in self.jobs.iter_mut().filter(|entry| !entry.is_left_out && entry.when == When::OnFailure) {
-            let is_lonely = entry.needs.as_ref().map_or(Some(entry.stage) == first, Vec::is_empty);
-            if is_lonely {
+            let has_no_predecessor = entry.needs.as_ref().map_or(Some(entry.stage) == first, Vec::is_empty);
+            if has_no_predecessor {
                 entry.when = When::OnSuccess;
             }
         }
     }
 
-    /// Lets everything follow that follows, and tells what that is.
+    /// Updates all statuses that follow from others at the time `now`, and returns the changes.
     pub fn advance(&mut self, now: Instant) -> Vec<Change> {
         let mut changes = Vec::new();
         loop {
@@ -132,7 +132,7 @@ impl Schedule {
                 let next = match entry.status {
                     Status::Created => {
                         let predecessors = match &entry.needs {
-                            Some(needs) => self.together(needs.iter().copied(), true),
+                            Some(needs) => self.composite_of(needs.iter().copied(), true),
                             None => stages.get(entry.stage).copied().unwrap_or(Status::Success),
                         };
                         next(entry, predecessors, self.keep_going)
@@ -155,23 +155,23 @@ impl Schedule {
         }
     }
 
-    /// How all stages before each one stand together.
+    /// For each stage, the composite status of all earlier stages.
     fn before_stages(&self) -> Vec<Status> {
         (0..self.stages)
             .map(|stage| {
                 let earlier =
                     self.jobs.iter().enumerate().filter(|(_, entry)| entry.stage < stage && !entry.is_left_out);
-                self.together(earlier.map(|(index, _)| index), false)
+                self.composite_of(earlier.map(|(index, _)| index), false)
             })
             .collect()
     }
 
-    fn together(&self, jobs: impl Iterator<Item = usize>, of_needs: bool) -> Status {
+    fn composite_of(&self, jobs: impl Iterator<Item = usize>, of_needs: bool) -> Status {
         let members = jobs.filter_map(|index| self.jobs.get(index));
         composite(members.map(|entry| (entry.status, entry.may_fail())), of_needs)
     }
 
-    /// Takes the next job that may run, in the order of the plan. One whose resource group is taken waits for it.
+    /// Takes the next job that can run, in the order of the plan. A job whose resource group is taken waits for it.
     pub fn take(&mut self) -> Option<usize> {
         let groups = &self.groups;
         let is_free = |entry: &Entry| entry.resource_group.as_ref().is_none_or(|group| !groups.contains(group));
@@ -190,12 +190,12 @@ impl Schedule {
         Some(index)
     }
 
-    /// When the next delayed job starts.
+    /// The time when the next delayed job starts.
     pub fn next_start(&self) -> Option<Instant> {
         self.jobs.iter().filter(|entry| entry.status == Status::Scheduled).filter_map(|entry| entry.starts_at).min()
     }
 
-    /// Takes note that a job has ended. Returns whether it is to run again.
+    /// Records the result of a job. Returns whether the job is retried.
     pub fn end(
         &mut self,
         job: usize,
@@ -210,15 +210,15 @@ impl Schedule {
         entry.exit_code = failure.and_then(|(_, code)| code);
         why.clone_into(&mut entry.why);
         entry.status = status;
-        let again = failure
+        let may_retry = failure
             .is_some_and(|(reason, code)| entry.attempts <= entry.retry.max && is_retried(&entry.retry, reason, code));
-        if status == Status::Failed && again {
+        if status == Status::Failed && may_retry {
             entry.status = Status::Pending;
         }
         entry.status == Status::Pending
     }
 
-    /// Ends everything that has not begun: somebody has canceled the pipeline.
+    /// Cancels all jobs that have not started.
     pub fn cancel(&mut self) {
         for entry in self.jobs.iter_mut().filter(|entry| !entry.is_left_out) {
             if !entry.status.is_complete() && entry.status != Status::Running {
@@ -228,28 +228,28 @@ impl Schedule {
         }
     }
 
-    /// How all jobs stand together.
+    /// The composite status of all selected jobs.
     pub fn status(&self) -> Status {
         let members = self.jobs.iter().filter(|entry| !entry.is_left_out);
         composite(members.map(|entry| (entry.status, entry.may_fail())), false)
     }
 
-    /// How a job stands, and why; nothing of one that is left out.
+    /// A job's status and the reason for it; `None` for a job that is not selected.
     pub fn job(&self, job: usize) -> Option<(Status, &str)> {
         self.jobs.get(job).filter(|entry| !entry.is_left_out).map(|entry| (entry.status, entry.why.as_str()))
     }
 
-    /// Which time a job runs, or has run: 1 for the first.
+    /// The number of the job's current or last attempt, from 1 on; 0 if it has not started.
     pub fn attempts(&self, job: usize) -> usize {
         self.jobs.get(job).map_or(0, |entry| entry.attempts)
     }
 
-    /// Whether a job's failure, as it failed, is allowed.
+    /// Whether a failure of the job is allowed, given its exit code.
     pub fn may_fail(&self, job: usize) -> bool {
         self.jobs.get(job).is_some_and(Entry::may_fail)
     }
 
-    /// Which job keeps the later ones from running, if one does: a manual one that is not optional.
+    /// The manual job that is not optional and keeps later jobs from running, if there is one.
     pub fn blocker(&self) -> Option<&Arc<str>> {
         let is_blocking = |entry: &&Entry| entry.status == Status::Manual && !entry.may_fail();
         self.jobs.iter().find(is_blocking).map(|entry| &entry.name)
@@ -265,8 +265,8 @@ impl Entry {
     }
 }
 
-/// What becomes of a job when everything before it stands so; nothing as long as that is not over. A failure before it does not
-/// keep it from running if all is to go on, but is one all the same.
+/// The next status of a job and the reason, given the composite status of its predecessors; `None` until that is final. With
+/// `keep_going`, a job runs even after a failure of its predecessors, which still counts as a failure.
 fn next(entry: &Entry, predecessors: Status, keep_going: bool) -> Option<(Status, &'static str)> {
     if !predecessors.is_complete() {
         return None;
@@ -280,25 +280,25 @@ fn next(entry: &Entry, predecessors: Status, keep_going: bool) -> Option<(Status
         _ => false,
     };
     Some(match (runs, entry.when) {
-        (true, When::Manual) if !entry.is_played => (Status::Manual, "waits for somebody to start it"),
+        (true, When::Manual) if !entry.is_played => (Status::Manual, "waits for a user to start it"),
         (true, When::Delayed) if !entry.is_played => (Status::Scheduled, ""),
         (true, _) => (Status::Pending, ""),
-        (false, When::OnFailure) => (Status::Skipped, "nothing before it has failed"),
+        (false, When::OnFailure) => (Status::Skipped, "no earlier job failed"),
         (false, _) => {
             let why = match predecessors {
-                Status::Failed => "something before it has failed",
-                Status::Canceled => "something before it was canceled",
-                _ => "something that it needs does not run",
+                Status::Failed => "an earlier job failed",
+                Status::Canceled => "an earlier job was canceled",
+                _ => "a needed job does not run",
             };
             (Status::Skipped, why)
         }
     })
 }
 
-/// `lib/gitlab/ci/build/auto_retry.rb`
+/// Whether a failure is retried: `lib/gitlab/ci/build/auto_retry.rb`.
 fn is_retried(retry: &Retry, reason: FailureReason, code: Option<i32>) -> bool {
     let by_code = code.is_some_and(|code| retry.exit_codes.contains(&i64::from(code)));
-    // Exit codes without reasons stand alone.
+    // With exit codes and no reasons, only the exit codes count.
     let by_reason = match retry.when.as_slice() {
         [] => retry.exit_codes.is_empty(),
         reasons => reasons.iter().any(|word| &*word.value == "always" || &*word.value == reason.name()),

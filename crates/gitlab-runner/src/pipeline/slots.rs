@@ -1,15 +1,15 @@
-//! How many jobs run at the same time. One that waits for what another pipeline has does not run.
+//! Limits the number of jobs that run at the same time. A job that waits for another pipeline does not count.
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-/// As many slots as jobs may run at the same time.
+/// A fixed number of slots, one per running job.
 #[derive(Debug)]
 pub struct Slots {
     free: Semaphore,
     left: Notify,
 }
 
-/// One of them, for as long as this is there and the job has not left it.
+/// A slot. It is occupied until this is dropped or the job leaves it.
 #[derive(Debug)]
 pub struct Slot<'run> {
     slots: &'run Slots,
@@ -17,34 +17,34 @@ pub struct Slot<'run> {
 }
 
 impl Slots {
-    /// That many.
+    /// A number of free slots.
     pub fn new(count: usize) -> Self {
         Self { free: Semaphore::new(count.min(Semaphore::MAX_PERMITS)), left: Notify::new() }
     }
 
-    /// One, if one is free now.
+    /// Takes a slot if one is free.
     pub fn take(&self) -> Option<Slot<'_>> {
         let permit = self.free.try_acquire().ok()?;
         Some(Slot { slots: self, permit: Some(permit) })
     }
 
-    /// Waits until a job has left its slot without having ended.
+    /// Waits until a job leaves its slot without having ended.
     pub async fn left(&self) {
         self.left.notified().await;
     }
 }
 
 impl Slot<'_> {
-    /// Somebody else may have it.
+    /// Releases the slot.
     pub fn leave(&mut self) {
         self.permit = None;
         self.slots.left.notify_one();
     }
 
-    /// Waits for one again, if this one was left. Who has waited for longest is the first.
+    /// Waits for a free slot if this one was released. Waiting jobs get slots in the order in which they started to wait.
     pub async fn enter(&mut self) {
         if self.permit.is_none() {
-            // It is never closed.
+            // The semaphore is never closed.
             self.permit = self.slots.free.acquire().await.ok();
         }
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_makes_room() {
+    async fn a_waiting_job_frees_its_slot() {
         let slots = Slots::new(1);
         let mut first = slots.take().unwrap();
         assert!(slots.take().is_none());
@@ -66,7 +66,7 @@ mod tests {
             let mut again = std::pin::pin!(first.enter());
             assert!(futures_util::poll!(&mut again).is_pending());
             drop(second);
-            // What is free is for who has waited.
+            // The free slot is reserved for the waiting job.
             assert!(slots.take().is_none());
             again.await;
         }

@@ -1,4 +1,4 @@
-//! Which files have changed. Asked for by the first rule that wants to know: git is a program of its own.
+//! The changed files of a pipeline. They are determined when the first rule uses them, because git runs as a separate process.
 
 use std::cell::OnceCell;
 
@@ -8,20 +8,20 @@ use gitlab_ci::changes::NoSuchRef;
 use gitlab_ci::glob;
 use gitlab_ci::plan::context::Context;
 
-/// The changes of a pipeline's push, or against other refs.
+/// The files changed by a pipeline's push, or compared with other refs.
 pub struct Changes<'pipeline> {
-    /// Nothing outside of a repository, where nothing is known.
+    /// `None` outside of a repository, where changes are unknown.
     of: Option<(&'pipeline Repository, &'pipeline Context)>,
     files: OnceCell<Option<Vec<String>>>,
 }
 
 impl<'pipeline> Changes<'pipeline> {
-    /// Those of a pipeline, if there may be one.
+    /// The changes of a pipeline; `None` outside of a repository.
     pub fn new(of: Option<(&'pipeline Repository, &'pipeline Context)>) -> Self {
         Self { of, files: OnceCell::new() }
     }
 
-    /// Whether one of these patterns fits a file that has changed. Where GitLab would not know, all have.
+    /// Whether one of the patterns matches a changed file. If the changes are unknown, the result is `true`, as in GitLab.
     pub fn any(&self, patterns: &[String]) -> bool {
         let files = self.files.get_or_init(|| {
             let (repository, context) = self.of?;
@@ -30,13 +30,13 @@ impl<'pipeline> Changes<'pipeline> {
         files.as_ref().is_none_or(|files| glob::any_fits(patterns, files))
     }
 
-    /// The files that differ from a ref.
+    /// The files that differ from the ref `name`; `None` if that cannot be determined.
     ///
     /// # Errors
-    /// When there is no such ref.
+    /// The ref does not exist. GitLab does not create the pipeline then.
     pub fn against(&self, name: &str) -> Compared {
         let Some((repository, context)) = self.of else { return Ok(None) };
-        // A branch may be the remote's alone.
+        // The branch may exist only at the remote.
         let found = repository.commit(name).or_else(|_| repository.branch(name)).map_err(|_| NoSuchRef)?;
         let base = repository.merge_base(&found.sha, &context.commit.sha).ok();
         Ok(base.and_then(|base| repository.changed(&base, &context.commit.sha).ok()))

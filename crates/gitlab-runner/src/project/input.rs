@@ -1,4 +1,4 @@
-//! What is read: the pipeline's file, what it includes, and variables that come from elsewhere.
+//! The input of a plan: the pipeline file, its includes, and variables from outside.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -25,32 +25,32 @@ use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
 use gitlab_ci::yaml::node::Node;
 
-/// Which file is read, and what stands for what it includes from elsewhere.
+/// The pipeline file, local replacements for its remote includes, and variables from outside.
 #[derive(Debug)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Input {
-    /// The project's folder
+    /// Project directory
     #[cfg_attr(feature = "clap", arg(short = 'C', long = "directory", default_value = ".", value_name = "DIR"))]
     pub directory: PathBuf,
 
-    /// The pipeline's file, from the project's folder
+    /// Pipeline file, relative to the project directory
     #[cfg_attr(feature = "clap", arg(long, default_value = ".gitlab-ci.yml", value_name = "FILE"))]
     pub file: String,
 
-    /// A folder for what is included from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
+    /// Local directory for includes from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
     #[cfg_attr(feature = "clap", arg(long = "include", value_name = "WHAT=DIR", value_parser = pair))]
     pub includes: Vec<(String, String)>,
 
-    /// An input of the pipeline, for a file with `spec:inputs`
+    /// Pipeline input, for a file with `spec:inputs`
     #[cfg_attr(feature = "clap", arg(long = "input", value_name = "NAME=VALUE", value_parser = pair))]
     pub inputs: Vec<(String, String)>,
 
-    /// The project's CI/CD variables, as GitLab's API and `glab variable export --output json` list them; `-` is standard
-    /// input
+    /// Project CI/CD variables, in the JSON format of GitLab's API and of `glab variable export --output json`; `-` reads
+    /// standard input
     #[cfg_attr(feature = "clap", arg(long = "variables", value_name = "FILE"))]
     pub settings: Option<PathBuf>,
 
-    /// A variable of the pipeline
+    /// Pipeline variable
     #[cfg_attr(feature = "clap", arg(long = "var", value_name = "KEY=VALUE", value_parser = variable))]
     pub variables: Vec<(String, String)>,
 }
@@ -71,10 +71,11 @@ impl Default for Input {
 #[cfg(any(test, feature = "clap"))]
 fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "two texts with `=` between".to_owned())
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected a name and a value separated by `=`".to_owned())
 }
 
-/// `app/models/concerns/ci/has_variable.rb`
+/// A variable from `KEY=VALUE`, with GitLab's rule for names: `app/models/concerns/ci/has_variable.rb`.
 #[cfg(any(test, feature = "clap"))]
 fn variable(text: &str) -> Result<(String, String), String> {
     let (key, value) = pair(text)?;
@@ -85,20 +86,20 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 impl Input {
-    /// The variables that come neither from the file nor from GitLab.
+    /// The variables from outside of the pipeline file: those of the project and those of the pipeline.
     ///
     /// # Errors
-    /// What is wrong with the list of the project's.
+    /// The file with the project variables cannot be read or is invalid. The message has the file's name and the position.
     pub fn given(&self) -> Result<Given, String> {
         let settings = self.settings.as_deref().map(read).transpose()?.unwrap_or_default();
         let own = self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline));
         Ok(Given { settings, pipeline: own.collect() })
     }
 
-    /// Reads the file among `files`, and tells what is wrong with it.
+    /// Reads and checks the pipeline file among `files`.
     pub fn lint(&self, files: &dyn Files, variables: &Collection, changes: &Changes<'_>) -> Lint {
         let folders: BTreeMap<String, PathBuf> =
-            self.includes.iter().map(|(what, folder)| (what.clone(), PathBuf::from(folder))).collect();
+            self.includes.iter().map(|(what, dir)| (what.clone(), PathBuf::from(dir))).collect();
         let paths = OnceCell::new();
         let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
         let conditions = Conditions {
@@ -110,7 +111,7 @@ impl Input {
         };
         let environment = Environment {
             files,
-            // Once, and unknown ones are empty. `lib/gitlab/ci/config/external/mapper/variables_expander.rb`
+            // Expanded once, with empty values for unknown variables: `lib/gitlab/ci/config/external/mapper/variables_expander.rb`.
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, &conditions, diagnostics),
             folders: &folders,
@@ -121,7 +122,7 @@ impl Input {
     }
 }
 
-/// Reads a list of variables.
+/// Reads a file with project variables, or standard input.
 fn read(file: &Path) -> Result<Vec<Setting>, String> {
     let is_input = file == Path::new("-");
     let text = if is_input { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
@@ -130,7 +131,7 @@ fn read(file: &Path) -> Result<Vec<Setting>, String> {
     settings::read(&text).map_err(|error| format!("{name}:{error}"))
 }
 
-/// A text without the values of masked variables, as they are and as JSON has them.
+/// Masks the values of masked variables in a text, both in plain form and as JSON encodes them.
 pub fn without_secrets(given: &Given, text: &str) -> String {
     let variables = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
     let secrets = variables.filter(|variable| variable.masked).flat_map(|variable| {
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_variables() {
+    fn variable_names_follow_gitlabs_rule() {
         assert_eq!(variable("A_1=b=c"), Ok(("A_1".to_owned(), "b=c".to_owned())));
         for wrong in ["A-B=1", "A B=1", "Ä=1", "=1", "A"] {
             assert!(variable(wrong).is_err(), "{wrong}");
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_masked_is_written() {
+    fn masked_values_are_removed_in_both_forms() {
         let variable = Variable { masked: true, ..Variable::new("A", "se\"cret", Origin::Project) };
         let setting = Setting { variable, scope: "*".to_owned(), protected: false, hidden: false };
         let given = Given { settings: vec![setting], pipeline: vec![Variable::new("B", "plain", Origin::Pipeline)] };

@@ -1,8 +1,8 @@
-//! From a ref of a repository to its pipeline, ready to be run.
+//! From a ref of a repository to the plan of its pipeline.
 //!
-//! - [`input`]: the file, what it includes, and variables from outside. [`mod@reference`]: what the pipeline is for.
-//! - [`prepare`]: both together, up to a plan.
-//! - [`assemble`]: a plan, and where it runs.
+//! - [`git`]: the repository. [`changes`]: changed files, for `rules:changes`.
+//! - [`input`]: the pipeline file, its includes, and variables from outside. [`mod@reference`]: the ref that the pipeline is for.
+//! - [`prepare`]: combines these into a plan.
 
 pub mod changes;
 pub mod git;

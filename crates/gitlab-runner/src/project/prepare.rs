@@ -1,4 +1,4 @@
-//! From what is asked for to a plan: repository, ref, file, and all that can be wrong with them.
+//! Builds a plan from a repository, a ref and a pipeline file.
 
 use std::cell::OnceCell;
 
@@ -23,41 +23,41 @@ use gitlab_ci::plan::refusal::Refusal;
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
 
-/// Everything that a command knows once there is a plan.
+/// A plan, and everything it was built from.
 pub struct Prepared {
-    /// Where the files come from.
+    /// The repository that the files come from.
     pub repository: Repository,
-    /// The file, and the places in it.
+    /// The pipeline file and its diagnostics, with positions.
     pub lint: Lint,
-    /// What would run.
+    /// The jobs that would run.
     pub plan: Plan,
-    /// Variables that come neither from the file nor from GitLab.
+    /// The variables from outside of the pipeline file.
     pub given: Given,
 }
 
-/// Why there is no plan.
+/// The reason why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// There is no such ref, or no repository.
+    /// The ref or the repository does not exist, or git failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The file is wrong.
-    #[error("the pipeline's file is not valid")]
+    /// The pipeline file is invalid. The diagnostics say why.
+    #[error("the pipeline file is invalid")]
     Lint(Box<Lint>),
     /// GitLab would not create the pipeline.
     #[error("{refusal}{reasons}")]
     Refused {
-        /// Why not.
+        /// GitLab's reason.
         refusal: Refusal,
-        /// Why each job is not in it, a line each.
+        /// The reasons for each job that is not in the pipeline: lines, each with a leading line break.
         reasons: String,
     },
 }
 
-/// Plans. What whoever asks should know goes to `note`.
+/// Builds the plan. Messages to the user that are not errors go to `note`.
 ///
 /// # Errors
-/// When there can be no plan.
+/// The repository, the ref or the pipeline file is unusable, or GitLab would not create the pipeline.
 pub fn prepare(
     input: &Input,
     given: Given,
@@ -66,7 +66,7 @@ pub fn prepare(
 ) -> Result<Prepared, PrepareError> {
     let repository = Repository::open(&input.directory)?;
     let context = reference.context(&repository, &input.file)?;
-    tell_left_out(&given, &context, note);
+    note_unavailable_variables(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);
     let folder = Folder(repository.folder().to_owned());
@@ -77,7 +77,7 @@ pub fn prepare(
         Some(configuration) if !lint.diagnostics.has_errors() => configuration,
         _ => return Err(PrepareError::Lint(Box::new(lint))),
     };
-    // Asked for by the first rule that needs it: git is a program of its own.
+    // The files are listed when the first rule uses them, because git runs as a separate process.
     let paths = OnceCell::new();
     let project = Project {
         given: &given,
@@ -96,37 +96,39 @@ pub fn prepare(
     Ok(Prepared { repository, lint, plan, given })
 }
 
-/// Says which of the project's variables no job gets: a pipeline that lacks a password fails late and far away.
-fn tell_left_out(given: &Given, context: &Context, note: &dyn Fn(&str)) {
+/// Notes the project variables that no job receives: without such a note, a missing password would only show as a failed job.
+fn note_unavailable_variables(given: &Given, context: &Context, note: &dyn Fn(&str)) {
     let keys = |list: &mut dyn Iterator<Item = &Setting>| {
         list.map(|setting| &*setting.variable.key).collect::<Vec<_>>().join(", ")
     };
     let protected = keys(&mut settings::withheld(&given.settings, context.protected));
     if !protected.is_empty() {
-        note(&format!("without protected variables, as the ref is not (`--protected` says that it is): {protected}"));
+        note(&format!(
+            "protected variables are unavailable because the ref is not protected (set `--protected` if it is): {protected}"
+        ));
     }
     let hidden = keys(&mut given.settings.iter().filter(|setting| setting.hidden));
     if !hidden.is_empty() {
-        note(&format!("without variables whose values GitLab keeps to itself: {hidden}"));
+        note(&format!("hidden variables are unavailable because GitLab does not export their values: {hidden}"));
     }
 }
 
-/// Why each job is not in a pipeline that has none, or where it is that there can be none.
+/// The reason why each job is not in an empty pipeline, or the position of the reason for a refusal.
 fn reasons(refusal: &Refusal, lint: &Lint) -> String {
-    let place = |span| lint.sources.location(span);
-    let told = |name: &str, reason: &admission::Reason| {
-        let place = reason.span.map(|span| format!(" ({})", place(span))).unwrap_or_default();
-        format!("{name}: {}{place}", reason.text)
+    let position = |span| lint.sources.location(span);
+    let describe = |name: &str, reason: &admission::Reason| {
+        let position = reason.span.map(|span| format!(" ({})", position(span))).unwrap_or_default();
+        format!("{name}: {}{position}", reason.text)
     };
-    let needed = |MissingNeed { job, need, span, reason }: &MissingNeed| {
-        let why = reason.as_ref().map(|reason| format!("; {}", told(need, reason))).unwrap_or_default();
-        format!("{job}: needs {need} ({}){why}", place(*span))
+    let describe_need = |MissingNeed { job, need, span, reason }: &MissingNeed| {
+        let cause = reason.as_ref().map(|reason| format!("; {}", describe(need, reason))).unwrap_or_default();
+        format!("{job}: needs {need} ({}){cause}", position(*span))
     };
     let reasons: Vec<String> = match refusal {
-        Refusal::Empty(jobs) => jobs.iter().map(|(name, reason)| told(name, reason)).collect(),
-        Refusal::Workflow(reason) => reason.iter().map(|reason| told("workflow", reason)).collect(),
-        Refusal::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", place(*span))],
-        Refusal::Needs(missing) => missing.iter().map(needed).collect(),
+        Refusal::Empty(jobs) => jobs.iter().map(|(name, reason)| describe(name, reason)).collect(),
+        Refusal::Workflow(reason) => reason.iter().map(|reason| describe("workflow", reason)).collect(),
+        Refusal::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", position(*span))],
+        Refusal::Needs(missing) => missing.iter().map(describe_need).collect(),
         Refusal::Variables { .. } => Vec::new(),
     };
     reasons.iter().flat_map(|reason| ["\n  ", reason]).collect()

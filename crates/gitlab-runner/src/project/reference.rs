@@ -1,4 +1,4 @@
-//! What a pipeline is for: a branch, a tag or a merge request, and what git knows of it.
+//! The ref that a pipeline is for: a branch, a tag or a merge request, with its commit.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,45 +9,45 @@ use gitlab_ci::plan::context::Context;
 use gitlab_ci::plan::context::RefKind;
 use gitlab_ci::plan::context::Source;
 
-/// What the pipeline is for.
+/// The ref that the pipeline is for, and its circumstances.
 #[derive(Debug)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Reference {
-    /// A branch; the one that is checked out if neither is given
+    /// Branch; the default without `--tag` is the branch that is checked out
     #[cfg_attr(feature = "clap", arg(long, value_name = "BRANCH", conflicts_with = "tag"))]
     pub branch: Option<String>,
 
-    /// A tag
+    /// Tag
     #[cfg_attr(feature = "clap", arg(long, value_name = "TAG"))]
     pub tag: Option<String>,
 
-    /// What starts the pipeline
+    /// Source of the pipeline
     #[cfg_attr(feature = "clap", arg(long, default_value = "push", value_name = "SOURCE"))]
     pub source: Source,
 
-    /// The commit that was the branch's before the push; its remote's if not given
+    /// Commit of the branch before the push (default: the remote branch's commit)
     #[cfg_attr(feature = "clap", arg(long, value_name = "COMMIT"))]
     pub before: Option<String>,
 
-    /// The branch that a merge request is for; the default branch if not given
+    /// Target branch of a merge request (default: the default branch)
     #[cfg_attr(feature = "clap", arg(long, value_name = "BRANCH"))]
     pub target_branch: Option<String>,
 
-    /// The project's default branch; its remote's if not given
+    /// Default branch of the project (default: the remote's default branch)
     #[cfg_attr(feature = "clap", arg(long, value_name = "BRANCH"))]
     pub default_branch: Option<String>,
 
-    /// The ref is protected: its jobs get protected variables
+    /// Treat the ref as protected: its jobs receive protected variables
     #[cfg_attr(feature = "clap", arg(long))]
     pub protected: bool,
 
-    /// Read the files as they lie here, with changes that are not committed
+    /// Use the working tree, including uncommitted changes
     #[cfg_attr(feature = "clap", arg(long))]
     pub worktree: bool,
 }
 
 impl Reference {
-    /// What is checked out, as it lies there.
+    /// The working tree of the branch that is checked out, including uncommitted changes.
     pub fn of_checkout() -> Self {
         Self {
             branch: None,
@@ -61,10 +61,10 @@ impl Reference {
         }
     }
 
-    /// Everything that a plan depends on beside the file.
+    /// The context that a plan depends on in addition to the pipeline file. `file` is the path of the pipeline file.
     ///
     /// # Errors
-    /// When there is no such ref, or git does not answer.
+    /// A ref or commit does not exist, or git failed.
     pub fn context(&self, repository: &Repository, file: &str) -> Result<Context, GitError> {
         let default_branch = self.default_branch.clone().unwrap_or_else(|| repository.default_branch());
         let (ref_name, commit, tag_message) = match (&self.branch, &self.tag) {
@@ -73,7 +73,7 @@ impl Reference {
                 (tag.clone(), commit, message)
             }
             (Some(branch), None) => (branch.clone(), repository.branch(branch)?, String::new()),
-            // Also where a commit is checked out and no branch.
+            // With a detached HEAD, use the name of the default branch.
             (None, None) => {
                 let branch = repository.current_branch().unwrap_or_else(|| default_branch.clone());
                 (branch, repository.commit("HEAD")?, String::new())
@@ -86,7 +86,7 @@ impl Reference {
         };
         let before = match (&self.before, kind, self.source) {
             (Some(before), _, _) => Some(repository.commit(before)?.sha),
-            // The push that would be made now.
+            // As if the branch were pushed now.
             (None, RefKind::Branch, Source::Push) => {
                 repository.commit(&format!("refs/remotes/origin/{ref_name}")).ok().map(|commit| commit.sha)
             }
@@ -120,16 +120,24 @@ impl Reference {
     }
 }
 
-/// Server and path of a project, from the address that git knows it by; of one without, its folder's name.
-pub fn project_of(remote: Option<&str>, folder: &Path) -> (String, String) {
+/// The server's URL and the project's path, from the URL of the remote. Without a usable remote, the path is `local/` and the name of
+/// the directory.
+///
+/// ```
+/// use gitlab_runner::project::reference::project_of;
+///
+/// let (server, project) = project_of(Some("git@gitlab.example.com:group/demo.git"), "/src/demo".as_ref());
+/// assert_eq!((&*server, &*project), ("https://gitlab.example.com", "group/demo"));
+/// ```
+pub fn project_of(remote: Option<&str>, dir: &Path) -> (String, String) {
     let own = || {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         ("https://gitlab.test".to_owned(), format!("local/{name}"))
     };
     let Some(remote) = remote else { return own() };
     let bare = remote.trim_end_matches('/').trim_end_matches(".git");
     if let Some((protocol, rest)) = bare.split_once("://") {
-        // Whoever is named before the host, with a password or not, is nobody's business.
+        // Drop the user name and the password.
         let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
         if let Some((host, path)) = rest.split_once('/').filter(|(host, _)| !host.is_empty()) {
             let protocol = if protocol == "http" { "http" } else { "https" };
@@ -157,9 +165,9 @@ mod tests {
     )]
     #[case::ssh(Some("git@gitlab.test:group/demo.git"), "https://gitlab.test", "group/demo")]
     #[case::ssh_url(Some("ssh://git@gitlab.test/group/demo.git"), "https://gitlab.test", "group/demo")]
-    #[case::a_folder(Some("/srv/git/demo"), "https://gitlab.test", "local/work")]
-    #[case::none(None, "https://gitlab.test", "local/work")]
-    fn projects(#[case] remote: Option<&str>, #[case] server: &str, #[case] path: &str) {
+    #[case::local_directory(Some("/srv/git/demo"), "https://gitlab.test", "local/work")]
+    #[case::no_remote(None, "https://gitlab.test", "local/work")]
+    fn the_project_follows_from_the_remote(#[case] remote: Option<&str>, #[case] server: &str, #[case] path: &str) {
         assert_eq!(project_of(remote, Path::new("/x/work")), (server.to_owned(), path.to_owned()));
     }
 }

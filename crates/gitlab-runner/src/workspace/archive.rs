@@ -1,4 +1,4 @@
-//! Files into archives and out of them. Everything here waits for the disk: call it where that harms nobody.
+//! Packs files into tar archives, and unpacks them. All functions block: call them on a thread for blocking work.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -6,36 +6,36 @@ use std::path::Path;
 
 use super::selection::Selection;
 
-/// What went into an archive.
+/// The content of a new archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// How many files, folders and links.
+    /// Number of files, directories and links.
     pub entries: usize,
-    /// How many bytes they are.
+    /// Total size of the files, in bytes.
     pub bytes: u64,
-    /// Patterns that fit nothing.
+    /// Patterns that match nothing.
     pub unmatched: Vec<String>,
 }
 
-/// Writes all of a checkout into an archive, readable and writable for everybody: GitLab Runner makes checkouts for containers
-/// with umask 0, because their users are not known here.
+/// Packs a complete checkout, readable and writable for all users, because the user of the image is not known here. GitLab Runner
+/// creates checkouts for containers with umask 0 for the same reason.
 ///
 /// # Errors
-/// When something cannot be read or written.
-pub fn of_checkout(folder: &Path, archive: &Path) -> io::Result<()> {
+/// A file cannot be read, or the archive cannot be written, for example because the disk is full.
+pub fn pack_checkout(dir: &Path, archive: &Path) -> io::Result<()> {
     let mut builder = tar::Builder::new(BufWriter::new(File::create(archive)?));
     builder.follow_symlinks(false);
-    visit(folder, "", &mut |path, metadata| {
-        append(&mut builder, folder, path, metadata, |mode| if mode & 0o111 == 0 { 0o666 } else { 0o777 })
+    visit(dir, "", &mut |path, metadata| {
+        append(&mut builder, dir, path, metadata, |mode| if mode & 0o111 == 0 { 0o666 } else { 0o777 })
     })?;
     builder.into_inner()?.flush()
 }
 
-/// Packs what a selection means below a folder. Without anything, no archive is made.
+/// Packs the selected files below a directory. If nothing is selected, no archive is created.
 ///
 /// # Errors
-/// When something cannot be read or written.
-pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Result<Packed> {
+/// A file cannot be read, or the archive cannot be written, for example because the disk is full.
+pub fn pack(dir: &Path, mut selection: Selection, archive: &Path) -> io::Result<Packed> {
     let mut packed = Packed::default();
     let mut builder = None;
     for root in selection.roots() {
@@ -49,13 +49,13 @@ pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Resu
                 builder = Some(new);
             }
             if let Some(builder) = &mut builder {
-                append(builder, folder, path, metadata, |mode| mode & 0o777)?;
+                append(builder, dir, path, metadata, |mode| mode & 0o777)?;
                 packed.entries += 1;
                 packed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
             }
             Ok(())
         };
-        let path = folder.join(&root);
+        let path = dir.join(&root);
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         if !root.is_empty() {
             take(&root, &metadata)?;
@@ -71,13 +71,14 @@ pub fn pack(folder: &Path, mut selection: Selection, archive: &Path) -> io::Resu
     Ok(packed)
 }
 
-/// The same from an archive of more than is meant: what an engine gives of `root`, a file or folder of the project. The first
-/// name in each path is the root's own, whatever it is called there.
+/// Copies the selected entries of an archive that an engine returns for `root`, a file or directory of the project. The first
+/// component of each path in that archive stands for the root, whatever its name is.
 ///
-/// Returns the paths that are meant and are only links to files that are not: their content is to be asked for by itself.
+/// Returns the selected paths that are hard links to files that are not selected: the archive has no content for them, so the caller
+/// must request them separately.
 ///
 /// # Errors
-/// When it is no archive, or something cannot be written.
+/// `from` is not a valid archive or ends early, or `builder` cannot be written to.
 pub fn repack(
     from: impl Read,
     root: &str,
@@ -121,29 +122,29 @@ pub fn repack(
     Ok(without_content)
 }
 
-/// Unpacks an archive into a folder, over what is there. Nothing can be written outside of it.
+/// Unpacks an archive into a directory, over existing files. Nothing is written outside of the directory.
 ///
 /// # Errors
-/// When it is no archive, or something cannot be written.
-pub fn unpack(archive: &Path, folder: &Path) -> io::Result<()> {
+/// The file is not a valid archive, or an entry cannot be written, for example because the disk is full. Earlier entries stay.
+pub fn unpack(archive: &Path, dir: &Path) -> io::Result<()> {
     let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
     archive.set_overwrite(true);
-    archive.unpack(folder)
+    archive.unpack(dir)
 }
 
-/// The files of an archive whose paths a selection takes, with what is in them.
+/// The selected files of an archive: their paths and contents.
 ///
 /// # Errors
-/// When it is no archive.
-pub fn read(archive: &Path, mut is_meant: impl FnMut(&str) -> bool) -> io::Result<Vec<(String, Vec<u8>)>> {
+/// The file cannot be read or is not a valid archive.
+pub fn read(archive: &Path, mut is_selected: impl FnMut(&str) -> bool) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
     let mut files = Vec::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
-        if entry.header().entry_type().is_file() && is_meant(&path) {
+        if entry.header().entry_type().is_file() && is_selected(&path) {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
             files.push((path, content));
@@ -152,22 +153,22 @@ pub fn read(archive: &Path, mut is_meant: impl FnMut(&str) -> bool) -> io::Resul
     Ok(files)
 }
 
-/// Every entry below a folder, folders before what is in them, by name. Links are not followed.
+/// Visits every entry below a directory, sorted by name, directories before their entries. Links are not followed.
 pub(super) fn visit(
-    folder: &Path,
+    dir: &Path,
     prefix: &str,
     take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
-        // A name that is no text is in no pattern either.
+        // A name that is not UTF-8 matches no pattern.
         let Some(name) = name.to_str() else { continue };
         let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         let metadata = match entry.metadata() {
             Ok(metadata) => metadata,
-            // What still runs may take its files away.
+            // A process that still runs may remove files.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -181,19 +182,19 @@ pub(super) fn visit(
 
 fn append(
     builder: &mut tar::Builder<impl Write>,
-    folder: &Path,
+    dir: &Path,
     path: &str,
     metadata: &fs::Metadata,
     mode: impl Fn(u32) -> u32,
 ) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_metadata_in_mode(metadata, tar::HeaderMode::Complete);
-    // Whose they are is of this machine.
+    // The users of this machine mean nothing elsewhere.
     header.set_uid(0);
     header.set_gid(0);
     header.set_mode(mode(header.mode()?));
     if metadata.is_symlink() {
-        let target = fs::read_link(folder.join(path))?;
+        let target = fs::read_link(dir.join(path))?;
         header.set_size(0);
         return builder.append_link(&mut header, path, target);
     }
@@ -204,8 +205,8 @@ fn append(
     if !metadata.is_file() {
         return Ok(());
     }
-    let file = File::open(folder.join(path))?;
-    // A file that grows while it is read would end the archive.
+    let file = File::open(dir.join(path))?;
+    // A file that grows while it is read would corrupt the archive.
     builder.append_data(&mut header, path, file.take(metadata.len()))
 }
 
@@ -216,14 +217,14 @@ mod tests {
     use super::*;
 
     fn tree() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
         fs::create_dir_all(path.join("dist/empty")).unwrap();
         fs::write(path.join("dist/app"), "binary").unwrap();
         fs::set_permissions(path.join("dist/app"), fs::Permissions::from_mode(0o750)).unwrap();
         fs::write(path.join("a.txt"), "text").unwrap();
         std::os::unix::fs::symlink("app", path.join("dist/link")).unwrap();
-        folder
+        dir
     }
 
     fn selection(paths: &[&str]) -> Selection {
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn packed_files_are_unpacked_unchanged() {
         let (from, to) = (tree(), tempfile::tempdir().unwrap());
         let archive = to.path().join("a.tar");
         let packed = pack(from.path(), selection(&["dist", "none/*"]), &archive).unwrap();
@@ -248,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_makes_no_archive() {
+    fn an_empty_selection_creates_no_archive() {
         let (from, to) = (tree(), tempfile::tempdir().unwrap());
         let archive = to.path().join("a.tar");
         assert_eq!(pack(from.path(), selection(&["*.xml"]), &archive).unwrap().entries, 0);
         assert!(!archive.exists());
     }
 
-    /// What an engine gives of a folder with a file in it that has two names.
-    fn of_an_engine(from: &Path, name: &str, to: &Path) -> File {
+    /// An engine's archive of a directory that contains a file and a hard link to it.
+    fn engine_archive(from: &Path, name: &str, to: &Path) -> File {
         let mut builder = tar::Builder::new(File::create(to).unwrap());
         builder.follow_symlinks(false);
         builder.append_dir_all(name, from).unwrap();
@@ -270,25 +271,25 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_gives() {
+    fn an_engines_archive_is_reduced_to_the_selection() {
         let (from, to) = (tree(), tempfile::tempdir().unwrap());
         let dist = from.path().join("dist");
         let archive = to.path().join("some.tar");
         let mut builder = tar::Builder::new(File::create(&archive).unwrap());
-        let (mut packed, mut meant) =
+        let (mut packed, mut selected) =
             (Packed::default(), selection(&["dist/sub/app", "dist/sub/link", "dist/sub/other"]));
-        let whole = of_an_engine(&dist, "sub", &to.path().join("whole.tar"));
-        let without = repack(whole, "dist/sub", &mut meant, &mut builder, &mut packed).unwrap();
+        let whole = engine_archive(&dist, "sub", &to.path().join("whole.tar"));
+        let without = repack(whole, "dist/sub", &mut selected, &mut builder, &mut packed).unwrap();
         assert_eq!((packed.entries, packed.bytes, without.len()), (3, 6, 0));
-        // The project itself, by whatever name.
-        let whole = of_an_engine(&dist, "project", &to.path().join("whole.tar"));
-        let mut meant = selection(&["other"]);
-        let without = repack(whole, "", &mut meant, &mut builder, &mut packed).unwrap();
+        // The project directory itself, whatever its name is.
+        let whole = engine_archive(&dist, "project", &to.path().join("whole.tar"));
+        let mut selected = selection(&["other"]);
+        let without = repack(whole, "", &mut selected, &mut builder, &mut packed).unwrap();
         assert_eq!((packed.entries, without), (3, vec!["other".to_owned()]));
-        // A file by itself.
-        let mut meant = selection(&["dist/link"]);
-        let whole = of_an_engine(&dist, "link", &to.path().join("whole.tar"));
-        repack(whole, "dist/link", &mut meant, &mut builder, &mut packed).unwrap();
+        // A single file.
+        let mut selected = selection(&["dist/link"]);
+        let whole = engine_archive(&dist, "link", &to.path().join("whole.tar"));
+        repack(whole, "dist/link", &mut selected, &mut builder, &mut packed).unwrap();
         builder.into_inner().unwrap();
         unpack(&archive, &to.path().join("x")).unwrap();
         assert_eq!(fs::read_link(to.path().join("x/dist/sub/link")).unwrap(), Path::new("app"));

@@ -1,4 +1,4 @@
-//! The checkouts that jobs begin with: made once by git, then copied. GitLab Runner's `shells/abstract.go`
+//! Creates the checkouts of jobs, once per shape with git; each job receives a copy. GitLab Runner's `shells/abstract.go`
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -11,29 +11,29 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::copy::Listing;
-use crate::process_group::Ending;
+use crate::process_group::KillOnDrop;
 use crate::project::git;
 use crate::workspace;
 use gitlab_ci::plan::context::RefKind;
 
-/// What a checkout is made of.
+/// The source of a checkout.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The repository.
+    /// The directory of the repository.
     pub repository: PathBuf,
-    /// The commit.
+    /// The hash of the commit.
     pub sha: String,
-    /// What is fetched and where it is kept, in git's own words.
+    /// The refspecs to fetch.
     pub refspecs: Vec<String>,
-    /// Whether changes that are not committed belong to it.
+    /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
 }
 
 impl Origin {
-    /// The commit `sha` of a branch, a tag or a merge request of this name.
+    /// The commit `sha` of the branch, tag or merge request `name`.
     pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
         let refspecs = match kind {
-            // The tag itself may have a message, which `git describe` looks for.
+            // Fetch the tag object as well: `git describe` uses annotated tags.
             RefKind::Tag => vec![format!("+{sha}:refs/pipelines/1"), format!("+refs/tags/{name}:refs/tags/{name}")],
             RefKind::Branch | RefKind::MergeRequest => vec![format!("+{sha}:refs/remotes/origin/{name}")],
         };
@@ -41,91 +41,92 @@ impl Origin {
     }
 }
 
-/// How jobs may want theirs to be. <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
+/// The options of a checkout that jobs can set.
+/// <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// `GIT_DEPTH`: how many commits; 0 for all.
+    /// `GIT_DEPTH`: number of commits; 0 for all.
     pub depth: u32,
     /// `GIT_SUBMODULE_STRATEGY`.
     pub submodules: Submodules,
-    /// `GIT_CHECKOUT`.
+    /// `GIT_CHECKOUT`: whether the files are checked out.
     pub has_files: bool,
 }
 
 /// `GIT_SUBMODULE_STRATEGY`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Submodules {
-    /// They stay empty.
+    /// No submodules: their directories stay empty.
     #[default]
     None,
-    /// Those of the project.
+    /// The submodules of the project.
     Normal,
-    /// And theirs.
+    /// The submodules of the project and, recursively, their submodules.
     Recursive,
 }
 
-/// A checkout to copy.
+/// A checkout, which jobs receive copies of.
 #[derive(Debug)]
 pub struct Checkout {
-    /// Where it is.
-    pub folder: PathBuf,
-    /// Its files that git knows, and its submodules, which end with a slash.
+    /// The directory of the checkout.
+    pub dir: PathBuf,
+    /// The paths of the tracked files, and of the submodules with a trailing slash.
     pub tracked: Arc<HashSet<String>>,
-    /// All that is in it.
+    /// The content of the checkout, including `.git`.
     pub listing: Listing,
-    /// An archive of it, once somebody needs one.
+    /// An archive of the checkout, created when it is first needed.
     archive: OnceCell<PathBuf>,
 }
 
-/// A checkout could not be made.
+/// A checkout could not be created.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{step}: {said}")]
+#[error("{step}: {reason}")]
 pub struct SourcesError {
-    /// What was done.
+    /// The step that failed: a git command, or a short description.
     pub step: String,
-    /// What was said.
-    pub said: String,
+    /// The output of git on standard error, or the system's error.
+    pub reason: String,
 }
 
-/// A file of the commit: its path, and the hash of its content in git's eyes.
+/// A file of a commit: its path and git's hash of its content.
 pub type Blob = (String, String);
 
-/// Of each shape its folder and, once it is made, its checkout.
+/// For each shape, the directory and the checkout once it exists.
 type Cells = HashMap<Shape, (PathBuf, Arc<OnceCell<Arc<Checkout>>>)>;
 
-/// Makes each checkout once.
+/// Creates the checkouts of a pipeline, each shape once.
 #[derive(Debug)]
 pub struct Sources {
     origin: Origin,
-    folder: PathBuf,
+    dir: PathBuf,
     checkouts: Mutex<Cells>,
     blobs: OnceCell<Vec<Blob>>,
 }
 
 impl Sources {
-    /// Checkouts of `origin`, in `folder`.
-    pub fn new(origin: Origin, folder: PathBuf) -> Self {
-        Self { origin, folder, checkouts: Mutex::default(), blobs: OnceCell::new() }
+    /// Checkouts of `origin`, in the directory `dir`.
+    pub fn new(origin: Origin, dir: PathBuf) -> Self {
+        Self { origin, dir, checkouts: Mutex::default(), blobs: OnceCell::new() }
     }
 
-    /// A checkout of this shape.
+    /// The checkout of this shape. Concurrent callers share it.
     ///
     /// # Errors
-    /// What git says.
+    /// git failed, or the disk is full. A later call tries again.
     pub async fn checkout(&self, shape: &Shape) -> Result<Arc<Checkout>, SourcesError> {
-        let (folder, cell) = {
+        let (dir, cell) = {
             let mut checkouts = self.checkouts.lock().await;
             let number = checkouts.len();
-            let new = || (self.folder.join(number.to_string()), Arc::default());
+            let new = || (self.dir.join(number.to_string()), Arc::default());
             checkouts.entry(shape.clone()).or_insert_with(new).clone()
         };
-        cell.get_or_try_init(|| self.make(shape, folder)).await.cloned()
+        cell.get_or_try_init(|| self.make(shape, dir)).await.cloned()
     }
 
-    /// The files of the commit with their hashes, and in place of those that have changed since, if that counts, what lies there.
+    /// The files of the commit with their hashes. If the checkout includes uncommitted changes, so does this list.
     ///
     /// # Errors
-    /// What git says.
+    /// git failed. A later call tries again.
     pub async fn blobs(&self) -> Result<&[Blob], SourcesError> {
         let list = || async {
             let listed = git(Some(&self.origin.repository), &["ls-tree", "-r", "-z", &self.origin.sha]).await?;
@@ -143,20 +144,20 @@ impl Sources {
         self.blobs.get_or_try_init(list).await.map(Vec::as_slice)
     }
 
-    async fn make(&self, shape: &Shape, folder: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
+    async fn make(&self, shape: &Shape, dir: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
         let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
-        let path = folder.to_string_lossy().into_owned();
-        // A job that had no more time may have left half of it.
-        remove(&folder).map_err(|error| failed("remove half a checkout", &error.to_string()))?;
-        // As long as one of SHA-256 is, a hash of SHA-1 is not.
+        let path = dir.to_string_lossy().into_owned();
+        // A job that timed out may have left an incomplete checkout.
+        remove(&dir).map_err(|error| failed("remove an incomplete checkout", &error.to_string()))?;
+        // A SHA-256 hash has 64 digits, a SHA-1 hash 40.
         let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
         let address = address(repository);
-        // A commit by its hash, of a repository that would only give branches and tags.
+        // Allows fetching a commit by its hash; by default a repository only serves branches and tags.
         let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
         let depth = format!("--depth={}", shape.depth);
-        // All commits in one pack, however few they are: copies of a checkout share it.
-        // And what is thrown away soon is not maintained.
+        // Store all commits in one pack, however few they are, because copies of a checkout share it. Skip maintenance, because the
+        // checkout is temporary.
         let mut arguments = vec!["-c", "fetch.unpackLimit=1", "-c", "maintenance.auto=false"];
         arguments.extend(["fetch", "--quiet", "--no-write-fetch-head", upload]);
         if shape.depth > 0 {
@@ -164,57 +165,58 @@ impl Sources {
         }
         arguments.push(&address);
         arguments.extend(refspecs.iter().map(String::as_str));
-        git(Some(&folder), &arguments).await?;
-        // Copies keep times to the second, and nothing else of a file's state: they are unchanged in git's eyes.
+        git(Some(&dir), &arguments).await?;
+        // With these settings, git compares only size and modification time in seconds, so that copied files count as unchanged.
         let settings = format!(
             "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n[remote \"origin\"]\n\turl = {address}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
         );
-        append(&folder.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
+        append(&dir.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
         if !shape.has_files {
-            return Checkout::new(folder, HashSet::new());
+            return Checkout::new(dir, HashSet::new());
         }
-        git(Some(&folder), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
+        git(Some(&dir), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
         let recursive: &[&str] = match shape.submodules {
             Submodules::None => &[],
             Submodules::Normal => &["submodule", "update", "--init", "--quiet"],
             Submodules::Recursive => &["submodule", "update", "--init", "--quiet", "--recursive"],
         };
         if !recursive.is_empty() {
-            git(Some(&folder), recursive).await?;
+            git(Some(&dir), recursive).await?;
         }
         if *has_worktree {
-            let changed = worktree(repository, &folder).await;
-            changed.map_err(|error| failed("copy what is not committed", &error.to_string()))?;
+            let changed = apply_worktree(repository, &dir).await;
+            changed.map_err(|error| failed("copy uncommitted changes", &error.to_string()))?;
         }
-        // One file for all refs.
-        let packed = git(Some(&folder), &["pack-refs", "--all"]);
-        let (_, listed) = tokio::try_join!(packed, git(Some(&folder), &["ls-files", "--stage", "-z"]))?;
-        // `MODE HASH STAGE<tab>PATH`; of a submodule, all that is in it is somebody else's to know.
+        // Store all refs in one file.
+        let packed = git(Some(&dir), &["pack-refs", "--all"]);
+        let (_, listed) = tokio::try_join!(packed, git(Some(&dir), &["ls-files", "--stage", "-z"]))?;
+        // `MODE HASH STAGE<tab>PATH`. Mode 160000 is a submodule, whose files the submodule's own repository tracks.
         let entries = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
         let tracked =
             entries.map(|(facts, path)| format!("{path}{}", if facts.starts_with("160000 ") { "/" } else { "" }));
         let tracked = tracked.collect();
-        Checkout::new(folder, tracked)
+        Checkout::new(dir, tracked)
     }
 }
 
 impl Checkout {
-    pub(super) fn new(folder: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
-        let listed = slim(&folder.join(".git")).and_then(|()| super::copy::list(&folder));
+    pub(super) fn new(dir: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
+        let listed = slim(&dir.join(".git")).and_then(|()| super::copy::list(&dir));
         let listing = listed.map_err(|error| failed("list the checkout", &error.to_string()))?;
-        Ok(Arc::new(Self { folder, tracked: Arc::new(tracked), listing, archive: OnceCell::new() }))
+        Ok(Arc::new(Self { dir, tracked: Arc::new(tracked), listing, archive: OnceCell::new() }))
     }
 
-    /// An archive of all of it, which everybody may read and write: users of images are not those of this machine. Made once.
+    /// An archive of the checkout, with files that all users can read and write, because the user of the image is not known here. It is
+    /// created once.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// The archive cannot be written, for example because the disk is full. A later call tries again.
     pub async fn archive(&self) -> Result<&Path, SourcesError> {
         let make = || async {
-            let (folder, path) = (self.folder.clone(), self.folder.with_extension("tar"));
+            let (dir, path) = (self.dir.clone(), self.dir.with_extension("tar"));
             let to = path.clone();
-            let made = tokio::task::spawn_blocking(move || super::archive::of_checkout(&folder, &to)).await;
-            match made {
+            let packed = tokio::task::spawn_blocking(move || super::archive::pack_checkout(&dir, &to)).await;
+            match packed {
                 Ok(Ok(())) => Ok(path),
                 Ok(Err(error)) => Err(failed("pack the checkout", &error.to_string())),
                 Err(error) => Err(failed("pack the checkout", &error.to_string())),
@@ -224,22 +226,22 @@ impl Checkout {
     }
 }
 
-/// Brings a checkout to how the files lie in the repository's folder: changed, new and deleted ones, without what is ignored.
-async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
+async fn apply_worktree(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
-    let (repository, folder) = (repository.to_owned(), folder.to_owned());
+    let (repository, dir) = (repository.to_owned(), dir.to_owned());
     let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let mut present = Vec::new();
-        // Removals first: a file may be where a folder was, and a folder where a file was.
+        // Remove first: a file may replace a directory, and a directory a file.
         for path in listed.split('\0').filter(|path| !path.is_empty()) {
-            let (from, to) = (repository.join(path), folder.join(path));
+            let (from, to) = (repository.join(path), dir.join(path));
             match std::fs::symlink_metadata(&from) {
                 Ok(kind) if !is_behind_a_link(&repository, path) => {
                     let is_same = std::fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
                     if !is_same {
                         remove(&to)?;
                     }
-                    // A submodule is a commit of its own.
+                    // A submodule is checked out by its own commit.
                     if !kind.is_dir() {
                         present.push((from, to));
                     }
@@ -258,7 +260,7 @@ async fn worktree(repository: &Path, folder: &Path) -> Result<(), Box<dyn std::e
     Ok(copied.await??)
 }
 
-/// The files that are not as in the commit, with the hashes of what is in them; without one where a file is gone.
+/// The files that differ from the commit, with the hashes of their contents; `None` for a deleted file.
 async fn changed(origin: &Origin) -> Result<BTreeMap<String, Option<String>>, SourcesError> {
     let Origin { repository, sha, .. } = origin;
     let tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", sha];
@@ -271,28 +273,28 @@ async fn changed(origin: &Origin) -> Result<BTreeMap<String, Option<String>>, So
         let hash = |path: &String| content_hash(&repository.join(path)).ok();
         paths.into_iter().map(|path| (path.clone(), hash(&path))).collect()
     });
-    hashed.await.map_err(|error| failed("read what is not committed", &error.to_string()))
+    hashed.await.map_err(|error| failed("read uncommitted changes", &error.to_string()))
 }
 
-/// What tells the content of a file from another one. It need not be git's.
+/// A value that identifies the content of a file. It need not be git's hash.
 fn content_hash(path: &Path) -> std::io::Result<String> {
     let found = std::fs::symlink_metadata(path)?;
-    // No list of dependencies is as large, and all that is not committed is looked at.
+    // Do not read large files, because every uncommitted file is hashed. No lock file of dependencies is that large.
     if !found.is_file() || found.len() > 1 << 20 {
         return Ok(format!("{}-{:?}", found.len(), found.modified()?));
     }
     Ok(hex(&Sha1::digest(std::fs::read(path)?)))
 }
 
-/// Whether a file is only found by a link in place of a folder that it was in: git does not follow those.
+/// Whether a parent directory of the path is a link. git does not follow such links.
 fn is_behind_a_link(repository: &Path, path: &str) -> bool {
-    Path::new(path).ancestors().skip(1).any(|folder| {
-        let folder = repository.join(folder);
-        folder != repository && folder.is_symlink()
+    Path::new(path).ancestors().skip(1).any(|dir| {
+        let dir = repository.join(dir);
+        dir != repository && dir.is_symlink()
     })
 }
 
-/// Removes whatever is there, if anything is.
+/// Removes a file, link or directory if it exists.
 fn remove(path: &Path) -> std::io::Result<()> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     let removed = match std::fs::symlink_metadata(path) {
@@ -306,12 +308,13 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A folder as an address, in which git reads `%` and two digits as another character.
-fn address(folder: &Path) -> String {
-    format!("file://{}", folder.display().to_string().replace('%', "%25"))
+/// The URL of a directory. git decodes `%` and two digits in a URL.
+fn address(dir: &Path) -> String {
+    format!("file://{}", dir.display().to_string().replace('%', "%25"))
 }
 
-/// Takes out what git makes again when it needs it: each job has a copy of the rest, and folders are what costs most of it.
+/// Removes the parts of a `.git` directory that git creates again when needed. Each job copies the rest, and directories are the most
+/// expensive part of a copy.
 fn slim(git: &Path) -> std::io::Result<()> {
     for name in ["branches", "hooks", "info", "logs"] {
         match std::fs::remove_dir_all(git.join(name)) {
@@ -323,13 +326,13 @@ fn slim(git: &Path) -> std::io::Result<()> {
     remove_empty(&git.join("objects"))
 }
 
-/// Removes the folders below one that have nothing in them, or only such folders.
-fn remove_empty(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
+/// Removes all directories below `dir` that contain no files.
+fn remove_empty(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             remove_empty(&entry.path())?;
-            // One with something in it stays.
+            // This fails for a directory that is not empty.
             let _ = std::fs::remove_dir(entry.path());
         }
     }
@@ -341,23 +344,24 @@ fn append(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes())
 }
 
-fn failed(step: &str, said: &str) -> SourcesError {
-    SourcesError { step: step.to_owned(), said: said.to_owned() }
+fn failed(step: &str, reason: &str) -> SourcesError {
+    SourcesError { step: step.to_owned(), reason: reason.to_owned() }
 }
 
-async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
-    // Neither another repository nor the user's templates and hooks have a say.
+async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
+    // Ignore the repository of the environment, and the user's templates and hooks.
     let mut command = Command::from(git::program());
     command.env_remove("GIT_TEMPLATE_DIR").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
-    // It fetches through programs of its own, which end with it. What ends jobs ends it: not a terminal's Ctrl-C by itself.
+    // git starts other programs to fetch, which end with the process group. The group also shields git from a terminal's Ctrl-C: the
+    // cancellation of jobs ends it.
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(folder) = folder {
-        command.arg("-C").arg(folder);
+    if let Some(dir) = dir {
+        command.arg("-C").arg(dir);
     }
     let step = || format!("git {}", arguments.join(" "));
     let lost = |error: std::io::Error| failed(&step(), &error.to_string());
     let child = command.args(arguments).spawn().map_err(lost)?;
-    let ending = Ending::of(&child);
+    let ending = KillOnDrop::group_of(&child);
     let output = child.wait_with_output().await.map_err(lost)?;
     ending.over();
     if output.status.success() {
@@ -365,11 +369,11 @@ async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, Source
     }
     Err(failed(&step(), String::from_utf8_lossy(&output.stderr).trim()))
 }
-/// Bytes as digits.
+/// Bytes as lowercase hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // A text takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

@@ -1,4 +1,4 @@
-//! A checkout into the folders of jobs. Everything here waits for the disk: call it where that harms nobody.
+//! Copies checkouts. All functions block: call them on a thread for blocking work.
 
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes, Metadata};
@@ -8,31 +8,31 @@ use std::path::Path;
 
 use super::archive::visit;
 
-/// Something in a checkout.
+/// A file, directory or link in a checkout.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where.
+    /// The path, relative to the checkout.
     pub path: String,
-    /// What the system keeps of it.
+    /// The metadata of the entry itself, not of a link's target.
     pub metadata: Metadata,
 }
 
-/// All that is in a checkout.
+/// The content of a checkout.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Folders before what is in them.
+    /// All entries, directories before their entries.
     pub entries: Vec<Entry>,
-    /// Their paths.
+    /// The paths of all entries.
     pub paths: HashSet<String>,
 }
 
-/// All that is in a folder.
+/// Lists everything in a directory.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn list(folder: &Path) -> io::Result<Listing> {
+/// A directory cannot be read.
+pub fn list(dir: &Path) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    visit(folder, "", &mut |path, metadata| {
+    visit(dir, "", &mut |path, metadata| {
         listing.entries.push(Entry { path: path.to_owned(), metadata: metadata.clone() });
         listing.paths.insert(path.to_owned());
         Ok(())
@@ -40,15 +40,15 @@ pub fn list(folder: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// Whether all copies of a checkout have the same file there: git never writes to packs of commits.
+/// Whether all copies of a checkout share the file by a hard link, which is safe for pack files because git never modifies them.
 pub fn is_shared(path: &str) -> bool {
     path.starts_with(".git/objects/pack/")
 }
 
-/// Copies a checkout's entry to where nothing is: a folder without what is in it.
+/// Copies an entry of a checkout to a path that does not exist. A directory is copied without its entries.
 ///
 /// # Errors
-/// When something cannot be read or written.
+/// `from` cannot be read, or `to` cannot be created or already exists.
 pub fn copy(from: &Path, Entry { path, metadata }: &Entry, to: &Path) -> io::Result<()> {
     if metadata.is_dir() {
         return fs::create_dir(to);
@@ -59,10 +59,10 @@ pub fn copy(from: &Path, Entry { path, metadata }: &Entry, to: &Path) -> io::Res
     copy_file(from, to, metadata)
 }
 
-/// Copies a file, or a link as a link, over what is there.
+/// Copies a file or a link, and replaces an existing file. A link is copied as a link.
 ///
 /// # Errors
-/// When it cannot be read or written.
+/// `from` cannot be read, or `to` cannot be replaced.
 pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
     match fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -71,7 +71,7 @@ pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
     copy_file(from, to, &fs::symlink_metadata(from)?)
 }
 
-/// Its time comes along: git takes a file for unchanged by it.
+/// Copies a file with its modification time, by which git recognises an unchanged file.
 fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     if metadata.is_symlink() {
         return symlink(fs::read_link(from)?, to);
@@ -89,13 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_come_along() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("a"), folder.path().join("b"));
+    fn modification_times_are_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
         fs::write(&from, "x").unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
         File::options().write(true).open(&from).unwrap().set_modified(time).unwrap();
-        fs::write(&to, "what was there before").unwrap();
+        fs::write(&to, "previous content").unwrap();
         copy_entry(&from, &to).unwrap();
         assert_eq!(
             (fs::read_to_string(&to).unwrap(), fs::metadata(&to).unwrap().modified().unwrap()),

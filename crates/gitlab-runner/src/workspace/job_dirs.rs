@@ -1,16 +1,16 @@
-//! Where a job finds its files.
+//! The directories of a job.
 
-/// Where a job's files are, as the job sees them.
+/// The directories of a job, as paths that the job sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// `CI_BUILDS_DIR`.
+pub struct JobDirs {
+    /// `CI_BUILDS_DIR`, without a trailing slash.
     pub builds: String,
-    /// `CI_PROJECT_DIR`: the checkout.
+    /// `CI_PROJECT_DIR`: the directory of the checkout.
     pub project: String,
 }
 
-impl Places {
-    /// Where file variables are, and nothing of the checkout.
+impl JobDirs {
+    /// The directory of file variables, outside of the checkout.
     pub fn temporary(&self) -> String {
         format!("{}.tmp", self.project)
     }

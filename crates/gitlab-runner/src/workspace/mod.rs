@@ -1,6 +1,7 @@
-//! Where a pipeline keeps things: what stays, in the project, and what goes, elsewhere.
+//! The directories of pipelines: logs, artifacts and caches are kept in the project, checkouts are temporary.
 //!
-//! Checkouts are not kept below the project: tools that look for their settings in the folders above would find the project's.
+//! Checkouts are not below the project directory, because tools that search parent directories for their configuration would find
+//! the project's.
 
 pub mod archive;
 pub mod checkout;
@@ -8,134 +9,135 @@ pub mod copy;
 pub mod job_dirs;
 pub mod restore;
 pub mod selection;
+
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// How the folders of checkouts begin.
+/// The prefix of workspace directories.
 const PREFIX: &str = "gitlab-ci-k8s-demo-pipeline-";
 
-/// How many pipelines of a project are kept, with their logs and artifacts.
-const KEPT: usize = 20;
+/// Maximum number of pipelines of a project whose logs and artifacts are kept.
+const MAX_PIPELINES: usize = 20;
 
-/// The file whose lock says that a folder is in use.
+/// The file that is locked while a directory is in use.
 const LOCK: &str = "lock";
 
-/// What stays of a project's pipelines.
+/// The directory in a project that keeps the logs, artifacts and caches of its pipelines.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    folder: PathBuf,
+    dir: PathBuf,
 }
 
 impl Kept {
-    /// That of the project in `project`: `target/e2e`, which git is told to ignore.
+    /// Opens `target/e2e` in the directory `project`, and creates it if necessary. A `.gitignore` in it makes git ignore it.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// The directory cannot be created, for lack of permission or disk space.
     pub fn open(project: &Path) -> io::Result<Self> {
-        let folder = project.join("target/e2e");
-        fs::create_dir_all(folder.join("pipelines"))?;
-        let ignore = folder.join(".gitignore");
+        let dir = project.join("target/e2e");
+        fs::create_dir_all(dir.join("pipelines"))?;
+        let ignore = dir.join(".gitignore");
         if !ignore.exists() {
             fs::write(ignore, "*\n")?;
         }
-        Ok(Self { folder })
+        Ok(Self { dir })
     }
 
-    /// The number and folder of a new pipeline. Of the older ones some stay.
+    /// Creates the directory of a new pipeline, and removes the oldest ones if there are more than 20. Running pipelines are not removed.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// The directory cannot be created, for lack of permission or disk space.
     pub fn new_pipeline(&self) -> io::Result<NewPipeline> {
-        let pipelines = self.folder.join("pipelines");
+        let pipelines = self.dir.join("pipelines");
         let known = fs::read_dir(&pipelines)?.flatten();
         let known = known.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
         let mut known: Vec<u64> = known.collect();
         known.sort_unstable_by(|one, other| other.cmp(one));
-        for old in known.iter().skip(KEPT - 1) {
+        for old in known.iter().skip(MAX_PIPELINES - 1) {
             remove_unused(&pipelines.join(old.to_string()));
         }
         let mut id = known.first().copied().unwrap_or(0) + 1;
         loop {
-            let folder = pipelines.join(id.to_string());
-            match fs::create_dir(&folder) {
+            let dir = pipelines.join(id.to_string());
+            match fs::create_dir(&dir) {
                 Ok(()) => {
-                    let lock = File::create(folder.join(LOCK))?;
+                    let lock = File::create(dir.join(LOCK))?;
                     lock.lock()?;
-                    return Ok(NewPipeline { id, folder, _lock: lock });
+                    return Ok(NewPipeline { id, dir, _lock: lock });
                 }
-                // Another one was faster.
+                // Another process has taken this number.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// The folder of caches.
+    /// The directory of the caches.
     pub fn caches(&self) -> PathBuf {
-        self.folder.join("cache")
+        self.dir.join("cache")
     }
 
-    /// Whether there is any cache.
+    /// Whether any cache exists.
     pub fn has_caches(&self) -> bool {
         fs::read_dir(self.caches()).is_ok_and(|mut entries| entries.next().is_some())
     }
 
-    /// The folder of resource groups.
+    /// The directory of the resource groups' lock files.
     pub fn groups(&self) -> PathBuf {
-        self.folder.join("resource-groups")
+        self.dir.join("resource-groups")
     }
 }
 
-/// A pipeline's own folder. It is not removed as long as this is there.
+/// The directory of a new pipeline. Other processes do not remove it until this is dropped.
 #[derive(Debug)]
 pub struct NewPipeline {
-    /// Its number.
+    /// The pipeline's number.
     pub id: u64,
-    /// Where it is.
-    pub folder: PathBuf,
+    /// The path of the directory.
+    pub dir: PathBuf,
     _lock: File,
 }
 
-/// What goes with the pipeline: checkouts and builds.
+/// A temporary directory for the checkouts and builds of a pipeline. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Workspace {
-    folder: PathBuf,
+    dir: PathBuf,
     _lock: File,
 }
 
 impl Workspace {
-    /// A new one in `parent`. Those that somebody has left there who was killed are removed.
+    /// Creates a workspace in `parent`, and removes the workspaces that killed processes have left there.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// The directory cannot be created, for lack of permission or disk space.
     pub fn new(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
         sweep_left(parent);
-        let folder = parent.join(format!("{PREFIX}{:08x}", fastrand::u32(..)));
-        fs::create_dir(&folder)?;
-        // What is checked out may be secret.
-        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-        let lock = File::create(folder.join(LOCK))?;
+        let dir = parent.join(format!("{PREFIX}{:08x}", fastrand::u32(..)));
+        fs::create_dir(&dir)?;
+        // The project may be confidential.
+        fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
+        let lock = File::create(dir.join(LOCK))?;
         lock.lock()?;
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { dir, _lock: lock })
     }
 
-    /// Where it is.
+    /// The path of the workspace.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.dir
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // The next one removes what this one cannot.
-        let _ = remove(&self.folder);
+        // If this fails, the next workspace removes the rest.
+        let _ = remove(&self.dir);
     }
 }
 
-/// Removes what was left in `parent` by those who were killed.
+/// Removes the workspaces in `parent` that killed processes have left. Failures are ignored: the next call tries again.
 pub fn sweep_left(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if !entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
@@ -145,32 +147,32 @@ pub fn sweep_left(parent: &Path) {
     }
 }
 
-/// Removes a folder whose lock nobody holds. One without a lock is being made at this moment, or is half removed.
-fn remove_unused(folder: &Path) {
-    let Ok(lock) = File::open(folder.join(LOCK)) else { return };
+/// Removes a directory unless its lock is held. A directory without a lock file is being created or removed by another process.
+fn remove_unused(dir: &Path) {
+    let Ok(lock) = File::open(dir.join(LOCK)) else { return };
     if lock.try_lock().is_ok() {
-        // What stays is removed another time.
-        let _ = remove(folder);
+        // A later run removes the rest.
+        let _ = remove(dir);
     }
 }
 
-/// Removes a folder, also one that holds folders that may not be written, as Go's caches do.
+/// Removes a directory, including read-only directories in it, such as those in Go's module cache.
 ///
 /// # Errors
-/// When something stays.
-pub fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
+/// Something cannot be removed. The rest may already be gone.
+pub fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            allow(folder);
-            fs::remove_dir_all(folder)
+            allow(dir);
+            fs::remove_dir_all(dir)
         }
         removed => removed,
     }
 }
 
-fn allow(folder: &Path) {
-    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+fn allow(dir: &Path) {
+    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             allow(&entry.path());
         }
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_go_up() {
+    fn pipelines_are_numbered_from_one() {
         let project = tempfile::tempdir().unwrap();
         let kept = Kept::open(project.path()).unwrap();
         assert_eq!(kept.new_pipeline().unwrap().id, 1);
@@ -191,19 +193,19 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_kept_and_those_that_run() {
+    fn recent_and_running_pipelines_are_kept() {
         let project = tempfile::tempdir().unwrap();
         let kept = Kept::open(project.path()).unwrap();
         let running = kept.new_pipeline().unwrap();
-        for _ in 0..=KEPT {
+        for _ in 0..=MAX_PIPELINES {
             kept.new_pipeline().unwrap();
         }
         let left = fs::read_dir(project.path().join("target/e2e/pipelines")).unwrap().count();
-        assert_eq!((left, running.folder.exists()), (KEPT + 1, true));
+        assert_eq!((left, running.dir.exists()), (MAX_PIPELINES + 1, true));
     }
 
     #[test]
-    fn what_was_left_goes_and_what_is_used_stays() {
+    fn abandoned_workspaces_are_removed_and_used_ones_stay() {
         let parent = tempfile::tempdir().unwrap();
         let used = Workspace::new(parent.path()).unwrap();
         let left = parent.path().join(format!("{PREFIX}left"));

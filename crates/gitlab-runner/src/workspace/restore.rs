@@ -1,8 +1,8 @@
-//! A checkout in a folder where a job had it before: only what is no longer as it was is written anew.
+//! Restores a checkout in a directory where an earlier job used it: only changed files are written again.
 //!
-//! Whether somebody had a file in hands is told by what the system keeps of it, above all the time of its last change (`ctime`),
-//! which nobody can set. That time is coarse, so of a file that was put there only just now the content is compared: git does the
-//! same. <https://git-scm.com/docs/racy-git>
+//! A change is detected by the file's metadata, above all by the time of its last status change (`ctime`), which programs cannot set.
+//! That time is coarse, so the contents of a file that was written only just before are compared, as git does.
+//! <https://git-scm.com/docs/racy-git>
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -16,49 +16,49 @@ use super::copy::{self, Entry, is_shared};
 use crate::workspace;
 use crate::workspace::checkout::Checkout;
 
-/// More than systems are behind with the times that they give to files: a tick of the clock.
+/// An upper bound for the granularity of file times with fractions of a second: one tick of the kernel's clock.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The same where times have whole seconds, or two of them.
+/// An upper bound for file systems whose times have a granularity of one or two seconds.
 const COARSE_TICK: Duration = Duration::from_secs(3);
 
-/// A checkout as it was put into a folder.
+/// A checkout as it was copied to a directory.
 #[derive(Debug)]
 pub struct Copied {
     checkout: Arc<Checkout>,
-    /// Of each of its entries.
+    /// The state of each entry of the checkout.
     states: Vec<State>,
-    /// When it was there as a whole.
+    /// When the copy was complete.
     finished: SystemTime,
 }
 
-/// What the system keeps of a file.
+/// The metadata by which a change is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     inode: u64,
     mode: u32,
     owner: (u32, u32),
-    /// Of a folder none: it changes with what is in it.
+    /// 0 for a directory, whose size depends on its entries.
     size: u64,
     modified: (i64, i64),
-    /// When it was changed last, its name included. Files that checkouts share have none: the others change it.
+    /// The `ctime`. `None` for directories, and for shared files, whose `ctime` changes with their number of hard links.
     changed: Option<(i64, i64)>,
 }
 
 impl State {
     fn of(metadata: &Metadata, is_shared: bool) -> Self {
-        let is_folder = metadata.is_dir();
+        let is_dir = metadata.is_dir();
         Self {
             inode: metadata.ino(),
             mode: metadata.mode(),
             owner: (metadata.uid(), metadata.gid()),
-            size: if is_folder { 0 } else { metadata.size() },
-            modified: if is_folder { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
-            changed: (!is_folder && !is_shared).then(|| (metadata.ctime(), metadata.ctime_nsec())),
+            size: if is_dir { 0 } else { metadata.size() },
+            modified: if is_dir { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
+            changed: (!is_dir && !is_shared).then(|| (metadata.ctime(), metadata.ctime_nsec())),
         }
     }
 
-    /// Whether a change right after `finished` might not be seen in its time.
+    /// Whether the `ctime` is too close to `finished` to reveal a later change.
     fn is_uncertain(self, finished: SystemTime) -> bool {
         let Some((seconds, nanoseconds)) = self.changed else { return false };
         let tick = if nanoseconds == 0 { COARSE_TICK } else { TICK };
@@ -67,38 +67,40 @@ impl State {
     }
 }
 
-/// Puts a checkout into a folder in which there is nothing, or what was put there before and whatever a job has made of it.
+/// Puts a checkout into a directory, and removes or restores everything that differs. `before` is the result of the previous call for
+/// this directory; without it, or with another checkout, the directory is emptied first.
 ///
 /// # Errors
-/// When something cannot be read, written or removed.
-pub fn put(checkout: &Arc<Checkout>, folder: &Path, before: Option<Copied>) -> io::Result<Copied> {
+/// Something cannot be read, written or removed. The content of the directory is undefined then: empty it before its next use.
+pub fn put(checkout: &Arc<Checkout>, dir: &Path, before: Option<Copied>) -> io::Result<Copied> {
     let before = before.filter(|before| Arc::ptr_eq(&before.checkout, checkout));
     let states = if let Some(before) = before {
-        restore(&before, folder)?
+        restore(&before, dir)?
     } else {
-        empty(folder)?;
-        checkout.listing.entries.iter().map(|entry| copy(checkout, entry, folder)).collect::<io::Result<_>>()?
+        empty(dir)?;
+        checkout.listing.entries.iter().map(|entry| copy(checkout, entry, dir)).collect::<io::Result<_>>()?
     };
     Ok(Copied { checkout: Arc::clone(checkout), states, finished: SystemTime::now() })
 }
 
-/// Removes all that is in a folder.
+/// Removes everything in a directory.
 ///
 /// # Errors
-/// When something stays.
-pub fn empty(folder: &Path) -> io::Result<()> {
-    retain(folder, &|_| false)
+/// Something cannot be removed, or `dir` is not a directory, as in [`retain`].
+pub fn empty(dir: &Path) -> io::Result<()> {
+    retain(dir, &|_| false)
 }
 
-/// Removes what is in a folder, except for some names.
+/// Removes everything in a directory except for the names that `is_kept` accepts.
 ///
 /// # Errors
-/// When something stays, or the folder is only a link to one: what is there is somebody else's.
-pub fn retain(folder: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
-    if !fs::symlink_metadata(folder)?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no folder", folder.display())));
+/// Something cannot be removed, or `dir` is not a directory but, for example, a link to one: the link's target may belong to
+/// another user and is left alone.
+pub fn retain(dir: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    if !fs::symlink_metadata(dir)?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", dir.display())));
     }
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(is_kept) {
             remove(&entry.path(), entry.file_type()?.is_dir())?;
@@ -107,36 +109,35 @@ pub fn retain(folder: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder, in one that is there, unless it is there itself. A job may have left something else of that name, such as a link
-/// to a folder that is nobody's to empty.
+/// Creates a directory unless it exists. Its parent must exist. Replaces anything else of that name that a job may have left, such as
+/// a link to a directory outside of the job's own.
 ///
 /// # Errors
-/// When it cannot be made.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(folder) {
+/// The existing file cannot be removed, or the directory cannot be created.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(dir) {
         Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => fs::remove_file(folder)?,
+        Ok(_) => fs::remove_file(dir)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    fs::create_dir(folder)
+    fs::create_dir(dir)
 }
 
-fn restore(before: &Copied, folder: &Path) -> io::Result<Vec<State>> {
+fn restore(before: &Copied, dir: &Path) -> io::Result<Vec<State>> {
     let Copied { checkout, states, finished } = before;
     let paths = &checkout.listing.paths;
-    remove_unknown(folder, "", paths)?;
+    remove_unknown(dir, "", paths)?;
     let mut restored = Vec::with_capacity(states.len());
     for (entry, state) in checkout.listing.entries.iter().zip(states) {
-        let target = folder.join(&entry.path);
+        let target = dir.join(&entry.path);
         let found = match fs::symlink_metadata(&target) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         let is_same = found.as_ref().is_some_and(|found| State::of(found, is_shared(&entry.path)) == *state);
-        if is_same && (!state.is_uncertain(*finished) || has_same_content(&checkout.folder.join(&entry.path), &target)?)
-        {
+        if is_same && (!state.is_uncertain(*finished) || has_same_content(&checkout.dir.join(&entry.path), &target)?) {
             if entry.metadata.is_dir() {
                 remove_unknown(&target, &entry.path, paths)?;
             }
@@ -146,28 +147,28 @@ fn restore(before: &Copied, folder: &Path) -> io::Result<Vec<State>> {
         if let Some(found) = found {
             remove(&target, found.is_dir())?;
         }
-        restored.push(copy(checkout, entry, folder)?);
+        restored.push(copy(checkout, entry, dir)?);
     }
     Ok(restored)
 }
 
-fn remove_unknown(folder: &Path, path: &str, known: &HashSet<String>) -> io::Result<()> {
+fn remove_unknown(dir: &Path, path: &str, known: &HashSet<String>) -> io::Result<()> {
     let in_checkout =
         |name: &str| if path.is_empty() { known.contains(name) } else { known.contains(&format!("{path}/{name}")) };
-    retain(folder, &in_checkout)
+    retain(dir, &in_checkout)
 }
 
-fn copy(checkout: &Checkout, entry: &Entry, folder: &Path) -> io::Result<State> {
-    let target = folder.join(&entry.path);
-    copy::copy(&checkout.folder.join(&entry.path), entry, &target)?;
+fn copy(checkout: &Checkout, entry: &Entry, dir: &Path) -> io::Result<State> {
+    let target = dir.join(&entry.path);
+    copy::copy(&checkout.dir.join(&entry.path), entry, &target)?;
     Ok(State::of(&fs::symlink_metadata(target)?, is_shared(&entry.path)))
 }
 
-fn remove(path: &Path, is_folder: bool) -> io::Result<()> {
-    if is_folder { workspace::remove(path) } else { fs::remove_file(path) }
+fn remove(path: &Path, is_dir: bool) -> io::Result<()> {
+    if is_dir { workspace::remove(path) } else { fs::remove_file(path) }
 }
 
-/// Whether two files of the same kind and size have the same in them.
+/// Whether two files of the same kind and size have the same content.
 fn has_same_content(one: &Path, other: &Path) -> io::Result<bool> {
     if fs::symlink_metadata(one)?.is_symlink() {
         return Ok(fs::read_link(one)? == fs::read_link(other)?);
@@ -198,25 +199,25 @@ mod tests {
 
     use super::*;
 
-    fn checkout(folder: &Path) -> Arc<Checkout> {
+    fn checkout(dir: &Path) -> Arc<Checkout> {
         for path in ["sub/empty", ".git/objects/pack", ".git/refs"] {
-            fs::create_dir_all(folder.join(path)).unwrap();
+            fs::create_dir_all(dir.join(path)).unwrap();
         }
-        fs::write(folder.join(".git/objects/pack/x.pack"), "pack").unwrap();
-        fs::write(folder.join("sub/program"), "text").unwrap();
-        fs::set_permissions(folder.join("sub/program"), fs::Permissions::from_mode(0o755)).unwrap();
-        symlink("program", folder.join("sub/link")).unwrap();
-        Checkout::new(folder.to_owned(), HashSet::new()).unwrap()
+        fs::write(dir.join(".git/objects/pack/x.pack"), "pack").unwrap();
+        fs::write(dir.join("sub/program"), "text").unwrap();
+        fs::set_permissions(dir.join("sub/program"), fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("program", dir.join("sub/link")).unwrap();
+        Checkout::new(dir.to_owned(), HashSet::new()).unwrap()
     }
 
-    /// Everything in a folder: paths, modes, and what files have in them.
-    fn seen(folder: &Path) -> Vec<(String, u32, String)> {
-        let entries = copy::list(folder).unwrap().entries.into_iter();
+    /// Everything in a directory: paths, modes and contents.
+    fn content_of(dir: &Path) -> Vec<(String, u32, String)> {
+        let entries = copy::list(dir).unwrap().entries.into_iter();
         let content = |path: &Path| match fs::read_link(path) {
             Ok(target) => target.display().to_string(),
             Err(_) => fs::read_to_string(path).unwrap_or_default(),
         };
-        entries.map(|Entry { path, metadata }| (path.clone(), metadata.mode(), content(&folder.join(&path)))).collect()
+        entries.map(|Entry { path, metadata }| (path.clone(), metadata.mode(), content(&dir.join(&path)))).collect()
     }
 
     fn inode(path: &Path) -> u64 {
@@ -224,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    fn a_change_to_a_copy_does_not_change_the_checkout() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         put(&checkout, &to, None).unwrap();
-        assert_eq!(seen(&from), seen(&to));
+        assert_eq!(content_of(&from), content_of(&to));
         fs::write(to.join("sub/program"), "changed").unwrap();
         assert_eq!(fs::read_to_string(from.join("sub/program")).unwrap(), "text");
         let pack = ".git/objects/pack/x.pack";
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing(|_: &Path| ())]
+    #[case::no_change(|_: &Path| ())]
     #[case::other_content(|to: &Path| fs::write(to.join("sub/program"), "TEXT").unwrap())]
     #[case::other_content_at_the_same_time(|to: &Path| {
         let time = fs::metadata(to.join("sub/program")).unwrap().modified().unwrap();
@@ -246,35 +247,35 @@ mod tests {
         File::options().write(true).open(to.join("sub/program")).unwrap().set_modified(time).unwrap();
     })]
     #[case::mode(|to: &Path| fs::set_permissions(to.join("sub/program"), fs::Permissions::from_mode(0o700)).unwrap())]
-    #[case::mode_of_a_folder(|to: &Path| fs::set_permissions(to.join("sub"), fs::Permissions::from_mode(0o700)).unwrap())]
-    #[case::gone(|to: &Path| fs::remove_file(to.join("sub/program")).unwrap())]
-    #[case::folder_gone(|to: &Path| fs::remove_dir_all(to.join("sub")).unwrap())]
-    #[case::all_gone(|to: &Path| empty(to).unwrap())]
+    #[case::mode_of_a_directory(|to: &Path| fs::set_permissions(to.join("sub"), fs::Permissions::from_mode(0o700)).unwrap())]
+    #[case::missing_file(|to: &Path| fs::remove_file(to.join("sub/program")).unwrap())]
+    #[case::missing_directory(|to: &Path| fs::remove_dir_all(to.join("sub")).unwrap())]
+    #[case::everything_missing(|to: &Path| empty(to).unwrap())]
     #[case::new_file(|to: &Path| fs::write(to.join("sub/empty/new"), "").unwrap())]
-    #[case::new_folder(|to: &Path| fs::create_dir_all(to.join(".git/refs/heads/new")).unwrap())]
-    #[case::a_folder_for_a_file(|to: &Path| {
+    #[case::new_directory(|to: &Path| fs::create_dir_all(to.join(".git/refs/heads/new")).unwrap())]
+    #[case::directory_replaces_a_file(|to: &Path| {
         fs::remove_file(to.join("sub/link")).unwrap();
         fs::create_dir_all(to.join("sub/link/below")).unwrap();
     })]
-    #[case::a_link_for_a_folder(|to: &Path| {
+    #[case::link_replaces_a_directory(|to: &Path| {
         fs::rename(to.join("sub"), to.join("moved")).unwrap();
         symlink("moved", to.join("sub")).unwrap();
     })]
-    #[case::another_link(|to: &Path| {
+    #[case::other_link_target(|to: &Path| {
         fs::remove_file(to.join("sub/link")).unwrap();
         symlink("another", to.join("sub/link")).unwrap();
     })]
-    #[case::two_names(|to: &Path| {
+    #[case::hard_link(|to: &Path| {
         fs::remove_file(to.join("sub/link")).unwrap();
         fs::hard_link(to.join("sub/program"), to.join("sub/link")).unwrap();
     })]
-    #[case::another_pack(|to: &Path| {
+    #[case::replaced_pack(|to: &Path| {
         fs::remove_file(to.join(".git/objects/pack/x.pack")).unwrap();
         fs::write(to.join(".git/objects/pack/x.pack"), "PACK").unwrap();
     })]
-    fn all_is_as_it_was(#[case] job: fn(&Path), #[values(false, true)] is_just_copied: bool) {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    fn every_change_of_a_job_is_undone(#[case] job: fn(&Path), #[values(false, true)] is_just_copied: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         let mut copied = put(&checkout, &to, None).unwrap();
@@ -284,15 +285,15 @@ mod tests {
         }
         job(&to);
         let copied = put(&checkout, &to, Some(copied)).unwrap();
-        assert_eq!(seen(&from), seen(&to));
+        assert_eq!(content_of(&from), content_of(&to));
         put(&checkout, &to, Some(copied)).unwrap();
-        assert_eq!(seen(&from), seen(&to));
+        assert_eq!(content_of(&from), content_of(&to));
     }
 
     #[test]
-    fn what_is_as_it_was_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    fn an_unchanged_file_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let checkout = checkout(&from);
         let copied = put(&checkout, &to, None).unwrap();
@@ -304,28 +305,28 @@ mod tests {
 
     #[test]
     fn links_are_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (private, job) = (folder.path().join("private"), folder.path().join("job"));
+        let dir = tempfile::tempdir().unwrap();
+        let (private, job) = (dir.path().join("private"), dir.path().join("job"));
         fs::create_dir(&private).unwrap();
         fs::write(private.join("file"), "").unwrap();
         symlink(&private, &job).unwrap();
         assert_eq!(empty(&job).unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        make_folder(&job).unwrap();
+        make_dir(&job).unwrap();
         empty(&job).unwrap();
         assert!(private.join("file").exists());
     }
 
     #[test]
-    fn another_checkout_takes_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    fn another_checkout_replaces_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();
         let copied = put(&checkout(&from), &to, None).unwrap();
-        let other = folder.path().join("other");
+        let other = dir.path().join("other");
         fs::create_dir_all(other.join(".git/objects")).unwrap();
         fs::create_dir_all(other.join(".git/refs")).unwrap();
         fs::write(other.join("file"), "other").unwrap();
         put(&Checkout::new(other.clone(), HashSet::new()).unwrap(), &to, Some(copied)).unwrap();
-        assert_eq!(seen(&other), seen(&to));
+        assert_eq!(content_of(&other), content_of(&to));
     }
 }

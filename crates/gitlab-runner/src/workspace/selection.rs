@@ -1,46 +1,47 @@
-//! Which files of a job `paths`, `exclude` and `untracked` mean. GitLab Runner's `commands/helpers/file_archiver.go`
+//! Selects files by `paths`, `exclude` and `untracked`: GitLab Runner's `commands/helpers/file_archiver.go`.
 //!
-//! A folder that fits brings everything below it along; one that `exclude` names leaves only itself out. Links are taken as
-//! links.
+//! A directory that matches includes everything below it. A directory that `exclude` matches excludes only itself. Links are not
+//! followed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use gitlab_ci::glob::Glob;
 
-/// Files of a job.
+/// A selection of a job's files.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     paths: Vec<Path>,
     exclude: Vec<Glob>,
-    /// All files that git knows, where every other one is meant; of submodules, which end with a slash, all that is in them.
+    /// The files that git tracks, if all others are selected. A submodule ends with a slash and stands for everything in it.
     tracked: Option<Arc<HashSet<String>>>,
 }
 
 #[derive(Clone, Debug)]
 struct Path {
     written: String,
-    /// Nothing where it leads out of the project.
+    /// `None` if the pattern leads out of the project.
     glob: Option<Glob>,
-    /// Whether it means the project itself, and with it everything.
+    /// Whether the pattern matches the project directory itself, and therefore everything.
     is_all: bool,
-    /// What comes before its first wildcard, in whole names.
+    /// The path components before the first wildcard.
     root: String,
-    fits: bool,
+    has_matched: bool,
 }
 
 impl Selection {
-    /// Files by patterns from the folder `project`; `tracked` are the files that git knows, if all others are meant, too.
+    /// A selection by patterns that are relative to the directory `project`. With `tracked`, the files that git tracks, all other files are
+    /// selected as well.
     pub fn new(project: &str, paths: &[String], exclude: &[String], tracked: Option<&Arc<HashSet<String>>>) -> Self {
         let paths = paths.iter().map(|written| {
             let relative = relative(project, written);
             let glob = relative.as_ref().and_then(|path| Glob::new(path).ok());
             let root = relative.as_deref().map(root).unwrap_or_default();
             let is_all = relative.as_deref().is_some_and(|path| matches!(path, "" | "**"));
-            Path { written: written.clone(), glob, is_all, root, fits: false }
+            Path { written: written.clone(), glob, is_all, root, has_matched: false }
         });
         let exclude = exclude.iter().filter_map(|written| relative(project, written));
-        // What doublestar means by `**` at the end, Ruby's patterns need two words for.
+        // A trailing `**` in GitLab Runner's doublestar library corresponds to `**/*` in Ruby's patterns.
         let exclude = exclude.map(|path| if path == "**" || path.ends_with("/**") { path + "/*" } else { path });
         Self {
             paths: paths.collect(),
@@ -49,13 +50,13 @@ impl Selection {
         }
     }
 
-    /// Whether nothing can be meant.
+    /// Whether the selection has neither paths nor untracked files.
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.tracked.is_none()
     }
 
-    /// The files and folders below which everything that is meant lies, without those that lie in others; the project itself is
-    /// the empty text.
+    /// The files and directories that contain everything selected, relative to the project, without those inside of others. The empty
+    /// string is the project directory itself.
     pub fn roots(&self) -> Vec<String> {
         if self.tracked.is_some() {
             return vec![String::new()];
@@ -72,39 +73,39 @@ impl Selection {
         roots
     }
 
-    /// Whether the file, folder or link `path`, relative to the project, is meant.
-    pub fn takes(&mut self, path: &str, is_folder: bool) -> bool {
-        let mut is_meant = false;
+    /// Whether the file, directory or link `path`, relative to the project, is selected. Records which patterns have matched.
+    pub fn takes(&mut self, path: &str, is_dir: bool) -> bool {
+        let mut is_selected = false;
         for pattern in &mut self.paths {
             let Some(glob) = &pattern.glob else { continue };
             if pattern.is_all || with_parents(path).any(|path| glob.is_match(path)) {
-                pattern.fits = true;
-                is_meant = true;
+                pattern.has_matched = true;
+                is_selected = true;
             }
         }
-        is_meant |= !is_folder && self.tracked.as_ref().is_some_and(|tracked| is_untracked(path, tracked));
-        is_meant && !self.exclude.iter().any(|glob| glob.is_match(path))
+        is_selected |= !is_dir && self.tracked.as_ref().is_some_and(|tracked| is_untracked(path, tracked));
+        is_selected && !self.exclude.iter().any(|glob| glob.is_match(path))
     }
 
-    /// The patterns, as they are written, that have fitted nothing so far.
+    /// The patterns, as written, that have matched nothing so far.
     pub fn unmatched(&self) -> Vec<String> {
-        self.paths.iter().filter(|path| !path.fits).map(|path| path.written.clone()).collect()
+        self.paths.iter().filter(|path| !path.has_matched).map(|path| path.written.clone()).collect()
     }
 }
 
-/// `a/b/c`, `a/b`, `a`
+/// A path and its parents: `a/b/c`, `a/b`, `a`.
 fn with_parents(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(parent, _)| parent))
 }
 
 /// Whether `git ls-files --others` would list a file.
 fn is_untracked(path: &str, tracked: &HashSet<String>) -> bool {
-    let is_of_git = path.split('/').any(|name| name == ".git");
-    let is_in_submodule = || with_parents(path).skip(1).any(|folder| tracked.contains(&format!("{folder}/")));
-    !is_of_git && !tracked.contains(path) && !is_in_submodule()
+    let is_git_internal = path.split('/').any(|name| name == ".git");
+    let is_in_submodule = || with_parents(path).skip(1).any(|dir| tracked.contains(&format!("{dir}/")));
+    !is_git_internal && !tracked.contains(path) && !is_in_submodule()
 }
 
-/// A path from the project's folder; nothing if it leads out of it.
+/// A path relative to the project directory; `None` if it leads out of it.
 fn relative(project: &str, written: &str) -> Option<String> {
     let inner = match written.strip_prefix(project) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
@@ -124,7 +125,7 @@ fn relative(project: &str, written: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// What comes before the first name with a wildcard.
+/// The path components before the first wildcard.
 fn root(pattern: &str) -> String {
     let plain = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{', '\\']));
     plain.collect::<Vec<_>>().join("/")
@@ -141,19 +142,24 @@ mod tests {
 
     // https://docs.gitlab.com/ci/yaml/#artifactspaths
     #[rstest]
-    #[case::folder(&["dist/"], &[], &["dist", "dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
+    #[case::directory(&["dist/"], &[], &["dist", "dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
     #[case::file(&["a.txt"], &[], &["a.txt"], &["a.txt"])]
     #[case::wildcard(&["*.txt"], &[], &["a.txt"], &[""])]
-    #[case::in_all_folders(&["**/*.txt"], &[], &["a.txt", "log/b.txt"], &[""])]
-    #[case::hidden_ones(&["log/*"], &[], &["log/.keep", "log/b.txt"], &["log"])]
-    #[case::with_the_folder_of_the_project(&["/builds/p/dist/app"], &[], &["dist/app"], &["dist/app"])]
-    #[case::elsewhere(&["/etc/passwd", "../x"], &[], &[], &[])]
+    #[case::in_all_directories(&["**/*.txt"], &[], &["a.txt", "log/b.txt"], &[""])]
+    #[case::hidden_files(&["log/*"], &[], &["log/.keep", "log/b.txt"], &["log"])]
+    #[case::absolute_path_in_the_project(&["/builds/p/dist/app"], &[], &["dist/app"], &["dist/app"])]
+    #[case::outside_of_the_project(&["/etc/passwd", "../x"], &[], &[], &[])]
     #[case::exclude_is_not_recursive(&["dist"], &["dist/sub"], &["dist", "dist/app", "dist/sub/b.xml"], &["dist"])]
     #[case::exclude_everything_below(&["dist"], &["dist/**"], &["dist"], &["dist"])]
     #[case::exclude_by_kind(&["dist"], &["**/*.xml"], &["dist", "dist/app", "dist/sub"], &["dist"])]
     #[case::everything_below(&["dist/**"], &[], &["dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
     #[case::one_root_in_another(&["dist/sub/*.xml", "dist"], &[], &["dist", "dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
-    fn files(#[case] paths: &[&str], #[case] exclude: &[&str], #[case] expected: &[&str], #[case] roots: &[&str]) {
+    fn patterns_select_these_files(
+        #[case] paths: &[&str],
+        #[case] exclude: &[&str],
+        #[case] expected: &[&str],
+        #[case] roots: &[&str],
+    ) {
         let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut selection = Selection::new("/builds/p", &owned(paths), &owned(exclude), None);
         assert_eq!(selection.roots(), roots);
@@ -168,16 +174,16 @@ mod tests {
     #[case::dot(".")]
     #[case::stars("**")]
     #[case::slash("./")]
-    #[case::by_its_whole_name("/p")]
-    #[case::by_its_whole_name_with_a_slash("/p/")]
-    fn everything(#[case] written: &str) {
+    #[case::absolute_path("/p")]
+    #[case::absolute_path_with_a_slash("/p/")]
+    fn the_project_directory_selects_everything(#[case] written: &str) {
         let mut selection = Selection::new("/p", &[written.to_owned()], &[], None);
         assert!(FILES.into_iter().all(|path| takes(&mut selection, path)));
         assert!(selection.unmatched().is_empty());
     }
 
     #[test]
-    fn what_git_does_not_know() {
+    fn untracked_files_are_selected() {
         let tracked = Arc::new(HashSet::from(["a.txt", "log/.keep", "module/"].map(str::to_owned)));
         let mut selection = Selection::new("/p", &["none".to_owned()], &["dist/sub/*".to_owned()], Some(&tracked));
         let others = ["module", "module/.git", "module/file", "clone/.git/config", "modules/file"];

@@ -1,4 +1,4 @@
-//! What a job's containers have in common: mounts, networks, rights. GitLab Runner's `executors/docker/docker.go`
+//! The settings that all containers of a job share: mounts, networks, privileges. GitLab Runner's `executors/docker/docker.go`
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
 };
 
-use super::made::Made;
+use super::made::JobResources;
 use crate::config::DockerConfig;
 use crate::config::Mount;
 use crate::executor::request::ExecutorError;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 
-/// What the containers of a job share.
+/// The settings that all containers of a job share.
 pub(super) struct Common<'docker> {
     pub(super) config: &'docker DockerConfig,
     network: String,
@@ -20,25 +20,27 @@ pub(super) struct Common<'docker> {
 }
 
 impl<'docker> Common<'docker> {
-    /// Makes the job's network, unless it is to have another, and its volumes.
+    /// Creates the job's network, unless `network_mode` replaces it, and its volumes.
     pub(super) async fn make(
         config: &'docker DockerConfig,
-        places: &Places,
-        made: &Made,
+        places: &JobDirs,
+        resources: &JobResources,
     ) -> Result<Self, ExecutorError> {
-        made.have_networks(&config.networks).await?;
+        resources.check_networks(&config.networks).await?;
         let network = async {
             match &config.network_mode {
                 Some(network) => Ok(network.clone()),
-                None => made.network().await,
+                None => resources.network().await,
             }
         };
         let volumes = async {
-            let mut binds = vec![format!("{}:{}", made.volume("builds").await?, places.builds)];
+            let mut binds = vec![format!("{}:{}", resources.volume("builds").await?, places.builds)];
             for (number, mount) in config.volumes.iter().enumerate() {
                 binds.push(match mount {
                     Mount::Bind(bind) => bind.clone(),
-                    Mount::Shared(target) => format!("{}:{target}", made.volume(&format!("volume-{number}")).await?),
+                    Mount::Shared(target) => {
+                        format!("{}:{target}", resources.volume(&format!("volume-{number}")).await?)
+                    }
                 });
             }
             Ok(binds)
@@ -47,18 +49,18 @@ impl<'docker> Common<'docker> {
         Ok(Self { config, network, binds })
     }
 
-    /// Whether containers find each other by name: only on networks that somebody has made.
+    /// Whether containers can resolve each other's names. Only user-defined networks offer that.
     pub(super) fn has_names(&self) -> bool {
         !matches!(self.network.as_str(), "bridge" | "default" | "host" | "none")
             && !self.network.starts_with("container:")
     }
 
-    /// Whether containers have no addresses of their own.
+    /// Whether containers share the host's network and have no addresses of their own.
     pub(super) fn is_host(&self) -> bool {
         self.network == "host"
     }
 
-    /// A container with everything that all have, reached by these names.
+    /// A container with the shared settings and these network aliases.
     pub(super) fn body(&self, image: String, aliases: Vec<String>) -> ContainerCreateBody {
         let config = self.config;
         let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
@@ -72,7 +74,7 @@ impl<'docker> Common<'docker> {
             cap_drop: list(&config.cap_drop),
             security_opt: list(&config.security_opt),
             shm_size: config.shm_size,
-            // What is written there can be read again, whatever the engine is set to.
+            // The output can be read back with this driver, whatever the engine's default is.
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
             ..HostConfig::default()
         };
@@ -86,7 +88,7 @@ impl<'docker> Common<'docker> {
         }
     }
 
-    /// What only the job's own container has: limits, devices, and services as names where the network knows none.
+    /// Adds what only the job's own container has: limits, devices, and the services' host names if the network does not resolve them.
     pub(super) fn limit(&self, body: &mut ContainerCreateBody, hosts: Vec<String>) {
         let config = self.config;
         let Some(host_config) = &mut body.host_config else { return };

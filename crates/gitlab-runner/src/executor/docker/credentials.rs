@@ -1,7 +1,7 @@
-//! As whom images are pulled.
+//! The credentials for pulls.
 //!
-//! A job's `DOCKER_AUTH_CONFIG` first, then what the user's own `docker login` has left, then the job's login to its project's
-//! registry. GitLab Runner's `helpers/docker/auth/auth.go`
+//! The order is: the job's `DOCKER_AUTH_CONFIG`, the user's own `docker login`, and the job's login to its project's registry.
+//! GitLab Runner's `helpers/docker/auth/auth.go`
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::reference::repository;
 use gitlab_ci::variables::collection::Variable;
 
-/// `config.json` of Docker's client, as far as it is of use: programs that keep passwords are not asked.
+/// The supported part of the Docker client's `config.json`. Credential helpers and stores are not supported.
 #[derive(Default, Deserialize)]
 struct ClientConfig {
     #[serde(default)]
@@ -28,29 +28,29 @@ struct Login {
     identitytoken: Option<String>,
 }
 
-/// The user's own `config.json`.
-pub(super) fn of_the_user() -> Option<String> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(std::path::PathBuf::from);
-    let folder = folder.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
-    std::fs::read_to_string(folder.join("config.json")).ok()
+/// The content of the user's own `config.json`.
+pub(super) fn user_config() -> Option<String> {
+    let dir = std::env::var_os("DOCKER_CONFIG").map(std::path::PathBuf::from);
+    let dir = dir.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
+    std::fs::read_to_string(dir.join("config.json")).ok()
 }
 
-/// As whom the image of this name in full is pulled, if as anybody.
+/// The credentials for pulling an image, given by its full reference. `user` is the content of the user's `config.json`.
 pub(super) fn find(image: &str, variables: &[Variable], user: Option<&str>) -> Option<DockerCredentials> {
     let variable = |key: &str| variables.iter().rev().find(|it| &*it.key == key).map(|it| &*it.value);
     let image = repository(image);
     let read = |text: &str| in_config(image, &serde_json::from_str(text).ok()?);
-    let of_the_project = || {
+    let project_login = || {
         let registry = variable("CI_REGISTRY").filter(|registry| covers(registry, image).is_some())?;
         let (username, password) = (variable("CI_REGISTRY_USER")?, variable("CI_REGISTRY_PASSWORD")?);
         Some(credentials(registry, username, password))
     };
-    variable("DOCKER_AUTH_CONFIG").and_then(read).or_else(|| user.and_then(read)).or_else(of_the_project)
+    variable("DOCKER_AUTH_CONFIG").and_then(read).or_else(|| user.and_then(read)).or_else(project_login)
 }
 
 fn in_config(image: &str, config: &ClientConfig) -> Option<DockerCredentials> {
-    let fitting = config.auths.iter().filter_map(|(address, login)| Some((covers(address, image)?, address, login)));
-    let (_, address, login) = fitting.max_by_key(|(length, ..)| *length)?;
+    let matching = config.auths.iter().filter_map(|(address, login)| Some((covers(address, image)?, address, login)));
+    let (_, address, login) = matching.max_by_key(|(length, ..)| *length)?;
     if let Some(token) = login.identitytoken.as_ref().filter(|token| !token.is_empty()) {
         let identitytoken = Some(token.clone());
         return Some(DockerCredentials {
@@ -76,7 +76,8 @@ fn credentials(address: &str, username: &str, password: &str) -> DockerCredentia
     }
 }
 
-/// Whether what is kept for an address, a registry or a part of one, is for an image, and how much of its name is told by it.
+/// Whether credentials for an address, a registry or a path in one, apply to an image. Returns the length of the matching part of the
+/// image's name: the longest match wins.
 fn covers(address: &str, image: &str) -> Option<usize> {
     let address = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
     let address = address.strip_suffix("/v1").or_else(|| address.strip_suffix("/v2")).unwrap_or(address);
@@ -102,18 +103,18 @@ mod tests {
     #[rstest]
     #[case::hub("docker.io/library/rust:1", Some("hub"))]
     #[case::registry("r.test:5000/other/a:1", Some("plain"))]
-    #[case::the_longest("r.test:5000/group/a:1", Some("group"))]
-    #[case::not_half_a_name("r.test:5000/grouped/a:1", Some("plain"))]
+    #[case::longest_address_wins("r.test:5000/group/a:1", Some("group"))]
+    #[case::part_of_a_path_segment("r.test:5000/grouped/a:1", Some("plain"))]
     #[case::another_registry("r.test/a:1", None)]
-    #[case::the_projects_own("own.test/group/a:1", Some("ci"))]
-    fn whom(#[case] image: &str, #[case] user: Option<&str>) {
+    #[case::project_registry("own.test/group/a:1", Some("ci"))]
+    fn the_matching_login_is_used(#[case] image: &str, #[case] user: Option<&str>) {
         let own = [("CI_REGISTRY", "own.test"), ("CI_REGISTRY_USER", "ci"), ("CI_REGISTRY_PASSWORD", "p")];
         let own = own.map(|(key, value)| Variable::new(key, value, Origin::Project));
         assert_eq!(find(image, &own, Some(CONFIG)).and_then(|it| it.username).as_deref(), user);
     }
 
     #[test]
-    fn the_job_before_the_user() {
+    fn the_jobs_login_precedes_the_users() {
         let job = [Variable::new("DOCKER_AUTH_CONFIG", &CONFIG.replace("plain", "job"), Origin::Project)];
         let found = find("r.test:5000/a:1", &job, Some(CONFIG)).unwrap();
         assert_eq!(found.username.as_deref(), Some("job"));

@@ -1,4 +1,4 @@
-//! The engine, and how jobs use it.
+//! The docker executor: an engine and the settings that jobs use it with.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::config::CERTIFICATES;
 use crate::config::RunnerConfig;
 use crate::executor::request::ExecutorError;
 
-/// An engine.
+/// The docker executor.
 pub struct Docker {
     pub(super) engine: bollard::Docker,
     pub(super) config: Box<RunnerConfig>,
@@ -17,8 +17,9 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Jobs at `engine`, as `config` says. `images` provides the images that it knows; all others are pulled. Everything that is
-    /// made has the label [`PIPELINE`](container_engine::labels::PIPELINE) with the value `pipeline`, for [`sweep`](super::sweep).
+    /// An executor that runs jobs at `engine` with the settings of `config`. `images` provides the images that it knows; all others are
+    /// pulled. Everything that the executor creates has the label [`PIPELINE`](container_engine::labels::PIPELINE) with the value
+    /// `pipeline`, so that [`sweep`](super::sweep) finds it.
     pub fn new(
         engine: bollard::Docker,
         config: &RunnerConfig,
@@ -32,7 +33,7 @@ impl Docker {
         &self.config.docker.networks
     }
 
-    /// Puts the authorities that the runner trusts to where a runner keeps them.
+    /// Copies the certificates that the runner trusts into a container, to GitLab Runner's path.
     pub(super) async fn put_certificates(&self, container: &str) -> Result<(), ExecutorError> {
         let Some(certificates) = self.config.certificates.as_deref() else { return Ok(()) };
         let container = Container { engine: &self.engine, name: container };

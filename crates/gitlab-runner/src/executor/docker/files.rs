@@ -1,5 +1,5 @@
-//! Files into containers and out of them, through the engine: nothing is mounted from this machine, so the engine may be on
-//! another one. Archives of any size pass in small pieces.
+//! Copies files into and out of containers through the engine's API. Nothing is mounted from this machine, so the engine may run on
+//! another one. Archives are streamed, so their size does not matter.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -15,56 +15,54 @@ use tokio::sync::mpsc;
 use crate::executor::request::ExecutorError;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use container_engine::error_message;
 
-/// The longest upload: the engine answers when it has unpacked all of it.
-const PATIENCE: Duration = Duration::from_hours(1);
+/// Maximum time for an upload: the engine answers only after it has unpacked the archive.
+const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// What is read from a file at once.
-const PIECE: usize = 256 * 1024;
+/// Size of the pieces that a file is read in, in bytes.
+const PIECE_SIZE: usize = 256 * 1024;
 
-/// How many pieces may wait between the engine and the disk.
-const PIECES: usize = 16;
+/// Maximum number of pieces buffered between the engine and the disk.
+const MAX_PIECES: usize = 16;
 
 /// A container at its engine.
 #[derive(Clone, Copy)]
 pub(super) struct Container<'session> {
-    /// The engine.
     pub(super) engine: &'session bollard::Docker,
-    /// The container's name.
     pub(super) name: &'session str,
 }
 
 impl Container<'_> {
-    /// Unpacks an archive in a folder that is there.
-    pub(super) async fn unpack(self, archive: &Path, folder: &str) -> Result<(), ExecutorError> {
+    /// Unpacks an archive into an existing directory.
+    pub(super) async fn unpack(self, archive: &Path, dir: &str) -> Result<(), ExecutorError> {
         let failed = |error: io::Error| ExecutorError::system(format!("{}: {error}", archive.display()));
         let file = tokio::fs::File::open(archive).await.map_err(failed)?;
         let pieces = futures_util::stream::try_unfold(file, |mut file| async {
-            let mut piece = vec![0; PIECE];
+            let mut piece = vec![0; PIECE_SIZE];
             let count = file.read(&mut piece).await?;
             piece.truncate(count);
             Ok::<_, io::Error>((count > 0).then_some((piece, file)))
         });
-        self.upload(pieces, folder).await
+        self.upload(pieces, dir).await
     }
 
-    /// Makes the folders that a job works in, which everybody may write to: users of images are not known here.
-    /// GitLab Runner's helper works with umask 0 for the same reason.
-    pub(super) async fn make_folders(self, places: &Places) -> Result<(), ExecutorError> {
+    /// Creates the job's directories, writable for all users, because the user of the image is not known here. GitLab Runner's helper
+    /// works with umask 0 for the same reason.
+    pub(super) async fn make_dirs(self, places: &JobDirs) -> Result<(), ExecutorError> {
         let project = places.project.trim_matches('/');
         let builds = places.builds.trim_matches('/');
         let is_below =
             |path: &str| path.strip_prefix(builds).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let ends = project.match_indices('/').map(|(at, _)| at).chain([project.len()]);
-        let folders = ends.filter_map(|end| project.get(..end)).filter(|path| is_below(path));
-        let archive = folders.map(|path| (path, None)).collect::<Vec<_>>();
+        let dirs = ends.filter_map(|end| project.get(..end)).filter(|path| is_below(path));
+        let archive = dirs.map(|path| (path, None)).collect::<Vec<_>>();
         self.put(&archive).await
     }
 
-    /// Puts small files, and folders, which have no content, where their paths say.
+    /// Creates small files and directories. Each item is a path without the leading slash, and the content; `None` for a directory.
     pub(super) async fn put(self, files: &[(&str, Option<&str>)]) -> Result<(), ExecutorError> {
         let pack = || -> io::Result<Vec<u8>> {
             let mut builder = tar::Builder::new(Vec::new());
@@ -83,26 +81,26 @@ impl Container<'_> {
             }
             builder.into_inner()
         };
-        let archive = pack().map_err(|error| ExecutorError::system(format!("an archive: {error}")))?;
+        let archive = pack().map_err(|error| ExecutorError::system(format!("cannot create an archive: {error}")))?;
         self.upload(futures_util::stream::iter([Ok(archive)]), "/").await
     }
 
     async fn upload(
         self,
         pieces: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
-        folder: &str,
+        dir: &str,
     ) -> Result<(), ExecutorError> {
         let body = bollard::body_try_stream(pieces.map_ok(Into::into));
-        let options = UploadToContainerOptionsBuilder::new().path(folder).build();
-        let engine = self.engine.clone().with_timeout(PATIENCE);
+        let options = UploadToContainerOptionsBuilder::new().path(dir).build();
+        let engine = self.engine.clone().with_timeout(TIMEOUT);
         engine.upload_to_container(self.name, Some(options), body).await.map_err(|error| {
-            let said = error_message(&error);
-            let help = if said.contains("no space left") { "; `docker system prune` frees some" } else { "" };
-            ExecutorError::system(format!("files cannot be put to {folder} of the job's container: {said}{help}"))
+            let reason = error_message(&error);
+            let help = if reason.contains("no space left") { "; `docker system prune` frees disk space" } else { "" };
+            ExecutorError::system(format!("failed to copy files to `{dir}` in the job container: {reason}{help}"))
         })
     }
 
-    /// Packs what a selection means of a folder.
+    /// Packs the selected files of the project directory into `archive`. Without any, removes the archive.
     pub(super) async fn pack(
         self,
         project: &str,
@@ -113,7 +111,8 @@ impl Container<'_> {
         let file = File::create(&archive).map_err(lost)?;
         let mut roots = selection.roots();
         let mut work = Work { selection, builder: tar::Builder::new(BufWriter::new(file)), packed: Packed::default() };
-        // What is a second name of a file that is not meant is asked for by itself, after everything else.
+        // A selected hard link to a file that is not selected has no content in the engine's archive. It is downloaded separately,
+        // after everything else.
         while let Some(root) = roots.pop() {
             let without_content;
             (work, without_content) = self.take(project, root, work).await?;
@@ -128,14 +127,14 @@ impl Container<'_> {
         Ok(packed)
     }
 
-    /// Takes what is meant of one root, if there is such a file or folder.
+    /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
     async fn take(self, project: &str, root: String, mut work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
         let path = if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") };
         let failed =
-            |why: String| ExecutorError::system(format!("{path} of the job's container cannot be read: {why}"));
+            |reason: String| ExecutorError::system(format!("failed to read `{path}` in the job container: {reason}"));
         let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
         let mut pieces = std::pin::pin!(self.engine.download_from_container(self.name, Some(options)));
-        let (sender, receiver) = mpsc::channel(PIECES);
+        let (sender, receiver) = mpsc::channel(MAX_PIECES);
         let first = match pieces.next().await {
             None => return Ok((work, Vec::new())),
             Some(Err(error)) if is_absent(&error) => return Ok((work, Vec::new())),
@@ -150,7 +149,7 @@ impl Container<'_> {
             let mut next = Some(first);
             while let Some(piece) = next {
                 let piece = piece.map_err(|error| io::Error::other(error_message(&error)));
-                // Whoever unpacks has seen the end, or given up and says why.
+                // The receiver has reached the end of the archive, or has failed and reports the reason itself.
                 if sender.send(piece).await.is_err() {
                     break;
                 }
@@ -171,18 +170,18 @@ fn is_absent(error: &Error) -> bool {
     }
 }
 
-/// What goes from thread to thread.
+/// The state that is passed between threads.
 struct Work {
     selection: Selection,
     builder: tar::Builder<BufWriter<File>>,
     packed: Packed,
 }
 
-/// The pieces of an archive as one text of bytes, for whoever may wait.
+/// A blocking reader over the pieces of an archive.
 struct Pieces<Piece> {
     receiver: mpsc::Receiver<io::Result<Piece>>,
     piece: Option<Piece>,
-    /// How much of the piece was read.
+    /// How many bytes of the current piece have been read.
     read: usize,
 }
 
@@ -210,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_one() {
+    fn pieces_are_read_as_one_stream() {
         let (sender, receiver) = mpsc::channel(4);
         for piece in ["ab", "", "cde"] {
             sender.blocking_send(Ok(piece)).unwrap();
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_came_too_early_is_told() {
+    fn an_error_between_pieces_is_returned() {
         let (sender, receiver) = mpsc::channel::<io::Result<&str>>(4);
         sender.blocking_send(Ok("ab")).unwrap();
         sender.blocking_send(Err(io::Error::other("gone"))).unwrap();

@@ -1,4 +1,4 @@
-//! How the image of a job or of a service comes here. GitLab Runner's `executors/docker/internal/pull/manager.go`
+//! Obtains the images of jobs and services: GitLab Runner's `executors/docker/internal/pull/manager.go`.
 
 use super::credentials;
 use super::engine::Docker;
@@ -13,7 +13,7 @@ use gitlab_ci::config::image::PullPolicy;
 use gitlab_ci::variables::collection::Variable;
 
 impl Docker {
-    /// Gets an image, and returns by what it is run.
+    /// Obtains an image, and returns the reference to run it by.
     pub(super) async fn image(
         &self,
         image: &ImageRequest,
@@ -23,7 +23,7 @@ impl Docker {
         let name = image.name.trim();
         if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == '$') {
             return Err(failed(format!(
-                "{:?} is no image; expected a name as `debian:13`: is a variable in it without a value?",
+                "{:?} is not an image name; expected a name such as `debian:13`. Check that all variables in it have a value",
                 image.name
             )));
         }
@@ -41,7 +41,7 @@ impl Docker {
         Ok(reference)
     }
 
-    /// The image that the runner's own source has for that name.
+    /// The image that the image source has for this name.
     async fn resolve(&self, name: &str, log: &JobLog) -> Result<Option<String>, ExecutorError> {
         let Some(images) = &self.images else { return Ok(None) };
         let Some(Resolved { reference, built_from }) = images.resolve(name).await.map_err(failed)? else {
@@ -60,14 +60,14 @@ impl Docker {
         variables: &[Variable],
         log: &JobLog,
     ) -> Result<String, ExecutorError> {
-        let (asked, allowed) = (&image.pull_policy, &self.config.docker.allowed_pull_policies);
-        let policies = if asked.is_empty() { &self.config.docker.pull_policy } else { asked };
+        let (requested, allowed) = (&image.pull_policy, &self.config.docker.allowed_pull_policies);
+        let policies = if requested.is_empty() { &self.config.docker.pull_policy } else { requested };
         let mut policies: Vec<_> =
             policies.iter().filter(|policy| allowed.is_empty() || allowed.contains(policy)).copied().collect();
         if policies.is_empty() {
             return Err(failed(format!(
-                "the pull policies of {name} ({}) are none of `allowed_pull_policies` ({}) in runner.toml",
-                words(asked),
+                "no pull policy of {name} ({}) is among `allowed_pull_policies` ({}) in runner.toml",
+                words(requested),
                 words(allowed)
             )));
         }
@@ -83,22 +83,22 @@ impl Docker {
                 return Ok(name.to_owned());
             }
             if policy == PullPolicy::Never {
-                reasons.push("it is not here, and pull policy \"never\" forbids to ask for it".to_owned());
+                reasons.push("it is not on this engine, and pull policy \"never\" forbids pulling it".to_owned());
                 continue;
             }
             log.say(&format!("Pulling docker image {name} ..."));
             let full = normalise(name);
-            let login = credentials::find(&full, variables, credentials::of_the_user().as_deref());
+            let login = credentials::find(&full, variables, credentials::user_config().as_deref());
             if let Some(user) = login.as_ref().and_then(|login| login.username.as_ref()) {
                 log.say(&format!("Authenticating as {user}"));
             }
             match pull::pull_as(&self.engine, &full, image.platform.as_deref(), login).await {
                 Ok(()) => return Ok(name.to_owned()),
-                Err(reason) => reasons.push(format!("it cannot be pulled from {full}: {reason}")),
+                Err(reason) => reasons.push(format!("cannot pull {full}: {reason}")),
             }
         }
         let help = help(reasons.last().map_or("", String::as_str));
-        Err(failed(format!("the image {name} is not to be had: {}; {help}", reasons.join("; "))))
+        Err(failed(format!("cannot obtain image `{name}`: {}; {help}", reasons.join("; "))))
     }
 }
 
@@ -106,16 +106,16 @@ fn failed(message: String) -> ExecutorError {
     ExecutorError { reason: FailureReason::ScriptFailure, message }
 }
 
-/// What to do about a reason of [`pull::pull_as`].
+/// The remedy for a failure of [`pull::pull_as`].
 fn help(reason: &str) -> &'static str {
     if reason.contains("unauthorised") || reason.contains("rate limited") {
         "or set the CI/CD variable DOCKER_AUTH_CONFIG"
     } else if reason.contains("no such image") {
-        "is its name, and its tag, right?"
+        "check its name and tag"
     } else if reason.contains("certificate") {
-        "put the authority's certificate to /etc/docker/certs.d/REGISTRY/ca.crt on the engine's machine"
+        "copy the certificate authority's certificate to /etc/docker/certs.d/REGISTRY/ca.crt on the engine's host"
     } else {
-        "bring it here with `docker load` or `docker tag`, or take one of the catalogue: `e2e images`"
+        "add it to the engine with `docker load` or `docker tag`, or use an image of the catalogue: `e2e images`"
     }
 }
 

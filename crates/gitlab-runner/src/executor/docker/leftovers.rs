@@ -1,4 +1,4 @@
-//! What pipelines have left at an engine whose programs were killed.
+//! Removes what killed pipelines have left at an engine.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,20 +10,21 @@ use container_engine::labels;
 use container_engine::labels::PIPELINE;
 use container_engine::ownership;
 
-/// Takes away what belongs to pipelines whose programs were of this machine and are gone. Returns how much there was.
+/// Removes the containers, networks and volumes of pipelines that ran on this machine and whose processes no longer exist. Returns how
+/// many it removed.
 ///
 /// # Errors
-/// When the engine does not tell what there is.
+/// The engine does not answer, or something cannot be removed. It is safe to call this again.
 pub async fn sweep_gone(engine: &bollard::Docker) -> Result<usize, Error> {
     let mut count = 0;
-    for mark in marks(engine).await?.iter().filter(|mark| ownership::owner_is_gone(mark)) {
-        count += sweep(engine, Some(mark)).await?;
+    for owner in owners(engine).await?.iter().filter(|owner| ownership::owner_is_gone(owner)) {
+        count += sweep(engine, Some(owner)).await?;
     }
     Ok(count)
 }
 
-/// The marks of all pipelines that have something at an engine.
-async fn marks(engine: &bollard::Docker) -> Result<BTreeSet<String>, Error> {
+/// The owner IDs of all pipelines that have something at an engine.
+async fn owners(engine: &bollard::Docker) -> Result<BTreeSet<String>, Error> {
     let filter = labels::filter(PIPELINE, None);
     let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
     let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
@@ -33,9 +34,9 @@ async fn marks(engine: &bollard::Docker) -> Result<BTreeSet<String>, Error> {
         engine.list_networks(Some(networks)),
         engine.list_volumes(Some(volumes)),
     )?;
-    let mark = |labels: HashMap<String, String>| labels.get(PIPELINE).cloned();
-    let containers = containers.into_iter().filter_map(|container| container.labels.and_then(mark));
-    let networks = networks.into_iter().filter_map(|network| network.labels.and_then(mark));
-    let volumes = volumes.volumes.unwrap_or_default().into_iter().filter_map(|volume| mark(volume.labels));
+    let owner = |labels: HashMap<String, String>| labels.get(PIPELINE).cloned();
+    let containers = containers.into_iter().filter_map(|container| container.labels.and_then(owner));
+    let networks = networks.into_iter().filter_map(|network| network.labels.and_then(owner));
+    let volumes = volumes.volumes.unwrap_or_default().into_iter().filter_map(|volume| owner(volume.labels));
     Ok(containers.chain(networks).chain(volumes).collect())
 }

@@ -1,4 +1,4 @@
-//! What is made for a job, under names and labels that it is found by, and how it is taken away.
+//! The containers, networks and volumes created for a job, their names and labels, and their removal.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,69 +22,69 @@ use container_engine::labels;
 use container_engine::labels::JOB;
 use container_engine::labels::PIPELINE;
 
-/// How often something that is still in use is tried again.
-const ATTEMPTS: usize = 20;
+/// Maximum number of attempts to remove something that is still in use.
+const MAX_ATTEMPTS: usize = 20;
 
 /// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What was made for a job. What is still there when this is dropped is taken away in the background, as long as somebody runs
-/// what is there; the rest is left to [`sweep`].
-pub(super) struct Made {
+/// The resources of a job. When this is dropped, the remaining ones are removed in the background if a Tokio runtime is running;
+/// otherwise [`sweep`] removes them.
+pub(super) struct JobResources {
     engine: bollard::Docker,
     prefix: String,
     labels: HashMap<String, String>,
-    things: Mutex<Things>,
+    names: Mutex<Names>,
 }
 
-/// Held for reading by everything that is being made: an engine makes what it was asked for, even if nobody waits for it any
-/// more, and what does not exist yet cannot be taken away.
-static MAKING: RwLock<()> = RwLock::const_new(());
+/// Held for reading by every pending creation. The engine completes a request even if its caller has stopped waiting, and a resource
+/// that does not exist yet cannot be removed.
+static CREATING: RwLock<()> = RwLock::const_new(());
 
-/// Waits until everything is there that was asked for until now.
-async fn all_is_made() {
-    drop(MAKING.write().await);
+/// Waits until all resources that have been requested so far exist.
+async fn all_are_created() {
+    drop(CREATING.write().await);
 }
 
-/// Names: of what was asked for, whether or not it came into being.
+/// The names or IDs of all requested resources, whether or not their creation succeeded.
 #[derive(Clone, Debug, Default)]
-struct Things {
+struct Names {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
 }
 
-impl Made {
+impl JobResources {
     pub(super) fn new(engine: &bollard::Docker, pipeline: &str, request: &Request) -> Self {
-        // A retried job has the same number, and what was made for it before may be there yet.
+        // Resources of an earlier job may still exist while they are removed in the background.
         let prefix = format!("e2e-{}-{}-{:04x}", name(pipeline), request.id, fastrand::u16(..));
         let labels = [(PIPELINE, pipeline), (JOB, &request.name)];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        Self { engine: engine.clone(), prefix, labels, things: Mutex::default() }
+        Self { engine: engine.clone(), prefix, labels, names: Mutex::default() }
     }
 
-    fn note(&self, what: impl FnOnce(&mut Things)) {
-        what(&mut self.things.lock().unwrap_or_else(PoisonError::into_inner));
+    fn note(&self, what: impl FnOnce(&mut Names)) {
+        what(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits for the engine to make something, and goes on with that when nobody waits for this.
-    async fn make<T: Send + 'static>(
+    /// Waits for the engine to create a resource. The creation continues if the caller stops waiting.
+    async fn create<T: Send + 'static>(
         &self,
-        making: impl Future<Output = Result<T, Error>> + Send + 'static,
+        creation: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let guard = MAKING.read().await;
+        let guard = CREATING.read().await;
         let task = tokio::spawn(async move {
-            let made = making.await;
+            let created = creation.await;
             drop(guard);
-            made
+            created
         });
         task.await.map_err(std::io::Error::other)?
     }
 
-    /// The job's network, on which containers find each other by name.
+    /// Creates the job's network, on which containers can resolve each other's names.
     pub(super) async fn network(&self) -> Result<String, ExecutorError> {
         let name = self.prefix.clone();
-        self.note(|things| things.networks.push(name.clone()));
+        self.note(|names| names.networks.push(name.clone()));
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
@@ -92,33 +92,33 @@ impl Made {
             ..NetworkCreateRequest::default()
         };
         let engine = self.engine.clone();
-        self.make(async move { engine.create_network(request).await }).await.map_err(|error| {
-            let said = error_message(&error);
-            let help = if said.contains("pool") { "; `docker network prune` frees addresses" } else { "" };
-            ExecutorError::system(format!("the job's network cannot be made: {said}{help}"))
+        self.create(async move { engine.create_network(request).await }).await.map_err(|error| {
+            let reason = error_message(&error);
+            let help = if reason.contains("pool") { "; `docker network prune` frees addresses" } else { "" };
+            ExecutorError::system(format!("cannot create the job's network: {reason}{help}"))
         })?;
         Ok(name)
     }
 
-    /// A volume of the job.
+    /// Creates a volume of the job.
     pub(super) async fn volume(&self, what: &str) -> Result<String, ExecutorError> {
         let name = format!("{}-{what}", self.prefix);
-        self.note(|things| things.volumes.push(name.clone()));
+        self.note(|names| names.volumes.push(name.clone()));
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
             labels: Some(self.labels.clone()),
             ..VolumeCreateRequest::default()
         };
         let engine = self.engine.clone();
-        let made = self.make(async move { engine.create_volume(request).await }).await;
-        made.map_err(|error| {
-            ExecutorError::system(format!("the job's volume cannot be made: {}", error_message(&error)))
+        let created = self.create(async move { engine.create_volume(request).await }).await;
+        created.map_err(|error| {
+            ExecutorError::system(format!("cannot create the job's volume: {}", error_message(&error)))
         })?;
         Ok(name)
     }
 
-    /// Whether networks are there. An engine would say it only when a container starts.
-    pub(super) async fn have_networks(&self, networks: &[String]) -> Result<(), ExecutorError> {
+    /// Checks that networks exist. The engine would report a missing one only when a container starts.
+    pub(super) async fn check_networks(&self, networks: &[String]) -> Result<(), ExecutorError> {
         for network in networks {
             let inspected = self.engine.inspect_network(network, None::<InspectNetworkOptions>).await;
             inspected.map_err(|error| cannot_join(network, &error))?;
@@ -126,7 +126,7 @@ impl Made {
         Ok(())
     }
 
-    /// A container that does not run yet, on these networks beside its own.
+    /// Creates a container, without starting it, and connects it to `networks` in addition to its own.
     pub(super) async fn container(
         &self,
         what: &str,
@@ -135,15 +135,15 @@ impl Made {
         networks: &[String],
     ) -> Result<String, ExecutorError> {
         let name = format!("{}-{}", self.prefix, name(what));
-        self.note(|things| things.containers.push(name.clone()));
+        self.note(|names| names.containers.push(name.clone()));
         let options =
             CreateContainerOptions { name: Some(name.clone()), platform: platform.unwrap_or_default().to_owned() };
         let body = ContainerCreateBody { labels: Some(self.labels.clone()), ..body };
         let failed = |error: Error| {
-            ExecutorError::system(format!("the container {what} cannot be made: {}", error_message(&error)))
+            ExecutorError::system(format!("cannot create the container {what}: {}", error_message(&error)))
         };
         let engine = self.engine.clone();
-        self.make(async move { engine.create_container(Some(options), body).await }).await.map_err(failed)?;
+        self.create(async move { engine.create_container(Some(options), body).await }).await.map_err(failed)?;
         for network in networks {
             let endpoint_config = Some(EndpointSettings::default());
             let request = NetworkConnectRequest { container: name.clone(), endpoint_config };
@@ -156,39 +156,39 @@ impl Made {
     /// hundreds of megabytes take seconds to remove. If the caller stops waiting, the rest is removed in the background as well.
     /// [`sweep`] removes whatever remains.
     pub(super) async fn remove(mut self) {
-        let mut things = self.things.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
-        all_is_made().await;
-        let volumes = std::mem::take(&mut things.volumes);
-        let volumes = Things { volumes, ..Things::default() };
-        remove(&self.engine, &things).await;
-        self.note(|things| *things = Things::default());
+        let mut names = self.names.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
+        all_are_created().await;
+        let volumes = std::mem::take(&mut names.volumes);
+        let volumes = Names { volumes, ..Names::default() };
+        remove(&self.engine, &names).await;
+        self.note(|names| *names = Names::default());
         let engine = self.engine.clone();
         tokio::spawn(async move { remove(&engine, &volumes).await });
     }
 }
 
-impl Drop for Made {
+impl Drop for JobResources {
     fn drop(&mut self) {
-        let things = std::mem::take(self.things.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if things.is_empty() {
+        let names = std::mem::take(self.names.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if names.is_empty() {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let engine = self.engine.clone();
             runtime.spawn(async move {
-                all_is_made().await;
-                remove(&engine, &things).await;
+                all_are_created().await;
+                remove(&engine, &names).await;
             });
         }
     }
 }
 
-impl Things {
+impl Names {
     fn is_empty(&self) -> bool {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
-    /// What has the label of a pipeline, or of any.
+    /// The resources with the label of `pipeline`, or of any pipeline.
     async fn list(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<Self, Error> {
         let filter = labels::filter(PIPELINE, pipeline);
         let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
@@ -207,61 +207,61 @@ impl Things {
     }
 }
 
-/// Takes away whatever jobs have left behind: those of a pipeline, or of all of them. Returns how much there was.
+/// Removes all containers, networks and volumes of the jobs of `pipeline`, or of all pipelines. Returns how many it removed.
 ///
 /// # Errors
-/// When the engine does not tell what there is, or something cannot be removed.
+/// The engine does not answer, or something cannot be removed; the error has the names. It is safe to call this again.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
-    // What goes already is asked to go once more: no pipeline waits for another one's volumes.
-    all_is_made().await;
-    let things = Things::list(engine, pipeline).await?;
-    if things.is_empty() {
+    // Volumes that are being removed in the background are removed here as well: that is faster than waiting for other pipelines.
+    all_are_created().await;
+    let names = Names::list(engine, pipeline).await?;
+    if names.is_empty() {
         return Ok(0);
     }
-    remove(engine, &things).await;
-    let Things { containers, networks, volumes } = Things::list(engine, pipeline).await?;
+    remove(engine, &names).await;
+    let Names { containers, networks, volumes } = Names::list(engine, pipeline).await?;
     let left = [containers, networks, volumes].concat();
     if left.is_empty() {
-        return Ok(things.containers.len() + things.networks.len() + things.volumes.len());
+        return Ok(names.containers.len() + names.networks.len() + names.volumes.len());
     }
-    Err(std::io::Error::other(format!("cannot be removed: {}", left.join(", "))).into())
+    Err(std::io::Error::other(format!("cannot remove {}", left.join(", "))).into())
 }
 
-/// Containers first: what they use cannot be removed before.
-async fn remove(engine: &bollard::Docker, things: &Things) {
-    let containers = things.containers.iter().map(|name| {
-        again(move || {
+/// Removes containers first, because networks and volumes cannot be removed while they are in use.
+async fn remove(engine: &bollard::Docker, names: &Names) {
+    let containers = names.containers.iter().map(|name| {
+        retry(move || {
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             engine.remove_container(name, Some(options))
         })
     });
     join_all(containers).await;
-    let networks = things.networks.iter().map(|name| again(move || engine.remove_network(name)));
-    let volumes = things.volumes.iter().map(|name| {
-        again(move || engine.remove_volume(name, Some(RemoveVolumeOptionsBuilder::new().force(true).build())))
+    let networks = names.networks.iter().map(|name| retry(move || engine.remove_network(name)));
+    let volumes = names.volumes.iter().map(|name| {
+        retry(move || engine.remove_volume(name, Some(RemoveVolumeOptionsBuilder::new().force(true).build())))
     });
     tokio::join!(join_all(networks), join_all(volumes));
 }
 
-/// Tries until it is gone. What is left after that has its label.
-async fn again<Removal: Future<Output = Result<(), Error>>>(remove: impl Fn() -> Removal) {
-    for _ in 0..ATTEMPTS {
+/// Retries a removal until it succeeds or there were too many attempts. Anything that remains still has its label.
+async fn retry<Removal: Future<Output = Result<(), Error>>>(remove: impl Fn() -> Removal) {
+    for _ in 0..MAX_ATTEMPTS {
         match remove().await {
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => return,
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
 }
 
 fn cannot_join(network: &str, error: &Error) -> ExecutorError {
     ExecutorError::system(format!(
-        "no container can join the network {network} of runner.toml: {}; `networks` wants those that are there: docker network \
-         create {network}",
+        "cannot join the network {network} of runner.toml: {}; the networks in `networks` must exist: docker network create \
+         {network}",
         error_message(error)
     ))
 }
 
-/// A text as a part of a container's name.
+/// Replaces the characters of a text that are not allowed in a container name.
 fn name(text: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-');
     text.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect()

@@ -1,13 +1,15 @@
-//! Jobs in containers. GitLab Runner's `executors/docker`
+//! The docker executor, which runs jobs in containers: GitLab Runner's `executors/docker`.
 //!
-//! - `engine`: the engine, and how jobs use it.
-//! - `image`: how images come here. `image_source`: who provides some of them. `reference`: their names. `credentials`: as whom they are pulled.
-//! - `container`: what all containers of a job have. `made`: what is made for a job, and how it goes away again.
-//! - `service` and `health`: what runs beside a job, and whether it listens.
-//! - `files`: sources and artifacts in and out. `script`: its commands.
+//! - `engine`: the executor itself.
+//! - `reference`: image references. `credentials`: logins for pulls. `image_source`: images from elsewhere than a registry. `image`:
+//!   obtains images from these.
+//! - `made`: the resources created for a job, and their removal. `container`: the settings that all containers of a job share.
+//! - `service` and `health`: the service containers of a job, and whether they listen.
+//! - `files`: copies sources and artifacts into and out of containers. `script`: runs commands.
+//! - `session`: a job from its preparation to its cleanup. `leftovers`: removes what killed pipelines have left.
 //!
-//! Each job has a network of its own, as with `FF_NETWORK_PER_BUILD`, and one container for all of its steps: what a script leaves
-//! outside of the project is there for `after_script`.
+//! Each job has its own network, as with `FF_NETWORK_PER_BUILD`, and one container for all its steps: files that a script creates
+//! outside of the project directory still exist in `after_script`.
 
 mod container;
 mod credentials;
@@ -29,12 +31,12 @@ use bollard::models::ContainerCreateBody;
 use futures_util::future::{try_join, try_join_all};
 
 use self::container::Common;
-use self::made::Made;
+use self::made::JobResources;
 use crate::executor::request::ExecutorError;
 use crate::executor::request::ImageRequest;
 use crate::executor::request::Request;
 use crate::log::JobLog;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 
 pub use self::engine::Docker;
 pub use self::image_source::{ImageSource, Resolved};
@@ -43,42 +45,43 @@ pub use self::made::sweep;
 pub use self::reference::normalise;
 pub use self::session::Session;
 
-/// `builds_dir` of a runner that was told nothing. `executors/docker/docker.go`
+/// The default of `builds_dir`: `executors/docker/docker.go`.
 const BUILDS: &str = "/builds";
 
 impl Docker {
-    /// Where the files of a job are.
-    pub fn places(&self, project: &str) -> Places {
+    /// The directories of a job. `project` is the project's path: `group/project`.
+    pub fn places(&self, project: &str) -> JobDirs {
         let builds = self.config.builds_dir.as_deref().unwrap_or(BUILDS).trim_end_matches('/').to_owned();
-        Places { project: format!("{builds}/{project}"), builds }
+        JobDirs { project: format!("{builds}/{project}"), builds }
     }
 
-    /// Prepares a job: its images, its network and volumes, its services, and the container that it will run in.
+    /// Prepares a job: its images, its network and volumes, its services, and the container that it runs in.
     ///
     /// # Errors
-    /// When an image is not to be had, or the engine refuses. What was made until then is taken away.
+    /// An image cannot be obtained (a failure of the job), or the engine refuses (a system failure). What was created until then is
+    /// removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
-        let image = self.image_of(&request)?;
+        let image = self.own_image(&request)?;
         log.say(&format!("Using Docker executor with image {} ...", image.name));
-        let made = Made::new(&self.engine, &self.pipeline, &request);
-        let prepared = Box::pin(self.prepare_in(&made, &request, &image, log)).await;
+        let resources = JobResources::new(&self.engine, &self.pipeline, &request);
+        let prepared = Box::pin(self.prepare_in(&resources, &request, &image, log)).await;
         match prepared {
             Ok((container, services)) => {
-                Ok(Session::new(self.engine.clone(), made, container, image.name, services, request.places))
+                Ok(Session::new(self.engine.clone(), resources, container, image.name, services, request.places))
             }
             Err(error) => {
-                made.remove().await;
+                resources.remove().await;
                 Err(error)
             }
         }
     }
 
-    fn image_of(&self, request: &Request) -> Result<ImageRequest, ExecutorError> {
-        let own = || self.config.docker.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
-        request.image.clone().or_else(own).ok_or_else(|| {
+    fn own_image(&self, request: &Request) -> Result<ImageRequest, ExecutorError> {
+        let default = || self.config.docker.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
+        request.image.clone().or_else(default).ok_or_else(|| {
             ExecutorError::system(format!(
-                "{} names no image, and the runner has none for such jobs; expected `image` in the job, or `image` of \
-                 [runners.docker] in runner.toml",
+                "{} has no image, and the runner has no default image; set `image` in the job or `image` in [runners.docker] of \
+                 runner.toml",
                 request.name
             ))
         })
@@ -86,7 +89,7 @@ impl Docker {
 
     async fn prepare_in(
         &self,
-        made: &Made,
+        resources: &JobResources,
         request: &Request,
         image: &ImageRequest,
         log: &Arc<JobLog>,
@@ -94,30 +97,31 @@ impl Docker {
         let planned = service::plan(&self.config.docker.services, request, log);
         let names = planned.iter().map(|service| &service.request.image);
         if !self.config.docker.privileged && names.clone().any(|image| image.name.contains("dind")) {
-            log.warn("docker-in-docker does not start without `privileged = true` in [runners.docker] of the runner's settings");
+            log.warn("docker-in-docker does not start without `privileged = true` in [runners.docker] of runner.toml");
         }
         let variables = &request.variables;
         let images = try_join_all(std::iter::once(image).chain(names).map(|image| self.image(image, variables, log)));
-        let common = Common::make(&self.config.docker, &request.places, made);
+        let common = Common::make(&self.config.docker, &request.places, resources);
         let (images, common) = try_join(images, common).await?;
         let mut images = images.into_iter();
         let own = images.next().unwrap_or_default();
         let start =
-            planned.into_iter().zip(images).map(|(service, image)| self.start(service, image, made, &common, log));
+            planned.into_iter().zip(images).map(|(service, image)| self.start(service, image, resources, &common, log));
         let mut services = try_join_all(start).await?;
         self.wait_for(&mut services, log).await;
         let mut body = common.body(own, vec!["build".to_owned()]);
         common.limit(&mut body, service::hosts(&services, &common));
-        let container = made
+        let container = resources
             .container("build", self.build(body, request, image), image.platform.as_deref(), self.networks())
             .await?;
         self.put_certificates(&container).await?;
         Ok((container, services))
     }
 
-    /// The container that a job's commands run in.
+    /// The container that runs the job's commands.
     fn build(&self, body: ContainerCreateBody, request: &Request, image: &ImageRequest) -> ContainerCreateBody {
-        // Whoever may talk to the engine sees these: no secrets, which the script brings along, and no files, which it makes.
+        // Every user of the engine can read these variables. Secrets are therefore left to the script, as are file variables, whose
+        // files the script creates.
         let visible = request.variables.iter().filter(|variable| !variable.masked && !variable.file);
         ContainerCreateBody {
             env: Some(visible.map(|variable| format!("{}={}", variable.key, variable.value)).collect()),

@@ -1,7 +1,12 @@
-//! Names of images, and the names that services are reached by because of them.
+//! Image references, and the host names of services that follow from them.
 
-/// A name of an image in full, as registries and engines know it: `debian` is `docker.io/library/debian:latest`.
-/// `github.com/distribution/reference`, `normalize.go`
+/// The full form of an image reference, with registry and tag: `github.com/distribution/reference`, `normalize.go`.
+///
+/// ```
+/// use gitlab_runner::executor::docker::normalise;
+///
+/// assert_eq!(normalise("debian"), "docker.io/library/debian:latest");
+/// ```
 pub fn normalise(name: &str) -> String {
     let (registry, rest) = match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
@@ -14,7 +19,7 @@ pub fn normalise(name: &str) -> String {
     format!("{registry}/{library}{rest}{tag}")
 }
 
-/// The registry and the repository of a name in full, without tag and digest.
+/// The registry and the repository of a full reference, without tag and digest.
 pub(super) fn repository(normalised: &str) -> &str {
     let name = normalised.split('@').next().unwrap_or(normalised);
     match name.rfind(':') {
@@ -23,8 +28,8 @@ pub(super) fn repository(normalised: &str) -> &str {
     }
 }
 
-/// What a service is reached by because of its image's name: without the registry's port, tag and digest, and with something
-/// else in place of the slashes. GitLab Runner's `helpers/container/services/services.go`, `SplitNameAndVersion`
+/// The host names of a service that follow from its image: without the registry's port, tag and digest, and with `__` and `-` in
+/// place of slashes. GitLab Runner's `helpers/container/services/services.go`, `SplitNameAndVersion`
 pub(super) fn aliases(name: &str) -> Vec<String> {
     let name = repository(name);
     let (registry, rest) = name.split_once('/').map_or((name, None), |(registry, rest)| (registry, Some(rest)));
@@ -54,7 +59,7 @@ mod tests {
     #[case("r.test:5000/a/b:1", "r.test:5000/a/b:1", "r.test:5000/a/b")]
     #[case("a@sha256:00", "docker.io/library/a@sha256:00", "docker.io/library/a")]
     #[case("r.test/a:1@sha256:00", "r.test/a:1@sha256:00", "r.test/a")]
-    fn names_in_full(#[case] name: &str, #[case] expected: &str, #[case] expected_repository: &str) {
+    fn references_are_completed(#[case] name: &str, #[case] expected: &str, #[case] expected_repository: &str) {
         assert_eq!(normalise(name), expected);
         assert_eq!(repository(&normalise(name)), expected_repository);
     }
@@ -69,7 +74,7 @@ mod tests {
     #[case("namespace/service@sha256:00", &["namespace__service", "namespace-service"])]
     #[case("registry.ex.com/a:1@sha256:00", &["registry.ex.com__a", "registry.ex.com-a"])]
     #[case("docker:28.5.2-dind", &["docker"])]
-    fn names_of_services(#[case] name: &str, #[case] expected: &[&str]) {
+    fn services_have_these_host_names(#[case] name: &str, #[case] expected: &[&str]) {
         assert_eq!(aliases(name), expected);
     }
 }

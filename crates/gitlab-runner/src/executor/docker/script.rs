@@ -1,5 +1,5 @@
-//! A script in the job's container, through its standard input. GitLab Runner's `executors/docker/internal/exec`,
-//! `shells/bash.go`
+//! Runs a script in the job's container, which reads it from standard input: GitLab Runner's `executors/docker/internal/exec`,
+//! `shells/bash.go`.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ use crate::log::JobLog;
 use crate::log::Stream;
 use container_engine::error_message;
 
-/// Time that output may take to arrive when its container has ended.
-const AFTERMATH: Duration = Duration::from_secs(5);
+/// Maximum time to wait for the remaining output after the container has ended.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a script that is asked to end may take, in seconds.
+/// Time between SIGTERM and SIGKILL, in seconds.
 const GRACE: i32 = 5;
 
-/// Where shells are, the better ones first. `shells/bash.go`, `bashDetectShellScript`
+/// Paths of shells, in order of preference: `shells/bash.go`, `bashDetectShellScript`.
 const SHELLS: [&str; 7] =
     ["/usr/local/bin/bash", "/usr/bin/bash", "/bin/bash", "/usr/local/bin/sh", "/usr/bin/sh", "/bin/sh", "/busybox/sh"];
 
-/// The command of a job's container: the first shell that there is, or the one that the runner is set to. It reads its script
-/// from standard input.
+/// The command of a job's container: the first shell that exists, or the one that the runner is configured to use. The shell reads the
+/// script from standard input.
 pub(super) fn command(shell: Option<&str>) -> Vec<String> {
     let shells = SHELLS.iter().filter(|path| shell.is_none_or(|shell| path.rsplit('/').next() == Some(shell)));
     let tests = shells.map(|path| format!("if [ -x {path} ]; then exec {path}; fi\n")).collect::<Vec<_>>().concat();
@@ -42,15 +42,15 @@ pub(super) fn command(shell: Option<&str>) -> Vec<String> {
 }
 
 impl Container<'_> {
-    /// Runs a script, and returns the code that it ended with. `image` is what messages call the container's image.
+    /// Runs a script, and returns its exit code. `image` is the name of the container's image for messages.
     pub(super) async fn run(self, script: &str, image: &str, log: &JobLog) -> Result<i32, ExecutorError> {
         let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true).build();
         let attached = self.engine.attach_container(self.name, Some(options)).await;
-        let mut attached = attached.map_err(|error| gone(&error))?;
+        let mut attached = attached.map_err(|error| lost(&error))?;
         let started = self.engine.start_container(self.name, None::<StartContainerOptions>).await;
         started.map_err(|error| not_started(&error_message(&error), image))?;
         let feed = async {
-            // A shell that ends before it has read everything says why itself.
+            // A shell that ends before it has read the whole script reports the reason itself.
             let _ = attached.input.write_all(script.as_bytes()).await;
             let _ = attached.input.shutdown().await;
         };
@@ -76,24 +76,26 @@ impl Container<'_> {
             }
         };
         if !is_read {
-            // Everything that ran has ended with the container; what it wrote is on its way.
-            let _ = timeout(AFTERMATH, output).await;
+            // All processes have ended with the container, but output may still arrive.
+            let _ = timeout(OUTPUT_TIMEOUT, output).await;
         }
-        let code = code.map_err(|error| gone(&error))?;
+        let code = code.map_err(|error| lost(&error))?;
         if code == 137 && self.is_out_of_memory().await {
-            log.warn("the job's container had no memory left: the limit is `memory` of runner.toml, or this machine's");
+            log.warn(
+                "the job container ran out of memory: the limit is `memory` in runner.toml or this machine's memory",
+            );
         }
-        // Codes are bytes.
+        // Exit codes fit in a byte.
         Ok(i32::try_from(code).unwrap_or(1))
     }
 
-    /// Waits for the container's end.
+    /// Waits until the container ends, and returns its exit code.
     pub(super) async fn exit_code(self) -> Result<i64, Error> {
         let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
         let mut wait = std::pin::pin!(self.engine.wait_container(self.name, Some(options)));
         match wait.next().await {
             Some(Ok(response)) => Ok(response.status_code),
-            // Every code but 0 is an error in the library's eyes.
+            // The library reports every exit code except 0 as an error.
             Some(Err(Error::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(error)) => Err(error),
             None => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
@@ -105,10 +107,10 @@ impl Container<'_> {
         inspected.is_ok_and(|container| container.state.and_then(|state| state.oom_killed) == Some(true))
     }
 
-    /// Asks everything that runs in the container to end, and makes it.
+    /// Stops all processes in the container: sends SIGTERM, then SIGKILL.
     pub(super) async fn stop(self) {
-        // The shell that is the container's first process hears a signal only when the command that it waits for has ended: so
-        // all others are asked, too.
+        // The shell is the container's first process and handles a signal only after its current command has ended. So all other
+        // processes get the signal, too.
         let kill = CreateExecOptions {
             cmd: Some(vec!["sh", "-c", "kill -TERM -1; kill -TERM 1"]),
             user: Some("0:0"),
@@ -116,7 +118,7 @@ impl Container<'_> {
         };
         if let Ok(exec) = self.engine.create_exec(self.name, kill).await {
             let options = StartExecOptions { detach: true, ..StartExecOptions::default() };
-            // It may have ended in this moment.
+            // The container may have ended in the meantime.
             let _ = self.engine.start_exec(&exec.id, Some(options)).await;
         }
         let options = StopContainerOptionsBuilder::new().t(GRACE).build();
@@ -124,24 +126,24 @@ impl Container<'_> {
     }
 }
 
-fn gone(error: &Error) -> ExecutorError {
-    ExecutorError::system(format!("the job's container is lost: {}", error_message(error)))
+fn lost(error: &Error) -> ExecutorError {
+    ExecutorError::system(format!("lost the job container: {}", error_message(error)))
 }
 
-/// What an engine says of a container that does not start, in the words of somebody who wrote a job.
-fn not_started(said: &str, image: &str) -> ExecutorError {
-    let is_not_found = said.contains("executable file not found") || said.contains("no such file or directory");
-    let message = if is_not_found && said.contains("\"sh\"") {
+/// Explains the engine's message about a container that does not start to the job's author.
+fn not_started(reason: &str, image: &str) -> ExecutorError {
+    let is_not_found = reason.contains("executable file not found") || reason.contains("no such file or directory");
+    let message = if is_not_found && reason.contains("\"sh\"") {
         format!(
-            "the image {image} has no shell: a job's commands are run by `sh`; expected an image with one, as a \
-             variant of this one whose tag ends in `debug`, `alpine` or `slim`"
+            "the image {image} has no shell: `sh` runs a job's commands; use an image with a shell, such as a variant of \
+             this one whose tag ends in `debug`, `alpine` or `slim`"
         )
     } else if is_not_found {
         format!(
-            "the image {image} cannot run its entrypoint: {said}; with `entrypoint: [\"\"]` below `image` it has none"
+            "the image {image} cannot run its entrypoint: {reason}; remove it with `entrypoint: [\"\"]` below `image`"
         )
     } else {
-        format!("the job's container of the image {image} does not start: {said}")
+        format!("the job container of the image {image} does not start: {reason}")
     };
     ExecutorError { reason: FailureReason::ScriptFailure, message }
 }
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shells_in_order() {
+    fn shells_are_tried_in_order() {
         let all = command(None).pop().unwrap();
         assert!(all.starts_with("if [ -x /usr/local/bin/bash ]; then exec /usr/local/bin/bash; fi\n"), "{all}");
         assert_eq!(all.lines().count(), SHELLS.len() + 2);
@@ -170,9 +172,9 @@ mod tests {
         "OCI runtime create failed: exec: \"/x\": stat /x: no such file or directory: unknown",
         "the image a:1 cannot run its entrypoint"
     )]
-    #[case::anything_else("no space left", "the job's container of the image a:1 does not start: no space left")]
-    fn starts(#[case] said: &str, #[case] expected: &str) {
-        let error = not_started(said, "a:1");
+    #[case::anything_else("no space left", "the job container of the image a:1 does not start: no space left")]
+    fn a_failed_start_is_explained(#[case] reason: &str, #[case] expected: &str) {
+        let error = not_started(reason, "a:1");
         assert_eq!(error.reason, FailureReason::ScriptFailure);
         assert!(error.message.starts_with(expected), "{error}");
     }

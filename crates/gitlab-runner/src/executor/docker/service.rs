@@ -1,4 +1,4 @@
-//! What runs beside a job. GitLab Runner's `executors/docker/services.go`
+//! The services of a job: GitLab Runner's `executors/docker/services.go`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::container::Common;
 use super::engine::Docker;
-use super::made::Made;
+use super::made::JobResources;
 use super::reference;
 use crate::config::ServiceConfig;
 use crate::executor::request::ExecutorError;
@@ -21,28 +21,28 @@ use container_engine::error_message;
 use gitlab_ci::variables::collection::Origin;
 use gitlab_ci::variables::collection::Variable;
 
-/// Of a service that exposes more ports, the first are enough to tell. `executors/docker/services.go`
-const MOST_PORTS: usize = 20;
+/// Maximum number of a service's ports that are probed: `executors/docker/services.go`.
+const MAX_PORTS: usize = 20;
 
-/// A service that is to run.
+/// A service to start.
 pub(super) struct Planned {
     pub(super) request: ServiceRequest,
-    /// Every name that it is reached by.
+    /// All host names of the service.
     aliases: Vec<String>,
-    /// Whether its output goes to the job's log.
+    /// Whether the service's output is copied to the job's log.
     is_shown: bool,
 }
 
-/// A service that was started.
+/// A running service.
 pub(super) struct Running {
-    /// Its image, as the job calls it.
+    /// The image as the job names it.
     pub(super) image: String,
     pub(super) aliases: Vec<String>,
     pub(super) container: String,
-    /// Where it may listen.
+    /// The ports on which it may listen.
     pub(super) ports: Vec<u16>,
     pub(super) address: Option<IpAddr>,
-    /// What goes on as long as it does.
+    /// Background tasks, which are aborted when this is dropped.
     pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
@@ -55,27 +55,27 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// What people know it by.
+    /// The service's name in messages.
     pub(super) fn title(&self) -> String {
         format!("{} ({})", self.image, self.aliases.join(", "))
     }
 }
 
-/// The services of a job: those of the runner, then its own. Of a name that is taken the second is left out, and a service that
-/// has none of its own then, too.
-pub(super) fn plan(of_runner: &[ServiceConfig], request: &Request, log: &JobLog) -> Vec<Planned> {
+/// The services of a job: those of the runner configuration, then the job's own. A host name that an earlier service has is left out,
+/// and so is a service without any remaining host name.
+pub(super) fn plan(runner_services: &[ServiceConfig], request: &Request, log: &JobLog) -> Vec<Planned> {
     let is_shown = request.variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && &*it.value == "true");
-    let of_runner = of_runner.iter().map(|service| of_config(service, &request.variables));
+    let runner_services = runner_services.iter().map(|service| from_config(service, &request.variables));
     let mut taken: Vec<String> = Vec::new();
     let mut planned = Vec::new();
-    for service in of_runner.chain(request.services.iter().cloned()) {
+    for service in runner_services.chain(request.services.iter().cloned()) {
         let mut aliases = Vec::new();
         for alias in reference::aliases(&service.image.name).into_iter().chain(service.aliases.clone()) {
             if taken.contains(&alias) {
-                // Somebody may say what the image's name says already.
+                // An alias may repeat a host name that follows from the service's own image.
                 if !aliases.contains(&alias) {
                     log.warn(&format!(
-                        "the service {} is not reached as {alias}: another one has the name",
+                        "service {} is not reachable as {alias}: another service has that name",
                         service.image.name
                     ));
                 }
@@ -85,7 +85,7 @@ pub(super) fn plan(of_runner: &[ServiceConfig], request: &Request, log: &JobLog)
             aliases.push(alias);
         }
         if aliases.is_empty() {
-            log.warn(&format!("the service {} is not started: no name is left for it", service.image.name));
+            log.warn(&format!("service {} is not started: other services have all its names", service.image.name));
             continue;
         }
         planned.push(Planned { request: service, aliases, is_shown });
@@ -93,8 +93,8 @@ pub(super) fn plan(of_runner: &[ServiceConfig], request: &Request, log: &JobLog)
     planned
 }
 
-/// A service of the runner. It has the variables that every service has: what is public of the job's.
-fn of_config(service: &ServiceConfig, variables: &[Variable]) -> ServiceRequest {
+/// A service of the runner configuration. Like every service, it has the job's public variables.
+fn from_config(service: &ServiceConfig, variables: &[Variable]) -> ServiceRequest {
     let is_public = |variable: &&Variable| {
         let is_secret = matches!(
             variable.origin,
@@ -115,7 +115,7 @@ fn of_config(service: &ServiceConfig, variables: &[Variable]) -> ServiceRequest 
     }
 }
 
-/// The lines by which services are found where the network has no names.
+/// The services' lines for `/etc/hosts`, if the network does not resolve their names.
 pub(super) fn hosts(services: &[Running], common: &Common<'_>) -> Vec<String> {
     if common.has_names() {
         return Vec::new();
@@ -127,12 +127,12 @@ pub(super) fn hosts(services: &[Running], common: &Common<'_>) -> Vec<String> {
 }
 
 impl Docker {
-    /// Starts a service from an image that is here.
+    /// Starts a service from an image that the engine has.
     pub(super) async fn start(
         &self,
         planned: Planned,
         image: String,
-        made: &Made,
+        resources: &JobResources,
         common: &Common<'_>,
         log: &Arc<JobLog>,
     ) -> Result<Running, ExecutorError> {
@@ -149,12 +149,12 @@ impl Docker {
             ..common.body(image, aliases.clone())
         };
         let what = aliases.first().map_or("service", String::as_str);
-        let container = made.container(what, body, service.image.platform.as_deref(), self.networks()).await?;
+        let container = resources.container(what, body, service.image.platform.as_deref(), self.networks()).await?;
         self.put_certificates(&container).await?;
         let started = self.engine.start_container(&container, None::<StartContainerOptions>).await;
         started.map_err(|error| {
-            let said = error_message(&error);
-            ExecutorError::system(format!("the service {name} ({}) does not start: {said}", aliases.join(", ")))
+            let reason = error_message(&error);
+            ExecutorError::system(format!("service {name} ({}) does not start: {reason}", aliases.join(", ")))
         })?;
         let inspected = self.engine.inspect_container(&container, None::<InspectContainerOptions>).await;
         let inspected = inspected.unwrap_or_default();
@@ -168,13 +168,13 @@ impl Docker {
     }
 }
 
-/// The ports that its image or its creation exposes, by number.
+/// The TCP ports that the container exposes, sorted.
 fn exposed(container: &ContainerInspectResponse) -> Vec<u16> {
     let exposed = container.config.as_ref().and_then(|config| config.exposed_ports.as_ref());
     let tcp = exposed.into_iter().flatten().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
     let mut ports: Vec<u16> = tcp.collect();
     ports.sort_unstable();
-    ports.truncate(MOST_PORTS);
+    ports.truncate(MAX_PORTS);
     ports
 }
 
@@ -189,13 +189,13 @@ mod tests {
 
     use super::*;
     use crate::mask::Masker;
-    use crate::workspace::job_dirs::Places;
+    use crate::workspace::job_dirs::JobDirs;
 
-    /// The names of services, and the log's lines.
+    /// The planned services, and the lines of the log.
     fn planned(services: &[(&str, &str)], variables: Vec<Variable>) -> (Vec<Planned>, Vec<String>) {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let masker = Masker::new([""; 0]);
-        let log = JobLog::open("job".into(), &folder.path().join("log"), &masker, 1 << 20, Arc::new(|_| ())).unwrap();
+        let log = JobLog::open("job".into(), &dir.path().join("log"), &masker, 1 << 20, Arc::new(|_| ())).unwrap();
         let services = services.iter().map(|(name, aliases)| ServiceRequest {
             image: ImageRequest { name: (*name).to_owned(), ..ImageRequest::default() },
             aliases: aliases.split_whitespace().map(str::to_owned).collect(),
@@ -207,39 +207,43 @@ mod tests {
             variables: Arc::new(variables),
             image: None,
             services: services.collect(),
-            places: Places { builds: "/builds".to_owned(), project: "/builds/p".to_owned() },
+            places: JobDirs { builds: "/builds".to_owned(), project: "/builds/p".to_owned() },
         };
-        let of_runner = ServiceConfig { name: "redis:7".to_owned(), ..ServiceConfig::default() };
-        let planned = plan(&[of_runner], &request, &log);
+        let runner_services = ServiceConfig { name: "redis:7".to_owned(), ..ServiceConfig::default() };
+        let planned = plan(&[runner_services], &request, &log);
         (planned, log.last_lines())
     }
 
     #[rstest]
-    #[case::derived(&[("postgres:15", "")], &["redis", "postgres"], &[])]
-    #[case::explicit_ones_are_added(&[("docker:dind", "engine d")], &["redis", "docker engine d"], &[])]
-    #[case::with_slashes(&[("r.test:5000/a/b", "")], &["redis", "r.test__a__b r.test-a-b"], &[])]
-    #[case::said_twice(&[("docker:28-dind", "docker")], &["redis", "docker"], &[])]
-    #[case::taken_in_part(
+    #[case::from_the_image(&[("postgres:15", "")], &["redis", "postgres"], &[])]
+    #[case::aliases_are_added(&[("docker:dind", "engine d")], &["redis", "docker engine d"], &[])]
+    #[case::image_with_slashes(&[("r.test:5000/a/b", "")], &["redis", "r.test__a__b r.test-a-b"], &[])]
+    #[case::alias_repeats_the_image(&[("docker:28-dind", "docker")], &["redis", "docker"], &[])]
+    #[case::one_name_is_taken(
         &[("mysql:8", "db"), ("postgres:15", "db")],
         &["redis", "mysql db", "postgres"],
-        &["WARNING: the service postgres:15 is not reached as db: another one has the name"]
+        &["WARNING: service postgres:15 is not reachable as db: another service has that name"]
     )]
-    #[case::taken_altogether(
+    #[case::all_names_are_taken(
         &[("redis:6", "")],
         &["redis"],
         &[
-            "WARNING: the service redis:6 is not reached as redis: another one has the name",
-            "WARNING: the service redis:6 is not started: no name is left for it",
+            "WARNING: service redis:6 is not reachable as redis: another service has that name",
+            "WARNING: service redis:6 is not started: other services have all its names",
         ]
     )]
-    fn names(#[case] services: &[(&str, &str)], #[case] expected: &[&str], #[case] told: &[&str]) {
+    fn each_service_has_unique_names(
+        #[case] services: &[(&str, &str)],
+        #[case] expected: &[&str],
+        #[case] warnings: &[&str],
+    ) {
         let (planned, lines) = planned(services, Vec::new());
         assert_eq!(planned.iter().map(|service| service.aliases.join(" ")).collect::<Vec<_>>(), expected);
-        assert_eq!(lines, told);
+        assert_eq!(lines, warnings);
     }
 
     #[test]
-    fn the_runners_own_services_have_public_variables() {
+    fn services_of_the_runner_have_the_public_variables() {
         let secret = Variable { masked: true, ..Variable::new("SECRET", "x", Origin::Job) };
         let variables = vec![Variable::new("A", "1", Origin::Job), Variable::new("B", "2", Origin::Project), secret];
         let (planned, _) = planned(&[], variables);

@@ -1,89 +1,89 @@
-//! A job, from its preparation to its end.
+//! A job at the docker executor, from its preparation to its cleanup.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::Container;
-use super::made::Made;
+use super::made::JobResources;
 use super::service::Running;
 use crate::executor::request::ExecutorError;
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
-use crate::workspace::job_dirs::Places;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
-/// A job in a container.
+/// A job that runs in a container.
 pub struct Session {
     engine: bollard::Docker,
-    made: Made,
+    resources: JobResources,
     container: String,
-    /// As the job calls it.
+    /// The image as the job names it, for messages.
     image: String,
     services: Vec<Running>,
-    places: Places,
+    places: JobDirs,
 }
 
 impl Session {
     pub(super) fn new(
         engine: bollard::Docker,
-        made: Made,
+        resources: JobResources,
         container: String,
         image: String,
         services: Vec<Running>,
-        places: Places,
+        places: JobDirs,
     ) -> Self {
-        Self { engine, made, container, image, services, places }
+        Self { engine, resources, container, image, services, places }
     }
 
     fn container(&self) -> Container<'_> {
         Container { engine: &self.engine, name: &self.container }
     }
 
-    /// Puts a checkout where the job works; an empty folder if there is none.
+    /// Puts a checkout into the job's project directory; `None` leaves it empty.
     ///
     /// # Errors
-    /// When the engine refuses.
+    /// The engine refuses the upload or no longer answers.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
-        self.container().make_folders(&self.places).await?;
+        self.container().make_dirs(&self.places).await?;
         let Some(checkout) = checkout else { return Ok(()) };
         let archive = checkout.archive().await.map_err(|error| ExecutorError::system(error.to_string()))?;
         self.container().unpack(archive, &self.places.project).await
     }
 
-    /// Unpacks an archive where the job works, over what is there.
+    /// Unpacks an archive into the job's project directory, over existing files.
     ///
     /// # Errors
-    /// When the engine refuses.
+    /// The archive cannot be read, or the engine refuses the upload.
     pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
         self.container().unpack(archive, &self.places.project).await
     }
 
-    /// Packs what a selection means of where the job works.
+    /// Packs the selected files of the job's project directory into `archive`.
     ///
     /// # Errors
-    /// When the disk is full, or the engine is gone.
+    /// The archive cannot be written, or the engine no longer answers.
     pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
         self.container().pack(&self.places.project, selection, archive).await
     }
 
-    /// Runs a script, and returns the code that it ended with.
+    /// Runs a script, and returns its exit code.
     ///
     /// # Errors
-    /// When it could not be run.
+    /// The container does not start, or it was lost while the script ran.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         self.container().run(script, &self.image, log).await
     }
 
-    /// Stops what runs in the job's container.
+    /// Stops all processes in the job's container.
     pub async fn stop(&mut self) {
         self.container().stop().await;
     }
 
-    /// Takes containers, network and volumes away.
+    /// Removes the containers, the network and the volumes of the job.
     pub async fn finish(self) {
-        // Nobody wants to hear that a service ends now.
+        // Stop watching the services first: their end is not worth a warning now.
         drop(self.services);
-        self.made.remove().await;
+        self.resources.remove().await;
     }
 }

@@ -1,11 +1,12 @@
-//! Pipelines, played through without anything that runs.
+//! Simulated pipelines: the tests decide how each job ends.
 
 use rstest::rstest;
 
 use super::*;
 use gitlab_ci::testing::plan;
 
-/// How jobs end that are told to fail: `name=code`; others succeed.
+/// Simulates a pipeline. The jobs in `failing` fail with the given exit code; all others succeed. Returns the jobs of each round,
+/// joined by `+`.
 fn play(text: &str, failing: &[(&str, i32)], choice: &Choice) -> (Schedule, Plan, Vec<String>) {
     let plan = plan(text);
     let mut schedule = Schedule::new(&plan, choice);
@@ -43,7 +44,7 @@ fn choice(only: &[&str], manual: &[&str]) -> Choice {
     Choice { only: set(only), manual: set(manual), keep_going: false }
 }
 
-/// The rounds in which jobs ran (`a+b` at the same time), and how the pipeline ended.
+/// The rounds in which jobs run (`a+b` at the same time), and the pipeline's status.
 fn rounds(text: &str, failing: &[(&str, i32)], manual: &[&str]) -> (Vec<String>, Status) {
     let (schedule, _, order) = play(text, failing, &choice(&[], manual));
     (order, schedule.status())
@@ -69,7 +70,7 @@ const STAGES: &str = "a: {script: x, stage: build}\nb: {script: x, stage: build}
     "a: {script: x, stage: build}\nb: {script: x, stage: build, needs: [a]}\nc: {script: x, stage: deploy, needs: []}\n", &[], &[],
     &["a+c", "b"], Status::Success
 )]
-#[case::needs_of_what_failed(
+#[case::needs_a_failed_job(
     "a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, needs: []}\n", &[("a", 1)], &[], &["a+c"],
     Status::Failed
 )]
@@ -91,7 +92,7 @@ const STAGES: &str = "a: {script: x, stage: build}\nb: {script: x, stage: build}
 #[case::a_manual_job_of_rules_blocks(
     "a: {script: x, stage: build, rules: [{when: manual}]}\nc: {script: x}\n", &[], &[], &[], Status::Manual
 )]
-#[case::somebody_starts_it(
+#[case::a_user_starts_a_manual_job(
     "a: {script: x, stage: build, rules: [{when: manual}]}\nc: {script: x}\n", &[], &["a"], &["a", "c"], Status::Success
 )]
 #[case::needs_an_optional_manual_job(
@@ -100,14 +101,14 @@ const STAGES: &str = "a: {script: x, stage: build}\nb: {script: x, stage: build}
 )]
 #[case::delayed("a: {script: x, when: delayed, start_in: 1 hour}\nb: {script: x}\n", &[], &[], &["b", "a"], Status::Success)]
 #[case::delayed_by_a_rule("a: {script: x, rules: [{when: delayed, start_in: 1 hour}]}\nb: {script: x}\n", &[], &[], &["b", "a"], Status::Success)]
-#[case::nobody_waits_for_it("a: {script: x, when: delayed, start_in: 1 hour}\n", &[], &["a"], &["a"], Status::Success)]
+#[case::a_delayed_job_is_started_at_once("a: {script: x, when: delayed, start_in: 1 hour}\n", &[], &["a"], &["a"], Status::Success)]
 #[case::a_resource_group(
     "a: {script: x, resource_group: r}\nb: {script: x, resource_group: r}\nc: {script: x}\n", &[], &[], &["a+c", "b"],
     Status::Success
 )]
 #[case::retried("a: {script: x, retry: 2}\n", &[("a", 1)], &[], &["a", "a", "a"], Status::Failed)]
 #[case::instances("a: {script: x, stage: build, parallel: 2}\nb: {script: x, needs: [a]}\n", &[], &[], &["a 1/2+a 2/2", "b"], Status::Success)]
-fn pipelines(
+fn jobs_run_in_this_order(
     #[case] text: &str,
     #[case] failing: &[(&str, i32)],
     #[case] manual: &[&str],
@@ -128,7 +129,12 @@ fn pipelines(
 #[case::another_code("{max: 1, exit_codes: [7]}", FailureReason::ScriptFailure, 1, false)]
 #[case::code_or_reason("{max: 1, exit_codes: 7, when: job_execution_timeout}", FailureReason::ScriptFailure, 7, true)]
 #[case::neither("{max: 1, exit_codes: 7, when: job_execution_timeout}", FailureReason::ScriptFailure, 1, false)]
-fn retries(#[case] retry: &str, #[case] reason: FailureReason, #[case] code: i32, #[case] expected: bool) {
+fn a_failure_is_retried_by_reason_or_exit_code(
+    #[case] retry: &str,
+    #[case] reason: FailureReason,
+    #[case] code: i32,
+    #[case] expected: bool,
+) {
     let plan = plan(&format!("a: {{script: x, retry: {retry}}}\n"));
     let mut schedule = Schedule::new(&plan, &Choice::default());
     schedule.advance(Instant::now());
@@ -137,7 +143,7 @@ fn retries(#[case] retry: &str, #[case] reason: FailureReason, #[case] code: i32
 }
 
 #[test]
-fn only_these_jobs() {
+fn only_selected_jobs_run() {
     let text =
         "a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, stage: deploy, when: manual}\n";
     let (schedule, _, order) = play(text, &[], &choice(&["b", "c"], &[]));
@@ -147,10 +153,10 @@ fn only_these_jobs() {
 
 #[rstest]
 #[case::alone(&["b"], &["b"])]
-#[case::with_what_it_waits_for(&["a", "b"], &["a"])]
+#[case::with_its_predecessor(&["a", "b"], &["a"])]
 #[case::a_need(&["c"], &["c"])]
 #[case::with_its_need(&["a", "c"], &["a"])]
-fn only_a_job_for_failures(#[case] only: &[&str], #[case] expected: &[&str]) {
+fn a_selected_on_failure_job_runs_unless_a_predecessor_is_selected(#[case] only: &[&str], #[case] expected: &[&str]) {
     let text = "a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x, when: on_failure, needs: [a]}\n";
     let (_, _, order) = play(text, &[], &choice(only, &[]));
     assert_eq!(order, expected);
@@ -159,22 +165,22 @@ fn only_a_job_for_failures(#[case] only: &[&str], #[case] expected: &[&str]) {
 #[rstest]
 #[case::stages(STAGES, &["a+b", "c"], Status::Failed)]
 #[case::needs("a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, needs: [b]}\n", &["a", "b", "c"], Status::Failed)]
-#[case::a_manual_job_blocks_all_the_same(
+#[case::a_manual_job_still_blocks(
     "a: {script: x, stage: build}\nb: {script: x, stage: build, when: manual, allow_failure: false}\nc: {script: x}\n", &["a"],
     Status::Manual
 )]
-#[case::an_optional_one_does_not("a: {script: x, stage: build}\nb: {script: x, stage: build, when: manual}\nc: {script: x}\n", &["a", "c"], Status::Failed)]
+#[case::an_optional_manual_job_does_not_block("a: {script: x, stage: build}\nb: {script: x, stage: build, when: manual}\nc: {script: x}\n", &["a", "c"], Status::Failed)]
 #[case::on_failure("a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x}\n", &["a", "b+c"], Status::Failed)]
 #[case::on_failure_of_a_need("a: {script: x, stage: build}\nb: {script: x, when: on_failure, needs: [a]}\n", &["a", "b"], Status::Failed)]
-fn going_on_after_a_failure(#[case] text: &str, #[case] expected: &[&str], #[case] status: Status) {
+fn keep_going_continues_after_a_failure(#[case] text: &str, #[case] expected: &[&str], #[case] status: Status) {
     let (schedule, _, order) = play(text, &[("a", 1)], &Choice { keep_going: true, ..Choice::default() });
     assert_eq!((order, schedule.status()), (expected.iter().map(ToString::to_string).collect(), status));
 }
 
 #[test]
-fn reasons_and_cancellation() {
+fn skipped_and_canceled_jobs_have_reasons() {
     let (schedule, ..) = play(STAGES, &[("a", 1)], &Choice::default());
-    assert_eq!(schedule.job(2), Some((Status::Skipped, "something before it has failed")));
+    assert_eq!(schedule.job(2), Some((Status::Skipped, "an earlier job failed")));
     let plan = plan(STAGES);
     let mut schedule = Schedule::new(&plan, &Choice::default());
     schedule.advance(Instant::now());
@@ -186,7 +192,7 @@ fn reasons_and_cancellation() {
 }
 
 #[test]
-fn who_blocks() {
+fn a_manual_job_blocks_the_pipeline() {
     let (schedule, ..) = play("a: {script: x, rules: [{when: manual}]}\nb: {script: x}\n", &[], &Choice::default());
     assert_eq!(schedule.blocker().map(|name| &**name), Some("a"));
 }

@@ -1,13 +1,13 @@
-//! git as a program.
+//! Runs the `git` program.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::error::GitError;
 
-/// The variables by which git tells the programs that it runs, hooks above all, which repository it works on. Who has a folder of
-/// another one in mind must not have them. `git rev-parse --local-env-vars`, without those that only configure
-pub const OF_A_REPOSITORY: [&str; 12] = [
+/// The environment variables by which git tells hooks and other programs which repository it works on. They must be unset to work on
+/// the repository of another directory: `git rev-parse --local-env-vars`, without those that only configure git.
+pub const REPOSITORY_VARIABLES: [&str; 12] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
@@ -22,28 +22,28 @@ pub const OF_A_REPOSITORY: [&str; 12] = [
     "GIT_WORK_TREE",
 ];
 
-/// git, which knows of no repository but the one that it is told.
+/// A `git` command that ignores the repository of the environment, for example when this process runs in a git hook.
 pub fn program() -> Command {
     let mut command = Command::new("git");
-    for variable in OF_A_REPOSITORY {
+    for variable in REPOSITORY_VARIABLES {
         command.env_remove(variable);
     }
     command
 }
 
-/// A git that is to be run. Nothing is asked for, and no word is translated.
-pub(super) fn command(folder: &Path, arguments: &[&str]) -> Command {
+/// A `git` command for a directory, without prompts and without translated messages.
+pub(super) fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = program();
-    command.arg("-C").arg(folder).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    command.arg("-C").arg(dir).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command
 }
 
-/// Runs git in a folder, and returns what it prints.
-pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String, GitError> {
-    let output = command(folder, arguments).output().map_err(GitError::NotRun)?;
+/// Runs git in a directory, and returns its standard output without trailing line breaks.
+pub(super) fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
+    let output = command(dir, arguments).output().map_err(GitError::NotRun)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(GitError::Failed { line: arguments.join(" "), said })
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(GitError::Failed { line: arguments.join(" "), message })
 }

@@ -1,33 +1,33 @@
-//! Why git did not answer.
+//! Errors of git commands.
 
-/// A question that git did not answer.
+/// A failed git command.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// git cannot be run.
-    #[error("git cannot be run")]
+    /// git cannot be started.
+    #[error("cannot run git")]
     NotRun(#[source] std::io::Error),
-    /// It ended with an error.
-    #[error("`git {line}`: {said}")]
+    /// git ended with an error.
+    #[error("`git {line}` failed: {message}")]
     Failed {
         /// The arguments.
         line: String,
-        /// What it said.
-        said: String,
+        /// The output on standard error.
+        message: String,
     },
-    /// There is no such branch, tag or commit.
-    #[error("there is no {kind} `{name}` here{}", nearest.as_ref().map(|it| format!(", did you mean `{it}`?")).unwrap_or_default())]
+    /// The branch, tag or commit does not exist.
+    #[error("no such {kind}: `{name}`{}", nearest.as_ref().map(|it| format!("; did you mean `{it}`?")).unwrap_or_default())]
     NoSuchRef {
-        /// Branch, tag or commit.
+        /// `branch`, `tag` or `commit`.
         kind: &'static str,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The name that is nearest.
+        /// The most similar existing name.
         nearest: Option<String>,
     },
 }
 
 impl GitError {
-    /// Whether it is about a name that somebody gave.
+    /// Whether the user's input caused the error.
     pub fn is_input(&self) -> bool {
         matches!(self, Self::NoSuchRef { .. })
     }

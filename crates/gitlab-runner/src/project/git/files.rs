@@ -1,4 +1,4 @@
-//! The files of a project: of a commit, or as they lie in a folder.
+//! The files of a project, of a commit or of a directory.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ impl Files for Tree<'_> {
     }
 }
 
-/// The files as they lie in a folder: in a repository the tracked ones, and new ones that are not ignored.
+/// The files of a directory: in a repository, the tracked files and the new ones that are not ignored.
 #[derive(Clone, Debug)]
 pub struct Folder(pub PathBuf);
 

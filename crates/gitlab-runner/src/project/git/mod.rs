@@ -1,4 +1,4 @@
-//! What a pipeline knows of its project: read from the repository by git itself, or from files of it that say as much.
+//! The git repository of a project, read by the `git` program, or directly from its files where that gives the same result.
 
 mod command;
 mod error;
@@ -7,7 +7,7 @@ mod layout;
 mod objects;
 mod repository;
 
-pub use self::command::{OF_A_REPOSITORY, program};
+pub use self::command::{REPOSITORY_VARIABLES, program};
 pub use self::error::GitError;
 pub use self::files::{Folder, Tree};
 pub use self::repository::Repository;

@@ -1,6 +1,5 @@
-//! Commits, tags and files of a repository: one git answers for all of them.
-//!
-//! A process costs as much as a thousand answers. <https://git-scm.com/docs/git-cat-file#_batch_output>
+//! Reads commits, tags and files of a repository with a single git process, because starting a process costs as much as a thousand
+//! answers. <https://git-scm.com/docs/git-cat-file#_batch_output>
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -9,17 +8,17 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::command::command;
 use gitlab_ci::plan::commit::Commit;
 
-/// What begins the signature of a tag, which is no part of its message.
+/// The first lines of a tag's signature, which is not part of its message.
 const SIGNATURES: [&str; 2] = ["-----BEGIN PGP SIGNATURE-----", "-----BEGIN SSH SIGNATURE-----"];
 
-/// A git that is asked for objects by their names.
+/// A running `git cat-file --batch`.
 pub(super) struct Objects {
     child: Child,
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
-/// What git has under a name.
+/// A git object.
 pub(super) struct Object {
     /// `commit`, `tag`, `blob` or `tree`.
     pub(super) kind: String,
@@ -27,12 +26,9 @@ pub(super) struct Object {
 }
 
 impl Objects {
-    /// Starts it, and does not wait for it.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub(super) fn start(folder: &std::path::Path) -> io::Result<Self> {
-        let mut command = command(folder, &["cat-file", "--batch"]);
+    /// Starts git without waiting for it.
+    pub(super) fn start(dir: &std::path::Path) -> io::Result<Self> {
+        let mut command = command(dir, &["cat-file", "--batch"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -40,14 +36,14 @@ impl Objects {
         Ok(Self { child, questions: Some(questions), answers: BufReader::new(answers) })
     }
 
-    /// The hash and the object of a name; nothing where there is none, and where git has ended.
+    /// The hash and the object of a name. `None` if there is no such object, or if git has ended.
     pub(super) fn get(&mut self, name: &str) -> Option<(String, Object)> {
-        // A question is one line.
+        // A request is a single line.
         let questions = self.questions.as_mut().filter(|_| !name.contains('\n'))?;
         questions.write_all(format!("{name}\n").as_bytes()).ok()?;
         let mut head = String::new();
         self.answers.read_line(&mut head).ok()?;
-        // `HASH KIND SIZE`, or the name and a word that tells what is wrong with it.
+        // `HASH KIND SIZE`, or the name and the reason, such as `missing`.
         let mut words = head.trim_end().rsplit(' ');
         let size: usize = words.next()?.parse().ok()?;
         let kind = words.next()?.to_owned();
@@ -61,7 +57,7 @@ impl Objects {
 
 impl Drop for Objects {
     fn drop(&mut self) {
-        // It has nothing to finish, and nobody waits for it.
+        // git has nothing to finish, and its result does not matter.
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
 }
@@ -71,7 +67,7 @@ impl Object {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    /// Its message, if it has one: what is after its head, without a signature.
+    /// The message of a tag, without the signature.
     pub(super) fn message(&self) -> String {
         let text = self.text();
         let message = text.split_once("\n\n").map_or("", |(_, message)| message);
@@ -79,7 +75,7 @@ impl Object {
         message.get(..end.unwrap_or(message.len())).unwrap_or(message).trim_end().to_owned()
     }
 
-    /// Reads a commit. <https://git-scm.com/docs/git-commit-tree>
+    /// Parses a commit: <https://git-scm.com/docs/git-commit-tree>.
     pub(super) fn commit(&self, sha: String) -> Commit {
         let text = self.text();
         let (head, _) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -92,13 +88,13 @@ impl Object {
     }
 }
 
-/// `Name <address>`, and `SECONDS ZONE`.
+/// Splits a line into `Name <address>` and `SECONDS ZONE`.
 fn person(line: &str) -> (&str, &str) {
     let end = line.rfind('>').map_or(0, |at| at + 1);
     (line.get(..end).unwrap_or_default(), line.get(end..).unwrap_or_default().trim())
 }
 
-/// ISO 8601 of seconds and a zone, `1769851230 +0100`.
+/// Converts seconds since the epoch and a time zone, `1769851230 +0100`, to ISO 8601.
 fn timestamp(time: &str) -> String {
     let (seconds, zone) = time.split_once(' ').unwrap_or((time, "+0000"));
     let seconds: i64 = seconds.parse().unwrap_or_default();
@@ -123,21 +119,21 @@ mod tests {
     #[case::utc("1769851230 +0000", "2026-01-31T09:20:30Z")]
     #[case::east("1769851230 +0100", "2026-01-31T10:20:30+01:00")]
     #[case::west("1769851230 -0330", "2026-01-31T05:50:30-03:30")]
-    #[case::nothing("", "1970-01-01T00:00:00Z")]
-    #[case::before_all("-86400 +0000", "1970-01-01T00:00:00Z")]
-    fn times(#[case] time: &str, #[case] expected: &str) {
+    #[case::empty("", "1970-01-01T00:00:00Z")]
+    #[case::before_the_epoch("-86400 +0000", "1970-01-01T00:00:00Z")]
+    fn timestamps_are_iso_8601(#[case] time: &str, #[case] expected: &str) {
         assert_eq!(timestamp(time), expected);
     }
 
     #[test]
-    fn a_signed_tag() {
+    fn a_tags_message_has_no_signature() {
         let text = "object 01\ntype commit\ntag v1\ntagger A B <a@b.test> 1 +0000\n\ngood\n\n-----BEGIN PGP SIGNATURE-----\nx\n";
         let object = Object { kind: "tag".to_owned(), content: text.as_bytes().to_vec() };
         assert_eq!(object.message(), "good");
     }
 
     #[test]
-    fn a_commit() {
+    fn a_commit_is_parsed() {
         let text = "tree 01\nparent 02\nauthor A <B> <a@b.test> 1 +0000\ncommitter C <c@d.test> 1769851230 +0100\n\
                     gpgsig -----BEGIN\n author no <no>\n\nTitle\n\nMore\n\n";
         let object = Object { kind: "commit".to_owned(), content: text.as_bytes().to_vec() };

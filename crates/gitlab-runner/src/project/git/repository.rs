@@ -1,4 +1,4 @@
-//! A repository, read by git itself, or from files of it that say as much.
+//! A git repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,63 +12,63 @@ use super::layout::{self, Opened};
 use super::objects::{Object, Objects};
 use gitlab_ci::plan::commit::Commit;
 
-/// A repository. It is asked through as few programs as can be: each costs more than all that is done with its answer.
+/// A git repository. It is read with as few processes as possible, because starting one costs more than processing its output.
 #[derive(Clone)]
-pub struct Repository(Arc<Known>);
+pub struct Repository(Arc<Inner>);
 
-struct Known {
-    folder: PathBuf,
-    /// The full name of the branch that is checked out.
+struct Inner {
+    dir: PathBuf,
+    /// The branch that is checked out.
     head: Option<String>,
-    /// The same of the remote's default branch.
+    /// The remote's default branch.
     remote_head: Option<String>,
-    /// A git that tells what is configured, until somebody wants to know, and then that.
+    /// The configuration. It is read in the background until it is needed.
     settings: Mutex<Settings>,
     objects: Mutex<Objects>,
 }
 
 enum Settings {
-    Asked(Option<Child>),
-    Told(BTreeMap<String, String>),
+    Pending(Option<Child>),
+    Read(BTreeMap<String, String>),
 }
 
-/// What is asked for at once of a repository that is opened: the folder, and what two names stand for.
+/// The git arguments that open a repository: they print the working tree and the targets of two symbolic refs.
 const OPENING: [&str; 5] = ["rev-parse", "--show-toplevel", "--symbolic-full-name", "HEAD", "refs/remotes/origin/HEAD"];
 
-/// What is read of the configuration.
+/// The keys that are read from the configuration.
 const SETTINGS: &str = r"^(remote\.origin\.url|user\.(name|email))$";
 
 impl fmt::Debug for Repository {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.debug_tuple("Repository").field(&self.0.folder).finish()
+        formatter.debug_tuple("Repository").field(&self.0.dir).finish()
     }
 }
 
 impl Repository {
-    /// The repository whose working tree `folder` is in.
+    /// Opens the repository whose working tree contains `dir`.
     ///
     /// # Errors
-    /// When it is in none.
-    pub fn open(folder: &Path) -> Result<Self, GitError> {
-        let read = layout::read(folder);
-        // All at the same time, the one that is waited for first.
-        let opening = read.map_or_else(|| Err(opening(folder)), Ok);
-        let objects = Objects::start(folder).map_err(GitError::NotRun)?;
-        let mut settings = command(folder, &["config", "-z", "--get-regexp", SETTINGS]);
+    /// `dir` is not in a working tree, or git cannot be run.
+    pub fn open(dir: &Path) -> Result<Self, GitError> {
+        let read = layout::read(dir);
+        // Start all processes at once, the one that is needed first before the others.
+        let opening = read.map_or_else(|| Err(opening(dir)), Ok);
+        let objects = Objects::start(dir).map_err(GitError::NotRun)?;
+        let mut settings = command(dir, &["config", "-z", "--get-regexp", SETTINGS]);
         let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Opened { folder, head, remote_head } = opening.or_else(told)?;
-        Ok(Self(Arc::new(Known {
-            folder,
+        let Opened { dir, head, remote_head } = opening.or_else(parse_opening)?;
+        Ok(Self(Arc::new(Inner {
+            dir,
             head,
             remote_head,
-            settings: Mutex::new(Settings::Asked(settings.ok())),
+            settings: Mutex::new(Settings::Pending(settings.ok())),
             objects: Mutex::new(objects),
         })))
     }
 
-    /// Its working tree.
+    /// The directory of the working tree.
     pub fn folder(&self) -> &Path {
-        &self.0.folder
+        &self.0.dir
     }
 
     fn named(&self, name: &str) -> Option<(String, Object)> {
@@ -79,12 +79,12 @@ impl Repository {
         self.named(name).map(|(_, object)| object)
     }
 
-    /// The branch that is checked out, if one is.
+    /// The branch that is checked out; `None` with a detached HEAD.
     pub fn current_branch(&self) -> Option<String> {
         self.0.head.clone()
     }
 
-    /// The branch that the project calls its own: the remote's, else the one that is usually called so.
+    /// The default branch: the remote's, or else `main` or `master` if it exists, or else the current branch.
     pub fn default_branch(&self) -> String {
         let is_there = |name: &&str| self.object(&format!("refs/heads/{name}")).is_some();
         let usual = || ["main", "master"].into_iter().find(is_there).map(str::to_owned);
@@ -92,12 +92,12 @@ impl Repository {
         known.unwrap_or_else(|| "main".to_owned())
     }
 
-    /// The address of the remote `origin`.
+    /// The URL of the remote `origin`.
     pub fn remote(&self) -> Option<String> {
         self.setting("remote.origin.url")
     }
 
-    /// Name and address of whoever works here.
+    /// The user's name and email address (`user.name`, `user.email`); empty if not configured.
     pub fn user(&self) -> (String, String) {
         let setting = |name: &str| self.setting(name).unwrap_or_default();
         (setting("user.name"), setting("user.email"))
@@ -105,16 +105,16 @@ impl Repository {
 
     fn setting(&self, name: &str) -> Option<String> {
         let mut settings = self.0.settings.lock().ok()?;
-        if let Settings::Asked(child) = &mut *settings {
+        if let Settings::Pending(child) = &mut *settings {
             let output = child.take().and_then(|child| child.wait_with_output().ok());
             let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-            // `NAME LF VALUE NUL`; of equal names the last one wins.
+            // `NAME LF VALUE NUL`; the last value of a name wins.
             let pairs = text.split('\0').filter_map(|pair| pair.split_once('\n'));
-            *settings = Settings::Told(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+            *settings = Settings::Read(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
         }
         match &*settings {
-            Settings::Told(settings) => settings.get(name).cloned(),
-            Settings::Asked(_) => None,
+            Settings::Read(settings) => settings.get(name).cloned(),
+            Settings::Pending(_) => None,
         }
     }
 
@@ -123,10 +123,10 @@ impl Repository {
         names.lines().map(str::to_owned).collect()
     }
 
-    /// The commit of a branch, of this repository or of its remote.
+    /// The commit of a local branch, or else of the remote's branch.
     ///
     /// # Errors
-    /// When there is no such branch.
+    /// The branch does not exist. The error suggests a similar name.
     pub fn branch(&self, name: &str) -> Result<Commit, GitError> {
         let local = self.commit(&format!("refs/heads/{name}"));
         local
@@ -134,10 +134,10 @@ impl Repository {
             .map_err(|_| self.no_such("branch", name, "refs/heads"))
     }
 
-    /// The commit of a tag, and the tag's own message if it has one.
+    /// The commit of a tag, and the message of an annotated tag; empty for other tags.
     ///
     /// # Errors
-    /// When there is no such tag.
+    /// The tag does not exist. The error suggests a similar name.
     pub fn tag(&self, name: &str) -> Result<(Commit, String), GitError> {
         let own = format!("refs/tags/{name}");
         let commit = self.commit(&own).map_err(|_| self.no_such("tag", name, "refs/tags"))?;
@@ -151,50 +151,51 @@ impl Repository {
         GitError::NoSuchRef { kind, name: name.to_owned(), nearest: nearest.map(|(_, known)| known) }
     }
 
-    /// A commit by any name that git knows.
+    /// A commit, by any name that git understands.
     ///
     /// # Errors
-    /// When it knows none.
+    /// git does not know a commit by that name.
     pub fn commit(&self, name: &str) -> Result<Commit, GitError> {
         let unknown = || GitError::NoSuchRef { kind: "commit", name: name.to_owned(), nearest: None };
         let (sha, object) = self.named(&format!("{name}^{{commit}}")).ok_or_else(unknown)?;
         Ok(object.commit(sha))
     }
 
-    /// The files that differ between two commits.
+    /// The paths of the files that differ between two commits.
     ///
     /// # Errors
-    /// When one of them is unknown.
+    /// One of the commits does not exist, or git cannot be run.
     pub fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, GitError> {
         let text = git(self.folder(), &["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Where two commits part.
+    /// The best common ancestor of two commits.
     ///
     /// # Errors
-    /// When one of them is unknown, or they have nothing in common.
+    /// One of the commits does not exist, or they have no common ancestor.
     pub fn merge_base(&self, one: &str, other: &str) -> Result<String, GitError> {
         git(self.folder(), &["merge-base", one, other])
     }
 }
 
-/// Asks git what it opens.
-pub(super) fn opening(folder: &Path) -> std::io::Result<Child> {
-    command(folder, &OPENING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+/// Starts git to open a repository.
+pub(super) fn opening(dir: &Path) -> std::io::Result<Child> {
+    command(dir, &OPENING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-pub(super) fn told(opening: std::io::Result<Child>) -> Result<Opened, GitError> {
+/// Reads the output of [`opening`].
+pub(super) fn parse_opening(opening: std::io::Result<Child>) -> Result<Opened, GitError> {
     let output = opening.and_then(Child::wait_with_output).map_err(GitError::NotRun)?;
-    // A name that means nothing ends git, after it has answered what comes before.
+    // git ends at the first unknown name, after it has printed the results for the names before it.
     let answers = String::from_utf8_lossy(&output.stdout);
     let mut answers = answers.lines();
     let Some(top) = answers.next() else {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), said });
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), message });
     };
     let mut branch = |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
-    Ok(Opened { folder: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
+    Ok(Opened { dir: PathBuf::from(top), head: branch("refs/heads/"), remote_head: branch("refs/remotes/origin/") })
 }
 
 #[cfg(test)]
@@ -204,32 +205,32 @@ pub(super) mod tests {
     use super::*;
     use gitlab_ci::files::Files;
 
-    pub(in super::super) fn run(folder: &Path, line: &str) {
+    pub(in super::super) fn run(dir: &Path, line: &str) {
         let arguments = line.split(' ').collect::<Vec<_>>();
         let identity = ["-c", "user.name=A B", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
-        let output = program().arg("-C").arg(folder).args(identity).args(arguments).output().unwrap();
+        let output = program().arg("-C").arg(dir).args(identity).args(arguments).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn repository() -> (tempfile::TempDir, Repository) {
-        let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), "init --quiet");
-        std::fs::write(folder.path().join("a.txt"), "one\n").unwrap();
-        run(folder.path(), "add .");
-        run(folder.path(), "commit --quiet --message first");
-        run(folder.path(), "tag --annotate --message good v1");
-        run(folder.path(), "checkout --quiet -b feature/x");
-        std::fs::create_dir(folder.path().join("b")).unwrap();
-        std::fs::write(folder.path().join("b/c.txt"), "two\n").unwrap();
-        run(folder.path(), "add .");
-        run(folder.path(), "commit --quiet --message second");
-        let repository = Repository::open(folder.path()).unwrap();
-        (folder, repository)
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path(), "init --quiet");
+        std::fs::write(dir.path().join("a.txt"), "one\n").unwrap();
+        run(dir.path(), "add .");
+        run(dir.path(), "commit --quiet --message first");
+        run(dir.path(), "tag --annotate --message good v1");
+        run(dir.path(), "checkout --quiet -b feature/x");
+        std::fs::create_dir(dir.path().join("b")).unwrap();
+        std::fs::write(dir.path().join("b/c.txt"), "two\n").unwrap();
+        run(dir.path(), "add .");
+        run(dir.path(), "commit --quiet --message second");
+        let repository = Repository::open(dir.path()).unwrap();
+        (dir, repository)
     }
 
     #[test]
-    fn commits_of_branches_and_tags() {
-        let (_folder, repository) = repository();
+    fn branches_and_tags_have_commits() {
+        let (_dir, repository) = repository();
         let branch = repository.branch("feature/x").unwrap();
         assert_eq!(
             (branch.author.as_str(), branch.message.as_str(), branch.sha.len()),
@@ -244,26 +245,26 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn files_of_a_commit_and_of_the_working_tree() {
-        let (folder, repository) = repository();
-        std::fs::write(folder.path().join("a.txt"), "changed\n").unwrap();
+    fn a_commit_and_the_working_tree_have_their_own_files() {
+        let (dir, repository) = repository();
+        std::fs::write(dir.path().join("a.txt"), "changed\n").unwrap();
         let at = repository.at("main");
         assert_eq!(
             (at.read("a.txt").as_deref(), at.read("b/c.txt"), at.list()),
             (Some("one\n"), None, vec!["a.txt".to_owned()])
         );
-        let tree = Folder(folder.path().to_owned());
+        let tree = Folder(dir.path().to_owned());
         assert_eq!((tree.read("a.txt").as_deref(), tree.list().len()), (Some("changed\n"), 2));
     }
 
     #[test]
-    fn what_there_is_not() {
-        let (folder, repository) = repository();
+    fn missing_refs_and_repositories_are_reported() {
+        let (dir, repository) = repository();
         let error = repository.branch("feature/y").unwrap_err().to_string();
-        assert_eq!(error, "there is no branch `feature/y` here, did you mean `feature/x`?");
-        assert_eq!(repository.tag("nothing").unwrap_err().to_string(), "there is no tag `nothing` here");
-        std::fs::remove_dir_all(folder.path().join(".git")).unwrap();
-        assert_eq!(Folder(folder.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
-        assert!(Repository::open(folder.path()).unwrap_err().to_string().contains("not a git repository"));
+        assert_eq!(error, "no such branch: `feature/y`; did you mean `feature/x`?");
+        assert_eq!(repository.tag("nothing").unwrap_err().to_string(), "no such tag: `nothing`");
+        std::fs::remove_dir_all(dir.path().join(".git")).unwrap();
+        assert_eq!(Folder(dir.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
+        assert!(Repository::open(dir.path()).unwrap_err().to_string().contains("not a git repository"));
     }
 }
