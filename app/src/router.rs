@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
+use crate::host::require_host;
 use crate::observe::observe;
 use crate::routes::{fault, home, metrics, probes, version};
 use crate::state::AppState;
@@ -30,6 +31,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     }
     router
         .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
+        .layer(from_fn(require_host))
         // Last, so that it is around the fallback and around answers with 405 too.
         .layer(from_fn_with_state(Arc::clone(&state), observe))
         .with_state(state)
