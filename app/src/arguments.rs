@@ -60,7 +60,7 @@ pub struct Arguments {
 
     /// Largest body of a request
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_name = "BYTES")]
-    pub max_body_bytes: u64,
+    pub max_body_bytes: usize,
 
     /// Print what was built, from what, and stop
     #[arg(short = 'V', long)]

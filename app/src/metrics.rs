@@ -61,15 +61,15 @@ impl Metrics {
         })
     }
 
-    /// A request begins.
-    pub(crate) fn begin(&self) {
+    /// Counts a request in flight.
+    pub(crate) fn request_started(&self) {
         self.in_flight.inc();
     }
 
-    /// A request that began has ended, `seconds` later.
-    pub(crate) fn end(&self, method: &'static str, route: &str, status: &str, seconds: f64) {
+    /// Counts the end of a request that took `seconds`.
+    pub(crate) fn request_ended(&self, method: &str, route: &str, status: u16, seconds: f64) {
         self.in_flight.dec();
-        self.requests.with_label_values(&[method, route, status]).inc();
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         self.durations.with_label_values(&[method, route]).observe(seconds);
     }
 
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_duration_is_in_every_bucket_from_its_own_on() {
         let metrics = Metrics::new(&BuildInfo::current()).unwrap();
-        metrics.begin();
-        metrics.end("GET", "/", "200", 0.02);
+        metrics.request_started();
+        metrics.request_ended("GET", "/", 200, 0.02);
         let text = metrics.render(true).unwrap();
         let buckets = text
             .lines()

@@ -16,7 +16,7 @@ pub struct AppState {
     /// What Prometheus asks for.
     pub metrics: Metrics,
     /// The largest request body that is let in, in bytes.
-    pub max_body_bytes: u64,
+    pub max_body_bytes: usize,
     /// Whether `/fault/…` exists.
     pub faults: bool,
 }
