@@ -1,16 +1,20 @@
 //! What the service tells Prometheus.
 
 use axum::http::Method;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder, histogram_opts, opts,
+    register_histogram_vec_with_registry, register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
+    register_int_gauge_with_registry,
+};
 
 use crate::build_info::BuildInfo;
-use crate::process_metrics::ProcessMetrics;
-use crate::text_format;
 
-/// The label value of every method and route that the service does not know: a scanner's thousand paths are one series.
+/// The label value of every method and route that the service does not know: the thousand paths of a scanner are one
+/// series.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// The metrics and the registry they are in.
+/// The metrics and their registry.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -24,39 +28,37 @@ impl Metrics {
     /// All metrics, at zero.
     ///
     /// # Errors
-    /// When two metrics have one name or a name is not a Prometheus one: a mistake in this file.
+    /// When two metrics have the same name or a name is invalid, which is a mistake in this file.
     pub fn new(build_info: &BuildInfo) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let build = register(
-            &registry,
-            IntGaugeVec::new(
-                Opts::new("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
-                &["version", "revision", "branch", "rustc"],
-            )?,
-        )?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let BuildInfo { version, revision, branch, rustc, .. } = build_info;
-        build.with_label_values(&[version, revision, branch, rustc]).set(1);
-        registry.register(Box::new(ProcessMetrics::new()?))?;
+        register_int_gauge_vec_with_registry!(
+            opts!("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
+            &["version", "revision", "branch", "rustc"],
+            registry
+        )?
+        .with_label_values(&[version, revision, branch, rustc])
+        .set(1);
         Ok(Self {
-            requests: register(
-                &registry,
-                IntCounterVec::new(
-                    Opts::new("http_requests_total", "Requests answered, by method, matched route and status."),
-                    &["method", "route", "status"],
-                )?,
+            requests: register_int_counter_vec_with_registry!(
+                opts!("http_requests_total", "Requests answered, by method, matched route and status."),
+                &["method", "route", "status"],
+                registry
             )?,
-            durations: register(
-                &registry,
-                HistogramVec::new(
-                    HistogramOpts::new("http_request_duration_seconds", "Time from a request's head to its answer's."),
-                    &["method", "route"],
-                )?,
+            durations: register_histogram_vec_with_registry!(
+                histogram_opts!("http_request_duration_seconds", "Time from a request's head to its answer's."),
+                &["method", "route"],
+                registry
             )?,
-            in_flight: register(
-                &registry,
-                IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?,
+            in_flight: register_int_gauge_with_registry!(
+                opts!("http_requests_in_flight", "Requests that are being answered now."),
+                registry
             )?,
-            ready: register(&registry, IntGauge::new("app_ready", "Whether the service wants traffic: 1 or 0.")?)?,
+            ready: register_int_gauge_with_registry!(
+                opts!("app_ready", "Whether the service wants traffic: 1 or 0."),
+                registry
+            )?,
             registry,
         })
     }
@@ -76,19 +78,11 @@ impl Metrics {
     /// All metrics in the Prometheus text format.
     ///
     /// # Errors
-    /// When a collector returns a family without a name or metrics: a mistake in this crate.
+    /// When a collector returns a family without a name or metrics.
     pub fn render(&self, ready: bool) -> Result<String, prometheus::Error> {
         self.ready.set(ready.into());
-        // Room for all routes: growing on the way would copy the text several times.
-        let mut text = String::with_capacity(16 * 1024);
-        text_format::encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
 }
 
 /// A method as a label value: one of HTTP's own (RFC 9110, RFC 5789), or [`UNKNOWN`].
