@@ -1,11 +1,11 @@
 //! The command line. Every flag has an environment variable, so that a manifest can set it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
-use crate::listen_address::ListenAddress;
 use crate::log::LogFormat;
 
 /// A small, instrumented service.
@@ -14,9 +14,9 @@ use crate::log::LogFormat;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "app", disable_version_flag = true)]
 pub struct Arguments {
-    /// Where to listen: `:8000` is every address of the host
-    #[arg(long, env = "LISTEN_ADDRESS", default_value = ":8000", value_name = "ADDRESS")]
-    pub listen_address: ListenAddress,
+    /// IP address and port to listen on; `[::]` is every address of the host, IPv4 included
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "[::]:8000", value_name = "ADDRESS")]
+    pub listen_address: SocketAddr,
 
     /// Time from the start until /health says that the service is ready
     #[arg(long, env = "READY_AFTER", default_value = "5s", value_parser = duration, value_name = "DURATION")]
@@ -92,7 +92,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `Targets` and not `EnvFilter`: the service has no spans to filter by, and the latter brings a regex engine along.
+/// `Targets` and not `EnvFilter`, which filters by the fields of spans too and needs a regex engine for that.
 fn log_filter(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|_| {
         "expected a level (off, error, warn, info, debug, trace) or a list such as `info,access=off`".to_owned()
@@ -148,6 +148,8 @@ mod tests {
             &["--idle-timeout", "25h"],
             &["--idle-timeout", "500000000000years"],
             &["--listen-address", "8000"],
+            &["--listen-address", ":8000"],
+            &["--listen-address", "localhost:8000"],
             &["--max-connections", "0"],
             &["--log-format", "xml"],
             &["--log-filter", "access=loud"],

@@ -15,7 +15,6 @@ pub mod arguments;
 pub mod build_info;
 pub mod health;
 mod host;
-pub mod listen_address;
 pub mod log;
 pub mod metrics;
 mod observe;
