@@ -3,18 +3,18 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::{error, io, thread};
+use std::{error, io};
 
 use app::arguments::{Arguments, one_line};
 use app::build_info::BuildInfo;
 use app::health::Health;
-use app::log::Log;
+use app::log;
 use app::metrics::Metrics;
 use app::router::router;
 use app::server::{Ended, Limits, Shutdown, listen, serve};
 use app::state::AppState;
 use clap::Parser;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -83,8 +83,8 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
     });
     let limits = Limits { max_connections, header_read_timeout, idle_timeout, max_header_bytes };
     let shutdown = Shutdown { delay: shutdown_delay, timeout: shutdown_timeout };
-    let log = Log::start(log_format, log_filter)?;
-    let ended = runtime(&log)?.block_on(async {
+    log::start(log_format, log_filter)?;
+    Runtime::new()?.block_on(async {
         let listener = listen(listen_address)?;
         let signals = stop_signals()?;
         info!(
@@ -104,19 +104,7 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
             }
         });
         Ok(serve(listener, router(Arc::clone(&service)), &service.health, limits, shutdown, signals).await)
-    });
-    // The runtime is gone, and with it every request that was cut and had that logged.
-    log.flush();
-    ended
-}
-
-/// One thread where there is one core, as in most pods: threads that share a core only take turns.
-fn runtime(log: &Log) -> io::Result<Runtime> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let mut builder =
-        if cores == 1 { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
-    let log = log.clone();
-    builder.enable_all().on_thread_park(move || log.flush()).build()
+    })
 }
 
 /// SIGTERM and SIGINT, each by its name, for as long as the process lives.
