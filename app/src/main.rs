@@ -11,12 +11,10 @@ use app::health::Health;
 use app::log;
 use app::metrics::Metrics;
 use app::router::router;
-use app::server::{Ended, Limits, Shutdown, listen, serve};
+use app::server::{Limits, Shutdown, ShutdownOutcome, Signals, listen, serve};
 use app::state::AppState;
 use clap::Parser;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tracing::info;
 
 type Error = Box<dyn error::Error>;
@@ -45,8 +43,8 @@ fn main() -> ExitCode {
         };
     }
     match run(arguments) {
-        Ok(Ended::Whole) => ExitCode::SUCCESS,
-        Ok(Ended::Cut(_)) => ExitCode::from(EXIT_CUT),
+        Ok(ShutdownOutcome::Complete) => ExitCode::SUCCESS,
+        Ok(ShutdownOutcome::Cut) => ExitCode::from(EXIT_CUT),
         Err(error) => {
             // Nothing can be done about a standard error that is closed.
             let _ = writeln!(io::stderr(), "app: {}", chain(&*error));
@@ -55,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<Ended, Error> {
+fn run(arguments: Arguments) -> Result<ShutdownOutcome, Error> {
     // Written out, so that a flag which is forgotten here does not compile.
     let Arguments {
         listen_address,
@@ -86,7 +84,7 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
     log::start(log_format, log_filter)?;
     Runtime::new()?.block_on(async {
         let listener = listen(listen_address)?;
-        let signals = stop_signals()?;
+        let signals = Signals::listen()?;
         info!(
             address = %listener.local_addr()?,
             version = service.build_info.version,
@@ -105,23 +103,6 @@ fn run(arguments: Arguments) -> Result<Ended, Error> {
         });
         Ok(serve(listener, router(Arc::clone(&service)), &service.health, limits, shutdown, signals).await)
     })
-}
-
-/// SIGTERM and SIGINT, each by its name, for as long as the process lives.
-fn stop_signals() -> io::Result<mpsc::Receiver<&'static str>> {
-    let (sender, receiver) = mpsc::channel(2);
-    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
-        let mut signals = signal(kind)?;
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if sender.send(name).await.is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    Ok(receiver)
 }
 
 /// The host's name, which Kubernetes sets to the pod's.
