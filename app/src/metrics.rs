@@ -1,12 +1,9 @@
 //! What the service tells Prometheus.
 
 use axum::http::Method;
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder, histogram_opts, opts,
-    register_histogram_vec_with_registry, register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
-    register_int_gauge_with_registry,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::build_info::BuildInfo;
 
@@ -30,37 +27,36 @@ impl Metrics {
     /// # Errors
     /// When two metrics have the same name or a name is invalid, which is a mistake in this file.
     pub fn new(build_info: &BuildInfo) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        registry.register(Box::new(ProcessCollector::for_self()))?;
-        let BuildInfo { version, revision, branch, rustc, .. } = build_info;
-        register_int_gauge_vec_with_registry!(
-            opts!("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
+        let build = IntGaugeVec::new(
+            Opts::new("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
             &["version", "revision", "branch", "rustc"],
-            registry
-        )?
-        .with_label_values(&[version, revision, branch, rustc])
-        .set(1);
-        Ok(Self {
-            requests: register_int_counter_vec_with_registry!(
-                opts!("http_requests_total", "Requests answered, by method, matched route and status."),
-                &["method", "route", "status"],
-                registry
-            )?,
-            durations: register_histogram_vec_with_registry!(
-                histogram_opts!("http_request_duration_seconds", "Time from a request's head to its answer's."),
-                &["method", "route"],
-                registry
-            )?,
-            in_flight: register_int_gauge_with_registry!(
-                opts!("http_requests_in_flight", "Requests that are being answered now."),
-                registry
-            )?,
-            ready: register_int_gauge_with_registry!(
-                opts!("app_ready", "Whether the service wants traffic: 1 or 0."),
-                registry
-            )?,
-            registry,
-        })
+        )?;
+        let BuildInfo { version, revision, branch, rustc, .. } = build_info;
+        build.with_label_values(&[version, revision, branch, rustc]).set(1);
+        let requests = IntCounterVec::new(
+            Opts::new("http_requests_total", "Requests answered, by method, matched route and status."),
+            &["method", "route", "status"],
+        )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new("http_request_duration_seconds", "Time from a request's head to its answer's."),
+            &["method", "route"],
+        )?;
+        let in_flight = IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?;
+        let ready = IntGauge::new("app_ready", "Whether the service wants traffic: 1 or 0.")?;
+
+        let registry = Registry::new();
+        let collectors: [Box<dyn Collector>; 6] = [
+            Box::new(ProcessCollector::for_self()),
+            Box::new(build),
+            Box::new(requests.clone()),
+            Box::new(durations.clone()),
+            Box::new(in_flight.clone()),
+            Box::new(ready.clone()),
+        ];
+        for collector in collectors {
+            registry.register(collector)?;
+        }
+        Ok(Self { registry, requests, durations, in_flight, ready })
     }
 
     /// Counts a request in flight.
@@ -85,20 +81,12 @@ impl Metrics {
     }
 }
 
-/// A method as a label value: one of HTTP's own (RFC 9110, RFC 5789), or [`UNKNOWN`].
+/// The methods of RFC 9110 and RFC 5789.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// A method as a label value: one of [`METHODS`], or [`UNKNOWN`].
 pub(crate) fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::CONNECT => "CONNECT",
-        Method::OPTIONS => "OPTIONS",
-        Method::TRACE => "TRACE",
-        Method::PATCH => "PATCH",
-        _ => UNKNOWN,
-    }
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(UNKNOWN)
 }
 
 #[cfg(test)]

@@ -7,30 +7,30 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
-use tracing::{Span, debug_span};
+use tracing::debug_span;
 
 use crate::host::require_host;
 use crate::observe::observe;
 use crate::request_id::{RandomId, id_of, remove_unfit_id};
-use crate::routes::{fault, home, metrics, probes, version};
+use crate::routes::{self, fault};
 use crate::state::AppState;
 
 /// The routes. They need no socket, so tests call them in process.
 pub fn router(state: Arc<AppState>) -> Router {
     let mut router = Router::new()
-        .route("/", get(home::home))
-        .route("/health", get(probes::health))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(probes::readyz))
-        .route("/version", get(version::version))
-        .route("/metrics", get(metrics::metrics));
+        .route("/", get(routes::home))
+        .route("/health", get(routes::health))
+        .route("/livez", get(routes::livez))
+        .route("/readyz", get(routes::readyz))
+        .route("/version", get(routes::version))
+        .route("/metrics", get(routes::metrics));
     if state.faults {
         router = router
             .route("/fault/delay", get(fault::delay))
@@ -39,6 +39,11 @@ pub fn router(state: Arc<AppState>) -> Router {
             .route("/fault/hang", post(fault::hang))
             .route("/fault/panic", post(fault::panic));
     }
+    // With `--log-filter debug`, each line that a handler logs names the request.
+    let request_span =
+        |request: &Request| debug_span!("request", request_id = id_of(request), path = request.uri().path());
+    // The panic hook has logged the panic, and where it happened.
+    let answer_to_panic = |_: Box<dyn Any + Send>| StatusCode::INTERNAL_SERVER_ERROR.into_response();
     // A request passes the layers from top to bottom, its answer from bottom to top.
     let layers = ServiceBuilder::new()
         .layer(map_request(remove_unfit_id))
@@ -55,14 +60,4 @@ pub fn router(state: Arc<AppState>) -> Router {
         // Last, so that the layers are around the fallback and around answers with 405 too.
         .layer(layers)
         .with_state(state)
-}
-
-/// With `--log-filter debug`, every line that a handler logs names the request.
-fn request_span(request: &Request) -> Span {
-    debug_span!("request", request_id = id_of(request), path = request.uri().path())
-}
-
-/// The panic hook has logged the panic, and where it happened.
-fn answer_to_panic(_: Box<dyn Any + Send>) -> Response {
-    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -16,26 +16,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{interval, sleep};
 use tokio_util::io::InspectReader;
 use tower_service::Service;
 use tracing::{debug, warn};
 
-use super::activity::{Activity, Phase};
-
-/// What one client, and all of them together, may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Concurrent connections.
-    pub max_connections: usize,
-    /// Time from the first byte of a request's head, or from the start of the connection, to the last byte of the head.
-    pub header_read_timeout: Duration,
-    /// Time between two requests on a connection.
-    pub idle_timeout: Duration,
-    /// Size of a request's head.
-    pub max_header_bytes: usize,
-}
+use crate::arguments::Limits;
 
 /// Time between two looks for slow connections. They may exceed their limit by this much.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -57,8 +45,19 @@ pub(super) struct Connections {
 }
 
 struct Connection {
-    activity: Arc<Activity>,
     task: AbortHandle,
+    /// What the task is doing, and since when.
+    phase: Arc<watch::Sender<(Phase, Instant)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Between two requests.
+    Idle,
+    /// In the head of a request, or before the first one.
+    Head,
+    /// A request is being answered.
+    Busy,
 }
 
 impl Connections {
@@ -108,21 +107,21 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         // The IPv4 client of an IPv6 socket is logged with its IPv4 address.
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let activity = Arc::new(Activity::new());
-        let reading = Arc::clone(&activity);
+        let phase = Arc::new(watch::Sender::new((Phase::Head, Instant::now())));
+        let reading = Arc::clone(&phase);
         let stream = InspectReader::new(stream, move |bytes: &[u8]| {
-            if !bytes.is_empty() {
-                reading.bytes_arrived();
+            if !bytes.is_empty() && reading.borrow().0 == Phase::Idle {
+                reading.send_replace((Phase::Head, Instant::now()));
             }
         });
-        let (router, answering) = (self.router.clone(), Arc::clone(&activity));
+        let (router, answering) = (self.router.clone(), Arc::clone(&phase));
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(remote));
-            answering.enter(Phase::Busy);
+            answering.send_replace((Phase::Busy, Instant::now()));
             let (answer, answering) = (router.clone().call(request), Arc::clone(&answering));
             async move {
                 let answer = answer.await;
-                answering.enter(Phase::Idle);
+                answering.send_replace((Phase::Idle, Instant::now()));
                 answer
             }
         });
@@ -132,7 +131,7 @@ impl Connections {
                 debug!(%remote, %error, "connection failed");
             }
         });
-        self.open.insert(task.id(), Connection { activity, task });
+        self.open.insert(task.id(), Connection { task, phase });
     }
 
     /// Ends each connection after the request that it is in, and returns when none is left.
@@ -149,8 +148,8 @@ impl Connections {
 
     /// Closes the connections that exceed their time limit.
     fn close_slow(&mut self) {
-        self.open.retain(|_, Connection { activity, task }| {
-            let (phase, since) = activity.current();
+        self.open.retain(|_, Connection { task, phase }| {
+            let (phase, since) = *phase.borrow();
             let is_slow = match phase {
                 Phase::Head => since.elapsed() >= self.limits.header_read_timeout,
                 Phase::Idle => since.elapsed() >= self.limits.idle_timeout,
@@ -165,7 +164,7 @@ impl Connections {
 
     /// Closes the connection that has waited longest, if one waits.
     fn make_room(&mut self) -> bool {
-        let waiting = self.open.iter().filter_map(|(id, connection)| match connection.activity.current() {
+        let waiting = self.open.iter().filter_map(|(id, connection)| match *connection.phase.borrow() {
             (Phase::Busy, _) => None,
             (_, since) => Some((since, *id)),
         });
@@ -185,7 +184,7 @@ impl Connections {
     /// Requests that are being answered.
     pub(super) fn in_flight(&mut self) -> usize {
         self.forget_ended();
-        self.open.values().filter(|connection| connection.activity.current().0 == Phase::Busy).count()
+        self.open.values().filter(|connection| connection.phase.borrow().0 == Phase::Busy).count()
     }
 
     fn forget_ended(&mut self) {

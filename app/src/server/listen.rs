@@ -9,27 +9,19 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Connections that the kernel holds until they are accepted. It lowers the number to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// Why the service does not listen.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{hint}")]
-pub struct ListenError {
-    address: SocketAddr,
-    hint: &'static str,
-    source: io::Error,
-}
-
 /// Listens on `address`. A socket of `[::]` takes IPv4 as well; on a host without IPv6 it is one of `0.0.0.0`.
 ///
 /// # Errors
 /// When the port is taken or reserved for other users, or the host does not have the address.
-pub fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = match bind(address) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
             bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         listener => listener,
     };
-    listener.map_err(|source| ListenError { address, hint: hint(&source), source })
+    listener
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}{}: {error}", hint(&error))))
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,11 +1,8 @@
 //! Sockets in front of a router: limits that a slow or hostile client cannot evade, and a shutdown that loses no request.
 
-mod activity;
 mod connections;
 mod listen;
 mod signals;
-
-use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt;
@@ -14,28 +11,10 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use self::connections::Connections;
-pub use self::connections::Limits;
-pub use self::listen::{ListenError, listen};
+pub use self::listen::listen;
 pub use self::signals::Signals;
+use crate::arguments::{Limits, Shutdown};
 use crate::health::Health;
-
-/// How long a shutdown may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Shutdown {
-    /// From the signal until the listener closes.
-    pub delay: Duration,
-    /// From then until requests in flight are cut.
-    pub timeout: Duration,
-}
-
-/// How a shutdown went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShutdownOutcome {
-    /// Every request was answered.
-    Complete,
-    /// Requests in flight were cut.
-    Cut,
-}
 
 /// Serves `router` until a signal arrives, then stops in three steps:
 ///
@@ -44,7 +23,7 @@ pub enum ShutdownOutcome {
 /// 2. The listener closes. Connections from before are still served.
 /// 3. Requests in flight have `shutdown.timeout` to end.
 ///
-/// A second signal ends the service at once.
+/// A second signal ends the service at once. Returns the number of requests that were cut.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -52,7 +31,7 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown,
     mut signals: Signals,
-) -> ShutdownOutcome {
+) -> usize {
     let mut connections = Connections::new(limits, router);
     let signal = connections.accept_until(&listener, signals.next()).await;
 
@@ -72,7 +51,7 @@ pub async fn serve(
     let reason = tokio::select! {
         () = connections.close() => {
             info!("stopped: every request was answered");
-            return ShutdownOutcome::Complete;
+            return 0;
         }
         () = sleep(shutdown.timeout) => "shutdown timeout",
         signal = signals.next() => signal,
@@ -80,15 +59,12 @@ pub async fn serve(
     cut(&mut connections, reason)
 }
 
-fn cut(connections: &mut Connections, reason: &str) -> ShutdownOutcome {
-    match connections.in_flight() {
-        0 => {
-            info!(reason, "stopped: every request was answered");
-            ShutdownOutcome::Complete
-        }
-        requests => {
-            warn!(reason, requests, "stopped: requests in flight were cut");
-            ShutdownOutcome::Cut
-        }
+fn cut(connections: &mut Connections, reason: &str) -> usize {
+    let requests = connections.in_flight();
+    if requests == 0 {
+        info!(reason, "stopped: every request was answered");
+    } else {
+        warn!(reason, requests, "stopped: requests in flight were cut");
     }
+    requests
 }
