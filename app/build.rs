@@ -1,7 +1,7 @@
-//! Puts the facts of a build into the binary, as `build_info.rs` reads them.
+//! Puts the facts of the build into the binary, where `build_info.rs` reads them.
 //!
-//! Every fact is either given by the environment or a function of the commit, and none is read from a clock: two builds
-//! of one commit are the same to the byte.
+//! Each fact comes from the environment or from the commit, and none from a clock: two builds of the same commit are the
+//! same to the byte.
 
 use std::env;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 fn main() {
     watch_git_head();
-    // GitLab's own variables come first: in a job the checkout is a detached HEAD and knows no branch.
+    // GitLab's variables take precedence: in a job the checkout is a detached HEAD without a branch.
     emit("BUILD_VERSION", &["VERSION", "CI_COMMIT_TAG"], || env::var("CARGO_PKG_VERSION").ok());
     emit("BUILD_REVISION", &["CI_COMMIT_SHA"], || git(&["rev-parse", "HEAD"]));
     emit("BUILD_BRANCH", &["CI_COMMIT_REF_NAME"], || git(&["rev-parse", "--abbrev-ref", "HEAD"]));
@@ -35,10 +35,10 @@ fn emit(name: &str, variables: &[&str], otherwise: impl FnOnce() -> Option<Strin
     println!("cargo::rustc-env={name}={value}");
 }
 
-/// Runs the build again when another commit or branch is checked out.
+/// Runs this script again when another commit or branch is checked out.
 fn watch_git_head() {
     println!("cargo::rerun-if-changed=build.rs");
-    // The log of HEAD grows with every commit; a fresh clone may have HEAD alone.
+    // The log of HEAD grows with every commit. A fresh clone may have only HEAD.
     for file in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");
@@ -50,7 +50,7 @@ fn git(arguments: &[&str]) -> Option<String> {
     output_of(Command::new("git").args(arguments))
 }
 
-/// The first line a command prints, or nothing when it fails or is not installed.
+/// The first line that a command prints, or nothing when the command fails or is not installed.
 fn output_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;

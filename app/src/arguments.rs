@@ -1,48 +1,72 @@
-//! The command line. Every flag has an environment variable, so that a manifest can set it.
+//! The command line. Each flag can also be set through an environment variable, as manifests do.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser};
 use tracing_subscriber::filter::Targets;
 
-use crate::listen_address::ListenAddress;
 use crate::log::LogFormat;
 
 /// A small, instrumented service.
 ///
-/// Exit codes: 0 stopped as asked, 1 stopped before all requests were answered, 2 bad usage, 3 cannot listen or log.
+/// Exit codes: 0 stopped by a signal, 1 stopped before all requests were answered, 2 bad usage, 3 cannot listen or log.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "app", disable_version_flag = true)]
 pub struct Arguments {
-    /// Where to listen: `:8000` is every address of the host
-    #[arg(long, env = "LISTEN_ADDRESS", default_value = ":8000", value_name = "ADDRESS")]
-    pub listen_address: ListenAddress,
+    /// IP address and port to listen on; `[::]` is every address of the host, IPv4 included
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "[::]:8000", value_name = "ADDRESS")]
+    pub listen_address: SocketAddr,
 
-    /// Time from the start until /health says that the service is ready
+    /// Time from the start until /health reports that the service is ready
     #[arg(long, env = "READY_AFTER", default_value = "5s", value_parser = duration, value_name = "DURATION")]
     pub ready_after: Duration,
 
-    /// Time from SIGTERM until the listener closes, in which the cluster learns that the service is not ready
-    #[arg(long, env = "SHUTDOWN_DELAY", default_value = "5s", value_parser = duration, value_name = "DURATION")]
-    pub shutdown_delay: Duration,
+    /// How the service stops.
+    #[command(flatten)]
+    pub shutdown: Shutdown,
 
-    /// Time that requests in flight have after the listener closed
-    #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "DURATION")]
-    pub shutdown_timeout: Duration,
-
-    /// How log lines are written
+    /// Format of the log lines
     #[arg(long, env = "LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// What is logged: a level, or a list such as `info,access=off`
+    /// What to log: a level, or a list such as `info,access=off`
     #[arg(long, env = "RUST_LOG", default_value = "info", value_parser = log_filter, value_name = "FILTER")]
     pub log_filter: Targets,
 
-    /// Serve /fault/…, by which anybody who reaches the service can break it on purpose
+    /// Serve /fault/… endpoints, which let any client break the service on purpose
     #[arg(long, env = "ENABLE_FAULTS")]
     pub enable_faults: bool,
 
-    /// Connections at the same time; one more closes the one that has been idle longest
+    /// What clients may take.
+    #[command(flatten)]
+    pub limits: Limits,
+
+    /// Maximum size of the body of a request
+    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_name = "BYTES")]
+    pub max_body_bytes: usize,
+
+    /// Print the facts of the build and exit
+    #[arg(short = 'V', long)]
+    pub version: bool,
+}
+
+/// The two waits of a shutdown.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Shutdown {
+    /// Time from SIGTERM until the listener closes, in which the cluster learns that the service is not ready
+    #[arg(long = "shutdown-delay", env = "SHUTDOWN_DELAY", default_value = "5s", value_parser = duration, value_name = "DURATION")]
+    pub delay: Duration,
+
+    /// Time that requests in flight have after the listener closed
+    #[arg(long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "DURATION")]
+    pub timeout: Duration,
+}
+
+/// What one client, and all of them together, may take.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Limits {
+    /// Maximum number of concurrent connections; when exceeded, the longest-idle one is closed
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 1024, value_parser = at_least_one, value_name = "NUMBER")]
     pub max_connections: usize,
 
@@ -50,24 +74,16 @@ pub struct Arguments {
     #[arg(long, env = "HEADER_READ_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     pub header_read_timeout: Duration,
 
-    /// Time that a connection may wait for its next request; longer than the proxies in front keep theirs
+    /// Time that a connection may wait for its next request; must be longer than the proxies in front keep theirs
     #[arg(long, env = "IDLE_TIMEOUT", default_value = "120s", value_parser = duration, value_name = "DURATION")]
     pub idle_timeout: Duration,
 
-    /// Largest head of a request
+    /// Maximum size of the head of a request
     #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16 * 1024, value_name = "BYTES")]
     pub max_header_bytes: usize,
-
-    /// Largest body of a request
-    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_name = "BYTES")]
-    pub max_body_bytes: u64,
-
-    /// Print what was built, from what, and stop
-    #[arg(short = 'V', long)]
-    pub version: bool,
 }
 
-/// What is wrong with a command line, on one line: clap's message and its tip, without the usage below it.
+/// The error of a command line on one line: clap's message and tip, without the usage below them.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let message = text.split("\n\n").filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
@@ -76,23 +92,18 @@ pub fn one_line(error: &clap::Error) -> String {
     format!("{} (see --help)", message.strip_prefix("error: ").unwrap_or(&message))
 }
 
-/// No wait here is longer than a day, and no sum of them reaches the end of the clock.
-const LONGEST_DURATION: Duration = Duration::from_secs(24 * 3600);
+/// Caps durations, so that sums of them cannot overflow an `Instant`.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
 /// A duration with its unit, as Go and Kubernetes write it (`500ms`, `5s`, `1m30s`), or a bare `0`.
 fn duration(text: &str) -> Result<Duration, String> {
     let expected = "expected `500ms`, `5s` or `1m30s`, at most a day";
-    match text {
-        "0" => Ok(Duration::ZERO),
-        _ => match humantime::parse_duration(text) {
-            Ok(duration) if duration <= LONGEST_DURATION => Ok(duration),
-            Ok(_) => Err(format!("too long: {expected}")),
-            Err(error) => Err(format!("{error}: {expected}")),
-        },
-    }
+    let parsed = if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text) };
+    let duration = parsed.map_err(|error| format!("{error}: {expected}"))?;
+    if duration <= MAX_DURATION { Ok(duration) } else { Err(format!("too long: {expected}")) }
 }
 
-/// `Targets` and not `EnvFilter`: the service has no spans to filter by, and the latter brings a regex engine along.
+/// `Targets` and not `EnvFilter`, which filters by the fields of spans too and needs a regex engine for that.
 fn log_filter(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|_| {
         "expected a level (off, error, warn, info, debug, trace) or a list such as `info,access=off`".to_owned()
@@ -135,7 +146,7 @@ mod tests {
     #[case::zero_seconds("0s", Duration::ZERO)]
     #[case::milliseconds("250ms", Duration::from_millis(250))]
     #[case::as_go_writes_it("1m30s", Duration::from_secs(90))]
-    #[case::longest("24h", LONGEST_DURATION)]
+    #[case::longest("24h", MAX_DURATION)]
     fn durations(#[case] text: &str, #[case] expected: Duration) {
         assert_eq!(duration(text), Ok(expected));
     }
@@ -148,6 +159,8 @@ mod tests {
             &["--idle-timeout", "25h"],
             &["--idle-timeout", "500000000000years"],
             &["--listen-address", "8000"],
+            &["--listen-address", ":8000"],
+            &["--listen-address", "localhost:8000"],
             &["--max-connections", "0"],
             &["--log-format", "xml"],
             &["--log-filter", "access=loud"],

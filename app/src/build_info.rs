@@ -1,22 +1,22 @@
-//! What was built, from what, by whom: set by `build.rs`, shown on `/`, `/version`, `--version` and `app_build_info`.
+//! The facts of the build. `build.rs` sets them; `/`, `/version`, `--version` and `app_build_info` show them.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-/// The facts of a build. A fact that nobody gave is `unknown`.
+/// The facts of a build. A missing fact is `unknown`.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildInfo {
     /// `VERSION`, else the git tag of the pipeline, else the package's version.
     pub version: String,
-    /// The whole commit hash.
+    /// The full commit hash.
     pub revision: String,
     /// Branch or tag.
     pub branch: String,
     /// `BUILD_USER`, else the GitLab user who started the pipeline.
     pub build_user: String,
-    /// RFC 3339, UTC: `SOURCE_DATE_EPOCH`, else the time of the commit, never that of the build.
+    /// RFC 3339, UTC: `SOURCE_DATE_EPOCH`, else the time of the commit. Never the time of the build.
     pub build_date: String,
     /// The compiler, as `rustc --version` prints it.
     pub rustc: String,
@@ -37,7 +37,7 @@ impl BuildInfo {
 }
 
 impl fmt::Display for BuildInfo {
-    /// The layout is that of Prometheus' own programs, which the article's service used.
+    /// The layout of Prometheus' own programs, which the article's service has, too.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { version, revision, branch, build_user, build_date, rustc } = self;
         writeln!(formatter, "app, version {version} (branch: {branch}, revision: {revision})")?;
@@ -53,7 +53,7 @@ fn rfc3339(seconds: &str) -> String {
         .parse()
         .ok()
         .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
-        // humantime panics on dates past the year 9999, a bound that is 253,402,300,800 s away from the epoch.
+        // humantime panics on dates after the year 9999, which ends 253,402,300,800 s after the epoch.
         .filter(|time| time.duration_since(UNIX_EPOCH).is_ok_and(|age| age.as_secs() < 253_402_300_800))
         .map_or_else(|| seconds.to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }

@@ -1,68 +1,60 @@
 //! Whether this process is alive, and whether it wants traffic.
 //!
-//! The two are different questions. A service that is starting or draining does not want traffic and is well; killing it
-//! for that would lose the requests it still holds. See <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>.
+//! These are two questions. A service that is starting or draining is alive and wants no traffic; killing it would lose the
+//! requests that it still holds. See <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>.
 
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// What the probes ask for. Shared by all requests.
+/// The state behind the probes, shared by all requests.
 #[derive(Debug)]
 pub struct Health {
-    started: Instant,
-    ready_after: Duration,
+    ready_at: Instant,
     draining: CancellationToken,
-    unready: FaultWindow,
-    hung: FaultWindow,
+    /// The ends of the faults that `/fault/…` has started.
+    unready_until: watch::Sender<Instant>,
+    hung_until: watch::Sender<Instant>,
 }
 
-/// Why a service does not want traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a service wants no traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// `--ready-after` has not passed.
+    #[error("starting")]
     Starting,
-    /// A signal to stop has come.
+    /// A signal to stop has arrived.
+    #[error("draining")]
     Draining,
     /// `POST /fault/unready` asked for it.
+    #[error("made unready by /fault/unready")]
     Fault,
 }
 
-impl fmt::Display for NotReady {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Starting => "starting",
-            Self::Draining => "draining",
-            Self::Fault => "made unready by /fault/unready",
-        })
-    }
-}
-
 impl Health {
-    /// A service that started now.
+    /// The health of a service that starts now.
     pub fn new(ready_after: Duration) -> Self {
+        let now = Instant::now();
         Self {
-            started: Instant::now(),
-            ready_after,
+            ready_at: now + ready_after,
             draining: CancellationToken::new(),
-            unready: FaultWindow::default(),
-            hung: FaultWindow::default(),
+            unready_until: watch::Sender::new(now),
+            hung_until: watch::Sender::new(now),
         }
     }
 
-    /// Whether traffic is wanted, and if not, why.
+    /// Whether the service wants traffic.
     ///
     /// # Errors
-    /// The first reason, in the order starting, draining, fault.
+    /// Why it does not: the first reason in the order starting, draining, fault.
     pub fn ready(&self) -> Result<(), NotReady> {
-        if self.started.elapsed() < self.ready_after {
+        if Instant::now() < self.ready_at {
             Err(NotReady::Starting)
         } else if self.is_draining() {
             Err(NotReady::Draining)
-        } else if self.unready.end(self.started).is_some() {
+        } else if Instant::now() < *self.unready_until.borrow() {
             Err(NotReady::Fault)
         } else {
             Ok(())
@@ -71,59 +63,44 @@ impl Health {
 
     /// Returns once `--ready-after` has passed.
     pub async fn started(&self) {
-        tokio::time::sleep_until(self.started + self.ready_after).await;
+        sleep_until(self.ready_at).await;
     }
 
-    /// Returns once this process is alive: at once, unless `POST /fault/hang` said otherwise. A hang ends with the
-    /// shutdown, so that a probe that waits for an answer does not hold it up.
+    /// Returns at once, or at the end of the hang that `POST /fault/hang` has started. A shutdown ends the hang, so that a
+    /// probe that waits for its answer does not delay the shutdown.
     pub async fn alive(&self) {
-        if let Some(end) = self.hung.end(self.started) {
-            tokio::select! {
-                () = tokio::time::sleep_until(end) => {}
-                () = self.draining.cancelled() => {}
-            }
+        let end = *self.hung_until.borrow();
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = self.draining.cancelled() => {}
         }
     }
 
-    /// From now on not ready, until the end of the process.
+    /// Makes the service not ready until the process ends.
     pub fn drain(&self) {
         self.draining.cancel();
     }
 
-    /// Whether a signal to stop has come.
+    /// Whether a signal to stop has arrived.
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }
 
-    /// Not ready for `duration`, or for good.
+    /// Makes the service not ready for `duration`, or until the process ends.
     pub fn make_unready(&self, duration: Option<Duration>) {
-        self.unready.open(self.started, duration);
+        self.unready_until.send_replace(end_of_fault(duration));
     }
 
-    /// Liveness does not answer for `duration`, or for good.
+    /// Makes liveness hang for `duration`, or until the process ends.
     pub fn hang(&self, duration: Option<Duration>) {
-        self.hung.open(self.started, duration);
+        self.hung_until.send_replace(end_of_fault(duration));
     }
 }
 
-/// A stretch of time in which a fault is on, as its end in milliseconds after the start of the service. Zero is off.
-#[derive(Debug, Default)]
-struct FaultWindow(AtomicU64);
-
-impl FaultWindow {
-    /// Longer than any pod lives, and far from the end of what an [`Instant`] can hold.
-    const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-    fn open(&self, started: Instant, duration: Option<Duration>) {
-        let end = started.elapsed() + duration.unwrap_or(Self::FOR_GOOD).min(Self::FOR_GOOD);
-        self.0.store(u64::try_from(end.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// The end of the fault, while it lasts.
-    fn end(&self, started: Instant) -> Option<Instant> {
-        let end = Duration::from_millis(self.0.load(Ordering::Relaxed));
-        (started.elapsed() < end).then(|| started + end)
-    }
+fn end_of_fault(duration: Option<Duration>) -> Instant {
+    /// Longer than any pod lives, and an [`Instant`] can hold it.
+    const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    Instant::now() + duration.unwrap_or(TEN_YEARS).min(TEN_YEARS)
 }
 
 #[cfg(test)]

@@ -1,25 +1,21 @@
-//! The demo service's program: arguments in, exit code out. `app --help` tells the rest.
+//! The program of the demo service: arguments in, exit code out. `app --help` describes both.
 
-use std::io::Write;
+use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::{error, io, thread};
 
 use app::arguments::{Arguments, one_line};
 use app::build_info::BuildInfo;
 use app::health::Health;
-use app::log::Log;
+use app::log;
 use app::metrics::Metrics;
 use app::router::router;
-use app::server::{Ended, Limits, Shutdown, listen, serve};
+use app::server::{Signals, listen, serve};
 use app::state::AppState;
 use clap::Parser;
-use tokio::runtime::{self, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::runtime::Runtime;
 use tracing::info;
-
-type Error = Box<dyn error::Error>;
 
 /// Stopped before all requests were answered.
 const EXIT_CUT: u8 = 1;
@@ -31,124 +27,61 @@ const EXIT_ENVIRONMENT: u8 = 3;
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // `--help` comes this way too.
+        // `--help` is an error to clap, too.
         Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "app: {}", one_line(&error));
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return fail(&one_line(&error), EXIT_USAGE),
     };
-    if arguments.version {
-        return match writeln!(io::stdout(), "{}", BuildInfo::current()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::from(EXIT_ENVIRONMENT),
-        };
-    }
-    match run(arguments) {
-        Ok(Ended::Whole) => ExitCode::SUCCESS,
-        Ok(Ended::Cut(_)) => ExitCode::from(EXIT_CUT),
-        Err(error) => {
-            // Nothing can be done about a standard error that is closed.
-            let _ = writeln!(io::stderr(), "app: {}", chain(&*error));
-            ExitCode::from(EXIT_ENVIRONMENT)
-        }
+    let ended = if arguments.version { print_version() } else { run(&arguments) };
+    match ended {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(EXIT_CUT),
+        Err(error) => fail(&error.to_string(), EXIT_ENVIRONMENT),
     }
 }
 
-fn run(arguments: Arguments) -> Result<Ended, Error> {
-    // Written out, so that a flag which is forgotten here does not compile.
-    let Arguments {
-        listen_address,
-        ready_after,
-        shutdown_delay,
-        shutdown_timeout,
-        log_format,
-        log_filter,
-        enable_faults,
-        max_connections,
-        header_read_timeout,
-        idle_timeout,
-        max_header_bytes,
-        max_body_bytes,
-        version: _,
-    } = arguments;
+fn fail(message: &str, code: u8) -> ExitCode {
+    // Where standard error is closed, the exit code has to do.
+    let _ = writeln!(io::stderr(), "app: {message}");
+    ExitCode::from(code)
+}
+
+fn print_version() -> Result<usize, Box<dyn Error>> {
+    writeln!(io::stdout(), "{}", BuildInfo::current())?;
+    Ok(0)
+}
+
+/// Serves until a signal arrives. Returns the number of requests that were cut.
+fn run(arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
     let build_info = BuildInfo::current();
-    let service = Arc::new(AppState {
-        host: host(),
-        health: Health::new(ready_after),
+    let state = Arc::new(AppState {
+        // In a pod, its name.
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        health: Health::new(arguments.ready_after),
         metrics: Metrics::new(&build_info)?,
-        max_body_bytes,
-        faults: enable_faults,
+        max_body_bytes: arguments.max_body_bytes,
+        faults: arguments.enable_faults,
         build_info,
     });
-    let limits = Limits { max_connections, header_read_timeout, idle_timeout, max_header_bytes };
-    let shutdown = Shutdown { delay: shutdown_delay, timeout: shutdown_timeout };
-    let log = Log::start(log_format, log_filter)?;
-    let ended = runtime(&log)?.block_on(async {
-        let listener = listen(listen_address)?;
-        let signals = stop_signals()?;
+    log::start(arguments.log_format, arguments.log_filter.clone())?;
+    Runtime::new()?.block_on(async {
+        let listener = listen(arguments.listen_address)?;
+        let signals = Signals::listen()?;
         info!(
             address = %listener.local_addr()?,
-            version = service.build_info.version,
-            revision = service.build_info.revision,
-            faults = enable_faults,
+            version = state.build_info.version,
+            revision = state.build_info.revision,
+            faults = state.faults,
             "listening"
         );
-        tokio::spawn({
-            let service = Arc::clone(&service);
-            async move {
-                service.health.started().await;
-                if service.health.ready().is_ok() {
-                    info!("ready");
-                }
-            }
-        });
-        Ok(serve(listener, router(Arc::clone(&service)), &service.health, limits, shutdown, signals).await)
-    });
-    // The runtime is gone, and with it every request that was cut and had that logged.
-    log.flush();
-    ended
+        tokio::spawn(log_readiness(Arc::clone(&state)));
+        let router = router(Arc::clone(&state));
+        Ok(serve(listener, router, &state.health, arguments.limits, arguments.shutdown, signals).await)
+    })
 }
 
-/// One thread where there is one core, as in most pods: threads that share a core only take turns.
-fn runtime(log: &Log) -> io::Result<Runtime> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let mut builder =
-        if cores == 1 { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
-    let log = log.clone();
-    builder.enable_all().on_thread_park(move || log.flush()).build()
-}
-
-/// SIGTERM and SIGINT, each by its name, for as long as the process lives.
-fn stop_signals() -> io::Result<mpsc::Receiver<&'static str>> {
-    let (sender, receiver) = mpsc::channel(2);
-    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
-        let mut signals = signal(kind)?;
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if sender.send(name).await.is_err() {
-                    break;
-                }
-            }
-        });
+async fn log_readiness(state: Arc<AppState>) {
+    state.health.started().await;
+    if state.health.ready().is_ok() {
+        info!("ready");
     }
-    Ok(receiver)
-}
-
-/// The host's name, which Kubernetes sets to the pod's.
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// An error and all its causes, on one line.
-fn chain(error: &dyn error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

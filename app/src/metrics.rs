@@ -1,16 +1,17 @@
 //! What the service tells Prometheus.
 
 use axum::http::Method;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::build_info::BuildInfo;
-use crate::process_metrics::ProcessMetrics;
-use crate::text_format;
 
-/// The label value of every method and route that the service does not know: a scanner's thousand paths are one series.
+/// The label value of every method and route that the service does not know: the thousand paths of a scanner are one
+/// series.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// The metrics and the registry they are in.
+/// The metrics and their registry.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -24,87 +25,68 @@ impl Metrics {
     /// All metrics, at zero.
     ///
     /// # Errors
-    /// When two metrics have one name or a name is not a Prometheus one: a mistake in this file.
+    /// When two metrics have the same name or a name is invalid, which is a mistake in this file.
     pub fn new(build_info: &BuildInfo) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let build = register(
-            &registry,
-            IntGaugeVec::new(
-                Opts::new("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
-                &["version", "revision", "branch", "rustc"],
-            )?,
+        let build = IntGaugeVec::new(
+            Opts::new("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
+            &["version", "revision", "branch", "rustc"],
         )?;
         let BuildInfo { version, revision, branch, rustc, .. } = build_info;
         build.with_label_values(&[version, revision, branch, rustc]).set(1);
-        registry.register(Box::new(ProcessMetrics::new()?))?;
-        Ok(Self {
-            requests: register(
-                &registry,
-                IntCounterVec::new(
-                    Opts::new("http_requests_total", "Requests answered, by method, matched route and status."),
-                    &["method", "route", "status"],
-                )?,
-            )?,
-            durations: register(
-                &registry,
-                HistogramVec::new(
-                    HistogramOpts::new("http_request_duration_seconds", "Time from a request's head to its answer's."),
-                    &["method", "route"],
-                )?,
-            )?,
-            in_flight: register(
-                &registry,
-                IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?,
-            )?,
-            ready: register(&registry, IntGauge::new("app_ready", "Whether the service wants traffic: 1 or 0.")?)?,
-            registry,
-        })
+        let requests = IntCounterVec::new(
+            Opts::new("http_requests_total", "Requests answered, by method, matched route and status."),
+            &["method", "route", "status"],
+        )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new("http_request_duration_seconds", "Time from a request's head to its answer's."),
+            &["method", "route"],
+        )?;
+        let in_flight = IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?;
+        let ready = IntGauge::new("app_ready", "Whether the service wants traffic: 1 or 0.")?;
+
+        let registry = Registry::new();
+        let collectors: [Box<dyn Collector>; 6] = [
+            Box::new(ProcessCollector::for_self()),
+            Box::new(build),
+            Box::new(requests.clone()),
+            Box::new(durations.clone()),
+            Box::new(in_flight.clone()),
+            Box::new(ready.clone()),
+        ];
+        for collector in collectors {
+            registry.register(collector)?;
+        }
+        Ok(Self { registry, requests, durations, in_flight, ready })
     }
 
-    /// A request begins.
-    pub(crate) fn begin(&self) {
+    /// Counts a request in flight.
+    pub(crate) fn request_started(&self) {
         self.in_flight.inc();
     }
 
-    /// A request that began has ended, `seconds` later.
-    pub(crate) fn end(&self, method: &'static str, route: &str, status: &str, seconds: f64) {
+    /// Counts the end of a request that took `seconds`.
+    pub(crate) fn request_ended(&self, method: &str, route: &str, status: u16, seconds: f64) {
         self.in_flight.dec();
-        self.requests.with_label_values(&[method, route, status]).inc();
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         self.durations.with_label_values(&[method, route]).observe(seconds);
     }
 
     /// All metrics in the Prometheus text format.
     ///
     /// # Errors
-    /// When a collector returns a family without a name or metrics: a mistake in this crate.
+    /// When a collector returns a family without a name or metrics.
     pub fn render(&self, ready: bool) -> Result<String, prometheus::Error> {
         self.ready.set(ready.into());
-        // Room for all routes: growing on the way would copy the text several times.
-        let mut text = String::with_capacity(16 * 1024);
-        text_format::encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
+/// The methods of RFC 9110 and RFC 5789.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// A method as a label value: one of HTTP's own (RFC 9110, RFC 5789), or [`UNKNOWN`].
+/// A method as a label value: one of [`METHODS`], or [`UNKNOWN`].
 pub(crate) fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::CONNECT => "CONNECT",
-        Method::OPTIONS => "OPTIONS",
-        Method::TRACE => "TRACE",
-        Method::PATCH => "PATCH",
-        _ => UNKNOWN,
-    }
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(UNKNOWN)
 }
 
 #[cfg(test)]
@@ -114,8 +96,8 @@ mod tests {
     #[test]
     fn a_duration_is_in_every_bucket_from_its_own_on() {
         let metrics = Metrics::new(&BuildInfo::current()).unwrap();
-        metrics.begin();
-        metrics.end("GET", "/", "200", 0.02);
+        metrics.request_started();
+        metrics.request_ended("GET", "/", 200, 0.02);
         let text = metrics.render(true).unwrap();
         let buckets = text
             .lines()

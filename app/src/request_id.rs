@@ -1,63 +1,71 @@
-//! `X-Request-Id`: taken from the client when it sends one, made when it does not.
+//! `X-Request-Id`: kept when the client sends one that may be logged, else made here. tower-http's layers set it on the
+//! request and return it with the response.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use tower_http::request_id::{MakeRequestId, RequestId};
 
-/// The header, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest identifier taken from a client, in bytes. What is longer would be repeated in every log line.
-const LONGEST: usize = 128;
+/// In bytes. Every log line of the request repeats the identifier.
+const MAX_LENGTH: usize = 128;
 
-/// An identifier of one request. It is visible ASCII, so it can stand in a log line as it is.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// The client's identifier where it is fit to be repeated, else a new one of 128 random bits.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let given = headers
-            .get(&X_REQUEST_ID)
-            .filter(|value| (1..=LONGEST).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic));
-        Self(given.cloned().unwrap_or_else(new))
+/// Removes an identifier that cannot be logged as it is, so that the next layer makes one.
+pub(crate) async fn remove_unfit_id(mut request: Request) -> Request {
+    if request.headers().get(X_REQUEST_ID).is_some_and(|value| !is_fit(value)) {
+        request.headers_mut().remove(X_REQUEST_ID);
     }
+    request
+}
 
-    /// As a header value.
-    pub(crate) fn to_header(&self) -> HeaderValue {
-        self.0.clone()
-    }
+fn is_fit(value: &HeaderValue) -> bool {
+    (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+}
 
-    /// As text.
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+/// Makes identifiers of 128 random bits.
+#[derive(Clone, Copy)]
+pub(crate) struct RandomId;
+
+impl MakeRequestId for RandomId {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).ok().map(RequestId::new)
     }
 }
 
-fn new() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let random = fastrand::u128(..).to_ne_bytes();
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(random) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown"))
+/// The identifier as text, for log lines.
+pub(crate) fn id_of(request: &Request) -> &str {
+    let id = request.extensions().get().and_then(|id: &RequestId| id.header_value().to_str().ok());
+    id.unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::map_request;
+    use http_body_util::BodyExt;
     use rstest::rstest;
+    use tower::ServiceExt;
+    use tower_http::request_id::SetRequestIdLayer;
 
     use super::*;
 
-    fn of(value: &[u8]) -> RequestId {
-        RequestId::of(&HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_bytes(value).unwrap())]))
+    /// The identifier that a handler sees when the client sends `value`.
+    async fn id(value: &[u8]) -> String {
+        let handler = async |request: Request| id_of(&request).to_owned();
+        let layers = (map_request(remove_unfit_id), SetRequestIdLayer::x_request_id(RandomId));
+        let router: Router = Router::new().fallback(handler).layer(layers);
+        let request = Request::builder().header(X_REQUEST_ID, value).body(Body::empty()).unwrap();
+        let body = router.oneshot(request).await.unwrap().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap()
     }
 
     #[rstest]
     #[case::uuid("d7f0e4d6-2b3c-4f0a-9a8e-0c1d2e3f4a5b")]
     #[case::longest(&"x".repeat(128))]
-    fn kept(#[case] value: &str) {
-        assert_eq!(of(value.as_bytes()).as_str(), value);
+    #[tokio::test]
+    async fn kept(#[case] value: &str) {
+        assert_eq!(id(value.as_bytes()).await, value);
     }
 
     #[rstest]
@@ -66,10 +74,11 @@ mod tests {
     #[case::spaces(b"a b")]
     #[case::tab(b"a\tb")]
     #[case::not_ascii("é".as_bytes())]
-    fn replaced(#[case] value: &[u8]) {
-        let made = of(value);
-        assert_eq!(made.as_str().len(), 32);
-        assert!(made.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_ne!(made.as_str(), of(value).as_str());
+    #[tokio::test]
+    async fn replaced(#[case] value: &[u8]) {
+        let made = id(value).await;
+        assert_eq!(made.len(), 32);
+        assert!(made.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_ne!(made, id(value).await);
     }
 }

@@ -11,12 +11,12 @@ pub struct AppState {
     pub host: String,
     /// The facts of the build.
     pub build_info: BuildInfo,
-    /// What the probes ask for.
+    /// The state behind the probes.
     pub health: Health,
-    /// What Prometheus asks for.
+    /// The state behind `/metrics`.
     pub metrics: Metrics,
-    /// The largest request body that is let in, in bytes.
-    pub max_body_bytes: u64,
+    /// Maximum size of a request's body.
+    pub max_body_bytes: usize,
     /// Whether `/fault/…` exists.
     pub faults: bool,
 }

@@ -11,7 +11,7 @@ use app::metrics::Metrics;
 use app::router::router;
 use app::state::AppState;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use rstest::rstest;
 use tower::ServiceExt;
@@ -41,7 +41,7 @@ fn ready() -> Arc<AppState> {
 }
 
 async fn ask(service: &Arc<AppState>, method: &str, path: &str) -> Response<Body> {
-    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let request = Request::builder().method(method).uri(path).header("host", "app").body(Body::empty()).unwrap();
     router(Arc::clone(service)).oneshot(request).await.unwrap()
 }
 
@@ -160,7 +160,8 @@ async fn answers_ask_for_another_connection_while_draining() {
 
 #[tokio::test]
 async fn a_request_id_is_returned_or_made() {
-    let request = Request::builder().uri("/").header("X-Request-Id", "abc-123").body(Body::empty()).unwrap();
+    let request = Request::builder().uri("/").header("host", "app").header("x-request-id", "abc-123");
+    let request = request.body(Body::empty()).unwrap();
     let response = router(ready()).oneshot(request).await.unwrap();
     assert_eq!(response.headers()["x-request-id"], "abc-123");
     let one = ask(&ready(), "GET", "/").await;
@@ -169,11 +170,56 @@ async fn a_request_id_is_returned_or_made() {
 }
 
 #[rstest]
+#[case::name(&["app"], Version::HTTP_11, 200)]
+#[case::port(&["app:8000"], Version::HTTP_11, 200)]
+#[case::empty_port(&["app:"], Version::HTTP_11, 200)]
+#[case::ipv4(&["10.244.0.7:8000"], Version::HTTP_11, 200)]
+#[case::ipv6(&["[fd00::7]"], Version::HTTP_11, 200)]
+#[case::ipv6_and_port(&["[fd00::7]:8000"], Version::HTTP_11, 200)]
+#[case::none(&[], Version::HTTP_11, 400)]
+#[case::none_before_http_1_1(&[], Version::HTTP_10, 200)]
+#[case::two(&["app", "other"], Version::HTTP_11, 400)]
+#[case::the_same_twice(&["app", "app"], Version::HTTP_11, 400)]
+#[case::two_before_http_1_1(&["app", "other"], Version::HTTP_10, 400)]
+#[case::empty(&[""], Version::HTTP_11, 400)]
+#[case::port_alone(&[":8000"], Version::HTTP_11, 400)]
+#[case::port_is_a_word(&["app:http"], Version::HTTP_11, 400)]
+#[case::two_ports(&["app:80:80"], Version::HTTP_11, 400)]
+#[case::two_names_in_one(&["app, other"], Version::HTTP_11, 400)]
+#[case::user(&["user@app"], Version::HTTP_11, 400)]
+#[case::path(&["app/health"], Version::HTTP_11, 400)]
+#[case::not_ascii(&["äpp"], Version::HTTP_11, 400)]
+#[case::ipv6_without_brackets(&["fd00::7"], Version::HTTP_11, 400)]
+#[case::ipv6_without_an_end(&["[fd00::7"], Version::HTTP_11, 400)]
+#[case::brackets_around_a_name(&["[app]"], Version::HTTP_11, 400)]
+#[case::brackets_behind_a_name(&["app[fd00::7]"], Version::HTTP_11, 400)]
+#[case::invalid_before_http_1_1(&["app/health"], Version::HTTP_10, 400)]
+#[tokio::test]
+async fn a_request_names_its_host_once(#[case] hosts: &[&str], #[case] version: Version, #[case] expected: u16) {
+    let request = Request::builder().uri("/health").version(version);
+    let request = hosts.iter().fold(request, |request, host| request.header("host", *host));
+    let response = router(ready()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), expected);
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_counted_like_any_other() {
+    let service = ready();
+    let request = Request::builder().uri("/health").body(Body::empty()).unwrap();
+    let response = router(Arc::clone(&service)).oneshot(request).await.unwrap();
+    assert!(response.headers().contains_key("x-request-id"));
+    assert_eq!(text(response).await, "expected exactly one valid Host header\n");
+    let metrics = text(ask(&service, "GET", "/metrics").await).await;
+    assert!(metrics.contains(r#"http_requests_total{method="GET",route="/health",status="400"} 1"#), "{metrics}");
+}
+
+#[rstest]
 #[case::at_the_limit(1000, 405)]
 #[case::above_the_limit(1001, 413)]
 #[tokio::test]
 async fn bodies_are_limited(#[case] bytes: usize, #[case] expected: u16) {
-    let request = Request::post("/").body(Body::from(vec![b'x'; bytes])).unwrap();
+    let request = Request::post("/").header("host", "app").header("content-length", bytes);
+    let request = request.body(Body::from(vec![b'x'; bytes])).unwrap();
     assert_eq!(router(ready()).oneshot(request).await.unwrap().status(), expected);
 }
 

@@ -1,5 +1,4 @@
-//! `/fault/…`: breaks the service on purpose, so that a lesson or a check can watch the cluster deal with it.
-//! Only there with `--enable-faults`.
+//! `/fault/…`: breaks the service on purpose, so that a lesson or a check can watch how the cluster reacts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,9 @@ use tracing::warn;
 
 use crate::state::AppState;
 
-/// The longest delay, in milliseconds: longer than any probe, scrape or proxy waits.
-const LONGEST_DELAY: u64 = 60_000;
+/// In milliseconds. Longer than any probe, scrape or proxy waits.
+const MAX_DELAY: u64 = 60_000;
 
-/// `?ms=`
 #[derive(Deserialize)]
 pub(crate) struct Delay {
     ms: u64,
@@ -22,20 +20,19 @@ pub(crate) struct Delay {
 
 /// `GET /fault/delay?ms=N`: answers after N milliseconds.
 pub(crate) async fn delay(Query(Delay { ms }): Query<Delay>) -> (StatusCode, String) {
-    if ms > LONGEST_DELAY {
-        return (StatusCode::BAD_REQUEST, format!("ms is {ms}: expected a number from 0 to {LONGEST_DELAY}\n"));
+    if ms > MAX_DELAY {
+        return (StatusCode::BAD_REQUEST, format!("ms is {ms}: expected a number from 0 to {MAX_DELAY}\n"));
     }
     tokio::time::sleep(Duration::from_millis(ms)).await;
     (StatusCode::OK, format!("{ms} ms later\n"))
 }
 
-/// `?code=`
 #[derive(Deserialize)]
 pub(crate) struct Status {
     code: u16,
 }
 
-/// `GET /fault/status?code=N`: answers with status N. Statuses below 200 are no answer: HTTP sends another one after them.
+/// `GET /fault/status?code=N`: answers with status N. A status below 200 is refused, because HTTP sends another one after it.
 pub(crate) async fn status(Query(Status { code }): Query<Status>) -> (StatusCode, String) {
     match StatusCode::from_u16(code) {
         Ok(status) if (200..=599).contains(&code) => (status, format!("{status}\n")),
@@ -43,33 +40,27 @@ pub(crate) async fn status(Query(Status { code }): Query<Status>) -> (StatusCode
     }
 }
 
-/// `?ms=`, or nothing for as long as the process lives.
+/// Without `ms`, the fault lasts until the process ends.
 #[derive(Deserialize)]
-pub(crate) struct For {
+pub(crate) struct Fault {
     ms: Option<u64>,
 }
 
-impl For {
-    fn duration(&self) -> Option<Duration> {
-        self.ms.map(Duration::from_millis)
-    }
-}
-
-/// `POST /fault/unready[?ms=N]`: `/health` and `/readyz` say no.
-pub(crate) async fn unready(State(service): State<Arc<AppState>>, Query(window): Query<For>) -> &'static str {
-    warn!(ms = window.ms, "made unready");
-    service.health.make_unready(window.duration());
+/// `POST /fault/unready[?ms=N]`: `/health` and `/readyz` report "not ready".
+pub(crate) async fn unready(State(state): State<Arc<AppState>>, Query(Fault { ms }): Query<Fault>) -> &'static str {
+    warn!(ms, "made unready");
+    state.health.make_unready(ms.map(Duration::from_millis));
     "not ready from now on\n"
 }
 
-/// `POST /fault/hang[?ms=N]`: `/livez` does not answer. All else does, so that traffic need not notice the restart.
-pub(crate) async fn hang(State(service): State<Arc<AppState>>, Query(window): Query<For>) -> &'static str {
-    warn!(ms = window.ms, "liveness made to hang");
-    service.health.hang(window.duration());
+/// `POST /fault/hang[?ms=N]`: `/livez` does not answer. The other routes do, so that traffic need not notice the restart.
+pub(crate) async fn hang(State(state): State<Arc<AppState>>, Query(Fault { ms }): Query<Fault>) -> &'static str {
+    warn!(ms, "liveness made to hang");
+    state.health.hang(ms.map(Duration::from_millis));
     "liveness hangs from now on\n"
 }
 
-/// `POST /fault/panic`: panics in the handler. The client gets 500, the process lives.
+/// `POST /fault/panic`: the handler panics. The client gets a 500 and the process goes on.
 pub(crate) async fn panic() -> StatusCode {
     panic!("asked for by /fault/panic")
 }

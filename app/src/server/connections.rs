@@ -1,10 +1,11 @@
-//! The open connections, how many there may be, and which of them is closed when there are more.
+//! The open connections: how many there may be, how slow they may be, and which one is closed when there are too many.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,231 +14,193 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{interval, sleep};
+use tokio_util::io::InspectReader;
 use tower_service::Service;
 use tracing::{debug, warn};
 
-use super::connection::{Connection, Phase};
-use super::watched_stream::WatchedStream;
+use crate::arguments::Limits;
 
-/// What one client, and all of them together, may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections at the same time.
-    pub max_connections: usize,
-    /// Time from the first byte of a request's head (or the start of the connection) to its last.
-    pub header_read_timeout: Duration,
-    /// Time between two requests on a connection.
-    pub idle_timeout: Duration,
-    /// Size of a request's head.
-    pub max_header_bytes: usize,
-}
+/// Time between two looks for slow connections. They may exceed their limit by this much.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often slow and idle connections are looked for: their limits are kept to this much.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Pause after `accept` has failed for lack of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
-/// hyper's own lower bound for its read and write buffers.
-const SMALLEST_BUFFER: usize = 8192;
+/// hyper accepts no smaller buffer.
+const MIN_BUFFER_BYTES: usize = 8192;
 
-/// All open connections.
+/// All open connections. Each is a task.
 pub(super) struct Connections {
     limits: Limits,
     router: Router,
     http: http1::Builder,
-    open: Mutex<Table>,
-    tasks: TaskTracker,
-    closing: CancellationToken,
-    epoch: Instant,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Connection>,
+    graceful: GracefulShutdown,
 }
 
-#[derive(Default)]
-struct Table {
-    next: u64,
-    connections: HashMap<u64, Arc<Connection>>,
+struct Connection {
+    task: AbortHandle,
+    /// What the task is doing, and since when.
+    phase: Arc<watch::Sender<(Phase, Instant)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Between two requests.
+    Idle,
+    /// In the head of a request, or before the first one.
+    Head,
+    /// A request is being answered.
+    Busy,
 }
 
 impl Connections {
     pub(super) fn new(limits: Limits, router: Router) -> Self {
         let mut http = http1::Builder::new();
-        // hyper's own timeout has one length for slow heads and idle connections alike, and starts a timer per request.
+        // hyper has one timeout for slow heads and for idle connections. Here they have two: see `close_slow`.
         http.header_read_timeout(None);
         http.max_header_size(limits.max_header_bytes);
-        http.max_buf_size(limits.max_header_bytes.max(SMALLEST_BUFFER));
-        Self {
-            limits,
-            router,
-            http,
-            open: Mutex::default(),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            epoch: Instant::now(),
+        http.max_buf_size(limits.max_header_bytes.max(MIN_BUFFER_BYTES));
+        let (tasks, open, graceful) = (JoinSet::new(), HashMap::new(), GracefulShutdown::new());
+        Self { limits, router, http, tasks, open, graceful }
+    }
+
+    /// Accepts connections until `end` is ready, and returns its value.
+    pub(super) async fn accept_until<T>(&mut self, listener: &TcpListener, end: impl Future<Output = T>) -> T {
+        let mut end = pin!(end);
+        let mut look = interval(POLL_INTERVAL);
+        loop {
+            tokio::select! {
+                ended = &mut end => return ended,
+                _ = look.tick() => self.close_slow(),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, remote)) => self.admit(stream, remote),
+                    Err(error) if is_connection_error(&error) => {
+                        debug!(%error, "a connection ended before it was accepted");
+                    }
+                    Err(error) => {
+                        let made_room = self.make_room();
+                        warn!(%error, open = self.open(), made_room, "cannot accept a connection");
+                        // The connection stays in the kernel's queue until a file descriptor is free.
+                        sleep(ACCEPT_RETRY).await;
+                    }
+                },
+            }
         }
     }
 
-    /// Serves what was accepted. When the table is full, the connection that has waited longest between two requests (or
-    /// within the head of one) makes room: a client that only holds connections cannot keep others out. Breaks when the
-    /// process is out of file descriptors.
-    pub(super) fn admit(self: &Arc<Self>, accepted: io::Result<(TcpStream, SocketAddr)>) -> ControlFlow<()> {
-        let (stream, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) if is_about_one_connection(&error) => {
-                debug!(%error, "a connection ended before it was accepted");
-                return ControlFlow::Continue(());
-            }
-            Err(error) => {
-                let made_room = self.make_room();
-                warn!(%error, open = self.open(), made_room, "cannot accept a connection");
-                return ControlFlow::Break(());
-            }
-        };
+    /// Serves a connection. When there are too many, the one that has waited longest, between two requests or in the head of
+    /// one, is closed: a client that only holds connections cannot keep others out.
+    pub(super) fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
         if self.open() >= self.limits.max_connections && !self.make_room() {
             warn!(%remote, open = self.open(), "refused: every connection is being served");
             refuse(&stream);
-            return ControlFlow::Continue(());
+            return;
         }
-        let connection = Arc::new(Connection::new(self.epoch));
-        let key = {
-            let mut table = self.table();
-            table.next += 1;
-            let key = table.next;
-            table.connections.insert(key, Arc::clone(&connection));
-            key
-        };
-        // Registered before it is spawned, so that it is taken out however its task ends.
-        let registered = Registered { connections: Arc::clone(self), key };
-        self.tasks.spawn(async move {
-            registered.connections.serve(stream, remote, connection).await;
-        });
-        ControlFlow::Continue(())
-    }
-
-    async fn serve(&self, stream: TcpStream, remote: SocketAddr, connection: Arc<Connection>) {
-        // Answers are written whole; waiting to put two into one packet would only delay them. Failing is harmless.
+        // Answers are written whole, so a delay that collects more bytes gains nothing. A failure is harmless.
         let _ = stream.set_nodelay(true);
-        // An IPv4 client of an IPv6 socket is written as it would be on an IPv4 one.
+        // The IPv4 client of an IPv6 socket is logged with its IPv4 address.
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let router = self.router.clone();
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        let phase = Arc::new(watch::Sender::new((Phase::Head, Instant::now())));
+        let reading = Arc::clone(&phase);
+        let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+            if !bytes.is_empty() && reading.borrow().0 == Phase::Idle {
+                reading.send_replace((Phase::Head, Instant::now()));
+            }
+        });
+        let (router, answering) = (self.router.clone(), Arc::clone(&phase));
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(remote));
-            let connection = Arc::clone(&connection);
-            connection.request_begins();
-            let answer = router.clone().call(request);
+            answering.send_replace((Phase::Busy, Instant::now()));
+            let (answer, answering) = (router.clone().call(request), Arc::clone(&answering));
             async move {
                 let answer = answer.await;
-                connection.request_ends();
+                answering.send_replace((Phase::Idle, Instant::now()));
                 answer
             }
         });
-        let stream = WatchedStream { stream, connection: Arc::clone(&connection) };
-        let mut http = std::pin::pin!(self.http.serve_connection(TokioIo::new(stream), service));
-        let mut cut = std::pin::pin!(connection.cut.notified());
-        let served = tokio::select! {
-            biased;
-            served = http.as_mut() => served,
-            () = cut.as_mut() => return,
-            () = self.closing.cancelled() => {
-                http.as_mut().graceful_shutdown();
-                tokio::select! {
-                    biased;
-                    served = http => served,
-                    () = cut => return,
-                }
+        let http = self.graceful.watch(self.http.serve_connection(TokioIo::new(stream), service));
+        let task = self.tasks.spawn(async move {
+            if let Err(error) = http.await {
+                debug!(%remote, %error, "connection failed");
             }
-        };
-        if let Err(error) = served {
-            debug!(%remote, %error, "connection failed");
-        }
+        });
+        self.open.insert(task.id(), Connection { task, phase });
     }
 
-    /// Closes connections whose client is slower than the limits say. Does not return.
-    pub(super) async fn cut_the_slow(&self) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// Ends each connection after the request that it is in, and returns when none is left.
+    pub(super) async fn close(&mut self) {
+        let mut closed = pin!(std::mem::take(&mut self.graceful).shutdown());
+        let mut look = interval(POLL_INTERVAL);
         loop {
-            look.tick().await;
-            self.table().connections.retain(|_, connection| {
-                let limit = match connection.phase() {
-                    (Phase::Head, since) => (since, self.limits.header_read_timeout),
-                    (Phase::Idle, since) => (since, self.limits.idle_timeout),
-                    (Phase::Busy, _) => return true,
-                };
-                let keep = self.epoch.elapsed().saturating_sub(limit.0) < limit.1;
-                if !keep {
-                    connection.cut.notify_one();
-                }
-                keep
-            });
+            tokio::select! {
+                () = &mut closed => return,
+                _ = look.tick() => self.close_slow(),
+            }
         }
     }
 
-    /// Closes the connection that has waited longest, if any waits.
-    fn make_room(&self) -> bool {
-        let mut table = self.table();
-        let oldest = table
-            .connections
-            .iter()
-            .filter_map(|(key, connection)| match connection.phase() {
-                (Phase::Busy, _) => None,
-                (_, since) => Some((since, *key)),
-            })
-            .min();
-        let oldest = oldest.and_then(|(_, key)| table.connections.remove(&key));
-        if let Some(connection) = &oldest {
-            connection.cut.notify_one();
+    /// Closes the connections that exceed their time limit.
+    fn close_slow(&mut self) {
+        self.open.retain(|_, Connection { task, phase }| {
+            let (phase, since) = *phase.borrow();
+            let is_slow = match phase {
+                Phase::Head => since.elapsed() >= self.limits.header_read_timeout,
+                Phase::Idle => since.elapsed() >= self.limits.idle_timeout,
+                Phase::Busy => false,
+            };
+            if is_slow {
+                task.abort();
+            }
+            !is_slow
+        });
+    }
+
+    /// Closes the connection that has waited longest, if one waits.
+    fn make_room(&mut self) -> bool {
+        let waiting = self.open.iter().filter_map(|(id, connection)| match *connection.phase.borrow() {
+            (Phase::Busy, _) => None,
+            (_, since) => Some((since, *id)),
+        });
+        let longest = waiting.min_by_key(|(since, _)| *since).and_then(|(_, id)| self.open.remove(&id));
+        if let Some(connection) = &longest {
+            connection.task.abort();
         }
-        oldest.is_some()
-    }
-
-    /// From now on connections end with the request they are in.
-    pub(super) fn close(&self) {
-        self.closing.cancel();
-        self.tasks.close();
-    }
-
-    /// Returns once [`close`](Self::close) was called and every connection has ended.
-    pub(super) async fn closed(&self) {
-        self.tasks.wait().await;
+        longest.is_some()
     }
 
     /// Connections that count against the limit.
-    pub(super) fn open(&self) -> usize {
-        self.table().connections.len()
+    pub(super) fn open(&mut self) -> usize {
+        self.forget_ended();
+        self.open.len()
     }
 
-    /// Requests whose answer is being made.
-    pub(super) fn in_flight(&self) -> usize {
-        self.table().connections.values().filter(|connection| connection.phase().0 == Phase::Busy).count()
+    /// Requests that are being answered.
+    pub(super) fn in_flight(&mut self) -> usize {
+        self.forget_ended();
+        self.open.values().filter(|connection| connection.phase.borrow().0 == Phase::Busy).count()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        // Nothing panics while it is held, and the table would be whole if it did.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A place in the table, given back on drop.
-struct Registered {
-    connections: Arc<Connections>,
-    key: u64,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.connections.table().connections.remove(&self.key);
+    fn forget_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.open.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+        }
     }
 }
 
 /// Whether an error of `accept` concerns only the connection that it would have returned. accept(2)
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    )
+fn is_connection_error(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
 }
 
-/// Says that there is no room, as far as the socket's buffer takes it; nobody waits for a client here.
+/// Answers that there is no room, if the socket's buffer takes the answer at once: the service waits for no client here.
 fn refuse(stream: &TcpStream) {
     let answer =
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n";

@@ -3,52 +3,37 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::listen_address::ListenAddress;
-
-/// Connections that the kernel holds until they are accepted; it lowers the number to `net.core.somaxconn`.
+/// Connections that the kernel holds until they are accepted. It lowers the number to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// Why nothing listens.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{hint}")]
-pub struct ListenError {
-    address: SocketAddr,
-    hint: &'static str,
-    source: io::Error,
-}
-
-/// Listens on `address`; where that is every address of the host, on one socket for IPv6 and IPv4, or for IPv4 alone on
-/// a host without IPv6.
+/// Listens on `address`. A socket of `[::]` takes IPv4 as well; on a host without IPv6 it is one of `0.0.0.0`.
 ///
 /// # Errors
-/// When the port is taken or not ours to take, or the host has no such address.
-pub fn listen(address: ListenAddress) -> Result<TcpListener, ListenError> {
-    let (address, ipv4) = match address {
-        ListenAddress::One(address) => (address, None),
-        ListenAddress::Any(port) => {
-            (SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
+/// When the port is taken or reserved for other users, or the host does not have the address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = match bind(address) {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
+        listener => listener,
     };
-    let refused = |address, source| ListenError { address, hint: hint(&source), source };
-    match (listen_on(address), ipv4) {
-        (Err(error), Some(ipv4)) if has_no_such_family(&error) => listen_on(ipv4).map_err(|error| refused(ipv4, error)),
-        (listening, _) => listening.map_err(|error| refused(address, error)),
-    }
+    listener
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}{}: {error}", hint(&error))))
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
-    // A restart must not wait for the old connections' TIME_WAIT to end.
+    // A restart must not wait until the TIME_WAIT of the old connections ends.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-fn has_no_such_family(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+fn is_without_ipv6(error: &io::Error) -> bool {
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(|errno| Some(errno.raw_os_error())).contains(&error.raw_os_error())
 }
 
 fn hint(error: &io::Error) -> &'static str {

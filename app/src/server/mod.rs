@@ -1,141 +1,70 @@
-//! Sockets in front of a router: limits that a slow or hostile client cannot get round, and a shutdown that loses nothing.
+//! Sockets in front of a router: limits that a slow or hostile client cannot evade, and a shutdown that loses no request.
 
-mod connection;
 mod connections;
 mod listen;
-mod watched_stream;
-
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+mod signals;
 
 use axum::Router;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use self::connections::Connections;
-pub use self::connections::Limits;
-pub use self::listen::{ListenError, listen};
+pub use self::listen::listen;
+pub use self::signals::Signals;
+use crate::arguments::{Limits, Shutdown};
 use crate::health::Health;
 
-/// How long a stop may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Shutdown {
-    /// From the signal until the listener closes.
-    pub delay: Duration,
-    /// From then until requests in flight are cut.
-    pub timeout: Duration,
-}
-
-/// How a stop went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every request was answered.
-    Whole,
-    /// This many requests were not.
-    Cut(usize),
-}
-
-/// Serves `router` until `signals` yields, then stops in three steps:
+/// Serves `router` until a signal arrives, then stops in three steps:
 ///
-/// 1. Readiness is false, answers ask clients to come back on another connection, and the listener goes on accepting
-///    for `shutdown.delay`: until every kube-proxy and Ingress has heard that this endpoint is gone, they send to it.
-/// 2. The listener closes. Who had connected before is still answered.
-/// 3. Requests in flight have `shutdown.timeout`.
+/// 1. The service reports "not ready", asks clients to use another connection, and keeps accepting for `shutdown.delay`:
+///    kube-proxies and Ingress controllers send requests until they have learned that this endpoint is gone.
+/// 2. The listener closes. Connections from before are still served.
+/// 3. Requests in flight have `shutdown.timeout` to end.
 ///
-/// A second signal ends it at once.
+/// A second signal ends the service at once. Returns the number of requests that were cut.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     health: &Health,
     limits: Limits,
     shutdown: Shutdown,
-    mut signals: mpsc::Receiver<&'static str>,
-) -> Ended {
-    let connections = Arc::new(Connections::new(limits, router));
-    let _watch = AbortOnDrop(tokio::spawn({
-        let connections = Arc::clone(&connections);
-        async move { connections.cut_the_slow().await }
-    }));
+    mut signals: Signals,
+) -> usize {
+    let mut connections = Connections::new(limits, router);
+    let signal = connections.accept_until(&listener, signals.next()).await;
 
-    let signal = accept_until(&listener, &connections, signals.recv()).await;
-    // A sender that is gone can tell no more, and nobody could stop the service otherwise.
-    let signal = signal.unwrap_or("end of signals");
     health.drain();
     info!(signal, delay = ?shutdown.delay, connections = connections.open(), "draining: not ready, still accepting");
-
-    let mut again = pin!(async {
-        match signals.recv().await {
-            Some(signal) => signal,
-            None => std::future::pending().await,
-        }
-    });
-    let second = accept_until(&listener, &connections, async {
-        tokio::select! {
-            () = tokio::time::sleep(shutdown.delay) => None,
-            signal = &mut again => Some(signal),
-        }
-    })
-    .await;
-    if let Some(signal) = second {
-        return cut(&connections, signal);
+    if let Ok(signal) = connections.accept_until(&listener, timeout(shutdown.delay, signals.next())).await {
+        return cut(&mut connections, signal);
     }
 
-    // What the kernel has already accepted for us would be reset when the listener closes.
-    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
-        let _ = connections.admit(Ok(accepted));
+    // The kernel has accepted these connections for us, and would reset them when the listener closes.
+    while let Some(Ok((stream, remote))) = listener.accept().now_or_never() {
+        connections.admit(stream, remote);
     }
     drop(listener);
-    connections.close();
+
     info!(timeout = ?shutdown.timeout, in_flight = connections.in_flight(), "closing: no more connections");
-
-    tokio::select! {
-        () = connections.closed() => {
+    let reason = tokio::select! {
+        () = connections.close() => {
             info!("stopped: every request was answered");
-            Ended::Whole
+            return 0;
         }
-        () = tokio::time::sleep(shutdown.timeout) => cut(&connections, "shutdown timeout"),
-        signal = again => cut(&connections, signal),
-    }
+        () = sleep(shutdown.timeout) => "shutdown timeout",
+        signal = signals.next() => signal,
+    };
+    cut(&mut connections, reason)
 }
 
-fn cut(connections: &Connections, reason: &str) -> Ended {
-    match connections.in_flight() {
-        0 => {
-            info!(reason, "stopped: every request was answered");
-            Ended::Whole
-        }
-        requests => {
-            warn!(reason, requests, "stopped: requests in flight were cut");
-            Ended::Cut(requests)
-        }
+fn cut(connections: &mut Connections, reason: &str) -> usize {
+    let requests = connections.in_flight();
+    if requests == 0 {
+        info!(reason, "stopped: every request was answered");
+    } else {
+        warn!(reason, requests, "stopped: requests in flight were cut");
     }
-}
-
-/// Accepts connections until `end` is ready, and returns what it yields.
-async fn accept_until<T>(listener: &TcpListener, connections: &Arc<Connections>, end: impl Future<Output = T>) -> T {
-    let mut end = pin!(end);
-    loop {
-        tokio::select! {
-            ended = &mut end => return ended,
-            accepted = listener.accept() => {
-                if connections.admit(accepted).is_break() {
-                    // Out of file descriptors. The connection stays in the kernel's queue until one is free.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            }
-        }
-    }
-}
-
-/// A task that ends with its owner.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    requests
 }

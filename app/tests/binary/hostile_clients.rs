@@ -158,7 +158,8 @@ async fn a_head_may_be_limited_below_the_smallest_buffer() {
     let app = App::start(&["--ready-after", "0s", "--max-header-bytes", "500"]).await;
     for (bytes, status) in [(300, "200"), (600, "431")] {
         let mut stream = connect(&app).await;
-        let head = format!("GET /health HTTP/1.1\r\nConnection: close\r\nX: {}\r\n\r\n", "x".repeat(bytes));
+        let head =
+            format!("GET /health HTTP/1.1\r\nHost: app\r\nConnection: close\r\nX: {}\r\n\r\n", "x".repeat(bytes));
         stream.write_all(head.as_bytes()).await.unwrap();
         let answer = read_to_end(&mut stream).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -172,7 +173,10 @@ async fn a_head_may_be_limited_below_the_smallest_buffer() {
 #[case::no_version(b"GET /\r\n\r\n", "400")]
 #[case::bad_length(b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "400")]
 #[case::two_lengths(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400")]
-#[case::body_too_large(b"POST / HTTP/1.1\r\nContent-Length: 65537\r\nConnection: close\r\n\r\n", "413")]
+#[case::no_host(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", "400")]
+#[case::two_hosts(b"GET /health HTTP/1.1\r\nHost: app\r\nHost: app\r\nConnection: close\r\n\r\n", "400")]
+#[case::invalid_host(b"GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", "400")]
+#[case::body_too_large(b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 65537\r\nConnection: close\r\n\r\n", "413")]
 #[tokio::test]
 async fn nonsense_is_refused(#[case] request: impl AsRef<[u8]>, #[case] status: &str) {
     let app = App::start(&["--ready-after", "0s"]).await;

@@ -246,6 +246,18 @@ async fn json_lines_carry_the_request() {
 }
 
 #[tokio::test]
+async fn debug_lines_of_a_handler_name_its_request() {
+    let app = App::start(&["--enable-faults", "--log-filter", "debug", "--shutdown-delay", "0s"]).await;
+    let request = client().post(app.url("/fault/unready?ms=4711")).header("x-request-id", "abc");
+    request.send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(app.logged("made unready").await["span"]["request_id"], "abc");
+    app.signal("TERM").await;
+    let (_, log) = app.wait().await;
+    let queries: Vec<_> = log.iter().filter(|line| line.to_string().contains("?ms=")).collect();
+    assert!(queries.is_empty(), "{queries:#?}");
+}
+
+#[tokio::test]
 async fn text_lines_carry_the_request() {
     // The port must be known here, as a log without `listening` does not tell it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
