@@ -100,7 +100,7 @@ mod tests {
         let started = Instant::now();
         // The shell is a zombie until the test waits for it.
         while group.is_running() {
-            assert!(started.elapsed() < Duration::from_secs(10));
+            assert!(started.elapsed() < Duration::from_mins(2));
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         child.wait().await.unwrap();

@@ -191,8 +191,6 @@ impl Secrets {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -262,15 +260,14 @@ mod tests {
         assert_eq!(output, b"secret");
     }
 
+    /// A search that compared the whole secret at each byte would take 2^38 steps, and the test would not end.
     #[test]
-    fn long_secrets_and_single_bytes_are_fast() {
+    fn each_byte_takes_constant_time() {
         let secret = "a".repeat(1 << 18) + "b";
         let (mut masker, mut output) = (Secrets::new([&secret]), Vec::new());
-        let start = Instant::now();
         (0..1 << 20).for_each(|_| masker.push(b"a", &mut output));
         masker.finish(&mut output);
         assert_eq!(output.len(), 1 << 20);
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
     /// A reference implementation: tries every secret at every position, and joins overlapping occurrences.

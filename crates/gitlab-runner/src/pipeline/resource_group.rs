@@ -55,7 +55,9 @@ mod tests {
         let waited = Cell::new(false);
         let second = Group::take(dir.path(), "production/eu", || waited.set(true));
         let release = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            while !waited.get() {
+                tokio::task::yield_now().await;
+            }
             drop(first);
         };
         let (second, ()) = tokio::join!(second, release);
