@@ -23,7 +23,8 @@ const TIMEOUT: Duration = Duration::from_hours(1);
 /// Interval between progress reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The variables that configure proxies. Docker passes them to builds, and keeps them out of the image and its history. <https://docs.docker.com/build/building/variables/#proxy-arguments>
+/// The variables that configure proxies. Docker passes them to builds, and keeps them out of the image and its history.
+/// <https://docs.docker.com/build/building/variables/#proxy-arguments>
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 /// An image could not be built.
