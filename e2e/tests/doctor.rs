@@ -24,7 +24,7 @@ fn doctor(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn a_bare_machine_lacks_engine_and_tools_and_says_how_to_get_them() {
+fn a_bare_machine_gets_remedies_for_the_missing_engine_and_tools() {
     let output = doctor(&["--format", "json"]);
     assert_eq!(output.status.code(), Some(3));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -37,13 +37,13 @@ fn a_bare_machine_lacks_engine_and_tools_and_says_how_to_get_them() {
     }
     assert_eq!(of("kubectl")["verdict"], "warning");
     assert_eq!(of("clock")["verdict"], "good");
-    // Nothing is asked of registries before it is known that something must be built.
-    assert_eq!(of("images")["found"], "unknown: needs a running engine first");
+    // Package registries are not contacted before it is known that an image must be built.
+    assert_eq!(of("images")["found"], "unknown: no container engine is running");
     assert!(findings.iter().all(|finding| finding["subject"] != "Go module proxy"), "{document}");
     assert!(of("container engine")["found"].as_str().unwrap().starts_with("none: "), "{}", of("container engine"));
 }
 
-/// An engine that has no image and reaches no registry, in as far as the API is asked for here. <https://docs.docker.com/reference/api/engine/>
+/// An engine without images that reaches no registry; it implements only the parts of the API that this test uses. <https://docs.docker.com/reference/api/engine/>
 fn serve_engine(socket: &Path) {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {
@@ -123,8 +123,8 @@ fn a_machine_that_must_build_and_cannot() {
     for (subject, verdict, found, advice) in [
         ("kind", "missing", "0.27", ""),
         ("mmdebstrap", "missing", "none", ""),
-        ("images", "good", "must be built (cannot reach the registry: its name does not resolve)", ""),
-        ("Debian mirror", "warning", "answers here, but inside a build", "DEBIAN_MIRROR"),
+        ("images", "good", "must be built (no route to the registry: its name is not known here)", ""),
+        ("Debian mirror", "warning", "responds on this machine, but inside a build", "DEBIAN_MIRROR"),
         ("Go module proxy", "missing", "refuses the connection", "comes from the environment"),
         ("Python index", "missing", "does not have what is needed (HTTP 404)", "PIP_INDEX_URL"),
         ("control groups", "missing", "version 1", "failCgroupV1: false"),
@@ -142,7 +142,7 @@ fn the_table_ends_with_how_it_stands() {
     let output = doctor(&[]);
     let text = String::from_utf8(output.stdout).unwrap();
     let last = text.lines().last().unwrap();
-    assert!(last.ends_with("are missing. `e2e doctor --fix` runs what it can."), "{text}");
+    assert!(last.ends_with("prerequisites are missing. `e2e doctor --fix` fixes those that it can."), "{text}");
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! What an account may do, as the API server's authorizers say.
+//! Asks the API server's authorizers what an account is allowed to do.
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-/// Whether the client's account may do this: verb, API group and resource, with its subresource after a `/`. Without a namespace
-/// it is asked for the whole cluster.
+/// Whether the client's account is allowed this action: verb, API group and resource, with a subresource after a `/`. Without a
+/// namespace, asks for the whole cluster.
 ///
 /// # Errors
-/// When the API server does not answer.
+/// If the API server does not respond.
 pub(super) async fn may(
     client: &Client,
     namespace: Option<&str>,

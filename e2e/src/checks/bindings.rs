@@ -1,4 +1,4 @@
-//! By which bindings an account may do what it may do: the object of a failure that is about rights.
+//! Lists the bindings that give an account its permissions, for failures about permissions.
 
 use futures_util::future::{join, join_all};
 use k8s_openapi::api::authentication::v1::UserInfo;
@@ -6,8 +6,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subje
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-/// Those of an account in these namespaces, and in the whole cluster: all of them in one line, and each in a line of its own. What
-/// cannot be listed is left out: something is wrong already.
+/// The bindings of an account in these namespaces and in the whole cluster: all in one line, and one line for each. Bindings that
+/// cannot be listed are left out, because this only explains a failure that has already happened.
 pub(super) async fn of(client: &Client, account: &UserInfo, namespaces: &[&str]) -> (String, String) {
     let in_namespaces = join_all(namespaces.iter().map(|namespace| async move {
         let list = Api::<RoleBinding>::namespaced(client.clone(), namespace).list(&ListParams::default()).await;
@@ -28,8 +28,8 @@ pub(super) async fn of(client: &Client, account: &UserInfo, namespaces: &[&str])
     let found: Vec<String> = in_namespaces.chain(in_cluster).collect();
     let account = name(account);
     if found.is_empty() {
-        let places = namespaces.join(", ");
-        return (format!("{account} in {places}"), format!("no RoleBinding of {places} is for {account}"));
+        let namespaces = namespaces.join(", ");
+        return (format!("{account} in {namespaces}"), format!("no RoleBinding in {namespaces} is for {account}"));
     }
     (found.join(", "), found.iter().map(|line| format!("{line}, for {account}")).collect::<Vec<_>>().join("\n"))
 }
@@ -44,7 +44,7 @@ fn described(name: &str, subjects: Option<&[Subject]>, role: &RoleRef, account: 
     is_for.then(|| format!("{name} ({} {})", role.kind, role.name))
 }
 
-/// Whether a binding's subject is the account, or a group that it is in.
+/// Whether a binding's subject is the account or one of its groups.
 fn is_for(subject: &Subject, role: &RoleRef, account: &UserInfo) -> bool {
     match &*subject.kind {
         "ServiceAccount" => {
@@ -52,7 +52,7 @@ fn is_for(subject: &Subject, role: &RoleRef, account: &UserInfo) -> bool {
             name(account) == format!("system:serviceaccount:{namespace}:{}", subject.name)
         }
         "User" => name(account) == subject.name,
-        // Kubernetes itself binds roles of this prefix to the groups of all accounts.
+        // Kubernetes itself binds roles with this prefix to the groups of all accounts.
         "Group" if role.name.starts_with("system:") => false,
         "Group" => account.groups.iter().flatten().any(|group| *group == subject.name),
         _ => false,
@@ -67,7 +67,7 @@ mod tests {
 
     const ACCOUNT: &str = "system:serviceaccount:gitlab:gitlab";
 
-    /// What the API server says of a `ServiceAccount`.
+    /// The user info that the API server returns for a `ServiceAccount`.
     fn account() -> UserInfo {
         let groups = ["system:serviceaccounts", "system:serviceaccounts:gitlab", "system:authenticated"];
         let groups = groups.map(str::to_owned).to_vec();
@@ -76,15 +76,21 @@ mod tests {
 
     #[rstest]
     #[case::the_account("ServiceAccount", "gitlab", Some("gitlab"), "gitlab", true)]
-    #[case::a_namesake("ServiceAccount", "gitlab", Some("default"), "gitlab", false)]
-    #[case::by_its_users_name("User", ACCOUNT, None, "admin", true)]
-    #[case::all_of_its_namespace("Group", "system:serviceaccounts:gitlab", None, "admin", true)]
-    #[case::all_of_another("Group", "system:serviceaccounts:default", None, "admin", false)]
-    #[case::all_accounts("Group", "system:serviceaccounts", None, "system:service-account-issuer-discovery", false)]
-    #[case::all_accounts_and_more("Group", "system:serviceaccounts", None, "view", true)]
-    #[case::everybody("Group", "system:authenticated", None, "system:basic-user", false)]
-    #[case::everybody_and_more("Group", "system:authenticated", None, "cluster-admin", true)]
-    fn whom_a_binding_is_for(
+    #[case::same_name_in_another_namespace("ServiceAccount", "gitlab", Some("default"), "gitlab", false)]
+    #[case::by_user_name("User", ACCOUNT, None, "admin", true)]
+    #[case::group_of_its_namespace("Group", "system:serviceaccounts:gitlab", None, "admin", true)]
+    #[case::group_of_another_namespace("Group", "system:serviceaccounts:default", None, "admin", false)]
+    #[case::system_role_of_all_accounts(
+        "Group",
+        "system:serviceaccounts",
+        None,
+        "system:service-account-issuer-discovery",
+        false
+    )]
+    #[case::other_role_of_all_accounts("Group", "system:serviceaccounts", None, "view", true)]
+    #[case::system_role_of_all_users("Group", "system:authenticated", None, "system:basic-user", false)]
+    #[case::other_role_of_all_users("Group", "system:authenticated", None, "cluster-admin", true)]
+    fn a_binding_applies_to_the_account_and_its_groups(
         #[case] kind: &str,
         #[case] name: &str,
         #[case] namespace: Option<&str>,

@@ -1,4 +1,4 @@
-//! What a check is, and how it ends.
+//! The definition of a check, and its outcome.
 
 use futures_util::future::BoxFuture;
 
@@ -7,12 +7,12 @@ use super::extra_pod::ExtraPod;
 use super::subject::Subject;
 use crate::record::Failure;
 
-/// What a check saw.
+/// The evidence that a check has collected.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    /// In words, a line each.
+    /// One sentence per line.
     pub(super) lines: Vec<String>,
-    /// A pod that the check has made: nothing is to be learnt from it any more, and it has been told to end.
+    /// A pod that the check has created, has finished observing and has deleted, and that may still be terminating.
     pub(super) leaving: Option<ExtraPod>,
 }
 
@@ -22,38 +22,38 @@ impl Evidence {
     }
 }
 
-/// How a check ends.
+/// The outcome of a check.
 pub type Outcome = Result<Evidence, Failure>;
 
 /// A check.
 #[derive(Debug)]
 pub struct Check {
-    /// Its name.
+    /// The check's name.
     pub name: &'static str,
     /// What it proves, in one line.
     pub proves: &'static str,
-    /// What it cannot do without.
+    /// The inputs that it requires.
     pub needs: &'static [Need],
-    /// What it has to do with pods.
+    /// How it uses pods.
     pub pods: Pods,
     pub(super) run: fn(Subject) -> BoxFuture<'static, Outcome>,
 }
 
-/// What a check has to do with pods, which says what may go on beside it.
+/// How a check uses pods, which determines what can run concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pods {
-    /// It looks at those that were deployed.
+    /// It only observes the deployed pods.
     Deployed,
-    /// It replaces those, so that no other may look at them at the same time.
+    /// It replaces the deployed pods, so no other check may observe them at the same time.
     Replaced,
-    /// It makes one that is its own, and looks at that alone.
+    /// It creates its own pod and observes only that one.
     Own,
 }
 
-/// Something that not everybody can give.
+/// An input that is not available on every cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The registry's address and login.
+    /// The registry's address and credentials.
     Registry,
     /// The pipeline's account.
     Deployer,
@@ -61,13 +61,13 @@ pub enum Need {
     Ingress,
     /// Prometheus.
     Prometheus,
-    /// The right to create pods in the namespace.
+    /// The permission to create pods in the namespace.
     PodCreation,
 }
 
 impl Need {
-    /// Whether it is there. A right that the API server cannot be asked about is taken for granted: the check itself then reports
-    /// why the API server does not answer.
+    /// Whether the input is available. If the API server does not respond to an access review, assumes the permission: the check itself
+    /// then reports why the API server does not respond.
     pub(super) async fn is_met(self, subject: &Subject) -> bool {
         match self {
             Self::Registry => subject.registry.is_some(),
@@ -77,34 +77,36 @@ impl Need {
             Self::PodCreation => {
                 let namespace = Some(&*subject.namespace);
                 let asked = access::may(&subject.client, namespace, ("create", "", "pods"));
-                // On the heap: it would be in the future of every check.
+                // Boxed: it would otherwise enlarge the future of every check.
                 Box::pin(asked).await.unwrap_or(true)
             }
         }
     }
 
-    /// How it is given.
+    /// Why the check is not run without the input, and the flag that provides it.
     pub(super) fn hint(self) -> &'static str {
         match self {
-            Self::Registry => "the registry's login is not known (`--registry`)",
-            Self::Deployer => "the pipeline's account is not known (`--deployer-kubeconfig`)",
-            Self::Ingress => "the Ingress controller's address is not known (`--ingress`)",
-            Self::Prometheus => "there is no Prometheus (`--prometheus`)",
-            Self::PodCreation => "the account of the checks may not create pods in the namespace (`--kubeconfig`)",
+            Self::Registry => "the registry's credentials are not given (`--registry`)",
+            Self::Deployer => "the pipeline's account is not given (`--deployer-kubeconfig`)",
+            Self::Ingress => "the Ingress controller's address is not given (`--ingress`)",
+            Self::Prometheus => "the Service of Prometheus is not given (`--prometheus`)",
+            Self::PodCreation => {
+                "the account of the checks is not allowed to create pods in the namespace (`--kubeconfig`)"
+            }
         }
     }
 }
 
-/// Tells the pod that a check has made to end, when the check has come to its own end, and returns that. After a success the pod
-/// is on its way out, with what was seen; after a failure it is gone.
+/// Deletes the pod that a check has created, and returns the check's outcome. After a success the pod may still be terminating (the
+/// evidence holds it); after a failure this waits until the pod is gone.
 ///
 /// # Errors
-/// Why the check failed, or else why the API server does not take the pod away.
+/// The check's failure, or else the reason why the pod cannot be deleted.
 pub(super) async fn end_pod(pod: ExtraPod, subject: &Subject, outcome: Outcome) -> Outcome {
-    let told = pod.tell_to_end().await;
+    let deleted = pod.delete().await;
     match outcome {
         Ok(mut evidence) => {
-            told?;
+            deleted?;
             evidence.leaving = Some(pod);
             Ok(evidence)
         }

@@ -1,4 +1,4 @@
-//! The Deployment is rolled out as the manifests say.
+//! Checks that the Deployment is rolled out as the manifests specify.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::registry::{Image, container, image};
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
@@ -17,20 +17,20 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     let name = deployment.name_any();
     if let Err(error) = ready::deployment(&subject.client, &subject.namespace, &name, subject.patience).await {
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let failure = expected("every replica is of the latest template and available").saw(first).because(
-            "a pod does not become ready: its image, its probe, or the room on the nodes",
-            "read the pod's events and last lines below; `kubectl rollout undo` goes back",
+        let failure = expected("all replicas are updated and available").saw(first).because(
+            "a pod does not become ready because of its image, its probe, or missing capacity on the nodes",
+            "read the pod's events and last log lines below; `kubectl rollout undo` restores the previous version",
         );
-        return Err(told(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &subject, &deployment).await);
     }
     let deployment = subject.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
         let failure = expected("two replicas").saw(replicas).because(
-            "somebody has scaled it down: while its only pod is replaced nobody answers",
-            "kubectl scale --replicas=2, or apply the manifest again",
+            "the Deployment was scaled down: the service does not respond while its only pod is replaced",
+            "run `kubectl scale --replicas=2`, or apply the manifest again",
         );
-        return Err(told(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &subject, &deployment).await);
     }
     let image = image(&deployment);
     deployed_image(&subject, &deployment, &image).await?;
@@ -39,54 +39,55 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     if !missing.is_empty() {
         let failure =
             expected("labels app, ref and track on the pods").saw(format!("no {}", missing.join(", "))).because(
-                "the manifest's labels were changed: the Service and `stop` find pods by them",
+                "the manifest's labels were changed, but the Service and the job `stop` find pods by them",
                 "keep `app`, `ref` and `track` in the template's labels",
             );
-        return Err(told(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &subject, &deployment).await);
     }
     evidence.add(format!("labels app, ref={} and track", subject.reference));
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
-    let wanting = unsafe_settings(&spec);
-    if !wanting.is_empty() {
+    let violations = unsafe_settings(&spec);
+    if !violations.is_empty() {
         let wanted = "the security context of the `restricted` Pod Security Standard";
-        let failure = expected(wanted).saw(wanting.join(", ")).because(
-            "the pod may do more than the service needs",
-            "take the securityContext of manifests/deployment.yaml over",
+        let failure = expected(wanted).saw(violations.join(", ")).because(
+            "the pod has more privileges than the service needs",
+            "copy the securityContext from manifests/deployment.yaml",
         );
-        return Err(told(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &subject, &deployment).await);
     }
-    evidence.add("no root, no privileges, nothing of the node, no writable root file system, no token".to_owned());
+    evidence
+        .add("no root, no privileges, no access to the node, no writable root file system, no API token".to_owned());
     Ok(evidence)
 }
 
-async fn told(failure: Failure, subject: &Subject, deployment: &Deployment) -> Failure {
-    failure.at(called(deployment)).with(&subject.around(deployment).await)
+async fn with_diagnostics(failure: Failure, subject: &Subject, deployment: &Deployment) -> Failure {
+    failure.at(object_ref(deployment)).with(&subject.diagnostics(deployment).await)
 }
 
-/// The image is one of the registry, where that is known, and every pod has just this one.
+/// Checks that the image is from the registry, if that is given, and that every pod uses it.
 async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str) -> Result<(), Failure> {
     if let Some(registry) = &subject.registry
-        && Image::of(image, &registry.host).is_none()
+        && Image::parse(image, &registry.host).is_none()
     {
-        let failure = expected(format!("an image of {}", registry.host)).saw(image).because(
-            "the deploy job was given another registry",
+        let failure = expected(format!("an image from {}", registry.host)).saw(image).because(
+            "the deploy job uses another registry",
             "set CI_REGISTRY and CI_REGISTRY_IMAGE to the registry that the image was pushed to",
         );
-        return Err(told(failure, subject, deployment).await);
+        return Err(with_diagnostics(failure, subject, deployment).await);
     }
     let container = container(deployment);
     for pod in subject.some_pods().await? {
-        // Others may have put containers of theirs beside it.
+        // Admission webhooks may have added sidecar containers.
         let own = pod.spec.iter().flat_map(|spec| &spec.containers).find(|it| it.name == container);
         let own = own.and_then(|container| container.image.clone()).unwrap_or_default();
         if own != image {
-            return Err(expected(format!("{} has the image {image}", pod.name_any()))
+            return Err(expected(format!("{} uses the image {image}", pod.name_any()))
                 .saw(own)
-                .at(called(&pod))
+                .at(object_ref(&pod))
                 .with(&subject.explain_pod(&pod).await)
                 .because(
-                    "an admission webhook of the cluster writes another image into pods, or somebody has changed this one",
-                    "kubectl get mutatingwebhookconfigurations; delete the pod, and a new one is made",
+                    "an admission webhook changes the images of pods, or a user has changed this pod",
+                    "look at `kubectl get mutatingwebhookconfigurations`; delete the pod so that it is recreated",
                 ));
         }
     }
@@ -103,25 +104,25 @@ fn missing_labels(deployment: &Deployment, reference: &str) -> Vec<&'static str>
     missing
 }
 
-/// What the pod may do and should not. <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
+/// The settings that violate the `restricted` Pod Security Standard, and other unneeded access. <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
 fn unsafe_settings(spec: &PodSpec) -> Vec<String> {
-    let mut wanting = Vec::new();
+    let mut violations = Vec::new();
     let containers = spec.containers.iter().map(|it| ("container", it));
     let init_containers = spec.init_containers.iter().flatten().map(|it| ("init container", it));
     for (kind, container) in containers.chain(init_containers) {
         let found = unsafe_container(spec, container);
-        wanting.extend(found.into_iter().map(|what| format!("{kind} {} {what}", container.name)));
+        violations.extend(found.into_iter().map(|what| format!("{kind} {} {what}", container.name)));
     }
     let has_host_path = spec.volumes.iter().flatten().any(|volume| volume.host_path.is_some());
     let facts = [
-        (spec.host_network == Some(true), "the pod is in the node's network"),
+        (spec.host_network == Some(true), "the pod uses the node's network"),
         (spec.host_pid == Some(true), "the pod sees the node's processes"),
-        (spec.host_ipc == Some(true), "the pod shares the node's memory segments"),
-        (has_host_path, "the pod has a folder of the node"),
+        (spec.host_ipc == Some(true), "the pod shares the node's IPC namespace"),
+        (has_host_path, "the pod mounts a directory of the node"),
         (spec.automount_service_account_token != Some(false), "the pod has a token for the API server"),
     ];
-    wanting.extend(facts.iter().filter(|(is_so, _)| *is_so).map(|(_, what)| (*what).to_owned()));
-    wanting
+    violations.extend(facts.iter().filter(|(is_so, _)| *is_so).map(|(_, what)| (*what).to_owned()));
+    violations
 }
 
 fn unsafe_container(spec: &PodSpec, container: &Container) -> Vec<String> {
@@ -132,16 +133,16 @@ fn unsafe_container(spec: &PodSpec, container: &Container) -> Vec<String> {
     let capabilities = own.capabilities.unwrap_or_default();
     let (added, dropped) = (capabilities.add.unwrap_or_default(), capabilities.drop.unwrap_or_default());
     let facts = [
-        (own.run_as_non_root.or(pod.run_as_non_root) != Some(true), "may run as root"),
+        (own.run_as_non_root.or(pod.run_as_non_root) != Some(true), "can run as root"),
         (own.privileged == Some(true), "is privileged"),
-        (own.allow_privilege_escalation != Some(false), "may gain privileges"),
-        (own.read_only_root_filesystem != Some(true), "may write to its root file system"),
+        (own.allow_privilege_escalation != Some(false), "can gain privileges"),
+        (own.read_only_root_filesystem != Some(true), "can write to its root file system"),
         (!dropped.iter().any(|it| it == "ALL"), "keeps capabilities"),
         (!has_seccomp, "has no seccomp profile"),
     ];
     let found = facts.iter().filter(|(is_so, _)| *is_so).map(|(_, what)| (*what).to_owned());
-    // The one that a service may need: to listen below port 1024.
-    let gained = added.iter().filter(|it| *it != "NET_BIND_SERVICE").map(|it| format!("gains capability {it}"));
+    // The standard allows this one, for listening on ports below 1024.
+    let gained = added.iter().filter(|it| *it != "NET_BIND_SERVICE").map(|it| format!("adds capability {it}"));
     found.chain(gained).collect()
 }
 
@@ -161,27 +162,27 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pod_may_do() {
+    fn a_pod_without_security_context_has_six_violations() {
         assert_eq!(unsafe_settings(&serde_json::from_value(safe()).unwrap()), Vec::<String>::new());
         let bare = json!({"containers": [{"name": "app"}]});
         assert_eq!(unsafe_settings(&serde_json::from_value(bare).unwrap()).len(), 6);
     }
 
     #[rstest]
-    #[case::root("/securityContext/runAsNonRoot", json!(false), "container app may run as root")]
-    #[case::network("/hostNetwork", json!(true), "the pod is in the node's network")]
+    #[case::root("/securityContext/runAsNonRoot", json!(false), "container app can run as root")]
+    #[case::network("/hostNetwork", json!(true), "the pod uses the node's network")]
     #[case::processes("/hostPID", json!(true), "the pod sees the node's processes")]
-    #[case::memory("/hostIPC", json!(true), "the pod shares the node's memory segments")]
-    #[case::folder("/volumes", json!([{"name": "etc", "hostPath": {"path": "/etc"}}]), "the pod has a folder of the node")]
-    #[case::added("/containers/0/securityContext/capabilities/add", json!(["NET_ADMIN"]), "container app gains capability NET_ADMIN")]
+    #[case::memory("/hostIPC", json!(true), "the pod shares the node's IPC namespace")]
+    #[case::host_path("/volumes", json!([{"name": "etc", "hostPath": {"path": "/etc"}}]), "the pod mounts a directory of the node")]
+    #[case::added("/containers/0/securityContext/capabilities/add", json!(["NET_ADMIN"]), "container app adds capability NET_ADMIN")]
     #[case::privileged("/containers/0/securityContext/privileged", json!(true), "container app is privileged")]
-    #[case::at_first("/initContainers/0/securityContext/privileged", json!(true), "init container first is privileged")]
+    #[case::init_container("/initContainers/0/securityContext/privileged", json!(true), "init container first is privileged")]
     #[case::unconfined(
         "/containers/0/securityContext/seccompProfile",
         json!({"type": "Unconfined"}),
         "container app has no seccomp profile"
     )]
-    fn one_setting_is_enough(#[case] path: &str, #[case] value: Value, #[case] expected: &str) {
+    fn each_unsafe_setting_is_found(#[case] path: &str, #[case] value: Value, #[case] expected: &str) {
         let mut spec = safe();
         set(&mut spec, path, value);
         let found = unsafe_settings(&serde_json::from_value(spec).unwrap());
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_low_port_may_be_listened_at() {
+    fn net_bind_service_is_allowed() {
         let mut spec = safe();
         set(&mut spec, "/containers/0/securityContext/capabilities/add", json!(["NET_BIND_SERVICE"]));
         assert_eq!(unsafe_settings(&serde_json::from_value(spec).unwrap()), Vec::<String>::new());

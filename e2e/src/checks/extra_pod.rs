@@ -1,4 +1,4 @@
-//! A pod like those of the Deployment, beside them: something is done to it that is not done to what was deployed.
+//! An extra pod with the Deployment's template, for checks that must not break or change the deployed pods.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,41 +9,41 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
 use super::failure::expected;
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
-/// On such pods: the check that made it.
+/// The label with the check that created the pod.
 const CHECK: &str = "io.gitlab-ci-k8s-demo.check";
 
-/// After so many seconds the cluster itself ends one that was forgotten.
-const LONGEST_LIFE: i64 = 600;
+/// Seconds after which Kubernetes itself ends a pod that was not deleted.
+const MAX_LIFETIME: i64 = 600;
 
-/// What Kubernetes gives a pod that names no time, in seconds.
+/// Kubernetes' default for `terminationGracePeriodSeconds`.
 const DEFAULT_GRACE: u64 = 30;
 
-/// What a kubelet may need beyond a pod's own time.
-const MOMENT: Duration = Duration::from_secs(15);
+/// Time that a kubelet may need in addition to the pod's grace period.
+const KUBELET_DELAY: Duration = Duration::from_secs(15);
 
-/// One of them. The Service sends requests to it as to the others, and no `ReplicaSet` knows it.
+/// An extra pod. The Service sends requests to it like to the deployed pods, but it belongs to no `ReplicaSet`.
 #[derive(Debug)]
 pub struct ExtraPod {
     api: Api<Pod>,
-    /// Its name.
+    /// The pod's name.
     pub name: String,
-    /// The time that it has to end by itself.
+    /// Its termination grace period.
     grace: Duration,
 }
 
 impl ExtraPod {
-    /// Makes one for a check, with some changes.
+    /// Creates an extra pod for a check; `change` modifies its spec.
     ///
     /// # Errors
-    /// When there is no Deployment to learn from, or the API server refuses.
+    /// If there is no Deployment to copy the template from, or the API server rejects the pod.
     pub async fn make(subject: &Subject, check: &str, change: impl FnOnce(&mut PodSpec)) -> Result<Self, Failure> {
         let deployment = subject.deployment().await?;
         let template = deployment.spec.clone().map(|spec| spec.template).unwrap_or_default();
         let mut spec = template.spec.unwrap_or_default();
-        spec.active_deadline_seconds = Some(LONGEST_LIFE);
+        spec.active_deadline_seconds = Some(MAX_LIFETIME);
         change(&mut spec);
         let grace =
             spec.termination_grace_period_seconds.and_then(|it| u64::try_from(it).ok()).unwrap_or(DEFAULT_GRACE);
@@ -56,9 +56,8 @@ impl ExtraPod {
         Ok(Self { api, name, grace: Duration::from_secs(grace) })
     }
 
-    /// Takes it away as Kubernetes takes pods away, with its time to end: it may be an endpoint, and a client's request may be on
-    /// its way to it.
-    pub(super) async fn tell_to_end(&self) -> Result<(), Failure> {
+    /// Deletes the pod with its normal grace period: it may be an endpoint, and requests from clients may be on their way to it.
+    pub(super) async fn delete(&self) -> Result<(), Failure> {
         match self.api.delete(&self.name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),
@@ -66,51 +65,51 @@ impl ExtraPod {
         }
     }
 
-    /// Waits until it is gone.
+    /// Waits until the pod is gone.
     ///
     /// # Errors
-    /// When it stays.
+    /// If it does not terminate in time.
     pub(super) async fn gone(self, subject: &Subject) -> Result<(), Failure> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        // After its own time the kubelet ends it, and needs a moment for that.
-        let subject = &Subject { patience: subject.patience.max(self.grace + MOMENT), ..subject.clone() };
-        let Err(why) = subject.watch(config, none_is_left).await else { return Ok(()) };
+        // After the grace period the kubelet kills the pod, which takes some time.
+        let subject = &Subject { patience: subject.patience.max(self.grace + KUBELET_DELAY), ..subject.clone() };
+        let Err(reason) = subject.watch(config, is_empty).await else { return Ok(()) };
         let Some(pod) = self.api.get_opt(&self.name).await? else { return Ok(()) };
-        Err(expected("a pod that was made for the check ends when it is told to")
-            .saw(why)
-            .at(called(&pod))
+        Err(expected("the check's own pod terminates after it is deleted")
+            .saw(reason)
+            .at(object_ref(&pod))
             .with(&subject.explain_pod(&pod).await)
             .because(
-                "it does not end after SIGTERM, or its node is gone",
+                "the service does not exit after SIGTERM, or the node is gone",
                 "look at terminationGracePeriodSeconds, the service's log and `kubectl get nodes`",
             ))
     }
 }
 
-fn none_is_left(pods: &[Arc<Pod>]) -> Option<()> {
+fn is_empty(pods: &[Arc<Pod>]) -> Option<()> {
     pods.is_empty().then_some(())
 }
 
-/// Takes away those that checks have left that were interrupted, and does not wait for their end.
+/// Deletes the extra pods that interrupted checks have left, without waiting for their termination.
 ///
 /// # Errors
-/// When the API server refuses.
+/// If the API server rejects the request.
 pub async fn sweep(subject: &Subject) -> Result<(), Failure> {
     sweep_selected(subject, &selector(subject, CHECK)).await
 }
 
-/// Takes away those of one check.
+/// Deletes the extra pods of one check.
 ///
 /// # Errors
-/// When the API server refuses.
+/// If the API server rejects the request.
 pub async fn sweep_of(subject: &Subject, check: &str) -> Result<(), Failure> {
     sweep_selected(subject, &selector(subject, &format!("{CHECK}={check}"))).await
 }
 
-/// Waits until none of them is left. One that stays, a check will find.
+/// Waits until no extra pods are left. If one remains, a check will report it.
 pub async fn swept(subject: &Subject) {
     let config = watcher::Config::default().labels(&selector(subject, CHECK));
-    let _ = subject.watch(config, none_is_left).await;
+    let _ = subject.watch(config, is_empty).await;
 }
 
 fn selector(subject: &Subject, check: &str) -> String {

@@ -1,4 +1,4 @@
-//! Requests to the Ingress controller, as somebody outside of the cluster makes them.
+//! Sends requests to the Ingress controller from outside the cluster.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use reqwest::header::HOST;
 
 use container_engine::error_chain::error_chain;
 
-/// Time that an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for a response.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that asks for a host whatever names it knows.
+/// A client that sends the host as a header, so that no name has to be resolved.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
@@ -18,20 +18,20 @@ pub struct Http {
 }
 
 impl Http {
-    /// One that asks the Ingress controller at `address`.
+    /// Creates a client for the Ingress controller at `address`.
     ///
     /// # Errors
-    /// When there can be none.
+    /// If the client cannot be created.
     pub fn new(address: SocketAddr) -> Result<Self, reqwest::Error> {
-        // A proxy of this machine knows nothing of the cluster.
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        // This machine's proxy cannot reach the cluster.
+        let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Self { client, address })
     }
 
-    /// The status and the body that it answers for a host, or what became of the request.
+    /// Sends a request for a host, and returns the status and the body.
     ///
     /// # Errors
-    /// In words, when there is no whole answer.
+    /// A text with the reason, if there is no complete response.
     pub async fn get(&self, host: &str, path: &str) -> Result<(u16, String), String> {
         let request = self.client.get(format!("http://{}{path}", self.address)).header(HOST, host);
         let response = request.send().await.map_err(|error| error_chain(&error))?;

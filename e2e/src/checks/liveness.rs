@@ -1,4 +1,4 @@
-//! A pod that hangs is started again, and whoever asks does not notice.
+//! Checks that a hanging pod is restarted, and that no request fails meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,27 +14,26 @@ use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::http::Http;
 use super::load::{Load, host_of};
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::environment::cluster::conditions::is_pod_ready;
 use crate::record::Failure;
 
-/// The longest that a pod may hang before it is noticed. Kubernetes' own numbers, where a probe says nothing, make half of it.
-const LONGEST_HANG: Duration = Duration::from_mins(1);
+/// Maximum time that a pod may hang before the probe detects it. Kubernetes' default probe settings result in half of it.
+const MAX_HANG: Duration = Duration::from_mins(1);
 
-/// The pause between two requests.
-const BEAT: Duration = Duration::from_millis(50);
+/// Pause between two requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(subject: Subject) -> Outcome {
     let deployed = deployed_probe(&subject).await?;
-    // What is deployed cannot be broken from outside; this one can. It is asked more often than those, whose own numbers are
-    // judged above, and ready sooner, twice: here the path and the number of answers that may be missing are what counts, and a
-    // check should not wait for the rest.
+    // The deployed pods do not allow fault injection; this one does. Its probes run more often and without initial delays to make
+    // the check fast. It tests the probes' paths and failure thresholds; the deployed probe's timing is verified above.
     let pod = ExtraPod::make(&subject, "liveness", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
             let name = "READY_AFTER".to_owned();
-            let sooner = EnvVar { name, value: Some("0s".to_owned()), ..EnvVar::default() };
-            container.env.get_or_insert_default().push(sooner);
+            let at_once = EnvVar { name, value: Some("0s".to_owned()), ..EnvVar::default() };
+            container.env.get_or_insert_default().push(at_once);
             for probe in [&mut container.liveness_probe, &mut container.readiness_probe].into_iter().flatten() {
                 (probe.period_seconds, probe.timeout_seconds) = (Some(1), Some(1));
             }
@@ -44,64 +43,66 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         }
     })
     .await?;
-    let result = Box::pin(hung(&subject, &pod.name)).await.map(|mut evidence| {
+    let result = Box::pin(hang(&subject, &pod.name)).await.map(|mut evidence| {
         evidence.add(deployed);
         evidence
     });
     end_pod(pod, &subject, result).await
 }
 
-/// What the deployed pods' own probe says about how long one that hangs stays.
+/// Checks how long a deployed pod can hang before its probe detects it.
 async fn deployed_probe(subject: &Subject) -> Result<String, Failure> {
     let deployment = subject.deployment().await?;
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let container = spec.and_then(|spec| spec.containers.first());
     let probe = container.and_then(|container| container.liveness_probe.as_ref());
-    let wanted = format!("a liveness probe that notices within {} s that a pod hangs", LONGEST_HANG.as_secs());
-    let failure = match probe.map(noticed) {
-        Some(Noticed { longest, how }) if longest <= LONGEST_HANG => {
+    let wanted = format!("a liveness probe that detects a hanging pod within {} s", MAX_HANG.as_secs());
+    let failure = match probe.map(detection) {
+        Some(Detection { longest, settings }) if longest <= MAX_HANG => {
             return Ok(format!(
-                "it was asked every second; one as deployed is noticed within {} s: {how}",
+                "probed every second; the deployed probe detects a hang within {} s: {settings}",
                 longest.as_secs()
             ));
         }
-        Some(Noticed { longest, how }) => expected(wanted).saw(format!("up to {} s: {how}", longest.as_secs())),
+        Some(Detection { longest, settings }) => {
+            expected(wanted).saw(format!("up to {} s: {settings}", longest.as_secs()))
+        }
         None => expected(wanted).saw("no liveness probe"),
     };
-    Err(failure.at(called(&deployment)).with(&subject.around(&deployment).await).because(
-        "there is no livenessProbe, or its periodSeconds, failureThreshold or timeoutSeconds were made too large",
-        "take the livenessProbe of manifests/deployment.yaml over: every 5 s, 3 times",
+    Err(failure.at(object_ref(&deployment)).with(&subject.diagnostics(&deployment).await).because(
+        "there is no livenessProbe, or its periodSeconds, failureThreshold or timeoutSeconds are too large",
+        "copy the livenessProbe from manifests/deployment.yaml: every 5 s, 3 times",
     ))
 }
 
-/// How a probe notices.
-struct Noticed {
-    /// After how long at the most.
+/// How a probe detects a hanging container.
+struct Detection {
+    /// The maximum time until it does.
     longest: Duration,
-    /// In words.
-    how: String,
+    /// The probe's settings in words.
+    settings: String,
 }
 
-/// A pod that begins to hang right after it has answered is asked again a period later, and the last of the answers that must be
-/// missing is waited for. What a probe does not say is as Kubernetes has it.
+/// In the worst case a pod starts to hang right after a successful probe: then detection takes as many periods as the failure
+/// threshold, plus the timeout of the last probe. Unset fields have Kubernetes' defaults.
 /// <https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#configure-probes>
-fn noticed(probe: &Probe) -> Noticed {
+fn detection(probe: &Probe) -> Detection {
     let number = |value: Option<i32>, default: u64| value.and_then(|it| u64::try_from(it).ok()).unwrap_or(default);
     let (period, threshold) = (number(probe.period_seconds, 10), number(probe.failure_threshold, 3));
     let timeout = number(probe.timeout_seconds, 1);
-    Noticed {
+    Detection {
         longest: Duration::from_secs(period.saturating_mul(threshold).saturating_add(timeout)),
-        how: format!("asked every {period} s, {threshold} times, {timeout} s for an answer"),
+        settings: format!("every {period} s, {threshold} times, with a timeout of {timeout} s"),
     }
 }
 
-async fn hung(subject: &Subject, name: &str) -> Outcome {
+async fn hang(subject: &Subject, name: &str) -> Outcome {
     let mut evidence = Evidence::default();
     wait(subject, name, "Ready", is_pod_ready).await?;
     let load = match subject.ingress {
         Some(ingress) => {
             let http = Http::new(ingress).map_err(|error| expected("a client").saw(error))?;
-            // Whoever never asks it cannot notice anything.
+            // The load must reach this pod, or it could not detect failed requests.
             reached(subject, &http, name).await?;
             Some(Load::begin(&http, &subject.host))
         }
@@ -110,80 +111,80 @@ async fn hung(subject: &Subject, name: &str) -> Outcome {
     let (status, body) = subject.ask_pod(name, "POST", "/fault/hang").await?;
     if status != 200 {
         let pod = subject.api::<Pod>().get(name).await?;
-        return Err(expected("/fault/hang answers 200")
+        return Err(expected("/fault/hang returns 200")
             .saw(format!("{status}: {}", body.trim()))
-            .at(called(&pod))
+            .at(object_ref(&pod))
             .with(&subject.explain_pod(&pod).await)
-            .because("the image is of a service without /fault/…", "deploy this repository's service"));
+            .because("the image's service has no /fault/… endpoints", "deploy this repository's service"));
     }
-    let began = Instant::now();
-    wait(subject, name, "started again by the kubelet", |pod| restarts(pod) > 0).await?;
-    evidence.add(format!("started again {:.0} s after /livez stopped answering", began.elapsed().as_secs_f64()));
+    let started = Instant::now();
+    wait(subject, name, "restarted by the kubelet", |pod| restarts(pod) > 0).await?;
+    evidence.add(format!("restarted {:.0} s after /livez stopped responding", started.elapsed().as_secs_f64()));
     wait(subject, name, "Ready again", |pod| restarts(pod) > 0 && is_pod_ready(pod)).await?;
     let Some(load) = load else { return Ok(evidence) };
     let tally = load.end().await;
     let own = tally.by_pod.get(name).copied().unwrap_or_default();
     if tally.failed > 0 || own == 0 {
         let pod = subject.api::<Pod>().get(name).await?;
-        return Err(expected("requests reach it, and none fails while it is started again")
-            .saw(format!("{} of {} failed, {own} reached it", tally.failed, tally.requests))
-            .at(called(&pod))
+        return Err(expected("requests reach the pod, and none fails while it is restarted")
+        .saw(format!("{} of {} failed, {own} reached the pod", tally.failed, tally.requests))
+            .at(object_ref(&pod))
             .with(&tally.failures.join("\n"))
             .with(&subject.explain_pod(&pod).await)
             .because(
-                "a pod that is stopped is still sent requests, or ends with some unanswered",
-                "let the service wait after SIGTERM before it closes (--shutdown-delay), and terminationGracePeriodSeconds be longer",
+                "the pod still receives requests while it stops, or exits with unanswered requests",
+                "make the service wait after SIGTERM before it closes (--shutdown-delay), and set a longer terminationGracePeriodSeconds",
             ));
     }
-    evidence.add(format!("{} requests meanwhile, {own} of them to it, none failed", tally.requests));
+    evidence.add(format!("{} requests meanwhile, {own} of them to this pod, none failed", tally.requests));
     Ok(evidence)
 }
 
-/// Waits until the host's requests come to this pod, too.
+/// Waits until requests to the host also reach this pod.
 async fn reached(subject: &Subject, http: &Http, name: &str) -> Result<(), Failure> {
-    let began = Instant::now();
+    let started = Instant::now();
     let (mut others, mut last) = (BTreeSet::new(), String::new());
-    while began.elapsed() < subject.patience {
+    while started.elapsed() < subject.patience {
         match http.get(&subject.host, "/").await {
             Ok((200, body)) => match host_of(&body) {
                 Some(pod) if pod == name => return Ok(()),
                 pod => others.extend(pod.map(str::to_owned)),
             },
             Ok((status, body)) => last = format!("{status}: {}", body.trim()),
-            Err(why) => last = why,
+            Err(reason) => last = reason,
         }
-        sleep(BEAT).await;
+        sleep(POLL_INTERVAL).await;
     }
     let others = others.into_iter().collect::<Vec<_>>().join(", ");
     let ingress = subject.only_ingress().await?;
     Err(expected(format!("requests to {} reach {name}", subject.host))
-        .saw(if others.is_empty() { last } else { format!("answers of {others} alone") })
-        .at(called(&ingress))
-        .with(&subject.around(&ingress).await)
+        .saw(if others.is_empty() { last } else { format!("responses only from {others}") })
+        .at(object_ref(&ingress))
+        .with(&subject.diagnostics(&ingress).await)
         .because(
-            "the Ingress leads to a Service that does not select this pod, or the controller does not hear of new endpoints",
-            "let the Ingress name the environment's Service, and the Service select `app` and `ref`",
+            "the Ingress routes to a Service that does not select this pod, or the controller does not see new endpoints",
+            "make the Ingress name the environment's Service, and the Service select `app` and `ref`",
         ))
 }
 
 async fn wait(subject: &Subject, name: &str, what: &str, is_so: impl Fn(&Pod) -> bool) -> Result<(), Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let waited = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().any(|pod| is_so(pod)).then_some(())).await;
-    let Err(why) = waited else { return Ok(()) };
+    let Err(reason) = waited else { return Ok(()) };
     let failure = expected(format!("a pod that is {what}"));
     let Some(pod) = subject.api::<Pod>().get_opt(name).await? else {
         return Err(failure
-            .saw("that it is gone")
+            .saw("the pod is gone")
             .at(format!("Pod {}/{name}", subject.namespace))
-            .because("somebody has deleted it, or its node is drained", "run the check again"));
+            .because("a user has deleted the pod, or its node was drained", "run the check again"));
     };
     Err(failure
-        .saw(format!("{why}, {} restarts", restarts(&pod)))
-        .at(called(&pod))
+        .saw(format!("{reason}, {} restarts", restarts(&pod)))
+        .at(object_ref(&pod))
         .with(&subject.explain_pod(&pod).await)
         .because(
-            "there is no liveness probe, it asks a path that answers whatever the service's state is, or is too patient",
-            "let livenessProbe ask /livez of port http-metrics",
+            "one of: there is no liveness probe; its path succeeds even if the service hangs; its thresholds are too large",
+            "make the livenessProbe request /livez on port http-metrics",
         ))
 }
 
@@ -200,13 +201,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::the_manifest(json!({"periodSeconds": 5, "timeoutSeconds": 2}), 17)]
-    #[case::nothing_said(json!({}), 31)]
-    #[case::an_hour(json!({"periodSeconds": 3600, "timeoutSeconds": 2}), 10_802)]
-    #[case::very_patient(json!({"periodSeconds": 1, "failureThreshold": 600}), 601)]
-    #[case::a_slow_answer(json!({"periodSeconds": 1, "timeoutSeconds": 300}), 303)]
-    fn how_long_a_pod_may_hang(#[case] probe: serde_json::Value, #[case] seconds: u64) {
-        let noticed = noticed(&serde_json::from_value(probe).unwrap());
-        assert_eq!(noticed.longest, Duration::from_secs(seconds), "{}", noticed.how);
+    #[case::manifest(json!({"periodSeconds": 5, "timeoutSeconds": 2}), 17)]
+    #[case::defaults(json!({}), 31)]
+    #[case::once_an_hour(json!({"periodSeconds": 3600, "timeoutSeconds": 2}), 10_802)]
+    #[case::large_threshold(json!({"periodSeconds": 1, "failureThreshold": 600}), 601)]
+    #[case::long_timeout(json!({"periodSeconds": 1, "timeoutSeconds": 300}), 303)]
+    fn the_longest_undetected_hang(#[case] probe: serde_json::Value, #[case] seconds: u64) {
+        let detection = detection(&serde_json::from_value(probe).unwrap());
+        assert_eq!(detection.longest, Duration::from_secs(seconds), "{}", detection.settings);
     }
 }

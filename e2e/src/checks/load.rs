@@ -1,4 +1,4 @@
-//! Constant load on a host while something happens to its pods.
+//! Generates constant load on a host while a check changes its pods.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,36 +8,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::Http;
 
-/// How many requests may be on their way at the same time.
+/// Number of concurrent clients.
 const CLIENTS: usize = 4;
 
-/// The pause of a client after an answer.
+/// Pause of a client after each response.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How many failures are told.
-const TOLD: usize = 5;
+/// Number of failures whose texts are kept.
+const MAX_FAILURES: usize = 5;
 
-/// Load that goes on until it is ended.
+/// Load that runs until [`Load::end`].
 pub struct Load {
     over: CancellationToken,
     clients: JoinSet<Tally>,
 }
 
-/// What came of it.
+/// The results of the load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many requests were made.
+    /// Number of requests.
     pub requests: usize,
-    /// How many had another answer than 200, or none.
+    /// Number of requests with another status than 200 or without a response.
     pub failed: usize,
-    /// The first of those.
+    /// The first of these failures.
     pub failures: Vec<String>,
-    /// How many were answered by which pod.
+    /// Number of responses from each pod.
     pub by_pod: BTreeMap<String, usize>,
 }
 
 impl Load {
-    /// Begins.
+    /// Starts the load.
     pub fn begin(http: &Http, host: &str) -> Self {
         let over = CancellationToken::new();
         let mut clients = JoinSet::new();
@@ -55,7 +55,7 @@ impl Load {
         Self { over, clients }
     }
 
-    /// Ends it, and tells what came of it.
+    /// Ends the load, and returns its results.
     pub async fn end(self) -> Tally {
         self.over.cancel();
         let mut all = Tally::default();
@@ -67,7 +67,7 @@ impl Load {
                 *all.by_pod.entry(pod).or_default() += count;
             }
         }
-        all.failures.truncate(TOLD);
+        all.failures.truncate(MAX_FAILURES);
         all
     }
 }
@@ -82,19 +82,19 @@ impl Tally {
                 }
             }
             Ok((status, body)) => self.fail(format!("{status}: {}", body.trim())),
-            Err(why) => self.fail(why),
+            Err(reason) => self.fail(reason),
         }
     }
 
-    fn fail(&mut self, why: String) {
+    fn fail(&mut self, reason: String) {
         self.failed += 1;
-        if self.failures.len() < TOLD {
-            self.failures.push(why);
+        if self.failures.len() < MAX_FAILURES {
+            self.failures.push(reason);
         }
     }
 }
 
-/// The pod that gave the greeting of `/`.
+/// The pod that returned this greeting for `/`.
 pub fn host_of(greeting: &str) -> Option<&str> {
     greeting.lines().find_map(|line| line.strip_prefix("host: "))
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted() {
+    fn responses_and_failures_are_counted() {
         let mut tally = Tally::default();
         tally.add(Ok((200, "Hello\nhost: web-1\napp".to_owned())));
         tally.add(Ok((503, "no endpoints\n".to_owned())));

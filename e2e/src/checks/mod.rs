@@ -1,9 +1,10 @@
 //! The checks: one file each, and one list of all of them.
 //!
-//! A check waits for what it wants to see, with a deadline, and explains what it saw instead. It takes away what it made.
+//! A check waits, with a deadline, for the state that it expects, and reports what it saw instead. It removes the resources that it
+//! has created.
 //!
-//! - [`subject`]: what is checked. [`failure`]: why something is not as it should be.
-//! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: what checks are made with.
+//! - [`subject`]: the environment under test. [`failure`]: why a check failed.
+//! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: tools for checks.
 
 pub mod extra_pod;
 pub mod failure;
@@ -46,61 +47,79 @@ macro_rules! check {
     };
 }
 
-/// All of them.
+/// All checks.
 pub static CHECKS: &[Check] = &[
     check!(
         registry,
         "registry",
-        "the registry asks for a login, and the pods run what the tag stands for",
+        "the registry requires a login, and the pods run the image that the tag refers to",
         &[Need::Registry],
         Deployed
     ),
-    check!(pull_secret, "pull-secret", "pods pull with the pull secret, and without it nobody does", &[], Own),
+    check!(
+        pull_secret,
+        "pull-secret",
+        "pods pull the image with the pull secret, and cannot pull it without one",
+        &[],
+        Own
+    ),
     check!(
         rbac,
         "rbac",
-        "the pipeline's account may do what its jobs do, and nothing elsewhere",
+        "the pipeline's account has the permissions that its jobs need, and none elsewhere",
         &[Need::Deployer],
         Deployed
     ),
-    check!(pod_security, "pod-security", "the namespace refuses a privileged pod", &[Need::PodCreation], Deployed),
+    check!(pod_security, "pod-security", "the namespace rejects privileged pods", &[Need::PodCreation], Deployed),
     check!(
         deployment,
         "deployment",
-        "every replica is available, with its labels and without privileges",
+        "all replicas are available, with their labels and without privileges",
         &[],
         Deployed
     ),
-    check!(readiness, "readiness", "a pod gets no traffic before /health is 200, and gets it then", &[], Own),
-    check!(liveness, "liveness", "a pod that hangs is started again, and traffic does not notice", &[], Own),
-    check!(service, "service", "every pod answers through the Service", &[], Deployed),
+    check!(
+        readiness,
+        "readiness",
+        "a pod gets no traffic until /health returns 200, and gets traffic afterwards",
+        &[],
+        Own
+    ),
+    check!(liveness, "liveness", "a hanging pod is restarted, and no request fails", &[], Own),
+    check!(service, "service", "every pod responds through the Service", &[], Deployed),
     check!(
         scraping,
         "scraping",
-        "Prometheus has every pod up by its annotations, and counts every request",
+        "Prometheus scrapes every pod because of the annotations, and counts every request",
         &[Need::Prometheus],
         Deployed
     ),
     check!(
         ingress,
         "ingress",
-        "the host answers, an unknown one does not, environments never mix",
+        "the host responds, an unknown host does not, and environments never mix",
         &[Need::Ingress],
         Deployed
     ),
-    check!(version, "version", "what runs is the commit that was pushed, and its log says so", &[], Deployed),
-    check!(rollout, "rollout", "an update and a deleted pod cost no request", &[Need::Ingress], Replaced),
+    check!(version, "version", "the pods run the pushed commit, and their logs say so", &[], Deployed),
+    check!(
+        rollout,
+        "rollout",
+        "no request fails during an update and after a pod is deleted",
+        &[Need::Ingress],
+        Replaced
+    ),
 ];
 
-/// The check of this name, or the name that is nearest to it.
+/// Finds the check with this name.
 ///
 /// # Errors
-/// The nearest name, when there is none of this one.
+/// The most similar name, if no check has this name.
 pub fn find(name: &str) -> Result<&'static Check, &'static str> {
     if let Some(check) = CHECKS.iter().find(|check| check.name == name) {
         return Ok(check);
     }
-    let likeness = |check: &Check| strsim::jaro_winkler(check.name, name);
-    let nearest = CHECKS.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let similarity = |check: &Check| strsim::jaro_winkler(check.name, name);
+    let nearest = CHECKS.iter().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
     Err(nearest.map_or("", |check| check.name))
 }

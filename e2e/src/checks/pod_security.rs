@@ -1,4 +1,4 @@
-//! The namespace refuses a pod that asks for more than the service needs.
+//! Checks that the namespace rejects privileged pods.
 
 use k8s_openapi::api::core::v1::{Capabilities, Container, Namespace, Pod, PodSpec, SeccompProfile, SecurityContext};
 use kube::api::{ObjectMeta, PostParams};
@@ -10,36 +10,36 @@ use super::subject::Subject;
 use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
-/// The label by which a namespace says which Pod Security Standard it enforces.
+/// The label with the Pod Security Standard that a namespace enforces.
 /// <https://kubernetes.io/docs/concepts/security/pod-security-admission/>
 const LABEL: &str = "pod-security.kubernetes.io/enforce";
 
 pub(super) async fn run(subject: Subject) -> Outcome {
-    // A dry run passes through admission and stores nothing.
+    // A dry run goes through admission and stores nothing.
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     let message = match subject.api::<Pod>().create(&parameters, &privileged_pod()).await {
         Ok(_) => return Err(accepted(&subject).await),
         Err(kube::Error::Api(status)) if status.is_forbidden() => status.message.clone(),
         Err(error) => return Err(error.into()),
     };
-    // RBAC answers with 403, too. The check is not run for an account that may not create pods, so this is admission's word.
+    // RBAC also returns 403, but the check does not run for accounts that cannot create pods, so this comes from admission.
     let Some((level, reasons)) = violation(&message) else {
         return Err(wanted()
-            .saw(format!("another refusal: {message}"))
+            .saw(format!("a rejection for another reason: {message}"))
             .at(object(&subject))
             .with(&labels(&subject).await.1)
             .because(
-                "another admission plugin refused the pod before PodSecurity was asked: a quota, or a missing ServiceAccount",
-                "remove what the message names, then run the check again",
+                "another admission plugin rejected the pod before PodSecurity, for example because of a quota or a missing ServiceAccount",
+                "fix the problem that the message names, then run the check again",
             ));
     };
     let mut evidence = Evidence::default();
-    evidence.add(format!("a privileged pod violates PodSecurity {level}"));
-    evidence.add(format!("the reasons: {reasons}"));
+    evidence.add(format!("a privileged pod is rejected: it violates PodSecurity {level}"));
+    evidence.add(format!("reasons: {reasons}"));
     Ok(evidence)
 }
 
-/// It complies with `restricted` in everything but the privilege, so a refusal is about that. Its image is never pulled.
+/// A pod that complies with `restricted` except that it is privileged, so that a rejection has this reason. Its image is never pulled.
 fn privileged_pod() -> Pod {
     let capabilities = Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() };
     let seccomp = SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() };
@@ -64,7 +64,7 @@ fn privileged_pod() -> Pod {
     }
 }
 
-/// The level and the reasons of a refusal by `PodSecurity`: `… violates PodSecurity "restricted:latest": privileged (…)`.
+/// The level and the reasons in a rejection by `PodSecurity`: `… violates PodSecurity "restricted:latest": privileged (…)`.
 fn violation(message: &str) -> Option<(&str, &str)> {
     let (_, rest) = message.split_once("violates PodSecurity \"")?;
     let (level, reasons) = rest.split_once('"')?;
@@ -88,14 +88,14 @@ async fn accepted(subject: &Subject) -> Failure {
         }
         Some(level) => (
             format!("the pod is accepted; {LABEL}={level}"),
-            "the API server runs without PodSecurity, or its configuration exempts the namespace or the account of the checks",
+            "PodSecurity is disabled in the API server, or its configuration exempts the namespace or the account of the checks",
         ),
     };
-    let remedy = format!("kubectl label namespace {} --overwrite {LABEL}=restricted", subject.namespace);
+    let remedy = format!("run `kubectl label namespace {} --overwrite {LABEL}=restricted`", subject.namespace);
     wanted().saw(seen).at(object(subject)).with(&all).because(cause, remedy)
 }
 
-/// The level that the namespace's label names, and all of its labels in words.
+/// The level in the namespace's label, and a text with all of its labels.
 async fn labels(subject: &Subject) -> (Option<String>, String) {
     match Api::<Namespace>::all(subject.client.clone()).get_metadata(&subject.namespace).await {
         Ok(namespace) => {
@@ -103,7 +103,7 @@ async fn labels(subject: &Subject) -> (Option<String>, String) {
             let lines = labels.iter().map(|(key, value)| format!("label {key}={value}")).collect::<Vec<_>>();
             (labels.get(LABEL).cloned(), lines.join("\n"))
         }
-        Err(error) => (None, format!("its labels cannot be read: {}", ApiError::from(error))),
+        Err(error) => (None, format!("cannot read the namespace's labels: {}", ApiError::from(error))),
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_names_the_level_and_the_reasons() {
+    fn a_rejection_names_the_level_and_the_reasons() {
         let message = "pods \"pod-security-x7k2p\" is forbidden: violates PodSecurity \"restricted:latest\": privileged (container \
                        \"privileged\" must not set securityContext.privileged=true)";
         let (level, reasons) = violation(message).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     )]
     #[case::a_webhook("admission webhook \"validate.example.com\" denied the request: privileged")]
     #[case::a_quota("pods \"pod-security-x7k2p\" is forbidden: failed quota: compute: must specify limits.cpu")]
-    fn another_refusal_proves_nothing(#[case] message: &str) {
+    fn a_rejection_for_another_reason_proves_nothing(#[case] message: &str) {
         assert_eq!(violation(message), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The pods pull with the pull secret, and without it nobody does.
+//! Checks that pods pull their image with the pull secret, and that a pod without it cannot pull the image.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::check::{Evidence, Outcome};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::refusal::is_refused;
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
-/// What a Secret must be for a kubelet to take a login from it: what `kubectl create secret docker-registry` makes, and the type
-/// that preceded it.
+/// The types of Secrets that kubelets read registry credentials from: the type that `kubectl create secret docker-registry` creates,
+/// and its predecessor.
 const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];
 
 pub(super) async fn run(subject: Subject) -> Outcome {
@@ -27,23 +27,23 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         if secrets.is_empty() {
             return Err(expected("imagePullSecrets")
                 .saw("none")
-                .at(called(&pod))
+                .at(object_ref(&pod))
                 .with(&subject.explain_pod(&pod).await)
                 .because(
                     "the Deployment names no pull secret, and its ServiceAccount has none",
-                    "add `imagePullSecrets: [{name: myregistry}]` to the pod's template",
+                    "add `imagePullSecrets: [{name: myregistry}]` to the pod template",
                 ));
         }
         for secret in &secrets {
-            let kind = is_there(&subject, &pod, secret).await?;
-            known.insert(format!("Secret {secret} is there, of type {kind}"));
+            let kind = require_secret(&subject, &pod, secret).await?;
+            known.insert(format!("Secret {secret} exists and has type {kind}"));
         }
         evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.into_iter().collect::<Vec<_>>().join(", ")));
     }
     evidence.lines.extend(known);
     let pod = ExtraPod::make(&subject, "pull-secret", |spec| {
         spec.image_pull_secrets = None;
-        // Else a node that has the image would not ask.
+        // Otherwise a node that has the image would not contact the registry.
         spec.containers.iter_mut().for_each(|it| it.image_pull_policy = Some("Always".to_owned()));
     })
     .await?;
@@ -55,9 +55,9 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     end_pod(pod, &subject, seen).await
 }
 
-/// Whether a pod's pull secret is one. A kubelet passes over one that is not, and says so only when no other helps. What is in it
-/// is looked at by nobody.
-async fn is_there(subject: &Subject, pod: &Pod, name: &str) -> Result<String, Failure> {
+/// Checks that a pod's pull secret exists and has a valid type, and returns the type. Kubelets skip invalid secrets, and report them
+/// only if no other secret works. The check does not read the secret's content.
+async fn require_secret(subject: &Subject, pod: &Pod, name: &str) -> Result<String, Failure> {
     let secret = subject.api::<Secret>().get_opt(name).await?;
     let seen = match secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned())) {
         Some(kind) if TYPES.contains(&&*kind) => return Ok(kind),
@@ -69,46 +69,49 @@ async fn is_there(subject: &Subject, pod: &Pod, name: &str) -> Result<String, Fa
         .at(format!("Secret {}/{name}", subject.namespace))
         .with(&subject.explain_pod(pod).await)
         .because(
-            "it was deleted, never made in this namespace, or made without its type: the next node that lacks the image cannot pull",
-            "kubectl create secret docker-registry NAME --docker-server=… in the namespace, or take the name out of imagePullSecrets",
+            "the Secret was deleted, was never created in this namespace, or has a wrong type: nodes without the image cannot pull it",
+            "run `kubectl create secret docker-registry NAME --docker-server=…` in the namespace, or remove the name from imagePullSecrets",
         ))
 }
 
-/// Waits until the pod's image is refused, and tells how.
+/// Waits until the registry denies the pod's image, and returns a text about it.
 async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let decided = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| decided(pod))).await;
-    if let Ok(Decided::Waits { reason, message }) = &decided {
+    let result = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pull_result(pod))).await;
+    if let Ok(PullResult::Waiting { reason, message }) = &result {
         let pod = subject.api::<Pod>().get(name).await?;
         if images(&pod).iter().any(|image| is_refused(message, image)) {
-            return Ok(format!("a pod without it: {reason}"));
+            return Ok(format!("a pod without it cannot pull the image: {reason}"));
         }
-        return Err(expected("a pull that is refused for want of a login")
+        return Err(expected("a pull that the registry denies because of missing credentials")
             .saw(format!("{reason}: {message}"))
-            .at(called(&pod))
+            .at(object_ref(&pod))
             .with(&subject.explain_pod(&pod).await)
             .because(
-                "the nodes do not reach the registry, do not trust its certificate, or the image is not there",
-                "let the nodes know the registry's name and authority, and run the job that pushes the image",
+                "one of: the nodes cannot reach the registry; they do not trust its certificate; the image does not exist",
+                "configure the registry's name and certificate authority on the nodes, and run the job that pushes the image",
             ));
     }
     let pod = subject.api::<Pod>().get(name).await?;
     let own = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     let cause = if own.is_empty() {
-        "the registry gives its images to everybody, or the node has a login of its own".to_owned()
+        "the registry allows anonymous pulls, or the node itself has credentials for it".to_owned()
     } else {
-        format!("the ServiceAccount of its pods has a pull secret of its own: {own}")
+        format!("the ServiceAccount of the pods has its own pull secret: {own}")
     };
-    let seen = match decided {
-        Ok(_) if own.is_empty() => "its image, pulled without any".to_owned(),
-        Ok(_) => format!("its image, pulled with {own}"),
-        Err(why) => format!("nothing of the kind: {why}"),
+    let seen = match result {
+        Ok(_) if own.is_empty() => "pulled the image without any pull secret".to_owned(),
+        Ok(_) => format!("pulled the image with {own}"),
+        Err(reason) => format!("no result of the pull: {reason}"),
     };
-    Err(expected("ImagePullBackOff of a pod without the pull secret")
+    Err(expected("ImagePullBackOff for a pod without the pull secret")
         .saw(seen)
-        .at(called(&pod))
+        .at(object_ref(&pod))
         .with(&subject.explain_pod(&pod).await)
-        .because(cause, "let the registry ask for a login, and give it to pods by their pull secret alone"))
+        .because(
+            cause,
+            "make the registry require a login, and give the credentials to pods only through their pull secret",
+        ))
 }
 
 fn secrets(pod: &Pod) -> BTreeSet<String> {
@@ -120,25 +123,25 @@ fn images(pod: &Pod) -> Vec<String> {
     pod.spec.iter().flat_map(|spec| &spec.containers).filter_map(|container| container.image.clone()).collect()
 }
 
-/// What became of a pod's image.
+/// The result of pulling a pod's image.
 #[derive(Debug, PartialEq, Eq)]
-enum Decided {
-    /// It is not there.
-    Waits { reason: String, message: String },
-    /// It is there, and was started.
+enum PullResult {
+    /// The pull failed.
+    Waiting { reason: String, message: String },
+    /// The image was pulled and the container started.
     Started,
 }
 
-fn decided(pod: &Pod) -> Option<Decided> {
+fn pull_result(pod: &Pod) -> Option<PullResult> {
     let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     containers.find_map(|container| {
         let state = container.state.as_ref()?;
         if container.started == Some(true) || state.running.is_some() || state.terminated.is_some() {
-            return Some(Decided::Started);
+            return Some(PullResult::Started);
         }
         let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.clone().filter(|reason| reason.contains("Image"))?;
-        Some(Decided::Waits { reason, message: waiting.message.clone().unwrap_or_default() })
+        Some(PullResult::Waiting { reason, message: waiting.message.clone().unwrap_or_default() })
     })
 }
 
@@ -150,20 +153,21 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::refused(json!({"waiting": {"reason": "ErrImagePull", "message": "401"}}), Some(("ErrImagePull", "401")))]
-    #[case::paused(json!({"waiting": {"reason": "ImagePullBackOff"}}), Some(("ImagePullBackOff", "")))]
+    #[case::denied(json!({"waiting": {"reason": "ErrImagePull", "message": "401"}}), Some(("ErrImagePull", "401")))]
+    #[case::back_off(json!({"waiting": {"reason": "ImagePullBackOff"}}), Some(("ImagePullBackOff", "")))]
     #[case::not_yet(json!({"waiting": {"reason": "ContainerCreating"}}), None)]
-    #[case::nothing_yet(json!({}), None)]
-    fn an_image_that_is_not_there(#[case] state: serde_json::Value, #[case] expected: Option<(&str, &str)>) {
-        let waits = |(reason, message): (&str, &str)| Decided::Waits { reason: reason.into(), message: message.into() };
-        assert_eq!(decided(&pod(&state)), expected.map(waits));
+    #[case::no_state_yet(json!({}), None)]
+    fn a_failed_pull_is_found(#[case] state: serde_json::Value, #[case] expected: Option<(&str, &str)>) {
+        let waiting =
+            |(reason, message): (&str, &str)| PullResult::Waiting { reason: reason.into(), message: message.into() };
+        assert_eq!(pull_result(&pod(&state)), expected.map(waiting));
     }
 
     #[rstest]
-    #[case::runs(json!({"running": {}}))]
-    #[case::ran(json!({"terminated": {"exitCode": 1}}))]
-    fn an_image_that_is_there(#[case] state: serde_json::Value) {
-        assert_eq!(decided(&pod(&state)), Some(Decided::Started));
+    #[case::running(json!({"running": {}}))]
+    #[case::terminated(json!({"terminated": {"exitCode": 1}}))]
+    fn a_started_container_has_its_image(#[case] state: serde_json::Value) {
+        assert_eq!(pull_result(&pod(&state)), Some(PullResult::Started));
     }
 
     fn pod(state: &serde_json::Value) -> Pod {

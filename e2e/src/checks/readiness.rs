@@ -1,4 +1,4 @@
-//! A pod gets no traffic before it wants any, and gets it then.
+//! Checks that a pod gets no traffic until it is ready, and gets traffic afterwards.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use super::check::end_pod;
 use super::check::{Evidence, Outcome};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
-/// What is in the line of its log by which the service says that it wants traffic.
+/// A part of the log line in which the service reports that it is ready.
 const READY: &str = "\"message\":\"ready\"";
 
-/// Time that the pod has for an answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Time that the pod has to respond.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(subject: Subject) -> Outcome {
     let pod = ExtraPod::make(&subject, "readiness", |_| ()).await?;
@@ -35,23 +35,25 @@ async fn watched(subject: &Subject, name: &str) -> Outcome {
     let config = watcher::Config::default().labels(&slices_of(&service));
     let is_in = |all: &[Arc<EndpointSlice>]| all.iter().any(|slice| ready_in(slice).contains(name)).then_some(());
     let waited = subject.watch(config, is_in).await;
-    // Asked the moment that it is in the endpoints: it must have wanted traffic before. A connection to an address that is not
-    // there yet would be tried for longer than the pod needs.
-    let (status, body) = match timeout(PATIENCE, subject.ask_pod(name, "GET", "/health")).await {
+    // Request /health as soon as the pod is an endpoint: it must be ready by then. The timeout is short because connections to an
+    // address that does not exist yet would be retried until the pod is ready.
+    let (status, body) = match timeout(TIMEOUT, subject.ask_pod(name, "GET", "/health")).await {
         Ok(answer) => answer?,
         Err(_) => (0, String::new()),
     };
-    if let Err(why) = waited {
-        return Err(late(subject, name, &why, status).await?);
+    if let Err(reason) = waited {
+        return Err(late(subject, name, &reason, status).await?);
     }
     if is_refusal(status, &body) {
-        return Err(early(subject, name, &format!("an endpoint while it is {status}: {}", body.trim())).await?);
+        return Err(
+            early(subject, name, &format!("an endpoint while /health returns {status}: {}", body.trim())).await?
+        );
     }
-    compared(subject, name).await
+    compare_times(subject, name).await
 }
 
-/// Whoever looks now and then may miss the moment: what service and cluster noted of it must agree as well.
-async fn compared(subject: &Subject, name: &str) -> Outcome {
+/// A single request may miss the moment, so the times that the service and the cluster have recorded must also agree.
+async fn compare_times(subject: &Subject, name: &str) -> Outcome {
     let mut evidence = Evidence::default();
     let api = subject.api::<Pod>();
     let parameters = LogParams { timestamps: true, ..LogParams::default() };
@@ -61,56 +63,58 @@ async fn compared(subject: &Subject, name: &str) -> Outcome {
     let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
     let known = condition.and_then(|condition| condition.last_transition_time).map(|time| time.0.to_string());
     let Some(known) = known else {
-        return Err(expected("a pod that is in the endpoints is Ready")
-            .saw("its condition says otherwise")
-            .at(called(&pod))
+        return Err(expected("a pod that is an endpoint is Ready")
+            .saw("its condition Ready is not true")
+            .at(object_ref(&pod))
             .with(&subject.explain_pod(&pod).await)
             .because(
-                "the Service has publishNotReadyAddresses, or the pod stopped being Ready at once",
-                "leave publishNotReadyAddresses out of the Service; read what the probe's events say",
+                "the Service has publishNotReadyAddresses, or the pod was Ready only for a moment",
+                "remove publishNotReadyAddresses from the Service; read the events of the probe",
             ));
     };
     let Some(own) = own else {
-        // Whether it must say so is another check's question.
-        evidence.add(format!("Ready since {known}, no endpoint before; its log does not say when it wanted traffic"));
+        // The check `version` verifies the log.
+        evidence.add(format!(
+            "Ready since {known}, no endpoint before; the log does not report when the service was ready"
+        ));
         return Ok(evidence);
     };
-    // The cluster notes whole seconds: `2026-01-31T10:20:30`
+    // The cluster records whole seconds: `2026-01-31T10:20:30`
     let second = |time: &str| time.get(..19).unwrap_or_default().to_owned();
     if second(&known) < second(&own) {
-        return Err(early(subject, name, &format!("Ready since {known}, and 500 until {own}")).await?);
+        return Err(early(subject, name, &format!("Ready since {known}, but /health returned 500 until {own}")).await?);
     }
-    evidence.add(format!("it wanted traffic from {own} on, and was Ready from {known} on"));
+    evidence.add(format!("the service was ready at {own}, and the pod Ready at {known}"));
     evidence.add("no endpoint before that".to_owned());
     Ok(evidence)
 }
 
 async fn early(subject: &Subject, name: &str, seen: &str) -> Result<Failure, Failure> {
     let pod = subject.api::<Pod>().get(name).await?;
-    Ok(expected("no endpoint before /health is 200")
+    Ok(expected("no endpoint until /health returns 200")
         .saw(seen)
-        .at(called(&pod))
+        .at(object_ref(&pod))
         .with(&subject.explain_pod(&pod).await)
         .because(
-            "there is no readiness probe, or it asks something that says yes too early",
-            "let readinessProbe ask /health of port http-metrics",
+            "there is no readiness probe, or its path succeeds too early",
+            "make the readinessProbe request /health on port http-metrics",
         ))
 }
 
-/// Whether it is the service that says no, and not the API server that does not reach it.
+/// Whether the service itself returned the error, instead of the API server that cannot reach it.
 fn is_refusal(status: u16, body: &str) -> bool {
     status >= 500 && !body.contains("error trying to reach service")
 }
 
-async fn late(subject: &Subject, name: &str, why: &str, status: u16) -> Result<Failure, Failure> {
+async fn late(subject: &Subject, name: &str, reason: &str, status: u16) -> Result<Failure, Failure> {
     let pod = subject.api::<Pod>().get(name).await?;
-    Ok(expected("an endpoint once /health is 200")
-        .saw(format!("none: {why}; /health says {status}"))
-        .at(called(&pod))
+    Ok(expected("an endpoint after /health returns 200")
+        .saw(format!("none: {reason}; /health returns {status}"))
+        .at(object_ref(&pod))
         .with(&subject.explain_pod(&pod).await)
         .because(
-            "the readiness probe asks another port or path, or the Service's selector fits other pods",
-            "let readinessProbe ask /health of port http-metrics, and let the Service select app and ref",
+            "the readiness probe uses another port or path, or the Service's selector matches other pods",
+            "make the readinessProbe request /health on port http-metrics, and the Service select `app` and `ref`",
         ))
 }
 
@@ -120,12 +124,12 @@ pub(super) async fn ready_pods(subject: &Subject, service: &str) -> Result<BTree
     Ok(slices.iter().flat_map(ready_in).map(str::to_owned).collect())
 }
 
-/// The selector of a Service's `EndpointSlice`s: there is one for each address family and each hundred pods.
+/// The selector of a Service's `EndpointSlice`s. There is one for each address family and each hundred pods.
 fn slices_of(service: &str) -> String {
     format!("kubernetes.io/service-name={service}")
 }
 
-/// The pods of a slice that get requests. An endpoint without the condition counts as ready, as for kube-proxy.
+/// The pods in a slice that get requests. An endpoint without the condition counts as ready, like in kube-proxy.
 fn ready_in(slice: &EndpointSlice) -> BTreeSet<&str> {
     let is_ready =
         |endpoint: &&Endpoint| endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false);
@@ -140,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_ready() {
+    fn ready_pods_of_a_slice() {
         let endpoint = |kind: &str, name: &str, conditions: serde_json::Value| {
             let target = json!({"kind": kind, "name": name});
             json!({"addresses": ["10.0.0.1"], "targetRef": target, "conditions": conditions})

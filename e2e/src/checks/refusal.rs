@@ -1,6 +1,6 @@
-//! Whether a pull failed for want of a login, as far as a container runtime's words tell.
+//! Determines from a container runtime's message whether a pull failed because of missing credentials.
 
-/// How runtimes and registries say that they want a login, or another one.
+/// The phrases of runtimes and registries for missing or wrong credentials.
 const REFUSALS: [&str; 8] = [
     "unauthorized",
     "authorization failed",
@@ -12,10 +12,10 @@ const REFUSALS: [&str; 8] = [
     "forbidden",
 ];
 
-/// Statuses that mean the same.
+/// The statuses with the same meaning.
 const STATUSES: [&str; 2] = ["401", "403"];
 
-/// Whether it says so, and not only the image's own name, of which a message may be full.
+/// Whether the message reports missing credentials. Ignores the image's name, which may contain the same words.
 pub(super) fn is_refused(message: &str, image: &str) -> bool {
     let words = own_words(message, image);
     let text = words.join(" ").to_lowercase();
@@ -24,10 +24,10 @@ pub(super) fn is_refused(message: &str, image: &str) -> bool {
     REFUSALS.iter().any(|refusal| text.contains(refusal)) || has_status()
 }
 
-/// The words that are the runtime's or the registry's: nothing quoted, nothing in brackets, no path or address, no tag.
+/// The words of the runtime and the registry, without quotes, brackets, paths, addresses and the tag.
 /// `failed to pull image "r.test/demo:v1": unexpected status code [manifests v1]: 401 Unauthorized`
 fn own_words<'message>(message: &'message str, image: &str) -> Vec<&'message str> {
-    // A pause between two pulls quotes the message of the last one, quotes and all.
+    // A back-off message quotes the message of the last pull, including its quotes.
     let unquoted = message.split('"').step_by(2);
     let unbracketed = unquoted.flat_map(|part| {
         part.split('[').enumerate().filter_map(|(at, part)| match at {
@@ -60,7 +60,7 @@ mod tests {
          to authorize: failed to fetch anonymous token: unexpected status from GET request to \
          https://r.test/jwt/auth?scope=repository%3Ademo: 403 Forbidden"
     )]
-    #[case::a_pause(
+    #[case::back_off(
         "Back-off pulling image \"r.test/course/demo:v1\": ErrImagePull: failed to pull and unpack image \
          \"r.test/course/demo:v1\": unexpected status code [manifests v1]: 401"
     )]
@@ -69,7 +69,7 @@ mod tests {
     )]
     #[case::docker_hub("pull access denied for course/demo, repository does not exist or may require 'docker login'")]
     #[case::cri_o("reading manifest v1 in r.test/course/demo: unauthorized: authentication required")]
-    fn it_is_refused(#[case] message: &str) {
+    fn the_registry_denied_the_pull(#[case] message: &str) {
         assert!(is_refused(message, IMAGE), "{message}");
     }
 
@@ -83,12 +83,12 @@ mod tests {
         "r.test/unauthorized:401"
     )]
     #[case::no_such_tag_of_cri_o("reading manifest 401 in r.test/forbidden: manifest unknown", "r.test/forbidden:401")]
-    #[case::an_address("dial tcp: lookup r.test: https://403.test/v2/denied: no such host", "r.test/demo:v1")]
+    #[case::words_in_an_address("dial tcp: lookup r.test: https://403.test/v2/denied: no such host", "r.test/demo:v1")]
     #[case::another_number("failed with status code [manifests v1]: 500 after 4013 ms", IMAGE)]
-    #[case::a_file_of_the_node("failed to extract layer: permission denied: unknown", IMAGE)]
+    #[case::a_file_on_the_node("failed to extract layer: permission denied: unknown", IMAGE)]
     #[case::a_certificate("tls: failed to verify certificate: x509: certificate signed by unknown authority", IMAGE)]
-    #[case::a_pause("Back-off pulling image \"r.test/denied/demo:401\"", "r.test/denied/demo:401")]
-    fn it_failed_for_another_reason(#[case] message: &str, #[case] image: &str) {
+    #[case::back_off("Back-off pulling image \"r.test/denied/demo:401\"", "r.test/denied/demo:401")]
+    fn the_pull_failed_for_another_reason(#[case] message: &str, #[case] image: &str) {
         assert!(!is_refused(message, image), "{message}");
     }
 }

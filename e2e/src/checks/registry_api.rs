@@ -1,4 +1,4 @@
-//! A registry, asked as clients ask it. <https://distribution.github.io/distribution/spec/api/>,
+//! A client for the registry API. <https://distribution.github.io/distribution/spec/api/>,
 //! <https://distribution.github.io/distribution/spec/auth/token/>
 
 use std::fmt;
@@ -9,24 +9,24 @@ use reqwest::{Client, Method, Response, StatusCode};
 
 use container_engine::error_chain::error_chain;
 
-/// What a tag may stand for.
+/// The media types that a tag can refer to.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
                          application/vnd.docker.distribution.manifest.list.v2+json, \
                          application/vnd.docker.distribution.manifest.v2+json";
 
-/// Time that a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time that a whole answer may take. None of those that are asked for is large.
-const ANSWER: Duration = Duration::from_secs(30);
+/// Time limit for a complete response. All requested responses are small.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A registry and its user.
+/// A registry and its user's credentials.
 #[derive(Clone)]
 pub struct RegistryApi {
     client: Client,
-    /// Its name in images.
+    /// The host in image names.
     pub host: String,
-    /// Where it is asked: `https://localhost:5000`.
+    /// The base URL, for example `https://localhost:5000`.
     base: String,
     user: String,
     password: String,
@@ -39,17 +39,18 @@ impl fmt::Debug for RegistryApi {
 }
 
 impl RegistryApi {
-    /// The registry that images name `host`, asked at `base`. `authority` is a certificate, as PEM, that it may be signed by.
+    /// A client for the registry with the name `host` in images and the URL `base`. `authority` is an additional trusted certificate in
+    /// PEM format.
     ///
     /// # Errors
-    /// When the certificate is none.
+    /// If the certificate is invalid.
     pub fn new(
         host: &str,
         base: &str,
         (user, password): (&str, &str),
         authority: Option<&str>,
     ) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder().no_proxy().connect_timeout(CONNECT).timeout(ANSWER);
+        let mut client = Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).timeout(RESPONSE_TIMEOUT);
         if let Some(authority) = authority {
             client = client.tls_certs_merge([reqwest::Certificate::from_pem(authority.as_bytes())?]);
         }
@@ -62,36 +63,36 @@ impl RegistryApi {
         })
     }
 
-    /// The status of its first page for its user with this password, or for nobody.
+    /// The status of `/v2/` for the user with this password, or without credentials.
     ///
     /// # Errors
-    /// In words, when it does not answer.
+    /// A text with the reason, if the registry does not respond.
     pub async fn login(&self, password: Option<&str>) -> Result<StatusCode, String> {
         let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| error_chain(&error))?;
         Ok(response.status())
     }
 
-    /// The same with the user's own password.
+    /// The status of `/v2/` with the user's own password.
     ///
     /// # Errors
-    /// In words, when it does not answer.
+    /// A text with the reason, if the registry does not respond.
     pub async fn own_login(&self) -> Result<StatusCode, String> {
         self.login(Some(&self.password)).await
     }
 
-    /// The digest that a tag of a repository stands for.
+    /// The digest that a tag of a repository refers to.
     ///
     /// # Errors
-    /// In words, when there is none.
+    /// A text with the reason, if the tag does not exist or the request fails.
     pub async fn digest(&self, repository: &str, tag: &str) -> Result<String, String> {
         let found = self.find(repository, tag).await?;
         found.ok_or_else(|| format!("{} for {}", StatusCode::NOT_FOUND, manifest(repository, tag)))
     }
 
-    /// The same where there may be none.
+    /// The digest that a tag of a repository refers to, or `None` if the tag does not exist.
     ///
     /// # Errors
-    /// In words, when it does not tell.
+    /// A text with the reason, if the request fails.
     pub async fn find(&self, repository: &str, tag: &str) -> Result<Option<String>, String> {
         let path = manifest(repository, tag);
         let response =
@@ -129,7 +130,7 @@ fn manifest(repository: &str, tag: &str) -> String {
     format!("/v2/{repository}/manifests/{tag}")
 }
 
-/// Where a token is to be had.
+/// The parameters for requesting a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Challenge {
     realm: String,
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn challenges() {
+    fn a_bearer_challenge_is_parsed() {
         let header = r#"Bearer realm="https://gitlab.test/jwt/auth",service="container_registry",scope="repository:a/b:pull,push""#;
         let challenge = bearer(header).unwrap();
         assert_eq!((&*challenge.realm, &*challenge.service), ("https://gitlab.test/jwt/auth", "container_registry"));
@@ -161,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn no_password_is_shown() {
-        // Fails only where there is one already.
+    fn the_password_is_masked() {
+        // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = RegistryApi::new("r.test", "https://localhost:5000/", ("me", "secret"), None).unwrap();
         assert_eq!(format!("{registry:?}"), "RegistryApi(https://localhost:5000 as me:[MASKED])");

@@ -1,4 +1,4 @@
-//! Pods are replaced, by an update and by accident, and no request is lost.
+//! Checks that no request fails while pods are replaced, during an update and after a pod is deleted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,61 +15,61 @@ use super::check::{Evidence, Outcome};
 use super::failure::expected;
 use super::http::Http;
 use super::load::Load;
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
 pub(super) async fn run(subject: Subject) -> Outcome {
-    // Only where it is given: the list of checks says so.
+    // Always given, because `CHECKS` lists it as a need.
     let Some(ingress) = subject.ingress else { return Ok(Evidence::default()) };
-    let http = Http::new(ingress).map_err(|error| expected("a client").saw(error))?;
+    let http = Http::new(ingress).map_err(|error| expected("an HTTP client").saw(error))?;
     let deployment = subject.deployment().await?;
     let load = Load::begin(&http, &subject.host);
-    let result = replaced(&subject, &deployment).await;
+    let result = replace(&subject, &deployment).await;
     let tally = load.end().await;
     let mut evidence = result?;
     if tally.failed > 0 || tally.requests == 0 {
         return Err(expected("no request fails while pods are replaced")
             .saw(format!("{} of {} failed", tally.failed, tally.requests))
-            .at(called(&deployment))
+            .at(object_ref(&deployment))
             .with(&tally.failures.join("\n"))
-            .with(&subject.around(&deployment).await)
+            .with(&subject.diagnostics(&deployment).await)
             .because(
-                "old pods go before new ones are ready (maxUnavailable), close before they are out of the endpoints, or the new \
-                 ones say that they are ready too early",
-                "maxUnavailable: 0, a readinessProbe that asks /health, and a service that drains after SIGTERM",
+                "one of: old pods terminate before new ones are ready (maxUnavailable); they close connections before they are removed \
+                from the endpoints; new pods report Ready too early",
+                "set maxUnavailable: 0 and a readinessProbe that requests /health, and make the service drain connections after SIGTERM",
             ));
     }
     evidence.add(format!("{} requests meanwhile, none failed", tally.requests));
     Ok(evidence)
 }
 
-async fn replaced(subject: &Subject, deployment: &Deployment) -> Outcome {
+async fn replace(subject: &Subject, deployment: &Deployment) -> Outcome {
     let mut evidence = Evidence::default();
     let before = names(&subject.pods().await?);
-    let began = Instant::now();
-    // As `kubectl rollout restart` does.
+    let started = Instant::now();
+    // Like `kubectl rollout restart`.
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let annotation =
         json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}}}});
     let api = subject.api::<Deployment>();
     api.patch(&deployment.name_any(), &PatchParams::default(), &Patch::Merge(annotation)).await?;
     rolled_out(subject, deployment).await?;
-    evidence.add(format!("a rolling update of {} pods: {:.0} s", before.len(), began.elapsed().as_secs_f64()));
-    // The last of the old ones may still answer what it has been asked, which makes this no easier.
+    evidence.add(format!("a rolling update of {} pods: {:.0} s", before.len(), started.elapsed().as_secs_f64()));
+    // Old pods may still be terminating, which makes the test stricter.
     let pods = subject.pods().await?;
     let victim = pods.iter().map(ResourceExt::name_any).find(|name| !before.contains(name));
     let Some(victim) = victim else {
         gone(subject, deployment, &before).await?;
         return Ok(evidence);
     };
-    let began = Instant::now();
+    let started = Instant::now();
     subject.api::<Pod>().delete(&victim, &DeleteParams::default()).await?;
     let mut old = before;
     old.insert(victim.clone());
     gone(subject, deployment, &old).await?;
     rolled_out(subject, deployment).await?;
-    evidence.add(format!("{victim} deleted and replaced: {:.0} s", began.elapsed().as_secs_f64()));
+    evidence.add(format!("{victim} deleted and replaced: {:.0} s", started.elapsed().as_secs_f64()));
     Ok(evidence)
 }
 
@@ -79,23 +79,28 @@ async fn rolled_out(subject: &Subject, deployment: &Deployment) -> Result<(), Fa
     waited.map_err(|error| {
         let text = error.to_string();
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        expected("new pods become ready").saw(first).at(called(deployment)).with(rest).because(
-            "a new pod does not start: the image, the probe, or the room on the nodes",
-            "read its events and last lines",
+        expected("new pods become ready").saw(first).at(object_ref(deployment)).with(rest).because(
+            "a new pod does not start because of its image, its probe, or missing capacity on the nodes",
+            "read its events and last log lines",
         )
     })
 }
 
-/// Waits until none of these pods is there any more.
+/// Waits until all of these pods are gone.
 async fn gone(subject: &Subject, deployment: &Deployment, old: &BTreeSet<String>) -> Result<(), Failure> {
     let config = watcher::Config::default().labels(&format!("ref={}", subject.reference));
     let is_gone = |pods: &[Arc<Pod>]| !pods.iter().any(|pod| old.contains(&pod.name_any()));
-    let Err(why) = subject.watch(config, |pods: &[Arc<Pod>]| is_gone(pods).then_some(())).await else { return Ok(()) };
-    Err(expected("the old pods end")
-        .saw(format!("some are there: {why}"))
-        .at(called(deployment))
-        .with(&subject.around(deployment).await)
-        .because("they do not end after SIGTERM", "look at terminationGracePeriodSeconds and the service's log"))
+    let Err(reason) = subject.watch(config, |pods: &[Arc<Pod>]| is_gone(pods).then_some(())).await else {
+        return Ok(());
+    };
+    Err(expected("the old pods terminate")
+        .saw(format!("some still exist: {reason}"))
+        .at(object_ref(deployment))
+        .with(&subject.diagnostics(deployment).await)
+        .because(
+            "the service does not exit after SIGTERM",
+            "look at terminationGracePeriodSeconds and the service's log",
+        ))
 }
 
 fn names(pods: &[Pod]) -> BTreeSet<String> {

@@ -1,5 +1,5 @@
-//! Running checks: at the same time those that only look, then one after the other those that replace pods. Beside all of them
-//! those that look at a pod of their own.
+//! Runs checks: first those that only observe pods, concurrently; then those that replace pods, one after the other. Checks that
+//! use their own pod run concurrently with all others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,35 +8,35 @@ use std::time::{Duration, Instant};
 use super::check::{Check, Evidence, Pods};
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 use futures_util::future::join_all;
 
-/// How many things, each of which may take as long as patience lasts, a check waits for one after the other. The most are in
-/// `liveness`: ready, reached, started again, ready again; and after a failure, gone.
+/// More than the number of consecutive waits in any check, each of which has a limit of `patience`. `liveness` has the most: ready,
+/// reached, restarted, ready again, and gone after a failure.
 const WAITS: u32 = 6;
 
-/// The rest of a check: requests, each of which has a limit of its own.
+/// Time for everything else in a check: requests, which have their own limits.
 const REST: Duration = Duration::from_mins(2);
 
-/// Something that happened.
+/// A progress event.
 pub enum Event<'check> {
-    /// A check began.
+    /// A check starts.
     Began(&'static Check),
     /// A check ended.
     Ended(&'check CheckRecord),
 }
 
-/// Hears what goes on.
+/// Receives progress events.
 pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
 
-/// Runs these checks, and returns what came of them in their order. Times are seconds since `origin`.
+/// Runs these checks, and returns their results in the same order. Times are seconds since `origin`.
 pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
     run_until_observed(checks, subject, origin, tell, || ()).await
 }
 
-/// The same. Calls `observed` when no check observes the environment any more. Pods that checks have made may still terminate then,
-/// and a check passes only when its own pod is gone.
+/// Like [`run`], and calls `observed` when no check observes the environment any more. Pods that checks have created may still be
+/// terminating then; a check passes only after its own pod is gone.
 pub async fn run_until_observed(
     checks: &[&'static Check],
     subject: &Subject,
@@ -45,30 +45,30 @@ pub async fn run_until_observed(
     observed: impl FnOnce() + Send,
 ) -> Vec<CheckRecord> {
     let remaining = &Remaining::new(checks.len(), Box::new(observed));
-    // What an interrupted run has left would be counted as a pod of the service. What stays, a check will find.
+    // Pods that an interrupted run has left would be counted as pods of the service. If one remains, a check will report it.
     if sweep(subject).await.is_ok() {
         Box::pin(swept(subject)).await;
     }
-    let of = |pods: Pods| {
-        let chosen = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
-        chosen.map(|(index, check)| async move { (index, one(check, subject, origin, tell, remaining).await) })
+    let runs = |pods: Pods| {
+        let selected = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
+        selected.map(|(index, check)| async move { (index, one(check, subject, origin, tell, remaining).await) })
     };
-    let (mut done, beside) = tokio::join!(
+    let (mut done, with_own_pods) = tokio::join!(
         async {
-            let mut done = join_all(of(Pods::Deployed)).await;
-            for check in of(Pods::Replaced) {
+            let mut done = join_all(runs(Pods::Deployed)).await;
+            for check in runs(Pods::Replaced) {
                 done.push(check.await);
             }
             done
         },
-        join_all(of(Pods::Own)),
+        join_all(runs(Pods::Own)),
     );
-    done.extend(beside);
+    done.extend(with_own_pods);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, record)| record).collect()
 }
 
-/// The checks that still observe the environment.
+/// Counts the checks that still observe the environment.
 struct Remaining<'run> {
     count: AtomicUsize,
     observed: Mutex<Option<Box<dyn FnOnce() + Send + 'run>>>,
@@ -119,7 +119,7 @@ async fn one(
     let limit = limit(subject.patience);
     let outcome = match tokio::time::timeout(limit, (check.run)(subject.clone())).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Box::pin(endless(check, subject, limit)).await),
+        Err(_) => Err(Box::pin(timed_out(check, subject, limit)).await),
     };
     remaining.one_less();
     let outcome = match outcome {
@@ -142,25 +142,25 @@ async fn one(
     record
 }
 
-/// The longest that a whole check may take. Each wait in it ends by itself; this is for what nobody has thought of.
+/// Time limit for a whole check. Every wait in a check has its own limit; this one is a safety net.
 fn limit(patience: Duration) -> Duration {
     patience * WAITS + REST
 }
 
-/// A check that did not come to its end, whose pods nobody else takes away.
-async fn endless(check: &Check, subject: &Subject, limit: Duration) -> Failure {
-    let failure = expected(format!("{} comes to its end within {} s", check.name, limit.as_secs()))
-        .saw("no end")
+/// The failure of a check that exceeded its limit. Deletes the check's pods.
+async fn timed_out(check: &Check, subject: &Subject, limit: Duration) -> Failure {
+    let failure = expected(format!("{} finishes within {} s", check.name, limit.as_secs()))
+        .saw("it is still running")
         .at(format!("environment {} in namespace {}", subject.reference, subject.namespace))
         .because(
-            "the API server, or what it passes requests on to, takes very long for each answer",
-            "look at the nodes' load and at the API server's log; `--patience` makes this limit longer",
+            "the API server, or a target to which it forwards requests, responds very slowly",
+            "look at the nodes' load and at the API server's log; `--patience` increases this limit",
         );
-    // The cluster may be what does not answer.
+    // This has a limit too, because the cluster may be the part that does not respond.
     let look = async {
         let _ = sweep_of(subject, check.name).await;
         match subject.deployment().await {
-            Ok(deployment) => (called(&deployment), subject.around(&deployment).await),
+            Ok(deployment) => (object_ref(&deployment), subject.diagnostics(&deployment).await),
             Err(_) => (String::new(), String::new()),
         }
     };
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_has_more_time_than_all_that_it_waits_for() {
+    fn the_limit_of_a_check_exceeds_the_sum_of_its_waits() {
         assert_eq!(limit(Duration::from_mins(2)), Duration::from_mins(14));
     }
 }

@@ -1,4 +1,4 @@
-//! Prometheus scrapes every pod because of the annotations, and counts what was asked.
+//! Checks that Prometheus scrapes every pod because of the annotations, and that its counters match the number of requests.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -12,58 +12,63 @@ use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome};
 use super::failure::expected;
-use super::subject::{Prometheus, Subject, called};
+use super::subject::{Prometheus, Subject, object_ref};
 use crate::record::Failure;
 
-/// How often Prometheus is asked.
-const BEAT: Duration = Duration::from_millis(500);
+/// Interval between queries.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How many requests each pod gets to count.
+/// Number of requests to each pod.
 const REQUESTS: u32 = 23;
 
-/// Nobody else asks in this way.
+/// The method and route of these requests, which no other client uses.
 const ROUTE: (&str, &str) = ("HEAD", "/version");
 
-/// A pod in Prometheus' eyes.
+/// A pod as a target of Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     pod: String,
-    /// Its labels `instance` and `job`, which every setting of Prometheus has.
+    /// Its labels `instance` and `job`, which exist in every Prometheus configuration.
     instance: String,
     job: String,
-    /// The Service that it was found by.
+    /// The Service through which Prometheus has discovered it.
     service: String,
     is_up: bool,
 }
 
 pub(super) async fn run(subject: Subject) -> Outcome {
-    // Only where it is given: the list of checks says so.
+    // Always given, because `CHECKS` lists it as a need.
     let Some(prometheus) = &subject.prometheus else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
     let pods: BTreeSet<String> = subject.some_pods().await?.iter().map(ResourceExt::name_any).collect();
     let up = all_up(&subject, prometheus, &pods).await?;
     let jobs: BTreeSet<&str> = up.iter().map(|target| &*target.job).collect();
     evidence.add(format!("up: {}", pods.into_iter().collect::<Vec<_>>().join(" and ")));
-    evidence.add(format!("once each in job {}", jobs.into_iter().collect::<Vec<_>>().join(" and in job ")));
-    // Two jobs may scrape the same pods: each must count the same. The pod is asked once for all of them.
+    evidence.add(format!("each once in job {}", jobs.into_iter().collect::<Vec<_>>().join(" and in job ")));
+    // Several jobs may scrape the same pods, and each must count the same. Each pod gets its requests once for all jobs.
     let by_pod = |pod: &str| up.iter().filter(|target| target.pod == pod).cloned().collect::<Vec<_>>();
     let names: BTreeSet<&str> = up.iter().map(|target| &*target.pod).collect();
-    try_join_all(names.iter().map(|pod| counts(&subject, prometheus, pod, by_pod(pod)))).await?;
-    evidence.add(format!("http_requests_total of each rose by {REQUESTS}, as often as it was asked"));
+    try_join_all(names.iter().map(|pod| verify_counts(&subject, prometheus, pod, by_pod(pod)))).await?;
+    evidence.add(format!("http_requests_total of each pod rose by {REQUESTS}, the number of requests"));
     Ok(evidence)
 }
 
-/// Asks a pod, and waits until Prometheus has counted it. Not through the Service: pods that other checks have there would get
-/// some of it.
-async fn counts(subject: &Subject, prometheus: &Prometheus, pod: &str, targets: Vec<Target>) -> Result<(), Failure> {
+/// Sends requests to a pod, and waits until Prometheus has counted them. Does not use the Service, because pods of other checks would
+/// get some of the requests.
+async fn verify_counts(
+    subject: &Subject,
+    prometheus: &Prometheus,
+    pod: &str,
+    targets: Vec<Target>,
+) -> Result<(), Failure> {
     let before = try_join_all(targets.iter().map(|target| settled(subject, prometheus, target, None))).await?;
     for _ in 0..REQUESTS {
         let (status, body) = subject.ask_pod(pod, ROUTE.0, ROUTE.1).await?;
         if status != 200 {
-            let failure = expected(format!("{} {} of {pod} is 200", ROUTE.0, ROUTE.1))
+            let failure = expected(format!("{} {} of {pod} returns 200", ROUTE.0, ROUTE.1))
                 .saw(format!("{status} {}", body.trim()))
-                .because("the image is of another service", "deploy this repository's service");
-            return Err(told(failure, subject, pod).await);
+                .because("the image contains another service", "deploy this repository's service");
+            return Err(with_diagnostics(failure, subject, pod).await);
         }
     }
     let settle = targets.iter().zip(before).map(|(target, before)| {
@@ -74,7 +79,7 @@ async fn counts(subject: &Subject, prometheus: &Prometheus, pod: &str, targets: 
     Ok(())
 }
 
-async fn told(failure: Failure, subject: &Subject, pod: &str) -> Failure {
+async fn with_diagnostics(failure: Failure, subject: &Subject, pod: &str) -> Failure {
     let failure = failure.at(format!("Pod {}/{pod}", subject.namespace));
     match subject.api::<Pod>().get_opt(pod).await {
         Ok(Some(pod)) => failure.with(&subject.explain_pod(&pod).await),
@@ -82,58 +87,58 @@ async fn told(failure: Failure, subject: &Subject, pod: &str) -> Failure {
     }
 }
 
-/// Waits until Prometheus has every pod up, once in each job that has any of them by the Service.
+/// Waits until every pod is up in Prometheus, once in each job that discovers pods through the Service.
 async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<String>) -> Result<Vec<Target>, Failure> {
     let service = subject.service().await?;
     let name = service.name_any();
-    let began = Instant::now();
+    let started = Instant::now();
     loop {
         let answer = subject.ask_prometheus(prometheus, "/api/v1/targets?state=active").await?;
         let answer = answer["activeTargets"].as_array().cloned().unwrap_or_default();
         let in_namespace =
             answer.iter().filter(|it| it["discoveredLabels"]["__meta_kubernetes_namespace"] == *subject.namespace);
-        let targets: Vec<Target> = in_namespace.filter_map(Target::of).collect();
+        let targets: Vec<Target> = in_namespace.filter_map(Target::parse).collect();
         let wrong = match once_each(&targets, &name, pods) {
             Ok(up) => return Ok(up),
             Err(wrong) => wrong,
         };
-        if began.elapsed() > subject.patience {
+        if started.elapsed() > subject.patience {
             let is_own = |it: &&Value| it["discoveredLabels"]["__meta_kubernetes_service_name"] == *name;
             let errors = answer.iter().filter(is_own).filter_map(|it| it["lastError"].as_str());
             let errors = errors.filter(|error| !error.is_empty()).collect::<Vec<_>>().join("\n");
             let own: Vec<&Target> = targets.iter().filter(|target| target.service == name).collect();
             let up = own.iter().filter(|target| target.is_up && pods.contains(&target.pod)).count();
             let annotations = service.annotations().iter().map(|(key, value)| format!("{key}: {value}"));
-            return Err(expected(format!("{} pods up in Prometheus, each once in a job", pods.len()))
+            return Err(expected(format!("{} pods up in Prometheus, each once per job", pods.len()))
                 .saw(format!("{up} of {} targets up; {}", own.len(), wrong.join(", ")))
-                .at(called(&service))
+                .at(object_ref(&service))
                 .with(&annotations.collect::<Vec<_>>().join("\n"))
                 .with(&errors)
-                .with(&subject.around(&service).await)
+                .with(&subject.diagnostics(&service).await)
                 .because(
-                    "the Service lacks `prometheus.io/scrape: \"true\"`, or its port and path are others, or Prometheus' \
-                     scrape configuration does not ask for annotations; a pod that is there twice is selected by two Services \
-                     with annotations",
-                    "keep the four annotations of manifests/service.yaml, in one Service; give Prometheus a job with \
-                     kubernetes_sd_configs of role endpointslice that keeps what has them",
+                    "one of: the Service has no annotation `prometheus.io/scrape: \"true\"`; its annotations have a wrong port or path; \
+                    Prometheus' scrape configuration ignores the annotations; two Services with annotations select the same pod, which is \
+                    then scraped twice",
+                    "keep the four annotations of manifests/service.yaml, in one Service only; configure a Prometheus job with \
+                    kubernetes_sd_configs of role endpointslice that keeps Services with these annotations",
                 ));
         }
-        sleep(BEAT).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The targets of these pods, if each is up, and there just once in each job that has any of them by this Service. A sum over a pod
-/// that is in a job twice counts every request twice.
+/// The targets of these pods, if each is up and exists exactly once in each job that discovers pods through this Service. The sum over
+/// a pod that is in a job twice would count every request twice.
 fn once_each(targets: &[Target], service: &str, pods: &BTreeSet<String>) -> Result<Vec<Target>, Vec<String>> {
-    let of_pods = || targets.iter().filter(|target| pods.contains(&target.pod));
-    let jobs: BTreeSet<&str> = of_pods().filter(|it| it.service == service).map(|it| &*it.job).collect();
+    let own = || targets.iter().filter(|target| pods.contains(&target.pod));
+    let jobs: BTreeSet<&str> = own().filter(|it| it.service == service).map(|it| &*it.job).collect();
     if jobs.is_empty() {
-        return Err(vec![format!("no job has a pod by the Service {service}")]);
+        return Err(vec![format!("no job has a pod of the Service {service}")]);
     }
     let mut wrong = Vec::new();
     let mut up = Vec::new();
     for (job, pod) in jobs.iter().flat_map(|job| pods.iter().map(move |pod| (*job, pod))) {
-        let found: Vec<&Target> = of_pods().filter(|target| target.job == job && target.pod == *pod).collect();
+        let found: Vec<&Target> = own().filter(|target| target.job == job && target.pod == *pod).collect();
         match found.as_slice() {
             [] => wrong.push(format!("{pod} is not in job {job}")),
             [one] if one.is_up => up.push((*one).clone()),
@@ -141,7 +146,7 @@ fn once_each(targets: &[Target], service: &str, pods: &BTreeSet<String>) -> Resu
             several => {
                 let services = several.iter().map(|target| &*target.service).collect::<BTreeSet<_>>();
                 let services = services.into_iter().collect::<Vec<_>>().join(" and ");
-                wrong.push(format!("{pod} is {} times in job {job}, by {services}", several.len()));
+                wrong.push(format!("{pod} is {} times in job {job}, through {services}", several.len()));
             }
         }
     }
@@ -149,8 +154,8 @@ fn once_each(targets: &[Target], service: &str, pods: &BTreeSet<String>) -> Resu
 }
 
 impl Target {
-    /// A target of Prometheus' API, if it is a pod.
-    fn of(target: &Value) -> Option<Self> {
+    /// Parses a target of Prometheus' API. Returns `None` if it is not a pod.
+    fn parse(target: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let (found, labels) = (&target["discoveredLabels"], &target["labels"]);
         Some(Self {
@@ -162,7 +167,7 @@ impl Target {
         })
     }
 
-    /// The path of Prometheus' API that tells how often it was asked.
+    /// The path of the Prometheus query for the number of requests to this pod.
     fn query(&self) -> String {
         let query = format!(
             "sum(http_requests_total{{instance=\"{}\",job=\"{}\",method=\"{}\",route=\"{}\"}})",
@@ -170,47 +175,47 @@ impl Target {
         );
         let mut path = "/api/v1/query?query=".to_owned();
         for byte in query.bytes() {
-            // A text takes everything.
+            // Writing to a `String` cannot fail.
             let _ = write!(path, "%{byte:02X}");
         }
         path
     }
 }
 
-/// Waits until Prometheus counts what the pod counts, and that is `wanted`, and returns it.
+/// Waits until Prometheus and the pod have the same count, which must be `wanted` if given, and returns it.
 async fn settled(
     subject: &Subject,
     prometheus: &Prometheus,
     target: &Target,
     wanted: Option<f64>,
 ) -> Result<f64, Failure> {
-    let began = Instant::now();
+    let started = Instant::now();
     let query = target.query();
     loop {
-        let own = counted(&subject.ask_pod(&target.pod, "GET", "/metrics").await?.1);
+        let own = own_count(&subject.ask_pod(&target.pod, "GET", "/metrics").await?.1);
         let answer = subject.ask_prometheus(prometheus, &query).await?;
-        let told = answer["result"][0]["value"][1].as_str().and_then(|it| it.parse().ok()).unwrap_or(0.0);
-        // Both are whole numbers.
+        let scraped = answer["result"][0]["value"][1].as_str().and_then(|it| it.parse().ok()).unwrap_or(0.0);
+        // Counts are whole numbers, so the tolerance only absorbs rounding.
         let is_same = |one: f64, other: f64| (one - other).abs() < 0.5;
-        if is_same(own, told) && wanted.is_none_or(|wanted| is_same(wanted, told)) {
-            return Ok(told);
+        if is_same(own, scraped) && wanted.is_none_or(|wanted| is_same(wanted, scraped)) {
+            return Ok(scraped);
         }
-        if began.elapsed() > subject.patience {
-            let wanted = wanted.map_or_else(|| format!("{own}, as the pod counts"), |wanted| wanted.to_string());
+        if started.elapsed() > subject.patience {
+            let wanted = wanted.map_or_else(|| format!("{own}, the pod's own count,"), |wanted| wanted.to_string());
             let failure = expected(format!("http_requests_total of {wanted} in job {} of Prometheus", target.job))
-                .saw(format!("{told} in Prometheus, {own} in {}", target.pod))
+            .saw(format!("{scraped} in Prometheus, {own} in {}", target.pod))
                 .because(
-                    "Prometheus scrapes something else by that name, scrapes one pod twice or another not at all",
-                    "look at the targets of Prometheus: one for each pod, with the label `ref`",
+                    "Prometheus scrapes another target with the same labels, scrapes one pod twice, or does not scrape a pod",
+                    "look at Prometheus' targets: there must be one for each pod, with the label `ref`",
                 );
-            return Err(self::told(failure, subject, &target.pod).await);
+            return Err(with_diagnostics(failure, subject, &target.pod).await);
         }
-        sleep(BEAT).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// What a pod's own metrics count of the route.
-fn counted(metrics: &str) -> f64 {
+/// The number of requests to the route according to the pod's own metrics.
+fn own_count(metrics: &str) -> f64 {
     let (method, route) = (format!("method=\"{}\"", ROUTE.0), format!("route=\"{}\"", ROUTE.1));
     let lines = metrics
         .lines()
@@ -226,22 +231,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pods_own_count() {
+    fn the_pods_own_count_is_the_sum_over_all_statuses() {
         let metrics = "# TYPE http_requests_total counter\n\
                        http_requests_total{method=\"GET\",route=\"/version\",status=\"200\"} 7\n\
                        http_requests_total{method=\"HEAD\",route=\"/version\",status=\"200\"} 23\n\
                        http_requests_total{method=\"HEAD\",route=\"/version\",status=\"500\"} 1\n";
-        assert!((counted(metrics) - 24.0).abs() < f64::EPSILON);
+        assert!((own_count(metrics) - 24.0).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn what_prometheus_is_asked() {
+    fn a_target_is_parsed_and_queried() {
         let target = json!({
             "health": "up",
             "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1", "__meta_kubernetes_service_name": "web"},
             "labels": {"instance": "10.0.0.1:8000", "job": "services"},
         });
-        let target = Target::of(&target).unwrap();
+        let target = Target::parse(&target).unwrap();
         assert_eq!(target, self::target("web-1", "services", "web", true));
         // sum(http_requests_total{instance="10.0.0.1:8000",…
         let query = target.query();
@@ -260,26 +265,29 @@ mod tests {
         &[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("web-1", "b", "web", true), ("web-2", "b", "web", true)],
         Ok(4)
     )]
-    #[case::a_job_that_is_not_the_services(
+    #[case::in_a_job_without_the_service(
         &[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("web-1", "pods", "no Service", false)],
         Ok(2)
     )]
-    #[case::pods_of_others(&[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("other", "a", "web", false)], Ok(2))]
+    #[case::other_pods(&[("web-1", "a", "web", true), ("web-2", "a", "web", true), ("other", "a", "web", false)], Ok(2))]
     #[case::one_twice_and_one_down(
         &[("web-1", "a", "web", true), ("web-1", "a", "web", true), ("web-2", "a", "web", false)],
-        Err("web-1 is 2 times in job a, by web, web-2 is down in job a")
+        Err("web-1 is 2 times in job a, through web, web-2 is down in job a")
     )]
-    #[case::by_two_services(
+    #[case::through_two_services(
         &[("web-1", "a", "web", true), ("web-1", "a", "detour", true), ("web-2", "a", "web", true)],
-        Err("web-1 is 2 times in job a, by detour and web")
+        Err("web-1 is 2 times in job a, through detour and web")
     )]
     #[case::one_is_missing(&[("web-1", "a", "web", true)], Err("web-2 is not in job a"))]
-    #[case::by_another_service_alone(
+    #[case::only_through_another_service(
         &[("web-1", "a", "detour", true), ("web-2", "a", "detour", true)],
-        Err("no job has a pod by the Service web")
+        Err("no job has a pod of the Service web")
     )]
-    #[case::none(&[], Err("no job has a pod by the Service web"))]
-    fn targets(#[case] all: &[(&str, &str, &str, bool)], #[case] expected: Result<usize, &str>) {
+    #[case::none(&[], Err("no job has a pod of the Service web"))]
+    fn each_pod_must_be_up_once_in_each_job(
+        #[case] all: &[(&str, &str, &str, bool)],
+        #[case] expected: Result<usize, &str>,
+    ) {
         let all: Vec<_> = all.iter().map(|(pod, job, service, is_up)| target(pod, job, service, *is_up)).collect();
         let pods = ["web-1".to_owned(), "web-2".to_owned()].into();
         let found = once_each(&all, "web", &pods).map(|up| up.len()).map_err(|wrong| wrong.join(", "));

@@ -1,4 +1,4 @@
-//! What is checked: one environment of the service in one cluster, and how everything around it is reached.
+//! The environment under test: one environment of the service in a cluster, and access to the systems around it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,30 +23,30 @@ use crate::environment::cluster::ready::watched;
 use crate::record::Failure;
 use container_engine::error_chain::error_chain;
 
-/// One environment.
+/// The environment under test.
 #[derive(Clone)]
 pub struct Subject {
-    /// The cluster, as its owner.
+    /// A client with the cluster owner's account.
     pub client: Client,
-    /// The same as the pipeline's account, where that is known.
+    /// A client with the pipeline's account, if it is given.
     pub deployer: Option<Client>,
     /// The namespace.
     pub namespace: String,
     /// The value of the label `ref`: the environment's slug.
     pub reference: String,
-    /// The environment's host.
+    /// The environment's host name.
     pub host: String,
-    /// Where the Ingress controller answers.
+    /// The address of the Ingress controller.
     pub ingress: Option<SocketAddr>,
-    /// The registry, where its login is known.
+    /// The registry, if its credentials are given.
     pub registry: Option<RegistryApi>,
-    /// Prometheus, where there is one.
+    /// Prometheus, if there is one.
     pub prometheus: Option<Prometheus>,
-    /// The commit that was pushed, where that is known.
+    /// The pushed commit, if it is known.
     pub commit: Option<String>,
     /// The hosts of other environments of the service, by their `ref`.
     pub others: BTreeMap<String, String>,
-    /// How long anything may take to come about.
+    /// Time limit for each expected change.
     pub patience: Duration,
 }
 
@@ -55,17 +55,17 @@ pub struct Subject {
 pub struct Prometheus {
     /// Its namespace.
     pub namespace: String,
-    /// Its name.
+    /// The Service's name.
     pub service: String,
-    /// Its port, by name or number.
+    /// The name or number of its port.
     pub port: String,
 }
 
 impl Subject {
-    /// The objects of a kind that carry the environment's label.
+    /// The objects of a kind that have the environment's label.
     ///
     /// # Errors
-    /// When the API server does not list them.
+    /// If the API server cannot list them.
     pub async fn list<K>(&self) -> Result<Vec<K>, Failure>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -77,7 +77,7 @@ impl Subject {
         Ok(self.api::<K>().list(&parameters).await?.items)
     }
 
-    /// The one object of a kind.
+    /// The only object of a kind in the environment.
     async fn only<K>(&self) -> Result<K, Failure>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -91,22 +91,22 @@ impl Subject {
         match (found.pop(), found.len()) {
             (Some(one), 0) => Ok(one),
             (Some(one), more) => {
-                Err(expected(format!("one {kind} with label {label}")).saw(more + 1).at(called(&one)).because(
-                    "two deployments share the label, so that nobody can tell whose pods answer",
-                    "give each environment a `ref` of its own",
+                Err(expected(format!("one {kind} with label {label}")).saw(more + 1).at(object_ref(&one)).because(
+                    "two environments share the label, so their pods cannot be distinguished",
+                    "give each environment its own value of `ref`",
                 ))
             }
             (None, _) => Err(expected(format!("a {kind} with label {label}"))
                 .saw("none")
                 .at(format!("{kind} {}/?", self.namespace))
                 .because(
-                    "nothing is deployed there, or under other labels",
-                    "run the pipeline's deploy job; `--ref` and `--namespace` say where to look",
+                    "the environment is not deployed, or has other labels",
+                    "run the pipeline's deploy job, or select the environment with `--ref` and `--namespace`",
                 )),
         }
     }
 
-    /// Objects of a kind in the namespace.
+    /// The API for objects of a kind in the namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
@@ -117,7 +117,7 @@ impl Subject {
     /// The environment's Deployment.
     ///
     /// # Errors
-    /// When there is none, or more than one.
+    /// If there is none, or more than one.
     pub async fn deployment(&self) -> Result<Deployment, Failure> {
         self.only().await
     }
@@ -125,7 +125,7 @@ impl Subject {
     /// The environment's Service.
     ///
     /// # Errors
-    /// When there is none, or more than one.
+    /// If there is none, or more than one.
     pub async fn service(&self) -> Result<Service, Failure> {
         self.only().await
     }
@@ -133,26 +133,26 @@ impl Subject {
     /// The environment's Ingress.
     ///
     /// # Errors
-    /// When there is none, or more than one.
+    /// If there is none, or more than one.
     pub async fn only_ingress(&self) -> Result<Ingress, Failure> {
         self.only().await
     }
 
-    /// The pods of its Deployment that are not on their way out.
+    /// The pods of the environment's Deployment that are not terminating.
     ///
     /// # Errors
-    /// When the API server does not list them.
+    /// If the API server cannot list them.
     pub async fn pods(&self) -> Result<Vec<Pod>, Failure> {
         let mut pods = self.list::<Pod>().await?;
-        // Those of checks that run at the same time belong to no ReplicaSet.
+        // Pods of concurrent checks belong to no ReplicaSet.
         pods.retain(|pod| !pod.owner_references().is_empty() && pod.metadata.deletion_timestamp.is_none());
         Ok(pods)
     }
 
-    /// The same, where it is nothing that there is none: whoever looks at each of no pods has seen nothing.
+    /// Like [`Self::pods`], but an empty list is a failure: a check of each of no pods would prove nothing.
     ///
     /// # Errors
-    /// When there is none, or the API server does not list them.
+    /// If there are no pods, or the API server cannot list them.
     pub async fn some_pods(&self) -> Result<Vec<Pod>, Failure> {
         let pods = self.pods().await?;
         if !pods.is_empty() {
@@ -161,25 +161,25 @@ impl Subject {
         let deployment = self.deployment().await?;
         Err(expected(format!("pods with label ref={} in namespace {}", self.reference, self.namespace))
             .saw("none")
-            .at(called(&deployment))
-            .with(&self.around(&deployment).await)
+            .at(object_ref(&deployment))
+            .with(&self.diagnostics(&deployment).await)
             .because(
-                "it is scaled down to nothing, or the cluster lets no pod of it be made: a quota, an admission webhook",
-                "kubectl scale --replicas=2; the events of its ReplicaSet say what refuses its pods",
+                "the Deployment is scaled to 0, or the cluster rejects its pods because of a quota or an admission webhook",
+                "run `kubectl scale --replicas=2`; the events of the ReplicaSet show why its pods are rejected",
             ))
     }
 
-    /// What there is to see around an object when something is wrong with it: its events, those of the environment's
-    /// `ReplicaSet`s, and of each pod of the environment the state, the events and the last lines.
-    pub async fn around<K: Resource<DynamicType = ()>>(&self, object: &K) -> String {
+    /// Diagnostics for a failure of an object: its events, the events of the environment's `ReplicaSet`s, and the state, events and last
+    /// log lines of each pod of the environment.
+    pub async fn diagnostics<K: Resource<DynamicType = ()>>(&self, object: &K) -> String {
         let (client, namespace) = (&self.client, &*self.namespace);
         let own = async { explain::explain_events(client, namespace, &K::kind(&()), &object.name_any()).await };
         let replica_sets = async {
-            // What cannot be listed is left out: something is wrong already.
+            // Leave out objects that cannot be listed: this only explains a failure that has already happened.
             let all = self.list::<ReplicaSet>().await.unwrap_or_default();
             let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
-            let told = names.iter().map(|name| explain::explain_events(client, namespace, "ReplicaSet", name));
-            join_all(told).await
+            let events = names.iter().map(|name| explain::explain_events(client, namespace, "ReplicaSet", name));
+            join_all(events).await
         };
         let selector = format!("ref={}", self.reference);
         let pods = explain::explain_all(client, namespace, &selector);
@@ -188,15 +188,15 @@ impl Subject {
         parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
-    /// The state of a pod, its events and its last lines.
+    /// The state, events and last log lines of a pod.
     pub async fn explain_pod(&self, pod: &Pod) -> String {
         explain::explain_pod(&self.client, pod).await
     }
 
-    /// Watches objects of a kind until `pick` finds what it looks for.
+    /// Watches objects of a kind until `pick` returns a value.
     ///
     /// # Errors
-    /// In words, when that is not so in time.
+    /// A text with the reason, if that does not happen in time.
     pub async fn watch<K, T>(&self, config: watcher::Config, pick: impl Fn(&[Arc<K>]) -> Option<T>) -> Result<T, String>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -214,19 +214,19 @@ impl Subject {
         }
     }
 
-    /// What a pod answers to a request, by way of the API server: its status, and its body.
+    /// Sends a request to a pod through the API server, and returns the status and the body.
     ///
     /// # Errors
-    /// When the API server does not pass it on.
+    /// If the API server does not forward it.
     pub async fn ask_pod(&self, pod: &str, method: &str, path: &str) -> Result<(u16, String), Failure> {
         let path = format!("/api/v1/namespaces/{}/pods/{pod}:8000/proxy{path}", self.namespace);
         ask(&self.client, method, &path).await
     }
 
-    /// What Prometheus answers to a query: its result.
+    /// Queries Prometheus, and returns the `data` of its response.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If Prometheus does not respond.
     pub async fn ask_prometheus(&self, prometheus: &Prometheus, path: &str) -> Result<serde_json::Value, Failure> {
         let Prometheus { namespace, service, port } = prometheus;
         let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
@@ -235,20 +235,20 @@ impl Subject {
         if status == 200 && answer["status"] == "success" {
             return Ok(answer["data"].clone());
         }
-        Err(expected("an answer of Prometheus")
+        Err(expected("a response from Prometheus")
             .saw(format!("{status}: {}", body.trim()))
             .at(format!("Service {namespace}/{service}"))
             .because(
-                "there is no Prometheus at this Service, or its pod is not ready",
-                "`--prometheus NAMESPACE/SERVICE:PORT` says where it is",
+                "this Service is not Prometheus, or its pod is not ready",
+                "pass the Service with `--prometheus NAMESPACE/SERVICE:PORT`",
             ))
     }
 }
 
-/// What the API server, or what it passes a request on to, answers.
+/// Sends a request to the API server, which may forward it, and returns the status and the body.
 pub(super) async fn ask(client: &Client, method: &str, path: &str) -> Result<(u16, String), Failure> {
     let request = Request::builder().method(method).uri(path).body(Vec::new());
-    let request = request.map_err(|error| expected("a path").saw(error))?;
+    let request = request.map_err(|error| expected("a valid request path").saw(error))?;
     match client.request_text(request).await {
         Ok(body) => Ok((200, body)),
         Err(kube::Error::Api(status)) => Ok((status.code, status.message.clone())),
@@ -256,7 +256,7 @@ pub(super) async fn ask(client: &Client, method: &str, path: &str) -> Result<(u1
     }
 }
 
-/// What an object is called in messages.
-pub(super) fn called<K: Resource<DynamicType = ()>>(object: &K) -> String {
+/// The name of an object in messages.
+pub(super) fn object_ref<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
 }

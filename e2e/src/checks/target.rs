@@ -1,4 +1,4 @@
-//! Where a story is told: a cluster with a registry, an Ingress controller and Prometheus, and how each of them is reached.
+//! The systems that a scenario runs against: a cluster, a registry, an Ingress controller and Prometheus, with access to each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,58 +20,58 @@ use crate::environment::registry::login;
 use crate::environment::registry::run::Registry;
 use crate::environment::state::State;
 
-/// How long anything may take to come about, if nobody says otherwise.
+/// Default time limit for each expected change.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The domain of the hosts of environments, if nobody says otherwise.
+/// Default domain of the environments' hosts.
 pub const BASE_DOMAIN: &str = "gitlab-k8s-demo.test";
 
-/// Time that a connection to an API server may take.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time limit for connecting to an API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time without a byte of an answer. An API server gives up after a minute by itself (`--request-timeout`), and then says so; a
-/// watch that is quiet for longer is begun anew.
-const ANSWER: Duration = Duration::from_secs(75);
+/// Time limit between two bytes of a response. The API server itself ends requests after a minute (`--request-timeout`) with an error;
+/// a watch that receives nothing for longer is restarted.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// It.
+/// The cluster and the systems around it.
 #[derive(Clone)]
 pub struct Target {
-    /// The cluster, as its owner.
+    /// A client with the cluster owner's account.
     pub client: Client,
-    /// How a person reaches it as its owner: `kubectl --kubeconfig FILE`.
+    /// The kubectl command for the user, with the owner's account: `kubectl --kubeconfig FILE`.
     pub kubectl: String,
-    /// The kubeconfig of the pipeline's account, as its jobs use it.
+    /// The content of the pipeline account's kubeconfig for jobs.
     pub deployer_kubeconfig: Option<String>,
-    /// The same account, asked from here.
+    /// A client with the pipeline's account for this machine.
     pub deployer: Option<Client>,
-    /// Where the pipeline deploys.
+    /// The namespace that the pipeline deploys to.
     pub namespace: String,
-    /// Hosts are `ENVIRONMENT.` and this.
+    /// The base domain; hosts are `ENVIRONMENT.BASE_DOMAIN`.
     pub base_domain: String,
-    /// Where the Ingress controller answers.
+    /// The address of the Ingress controller.
     pub ingress: Option<SocketAddr>,
     /// The registry.
     pub registry: Option<RegistryTarget>,
     /// Prometheus.
     pub prometheus: Option<Prometheus>,
-    /// Networks that jobs join to reach all that.
+    /// The networks that jobs join to reach these systems.
     pub networks: Vec<String>,
-    /// How long anything may take to come about.
+    /// Time limit for each expected change.
     pub patience: Duration,
 }
 
-/// A registry, as jobs and checks use it.
+/// A registry with the settings for jobs and checks.
 #[derive(Clone)]
 pub struct RegistryTarget {
     /// `CI_REGISTRY`
     pub host: String,
-    /// `CI_REGISTRY_IMAGE`, where it is another than the project's path there.
+    /// `CI_REGISTRY_IMAGE`, if it differs from the project's path in the registry.
     pub image: Option<String>,
     /// `CI_REGISTRY_USER`
     pub user: String,
     /// `CI_REGISTRY_PASSWORD`
     pub password: String,
-    /// It, asked from here.
+    /// A client for the registry.
     pub api: RegistryApi,
 }
 
@@ -82,45 +82,45 @@ impl RegistryTarget {
     }
 }
 
-/// A project's image in a registry, as GitLab calls it.
+/// The name that GitLab gives to a project's image in a registry.
 pub fn image_in(registry: &str, path: &str) -> String {
     format!("{registry}/{}", path.to_lowercase())
 }
 
-/// Why there is no such place.
+/// The target cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// A file of it.
-    #[error("{path}")]
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
     File {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why it cannot be read.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A kubeconfig.
-    #[error("{path}: the kubeconfig cannot be used")]
+    /// A kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig {path}")]
     Kubeconfig {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: kube::config::KubeconfigError,
     },
-    /// The cluster.
+    /// No client can be created for the cluster.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The registry's certificate or address.
-    #[error("the registry")]
+    /// No client can be created for the registry, for example because of an invalid certificate.
+    #[error("cannot create a client for the registry")]
     Registry(#[from] reqwest::Error),
 }
 
 impl Target {
-    /// The cluster that kind has made for `e2e up`, with the registry beside it.
+    /// The target for a cluster that `e2e up` has created with kind, and its registry.
     ///
     /// # Errors
-    /// When a file of it is missing.
+    /// If one of the cluster's files is missing.
     pub async fn of_kind(
         state: &State,
         network: &str,
@@ -160,7 +160,7 @@ impl Target {
         })
     }
 
-    /// One environment of the service there.
+    /// One environment of the service in this target.
     pub fn subject(&self, reference: &str, commit: Option<&str>) -> Subject {
         Subject {
             client: self.client.clone(),
@@ -183,8 +183,8 @@ impl Target {
     }
 }
 
-/// The beginning of a command that asks the cluster of a kubeconfig's context, for a shell; without a kubeconfig of those that
-/// kubectl takes by itself.
+/// The beginning of a kubectl command for a kubeconfig and context, quoted for a shell. Without a kubeconfig, kubectl uses its
+/// default ones.
 pub fn kubectl(kubeconfig: Option<&Path>, context: Option<&str>) -> String {
     let mut words = vec!["kubectl".to_owned()];
     if let Some(kubeconfig) = kubeconfig {
@@ -195,7 +195,7 @@ pub fn kubectl(kubeconfig: Option<&Path>, context: Option<&str>) -> String {
     words.join(" ")
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:@+=,".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -204,55 +204,55 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Reads a file of it.
+/// Reads a file of the target.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the file cannot be read.
 pub fn read(path: &Path) -> Result<String, TargetError> {
     fs::read_to_string(path).map_err(|source| TargetError::File { path: path.display().to_string(), source })
 }
 
-/// A client for a kubeconfig's context; its current one if none is named.
+/// Creates a client for a context of a kubeconfig, by default its current one.
 ///
 /// # Errors
-/// When the kubeconfig cannot be used.
+/// If the kubeconfig cannot be used.
 pub async fn client(path: &Path, context: Option<&str>) -> Result<Client, TargetError> {
     let failed = |source| TargetError::Kubeconfig { path: path.display().to_string(), source };
-    of_context(Kubeconfig::read_from(path).map_err(failed)?, context, failed).await
+    client_for_context(Kubeconfig::read_from(path).map_err(failed)?, context, failed).await
 }
 
-/// The same for the kubeconfigs that kubectl would take: all of `KUBECONFIG`, else `~/.kube/config`.
+/// Creates a client from the kubeconfigs that kubectl uses by default: those in `KUBECONFIG`, or else `~/.kube/config`.
 ///
 /// # Errors
-/// When there is none, or none that can be used.
+/// If there is no kubeconfig, or it cannot be used.
 pub async fn client_of_user(context: Option<&str>) -> Result<Client, TargetError> {
     let path = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
     let path = path.unwrap_or_else(|| "~/.kube/config".to_owned());
     let failed = |source| TargetError::Kubeconfig { path: path.clone(), source };
-    of_context(Kubeconfig::read().map_err(failed)?, context, failed).await
+    client_for_context(Kubeconfig::read().map_err(failed)?, context, failed).await
 }
 
-async fn of_context(
+async fn client_for_context(
     kubeconfig: Kubeconfig,
     context: Option<&str>,
     failed: impl Fn(kube::config::KubeconfigError) -> TargetError,
 ) -> Result<Client, TargetError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(ANSWER);
-    // From the request on, and not from when the connection was last used.
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    // Start the read timeout at the request instead of at the last use of the connection.
     config.reset_reader_on_write = true;
-    // A pod's 503, passed on by the API server, is what a check wants to see, and not to ask for again for minutes.
+    // Checks must see a pod's 503 that the API server forwards. By default kube would retry it for minutes.
     config.default_retry = false;
     Client::try_from(config).map_err(|error| ClientError::Client(ApiError::from(error)).into())
 }
 
-/// Time that the API server has to answer.
+/// Time that the API server has to respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether the cluster answers at all, whatever the account may do there: every account may ask for the version, and a refusal is
-/// an answer.
+/// Whether the API server responds, independent of the account's permissions: every account can request the version, and a denial is
+/// a response too.
 pub async fn answers(client: &Client) -> bool {
     let answer = tokio::time::timeout(TIMEOUT, client.apiserver_version()).await;
     matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_for_a_shell() {
+    fn commands_are_quoted_for_a_shell() {
         assert_eq!(kubectl(Some(Path::new("/a/config")), None), "kubectl --kubeconfig /a/config");
         assert_eq!(
             kubectl(Some(Path::new("/a b/config")), Some("it's/mine")),

@@ -1,4 +1,4 @@
-//! What runs is the commit that was pushed, and says so in its log.
+//! Checks that the pods run the pushed commit, and that their logs say so.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::check::{Evidence, Outcome};
 use super::failure::expected;
-use super::subject::{Subject, called};
+use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
-/// The annotation by which the deploy jobs tell which commit they deploy.
+/// The annotation with the commit that the deploy job has deployed.
 const ANNOTATION: &str = "ci-commit-sha";
 
 pub(super) async fn run(subject: Subject) -> Outcome {
@@ -21,17 +21,17 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     let Some(commit) = subject.commit.clone().or_else(|| annotated.clone()) else {
         return Err(expected(format!("the annotation {ANNOTATION}"))
             .saw("none")
-            .at(called(&deployment))
-            .with(&subject.around(&deployment).await)
+            .at(object_ref(&deployment))
+            .with(&subject.diagnostics(&deployment).await)
             .because(
-                "nobody says which commit this is",
-                "keep the annotation in manifests/deployment.yaml, or say `--commit`",
+                "the expected commit is unknown",
+                "keep the annotation in manifests/deployment.yaml, or pass the commit with `--commit`",
             ));
     };
     if annotated.as_ref().is_some_and(|it| *it != commit) {
         return Err(not_pushed(&commit, annotated.as_deref().unwrap_or_default())
-            .at(called(&deployment))
-            .with(&subject.around(&deployment).await));
+            .at(object_ref(&deployment))
+            .with(&subject.diagnostics(&deployment).await));
     }
     for pod in subject.some_pods().await? {
         let (status, body) = subject.ask_pod(&pod.name_any(), "GET", "/version").await?;
@@ -39,77 +39,79 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         let revision = version["revision"].as_str().unwrap_or_default();
         if status != 200 || revision != commit {
             let seen = if status == 200 { revision.to_owned() } else { format!("{status}: {}", body.trim()) };
-            return Err(not_pushed(&commit, &seen).at(called(&pod)).with(&subject.explain_pod(&pod).await));
+            return Err(not_pushed(&commit, &seen).at(object_ref(&pod)).with(&subject.explain_pod(&pod).await));
         }
         evidence.add(format!("{}: {} of {commit}", pod.name_any(), version["version"].as_str().unwrap_or_default()));
-        evidence.add(format!("its log: {}", first_line(&subject, &pod, &commit).await?));
+        evidence.add(format!("log: {}", first_line(&subject, &pod, &commit).await?));
     }
     Ok(evidence)
 }
 
 fn not_pushed(commit: &str, seen: &str) -> Failure {
     expected(format!("commit {commit}")).saw(seen).because(
-        "another build is deployed: the image's tag was pushed by somebody else, or the node kept an old image",
-        "run the pipeline of the commit again; keep `imagePullPolicy: Always` for tags that move",
+        "another build is deployed: another pipeline has pushed the image's tag, or the node uses an old image",
+        "run the pipeline of the commit again; keep `imagePullPolicy: Always` for mutable tags",
     )
 }
 
-/// The line of the log in which the service says what it is. All lines are JSON.
+/// The log line in which the service reports its version. All lines are JSON.
 async fn first_line(subject: &Subject, pod: &Pod, commit: &str) -> Result<String, Failure> {
-    // With a limit and no number of last lines, a log is given from its beginning.
+    // With a byte limit and without a number of last lines, the API server returns the beginning of the log.
     let parameters = LogParams { limit_bytes: Some(64 << 10), ..LogParams::default() };
     let log = subject.api::<Pod>().logs(&pod.name_any(), &parameters).await?;
-    let failure = match said(&log, commit) {
-        Said::Here(line) => return Ok(line),
-        Said::Rotated => return Ok("its first lines are gone with a file that was full; /version tells".to_owned()),
-        Said::NoJson(line) => expected("a log of JSON lines").saw(line).because(
+    let failure = match find_revision(&log, commit) {
+        Revision::Found(line) => return Ok(line),
+        Revision::Rotated => {
+            return Ok("the first lines were lost in a log rotation; /version has the commit".to_owned());
+        }
+        Revision::NoJson(line) => expected("a log of JSON lines").saw(line).because(
             "the service was started without `--log-format json`",
             "keep the args of manifests/deployment.yaml",
         ),
-        Said::Other(line) => expected(format!("a line with {commit} in the log"))
+        Revision::Other(line) => expected(format!("a line with {commit} in the log"))
             .saw(line)
-            .because("what runs is no build of the pipeline", "run the pipeline's compile job"),
-        Said::Nothing(lines) => {
-            expected(format!("a line with {commit} in the log")).saw(format!("{lines} lines without")).because(
-                "what runs is no build of the pipeline, or its log level is above `info`",
-                "run the pipeline's compile job, and leave RUST_LOG as it is",
+            .because("the pods run another build than the pipeline's", "run the pipeline's compile job"),
+        Revision::Missing(lines) => {
+            expected(format!("a line with {commit} in the log")).saw(format!("{lines} lines without it")).because(
+                "the pods run another build than the pipeline's, or its log level is above `info`",
+                "run the pipeline's compile job, and do not change RUST_LOG",
             )
         }
     };
-    Err(failure.at(called(pod)).with(&subject.explain_pod(pod).await))
+    Err(failure.at(object_ref(pod)).with(&subject.explain_pod(pod).await))
 }
 
-/// What the beginning of a log says of the commit.
+/// The commit according to the beginning of a log.
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
-    /// This.
-    Here(String),
-    /// The service began with another one.
+enum Revision {
+    /// This line has the expected commit.
+    Found(String),
+    /// This line has another commit.
     Other(String),
-    /// The kubelet begins a new file when one is full, and gives the newest one: it begins in the middle of the service's life.
+    /// The log does not start with the service: the kubelet starts a new file when one is full, and returns only the newest one.
     Rotated,
-    /// So many lines, and none of them about it.
-    Nothing(usize),
-    /// This line is none of a log for programs.
+    /// None of this number of lines has a commit.
+    Missing(usize),
+    /// This line is not JSON.
     NoJson(String),
 }
 
-fn said(log: &str, commit: &str) -> Said {
+fn find_revision(log: &str, commit: &str) -> Revision {
     let lines: Vec<&str> = log.lines().collect();
-    // The last one may be cut off.
+    // The last line may be cut off.
     let whole = lines.split_last().map_or(&[][..], |(_, before)| if log.ends_with('\n') { &lines } else { before });
     let mut is_in_the_middle = false;
     for (at, line) in whole.iter().enumerate() {
-        let Ok(fields) = serde_json::from_str::<Value>(line) else { return Said::NoJson((*line).to_owned()) };
+        let Ok(fields) = serde_json::from_str::<Value>(line) else { return Revision::NoJson((*line).to_owned()) };
         match fields["revision"].as_str() {
-            Some(revision) if revision == commit => return Said::Here((*line).to_owned()),
-            Some(_) => return Said::Other((*line).to_owned()),
+            Some(revision) if revision == commit => return Revision::Found((*line).to_owned()),
+            Some(_) => return Revision::Other((*line).to_owned()),
             None => {}
         }
-        // Before it listens the service answers nobody, so that the first line is never one of a request.
+        // The service logs its version before it serves requests, so a log that starts with another INFO line was rotated.
         is_in_the_middle |= at == 0 && fields["level"] == "INFO";
     }
-    if is_in_the_middle { Said::Rotated } else { Said::Nothing(whole.len()) }
+    if is_in_the_middle { Revision::Rotated } else { Revision::Missing(whole.len()) }
 }
 
 #[cfg(test)]
@@ -123,15 +125,15 @@ mod tests {
     const WARNING: &str = r#"{"level":"WARN","message":"made unready"}"#;
 
     #[rstest]
-    #[case::its_beginning(&format!("{FIRST}\n{REQUEST}\n"), Said::Here(FIRST.to_owned()))]
-    #[case::cut_off(&format!("{FIRST}\n{{\"lev"), Said::Here(FIRST.to_owned()))]
-    #[case::something_before(&format!("{WARNING}\n{FIRST}\n"), Said::Here(FIRST.to_owned()))]
-    #[case::another_commit(&format!("{}\n", FIRST.replace("c0ffee", "bad")), Said::Other(FIRST.replace("c0ffee", "bad")))]
-    #[case::rotated(&format!("{REQUEST}\n{WARNING}\n"), Said::Rotated)]
-    #[case::silent("", Said::Nothing(0))]
-    #[case::only_warnings(&format!("{WARNING}\n"), Said::Nothing(1))]
-    #[case::for_people("2026-01-31T12:00:00Z INFO listening\n", Said::NoJson("2026-01-31T12:00:00Z INFO listening".to_owned()))]
-    fn what_a_log_says(#[case] log: &str, #[case] expected: Said) {
-        assert_eq!(said(log, "c0ffee"), expected);
+    #[case::first_line(&format!("{FIRST}\n{REQUEST}\n"), Revision::Found(FIRST.to_owned()))]
+    #[case::cut_off(&format!("{FIRST}\n{{\"lev"), Revision::Found(FIRST.to_owned()))]
+    #[case::after_a_warning(&format!("{WARNING}\n{FIRST}\n"), Revision::Found(FIRST.to_owned()))]
+    #[case::another_commit(&format!("{}\n", FIRST.replace("c0ffee", "bad")), Revision::Other(FIRST.replace("c0ffee", "bad")))]
+    #[case::rotated(&format!("{REQUEST}\n{WARNING}\n"), Revision::Rotated)]
+    #[case::empty("", Revision::Missing(0))]
+    #[case::only_warnings(&format!("{WARNING}\n"), Revision::Missing(1))]
+    #[case::not_json("2026-01-31T12:00:00Z INFO listening\n", Revision::NoJson("2026-01-31T12:00:00Z INFO listening".to_owned()))]
+    fn the_revision_is_found_in_the_log(#[case] log: &str, #[case] expected: Revision) {
+        assert_eq!(find_revision(log, "c0ffee"), expected);
     }
 }

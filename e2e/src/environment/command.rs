@@ -1,4 +1,4 @@
-//! Programs that are run, and what is told when one fails.
+//! Runs external programs, and reports the last lines of one that fails.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -12,56 +12,56 @@ use tokio::process::{Child, Command};
 
 use container_engine::labels;
 
-/// What every program that is run from here has in its environment.
+/// The name of the cluster, which every program started here gets in its environment.
 static MARK: OnceLock<String> = OnceLock::new();
 
-/// Marks all programs that are run from now on as run for `cluster`, so that they can be found when this one was killed.
+/// Sets the cluster that all programs started from now on belong to, so that `e2e down` finds them after this process was killed.
 pub fn mark(cluster: &str) {
-    // A second mark is for the same cluster: the program works on one.
+    // A process works on one cluster only, so a second call sets the same name.
     let _ = MARK.set(cluster.to_owned());
 }
 
-/// How many of a failed program's last lines are kept.
-const LAST_LINES: usize = 20;
+/// Number of lines of a failed program's output that the error keeps.
+const MAX_LINES: usize = 20;
 
-/// A program that did not do what it was run for.
+/// A program could not be started, failed or timed out.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// It is not installed, or may not be run.
-    #[error("`{line}` cannot be run")]
+    /// The program is not installed or not executable.
+    #[error("cannot run `{line}`")]
     NotRun {
         /// The program and its arguments.
         line: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// It ended with another code than 0.
-    #[error("`{line}` ended with {status}{}", LastLines(.output))]
+    /// The program exited with a code other than 0, or a signal killed it.
+    #[error("`{line}` failed with {status}{}", IndentedLines(.output))]
     Failed {
         /// The program and its arguments.
         line: String,
-        /// How it ended.
+        /// The exit code or signal.
         status: ExitStatus,
-        /// The last lines that it wrote, to standard error and else to standard output.
+        /// The last lines of standard error, or of standard output if standard error is empty.
         output: String,
     },
-    /// It took too long and was killed.
-    #[error("`{line}` did not end within {limit:?}")]
+    /// The program exceeded its time limit and was terminated.
+    #[error("`{line}` did not finish within {limit:?}")]
     TimedOut {
         /// The program and its arguments.
         line: String,
-        /// How long it may take.
+        /// The time limit.
         limit: Duration,
     },
 }
 
-/// Runs `program` with `arguments` for at most `limit`, and returns what it wrote to standard output.
+/// Runs `program` with `arguments` for at most `limit`, and returns its standard output.
 ///
-/// It leads a process group of its own, so that a Ctrl-C on the terminal reaches this program alone, which decides.
+/// The program gets its own process group, so that Ctrl-C on the terminal reaches only `e2e`, which then stops the program.
 ///
 /// # Errors
-/// When it cannot be run, fails or takes too long.
+/// If the program cannot be started, fails or exceeds `limit`.
 pub async fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<String, CommandError> {
     let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -71,14 +71,14 @@ pub async fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<S
         return Ok(standard_output);
     }
     let standard_error = String::from_utf8_lossy(&output.stderr);
-    let said = if standard_error.trim().is_empty() { &standard_output } else { &*standard_error };
-    Err(CommandError::Failed { line, status: output.status, output: last_lines(said) })
+    let text = if standard_error.trim().is_empty() { &standard_output } else { &*standard_error };
+    Err(CommandError::Failed { line, status: output.status, output: last_lines(text) })
 }
 
-/// Runs `command` for at most `limit`, with all that it writes going to the file `log`.
+/// Runs `command` for at most `limit`, and writes its standard output and standard error to the file `log`.
 ///
 /// # Errors
-/// When it cannot be run, fails or takes too long.
+/// If the program cannot be started, fails or exceeds `limit`.
 pub async fn run_logged(mut command: Command, log: &Path, limit: Duration) -> Result<(), CommandError> {
     let line = line(&command);
     let not_run = |source| CommandError::NotRun { line: line.clone(), source };
@@ -88,9 +88,9 @@ pub async fn run_logged(mut command: Command, log: &Path, limit: Duration) -> Re
     if output.status.success() {
         return Ok(());
     }
-    // What cannot be read again is in the file all the same.
-    let said = fs::read_to_string(log).unwrap_or_default();
-    let output_text = format!("{}\nthe whole log is {}", last_lines(&said), log.display());
+    // If the log cannot be read, the error still names the file.
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let output_text = format!("{}\nsee the complete log in {}", last_lines(&text), log.display());
     Err(CommandError::Failed { line, status: output.status, output: output_text })
 }
 
@@ -101,10 +101,10 @@ async fn output(mut command: Command, limit: Duration) -> Result<(String, Output
         command.env(labels::VARIABLE, cluster);
     }
     let child = command.stdin(Stdio::null()).process_group(0).spawn().map_err(not_run)?;
-    let mut group = ProcessGroup::of(&child);
+    let mut group = ProcessGroup::new(&child);
     let output = tokio::time::timeout(limit, child.wait_with_output()).await;
     let output = output.map_err(|_| CommandError::TimedOut { line: line.clone(), limit })?.map_err(not_run)?;
-    group.ended();
+    group.disarm();
     Ok((line, output))
 }
 
@@ -115,16 +115,16 @@ fn line(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// A program and all that it has started. They are asked to end when this is dropped before they have: when the caller
-/// gives up, or was itself given up.
+/// The process group of a program and its descendants. If this is dropped before the program has ended (the time limit is exceeded,
+/// or the caller's future is dropped), the group gets SIGTERM.
 struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
-    fn of(child: &Child) -> Self {
+    fn new(child: &Child) -> Self {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    fn ended(&mut self) {
+    fn disarm(&mut self) {
         self.0 = None;
     }
 }
@@ -132,7 +132,7 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // It may have ended in this moment.
+            // The group may have ended just now.
             let _ = kill_process_group(leader, Signal::TERM);
         }
     }
@@ -140,12 +140,12 @@ impl Drop for ProcessGroup {
 
 fn last_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")
 }
 
-struct LastLines<'output>(&'output str);
+struct IndentedLines<'output>(&'output str);
 
-impl fmt::Display for LastLines<'_> {
+impl fmt::Display for IndentedLines<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.lines().try_for_each(|line| write!(formatter, "\n  {line}"))
     }
@@ -158,30 +158,30 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[tokio::test]
-    async fn what_a_program_writes_is_returned() {
+    async fn standard_output_is_returned() {
         assert_eq!(run("echo", &["a", "b"], LIMIT).await.unwrap(), "a b\n");
     }
 
     #[tokio::test]
-    async fn a_failure_has_the_last_lines() {
+    async fn a_failure_shows_the_last_lines() {
         let error = run("sh", &["-c", "seq 30 >&2; exit 7"], LIMIT).await.unwrap_err().to_string();
-        assert!(error.starts_with("`sh -c seq 30 >&2; exit 7` ended with exit status: 7\n  11\n"), "{error}");
+        assert!(error.starts_with("`sh -c seq 30 >&2; exit 7` failed with exit status: 7\n  11\n"), "{error}");
         assert!(error.ends_with("\n  30"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there() {
+    async fn a_program_that_is_not_installed_is_an_error() {
         let error = run("no-such-program", &["x"], LIMIT).await.unwrap_err();
-        assert_eq!(error.to_string(), "`no-such-program x` cannot be run");
+        assert_eq!(error.to_string(), "cannot run `no-such-program x`");
     }
 
     #[tokio::test]
-    async fn a_program_that_does_not_end_is_killed() {
-        // What it has started ends with it: `sleep` would otherwise write the file.
+    async fn a_program_that_times_out_is_terminated_with_its_children() {
+        // If its child survived, `touch` would create the file.
         let file = std::env::temp_dir().join(format!("e2e-command-{}", std::process::id()));
         let script = format!("(sleep 1; touch {0}) & sleep 1000", file.display());
         let error = run("sh", &["-c", &script], Duration::from_millis(50)).await.unwrap_err();
-        assert!(error.to_string().ends_with("did not end within 50ms"), "{error}");
+        assert!(error.to_string().ends_with("did not finish within 50ms"), "{error}");
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert!(!file.exists());
     }

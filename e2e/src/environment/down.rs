@@ -1,8 +1,8 @@
-//! Takes away what was brought up, whoever was killed while at it.
+//! Removes everything that `up` created, even if the `up` process was killed.
 //!
-//! Everything carries a label with the cluster's name, so nothing needs to be remembered. The order matters: first the programs
-//! that might still make something, then the containers, then the run's image, without which no node can come into being any
-//! more, then the networks, which cannot be removed as long as anything is on them.
+//! Every resource has a label with the cluster's name, so no record of them is needed. The order matters: first the programs that
+//! may still create resources, then the containers, then the run's image, without which no new node can start, then the networks,
+//! which cannot be removed while containers are connected to them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,36 +24,36 @@ use crate::environment::state::StateError;
 use container_engine::labels;
 use container_engine::labels::CLUSTER;
 
-/// How often it is tried again when something new turns up or is still in use.
+/// Number of attempts, because new resources may appear and existing ones may still be in use.
 const ATTEMPTS: usize = 20;
 
-/// The pause between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Why something is left.
+/// The cluster could not be removed completely.
 #[derive(Debug, thiserror::Error)]
 pub enum DownError {
-    /// The engine does not tell what there is.
-    #[error("the container engine")]
+    /// The engine cannot list the resources.
+    #[error("cannot list the cluster's resources in the container engine")]
     Engine(#[from] EngineError),
-    /// Something cannot be removed.
-    #[error("cannot be removed: {}", .0.join("; "))]
+    /// Some resources cannot be removed.
+    #[error("cannot remove {}", .0.join("; "))]
     Left(Vec<String>),
-    /// The folder of the cluster.
+    /// The cluster's directory cannot be removed or locked.
     #[error(transparent)]
     State(#[from] StateError),
 }
 
-/// What was taken away.
+/// The resources that were removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Removed {
-    /// The cluster.
+    /// The cluster's name.
     pub cluster: String,
-    /// How many programs were still at work for it.
+    /// Number of programs of the cluster that were still running.
     pub programs: usize,
-    /// Containers: its nodes, its registry.
+    /// Containers: the nodes and the registry.
     pub containers: Vec<String>,
-    /// Images of runs. Those of the catalogue stay, to be used again.
+    /// Images of runs. Images of the catalogue stay for later use.
     pub images: Vec<String>,
     /// Volumes.
     pub volumes: Vec<String>,
@@ -62,16 +62,16 @@ pub struct Removed {
 }
 
 impl Removed {
-    /// Whether there was nothing.
+    /// Whether nothing had to be removed.
     pub fn is_nothing(&self) -> bool {
         *self == Self { cluster: self.cluster.clone(), ..Self::default() }
     }
 }
 
-/// Takes away the cluster and everything of it.
+/// Removes the cluster, all its resources and its directory.
 ///
 /// # Errors
-/// When something of it cannot be removed, or somebody else is at work on it.
+/// If a resource cannot be removed, or another process is using the cluster.
 pub async fn down(docker: &Docker, cluster: &str, state: &State) -> Result<Removed, DownError> {
     let _lock = state.lock()?;
     let removed = remove(docker, cluster, state).await?;
@@ -79,46 +79,46 @@ pub async fn down(docker: &Docker, cluster: &str, state: &State) -> Result<Remov
     Ok(removed)
 }
 
-/// The names of all clusters of which there is something.
+/// The names of all clusters that have resources in the engine or a directory in `root`.
 ///
 /// # Errors
-/// When the engine does not tell.
+/// If the engine cannot list them.
 pub async fn clusters(docker: &Docker, root: &Path) -> Result<BTreeSet<String>, DownError> {
-    let things = list(docker, None).await?;
-    Ok(things.clusters.into_iter().chain(state::clusters(root)).collect())
+    let resources = list(docker, None).await?;
+    Ok(resources.clusters.into_iter().chain(state::clusters(root)).collect())
 }
 
-/// The same as [`down`] for whoever has the right to change the cluster already, and without the folder itself.
+/// Like [`down`], but keeps the directory. The caller must hold the lock.
 ///
 /// # Errors
-/// When something of it cannot be removed.
+/// If a resource cannot be removed.
 pub async fn remove(docker: &Docker, cluster: &str, state: &State) -> Result<Removed, DownError> {
     let mut removed =
         Removed { cluster: cluster.to_owned(), programs: orphans::end(cluster).await, ..Removed::default() };
-    // What a killed program had asked for may turn up a moment after it: its folder tells that there was one.
-    let mut looks = if state.noted_run().is_some() || removed.programs > 0 { 2 } else { 1 };
-    let mut complaints = Vec::new();
+    // The engine may still complete the last request of a killed program, so list twice if the directory shows that there was one.
+    let mut lists = if state.noted_run().is_some() || removed.programs > 0 { 2 } else { 1 };
+    let mut failures = Vec::new();
     for _ in 0..ATTEMPTS {
-        let things = list(docker, Some(cluster)).await?;
-        if things.is_empty() {
-            looks -= 1;
-            if looks == 0 {
+        let resources = list(docker, Some(cluster)).await?;
+        if resources.is_empty() {
+            lists -= 1;
+            if lists == 0 {
                 return Ok(removed);
             }
         } else {
-            complaints = things.remove(docker, &mut removed).await;
-            if complaints.is_empty() {
+            failures = resources.remove(docker, &mut removed).await;
+            if failures.is_empty() {
                 continue;
             }
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(DownError::Left(complaints))
+    Err(DownError::Left(failures))
 }
 
-/// What there is of a cluster, or of all.
+/// The resources of one cluster, or of all clusters.
 #[derive(Default)]
-struct Things {
+struct Resources {
     containers: Vec<(String, String)>,
     images: Vec<String>,
     volumes: Vec<String>,
@@ -126,7 +126,7 @@ struct Things {
     clusters: BTreeSet<String>,
 }
 
-async fn list(docker: &Docker, cluster: Option<&str>) -> Result<Things, EngineError> {
+async fn list(docker: &Docker, cluster: Option<&str>) -> Result<Resources, EngineError> {
     let filter = labels::filter(CLUSTER, cluster);
     let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
     let images = ListImagesOptionsBuilder::new().filters(&filter).build();
@@ -138,67 +138,67 @@ async fn list(docker: &Docker, cluster: Option<&str>) -> Result<Things, EngineEr
         docker.list_volumes(Some(volumes)),
         docker.list_networks(Some(networks)),
     )?;
-    let mut things = Things::default();
+    let mut resources = Resources::default();
     for container in containers {
         let name = container.names.into_iter().flatten().next().unwrap_or_default();
-        things.clusters.extend(container.labels.and_then(|mut labels| labels.remove(CLUSTER)));
-        things.containers.extend(container.id.map(|id| (id, name.trim_start_matches('/').to_owned())));
+        resources.clusters.extend(container.labels.and_then(|mut labels| labels.remove(CLUSTER)));
+        resources.containers.extend(container.id.map(|id| (id, name.trim_start_matches('/').to_owned())));
     }
     for mut image in images {
-        things.clusters.extend(image.labels.remove(CLUSTER));
-        things.images.push(image.repo_tags.into_iter().next().unwrap_or(image.id));
+        resources.clusters.extend(image.labels.remove(CLUSTER));
+        resources.images.push(image.repo_tags.into_iter().next().unwrap_or(image.id));
     }
     for mut volume in volumes.volumes.into_iter().flatten() {
-        things.clusters.extend(volume.labels.remove(CLUSTER));
-        things.volumes.push(volume.name);
+        resources.clusters.extend(volume.labels.remove(CLUSTER));
+        resources.volumes.push(volume.name);
     }
     for network in networks {
-        things.clusters.extend(network.labels.and_then(|mut labels| labels.remove(CLUSTER)));
-        things.networks.extend(network.name);
+        resources.clusters.extend(network.labels.and_then(|mut labels| labels.remove(CLUSTER)));
+        resources.networks.extend(network.name);
     }
-    Ok(things)
+    Ok(resources)
 }
 
-impl Things {
+impl Resources {
     fn is_empty(&self) -> bool {
         self.containers.is_empty() && self.images.is_empty() && self.volumes.is_empty() && self.networks.is_empty()
     }
 
-    /// Removes what it can, notes it, and tells what it could not.
+    /// Removes the resources, records them in `removed`, and returns the failures.
     async fn remove(self, docker: &Docker, removed: &mut Removed) -> Vec<String> {
-        let mut complaints = Vec::new();
+        let mut failures = Vec::new();
         let containers = join_all(self.containers.into_iter().map(async |(id, name)| {
-            // With its volumes that have no name.
+            // `v` also removes the container's anonymous volumes.
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             (name, docker.remove_container(&id, Some(options)).await)
         }));
-        note(containers.await, &mut removed.containers, &mut complaints);
+        note(containers.await, &mut removed.containers, &mut failures);
         let images = join_all(self.images.into_iter().map(async |name| {
             let result = docker.remove_image(&name, None::<RemoveImageOptions>, None).await.map(drop);
             (name, result)
         }));
-        note(images.await, &mut removed.images, &mut complaints);
+        note(images.await, &mut removed.images, &mut failures);
         let volumes = join_all(self.volumes.into_iter().map(async |name| {
             let result = docker.remove_volume(&name, None::<RemoveVolumeOptions>).await;
             (name, result)
         }));
-        note(volumes.await, &mut removed.volumes, &mut complaints);
+        note(volumes.await, &mut removed.volumes, &mut failures);
         let networks = join_all(self.networks.into_iter().map(async |name| {
             let result = docker.remove_network(&name).await;
             (name, result)
         }));
-        note(networks.await, &mut removed.networks, &mut complaints);
-        complaints
+        note(networks.await, &mut removed.networks, &mut failures);
+        failures
     }
 }
 
-fn note(results: Vec<(String, Result<(), EngineError>)>, removed: &mut Vec<String>, complaints: &mut Vec<String>) {
+fn note(results: Vec<(String, Result<(), EngineError>)>, removed: &mut Vec<String>, failures: &mut Vec<String>) {
     for (name, result) in results {
         match result {
             Ok(()) => removed.push(name),
-            // Somebody was faster, or the engine is at it already.
+            // Another process has removed it, or the engine itself.
             Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => {}
-            Err(error) => complaints.push(format!("{name}: {error}")),
+            Err(error) => failures.push(format!("{name}: {error}")),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `kind-config.yaml`, as far as the harness reads it: the ports of this machine that it maps, whether the kubelet may run on
-//! cgroup v1, and the patches for kubeadm.
+//! Reads from `kind-config.yaml` what the harness needs: the host ports that it maps, whether the kubelet may run on cgroup v1, and
+//! the kubeadm patches.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,34 +7,34 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-/// The object that configures the kubelet.
+/// The kind of the object that configures the kubelet.
 const KUBELET: &str = "KubeletConfiguration";
 
-/// Why the file is of no use.
+/// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KindConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: {source}", path.display())]
     NotRead {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is not what kind would take either.
+    /// The file is not a kind configuration.
     #[error("{}: {source}", path.display())]
     NotUnderstood {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// The mistake, with line and column.
         source: Box<serde_saphyr::Error>,
     },
 }
 
-/// A port of this machine that leads to one of a node.
+/// A host port that is forwarded to a port of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortMapping {
-    /// The address on this machine.
+    /// The address and port on this machine.
     pub host: SocketAddr,
     /// The node's port.
     pub container_port: u16,
@@ -62,12 +62,12 @@ struct Node {
     kubeadm_config_json_patches: Vec<JsonPatch>,
 }
 
-/// A list, which kind reads as empty where the file has the key without a value.
+/// Reads a list. Like kind, treats a key without a value as an empty list.
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A patch of one of the objects that kubeadm reads, as a list of operations. RFC 6902
+/// A JSON patch (RFC 6902) of one of the objects that kubeadm reads.
 #[derive(Debug, Deserialize)]
 struct JsonPatch {
     #[serde(default)]
@@ -76,14 +76,14 @@ struct JsonPatch {
     patch: String,
 }
 
-/// One operation of it.
+/// One operation of a [`JsonPatch`].
 #[derive(Debug, Deserialize)]
 struct Operation {
     path: String,
     value: Option<Value>,
 }
 
-/// A patch of the kubelet's configuration, in one of the objects that kubeadm reads.
+/// A merge patch of one of the objects that kubeadm reads, as far as it concerns the kubelet's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct KubeletPatch {
@@ -100,27 +100,27 @@ struct Mapping {
     listen_address: Option<IpAddr>,
 }
 
-/// Every port that `file` maps.
+/// The port mappings in `file`.
 ///
 /// # Errors
-/// When it cannot be read or understood.
+/// If `file` cannot be read or parsed.
 pub fn port_mappings(file: &Path) -> Result<Vec<PortMapping>, KindConfigError> {
     read(file, parse)
 }
 
-/// Whether `file` lets the kubelet start on cgroup v1, by a patch with `failCgroupV1: false`.
+/// Whether `file` allows the kubelet to start on cgroup v1, with a patch that sets `failCgroupV1: false`.
 ///
 /// # Errors
-/// When it cannot be read or understood.
+/// If `file` cannot be read or parsed.
 pub fn allows_cgroup_v1(file: &Path) -> Result<bool, KindConfigError> {
     read(file, has_cgroup_v1_patch)
 }
 
-/// `file` as JSON, which kind accepts too, with one additional patch: kubeadm reads its patches from `directory` on the node. Patches
-/// in `file` come later and override it.
+/// Returns `file` as JSON, which kind accepts too, with one additional patch that makes kubeadm read its patches from `directory` on
+/// the node. The patches in `file` come later and override it.
 ///
 /// # Errors
-/// When it cannot be read or understood.
+/// If `file` cannot be read or parsed.
 pub fn with_kubeadm_patches(file: &Path, directory: &str) -> Result<String, KindConfigError> {
     read(file, |text| add_kubeadm_patches(text, directory))
 }
@@ -142,7 +142,7 @@ fn read<T>(file: &Path, parse: impl Fn(&str) -> Result<T, serde_saphyr::Error>) 
 fn has_cgroup_v1_patch(text: &str) -> Result<bool, serde_saphyr::Error> {
     let config: Config = serde_saphyr::from_str(text)?;
     let of_nodes = || config.nodes.iter();
-    // A patch that is not YAML is kind's to report.
+    // kind reports patches that are not YAML.
     let merges = |patch: &String| {
         serde_saphyr::from_str::<KubeletPatch>(patch)
             .is_ok_and(|patch| patch.kind == KUBELET && patch.fail_cgroup_v1 == Some(false))
@@ -163,7 +163,7 @@ fn parse(text: &str) -> Result<Vec<PortMapping>, serde_saphyr::Error> {
     let config: Config = serde_saphyr::from_str(text)?;
     let mappings = config.nodes.into_iter().flat_map(|node| node.extra_port_mappings);
     let mapping = |mapping: Mapping| PortMapping {
-        // kind listens on every address when it is told none.
+        // Without `listenAddress`, kind listens on all addresses.
         host: (mapping.listen_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), mapping.host_port).into(),
         container_port: mapping.container_port,
     };
@@ -188,8 +188,11 @@ mod tests {
         "kubeadmConfigPatchesJSON6902:\n  - kind: KubeletConfiguration\n    patch: |\n      - op: add\n        path: /failCgroupV1\n        value: false\n",
         true
     )]
-    #[case::refused("kubeadmConfigPatches:\n  - |\n    kind: KubeletConfiguration\n    failCgroupV1: true\n", false)]
-    #[case::of_something_else(
+    #[case::explicitly_forbidden(
+        "kubeadmConfigPatches:\n  - |\n    kind: KubeletConfiguration\n    failCgroupV1: true\n",
+        false
+    )]
+    #[case::patch_of_another_object(
         "kubeadmConfigPatches:\n  - |\n    kind: InitConfiguration\n    failCgroupV1: false\n",
         false
     )]
@@ -201,8 +204,8 @@ mod tests {
     #[rstest]
     #[case::none("kind: Cluster\n", json!([]))]
     #[case::empty("kind: Cluster\nkubeadmConfigPatches:\n", json!([]))]
-    #[case::theirs_come_later("kind: Cluster\nkubeadmConfigPatches:\n  - |-\n    kind: KubeletConfiguration\n", json!(["kind: KubeletConfiguration"]))]
-    fn kubeadm_reads_the_patches_of_the_directory(#[case] text: &str, #[case] theirs: Value) {
+    #[case::patches_of_the_file_come_later("kind: Cluster\nkubeadmConfigPatches:\n  - |-\n    kind: KubeletConfiguration\n", json!(["kind: KubeletConfiguration"]))]
+    fn kubeadm_reads_patches_from_the_directory(#[case] text: &str, #[case] theirs: Value) {
         let config: Value = serde_json::from_str(&add_kubeadm_patches(text, "/kind/patches").unwrap()).unwrap();
         assert_eq!(config["kind"], "Cluster");
         let patches = config["kubeadmConfigPatches"].as_array().unwrap();
@@ -212,19 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn the_projects_own_file() {
+    fn the_port_mappings_of_the_projects_own_file() {
         let mappings = parse(include_str!("../../../kind-config.yaml")).unwrap();
         let text: Vec<_> = mappings.iter().map(|it| format!("{} -> {}", it.host, it.container_port)).collect();
         assert_eq!(text, ["127.0.0.1:8080 -> 80", "127.0.0.1:8443 -> 443"]);
     }
 
     #[test]
-    fn no_mappings_no_ports() {
+    fn a_file_without_mappings_maps_no_ports() {
         assert_eq!(parse("kind: Cluster\nnodes: [{role: control-plane}]\n").unwrap(), []);
     }
 
     #[test]
-    fn a_mistake_has_its_place() {
+    fn an_error_names_the_line() {
         let error = parse("nodes:\n  - extraPortMappings:\n      - containerPort: eighty\n").unwrap_err().to_string();
         assert!(error.contains('3'), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What a pipeline takes for granted: a machine with its prerequisites, images, a cluster, a registry.
+//! The environment that a pipeline needs: a machine with its prerequisites, images, a cluster and a registry.
 
 pub mod cluster;
 pub mod command;

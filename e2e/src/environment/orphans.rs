@@ -1,4 +1,4 @@
-//! Programs that were run for a cluster or a pipeline and whose parent was killed: they go on with what nobody wants any more.
+//! Ends orphaned programs: programs of a cluster or a pipeline that keep running after the `e2e` process that started them was killed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,72 +10,73 @@ use rustix::process::{Pid, Signal, kill_process};
 use container_engine::labels;
 use container_engine::ownership;
 
-/// Time that they have to end by themselves, with what they clean up then.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time that programs have to clean up and exit after each signal.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it is asked whether they have. The kernel tells a process's end to its parent alone.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// Interval at which `/proc` is polled. The kernel reports the end of a process only to its parent.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Ends all programs that were run for `cluster`, whatever they have started in turn, and tells how many there were.
+/// Ends all programs of `cluster` and their descendants, and returns their number.
 ///
-/// They are known by their environment, as Linux shows it. Elsewhere none is found, and they end when their work does.
+/// Identifies them by a variable in their environment, which only Linux shows. On other systems it finds none, and the programs run
+/// until their work is done.
 pub async fn end(cluster: &str) -> usize {
-    let mark = of_cluster(cluster);
-    end_within(&|variable| variable == mark.as_bytes(), PATIENCE).await
+    let marker = cluster_marker(cluster);
+    end_within(&|variable| variable == marker.as_bytes(), TIMEOUT).await
 }
 
-/// Ends all programs of jobs of pipelines whose own programs are gone, and tells how many there were.
+/// Ends all programs of pipeline jobs whose `e2e` process is gone, and returns their number.
 pub async fn end_of_gone_pipelines() -> usize {
     let prefix = format!("{}=", labels::PIPELINE_VARIABLE);
     let is_gone = |variable: &[u8]| {
-        let mark = variable.strip_prefix(prefix.as_bytes()).and_then(|mark| std::str::from_utf8(mark).ok());
-        mark.is_some_and(ownership::owner_is_gone)
+        let owner = variable.strip_prefix(prefix.as_bytes()).and_then(|owner| std::str::from_utf8(owner).ok());
+        owner.is_some_and(ownership::owner_is_gone)
     };
-    end_within(&is_gone, PATIENCE).await
+    end_within(&is_gone, TIMEOUT).await
 }
 
-fn of_cluster(cluster: &str) -> String {
+fn cluster_marker(cluster: &str) -> String {
     format!("{}={cluster}", labels::VARIABLE)
 }
 
-/// Whether a variable of a program's environment, with its name, says that the program is meant.
-type IsMeant<'mark> = dyn Fn(&[u8]) -> bool + 'mark;
+/// Whether an environment variable, in the form `NAME=VALUE`, selects the program that has it.
+type Selector<'marker> = dyn Fn(&[u8]) -> bool + 'marker;
 
-async fn end_within(is_meant: &IsMeant<'_>, patience: Duration) -> usize {
-    let found = find(is_meant);
+async fn end_within(selector: &Selector<'_>, timeout: Duration) -> usize {
+    let found = find(selector);
     for signal in [Signal::TERM, Signal::KILL] {
-        let deadline = tokio::time::Instant::now() + patience;
-        let mut told = BTreeSet::new();
+        let deadline = tokio::time::Instant::now() + timeout;
+        let mut signalled = BTreeSet::new();
         loop {
-            let left = find(is_meant);
+            let left = find(selector);
             if left.is_empty() {
                 return found.len();
             }
             if tokio::time::Instant::now() > deadline {
                 break;
             }
-            for process in left.iter().filter(|process| told.insert(**process)) {
+            for process in left.iter().filter(|process| signalled.insert(**process)) {
                 if let Some(process) = Pid::from_raw(*process) {
-                    // It may have ended in this moment.
+                    // The process may have ended just now.
                     let _ = kill_process(process, signal);
                 }
             }
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
     found.len()
 }
 
-fn find(is_meant: &IsMeant<'_>) -> BTreeSet<i32> {
-    let is_marked = |process: &Path| {
-        // Another user's is not readable, and not ours. One that has ended has no environment.
+fn find(selector: &Selector<'_>) -> BTreeSet<i32> {
+    let is_selected = |process: &Path| {
+        // Environments of other users' processes are not readable. A process that has ended has no environment.
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(is_meant)
+        environment.split(|byte| *byte == 0).any(selector)
     };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|process| Some((process.file_name().to_str()?.parse().ok()?, process.path())))
-        .filter(|(_, path)| is_marked(path))
+        .filter(|(_, path)| is_selected(path))
         .map(|(number, _)| number)
         .collect()
 }
@@ -87,22 +88,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_program_and_what_it_started_are_ended() {
+    async fn a_program_and_its_children_are_ended() {
         let cluster = format!("orphans-{}", std::process::id());
         let mut shell = Command::new("sh")
             .args(["-c", "trap '' TERM; sleep 1000 & wait"])
             .env(labels::VARIABLE, &cluster)
             .spawn()
             .unwrap();
-        // The shell takes a moment to start its own.
-        let mark = of_cluster(&cluster);
-        let is_meant = |variable: &[u8]| variable == mark.as_bytes();
-        while find(&is_meant).len() < 2 {
-            tokio::time::sleep(INTERVAL).await;
+        // Wait until the shell has started its child.
+        let marker = cluster_marker(&cluster);
+        let selector = |variable: &[u8]| variable == marker.as_bytes();
+        while find(&selector).len() < 2 {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         let reaper = std::thread::spawn(move || shell.wait().unwrap());
-        // It does not listen to the first signal.
-        assert_eq!(end_within(&is_meant, Duration::from_millis(200)).await, 2);
+        // The shell ignores SIGTERM.
+        assert_eq!(end_within(&selector, Duration::from_millis(200)).await, 2);
         assert!(!reaper.join().unwrap().success());
         assert_eq!(end(&cluster).await, 0);
     }

@@ -1,55 +1,55 @@
-//! What goes on, for whoever waits.
+//! Progress events of long operations, for the terminal.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::environment::images;
 
-/// Something that goes on.
+/// A progress event.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// A part of the work begins.
+    /// A part of the work starts.
     Started {
-        /// Which.
+        /// The name of the part.
         part: &'static str,
-        /// Where all that it says goes.
+        /// The file with its complete output, if it has one.
         log: Option<PathBuf>,
     },
     /// A part of the work is done.
     Done {
-        /// Which.
+        /// The name of the part.
         part: &'static str,
-        /// How long it took.
+        /// The duration.
         took: Duration,
     },
-    /// A part of the work could not be done. The error itself comes at the end.
+    /// A part of the work failed. The caller reports the error itself at the end.
     Failed {
-        /// Which.
+        /// The name of the part.
         part: &'static str,
-        /// How long it was tried.
+        /// The time until it failed.
         took: Duration,
     },
-    /// Something worth knowing.
+    /// A note for the user.
     Note(String),
-    /// An image.
+    /// Progress of an image.
     Image(images::Progress),
 }
 
-/// Hears what goes on.
+/// Receives progress events.
 pub type Tell = dyn Fn(Progress) + Send + Sync;
 
-/// Does a part of the work, and tells of its begin and end.
+/// Runs a part of the work, and reports its start and end.
 ///
 /// # Errors
-/// Those of the work.
+/// The errors of `work`.
 pub async fn part<T, E>(tell: &Tell, part: &'static str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     logged_part(tell, part, None, work).await
 }
 
-/// The same for work whose words go to the file `log`.
+/// Like [`part`], for work that writes its output to the file `log`.
 ///
 /// # Errors
-/// Those of the work.
+/// The errors of `work`.
 pub async fn logged_part<T, E>(
     tell: &Tell,
     part: &'static str,

@@ -1,5 +1,5 @@
-//! The folder of one cluster: its kubeconfigs, the registry's certificates and login. What is secret there is readable by its
-//! owner alone.
+//! The directory of one cluster, with its kubeconfigs and the registry's certificate and credentials. Only the user who owns it can
+//! read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -8,49 +8,49 @@ use std::path::{Path, PathBuf};
 
 use container_engine::labels::RunId;
 
-/// Why the folder is of no use.
+/// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// It, or something in it, cannot be made, read, written or removed.
-    #[error("{}", path.display())]
+    /// The directory, or a file in it, cannot be created, read, written or removed.
+    #[error("cannot access {}", path.display())]
     Files {
-        /// What.
+        /// The directory or file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Two programs at work on one cluster would undo each other's work.
-    #[error("another `e2e` is at work on cluster {0}: wait for it, or end it")]
+    /// Another process holds the lock. Two processes that change the same cluster would undo each other's work.
+    #[error("another `e2e` process is using cluster `{0}`: wait until it ends, or stop it")]
     Locked(String),
 }
 
-/// The folder.
+/// The directory of one cluster.
 #[derive(Clone, Debug)]
 pub struct State {
     folder: PathBuf,
     cluster: String,
 }
 
-/// The right to change a cluster, given back when this is dropped or the program ends, however it ends.
+/// The exclusive right to change a cluster. Released on drop, and by the kernel however the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _folder: File,
 }
 
 impl State {
-    /// The folder of `cluster` below `root`. Nothing is made yet.
+    /// The directory of `cluster` in `root`. Does not create it.
     ///
     /// # Errors
-    /// When the current folder is not known.
+    /// If the current directory is unknown.
     pub fn new(root: &Path, cluster: &str) -> Result<Self, StateError> {
         let folder = root.join(cluster);
-        // What is told of it is used in other folders.
+        // Users copy the printed paths into shells with other working directories.
         let folder = std::path::absolute(&folder).map_err(|source| StateError::Files { path: folder, source })?;
         Ok(Self { folder, cluster: cluster.to_owned() })
     }
 
-    /// Where it is.
+    /// The directory's absolute path.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -65,22 +65,22 @@ impl State {
         self.folder.join("gitlab.kubeconfig")
     }
 
-    /// The same for containers on the cluster's network, where jobs run.
+    /// The same kubeconfig for containers on the cluster's network, where jobs run.
     pub fn gitlab_internal_kubeconfig(&self) -> PathBuf {
         self.folder.join("gitlab-internal.kubeconfig")
     }
 
-    /// What kind said while it made the cluster.
+    /// The output of `kind create cluster`.
     pub fn kind_log(&self) -> PathBuf {
         self.folder.join("kind.log")
     }
 
-    /// The configuration that kind was given.
+    /// The configuration that is passed to kind.
     pub fn kind_config(&self) -> PathBuf {
         self.folder.join("kind-config.json")
     }
 
-    /// The certificate authority that the registry's certificate is signed by.
+    /// The certificate authority that signed the registry's certificate.
     pub fn registry_authority(&self) -> PathBuf {
         self.folder.join("registry-ca.crt")
     }
@@ -90,7 +90,7 @@ impl State {
         self.folder.join("registry-password")
     }
 
-    /// The same for curl, which must not be told passwords on its command line.
+    /// The registry's credentials as a netrc file for curl, because passwords must not appear on command lines.
     pub fn registry_netrc(&self) -> PathBuf {
         self.folder.join("registry-netrc")
     }
@@ -99,10 +99,10 @@ impl State {
         self.folder.join("run")
     }
 
-    /// Makes the folder and takes the right to change the cluster.
+    /// Creates the directory and takes the right to change the cluster.
     ///
     /// # Errors
-    /// When somebody else has it, or the folder cannot be made.
+    /// If another process has the lock, or the directory cannot be created.
     pub fn lock(&self) -> Result<Lock, StateError> {
         loop {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(files(&self.folder))?;
@@ -114,7 +114,7 @@ impl State {
                     return Err(StateError::Files { path: self.folder.clone(), source });
                 }
             }
-            // Whoever had it may have removed the folder just before giving it back: then this is the lock of nothing.
+            // The previous holder may have removed the directory just before it released the lock: then this lock protects nothing.
             let locked = folder.metadata().map(|it| it.ino()).map_err(files(&self.folder))?;
             if fs::metadata(&self.folder).is_ok_and(|it| it.ino() == locked) {
                 return Ok(Lock { _folder: folder });
@@ -122,23 +122,23 @@ impl State {
         }
     }
 
-    /// Notes the run before anything of it exists, so that what a killed program has left can be found.
+    /// Records the run before any of its resources exist, so that the leftovers of a killed process can be found.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If the file cannot be written.
     pub fn note_run(&self, run: &RunId) -> Result<(), StateError> {
         self.write(&self.run_file(), run.id.as_bytes())
     }
 
-    /// The run that was noted last.
+    /// The ID of the run that was recorded last.
     pub fn noted_run(&self) -> Option<String> {
         fs::read_to_string(self.run_file()).ok()
     }
 
-    /// Writes a file of the folder in one step, for its owner's eyes alone.
+    /// Writes a file of the directory atomically, readable only by its owner.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), StateError> {
         let half = path.with_extension("half");
         let attempt = || {
@@ -149,10 +149,10 @@ impl State {
         attempt().map_err(files(path))
     }
 
-    /// Removes the folder.
+    /// Removes the directory.
     ///
     /// # Errors
-    /// When it cannot be removed.
+    /// If it cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
         match fs::remove_dir_all(&self.folder) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -168,7 +168,7 @@ fn files(path: &Path) -> impl Fn(io::Error) -> StateError + use<> {
     move |source| StateError::Files { path: path.clone(), source }
 }
 
-/// The clusters that have a folder below `root`.
+/// The names of the clusters that have a directory in `root`.
 pub fn clusters(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
@@ -184,18 +184,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time() {
+    fn only_one_process_can_lock_a_cluster() {
         let root = tempfile::tempdir().unwrap();
         let state = State::new(root.path(), "demo").unwrap();
         let lock = state.lock().unwrap();
         let error = state.lock().unwrap_err().to_string();
-        assert_eq!(error, "another `e2e` is at work on cluster demo: wait for it, or end it");
+        assert_eq!(error, "another `e2e` process is using cluster `demo`: wait until it ends, or stop it");
         drop(lock);
         state.lock().unwrap();
     }
 
     #[test]
-    fn a_removed_folder_is_made_anew() {
+    fn locking_recreates_a_removed_directory() {
         let root = tempfile::tempdir().unwrap();
         let state = State::new(root.path(), "demo").unwrap();
         let lock = state.lock().unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_its_owners_alone() {
+    fn only_the_owner_can_read_files() {
         let root = tempfile::tempdir().unwrap();
         let state = State::new(root.path(), "demo").unwrap();
         let _lock = state.lock().unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_found_again() {
+    fn a_recorded_run_is_found_again() {
         let root = tempfile::tempdir().unwrap();
         let state = State::new(root.path(), "demo").unwrap();
         let _lock = state.lock().unwrap();

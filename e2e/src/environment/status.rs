@@ -1,4 +1,4 @@
-//! What stands of a cluster, and how it is reached. Nothing is changed.
+//! Reports the state of a cluster and how to reach it. Changes nothing.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,76 +26,76 @@ use crate::environment::registry::login;
 use crate::environment::state::State;
 use container_engine::labels::RunId;
 
-/// Time that a controller has to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time that the Ingress controller has to respond.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The host that Prometheus answers to.
+/// The virtual host of Prometheus.
 const PROMETHEUS_HOST: &str = "prometheus.gitlab-k8s-demo.test";
 
-/// Everything of a cluster.
+/// The state of a cluster.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// Its name; that of its network, too.
+    /// The name of the cluster and of its network.
     pub cluster: String,
-    /// The run that made it.
+    /// The ID of the run that created it.
     pub run: Option<String>,
-    /// Its parts.
+    /// The parts of the cluster and of its registry.
     pub parts: Vec<Part>,
-    /// How it is reached, where there is something to reach.
+    /// How to reach it, if it exists.
     pub access: Option<Access>,
 }
 
-/// A part of it.
+/// A part of the cluster, or its registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
-    /// What it is.
+    /// The name of the part.
     pub name: &'static str,
-    /// Whether it is as it should be.
+    /// Whether the part is ready.
     pub ready: bool,
-    /// More about it.
+    /// Its state in words.
     pub detail: String,
 }
 
-/// How a cluster is reached.
+/// How to reach a cluster.
 #[derive(Clone, Debug, Serialize)]
 pub struct Access {
-    /// The owner's kubeconfig.
+    /// The cluster owner's kubeconfig.
     pub kubeconfig: PathBuf,
-    /// The deployer's.
+    /// The deployer's kubeconfig.
     pub gitlab_kubeconfig: PathBuf,
-    /// The deployer's for containers on the cluster's network.
+    /// The deployer's kubeconfig for containers on the cluster's network.
     pub gitlab_internal_kubeconfig: PathBuf,
-    /// The Ingress controller's addresses on this machine.
+    /// The Ingress controller's HTTP address on this machine.
     pub ingress_http: Option<SocketAddr>,
-    /// The same with TLS.
+    /// The Ingress controller's HTTPS address on this machine.
     pub ingress_https: Option<SocketAddr>,
-    /// The host that Prometheus answers to, by the Ingress controller.
+    /// The virtual host under which the Ingress controller serves Prometheus.
     pub prometheus_host: &'static str,
-    /// The registry's host, for nodes and for containers on the cluster's network.
+    /// The registry's host name for nodes and for containers on the cluster's network.
     pub registry_host: &'static str,
-    /// Its address on this machine.
+    /// The registry's address on this machine.
     pub registry_address: Option<SocketAddr>,
-    /// Its user.
+    /// The registry's user.
     pub registry_user: &'static str,
-    /// The file with the user's password.
+    /// The file with the registry user's password.
     pub registry_password: PathBuf,
-    /// The same as curl reads it.
+    /// The netrc file with the registry's credentials, for curl.
     pub registry_netrc: PathBuf,
-    /// The certificate of its authority.
+    /// The certificate of the authority that signed the registry's certificate.
     pub registry_authority: PathBuf,
 }
 
 impl Status {
-    /// Whether all of it stands.
+    /// Whether all parts are ready.
     pub fn is_whole(&self) -> bool {
         !self.parts.is_empty() && self.parts.iter().all(|part| part.ready)
     }
 }
 
-/// Looks at the cluster `name`.
+/// Inspects the cluster `name`.
 ///
 /// # Errors
-/// When the engine does not tell, or the cluster is somebody else's.
+/// If the engine fails, or `e2e` did not create the cluster.
 pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &State) -> Result<Status, KindError> {
     let cluster = name.to_owned();
     let (id, running) = match kind::standing(docker, name).await? {
@@ -108,23 +108,23 @@ pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &Sta
     let registry = registry::run::running(docker, &run, state).await;
     let access = access(state, &mappings, registry.as_ref().map(|registry| registry.address));
     let mut parts = Vec::new();
-    let lost = |detail: String| Part { name: "cluster", ready: false, detail };
+    let unreachable = |detail: String| Part { name: "cluster", ready: false, detail };
     if !running {
-        parts.push(lost("its nodes do not run".to_owned()));
+        parts.push(unreachable("its nodes are not running".to_owned()));
     } else if let Ok(kubeconfig) = Kubeconfig::read_from(state.kubeconfig()) {
         match cluster::client(kubeconfig).await {
             Ok(client) => parts.extend(cluster_parts(&client, &run, access.ingress_http).await),
-            Err(error) => parts.push(lost(error.to_string())),
+            Err(error) => parts.push(unreachable(error.to_string())),
         }
     } else {
-        parts.push(lost(format!("{} cannot be read", state.kubeconfig().display())));
+        parts.push(unreachable(format!("cannot read {}", state.kubeconfig().display())));
     }
     let (ready, detail) = match &registry {
-        None => (false, "does not run".to_owned()),
+        None => (false, "not running".to_owned()),
         Some(registry) if registry::run::answers(registry).await => {
-            (true, format!("{}, here {}", registry::HOST, registry.address))
+            (true, format!("{}, on this machine {}", registry::HOST, registry.address))
         }
-        Some(registry) => (false, format!("does not answer at {}", registry.address)),
+        Some(registry) => (false, format!("no response at {}", registry.address)),
     };
     parts.push(Part { name: "registry", ready, detail });
     Ok(Status { cluster, run: Some(run.id), parts, access: Some(access) })
@@ -150,16 +150,16 @@ fn access(state: &State, mappings: &[PortMapping], registry_address: Option<Sock
 
 async fn cluster_parts(client: &Client, run: &RunId, ingress: Option<SocketAddr>) -> Vec<Part> {
     let Some(nodes) = cluster::nodes(client).await else {
-        return vec![Part { name: "cluster", ready: false, detail: "its API server does not answer".to_owned() }];
+        return vec![Part { name: "cluster", ready: false, detail: "the API server does not respond".to_owned() }];
     };
     let versions =
         nodes.iter().filter_map(|node| Some(node.status.as_ref()?.node_info.as_ref()?.kubelet_version.as_str()));
-    let version = versions.min().unwrap_or("of unknown version");
+    let version = versions.min().unwrap_or("(unknown version)");
     let ready = nodes.iter().filter(|node| conditions::is_node_ready(node)).count();
     let detail = if cluster::is_whole(&nodes, &run.id) {
         format!("Kubernetes {version}, {ready} of {} nodes Ready", nodes.len())
     } else {
-        "half made".to_owned()
+        "incomplete".to_owned()
     };
     let is_ready = ready == nodes.len() && cluster::is_whole(&nodes, &run.id);
     let mut parts = vec![Part { name: "cluster", ready: is_ready, detail }];
@@ -187,7 +187,7 @@ async fn pods_part(client: &Client) -> Part {
     }
 }
 
-/// The first Deployment of a namespace with an available pod.
+/// The first Deployment in a namespace that has an available pod.
 async fn available(client: &Client, namespace: &str) -> Option<String> {
     let deployments =
         Api::<Deployment>::namespaced(client.clone(), namespace).list(&ListParams::default()).await.ok()?;
@@ -198,22 +198,22 @@ async fn available(client: &Client, namespace: &str) -> Option<String> {
 async fn ingress_part(client: &Client, address: Option<SocketAddr>) -> Part {
     let name = "Ingress controller";
     let Some(deployment) = available(client, "ingress").await else {
-        return Part { name, ready: false, detail: "no pod of it is available".to_owned() };
+        return Part { name, ready: false, detail: "no available pod".to_owned() };
     };
     let Some(address) = address else {
-        return Part { name, ready: true, detail: format!("{deployment}; no port of this machine leads to it") };
+        return Part { name, ready: true, detail: format!("{deployment}; no port of this machine is forwarded to it") };
     };
-    let ask = reqwest::Client::new().get(format!("http://{address}/")).timeout(PATIENCE).send().await;
+    let ask = reqwest::Client::new().get(format!("http://{address}/")).timeout(TIMEOUT).send().await;
     match ask {
         Ok(_) => Part { name, ready: true, detail: format!("{deployment}, http://{address}") },
-        Err(error) => Part { name, ready: false, detail: format!("{deployment} does not answer: {error}") },
+        Err(error) => Part { name, ready: false, detail: format!("{deployment} does not respond: {error}") },
     }
 }
 
 async fn prometheus_part(client: &Client) -> Part {
     let detail = available(client, "monitoring").await;
     let ready = detail.is_some();
-    let detail = if ready { format!("host {PROMETHEUS_HOST}") } else { "no pod of it is available".to_owned() };
+    let detail = if ready { format!("host {PROMETHEUS_HOST}") } else { "no available pod".to_owned() };
     Part { name: "Prometheus", ready, detail }
 }
 
@@ -238,10 +238,10 @@ async fn deployer_part(client: &Client) -> Part {
         );
         return Part { name, ready: true, detail };
     }
-    Part { name, ready: false, detail: format!("lacks {} in namespace {}", missing.join(" and "), owner::NAMESPACE) }
+    Part { name, ready: false, detail: format!("{} missing in namespace {}", missing.join(" and "), owner::NAMESPACE) }
 }
 
-/// Nothing here needs one, so a cluster without is whole all the same.
+/// Nothing in this project needs a `StorageClass`, so this part is always ready.
 async fn storage_part(client: &Client) -> Part {
     let name = "StorageClass";
     let classes = Api::<StorageClass>::all(client.clone()).list(&ListParams::default()).await;
@@ -251,7 +251,7 @@ async fn storage_part(client: &Client) -> Part {
     };
     let detail = match classes.iter().find(is_default) {
         Some(class) => format!("{} by {}", class.name_any(), class.provisioner),
-        None => "no default: volume claims stay pending; nothing here makes any".to_owned(),
+        None => "no default: volume claims stay Pending (this project creates none)".to_owned(),
     };
     Part { name, ready: true, detail }
 }

@@ -1,4 +1,4 @@
-//! Brings up a cluster and all that a pipeline takes for granted around it, top to bottom.
+//! Brings up a cluster and everything else that a pipeline needs: registry, add-ons, deployer's account and pull secret.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,79 +54,79 @@ use crate::environment::state::StateError;
 use container_engine::labels;
 use container_engine::labels::RunId;
 
-/// Time that nodes and the cluster's own pods have to become ready.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// Time that nodes and the pods of `kube-system` have to become ready.
+const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// What is to be brought up, and from what.
+/// The cluster to bring up, and its inputs.
 #[derive(Debug)]
 pub struct Plan {
     /// The cluster's name.
     pub cluster: String,
-    /// Its shape.
+    /// The kind configuration.
     pub kind_config: PathBuf,
-    /// What its owner applies.
+    /// The directory with the manifests that the cluster owner applies.
     pub manifests: PathBuf,
-    /// Where its files are.
+    /// The cluster's directory.
     pub state: State,
 }
 
-/// Why it is not up.
+/// The cluster could not be brought up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
-    /// The machine lacks something.
-    #[error("this machine lacks something")]
+    /// Prerequisites are missing on this machine.
+    #[error("missing prerequisites")]
     Lacking(Vec<Finding>),
-    /// The state's folder, or the right to work on the cluster.
+    /// The cluster's directory cannot be used, or another process is using the cluster.
     #[error(transparent)]
     State(#[from] StateError),
-    /// There is such a cluster already, of another version.
+    /// The cluster exists with another Kubernetes version.
     #[error(
-        "cluster {cluster} runs Kubernetes {found}, not {wanted}: keep it with `--kubernetes {found}`, remove it with \
+        "cluster `{cluster}` runs Kubernetes {found}, not {wanted}: keep it with `--kubernetes {found}`, remove it with \
          `e2e down --name {cluster}`, or choose another name with --name"
     )]
     OtherVersion {
         /// The cluster.
         cluster: String,
-        /// What its node's kubelet reports.
+        /// The version that a node's kubelet reports.
         found: String,
-        /// What was asked for.
+        /// The requested version.
         wanted: KubernetesVersion,
     },
-    /// What was left of an earlier run cannot be taken away.
+    /// The leftovers of an earlier run cannot be removed.
     #[error(transparent)]
     Down(#[from] DownError),
-    /// An image.
+    /// An image cannot be obtained.
     #[error(transparent)]
     Image(#[from] ObtainError),
-    /// The cluster.
+    /// kind cannot create or inspect the cluster.
     #[error(transparent)]
     Kind(#[from] KindError),
-    /// The node with the add-ons' images.
+    /// The node image with the add-ons' images cannot be built.
     #[error(transparent)]
     NodeImage(#[from] NodeImageError),
-    /// Images on the nodes.
+    /// Images cannot be loaded onto the nodes.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The cluster's API.
+    /// No client can be created for the cluster.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// kind does not tell how the cluster is reached.
+    /// kind does not provide a kubeconfig.
     #[error(transparent)]
     Kubeconfig(#[from] CommandError),
-    /// The registry.
+    /// The registry does not start.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// What the owner prepares.
+    /// The cluster owner's preparations failed.
     #[error(transparent)]
     Owner(#[from] OwnerError),
-    /// An add-on.
+    /// An add-on cannot be installed.
     #[error(transparent)]
     Addon(#[from] AddonError),
     /// Something does not become ready.
     #[error(transparent)]
     Ready(#[from] ReadyError),
-    /// The cluster cannot be marked as whole.
-    #[error("the nodes cannot be labelled")]
+    /// The nodes cannot be labelled, which marks the cluster as complete.
+    #[error("cannot label the nodes")]
     Label(#[source] ApiError),
 }
 
@@ -136,21 +136,21 @@ struct AddonImages {
     prometheus: Obtained,
 }
 
-/// Brings it up, or repairs what is missing of it.
+/// Brings up the cluster, or repairs an existing one.
 ///
 /// # Errors
-/// The first that there is. What is there then stays: the next call goes on from it, and `down` takes it away.
+/// The first error. Resources that exist by then stay: the next call continues from them, and `down` removes them.
 pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<(), UpError> {
     let begun = begin(docker, images, plan, tell).await?;
-    // On the heap: all that goes on at the same time in there would be on every caller's stack.
+    // Boxed: the large future would otherwise take space on every caller's stack.
     Box::pin(finish(docker, images, plan, &begun, tell)).await
 }
 
-/// What is there once a cluster is begun: the right to work on it, and its network.
+/// A cluster whose network exists and that this process has locked.
 #[derive(Debug)]
 pub struct Begun {
     run: RunId,
-    /// Whether there was no whole one.
+    /// Whether no complete cluster existed before.
     pub is_new: bool,
     _lock: Lock,
 }
@@ -162,12 +162,12 @@ impl Begun {
     }
 }
 
-/// Begins: after this, containers can join the cluster's network, whether or not anything is on it.
+/// Takes the lock and creates the network. After this, containers can join the network, even before the cluster is up.
 ///
 /// # Errors
-/// As of [`up`].
+/// See [`up`].
 pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<Begun, UpError> {
-    // Looked at before anything is made, even a folder.
+    // Check the machine before anything is created, even a directory.
     if find_whole(docker, images, plan).await?.is_none() {
         require_machine(images, plan).await?;
     }
@@ -175,9 +175,9 @@ pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -
     let (run, is_new) = if let Some(run) = find_whole(docker, images, plan).await? {
         (run, false)
     } else {
-        // Whatever an earlier run has left, nodes or not.
+        // Remove all leftovers of an earlier run, even if no nodes are left.
         if !down::remove(docker, &plan.cluster, &plan.state).await?.is_nothing() {
-            tell(Progress::Note(format!("cluster {} was half made or stopped: it is made anew", plan.cluster)));
+            tell(Progress::Note(format!("cluster `{}` is incomplete or stopped; recreating it", plan.cluster)));
         }
         (RunId::new(&plan.cluster), true)
     };
@@ -190,10 +190,10 @@ pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -
     Ok(Begun { run, is_new, _lock: lock })
 }
 
-/// Does the rest of it.
+/// Creates or repairs the cluster that [`begin`] has locked.
 ///
 /// # Errors
-/// As of [`up`].
+/// See [`up`].
 pub async fn finish(
     docker: &Docker,
     images: &Images,
@@ -210,7 +210,7 @@ pub async fn finish(
     Box::pin(prepare(docker, plan, run, (&registry, &addon_images), is_new, tell)).await
 }
 
-/// The run whose cluster answers and was made to its end.
+/// The run of an existing cluster that responds and is complete.
 async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<RunId>, UpError> {
     let id = match kind::standing(docker, &plan.cluster).await? {
         Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
@@ -230,7 +230,7 @@ async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Opt
     Ok(is_whole.then(|| RunId { id, cluster: plan.cluster.clone() }))
 }
 
-/// A client of the cluster's owner. The folder with its kubeconfig may have been cleaned away; kind knows it still.
+/// A client with the cluster owner's rights. If the user has deleted the directory with the kubeconfig, kind still provides it.
 async fn client(plan: &Plan) -> Result<Client, ClientError> {
     let kubeconfig = match Kubeconfig::read_from(plan.state.kubeconfig()) {
         Ok(kubeconfig) => kubeconfig,
@@ -239,7 +239,7 @@ async fn client(plan: &Plan) -> Result<Client, ClientError> {
     cluster::client(kubeconfig).await
 }
 
-/// Before anything is made, everything is looked at: a port that is taken is found by kind only when half is there.
+/// Checks the prerequisites before anything is created: kind detects a port that is in use only halfway through.
 async fn require_machine(images: &Images, plan: &Plan) -> Result<(), UpError> {
     let request = doctor::Request {
         kind_config: &plan.kind_config,
@@ -253,7 +253,7 @@ async fn require_machine(images: &Images, plan: &Plan) -> Result<(), UpError> {
     if findings.is_empty() { Ok(()) } else { Err(UpError::Lacking(findings)) }
 }
 
-/// Cluster and registry, at the same time. The cluster's nodes come with the add-ons' images in them.
+/// Creates the cluster and the registry concurrently. The node image already contains the add-ons' images.
 async fn make(
     docker: &Docker,
     images: &Images,
@@ -287,7 +287,7 @@ async fn ensure_registry(
     Ok(part(tell, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?.0)
 }
 
-/// Everything that is put into the cluster, at the same time. All of it may be there already.
+/// Installs everything in the cluster concurrently. Any of it may exist already.
 async fn prepare(
     docker: &Docker,
     plan: &Plan,
@@ -321,8 +321,8 @@ async fn prepare(
         Ok::<_, UpError>(())
     };
     let cluster_itself = async {
-        ready::nodes(&client, PATIENCE).await?;
-        Ok::<_, UpError>(ready::namespace(&client, "kube-system", PATIENCE).await?)
+        ready::nodes(&client, TIMEOUT).await?;
+        Ok::<_, UpError>(ready::namespace(&client, "kube-system", TIMEOUT).await?)
     };
     tokio::try_join!(
         part(tell, "the nodes' trust in the registry", trust),
@@ -334,7 +334,7 @@ async fn prepare(
     Ok(())
 }
 
-/// The nodes are told by which run they were made whole: a cluster without that was left half made.
+/// Labels the nodes with the run that completed them. A cluster without these labels is incomplete.
 async fn mark_whole(client: &Client, run: &RunId) -> Result<(), UpError> {
     let api = Api::<Node>::all(client.clone());
     for node in cluster::nodes(client).await.unwrap_or_default() {

@@ -1,14 +1,14 @@
-//! The article's five failures, as lessons that run: each shows the real failure, names its cause, mends it, and shows that it is gone.
+//! The article's five failures as executable lessons: each shows the real failure, names its cause, fixes it, and shows that it is gone.
 //!
 //! The files of each lesson's project are in `e2e/lessons`.
 
-/// A file of a lesson's project: its path, and its text.
+/// A file of a lesson's project: its path and its text.
 pub type File = (&'static str, &'static str);
 
 /// A lesson.
 #[derive(Debug)]
 pub struct Lesson {
-    /// Its name.
+    /// The lesson's name.
     pub name: &'static str,
     /// What goes wrong, in one line.
     pub title: &'static str,
@@ -16,33 +16,33 @@ pub struct Lesson {
     pub broken: &'static [File],
     /// The files that the remedy changes.
     pub fixed: &'static [File],
-    /// The CI/CD variables that the project lacks until it is mended.
+    /// The CI/CD variables that are missing in the broken project and set by the remedy.
     pub withheld: &'static [&'static str],
-    /// Whether the project has the service and its Dockerfile in it, too.
+    /// Whether the project also contains the service and its Dockerfile.
     pub has_service: bool,
-    /// What is seen.
+    /// How the failure shows.
     pub seen: Seen,
-    /// Why.
+    /// The cause.
     pub cause: &'static str,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: &'static str,
 }
 
-/// How a failure is seen.
+/// How a failure shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// This job fails, and its last lines have one of these texts in them.
+    /// This job fails, and its last log lines contain one of these texts.
     Job(&'static str, &'static [&'static str]),
-    /// The pipeline passes, with this text somewhere in the log of a job, and this check of the environment `lesson` fails.
+    /// The pipeline passes, and this check of the environment `lesson` fails. The log of a job contains this text.
     Check(&'static str, &'static str),
 }
 
-/// What a lesson has shown.
+/// The result of a lesson.
 #[derive(Clone, Debug)]
 pub struct LessonResult {
-    /// The failure: where, and its last lines.
+    /// The place of the failure, and its last lines.
     pub failure: (String, Vec<String>),
-    /// The log of the job that failed, if one did.
+    /// The log of the failed job, if a job failed.
     pub log: Option<String>,
 }
 
@@ -53,16 +53,16 @@ const PIPELINE: &str = ".gitlab-ci.yml";
 const RELEASE: File = ("release.yml", include_str!("../../lessons/image/release.yml"));
 const DEPLOYMENT: File = ("deployment.yaml", include_str!("../../lessons/image/deployment.yaml"));
 
-/// All of them, in the article's order.
+/// All lessons, in the article's order.
 pub static LESSONS: &[Lesson] = &[
     Lesson {
         name: "registry-variables",
-        title: "the job logs in to a registry that the project was not told of",
+        title: "the job logs in to a registry, but the registry variables are not set",
         broken: &[(PIPELINE, include_str!("../../lessons/registry-variables/.gitlab-ci.yml"))],
         fixed: &[],
         withheld: &["CI_REGISTRY", "CI_REGISTRY_IMAGE", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"],
         has_service: false,
-        // The words of the job's own command are in its log, too: these are what `docker login` says itself.
+        // These texts are printed by `docker login` itself: the log also contains the text of the job's command.
         seen: Seen::Job(
             "image_build",
             &[
@@ -71,14 +71,14 @@ pub static LESSONS: &[Lesson] = &[
                 "Cannot perform an interactive login",
             ],
         ),
-        cause: "GitLab sets CI_REGISTRY and the rest only where its own registry is on; without them `docker login` gets empty \
-                texts",
+        cause: "GitLab sets the CI_REGISTRY variables only if its own registry is enabled; without them, the arguments of \
+        `docker login` are empty",
         remedy: "set CI_REGISTRY, CI_REGISTRY_IMAGE, CI_REGISTRY_USER and, masked, CI_REGISTRY_PASSWORD in Settings > CI/CD > \
                  Variables",
     },
     Lesson {
         name: "unknown-authority",
-        title: "the registry's certificate is signed by an authority that the job's engine does not know",
+        title: "the registry's certificate is signed by an authority that the job's engine does not trust",
         broken: &[(PIPELINE, include_str!("../../lessons/unknown-authority/broken/.gitlab-ci.yml"))],
         fixed: &[(PIPELINE, include_str!("../../lessons/unknown-authority/fixed/.gitlab-ci.yml"))],
         withheld: &[],
@@ -87,25 +87,25 @@ pub static LESSONS: &[Lesson] = &[
             "image_build",
             &["x509: certificate signed by unknown authority", "failed to verify certificate"],
         ),
-        cause: "it is the engine in docker-in-docker that talks to the registry: what the runner or the job trust does not help it",
-        remedy: "start the service with --insecure-registry for this one registry, or put its authority into \
+        cause: "the docker-in-docker engine connects to the registry, and does not use the trusted authorities of the runner or the job",
+        remedy: "start the service with --insecure-registry for this registry only, or copy the registry's authority to \
                  /etc/docker/certs.d/HOST/ca.crt of the service",
     },
     Lesson {
         name: "no-cluster",
-        title: "the deploy job has kubectl, and no cluster",
+        title: "the deploy job has kubectl, but no cluster",
         broken: &[(PIPELINE, include_str!("../../lessons/no-cluster/.gitlab-ci.yml"))],
         fixed: &[],
         withheld: &["KUBECONFIG"],
         has_service: false,
         seen: Seen::Job("deploy", &["The connection to the server localhost:8080 was refused", "localhost:8080"]),
-        cause: "without KUBECONFIG, kubectl asks localhost:8080, where in a job's container nobody listens; the article's cluster \
-                integration set it, which GitLab no longer has",
-        remedy: "set KUBECONFIG as a variable of type File, with a token of the ServiceAccount of manifests/cluster",
+        cause: "without KUBECONFIG, kubectl connects to localhost:8080, where no server listens in a job's container; the article's \
+        cluster integration, which GitLab has removed, set this variable",
+        remedy: "set KUBECONFIG as a variable of type File, with a token of the ServiceAccount in manifests/cluster",
     },
     Lesson {
         name: "no-pull-secret",
-        title: "the image is in a private registry, and the pods have no login for it",
+        title: "the image is in a private registry, but the pods have no credentials for it",
         broken: &[
             (PIPELINE, include_str!("../../lessons/no-pull-secret/.gitlab-ci.yml")),
             RELEASE,
@@ -115,12 +115,12 @@ pub static LESSONS: &[Lesson] = &[
         withheld: &[],
         has_service: true,
         seen: Seen::Job("deploy", &["ImagePullBackOff", "ErrImagePull"]),
-        cause: "that the job may push says nothing about who may pull: the nodes ask for the image, in the name of the pod",
-        remedy: "make a Secret of type docker-registry in the namespace, and name it in the template's imagePullSecrets",
+        cause: "the job's credentials are only for pushing: the nodes pull the image, with the pod's credentials",
+        remedy: "create a Secret of type docker-registry in the namespace, and list it in the pod template's imagePullSecrets",
     },
     Lesson {
         name: "hidden-failure",
-        title: "a Service fails behind `|| true`, and the pipeline is green",
+        title: "`|| true` hides that a Service is rejected, and the pipeline passes",
         broken: &[
             (PIPELINE, include_str!("../../lessons/hidden-failure/broken/.gitlab-ci.yml")),
             ("service.yaml", include_str!("../../lessons/hidden-failure/broken/service.yaml")),
@@ -134,21 +134,21 @@ pub static LESSONS: &[Lesson] = &[
         withheld: &[],
         has_service: true,
         seen: Seen::Check("service", "Invalid value"),
-        cause: "the API server refuses the port's name `http_metrics`, and `|| true` says that this does not matter",
-        remedy: "leave `|| true` out; name the port `http-metrics`",
+        cause: "the API server rejects the port name `http_metrics`, and `|| true` makes the job ignore the error",
+        remedy: "remove `|| true`, and name the port `http-metrics`",
     },
 ];
 
-/// The lesson of this name, or the name that is nearest to it.
+/// Finds the lesson with this name.
 ///
 /// # Errors
-/// The nearest name, when there is none of this one.
+/// The most similar name, if no lesson has this name.
 pub fn find(name: &str) -> Result<&'static Lesson, &'static str> {
     if let Some(lesson) = LESSONS.iter().find(|lesson| lesson.name == name) {
         return Ok(lesson);
     }
-    let likeness = |lesson: &Lesson| strsim::jaro_winkler(lesson.name, name);
-    let nearest = LESSONS.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let similarity = |lesson: &Lesson| strsim::jaro_winkler(lesson.name, name);
+    let nearest = LESSONS.iter().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
     Err(nearest.map_or("", |lesson| lesson.name))
 }
 
@@ -157,14 +157,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remedy_changes_what_is_there() {
+    fn every_remedy_changes_existing_files_or_sets_variables() {
         for lesson in LESSONS {
             for (path, text) in lesson.fixed {
                 let before = lesson.broken.iter().find(|(known, _)| known == path);
                 assert!(before.is_some_and(|(_, before)| before != text), "{}: {path}", lesson.name);
             }
-            let is_mended = !lesson.fixed.is_empty() || !lesson.withheld.is_empty();
-            assert!(is_mended && lesson.broken.iter().any(|(path, _)| *path == PIPELINE), "{}", lesson.name);
+            let is_fixed = !lesson.fixed.is_empty() || !lesson.withheld.is_empty();
+            assert!(is_fixed && lesson.broken.iter().any(|(path, _)| *path == PIPELINE), "{}", lesson.name);
         }
         assert_eq!(find("no-pul-secret").unwrap_err(), "no-pull-secret");
     }

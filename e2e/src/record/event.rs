@@ -1,46 +1,46 @@
-//! What happens in a run, while it happens.
+//! Events of a run in progress.
 
 use serde::Serialize;
 
 use super::{Span, Step};
 
-/// Something that happened. Serialised, it is a line of `--format json`.
+/// An event. Serialized, it is a line of `--format json`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'event> {
-    /// A step of the story begins.
+    /// A step of the scenario starts.
     StepBegan {
-        /// What happens.
+        /// The step's name.
         name: &'event str,
     },
-    /// A step of the story is over.
+    /// A step of the scenario has ended.
     StepEnded(&'event Step),
-    /// A part of it begins.
+    /// An activity starts.
     Began {
-        /// Where in the timeline.
+        /// The activity's lane in the timeline.
         lane: &'event str,
-        /// What.
+        /// The activity's name.
         name: &'event str,
     },
-    /// A part of it says something.
+    /// An activity reports a message.
     Says {
-        /// Where in the timeline.
+        /// The activity's lane in the timeline.
         lane: &'event str,
-        /// What.
+        /// The activity's name.
         name: &'event str,
-        /// A line.
+        /// The message, one line.
         text: &'event str,
     },
-    /// A part of it is over.
+    /// An activity has ended.
     Ended {
-        /// The span that it was.
+        /// The activity as a span of the timeline.
         span: &'event Span,
-        /// More about it, on one line.
+        /// Details, on one line.
         words: &'event str,
     },
-    /// Something worth knowing.
+    /// A note for the user.
     Note {
-        /// What.
+        /// The text.
         text: &'event str,
     },
 }

@@ -1,219 +1,219 @@
-//! What is known of a run of the story when it is over: the content of `report.json`, and all that every other report is made of.
+//! The record of a finished run: the content of `report.json`, and the input of all other reports.
 //!
-//! Times are seconds since the run began.
+//! Times are seconds since the start of the run.
 
 pub mod event;
 pub mod overhead;
 
 use serde::Serialize;
 
-/// The lane of what is brought up.
+/// The lane of the setup.
 pub const SETUP: &str = "setup";
 
 /// The lane of images.
 pub const IMAGES: &str = "images";
 
-/// The lane of what is taken away.
+/// The lane of the cleanup.
 pub const TAKEDOWN: &str = "takedown";
 
 /// A run, from its first step to its last.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Record {
-    /// Its number.
+    /// The run's ID.
     pub id: String,
-    /// When it began, RFC 3339.
+    /// Start time, RFC 3339.
     pub began_at: String,
-    /// How long it took.
+    /// Duration of the run.
     pub took: f64,
-    /// Seconds of it in which something else than the harness worked: the engine, a cluster, git, a job's script.
+    /// Seconds in which an external program was active: the engine, a cluster, git, or a job's script.
     pub external: f64,
-    /// Seconds of it in which nothing worked but the harness itself.
+    /// Seconds in which only the harness itself was active.
     pub overhead: f64,
-    /// What the harness adds to the time of all else, in percent.
+    /// `overhead` in percent of `external`.
     pub overhead_percent: f64,
-    /// How it ended.
+    /// The run's result.
     pub verdict: Verdict,
-    /// Why it did not get to its end, where something broke that no check and no job stands for.
+    /// Why the run did not complete, if the reason is not a failed check or job.
     pub broken: Option<String>,
-    /// What was run.
+    /// The project and commit that were run.
     pub project: Project,
-    /// The steps of the story, in the order of their beginnings; those that were never reached are the last ones.
+    /// The steps of the scenario in order of their start; steps that were not reached come last.
     pub steps: Vec<Step>,
-    /// The pipelines, in the order of their beginnings.
+    /// The pipelines in order of their start.
     pub pipelines: Vec<Pipeline>,
     /// The checks, by environment.
     pub checks: Vec<Check>,
-    /// Everything that took time, for the timeline.
+    /// All activities, for the timeline.
     pub spans: Vec<Span>,
-    /// The versions of all parts: what it is, and which.
+    /// The versions of all components: the component's name and its version.
     pub versions: Vec<(String, String)>,
-    /// Commands to look for oneself: what one sees, and the command.
+    /// Commands for inspecting the result: a description and the command.
     pub commands: Vec<(String, String)>,
-    /// Whether what they look at is there still, and how it comes back or goes.
+    /// Whether the inspected resources still exist, and how to keep or remove them.
     pub commands_note: String,
 }
 
-/// How a run, a step or a check ended.
+/// The result of a run, a step or a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// All is as it should be.
+    /// Everything is as expected.
     Passed,
-    /// Something is not.
+    /// Something is not as expected.
     Failed,
-    /// It was not done: what it needs was not given, or something before it failed.
+    /// It did not run, because an input is missing or an earlier step failed.
     #[default]
     NotRun,
-    /// Somebody ended it.
+    /// The user interrupted it.
     Interrupted,
 }
 
-/// What was run.
+/// The project and commit of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Project {
-    /// Its path: `group/project`.
+    /// The project's path: `group/project`.
     pub path: String,
-    /// The commit's whole hash.
+    /// The commit's full hash.
     pub commit: String,
-    /// The first line of its message.
+    /// The first line of the commit message.
     pub title: String,
-    /// Changes that are not committed, and so were not run.
+    /// Number of files with uncommitted changes, which were not run.
     pub uncommitted: usize,
 }
 
-/// A step of the story: `A push to feature/e2e`.
+/// A step of the scenario, for example `A push to feature/e2e`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Step {
-    /// What happens.
+    /// The step's name.
     pub name: String,
-    /// How it ended.
+    /// The result.
     pub verdict: Verdict,
-    /// When it began.
+    /// Start time.
     pub start: f64,
-    /// How long it took.
+    /// Duration.
     pub took: f64,
-    /// What came of it, or why it failed, in one line.
+    /// The outcome, or the reason of the failure, in one line.
     pub outcome: String,
 }
 
 /// A pipeline.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Pipeline {
-    /// Its number.
+    /// The pipeline's number.
     pub id: u64,
-    /// What it was for: `a push to feature/e2e`, `play deploy_live`.
+    /// What triggered it: `a push to feature/e2e`, `play deploy_live`.
     pub title: String,
     /// The branch or tag.
     pub ref_name: String,
     /// Whether it is a tag.
     pub is_tag: bool,
-    /// GitLab's word for how it stands: `success`, `failed`, `manual`, …
+    /// The pipeline's status in GitLab's terms: `success`, `failed`, `manual`, …
     pub status: String,
-    /// When it began.
+    /// Start time.
     pub start: f64,
-    /// How long it took.
+    /// Duration.
     pub took: f64,
-    /// The stages that have jobs, in their order.
+    /// The stages that have jobs, in order.
     pub stages: Vec<String>,
-    /// The jobs, by stage, each as it was the last time.
+    /// The jobs by stage, each with its last attempt.
     pub jobs: Vec<Job>,
 }
 
 /// A job.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Job {
-    /// Its name.
+    /// The job's name.
     pub name: String,
-    /// Its stage.
+    /// The job's stage.
     pub stage: String,
-    /// GitLab's word for how it ended: `success`, `failed`, `manual`, `skipped`, `canceled`, `created`.
+    /// The job's status in GitLab's terms: `success`, `failed`, `manual`, `skipped`, `canceled`, `created`.
     pub status: String,
-    /// Whether its failure counts.
+    /// Whether the job is allowed to fail without failing the pipeline.
     pub allow_failure: bool,
-    /// When it began; nothing if it never ran.
+    /// Start time, or `None` if it did not run.
     pub start: Option<f64>,
-    /// How long it took.
+    /// Duration.
     pub took: f64,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: usize,
-    /// What it did when, by the runner's names: `get_sources`, `restore_cache`, `step_script`, … Of the last time only.
+    /// The runner's steps of the last attempt: `get_sources`, `restore_cache`, `step_script`, …
     pub steps: Vec<JobStep>,
-    /// The jobs it waits for; nothing where all earlier stages decide.
+    /// The jobs that it waits for, or `None` if it waits for all earlier stages.
     pub needs: Option<Vec<String>>,
     /// The environment that it deploys to.
     pub environment: Option<String>,
-    /// Where its environment is reached.
+    /// The URL of its environment.
     pub environment_url: Option<String>,
-    /// Why it ended so; empty where there is nothing to say.
+    /// The reason of its status, or empty.
     pub why: String,
-    /// Its log, relative to the report's folder where that is possible.
+    /// The path of its log, relative to the report's directory if possible.
     pub log: Option<String>,
-    /// The last lines of a job that failed.
+    /// The last log lines of a failed job.
     pub last_lines: Vec<String>,
 }
 
 /// A step of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct JobStep {
-    /// The runner's name of it.
+    /// The runner's name of the step.
     pub name: String,
-    /// When it began.
+    /// Start time.
     pub start: f64,
-    /// How long it took, until the next one began.
+    /// Duration until the start of the next step.
     pub took: f64,
 }
 
 /// A check of one environment.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Check {
-    /// Its name: `readiness`.
+    /// The check's name, for example `readiness`.
     pub name: String,
-    /// The environment: `dev`.
+    /// The environment, for example `dev`.
     pub environment: String,
     /// What it proves, in one line.
     pub proves: String,
-    /// How it ended.
+    /// The result.
     pub verdict: Verdict,
-    /// When it began.
+    /// Start time.
     pub start: f64,
-    /// How long it took.
+    /// Duration.
     pub took: f64,
-    /// What was seen, a line each.
+    /// What the check saw, one sentence per line.
     pub evidence: Vec<String>,
-    /// Why it was not run; empty if it was.
+    /// Why it did not run; empty if it ran.
     pub not_run: String,
-    /// Why it failed.
+    /// The failure, if it failed.
     pub failure: Option<Failure>,
 }
 
 /// Why a check failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// What should have been.
+    /// What the check expected.
     pub expected: String,
-    /// What was.
+    /// What the check saw instead.
     pub seen: String,
-    /// What it was seen at: `Deployment gitlab/gitlab-k8s-demo-dev`.
+    /// The object in which it saw this, for example `Deployment gitlab/gitlab-k8s-demo-dev`.
     pub object: String,
-    /// Its events and its last log lines.
+    /// Details, such as the events and last log lines of the object.
     pub details: Vec<String>,
     /// The likely cause.
     pub cause: String,
-    /// What to do about it, as the article would.
+    /// The remedy.
     pub fix: String,
 }
 
-/// Something that took time.
+/// An activity in the timeline.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Span {
-    /// Where in the timeline: `setup`, `images`, `pipeline 12`, `checks dev`, `load`.
+    /// The lane in the timeline: `setup`, `images`, `pipeline 12`, `checks dev`, `load`.
     pub lane: String,
-    /// What: `cluster`, `compile`, `readiness`.
+    /// The activity's name: `cluster`, `compile`, `readiness`.
     pub name: String,
-    /// When it began.
+    /// Start time.
     pub start: f64,
-    /// When it ended.
+    /// End time.
     pub end: f64,
-    /// How it ended.
+    /// The result.
     pub verdict: Verdict,
 }

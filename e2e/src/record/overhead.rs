@@ -1,29 +1,28 @@
-//! Where the time of a run went: to programs that the harness only starts and waits for, and to the harness itself.
+//! Divides the time of a run between external programs, for which the harness only waits, and the harness itself.
 
 use crate::record::{Record, Span};
 
-/// Steps of a job that the harness does by itself. All others are the engine's, git's and the scripts'.
+/// The steps of a job that the harness executes itself. The engine, git and the job's script execute all others.
 const OWN: [&str; 4] = ["restore_cache", "download_artifacts", "archive_cache", "upload_artifacts"];
 
-/// What of a run's time is whose. Both together are all of it.
+/// The shares of a run's time. `external` and `own` add up to its duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shares {
-    /// Seconds in which at least one external program worked.
+    /// Seconds in which at least one external program was active.
     pub external: f64,
-    /// Seconds in which none did. What the harness does beside them costs nobody time.
+    /// Seconds in which no external program was active. Work of the harness in parallel with external programs does not count.
     pub own: f64,
-    /// What the own ones add to the external ones, in percent.
+    /// `own` in percent of `external`.
     pub percent: f64,
 }
 
-/// Looks at what there was at each moment.
+/// Computes the shares.
 ///
-/// External is what is brought up or taken down, images that come, and every job but those of its steps that the harness does by
-/// itself. Checks are external, too, although their code is the harness' own: nearly all of their time they wait until a kubelet
-/// has probed, endpoints have changed, a rollout is through or Prometheus has scraped. What they compute meanwhile is a few
-/// answers taken apart. Whoever doubts it finds in the timeline what each check took.
+/// External time is setup and cleanup, obtaining images, and all job steps except those that the harness executes itself. Checks count
+/// as external, although their code belongs to the harness: they spend almost all of their time waiting for probes, endpoints, rollouts
+/// or scrapes, and only parse a few responses. The timeline shows the duration of each check.
 pub fn of(record: &Record) -> Shares {
-    let spans = record.spans.iter().filter(|span| !is_taken_apart(record, span)).map(|span| (span.start, span.end));
+    let spans = record.spans.iter().filter(|span| !has_steps(record, span)).map(|span| (span.start, span.end));
     let steps = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).flat_map(|job| &job.steps);
     let steps = steps.filter(|step| !OWN.contains(&&*step.name)).map(|step| (step.start, step.start + step.took));
     let mut busy: Vec<(f64, f64)> = spans.chain(steps).collect();
@@ -40,14 +39,14 @@ pub fn of(record: &Record) -> Shares {
     Shares { external, own, percent }
 }
 
-/// Whether it is a job's, and what the job did in it is known step by step: that is so for the last time that it was tried.
-fn is_taken_apart(record: &Record, span: &Span) -> bool {
+/// Whether the span is a job whose steps are known, which applies only to its last attempt.
+fn has_steps(record: &Record, span: &Span) -> bool {
     let pipelines = record.pipelines.iter().filter(|pipeline| span.lane == format!("pipeline {}", pipeline.id));
     let mut steps = pipelines.flat_map(|it| &it.jobs).filter(|job| job.name == span.name).flat_map(|job| &job.steps);
     steps.any(|step| (span.start..=span.end).contains(&step.start))
 }
 
-/// Milliseconds of seconds: all times have as many digits.
+/// Rounds to milliseconds, so that all times have the same precision.
 fn thousandths(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
@@ -73,21 +72,21 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_else_covers() {
+    fn own_time_is_the_time_without_external_activity() {
         let steps = vec![step("get_sources", 1.0, 1.0), step("restore_cache", 2.0, 3.0), step("step_script", 5.0, 5.0)];
         let job = Job { name: "test".to_owned(), steps, ..Job::default() };
         let pipelines = vec![Pipeline { id: 7, jobs: vec![job], ..Pipeline::default() }];
         let spans = vec![span("pipeline 7", "test", 0.0, 11.0), span("checks dev", "service", 9.0, 12.0)];
         let mut record = Record { took: 14.0, pipelines, spans, ..Record::default() };
-        // Before the sources, the cache, and the last two.
+        // Own time: before the sources, the cache, and the last two seconds.
         is(&record, 8.0, 6.0, 75.0);
-        // A cluster that is brought up meanwhile hides all of it but the end.
+        // The creation of a cluster at the same time covers all own time except the end.
         record.spans.push(span("setup", "cluster", 0.0, 8.0));
         is(&record, 12.0, 2.0, 16.67);
     }
 
     #[test]
-    fn only_the_last_attempt_is_taken_apart() {
+    fn only_the_last_attempt_is_divided_into_steps() {
         let job = Job { name: "test".to_owned(), steps: vec![step("step_script", 6.0, 2.0)], ..Job::default() };
         let pipelines = vec![Pipeline { id: 7, jobs: vec![job], ..Pipeline::default() }];
         let spans = vec![span("pipeline 7", "test", 0.0, 4.0), span("pipeline 7", "test", 5.0, 9.0)];
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_run_without_anything() {
+    fn a_run_without_activities_is_own_time() {
         is(&Record { took: 3.0, ..Record::default() }, 0.0, 3.0, 0.0);
     }
 }

@@ -141,7 +141,7 @@ fn an_account_brings_a_pull_secret_to_every_pod() {
         "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: generous, namespace: gitlab}\nimagePullSecrets: [{name: myregistry}]\n",
     );
     patch_pods("generous", &json!({"spec": {"template": {"spec": {"serviceAccountName": "generous"}}}}));
-    caught("generous", "pull-secret", &QUICK, "its image, pulled with myregistry", &[]);
+    caught("generous", "pull-secret", &QUICK, "pulled the image with myregistry", &[]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn the_account_may_not_deploy() {
     let _rights = Rights::keep();
     let rules = json!([{"op": "remove", "path": "/rules/0"}]).to_string();
     run(&mut owner(&["--namespace=gitlab", "patch", "role", "gitlab", "--type=json", "--patch", &rules]));
-    let failure = caught("powerless", "rbac", &QUICK, "it may not get deployments in gitlab", &[]);
+    let failure = caught("powerless", "rbac", &QUICK, "it cannot get deployments in gitlab", &[]);
     assert_eq!(failure["object"], "RoleBinding gitlab/gitlab (Role gitlab)");
 }
 
@@ -203,7 +203,10 @@ fn an_account_without_rights_cannot_ask_for_pod_security() {
     assert_eq!(output.status.code(), Some(1), "a check that is named must be run");
     let checks: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(checks[0]["verdict"], "not_run", "{checks}");
-    assert!(checks[0]["not_run"].as_str().is_some_and(|why| why.contains("may not create pods")), "{checks}");
+    assert!(
+        checks[0]["not_run"].as_str().is_some_and(|reason| reason.contains("is not allowed to create pods")),
+        "{checks}"
+    );
 }
 
 #[test]
@@ -312,7 +315,7 @@ fn another_service_has_prometheus_scrape_the_same_pods() {
         let targets = prometheus("/api/v1/targets?state=active").to_string();
         if targets.contains("twice-as-much") { Ok(()) } else { Err("not scraped yet".to_owned()) }
     });
-    let words = "times in job kubernetes-service-endpoints, by gitlab-k8s-demo-twice and twice-as-much";
+    let words = "times in job kubernetes-service-endpoints, through gitlab-k8s-demo-twice and twice-as-much";
     caught("twice", "scraping", &QUICK, words, &[]);
 }
 
@@ -354,7 +357,7 @@ fn the_log_does_not_say_what_runs() {
     let _deployer = DEPLOYER.read();
     let _cleanup = whole("silent");
     patch_pods("silent", &container(json!({"env": [{"name": "RUST_LOG", "value": "error"}]})));
-    caught("silent", "version", &QUICK, "lines without", &[]);
+    caught("silent", "version", &QUICK, "lines without it", &[]);
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn an_image_that_no_registry_has_cannot_be_pulled_alone() {
     let output = e2e(&["images", "--images", "pull", "debian-forky"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(error.trim(), "e2e: debian-forky: no public registry has it, it can only be built");
+    assert_eq!(error.trim(), "e2e: cannot pull image `debian-forky`: no public registry has it, it can only be built");
 }
 
 /// Something that takes connections, and never says a word.
@@ -260,7 +260,7 @@ fn without_any_network_a_build_says_what_it_could_not_fetch_and_where_all_of_it_
     let output = command.env("DEBIAN_MIRROR", "http://127.0.0.1:9/debian").output().unwrap();
     let said = support::error(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("e2e: debian-forky: cannot be built"), "{said}");
+    assert!(said.contains("e2e: cannot build image `debian-forky`"), "{said}");
     assert!(said.contains("Could not connect to 127.0.0.1:9") || said.contains("Connection refused"), "{said}");
     assert!(said.contains("debian-forky.log"), "{said}");
 }

@@ -48,7 +48,7 @@ fn an_engine_without_privileged_containers() {
     let said = up_fails(&bench, |command| {
         command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
     });
-    assert!(said.contains("privileged containers refused: "), "{said}");
+    assert!(said.contains("privileged containers do not work: "), "{said}");
     assert!(said.contains("operation not permitted") && said.contains("to install what is missing"), "{said}");
     assert_eq!(bench.left(), Vec::<String>::new());
 }
@@ -101,7 +101,7 @@ fn a_port_that_is_taken() {
     let bench = Bench::new();
     let _listener = TcpListener::bind(("127.0.0.1", PORTS[0])).expect("the port");
     let said = up_fails(&bench, |_| {});
-    assert!(said.contains(&format!("{}: taken by another program", PORTS[0])), "{said}");
+    assert!(said.contains(&format!("{}: in use by another program", PORTS[0])), "{said}");
     assert!(said.contains("ss -ltnp"), "{said}");
     assert_eq!(bench.left(), Vec::<String>::new());
 }
@@ -130,12 +130,12 @@ fn a_cluster_of_that_name_that_somebody_else_made() {
     let result = std::panic::catch_unwind(|| {
         assert!(run(Command::new("kind").args(["get", "clusters"])).lines().any(|line| line == NAME));
         let said = up_fails(&bench, |_| {});
-        assert!(said.contains("was not made by `e2e`, and is left alone"), "{said}");
+        assert!(said.contains("was not created by `e2e`: choose another name"), "{said}");
         assert!(said.contains("--name"), "{said}");
         run(&mut bench.e2e(&["down"]));
         assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &name]), format!("/{name}"), "it was taken away");
         let status = bench.e2e(&["status"]).output().expect("e2e runs");
-        assert!(error(&status).contains("was not made by `e2e`"), "{status:?}");
+        assert!(error(&status).contains("was not created by `e2e`"), "{status:?}");
     });
     remove();
     result.expect("what the cluster's maker sees");

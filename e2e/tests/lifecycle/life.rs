@@ -15,19 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn from_nothing_to_nothing() {
     let bench = Bench::new();
     let up = run(&mut bench.e2e(&["up"]));
-    assert!(up.ends_with("Everything stands."), "{up}");
+    assert!(up.ends_with("Everything is up."), "{up}");
     let first = bench.run_id();
 
     nobody_elses_kubeconfig_is_touched();
     what_is_missing_is_repaired(&bench);
-    assert_eq!(bench.run_id(), first, "it was repaired, and not made anew");
+    assert_eq!(bench.run_id(), first, "repaired, not recreated");
 
     // Its files were cleaned away: the cluster stays, and gets new ones.
     std::fs::remove_dir_all(bench.state()).expect("the files");
     std::fs::create_dir(bench.state()).expect("the folder");
     run(&mut bench.e2e(&["up"]));
     assert!(bench.is_whole());
-    assert_eq!(bench.run_id(), first, "it was repaired, and not made anew");
+    assert_eq!(bench.run_id(), first, "repaired, not recreated");
 
     // A machine that was switched off: containers are there, and stand still.
     docker(&["kill", &format!("{NAME}-control-plane")]);
@@ -35,15 +35,18 @@ fn from_nothing_to_nothing() {
     assert_eq!(status.status.code(), Some(1));
     let told = bench.e2e(&["up"]).output().expect("e2e runs");
     assert!(told.status.success(), "{}", error(&told));
-    assert!(error(&told).contains("was half made or stopped: it is made anew"), "{}", error(&told));
+    assert!(error(&told).contains("is incomplete or stopped; recreating it"), "{}", error(&told));
     assert_ne!(bench.run_id(), first);
 
     bench.down();
     let again = run(&mut bench.e2e(&["down"]));
-    assert_eq!(again, format!("There was nothing of cluster {NAME}."));
+    assert_eq!(again, format!("Nothing to remove for cluster `{NAME}`."));
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&status.stdout), format!("There is no cluster {NAME}: `e2e up` makes it.\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&status.stdout),
+        format!("Cluster `{NAME}` does not exist. Create it with `e2e up`.\n")
+    );
 }
 
 fn nobody_elses_kubeconfig_is_touched() {
@@ -67,7 +70,7 @@ fn what_is_missing_is_repaired(bench: &Bench) {
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(text.contains("Not as it should be: Ingress controller, Prometheus, deployer, registry."), "{text}");
+    assert!(text.contains("Not ready: Ingress controller, Prometheus, deployer, registry."), "{text}");
     run(&mut bench.e2e(&["up"]));
     assert!(bench.is_whole());
     let node = format!("{NAME}-control-plane");
@@ -84,7 +87,10 @@ fn an_interrupted_up_ends_at_once_and_leaves_nothing_that_down_does_not_find() {
         Bench::wait_for_container(&format!("{NAME}-control-plane"));
         // Nobody else may work on it meanwhile.
         let other = fail(&mut bench.e2e(&["down"]));
-        assert_eq!(other.trim(), format!("e2e: another `e2e` is at work on cluster {NAME}: wait for it, or end it"));
+        assert_eq!(
+            other.trim(),
+            format!("e2e: another `e2e` process is using cluster `{NAME}`: wait until it ends, or stop it")
+        );
         let process = Pid::from_child(&up);
         kill_process(process, signal).expect("a signal");
         assert_eq!(up.wait().expect("its end").code(), Some(code));

@@ -1,4 +1,4 @@
-//! What runs in a cluster in addition to Kubernetes: an Ingress controller and Prometheus.
+//! The cluster's add-ons: an Ingress controller and Prometheus.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::ready::{self, ReadyError};
 use crate::environment::images::Obtained;
 use container_engine::labels::RunId;
 
-/// Time that an add-on has to become ready; its image is on the node already.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Time that an add-on has to become ready. Its image is on the node already.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What stands for the image's reference in the manifests.
+/// The placeholder for the image's reference in the manifests.
 const PLACEHOLDER: &str = "__IMAGE__";
 
-/// Why an add-on is not there.
+/// An add-on could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum AddonError {
-    /// It cannot be applied.
+    /// A manifest cannot be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    /// It does not become ready.
+    /// The Deployment does not become ready.
     #[error(transparent)]
     Ready(#[from] ReadyError),
 }
@@ -29,11 +29,11 @@ pub enum AddonError {
 /// An add-on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addon {
-    /// What it is called where it is told of.
+    /// The name for users.
     pub name: &'static str,
-    /// Where it runs.
+    /// The namespace that it runs in.
     pub namespace: &'static str,
-    /// Its Deployment.
+    /// The name of its Deployment.
     pub deployment: &'static str,
     file: &'static str,
     manifests: &'static str,
@@ -60,9 +60,9 @@ pub const PROMETHEUS: Addon = Addon {
 /// Applies an add-on and waits until it is ready.
 ///
 /// # Errors
-/// When it cannot be applied, or does not become ready: with the reasons.
+/// If it cannot be applied, or does not become ready; the error has the states, events and last log lines of its pods.
 pub async fn install(client: &Client, run: &RunId, addon: &Addon, image: &Obtained) -> Result<(), AddonError> {
     let manifests = addon.manifests.replace(PLACEHOLDER, &image.reference);
     apply(client, run, addon.file, &manifests).await?;
-    Ok(ready::deployment(client, addon.namespace, addon.deployment, PATIENCE).await?)
+    Ok(ready::deployment(client, addon.namespace, addon.deployment, TIMEOUT).await?)
 }

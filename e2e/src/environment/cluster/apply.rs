@@ -1,4 +1,4 @@
-//! Manifests on their way into a cluster, by server-side apply: what `kubectl apply --server-side` does.
+//! Applies manifests to a cluster with server-side apply, like `kubectl apply --server-side`.
 //!
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/>
 
@@ -11,40 +11,40 @@ use super::ApiError;
 use container_engine::labels;
 use container_engine::labels::RunId;
 
-/// Who writes, as the API server notes it beside every field.
+/// The field manager that the API server records for every field.
 pub const MANAGER: &str = "gitlab-ci-k8s-demo";
 
-/// Why something is not in the cluster.
+/// A manifest could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// A manifest is not YAML, or no object.
-    #[error("{file}: not a manifest: {reason}")]
+    /// A document is not YAML, or not a Kubernetes object.
+    #[error("{file}: invalid manifest: {reason}")]
     NotAManifest {
-        /// The manifest.
+        /// The manifest's file.
         file: String,
-        /// What is wrong, with line and column where known.
+        /// The mistake, with line and column if known.
         reason: String,
     },
-    /// The API server refuses.
-    #[error("{file}: {kind} {name} cannot be applied")]
+    /// The API server rejects an object.
+    #[error("{file}: cannot apply {kind} {name}")]
     Refused {
-        /// The manifest.
+        /// The manifest's file.
         file: String,
         /// The object's kind.
         kind: String,
-        /// Its name.
+        /// The object's name.
         name: String,
-        /// Why.
+        /// The API server's answer.
         #[source]
         source: ApiError,
     },
 }
 
-/// Applies every document of `text`, in order, with the labels of `run`. `file` is what errors call it. What is in the cluster
-/// already becomes as the manifest says; what the manifest does not speak of stays.
+/// Applies every document of `text`, in order, and labels each object with `run`. Errors name the manifest `file`. Fields that the
+/// manifest does not mention keep their values.
 ///
 /// # Errors
-/// The first refusal.
+/// The first document that is invalid or rejected.
 pub async fn apply(client: &Client, run: &RunId, file: &str, text: &str) -> Result<(), ApplyError> {
     for mut object in documents(file, text)? {
         object.metadata.labels.get_or_insert_default().insert(labels::RUN.to_owned(), run.id.clone());
@@ -70,7 +70,7 @@ async fn apply_one(client: &Client, file: &str, object: &DynamicObject) -> Resul
         (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &resource),
         (Scope::Cluster, _) => Api::<DynamicObject>::all_with(client.clone(), &resource),
     };
-    // The fields are ours even where somebody else has written them: `up` repairs.
+    // Force takes over fields that another field manager has written: `up` repairs the cluster.
     api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map_err(refused)?;
     Ok(())
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_in_order() {
+    fn documents_keep_their_order() {
         let text = "# comment\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: a}\ndata: {k: v}\n";
         let objects = documents("x.yaml", text).unwrap();
         let names: Vec<_> = objects.iter().map(|object| object.metadata.name.as_deref().unwrap()).collect();
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_yaml_has_its_place() {
+    fn invalid_yaml_is_reported_with_its_file() {
         let error = documents("x.yaml", "kind: [\n").unwrap_err().to_string();
-        assert!(error.starts_with("x.yaml: not a manifest: "), "{error}");
+        assert!(error.starts_with("x.yaml: invalid manifest: "), "{error}");
     }
 }

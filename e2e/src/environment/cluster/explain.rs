@@ -1,4 +1,4 @@
-//! Why pods are not ready: their states, their events and their last lines.
+//! Explains why pods are not ready, with their states, their events and the last lines of their logs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,45 +11,46 @@ use kube::{Api, Client, ResourceExt};
 use super::ApiError;
 use super::conditions::is_pod_ready;
 
-/// How many of a container's last lines are shown.
-const LAST_LINES: i64 = 10;
+/// Number of log lines that are shown of each container.
+const MAX_LOG_LINES: i64 = 10;
 
-/// The pods of a namespace that are not ready.
+/// Describes the pods of a namespace that are not ready.
 pub(super) async fn explain_pods(client: &Client, namespace: &str) -> String {
     explain_selected(client, namespace, None).await
 }
 
-/// Those of them with these labels. What cannot be asked for is left out: this is called when something is wrong already.
+/// Describes the pods with these labels that are not ready. Requests that fail are left out of the text: this runs after a failure,
+/// which must not be replaced by another one.
 pub async fn explain_selected(client: &Client, namespace: &str, selector: Option<BTreeMap<String, String>>) -> String {
     let selector = selector.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-    explain_those(client, namespace, &selector.join(","), |pod| !is_pod_ready(pod)).await
+    explain_filtered(client, namespace, &selector.join(","), |pod| !is_pod_ready(pod)).await
 }
 
-/// All pods that a selector selects, the ready ones, too.
+/// Describes all pods that match a selector, including the ready ones.
 pub async fn explain_all(client: &Client, namespace: &str, selector: &str) -> String {
-    explain_those(client, namespace, selector, |_| true).await
+    explain_filtered(client, namespace, selector, |_| true).await
 }
 
-async fn explain_those(client: &Client, namespace: &str, selector: &str, is_told: impl Fn(&Pod) -> bool) -> String {
+async fn explain_filtered(client: &Client, namespace: &str, selector: &str, filter: impl Fn(&Pod) -> bool) -> String {
     let api = Api::<Pod>::namespaced(client.clone(), namespace);
     let pods = match api.list(&ListParams::default().labels(selector)).await {
         Ok(pods) => pods.items,
-        Err(error) => return format!("  its pods cannot be listed: {}", ApiError::from(error)),
+        Err(error) => return format!("  cannot list its pods: {}", ApiError::from(error)),
     };
     if pods.is_empty() {
         return "  it has no pods".to_owned();
     }
-    let told = pods.iter().filter(|pod| is_told(pod)).map(|pod| explain_pod(client, pod));
-    join_all(told).await.join("\n")
+    let texts = pods.iter().filter(|pod| filter(pod)).map(|pod| explain_pod(client, pod));
+    join_all(texts).await.join("\n")
 }
 
-/// The events of an object that is no pod, a line each.
+/// The events of an object that is not a pod, one per line.
 pub async fn explain_events(client: &Client, namespace: &str, kind: &str, name: &str) -> String {
     let events = events(client, namespace, kind, name).await;
-    events.iter().map(|event| format!("  {kind} {name}: event {}", said(event))).collect::<Vec<_>>().join("\n")
+    events.iter().map(|event| format!("  {kind} {name}: event {}", event_text(event))).collect::<Vec<_>>().join("\n")
 }
 
-/// One of them.
+/// Describes one pod.
 pub async fn explain_pod(client: &Client, pod: &Pod) -> String {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let api = Api::<Pod>::namespaced(client.clone(), &namespace);
@@ -66,8 +67,11 @@ async fn events(client: &Client, namespace: &str, kind: &str, name: &str) -> Vec
 async fn last_lines(api: &Api<Pod>, pod: &Pod) -> BTreeMap<String, String> {
     let mut lines = BTreeMap::new();
     for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-        let parameters =
-            LogParams { container: Some(container.name.clone()), tail_lines: Some(LAST_LINES), ..LogParams::default() };
+        let parameters = LogParams {
+            container: Some(container.name.clone()),
+            tail_lines: Some(MAX_LOG_LINES),
+            ..LogParams::default()
+        };
         if let Ok(text) = api.logs(&pod.name_any(), &parameters).await {
             lines.insert(container.name.clone(), text);
         }
@@ -84,17 +88,17 @@ fn describe(pod: &Pod, events: &[Event], lines: &BTreeMap<String, String>) -> St
         let _ = writeln!(text, "    container {}: {}", container.name, state(container));
     }
     for event in events {
-        let _ = writeln!(text, "    event {}", said(event));
+        let _ = writeln!(text, "    event {}", event_text(event));
     }
-    for (container, said) in lines {
-        for line in said.lines() {
+    for (container, log) in lines {
+        for line in log.lines() {
             let _ = writeln!(text, "    {container} | {line}");
         }
     }
     text
 }
 
-fn said(event: &Event) -> String {
+fn event_text(event: &Event) -> String {
     let (reason, message) = (event.reason.as_deref(), event.message.as_deref());
     format!("{}: {}", reason.unwrap_or("?"), message.unwrap_or_default().trim())
 }
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_whose_image_does_not_come() {
+    fn a_pod_whose_image_cannot_be_pulled() {
         let pod = json!({"metadata": {"name": "web-1"}, "status": {"phase": "Pending", "containerStatuses": [
             {"name": "web", "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x/web:1\""}}},

@@ -1,8 +1,8 @@
-//! Clusters that kind makes: whose they are, and making one.
+//! Creates clusters with kind, and identifies the run that a cluster belongs to.
 //!
-//! kind puts no label of ours on its nodes, but engines give a container its image's labels. So every run has an image of its
-//! own, which is the node's with the run's labels: from the first moment a node tells whose it is, and once that image is
-//! removed no node of the run can come into being any more.
+//! kind cannot label its nodes, but engines copy an image's labels to its containers. So every run gets its own image: the node
+//! image plus the run's labels. A node is labelled from the moment it exists, and once the image is removed, no new node of the run
+//! can start.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,20 +26,20 @@ use container_engine::labels::RunId;
 
 use super::node_image::KUBEADM_PATCHES;
 
-/// The longest time in which a cluster comes up, on a slow machine.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// Time limit for `kind create cluster` on a slow machine.
+const CREATE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Time that kind has to tell how a cluster is reached.
-const KUBECONFIG_PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for `kind get kubeconfig`.
+const KUBECONFIG_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The option of a network that says how long its packets may be.
+/// The network option for the maximum packet size.
 const MTU: &str = "com.docker.network.driver.mtu";
 
-/// Why there is no cluster.
+/// A cluster cannot be created or inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
-    /// The engine refuses.
-    #[error("the container engine")]
+    /// The engine returns an error.
+    #[error("container engine error")]
     Engine(#[from] bollard::errors::Error),
     /// kind failed.
     #[error(transparent)]
@@ -50,33 +50,33 @@ pub enum KindError {
     /// The kind configuration cannot be written.
     #[error(transparent)]
     State(#[from] StateError),
-    /// It is not ours to touch.
+    /// `e2e` did not create the cluster and must not change it.
     #[error(
-        "cluster {0} was not made by `e2e`, and is left alone: choose another name with --name, or `kind delete cluster --name {0}`"
+        "cluster `{0}` was not created by `e2e`: choose another name with --name, or delete it with `kind delete cluster --name {0}`"
     )]
     Foreign(String),
 }
 
-/// What there is of a cluster.
+/// The nodes of a cluster that exist in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing.
+    /// No nodes.
     Nothing,
-    /// Nodes that somebody else made.
+    /// Nodes that `e2e` did not create.
     Foreign,
-    /// Nodes of one of our runs.
+    /// Nodes of a run of `e2e`.
     Ours {
-        /// Which.
+        /// The run's ID.
         run: String,
-        /// Whether all of them run.
+        /// Whether all nodes are running.
         running: bool,
     },
 }
 
-/// What there is of the cluster `name`.
+/// Looks up the nodes of the cluster `name`.
 ///
 /// # Errors
-/// When the engine does not tell.
+/// If the engine cannot list containers.
 pub async fn standing(docker: &Docker, name: &str) -> Result<Standing, KindError> {
     let filters = labels::filter(labels::KIND_CLUSTER, Some(name));
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
@@ -90,10 +90,10 @@ pub async fn standing(docker: &Docker, name: &str) -> Result<Standing, KindError
     })
 }
 
-/// The names of the cluster's nodes that run.
+/// The names of the cluster's running nodes.
 ///
 /// # Errors
-/// When the engine does not tell.
+/// If the engine cannot list containers.
 pub async fn running_nodes(docker: &Docker, name: &str) -> Result<Vec<String>, KindError> {
     let filters = labels::filter(labels::KIND_CLUSTER, Some(name));
     let options = ListContainersOptionsBuilder::new().filters(&filters).build();
@@ -101,26 +101,27 @@ pub async fn running_nodes(docker: &Docker, name: &str) -> Result<Vec<String>, K
     Ok(nodes.filter_map(|node| Some(node.names?.first()?.trim_start_matches('/').to_owned())).collect())
 }
 
-/// The cluster owner's kubeconfig as kind knows it: for this machine, or for containers on the cluster's network.
+/// The cluster owner's kubeconfig from kind, for this machine or (`is_internal`) for containers on the cluster's network.
 ///
 /// # Errors
-/// When there is no such cluster, or its node does not run.
+/// If the cluster does not exist, or its node is not running.
 pub async fn kubeconfig(cluster: &str, is_internal: bool) -> Result<String, CommandError> {
     let internal: &[&str] = if is_internal { &["--internal"] } else { &[] };
-    command::run("kind", &[&["get", "kubeconfig", "--name", cluster], internal].concat(), KUBECONFIG_PATIENCE).await
+    command::run("kind", &[&["get", "kubeconfig", "--name", cluster], internal].concat(), KUBECONFIG_TIMEOUT).await
 }
 
-/// Makes the cluster's network, named like the cluster, unless it is there.
+/// Creates the cluster's network, which has the cluster's name, unless it exists.
 ///
-/// kind's own is shared by all its clusters, and stays when the last of them goes.
+/// kind's default network is shared by all kind clusters, and stays after the last of them is deleted.
 ///
 /// # Errors
-/// When the engine refuses.
+/// If the engine cannot create it.
 pub async fn make_network(docker: &Docker, run: &RunId) -> Result<(), KindError> {
     if docker.inspect_network(&run.cluster, None::<InspectNetworkOptions>).await.is_ok() {
         return Ok(());
     }
-    // Engines give new networks 1500 whatever the machine's own can carry; the default one is configured by whoever knows.
+    // Engines give new networks an MTU of 1500 even if the machine's own is smaller. The default network has the MTU that the machine's
+    // administrator has configured.
     let default = docker.inspect_network("bridge", None::<InspectNetworkOptions>).await.ok();
     let mtu = default.and_then(|network| network.options?.remove(MTU));
     let request = NetworkCreateRequest {
@@ -133,7 +134,7 @@ pub async fn make_network(docker: &Docker, run: &RunId) -> Result<(), KindError>
     Ok(())
 }
 
-/// Makes the run's image of a node from `image`, and returns its name.
+/// Creates the run's node image from `image`, and returns its reference.
 async fn make_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<String, KindError> {
     let name = format!("{}-{}", run.cluster, run.id);
     let config = ContainerCreateBody {
@@ -153,7 +154,7 @@ async fn make_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<Str
 /// written to the state's folder; no other kubeconfig changes.
 ///
 /// # Errors
-/// When `config` is invalid, or when kind fails: with kind's last lines.
+/// If `config` is invalid, or kind fails; the error has kind's last lines.
 pub async fn create(docker: &Docker, run: &RunId, image: &str, config: &Path, state: &State) -> Result<(), KindError> {
     let config = kind_config::with_kubeadm_patches(config, KUBEADM_PATCHES)?;
     state.write(&state.kind_config(), config.as_bytes())?;
@@ -165,5 +166,5 @@ pub async fn create(docker: &Docker, run: &RunId, image: &str, config: &Path, st
         .arg("--kubeconfig")
         .arg(state.kubeconfig())
         .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", &run.cluster);
-    Ok(command::run_logged(command, &state.kind_log(), PATIENCE).await?)
+    Ok(command::run_logged(command, &state.kind_log(), CREATE_TIMEOUT).await?)
 }

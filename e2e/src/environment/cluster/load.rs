@@ -1,4 +1,4 @@
-//! Images on their way from the engine to the nodes: what `kind load` does, without its detour over a file.
+//! Copies images from the engine to the nodes, like `kind load` but without a temporary file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,49 +12,49 @@ use tokio::io::AsyncWriteExt;
 use super::kind::{self, KindError};
 use crate::environment::images::short;
 
-/// Takes an archive from standard input.
+/// Imports an archive from standard input.
 const IMPORT: [&str; 6] = ["ctr", "--namespace", "k8s.io", "images", "import", "-"];
 
-/// The longest time in which images are taken over.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// Time limit for copying the images to a node.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Why images are not on a node.
+/// Images could not be copied to a node.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The engine does not give them, or does not take them.
-    #[error("the container engine")]
+    /// The engine cannot export the images or run the import.
+    #[error("container engine error")]
     Engine(#[from] bollard::errors::Error),
-    /// The nodes are not known.
+    /// The nodes cannot be listed.
     #[error(transparent)]
     Nodes(#[from] KindError),
-    /// The way to the node broke.
-    #[error("images cannot be sent to node {node}: {output}")]
+    /// The connection to the node broke.
+    #[error("cannot send images to node {node}: {output}")]
     Sent {
-        /// The node.
+        /// The node's name.
         node: String,
-        /// What containerd's client said until then.
+        /// The output of containerd's client until then.
         output: String,
-        /// What broke.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// containerd does not want them.
-    #[error("node {node} does not take the images: {output}")]
+    /// containerd's client failed.
+    #[error("node {node} cannot import the images: {output}")]
     Refused {
-        /// The node.
+        /// The node's name.
         node: String,
-        /// What containerd's client said.
+        /// The output of containerd's client.
         output: String,
     },
-    /// It takes too long.
-    #[error("images did not arrive on node {0} within {PATIENCE:?}")]
+    /// The time limit was exceeded.
+    #[error("node {0} did not import the images within {TIMEOUT:?}")]
     TimedOut(String),
 }
 
-/// Takes the images `references` to all nodes that run now, and returns these nodes.
+/// Copies the images `references` to all running nodes, and returns these nodes.
 ///
 /// # Errors
-/// When one of them does not take one.
+/// If a node cannot import an image.
 pub async fn load(docker: &Docker, cluster: &str, references: &[String]) -> Result<BTreeSet<String>, LoadError> {
     let nodes: BTreeSet<_> = kind::running_nodes(docker, cluster).await?.into_iter().collect();
     futures_util::future::try_join_all(nodes.iter().map(|node| load_one(docker, node, references))).await?;
@@ -63,7 +63,7 @@ pub async fn load(docker: &Docker, cluster: &str, references: &[String]) -> Resu
 
 async fn load_one(docker: &Docker, node: &str, references: &[String]) -> Result<(), LoadError> {
     let load = send(docker, node, references);
-    tokio::time::timeout(PATIENCE, load).await.unwrap_or_else(|_| Err(LoadError::TimedOut(node.to_owned())))
+    tokio::time::timeout(TIMEOUT, load).await.unwrap_or_else(|_| Err(LoadError::TimedOut(node.to_owned())))
 }
 
 async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), LoadError> {
@@ -77,10 +77,10 @@ async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), 
     let exec = docker.create_exec(node, config).await?.id;
     let StartExecResults::Attached { output, mut input } = docker.start_exec(&exec, None::<StartExecOptions>).await?
     else {
-        // Only asked for by `detach`, which is not.
+        // The engine only detaches if `detach` is set, which it is not.
         return Err(bollard::errors::Error::RequestTimeoutError.into());
     };
-    // All of them at once: what they share, above all their base, is sent once.
+    // One archive for all images, so that shared layers, mainly their base, are sent once.
     let references: Vec<&str> = references.iter().map(String::as_str).collect();
     let sending = async {
         let mut archive = std::pin::pin!(docker.export_images(&references));
@@ -91,14 +91,14 @@ async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), 
         }
         Ok::<_, bollard::errors::Error>(input.shutdown().await)
     };
-    let listening = output.map_ok(|line| line.to_string()).try_collect::<String>();
-    tokio::pin!(sending, listening);
-    let (sent, heard) = tokio::select! {
-        sent = &mut sending => (Some(sent?), listening.await),
-        // The program has ended before it had all. Nothing reads the rest of the archive, which takes a minute to make.
-        heard = &mut listening => (None, heard),
+    let receiving = output.map_ok(|line| line.to_string()).try_collect::<String>();
+    tokio::pin!(sending, receiving);
+    let (sent, received) = tokio::select! {
+        sent = &mut sending => (Some(sent?), receiving.await),
+        // The import ended before it had read everything. Do not wait for the rest of the archive, which takes a minute to export.
+        received = &mut receiving => (None, received),
     };
-    let (node, output) = (node.to_owned(), heard.unwrap_or_default().trim().to_owned());
+    let (node, output) = (node.to_owned(), received.unwrap_or_default().trim().to_owned());
     if let Some(Err(source)) = sent {
         return Err(LoadError::Sent { node, output, source });
     }
@@ -108,7 +108,7 @@ async fn send(docker: &Docker, node: &str, references: &[String]) -> Result<(), 
     }
 }
 
-/// Those of `references` that a node lacks, going by what the nodes' kubelets say.
+/// The images in `references` that are missing on at least one node, according to the nodes' kubelets.
 pub fn missing(nodes: &[Node], references: &[String]) -> Vec<String> {
     let has = |node: &Node, reference: &str| {
         let images = node.status.iter().flat_map(|status| status.images.iter().flatten());
@@ -125,11 +125,15 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::as_it_is("gitlab-ci-k8s-demo/dns:1", &["docker.io/gitlab-ci-k8s-demo/dns:1"], true)]
-    #[case::of_docker("docker.io/library/traefik:v3", &["docker.io/library/traefik:v3"], true)]
+    #[case::same_name("gitlab-ci-k8s-demo/dns:1", &["docker.io/gitlab-ci-k8s-demo/dns:1"], true)]
+    #[case::docker_hub_library("docker.io/library/traefik:v3", &["docker.io/library/traefik:v3"], true)]
     #[case::another_version("gitlab-ci-k8s-demo/dns:2", &["docker.io/gitlab-ci-k8s-demo/dns:1"], false)]
     #[case::none("gitlab-ci-k8s-demo/dns:2", &[], false)]
-    fn what_a_node_has(#[case] reference: &str, #[case] names: &[&str], #[case] there: bool) {
+    fn an_image_is_missing_unless_every_node_has_it(
+        #[case] reference: &str,
+        #[case] names: &[&str],
+        #[case] there: bool,
+    ) {
         let node: Node = serde_json::from_value(json!({"status": {"images": [{"names": names}]}})).unwrap();
         let empty: Node = serde_json::from_value(json!({"status": {}})).unwrap();
         let references = [reference.to_owned()];

@@ -1,9 +1,9 @@
-//! A cluster to work on: kind makes it, and what its owner prepares is put into it.
+//! Creates a cluster with kind, and prepares it as its owner would.
 //!
-//! - [`kind`]: makes it, and tells whose it is.
-//! - [`node_image`]: the node with the add-ons' images in its store; [`load`] takes images to nodes that run.
-//! - [`apply`]: puts manifests into it. [`ready`] waits for what they start, and `explain` says why it does not.
-//! - [`objects`]: all that is in a namespace, of whatever kind.
+//! - [`kind`]: creates the cluster, and identifies the run that it belongs to.
+//! - [`node_image`]: builds the node image that contains the add-ons' images; [`load`] copies images to running nodes.
+//! - [`apply`]: applies manifests. [`ready`] waits until their workloads are ready, and [`explain`] says why they are not.
+//! - [`objects`]: lists all objects in a namespace, of every kind.
 //! - [`addons`]: the Ingress controller and Prometheus.
 //! - [`owner`]: the namespace, the deployer's account and its kubeconfigs, the pull secret, trust in the registry.
 
@@ -28,10 +28,10 @@ use kube::{Api, Client, Config};
 
 use container_engine::labels;
 
-/// Time that an API server has to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time that an API server has to respond.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an API server answered, or why it did not, without the half of it that only programs read.
+/// An error of the API server or of the connection to it. Displays only the message of a `Status`, not its fields for programs.
 #[derive(Debug)]
 pub struct ApiError(Box<kube::Error>);
 
@@ -59,41 +59,41 @@ impl std::error::Error for ApiError {
     }
 }
 
-/// Why a cluster cannot be talked to.
+/// No client can be created for a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// It is no kubeconfig.
-    #[error("the kubeconfig cannot be used")]
+    /// The kubeconfig is invalid.
+    #[error("cannot use the kubeconfig")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// kind has none either.
+    /// kind does not provide a kubeconfig either.
     #[error(transparent)]
     Kind(#[from] crate::environment::command::CommandError),
-    /// No client can be made of it.
-    #[error("no client for the cluster")]
+    /// The client cannot be created from the kubeconfig.
+    #[error("cannot create a client for the cluster")]
     Client(#[source] ApiError),
 }
 
-/// A client for the cluster of a kubeconfig.
+/// Creates a client for the cluster of a kubeconfig.
 ///
 /// # Errors
-/// When it cannot be used. Whether the cluster answers is not asked.
+/// If the kubeconfig cannot be used. Does not check whether the cluster responds.
 pub async fn client(kubeconfig: Kubeconfig) -> Result<Client, ClientError> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Client::try_from(config).map_err(|error| ClientError::Client(error.into()))
 }
 
-/// The nodes of a cluster that answers soon.
+/// The nodes of the cluster, or `None` if it does not respond in time.
 pub async fn nodes(client: &Client) -> Option<Vec<Node>> {
     let api = Api::<Node>::all(client.clone());
-    Some(tokio::time::timeout(PATIENCE, api.list(&ListParams::default())).await.ok()?.ok()?.items)
+    Some(tokio::time::timeout(TIMEOUT, api.list(&ListParams::default())).await.ok()?.ok()?.items)
 }
 
-/// Whether every node says that it was made whole by `run`: it is told so as the last thing.
+/// Whether every node has the label that `run` adds after the cluster is complete.
 pub fn is_whole(nodes: &[Node], run: &str) -> bool {
-    let of_run = |node: &Node| {
+    let has_label = |node: &Node| {
         node.metadata.labels.as_ref().and_then(|labels| labels.get(labels::RUN)).is_some_and(|it| it == run)
     };
-    !nodes.is_empty() && nodes.iter().all(of_run)
+    !nodes.is_empty() && nodes.iter().all(has_label)
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_api_server_says_is_said_once() {
+    fn an_api_error_shows_its_message_once() {
         let status = kube::core::Status { message: "pods is forbidden".to_owned(), ..kube::core::Status::default() };
         let error = ApiError::from(kube::Error::Api(status.boxed()));
         assert_eq!(error.to_string(), "pods is forbidden");

@@ -1,8 +1,8 @@
-//! The node with the add-ons' images in its store, and with kubeadm patches that shorten its start.
+//! Builds the node image that contains the add-ons' images, and kubeadm patches that shorten the node's start.
 //!
-//! A node has the control plane's images before it starts, and the add-ons' would have to be loaded while it does, which takes as
-//! long as all the rest. So they are put into an image of the node, once for each node and set of images, wherever these come
-//! from. The image stays for the next cluster, like every other one.
+//! A node image contains the control plane's images, but not those of the add-ons. Loading these while the node starts would take as
+//! long as everything else together. So an image is built once for each node image and set of add-on images, and stays for later
+//! clusters.
 
 use std::io;
 use std::path::Path;
@@ -26,21 +26,21 @@ use container_engine::labels;
 /// The repository of these images.
 const REPOSITORY: &str = "gitlab-ci-k8s-demo/node-with-images";
 
-/// The label by which an earlier image of the same kind is found.
+/// The label that identifies images of this kind.
 const LABEL: &str = "io.gitlab-ci-k8s-demo.node-with-images";
 
 /// The directory on the node with patches of kubeadm's manifests.
 /// <https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/control-plane-flags/#patches>
 pub const KUBEADM_PATCHES: &str = "/kind/kubeadm-patches";
 
-/// The longest time in which the image is made.
+/// Time limit for the build.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Why there is no such image.
+/// The image could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeImageError {
-    /// The engine does not give the images.
-    #[error("the container engine")]
+    /// The engine cannot inspect or export the images.
+    #[error("container engine error")]
     Engine(#[from] bollard::errors::Error),
     /// The recipe cannot be read.
     #[error(transparent)]
@@ -64,10 +64,10 @@ pub struct BuildPaths<'path> {
     pub log: &'path Path,
 }
 
-/// The reference of an image of `node` with the images `addons` in its store, which is made if it is not here.
+/// Returns the reference of an image of `node` that contains the images `addons`, and builds it if it does not exist.
 ///
 /// # Errors
-/// When the engine does not give an image, or the build fails.
+/// If the engine cannot export an image, or the build fails.
 pub async fn ensure(
     docker: &Docker,
     node: &str,
@@ -82,7 +82,7 @@ pub async fn ensure(
         images::add_directory(&mut hasher, directory)?;
     }
     for reference in [node].into_iter().chain(addons.iter().map(String::as_str)) {
-        // By what it is, and by its name: a tag may have moved, and the store knows an image by its name.
+        // The ID, because a tag may have moved, and the reference, because containerd's store finds an image by it.
         let id = docker.inspect_image(reference).await?.id.unwrap_or_default();
         hasher.update(format!("{reference}\0{id}\0"));
     }
@@ -92,7 +92,7 @@ pub async fn ensure(
         return Ok(reference);
     }
     if let Some(folder) = log.parent() {
-        // Where every other image was pulled, nothing has been built yet.
+        // If all other images were pulled, no build has created the directory yet.
         std::fs::create_dir_all(folder)?;
     }
     let archive = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
@@ -120,14 +120,14 @@ async fn write_archive(docker: &Docker, images: &[String], path: &Path) -> Resul
     Ok(file.flush().await?)
 }
 
-/// Removes the images of this kind that came before. One that a cluster still uses stays: the engine refuses.
+/// Removes older images of this kind. The engine refuses to remove one that a cluster still uses.
 async fn remove_others(docker: &Docker, reference: &str) {
     let filters = labels::filter(LABEL, None);
     let list = ListImagesOptionsBuilder::new().filters(&filters).build();
     let Ok(images) = docker.list_images(Some(list)).await else { return };
     for tag in images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| tag.starts_with(REPOSITORY)) {
         if tag != reference {
-            // What stays takes room, and nothing else.
+            // An image that cannot be removed only takes disk space.
             let _ = docker.remove_image(&tag, None::<RemoveImageOptions>, None).await;
         }
     }

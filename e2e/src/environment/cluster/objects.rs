@@ -1,6 +1,6 @@
-//! The objects of a namespace, of every kind that its API server serves, whatever that is.
+//! Lists all objects in a namespace, of every kind that the API server serves.
 //!
-//! Of each the metadata alone is asked for: what is in a Secret is nobody's business here.
+//! Requests only their metadata, so that no content of a Secret is read.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,13 +12,13 @@ use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::core::ApiResource;
 use kube::{Api, Client};
 
-/// How many kinds are asked for at the same time.
-const AT_ONCE: usize = 8;
+/// Maximum number of concurrent list requests.
+const MAX_CONCURRENT: usize = 8;
 
-/// Kinds of which nobody has made an object: what happened, what was measured. Their groups have other kinds as well.
+/// Resources whose objects are not created by users: events and measurements. Their groups have other resources as well.
 const NO_OBJECTS: [(&str, &str); 3] = [("", "events"), ("events.k8s.io", "events"), ("metrics.k8s.io", "pods")];
 
-/// A kind that lives in namespaces and can be listed.
+/// A namespaced kind that can be listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     resource: ApiResource,
@@ -27,20 +27,20 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Its API group and name.
+    /// The API group and the kind's name.
     pub fn name(&self) -> (&str, &str) {
         (&self.resource.group, &self.resource.kind)
     }
 }
 
-/// An object, as far as its metadata tells.
+/// The metadata of an object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// What it is: `Deployment`.
+    /// The kind's name, for example `Deployment`.
     pub kind: String,
-    /// Its API group.
+    /// The API group.
     pub group: String,
-    /// Its metadata.
+    /// The object's metadata.
     pub metadata: ObjectMeta,
     from: Kind,
 }
@@ -55,25 +55,25 @@ impl Object {
         self.metadata.uid.clone().unwrap_or_else(|| format!("{} {}", self.kind, self.name()))
     }
 
-    /// Its name.
+    /// The object's name.
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The value of one of its labels.
+    /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.metadata.labels.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// Whether another object answers for it, and takes it away when it goes itself.
+    /// Whether the object has an owner, with which the cluster's garbage collector deletes it.
     pub fn is_owned(&self) -> bool {
         self.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
     }
 
-    /// Deletes it, and what it owns after it. That it is gone already is no error, nor that its kind is never deleted.
+    /// Deletes the object; its dependents follow in the background. Does nothing if it is gone already or its kind cannot be deleted.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// If the API server rejects the request.
     pub async fn delete(&self, client: &Client) -> Result<(), kube::Error> {
         let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         if !self.from.is_deletable {
@@ -87,14 +87,14 @@ impl Object {
     }
 }
 
-/// Every kind that the API server serves in namespaces, each once. A group whose own server does not answer is left out.
+/// All namespaced kinds that the API server serves, each once. Leaves out groups whose extension API server does not respond.
 ///
 /// # Errors
-/// When it does not tell its groups.
+/// If the API server cannot list its groups.
 pub async fn kinds(client: &Client) -> Result<Vec<Kind>, kube::Error> {
     let groups = client.list_api_groups().await?.groups;
     let versions = groups.iter().flat_map(|group| {
-        // The preferred one first: a kind is asked for in that version, if it is in it.
+        // The preferred version first, so that kinds that it has are listed in it.
         let preferred = group.preferred_version.as_ref().map(|it| it.group_version.clone());
         let all = group.versions.iter().map(|it| it.group_version.clone());
         let others = all.filter(|it| Some(it) != preferred.as_ref()).collect::<Vec<_>>();
@@ -133,23 +133,23 @@ fn each_once(lists: impl IntoIterator<Item = APIResourceList>) -> Vec<Kind> {
 }
 
 fn is_wanted(resource: &APIResource) -> bool {
-    // What has a slash in its name is a part of another object: `pods/log`
+    // A slash marks a subresource, such as `pods/log`.
     resource.namespaced && !resource.name.contains('/') && resource.verbs.iter().any(|verb| verb == "list")
 }
 
-/// What was listed.
+/// The result of [`list`].
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// The objects.
     pub objects: Vec<Object>,
-    /// The kinds that were not to be seen: this account may not list them, or their own server does not answer.
+    /// The kinds that could not be listed: the account has no permission, or their extension API server does not respond.
     pub unseen: Vec<Kind>,
 }
 
-/// All objects of these kinds in a namespace that a label selector selects. What two groups serve is one object.
+/// Lists the objects of these kinds in a namespace that match a label selector. An object that two groups serve is listed once.
 ///
 /// # Errors
-/// When the API server does not answer.
+/// If the API server does not respond.
 pub async fn list(client: &Client, kinds: &[Kind], namespace: &str, selector: &str) -> Result<Listing, kube::Error> {
     let parameters = ListParams::default().labels(selector);
     let lists = stream::iter(kinds.to_vec()).map(|kind| {
@@ -165,7 +165,7 @@ pub async fn list(client: &Client, kinds: &[Kind], namespace: &str, selector: &s
             Ok(Ok(list.into_iter().map(|it| Object::new(&kind, it.metadata)).collect::<Vec<_>>()))
         }
     });
-    let lists: Vec<_> = lists.buffered(AT_ONCE).try_collect().await?;
+    let lists: Vec<_> = lists.buffered(MAX_CONCURRENT).try_collect().await?;
     let mut listing = Listing::default();
     let mut known = BTreeMap::new();
     for list in lists {
@@ -178,7 +178,7 @@ pub async fn list(client: &Client, kinds: &[Kind], namespace: &str, selector: &s
     Ok(listing)
 }
 
-/// The kind is gone since it was asked for, or is made of nothing that has metadata.
+/// Whether the kind has been removed since discovery, or its objects have no metadata.
 fn has_no_objects(status: u16) -> bool {
     matches!(status, 404..=406 | 415)
 }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_once_and_in_its_first_version() {
+    fn each_kind_is_listed_once_in_its_first_version() {
         let resource = |name: &str, kind: &str, namespaced: bool, verbs: &[&str]| json!({"name": name, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": verbs});
         let all = ["get", "list", "delete"];
         let list = |version: &str, resources: Vec<serde_json::Value>| {
@@ -216,10 +216,10 @@ mod tests {
             list("metrics.k8s.io/v1beta1", vec![resource("pods", "PodMetrics", true, &["list"])]),
         ];
         let kinds = each_once(lists);
-        let told: Vec<_> =
+        let found: Vec<_> =
             kinds.iter().map(|it| (&*it.resource.api_version, &*it.resource.plural, it.is_deletable)).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("v1", "pods", true),
                 ("batch/v1beta1", "cronjobs", true),

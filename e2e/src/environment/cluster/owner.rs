@@ -1,5 +1,5 @@
-//! What the cluster's owner prepares for the pipeline, once: the namespace, the deployer's account, the pull secret, and that
-//! the nodes trust the registry.
+//! The one-time preparations of the cluster owner for the pipeline: the namespace, the deployer's account, the pull secret, and the
+//! nodes' trust in the registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,72 +22,73 @@ use crate::environment::state::State;
 use crate::environment::state::StateError;
 use container_engine::labels::RunId;
 
-/// Where the pipeline deploys.
+/// The namespace that the pipeline deploys to.
 pub const NAMESPACE: &str = "gitlab";
 
-/// Who it is there.
+/// The `ServiceAccount` that the pipeline deploys with.
 pub const SERVICE_ACCOUNT: &str = "gitlab";
 
-/// The Secret that its pods pull with.
+/// The Secret that the pods pull images with.
 pub const PULL_SECRET: &str = "myregistry";
 
-/// How long the deployer's token is good for: a day's work. Every `up` makes a new one.
+/// Lifetime of the deployer's token: a working day. Every `up` requests a new one.
 const TOKEN_SECONDS: i64 = 8 * 60 * 60;
 
-/// Why something of it is not prepared.
+/// A preparation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnerError {
     /// A manifest cannot be read.
-    #[error("{}: the cluster owner's manifests cannot be read (run this in the project's folder)", path.display())]
+    #[error("cannot read the cluster owner's manifests in {} (run this command in the project's directory)", path.display())]
     Manifests {
-        /// The folder or file.
+        /// The directory or file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
     /// A manifest cannot be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    /// There is no token.
-    #[error("no token for ServiceAccount {NAMESPACE}/{SERVICE_ACCOUNT}")]
+    /// The API server does not issue a token.
+    #[error("cannot get a token for ServiceAccount {NAMESPACE}/{SERVICE_ACCOUNT}")]
     Token(#[source] ApiError),
-    /// The owner's kubeconfig is not usable.
-    #[error("the cluster owner's kubeconfig")]
+    /// The owner's kubeconfig cannot be read.
+    #[error("cannot read the cluster owner's kubeconfig")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// kind does not tell how containers reach the cluster.
+    /// kind does not provide the kubeconfig for containers.
     #[error(transparent)]
     Kind(#[from] CommandError),
     /// The deployer's kubeconfig cannot be written.
     #[error(transparent)]
     State(#[from] StateError),
-    /// It cannot be put together.
-    #[error("the deployer's kubeconfig: {0}")]
+    /// The deployer's kubeconfig cannot be serialized.
+    #[error("cannot serialize the deployer's kubeconfig: {0}")]
     Serialize(#[from] serde_json::Error),
-    /// The nodes are not known.
+    /// The nodes cannot be listed.
     #[error(transparent)]
     Nodes(#[from] KindError),
-    /// A node does not take the registry's authority.
-    #[error("a node does not take the registry's certificate authority")]
+    /// The registry's authority cannot be copied to a node.
+    #[error("cannot copy the registry's certificate authority to a node")]
     Trust(#[from] bollard::errors::Error),
-    /// The archive for the nodes cannot be made.
-    #[error("the archive for the nodes")]
+    /// The archive for the nodes cannot be created.
+    #[error("cannot create the archive with the registry's certificate authority")]
     Archive(#[from] std::io::Error),
 }
 
-/// Applies the owner's manifests: every `.yaml` of `folder`, by name.
+/// Applies the owner's manifests: every `.yaml` file in `directory`, sorted by name.
 ///
 /// # Errors
-/// When one cannot be read or applied.
-pub async fn apply_manifests(client: &Client, run: &RunId, folder: &Path) -> Result<(), OwnerError> {
+/// If a manifest cannot be read or applied.
+pub async fn apply_manifests(client: &Client, run: &RunId, directory: &Path) -> Result<(), OwnerError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| OwnerError::Manifests { path, source }
     };
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(failed(folder))?;
+    let entries =
+        fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(failed(directory))?;
     let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    // What a namespace holds comes after it.
+    // The namespace first, because the other objects are in it.
     files.sort_by_key(|file| (file.file_stem().is_none_or(|stem| stem != "namespace"), file.clone()));
     for file in files {
         let text = fs::read_to_string(&file).map_err(failed(&file))?;
@@ -96,10 +97,10 @@ pub async fn apply_manifests(client: &Client, run: &RunId, folder: &Path) -> Res
     Ok(())
 }
 
-/// Writes the deployer's kubeconfigs, with a new token: one for this machine, one for containers on the cluster's network.
+/// Writes the deployer's two kubeconfigs, one for this machine and one for containers on the cluster's network, with a new token.
 ///
 /// # Errors
-/// When there is no token, or they cannot be written.
+/// If the API server issues no token, or a file cannot be written.
 pub async fn write_kubeconfigs(client: &Client, run: &RunId, state: &State) -> Result<(), OwnerError> {
     let internal = async {
         let text = kind::kubeconfig(&run.cluster, true).await?;
@@ -117,11 +118,11 @@ async fn token(client: &Client) -> Result<String, OwnerError> {
     let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let answer = accounts.create_token_request(SERVICE_ACCOUNT, &PostParams::default(), &request).await;
-    // An API server that grants one puts it there.
+    // A successful answer always has the token in its status.
     Ok(answer.map_err(|error| OwnerError::Token(error.into()))?.status.map(|status| status.token).unwrap_or_default())
 }
 
-/// The same cluster, for the deployer. JSON, which is YAML too.
+/// The deployer's kubeconfig for the cluster of the owner's. Written as JSON, which is also valid YAML.
 fn with_token(owner: Kubeconfig, token: &str) -> Result<Vec<u8>, serde_json::Error> {
     let cluster = owner.clusters.into_iter().next().and_then(|named| named.cluster).unwrap_or_default();
     let name = "gitlab";
@@ -136,10 +137,10 @@ fn with_token(owner: Kubeconfig, token: &str) -> Result<Vec<u8>, serde_json::Err
     serde_json::to_vec_pretty(&document)
 }
 
-/// Puts the pull secret into the namespace.
+/// Creates or updates the pull secret in the namespace.
 ///
 /// # Errors
-/// When it cannot be applied.
+/// If it cannot be applied.
 pub async fn apply_pull_secret(client: &Client, run: &RunId, login: &Login) -> Result<(), OwnerError> {
     let secret = serde_json::json!({
         "apiVersion": "v1",
@@ -151,11 +152,11 @@ pub async fn apply_pull_secret(client: &Client, run: &RunId, login: &Login) -> R
     Ok(apply(client, run, "the pull secret", &secret.to_string()).await?)
 }
 
-/// Tells other tools of the registry.
+/// Announces the registry to other tools, as specified by KEP-1755.
 /// <https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry>
 ///
 /// # Errors
-/// When it cannot be applied.
+/// If it cannot be applied.
 pub async fn apply_registry_hosting(client: &Client, run: &RunId, port: u16) -> Result<(), OwnerError> {
     let host = registry::HOST;
     let hosting = format!(
@@ -171,19 +172,19 @@ pub async fn apply_registry_hosting(client: &Client, run: &RunId, port: u16) -> 
     Ok(apply(client, run, "local-registry-hosting", &object.to_string()).await?)
 }
 
-/// Makes every node trust the registry. containerd reads the files at each pull.
+/// Makes every node trust the registry. containerd reads the files on each pull.
 ///
 /// # Errors
-/// When a node does not take them.
+/// If the files cannot be copied to a node.
 pub async fn trust_registry(docker: &Docker, run: &RunId, authority: &str) -> Result<(), OwnerError> {
-    let folder = format!("etc/containerd/certs.d/{}", registry::HOST);
-    let hosts = hosts_toml(registry::HOST, &folder);
+    let directory = format!("etc/containerd/certs.d/{}", registry::HOST);
+    let hosts = hosts_toml(registry::HOST, &directory);
     let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in [("hosts.toml", hosts.as_str()), ("ca.crt", authority)] {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_size(content.len() as u64);
-        archive.append_data(&mut header, format!("{folder}/{name}"), content.as_bytes())?;
+        archive.append_data(&mut header, format!("{directory}/{name}"), content.as_bytes())?;
     }
     let archive = archive.into_inner()?;
     for node in kind::running_nodes(docker, &run.cluster).await? {
@@ -193,13 +194,13 @@ pub async fn trust_registry(docker: &Docker, run: &RunId, authority: &str) -> Re
     Ok(())
 }
 
-/// containerd's `hosts.toml` for a registry whose authority is in `folder`.
+/// containerd's `hosts.toml` for a registry whose authority is in `directory`.
 /// <https://github.com/containerd/containerd/blob/main/docs/hosts.md>
 ///
-/// The server itself gets the `ca`, and there is no `[host]` table: containerd asks the server after the hosts, so a table that
-/// repeats it doubles each request that fails, and without a `ca` of its own the server's TLS error replaces the real answer.
-fn hosts_toml(host: &str, folder: &str) -> String {
-    format!("server = \"https://{host}\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"/{folder}/ca.crt\"\n")
+/// `ca` belongs to the server itself, and there is no `[host]` table: containerd tries the hosts first and then the server, so a table
+/// for the same host would repeat each failed request, and without its own `ca` the server's TLS error would hide the real answer.
+fn hosts_toml(host: &str, directory: &str) -> String {
+    format!("server = \"https://{host}\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"/{directory}/ca.crt\"\n")
 }
 
 #[cfg(test)]
@@ -207,9 +208,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_authority_is_the_servers_own() {
+    fn the_authority_belongs_to_the_server_entry() {
         let text = hosts_toml("r.test", "etc/containerd/certs.d/r.test");
-        // No `[host]` table follows: every key is the server's own.
+        // There is no `[host]` table: every key belongs to the server.
         assert_eq!(
             text,
             "server = \"https://r.test\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"/etc/containerd/certs.d/r.test/ca.crt\"\n"
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deployers_kubeconfig_has_a_token_and_nothing_of_the_owner() {
+    fn the_deployers_kubeconfig_has_a_token_and_no_credentials_of_the_owner() {
         let owner = "apiVersion: v1\nkind: Config\nclusters: [{name: kind-x, cluster: {server: 'https://x:6443', certificate-authority-data: QUJD}}]\n\
                      users: [{name: kind-x, user: {client-key-data: c2VjcmV0}}]\ncontexts: [{name: kind-x, context: {cluster: kind-x, user: kind-x}}]\ncurrent-context: kind-x\n";
         let text = String::from_utf8(with_token(Kubeconfig::from_yaml(owner).unwrap(), "TOKEN").unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Waiting until what was started is ready, by watches.
+//! Waits with watches until workloads and nodes are ready.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,56 +13,56 @@ use kube::{Api, Client, ResourceExt};
 use super::conditions::{is_everywhere, is_node_ready, is_pod_ready, is_rolled_out};
 use super::explain::{explain_pods, explain_selected};
 
-/// Something that was not ready in time.
+/// An object did not become ready.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadyError {
-    /// The watch broke, and not by an interruption that goes by.
-    #[error("{what} cannot be watched")]
+    /// The API server rejects the watch. Temporary interruptions are not errors.
+    #[error("cannot watch {what}")]
     Watch {
-        /// What was waited for.
+        /// The object.
         what: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: Box<watcher::Error>,
     },
-    /// It took too long.
-    #[error("{what} is not ready after {} s\n{explanation}", patience.as_secs())]
+    /// The time limit was exceeded.
+    #[error("{what} is not ready after {} s\n{explanation}", timeout.as_secs())]
     TimedOut {
-        /// What was waited for.
+        /// The object.
         what: String,
-        /// How long.
-        patience: Duration,
-        /// What there was to see then.
+        /// The time limit.
+        timeout: Duration,
+        /// The state at the end.
         explanation: String,
     },
 }
 
-/// Waits until every replica of a Deployment is of its latest template and available.
+/// Waits until all replicas of a Deployment are updated and available.
 ///
 /// # Errors
-/// When that is not so in time: with its pods, their events and last lines.
-pub async fn deployment(client: &Client, namespace: &str, name: &str, patience: Duration) -> Result<(), ReadyError> {
+/// If the time limit is exceeded; the error describes its pods with their events and last log lines.
+pub async fn deployment(client: &Client, namespace: &str, name: &str, timeout: Duration) -> Result<(), ReadyError> {
     let what = format!("Deployment {namespace}/{name}");
     let api = Api::<Deployment>::namespaced(client.clone(), namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let is_ready = |deployments: &[Arc<Deployment>]| deployments.iter().any(|it| is_rolled_out(it));
-    if let Ok(result) = tokio::time::timeout(patience, until(api.clone(), config, is_ready)).await {
+    if let Ok(result) = tokio::time::timeout(timeout, until(api.clone(), config, is_ready)).await {
         return result.map_err(|source| ReadyError::Watch { what, source: Box::new(source) });
     }
     let selector = api.get_opt(name).await.ok().flatten().and_then(|it| it.spec?.selector.match_labels);
     let explanation = explain_selected(client, namespace, selector).await;
-    Err(ReadyError::TimedOut { what, patience, explanation })
+    Err(ReadyError::TimedOut { what, timeout, explanation })
 }
 
 /// Waits until every node is Ready.
 ///
 /// # Errors
-/// When that is not so in time.
-pub async fn nodes(client: &Client, patience: Duration) -> Result<(), ReadyError> {
+/// If the time limit is exceeded.
+pub async fn nodes(client: &Client, timeout: Duration) -> Result<(), ReadyError> {
     let api = Api::<Node>::all(client.clone());
     let is_ready = |nodes: &[Arc<Node>]| !nodes.is_empty() && nodes.iter().all(|node| is_node_ready(node));
-    let what = "every node".to_owned();
-    if let Ok(result) = tokio::time::timeout(patience, until(api, watcher::Config::default(), is_ready)).await {
+    let what = "at least one node".to_owned();
+    if let Ok(result) = tokio::time::timeout(timeout, until(api, watcher::Config::default(), is_ready)).await {
         return result.map_err(|source| ReadyError::Watch { what, source: Box::new(source) });
     }
     let nodes = super::nodes(client).await.unwrap_or_default();
@@ -72,35 +72,35 @@ pub async fn nodes(client: &Client, patience: Duration) -> Result<(), ReadyError
         format!("  {}: {}", node.name_any(), messages.collect::<Vec<_>>().join(", "))
     };
     let explanation = nodes.iter().map(conditions).collect::<Vec<_>>().join("\n");
-    Err(ReadyError::TimedOut { what, patience, explanation })
+    Err(ReadyError::TimedOut { what, timeout, explanation })
 }
 
-/// Waits until every pod of a namespace is Ready, those of its Deployments and `DaemonSet`s among them.
+/// Waits until all Deployments, `DaemonSet`s and pods in a namespace are ready.
 ///
 /// # Errors
-/// When that is not so in time: with the pods that are not, their events and last lines.
-pub async fn namespace(client: &Client, namespace: &str, patience: Duration) -> Result<(), ReadyError> {
+/// If the time limit is exceeded; the error describes the pods that are not ready with their events and last log lines.
+pub async fn namespace(client: &Client, namespace: &str, timeout: Duration) -> Result<(), ReadyError> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
     let daemon_sets = Api::<DaemonSet>::namespaced(client.clone(), namespace);
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let all = watcher::Config::default;
     let work = async {
-        // First what makes pods: else the pods that are ready might be the first half of them.
+        // Workloads first: otherwise pods that have not been created yet would be missed.
         until(deployments, all(), |it: &[Arc<Deployment>]| it.iter().all(|it| is_rolled_out(it))).await?;
         until(daemon_sets, all(), |it: &[Arc<DaemonSet>]| it.iter().all(|it| is_everywhere(it))).await?;
         until(pods, all(), |it: &[Arc<Pod>]| !it.is_empty() && it.iter().all(|it| is_pod_ready(it))).await
     };
     let what = format!("namespace {namespace}");
-    match tokio::time::timeout(patience, work).await {
+    match tokio::time::timeout(timeout, work).await {
         Ok(result) => result.map_err(|source| ReadyError::Watch { what, source: Box::new(source) }),
-        Err(_) => Err(ReadyError::TimedOut { what, patience, explanation: explain_pods(client, namespace).await }),
+        Err(_) => Err(ReadyError::TimedOut { what, timeout, explanation: explain_pods(client, namespace).await }),
     }
 }
 
-/// Watches until the objects are as `is_ready` wants them. Interruptions are waited out.
+/// Watches objects until `is_ready` returns true. Interruptions are retried.
 ///
 /// # Errors
-/// When the API server refuses the watch.
+/// If the API server rejects the watch.
 pub async fn until<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -112,10 +112,10 @@ where
     watched(api, config, |objects| is_ready(objects).then_some(())).await
 }
 
-/// The same, and returns what was seen: whoever asks again afterwards may be told something else.
+/// Watches objects until `pick` returns a value, and returns it. A later request could return another state.
 ///
 /// # Errors
-/// When the API server refuses the watch.
+/// If the API server rejects the watch.
 pub async fn watched<K, T>(
     api: Api<K>,
     config: watcher::Config,
@@ -131,8 +131,7 @@ where
     loop {
         match events.try_next().await {
             Ok(Some(event)) => is_complete |= matches!(event, watcher::Event::InitDone),
-            // An answer that is a refusal stays one; a connection that breaks comes back, and a server that is busy is so for
-            // a while.
+            // A rejected request stays rejected. Broken connections and busy servers recover.
             Err(error) if is_refusal(&error) => return Err(error),
             Ok(None) | Err(_) => continue,
         }

@@ -1,4 +1,4 @@
-//! Control groups: which version the machine has, and whether the cluster's kubelet accepts it.
+//! Checks the version of control groups (cgroups), and whether the cluster's kubelet accepts it.
 
 use std::path::Path;
 
@@ -8,45 +8,45 @@ use crate::environment::kind_config;
 
 const SUBJECT: &str = "control groups";
 
-/// What kind-config.yaml needs on cgroup v1. <https://kubernetes.io/docs/concepts/architecture/cgroups/>
+/// The patch that kind-config.yaml needs on cgroup v1. <https://kubernetes.io/docs/concepts/architecture/cgroups/>
 const PATCH: &str = "kubeadmConfigPatches:
   - |
     kind: KubeletConfiguration
     apiVersion: kubelet.config.k8s.io/v1beta1
     failCgroupV1: false";
 
-/// Where this machine mounts them, if its version is 2. cgroups(7)
+/// A file that exists if this machine mounts cgroup v2. cgroups(7)
 const UNIFIED: &str = "/sys/fs/cgroup/cgroup.controllers";
 
-/// The version that the engine reports, else this machine's own.
+/// Uses the version that the engine reports, or else this machine's own.
 pub(super) fn examine(engine: Option<u32>, kind_config: &Path, node: NodeVersion, is_published: bool) -> Finding {
     let version = engine.unwrap_or_else(|| if Path::new(UNIFIED).exists() { 2 } else { 1 });
     compare(version, kind_config, node, is_published)
 }
 
-/// `is_published` is whether the node's image is kind's own and not built here.
+/// `is_published` is true if the node image is published by kind, and false if it is built here.
 fn compare(version: u32, kind_config: &Path, node: NodeVersion, is_published: bool) -> Finding {
     let found = format!("version {version}");
     if version != 1 || !node.refuses_cgroup_v1() {
         return Finding::good(SUBJECT, "version 1 or 2", found);
     }
-    let needed = format!("version 2, or the kubelet of {node} allowed to run on version 1");
+    let needed = format!("version 2, or a kubelet of Kubernetes {node} that is allowed to run on version 1");
     let missing = |advice: String| {
-        let found = format!("{found}, and {} does not allow it", kind_config.display());
+        let found = format!("{found}, which {} does not allow", kind_config.display());
         Finding::good(SUBJECT, needed.clone(), found).with(Verdict::Missing, Remedy::Advice(advice))
     };
     match kind_config::allows_cgroup_v1(kind_config) {
-        // The ports' finding says what is wrong with the file.
+        // The finding about ports reports the error in the file.
         Err(_) => Finding::good(SUBJECT, needed, found),
         Ok(false) => missing(format!(
-            "the kubelet of Kubernetes 1.35 and newer does not start on version 1 by default. Add to {}:\n{PATCH}",
+            "by default, the kubelet of Kubernetes 1.35 and newer does not start on version 1. Add to {}:\n{PATCH}",
             kind_config.display()
         )),
         Ok(true) if is_published => Finding::good(SUBJECT, needed, found).with(
             Verdict::Warning,
             Remedy::Advice(
-                "kind's own node images of Kubernetes 1.35 and newer no longer support version 1. If the cluster does not\n\
-                 come up, build the node: `e2e up --images build`, or take Kubernetes 1.34"
+                "kind's node images of Kubernetes 1.35 and newer no longer support version 1. If the cluster does not\n\
+                come up, build the node image with `e2e up --images build`, or use Kubernetes 1.34"
                     .to_owned(),
             ),
         ),
@@ -65,7 +65,7 @@ mod tests {
     #[case::older_kubernetes(1, 34, "", false, Verdict::Good, "version 1")]
     #[case::allowed(1, 37, PATCH, false, Verdict::Good, "version 1, allowed")]
     #[case::published_node(1, 37, PATCH, true, Verdict::Warning, "version 1")]
-    #[case::not_allowed(1, 35, "", true, Verdict::Missing, "version 1, and FILE does not allow it")]
+    #[case::not_allowed(1, 35, "", true, Verdict::Missing, "version 1, which FILE does not allow")]
     fn findings(
         #[case] version: u32,
         #[case] minor: u32,

@@ -1,13 +1,13 @@
-//! Dates as seconds since 1970-01-01 UTC, and back.
+//! Converts dates to seconds since 1970-01-01 UTC, and back.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// 2026-01-01: a clock that is before it was never set.
+/// 2026-01-01. A clock that shows an earlier date was never set.
 pub(super) const NOT_BEFORE: u64 = 1_767_225_600;
 
-/// RFC 3339 to seconds; anything else to nothing.
+/// The seconds of an RFC 3339 date, or `None` for any other text.
 pub(super) fn seconds(date: &str) -> Option<u64> {
-    // Engines write nine digits of a second and an offset; `humantime` reads UTC with `Z` alone.
+    // Engines write nanoseconds and an offset; `humantime` only reads UTC with `Z`.
     let (whole, rest) = date.split_at_checked("2026-01-01T00:00:00".len())?;
     let utc = rest.trim_start_matches(|character: char| character == '.' || character.is_ascii_digit());
     let offset = if utc == "Z" {
@@ -21,7 +21,7 @@ pub(super) fn seconds(date: &str) -> Option<u64> {
     local.checked_add_signed(-offset)
 }
 
-/// Seconds to RFC 3339.
+/// The RFC 3339 date of these seconds.
 pub(super) fn date(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
@@ -38,13 +38,13 @@ mod tests {
     #[case::east("2026-01-01T08:00:00.5+08:00", Some(NOT_BEFORE))]
     #[case::west("2025-12-31T18:30:00-05:30", Some(NOT_BEFORE))]
     #[case::not_a_date("yesterday", None)]
-    #[case::cut("2026-01-01T00:00:00", None)]
-    fn read(#[case] text: &str, #[case] expected: Option<u64>) {
+    #[case::without_offset("2026-01-01T00:00:00", None)]
+    fn a_date_is_read(#[case] text: &str, #[case] expected: Option<u64>) {
         assert_eq!(seconds(text), expected);
     }
 
     #[test]
-    fn written() {
+    fn a_date_is_written() {
         assert_eq!(date(NOT_BEFORE), "2026-01-01T00:00:00Z");
     }
 }

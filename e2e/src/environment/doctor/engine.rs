@@ -1,4 +1,4 @@
-//! The container engine: whether one answers, and whether it can do what kind and docker-in-docker ask of it.
+//! Checks that a container engine responds, is new enough and runs privileged containers, which kind and docker-in-docker need.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,13 +18,13 @@ use crate::environment::images::is_known;
 use container_engine::TIMEOUT;
 use container_engine::labels::CLUSTER;
 
-/// The oldest engine whose API has all that is used here.
+/// The oldest engine version whose API has everything that `e2e` uses.
 const OLDEST: u32 = 23;
 
-/// Where its own log goes when it is started by hand.
+/// The log file of an engine that the doctor starts without systemd.
 const LOG: &str = "/var/log/gitlab-ci-k8s-demo-dockerd.log";
 
-/// An engine that answers.
+/// An engine that responds.
 pub(super) struct Engine {
     docker: Docker,
     version: String,
@@ -34,21 +34,21 @@ pub(super) struct Engine {
     asked: SystemTime,
 }
 
-/// Why none does.
+/// The engine cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EngineError {
     #[error("{0}")]
     NotConnected(#[from] container_engine::EngineError),
     #[error("{0}")]
     Docker(#[from] bollard::errors::Error),
-    #[error("no answer within {TIMEOUT:?}")]
+    #[error("no response within {TIMEOUT:?}")]
     TimedOut,
-    #[error("the probe's image cannot be made: {0}")]
+    #[error("cannot create the image for the privileged container: {0}")]
     Image(#[from] std::io::Error),
 }
 
 impl Engine {
-    /// The engine that `DOCKER_HOST` names, or the one of this machine.
+    /// Connects to the engine that `DOCKER_HOST` names, or to the local one.
     pub(super) async fn connect() -> Result<Self, EngineError> {
         let docker = container_engine::connect().await?;
         let ask = async { Ok::<_, bollard::errors::Error>((docker.version().await?, docker.info().await?)) };
@@ -63,29 +63,29 @@ impl Engine {
         })
     }
 
-    /// Where it keeps images and volumes.
+    /// The directory in which the engine stores images and volumes.
     pub(super) fn data_root(&self) -> Option<&Path> {
         self.data_root.as_deref().map(Path::new)
     }
 
-    /// The interface to it.
+    /// The client for the engine's API.
     pub(super) fn docker(&self) -> &Docker {
         &self.docker
     }
 
-    /// The version of the control groups that its containers get.
+    /// The cgroup version of the engine's containers.
     pub(super) fn cgroup_version(&self) -> Option<u32> {
         self.cgroup_version
     }
 
-    /// This machine's clock and its own, read in the same moment, in seconds. Where the engine is in a virtual machine,
-    /// they are two clocks.
+    /// This machine's and the engine's clock, read at the same moment, in seconds. They are different clocks if the engine runs in a
+    /// virtual machine.
     fn clocks(&self) -> Option<(u64, u64)> {
         let here = self.asked.duration_since(UNIX_EPOCH).ok()?.as_secs();
         Some((here, super::clock::seconds(self.time.as_deref()?)?))
     }
 
-    /// The containers that publish `port`: their names, and the kind cluster that they belong to.
+    /// The names of the containers that publish `port`, and the kind clusters that they belong to.
     pub(super) async fn publishers(&self, port: u16) -> Vec<(String, Option<String>)> {
         let Ok(containers) = self.docker.list_containers(Some(ListContainersOptionsBuilder::new().build())).await
         else {
@@ -102,8 +102,8 @@ impl Engine {
         containers.into_iter().filter(publishes).map(name).collect()
     }
 
-    /// Runs a program that does nothing in a privileged container, and removes both. They are labelled as `cluster`'s, so that
-    /// `e2e down` finds them when this program was killed in between.
+    /// Runs a program that does nothing in a privileged container, then removes the container and its image. Both have `cluster`'s label,
+    /// so that `e2e down` finds them if this process is killed.
     async fn run_privileged(&self, cluster: &str) -> Result<(), EngineError> {
         let tag = format!("p{}", std::process::id());
         let repository = "gitlab-ci-k8s-demo/doctor";
@@ -134,7 +134,7 @@ impl Engine {
         self.docker.create_container(Some(create), config).await?;
         let run = async {
             self.docker.start_container(&name, None::<StartContainerOptions>).await?;
-            // An exit code other than 0 is an error of the stream.
+            // The stream returns an error if the exit code is not 0.
             self.docker.wait_container(&name, None::<WaitContainerOptions>).try_collect::<Vec<_>>().await?;
             Ok(())
         };
@@ -145,8 +145,8 @@ impl Engine {
     }
 }
 
-/// The size of the images that are needed and there already, in bytes, as far as the engine tells. What they have in common does
-/// not count.
+/// The total size in bytes of the needed images that are present, without the layers that they share. 0 if the engine does not
+/// report it.
 pub(super) async fn images(engine: &Result<Engine, EngineError>) -> u64 {
     let Ok(engine) = engine else { return 0 };
     let list = engine.docker.list_images(Some(ListImagesOptionsBuilder::new().shared_size(true).build()));
@@ -155,7 +155,7 @@ pub(super) async fn images(engine: &Result<Engine, EngineError>) -> u64 {
     own.map(|image| u64::try_from(image.size - image.shared_size.max(0)).unwrap_or_default()).sum()
 }
 
-/// Whether an engine answers that is new enough.
+/// Checks that an engine responds and is new enough.
 pub(super) fn examine(engine: &Result<Engine, EngineError>, platform: &Platform) -> Finding {
     let finding =
         |found: String| Finding::good("container engine", format!("Docker {OLDEST} or newer, running"), found);
@@ -181,33 +181,34 @@ pub(super) fn examine(engine: &Result<Engine, EngineError>, platform: &Platform)
 
 const ENGINE_PACKAGES: &[&str] = &["docker.io", "docker-cli", "docker-buildx"];
 
-/// Whether it runs privileged containers. Some engines need a capability for that which some hosts do not give.
+/// Checks that the engine runs privileged containers. Some engines need a capability for this that some hosts do not grant.
 pub(super) async fn examine_privileged(
     engine: &Result<Engine, EngineError>,
     cluster: &str,
     platform: &Platform,
 ) -> Finding {
-    let needed = "kind and docker-in-docker run privileged";
+    let needed = "needed by kind and docker-in-docker";
     let Ok(engine) = engine else {
-        let remedy = Remedy::Advice("needs a running engine first".to_owned());
-        return Finding::good("privileged containers", needed, "not tried").with(Verdict::Missing, remedy);
+        let remedy = Remedy::Advice("start the container engine first".to_owned());
+        return Finding::good("privileged containers", needed, "not tested").with(Verdict::Missing, remedy);
     };
     match engine.run_privileged(cluster).await {
-        Ok(()) => Finding::good("privileged containers", needed, "one ran"),
+        Ok(()) => Finding::good("privileged containers", needed, "work"),
         Err(error) => {
-            let elsewhere = "use Docker 26 or newer, with root rights on its host";
+            let elsewhere = "use Docker 26 or newer, running as root on its host";
             let remedy = platform.install(ENGINE_PACKAGES, (OLDEST, 0), elsewhere);
-            Finding::good("privileged containers", needed, format!("refused: {error}")).with(Verdict::Missing, remedy)
+            Finding::good("privileged containers", needed, format!("do not work: {error}"))
+                .with(Verdict::Missing, remedy)
         }
     }
 }
 
-/// Starts the engine, by systemd where it runs, and waits until it answers.
+/// The command that starts the engine, with systemd if it is running, and waits until the engine responds.
 fn start_command() -> String {
     if Path::new("/run/systemd/system").exists() {
         return "systemctl start docker".to_owned();
     }
-    // A session of its own, so that it outlives the terminal that started it.
+    // `setsid` makes the engine outlive the terminal that started it.
     format!(
         "setsid nohup dockerd > {LOG} 2>&1 < /dev/null &\n\
          timeout 60 sh -c 'until test -S /var/run/docker.sock && docker version > /dev/null 2>&1; do sleep 0.2; done' || \
@@ -215,18 +216,18 @@ fn start_command() -> String {
     )
 }
 
-/// Whether `program` is on the path.
+/// Whether `program` is in a directory of `PATH`.
 fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
 }
 
-/// Whether this machine's clock and the engine's agree, and both are possible. A wrong clock makes every certificate
-/// invalid, and says so nowhere.
+/// Checks that this machine's clock is plausible and agrees with the engine's. A wrong clock makes all certificates invalid, and no
+/// error message mentions it.
 pub(super) fn examine_clock(engine: &Result<Engine, EngineError>) -> Finding {
-    let needed = "this machine's and the engine's within 5 s of each other";
+    let needed = "this machine and the engine differ by at most 5 s";
     let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let remedy = || Remedy::Advice("set the clock: timedatectl set-ntp true".to_owned());
+    let remedy = || Remedy::Advice("set the clock with `timedatectl set-ntp true`".to_owned());
     if here < super::clock::NOT_BEFORE {
         return Finding::good("clock", needed, super::clock::date(here)).with(Verdict::Missing, remedy());
     }
@@ -234,7 +235,7 @@ pub(super) fn examine_clock(engine: &Result<Engine, EngineError>) -> Finding {
         None => Finding::good("clock", needed, format!("{}, no engine to compare with", super::clock::date(here))),
         Some((then, there)) => {
             let apart = then.abs_diff(there);
-            let finding = Finding::good("clock", needed, format!("{}, {apart} s apart", super::clock::date(here)));
+            let finding = Finding::good("clock", needed, format!("{}, {apart} s difference", super::clock::date(here)));
             if apart <= 5 { finding } else { finding.with(Verdict::Missing, remedy()) }
         }
     }

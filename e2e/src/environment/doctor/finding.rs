@@ -1,53 +1,53 @@
-//! What one examination found.
+//! A finding: the result of one examination.
 
 use serde::Serialize;
 
-/// One thing that is needed, and what there is.
+/// A prerequisite, and what the examination found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The thing.
+    /// The prerequisite's name.
     pub subject: &'static str,
-    /// What is needed of it.
+    /// The requirement.
     pub needed: String,
-    /// What there is.
+    /// What the examination found.
     pub found: String,
-    /// How the two compare.
+    /// How `found` compares to `needed`.
     pub verdict: Verdict,
-    /// What to do about it.
+    /// How to fix it.
     pub remedy: Option<Remedy>,
 }
 
-/// How what was found compares to what is needed.
+/// Whether the prerequisite is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It will do.
+    /// It is met.
     Good,
-    /// It may do, or is needed only in some cases.
+    /// It may not suffice, or is needed only in some cases.
     Warning,
-    /// Nothing works without it.
+    /// It is not met, and nothing works without it.
     Missing,
 }
 
-/// What to do about a finding.
+/// How to fix a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Remedy {
-    /// Packages that `--fix` installs, with those of all other findings at once.
+    /// Packages that `--fix` installs, together with those of all other findings.
     Packages(Vec<&'static str>),
     /// A shell command that `--fix` runs.
     Command(String),
-    /// Something that only a person can decide or do.
+    /// An action that only the user can decide on or take.
     Advice(String),
 }
 
 impl Finding {
-    /// A finding with nothing to do.
+    /// A finding whose prerequisite is met.
     pub fn good(subject: &'static str, needed: impl Into<String>, found: impl Into<String>) -> Self {
         Self { subject, needed: needed.into(), found: found.into(), verdict: Verdict::Good, remedy: None }
     }
 
-    /// The same, found wanting.
+    /// The same finding with another verdict and a remedy.
     #[must_use]
     pub fn with(self, verdict: Verdict, remedy: Remedy) -> Self {
         Self { verdict, remedy: Some(remedy), ..self }

@@ -1,6 +1,6 @@
-//! What this machine must have, what it has, and the command that installs the difference.
+//! Checks this machine's prerequisites, and offers commands that install the missing ones.
 //!
-//! Nothing is changed here but by [`fix`], and that only runs commands that [`examine`] has shown.
+//! Only [`fix`] changes anything on this machine, and it only runs commands that the findings of [`examine`] have shown.
 
 mod cgroups;
 mod clock;
@@ -27,10 +27,10 @@ use self::version::NodeVersion;
 use crate::environment::command;
 use crate::environment::command::CommandError;
 
-/// Time that one remedy has: a download of some hundred megabytes over a slow line.
-const PATIENCE: Duration = Duration::from_mins(15);
+/// Time limit for one command: it may download some hundred megabytes over a slow connection.
+const TIMEOUT: Duration = Duration::from_mins(15);
 
-/// Examines everything, independent things at the same time.
+/// Examines all prerequisites, independent ones concurrently.
 pub async fn examine(platform: &Platform, request: &Request<'_>) -> Vec<Finding> {
     let Request { kind_config, cluster, kubernetes, .. } = *request;
     let node = NodeVersion::from(kubernetes);
@@ -68,7 +68,7 @@ pub async fn examine(platform: &Platform, request: &Request<'_>) -> Vec<Finding>
     findings
 }
 
-/// The commands that would remedy `findings`, each once: all packages together, then the others in order.
+/// The commands that fix `findings`, each once: first one that installs all packages, then the others in order.
 pub fn commands(findings: &[Finding], platform: &Platform) -> Vec<String> {
     let remedies = || findings.iter().filter_map(|finding| finding.remedy.as_ref());
     let packages: BTreeSet<&str> = remedies()
@@ -93,9 +93,9 @@ pub fn commands(findings: &[Finding], platform: &Platform) -> Vec<String> {
 /// Runs one command of [`commands`].
 ///
 /// # Errors
-/// When it fails, with its last lines.
+/// If it fails; the error has its last lines.
 pub async fn fix(command: &str) -> Result<(), CommandError> {
-    command::run("bash", &["-euo", "pipefail", "-c", command], PATIENCE).await.map(drop)
+    command::run("bash", &["-euo", "pipefail", "-c", command], TIMEOUT).await.map(drop)
 }
 
 /// The worst verdict of `findings`.

@@ -1,4 +1,4 @@
-//! Which distribution this is, and how it installs what is missing.
+//! The machine's distribution, and how to install packages on it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,47 +7,47 @@ use std::process::{Command, Stdio};
 use super::finding::Remedy;
 use super::version::version;
 
-/// A machine, as far as installing goes.
+/// The properties of a machine that decide how to install packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// `ID` and `VERSION_CODENAME` of `/etc/os-release`, `unknown` where the file does not say. os-release(5)
+    /// `ID` and `VERSION_CODENAME` of `/etc/os-release`, or `unknown`. os-release(5)
     id: String,
     codename: String,
     name: String,
     root: bool,
-    /// Ubuntu: what apt would install of [`PACKAGES`].
+    /// On Ubuntu, the versions of [`PACKAGES`] that apt would install.
     candidates: BTreeMap<String, (u32, u32)>,
 }
 
-/// Every package that a finding may ask for.
+/// All packages that a finding may request.
 const PACKAGES: [&str; 6] = ["docker-buildx", "docker-cli", "docker.io", "kind", "kubectl", "mmdebstrap"];
 
-/// The Debian suite that the container engine, kind and kubectl come from on Debian 12 and 13. bookworm has no kind, and its engine
-/// cannot run privileged containers where the host itself lacks a capability; trixie's kind cannot create the newest nodes. The
-/// suite's packages need no newer C library than bookworm's.
+/// The Debian suite from which Debian 12 and 13 install the container engine, kind and kubectl. bookworm has no kind, and its engine
+/// cannot run privileged containers on hosts that lack a capability; trixie's kind cannot create the newest nodes. The suite's
+/// packages need no newer C library than bookworm's.
 const NEWER_SUITE: &str = "forky";
 
-/// The suites that get packages from the newer one.
+/// The suites that get packages from the newer suite.
 const OLDER_SUITES: [&str; 2] = ["bookworm", "trixie"];
 
-/// The suites whose C library is too old for the newer one's packages.
+/// The suites whose C library is too old for the newer suite's packages.
 const TOO_OLD_SUITES: [&str; 3] = ["stretch", "buster", "bullseye"];
 
-/// What comes from the newer suite.
+/// The packages that come from the newer suite.
 const FROM_NEWER_SUITE: [&str; 5] = ["docker-buildx", "docker-cli", "docker.io", "kind", "kubectl"];
 
-/// Adds that suite to apt, from the mirror that the machine uses already, with a priority at which apt takes nothing from it
-/// unless it is named. Which of apt's sources is that mirror is known from their indexes: other vendors have a `main` too.
+/// Adds the newer suite to apt, from the Debian mirror that the machine already uses. Its priority makes apt install only packages
+/// that name the suite. `Origin` and `Label` identify the Debian mirror, because other vendors' sources have a `main` too.
 const ADD_NEWER_SUITE: &str = r#"apt-get update
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' | sort -u | head -n 1)
 printf 'Types: deb\nURIs: %s\nSuites: forky\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$mirror" > /etc/apt/sources.list.d/gitlab-ci-k8s-demo.sources
 printf 'Package: *\nPin: release n=forky\nPin-Priority: 100\n' > /etc/apt/preferences.d/gitlab-ci-k8s-demo"#;
 
-/// Which packages Ubuntu has depends on its release, which apt knows once it has lists.
+/// On Ubuntu the available packages depend on the release, and apt needs its package lists to know them.
 const GET_LISTS: &str = "apt-get update # apt has no lists of packages yet; then run this again";
 
 impl Platform {
-    /// This machine.
+    /// Reads the properties of this machine.
     pub fn this() -> Self {
         let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let platform = Self::of(&os_release, rustix::process::geteuid().is_root());
@@ -60,7 +60,7 @@ impl Platform {
         )
     }
 
-    /// The machine that `/etc/os-release` describes.
+    /// The machine that this content of `/etc/os-release` describes.
     pub(crate) fn of(os_release: &str, root: bool) -> Self {
         let value = |key: &str| {
             let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
@@ -75,7 +75,7 @@ impl Platform {
         }
     }
 
-    /// The same, with what `apt-cache policy` prints: a line `PACKAGE:`, and below it `  Candidate: VERSION`.
+    /// Adds the candidates that `apt-cache policy` prints: a line `PACKAGE:`, and below it `  Candidate: VERSION`.
     fn with_candidates(mut self, policy: &str) -> Self {
         let mut package = "";
         for line in policy.lines() {
@@ -90,13 +90,13 @@ impl Platform {
         self
     }
 
-    /// The distribution's name for itself.
+    /// The distribution's name for users (`PRETTY_NAME`).
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How to install `packages`. `elsewhere` is the advice for a machine whose packages are missing or too old; `oldest` is the
-    /// oldest version that will do, where there is one package.
+    /// How to install `packages`. `elsewhere` is the advice for distributions whose packages are missing or too old; `oldest` is the
+    /// oldest sufficient version, which applies only if there is one package.
     pub fn install(&self, packages: &[&'static str], oldest: (u32, u32), elsewhere: &str) -> Remedy {
         let packages = match self.id.as_str() {
             "debian" if !TOO_OLD_SUITES.contains(&self.codename.as_str()) => packages.to_vec(),
@@ -110,7 +110,7 @@ impl Platform {
         if self.root { Remedy::Packages(packages) } else { self.command(self.install_command(&packages)) }
     }
 
-    /// Whether apt has `package`, and new enough where it is the only one.
+    /// Whether apt has `package`, and in a sufficient version if it is the only one.
     fn has(&self, package: &str, count: usize, oldest: (u32, u32)) -> bool {
         self.candidates.get(package).is_some_and(|version| count > 1 || *version >= oldest)
     }
@@ -132,13 +132,13 @@ impl Platform {
         }
     }
 
-    /// `command`, where `--fix` may run it, and else the advice to run it as root.
+    /// `command` for `--fix` if the user is root, or else the advice to run it as root.
     pub fn command(&self, command: impl Into<String>) -> Remedy {
         let command = command.into();
         match (self.root, command.contains('\n')) {
             (true, _) => Remedy::Command(command),
-            (false, true) => Remedy::Advice(format!("as root:\n{command}")),
-            (false, false) => Remedy::Advice(format!("as root: {command}")),
+            (false, true) => Remedy::Advice(format!("run as root:\n{command}")),
+            (false, false) => Remedy::Advice(format!("run as root: {command}")),
         }
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_suite_is_added_only_for_what_comes_from_it() {
+    fn the_newer_suite_is_added_only_for_its_packages() {
         let command = Platform::of(BOOKWORM, true).install_command(&["mmdebstrap"]);
         assert!(!command.contains(NEWER_SUITE), "{command}");
     }
@@ -185,9 +185,13 @@ mod tests {
     #[case::new_enough(&["kind"], (0, 31), &["kind"])]
     #[case::too_old(&["kind"], (0, 33), &[])]
     #[case::with_an_epoch(&["kubectl"], (1, 36), &["kubectl"])]
-    #[case::not_there(&["mmdebstrap"], (1, 0), &[])]
-    #[case::what_there_is(&["docker.io", "docker-cli", "docker-buildx"], (23, 0), &["docker.io", "docker-buildx"])]
-    fn ubuntu(#[case] packages: &[&'static str], #[case] oldest: (u32, u32), #[case] installed: &[&'static str]) {
+    #[case::not_available(&["mmdebstrap"], (1, 0), &[])]
+    #[case::only_available_ones(&["docker.io", "docker-cli", "docker-buildx"], (23, 0), &["docker.io", "docker-buildx"])]
+    fn ubuntu_installs_sufficient_packages(
+        #[case] packages: &[&'static str],
+        #[case] oldest: (u32, u32),
+        #[case] installed: &[&'static str],
+    ) {
         let platform = Platform::of(UBUNTU, true).with_candidates(POLICY);
         let expected = match installed {
             [] => Remedy::Advice("website".to_owned()),
@@ -197,10 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn ubuntu_without_apts_lists() {
+    fn ubuntu_without_package_lists_must_get_them_first() {
         let remedy = |root| Platform::of(UBUNTU, root).with_candidates("").install(&["kind"], (0, 33), "website");
         assert_eq!(remedy(true), Remedy::Command(GET_LISTS.to_owned()));
-        assert_eq!(remedy(false), Remedy::Advice(format!("as root: {GET_LISTS}")));
+        assert_eq!(remedy(false), Remedy::Advice(format!("run as root: {GET_LISTS}")));
     }
 
     #[test]
@@ -209,7 +213,7 @@ mod tests {
             panic!("not an advice");
         };
         insta::assert_snapshot!(advice, @r"
-        as root:
+        run as root:
         apt-get update
         DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends mmdebstrap
         ");

@@ -1,4 +1,4 @@
-//! The ports of this machine that the cluster is reached by: those of `kind-config.yaml`.
+//! Checks the host ports that `kind-config.yaml` maps to the cluster.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use super::engine::{Engine, EngineError};
 use super::finding::{Finding, Remedy, Verdict};
 use crate::environment::kind_config;
 
-/// Examines every port that `file` maps; `cluster` is the one that may hold them.
+/// Examines every port that `file` maps. `cluster` may hold them already.
 pub(super) async fn examine(file: &Path, cluster: &str, engine: &Result<Engine, EngineError>) -> Finding {
     let addresses: Vec<_> = match kind_config::port_mappings(file) {
         Ok(mappings) => mappings.into_iter().map(|mapping| mapping.host).collect(),
         Err(problem) => {
-            let remedy = Remedy::Advice("run this in the project's folder, or repair the file".to_owned());
-            return Finding::good("ports", "those of kind-config.yaml", problem.to_string())
+            let remedy = Remedy::Advice("run this command in the project's directory, or fix the file".to_owned());
+            return Finding::good("ports", "the ports in kind-config.yaml", problem.to_string())
                 .with(Verdict::Missing, remedy);
         }
     };
@@ -28,14 +28,15 @@ pub(super) async fn examine(file: &Path, cluster: &str, engine: &Result<Engine, 
         }
     }
     if taken.is_empty() {
-        return Finding::good("ports", needed, "free, or held by our own cluster");
+        return Finding::good("ports", needed, "free, or used by this cluster");
     }
-    let remedy =
-        Remedy::Advice("end what listens there (`ss -ltnp`), or change hostPort in kind-config.yaml".to_owned());
+    let remedy = Remedy::Advice(
+        "stop the program that listens there (`ss -ltnp`), or change hostPort in kind-config.yaml".to_owned(),
+    );
     Finding::good("ports", needed, taken.join(", ")).with(Verdict::Missing, remedy)
 }
 
-/// Who else holds `address`.
+/// The other program or container that uses `address`.
 async fn holder(address: SocketAddr, cluster: &str, engine: &Result<Engine, EngineError>) -> Option<String> {
     match TcpListener::bind(address).await {
         Ok(_) => return None,
@@ -47,10 +48,10 @@ async fn holder(address: SocketAddr, cluster: &str, engine: &Result<Engine, Engi
         Err(_) => Vec::new(),
     };
     match publishers.into_iter().next() {
-        // Its own cluster may well hold the ports of its own file.
+        // The cluster itself may hold the ports of its configuration.
         Some((_, Some(own))) if own == cluster => None,
-        Some((container, _)) => Some(format!("taken by container {container}")),
-        None => Some("taken by another program".to_owned()),
+        Some((container, _)) => Some(format!("in use by container {container}")),
+        None => Some("in use by another program".to_owned()),
     }
 }
 
@@ -63,16 +64,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_found_and_a_free_one_is_not() {
+    async fn only_a_port_in_use_is_reported() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert_eq!(holder(address, "demo", &not_running()).await.as_deref(), Some("taken by another program"));
+        assert_eq!(holder(address, "demo", &not_running()).await.as_deref(), Some("in use by another program"));
         drop(listener);
         assert_eq!(holder(address, "demo", &not_running()).await, None);
     }
 
     #[tokio::test]
-    async fn a_file_that_is_not_there_says_so() {
+    async fn a_missing_file_is_reported() {
         let finding = examine(Path::new("/nonexistent/kind-config.yaml"), "demo", &not_running()).await;
         assert_eq!(finding.verdict, Verdict::Missing);
         assert!(finding.found.starts_with("/nonexistent/kind-config.yaml: No such file"), "{}", finding.found);

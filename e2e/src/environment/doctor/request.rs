@@ -1,21 +1,21 @@
-//! What a machine is examined for.
+//! The purpose that a machine is examined for.
 
 use std::path::Path;
 
 use crate::environment::images::KubernetesVersion;
 use crate::environment::images::Way;
 
-/// What the machine is to be used for.
+/// The cluster and images that the machine must be able to run and obtain.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'request> {
-    /// The file that maps ports of this machine.
+    /// The kind configuration, which maps ports of this machine.
     pub kind_config: &'request Path,
-    /// The cluster that may hold these ports already.
+    /// The cluster that may already use these ports.
     pub cluster: &'request str,
     /// The Kubernetes version of the cluster.
     pub kubernetes: KubernetesVersion,
-    /// The ways by which images may come.
+    /// The ways in which images may be obtained.
     pub way: Way,
-    /// The directory with the recipes of images.
+    /// The directory with the image recipes.
     pub recipes: &'request Path,
 }

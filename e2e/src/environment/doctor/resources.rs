@@ -1,4 +1,4 @@
-//! What the machine gives: memory, disk, inotify.
+//! Checks the machine's resources: memory, disk space and inotify limits.
 
 use std::fs;
 use std::path::Path;
@@ -9,27 +9,27 @@ use super::supply::Route;
 
 const GIB: u64 = 1 << 30;
 
-/// A node with its control plane, a registry, Prometheus, and a build beside them.
+/// For a node with its control plane, a registry, Prometheus, and a build in parallel.
 const MEMORY: u64 = 4 * GIB;
 
-/// The same while Kubernetes is compiled: its largest packages take a gigabyte each, and several compilers run at once. An
-/// assumption, not measured.
+/// While Kubernetes is compiled: its largest packages take a gigabyte each, and several compilers run concurrently. An assumption,
+/// not measured.
 const MEMORY_TO_BUILD: u64 = 6 * GIB;
 
-/// All images when they are pulled, and [`STORY`]. An assumption, not measured.
+/// All pulled images, and [`RUN`]. An assumption, not measured.
 const DISK_TO_PULL: u64 = 15 * GIB;
 
-/// All images when they are built: the node's image has 1.2 GB, Go's modules for it 1.6 GB and its build cache 4 GB; and [`STORY`].
-/// The sum is an assumption, not measured.
+/// All built images, and [`RUN`]: the node image takes 1.2 GB, its Go modules 1.6 GB and its build cache 4 GB. The sum is an
+/// assumption, not measured.
 const DISK_TO_BUILD: u64 = 25 * GIB;
 
-/// A cluster, which unpacks its images once more, the layers of a pipeline, and its caches.
-const STORY: u64 = 6 * GIB;
+/// A cluster, which unpacks its images again, and a pipeline's layers and caches.
+const RUN: u64 = 6 * GIB;
 
-/// Every pod, kubelet and containerd watch files. <https://kind.sigs.k8s.io/docs/user/known-issues/>
+/// All pods, the kubelet and containerd watch files. <https://kind.sigs.k8s.io/docs/user/known-issues/>
 const INOTIFY: [(&str, u64); 2] = [("max_user_instances", 128), ("max_user_watches", 8192)];
 
-/// Memory that is available without swapping.
+/// Checks the memory that is available without swapping.
 pub(super) fn examine_memory(route: &Route) -> Finding {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     memory(&text, route.is_build())
@@ -37,14 +37,14 @@ pub(super) fn examine_memory(route: &Route) -> Finding {
 
 fn memory(meminfo: &str, must_build: bool) -> Finding {
     let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB"));
-    let (wanted, purpose) = if must_build { (MEMORY_TO_BUILD, ", to build Kubernetes") } else { (MEMORY, "") };
+    let (wanted, purpose) = if must_build { (MEMORY_TO_BUILD, " to build Kubernetes") } else { (MEMORY, "") };
     let needed = format!("{} GiB available{purpose}", wanted / GIB);
     let Some(bytes) = available.and_then(|kibibytes| kibibytes.parse::<u64>().ok()).map(|kibibytes| kibibytes * 1024)
     else {
         return Finding::good("memory", needed, "unknown");
     };
     let finding = Finding::good("memory", needed, gibibytes(bytes));
-    let remedy = || Remedy::Advice("end what uses the memory, or take a larger machine".to_owned());
+    let remedy = || Remedy::Advice("stop programs that use memory, or use a larger machine".to_owned());
     if bytes >= wanted {
         finding
     } else if bytes >= MEMORY {
@@ -54,8 +54,8 @@ fn memory(meminfo: &str, must_build: bool) -> Finding {
     }
 }
 
-/// Disk where the engine keeps its images, else of the root file system. `images` is the size of those that are there already, in
-/// bytes.
+/// Checks the disk space in the engine's data directory, or else on the root file system. `images` is the size in bytes of the
+/// needed images that are present.
 pub(super) fn examine_disk(data_root: Option<&Path>, images: u64, route: &Route) -> Finding {
     let directory = data_root.filter(|path| path.exists()).unwrap_or(Path::new("/"));
     match rustix::fs::statvfs(directory) {
@@ -73,27 +73,27 @@ fn disk_finding(directory: &Path, free: u64, images: u64, route: &Route) -> Find
     finding.with(
         Verdict::Missing,
         Remedy::Advice(
-            "`docker system df` shows what uses it; `docker system prune --all` frees what no container uses,\n\
-             images of this project too"
+            "`docker system df` shows what uses the disk; `docker system prune --all` removes everything that no container uses,\n\
+            including the images of this project"
                 .to_owned(),
         ),
     )
 }
 
-/// What must be free, in bytes and in words. Making an image takes its own size about once more, in layers that are kept for the
-/// next one.
+/// The disk space that must be free, in bytes and in words. Obtaining an image takes about twice its size, because its layers are
+/// kept for the next build.
 fn disk_needed(directory: &Path, images: u64, route: &Route) -> (u64, String) {
     let total = match route {
-        Route::Here => STORY,
+        Route::Here => RUN,
         Route::Build(_) => DISK_TO_BUILD,
         Route::Pull | Route::Nowhere(_) | Route::Unknown(_) => DISK_TO_PULL,
     };
-    let bytes = total.saturating_sub(images.saturating_mul(2)).max(STORY);
+    let bytes = total.saturating_sub(images.saturating_mul(2)).max(RUN);
     let words = format!("{} free on {}", gibibytes(bytes), directory.display());
-    (bytes, if images == 0 { words } else { format!("{words}, besides the images that are here") })
+    (bytes, if images == 0 { words } else { format!("{words}, in addition to the images that are present") })
 }
 
-/// Limits on watched files.
+/// Checks the limits on watched files.
 pub(super) fn examine_inotify(platform: &Platform) -> Finding {
     let limits = INOTIFY.map(|(name, needed)| {
         let value = fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok();
@@ -109,7 +109,7 @@ pub(super) fn examine_inotify(platform: &Platform) -> Finding {
     finding.with(Verdict::Missing, platform.command(settings.join("\n")))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+#[expect(clippy::cast_precision_loss, reason = "only one decimal is shown")]
 fn gibibytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / GIB as f64)
 }
@@ -123,11 +123,11 @@ mod tests {
     #[rstest]
     #[case::enough("MemTotal: 9 kB\nMemAvailable:    4194304 kB\n", false, Verdict::Good, "4.0 GiB")]
     #[case::too_little("MemAvailable:    4194303 kB\n", false, Verdict::Missing, "4.0 GiB")]
-    #[case::not_told("MemTotal: 9 kB\n", false, Verdict::Good, "unknown")]
+    #[case::not_reported("MemTotal: 9 kB\n", false, Verdict::Good, "unknown")]
     #[case::enough_to_build("MemAvailable:    6291456 kB\n", true, Verdict::Good, "6.0 GiB")]
     #[case::little_to_build("MemAvailable:    6291455 kB\n", true, Verdict::Warning, "6.0 GiB")]
     #[case::too_little_for_anything("MemAvailable:    4194303 kB\n", true, Verdict::Missing, "4.0 GiB")]
-    fn memory_of_meminfo(
+    fn memory_is_read_from_meminfo(
         #[case] meminfo: &str,
         #[case] must_build: bool,
         #[case] verdict: Verdict,
@@ -143,16 +143,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_is_there(15 * GIB, 0, Route::Pull, Verdict::Good, "15.0 GiB free on /d")]
-    #[case::a_byte_too_little(15 * GIB - 1, 0, Route::Pull, Verdict::Missing, "15.0 GiB free on /d")]
-    #[case::nothing_is_built(25 * GIB, 0, build(), Verdict::Good, "25.0 GiB free on /d")]
-    #[case::a_byte_too_little_to_build(25 * GIB - 1, 0, build(), Verdict::Missing, "25.0 GiB free on /d")]
-    #[case::some_images(11 * GIB, 2 * GIB, Route::Pull, Verdict::Good, "11.0 GiB free on /d, besides the images that are here")]
-    #[case::all_of_them(6 * GIB, 2 * GIB, Route::Here, Verdict::Good, "6.0 GiB free on /d, besides the images that are here")]
-    #[case::no_room_for_a_cluster(
-        6 * GIB - 1, 6 * GIB, Route::Here, Verdict::Missing, "6.0 GiB free on /d, besides the images that are here"
+    #[case::no_images_are_present(15 * GIB, 0, Route::Pull, Verdict::Good, "15.0 GiB free on /d")]
+    #[case::one_byte_too_little(15 * GIB - 1, 0, Route::Pull, Verdict::Missing, "15.0 GiB free on /d")]
+    #[case::all_must_be_built(25 * GIB, 0, build(), Verdict::Good, "25.0 GiB free on /d")]
+    #[case::one_byte_too_little_to_build(25 * GIB - 1, 0, build(), Verdict::Missing, "25.0 GiB free on /d")]
+    #[case::some_images_are_present(11 * GIB, 2 * GIB, Route::Pull, Verdict::Good, "11.0 GiB free on /d, in addition to the images that are present")]
+    #[case::all_images_are_present(6 * GIB, 2 * GIB, Route::Here, Verdict::Good, "6.0 GiB free on /d, in addition to the images that are present")]
+    #[case::no_space_for_a_cluster(
+        6 * GIB - 1, 6 * GIB, Route::Here, Verdict::Missing, "6.0 GiB free on /d, in addition to the images that are present"
     )]
-    fn disk_besides_what_is_here(
+    fn disk_space_depends_on_the_images_that_are_present(
         #[case] free: u64,
         #[case] images: u64,
         #[case] route: Route,

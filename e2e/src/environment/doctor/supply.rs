@@ -1,4 +1,4 @@
-//! How the images come here that are missing: pulled, else built.
+//! Determines how missing images are obtained: pulled, or else built.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,30 +13,30 @@ use crate::environment::images::Presence;
 use crate::environment::images::Way;
 use container_engine::pull;
 
-/// Time that a public registry has to answer.
+/// Time that a public registry has to respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const SUBJECT: &str = "images";
 
-/// The recipe of nodes.
+/// The recipe of the node image.
 const NODE: &str = "kind-node";
 
-/// The way that the missing images come.
+/// How the missing images are obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// None is missing.
+    /// No image is missing.
     Here,
-    /// A public registry has them.
+    /// They can be pulled from a public registry.
     Pull,
-    /// They are built from packages, for this reason.
+    /// They must be built from packages, for this reason.
     Build(String),
-    /// They may only be pulled, and cannot be, for this reason.
+    /// The user allows only pulling, which fails for this reason.
     Nowhere(String),
-    /// It is not known which are missing, for this reason.
+    /// The missing images could not be determined, for this reason.
     Unknown(String),
 }
 
-/// All images, and the way that the missing ones come.
+/// All needed images, and how the missing ones are obtained.
 pub(super) struct Supply {
     images: Vec<(&'static Image, Presence)>,
     pub(super) route: Route,
@@ -49,21 +49,21 @@ impl Route {
 }
 
 impl Supply {
-    /// Looks for the images, and asks a public registry for the first that is missing. One question suffices, and is as cheap as a
-    /// registry has it: some count them.
+    /// Looks for the images, and asks a public registry for the first missing one. It sends one request only, the cheapest kind, because
+    /// some registries limit their number.
     pub(super) async fn look(engine: &Result<Engine, EngineError>, request: &Request<'_>) -> Self {
         let unknown = |reason: &str| Self { images: Vec::new(), route: Route::Unknown(reason.to_owned()) };
-        let Ok(engine) = engine else { return unknown("needs a running engine first") };
+        let Ok(engine) = engine else { return unknown("no container engine is running") };
         let look = images::presence(engine.docker(), request.recipes, request.way, request.kubernetes);
         let images = match tokio::time::timeout(container_engine::TIMEOUT, look).await {
             Ok(Ok(images)) => images,
             Ok(Err(error)) => return unknown(&container_engine::error_chain::error_chain(&error)),
-            Err(_) => return unknown("the engine does not answer"),
+            Err(_) => return unknown("the container engine does not respond"),
         };
         let missing = images.iter().find(|(_, presence)| *presence == Presence::Missing);
         let route = match missing.and_then(|(image, _)| image.upstream) {
             None => Route::Here,
-            Some(_) if request.way == Way::Build => Route::Build("--images build asks for it".to_owned()),
+            Some(_) if request.way == Way::Build => Route::Build("requested by --images build".to_owned()),
             Some(upstream) => match pull::ask(engine.docker(), upstream, TIMEOUT).await {
                 Ok(()) => Route::Pull,
                 Err(reason) if request.way == Way::Pull => Route::Nowhere(reason),
@@ -83,7 +83,7 @@ impl Supply {
         images.flat_map(images::package_registries).collect()
     }
 
-    /// Whether the node's image is kind's own, or will be.
+    /// Whether the node image is, or will be, the one that kind publishes.
     pub(super) fn has_published_node(&self) -> bool {
         let node = self.images.iter().find(|(image, _)| image.recipe.folder == NODE);
         match node.map(|(_, presence)| *presence) {
@@ -93,20 +93,22 @@ impl Supply {
         }
     }
 
-    /// What there is, and how the rest comes.
+    /// The number of images that are present and missing, and how the missing ones are obtained.
     pub(super) fn finding(&self) -> Finding {
-        let needed = "here, or pulled, or built from packages";
+        let needed = "present, or can be pulled or built";
         let (all, missing) = (self.images.len(), self.missing().count());
         let good = |found: String| Finding::good(SUBJECT, needed, found);
         match &self.route {
-            Route::Here => good(format!("all {all} are here")),
+            Route::Here => good(format!("all {all} are present")),
             Route::Pull => good(format!("{missing} of {all} are missing and can be pulled")),
             Route::Build(reason) => good(format!("{missing} of {all} are missing and must be built ({reason})")),
             Route::Unknown(reason) => good(format!("unknown: {reason}")),
             Route::Nowhere(reason) => good(format!("{missing} of {all} are missing and cannot be pulled ({reason})"))
                 .with(
                     Verdict::Missing,
-                    Remedy::Advice("reach a public registry, or have them built: `--images auto`".to_owned()),
+                    Remedy::Advice(
+                        "make a public registry reachable, or let them be built with `--images auto`".to_owned(),
+                    ),
                 ),
         }
     }
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::all(Route::Here, [Presence::Built, Presence::Pulled], Verdict::Good, "all 2 are here")]
+    #[case::all(Route::Here, [Presence::Built, Presence::Pulled], Verdict::Good, "all 2 are present")]
     #[case::pulled(
         Route::Pull, [Presence::Built, Presence::Missing], Verdict::Good, "1 of 2 are missing and can be pulled"
     )]
@@ -133,7 +135,7 @@ mod tests {
         Route::Build("no route".to_owned()), [Presence::Missing, Presence::Missing], Verdict::Good,
         "2 of 2 are missing and must be built (no route)"
     )]
-    #[case::nowhere(
+    #[case::unavailable(
         Route::Nowhere("no route".to_owned()), [Presence::Missing, Presence::Missing], Verdict::Missing,
         "2 of 2 are missing and cannot be pulled (no route)"
     )]
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn registries_are_asked_only_for_what_is_built() {
+    fn package_registries_are_needed_only_for_builds() {
         use PackageRegistry::{Debian, Go};
         let of = |route, presence| supply(route, presence).package_registries().into_iter().collect::<Vec<_>>();
         let build = || Route::Build(String::new());
@@ -157,7 +159,11 @@ mod tests {
     #[case::built(Route::Here, Presence::Built, false)]
     #[case::to_be_pulled(Route::Pull, Presence::Missing, true)]
     #[case::to_be_built(Route::Build(String::new()), Presence::Missing, false)]
-    fn whose_node_it_is(#[case] route: Route, #[case] presence: Presence, #[case] expected: bool) {
+    fn the_node_is_published_unless_it_is_built(
+        #[case] route: Route,
+        #[case] presence: Presence,
+        #[case] expected: bool,
+    ) {
         assert_eq!(supply(route, [presence, Presence::Built]).has_published_node(), expected);
     }
 }

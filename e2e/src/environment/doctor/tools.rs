@@ -1,4 +1,4 @@
-//! The programs that are run: kind, kubectl, the client of `BuildKit`, mmdebstrap.
+//! Checks the programs that `e2e` runs: kind, kubectl, `BuildKit`'s client and mmdebstrap.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::environment::command::CommandError;
 /// Time that a program has to print its version.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the four programs print as their versions.
+/// The version output of the four programs.
 pub(super) struct Versions {
     kind: Printed,
     kubectl: Printed,
@@ -21,20 +21,20 @@ pub(super) struct Versions {
 
 type Printed = Result<String, CommandError>;
 
-/// What is needed of a program.
+/// The requirement on a program.
 struct Tool {
     subject: &'static str,
-    /// The oldest version that will do, as major and minor.
+    /// The oldest sufficient version, as major and minor version.
     oldest: (u32, u32),
     purpose: String,
     /// The verdict when it is missing or too old.
     missing: Verdict,
     packages: &'static [&'static str],
-    /// The advice where no package will do.
+    /// The advice for distributions without a sufficient package.
     elsewhere: String,
 }
 
-/// Runs all of them at the same time.
+/// Runs all four programs concurrently.
 pub(super) async fn versions() -> Versions {
     let print = |program, arguments| command::run(program, arguments, TIMEOUT);
     let (kind, kubectl, buildx, mmdebstrap) = tokio::join!(
@@ -46,7 +46,8 @@ pub(super) async fn versions() -> Versions {
     Versions { kind, kubectl, buildx, mmdebstrap }
 }
 
-/// Compares them with what a cluster of version `node` needs. `must_build` is whether images have to be built from packages.
+/// Compares the versions with the requirements of a cluster of version `node`. `must_build` is true if images must be built from
+/// packages.
 pub(super) fn examine(versions: &Versions, platform: &Platform, node: NodeVersion, must_build: bool) -> Vec<Finding> {
     let kind = node.oldest_kind();
     vec![
@@ -85,10 +86,10 @@ pub(super) fn examine(versions: &Versions, platform: &Platform, node: NodeVersio
             &Tool {
                 subject: "mmdebstrap",
                 oldest: (1, 0),
-                purpose: "makes the base of images where no registry is reached".to_owned(),
+                purpose: "builds the base images where no public registry is reachable".to_owned(),
                 missing: if must_build { Verdict::Missing } else { Verdict::Warning },
                 packages: &["mmdebstrap"],
-                elsewhere: "only Debian and Ubuntu have it, and only machines without a public registry need it"
+                elsewhere: "it exists only on Debian and Ubuntu, and is needed only if no public registry is reachable"
                     .to_owned(),
             },
         ),
@@ -109,12 +110,12 @@ fn compare(printed: &Printed, platform: &Platform, tool: &Tool) -> Finding {
     }
 }
 
-/// kubectl has no oldest version but a range. One that is out of range stays: it may be of another cluster or another vendor,
-/// whose package apt would have to replace by an older one.
+/// kubectl needs a version in a range instead of a minimum. The doctor does not replace a version outside it: the user may need it
+/// for another cluster, or it comes from another vendor, and apt would have to downgrade it.
 fn kubectl(printed: &Printed, platform: &Platform, node: NodeVersion) -> Finding {
     const SUBJECT: &str = "kubectl";
     let (oldest, newest) = node.kubectl_range();
-    let needed = format!("{oldest} to {newest}: for you to look around; the pipeline brings its own");
+    let needed = format!("{oldest} to {newest}: for inspecting the cluster; the pipeline uses its own");
     let (major, minor) = match read(printed) {
         Read::None => {
             let elsewhere = format!("install kubectl {node}: https://kubernetes.io/docs/tasks/tools/");
@@ -129,23 +130,23 @@ fn kubectl(printed: &Printed, platform: &Platform, node: NodeVersion) -> Finding
         return Finding::good(SUBJECT, needed, found.to_string());
     }
     let found = format!("{found}, more than one minor version from the cluster's {node}");
-    let advice = "Kubernetes supports it within one minor version of the cluster only: some commands may fail.\n\
-        Another version: https://kubernetes.io/docs/tasks/tools/";
+    let advice = "Kubernetes supports kubectl only within one minor version of the cluster: some commands may fail.\n\
+    Other versions: https://kubernetes.io/docs/tasks/tools/";
     Finding::good(SUBJECT, needed, found).with(Verdict::Warning, Remedy::Advice(advice.to_owned()))
 }
 
 enum Read {
     /// The program is missing or does not run.
     None,
-    /// It prints something else, or nothing in time.
+    /// The program prints no version, or times out.
     Unknown(String),
     Version((u32, u32)),
 }
 
 fn read(printed: &Printed) -> Read {
     match printed {
-        // On a busy machine a program may be slow: it is here all the same.
-        Err(CommandError::TimedOut { limit, .. }) => Read::Unknown(format!("no answer within {} s", limit.as_secs())),
+        // A program that is slow on a busy machine is installed nevertheless.
+        Err(CommandError::TimedOut { limit, .. }) => Read::Unknown(format!("no response within {} s", limit.as_secs())),
         Err(_) => Read::None,
         Ok(text) => {
             let first = || Read::Unknown(text.lines().next().unwrap_or_default().to_owned());
@@ -155,7 +156,7 @@ fn read(printed: &Printed) -> Read {
 }
 
 fn unknown(subject: &'static str, needed: String, line: String) -> Finding {
-    let remedy = Remedy::Advice(format!("its version cannot be read: `{line}`"));
+    let remedy = Remedy::Advice(format!("cannot determine its version: `{line}`"));
     Finding::good(subject, needed, line).with(Verdict::Warning, remedy)
 }
 
@@ -174,8 +175,8 @@ mod tests {
     #[case::buildx_upstream("github.com/docker/buildx v0.14.0 171fcbe\n", Some((0, 14)))]
     #[case::mmdebstrap("mmdebstrap 1.3.5\n", Some((1, 3)))]
     #[case::package("28.5.2+dfsg4-5", Some((28, 5)))]
-    #[case::nothing("usage: kind\n", None)]
-    fn versions(#[case] text: &str, #[case] expected: Option<(u32, u32)>) {
+    #[case::no_version("usage: kind\n", None)]
+    fn the_version_is_read_from_the_output(#[case] text: &str, #[case] expected: Option<(u32, u32)>) {
         assert_eq!(version(text), expected);
     }
 
@@ -184,7 +185,7 @@ mod tests {
         Err(CommandError::NotRun { line: String::new(), source })
     }
 
-    /// On Debian 13, with or without images to build, a cluster of this minor version.
+    /// Findings on Debian 13, with or without images to build, for a cluster of this minor version.
     #[rstest]
     #[case::nothing_is_installed(missing(), missing(), true, 37)]
     #[case::of_debian_13(Ok("kind v0.27.0 go1.24.4".to_owned()), Ok("Client Version: v1.32.3".to_owned()), false, 37)]

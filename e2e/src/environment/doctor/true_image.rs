@@ -1,15 +1,15 @@
-//! The smallest image there is: a program that ends with exit code 0. It is made here, because the examination that needs
-//! it must work before any image can be pulled or built.
+//! A minimal image with a program that exits with code 0. It is generated here, because the check for privileged containers must
+//! work before any image can be pulled or built.
 
 use std::io;
 
-/// The machine code of `exit(0)` by the kernel's own interface, and the number by which ELF calls the processor.
+/// The machine code of the system call `exit(0)`, and the processor's ELF machine number.
 #[cfg(target_arch = "x86_64")]
 const EXIT: (&[u8], u16) = (&[0x31, 0xff, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05], 62);
 #[cfg(target_arch = "aarch64")]
 const EXIT: (&[u8], u16) = (&[0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0, 0, 0xd4], 183);
 
-/// Where the program is put in memory.
+/// The address at which the program is loaded.
 const BASE: u64 = 0x0040_0000;
 
 /// A 64-bit little-endian ELF executable with one segment. elf(5)
@@ -22,18 +22,18 @@ fn program() -> Vec<u8> {
     let halves = |elf: &mut Vec<u8>, values: &[u16]| values.iter().for_each(|value| elf.extend(value.to_le_bytes()));
     let words = |elf: &mut Vec<u8>, values: &[u32]| values.iter().for_each(|value| elf.extend(value.to_le_bytes()));
     let longs = |elf: &mut Vec<u8>, values: &[u64]| values.iter().for_each(|value| elf.extend(value.to_le_bytes()));
-    halves(&mut elf, &[2, machine]); // An executable, for this processor,
+    halves(&mut elf, &[2, machine]); // An executable for this processor
     words(&mut elf, &[1]);
-    longs(&mut elf, &[BASE + HEADER + SEGMENT, HEADER, 0]); // its entry, and where its segments are told.
+    longs(&mut elf, &[BASE + HEADER + SEGMENT, HEADER, 0]); // with its entry point and the offset of the program headers.
     words(&mut elf, &[0]);
     halves(&mut elf, &[64, 56, 1, 0, 0, 0]);
-    words(&mut elf, &[1, 5]); // A segment that is loaded, to be read and executed,
-    longs(&mut elf, &[0, BASE, BASE, size, size, 0x1000]); // which is all of the file.
+    words(&mut elf, &[1, 5]); // One loadable segment that is readable and executable
+    longs(&mut elf, &[0, BASE, BASE, size, size, 0x1000]); // and covers the whole file.
     elf.extend(code);
     elf
 }
 
-/// A root file system as a tar archive with the one file `/true`.
+/// A root file system as a tar archive, with `/true` as its only file.
 pub(super) fn true_image() -> io::Result<Vec<u8>> {
     let program = program();
     let mut header = tar::Header::new_ustar();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_runs_and_ends_with_0() {
+    fn the_program_runs_and_exits_with_0() {
         let path = std::env::temp_dir().join(format!("e2e-true-{}", std::process::id()));
         fs::write(&path, program()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! What a Kubernetes version asks of the programs and the kernel around it.
+//! The requirements of a Kubernetes version on kind, kubectl and the kernel.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ pub(super) struct NodeVersion {
     pub(super) minor: u32,
 }
 
-/// A minor version of Kubernetes 1, and the first release of kind with node images of it. An older kind may fail with a newer node:
-/// kind's releases promise nothing for node images of other releases, and kubeadm 1.37 refuses the configuration that kind 0.31
-/// and older write. Newest first. <https://github.com/kubernetes-sigs/kind/releases>
+/// Minor versions of Kubernetes 1, each with the first kind release that has node images for it, newest first. An older kind may fail
+/// with a newer node: kind guarantees nothing for node images of other releases, and kubeadm 1.37 rejects the configuration that kind
+/// 0.31 and older write. <https://github.com/kubernetes-sigs/kind/releases>
 const KIND: &[(u32, (u32, u32))] = &[(37, (0, 33)), (36, (0, 32)), (35, (0, 31)), (34, (0, 30))];
 
-/// The oldest kind for versions of Kubernetes that are older than those of [`KIND`].
+/// The oldest kind for Kubernetes versions that are older than those in [`KIND`].
 const OLDEST_KIND: (u32, u32) = (0, 20);
 
-/// The first minor version whose kubelet does not start on cgroup v1 unless its configuration allows it.
+/// The first minor version whose kubelet starts on cgroup v1 only if its configuration allows it.
 /// <https://kubernetes.io/docs/concepts/architecture/cgroups/>
 const REFUSES_CGROUP_V1: u32 = 35;
 
-/// How far kubectl's minor version may be from the cluster's. <https://kubernetes.io/releases/version-skew-policy/#kubectl>
+/// Maximum difference between the minor versions of kubectl and the cluster. <https://kubernetes.io/releases/version-skew-policy/#kubectl>
 const KUBECTL_SKEW: u32 = 1;
 
 impl From<KubernetesVersion> for NodeVersion {
@@ -41,24 +41,24 @@ impl fmt::Display for NodeVersion {
 }
 
 impl NodeVersion {
-    /// The oldest kind that creates nodes of this version, as major and minor.
+    /// The oldest kind that creates nodes of this version, as major and minor version.
     pub(super) fn oldest_kind(self) -> (u32, u32) {
         KIND.iter().find(|(minor, _)| self.minor >= *minor).map_or(OLDEST_KIND, |(_, kind)| *kind)
     }
 
-    /// The oldest and the newest kubectl that supports a cluster of this version.
+    /// The oldest and newest kubectl that support a cluster of this version.
     pub(super) fn kubectl_range(self) -> (Self, Self) {
         let minor = |minor| Self { major: self.major, minor };
         (minor(self.minor.saturating_sub(KUBECTL_SKEW)), minor(self.minor + KUBECTL_SKEW))
     }
 
-    /// Whether the kubelet starts on cgroup v1 only where its configuration allows it.
+    /// Whether the kubelet starts on cgroup v1 only if its configuration allows it.
     pub(super) fn refuses_cgroup_v1(self) -> bool {
         self.minor >= REFUSES_CGROUP_V1
     }
 }
 
-/// The first `N.N` in a text, with or without `v` before it.
+/// The first `N.N` in a text, with or without a leading `v`.
 pub(super) fn version(text: &str) -> Option<(u32, u32)> {
     text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '.')).find_map(|word| {
         let mut numbers = word.trim_start_matches('v').split('.');
@@ -78,7 +78,7 @@ mod tests {
     #[case::newest(37, (0, 33))]
     #[case::oldest_of_the_table(34, (0, 30))]
     #[case::older_than_the_table(33, (0, 20))]
-    fn kind(#[case] minor: u32, #[case] expected: (u32, u32)) {
+    fn the_oldest_kind_depends_on_the_kubernetes_version(#[case] minor: u32, #[case] expected: (u32, u32)) {
         assert_eq!(NodeVersion { major: 1, minor }.oldest_kind(), expected);
     }
 }

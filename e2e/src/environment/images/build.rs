@@ -1,4 +1,4 @@
-//! Builds of recipes.
+//! Builds images from recipes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,58 +14,58 @@ use crate::environment::command::CommandError;
 use crate::environment::package_sources::DEBIAN_MIRROR;
 use crate::environment::package_sources::PackageSources;
 
-/// The label by which an image that was built says from what.
+/// The label with the hash of the recipe that an image was built from.
 pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
 
-/// The longest build, on a slow machine: Kubernetes from its source.
+/// Time limit for a build. The longest one compiles Kubernetes on a slow machine.
 const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// How often progress is reported.
+/// Interval between progress reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The variables that every program takes a proxy from. Docker passes them to builds, and keeps them out of the image and its
-/// history. <https://docs.docker.com/build/building/variables/#proxy-arguments>
+/// The variables that configure proxies. Docker passes them to builds, and keeps them out of the image and its history.
+/// <https://docs.docker.com/build/building/variables/#proxy-arguments>
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 
-/// Why an image was not built.
+/// An image could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The directory for logs cannot be made.
-    #[error("cannot make {}", .0.display())]
+    /// The log file or its directory cannot be created.
+    #[error("cannot create {}", .0.display())]
     Folder(PathBuf, #[source] io::Error),
-    /// Every recipe needs Debian packages.
-    #[error("apt on this machine knows no Debian mirror\nnext step: set {DEBIAN_MIRROR} to the address of one")]
+    /// No Debian mirror is configured, which every recipe needs.
+    #[error("apt on this machine has no Debian mirror\nnext step: set {DEBIAN_MIRROR} to the address of one")]
     NoMirror,
-    /// The recipe failed for a reason that is known.
+    /// The build failed with a known cause.
     #[error("{}\nnext step: {}", .diagnosis.cause, .diagnosis.next_step)]
     Diagnosed {
-        /// The reason, as the log has it, and what to do about it.
+        /// The cause according to the log, and the next step.
         diagnosis: Diagnosis,
-        /// The command.
+        /// The failed command.
         #[source]
         source: CommandError,
     },
-    /// The recipe failed.
+    /// The build failed.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
-/// What is built, and as what.
+/// The parameters of a build.
 pub(super) struct Build<'build> {
     pub(super) image: &'build Image,
-    /// The reference to make.
+    /// The reference of the resulting image.
     pub(super) reference: &'build str,
     /// The hash of the recipe.
     pub(super) hash: &'build str,
     /// The directory with all recipes.
     pub(super) recipes: &'build Path,
-    /// Build arguments, and the references of the images that they stand for.
+    /// Build arguments for base images, with the references of these images.
     pub(super) bases: &'build [(&'build str, String)],
-    /// The file for the log.
+    /// The log file.
     pub(super) log: &'build Path,
 }
 
-/// How far a build is.
+/// The progress of a build.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) compiled: Option<Compiled>,
@@ -74,28 +74,28 @@ pub(super) struct Pace {
 }
 
 impl Build<'_> {
-    /// Builds the image, and calls `report` now and then. `sources` are the package registries of this machine.
+    /// Builds the image, and calls `report` periodically. `sources` are the package registries of this machine.
     pub(super) async fn run(&self, sources: &PackageSources, report: impl Fn(Pace)) -> Result<(), BuildError> {
         if sources.debian_mirror().is_none() {
             return Err(BuildError::NoMirror);
         }
-        if let Some(folder) = self.log.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| BuildError::Folder(folder.to_owned(), source))?;
+        if let Some(directory) = self.log.parent() {
+            std::fs::create_dir_all(directory).map_err(|source| BuildError::Folder(directory.to_owned(), source))?;
         }
-        // The log is read while it is written, so it must not be that of an earlier build.
+        // The log is read while it grows, so it must not contain an earlier build.
         std::fs::write(self.log, "").map_err(|source| BuildError::Folder(self.log.to_owned(), source))?;
         let started = Instant::now();
         let build = command::run_logged(self.command(sources), self.log, TIMEOUT);
         tokio::pin!(build);
         let mut interval = tokio::time::interval(REPORT_INTERVAL);
         interval.reset();
-        let mut growing = None;
+        let mut open_log = None;
         let result = loop {
             tokio::select! {
                 result = &mut build => break result,
                 _ = interval.tick() => {
-                    growing = growing.or_else(|| BuildLog::open(self.log));
-                    let Some(log) = &mut growing else { continue };
+                    open_log = open_log.or_else(|| BuildLog::open(self.log));
+                    let Some(log) = &mut open_log else { continue };
                     let compiled = log.read();
                     let took = started.elapsed();
                     let left = log.left(Duration::from_secs(self.image.recipe.seconds), took);
@@ -113,17 +113,17 @@ impl Build<'_> {
     }
 
     fn command(&self, sources: &PackageSources) -> Command {
-        let folder = self.recipes.join(self.image.recipe.folder);
+        let directory = self.recipes.join(self.image.recipe.folder);
         let label = format!("{LABEL}={}", self.hash);
         let mut command = match self.image.recipe.builder {
             Builder::Suite(suite) => {
-                let mut command = Command::new(folder.join("build"));
+                let mut command = Command::new(directory.join("build"));
                 command.args([suite, self.reference]).env("LABELS", label);
                 command
             }
             Builder::Dockerfile { arguments, .. } => {
                 let mut command = Command::new("docker");
-                // BuildKit, also with an engine whose default is the builder that it replaced.
+                // Force BuildKit on engines whose default is still the legacy builder.
                 command.env("DOCKER_BUILDKIT", "1").args(["build", "--progress", "plain", "--label", &label]);
                 for (argument, base) in self.bases {
                     command.arg("--build-arg").arg(format!("{argument}={base}"));
@@ -131,7 +131,7 @@ impl Build<'_> {
                 for (argument, value) in arguments {
                     command.arg("--build-arg").arg(format!("{argument}={value}"));
                 }
-                // By name only: Docker takes the value from the environment, where no other user can read it.
+                // Only the name: Docker reads the value from the environment, which other users cannot read.
                 for proxy in PROXIES.iter().flat_map(|name| [(*name).to_owned(), name.to_lowercase()]) {
                     if std::env::var_os(&proxy).is_some_and(|value| !value.is_empty()) {
                         command.args(["--build-arg", &proxy]);
@@ -144,7 +144,7 @@ impl Build<'_> {
                 {
                     command.arg("--secret").arg(format!("id=netrc,src={}", netrc.display()));
                 }
-                command.args(["--tag", self.reference]).arg(folder);
+                command.args(["--tag", self.reference]).arg(directory);
                 command
             }
         };
@@ -157,8 +157,8 @@ impl Build<'_> {
     }
 }
 
-/// The settings of this machine that recipes mount while they build, and the variables that hand them over. They may have a
-/// password in an address, so they are no arguments.
+/// The IDs of build secrets with this machine's package settings, and the variables that pass them to Docker. They are secrets
+/// instead of build arguments because an address may contain a password.
 const SECRETS: [(&str, &str); 4] = [
     ("apt-mirrors", "E2E_APT_MIRRORS"),
     ("apt-conf", "E2E_APT_CONF"),
@@ -172,9 +172,9 @@ mod tests {
     use super::*;
     use crate::environment::package_sources::tests::read;
 
-    /// Every user of a machine can read the command lines of all programs, and an image keeps what its build was told.
+    /// Every user of a machine can read the command lines of all programs, and an image stores its build arguments.
     #[test]
-    fn no_address_and_no_password_is_in_a_command_line() {
+    fn command_lines_contain_no_addresses_and_passwords() {
         let sources = read(
             &[
                 ("GOPROXY", "https://me:p4ssw0rd@go.example"),

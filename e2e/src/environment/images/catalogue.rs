@@ -1,46 +1,46 @@
-//! Every image, once.
+//! The catalogue of all images.
 
-/// An image that is needed.
+/// An image of the catalogue.
 #[derive(Debug)]
 pub struct Image {
-    /// The name in the catalogue, which is also part of the reference of an image that was built.
+    /// The name in the catalogue, which is also part of the reference of a built image.
     pub name: &'static str,
-    /// What the image is for.
+    /// The purpose of the image.
     pub purpose: &'static str,
-    /// The public registry's reference, by a version that does not move. `None` for images that only recipes use.
+    /// The reference in the public registry, with an immutable version. `None` for images that only recipes use.
     pub upstream: Option<&'static str>,
-    /// The digest that upstream announced for that reference, where it is known. A pull asks for it.
+    /// The digest that upstream announced for that reference, if known. A pull requests it.
     pub digest: Option<&'static str>,
     /// How the image is built.
     pub recipe: Recipe,
 }
 
-/// How an image is built from packages: a directory below `images/`.
+/// How to build an image from packages, with a directory in `images/`.
 #[derive(Debug)]
 pub struct Recipe {
-    /// The directory.
+    /// The directory's name.
     pub folder: &'static str,
-    /// What builds the image.
+    /// The program that builds the image.
     pub builder: Builder,
-    /// How long the build takes on two free processors, as measured: bench/README.md. In seconds.
+    /// Measured duration of the build on two idle processors, in seconds: bench/README.md.
     pub seconds: u64,
 }
 
-/// What builds an image.
+/// The program that builds an image.
 #[derive(Debug)]
 pub enum Builder {
-    /// The directory's program `build`, which takes a Debian suite and the reference to make.
+    /// The program `build` in the directory, with a Debian suite and the reference of the image as arguments.
     Suite(&'static str),
-    /// The directory's Dockerfile.
+    /// The Dockerfile in the directory.
     Dockerfile {
-        /// Build arguments, and the images that they stand for.
+        /// Build arguments for base images, with these images.
         bases: Bases,
-        /// Build arguments with their values.
+        /// Other build arguments, with their values.
         arguments: &'static [(&'static str, &'static str)],
     },
 }
 
-/// Build arguments of a Dockerfile, and the images that they stand for.
+/// Build arguments of a Dockerfile for base images, with these images.
 pub(super) type Bases = &'static [(&'static str, &'static Image)];
 
 const ON_FORKY: Bases = &[("DEBIAN", &DEBIAN_FORKY)];
@@ -54,12 +54,12 @@ const fn part(name: &'static str, purpose: &'static str, recipe: Recipe) -> Imag
     Image { name, purpose, upstream: None, digest: None, recipe }
 }
 
-/// A recipe of Debian packages on Debian's testing suite, and of a Go module where `bases` has the compiler.
+/// A recipe from Debian packages on the suite forky, and from a Go module if `bases` includes the compiler.
 const fn recipe(folder: &'static str, bases: Bases, seconds: u64) -> Recipe {
     Recipe { folder, builder: Builder::Dockerfile { bases, arguments: &[] }, seconds }
 }
 
-/// A recipe of a Go module in this version.
+/// A recipe from a Go module in the version in `arguments`.
 const fn version(folder: &'static str, arguments: &'static [(&'static str, &'static str)], seconds: u64) -> Recipe {
     Recipe { folder, builder: Builder::Dockerfile { bases: WITH_GO, arguments }, seconds }
 }
@@ -94,12 +94,12 @@ static COREDNS_1_12: Image =
 
 static CONTAINERD: Image = part("containerd", "part of the node", recipe("containerd", WITH_GO, 60));
 
-/// The newest node.
+/// The node image with the newest Kubernetes version.
 pub(super) static KIND_NODE_1_37: Image = Image {
     name: "kind-node-1.37",
     purpose: "the cluster's node",
     upstream: Some("docker.io/kindest/node:v1.37.0"),
-    // kind 0.33's own default.
+    // The default node image of kind 0.33.
     digest: Some("sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"),
     recipe: recipe(
         "kind-node",
@@ -115,7 +115,7 @@ pub(super) static KIND_NODE_1_37: Image = Image {
     ),
 };
 
-/// The node of the oldest minor version that Kubernetes supports.
+/// The node image with the oldest minor version that Kubernetes supports.
 pub(super) static KIND_NODE_1_34: Image = Image {
     name: "kind-node-1.34",
     purpose: "the cluster's node, with --kubernetes v1.34.4",
@@ -147,7 +147,7 @@ pub static REGISTRY: Image = Image {
 /// The Ingress controller.
 pub static TRAEFIK: Image = Image {
     name: "traefik",
-    purpose: "answers for the hosts of Ingresses",
+    purpose: "the Ingress controller",
     upstream: Some("docker.io/library/traefik:v3.7.15"),
     digest: None,
     recipe: recipe("traefik", ON_BUSYBOX, 30),
@@ -156,7 +156,7 @@ pub static TRAEFIK: Image = Image {
 /// Prometheus.
 pub static PROMETHEUS: Image = Image {
     name: "prometheus",
-    purpose: "scrapes what is deployed",
+    purpose: "scrapes the deployed service",
     upstream: Some("docker.io/prom/prometheus:v3.5.3"),
     digest: None,
     recipe: recipe("prometheus", ON_BUSYBOX, 20),
@@ -164,7 +164,7 @@ pub static PROMETHEUS: Image = Image {
 
 static DIND: Image = Image {
     name: "dind",
-    purpose: "service of image_build: an engine of the job's own",
+    purpose: "service of image_build: the job's container engine",
     upstream: Some("docker.io/library/docker:28.5.2-dind"),
     digest: None,
     recipe: recipe("dind", ON_FORKY_WITH_GO, 60),
@@ -194,7 +194,7 @@ static RUST: Image = Image {
     recipe: recipe("rust", ON_FORKY, 80),
 };
 
-/// Every image. Those that others are built on come first.
+/// All images. Base images come before the images that are built on them.
 pub static CATALOGUE: &[&Image] = &[
     &DEBIAN_BOOKWORM,
     &DEBIAN_FORKY,
@@ -218,13 +218,13 @@ pub static CATALOGUE: &[&Image] = &[
     &RUST,
 ];
 
-/// The images of the harness and of the pipeline besides the node, whatever the version of Kubernetes.
+/// The images of the harness and the pipeline other than the node image; they do not depend on the Kubernetes version.
 pub static SHARED: &[&Image] = &[&REGISTRY, &TRAEFIK, &PROMETHEUS, &DIND, &DOCKER, &KUBECTL, &RUST];
 
-/// The image of this name.
+/// Finds the image with this name.
 ///
 /// # Errors
-/// The nearest name, when no image has this one.
+/// The most similar name, if no image has this name.
 pub fn find(name: &str) -> Result<&'static Image, &'static str> {
     if let Some(image) = CATALOGUE.iter().copied().find(|image| image.name == name) {
         return Ok(image);
@@ -235,7 +235,7 @@ pub fn find(name: &str) -> Result<&'static Image, &'static str> {
     Err(nearest.map_or("", |image| image.name))
 }
 
-/// A reference without what Docker's own names leave out.
+/// A reference without the prefixes that Docker omits: `docker.io/` and `library/`.
 pub fn short(reference: &str) -> &str {
     let name = reference.strip_prefix("docker.io/").unwrap_or(reference);
     name.strip_prefix("library/").unwrap_or(name)
@@ -272,14 +272,14 @@ mod tests {
                 }
             }
             assert!(seen.insert(image.name), "{} is listed twice", image.name);
-            // A reference without a version is another image tomorrow.
+            // A reference without a version can change its image at any time.
             assert!(image.upstream.is_none_or(|upstream| upstream.rsplit('/').next().unwrap().contains(':')));
         }
         let nodes = [&KIND_NODE_1_34, &KIND_NODE_1_37];
         let used: BTreeSet<_> = SHARED.iter().copied().chain(nodes).map(|image| image.name).collect();
         let public: BTreeSet<_> =
             CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name).collect();
-        assert_eq!(used, public, "an image is used as it is exactly when upstream has it");
+        assert_eq!(used, public, "exactly the images that are used directly have an upstream reference");
     }
 
     #[test]
@@ -294,12 +294,12 @@ mod tests {
         assert_eq!(images.len(), 4, "{images:?}");
         for reference in images {
             let mut names = CATALOGUE.iter().filter_map(|image| image.upstream).map(short);
-            assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is in no catalogue");
+            assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is not in the catalogue");
         }
     }
 
     #[test]
-    fn a_misspelt_name_finds_its_neighbour() {
+    fn a_misspelt_name_suggests_the_most_similar_one() {
         assert_eq!(find("dind").unwrap().name, "dind");
         assert_eq!(find("kubctl").unwrap_err(), "kubectl");
         assert_eq!(find("debian-fork").unwrap_err(), "debian-forky");

@@ -1,37 +1,37 @@
-//! Why a build failed, from its log: the cause and the next step, for the failures that a user can do something about.
+//! Diagnoses a failed build from its log: the cause and the next step, for failures that the user can fix.
 
-/// A failure that is understood.
+/// The explanation of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What went wrong.
+    /// The cause.
     pub cause: String,
-    /// What to do about it.
+    /// What the user can do about it.
     pub next_step: String,
 }
 
-/// How many of the last lines are searched. `BuildKit` repeats the failed step's output at the end of the log; a message far above it
-/// may be of an attempt that was repeated with success.
-const LAST_LINES: usize = 200;
+/// Number of lines at the end of the log that are searched. `BuildKit` repeats the failed step's output there; an earlier message
+/// may belong to an attempt whose retry succeeded.
+const SEARCHED_LINES: usize = 200;
 
-/// Messages of programs, what they mean, and what helps.
+/// Messages of programs, with their cause and the next step.
 struct Rule {
-    /// Parts of lines, in lower case; one of them is enough.
+    /// Parts of lines, in lower case. One match is enough.
     messages: &'static [&'static str],
-    /// The cause. `{}` stands for what the line is about: a module, a package or a host.
+    /// The cause. `{}` is replaced by the module, package or host that the line names.
     cause: &'static str,
     next_step: &'static str,
 }
 
-const REGISTRY: &str = "run `e2e doctor`: it asks the package registries that this machine uses and names the setting of each. If it reaches \
-    all of them, containers do not reach what this machine reaches: check the DNS, the firewall and the proxy of the engine's network";
+const REGISTRY: &str = "run `e2e doctor`: it checks the package registries that this machine uses and names the setting of each. If it reaches \
+all of them, containers cannot reach registries that this machine reaches: check the DNS, firewall and proxy settings of the engine's network";
 
-/// Rules in the order of precedence: a full disk or a killed compiler causes other messages too.
+/// The rules in order of precedence: a full disk or a killed compiler causes other messages as well.
 const RULES: &[Rule] = &[
     Rule {
         messages: &["no space left on device", "disk quota exceeded", "you don't have enough free space"],
         cause: "the disk is full",
-        next_step: "`docker system df` shows what the engine's files use, `docker system prune` frees what no container uses. Then run the \
-            command again",
+        next_step: "`docker system df` shows the engine's disk usage, `docker system prune` removes everything that no container uses. Then run the \
+        command again",
     },
     Rule {
         messages: &[
@@ -43,20 +43,20 @@ const RULES: &[Rule] = &[
             "exit code: 137",
         ],
         cause: "the build ran out of memory: the kernel killed one of its programs",
-        next_step: "end what uses the memory, add swap space or give the engine's virtual machine more memory. Then run the command again: \
-            finished steps are kept. `e2e doctor` shows how much a build needs",
+        next_step: "stop programs that use memory, add swap space or give the engine's virtual machine more memory. Then run the command again: \
+        finished steps are kept. `e2e doctor` shows how much memory a build needs",
     },
     Rule {
         messages: &["checksum mismatch", "security error"],
-        cause: "a Go module is not the one that go.sum or the checksum database describes{}",
-        next_step: "the module proxy, or a proxy in front of it, serves other content. Do not switch the verification off: set GOPROXY to \
-            another module proxy (`go env -w GOPROXY=…` or the variable), and report the module to the operator of this one",
+        cause: "a Go module does not match the checksum in go.sum or in the checksum database{}",
+        next_step: "the module proxy, or a proxy in front of it, serves other content. Do not disable the verification: set GOPROXY to \
+        another module proxy (`go env -w GOPROXY=…` or the variable), and report the module to the operator of the current one",
     },
     Rule {
         messages: &["do not match the hashes"],
-        cause: "a Python package does not have the hash that the recipe demands{}",
-        next_step: "the index, or a proxy in front of it, serves other content, or the download broke off. Run the command again; if it fails \
-            again, set PIP_INDEX_URL to another index, and report the package to the operator of this one",
+        cause: "a Python package does not have the hash that the recipe requires{}",
+        next_step: "the index, or a proxy in front of it, serves other content, or the download was interrupted. Run the command again; if it fails \
+        again, set PIP_INDEX_URL to another index, and report the package to the operator of the current one",
     },
     Rule {
         messages: &["hash sum mismatch", "file has unexpected size"],
@@ -71,8 +71,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         messages: &["is not valid yet", "certificate has expired or is not yet valid", "certificate is not yet valid"],
-        cause: "this machine's clock is wrong: what it downloads is from the future{}",
-        next_step: "set the clock: timedatectl set-ntp true",
+        cause: "this machine's clock is wrong: downloaded files are dated in the future{}",
+        next_step: "set the clock with `timedatectl set-ntp true`",
     },
     Rule {
         messages: &[
@@ -83,9 +83,9 @@ const RULES: &[Rule] = &[
             "unable to get local issuer certificate",
         ],
         cause: "the certificate of a package registry is not trusted{}",
-        next_step: "a proxy re-signs HTTPS: add its authority as a .crt file to /usr/local/share/ca-certificates, run \
-            update-ca-certificates, and remove the base images so that they are built with it: docker rmi $(docker images --quiet \
-            'gitlab-ci-k8s-demo/debian-*')",
+        next_step: "if a proxy re-signs HTTPS, add its certificate authority as a .crt file to /usr/local/share/ca-certificates, run \
+        update-ca-certificates, and remove the base images so that they are rebuilt with it: docker rmi $(docker images --quiet \
+        'gitlab-ci-k8s-demo/debian-*')",
     },
     Rule {
         messages: &["407 proxy authentication required", "401 unauthorized", "403 forbidden"],
@@ -118,7 +118,7 @@ const RULES: &[Rule] = &[
             "network is unreachable",
             "no route to host",
         ],
-        cause: "a package registry does not answer{}",
+        cause: "a package registry does not respond{}",
         next_step: REGISTRY,
     },
     Rule {
@@ -135,17 +135,17 @@ const RULES: &[Rule] = &[
     Rule {
         messages: &["unable to apply caps", "oci runtime", "runc run failed", "privileged mode is"],
         cause: "the engine cannot run the container that the build needs",
-        next_step: "use Docker 26 or newer, with root rights on its host; `e2e doctor` tries a privileged container",
+        next_step: "use Docker 26 or newer, running as root on its host; `e2e doctor` tests privileged containers",
     },
     Rule {
         messages: &["unable to pick chroot mode", "must be run with superuser privileges", "unshare failed"],
-        cause: "mmdebstrap may not create a root file system as this user",
+        cause: "this user has no permission to create a root file system with mmdebstrap",
         next_step: "run the command as root, or allow unprivileged user namespaces and install the package uidmap",
     },
     Rule {
         messages: &["cannot connect to the docker daemon", "is the docker daemon running"],
         cause: "the container engine stopped during the build",
-        next_step: "start it (`e2e doctor --fix`) and run the command again: finished steps are kept",
+        next_step: "start it with `e2e doctor --fix` and run the command again: finished steps are kept",
     },
     Rule {
         messages: &["buildx component is missing or broken"],
@@ -154,7 +154,7 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// What stands around the name of a module, a package or a host, from the most to the least precise.
+/// The texts before and after the name of a module, a package or a host, from the most to the least precise.
 const NAMES: &[(&str, &[&str])] = &[
     ("go: ", &[": verifying"]),
     ("verifying ", &[": checksum"]),
@@ -171,16 +171,16 @@ const NAMES: &[(&str, &[&str])] = &[
     ("dial tcp ", &[": "]),
 ];
 
-/// Explains the failure that `log` ends with, if it is one that is known.
+/// Explains the failure at the end of `log`, if it is a known one.
 pub(super) fn diagnose(log: &str) -> Option<Diagnosis> {
     let mut lines: Vec<&str> = log.lines().collect();
-    lines.drain(..lines.len().saturating_sub(LAST_LINES));
+    lines.drain(..lines.len().saturating_sub(SEARCHED_LINES));
     RULES.iter().find_map(|rule| {
         let is_about = |line: &&str| {
             let line = line.to_lowercase();
             rule.messages.iter().any(|message| line.contains(message))
         };
-        // The line with a name, if one has it: Go and pip repeat themselves in other words.
+        // Prefer a line that has a name: Go and pip report the same failure in several lines.
         let mut about = lines.iter().copied().filter(is_about);
         let named = about.clone().find_map(name);
         about.next().map(|_| Diagnosis {
@@ -190,7 +190,7 @@ pub(super) fn diagnose(log: &str) -> Option<Diagnosis> {
     })
 }
 
-/// What a line is about. User names and passwords are left out.
+/// The module, package or host that a line names, without user name and password.
 fn name(line: &str) -> Option<String> {
     let line = format!("{line}\n");
     NAMES.iter().find_map(|(before, after)| {
@@ -226,15 +226,15 @@ mod tests {
     #[case::go_sum(
         "#9 8.1 verifying k8s.io/api@v0.37.0: checksum mismatch\n#9 8.1 \tdownloaded: h1:aaa=\n#9 8.1 \tgo.sum:     h1:bbb=\n\
          #9 8.1 SECURITY ERROR\n#9 8.1 This download does NOT match an earlier download recorded in go.sum.",
-        "a Go module is not the one that go.sum or the checksum database describes (k8s.io/api@v0.37.0)"
+        "a Go module does not match the checksum in go.sum or in the checksum database (k8s.io/api@v0.37.0)"
     )]
     #[case::go_checksum_database(
         "go: sigs.k8s.io/kind@v0.33.0: verifying module: checksum mismatch\n\tsum: h1:bbb=\nSECURITY ERROR",
-        "a Go module is not the one that go.sum or the checksum database describes (sigs.k8s.io/kind@v0.33.0)"
+        "a Go module does not match the checksum in go.sum or in the checksum database (sigs.k8s.io/kind@v0.33.0)"
     )]
     #[case::pip_hash(
         "#7 3.1 ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions",
-        "a Python package does not have the hash that the recipe demands"
+        "a Python package does not have the hash that the recipe requires"
     )]
     #[case::apt_hash(
         "#8 39.8 E: Failed to fetch http://mirror.example/debian/pool/main/l/linux/linux-libc-dev_6.1_arm64.deb  Hash Sum mismatch",
@@ -250,7 +250,7 @@ mod tests {
     )]
     #[case::clock(
         "E: Release file for http://mirror.example/debian/dists/forky/InRelease is not valid yet (invalid for another 3h 2min).",
-        "this machine's clock is wrong: what it downloads is from the future (mirror.example)"
+        "this machine's clock is wrong: downloaded files are dated in the future (mirror.example)"
     )]
     #[case::go_certificate(
         "go: k8s.io/api@v0.37.0: Get \"https://me:secret@proxy.example/k8s.io/api/@v/v0.37.0.mod\": tls: failed to verify certificate: x509: \
@@ -298,12 +298,12 @@ mod tests {
     )]
     #[case::go_timeout(
         "go: k8s.io/api@v0.37.0: Get \"https://proxy.example/k8s.io/api/@v/v0.37.0.mod\": dial tcp 192.0.2.1:443: i/o timeout",
-        "a package registry does not answer (proxy.example)"
+        "a package registry does not respond (proxy.example)"
     )]
     #[case::apt_refused(
         "E: Failed to fetch http://mirror.example/debian/dists/forky/InRelease  Could not connect to mirror.example:80 (192.0.2.1). - connect \
          (111: Connection refused)",
-        "a package registry does not answer (mirror.example)"
+        "a package registry does not respond (mirror.example)"
     )]
     #[case::not_privileged(
         "docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: \
@@ -312,7 +312,7 @@ mod tests {
     )]
     #[case::not_root(
         "E: unable to pick chroot mode automatically (use --mode for manual selection)",
-        "mmdebstrap may not create a root file system as this user"
+        "this user has no permission to create a root file system with mmdebstrap"
     )]
     #[case::engine_gone(
         "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
@@ -322,22 +322,23 @@ mod tests {
         "ERROR: BuildKit is enabled but the buildx component is missing or broken.",
         "Docker's client has no BuildKit"
     )]
-    fn causes(#[case] log: &str, #[case] expected: &str) {
+    fn a_known_failure_is_explained(#[case] log: &str, #[case] expected: &str) {
         let Diagnosis { cause, next_step } = diagnose(log).unwrap();
         assert_eq!(cause, expected);
         assert!(!next_step.is_empty() && !next_step.contains("  "), "{next_step}");
     }
 
     #[test]
-    fn a_full_disk_explains_what_follows_from_it() {
+    fn a_full_disk_takes_precedence_over_its_consequences() {
         let log = "write: no space left on device\ncompile: signal: killed\ndial tcp: i/o timeout\n";
         assert_eq!(diagnose(log).unwrap().cause, "the disk is full");
     }
 
     #[test]
-    fn an_unknown_failure_and_an_early_message_explain_nothing() {
+    fn unknown_failures_and_early_messages_are_ignored() {
         assert_eq!(diagnose("Dockerfile:9\nerror: expected one of `;`"), None);
-        let log = format!("dial tcp: i/o timeout\n{}error: expected one of `;`\n", "compiling\n".repeat(LAST_LINES));
+        let log =
+            format!("dial tcp: i/o timeout\n{}error: expected one of `;`\n", "compiling\n".repeat(SEARCHED_LINES));
         assert_eq!(diagnose(&log), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The versions of Kubernetes that a node can have.
+//! The Kubernetes versions of the node images.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use clap::ValueEnum;
 
 use super::catalogue::{Image, KIND_NODE_1_34, KIND_NODE_1_37};
 
-/// A version of Kubernetes that the catalogue has a node of: the oldest supported minor version and the newest.
+/// A Kubernetes version for which the catalogue has a node image: the oldest supported minor version and the newest.
 /// <https://kubernetes.io/releases/>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum KubernetesVersion {
-    /// The oldest minor version that is supported.
+    /// The oldest supported minor version.
     #[value(name = "v1.34.4")]
     V1_34_4,
-    /// The newest, and the default of kind 0.33.
+    /// The newest version, and the default of kind 0.33.
     #[default]
     #[value(name = "v1.37.0")]
     V1_37_0,
 }
 
 impl KubernetesVersion {
-    /// The image of a node with this version.
+    /// The node image with this version.
     pub fn node(self) -> &'static Image {
         match self {
             Self::V1_34_4 => &KIND_NODE_1_34,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_version_has_a_node_of_its_own_under_the_name_that_the_flag_takes() {
+    fn each_version_has_its_own_node_image_and_flag_value() {
         for version in KubernetesVersion::value_variants() {
             let value = version.to_possible_value().unwrap();
             assert_eq!(value.get_name(), version.to_string());

@@ -1,5 +1,5 @@
-//! The images that the harness and the pipeline need, and how each comes here: it is here already, else it is pulled,
-//! else it is built from the recipe in this repository.
+//! Obtains the images that the harness and the pipeline need: an image that is present is used, otherwise it is pulled, otherwise
+//! built from its recipe in this repository.
 
 mod build;
 mod build_log;

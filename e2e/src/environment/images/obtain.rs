@@ -1,4 +1,4 @@
-//! Here, else pulled, else built.
+//! Obtains images: uses a present one, or else pulls it, or else builds it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,120 +20,120 @@ use super::way::{BUILT, Way};
 use crate::environment::package_sources::PackageSources;
 use container_engine::pull::pull;
 
-/// Where an image came from.
+/// How an image was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// It was here.
+    /// It was present already.
     Here,
-    /// From its public registry.
+    /// It was pulled from its public registry.
     Pulled,
-    /// From its recipe.
+    /// It was built from its recipe.
     Built,
 }
 
 impl Source {
-    /// A word for it.
+    /// The word for tables and reports.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Here => "here",
+            Self::Here => "present",
             Self::Pulled => "pulled",
             Self::Built => "built",
         }
     }
 }
 
-/// An image that is here now.
+/// An image that is now present.
 #[derive(Clone, Debug, Serialize)]
 pub struct Obtained {
-    /// Its name in the catalogue.
+    /// The name in the catalogue.
     pub name: &'static str,
-    /// By what it can be run.
+    /// The reference for running it.
     pub reference: String,
-    /// The public registry's reference, where one has the image.
+    /// The reference in the public registry, if there is one.
     pub upstream: Option<&'static str>,
-    /// Where it came from.
+    /// How it was obtained.
     pub source: Source,
-    /// How long that took, in seconds.
+    /// The duration of pulling or building it. Serialized in seconds.
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
 }
 
 impl Obtained {
-    /// Whether it was built here from its recipe, now or before, and is not upstream's.
+    /// Whether it was built from its recipe, now or earlier, instead of pulled.
     pub fn is_built(&self) -> bool {
         self.reference.starts_with(BUILT)
     }
 }
 
-/// What is going on, for whoever waits.
+/// A progress event of an image.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// A public registry is asked.
+    /// Pulling it from its public registry starts.
     Pulling {
-        /// The image.
+        /// The image's name.
         name: &'static str,
-        /// Its upstream reference.
+        /// The upstream reference.
         reference: &'static str,
     },
-    /// It could not be pulled; what comes next is a build or the end.
+    /// Pulling failed. A build or the final error follows.
     NotPulled {
-        /// The image.
+        /// The image's name.
         name: &'static str,
-        /// Why not, on one line.
+        /// The cause, on one line.
         reason: String,
     },
-    /// A recipe is built.
+    /// Building it from its recipe starts.
     Building {
-        /// The image.
+        /// The image's name.
         name: &'static str,
-        /// Where its log is.
+        /// The log file.
         log: PathBuf,
-        /// How long that takes, roughly.
+        /// The approximate duration.
         expected: Duration,
     },
-    /// A build goes on. Reported every ten seconds.
+    /// A build is in progress. Reported every ten seconds.
     Continues {
-        /// The image.
+        /// The image's name.
         name: &'static str,
-        /// How many packages are compiled, where the recipe compiles.
+        /// The number of compiled packages, if the recipe compiles any.
         compiled: Option<Compiled>,
-        /// How long it takes so far.
+        /// The time since the build started.
         took: Duration,
-        /// How long the rest takes, roughly. Nothing once it takes longer than expected.
+        /// The estimated remaining time, if it can be estimated.
         left: Option<Duration>,
     },
-    /// It is here now.
+    /// The image is present now.
     Obtained(Obtained),
 }
 
-/// Why an image is not here.
+/// An image could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum ObtainError {
     /// The recipe cannot be read.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// It may only be pulled, and could not be.
-    #[error("{name}: cannot be pulled from {reference}: {reason}")]
+    /// Only pulling is allowed, and failed.
+    #[error("cannot pull image `{name}` from {reference}: {reason}")]
     NotPulled {
-        /// The image.
+        /// The image's name.
         name: &'static str,
-        /// Its upstream reference.
+        /// The upstream reference.
         reference: &'static str,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// It may only be pulled, and no registry has it.
-    #[error("{0}: no public registry has it, it can only be built")]
+    /// Only pulling is allowed, but no public registry has the image.
+    #[error("cannot pull image `{0}`: no public registry has it, it can only be built")]
     NoUpstream(&'static str),
-    /// Its recipe failed.
-    #[error("{name}: {}cannot be built", .pulled.as_ref().map(|reason| format!("cannot be pulled ({reason}), and ")).unwrap_or_default())]
+    /// The build failed.
+    #[error("cannot {}build image `{name}`", .pulled.as_ref().map(|reason| format!("pull ({reason}) or ")).unwrap_or_default())]
     NotBuilt {
-        /// The image.
+        /// The image's name.
         name: &'static str,
-        /// Why it was not pulled, where that was tried.
+        /// Why pulling failed, if it was tried.
         pulled: Option<String>,
-        /// Why it was not built.
+        /// Why the build failed.
         #[source]
         source: Box<BuildError>,
     },
@@ -146,7 +146,7 @@ pub struct Images {
     kubernetes: KubernetesVersion,
     recipes: PathBuf,
     logs: PathBuf,
-    /// The package registries of this machine. Read once, by the first build.
+    /// The package registries of this machine, read once by the first build.
     sources: OnceCell<PackageSources>,
     tell: Box<dyn Fn(Progress) + Send + Sync>,
     obtained: Mutex<BTreeMap<&'static str, Arc<OnceCell<Obtained>>>>,
@@ -154,8 +154,8 @@ pub struct Images {
 }
 
 impl Images {
-    /// Obtains images by `way`, from the recipes in one folder and with logs in another. Nodes have the version `kubernetes`.
-    /// `tell` hears what goes on.
+    /// Obtains images by `way`, with recipes from the directory `recipes` and build logs in the directory `logs`. Nodes have the version
+    /// `kubernetes`. `tell` receives progress events.
     pub fn new(
         docker: Docker,
         way: Way,
@@ -178,12 +178,12 @@ impl Images {
         }
     }
 
-    /// The version of Kubernetes that nodes have.
+    /// The Kubernetes version of the nodes.
     pub fn kubernetes(&self) -> KubernetesVersion {
         self.kubernetes
     }
 
-    /// The ways in which images may come.
+    /// The ways in which images may be obtained.
     pub fn way(&self) -> Way {
         self.way
     }
@@ -193,44 +193,44 @@ impl Images {
         &self.recipes
     }
 
-    /// The directory for the logs of builds.
+    /// The directory for build logs.
     pub fn logs(&self) -> &Path {
         &self.logs
     }
 
-    /// Obtains the node of the cluster.
+    /// Obtains the node image of the cluster.
     ///
     /// # Errors
-    /// When it cannot be obtained in the ways allowed.
+    /// If it cannot be obtained in an allowed way.
     pub async fn node(&self) -> Result<Obtained, ObtainError> {
         self.obtain_one(self.kubernetes.node()).await
     }
 
-    /// Notes that a container of a pipeline was made of the image that the pipeline calls `name`, by this reference.
+    /// Records that a container of a pipeline uses the image with this reference, which the pipeline calls `name`.
     pub(super) fn note(&self, name: &str, reference: &str) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.insert(name.to_owned(), reference.to_owned());
     }
 
-    /// The images that containers of pipelines were made of: what a pipeline calls each, and its reference.
+    /// The images that containers of pipelines have used: the name in the pipeline, and the reference.
     pub fn used(&self) -> BTreeMap<String, String> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Obtains `images`, those that do not depend on each other at the same time, in the order in which they are asked for.
+    /// Obtains `images`, concurrently if they do not depend on each other, and returns them in the same order.
     ///
     /// # Errors
-    /// The first that there is; what is being built then is stopped.
+    /// The first error. Builds that are still running are stopped.
     pub async fn obtain(&self, images: &[&'static Image]) -> Result<Vec<Obtained>, ObtainError> {
         try_join_all(images.iter().map(|image| self.obtain_one(image))).await
     }
 
-    /// Obtains one image. Asked for again, it is the same one.
+    /// Obtains one image. Each image is obtained only once; later calls return the same one.
     ///
-    /// Boxed, because an image is built on images.
+    /// Boxed, because it calls itself for base images.
     ///
     /// # Errors
-    /// When it cannot be had in the ways allowed.
+    /// If it cannot be obtained in an allowed way.
     pub fn obtain_one<'images>(
         &'images self,
         image: &'static Image,
@@ -269,9 +269,9 @@ impl Images {
                 (self.tell)(Progress::Pulling { name: image.name, reference: upstream });
                 match pull(&self.docker, upstream, image.digest).await {
                     Ok(()) => return Ok(obtained(upstream, Source::Pulled)),
-                    Err(why) => {
-                        (self.tell)(Progress::NotPulled { name: image.name, reason: why.clone() });
-                        reason = Some((upstream, why));
+                    Err(cause) => {
+                        (self.tell)(Progress::NotPulled { name: image.name, reason: cause.clone() });
+                        reason = Some((upstream, cause));
                     }
                 }
             }
@@ -306,15 +306,15 @@ impl Images {
     }
 }
 
-/// Whether an engine's tag is of an image of the catalogue, pulled or built here, of whatever version of its recipe.
+/// Whether a tag belongs to an image of the catalogue, pulled or built from any version of its recipe.
 pub fn is_known(tag: &str) -> bool {
     let built = tag.strip_prefix(BUILT).and_then(|rest| rest.split_once(':')).map(|(name, _)| name);
     CATALOGUE.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(|it| short(it) == tag))
 }
 
-/// Reads the package registries of this machine. apt takes a moment for its answer.
+/// Reads the package registries of this machine, on another thread because apt takes up to a second.
 async fn read_sources() -> PackageSources {
-    // A task that was not cancelled ends only by a panic, which the second reading would show.
+    // The task can only fail by a panic, which the second call would repeat here.
     tokio::task::spawn_blocking(PackageSources::from_machine).await.unwrap_or_else(|_| PackageSources::from_machine())
 }
 
@@ -330,12 +330,12 @@ mod tests {
 
     #[rstest]
     #[case::built("gitlab-ci-k8s-demo/rust:7692a7b486b7", true)]
-    #[case::of_a_cluster("gitlab-ci-k8s-demo/run:b3e3cd82", false)]
+    #[case::image_of_a_run("gitlab-ci-k8s-demo/run:b3e3cd82", false)]
     #[case::pulled("rust:1.97.1", true)]
-    #[case::from_somebody("kindest/node:v1.37.0", true)]
+    #[case::pulled_with_a_namespace("kindest/node:v1.37.0", true)]
     #[case::another_version("rust:1.95", false)]
-    #[case::somebody_elses("example.org/gitlab-ci-k8s-demo/rust:1", false)]
-    fn whose_image_it_is(#[case] tag: &str, #[case] expected: bool) {
+    #[case::another_registry("example.org/gitlab-ci-k8s-demo/rust:1", false)]
+    fn a_tag_of_the_catalogue_is_known(#[case] tag: &str, #[case] expected: bool) {
         assert_eq!(is_known(tag), expected);
     }
 }

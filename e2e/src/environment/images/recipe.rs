@@ -1,4 +1,4 @@
-//! What a recipe says, as a hash: an image with the same one need not be built again.
+//! The hash of a recipe. An image with the same hash need not be built again.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::catalogue::{Builder, Image};
 
-/// The build argument that names a version, and so the directory with the module of that version.
+/// The build argument with a version, which is also the name of the directory with that version's module.
 const VERSION: &str = "VERSION";
 
-/// A recipe that cannot be read.
+/// A recipe cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the recipe {}", path.display())]
 pub struct RecipeError {
@@ -21,24 +21,24 @@ pub struct RecipeError {
     source: io::Error,
 }
 
-/// The hash of everything that decides what `image` becomes: its files, which of them are executable, its arguments, and the
-/// recipes of the images that it is built on. Twelve hexadecimal digits.
+/// The hash of everything that determines the content of `image`: its files, their executable bits, its arguments, and the recipes of
+/// its base images. Twelve hexadecimal digits.
 ///
-/// Of a recipe with a directory for each version, the other versions' directories do not count.
+/// If a recipe has a directory for each version, the directories of other versions do not count.
 ///
 /// # Errors
-/// When a file of it cannot be read.
+/// If a file of the recipe cannot be read.
 pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError> {
     let mut hasher = Sha256::new();
-    let folder = recipes.join(image.recipe.folder);
+    let directory = recipes.join(image.recipe.folder);
     match image.recipe.builder {
         Builder::Suite(suite) => {
-            add_directory(&mut hasher, &folder)?;
+            add_directory(&mut hasher, &directory)?;
             hasher.update(suite);
         }
         Builder::Dockerfile { bases, arguments } => {
             let version = arguments.iter().find(|(name, _)| *name == VERSION).map(|(_, version)| *version);
-            add(&mut hasher, &folder, &|name| version.is_none_or(|version| name == version || !is_version(name)))?;
+            add(&mut hasher, &directory, &|name| version.is_none_or(|version| name == version || !is_version(name)))?;
             for (argument, value) in arguments {
                 hasher.update(format!("{argument}\0{value}\0"));
             }
@@ -50,15 +50,15 @@ pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError>
     Ok(digits(hasher))
 }
 
-/// Adds everything in the directory of a recipe to a hash.
+/// Adds all files in the directory of a recipe to a hash.
 ///
 /// # Errors
-/// When a file of it cannot be read.
+/// If a file of the recipe cannot be read.
 pub fn add_directory(hasher: &mut Sha256, directory: &Path) -> Result<(), RecipeError> {
     add(hasher, directory, &|_| true)
 }
 
-/// The first twelve hexadecimal digits of a hash: enough to tell images apart.
+/// The first twelve hexadecimal digits of a hash, which are enough to distinguish images.
 pub fn digits(hasher: Sha256) -> String {
     let mut digits = String::new();
     for byte in hasher.finalize().iter().take(6) {
@@ -68,7 +68,7 @@ pub fn digits(hasher: Sha256) -> String {
     digits
 }
 
-/// Whether a file or directory of a recipe has a version for its name: `v1.37.0`.
+/// Whether the name of a file or directory is a version, such as `v1.37.0`.
 fn is_version(name: &str) -> bool {
     name.strip_prefix('v').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
 }
@@ -90,7 +90,7 @@ fn add(hasher: &mut Sha256, root: &Path, counts: &dyn Fn(&str) -> bool) -> Resul
         let failed = |source| RecipeError { path: file.clone(), source };
         let content = fs::read(&file).map_err(failed)?;
         let executable = fs::metadata(&file).map_err(failed)?.permissions().mode() & 0o111 != 0;
-        // The path's bytes, and lengths between the parts: two recipes never read the same.
+        // NUL bytes and the length separate the parts, so that two different recipes never produce the same input.
         let path = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
         hasher.update(format!("{path}\0{executable}\0{}\0", content.len()));
         hasher.update(content);
@@ -124,7 +124,7 @@ mod tests {
     static ON_OTHER: Image = image(Builder::Dockerfile { bases: &[("BASE", &OTHER)], arguments: &[] });
 
     #[test]
-    fn the_hash_changes_with_everything_that_matters_and_nothing_else() {
+    fn the_hash_changes_with_content_and_not_with_modification_times() {
         let directory = tempfile::tempdir().unwrap();
         let recipes = directory.path();
         let file = recipes.join("one/etc/file");
@@ -135,7 +135,7 @@ mod tests {
         assert_ne!(first, hash(&OTHER, recipes).unwrap(), "another suite");
         assert_ne!(hash(&ON_BASE, recipes).unwrap(), hash(&ON_OTHER, recipes).unwrap(), "another base");
 
-        // Written again, it is the same recipe, however new the file.
+        // Writing the same content again does not change the recipe.
         fs::write(&file, "content").unwrap();
         assert_eq!(first, hash(&BASE, recipes).unwrap());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_has_its_own_directory_and_what_all_versions_share() {
+    fn a_version_is_hashed_with_its_own_directory_and_the_shared_files() {
         let directory = tempfile::tempdir().unwrap();
         let recipes = directory.path();
         for version in ["v1.34.4", "v1.37.0"] {

@@ -1,4 +1,4 @@
-//! The catalogue's images for the jobs of a pipeline.
+//! Provides the catalogue's images to the jobs of a pipeline.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,8 +14,10 @@ impl ImageSource for Images {
     fn resolve<'source>(&'source self, name: &'source str) -> BoxFuture<'source, Result<Option<Resolved>, String>> {
         async move {
             let Some(image) = in_catalogue(name) else { return Ok(None) };
-            let obtained =
-                self.obtain_one(image).await.map_err(|error| format!("the image {name}: {}", error_chain(&error)))?;
+            let obtained = self
+                .obtain_one(image)
+                .await
+                .map_err(|error| format!("cannot obtain image `{name}`: {}", error_chain(&error)))?;
             let built_from = obtained.is_built().then(|| format!("images/{}", image.recipe.folder));
             Ok(Some(Resolved { reference: obtained.reference, built_from }))
         }
@@ -27,11 +29,11 @@ impl ImageSource for Images {
     }
 }
 
-/// The catalogue's image that is called so, by its own name or by upstream's.
+/// The catalogue's image with this name or upstream reference.
 pub fn in_catalogue(name: &str) -> Option<&'static Image> {
     let full = normalise(name);
-    let is_meant = |image: &&Image| image.name == name || image.upstream.is_some_and(|it| normalise(it) == full);
-    CATALOGUE.iter().copied().find(|image| is_meant(image))
+    let matches = |image: &&Image| image.name == name || image.upstream.is_some_and(|it| normalise(it) == full);
+    CATALOGUE.iter().copied().find(|image| matches(image))
 }
 
 #[cfg(test)]
@@ -42,14 +44,14 @@ mod tests {
 
     #[rstest]
     #[case::short("rust:1.97.1", Some("rust"))]
-    #[case::in_full("docker.io/library/rust:1.97.1", Some("rust"))]
+    #[case::full_reference("docker.io/library/rust:1.97.1", Some("rust"))]
     #[case::another_version("rust:1.86.0", None)]
     #[case::own_name("dind", Some("dind"))]
     #[case::upstream("docker:28.5.2-dind", Some("dind"))]
-    #[case::with_a_folder("alpine/k8s:1.36.4", Some("kubectl"))]
+    #[case::with_a_namespace("alpine/k8s:1.36.4", Some("kubectl"))]
     #[case::without_upstream("debian-forky", Some("debian-forky"))]
     #[case::unknown("debian:13", None)]
-    fn of_the_catalogue(#[case] name: &str, #[case] expected: Option<&str>) {
+    fn an_image_is_found_by_name_or_reference(#[case] name: &str, #[case] expected: Option<&str>) {
         assert_eq!(in_catalogue(name).map(|image| image.name), expected);
     }
 }

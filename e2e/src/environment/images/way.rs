@@ -1,15 +1,15 @@
-//! The ways by which an image may come.
+//! The ways in which images may be obtained.
 
-/// Which ways an image may come.
+/// The ways in which images may be obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Way {
-    /// Here already, else pulled, else built
+    /// Use a present image, or else pull it, or else build it
     Auto,
-    /// Here already, else pulled
+    /// Use a present image, or else pull it
     Pull,
-    /// Built already, else built
+    /// Use an image that was built on this machine, or else build it
     Build,
 }
 
-/// What the references of images begin with that were built here.
+/// The prefix of the references of images that are built on this machine.
 pub(super) const BUILT: &str = "gitlab-ci-k8s-demo/";

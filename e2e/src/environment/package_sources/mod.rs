@@ -1,8 +1,8 @@
-//! Where this machine gets packages from: the Debian mirror, the Go module proxy and the Python package index.
+//! The package registries that this machine is configured to use: Debian mirror, Go module proxy and Python package index.
 //!
-//! The settings are those of apt, Go and pip themselves. `doctor` asks these addresses before a build starts, and image
-//! builds get the same settings, so that a build reaches what this machine reaches. An address may contain a password, so
-//! these types have no `Debug`; what is printed goes through [`without_credentials`].
+//! The settings are those of apt, Go and pip themselves. `doctor` checks these addresses before a build starts, and image builds
+//! get the same settings, so that they reach the same registries as this machine. An address may contain a password, so these types
+//! do not implement `Debug`, and printed addresses go through [`without_credentials`].
 
 mod machine;
 mod pip;
@@ -18,16 +18,16 @@ use reqwest::Url;
 pub use self::machine::Setting;
 use self::machine::{Machine, config_home, variable};
 
-/// Names a Debian mirror where apt has none, or overrides the one that apt has.
+/// The variable with a Debian mirror, which overrides apt's configuration.
 pub const DEBIAN_MIRROR: &str = "DEBIAN_MIRROR";
 
-/// The variables that decide where Go gets modules and what it verifies them against. <https://go.dev/ref/mod#environment-variables>
+/// The variables that determine where Go downloads modules and how it verifies them. <https://go.dev/ref/mod#environment-variables>
 const GO_VARIABLES: [&str; 7] = ["GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOAUTH"];
 
-/// Where Debian's package ca-certificates puts all authorities, those of `/usr/local/share/ca-certificates` among them.
+/// The bundle that Debian's package ca-certificates creates, including the authorities in `/usr/local/share/ca-certificates`.
 const DEBIAN_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Every index of a Debian archive's component `main`. Other vendors have a `main` too, hence the origin.
+/// Lists the indexes of the component `main` of Debian archives. `Origin` excludes other vendors, who have a `main` too.
 const APT_TARGETS: [&str; 7] = [
     "indextargets",
     "--format",
@@ -47,8 +47,8 @@ pub struct PackageSources {
 }
 
 impl PackageSources {
-    /// Reads the environment, the configuration files of Go and pip, and the configuration of apt. A setting that is missing
-    /// or cannot be read is left to the tool's own default.
+    /// Reads the environment, the configuration files of Go and pip, and the configuration of apt. For settings that are missing or
+    /// cannot be read, the tools use their defaults.
     pub fn from_machine() -> Self {
         Self::read(&Machine {
             variable: &|name| std::env::var(name).ok(),
@@ -67,7 +67,7 @@ impl PackageSources {
         }
     }
 
-    /// The Debian mirror that is asked first.
+    /// The Debian mirror that apt tries first.
     pub fn debian_mirror(&self) -> Option<&Setting> {
         self.debian_mirrors.first()
     }
@@ -77,14 +77,14 @@ impl PackageSources {
         self.go.get("GOPROXY")
     }
 
-    /// The proxy by which apt reaches `address`, where apt's own configuration says so: its address, or `DIRECT`. apt.conf(5)
+    /// The proxy that apt is configured to use for `address`, or `DIRECT`. apt.conf(5)
     pub fn apt_proxy(&self, address: &Url) -> Option<&str> {
         let host = address.host_str().unwrap_or_default();
         let option = |name: &str| {
             let line = self.apt_options.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix(' '));
             line.map(|value| value.trim_end_matches(';').trim_matches('"')).filter(|value| !value.is_empty())
         };
-        // What is set for HTTP holds for HTTPS too, unless that has its own.
+        // HTTPS uses the proxy for HTTP unless it has its own.
         let schemes = if address.scheme() == "https" { ["https", "http"].as_slice() } else { ["http"].as_slice() };
         schemes.iter().find_map(|scheme| {
             let general = format!("Acquire::{scheme}::Proxy");
@@ -92,7 +92,7 @@ impl PackageSources {
         })
     }
 
-    /// Whether pip uses `host` without verifying its certificate.
+    /// Whether pip connects to the host of `address` without verifying its certificate.
     pub fn is_trusted_by_pip(&self, address: &Url) -> bool {
         let Some(host) = address.host_str() else { return false };
         let trusted = self.pip.get("trusted-host").map_or("", |setting| &setting.value);
@@ -110,12 +110,12 @@ impl PackageSources {
         self.debian_mirrors.iter().fold(String::new(), |text, mirror| text + &mirror.value + "\n")
     }
 
-    /// apt's settings that a build inside a container needs too, as a file for `/etc/apt/apt.conf.d`.
+    /// The apt settings that builds in containers need too, as a file for `/etc/apt/apt.conf.d`.
     pub fn apt_conf(&self) -> String {
         self.apt_options.iter().fold(String::new(), |text, option| text + option + "\n")
     }
 
-    /// Go's settings as `KEY=value` lines, which is also the format of the file that `GOENV` names.
+    /// Go's settings as `KEY=value` lines, the format of the file that `GOENV` names.
     pub fn go_env(&self) -> String {
         self.go.iter().fold(String::new(), |mut text, (name, setting)| {
             // Writing to a `String` cannot fail.
@@ -124,14 +124,14 @@ impl PackageSources {
         })
     }
 
-    /// pip's settings as a `pip.conf` for a Debian image. `cert` names the image's own bundle, which has the authorities that were
-    /// added on this machine; this machine's path means nothing in there.
+    /// pip's settings as a `pip.conf` for a Debian image. `cert` names the image's own bundle, which includes the authorities that were
+    /// added on this machine, because this machine's path does not exist in the image.
     pub fn pip_conf(&self) -> String {
         if self.pip.is_empty() {
             return String::new();
         }
         self.pip.iter().fold("[global]\n".to_owned(), |mut text, (option, setting)| {
-            // Several values of one option are separated by white space, on one line as well as on several.
+            // White space separates several values of an option, on one line or on several.
             let value = match *option {
                 "cert" => DEBIAN_BUNDLE.to_owned(),
                 _ => setting.value.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -142,11 +142,11 @@ impl PackageSources {
     }
 }
 
-/// `address` without user name, password, query and fragment, any of which can be a secret.
+/// `address` without user name, password, query and fragment, which can contain secrets.
 pub fn without_credentials(address: &str) -> String {
     match Url::parse(address) {
         Ok(mut url) if url.has_host() => {
-            // Both fail only for addresses that have no host.
+            // Both calls fail only for addresses without a host.
             let _ = url.set_username("");
             let _ = url.set_password(None);
             url.set_query(None);
@@ -160,7 +160,7 @@ pub fn without_credentials(address: &str) -> String {
     }
 }
 
-/// The standard output of a program; nothing where it is missing or fails.
+/// The standard output of a program, or an empty text if it is missing or fails.
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
     output
@@ -185,8 +185,8 @@ fn debian_mirrors(machine: &Machine<'_>) -> Vec<Setting> {
     mirrors
 }
 
-/// The mirrors that one of apt's sources stands for. The method `mirror+file:` reads them from a file of this machine, which
-/// a container does not have. apt-transport-mirror(1)
+/// The mirrors of one of apt's sources. The method `mirror+file:` reads them from a file on this machine, which does not exist in a
+/// container. apt-transport-mirror(1)
 fn expand(target: &str, file: &dyn Fn(&Path) -> Option<String>) -> Vec<Setting> {
     let mirror = |value: &str, origin: &str| Setting { value: without_slash(value), origin: origin.to_owned() };
     let Some(path) = target.strip_prefix("mirror+file:") else { return vec![mirror(target, "apt")] };
@@ -201,7 +201,8 @@ fn without_slash(address: &str) -> String {
     address.trim_end_matches('/').to_owned()
 }
 
-/// A proxy or a frozen mirror is needed inside a container as much as here. A program that finds the proxy is not there.
+/// Selects the options that a container needs too, for proxies and frozen mirrors. Leaves out programs that detect the proxy, because
+/// they do not exist in the container.
 fn apt_options(apt_config: &str) -> Vec<String> {
     let prefixes = ["Acquire::Check-", "Acquire::http::Proxy", "Acquire::https::Proxy"];
     let is_wanted = |line: &&str| {
@@ -223,7 +224,7 @@ fn go_settings(machine: &Machine<'_>) -> BTreeMap<&'static str, Setting> {
             return Some((name, Setting { value, origin: "the environment".to_owned() }));
         }
         let (text, origin) = file.as_ref()?;
-        // Go reads the file from top to bottom, so the last line of a name counts.
+        // Go reads the file from top to bottom, so the last line with the name wins.
         let value = text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='))?.trim();
         (!value.is_empty()).then(|| (name, Setting { value: value.to_owned(), origin: origin.clone() }))
     };
@@ -236,7 +237,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What a machine with these variables and files has. All of its directories are below `/home/me`.
+    /// The package sources of a machine with these variables and files. The home directory is `/home/me`.
     pub(crate) fn read(variables: &[(&str, &str)], files: &[(&str, &str)], apt: (&str, &str)) -> PackageSources {
         let find = |list: &[(&str, &str)], name: &str| {
             list.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -251,18 +252,22 @@ pub(crate) mod tests {
 
     #[rstest]
     #[case::none(&[], "", "")]
-    #[case::of_apt(&[], "http://one.example/debian/\nhttp://one.example/debian\nhttp://two.example/d/\n", "http://one.example/debian\nhttp://two.example/d\n")]
+    #[case::from_apt(&[], "http://one.example/debian/\nhttp://one.example/debian\nhttp://two.example/d/\n", "http://one.example/debian\nhttp://two.example/d\n")]
     #[case::from_a_list(&[], "mirror+file:/etc/apt/list/\n", "https://a.example/debian\nhttps://b.example/debian\n")]
     #[case::from_a_list_by_url(&[], "mirror+file:///etc/apt/list\n", "https://a.example/debian\nhttps://b.example/debian\n")]
     #[case::overridden(&[(DEBIAN_MIRROR, "http://mine.example/")], "http://one.example/debian\n", "http://mine.example\n")]
     #[case::not_overridden(&[(DEBIAN_MIRROR, "")], "http://one.example/debian\n", "http://one.example/debian\n")]
-    fn debian(#[case] variables: &[(&str, &str)], #[case] targets: &str, #[case] expected: &str) {
+    fn the_debian_mirrors_come_from_apt_or_the_variable(
+        #[case] variables: &[(&str, &str)],
+        #[case] targets: &str,
+        #[case] expected: &str,
+    ) {
         let list = "# ours\nhttps://a.example/debian\tpriority:1\n\nhttps://b.example/debian/\n";
         assert_eq!(read(variables, &[("/etc/apt/list", list)], (targets, "")).apt_mirrors(), expected);
     }
 
     #[test]
-    fn apt_settings_that_a_container_needs() {
+    fn containers_get_proxies_and_validity_checks_of_apt() {
         let config = "APT::Architecture \"amd64\";\n\
             Acquire::Check-Valid-Until \"false\";\n\
             Acquire::http::Proxy \"http://proxy.example:3128\";\n\
@@ -293,12 +298,16 @@ pub(crate) mod tests {
     #[case::variable_first(
         &[("GOPROXY", "off"), ("GOSUMDB", "")], &[("/home/me/.config/go/env", GO_FILE)], "GOPROXY=off\n"
     )]
-    fn go(#[case] variables: &[(&str, &str)], #[case] files: &[(&str, &str)], #[case] expected: &str) {
+    fn go_settings_come_from_variables_or_the_file(
+        #[case] variables: &[(&str, &str)],
+        #[case] files: &[(&str, &str)],
+        #[case] expected: &str,
+    ) {
         assert_eq!(read(variables, files, ("", "")).go_env(), expected);
     }
 
     #[test]
-    fn every_setting_knows_its_origin() {
+    fn every_setting_has_its_origin() {
         let sources = read(
             &[("GOPROXY", "off")],
             &[("/etc/pip.conf", "[global]\nindex-url = https://file.example/simple\n")],
@@ -315,7 +324,7 @@ pub(crate) mod tests {
     #[case::port("https://two.example:8443/simple", true)]
     #[case::another_port("https://two.example/simple", false)]
     #[case::another_host("https://three.example/simple", false)]
-    fn trusted_by_pip(#[case] address: &str, #[case] expected: bool) {
+    fn pip_trusts_hosts_by_name_and_port(#[case] address: &str, #[case] expected: bool) {
         let sources = read(&[("PIP_TRUSTED_HOST", "one.example two.example:8443")], &[], ("", ""));
         assert_eq!(sources.is_trusted_by_pip(&address.parse().unwrap()), expected);
     }

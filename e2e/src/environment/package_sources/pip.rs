@@ -1,17 +1,17 @@
-//! pip's configuration: its files, and its variables over them.
+//! Reads pip's configuration: its files, which its variables override.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::machine::{Machine, Setting, config_home, variable};
 
-/// The options that decide where pip gets packages. <https://pip.pypa.io/en/stable/topics/configuration/>
+/// The options that determine where pip downloads packages. <https://pip.pypa.io/en/stable/topics/configuration/>
 const OPTIONS: [&str; 4] = ["index-url", "extra-index-url", "trusted-host", "cert"];
 
 /// The sections of a pip configuration that apply to an installation; later ones override earlier ones.
 const SECTIONS: [&str; 3] = ["global", "download", "install"];
 
-/// Every setting of [`OPTIONS`] that this machine has.
+/// The settings of this machine for [`OPTIONS`].
 pub(super) fn settings(machine: &Machine<'_>) -> BTreeMap<&'static str, Setting> {
     let mut settings = BTreeMap::new();
     for path in files(machine) {
@@ -29,8 +29,8 @@ pub(super) fn settings(machine: &Machine<'_>) -> BTreeMap<&'static str, Setting>
     settings
 }
 
-/// pip's configuration files; later ones override earlier ones. The file of a virtual environment is left out: it applies to that
-/// environment, and image builds do not use it.
+/// pip's configuration files; later ones override earlier ones. Leaves out the file of a virtual environment, because it applies only
+/// to that environment, which image builds do not use.
 fn files(machine: &Machine<'_>) -> Vec<PathBuf> {
     let named = variable(machine, "PIP_CONFIG_FILE").map(PathBuf::from);
     if named.as_deref() == Some(Path::new("/dev/null")) {
@@ -39,7 +39,7 @@ fn files(machine: &Machine<'_>) -> Vec<PathBuf> {
     let system = variable(machine, "XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".to_owned());
     let mut files: Vec<_> = system.split(':').map(|directory| Path::new(directory).join("pip/pip.conf")).collect();
     files.push(PathBuf::from("/etc/pip.conf"));
-    // A named file replaces the user's own.
+    // The file that `PIP_CONFIG_FILE` names replaces the user's own.
     if named.as_ref().is_none_or(|path| (machine.file)(path).is_none()) {
         files.extend(variable(machine, "HOME").map(|home| Path::new(&home).join(".pip/pip.conf")));
         files.extend(config_home(machine).map(|directory| directory.join("pip/pip.conf")));
@@ -48,7 +48,7 @@ fn files(machine: &Machine<'_>) -> Vec<PathBuf> {
     files
 }
 
-/// The options of one `pip.conf` that matter here.
+/// The values of [`OPTIONS`] in one `pip.conf`.
 fn options(text: &str) -> Vec<(&'static str, String)> {
     let mut found: BTreeMap<(usize, usize), String> = BTreeMap::new();
     let mut section = None;
@@ -79,7 +79,7 @@ fn options(text: &str) -> Vec<(&'static str, String)> {
             found.insert((section, option), value.trim().to_owned());
         }
     }
-    // In the order of the sections, so that the caller keeps the last one.
+    // In the order of the sections, so that for the caller a later section overrides an earlier one.
     found
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
@@ -119,7 +119,11 @@ mod tests {
         &[], &[(USER, "[install]\nindex-url = https://i.example\n[global]\nindex-url = https://g.example\n")],
         "[global]\nindex-url = https://i.example\n"
     )]
-    fn pip(#[case] variables: &[(&str, &str)], #[case] files: &[(&str, &str)], #[case] expected: &str) {
+    fn pip_settings_come_from_variables_or_files(
+        #[case] variables: &[(&str, &str)],
+        #[case] files: &[(&str, &str)],
+        #[case] expected: &str,
+    ) {
         assert_eq!(read(variables, files, ("", "")).pip_conf(), expected);
     }
 }

@@ -1,25 +1,25 @@
-//! The registry's certificate, and the authority that signs it. Both are made anew for every registry.
+//! The registry's certificate, and the authority that signs it. Every registry gets new ones.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
 
-/// Certificates as PEM.
+/// Certificates and key in PEM format.
 #[derive(Clone)]
 pub struct Certificates {
-    /// The authority's, which clients trust. Its key is thrown away: nothing else is ever signed by it.
+    /// The certificate of the authority, which clients trust. The authority's key is discarded, so it can never sign anything else.
     pub authority: String,
-    /// The registry's.
+    /// The registry's certificate.
     pub certificate: String,
     /// The registry's key.
     pub key: String,
 }
 
-/// Makes certificates for a registry that is called by any of `names`.
+/// Generates certificates for a registry with these host names and addresses.
 ///
 /// # Errors
-/// When a name is none.
+/// If a name is invalid.
 pub fn make(names: &[&str]) -> Result<Certificates, rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "gitlab-ci-k8s-demo registry authority");
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_registry_has_its_own() {
+    fn every_registry_has_its_own_authority_and_key() {
         let (one, other) = (make(&["a.test", "127.0.0.1"]).unwrap(), make(&["a.test"]).unwrap());
         assert_ne!(one.authority, other.authority);
         assert_ne!(one.key, other.key);

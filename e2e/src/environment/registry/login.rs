@@ -1,46 +1,45 @@
-//! The registry's one user.
+//! The credentials of the registry's only user.
 
 use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// The user's name; also what `CI_REGISTRY_USER` is.
+/// The user's name, which is also the value of `CI_REGISTRY_USER`.
 pub const USER: &str = "gitlab";
 
-/// The cheapest that bcrypt has. The registry pays it for every request, and a password of 128 random bits needs no time as
-/// a second guard.
+/// The lowest cost of bcrypt. The registry computes the hash for every request, and a password of 128 random bits needs no slow hash.
 const COST: u32 = 4;
 
-/// A password that no message shows.
+/// The user's password. Its `Debug` output is masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     password: String,
 }
 
-/// Why there is no password.
+/// A password could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// The system has no random numbers.
-    #[error("the system gives no random numbers: {0}")]
+    /// The system provides no random numbers.
+    #[error("cannot get random numbers from the system: {0}")]
     Random(getrandom::Error),
-    /// It cannot be hashed.
-    #[error("the password cannot be hashed")]
+    /// The password cannot be hashed.
+    #[error("cannot hash the password")]
     Hash(#[from] bcrypt::BcryptError),
 }
 
 impl Login {
-    /// With a new password, of 32 hexadecimal digits.
+    /// Generates a password of 32 hexadecimal digits.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// If the system provides no random numbers.
     pub fn generate() -> Result<Self, LoginError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(LoginError::Random)?;
         Ok(Self { password: format!("{:032x}", u128::from_be_bytes(bytes)) })
     }
 
-    /// With a password that was generated before.
+    /// Uses a password that was generated earlier.
     pub fn of(password: &str) -> Self {
         Self { password: password.trim().to_owned() }
     }
@@ -50,16 +49,17 @@ impl Login {
         &self.password
     }
 
-    /// The file that the registry knows its users from. The registry understands bcrypt alone.
+    /// The content of the registry's htpasswd file. The registry supports only bcrypt.
     /// <https://distribution.github.io/distribution/about/configuration/#htpasswd>
     ///
     /// # Errors
-    /// When it cannot be hashed.
+    /// If the password cannot be hashed.
     pub fn htpasswd(&self) -> Result<String, LoginError> {
         Ok(format!("{USER}:{}\n", bcrypt::hash(&self.password, COST)?))
     }
 
-    /// What `docker login HOST` writes, and a Secret of type `kubernetes.io/dockerconfigjson` holds.
+    /// The Docker configuration that `docker login HOST` writes, which is also the content of a Secret of type
+    /// `kubernetes.io/dockerconfigjson`.
     pub fn docker_config(&self, host: &str) -> serde_json::Value {
         let auth = BASE64_STANDARD.encode(format!("{USER}:{}", self.password));
         serde_json::json!({"auths": {host: {"username": USER, "password": self.password, "auth": auth}}})
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_new_long_and_not_shown() {
+    fn a_generated_password_is_unique_long_and_masked() {
         let (one, other) = (Login::generate().unwrap(), Login::generate().unwrap());
         assert_ne!(one, other);
         assert_eq!(one.password().len(), 32);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registrys_file_has_a_hash_of_it() {
+    fn htpasswd_contains_a_hash_of_the_password() {
         let login = Login::of("secret\n");
         let file = login.htpasswd().unwrap();
         let (user, hash) = file.trim_end().split_once(':').unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pull_secret() {
+    fn the_docker_configuration_contains_the_credentials() {
         let expected =
             r#"{"auths":{"r.test":{"auth":"Z2l0bGFiOnNlY3JldA==","password":"secret","username":"gitlab"}}}"#;
         assert_eq!(Login::of("secret").docker_config("r.test").to_string(), expected);

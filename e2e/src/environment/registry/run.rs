@@ -1,4 +1,4 @@
-//! The registry's container.
+//! Runs the registry's container.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,56 +20,56 @@ use crate::environment::state::StateError;
 use container_engine::labels;
 use container_engine::labels::RunId;
 
-/// The port that an image's name without one means.
+/// The default port of image references.
 const PORT: u16 = 443;
 
-/// Time that a registry has to start, or to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time that the registry has to start, or to respond.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A registry that runs.
+/// A running registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    /// Where it answers on this machine. Its certificate is good for this address too.
+    /// Its address on this machine. Its certificate is also valid for this address.
     pub address: SocketAddr,
-    /// Its user.
+    /// Its user's credentials.
     pub login: Login,
-    /// The certificate of its authority, as PEM.
+    /// The certificate of its authority, in PEM format.
     pub authority: String,
 }
 
-/// Why there is no registry.
+/// The registry cannot be started or connected.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// The engine refuses.
-    #[error("the registry's container")]
+    /// The engine returns an error.
+    #[error("cannot manage the registry's container")]
     Engine(#[from] EngineError),
-    /// Its container does not start.
+    /// The container does not start.
     #[error("the registry does not start")]
     NotStarted(#[from] TestcontainersError),
-    /// Its port is not published.
+    /// The container's port is not published.
     #[error("the registry's container publishes no port")]
     NoPort,
-    /// Its password cannot be made.
+    /// The password cannot be created.
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// Its certificate cannot be made.
-    #[error("the registry's certificate cannot be made")]
+    /// The certificate cannot be created.
+    #[error("cannot create the registry's certificate")]
     Certificate(#[from] rcgen::Error),
-    /// What is kept of it cannot be kept.
+    /// Its credentials or certificate cannot be written to the cluster's directory.
     #[error(transparent)]
     State(#[from] StateError),
 }
 
-/// The name of its container.
+/// The name of the registry's container.
 pub fn container(cluster: &str) -> String {
     format!("{cluster}-registry")
 }
 
-/// The registry of `run`: the one that runs, if it answers, or else a new one from `image`. Whether it is a new one, whose
-/// password and authority nobody knows yet, is told with it.
+/// Returns the registry of `run`: the running one if it responds, or else a new one from `image`. The second value is whether it is
+/// new, in which case nodes and jobs do not have its password and authority yet.
 ///
 /// # Errors
-/// When none can be started.
+/// If no registry can be started.
 pub async fn ensure(
     docker: &Docker,
     run: &RunId,
@@ -90,11 +90,11 @@ pub async fn ensure(
     Ok((start(docker, run, image, state).await?, true))
 }
 
-/// The registry of `run`, as far as its container runs and its files are there. Whether it answers is another question.
+/// The registry of `run`, if its container is running and its files exist. Does not check whether it responds.
 pub async fn running(docker: &Docker, run: &RunId, state: &State) -> Option<Registry> {
     let container = docker.inspect_container(&container(&run.cluster), None::<InspectContainerOptions>).await.ok()?;
-    let is_ours = container.config?.labels?.get(labels::RUN) == Some(&run.id);
-    if !is_ours || container.state?.running != Some(true) {
+    let belongs_to_run = container.config?.labels?.get(labels::RUN) == Some(&run.id);
+    if !belongs_to_run || container.state?.running != Some(true) {
         return None;
     }
     let address = published(container.network_settings?.ports?)?;
@@ -109,13 +109,13 @@ fn published(ports: HashMap<String, Option<Vec<PortBinding>>>) -> Option<SocketA
     Some((Ipv4Addr::LOCALHOST, port).into())
 }
 
-/// Whether it lets its user in, by its name and with its certificate.
+/// Whether the registry accepts its user's credentials, under its host name and with its certificate.
 pub async fn answers(registry: &Registry) -> bool {
     let ask = async {
         let authority = reqwest::Certificate::from_pem(registry.authority.as_bytes())?;
         let client = reqwest::Client::builder().tls_certs_only([authority]).resolve(HOST, registry.address).build()?;
         let url = format!("https://{HOST}:{}/v2/", registry.address.port());
-        client.get(url).basic_auth(USER, Some(registry.login.password())).timeout(PATIENCE).send().await
+        client.get(url).basic_auth(USER, Some(registry.login.password())).timeout(TIMEOUT).send().await
     };
     ask.await.is_ok_and(|response: reqwest::Response| response.status().is_success())
 }
@@ -123,7 +123,7 @@ pub async fn answers(registry: &Registry) -> bool {
 async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Result<Registry, RegistryError> {
     let login = Login::generate()?;
     let certificates = certificate::make(&[HOST, "localhost", "127.0.0.1"])?;
-    // First what is kept of it: a registry whose password is lost is good for nothing.
+    // Write the files first: a registry whose password is lost cannot be used.
     state.write(&state.registry_password(), login.password().as_bytes())?;
     state.write(&state.registry_netrc(), format!("default login {USER} password {}\n", login.password()).as_bytes())?;
     state.write(&state.registry_authority(), certificates.authority.as_bytes())?;
@@ -135,7 +135,7 @@ async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Resu
         .with_wait_for(WaitFor::message_on_stderr("listening on"))
         .with_container_name(container(&run.cluster))
         .with_labels(run.labels())
-        .with_startup_timeout(PATIENCE)
+        .with_startup_timeout(TIMEOUT)
         .with_env_var("REGISTRY_HTTP_ADDR", format!(":{PORT}"))
         .with_env_var("REGISTRY_HTTP_TLS_CERTIFICATE", "/etc/registry/tls.crt")
         .with_env_var("REGISTRY_HTTP_TLS_KEY", "/etc/registry/tls.key")
@@ -143,17 +143,17 @@ async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Resu
         .with_env_var("REGISTRY_AUTH_HTPASSWD_REALM", HOST)
         .with_env_var("REGISTRY_AUTH_HTPASSWD_PATH", "/etc/registry/htpasswd")
         .with_env_var("REGISTRY_STORAGE_DELETE_ENABLED", "true")
-        // Files and not variables: the engine shows a container's variables to whoever asks.
+        // Files instead of variables, because the engine shows a container's variables to all its users.
         .with_copy_to(secret("/etc/registry/tls.crt"), certificates.certificate.into_bytes())
         .with_copy_to(secret("/etc/registry/tls.key"), certificates.key.into_bytes())
         .with_copy_to(secret("/etc/registry/htpasswd"), login.htpasswd()?.into_bytes())
         .with_host_config_modifier(|config| {
-            // This machine alone, on any port that is free.
+            // Only reachable from this machine, on any free port.
             let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None };
             config.publish_all_ports = Some(false);
             config.port_bindings = Some([(format!("{PORT}/tcp"), Some(vec![binding]))].into());
         })
-        // It outlives this program: `e2e down` takes it away.
+        // The container outlives this process: `e2e down` removes it.
         .with_reuse(ReuseDirective::Always)
         .start()
         .await?;
@@ -163,10 +163,10 @@ async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Resu
     Ok(Registry { address, login, authority: certificates.authority })
 }
 
-/// Puts the registry on the cluster's network, under its own name.
+/// Connects the registry to the cluster's network, under its host name.
 ///
 /// # Errors
-/// When the engine refuses.
+/// If the engine returns an error.
 pub async fn connect(docker: &Docker, cluster: &str) -> Result<(), RegistryError> {
     let name = container(cluster);
     let inspected = docker.inspect_container(&name, None::<InspectContainerOptions>).await?;
