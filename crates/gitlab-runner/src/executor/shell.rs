@@ -51,7 +51,7 @@ pub struct Shell {
     checkouts: Checkouts,
 }
 
-/// The checkout in each job directory, by `CI_BUILDS_DIR`, hidden the changes of the jobs themselves. A directory hidden an entry is
+/// The checkout in each job directory, by `CI_BUILDS_DIR`, without the changes of the jobs themselves. A directory without an entry is
 /// emptied before use.
 type Checkouts = Arc<Mutex<HashMap<String, Copied>>>;
 
