@@ -31,7 +31,7 @@ async fn policies_are_tried_in_order() {
     let (prepared, lines) = pipeline.prepare(NOWHERE, with_policies(&[Always, IfNotPresent])).await;
     prepared.unwrap_or_else(|error| panic!("{error}")).session.finish().await;
     let text = lines.text();
-    assert!(text.contains("connection refused; next: pull policy \"if-not-present\""), "{text}");
+    assert!(text.contains("connection refused; trying pull policy \"if-not-present\" next"), "{text}");
     assert!(text.contains("Using locally found image version due to \"if-not-present\" pull policy"), "{text}");
 
     let (prepared, _) = pipeline.prepare(NOWHERE, with_policies(&[Always])).await;

@@ -17,19 +17,19 @@ use crate::workspace::checkout::Checkout;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
-/// An executor.
+/// An executor: the place where jobs run.
 pub enum Executor {
-    /// This machine.
+    /// Jobs run on this machine.
     Shell(shell::Shell),
-    /// Containers.
+    /// Jobs run in containers.
     Docker(docker::Docker),
 }
 
 /// A job at an executor, from its preparation to its cleanup.
 pub enum Session {
-    /// This machine.
+    /// The job runs on this machine.
     Shell(shell::Session),
-    /// Containers.
+    /// The job runs in a container.
     Docker(Box<docker::Session>),
 }
 

@@ -51,7 +51,7 @@ pub struct Shell {
     checkouts: Checkouts,
 }
 
-/// The checkout in each job directory, by `CI_BUILDS_DIR`, hidden the changes of the jobs themselves. A directory hidden an entry is
+/// The checkout in each job directory, by `CI_BUILDS_DIR`, without the changes of the jobs themselves. A directory without an entry is
 /// emptied before use.
 type Checkouts = Arc<Mutex<HashMap<String, Copied>>>;
 
@@ -110,7 +110,7 @@ impl Session {
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
         let (dir, places, checkouts) = (self.dir.clone(), self.places.clone(), Arc::clone(&self.checkouts));
         let checkout = checkout.map(Arc::clone);
-        off_thread("the checkout", move || {
+        off_thread("cannot copy the checkout", move || {
             let project = PathBuf::from(&places.project);
             // The content of the directory is unknown until the checkout is complete.
             let before = locked(&checkouts).remove(&places.builds);
@@ -133,7 +133,7 @@ impl Session {
     /// The archive is invalid, or a file cannot be written, for example because the disk is full.
     pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
         let (project, archive) = (self.project(), archive.to_owned());
-        off_thread("an archive", move || archive::unpack(&archive, &project)).await
+        off_thread("cannot unpack an archive", move || archive::unpack(&archive, &project)).await
     }
 
     /// Packs the selected files of the job's project directory into `archive`.
@@ -142,7 +142,7 @@ impl Session {
     /// A file cannot be read, or the archive cannot be written, for example because the disk is full.
     pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
         let project = self.project();
-        off_thread("an archive", move || archive::pack(&project, selection, &archive)).await
+        off_thread("cannot pack an archive", move || archive::pack(&project, selection, &archive)).await
     }
 
     /// Runs a script, and returns its exit code.
@@ -220,7 +220,7 @@ impl Session {
         self.stop().await;
         let temporary = PathBuf::from(self.places.temporary());
         // Files that cannot be removed now are removed with the pipeline's directory, which reports a failure.
-        let _ = off_thread("the job's files", move || restore::empty(&temporary)).await;
+        let _ = off_thread("cannot remove the job's files", move || restore::empty(&temporary)).await;
     }
 }
 
@@ -284,12 +284,12 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, log: &JobLog
 }
 
 async fn off_thread<T: Send + 'static>(
-    what: &str,
+    failure: &str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ExecutorError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(ExecutorError::system(format!("{what}: {error}"))),
-        Err(error) => Err(ExecutorError::system(format!("{what}: {error}"))),
+        Ok(Err(error)) => Err(ExecutorError::system(format!("{failure}: {error}"))),
+        Err(error) => Err(ExecutorError::system(format!("{failure}: {error}"))),
     }
 }

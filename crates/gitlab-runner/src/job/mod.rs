@@ -1,7 +1,7 @@
 //! Runs one attempt of a job, step by step: GitLab Runner's `common/build.go` (`executeScript`).
 //!
 //! The steps are: preparation, sources, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
-//! another shell; saving of caches and artifacts. A failure before the script ends the job.
+//! another shell; saving of caches and artifacts. If a step before the script fails, the job ends there.
 
 mod files;
 mod request;
@@ -39,7 +39,7 @@ pub struct JobOutcome {
     pub failure: Option<(FailureReason, Option<i32>)>,
     /// Whether the attempt was canceled.
     pub is_canceled: bool,
-    /// The reason for the result, for the user; empty if the attempt succeeded.
+    /// The reason for the result, for the user; usually empty if the attempt succeeded.
     pub why: String,
     /// The test coverage that the log reports, in percent.
     pub coverage: Option<f64>,

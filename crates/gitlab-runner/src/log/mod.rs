@@ -368,7 +368,7 @@ mod tests {
     #[case::last_line_wins(r"/TOTAL \d+(?:\.\d+)? ?%/", "TOTAL 50%\nTOTAL 71.5 %\nend\n", Some(71.5))]
     #[case::none(r"/TOTAL \d+%/", "nothing\n", None)]
     #[case::group(r"/TOTAL.*? (100(?:\.0+)?\%|[1-9]?\d(?:\.\d+)?\%)$/", "TOTAL 120 10 92%\n", Some(92.0))]
-    #[case::last_one_of_a_line(r"/\d+%/", "lines 50% branches 70%\n", Some(70.0))]
+    #[case::last_match_of_a_line(r"/\d+%/", "lines 50% branches 70%\n", Some(70.0))]
     #[case::last_group(r"/(\d+)% of (\d+)/", "50% of 120\n", Some(120.0))]
     #[case::a_group_without_a_number(r"/(all|\d+%)/", "50%\nall\n", Some(50.0))]
     fn coverage_is_read_from_the_log(#[case] pattern: &str, #[case] output: &str, #[case] expected: Option<f64>) {

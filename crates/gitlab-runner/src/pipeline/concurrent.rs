@@ -12,7 +12,7 @@ pub struct ConcurrentIds(Mutex<BTreeSet<usize>>);
 #[derive(Debug)]
 pub struct ConcurrentId<'run> {
     ids: &'run ConcurrentIds,
-    /// The number.
+    /// The number, from 0 on.
     pub number: usize,
 }
 

@@ -82,7 +82,7 @@ pub struct Checkout {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{step}: {reason}")]
 pub struct SourcesError {
-    /// The step that failed: a git command, or a short description.
+    /// The git command that failed, or a description of the failure, such as `cannot pack the checkout`.
     pub step: String,
     /// The output of git on standard error, or the system's error.
     pub reason: String,
@@ -148,7 +148,7 @@ impl Sources {
         let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
         let path = dir.to_string_lossy().into_owned();
         // A job that timed out may have left an incomplete checkout.
-        remove(&dir).map_err(|error| failed("remove an incomplete checkout", &error.to_string()))?;
+        remove(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
         // A SHA-256 hash has 64 digits, a SHA-1 hash 40.
         let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
@@ -170,7 +170,8 @@ impl Sources {
         let settings = format!(
             "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n[remote \"origin\"]\n\turl = {address}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
         );
-        append(&dir.join(".git/config"), &settings).map_err(|error| failed("git config", &error.to_string()))?;
+        append(&dir.join(".git/config"), &settings)
+            .map_err(|error| failed("cannot configure the checkout", &error.to_string()))?;
         if !shape.has_files {
             return Checkout::new(dir, HashSet::new());
         }
@@ -185,7 +186,7 @@ impl Sources {
         }
         if *has_worktree {
             let changed = apply_worktree(repository, &dir).await;
-            changed.map_err(|error| failed("copy uncommitted changes", &error.to_string()))?;
+            changed.map_err(|error| failed("cannot copy uncommitted changes", &error.to_string()))?;
         }
         // Store all refs in one file.
         let packed = git(Some(&dir), &["pack-refs", "--all"]);
@@ -202,7 +203,7 @@ impl Sources {
 impl Checkout {
     pub(super) fn new(dir: PathBuf, tracked: HashSet<String>) -> Result<Arc<Self>, SourcesError> {
         let listed = slim(&dir.join(".git")).and_then(|()| super::copy::list(&dir));
-        let listing = listed.map_err(|error| failed("list the checkout", &error.to_string()))?;
+        let listing = listed.map_err(|error| failed("cannot list the checkout", &error.to_string()))?;
         Ok(Arc::new(Self { dir, tracked: Arc::new(tracked), listing, archive: OnceCell::new() }))
     }
 
@@ -218,8 +219,8 @@ impl Checkout {
             let packed = tokio::task::spawn_blocking(move || super::archive::pack_checkout(&dir, &to)).await;
             match packed {
                 Ok(Ok(())) => Ok(path),
-                Ok(Err(error)) => Err(failed("pack the checkout", &error.to_string())),
-                Err(error) => Err(failed("pack the checkout", &error.to_string())),
+                Ok(Err(error)) => Err(failed("cannot pack the checkout", &error.to_string())),
+                Err(error) => Err(failed("cannot pack the checkout", &error.to_string())),
             }
         };
         self.archive.get_or_try_init(make).await.map(PathBuf::as_path)
@@ -273,7 +274,7 @@ async fn changed(origin: &Origin) -> Result<BTreeMap<String, Option<String>>, So
         let hash = |path: &String| content_hash(&repository.join(path)).ok();
         paths.into_iter().map(|path| (path.clone(), hash(&path))).collect()
     });
-    hashed.await.map_err(|error| failed("read uncommitted changes", &error.to_string()))
+    hashed.await.map_err(|error| failed("cannot read uncommitted changes", &error.to_string()))
 }
 
 /// A value that identifies the content of a file. It need not be git's hash.

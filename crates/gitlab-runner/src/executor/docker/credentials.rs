@@ -101,7 +101,7 @@ mod tests {
     }, "credsStore": "desktop"}"#;
 
     #[rstest]
-    #[case::hub("docker.io/library/rust:1", Some("hub"))]
+    #[case::docker_hub("docker.io/library/rust:1", Some("hub"))]
     #[case::registry("r.test:5000/other/a:1", Some("plain"))]
     #[case::longest_address_wins("r.test:5000/group/a:1", Some("group"))]
     #[case::part_of_a_path_segment("r.test:5000/grouped/a:1", Some("plain"))]

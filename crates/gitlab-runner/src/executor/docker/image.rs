@@ -48,7 +48,7 @@ impl Docker {
             return Ok(None);
         };
         if let Some(recipe) = built_from {
-            log.say(&format!("In place of {name}: {reference}, built from {recipe}"));
+            log.say(&format!("Using {reference}, built from {recipe}, in place of {name}"));
         }
         Ok(Some(reference))
     }
@@ -67,19 +67,19 @@ impl Docker {
         if policies.is_empty() {
             return Err(failed(format!(
                 "no pull policy of {name} ({}) is among `allowed_pull_policies` ({}) in runner.toml",
-                words(requested),
-                words(allowed)
+                policy_names(requested),
+                policy_names(allowed)
             )));
         }
         policies.dedup();
         let mut reasons: Vec<String> = Vec::new();
         for policy in policies {
             if let Some(last) = reasons.last() {
-                log.warn(&format!("{name}: {last}; next: pull policy \"{}\"", word(policy)));
+                log.warn(&format!("{name}: {last}; trying pull policy \"{}\" next", policy_name(policy)));
             }
             let is_here = policy != PullPolicy::Always && self.engine.inspect_image(name).await.is_ok();
             if is_here {
-                log.say(&format!("Using locally found image version due to \"{}\" pull policy", word(policy)));
+                log.say(&format!("Using locally found image version due to \"{}\" pull policy", policy_name(policy)));
                 return Ok(name.to_owned());
             }
             if policy == PullPolicy::Never {
@@ -119,7 +119,7 @@ fn help(reason: &str) -> &'static str {
     }
 }
 
-fn word(policy: PullPolicy) -> &'static str {
+fn policy_name(policy: PullPolicy) -> &'static str {
     match policy {
         PullPolicy::Always => "always",
         PullPolicy::IfNotPresent => "if-not-present",
@@ -127,6 +127,6 @@ fn word(policy: PullPolicy) -> &'static str {
     }
 }
 
-fn words(policies: &[PullPolicy]) -> String {
-    policies.iter().map(|policy| word(*policy)).collect::<Vec<_>>().join(", ")
+fn policy_names(policies: &[PullPolicy]) -> String {
+    policies.iter().map(|policy| policy_name(*policy)).collect::<Vec<_>>().join(", ")
 }

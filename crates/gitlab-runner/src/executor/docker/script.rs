@@ -172,7 +172,7 @@ mod tests {
         "OCI runtime create failed: exec: \"/x\": stat /x: no such file or directory: unknown",
         "the image a:1 cannot run its entrypoint"
     )]
-    #[case::anything_else("no space left", "the job container of the image a:1 does not start: no space left")]
+    #[case::other_reason("no space left", "the job container of the image a:1 does not start: no space left")]
     fn a_failed_start_is_explained(#[case] reason: &str, #[case] expected: &str) {
         let error = not_started(reason, "a:1");
         assert_eq!(error.reason, FailureReason::ScriptFailure);

@@ -78,11 +78,11 @@ const STAGES: &str = "a: {script: x, stage: build}\nb: {script: x, stage: build}
     "a: {script: x, stage: build}\nc: {script: x, when: on_failure}\nd: {script: x, when: always}\n", &[("a", 1)], &[],
     &["a", "c+d"], Status::Failed
 )]
-#[case::on_failure_without_one(
+#[case::on_failure_without_a_failure(
     "a: {script: x, stage: build}\nc: {script: x, when: on_failure}\nd: {script: x, stage: deploy}\n", &[], &[], &["a", "d"],
     Status::Success
 )]
-#[case::on_failure_after_an_allowed_one(
+#[case::on_failure_after_an_allowed_failure(
     "a: {script: x, stage: build, allow_failure: true}\nc: {script: x, when: on_failure}\n", &[("a", 1)], &[], &["a"],
     Status::Success
 )]
@@ -128,7 +128,12 @@ fn jobs_run_in_this_order(
 #[case::code("{max: 1, exit_codes: [7]}", FailureReason::ScriptFailure, 7, true)]
 #[case::another_code("{max: 1, exit_codes: [7]}", FailureReason::ScriptFailure, 1, false)]
 #[case::code_or_reason("{max: 1, exit_codes: 7, when: job_execution_timeout}", FailureReason::ScriptFailure, 7, true)]
-#[case::neither("{max: 1, exit_codes: 7, when: job_execution_timeout}", FailureReason::ScriptFailure, 1, false)]
+#[case::neither_exit_code_nor_reason(
+    "{max: 1, exit_codes: 7, when: job_execution_timeout}",
+    FailureReason::ScriptFailure,
+    1,
+    false
+)]
 fn a_failure_is_retried_by_reason_or_exit_code(
     #[case] retry: &str,
     #[case] reason: FailureReason,
@@ -154,7 +159,7 @@ fn only_selected_jobs_run() {
 #[rstest]
 #[case::alone(&["b"], &["b"])]
 #[case::with_its_predecessor(&["a", "b"], &["a"])]
-#[case::a_need(&["c"], &["c"])]
+#[case::on_failure_of_a_need_alone(&["c"], &["c"])]
 #[case::with_its_need(&["a", "c"], &["a"])]
 fn a_selected_on_failure_job_runs_unless_a_predecessor_is_selected(#[case] only: &[&str], #[case] expected: &[&str]) {
     let text = "a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x, when: on_failure, needs: [a]}\n";

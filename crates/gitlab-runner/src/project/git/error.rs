@@ -9,7 +9,7 @@ pub enum GitError {
     /// git ended with an error.
     #[error("`git {line}` failed: {message}")]
     Failed {
-        /// The arguments.
+        /// The arguments of git, separated by spaces.
         line: String,
         /// The output on standard error.
         message: String,

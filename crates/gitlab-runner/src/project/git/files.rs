@@ -15,7 +15,7 @@ pub struct Tree<'repository> {
 }
 
 impl Repository {
-    /// The files of a commit.
+    /// The files of the commit `sha`.
     pub fn at(&self, sha: &str) -> Tree<'_> {
         Tree { repository: self, sha: sha.to_owned() }
     }
