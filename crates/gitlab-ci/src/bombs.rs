@@ -1,5 +1,5 @@
-//! Files that multiply themselves: a few lines of each would be more than any machine has, or take longer than anybody waits.
-//! `e2e/fuzz` looks for more of them.
+//! Files that expand exponentially: a few lines that, expanded naively, exceed the memory of any machine or take hours.
+//! The fuzz targets in `fuzz/` search for more of them.
 
 use rstest::rstest;
 
@@ -7,9 +7,9 @@ use super::files::Files;
 use super::lint::{Lint, lint};
 use crate::include::Environment;
 
-struct Two(String, String);
+struct TwoFiles(String, String);
 
-impl Files for Two {
+impl Files for TwoFiles {
     fn read(&self, path: &str) -> Option<String> {
         Some(if path == "a.yml" { self.1.clone() } else { self.0.clone() })
     }
@@ -20,7 +20,7 @@ impl Files for Two {
 }
 
 fn read(text: &str, included: &str) -> Lint {
-    let files = Two(text.to_owned(), included.to_owned());
+    let files = TwoFiles(text.to_owned(), included.to_owned());
     let environment = Environment::new(&files);
     lint(".gitlab-ci.yml", &environment)
 }
@@ -36,16 +36,16 @@ fn list(count: usize, item: impl Fn(usize) -> String) -> String {
 const TOO_BIG: &str = "The parsed YAML is too big";
 
 #[rstest]
-#[case::one_text_in_many_places(
+#[case::one_long_string_with_many_aliases(
     format!("a: &a '{}'\nb: [{}]\n", "x".repeat(100_000), list(1000, |_| "*a".to_owned())),
     TOO_BIG
 )]
-#[case::variables_of_a_parent_with_one_more(
+#[case::many_jobs_that_extend_a_large_parent(
     format!(".a: {{variables: {{{}}}}}\n", list(4000, |at| format!("V{at}: x")))
         + &lines(4000, |at| format!("j{at}: {{extends: .a, script: x, variables: {{W: x}}}}\n")),
     TOO_BIG
 )]
-#[case::the_same_parent_many_times(
+#[case::a_job_that_extends_a_parent_many_times(
     format!(".a: {{variables: {{{}}}}}\n", list(10_000, |at| format!("V{at}: x")))
         + &format!("j: {{script: x, extends: [{}]}}\n", list(10_000, |_| ".a".to_owned())),
     TOO_BIG
@@ -60,16 +60,16 @@ const TOO_BIG: &str = "The parsed YAML is too big";
         + &lines(4000, |at| format!("j{at}: {{script: x}}\n")),
     TOO_BIG
 )]
-#[case::every_job_in_many_circles(
+#[case::many_jobs_in_many_cycles(
     lines(4000, |at| format!("j{at}: {{script: x, needs: [j{}, j0]}}\n", at + 1)) + "j4000: {script: x, needs: [j0]}\n",
     "The pipeline has circular dependencies"
 )]
-#[case::unknown_stages_beside_many(
+#[case::unknown_stages_among_many_stages(
     format!("stages: [{}]\n", list(10_000, |at| format!("s{at}")))
         + &lines(1500, |at| format!("j{at}: {{script: x, stage: t{at}}}\n")),
     "j0 job: chosen stage t0 does not exist"
 )]
-#[case::needs_of_needs(
+#[case::a_job_with_many_needs(
     format!("a: {{script: x, needs: [{}]}}\n", list(20_000, |at| format!("n{at}"))),
     "jobs:a:needs config can only have up to 50 jobs"
 )]
@@ -77,27 +77,27 @@ const TOO_BIG: &str = "The parsed YAML is too big";
     format!("a: {{script: x, parallel: {{matrix: [{{{}, Z: [{}]}}]}}}}\n", list(10_000, |at| format!("V{at}: x")), list(201, |at| at.to_string())),
     "jobs:a:parallel:matrix config generates too many jobs (maximum is 200)"
 )]
-#[case::instances_of_instances(
+#[case::many_parallel_jobs(
     ".a: &a {script: x, parallel: 200}\n".to_owned() + &lines(600, |at| format!("j{at}: *a\n")),
-    "The pipeline has too many jobs, or too many variables in them"
+    "The pipeline has too many jobs or variables"
 )]
 #[case::many_variables_of_many_jobs(
     format!("variables: {{{}}}\n", list(10_000, |at| format!("V{at}: x"))) + &lines(3000, |at| format!("j{at}: {{script: x}}\n")),
-    "The pipeline has too many jobs, or too many variables in them"
+    "The pipeline has too many jobs or variables"
 )]
-#[case::all_instances_of_all_jobs(
+#[case::needs_of_many_instances(
     lines(30, |at| format!("j{at}: {{script: x, parallel: 200, needs: [{}]}}\n", list(at, |other| format!("j{other}")))),
     "j1: one job can only need 50 others, but you have listed 200"
 )]
 #[case::a_large_value_of_many_instances(
     format!("a: {{script: x, parallel: 200, variables: {{V: '{0}', W: '{0}'}}}}\n", "x".repeat(700_000)),
-    "The pipeline has too many jobs, or too many variables in them"
+    "The pipeline has too many jobs or variables"
 )]
-fn refused(#[case] text: String, #[case] expected: &str) {
+fn refuses_a_file(#[case] text: String, #[case] expected: &str) {
     let lint = read(&text, "");
-    let told: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
-    assert!(told.iter().any(|message| message.starts_with(expected)), "{:?}", told.first());
-    assert!(told.len() <= 1000 && told.iter().all(|message| message.len() <= 4100), "{}", told.len());
+    let messages: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
+    assert!(messages.iter().any(|message| message.starts_with(expected)), "{:?}", messages.first());
+    assert!(messages.len() <= 1000 && messages.iter().all(|message| message.len() <= 4100), "{}", messages.len());
 }
 
 // https://docs.gitlab.com/ci/yaml/includes/
@@ -112,17 +112,17 @@ fn refused(#[case] text: String, #[case] expected: &str) {
     "spec: {inputs: {a: {type: array}}}\n---\ninclude: {local: a.yml, inputs: {a: ['$[[ inputs.a ]]', '$[[ inputs.a ]]']}}\n".to_owned(),
     "config too large"
 )]
-#[case::a_list_that_grows_deeper(
+#[case::a_list_that_nests_itself(
     "include: {local: a.yml, inputs: {a: [x]}}\n".to_owned(),
     "spec: {inputs: {a: {type: array}}}\n---\ninclude: {local: a.yml, inputs: {a: ['$[[ inputs.a ]]']}}\n".to_owned(),
     "config too large"
 )]
-#[case::many_blocks(
+#[case::too_many_blocks(
     "include: {local: a.yml, inputs: {a: x}}\n".to_owned(),
     format!("spec: {{inputs: {{a: }}}}\n---\nb: {{script: '{}'}}\n", "$[[ inputs.a ]]".repeat(10_001)),
     "too many interpolation blocks"
 )]
-#[case::many_jobs_by_many_includes(
+#[case::many_includes_of_many_jobs(
     format!("include: [{}]\n", list(150, |at| format!("{{local: a.yml, inputs: {{a: '{at}'}}}}"))),
     "spec: {inputs: {a: }}\n---\n".to_owned() + &lines(5000, |at| format!("j{at}-$[[ inputs.a ]]: {{script: x}}\n")),
     TOO_BIG
@@ -130,32 +130,32 @@ fn refused(#[case] text: String, #[case] expected: &str) {
 #[case::a_long_pattern(
     "include: {local: a.yml, inputs: {a: x}}\n".to_owned(),
     format!("spec: {{inputs: {{a: {{regex: '{}'}}}}}}\n---\nb: {{script: x}}\n", "(".repeat(5000)),
-    "`a` input: its RegEx pattern is longer than 4096 bytes"
+    "`a` input: the RegEx pattern is longer than 4096 bytes"
 )]
-fn refused_includes(#[case] text: String, #[case] included: String, #[case] expected: &str) {
+fn refuses_included_files(#[case] text: String, #[case] included: String, #[case] expected: &str) {
     let lint = read(&text, &included);
-    let told: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
-    assert!(told.iter().any(|message| message == expected), "{:?}", told.first());
+    let messages: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
+    assert!(messages.iter().any(|message| message == expected), "{:?}", messages.first());
 }
 
 #[rstest]
 #[case::one_long_line(format!("a: [{}\n", "x, ".repeat(100_000)))]
 #[case::a_long_key(format!("{}: y\n", "x".repeat(100_000)))]
 #[case::many_lines(format!("a:\n{}", "  - x\n".repeat(30_000)))]
-#[case::a_long_line_beside_it(format!("a: []\n# {}\nb: {{script: x}}\n", "x".repeat(100_000)))]
-fn told_without_long_lines(#[case] text: String) {
-    let told = crate::render::diagnostics::text(&read(&text, ""), None, false);
-    assert!(told.contains(".gitlab-ci.yml:") && told.len() < 10_000, "{}", told.len());
+#[case::a_long_line_next_to_the_error(format!("a: []\n# {}\nb: {{script: x}}\n", "x".repeat(100_000)))]
+fn omits_long_lines_from_reports(#[case] text: String) {
+    let rendered = crate::render::diagnostics::text(&read(&text, ""), None, false);
+    assert!(rendered.contains(".gitlab-ci.yml:") && rendered.len() < 10_000, "{}", rendered.len());
 }
 
 #[rstest]
 #[case::comments_before_a_header("# x\n".repeat(200_000) + "spec: {}\n---\na: {script: x}\n")]
 #[case::blocks_in_a_comment("spec: {}\n---\na: {script: x}\n# ".to_owned() + &"$[[ ".repeat(500_000))]
-#[case::blocks_without_an_end("spec: {}\n---\na: {script: '".to_owned() + &"$[[ ".repeat(500_000) + "'}\n")]
-#[case::many_lines_without_an_end("spec: {}\n---\na:\n  script: |\n".to_owned() + &"    $[[ x\n".repeat(200_000))]
+#[case::unclosed_blocks("spec: {}\n---\na: {script: '".to_owned() + &"$[[ ".repeat(500_000) + "'}\n")]
+#[case::many_lines_with_unclosed_blocks("spec: {}\n---\na:\n  script: |\n".to_owned() + &"    $[[ x\n".repeat(200_000))]
 #[case::a_matrix_of_many_keys(format!("a: {{script: x, parallel: {{matrix: [{{{}}}]}}}}\n", list(10_000, |at| format!("V{at}: x"))))]
 #[case::many_stages(format!("stages: [test, {}]\na: {{script: x}}\n", list(30_000, |at| format!("s{at}"))))]
-fn read_soon(#[case] text: String) {
+fn reads_large_files_in_linear_time(#[case] text: String) {
     let lint = read(&text, "");
     assert_eq!(lint.diagnostics.sorted().first().map(|it| it.message.clone()), None);
 }

@@ -1,62 +1,63 @@
-//! What is wrong with a pipeline, or worth knowing about it.
+//! Errors and warnings about a pipeline file.
 
 use std::collections::HashSet;
 
 use super::source::Span;
 
-/// How bad it is.
+/// Whether GitLab accepts the file all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// GitLab would refuse the file.
     Error,
-    /// GitLab takes it, and it may not be what is meant; or it is not replayed here.
+    /// GitLab accepts the file, but the keyword may not do what its author expects, or is not replayed here.
     Warning,
 }
 
-/// One thing.
+/// An error or a warning with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Error or warning.
     pub severity: Severity,
-    /// In GitLab's own words where it has some.
+    /// What is wrong, in GitLab's own words where GitLab has a message for it. At most 1,000 characters.
     pub message: String,
-    /// Where.
+    /// The part of the file that the message is about.
     pub span: Span,
-    /// What was expected, the nearest valid word, or what to do.
+    /// The expected value, the most similar valid word, or the remedy.
     pub help: Option<String>,
-    /// Whether anybody will read it.
-    is_told: bool,
+    /// Whether the diagnostic is part of the list. One that is not needs no help text.
+    is_kept: bool,
 }
 
-/// How many are kept. Nobody reads as many, and the places of a large file that are wrong may be a million.
-const MOST: usize = 1000;
+/// The maximum number of diagnostics to keep. A large file may have a million wrong places, too many to read.
+const MAX_DIAGNOSTICS: usize = 1000;
 
-/// How long a message may be, in characters. Names are a part of it, and may be of any length.
-const LONGEST: usize = 1000;
+/// The maximum length of a message, in characters. Messages contain names, which may be of any length.
+const MAX_MESSAGE_LENGTH: usize = 1000;
 
-/// How long words may be that are compared to find the nearest. It takes time in proportion to both of them.
-const LONGEST_WORD: usize = 100;
+/// The maximum length of a word for which similar words are searched, in bytes. The comparison takes time in proportion
+/// to the length of both words.
+const MAX_WORD_LENGTH: usize = 100;
 
-/// All that was found, in the order of finding.
+/// All diagnostics of a lint run, in the order in which they were found.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
-    told: Vec<Diagnostic>,
-    /// What has been told, without its help.
-    known: HashSet<(Span, Severity, String)>,
-    /// The last one that is not kept: it is there already, or there are too many.
-    untold: Option<Diagnostic>,
+    kept: Vec<Diagnostic>,
+    /// The keys of `kept`, without the help texts.
+    keys: HashSet<(Span, Severity, String)>,
+    /// The last diagnostic that was not kept, because it is a duplicate or because there are too many.
+    last_dropped: Option<Diagnostic>,
     count: usize,
     errors: usize,
 }
 
 impl Diagnostics {
-    /// Something that GitLab would refuse.
+    /// Adds an error. The caller may add a help text to the result.
     pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Error, span, &message.into())
     }
 
-    /// Something worth knowing.
+    /// Adds a warning. The caller may add a help text to the result.
     pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Warning, span, &message.into())
     }
@@ -64,31 +65,34 @@ impl Diagnostics {
     fn push(&mut self, severity: Severity, span: Span, message: &str) -> &mut Diagnostic {
         self.count += 1;
         self.errors += usize::from(severity == Severity::Error);
-        let mut diagnostic = Diagnostic { severity, message: shortened(message), span, help: None, is_told: false };
-        // What is shared by an anchor is found at every use of it.
-        if self.told.len() < MOST && self.known.insert((span, severity, diagnostic.message.clone())) {
-            diagnostic.is_told = true;
-            self.told.push(diagnostic);
-            let at = self.told.len() - 1;
-            return &mut self.told[at];
+        let mut diagnostic = Diagnostic { severity, message: shortened(message), span, help: None, is_kept: false };
+        // A value with an anchor is read again at every alias, which finds the same mistakes.
+        if self.kept.len() < MAX_DIAGNOSTICS && self.keys.insert((span, severity, diagnostic.message.clone())) {
+            diagnostic.is_kept = true;
+            self.kept.push(diagnostic);
+            let at = self.kept.len() - 1;
+            return &mut self.kept[at];
         }
-        self.untold.insert(diagnostic)
+        self.last_dropped.insert(diagnostic)
     }
 
-    /// How many there are so far.
+    /// The number of diagnostics so far, including duplicates.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Whether an error within that place has been told: what follows from it need not be.
+    /// Whether an error within `span` has been reported. Its consequences need no report of their own.
     pub fn has_error_in(&self, span: Span) -> bool {
-        // Nobody will read it.
-        if self.has_errors() && self.told.len() >= MOST {
+        // The list is full, so another report would not be shown.
+        if self.has_errors() && self.kept.len() >= MAX_DIAGNOSTICS {
             return true;
         }
-        self.told.iter().any(|told| {
-            let it = told.span;
-            told.severity == Severity::Error && it.file == span.file && it.start >= span.start && it.end <= span.end
+        self.kept.iter().any(|diagnostic| {
+            let it = diagnostic.span;
+            diagnostic.severity == Severity::Error
+                && it.file == span.file
+                && it.start >= span.start
+                && it.end <= span.end
         })
     }
 
@@ -97,31 +101,31 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// How many there are so far that GitLab would refuse the file for.
+    /// The number of errors so far, including duplicates.
     pub fn errors(&self) -> usize {
         self.errors
     }
 
-    /// Each once, by place; of many those that were found first.
+    /// The diagnostics sorted by place, without duplicates. At most 1,000: the first ones that were found.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
-        let mut all: Vec<_> = self.told.iter().collect();
+        let mut all: Vec<_> = self.kept.iter().collect();
         all.sort_by_key(|diagnostic| (diagnostic.span, diagnostic.severity));
         all
     }
 }
 
 impl Diagnostic {
-    /// With what to do about it.
+    /// Sets the help text.
     pub fn help(&mut self, help: impl Into<String>) {
         self.help = Some(shortened(&help.into()));
     }
 
-    /// With the valid word that is nearest to `word`, if one is near.
+    /// Suggests the word of `valid` that is most similar to `word`, if one is similar enough.
     pub fn nearest<'words>(&mut self, word: &str, valid: impl IntoIterator<Item = &'words str>) {
-        if !self.is_told || word.len() > LONGEST_WORD {
+        if !self.is_kept || word.len() > MAX_WORD_LENGTH {
             return;
         }
-        let valid = valid.into_iter().filter(|valid| valid.len() <= LONGEST_WORD);
+        let valid = valid.into_iter().filter(|valid| valid.len() <= MAX_WORD_LENGTH);
         let near = valid.map(|valid| (strsim::jaro_winkler(word, valid), valid));
         let nearest = near.max_by(|one, other| one.0.total_cmp(&other.0));
         if let Some((_, valid)) = nearest.filter(|(similarity, _)| *similarity > 0.75) {
@@ -130,9 +134,9 @@ impl Diagnostic {
     }
 }
 
-/// So much of a text as a message has place for.
+/// Cuts a text to the maximum length of a message.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_MESSAGE_LENGTH) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),
     }
@@ -148,32 +152,32 @@ mod tests {
     }
 
     #[test]
-    fn each_is_told_once() {
+    fn duplicates_are_removed() {
         let mut diagnostics = Diagnostics::default();
         for start in [1, 0, 1] {
             diagnostics.warning(span(start), "x").help("y");
         }
-        let told: Vec<_> = diagnostics.sorted().iter().map(|it| (it.span.start, it.help.clone())).collect();
-        assert_eq!((told, diagnostics.count()), (vec![(0, Some("y".into())), (1, Some("y".into()))], 3));
+        let kept: Vec<_> = diagnostics.sorted().iter().map(|it| (it.span.start, it.help.clone())).collect();
+        assert_eq!((kept, diagnostics.count()), (vec![(0, Some("y".into())), (1, Some("y".into()))], 3));
         assert!(!diagnostics.has_errors());
     }
 
     #[test]
-    fn an_error_behind_too_many_warnings_is_an_error() {
+    fn an_error_after_too_many_warnings_still_counts() {
         let mut diagnostics = Diagnostics::default();
         for start in 0..2000 {
             diagnostics.warning(span(start), "x");
         }
         diagnostics.error(span(2000), "y").nearest("a", ["ab"]);
-        assert_eq!((diagnostics.sorted().len(), diagnostics.has_errors()), (MOST, true));
+        assert_eq!((diagnostics.sorted().len(), diagnostics.has_errors()), (MAX_DIAGNOSTICS, true));
     }
 
     #[test]
-    fn a_message_has_an_end() {
+    fn long_messages_are_cut() {
         let mut diagnostics = Diagnostics::default();
         diagnostics.error(span(0), "ä".repeat(2000)).help("b".repeat(2000));
-        let told = diagnostics.sorted();
-        assert_eq!(told[0].message, "ä".repeat(1000) + "…");
-        assert_eq!(told[0].help, Some("b".repeat(1000) + "…"));
+        let kept = diagnostics.sorted();
+        assert_eq!(kept[0].message, "ä".repeat(1000) + "…");
+        assert_eq!(kept[0].help, Some("b".repeat(1000) + "…"));
     }
 }

@@ -1,14 +1,19 @@
-//! `.gitlab-ci.yml` as GitLab reads it.
+#![doc = include_str!("../README.md")]
 //!
-//! - [`source`] and [`diagnostic`]: texts, places in them, and what is wrong there.
-//! - [`document`]: from text to one tree.
-//! - [`expression`]: the conditions of `rules:if`.
+//! ## Modules
+//!
+//! In the order of their dependencies:
+//!
+//! - [`source`], [`diagnostic`]: texts and places in them, errors and warnings.
+//! - [`files`], [`changes`]: the files of a project, and those that differ from another ref.
+//! - [`duration`], [`glob`], [`expression`]: the small languages in pipeline files.
+//! - [`yaml`]: from text to a tree of nodes, `extends` and `!reference`.
+//! - [`variables`]: the precedence and the expansion of CI/CD variables.
+//! - [`inputs`], [`mod@include`]: `spec:inputs`, and a file with all its includes as one tree.
 //! - [`config`]: from the tree to typed keywords.
 //! - [`lint`]: all of that in GitLab's order.
-//! - [`git`]: what the repository knows. [`variables`]: which of them wins, and what it means.
-//! - [`glob`]: patterns of paths. [`changes`]: which files differ. [`duration`]: lengths of time.
-//! - [`mask`]: secrets in what jobs write.
-//! - [`plan`]: what would run for a ref, and why. [`run`]: running it.
+//! - [`plan`]: which jobs a pipeline contains for a ref, and why.
+//! - [`render`]: diagnostics and plans as text and as JSON.
 
 pub mod changes;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Whatever is in a file, reading it ends, with a configuration or with complaints that have a place.
+//! Reading any text terminates, with a configuration or with errors that have a place.
 
 use proptest::prelude::*;
 
@@ -6,9 +6,9 @@ use super::files::Files;
 use super::lint::{Lint, lint};
 use crate::include::Environment;
 
-struct Everywhere(String);
+struct SameTextInEveryFile(String);
 
-impl Files for Everywhere {
+impl Files for SameTextInEveryFile {
     fn read(&self, _: &str) -> Option<String> {
         Some(self.0.clone())
     }
@@ -19,24 +19,24 @@ impl Files for Everywhere {
 }
 
 fn read(text: &str) -> Lint {
-    let files = Everywhere(text.to_owned());
+    let files = SameTextInEveryFile(text.to_owned());
     let environment = Environment::new(&files);
     lint(".gitlab-ci.yml", &environment)
 }
 
-fn holds(text: &str) {
+fn check(text: &str) {
     let lint = read(text);
     for diagnostic in lint.diagnostics.sorted() {
         let location = lint.sources.location(diagnostic.span);
         assert!(location.line > 0 && !diagnostic.message.is_empty(), "{diagnostic:?}");
     }
     assert!(lint.configuration.is_some() || lint.diagnostics.has_errors());
-    // Everything that is told can be written.
+    // Every diagnostic can be rendered.
     crate::render::diagnostics::text(&lint, None, false);
 }
 
-/// Pieces of pipelines, put together without any sense.
-fn piece() -> impl Strategy<Value = String> {
+/// Fragments of pipeline files, combined at random.
+fn fragment() -> impl Strategy<Value = String> {
     let words = [
         "a",
         ".a",
@@ -94,23 +94,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_text(text in any::<String>()) {
-        holds(&text);
+    fn any_text_terminates(text in any::<String>()) {
+        check(&text);
     }
 
     #[test]
-    fn pieces_in_any_order(pieces in proptest::collection::vec(piece(), 0..60)) {
-        holds(&pieces.concat());
+    fn random_fragments_terminate(fragments in proptest::collection::vec(fragment(), 0..60)) {
+        check(&fragments.concat());
     }
 
-    /// The repository's own file with a part of it taken out, and something else put in.
+    /// The repository's own file, with one part removed and random fragments inserted.
     #[test]
-    fn a_damaged_file(from in 0_usize..4000, length in 0_usize..200, pieces in proptest::collection::vec(piece(), 0..4)) {
+    fn a_damaged_file_terminates(from in 0_usize..4000, length in 0_usize..200, fragments in proptest::collection::vec(fragment(), 0..4)) {
         let own: Vec<char> = include_str!("../../../.gitlab-ci.yml").chars().collect();
         let from = from.min(own.len());
         let until = (from + length).min(own.len());
         let text: String = own[..from].iter().chain(&own[until..]).collect();
         let at = text.char_indices().nth(from).map_or(text.len(), |(at, _)| at);
-        holds(&format!("{}{}{}", &text[..at], pieces.concat(), &text[at..]));
+        check(&format!("{}{}{}", &text[..at], fragments.concat(), &text[at..]));
     }
 }

@@ -1,20 +1,20 @@
-//! The texts that a pipeline is read from, and places in them.
+//! The texts from which a pipeline is read, and places in them.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A text, numbered in the order of reading: the pipeline's own file first, then what it includes.
+/// The number of a text, in the order of reading: the pipeline file first, then the files that it includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
 
-/// A place: bytes of a text.
+/// A range of bytes in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The text.
     pub file: FileId,
-    /// The first byte.
+    /// The offset of the first byte.
     pub start: u32,
-    /// The byte after the last.
+    /// The offset after the last byte.
     pub end: u32,
 }
 
@@ -27,27 +27,27 @@ pub struct Sources {
 /// A text with its name.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// As a reader knows it: a path in the project.
+    /// The name shown to users: the path in the project, or the path of an included file.
     pub name: Arc<str>,
-    /// All of it.
+    /// The complete text.
     pub text: Arc<str>,
-    /// The first byte of each line.
+    /// The offset of the first byte of each line.
     lines: Vec<u32>,
 }
 
-/// A place as editors and compilers write it; both numbers begin at 1, columns are characters.
+/// A place as editors and compilers write it. Lines and columns start at 1. A column is a character, not a byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file.
+    /// The name of the file.
     pub file: Arc<str>,
-    /// The line.
+    /// The line, from 1.
     pub line: usize,
-    /// The column.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 
 impl Sources {
-    /// One more text. Bytes from 4 GiB on have no place.
+    /// Adds a text and returns its number. Places after the first 4 GiB cannot be addressed.
     pub fn add(&mut self, name: &str, text: &str) -> FileId {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.filter_map(|(at, _)| u32::try_from(at + 1).ok())).collect();
@@ -55,12 +55,12 @@ impl Sources {
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// The text of that number.
+    /// Returns the text with this number.
     pub fn file(&self, id: FileId) -> Option<&File> {
         self.files.get(id.0 as usize)
     }
 
-    /// Where a place begins.
+    /// Returns the line and column at which `span` starts.
     pub fn location(&self, span: Span) -> Location {
         let Some(file) = self.file(span.file) else {
             return Location { file: "?".into(), line: 0, column: 0 };
@@ -90,8 +90,8 @@ mod tests {
     #[case::the_line_break(3, "a.yml:1:4")]
     #[case::next_line(4, "a.yml:2:1")]
     #[case::after_two_bytes_of_one_character(6, "a.yml:2:2")]
-    #[case::behind_the_end(7, "a.yml:2:3")]
-    fn places(#[case] start: u32, #[case] expected: &str) {
+    #[case::after_the_end(7, "a.yml:2:3")]
+    fn locates_places(#[case] start: u32, #[case] expected: &str) {
         let mut sources = Sources::default();
         let file = sources.add("a.yml", "one\nä2");
         assert_eq!(sources.location(Span { file, start, end: start }).to_string(), expected);

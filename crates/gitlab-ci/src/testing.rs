@@ -1,4 +1,4 @@
-//! Plans for tests, of this crate and of those that depend on it.
+//! Builders of contexts and plans, for the tests of this crate and of the crates that depend on it.
 
 use crate::changes::NoSuchRef;
 use crate::config::root::Configuration;
@@ -15,9 +15,9 @@ use crate::plan::refusal::Refusal;
 use crate::variables::collection::{Origin, Variable};
 use crate::variables::settings::Setting;
 
-struct One(String);
+struct OneFile(String);
 
-impl Files for One {
+impl Files for OneFile {
     fn read(&self, _: &str) -> Option<String> {
         Some(self.0.clone())
     }
@@ -27,52 +27,43 @@ impl Files for One {
     }
 }
 
-/// The configuration in a file without mistakes.
-#[expect(clippy::unwrap_used, reason = "a test that gets another file has to end")]
+/// Reads the configuration from a valid file.
+#[expect(clippy::unwrap_used, reason = "an invalid file must fail the test")]
 pub(crate) fn configuration(text: &str) -> Configuration {
-    let files = One(text.to_owned());
+    let files = OneFile(text.to_owned());
     let environment = Environment::new(&files);
     let lint = lint(".gitlab-ci.yml", &environment);
-    let said: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
-    assert!(!lint.diagnostics.has_errors(), "{said:?}");
+    let messages: Vec<_> = lint.diagnostics.sorted().iter().map(|it| it.message.clone()).collect();
+    assert!(!lint.diagnostics.has_errors(), "{messages:?}");
     lint.configuration.unwrap()
 }
 
 pub(crate) fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
+    let commit = Commit { sha: "0123456789abcdef0123456789abcdef01234567".to_owned(), ..Commit::default() };
     Context {
-        ref_name: ref_name.to_owned(),
         kind,
         source,
-        commit: Commit { sha: "0123456789abcdef0123456789abcdef01234567".to_owned(), ..Commit::default() },
-        before: None,
-        tag_message: String::new(),
-        default_branch: "main".to_owned(),
         project_path: "course/demo".to_owned(),
         server: "https://gitlab.test".to_owned(),
-        target_branch: None,
-        diff_base: None,
-        config_path: ".gitlab-ci.yml".to_owned(),
         created_at: "2026-01-31T09:20:30Z".to_owned(),
-        protected: false,
-        kubernetes: false,
-        user: (String::new(), String::new()),
+        ..Context::push(ref_name, commit)
     }
 }
 
-/// A push to a branch.
+/// The context of a push to the branch `name`.
 pub fn branch(name: &str) -> Context {
     context(RefKind::Branch, name, Source::Push)
 }
 
-/// A push of a tag.
+/// The context of a push of the tag `name`.
 pub fn tag(name: &str) -> Context {
     context(RefKind::Tag, name, Source::Push)
 }
 
-/// The plan of a file for `context`. The project has these CI/CD variables.
+/// Plans a file for `context`, in a project with these CI/CD variables.
 ///
 /// # Errors
-/// When there is no pipeline.
+/// GitLab would not create the pipeline.
 pub fn plan_for(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
     let settings = variables.iter().map(|(key, value)| Setting {
         variable: Variable::new(key, value, Origin::Project),
@@ -102,11 +93,11 @@ pub(crate) fn plan_with(
     build(&configuration(text), context, &project)
 }
 
-/// The plan of a file for a push to the default branch.
+/// Plans a file for a push to the default branch.
 ///
 /// # Panics
-/// When there is no pipeline.
-#[expect(clippy::unwrap_used, reason = "a test that gets another file has to end")]
+/// GitLab would not create the pipeline.
+#[expect(clippy::unwrap_used, reason = "an invalid file must fail the test")]
 pub fn plan(text: &str) -> Plan {
     plan_for(text, &branch("main"), &[]).unwrap()
 }

@@ -104,13 +104,13 @@ fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] mess
 #[case::empty(
     "a: {script: x, only: [tags]}\n",
     "e2e: The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.\n  \
-     a: only: refs does not hold (.gitlab-ci.yml:1:22)"
+     a: only: refs does not match (.gitlab-ci.yml:1:22)"
 )]
 #[case::need(
     "a: {script: x, only: [tags]}\nb: {script: x, needs: [a]}\n",
     "e2e: 'b' job needs 'a' job, but 'a' does not exist in the pipeline. This might be because of the only, except, or rules \
      keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional.\n  \
-     b: needs a (.gitlab-ci.yml:2:24); a: only: refs does not hold (.gitlab-ci.yml:1:22)"
+     b: needs a (.gitlab-ci.yml:2:24); a: only: refs does not match (.gitlab-ci.yml:1:22)"
 )]
 #[case::no_ref(
     "a: {script: x, rules: [{changes: {paths: [x], compare_to: nope}}]}\n",

@@ -1,5 +1,5 @@
-//! Any bytes as an expression with its variables, and as all the other small languages of a pipeline: regular expressions,
-//! patterns of paths, lengths of time, dotenv reports, texts with variables, lists of settings.
+//! Reads any bytes as an expression with variables, and as the other small languages in pipeline files: regular
+//! expressions, path patterns, durations, dotenv reports, texts with variables and lists of settings.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -18,20 +18,20 @@ use gitlab_ci::variables::expand::ExpansionError;
 use gitlab_ci::variables::settings;
 use libfuzzer_sys::fuzz_target;
 
-/// Parts everything from the dotenv report behind it.
-const DIVIDER: char = '\u{c}';
+/// Separates the text from the dotenv report after it.
+const SEPARATOR: char = '\u{c}';
 
-/// How many bytes variables may add to a text.
-const LARGEST: usize = 128 << 10;
+/// The maximum number of bytes that variables may add to a text.
+const MAX_GROWTH: usize = 128 << 10;
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
-    let (text, report) = text.split_once(DIVIDER).unwrap_or((&text, "A=main\nB=/^ma/\nC=$A"));
+    let (text, report) = text.split_once(SEPARATOR).unwrap_or((&text, "A=main\nB=/^ma/\nC=$A"));
     let variables = dotenv(report);
     expression(text, &variables);
     pattern(text, report);
     glob(text, report);
-    length_of_time(text);
+    parse_duration(text);
     expansion(text, variables);
     settings(text);
 });
@@ -41,46 +41,46 @@ fn expression(text: &str, variables: &[Variable]) {
     let expression = match Expression::parse(text) {
         Ok(expression) => expression,
         Err(error) => {
-            assert!(text.get(error.place.clone()).is_some(), "{error:?} is in no place of it");
+            assert!(text.get(error.place.clone()).is_some(), "{error:?} is not within the text");
             assert!(!error.to_string().contains('\n'), "{error}");
             return;
         }
     };
     let holds = expression.evaluate(&values);
-    assert_eq!(expression.evaluate(&values), holds, "the second answer is another one");
+    assert_eq!(expression.evaluate(&values), holds, "the second result is different");
     let printed = expression.to_string();
-    let again = Expression::parse(&printed).expect("what is printed is an expression");
-    assert_eq!(again, expression, "`{printed}` means something else");
+    let again = Expression::parse(&printed).expect("the printed expression is valid");
+    assert_eq!(again, expression, "`{printed}` has another meaning");
     assert_eq!(again.evaluate(&values), holds);
     for name in expression.variables() {
-        assert!(text.contains(name), "{name} comes from nowhere");
+        assert!(text.contains(name), "{name} is not in the text");
     }
-    // Without variables, it has an answer as well.
+    // An expression can be evaluated without variables as well.
     expression.evaluate(&BTreeMap::<&str, &str>::new());
 }
 
 fn pattern(text: &str, subject: &str) {
     if let Ok(pattern) = Pattern::parse(text) {
         let printed = pattern.to_string();
-        let again = Pattern::parse(&printed).expect("what is printed is a pattern");
-        assert_eq!(again.is_match(subject), pattern.is_match(subject), "`{printed}` means something else");
+        let again = Pattern::parse(&printed).expect("the printed pattern is valid");
+        assert_eq!(again.is_match(subject), pattern.is_match(subject), "`{printed}` has another meaning");
     }
 }
 
 fn glob(text: &str, subject: &str) {
     let (patterns, paths) = ([text.to_owned()], [subject.to_owned(), "src/main.rs".to_owned()]);
     if let Ok(glob) = Glob::new(text) {
-        let fits = paths.iter().any(|path| glob.is_match(path));
-        assert_eq!(fits, glob::any_fits(&patterns, &paths));
+        let matches = paths.iter().any(|path| glob.is_match(path));
+        assert_eq!(matches, glob::any_fits(&patterns, &paths));
     }
     glob::any_exists(&patterns, &paths);
     if !text.contains('/') {
         let escaped: String = text.chars().flat_map(|character| ['\\', character]).collect();
-        assert!(Glob::new(&escaped).is_ok_and(|glob| glob.is_match(text)), "`{escaped}` does not fit itself");
+        assert!(Glob::new(&escaped).is_ok_and(|glob| glob.is_match(text)), "`{escaped}` does not match its own text");
     }
 }
 
-fn length_of_time(text: &str) {
+fn parse_duration(text: &str) {
     let found = duration::parse(text);
     assert!(found.as_ref().is_ok_and(|length| *length > Duration::ZERO) || found.is_err(), "{found:?}");
     if !text.eq_ignore_ascii_case("never") {
@@ -93,7 +93,7 @@ fn dotenv(report: &str) -> Vec<Variable> {
     let Ok(variables) = dotenv::parse(report.as_bytes(), limits) else { return Vec::new() };
     assert!(variables.len() <= limits.variables);
     let written: String = variables.iter().map(|it| format!("{}={}\n", it.key, it.value)).collect();
-    assert_eq!(dotenv::parse(written.as_bytes(), limits).as_ref(), Ok(&variables), "written again, it is another one");
+    assert_eq!(dotenv::parse(written.as_bytes(), limits).as_ref(), Ok(&variables), "the written report is different");
     variables
 }
 
@@ -102,22 +102,22 @@ fn expansion(text: &str, variables: Vec<Variable>) {
     variables.into_iter().for_each(|variable| collection.add(variable));
     let path = |variable: &Variable| format!("/builds/demo.tmp/{}", variable.key);
     let alone = [collection.expand(text), collection.expand_existing(text), collection.runner_expand_text(text, &path)];
-    assert_eq!(collection.expand(text), alone[0], "the second text is another one");
+    assert_eq!(collection.expand(text), alone[0], "the second result is different");
     for expanded in alone.iter().flatten() {
-        assert!(expanded.len() <= text.len() + LARGEST, "{} bytes", expanded.len());
+        assert!(expanded.len() <= text.len() + MAX_GROWTH, "{} bytes", expanded.len());
     }
     for all in [collection.expand_all(), collection.expand_all_fully(), collection.runner_expand(&path)] {
         match all {
-            Ok(all) => assert_eq!(all.len(), collection.len(), "a variable came or went"),
-            Err(ExpansionError::Circular(circles)) => {
-                assert!(circles.iter().flatten().all(|name| collection.get(name).is_some()), "{circles:?}");
+            Ok(all) => assert_eq!(all.len(), collection.len(), "the number of variables changed"),
+            Err(ExpansionError::Circular(cycles)) => {
+                assert!(cycles.iter().flatten().all(|name| collection.get(name).is_some()), "{cycles:?}");
             }
             Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
         }
     }
 }
 
-/// What is wrong with a list of variables has a place in it, and no message tells what it holds.
+/// Errors in a list of variables have a place in the text, and their messages contain no values.
 fn settings(text: &str) {
     if let Err(error) = settings::read(text) {
         assert!(error.line <= text.lines().count() + 1, "{error}");

@@ -1,4 +1,4 @@
-//! A project that lies in memory, and what its pipelines are for.
+//! A project in memory, and the contexts of its pipelines.
 
 use gitlab_ci::changes::Compared;
 use gitlab_ci::changes::NoSuchRef;
@@ -24,10 +24,10 @@ use gitlab_ci::variables::collection::Origin;
 use gitlab_ci::variables::collection::Variable;
 use gitlab_ci::variables::settings::Setting;
 
-/// Where files end in the input: a form feed is text to every editor, and no YAML.
+/// Separates the files in the input. A form feed is text for every editor, but not valid YAML.
 const END_OF_FILE: char = '\u{c}';
 
-/// What the files are called, in their order. What is behind the last one belongs to it.
+/// The names of the files, in order. The last file gets the rest of the input.
 const NAMES: [&str; 4] = [".gitlab-ci.yml", "a.yml", "b.yml", "ci/c.yml"];
 
 /// The files of a project.
@@ -44,14 +44,14 @@ impl Files for Project {
 }
 
 impl Project {
-    /// The files that the input is made of.
-    pub(crate) fn of(data: &[u8]) -> Self {
+    /// Splits the input into files.
+    pub(crate) fn from_input(data: &[u8]) -> Self {
         let text = String::from_utf8_lossy(data);
         let texts = text.splitn(NAMES.len(), END_OF_FILE).map(str::to_owned);
         Self(NAMES.into_iter().zip(texts).collect())
     }
 
-    /// Reads them as `e2e lint` does.
+    /// Lints the files as `e2e lint` does.
     pub(crate) fn lint(&self) -> Lint {
         let variables = base_variables(&context(RefKind::Branch, "main", Source::Push), &given());
         let exists = |patterns: &[String]| glob::any_exists(patterns, &self.list());
@@ -70,7 +70,7 @@ impl Project {
         lint(NAMES[0], &environment)
     }
 
-    /// Plans as `e2e plan` does.
+    /// Plans a pipeline as `e2e plan` does.
     pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, Refusal> {
         let project = build::Project {
             given: &given(),
@@ -89,10 +89,10 @@ fn compare(name: &str) -> Compared {
     if name == "main" { Ok(Some(vec!["src/main.rs".to_owned()])) } else { Err(NoSuchRef) }
 }
 
-/// The files that a push has changed.
+/// The changed files of a push.
 const CHANGED: [&str; 2] = ["Dockerfile", "src/main.rs"];
 
-/// Variables with others in them, of every job and of some environments. One that leads back to itself would refuse every plan.
+/// Variables that reference others, for all jobs and for some environments. A cycle would refuse every plan.
 fn given() -> Given {
     let setting = |key, value, scope: &str| Setting {
         variable: Variable::new(key, value, Origin::Project),
@@ -109,7 +109,7 @@ fn given() -> Given {
     }
 }
 
-/// What there are pipelines for.
+/// The contexts for which pipelines are planned.
 pub(crate) fn contexts() -> [Context; 3] {
     let before = Some("fedcba9876543210fedcba9876543210fedcba98".to_owned());
     [

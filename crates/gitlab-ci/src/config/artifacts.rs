@@ -5,54 +5,54 @@ use crate::duration;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// What a job leaves for others.
+/// The files that a job leaves for later jobs and for download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Artifacts {
-    /// Patterns of files.
+    /// Patterns of the files to store.
     pub paths: Vec<Text>,
-    /// Patterns of files that are left out.
+    /// Patterns of files to leave out.
     pub exclude: Vec<Text>,
-    /// Whether every untracked file is among them.
+    /// Whether all untracked files are stored as well.
     pub untracked: bool,
-    /// After which end of the job.
+    /// For which results of the job the artifacts are stored.
     pub when: ArtifactsWhen,
-    /// The archive's name.
+    /// The name of the archive.
     pub name: Option<Text>,
-    /// How long it is kept.
+    /// The lifetime, as written.
     pub expire_in: Option<Text>,
-    /// Files of variables for later jobs.
+    /// Patterns of files with variables for later jobs.
     pub dotenv: Vec<Text>,
-    /// Files of test results.
+    /// Patterns of files with test results.
     pub junit: Vec<Text>,
 }
 
-/// After which end of a job its artifacts are kept.
+/// For which results of a job its artifacts or its cache are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ArtifactsWhen {
-    /// Success.
+    /// The job succeeded.
     #[default]
     OnSuccess,
-    /// Failure.
+    /// The job failed.
     OnFailure,
-    /// Either.
+    /// The job succeeded or failed.
     Always,
 }
 
-/// The words of `artifacts:when` and `cache:when`.
+/// The values of `artifacts:when` and `cache:when`.
 pub const WHEN: &[(&str, ArtifactsWhen)] = &[
     ("on_success", ArtifactsWhen::OnSuccess),
     ("on_failure", ArtifactsWhen::OnFailure),
     ("always", ArtifactsWhen::Always),
 ];
 
-/// Who may see artifacts.
+/// The values of `artifacts:access`.
 const ACCESS: &[(&str, ())] = &[("none", ()), ("developer", ()), ("maintainer", ()), ("all", ())];
 
-/// How long the name may be that a merge request shows: `Ci::JobArtifact::MAX_EXPOSED_AS_LENGTH`.
-const LONGEST_NAME: usize = 100;
+/// The maximum length of `expose_as`, in characters: `Ci::JobArtifact::MAX_EXPOSED_AS_LENGTH`.
+const MAX_EXPOSED_AS_LENGTH: usize = 100;
 
-/// Those of GitLab's reports that are only shown there.
-const SHOWN_IN_GITLAB: &[&str] = &[
+/// The reports that only GitLab's own pages display.
+const DISPLAYED_IN_GITLAB: &[&str] = &[
     "accessibility",
     "annotations",
     "api_fuzzing",
@@ -79,7 +79,7 @@ const SHOWN_IN_GITLAB: &[&str] = &[
     "terraform",
 ];
 
-/// Reads it.
+/// Reads the keyword. Returns `None` if the value is not a hash.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Artifacts> {
     let mapping = reader.hash(node, "artifacts")?;
     let known =
@@ -95,7 +95,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Artifacts> {
         expire_in: value("expire_in").and_then(|node| read_expiry(node, reader)),
         ..Artifacts::default()
     };
-    check_what_is_shown(mapping, reader);
+    check_access(mapping, reader);
     if let Some(reports) = value("reports").and_then(|node| reader.hash(node, "artifacts:reports")) {
         read_reports(reports, &mut artifacts, reader);
     }
@@ -107,8 +107,8 @@ fn read_expiry(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     reader.string(node, "artifacts expire_in")
 }
 
-/// What says who may see them, and where.
-fn check_what_is_shown(mapping: &Mapping, reader: &mut Reader<'_>) {
+/// Checks the keys that control access and display.
+fn check_access(mapping: &Mapping, reader: &mut Reader<'_>) {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     reader.exclusive_keys(mapping, "artifacts", &["access", "public"]);
     if let Some(node) = value("public") {
@@ -136,8 +136,8 @@ fn check_exposed(node: &Node, paths: Option<&Node>, mapping: &Mapping, reader: &
             let message = "can contain only letters, digits, '-', '_' and spaces";
             reader.complain(node.span, "artifacts expose_as", message);
         }
-        if name.value.len() > LONGEST_NAME {
-            let message = format!("is too long (maximum is {LONGEST_NAME} characters)");
+        if name.value.len() > MAX_EXPOSED_AS_LENGTH {
+            let message = format!("is too long (maximum is {MAX_EXPOSED_AS_LENGTH} characters)");
             reader.complain(node.span, "artifacts expose_as", &message);
         }
     }
@@ -152,16 +152,16 @@ fn check_exposed(node: &Node, paths: Option<&Node>, mapping: &Mapping, reader: &
 }
 
 fn read_reports(reports: &Mapping, artifacts: &mut Artifacts, reader: &mut Reader<'_>) {
-    let known = SHOWN_IN_GITLAB.iter().copied().chain(["dotenv", "junit"]);
+    let known = DISPLAYED_IN_GITLAB.iter().copied().chain(["dotenv", "junit"]);
     reader.known_keys(reports, "artifacts:reports", known);
     for (kind, entry) in reports.iter().filter(|(_, entry)| !entry.value.is_null()) {
         let path = format!("artifacts:reports {kind}");
         match &**kind {
             "dotenv" => artifacts.dotenv = reader.strings(&entry.value, &path),
             "junit" => artifacts.junit = reader.strings(&entry.value, &path),
-            shown if SHOWN_IN_GITLAB.contains(&shown) => {
-                match shown {
-                    // `entry/reports/coverage_report.rb`; the other one is whatever it is.
+            displayed if DISPLAYED_IN_GITLAB.contains(&displayed) => {
+                match displayed {
+                    // `entry/reports/coverage_report.rb`. GitLab accepts any value for `codequality`.
                     "coverage_report" => {
                         reader.hash(&entry.value, "artifacts:reports:coverage_report");
                     }
@@ -170,7 +170,7 @@ fn read_reports(reports: &Mapping, artifacts: &mut Artifacts, reader: &mut Reade
                         reader.strings(&entry.value, &path);
                     }
                 }
-                let message = format!("understood, not replayed: artifacts:reports:{shown}");
+                let message = format!("understood, not replayed: artifacts:reports:{displayed}");
                 reader.diagnostics.warning(entry.key_span, message);
             }
             _ => {}

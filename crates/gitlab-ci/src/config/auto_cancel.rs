@@ -1,15 +1,15 @@
-//! `auto_cancel`, of `workflow` and of its rules. `entry/auto_cancel.rb`
+//! `auto_cancel` in `workflow` and its rules. `entry/auto_cancel.rb`
 
 use super::reader::Reader;
 use crate::yaml::node::Node;
 
-/// What a newer commit may cancel. `auto_cancel_on_new_commits` of `app/models/ci/pipeline_metadata.rb`
+/// The values of `on_new_commit`. `auto_cancel_on_new_commits` of `app/models/ci/pipeline_metadata.rb`
 const ON_NEW_COMMIT: [&str; 3] = ["conservative", "none", "interruptible"];
 
-/// What a failed job may cancel. `auto_cancel_on_job_failures`, ibidem
+/// The values of `on_job_failure`. `auto_cancel_on_job_failures`, in the same file.
 const ON_JOB_FAILURE: [&str; 2] = ["none", "all"];
 
-/// Whether the first failure cancels everything.
+/// Reads the keyword. Returns whether the first failed job cancels the pipeline.
 pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> bool {
     let Some(mapping) = reader.hash(node, path) else { return false };
     reader.known_keys(mapping, path, ["on_new_commit", "on_job_failure"]);
@@ -25,7 +25,7 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> bool {
     if let Some(entry) = mapping.get("on_new_commit") {
         let warning =
             reader.diagnostics.warning(entry.key_span, "understood, not replayed: workflow:auto_cancel:on_new_commit");
-        warning.help("there is no newer pipeline here that would cancel this one");
+        warning.help("a local replay has no newer pipeline that could cancel this one");
     }
     value("on_job_failure").and_then(Node::string) == Some("all")
 }

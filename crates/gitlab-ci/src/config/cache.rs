@@ -4,54 +4,54 @@ use super::artifacts::{ArtifactsWhen, WHEN};
 use super::reader::{Reader, Text};
 use crate::yaml::node::Node;
 
-/// What jobs of one key share, from one pipeline to the next.
+/// The files that jobs with the same key share across pipelines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cache {
-    /// What it is found by.
+    /// The key.
     pub key: Key,
-    /// What is looked for when there is none of that key.
+    /// The keys to try if no cache with `key` exists.
     pub fallback_keys: Vec<Text>,
-    /// Patterns of files.
+    /// Patterns of the files to store.
     pub paths: Vec<Text>,
-    /// Whether every untracked file is in it.
+    /// Whether all untracked files are stored as well.
     pub untracked: bool,
-    /// After which end of the job it is kept.
+    /// For which results of the job the cache is stored.
     pub when: ArtifactsWhen,
-    /// Whether it is fetched, kept, or both; may be a variable.
+    /// Whether the cache is downloaded, uploaded, or both. May contain variables.
     pub policy: Option<Text>,
-    /// Whether protected branches and others share it.
+    /// Whether protected and unprotected branches share the cache.
     pub is_unprotected: bool,
 }
 
-/// What a cache is found by.
+/// The key of a cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Key {
     /// `default`.
     #[default]
     Default,
-    /// A text with variables.
+    /// A string, which may contain variables.
     Text(Text),
-    /// The content of files.
+    /// A hash of the content of files.
     Files {
-        /// The files.
+        /// The patterns of the files.
         files: Vec<Text>,
-        /// What stands before the hash.
+        /// The prefix before the hash.
         prefix: Option<Text>,
     },
 }
 
-/// How many a job may have, and how many keys one may fall back to. `entry/caches.rb`, `entry/cache.rb`
-const MOST: usize = 4;
-const MOST_FALLBACK_KEYS: usize = 5;
+/// The maximum number of caches of a job, and of fallback keys of a cache. `entry/caches.rb`, `entry/cache.rb`
+const MAX_CACHES: usize = 4;
+const MAX_FALLBACK_KEYS: usize = 5;
 
-/// Reads one or several of them.
+/// Reads one cache or a list of caches. Invalid ones are left out.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
     if node.mapping().is_none() && node.sequence().is_none() {
         reader.complain(node.span, "cache", "config can only be a hash or an array");
         return Vec::new();
     }
-    if node.sequence().is_some_and(|items| items.len() > MOST) {
-        reader.complain(node.span, "cache", &format!("config no more than {MOST} caches can be created"));
+    if node.sequence().is_some_and(|items| items.len() > MAX_CACHES) {
+        reader.complain(node.span, "cache", &format!("config no more than {MAX_CACHES} caches can be created"));
     }
     let mut flat = Vec::new();
     node.flatten(&mut flat);
@@ -64,9 +64,9 @@ fn read_one(node: &Node, reader: &mut Reader<'_>) -> Option<Cache> {
     reader.known_keys(mapping, "cache", known);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let fallback_keys = value("fallback_keys");
-    if let Some(node) = fallback_keys.filter(|node| node.sequence().is_some_and(|it| it.len() > MOST_FALLBACK_KEYS)) {
-        // GitLab's own spelling.
-        let message = format!("has to many entries (maximum {MOST_FALLBACK_KEYS})");
+    if let Some(node) = fallback_keys.filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_FALLBACK_KEYS)) {
+        // The spelling is GitLab's.
+        let message = format!("has to many entries (maximum {MAX_FALLBACK_KEYS})");
         reader.complain(node.span, "cache fallback_keys", &message);
     }
     Some(Cache {
@@ -82,7 +82,7 @@ fn read_one(node: &Node, reader: &mut Reader<'_>) -> Option<Cache> {
 
 fn read_policy(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     let policy = reader.string(node, "cache policy")?;
-    // GitLab's expression looks for one of these anywhere in it.
+    // GitLab's regular expression matches these words anywhere in the value.
     let is_known = policy.value.trim().is_empty() || ["push", "pull", "$"].iter().any(|it| policy.value.contains(it));
     if !is_known {
         let message = "should be a variable or one of: pull-push, push, pull";
@@ -101,7 +101,7 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
             }
             return Key::Default;
         };
-        // Read as a part of an address: `CGI.unescape` of `KeyValidator`.
+        // GitLab's `KeyValidator` decodes the key with `CGI.unescape`.
         let plain = text.to_ascii_lowercase().replace("%2f", "/").replace("%2e", ".");
         if plain.contains('/') {
             reader.complain(node.span, path, "config cannot contain the \"/\" character");
@@ -113,7 +113,8 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     reader.known_keys(mapping, path, ["files", "files_commits", "prefix"]);
     let (files, commits) = (mapping.get("files"), mapping.get("files_commits"));
     if let Some(entry) = commits {
-        let message = "understood, not replayed: cache:key:files_commits; the key is made of what is in the files";
+        let message =
+            "understood, not replayed: cache:key:files_commits; the key is computed from the content of the files";
         reader.diagnostics.warning(entry.key_span, message.to_owned());
     }
     let Some(files) = files.or(commits).filter(|_| files.is_none() || commits.is_none()) else {

@@ -1,6 +1,6 @@
-//! What must hold between jobs. `lib/gitlab/ci/yaml_processor.rb`, `lib/gitlab/ci/yaml_processor/dag.rb`
+//! Checks between jobs. `lib/gitlab/ci/yaml_processor.rb`, `lib/gitlab/ci/yaml_processor/dag.rb`
 //!
-//! Whether a needed job is in the pipeline of a certain ref is not known here: that is the plan's business.
+//! Whether a needed job is in the pipeline of a certain ref is checked when the pipeline is planned.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
         check_dependencies(job, configuration, &stage_index, diagnostics);
         check_on_stop(job, configuration, diagnostics);
     }
-    check_circles(configuration, diagnostics);
+    check_cycles(configuration, diagnostics);
 }
 
 fn check_stage(
@@ -49,8 +49,8 @@ fn check_needs(
     stage_index: &HashMap<&str, usize>,
     diagnostics: &mut Diagnostics,
 ) {
-    let of_rules = job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref());
-    for list in job.needs.iter().chain(of_rules) {
+    let rule_needs = job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref());
+    for list in job.needs.iter().chain(rule_needs) {
         if let Some((duplicate, span)) = needs::duplicate(list) {
             diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
         }
@@ -80,10 +80,10 @@ fn check_needs(
     }
 }
 
-/// The names that `needs:parallel` makes must be those of instances. `lib/gitlab/ci/config/normalizer.rb`
+/// The names that `needs:parallel` produces must be names of instances. `lib/gitlab/ci/config/normalizer.rb`
 fn check_instances(job: &Job, need: &Need, needed: &Job, diagnostics: &mut Diagnostics) {
     let Some(matrix) = need.matrix.as_ref().filter(|_| needed.parallel.is_some() && !need.optional) else { return };
-    let wanted = names::of_matrix(job, need, matrix);
+    let wanted = names::selected_instances(job, need, matrix);
     for name in wanted.iter().filter(|name| !names::has_instance(needed, name)) {
         let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {name}", job.name));
         if let Some(Parallel::Matrix(instances)) = &needed.parallel {
@@ -93,7 +93,8 @@ fn check_instances(job: &Job, need: &Need, needed: &Job, diagnostics: &mut Diagn
     }
 }
 
-/// Every instance of a needed job counts: all of one job need all of the other. `lib/gitlab/ci/pipeline/seed/build.rb`
+/// Every instance of a needed job counts. Returns whether the number is within the limit.
+/// `lib/gitlab/ci/pipeline/seed/build.rb`
 fn check_count_of_needs(
     job: &Job,
     list: &[Need],
@@ -106,16 +107,16 @@ fn check_count_of_needs(
         (None, None) => 1,
     };
     let count: usize = list.iter().map(instances).sum();
-    if let Some(first) = list.first().filter(|_| count > needs::MOST) {
+    if let Some(first) = list.first().filter(|_| count > needs::MAX_NEEDS) {
         let message = format!(
             "{}: one job can only need {} others, but you have listed {count}. See needs keyword documentation for more \
              details",
             job.name,
-            needs::MOST
+            needs::MAX_NEEDS
         );
         diagnostics.error(first.job.span, message);
     }
-    count <= needs::MOST
+    count <= needs::MAX_NEEDS
 }
 
 fn check_dependencies(
@@ -173,68 +174,68 @@ fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Dia
     }
 }
 
-/// How far the search for circles has come with a job.
+/// The state of a job in the search for cycles.
 #[derive(Clone, Copy, PartialEq)]
-enum Seen {
-    Not,
+enum Visited {
+    No,
     Open,
     Closed,
 }
 
-/// How many jobs all circles may have together that are told. Of many jobs there are even more circles.
-const MOST_IN_CIRCLES: usize = 1000;
+/// The maximum number of jobs in all reported cycles together. Many jobs may have even more cycles.
+const MAX_REPORTED: usize = 1000;
 
-/// Circles of `needs`, found without recursion: chains may be as long as there are jobs.
-fn check_circles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
+/// Reports cycles in `needs`. The search is not recursive, because a chain may contain all jobs.
+fn check_cycles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let jobs = &configuration.jobs;
     let needs = |job: &Job| -> Vec<usize> {
         let needed = job.needs.iter().flatten().filter_map(|need| names::find(configuration, &need.job.value));
         needed.filter_map(|needed| jobs.get_index_of(&needed.name)).collect()
     };
-    let mut seen = vec![Seen::Not; jobs.len()];
-    let mut in_circles = 0;
+    let mut visited = vec![Visited::No; jobs.len()];
+    let mut reported = 0;
     for start in 0..jobs.len() {
-        if seen.get(start) != Some(&Seen::Not) {
+        if visited.get(start) != Some(&Visited::No) {
             continue;
         }
-        // A job, and its needs that are still to be followed.
+        // A job, and its needs that have not been followed yet.
         let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
         let mut next = Some(start);
         loop {
             if let Some(index) = next.take() {
                 let Some((_, job)) = jobs.get_index(index) else { break };
-                if let Some(state) = seen.get_mut(index) {
-                    *state = Seen::Open;
+                if let Some(state) = visited.get_mut(index) {
+                    *state = Visited::Open;
                 }
                 path.push((index, needs(job)));
             }
             let Some((index, rest)) = path.last_mut() else { break };
             let Some(need) = rest.pop() else {
-                if let Some(state) = seen.get_mut(*index) {
-                    *state = Seen::Closed;
+                if let Some(state) = visited.get_mut(*index) {
+                    *state = Visited::Closed;
                 }
                 path.pop();
                 continue;
             };
-            match seen.get(need) {
-                Some(Seen::Open) => {
-                    let circle = path.iter().map(|(index, _)| *index).skip_while(|index| *index != need);
+            match visited.get(need) {
+                Some(Visited::Open) => {
+                    let cycle = path.iter().map(|(index, _)| *index).skip_while(|index| *index != need);
                     let names: Vec<Arc<str>> =
-                        circle.filter_map(|index| jobs.get_index(index)).map(|(name, _)| Arc::clone(name)).collect();
-                    tell_circle(&names, configuration, diagnostics);
-                    in_circles += names.len();
-                    if in_circles > MOST_IN_CIRCLES {
+                        cycle.filter_map(|index| jobs.get_index(index)).map(|(name, _)| Arc::clone(name)).collect();
+                    report_cycle(&names, configuration, diagnostics);
+                    reported += names.len();
+                    if reported > MAX_REPORTED {
                         return;
                     }
                 }
-                Some(Seen::Not) => next = Some(need),
+                Some(Visited::No) => next = Some(need),
                 _ => {}
             }
         }
     }
 }
 
-fn tell_circle(names: &[Arc<str>], configuration: &Configuration, diagnostics: &mut Diagnostics) {
+fn report_cycle(names: &[Arc<str>], configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let Some(job) = names.first().and_then(|name| configuration.jobs.get(name)) else { return };
     if let [only] = names {
         diagnostics.error(job.span, format!("The pipeline has circular dependencies: self-dependency: {only}"));

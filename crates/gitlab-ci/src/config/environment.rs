@@ -4,20 +4,20 @@ use super::reader::{Reader, Text};
 use crate::source::Span;
 use crate::yaml::node::Node;
 
-/// Where a job deploys to, or what it does with that place.
+/// The environment of a job, before expansion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     /// Where it is written.
     pub span: Span,
-    /// Its name, before expansion.
+    /// The name.
     pub name: Option<Text>,
-    /// Where it is reached, before expansion.
+    /// The URL.
     pub url: Option<Text>,
-    /// What the job does with it.
+    /// What the job does with the environment.
     pub action: Action,
-    /// The job that stops it.
+    /// The name of the job that stops the environment.
     pub on_stop: Option<Text>,
-    /// `production`, `staging`, …
+    /// The deployment tier: `production`, `staging` and others.
     pub tier: Option<Text>,
 }
 
@@ -25,16 +25,16 @@ pub struct Environment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Deploys to it.
+    /// Deploys to the environment.
     #[default]
     Start,
-    /// Stops it.
+    /// Stops the environment.
     Stop,
-    /// Prepares it.
+    /// Prepares the environment.
     Prepare,
-    /// Verifies it.
+    /// Verifies the environment.
     Verify,
-    /// Only has access to it.
+    /// Accesses the environment.
     Access,
 }
 
@@ -46,15 +46,15 @@ const ACTIONS: &[(&str, Action)] = &[
     ("access", Action::Access),
 ];
 
-/// How long an address may be, before expansion.
-const LONGEST_URL: usize = 255;
+/// The maximum length of the URL before expansion, in characters.
+const MAX_URL_LENGTH: usize = 255;
 
-/// Reads it.
+/// Reads the keyword. Returns `None` if the value is neither a string nor a hash.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
-    let nothing =
+    let empty =
         Environment { span: node.span, name: None, url: None, action: Action::Start, on_stop: None, tier: None };
     if node.string().is_some() {
-        return Some(Environment { name: read_name(node, reader), ..nothing });
+        return Some(Environment { name: read_name(node, reader), ..empty });
     }
     let Some(mapping) = node.mapping() else {
         reader.complain(node.span, "environment", "config should be a hash or a string");
@@ -84,7 +84,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
         action: value("action").and_then(|node| read_action(node, reader)).unwrap_or_default(),
         on_stop: value("on_stop").and_then(|node| reader.string(node, "environment on_stop")),
         tier: value("deployment_tier").and_then(|node| reader.string(node, "environment deployment_tier")),
-        ..nothing
+        ..empty
     })
 }
 
@@ -110,8 +110,8 @@ fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
 
 fn read_url(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     let url = reader.string(node, "environment url")?;
-    if url.value.chars().count() > LONGEST_URL {
-        let message = format!("is too long (maximum is {LONGEST_URL} characters)");
+    if url.value.chars().count() > MAX_URL_LENGTH {
+        let message = format!("is too long (maximum is {MAX_URL_LENGTH} characters)");
         reader.complain(node.span, "environment url", &message);
     }
     Some(url)

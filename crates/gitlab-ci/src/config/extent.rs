@@ -1,4 +1,4 @@
-//! How large a plan may become: every instance of a job has all of its variables for itself.
+//! Limits the size of a plan: every instance of a job has its own copy of all its variables.
 
 use super::job::Job;
 use super::parallel::Parallel;
@@ -6,42 +6,44 @@ use super::root::Configuration;
 use super::variables::YamlVariable;
 use crate::diagnostic::Diagnostics;
 
-/// What the variables of all instances may take, in bytes: 34,000 instances without any of their own.
-const LARGEST: usize = 256 << 20;
+/// The maximum size of the variables of all instances, in bytes: 34,000 instances without variables of their own.
+const MAX_SIZE: usize = 256 << 20;
 
-/// What an instance takes with GitLab's own variables, and what any other variable does beside its text. Measured.
-const INSTANCE: usize = 7500;
-const VARIABLE: usize = 300;
+/// The measured size of an instance with GitLab's own variables, and of any other variable without its text.
+const INSTANCE_SIZE: usize = 7500;
+const VARIABLE_SIZE: usize = 300;
 
-/// Tells when there are more, or larger ones, and whether there are not. GitLab has no such limit in a file, but one for the jobs of a project.
+/// Reports a configuration that exceeds the limit, and returns whether it is within it. GitLab has no such limit for a
+/// file, but limits the number of jobs of a project.
 pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) -> bool {
     let rules = configuration.workflow.rules.iter().flatten();
-    let everywhere = of_list(&configuration.variables) + rules.map(|rule| of_list(&rule.variables)).sum::<usize>();
+    let everywhere = size_of_variables(&configuration.variables)
+        + rules.map(|rule| size_of_variables(&rule.variables)).sum::<usize>();
     let mut size = 0_usize;
     for job in configuration.jobs.values() {
-        size = size.saturating_add(of_job(job, everywhere));
-        if size > LARGEST {
-            let error = diagnostics.error(job.span, "The pipeline has too many jobs, or too many variables in them");
-            error.help("with this one, all instances and their variables are more than this program takes");
+        size = size.saturating_add(size_of_job(job, everywhere));
+        if size > MAX_SIZE {
+            let error = diagnostics.error(job.span, "The pipeline has too many jobs or variables");
+            error.help("with this job, all instances and their variables exceed the memory limit of this program");
             return false;
         }
     }
     true
 }
 
-fn of_job(job: &Job, everywhere: usize) -> usize {
+fn size_of_job(job: &Job, everywhere: usize) -> usize {
     let instances = job.parallel.as_ref().map_or(1, Parallel::count);
-    let of_matrix = match &job.parallel {
+    let matrix = match &job.parallel {
         Some(Parallel::Matrix(matrix)) => {
-            matrix.iter().flatten().map(|(key, value)| VARIABLE + key.len() + value.len()).sum()
+            matrix.iter().flatten().map(|(key, value)| VARIABLE_SIZE + key.len() + value.len()).sum()
         }
         _ => 0,
     };
-    let of_rules: usize = job.rules.iter().flatten().map(|rule| of_list(&rule.variables)).sum();
-    let each = INSTANCE + everywhere + of_list(&job.variables) + of_rules;
-    instances.saturating_mul(each).saturating_add(of_matrix)
+    let rule_variables: usize = job.rules.iter().flatten().map(|rule| size_of_variables(&rule.variables)).sum();
+    let each = INSTANCE_SIZE + everywhere + size_of_variables(&job.variables) + rule_variables;
+    instances.saturating_mul(each).saturating_add(matrix)
 }
 
-fn of_list(variables: &[YamlVariable]) -> usize {
-    variables.iter().map(|variable| VARIABLE + variable.key.len() + variable.value.len()).sum()
+fn size_of_variables(variables: &[YamlVariable]) -> usize {
+    variables.iter().map(|variable| VARIABLE_SIZE + variable.key.len() + variable.value.len()).sum()
 }

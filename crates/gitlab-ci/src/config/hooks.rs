@@ -4,7 +4,7 @@ use super::reader::Reader;
 use super::script;
 use crate::yaml::node::Node;
 
-/// Checks them: they are for GitLab's runner, before it fetches what a job works on.
+/// Checks the keyword. GitLab Runner executes hooks before it fetches the sources, which is not replayed.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let Some(mapping) = reader.hash(node, "hooks") else { return };
     reader.known_keys(mapping, "hooks", ["pre_get_sources_script"]);

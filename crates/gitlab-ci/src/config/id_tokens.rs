@@ -3,7 +3,7 @@
 use super::reader::{self, Reader};
 use crate::yaml::node::Node;
 
-/// Checks them: only a GitLab can sign one.
+/// Checks the keyword. Only a GitLab instance can sign ID tokens.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let Some(tokens) = reader.hash(node, "id_tokens") else { return };
     for (name, entry) in tokens {

@@ -3,52 +3,52 @@
 use std::sync::Arc;
 
 use super::reader::{Reader, Text};
-use super::variables::{self, Place, YamlVariable};
+use super::variables::{self, VariableScope, YamlVariable};
 use crate::yaml::node::Node;
 
-/// What a job, or a service of it, runs in.
+/// The image of a job or of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
-    /// Its name, before expansion.
+    /// The name, before expansion.
     pub name: Arc<str>,
-    /// In place of its own.
+    /// Replaces the entrypoint of the image.
     pub entrypoint: Option<Vec<Arc<str>>>,
-    /// In place of its own; of services only.
+    /// Replaces the command of the image. Services only.
     pub command: Option<Vec<Arc<str>>>,
-    /// Names that a service is reached by beside those made of its image's name.
+    /// Host names of a service, in addition to those derived from the name of its image.
     pub aliases: Vec<Arc<str>>,
-    /// Of services only.
+    /// Variables of a service. Services only.
     pub variables: Vec<YamlVariable>,
     /// `docker:user`.
     pub user: Option<Arc<str>>,
     /// `docker:platform`.
     pub platform: Option<Arc<str>>,
-    /// When it is pulled, tried in order.
+    /// The pull policies, tried in order.
     pub pull_policy: Vec<PullPolicy>,
 }
 
-/// When an image is pulled.
+/// When the runner pulls an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PullPolicy {
     /// Each time.
     Always,
-    /// When it is not here.
+    /// If the image is not available locally.
     IfNotPresent,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
-/// GitLab's words for them.
+/// The values of `pull_policy`.
 pub const PULL_POLICIES: &[(&str, PullPolicy)] =
     &[("always", PullPolicy::Always), ("if-not-present", PullPolicy::IfNotPresent), ("never", PullPolicy::Never)];
 
-/// Reads `image`.
+/// Reads `image`. Returns `None` if the value has no valid name.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Image> {
     read_one(node, "image", &["name", "entrypoint", "docker", "kubernetes", "pull_policy"], reader)
 }
 
-/// Reads `services`.
+/// Reads `services`. Invalid ones are left out.
 pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
     let Some(items) = node.sequence() else {
         reader.complain(node.span, "services", "config should be an array");
@@ -96,18 +96,18 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
         let keyword = path.split(':').next().unwrap_or(path);
         reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}:kubernetes"));
     }
-    let of_docker = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
-    let (user, platform) = (of_docker("user"), of_docker("platform"));
+    let docker_option = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
+    let (user, platform) = (docker_option("user"), docker_option("platform"));
     Some(Image {
         name: name.value,
         entrypoint: value("entrypoint").map(|node| texts(reader.list(node, &format!("{path} entrypoint")))),
         command: value("command").map(|node| texts(reader.list(node, &format!("{path} command")))),
-        // Several are written with commas or spaces between.
+        // Several aliases are separated by commas or spaces.
         aliases: alias
             .map(|alias| alias.value.split([',', ' ']).filter(|it| !it.is_empty()).map(Into::into).collect())
             .unwrap_or_default(),
         variables: value("variables")
-            .map(|node| variables::read(node, Place::Plain, &format!("{path}:variables"), reader))
+            .map(|node| variables::read(node, VariableScope::Plain, &format!("{path}:variables"), reader))
             .unwrap_or_default(),
         user,
         platform,

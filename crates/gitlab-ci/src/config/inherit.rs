@@ -7,17 +7,17 @@ use super::reader::{Reader, Text};
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// What a job takes over from the top level.
+/// Which keywords or variables a job inherits from the top level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inherit {
-    /// Everything, or nothing.
+    /// All or none.
     All(bool),
-    /// These.
+    /// Those with these names.
     Names(Vec<Arc<str>>),
 }
 
 impl Inherit {
-    /// Whether `name` is taken over.
+    /// Whether the job inherits `name`.
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::All(all) => *all,
@@ -26,7 +26,7 @@ impl Inherit {
     }
 }
 
-/// What it takes over of `default`, and of `variables`.
+/// Reads the keyword. Returns what the job inherits from `default`, and from `variables`.
 pub fn read(node: Option<&Node>, reader: &mut Reader<'_>) -> (Inherit, Inherit) {
     let everything = (Inherit::All(true), Inherit::All(true));
     let Some(mapping) = node.and_then(|node| reader.hash(node, "inherit")) else { return everything };

@@ -1,7 +1,7 @@
-//! The keywords that a job has from `default` if it does not say otherwise. `entry/default.rb`, `Inheritable` of
+//! The keywords that a job inherits from `default`. `entry/default.rb`, `Inheritable` of
 //! `lib/gitlab/config/entry/inheritable.rb`
 //!
-//! A keyword is taken over whole: nothing is merged. One that stands there without a value is as if it were not there.
+//! A keyword is inherited as a whole, without merging. A keyword without a value counts as absent.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::script;
 use super::tags;
 use crate::yaml::node::Mapping;
 
-/// Those that are there.
+/// The inheritable keywords of a job or of `default`. `None` means absent.
 #[derive(Clone, Debug, Default)]
 pub struct Inheritable {
     /// `before_script`.
@@ -34,16 +34,16 @@ pub struct Inheritable {
     pub cache: Option<Vec<Cache>>,
     /// `retry`.
     pub retry: Option<Retry>,
-    /// `timeout`, which has no effect in `default`. <https://docs.gitlab.com/ci/yaml/#default>
+    /// `timeout`. It has no effect in `default`. <https://docs.gitlab.com/ci/yaml/#default>
     pub timeout: Option<Spanned<Duration>>,
     /// `interruptible`.
     pub interruptible: Option<bool>,
 }
 
 /// `Project::MAX_BUILD_TIMEOUT`: a month, as Ruby counts it.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(2_629_746);
+const MAX_TIMEOUT: Duration = Duration::from_secs(2_629_746);
 
-/// Reads those of a job or of `default`.
+/// Reads the inheritable keywords of a job or of `default`.
 pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if let Some(node) = value("tags") {
@@ -63,13 +63,13 @@ pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
         artifacts: value("artifacts").and_then(|node| artifacts::read(node, reader)),
         cache: value("cache").map(|node| cache::read(node, reader)),
         retry: value("retry").and_then(|node| retry::read(node, reader)),
-        timeout: value("timeout").and_then(|node| reader.duration(node, "timeout", Some(LONGEST_TIMEOUT))),
+        timeout: value("timeout").and_then(|node| reader.duration(node, "timeout", Some(MAX_TIMEOUT))),
         interruptible: value("interruptible").and_then(|node| reader.boolean(node, "interruptible")),
     }
 }
 
 impl Inheritable {
-    /// These, and of `defaults` what is not there and may be inherited.
+    /// Adds the keywords of `defaults` that are absent here and that the job inherits.
     #[must_use]
     pub fn over(self, defaults: &Self, inherit: &Inherit) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A job: all of its keywords. `entry/job.rb`, `entry/processable.rb`, `entry/bridge.rb`
+//! A job with all its keywords. `entry/job.rb`, `entry/processable.rb`, `entry/bridge.rb`
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,23 +22,23 @@ use super::rules::{self, Owner, Rule};
 use super::script;
 use super::secrets;
 use super::trigger;
-use super::variables::{self, Place, YamlVariable};
+use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, AllowFailure, When};
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// A job as it is written, with what it has from `default`.
+/// A job as written, with the keywords that it inherits from `default`.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its name.
+    /// The name.
     pub name: Arc<str>,
-    /// Where its name is written.
+    /// Where the name is written.
     pub span: Span,
-    /// Whether it starts another pipeline instead of a script.
+    /// Whether the job starts another pipeline instead of running a script.
     pub is_trigger: bool,
-    /// Its stage; `test` if it names none.
+    /// The stage, `test` by default.
     pub stage: Text,
     /// `before_script`.
     pub before_script: Vec<Text>,
@@ -54,10 +54,10 @@ pub struct Job {
     pub variables: Vec<YamlVariable>,
     /// `inherit:variables`.
     pub inherit_variables: Inherit,
-    /// `rules`, which decide alone if they are there.
+    /// `rules`. If present, `only` and `except` do not count.
     pub rules: Option<Vec<Rule>>,
-    /// Whether it is for branches and tags if it says neither `only` nor `except`: beside the key `rules` it is not, even
-    /// if that is empty. `compose!` of `entry/processable.rb`
+    /// Whether the job has the default `only`, branches and tags, if it has neither `only` nor `except`. The key
+    /// `rules` removes the default, even without a value. `compose!` of `entry/processable.rb`
     pub has_default_only: bool,
     /// `only`.
     pub only: Option<Policy>,
@@ -69,9 +69,9 @@ pub struct Job {
     pub start_in: Option<Spanned<Duration>>,
     /// `allow_failure`.
     pub allow_failure: Option<AllowFailure>,
-    /// `needs`; nothing where stages decide.
+    /// `needs`. `None` if the stages decide when the job starts.
     pub needs: Option<Vec<Need>>,
-    /// `dependencies`; nothing where all earlier artifacts are taken over.
+    /// `dependencies`. `None` if the job downloads the artifacts of all earlier jobs.
     pub dependencies: Option<Vec<Text>>,
     /// `parallel`.
     pub parallel: Option<Parallel>,
@@ -89,11 +89,11 @@ pub struct Job {
     pub resource_group: Option<Text>,
     /// `interruptible`.
     pub interruptible: bool,
-    /// `coverage`: a pattern between slashes, for lines of the log.
+    /// `coverage`: a regular expression between slashes, applied to the lines of the job log.
     pub coverage: Option<Text>,
 }
 
-/// What a job is. `entry/jobs.rb`, of which the first that fits.
+/// The kind of an entry at the top level. As in `entry/jobs.rb`, the first kind that matches counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Job,
@@ -111,20 +111,20 @@ fn kind(mapping: &Mapping) -> Kind {
     }
 }
 
-/// Reads the job `name`. `defaults` are the keywords that it has if it does not say otherwise.
+/// Reads the job `name`. `defaults` are the keywords that it may inherit. Returns `None` if the entry is not a job.
 pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, reader: &mut Reader<'_>) -> Option<Job> {
     let own = node.mapping();
     let kind = own.map_or(Kind::Neither, kind);
-    if kind == Kind::Neither && !tell_that_it_does_nothing(name, span, node, reader) {
+    if kind == Kind::Neither && !report_missing_script(name, span, node, reader) {
         return None;
     }
     let own = own?;
     check_keys(own, kind, reader);
     check_rules_stand_alone(own, reader);
-    // A keyword without a value is as if it were not there. `lib/gitlab/config/entry/factory.rb`
+    // A keyword without a value counts as absent. `lib/gitlab/config/entry/factory.rb`
     let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    check_what_is_not_replayed(name, own, kind, reader);
-    // One that shows the status of another pipeline waits for its stage. `scheduling_type` of `entry/bridge.rb`
+    check_keywords_without_effect(name, own, kind, reader);
+    // A job that shows the status of another pipeline waits for its stage. `scheduling_type` of `entry/bridge.rb`
     let is_upstream = kind == Kind::Bridge && check_bridge(span, own, reader);
     let (inherit_default, inherit_variables) = inherit::read(set("inherit"), reader);
     let inherited = if kind == Kind::Bridge {
@@ -133,11 +133,11 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
         inheritable::read(own, reader).over(defaults, &inherit_default)
     };
     let test = || Text { value: "test".into(), span };
-    let words = if kind == Kind::Bridge { when::OF_BRIDGE } else { when::OF_JOB };
+    let words = if kind == Kind::Bridge { when::BRIDGE_VALUES } else { when::JOB_VALUES };
     let when = set("when").and_then(|node| reader.word(node, "when", words));
     let start_in = set("start_in").and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
     check_delay(span, own, when, reader);
-    let of_needs = if kind == Kind::Bridge { needs::Owner::Bridge } else { needs::Owner::Job };
+    let needs_owner = if kind == Kind::Bridge { needs::Owner::Bridge } else { needs::Owner::Job };
     Some(Job {
         name: Arc::clone(name),
         span,
@@ -149,7 +149,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
         image: inherited.image,
         services: inherited.services.unwrap_or_default(),
         variables: set("variables")
-            .map(|node| variables::read(node, Place::Job, "variables", reader))
+            .map(|node| variables::read(node, VariableScope::Job, "variables", reader))
             .unwrap_or_default(),
         inherit_variables,
         rules: set("rules").map(|node| rules::read(node, Owner::Job, reader)),
@@ -162,7 +162,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
             Kind::Bridge => reader.boolean(node, " allow_failure").map(AllowFailure::Fixed),
             _ => when::read_allow_failure(node, reader),
         }),
-        needs: set("needs").map(|node| needs::read(node, "needs", of_needs, reader)).filter(|_| !is_upstream),
+        needs: set("needs").map(|node| needs::read(node, "needs", needs_owner, reader)).filter(|_| !is_upstream),
         dependencies: set("dependencies").map(|node| reader.list(node, " dependencies")),
         parallel: set("parallel").and_then(|node| match kind {
             Kind::Bridge => parallel::read_matrix_only(node, "parallel", reader).map(Parallel::Matrix),
@@ -179,27 +179,28 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     })
 }
 
-/// How many letters may be wrong in a keyword of the top level that is taken for a job.
-const MOST_WRONG_LETTERS: usize = 2;
+/// The maximum number of wrong letters for which an unknown entry is taken for a misspelt keyword.
+const MAX_WRONG_LETTERS: usize = 2;
 
-/// Whether it may be a job all the same, and not a keyword of the top level.
-fn tell_that_it_does_nothing(name: &str, span: Span, node: &Node, reader: &mut Reader<'_>) -> bool {
-    // What it would have run may be what was not found.
+/// Reports an entry without a script. Returns whether it may be a job all the same, and not a misspelt keyword of the
+/// top level.
+fn report_missing_script(name: &str, span: Span, node: &Node, reader: &mut Reader<'_>) -> bool {
+    // Its script may be in a parent or a reference that was not found.
     if reader.is_incomplete || reader.diagnostics.has_error_in(node.span) {
         return true;
     }
     let lower = name.to_lowercase();
-    // GitLab writes it so when there are only letters. `lib/gitlab/config/entry/validator.rb`
+    // GitLab writes an underscore for spaces if the name has letters only. `lib/gitlab/config/entry/validator.rb`
     let is_words = lower.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_whitespace());
     let written = if is_words { lower.replace(' ', "_") } else { lower };
     let message = format!("jobs {written} config should implement the script:, run:, or trigger: keyword");
     let is_near =
-        |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MOST_WRONG_LETTERS;
+        |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MAX_WRONG_LETTERS;
     let keyword = keywords::names(keywords::ROOT).find(is_near);
     let error = reader.diagnostics.error(span, message);
     match keyword {
         Some(keyword) => error.help(format!("did you mean `{keyword}`?")),
-        None => error.help(format!("a job that only others extend begins with a dot: `.{name}`")),
+        None => error.help(format!("to define a template for `extends`, start the name with a dot: `.{name}`")),
     }
     keyword.is_none()
 }
@@ -208,7 +209,7 @@ fn check_keys(own: &Mapping, kind: Kind, reader: &mut Reader<'_>) {
     if kind == Kind::Bridge {
         reader.known_keys(own, "", BRIDGE.iter().copied());
     } else {
-        // A job that has both is told so below.
+        // The combination with `script` is reported below.
         reader.known_keys(own, "", keywords::names(JOB).chain(["trigger"]));
     }
     for others in [["script", "run"], ["before_script", "run"], ["after_script", "run"]] {
@@ -219,7 +220,7 @@ fn check_keys(own: &Mapping, kind: Kind, reader: &mut Reader<'_>) {
     }
 }
 
-fn check_what_is_not_replayed(name: &str, own: &Mapping, kind: Kind, reader: &mut Reader<'_>) {
+fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: &mut Reader<'_>) {
     let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if kind == Kind::Bridge {
         if let Some(node) = set("trigger") {
@@ -244,10 +245,10 @@ fn check_what_is_not_replayed(name: &str, own: &Mapping, kind: Kind, reader: &mu
     }
 }
 
-/// It starts a pipeline, or shows the status of one that it needs: whether it does that.
+/// Checks a job that starts a pipeline. Returns whether it shows the status of a pipeline that it needs.
 fn check_bridge(span: Span, own: &Mapping, reader: &mut Reader<'_>) -> bool {
     let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    let upstream = set("needs").map_or(0, needs::count_of_upstream);
+    let upstream = set("needs").map_or(0, needs::count_upstream);
     if set("trigger").is_none() && upstream == 0 {
         reader.complain(span, "", "config should contain either a trigger or a needs:pipeline");
     }
@@ -275,7 +276,7 @@ fn check_delay(span: Span, own: &Mapping, when: Option<When>, reader: &mut Reade
         (None, _) if is_delayed => {
             reader.complain(span, " start_in", "should be a duration");
         }
-        // Beside rules it has been told, but beside none of them it must not be either.
+        // With other `rules` the key has been reported. With empty `rules` it is not allowed either.
         (Some(entry), Some(rules)) if rules.value.is_null() => {
             reader.complain(entry.key_span, " start_in", "must be blank");
         }

@@ -1,19 +1,19 @@
-//! Every keyword of GitLab's CI schema, by name, and what becomes of it here.
+//! Every keyword of GitLab's CI schema, and how this crate treats it.
 
-/// What becomes of a keyword.
+/// How a replay treats a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replayed {
-    /// It does what it does in GitLab.
+    /// The keyword has the same effect as in GitLab.
     Yes,
-    /// It is understood, and does nothing here: it concerns GitLab's own pages or other projects.
+    /// The keyword is checked but has no effect, because it concerns GitLab's own pages or other projects.
     No,
-    /// It is GitLab's business which runner or user it concerns; nothing is lost without it.
+    /// The keyword selects runners or asks users for confirmation. Without it, a replay gives the same result.
     Irrelevant,
 }
 
 use Replayed::{Irrelevant, No, Yes};
 
-/// Of the top level. Anything else there is a job. `entry/root.rb`
+/// The keywords of the top level. Every other key there is a job. `entry/root.rb`
 pub const ROOT: &[(&str, Replayed)] = &[
     ("default", Yes),
     ("include", Yes),
@@ -28,7 +28,7 @@ pub const ROOT: &[(&str, Replayed)] = &[
     ("spec", Yes),
 ];
 
-/// Of a job that runs a script. `entry/job.rb`, `entry/processable.rb`
+/// The keywords of a job that runs a script. `entry/job.rb`, `entry/processable.rb`
 pub const JOB: &[(&str, Replayed)] = &[
     ("after_script", Yes),
     ("allow_failure", Yes),
@@ -70,7 +70,7 @@ pub const JOB: &[(&str, Replayed)] = &[
     ("when", Yes),
 ];
 
-/// Of a job that starts another pipeline. `entry/bridge.rb`
+/// The keywords of a job that starts another pipeline. `entry/bridge.rb`
 pub const BRIDGE: &[&str] = &[
     "allow_failure",
     "environment",
@@ -91,7 +91,7 @@ pub const BRIDGE: &[&str] = &[
     "when",
 ];
 
-/// Of `default`. `entry/default.rb`
+/// The keywords of `default`. `entry/default.rb`
 pub const DEFAULT: &[&str] = &[
     "after_script",
     "artifacts",
@@ -108,12 +108,12 @@ pub const DEFAULT: &[&str] = &[
     "timeout",
 ];
 
-/// The names of a list of keywords.
+/// Returns the names in a list of keywords.
 pub fn names(keywords: &'static [(&'static str, Replayed)]) -> impl Iterator<Item = &'static str> {
     keywords.iter().map(|(name, _)| *name)
 }
 
-/// What becomes of a keyword of that list.
+/// Returns how the keyword `name` of a list is treated, or `None` if it is unknown.
 pub fn replayed(keywords: &[(&str, Replayed)], name: &str) -> Option<Replayed> {
     keywords.iter().find(|(keyword, _)| *keyword == name).map(|(_, replayed)| *replayed)
 }

@@ -1,6 +1,7 @@
-//! What a document means: keywords with their types, as GitLab's entries read them (`lib/gitlab/ci/config/entry/`).
+//! The typed keywords of a document, as GitLab's entries read them (`lib/gitlab/ci/config/entry/`).
 //!
-//! One small file per keyword. Nothing here decides which jobs run.
+//! Each keyword has a module of its own. Paths such as `entry/cache.rb` in the documentation are below that directory.
+//! Which jobs run is decided in [`crate::plan`].
 
 pub mod artifacts;
 pub mod auto_cancel;

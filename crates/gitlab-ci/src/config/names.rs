@@ -1,5 +1,4 @@
-//! Names as they are once `parallel` has multiplied jobs: those of jobs, and those of their instances.
-//! `lib/gitlab/ci/config/normalizer.rb`
+//! The names of jobs and of their instances after `parallel` is applied. `lib/gitlab/ci/config/normalizer.rb`
 
 use std::sync::Arc;
 
@@ -9,19 +8,19 @@ use super::needs::Need;
 use super::parallel::{Matrix, Parallel, instance_name, with_own_values};
 use super::root::Configuration;
 
-/// The job of that name, or the one that has an instance of that name.
+/// Returns the job of this name, or the job that has an instance of this name.
 pub fn find<'configuration>(configuration: &'configuration Configuration, name: &str) -> Option<&'configuration Job> {
     let jobs = &configuration.jobs;
     jobs.get(name).or_else(|| {
         let numbered = name.rsplit_once(' ').map(|(job, _)| job);
-        // Names and values may have such a bracket, too.
+        // Names of jobs and values of matrices may also contain `: [`.
         let with_values = name.match_indices(": [").take_while(|(at, _)| *at <= MAX_JOB_NAME);
         let with_values = with_values.filter_map(|(at, _)| name.get(..at));
         numbered.into_iter().chain(with_values).filter_map(|job| jobs.get(job)).find(|job| has_instance(job, name))
     })
 }
 
-/// Whether one of the job's instances has that name.
+/// Whether an instance of the job has this name.
 pub fn has_instance(job: &Job, name: &str) -> bool {
     match &job.parallel {
         None => false,
@@ -32,7 +31,7 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
             })
         }
         Some(Parallel::Matrix(matrix)) => {
-            // Most are told apart by their length.
+            // Comparing the lengths first rules out most names.
             let length = |values: &[(Arc<str>, Arc<str>)]| {
                 let texts: usize = values.iter().map(|(_, value)| value.len()).sum();
                 job.name.len() + ": []".len() + texts + ", ".len() * values.len().saturating_sub(1)
@@ -42,13 +41,13 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
     }
 }
 
-/// The names of the instances that a need with a matrix means: for each instance of `job` others, if its own values are among
-/// them.
-pub fn of_matrix(job: &Job, need: &Need, matrix: &Matrix) -> Vec<String> {
-    let nothing = [Vec::new()];
+/// Returns the names of the instances that a need with a matrix selects. If its values refer to the values of `job`,
+/// they differ between the instances of `job`.
+pub fn selected_instances(job: &Job, need: &Need, matrix: &Matrix) -> Vec<String> {
+    let no_values = [Vec::new()];
     let owns: &[_] = match &job.parallel {
         Some(Parallel::Matrix(owns)) if matrix.iter().flatten().any(|(_, value)| value.contains("$[[")) => owns,
-        _ => &nothing,
+        _ => &no_values,
     };
     let mut names = Vec::new();
     for own in owns {

@@ -8,39 +8,41 @@ use crate::source::Span;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// A job that another one waits for.
+/// A job that another job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// Its name.
+    /// The name of the needed job.
     pub job: Text,
-    /// Whether its artifacts are taken over.
+    /// Whether the job downloads the artifacts of the needed job.
     pub artifacts: bool,
-    /// Whether it may be missing.
+    /// Whether the needed job may be missing from the pipeline.
     pub optional: bool,
-    /// Which of its instances.
+    /// The needed instances. `None` means all instances.
     pub matrix: Option<Matrix>,
 }
 
-/// How many there may be: `ci_needs_size_limit`.
-pub(super) const MOST: usize = 50;
+/// The maximum number of needs: `ci_needs_size_limit`.
+pub(super) const MAX_NEEDS: usize = 50;
 
-/// Whose needs, which decides what they may be: `allowed_needs` of `entry/job.rb`, `entry/bridge.rb` and `entry/rules/rule.rb`.
+/// The owner of a list of needs, which decides the allowed kinds: `allowed_needs` of `entry/job.rb`, `entry/bridge.rb`
+/// and `entry/rules/rule.rb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A job that runs a script: jobs of this pipeline and of others.
+    /// A job that runs a script. It may need jobs of this pipeline and of others.
     Job,
-    /// A job that starts a pipeline, or shows the status of another project's: jobs of this pipeline, or that project.
+    /// A job that starts a pipeline or shows the status of another project's. It may need jobs of this pipeline, or
+    /// that project.
     Bridge,
-    /// A rule: jobs of this pipeline.
+    /// A rule. It may need jobs of this pipeline.
     Rule,
 }
 
-/// Reads them. Needs of other pipelines and projects are understood and left out.
+/// Reads a list of needs. Needs of other pipelines and projects are checked and left out, with a warning.
 pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> Vec<Need> {
     if node.mapping().is_none() && node.sequence().is_none() {
         let error = reader.complain(node.span, path, "config can only be a hash or an array");
         if let Some(name) = node.string() {
-            error.help(format!("a list, even of one: `[{name}]`"));
+            error.help(format!("use a list, even for a single job: `[{name}]`"));
         }
         return Vec::new();
     }
@@ -48,20 +50,21 @@ pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> V
         reader.complain(node.span, path, "config can not be an empty hash");
         return Vec::new();
     }
-    // References nest.
+    // Lists may be nested because of `!reference`.
     let mut flat = Vec::new();
     node.flatten(&mut flat);
     let mut needs: Vec<Need> = flat.into_iter().filter_map(|item| read_need(item, path, owner, reader)).collect();
-    if needs.len() > MOST {
-        reader.complain(node.span, path, &format!("config can only have up to {MOST} jobs"));
-        // Each is compared with every other.
-        needs.truncate(MOST);
+    if needs.len() > MAX_NEEDS {
+        reader.complain(node.span, path, &format!("config can only have up to {MAX_NEEDS} jobs"));
+        // Each need is compared with every other one.
+        needs.truncate(MAX_NEEDS);
     }
     needs
 }
 
-/// How many of them are another project's pipeline, whose status a job shows: `{pipeline: group/project}`.
-pub fn count_of_upstream(node: &Node) -> usize {
+/// Returns the number of needs that refer to another project's pipeline, whose status the job shows: `{pipeline:
+/// group/project}`.
+pub fn count_upstream(node: &Node) -> usize {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
     flat.into_iter().filter(|node| node.mapping().is_some_and(is_upstream)).count()
@@ -95,13 +98,13 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
             }
             let warning =
                 reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: needs:{other}"));
-            warning.help("what it names in the other pipeline is taken to have succeeded, without artifacts");
+            warning.help("the job in the other pipeline counts as succeeded, without artifacts");
             return None;
         }
     }
     reader.known_keys(mapping, &own, ["job", "artifacts", "optional", "parallel"]);
     let Some(job) = mapping.get("job") else {
-        reader.complain(node.span, &own, "has an unsupported type").help("which job: `{job: NAME}`");
+        reader.complain(node.span, &own, "has an unsupported type").help("name the job: `{job: NAME}`");
         return None;
     };
     if job.value.is_blank() {
@@ -122,7 +125,7 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
     Some(Need { job, artifacts, optional, matrix })
 }
 
-/// The first name that stands twice, with the place of its second time.
+/// Returns the first duplicate need: the name of the job, and the place of the second occurrence.
 pub fn duplicate(needs: &[Need]) -> Option<(Arc<str>, Span)> {
     needs.iter().enumerate().find_map(|(index, need)| {
         let is_same = |other: &Need| other.job.value == need.job.value && other.matrix == need.matrix;

@@ -1,5 +1,6 @@
-//! `pages` and `publish`: a site that GitLab publishes. That is not replayed, but its folder is among the job's artifacts.
-//! <https://docs.gitlab.com/ci/yaml/#pagespublish>, `entry/pages.rb`, `entry/publish.rb`, `entry/job.rb`
+//! `pages` and `publish`: a site that GitLab publishes. The publication is not replayed, but the directory of the site
+//! is added to the job's artifacts. <https://docs.gitlab.com/ci/yaml/#pagespublish>, `entry/pages.rb`,
+//! `entry/publish.rb`, `entry/job.rb`
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// The folder of a site that does not say.
-const FOLDER: &str = "public";
+/// The default directory of a site.
+const DEFAULT_DIR: &str = "public";
 
 /// Checks both keywords of the job `name`.
 pub fn check(name: &str, own: &Mapping, reader: &mut Reader<'_>) {
@@ -23,16 +24,16 @@ pub fn check(name: &str, own: &Mapping, reader: &mut Reader<'_>) {
     }
     let Some(publish) = value("publish") else { return };
     reader.string(publish, "publish");
-    // A job of that name is one unless it says no.
+    // A job named `pages` has a site unless it sets `pages: false`.
     let is_by_name = name == "pages" && !matches!(pages.map(|node| &node.value), Some(Value::Boolean(false)));
     if !is_by_name && pages.is_none_or(Node::is_blank) && !publish.is_blank() {
         reader.complain(publish.span, " publish", "can only be used within a `pages` job");
     }
-    if let Some(of_pages) = pages.and_then(|node| node.get("publish")) {
+    if let Some(pages_publish) = pages.and_then(|node| node.get("publish")) {
         // `validate_job_pages_publish!` of `lib/gitlab/ci/yaml_processor.rb`
         reader
             .diagnostics
-            .error(of_pages.span, format!("{name} job: use either {name}:publish or {name}:pages:publish"));
+            .error(pages_publish.span, format!("{name} job: use either {name}:publish or {name}:pages:publish"));
     }
 }
 
@@ -55,7 +56,8 @@ fn check_pages(node: &Node, reader: &mut Reader<'_>) {
     }
 }
 
-/// The artifacts of the job `name`, with the folder of its site if it has one. `app/models/ci/build.rb` (`pages_generator?`)
+/// Returns the artifacts of the job `name`, with the directory of its site if it has one. `app/models/ci/build.rb`
+/// (`pages_generator?`)
 pub fn with_site(
     (name, span): (&Arc<str>, Span),
     pages: Option<&Node>,
@@ -71,12 +73,12 @@ pub fn with_site(
         return artifacts;
     }
     let publish = pages.and_then(|pages| pages.get("publish")).or(publish).filter(|node| !node.is_null());
-    // What is wrong with it, `check` tells.
-    let folder = publish.and_then(|node| Some(Text { value: node.string()?.into(), span: node.span }));
-    let folder = folder.unwrap_or_else(|| Text { value: FOLDER.into(), span });
+    // `check` reports an invalid value.
+    let dir = publish.and_then(|node| Some(Text { value: node.string()?.into(), span: node.span }));
+    let dir = dir.unwrap_or_else(|| Text { value: DEFAULT_DIR.into(), span });
     let mut artifacts = artifacts.unwrap_or_default();
-    if artifacts.paths.iter().all(|path| path.value.trim_end_matches('/') != folder.value.trim_end_matches('/')) {
-        artifacts.paths.push(folder);
+    if artifacts.paths.iter().all(|path| path.value.trim_end_matches('/') != dir.value.trim_end_matches('/')) {
+        artifacts.paths.push(dir);
     }
     Some(artifacts)
 }
@@ -88,15 +90,15 @@ mod tests {
     use crate::testing::plan;
 
     #[rstest]
-    #[case::by_its_name("pages: {script: x}", &["public"])]
-    #[case::beside_others("pages: {script: x, artifacts: {paths: [a]}}", &["a", "public"])]
-    #[case::named_already("pages: {script: x, artifacts: {paths: [public/]}}", &["public/"])]
-    #[case::not_one("pages: {script: x, pages: false}", &[])]
-    #[case::another_folder("pages: {script: x, publish: site}", &["site"])]
-    #[case::by_the_keyword("a: {script: x, pages: true}", &["public"])]
-    #[case::with_a_folder("a: {script: x, pages: {publish: site}}", &["site"])]
+    #[case::job_named_pages("pages: {script: x}", &["public"])]
+    #[case::in_addition_to_other_paths("pages: {script: x, artifacts: {paths: [a]}}", &["a", "public"])]
+    #[case::listed_already("pages: {script: x, artifacts: {paths: [public/]}}", &["public/"])]
+    #[case::disabled("pages: {script: x, pages: false}", &[])]
+    #[case::another_directory("pages: {script: x, publish: site}", &["site"])]
+    #[case::keyword_pages("a: {script: x, pages: true}", &["public"])]
+    #[case::keyword_with_a_directory("a: {script: x, pages: {publish: site}}", &["site"])]
     #[case::another_job("a: {script: x}", &[])]
-    fn folders(#[case] text: &str, #[case] expected: &[&str]) {
+    fn adds_the_directory_of_the_site(#[case] text: &str, #[case] expected: &[&str]) {
         let plan = plan(&format!("{text}\n"));
         let artifacts = plan.jobs[0].job.artifacts.as_ref();
         let paths: Vec<_> = artifacts.into_iter().flat_map(|it| &it.paths).map(|path| &*path.value).collect();

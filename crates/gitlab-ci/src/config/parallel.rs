@@ -6,20 +6,20 @@ use super::reader::Reader;
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// How many instances a job may have.
-const MOST: usize = 200;
+/// The maximum number of instances of a job.
+const MAX_INSTANCES: usize = 200;
 
-/// How a job is multiplied.
+/// How a job is split into instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parallel {
-    /// So often.
+    /// A number of equal instances.
     Count(usize),
-    /// Once for every combination.
+    /// One instance per combination of values.
     Matrix(Matrix),
 }
 
 impl Parallel {
-    /// How many instances there are.
+    /// The number of instances.
     pub fn count(&self) -> usize {
         match self {
             Self::Count(count) => *count,
@@ -28,10 +28,10 @@ impl Parallel {
     }
 }
 
-/// Combinations: the variables of each instance, in the order of their keys.
+/// The combinations of a matrix: for each instance its variables, in the order of the keys.
 pub type Matrix = Vec<Vec<(Arc<str>, Arc<str>)>>;
 
-/// Reads it.
+/// Reads the keyword. Returns `None` if it is invalid.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
     if node.mapping().is_some() {
         return read_matrix_only(node, "parallel", reader).map(Parallel::Matrix);
@@ -40,14 +40,14 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
         reader.complain(node.span, "parallel", "should be an integer or a hash");
         return None;
     }
-    let message = format!("config must be between 1 and {MOST}");
-    let count = reader.number(node, "parallel", 1..=i64::try_from(MOST).unwrap_or(200), &message)?;
+    let message = format!("config must be between 1 and {MAX_INSTANCES}");
+    let count = reader.number(node, "parallel", 1..=i64::try_from(MAX_INSTANCES).unwrap_or(200), &message)?;
     usize::try_from(count).ok().map(Parallel::Count)
 }
 
 const PAIRS: &str = "config should be a hash of key value pairs, value can be an array";
 
-/// Reads that of a job that starts a pipeline, or of a need: there are no numbers there.
+/// Reads `parallel` of a job that starts a pipeline, or of a need. Neither accepts a number.
 pub fn read_matrix_only(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
     if matches!(node.value, Value::Integer(_) | Value::Float(_)) {
         reader.complain(node.span, path, "config cannot use \"parallel: <number>\".");
@@ -65,7 +65,7 @@ pub fn read_matrix_only(node: &Node, path: &str, reader: &mut Reader<'_>) -> Opt
     read_matrix(&matrix.value, path, reader)
 }
 
-/// Reads the list of a matrix: of each hash every combination, the first key the slowest.
+/// Reads a list of matrices into all combinations of their values. The last key of a matrix varies fastest.
 fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matrix> {
     let Some(items) = node.sequence() else {
         reader.complain(node.span, &format!("{path}:matrix"), "config should be an array of hashes");
@@ -80,7 +80,8 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
         let mut combinations: Matrix = vec![Vec::new()];
         for (key, entry) in mapping {
             if entry.value.is_blank() {
-                // A job without instances would not be there. `validate_array_value_variables` of `validators.rb`
+                // An empty value would remove all instances of the job. `validate_array_value_variables` of
+                // `validators.rb`
                 reader.complain(entry.value.span, &format!("{path}:matrix:variables"), PAIRS);
                 return None;
             }
@@ -94,15 +95,15 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
                     }
                 }
             }
-            if combinations.len().saturating_mul(texts.len()) > MOST {
+            if combinations.len().saturating_mul(texts.len()) > MAX_INSTANCES {
                 reader.complain(
                     node.span,
                     &format!("{path}:matrix"),
-                    &format!("config generates too many jobs (maximum is {MOST})"),
+                    &format!("config generates too many jobs (maximum is {MAX_INSTANCES})"),
                 );
                 return None;
             }
-            // By far most keys of a long hash have one value.
+            // Most keys of a large hash have one value.
             if let [text] = texts.as_slice() {
                 for combination in &mut combinations {
                     combination.push((Arc::clone(key), Arc::clone(text)));
@@ -121,30 +122,30 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
         }
         matrix.extend(combinations);
     }
-    if matrix.len() > MOST {
+    if matrix.len() > MAX_INSTANCES {
         reader.complain(
             node.span,
             &format!("{path}:matrix"),
-            &format!("config generates too many jobs (maximum is {MOST})"),
+            &format!("config generates too many jobs (maximum is {MAX_INSTANCES})"),
         );
         return None;
     }
     Some(matrix)
 }
 
-/// The name of an instance: `job 2/3`, or `job: [a, b]`.
+/// Returns the name of an instance of a matrix: `job: [a, b]`.
 pub fn instance_name(job: &str, values: &[(Arc<str>, Arc<str>)]) -> String {
     let values: Vec<&str> = values.iter().map(|(_, value)| &**value).collect();
     format!("{job}: [{}]", values.join(", "))
 }
 
-/// Values of a need, in which `$[[ matrix.X ]]` is the needing instance's own value of `X`.
+/// Replaces `$[[ matrix.X ]]` in the values of a need by the value of `X` in the instance that needs it.
 /// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
 pub fn with_own_values(values: &[(Arc<str>, Arc<str>)], own: &[(Arc<str>, Arc<str>)]) -> Vec<(Arc<str>, Arc<str>)> {
-    values.iter().map(|(key, value)| (Arc::clone(key), of_own(value, own))).collect()
+    values.iter().map(|(key, value)| (Arc::clone(key), own_value(value, own))).collect()
 }
 
-fn of_own(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+fn own_value(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
     let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
     let key = key.and_then(|access| access.strip_prefix("matrix."));
     let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));

@@ -9,34 +9,34 @@ use crate::expression::pattern::Pattern;
 use crate::source::Span;
 use crate::yaml::node::Node;
 
-/// One of the two. Of `only` every key that is there must hold, of `except` none.
+/// The value of `only` or `except`. A job is included if all keys of `only` match and no key of `except` does.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Where it is written; nowhere for the default.
+    /// Where it is written. `None` for the default `only`.
     pub span: Option<Span>,
     /// `refs`.
     pub refs: Option<Vec<RefPattern>>,
     /// `kubernetes: active`.
     pub kubernetes: bool,
-    /// `variables`: expressions of which one must hold.
+    /// `variables`: expressions, of which one must be true.
     pub variables: Option<Vec<(Arc<str>, Arc<Expression>)>>,
     /// `changes`.
     pub changes: Option<Changes>,
 }
 
-/// What a ref, or the source of a pipeline, is compared with.
+/// A condition on the ref or the source of a pipeline.
 #[derive(Clone, Debug)]
 pub struct RefPattern {
-    /// As it is written.
+    /// The condition as written.
     pub text: Text,
-    /// The expression, if it is one.
+    /// The regular expression, if it is one.
     pub pattern: Option<Pattern>,
-    /// The project that it is meant for, behind `@`.
+    /// The path of the project after `@`, to which the condition is limited.
     pub project: Option<Arc<str>>,
 }
 
 impl Policy {
-    /// What holds for a job that says neither: branches and tags. `entry/policy.rb`
+    /// Returns the default `only`: branches and tags. `entry/policy.rb`
     pub fn default_only(span: Span) -> Self {
         let word = |text: &str| RefPattern { text: Text { value: text.into(), span }, pattern: None, project: None };
         Self {
@@ -49,7 +49,7 @@ impl Policy {
     }
 }
 
-/// Reads one of the two.
+/// Reads the value of `keyword`, `only` or `except`. Returns `None` if it is invalid.
 pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Policy> {
     let mut policy = Policy { span: Some(node.span), refs: None, kubernetes: false, variables: None, changes: None };
     if node.sequence().is_some() {
@@ -88,7 +88,7 @@ fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern
     }
     let mut refs = Vec::new();
     for text in reader.strings(node, path) {
-        // The first `@`, also within an expression: `\x40` is how one is written there.
+        // The first `@` counts, even inside a regular expression, where `\x40` stands for a literal one.
         let (pattern, project) = match text.value.split_once('@') {
             Some((pattern, project)) => (pattern, Some(project.into())),
             None => (&*text.value, None),
@@ -111,7 +111,7 @@ fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern
 }
 
 impl RefPattern {
-    /// Without its project.
+    /// Returns the condition without its project.
     pub fn name(&self) -> &str {
         self.text.value.split_once('@').map_or(&*self.text.value, |(name, _)| name)
     }

@@ -1,4 +1,4 @@
-//! What all keywords share: reading nodes as types, and GitLab's words for what is wrong.
+//! Reads nodes as typed values, and reports mistakes in GitLab's words.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,46 +20,48 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// Text with its place.
+/// A string with its place.
 pub type Text = Spanned<Arc<str>>;
 
-/// A key of the file as a part of a path: GitLab writes it in lower case, and a space has a meaning in paths.
+/// Converts a key of the file to a part of a path. GitLab writes it in lower case. A space would be a separator in
+/// paths.
 pub fn as_name(key: &str) -> String {
     key.to_lowercase().replace(' ', "_")
 }
 
-/// Reads the entries of one job, or of the top level.
+/// Reads the keywords of a job or of the top level.
 #[derive(Debug)]
 pub struct Reader<'diagnostics> {
-    /// Where complaints go.
+    /// The list to which errors and warnings are added.
     pub diagnostics: &'diagnostics mut Diagnostics,
-    /// What messages begin with: `jobs:build`. GitLab writes it in lower case.
+    /// The prefix of messages, such as `jobs:build`. GitLab writes it in lower case.
     subject: String,
-    /// Whether something in it was not found, which has been told.
+    /// Whether a part of the job was not found, which has been reported.
     pub is_incomplete: bool,
 }
 
 impl<'diagnostics> Reader<'diagnostics> {
-    /// A reader of the job `name`.
-    pub fn of_job(name: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
+    /// Creates a reader for the job `name`.
+    pub fn for_job(name: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
         Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()), is_incomplete: false }
     }
 
-    /// A reader of a keyword of the top level.
-    pub fn of_root(keyword: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
+    /// Creates a reader for a keyword of the top level.
+    pub fn for_keyword(keyword: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
         Self { diagnostics, subject: keyword.to_owned(), is_incomplete: false }
     }
 
-    /// A reader of the top level itself.
-    pub fn of_file(diagnostics: &'diagnostics mut Diagnostics) -> Self {
+    /// Creates a reader for the top level itself.
+    pub fn for_file(diagnostics: &'diagnostics mut Diagnostics) -> Self {
         Self { diagnostics, subject: String::new(), is_incomplete: false }
     }
 
-    /// A complaint about the keyword `path` below what is read: `script` or `rules:rule`; about all of it if that is empty.
+    /// Reports an error in the keyword `path`, such as `script` or `rules:rule`, below the job or keyword that is read.
+    /// An empty `path` means all of it.
     ///
-    /// Of some keywords GitLab checks the parts itself, instead of making them entries of their own. They stand behind a
-    /// space, as in its sentences: `artifacts expire_in` is `jobs:a:artifacts expire in should be …`, where an entry
-    /// `artifacts:reports` is `jobs:a:artifacts:reports config should be …`.
+    /// GitLab validates some keys in their parent entry instead of giving them an entry of their own. Such a key
+    /// follows a space in `path`, as in GitLab's messages: `artifacts expire_in` becomes `jobs:a:artifacts expire in
+    /// should be …`, while an entry `artifacts:reports` becomes `jobs:a:artifacts:reports config should be …`.
     pub fn complain(&mut self, span: Span, path: &str, message: &str) -> &mut Diagnostic {
         let (entry, attribute) =
             path.split_once(' ').map_or((path, None), |(entry, attribute)| (entry, Some(attribute)));
@@ -75,12 +77,12 @@ impl<'diagnostics> Reader<'diagnostics> {
         self.diagnostics.error(span, sentence)
     }
 
-    /// Something worth knowing about all of what is read.
+    /// Reports a warning about the whole job or keyword.
     pub fn warn(&mut self, span: Span, message: &str) -> &mut Diagnostic {
         self.diagnostics.warning(span, format!("{} {message}", self.subject))
     }
 
-    /// Complains about keys of which there may be one only. `MutuallyExclusiveKeysValidator`
+    /// Reports an error if more than one of `keys` is present. `MutuallyExclusiveKeysValidator`
     pub fn exclusive_keys(&mut self, mapping: &Mapping, path: &str, keys: &[&str]) {
         let together: Vec<_> = mapping.iter().filter(|(key, _)| keys.contains(&&***key)).collect();
         if let [_, (_, second), ..] = together.as_slice() {
@@ -89,7 +91,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
-    /// The entries of a hash; anything else is complained about.
+    /// Returns the entries of a hash. Reports any other value.
     pub fn hash<'node>(&mut self, node: &'node Node, path: &str) -> Option<&'node Mapping> {
         let mapping = node.mapping();
         if mapping.is_none() {
@@ -98,7 +100,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         mapping
     }
 
-    /// Complains about every key that is not `known`.
+    /// Reports every key that is not in `known`.
     pub fn known_keys<'words>(&mut self, mapping: &Mapping, path: &str, known: impl IntoIterator<Item = &'words str>) {
         let known: Vec<&str> = known.into_iter().collect();
         for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
@@ -107,7 +109,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
-    /// A string. GitLab takes no number for one.
+    /// Reads a string. GitLab does not accept a number instead.
     pub fn string(&mut self, node: &Node, path: &str) -> Option<Text> {
         let text = node.string().map(|text| Spanned { value: text.into(), span: node.span });
         if text.is_none() {
@@ -116,17 +118,17 @@ impl<'diagnostics> Reader<'diagnostics> {
         text
     }
 
-    /// A length of time, at most `longest`. `validate_duration` takes a string only.
-    pub fn duration(&mut self, node: &Node, path: &str, longest: Option<Duration>) -> Option<Spanned<Duration>> {
+    /// Reads a duration of at most `max`. `validate_duration` accepts a string only.
+    pub fn duration(&mut self, node: &Node, path: &str, max: Option<Duration>) -> Option<Spanned<Duration>> {
         let value = self.duration_by(node, path, duration::parse)?;
-        if longest.is_some_and(|longest| value > longest) {
+        if max.is_some_and(|max| value > max) {
             self.complain(node.span, path, "config should not exceed the limit");
             return None;
         }
         Some(Spanned { value, span: node.span })
     }
 
-    /// What `parse` makes of a text.
+    /// Reads a string and converts it with `parse`.
     pub fn duration_by<T>(
         &mut self,
         node: &Node,
@@ -151,7 +153,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
-    /// A string or a list of strings.
+    /// Reads a string or a list of strings.
     pub fn strings(&mut self, node: &Node, path: &str) -> Vec<Text> {
         let items = node.sequence().unwrap_or(std::slice::from_ref(node));
         let mut texts = Vec::new();
@@ -166,7 +168,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         texts
     }
 
-    /// A list of strings.
+    /// Reads a list of strings.
     pub fn list(&mut self, node: &Node, path: &str) -> Vec<Text> {
         let message = "config should be an array of strings";
         let Some(items) = node.sequence() else {
@@ -185,7 +187,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         texts
     }
 
-    /// Yes or no.
+    /// Reads a boolean.
     pub fn boolean(&mut self, node: &Node, path: &str) -> Option<bool> {
         match node.scalar() {
             Some("true") if node.string().is_none() => Some(true),
@@ -197,12 +199,12 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
-    /// One of a few words.
+    /// Reads one of `words` and returns its value.
     pub fn word<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
         let found = node.string().and_then(|text| words.iter().find(|(word, _)| *word == text));
         if found.is_none() {
             let all = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-            // The keyword itself is part of the sentence: `jobs:a:artifacts when should be …`.
+            // GitLab's message contains the keyword: `jobs:a:artifacts when should be …`.
             let (above, keyword) = path.rsplit_once(':').unwrap_or(("", path));
             let error = self.complain(node.span, above, &format!("{keyword} should be one of: {all}"));
             error.nearest(node.scalar().unwrap_or_default(), words.iter().map(|(word, _)| *word));
@@ -210,7 +212,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         found.map(|(_, value)| *value)
     }
 
-    /// A whole number within a range.
+    /// Reads an integer in `range`. `message` is the error for any other value.
     pub fn number(
         &mut self,
         node: &Node,

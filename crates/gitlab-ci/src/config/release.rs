@@ -4,7 +4,7 @@ use super::reader::Reader;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// Checks it: only a GitLab has releases.
+/// Checks the keyword. Only a GitLab instance can create releases.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let Some(release) = reader.hash(node, "release") else { return };
     let known = ["tag_name", "tag_message", "name", "description", "ref", "released_at", "milestones", "assets"];
@@ -46,7 +46,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     }
 }
 
-/// A text that must be there.
+/// Checks that a key is present and a string.
 fn check_text(mapping: &Mapping, key: &str, path: &str, whole: &Node, reader: &mut Reader<'_>) {
     let path = format!("{path} {key}");
     match mapping.get(key).map(|entry| &entry.value) {

@@ -4,18 +4,18 @@ use super::reader::{Reader, Text};
 use super::when::read_exit_codes;
 use crate::yaml::node::Node;
 
-/// When a failed job is run again.
+/// When GitLab retries a failed job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retry {
-    /// How often.
+    /// The maximum number of retries.
     pub max: usize,
-    /// For which reasons; any if there is none, unless exit codes are given.
+    /// The reasons for which the job is retried. Empty means any reason, unless `exit_codes` are given.
     pub when: Vec<Text>,
-    /// For which exit codes.
+    /// The exit codes for which the job is retried.
     pub exit_codes: Vec<i64>,
 }
 
-/// The reasons. `Gitlab::Ci::Config::Entry::Retry.possible_retry_when_values`
+/// The values of `retry:when`. `Gitlab::Ci::Config::Entry::Retry.possible_retry_when_values`
 pub const REASONS: &[&str] = &[
     "always",
     "api_failure",
@@ -37,7 +37,7 @@ pub const REASONS: &[&str] = &[
 
 const RANGE: &str = "config must be greater than or equal to 0 and less than or equal to 2";
 
-/// Reads it.
+/// Reads the keyword. Returns `None` if it is invalid.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
     let times = |node: &Node, reader: &mut Reader<'_>| {
         reader.number(node, "retry", 0..=2, RANGE).and_then(|max| usize::try_from(max).ok())

@@ -12,7 +12,7 @@ use super::keywords::{self, DEFAULT, JOB, ROOT, Replayed};
 use super::limits::MAX_JOB_NAME;
 use super::reader::{Reader, Text};
 use super::rules::{self, Owner, Rule};
-use super::variables::{self, Place, YamlVariable};
+use super::variables::{self, VariableScope, YamlVariable};
 use super::when::When;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
@@ -21,37 +21,38 @@ use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 use crate::yaml::size;
 
-/// Everything that a file says, resolved and typed.
+/// The content of a pipeline file, resolved and typed.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// In the order of running, with `.pre` and `.post` at their ends.
+    /// The stages in the order in which they run, from `.pre` to `.post`.
     pub stages: Vec<Arc<str>>,
     /// `workflow`.
     pub workflow: Workflow,
-    /// `variables` of the top level.
+    /// `variables` at the top level.
     pub variables: Vec<YamlVariable>,
-    /// Every job that is not hidden, in the order of writing.
+    /// All jobs that are not hidden, in the order in which they are written.
     pub jobs: IndexMap<Arc<str>, Job>,
 }
 
 /// `workflow`.
 #[derive(Clone, Debug, Default)]
 pub struct Workflow {
-    /// Whether there is a pipeline at all.
+    /// The rules that decide whether GitLab creates the pipeline.
     pub rules: Option<Vec<Rule>>,
-    /// The pipeline's name, before expansion.
+    /// The name of the pipeline, before expansion.
     pub name: Option<Text>,
-    /// Whether the first failure cancels everything: `auto_cancel:on_job_failure: all`.
+    /// Whether the first failed job cancels the pipeline: `auto_cancel:on_job_failure: all`.
     pub cancel_on_failure: bool,
 }
 
-/// What stages there are when none are given.
+/// The stages of a file without `stages`.
 const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
 
-/// Keywords of the top level that are an older way to write `default`.
+/// The deprecated keywords of the top level that are equivalent to keywords of `default`.
 const DEPRECATED_DEFAULTS: [&str; 5] = ["image", "services", "cache", "before_script", "after_script"];
 
-/// Reads a resolved document, in which some jobs may lack something that has been told.
+/// Reads a resolved document at `span`. `may_lack` returns whether a job may lack keywords for a reason that has been
+/// reported.
 pub fn read(
     root: &Mapping,
     span: Span,
@@ -63,11 +64,11 @@ pub fn read(
     let workflow = root.get("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
     let has_workflow_rules = root.get("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
     let variables = root.get("variables").map(|entry| {
-        let mut reader = Reader::of_root("variables", diagnostics);
-        variables::read(&entry.value, Place::Root, "", &mut reader)
+        let mut reader = Reader::for_keyword("variables", diagnostics);
+        variables::read(&entry.value, VariableScope::Root, "", &mut reader)
     });
     let mut jobs = IndexMap::new();
-    // A job takes over a copy of the defaults.
+    // Every job gets a copy of the defaults.
     let mut size = 0;
     for (name, entry) in root.iter().filter(|(name, _)| keywords::replayed(ROOT, name).is_none()) {
         if name.starts_with('.') {
@@ -75,11 +76,13 @@ pub fn read(
             continue;
         }
         size += size_of_defaults;
-        if size > size::LARGEST_IN_ALL {
-            diagnostics.error(entry.key_span, "The parsed YAML is too big").help("`default` counts with every job");
+        if size > size::MAX_TOTAL {
+            diagnostics
+                .error(entry.key_span, "The parsed YAML is too big")
+                .help("the size of `default` counts once per job");
             break;
         }
-        let mut reader = Reader::of_job(name, diagnostics);
+        let mut reader = Reader::for_job(name, diagnostics);
         reader.is_incomplete = may_lack(name);
         if name.chars().count() > MAX_JOB_NAME {
             reader.complain(entry.key_span, " name", &format!("is too long (maximum is {MAX_JOB_NAME} characters)"));
@@ -97,15 +100,15 @@ pub fn read(
     Configuration { stages, workflow, variables: variables.unwrap_or_default(), jobs }
 }
 
-/// Whatever is in it, there must be something. `entry/hidden.rb`
+/// A hidden job may have any content, but not none. `entry/hidden.rb`
 fn check_hidden(name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
     if entry.value.is_blank() && !diagnostics.has_error_in(entry.value.span) {
-        Reader::of_job(name, diagnostics).complain(entry.key_span, "", "config can't be blank");
+        Reader::for_job(name, diagnostics).complain(entry.key_span, "", "config can't be blank");
     }
 }
 
-/// A push to a branch with a merge request is two pipelines, and such a job is in both. `validate_against_warnings` of
-/// `entry/processable.rb`
+/// A push to a branch with a merge request creates two pipelines, and such a job is in both.
+/// `validate_against_warnings` of `entry/processable.rb`
 fn warn_of_two_pipelines(job: &Job, reader: &mut Reader<'_>) {
     let last = job.rules.as_ref().and_then(|rules| rules.last());
     if let Some(rule) = last.filter(|rule| rule.is_bare_when && rule.when.is_some_and(|when| when != When::Never)) {
@@ -117,16 +120,16 @@ fn warn_of_two_pipelines(job: &Job, reader: &mut Reader<'_>) {
     }
 }
 
-/// What jobs have if they do not say otherwise, and how large it is.
+/// Returns the keywords that jobs inherit, and their size.
 fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usize) {
-    // An older way to write `default`, read on its own: messages name it otherwise.
+    // The deprecated keywords are read separately, because messages name them differently.
     let older: Mapping = DEPRECATED_DEFAULTS
         .into_iter()
         .filter_map(|keyword| Some((Arc::from(keyword), root.get(keyword).filter(|it| !it.value.is_null())?.clone())))
         .collect();
-    let older_defaults = inheritable::read(&older, &mut Reader::of_file(diagnostics));
-    let mut size = size::of_entries(&older);
-    let mut reader = Reader::of_root("default", diagnostics);
+    let older_defaults = inheritable::read(&older, &mut Reader::for_file(diagnostics));
+    let mut size = size::entries(&older);
+    let mut reader = Reader::for_keyword("default", diagnostics);
     let default = root.get("default").map(|entry| &entry.value).filter(|node| !node.is_null());
     let Some(mapping) = default.and_then(|node| reader.hash(node, "")) else { return (older_defaults, size) };
     reader.known_keys(mapping, "", DEFAULT.iter().copied());
@@ -136,7 +139,7 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
             reader.diagnostics.error(entry.key_span, message);
         }
     }
-    size += size::of_entries(mapping);
+    size += size::entries(mapping);
     for (keyword, entry) in mapping {
         if keywords::replayed(JOB, keyword) == Some(Replayed::No) {
             reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}"));
@@ -149,14 +152,14 @@ fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = DEFAULT_STAGES.map(Into::into).to_vec();
     if let Some(entry) = root.get("stages") {
         let mut flat = Vec::new();
-        let mut reader = Reader::of_root("stages", diagnostics);
+        let mut reader = Reader::for_keyword("stages", diagnostics);
         if entry.value.sequence().is_none() || !flatten(&entry.value, &mut flat) {
             reader.complain(entry.value.span, "", "config should be an array of strings");
         } else if !flat.is_empty() {
             names = flat;
         }
     }
-    // Wherever they are written, these two are at the ends.
+    // These two stages are always the first and the last one.
     let between = names.into_iter().filter(|name| !matches!(&**name, ".pre" | ".post"));
     let stages: IndexSet<Arc<str>> = [".pre".into()].into_iter().chain(between).chain([".post".into()]).collect();
     stages.into_iter().collect()
@@ -174,7 +177,7 @@ fn flatten(node: &Node, names: &mut Vec<Arc<str>>) -> bool {
 }
 
 fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
-    let mut reader = Reader::of_root("workflow", diagnostics);
+    let mut reader = Reader::for_keyword("workflow", diagnostics);
     let Some(mapping) = reader.hash(node, "") else { return Workflow::default() };
     reader.known_keys(mapping, "", ["rules", "name", "auto_cancel"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());

@@ -1,4 +1,4 @@
-//! `rules`, of jobs, of `workflow` and of `include`. `entry/rules/rule.rb`
+//! `rules` of jobs, of `workflow` and of `include`. `entry/rules/rule.rb`
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use super::auto_cancel;
 use super::limits::MAX_DELAY;
 use super::needs::{self, Need};
 use super::reader::{Reader, Spanned, Text};
-use super::variables::{self, Place, YamlVariable};
+use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, When};
 use crate::expression::Expression;
 use crate::source::Span;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// One rule. Of its clauses all must hold; one without any holds always.
+/// A rule. It matches if all its clauses are true. A rule without clauses always matches.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Where it is written.
     pub span: Span,
-    /// `if`, with its text.
+    /// `if`: the text and the parsed expression.
     pub condition: Option<(Arc<str>, Arc<Expression>)>,
     /// `changes`.
     pub changes: Option<Changes>,
-    /// `exists`: patterns of which one must fit a file.
+    /// `exists`: patterns, of which one must match a file.
     pub exists: Option<Vec<Text>>,
     /// `when`.
     pub when: Option<When>,
@@ -33,38 +33,38 @@ pub struct Rule {
     pub allow_failure: Option<bool>,
     /// `variables`.
     pub variables: Vec<YamlVariable>,
-    /// `needs`, in place of the job's.
+    /// `needs`, which replace the needs of the job.
     pub needs: Option<Vec<Need>>,
     /// `interruptible`.
     pub interruptible: Option<bool>,
-    /// Whether it says nothing but `when`.
+    /// Whether `when` is the only key of the rule.
     pub is_bare_when: bool,
 }
 
-/// `changes`, of rules and of `only`.
+/// `changes` of a rule or of `only` and `except`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// Patterns of which one must fit a changed file.
+    /// Patterns, of which one must match a changed file.
     pub paths: Vec<Text>,
-    /// The ref that is compared with.
+    /// The ref to compare with.
     pub compare_to: Option<Text>,
 }
 
-/// Whose rules.
+/// The keyword to which a list of rules belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A job's.
+    /// A job.
     Job,
-    /// The pipeline's.
+    /// `workflow`.
     Workflow,
-    /// An include's.
+    /// An entry of `include`.
     Include,
 }
 
-/// How many paths a clause may name.
-const MOST_PATHS: usize = 50;
+/// The maximum number of paths in a clause.
+const MAX_PATHS: usize = 50;
 
-/// Reads a list of rules, which references may have nested.
+/// Reads a list of rules. `!reference` may have nested lists in it. Invalid rules are left out.
 pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
@@ -94,7 +94,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     if mapping.is_empty() {
         reader.complain(node.span, path, "config can't be blank");
     }
-    let words = if owner == Owner::Job { when::OF_RULE } else { when::OF_WORKFLOW };
+    let words = if owner == Owner::Job { when::RULE_VALUES } else { when::WORKFLOW_VALUES };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").and_then(|node| read_when(node, words, reader));
     let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
@@ -113,8 +113,8 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
         auto_cancel::read(&entry.value, "rules:rule:auto_cancel", reader);
         reader.diagnostics.warning(entry.key_span, "understood, not replayed: workflow:rules:auto_cancel");
     }
-    let mut said = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
-    let is_bare_when = said.next() == Some("when") && said.next().is_none();
+    let mut set_keys = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
+    let is_bare_when = set_keys.next() == Some("when") && set_keys.next().is_none();
     Some(Rule {
         is_bare_when,
         span: node.span,
@@ -125,7 +125,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
         start_in,
         allow_failure: value("allow_failure").and_then(|node| reader.boolean(node, "rules:rule allow_failure")),
         variables: value("variables")
-            .map(|node| variables::read(node, Place::Plain, "rules:rule:variables", reader))
+            .map(|node| variables::read(node, VariableScope::Plain, "rules:rule:variables", reader))
             .unwrap_or_default(),
         needs: value("needs")
             .filter(|_| owner == Owner::Job)
@@ -144,7 +144,7 @@ fn read_when(node: &Node, words: &[(&str, When)], reader: &mut Reader<'_>) -> Op
     found
 }
 
-/// Reads an expression; `path` is whose it is.
+/// Reads an expression and returns its text and its parsed form. `path` is the keyword for error messages.
 pub fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(Arc<str>, Arc<Expression>)> {
     let Some(text) = node.string() else {
         reader.complain(node.span, path, "if should be a string");
@@ -160,7 +160,7 @@ pub fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Optio
     }
 }
 
-/// Reads `changes`: a list, or a hash with `paths`.
+/// Reads `changes`: a list of patterns, or a hash with `paths`.
 pub fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Changes> {
     let changes = match node.mapping() {
         None => Changes { paths: reader.list(node, path), compare_to: None },
@@ -176,8 +176,8 @@ pub fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<
             }
         }
     };
-    if changes.paths.len() > MOST_PATHS {
-        reader.complain(node.span, path, &format!("config has too many entries (maximum {MOST_PATHS})"));
+    if changes.paths.len() > MAX_PATHS {
+        reader.complain(node.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }
     Some(changes)
 }
@@ -202,12 +202,12 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
 fn other_project(mapping: &Mapping, reader: &mut Reader<'_>) {
     if let Some(entry) = mapping.get("project") {
         let warning = reader.diagnostics.warning(entry.key_span, "understood, not replayed: rules:exists:project");
-        warning.help("files of another project are not here; its paths are looked for in this one");
+        warning.help("the files of another project are not available; the paths are looked up in this project");
     }
 }
 
 impl Rule {
-    /// Whether it has a clause.
+    /// Whether the rule has a clause.
     pub fn has_clauses(&self) -> bool {
         self.condition.is_some() || self.changes.is_some() || self.exists.is_some()
     }

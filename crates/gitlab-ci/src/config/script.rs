@@ -4,15 +4,15 @@ use super::reader::{Reader, Spanned, Text};
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// How many lists there may be in each other, mostly by references. `validate_nested_array_recursively` of
+/// The maximum depth of nested lists, which mostly come from `!reference`. `validate_nested_array_recursively` of
 /// `lib/gitlab/config/entry/validators/nested_array_helpers.rb`
-const DEEPEST: usize = 10;
+const MAX_DEPTH: usize = 10;
 
-/// The commands, flattened.
+/// Reads the commands of a script into a flat list.
 pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Text> {
     let mut commands = Vec::new();
     if let Err(wrong) = flatten(node, 0, &mut commands) {
-        // A reference that leads nowhere has been told.
+        // A reference to an unknown path has been reported.
         if wrong.is_null() && reader.diagnostics.has_error_in(wrong.span) {
             return commands;
         }
@@ -20,7 +20,7 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Text> {
         let error = reader.complain(wrong.span, path, message);
         match (&wrong.value, wrong.scalar()) {
             (Value::Mapping(_), _) if wrong.span != node.span => {
-                error.help("`: ` makes a hash of a command: put it in quotes");
+                error.help("`: ` turns the command into a hash: put it in quotes");
             }
             (_, Some(text)) => error.help(format!("put it in quotes: `\"{text}\"`")),
             _ => {}
@@ -29,14 +29,14 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Text> {
     commands
 }
 
-/// Or the node that is no command.
+/// Adds all commands to `commands`. The error is the first node that is not a command.
 fn flatten<'node>(node: &'node Node, depth: usize, commands: &mut Vec<Text>) -> Result<(), &'node Node> {
     match &node.value {
         Value::String(text) => {
             commands.push(Spanned { value: text.clone(), span: node.span });
             Ok(())
         }
-        Value::Sequence(items) if depth < DEEPEST => {
+        Value::Sequence(items) if depth < MAX_DEPTH => {
             items.iter().try_for_each(|item| flatten(item, depth + 1, commands))
         }
         _ => Err(node),

@@ -3,11 +3,11 @@
 use super::reader::{self, Reader};
 use crate::yaml::node::Node;
 
-/// Whose secrets there may be, of which one has one.
+/// The keys of the secret providers. Each secret must have exactly one of them.
 const PROVIDERS: [&str; 6] =
     ["vault", "azure_key_vault", "gcp_secret_manager", "aws_secrets_manager", "akeyless", "gitlab_secrets_manager"];
 
-/// Checks them: what they are is known to their provider alone.
+/// Checks the keyword. Only a provider can return the values of secrets.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let Some(secrets) = reader.hash(node, "secrets") else { return };
     for (name, entry) in secrets {

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::reader::Reader;
 use crate::yaml::node::Node;
 
-/// There must be fewer.
+/// The number of tags must be below this limit.
 const LIMIT: usize = 50;
 
-/// Checks them: a runner of one's own runs everything.
+/// Checks the keyword. A local runner executes every job, whatever its tags.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let tags: HashSet<_> = reader.list(node, "tags").into_iter().map(|tag| tag.value).collect();
     if tags.len() >= LIMIT {

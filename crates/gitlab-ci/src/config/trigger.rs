@@ -4,10 +4,10 @@ use super::reader::Reader;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// How many files the pipeline of a child may be made of.
-const MOST_INCLUDES: usize = 3;
+/// The maximum number of files in the configuration of a child pipeline.
+const MAX_INCLUDES: usize = 3;
 
-/// Checks it: the pipeline that it starts is not replayed.
+/// Checks the keyword. The pipeline that it starts is not replayed.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     if node.is_blank() && (node.string().is_some() || node.mapping().is_some()) {
         reader.complain(node.span, "trigger", "config can't be blank");
@@ -22,8 +22,8 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if mapping.contains_key("include") {
         reader.known_keys(mapping, "trigger", ["strategy", "include", "forward", "inputs"]);
-        if let Some(node) = value("include").filter(|node| node.sequence().is_some_and(|it| it.len() > MOST_INCLUDES)) {
-            reader.complain(node.span, "trigger:include", &format!("config is too long (maximum is {MOST_INCLUDES})"));
+        if let Some(node) = value("include").filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_INCLUDES)) {
+            reader.complain(node.span, "trigger:include", &format!("config is too long (maximum is {MAX_INCLUDES})"));
         }
     } else {
         reader.known_keys(mapping, "trigger", ["project", "branch", "strategy", "forward", "inputs"]);

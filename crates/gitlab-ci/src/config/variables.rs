@@ -7,32 +7,32 @@ use crate::source::Span;
 use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 
-/// A variable of the file.
+/// A variable in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct YamlVariable {
-    /// Its name.
+    /// The name.
     pub key: Arc<str>,
-    /// Its value as written.
+    /// The value as written.
     pub value: Arc<str>,
-    /// Whether `$` in it is a variable.
+    /// Whether variables in the value are expanded.
     pub expand: bool,
     /// Where it is written.
     pub span: Span,
 }
 
-/// Where variables stand, which decides what their hash form may have.
+/// The position of `variables` in the file, which decides the keys of the hash form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum VariableScope {
     /// The top level.
     Root,
     /// A job.
     Job,
-    /// A rule, a workflow's rule or a service: plain values only.
+    /// A rule of a job or of `workflow`, or a service. Only plain values are allowed.
     Plain,
 }
 
-/// Reads them all.
-pub fn read(node: &Node, place: Place, path: &str, reader: &mut Reader<'_>) -> Vec<YamlVariable> {
+/// Reads all variables. Those with invalid names or values are reported and left out.
+pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'_>) -> Vec<YamlVariable> {
     let Some(mapping) = node.mapping() else {
         if !node.is_null() {
             reader.complain(node.span, path, "config should be a hash");
@@ -44,8 +44,8 @@ pub fn read(node: &Node, place: Place, path: &str, reader: &mut Reader<'_>) -> V
         let node = &entry.value;
         let (value, expand) = match (node.scalar(), node.mapping()) {
             (Some(text), _) => (Some(text.into()), true),
-            (None, Some(hash)) => hash_form(hash, node.span, place, &below(path, key), reader),
-            // `VAR:` with nothing behind it is empty.
+            (None, Some(hash)) => hash_form(hash, node.span, scope, &below(path, key), reader),
+            // `VAR:` without a value is an empty string.
             (None, None) if node.is_null() => (Some("".into()), true),
             (None, None) => {
                 let message = "variable definition must be either a string or a hash";
@@ -55,9 +55,10 @@ pub fn read(node: &Node, place: Place, path: &str, reader: &mut Reader<'_>) -> V
         };
         let is_name = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
-            // GitLab takes any string; `$` cannot name it, and no shell can have it.
-            let warning = reader.diagnostics.warning(entry.key_span, format!("no shell has a variable `{key}`"));
-            warning.help("it is left out here; a name has letters, digits and `_`");
+            // GitLab accepts any string as a name, but neither `$` nor a shell can refer to such a variable.
+            let warning =
+                reader.diagnostics.warning(entry.key_span, format!("`{key}` is not a valid name for a shell variable"));
+            warning.help("the variable is ignored; a name may contain letters, digits and `_`");
             continue;
         }
         if let Some(value) = value {
@@ -74,14 +75,14 @@ fn below(path: &str, key: &str) -> String {
 fn hash_form(
     hash: &Mapping,
     span: Span,
-    place: Place,
+    scope: VariableScope,
     path: &str,
     reader: &mut Reader<'_>,
 ) -> (Option<Arc<str>>, bool) {
-    let known: &[&str] = match place {
-        Place::Root => &["value", "description", "expand", "options"],
-        Place::Job => &["value", "expand"],
-        Place::Plain => {
+    let known: &[&str] = match scope {
+        VariableScope::Root => &["value", "description", "expand", "options"],
+        VariableScope::Job => &["value", "expand"],
+        VariableScope::Plain => {
             reader.complain(span, path, "config must be a string");
             return (None, true);
         }
@@ -101,7 +102,7 @@ fn hash_form(
     }
     if let Some(node) = part("options") {
         let options = reader.list(node, &format!("{path} config_options"));
-        // A number is not the text of it.
+        // A number is not equal to its text form.
         let text = value.and_then(Node::string);
         if !options.is_empty() && !options.iter().any(|option| Some(&*option.value) == text) {
             reader.complain(node.span, path, "config value must be present in options");

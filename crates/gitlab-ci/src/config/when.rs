@@ -8,22 +8,22 @@ use crate::yaml::node::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
-    /// What comes before it has succeeded.
+    /// All jobs before it have succeeded.
     OnSuccess,
-    /// Something that comes before it has failed.
+    /// A job before it has failed.
     OnFailure,
-    /// Either way.
+    /// Independently of the status of other jobs.
     Always,
-    /// Somebody starts it.
+    /// A user starts the job.
     Manual,
-    /// Some time later.
+    /// After a delay.
     Delayed,
-    /// Not at all; of rules only.
+    /// Never. Rules only.
     Never,
 }
 
-/// Those of a job. `entry/job.rb`
-pub const OF_JOB: &[(&str, When)] = &[
+/// The values of `when` in a job. `entry/job.rb`
+pub const JOB_VALUES: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
     ("on_failure", When::OnFailure),
     ("always", When::Always),
@@ -31,16 +31,16 @@ pub const OF_JOB: &[(&str, When)] = &[
     ("delayed", When::Delayed),
 ];
 
-/// Those of a job that starts another pipeline. `entry/bridge.rb`
-pub const OF_BRIDGE: &[(&str, When)] = &[
+/// The values of `when` in a job that starts another pipeline. `entry/bridge.rb`
+pub const BRIDGE_VALUES: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
     ("on_failure", When::OnFailure),
     ("always", When::Always),
     ("manual", When::Manual),
 ];
 
-/// Those of a rule. `entry/rules/rule.rb`
-pub const OF_RULE: &[(&str, When)] = &[
+/// The values of `when` in a rule of a job. `entry/rules/rule.rb`
+pub const RULE_VALUES: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
     ("on_failure", When::OnFailure),
     ("always", When::Always),
@@ -49,19 +49,19 @@ pub const OF_RULE: &[(&str, When)] = &[
     ("delayed", When::Delayed),
 ];
 
-/// Those of a rule of `workflow`. `entry/workflow.rb`
-pub const OF_WORKFLOW: &[(&str, When)] = &[("always", When::Always), ("never", When::Never)];
+/// The values of `when` in a rule of `workflow`. `entry/workflow.rb`
+pub const WORKFLOW_VALUES: &[(&str, When)] = &[("always", When::Always), ("never", When::Never)];
 
-/// Whether a failure of a job counts. <https://docs.gitlab.com/ci/yaml/#allow_failure>
+/// Whether a job may fail without failing the pipeline. <https://docs.gitlab.com/ci/yaml/#allow_failure>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowFailure {
-    /// Always the same.
+    /// The same for every failure.
     Fixed(bool),
-    /// Not for these exit codes.
+    /// The job may fail with these exit codes.
     ExitCodes(Vec<i64>),
 }
 
-/// Reads `allow_failure`.
+/// Reads `allow_failure`. Returns `None` if it is invalid.
 pub fn read_allow_failure(node: &Node, reader: &mut Reader<'_>) -> Option<AllowFailure> {
     let Some(mapping) = node.mapping() else {
         if !matches!(node.value, Value::Boolean(_)) {
@@ -75,7 +75,7 @@ pub fn read_allow_failure(node: &Node, reader: &mut Reader<'_>) -> Option<AllowF
     Some(AllowFailure::ExitCodes(read_exit_codes(codes, "allow_failure", reader)))
 }
 
-/// Reads a number or a list of them.
+/// Reads a number or a list of numbers.
 pub fn read_exit_codes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<i64> {
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
     let message = "exit codes should be an array of integers or an integer";

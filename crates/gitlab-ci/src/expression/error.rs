@@ -1,76 +1,76 @@
-//! What is wrong with an expression.
+//! Why an expression or a regular expression is invalid.
 
 use std::ops::Range;
 
-/// Why a text is no expression, and where.
+/// The first error in an expression, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, at byte {}; expected {expected}", place.start)]
 pub struct SyntaxError {
-    /// Bytes of the text. Empty at its end.
+    /// The range of bytes in the text. Empty if the error is at the end of the text.
     pub place: Range<usize>,
     /// What is wrong.
     pub problem: Problem,
-    /// What could stand there instead.
+    /// What would be valid at that place.
     pub expected: &'static str,
 }
 
-/// What is wrong. Parts of the text are shortened and without line breaks.
+/// The kinds of errors. Quoted parts of the text are shortened and contain no line breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There is nothing but space.
+    /// The text is empty or consists of white space.
     #[error("the expression is empty")]
     Empty,
-    /// Something is missing at the end.
-    #[error("the expression ends too early")]
+    /// The text ends where an operand is required.
+    #[error("the expression is incomplete")]
     End,
-    /// A parenthesis is never closed.
+    /// A parenthesis is not closed.
     #[error("`(` is never closed")]
     Unclosed,
-    /// Understood, but not in this place.
-    #[error("`{0}` cannot stand here")]
+    /// A valid token, but not at this place.
+    #[error("`{0}` is not allowed here")]
     Misplaced(String),
-    /// Not a part of the language.
-    #[error("`{0}` is unknown")]
+    /// Not a token of the language.
+    #[error("unknown token `{0}`")]
     Unknown(String),
-    /// Looks like something of the shell.
-    #[error("`{0}` is no way to name a variable here")]
+    /// A variable in the notation of a shell.
+    #[error("`{0}` is not a valid reference to a variable")]
     Braces(String),
-    /// A text without its end.
-    #[error("the text {0} has no closing quote on its line")]
+    /// A string without a closing quote.
+    #[error("the string {0} has no closing quote on the same line")]
     OpenText(String),
-    /// A regular expression without its end.
+    /// A regular expression without a closing slash.
     #[error("the regular expression {0} has no closing `/`")]
     OpenPattern(String),
-    /// `//`, which is none, or `/a/`, which GitLab's lexer does not see.
-    #[error("the regular expression {0} is too short: GitLab takes none of less than two characters")]
+    /// `//`, or a regular expression of one character such as `/a/`: GitLab's lexer recognizes neither.
+    #[error("the regular expression {0} is too short: GitLab requires at least two characters")]
     ShortPattern(String),
-    /// A regular expression that cannot be used.
+    /// A regular expression that cannot be compiled.
     #[error("the regular expression {0} is invalid: {1}")]
     Pattern(String, PatternError),
-    /// `MAX_TOKENS`.
-    #[error("the expression has more than 99 parts")]
+    /// More tokens than GitLab's `MAX_TOKENS` allows.
+    #[error("the expression has more than 99 tokens")]
     TooLong,
 }
 
-/// Why a text is no usable regular expression.
+/// Why a text is not a usable regular expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Not between slashes, or with other flags.
-    #[error("it is not written as `/.../`, with no flags but i, s, m and U")]
+    /// The text is not between slashes, or has unknown flags.
+    #[error("it must have the form `/.../`, with no flags other than i, s, m and U")]
     Form,
-    /// Not valid between the slashes.
+    /// The part between the slashes is not valid RE2 syntax.
     #[error("{0}")]
     Syntax(String),
-    /// Longer or larger than is allowed here, if not in GitLab.
+    /// The text or the compiled expression exceeds a limit that exists here, but not in GitLab.
     #[error("it is too large")]
     Size,
 }
 
-/// So much of a text as fits into a message of one line.
+/// Cuts a text to the length that fits into a message of one line, and escapes control characters.
 pub(super) fn shortened(text: &str) -> String {
-    const LONGEST: usize = 40;
-    let mut short: String = text.chars().take(LONGEST).flat_map(plain).collect();
-    if text.chars().nth(LONGEST).is_some() {
+    const MAX_LENGTH: usize = 40;
+    let mut short: String = text.chars().take(MAX_LENGTH).flat_map(plain).collect();
+    if text.chars().nth(MAX_LENGTH).is_some() {
         short.push('…');
     }
     short

@@ -1,10 +1,10 @@
-//! From a tree to a truth: GitLab's `expression/statement.rb` and the operators in `expression/lexeme/`.
+//! Evaluates a syntax tree: GitLab's `expression/statement.rb` and the operators in `expression/lexeme/`.
 
 use super::node::{Node, Operator};
 use super::pattern::Pattern;
 use super::variables::{Input, Variables};
 
-/// What a part of an expression comes to.
+/// The value of a part of an expression.
 #[derive(Clone, Copy)]
 enum Value<'run> {
     Null,
@@ -13,10 +13,10 @@ enum Value<'run> {
     Pattern(&'run Pattern),
 }
 
-/// GitLab's code fails on this.
-struct Unanswerable;
+/// GitLab's code raises an error for these operands.
+struct EvaluationError;
 
-/// `Statement#truthful?`.
+/// Evaluates like `Statement#truthful?`.
 pub(super) fn holds(node: &Node, variables: &dyn Variables) -> bool {
     node.value(variables).is_ok_and(Value::is_present)
 }
@@ -26,7 +26,7 @@ impl<'run> Value<'run> {
         value.map_or(Self::Null, Self::Text)
     }
 
-    /// Rails' `present?`, asked of a result and by `!`.
+    /// Rails' `present?`. GitLab applies it to the final result and in `!`.
     fn is_present(self) -> bool {
         match self {
             Self::Null => false,
@@ -36,37 +36,37 @@ impl<'run> Value<'run> {
         }
     }
 
-    /// Ruby's truth, asked by `&&` and `||`: an empty text is true.
+    /// Ruby's truthiness, used by `&&` and `||`: an empty string is true.
     fn is_truthy(self) -> bool {
         !matches!(self, Self::Null | Self::Boolean(false))
     }
 
-    /// `LogicalOperator#compare_with_coercion`: `true` equals `"true"`, and a regular expression can only be asked
-    /// about another one.
-    fn equals(self, other: Self) -> Result<bool, Unanswerable> {
+    /// `LogicalOperator#compare_with_coercion`: `true` equals `"true"`, and a regular expression can only be compared
+    /// with another one.
+    fn equals(self, other: Self) -> Result<bool, EvaluationError> {
         Ok(match (self, other) {
             (Self::Null, Self::Null) => true,
             (Self::Boolean(one), Self::Boolean(other)) => one == other,
             (Self::Text(one), Self::Text(other)) => one == other,
             (Self::Boolean(value), Self::Text(text)) | (Self::Text(text), Self::Boolean(value)) => text == word(value),
             (Self::Pattern(one), Self::Pattern(other)) => one == other,
-            (Self::Pattern(_), _) => return Err(Unanswerable),
+            (Self::Pattern(_), _) => return Err(EvaluationError),
             _ => false,
         })
     }
 
-    /// `Matches#evaluate`. The right side may be a text that holds a regular expression; one that does not, also
-    /// because it would be invalid, is itself searched for the left side.
-    fn matches(self, right: Self) -> Result<bool, Unanswerable> {
+    /// `Matches#evaluate`. The right side may be a string that contains a regular expression. If it does not contain a
+    /// valid one, GitLab searches the right side for the left side.
+    fn matches(self, right: Self) -> Result<bool, EvaluationError> {
         let text = match self {
             Self::Null => "",
             Self::Boolean(value) => word(value),
             Self::Text(text) => text,
-            Self::Pattern(_) => return Err(Unanswerable),
+            Self::Pattern(_) => return Err(EvaluationError),
         };
         match right {
             Self::Null | Self::Boolean(false) => Ok(false),
-            Self::Boolean(true) => Err(Unanswerable),
+            Self::Boolean(true) => Err(EvaluationError),
             Self::Pattern(pattern) => Ok(pattern.is_match(text)),
             Self::Text(right) => {
                 Ok(Pattern::parse(right).map_or_else(|_| right.contains(text), |pattern| pattern.is_match(text)))
@@ -80,7 +80,7 @@ fn word(value: bool) -> &'static str {
 }
 
 impl Node {
-    fn value<'run>(&'run self, variables: &'run dyn Variables) -> Result<Value<'run>, Unanswerable> {
+    fn value<'run>(&'run self, variables: &'run dyn Variables) -> Result<Value<'run>, EvaluationError> {
         Ok(match self {
             Self::Null => Value::Null,
             Self::Boolean(value) => Value::Boolean(*value),

@@ -1,21 +1,21 @@
-//! From text to tokens: GitLab's `expression/lexer.rb` and the patterns in `expression/lexeme/`.
+//! Splits a text into tokens: GitLab's `expression/lexer.rb` and the patterns in `expression/lexeme/`.
 
 use std::ops::Range;
 
 use super::error::{Problem, SyntaxError, shortened};
 use super::node::Operator;
 
-/// `MAX_TOKENS` is 100, but GitLab counts the end of the text as one.
-const MOST_TOKENS: usize = 99;
+/// GitLab's `MAX_TOKENS` is 100, but GitLab counts the end of the text as a token.
+const MAX_TOKENS: usize = 99;
 
-/// A piece of the text.
+/// A token and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token<'text> {
     pub(super) kind: Kind<'text>,
     pub(super) place: Range<usize>,
 }
 
-/// What a piece is.
+/// The kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind<'text> {
     Open,
@@ -24,17 +24,17 @@ pub(super) enum Kind<'text> {
     Operator(Operator),
     Null,
     Boolean(bool),
-    /// Without its quotes.
+    /// The content without the quotes.
     Text(&'text str),
-    /// Without its `$`.
+    /// The name without the `$`.
     Variable(&'text str),
-    /// Only the name.
+    /// The name only.
     Input(&'text str),
-    /// With slashes and flags.
+    /// The literal with its slashes and flags.
     Pattern(&'text str),
 }
 
-/// Those that are found by comparing, longer ones first.
+/// The tokens with a fixed text. A text comes before its own prefixes.
 const SYMBOLS: [(&str, Kind); 9] = [
     ("(", Kind::Open),
     (")", Kind::Close),
@@ -47,18 +47,18 @@ const SYMBOLS: [(&str, Kind); 9] = [
     ("!", Kind::Not),
 ];
 
-/// A token with its length, or what is wrong with so many bytes and what would be right.
+/// A token and its length, or the problem, the length of the invalid part, and what would be valid.
 type Scanned<'text> = Result<(Kind<'text>, usize), (Problem, usize, &'static str)>;
 
-/// All tokens of `text`.
+/// Splits `text` into tokens.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start_matches(is_space);
     while !rest.is_empty() {
         let start = text.len() - rest.len();
-        if tokens.len() == MOST_TOKENS {
+        if tokens.len() == MAX_TOKENS {
             let place = start..text.len();
-            return Err(SyntaxError { place, problem: Problem::TooLong, expected: "at most 99 of them" });
+            return Err(SyntaxError { place, problem: Problem::TooLong, expected: "at most 99 tokens" });
         }
         let (kind, length) = scan(rest).map_err(|(problem, length, expected)| SyntaxError {
             place: start..start + length,
@@ -81,7 +81,7 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
-/// Splits what is made of such characters from the beginning of a text.
+/// Splits off the longest prefix whose characters satisfy `part`.
 fn split(text: &str, part: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|character| !part(character)).unwrap_or(text.len()))
 }
@@ -105,9 +105,9 @@ fn unknown(text: &str, length: usize) -> Scanned<'_> {
         "=" => "`==` or `=~`",
         "&" => "`&&`",
         "|" => "`||`",
-        _ if part.starts_with(|first: char| first.is_ascii_digit()) => "a number in quotes: there are only texts",
-        _ if part.starts_with(is_word) => "a text in quotes, a variable with `$`, or null, true, false",
-        _ => "a variable, a text in quotes, a /regular expression/ or an operator",
+        _ if part.starts_with(|first: char| first.is_ascii_digit()) => "a quoted number: expressions have no numbers",
+        _ if part.starts_with(is_word) => "a quoted string, a variable with `$`, or null, true, false",
+        _ => "a variable, a quoted string, a /regular expression/ or an operator",
     };
     Err((Problem::Unknown(shortened(part)), length, expected))
 }
@@ -139,7 +139,7 @@ fn variable(text: &str) -> Scanned<'_> {
     Err((Problem::Braces(shortened(braces)), length, expected))
 }
 
-/// The name in `[[ inputs.name ]]`, and what follows.
+/// Parses `[[ inputs.name ]]`. Returns the name and the rest of the text.
 fn input(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix("[[")?.trim_start_matches(is_space).strip_prefix("inputs.")?;
     let (name, rest) = split(inner, |character| is_word(character) || character == '-');
@@ -147,7 +147,7 @@ fn input(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, rest))
 }
 
-/// There are no escapes, and a text ends on its line.
+/// Parses a string. It has no escape sequences and ends on the same line.
 fn quoted(text: &str, quote: char) -> Scanned<'_> {
     let inner = text.strip_prefix(quote).unwrap_or_default();
     let (content, rest) = split(inner, |character| character != quote && character != '\n');
@@ -168,17 +168,18 @@ fn pattern(text: &str) -> Scanned<'_> {
         }
         Err(Some(end)) => {
             let part = shortened(text.get(..end).unwrap_or(text));
-            Err((Problem::ShortPattern(part), end, "another way to say it: `/^a$/`, `/[a]/`, `/.+/`"))
+            Err((Problem::ShortPattern(part), end, "an equivalent of at least two characters, such as `/[a]/`"))
         }
         Err(None) => Err((Problem::OpenPattern(shortened(text)), text.len(), "`/`")),
     }
 }
 
-/// Where a literal ends whose flags follow; for one that is too short, where it seems to end.
+/// Finds the end of a regular expression literal, where its flags start. The error is the apparent end of a literal
+/// that is too short, or `None` if there is no end.
 ///
-/// GitLab's pattern is `^\/([^\/]|\\\/)+[^\\]\/[ismU]*`. Before the closing slash that wants two parts, where `\/` is
-/// one part. But its `[^\\]` may be a slash as well: both in `/ab//` and in `/ab\//` the very last slash closes, and
-/// that comes before every other way to match.
+/// GitLab's pattern is `^\/([^\/]|\\\/)+[^\\]\/[ismU]*`. It requires two parts before the closing slash, where `\/` is
+/// one part. But its `[^\\]` may match a slash as well: both in `/ab//` and in `/ab\//` the very last slash closes the
+/// literal, and this match has precedence over all others.
 fn pattern_end(text: &str) -> Result<usize, Option<usize>> {
     let mut rest = text.strip_prefix('/').ok_or(None)?;
     let mut parts = 0;
@@ -214,17 +215,17 @@ mod tests {
         tokens(text).unwrap().into_iter().map(|token| token.kind).collect()
     }
 
-    // The cases of GitLab's `spec/lib/gitlab/ci/pipeline/expression/lexer_spec.rb` and `lexeme/*_spec.rb`.
+    // From GitLab's `spec/lib/gitlab/ci/pipeline/expression/lexer_spec.rb` and `lexeme/*_spec.rb`.
     #[rstest]
-    #[case::one("$VARIABLE", &[Kind::Variable("VARIABLE")])]
-    #[case::space_is_skipped("\t$VARIABLE \r\n\u{b}\u{c}", &[Kind::Variable("VARIABLE")])]
+    #[case::one_variable("$VARIABLE", &[Kind::Variable("VARIABLE")])]
+    #[case::white_space_is_skipped("\t$VARIABLE \r\n\u{b}\u{c}", &[Kind::Variable("VARIABLE")])]
     #[case::without_space("$A==$B", &[Kind::Variable("A"), Kind::Operator(Operator::Equal), Kind::Variable("B")])]
     #[case::a_name_of_digits("$1", &[Kind::Variable("1")])]
-    #[case::texts("\"some string\" 'and another one'", &[Kind::Text("some string"), Kind::Text("and another one")])]
+    #[case::strings("\"some string\" 'and another one'", &[Kind::Text("some string"), Kind::Text("and another one")])]
     #[case::the_other_quotes("\"some ' string\" 'some \" string'", &[Kind::Text("some ' string"), Kind::Text("some \" string")])]
-    #[case::empty_texts("''\"\"", &[Kind::Text(""), Kind::Text("")])]
-    #[case::no_variables_in_texts("\"$A\"", &[Kind::Text("$A")])]
-    #[case::no_escapes_in_texts(r#""a\""#, &[Kind::Text(r"a\")])]
+    #[case::empty_strings("''\"\"", &[Kind::Text(""), Kind::Text("")])]
+    #[case::no_variables_in_strings("\"$A\"", &[Kind::Text("$A")])]
+    #[case::no_escapes_in_strings(r#""a\""#, &[Kind::Text(r"a\")])]
     #[case::words("null true false", &[Kind::Null, Kind::Boolean(true), Kind::Boolean(false)])]
     #[case::not_and_unequal("!!=!~", &[Kind::Not, Kind::Operator(Operator::Unequal), Kind::Operator(Operator::Unmatching)])]
     #[case::inputs("$[[ inputs.cloud-provider ]]$[[inputs.a]]", &[Kind::Input("cloud-provider"), Kind::Input("a")])]
@@ -232,13 +233,13 @@ mod tests {
     #[case::flags("/pattern/im", &[Kind::Pattern("/pattern/im")])]
     #[case::escaped_slash(r"/some .* \/ pattern/", &[Kind::Pattern(r"/some .* \/ pattern/")])]
     #[case::escaped_slash_at_the_end(r"/^feature\// && /b\//", &[Kind::Pattern(r"/^feature\//"), Kind::Operator(Operator::And), Kind::Pattern(r"/b\//")])]
-    #[case::nothing_but_an_escaped_slash(r"/\//", &[Kind::Pattern(r"/\//")])]
+    #[case::only_an_escaped_slash(r"/\//", &[Kind::Pattern(r"/\//")])]
     #[case::two_slashes_at_the_end("/ab// ", &[Kind::Pattern("/ab//")])]
     #[case::two_patterns("/ab//cd/", &[Kind::Pattern("/ab//")])]
-    fn finds(#[case] text: &str, #[case] expected: &[Kind]) {
+    fn splits_into_tokens(#[case] text: &str, #[case] expected: &[Kind]) {
         let found = match tokens(text) {
             Ok(tokens) => tokens.into_iter().map(|token| token.kind).collect(),
-            // `two_patterns`: what follows the first is another matter.
+            // `two_patterns`: only the first token matters, the rest is invalid.
             Err(error) => kinds(text.get(..error.place.start).unwrap()),
         };
         assert_eq!(found, expected);
@@ -249,25 +250,25 @@ mod tests {
     #[case::assignment("$INVALID = 1", 9..10, Problem::Unknown("=".into()))]
     #[case::half_an_operator("$A & $B", 3..4, Problem::Unknown("&".into()))]
     #[case::word("$A == main", 6..10, Problem::Unknown("main".into()))]
-    #[case::longer_than_null("nullable", 0..8, Problem::Unknown("nullable".into()))]
-    #[case::other_scripts("ä", 0..2, Problem::Unknown("ä".into()))]
+    #[case::word_that_starts_with_null("nullable", 0..8, Problem::Unknown("nullable".into()))]
+    #[case::letter_of_another_script("ä", 0..2, Problem::Unknown("ä".into()))]
     #[case::braces("${VAR} == 'a'", 0..6, Problem::Braces("${VAR}".into()))]
     #[case::lone_dollar("$ A", 0..1, Problem::Unknown("$".into()))]
     #[case::not_an_input("$[[ a ]]", 0..1, Problem::Unknown("$".into()))]
-    #[case::open_text("$A == 'a", 6..8, Problem::OpenText("'a".into()))]
-    #[case::text_over_two_lines("'a\nb'", 0..2, Problem::OpenText("'a".into()))]
-    #[case::open_pattern(r"/ab\/", 0..5, Problem::OpenPattern(r"/ab\/".into()))]
+    #[case::unclosed_string("$A == 'a", 6..8, Problem::OpenText("'a".into()))]
+    #[case::string_over_two_lines("'a\nb'", 0..2, Problem::OpenText("'a".into()))]
+    #[case::unclosed_pattern(r"/ab\/", 0..5, Problem::OpenPattern(r"/ab\/".into()))]
     #[case::short_pattern("$A =~ /a/ && $B =~ /b/", 6..9, Problem::ShortPattern("/a/".into()))]
     #[case::short_pattern_of_two_bytes("/ä/", 0..4, Problem::ShortPattern("/ä/".into()))]
     #[case::empty_pattern("//", 0..2, Problem::ShortPattern("//".into()))]
     #[case::unknown_flag("/pattern/x", 9..10, Problem::Unknown("x".into()))]
-    fn refuses(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
+    fn rejects_invalid_tokens(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
         let error = tokens(text).unwrap_err();
         assert_eq!((error.place, error.problem), (place, problem));
     }
 
     #[test]
-    fn the_hundredth_is_too_many() {
+    fn the_hundredth_token_is_rejected() {
         assert_eq!(tokens(&"$A ".repeat(99)).unwrap().len(), 99);
         let error = tokens(&"$A ".repeat(100)).unwrap_err();
         assert_eq!((error.place, error.problem), (297..300, Problem::TooLong));
@@ -275,7 +276,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn literals_end_where_gitlabs_pattern_does(text in "/[a/\\\\ i\nä]{0,10}") {
+        fn literals_end_where_gitlabs_pattern_ends(text in "/[a/\\\\ i\nä]{0,10}") {
             let reference = regex::Regex::new(r"\A/([^/]|\\/)+[^\\]/[ismU]*").unwrap();
             let expected = reference.find(&text).map(|found| found.as_str());
             let found = pattern(&text).ok().map(|(_, length)| &text[..length]);

@@ -1,8 +1,8 @@
 //! The expressions of `rules:if` and `only:variables`: GitLab's `lib/gitlab/ci/pipeline/expression`.
 //!
 //! - [`pattern`]: `/regular expressions/`, which `only` and `except` use as well.
-//! - `lexer`, `parser`: from text to a tree.
-//! - `evaluate`: from a tree and variables to a truth.
+//! - `lexer`, `parser`: from text to a syntax tree.
+//! - `evaluate`: from a syntax tree and variables to true or false.
 
 mod error;
 mod evaluate;
@@ -19,29 +19,40 @@ pub use error::{PatternError, Problem, SyntaxError};
 use node::Node;
 pub use variables::{Input, Variables};
 
-/// An expression: made once, evaluated for every job.
+/// A parsed expression. Parse it once, then evaluate it for every job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression(Node);
 
 impl Expression {
-    /// Reads `text`.
+    /// Parses an expression.
     ///
-    /// Stricter than GitLab in one thing: its algorithm (`expression/parser.rb`) also takes operators that stand
-    /// behind or before both of their operands (`$A "a" ==`), which nobody writes on purpose.
+    /// ```
+    /// use std::collections::BTreeMap;
+    ///
+    /// use gitlab_ci::expression::Expression;
+    ///
+    /// let expression = Expression::parse(r#"$CI_COMMIT_BRANCH == "main""#)?;
+    /// assert!(expression.evaluate(&BTreeMap::from([("CI_COMMIT_BRANCH", "main")])));
+    /// assert!(!expression.evaluate(&BTreeMap::from([("CI_COMMIT_BRANCH", "feature")])));
+    /// # Ok::<(), gitlab_ci::expression::SyntaxError>(())
+    /// ```
+    ///
+    /// The parser is stricter than GitLab's in one respect: GitLab's algorithm (`expression/parser.rb`) also accepts an
+    /// operator after or before both of its operands (`$A "a" ==`), which is always a mistake.
     ///
     /// # Errors
-    ///
-    /// The first thing that is no such expression.
+    /// The text is not a valid expression, and GitLab would refuse the file. The error describes the first mistake, its
+    /// place, and what would be valid there.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         parser::parse(text).map(Self)
     }
 
-    /// Whether it holds. What GitLab cannot answer does not: `$A =~ true`.
+    /// Whether the expression is true. An expression for which GitLab's code raises an error is false: `$A =~ true`.
     pub fn evaluate(&self, variables: &dyn Variables) -> bool {
         evaluate::holds(&self.0, variables)
     }
 
-    /// The names of the variables in it: in the order of appearance, each once.
+    /// Returns the names of the variables in the expression, in the order of first use, without duplicates.
     pub fn variables(&self) -> Vec<&str> {
         let mut names = Vec::new();
         self.0.each(&mut |node| {

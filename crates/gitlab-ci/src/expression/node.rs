@@ -1,15 +1,15 @@
-//! The tree of an expression.
+//! The syntax tree of an expression.
 
 use std::fmt;
 
 use super::pattern::Pattern;
 
-/// A part of an expression. Never deeper than it has tokens, so recursion over it is bounded.
+/// A node of the syntax tree. The depth of the tree is at most the number of tokens, which bounds recursion over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Null,
     Boolean(bool),
-    /// Holds at most one of the two kinds of quotes, and no line break.
+    /// Contains at most one of the two kinds of quotes, and no line break.
     Text(String),
     Variable(String),
     Input(String),
@@ -18,7 +18,7 @@ pub(super) enum Node {
     Binary(Operator, Box<Node>, Box<Node>),
 }
 
-/// What stands between two operands.
+/// An operator between two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operator {
     Or,
@@ -30,7 +30,7 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    /// How tightly it binds, from 0: Ruby's order.
+    /// The precedence of the operator, from 0: Ruby's order. A higher number binds more tightly.
     pub(super) fn tightness(self) -> u8 {
         match self {
             Self::Or => 0,
@@ -54,7 +54,7 @@ impl Node {
         }
     }
 
-    /// Writes it as an operand of something that binds that tightly.
+    /// Writes the node as an operand of an operator with this precedence, in parentheses if necessary.
     fn within(&self, tightness: u8, formatter: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Binary(operator, ..) if operator.tightness() < tightness => write!(formatter, "({self})"),
@@ -80,7 +80,7 @@ impl fmt::Display for Node {
             Self::Binary(operator, left, right) => {
                 left.within(operator.tightness(), formatter)?;
                 write!(formatter, " {operator} ")?;
-                // One more, because all of them group to the left.
+                // One more than the operator's own precedence, because all operators are left-associative.
                 right.within(operator.tightness() + 1, formatter)
             }
         }

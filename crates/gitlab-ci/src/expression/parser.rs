@@ -1,4 +1,4 @@
-//! From tokens to a tree: GitLab's `expression/parser.rb`.
+//! Parses tokens into a syntax tree: GitLab's `expression/parser.rb`.
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
@@ -8,10 +8,10 @@ use super::lexer::{self, Kind, Token};
 use super::node::{Node, Operator};
 use super::pattern::Pattern;
 
-const OPERAND: &str = "a variable, a text in quotes, a /regular expression/, null, true, false, `!` or `(`";
+const OPERAND: &str = "a variable, a quoted string, a /regular expression/, null, true, false, `!` or `(`";
 const OPERATOR: &str = "`==`, `!=`, `=~`, `!~`, `&&`, `||` or the end";
 
-/// Reads all of `text`.
+/// Parses all of `text`.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut parser = Parser { text, tokens: lexer::tokens(text)?.into_iter().peekable() };
     if parser.tokens.peek().is_none() {
@@ -24,15 +24,15 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     }
 }
 
-/// Each step down takes a token, and the lexer gives no more than 99: that bounds the recursion.
+/// Each recursive call consumes a token, and the lexer returns at most 99 of them, which bounds the recursion.
 struct Parser<'text> {
     text: &'text str,
     tokens: Peekable<IntoIter<Token<'text>>>,
 }
 
 impl Parser<'_> {
-    /// Operands with operators between them that bind at least so tightly. Equally tight ones group to the left, also
-    /// comparisons: `$A == $B == $C`.
+    /// Parses operands and the operators of at least this precedence between them. Operators of the same precedence are
+    /// left-associative, including comparisons: `$A == $B == $C`.
     fn binary(&mut self, tightness: u8) -> Result<Node, SyntaxError> {
         let mut left = self.operand()?;
         while let Some(operator) = self.operator(tightness) {
@@ -42,7 +42,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    /// The next token, if it is an operator that binds at least so tightly.
+    /// Returns the next token if it is an operator of at least this precedence.
     fn operator(&mut self, tightness: u8) -> Option<Operator> {
         let Kind::Operator(operator) = self.tokens.peek()?.kind else { return None };
         (operator.tightness() >= tightness).then(|| {
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// With every pair of parentheses that the grouping needs, and more.
+    /// Writes a node with parentheses around every binary operation.
     fn grouped(node: &Node) -> String {
         match node {
             Node::Not(operand) => format!("!{}", grouped(operand)),
@@ -109,15 +109,16 @@ mod tests {
         }
     }
 
-    // GitLab's `spec/lib/gitlab/ci/pipeline/expression/parser_spec.rb`; those with `!` after reference 2.3.
+    // From GitLab's `spec/lib/gitlab/ci/pipeline/expression/parser_spec.rb`. The cases with `!` follow section 2.3 of
+    // the reference.
     #[rstest]
     #[case::comparison("$A == '123'", "($A == \"123\")")]
-    #[case::comparisons_group_to_the_left("$A == '1' == $B", "(($A == \"1\") == $B)")]
-    #[case::and_is_tighter_than_or("$A || $B && $C", "($A || ($B && $C))")]
-    #[case::on_the_left_too("$A && $B || $C", "(($A && $B) || $C)")]
-    #[case::on_both_sides("$A && $B || $C && $D", "(($A && $B) || ($C && $D))")]
+    #[case::comparisons_are_left_associative("$A == '1' == $B", "(($A == \"1\") == $B)")]
+    #[case::and_binds_more_tightly_than_or("$A || $B && $C", "($A || ($B && $C))")]
+    #[case::and_on_the_left("$A && $B || $C", "(($A && $B) || $C)")]
+    #[case::and_on_both_sides("$A && $B || $C && $D", "(($A && $B) || ($C && $D))")]
     #[case::parentheses("$A && ($B || $C) && $D", "(($A && ($B || $C)) && $D)")]
-    #[case::or_groups_to_the_left(
+    #[case::or_is_left_associative(
         "$A == 'a' || $B == 'b' && $C == 'c' || $D == 'd' && $E == 'e'",
         r#"((($A == "a") || (($B == "b") && ($C == "c"))) || (($D == "d") && ($E == "e")))"#
     )]
@@ -125,31 +126,31 @@ mod tests {
         "(($A == 'a' || $B == 'b') && $C == 'c' || $D == 'd') && $E == 'e'",
         r#"((((($A == "a") || ($B == "b")) && ($C == "c")) || ($D == "d")) && ($E == "e"))"#
     )]
-    #[case::not_is_tightest("!$A == 'a' && !$B", "((!$A == \"a\") && !$B)")]
+    #[case::not_binds_most_tightly("!$A == 'a' && !$B", "((!$A == \"a\") && !$B)")]
     #[case::not_on_the_right("$A == !$B || $C", "(($A == !$B) || $C)")]
     #[case::not_of_parentheses("!($A || $B)", "!($A || $B)")]
     #[case::not_twice("!!$A", "!!$A")]
-    fn groups(#[case] text: &str, #[case] expected: &str) {
+    fn groups_by_precedence(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(grouped(&parse(text).unwrap()), expected);
     }
 
-    // As above.
+    // From the same sources.
     #[rstest]
-    #[case::nothing("", 0..0, Problem::Empty)]
-    #[case::only_space(" \n", 0..2, Problem::Empty)]
+    #[case::empty("", 0..0, Problem::Empty)]
+    #[case::only_white_space(" \n", 0..2, Problem::Empty)]
     #[case::two_values("$VAR \"text\"", 5..11, Problem::Misplaced("\"text\"".into()))]
-    #[case::no_left_side("== \"123\"", 0..2, Problem::Misplaced("==".into()))]
-    #[case::no_right_side("$VAR ==", 7..7, Problem::End)]
-    #[case::not_what("$VAR && !", 9..9, Problem::End)]
-    #[case::open("$VAR == (", 9..9, Problem::End)]
+    #[case::no_left_operand("== \"123\"", 0..2, Problem::Misplaced("==".into()))]
+    #[case::no_right_operand("$VAR ==", 7..7, Problem::End)]
+    #[case::not_without_an_operand("$VAR && !", 9..9, Problem::End)]
+    #[case::opened_at_the_end("$VAR == (", 9..9, Problem::End)]
     #[case::unclosed("$VAR == (\"aa\"", 8..9, Problem::Unclosed)]
     #[case::closed_twice("$VAR == (\"aa\"))", 14..15, Problem::Misplaced(")".into()))]
-    #[case::closed_never_opened("$VAR == \"aa\")", 12..13, Problem::Misplaced(")".into()))]
+    #[case::closed_but_not_opened("$VAR == \"aa\")", 12..13, Problem::Misplaced(")".into()))]
     #[case::outer_unclosed("(($VAR == \"aa\")", 0..1, Problem::Unclosed)]
-    #[case::nothing_in_parentheses("()", 1..2, Problem::Misplaced(")".into()))]
+    #[case::empty_parentheses("()", 1..2, Problem::Misplaced(")".into()))]
     #[case::two_values_in_parentheses("($A $B)", 4..6, Problem::Misplaced("$B".into()))]
-    #[case::behind_its_operands("$A $B ==", 3..5, Problem::Misplaced("$B".into()))]
-    fn refuses(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
+    #[case::operator_after_its_operands("$A $B ==", 3..5, Problem::Misplaced("$B".into()))]
+    fn rejects_invalid_expressions(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
         let error = parse(text).unwrap_err();
         assert_eq!((error.place, error.problem), (place, problem));
     }
@@ -157,18 +158,21 @@ mod tests {
     #[rstest]
     #[case::word(
         "$A == main",
-        "`main` is unknown, at byte 6; expected a text in quotes, a variable with `$`, or null, true, false"
+        "unknown token `main`, at byte 6; expected a quoted string, a variable with `$`, or null, true, false"
     )]
-    #[case::braces("${A}", "`${A}` is no way to name a variable here, at byte 0; expected `$NAME`, without braces")]
+    #[case::braces(
+        "${A}",
+        "`${A}` is not a valid reference to a variable, at byte 0; expected `$NAME`, without braces"
+    )]
     #[case::pattern(
         "$A =~ /some ( thin/i",
         "the regular expression /some ( thin/i is invalid: unclosed group, at byte 6; expected a regular expression in RE2 syntax"
     )]
     #[case::line_break(
         "\u{1}\n",
-        r"`\u{1}` is unknown, at byte 0; expected a variable, a text in quotes, a /regular expression/ or an operator"
+        r"unknown token `\u{1}`, at byte 0; expected a variable, a quoted string, a /regular expression/ or an operator"
     )]
-    fn tells_in_one_line(#[case] text: &str, #[case] expected: &str) {
+    fn writes_errors_on_one_line(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(parse(text).unwrap_err().to_string(), expected);
     }
 }

@@ -9,18 +9,19 @@ use regex::{Regex, RegexBuilder};
 use super::error::PatternError;
 use super::re2;
 
-/// The longest text of a regular expression, in bytes: reading one takes far more space than it has itself.
-const LONGEST: usize = 4096;
-/// The most space that a compiled one takes, and again what it keeps while matching. RE2 has 8 MiB, and makes nobody wait
-/// for hundreds of them.
-const LARGEST: usize = 1 << 18;
-/// How many compiled ones are kept.
-const MOST_KEPT: usize = 128;
+/// The maximum length of a regular expression, in bytes. Parsing one takes far more memory than its text.
+const MAX_LENGTH: usize = 4096;
+/// The maximum size of a compiled regular expression, and again of its cache while matching, in bytes. RE2 allows 8
+/// MiB, which is too slow for files with hundreds of regular expressions.
+const MAX_COMPILED_SIZE: usize = 1 << 18;
+/// The maximum number of compiled regular expressions to keep.
+const MAX_CACHED: usize = 128;
 
-/// A regular expression, of RE2's syntax. Takes time in proportion to the text that it searches, whatever it is.
+/// A regular expression in RE2 syntax. The time of a search is proportional to the length of the searched text, for
+/// every expression.
 ///
-/// It keeps its text only, and is compiled, unless that has just been done, where it is used: a compiled one takes a thousand
-/// times as much space, and a file may have a hundred thousand of them.
+/// A `Pattern` stores only its text and is compiled when it is used, unless that happened recently. A compiled
+/// expression takes a thousand times as much memory, and a file may contain a hundred thousand of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     source: String,
@@ -28,41 +29,43 @@ pub struct Pattern {
 }
 
 thread_local! {
-    /// What has been compiled lately. Jobs share rules, so most of their patterns are the same few.
-    static KEPT: RefCell<HashMap<Pattern, Result<Regex, PatternError>>> = RefCell::default();
+    /// Recently compiled expressions. Jobs share rules, so most of their expressions are the same few.
+    static CACHE: RefCell<HashMap<Pattern, Result<Regex, PatternError>>> = RefCell::default();
 }
 
 impl Pattern {
-    /// Reads `/re/flags`: in `only` and `except`, and from the value of a variable. If there are several lines, the
-    /// first in that form counts, as Ruby's `^` and `$` have it.
+    /// Parses `/re/flags`, as `only` and `except` use it and as the value of a variable may contain it. In a text of
+    /// several lines, the first line of that form counts, because Ruby's `^` and `$` match at line breaks.
     ///
-    /// `/a/` is valid here. It is the lexer of expressions that takes no literal of one character.
+    /// `/a/` is valid here. Only the lexer of expressions refuses a literal of one character.
     ///
     /// # Errors
-    ///
-    /// The text is in another form, or what is between the slashes is no regular expression, or too large a one.
+    /// The text does not have the form `/re/flags`, the part between the slashes is not valid RE2 syntax, or it is too
+    /// large.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let (source, flags) = text.split('\n').find_map(halves).ok_or(PatternError::Form)?;
-        if source.len() > LONGEST {
+        if source.len() > MAX_LENGTH {
             return Err(PatternError::Size);
         }
         let pattern = Self { source, flags };
         pattern.compiled().map(|_| pattern)
     }
 
-    /// Whether it is found anywhere in `text`.
+    /// Whether the expression matches anywhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.compiled().is_ok_and(|regex| regex.is_match(text))
     }
 
-    /// What its last group has of the last part of a text that it fits; without groups, that part.
+    /// Finds the last match in `text` and returns its last group, or the whole match if the expression has no groups.
+    /// `None` if nothing matches.
     pub fn last_group<'text>(&self, text: &'text str) -> Option<&'text str> {
         let captures = self.compiled().ok()?.captures_iter(text).last()?;
         captures.get(captures.len() - 1).map(|found| found.as_str())
     }
 
-    /// As expressions have it. One of less than two characters is none there, unless it is on the second line of a literal; one that
-    /// ends with a backslash is none, unless a literal has it on its first line and ends on another.
+    /// Writes the pattern as a literal that the lexer of expressions accepts. The lexer accepts a pattern of less than
+    /// two characters only on the second line of a literal, and a pattern that ends with a backslash only on the first
+    /// line of a literal with several lines.
     pub(super) fn literal(&self) -> String {
         if self.source.ends_with('\\') {
             return format!("{self}\nx/");
@@ -72,15 +75,15 @@ impl Pattern {
     }
 
     fn compiled(&self) -> Result<Regex, PatternError> {
-        KEPT.with_borrow_mut(|kept| {
-            if let Some(known) = kept.get(self) {
+        CACHE.with_borrow_mut(|cache| {
+            if let Some(known) = cache.get(self) {
                 return known.clone();
             }
             let compiled = self.compile();
-            if kept.len() >= MOST_KEPT {
-                kept.clear();
+            if cache.len() >= MAX_CACHED {
+                cache.clear();
             }
-            kept.insert(self.clone(), compiled.clone());
+            cache.insert(self.clone(), compiled.clone());
             compiled
         })
     }
@@ -92,8 +95,8 @@ impl Pattern {
             .dot_matches_new_line(has('s'))
             .multi_line(has('m'))
             .swap_greed(has('U'))
-            .size_limit(LARGEST)
-            .dfa_size_limit(LARGEST)
+            .size_limit(MAX_COMPILED_SIZE)
+            .dfa_size_limit(MAX_COMPILED_SIZE)
             .build()
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => PatternError::Size,
@@ -102,15 +105,15 @@ impl Pattern {
     }
 }
 
-/// What is between the first and the last slash of a line, and the flags behind. `\/` becomes `/` before anything is
-/// looked at (`expression/lexeme/pattern.rb`).
+/// Splits a line into the part between the first and the last slash, and the flags. GitLab replaces `\/` by `/` first
+/// (`expression/lexeme/pattern.rb`).
 fn halves(line: &str) -> Option<(String, String)> {
     let line = line.replace(r"\/", "/");
     let (source, flags) = line.strip_prefix('/')?.rsplit_once('/')?;
     flags.chars().all(|flag| "ismU".contains(flag)).then(|| (source.to_owned(), flags.to_owned()))
 }
 
-/// The last line of the many in which the `regex` crate shows what is wrong.
+/// Returns the last line of an error message of the `regex` crate, which shows the pattern in the other lines.
 fn reason(message: &str) -> String {
     let last = message.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
@@ -118,7 +121,7 @@ fn reason(message: &str) -> String {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        // A backslash at its end would be taken for a part of `\/`, which is a slash as well.
+        // A backslash before the closing slash would make it `\/`, which also stands for a slash.
         let end = if self.source.ends_with('\\') { r"\/" } else { "/" };
         write!(formatter, "/{}{end}{}", self.source.replace('/', r"\/"), self.flags)
     }
@@ -133,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    // Reference 2.3 and 2.6, and GitLab's `spec/lib/gitlab/untrusted_regexp/ruby_syntax_spec.rb`.
+    // Sections 2.3 and 2.6 of the reference, and GitLab's `spec/lib/gitlab/untrusted_regexp/ruby_syntax_spec.rb`.
     #[rstest]
     #[case::anywhere("/release-/", "my-release-1", true)]
     #[case::anchored("/^release-/", "my-release-1", false)]
@@ -143,15 +146,15 @@ mod tests {
     #[case::bare_slash("/^feature/a/", "feature/a", true)]
     #[case::case_matters("/ab/", "AB", false)]
     #[case::flag_i("/ab/i", "AB", true)]
-    #[case::a_dot_is_no_line_break("/a.b/", "a\nb", false)]
+    #[case::a_dot_does_not_match_a_line_break("/a.b/", "a\nb", false)]
     #[case::flag_s("/a.b/s", "a\nb", true)]
-    #[case::one_line("/^b$/", "a\nb\nc", false)]
+    #[case::anchors_match_the_whole_text("/^b$/", "a\nb\nc", false)]
     #[case::flag_m("/^b$/m", "a\nb\nc", true)]
     #[case::flag_u("/^a+?$/U", "aaa", true)]
-    #[case::flags_twice("/AB/iimsU", "ab", true)]
+    #[case::repeated_flags("/AB/iimsU", "ab", true)]
     #[case::several_lines("x\n/ab/i\n/cd/", "AB", true)]
     #[case::an_at_sign(r"/^a\x40b$/", "a@b", true)]
-    fn matches(#[case] pattern: &str, #[case] text: &str, #[case] expected: bool) {
+    fn matches_like_gitlab(#[case] pattern: &str, #[case] text: &str, #[case] expected: bool) {
         assert_eq!(Pattern::parse(pattern).unwrap().is_match(text), expected);
     }
 
@@ -162,19 +165,19 @@ mod tests {
     #[case::other_flags("/ab/x", PatternError::Form)]
     #[case::over_two_lines("/a\nb/", PatternError::Form)]
     #[case::unclosed("/ some ( thin/i", PatternError::Syntax("unclosed group".into()))]
-    #[case::look_around("/(?!a)/", PatternError::Syntax("RE2 has no groups with `(?!`".into()))]
-    fn refuses(#[case] text: &str, #[case] expected: PatternError) {
+    #[case::look_around("/(?!a)/", PatternError::Syntax("RE2 does not support groups with `(?!`".into()))]
+    fn rejects_invalid_patterns(#[case] text: &str, #[case] expected: PatternError) {
         assert_eq!(Pattern::parse(text).unwrap_err(), expected);
     }
 
     #[rstest]
-    #[case::long(&format!("/{}/", "a".repeat(1 << 20)))]
-    #[case::deep(&format!("/{}/", "(".repeat(1 << 20)))]
-    #[case::repeated("/((a{1000}){1000}){1000}/")]
+    #[case::long_text(&format!("/{}/", "a".repeat(1 << 20)))]
+    #[case::deeply_nested(&format!("/{}/", "(".repeat(1 << 20)))]
+    #[case::nested_repetitions("/((a{1000}){1000}){1000}/")]
     #[case::large_classes(&format!("/(?i){}/", r"\pL".repeat(1300)))]
     #[case::repeated_large_class(r"/(\pL{1000}){1000}/")]
-    // A hang is what this is about: a second on an idle machine, and tests have company.
-    fn refuses_a_large_one_soon(#[case] text: &str) {
+    // The limit detects hangs only: a case takes a second on an idle machine, and tests run in parallel.
+    fn rejects_large_patterns_quickly(#[case] text: &str) {
         let start = Instant::now();
         assert!(Pattern::parse(text).is_err());
         assert!(start.elapsed() < Duration::from_mins(1));
@@ -185,9 +188,9 @@ mod tests {
     #[case::a_slash(r"/a\/b/")]
     #[case::one_character("/a/")]
     #[case::one_slash(r"/\//")]
-    #[case::a_backslash_at_its_end(r"/ab\\\/i")]
+    #[case::a_trailing_backslash(r"/ab\\\/i")]
     #[case::two_backslashes(r"/\\\/")]
-    fn is_the_same_when_it_is_printed(#[case] text: &str) {
+    fn parses_back_what_it_prints(#[case] text: &str) {
         let pattern = Pattern::parse(text).unwrap();
         assert_eq!(Pattern::parse(&pattern.to_string()).unwrap(), pattern);
         let expression = format!("$A =~ {}", pattern.literal());
@@ -196,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn more_than_are_kept_mean_what_they_say() {
+    fn patterns_still_match_after_the_cache_is_cleared() {
         let patterns: Vec<_> =
-            (0..2 * MOST_KEPT).map(|number| Pattern::parse(&format!("/^{number}$/")).unwrap()).collect();
+            (0..2 * MAX_CACHED).map(|number| Pattern::parse(&format!("/^{number}$/")).unwrap()).collect();
         for (number, pattern) in patterns.iter().enumerate() {
             assert!(pattern.is_match(&number.to_string()) && !pattern.is_match("x"), "{pattern}");
         }

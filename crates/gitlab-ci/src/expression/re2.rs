@@ -1,13 +1,15 @@
-//! What the `regex` crate reads differently from RE2, written so that both mean the same.
+//! Translates RE2 syntax for the `regex` crate where the two differ, so that the meaning stays the same.
 //!
-//! After `https://github.com/google/re2/wiki/Syntax`. Not covered: `\C`, octal numbers and `\p{^...}`, which RE2 takes.
+//! See `https://github.com/google/re2/wiki/Syntax`. `\C`, octal numbers and `\p{^...}`, which RE2 accepts, are not
+//! supported.
 
 use super::error::PatternError;
 
-/// RE2's highest count in `{...}`.
-const MOST_REPEATED: u32 = 1000;
+/// RE2's maximum count in `{...}`.
+const MAX_REPETITIONS: u32 = 1000;
 
-/// Rewrites a regular expression of RE2 for the `regex` crate. What is wrong for both is left for that to find.
+/// Rewrites a regular expression in RE2 syntax for the `regex` crate. Mistakes that are errors in both are left for the
+/// `regex` crate to report.
 pub(super) fn translate(pattern: &str) -> Result<String, PatternError> {
     let mut translation = Translation { rest: pattern, output: String::with_capacity(pattern.len()) };
     let mut quantified = false;
@@ -30,7 +32,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, PatternError> {
     Ok(translation.output)
 }
 
-/// `2}`, `2,}` or `2,4}` at the beginning of a text. Everything else leaves the brace before it a brace.
+/// Parses `2}`, `2,}` or `2,4}` at the start of a text. Before anything else the `{` is a literal.
 fn counts(text: &str) -> Result<Option<&str>, PatternError> {
     let Some((inner, _)) = text.split_once('}') else { return Ok(None) };
     let (least, most) = inner.split_once(',').unwrap_or((inner, ""));
@@ -39,10 +41,10 @@ fn counts(text: &str) -> Result<Option<&str>, PatternError> {
         return Ok(None);
     }
     for count in [least, most].into_iter().filter(|count| !count.is_empty()) {
-        if count.parse().is_ok_and(|count: u32| count <= MOST_REPEATED) {
+        if count.parse().is_ok_and(|count: u32| count <= MAX_REPETITIONS) {
             continue;
         }
-        return Err(PatternError::Syntax(format!("nothing can be repeated more than {MOST_REPEATED} times")));
+        return Err(PatternError::Syntax(format!("a part cannot be repeated more than {MAX_REPETITIONS} times")));
     }
     Ok(text.get(..=inner.len()))
 }
@@ -52,7 +54,7 @@ struct Translation<'text> {
     output: String,
 }
 
-/// What writes something returns whether that was a quantifier.
+/// Methods that write a part return whether that part is a quantifier.
 impl Translation<'_> {
     fn next(&mut self) -> Option<char> {
         let mut characters = self.rest.chars();
@@ -61,7 +63,7 @@ impl Translation<'_> {
         next
     }
 
-    /// Takes `prefix` from what is left.
+    /// Removes `prefix` from the rest of the pattern, if it starts with it.
     fn take(&mut self, prefix: &str) -> bool {
         let after = self.rest.strip_prefix(prefix);
         self.rest = after.unwrap_or(self.rest);
@@ -77,7 +79,7 @@ impl Translation<'_> {
         false
     }
 
-    /// RE2 refuses `a**` and `a++`, which here would be a repetition of a repetition.
+    /// RE2 refuses `a**` and `a++`, which the `regex` crate reads as a repetition of a repetition.
     fn quantifier(&mut self, text: &str, quantified: bool) -> Result<bool, PatternError> {
         if quantified {
             return Err(PatternError::Syntax(format!("`{text}` follows another repetition")));
@@ -89,7 +91,7 @@ impl Translation<'_> {
         Ok(true)
     }
 
-    /// There are no flags but these; others would change how the rest has to be read.
+    /// RE2 has only these flags. The other flags of the `regex` crate would change how the rest is parsed.
     fn group(&mut self) -> Result<bool, PatternError> {
         self.push("(");
         if !self.take("?") {
@@ -101,7 +103,10 @@ impl Translation<'_> {
         }
         let flags = self.rest.find([':', ')']).and_then(|end| self.rest.get(..end)).unwrap_or(self.rest);
         if let Some(unknown) = flags.chars().find(|flag| !"imsU-".contains(*flag)) {
-            return Err(PatternError::Syntax(format!("RE2 has no groups with `(?{}`", unknown.escape_debug())));
+            return Err(PatternError::Syntax(format!(
+                "RE2 does not support groups with `(?{}`",
+                unknown.escape_debug()
+            )));
         }
         self.skip(flags.len());
         Ok(self.push(flags))
@@ -121,7 +126,7 @@ impl Translation<'_> {
         }
     }
 
-    /// `\d`, `\s` and `\w` know only ASCII. `\<` and `\>` are no word boundaries.
+    /// `\d`, `\s` and `\w` match ASCII only. `\<` and `\>` are not word boundaries.
     fn escaped_in_class(&mut self, escaped: Option<char>) -> Result<bool, PatternError> {
         let Some(escaped) = escaped else { return Ok(self.push("\\")) };
         Ok(match escaped {
@@ -140,11 +145,11 @@ impl Translation<'_> {
                 self.push("\\");
                 self.push(escaped.encode_utf8(&mut [0; 4]))
             }
-            _ => return Err(PatternError::Syntax(format!("RE2 has no `\\{}`", escaped.escape_debug()))),
+            _ => return Err(PatternError::Syntax(format!("RE2 does not support `\\{}`", escaped.escape_debug()))),
         })
     }
 
-    /// In a class, `[`, `&&`, `--` and `~~` mean nothing but themselves.
+    /// In a class, `[`, `&&`, `--` and `~~` are literals.
     fn class(&mut self) -> Result<bool, PatternError> {
         self.push("[");
         if self.take("^") {
@@ -184,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    // Each after RE2's own description, https://github.com/google/re2/wiki/Syntax.
+    // From RE2's own description, https://github.com/google/re2/wiki/Syntax.
     #[rstest]
     #[case::digits_are_ascii(r"^\d$", "٣", false)]
     #[case::words_are_ascii(r"^\w+$", "é", false)]
@@ -193,8 +198,8 @@ mod tests {
     #[case::no_digit_in_a_class(r"^[\D]$", "٣", true)]
     #[case::classes_in_a_class(r"^[\w.-]+$", "a-b.c", true)]
     #[case::a_dot_is_a_character("^.$", "é", true)]
-    #[case::braces_that_count("^a{2,3}$", "aaa", true)]
-    #[case::braces_that_do_not("^{a}$", "{a}", true)]
+    #[case::braces_with_counts("^a{2,3}$", "aaa", true)]
+    #[case::literal_braces("^{a}$", "{a}", true)]
     #[case::braces_without_a_minimum("^a{,2}$", "a{,2}", true)]
     #[case::brackets_in_a_class("^[[a]$", "[", true)]
     #[case::closing_bracket_first("^[]a]+$", "]a", true)]
@@ -206,9 +211,9 @@ mod tests {
     #[case::quoted(r"^\Qa.b*\E+$", "a.b**", true)]
     #[case::flags_within("^(?i)ab(?-i:C)$", "ABC", true)]
     #[case::named_group("^(?P<a>b)(?<c>d)$", "bd", true)]
-    #[case::text_ends_only_at_the_end("a$", "a\n", false)]
+    #[case::dollar_matches_only_at_the_end("a$", "a\n", false)]
     #[case::not_at_a_word_boundary(r"a\Bb", "ab", true)]
-    fn means_the_same(#[case] pattern: &str, #[case] text: &str, #[case] expected: bool) {
+    fn keeps_the_meaning(#[case] pattern: &str, #[case] text: &str, #[case] expected: bool) {
         let translated = translate(pattern).unwrap();
         assert_eq!(regex::Regex::new(&translated).unwrap().is_match(text), expected, "{translated}");
     }
@@ -219,13 +224,13 @@ mod tests {
     #[case::counted_twice("a{2}{3}")]
     #[case::repeated_too_often("a{1001}")]
     #[case::count_out_of_range("a{99999999999}")]
-    #[case::ignoring_space("(?x) a")]
+    #[case::flag_x("(?x) a")]
     #[case::look_ahead("(?=a)")]
     #[case::unknown_letter(r"\u0041")]
     #[case::back_reference(r"(a)\1")]
     #[case::end_of_text(r"a\Z")]
     #[case::unclosed_class("[a")]
-    fn refuses(#[case] pattern: &str) {
+    fn rejects_what_re2_does_not_support(#[case] pattern: &str) {
         assert!(translate(pattern).is_err());
     }
 }

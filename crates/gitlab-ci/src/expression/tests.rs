@@ -27,7 +27,8 @@ fn holds(text: &str) -> bool {
     Expression::parse(text).unwrap().evaluate(&variables())
 }
 
-// GitLab's `spec/lib/gitlab/ci/pipeline/expression/statement_spec.rb` @0286e4c6; the value there, tested for present.
+// From GitLab's `spec/lib/gitlab/ci/pipeline/expression/statement_spec.rb` @0286e4c6: whether the value there is
+// `present?`.
 #[rstest]
 #[case(r#"$PRESENT == "my variable""#, true)]
 #[case(r#""my variable" == $PRESENT"#, true)]
@@ -108,32 +109,32 @@ fn holds(text: &str) -> bool {
 #[case("$TEXT =~ $TEXT", true)]
 #[case("$TEXT =~ $STARTS_AB", true)]
 #[case("$TEXT =~ $STARTS_AT", false)]
-fn as_gitlab_specifies(#[case] text: &str, #[case] expected: bool) {
+fn evaluates_like_gitlabs_specs(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(holds(text), expected);
 }
 
-// Reference 2.3 in its order, then what only the code named there says.
+// Section 2.3 of the reference in its order, then cases from the code that it cites.
 #[rstest]
 #[case::undefined_is_not_empty("$UNDEFINED == ''", false)]
 #[case::empty_is_truthy("$EMPTY && $PRESENT", true)]
-#[case::or_stops_at_empty("$EMPTY || $PRESENT", false)]
+#[case::or_returns_an_empty_left_operand("$EMPTY || $PRESENT", false)]
 #[case::blank_is_not_present("$BLANK", false)]
-#[case::nothing_is_expanded("$REFERENCE == '$PRESENT'", true)]
+#[case::values_are_not_expanded("$REFERENCE == '$PRESENT'", true)]
 #[case::nothing_matches_null("$PRESENT =~ $UNDEFINED", false)]
 #[case::null_is_not_matched("$PRESENT !~ null", true)]
 #[case::null_is_an_empty_text("null =~ /^$/", true)]
-#[case::reversed("'23' =~ '1234'", true)]
-#[case::reversed_without_success("'1234' =~ '23'", false)]
-#[case::not_reversed("'1234' !~ '23'", true)]
+#[case::reversed_match("'23' =~ '1234'", true)]
+#[case::reversed_match_fails("'1234' =~ '23'", false)]
+#[case::negated_reversed_match("'1234' !~ '23'", true)]
 #[case::reversed_null("$UNDEFINED =~ $TEXT", true)]
 #[case::variable_of_one_character("$TEXT =~ $ONE_CHARACTER", true)]
-#[case::not_a_variable_pattern("$TEXT !~ $STARTS_AB", false)]
-#[case::text_that_is_a_pattern("$TEXT =~ '/^ab/'", true)]
-#[case::broken_pattern_is_a_text("'(' =~ $BROKEN", true)]
+#[case::negated_variable_pattern("$TEXT !~ $STARTS_AB", false)]
+#[case::string_that_contains_a_pattern("$TEXT =~ '/^ab/'", true)]
+#[case::broken_pattern_is_a_string("'(' =~ $BROKEN", true)]
 #[case::not_empty("!$EMPTY", true)]
 #[case::not_blank("!$BLANK", true)]
 #[case::not_present("!$PRESENT", false)]
-#[case::not_is_tighter("!$UNDEFINED == true", true)]
+#[case::not_binds_more_tightly("!$UNDEFINED == true", true)]
 #[case::boolean("true", true)]
 #[case::boolean_false("false", false)]
 #[case::boolean_as_text("$TRUE == true", true)]
@@ -143,18 +144,18 @@ fn as_gitlab_specifies(#[case] text: &str, #[case] expected: bool) {
 #[case::nothing_matches_false("$TEXT =~ false", false)]
 #[case::false_is_not_matched("$TEXT !~ false", true)]
 #[case::comparison_of_a_comparison("$TEXT == 'abcde' == true", true)]
-#[case::pattern_is_present("/ab/", true)]
+#[case::pattern_is_true("/ab/", true)]
 #[case::not_a_pattern("!/ab/", false)]
 #[case::patterns_are_equal("/ab/i == /ab/i", true)]
 #[case::flags_differ("/ab/i == /ab/", false)]
-#[case::text_is_no_pattern("$TEXT == /abcde/", false)]
-#[case::text_is_not_a_pattern("$TEXT != /abcde/", true)]
+#[case::string_does_not_equal_a_pattern("$TEXT == /abcde/", false)]
+#[case::string_differs_from_a_pattern("$TEXT != /abcde/", true)]
 #[case::input_is_null("$[[ inputs.a ]] == null", true)]
-#[case::failing("$TEXT =~ true", false)]
-#[case::failing_whatever_follows("$TEXT !~ true || true", false)]
-#[case::failing_comparison("/ab/ != 'ab'", false)]
-#[case::not_reached("true || $TEXT =~ true", true)]
-fn as_gitlab_does(#[case] text: &str, #[case] expected: bool) {
+#[case::evaluation_error("$TEXT =~ true", false)]
+#[case::evaluation_error_before_or("$TEXT !~ true || true", false)]
+#[case::evaluation_error_in_a_comparison("/ab/ != 'ab'", false)]
+#[case::evaluation_error_is_not_reached("true || $TEXT =~ true", true)]
+fn evaluates_like_gitlabs_code(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(holds(text), expected);
 }
 
@@ -163,13 +164,13 @@ fn as_gitlab_does(#[case] text: &str, #[case] expected: bool) {
 #[case::with_flags("/^a\n//im")]
 #[case::one_character("/^a\n\\/b/ == $A")]
 #[case::a_slash("/^a\n\\/\\//")]
-fn prints_what_is_on_the_second_line_of_a_literal(#[case] text: &str) {
+fn prints_patterns_from_the_second_line_of_a_literal(#[case] text: &str) {
     let expression = Expression::parse(text).unwrap();
     assert_eq!(Expression::parse(&expression.to_string()), Ok(expression));
 }
 
 #[test]
-fn names_variables_once() {
+fn lists_each_variable_once() {
     let expression = Expression::parse("!($B == $A) && '$C' || $[[ inputs.d ]] =~ $B").unwrap();
     assert_eq!(expression.variables(), ["B", "A"]);
 }
@@ -205,7 +206,7 @@ fn reads_inputs_and_other_maps() {
 #[case::space(" ")]
 #[case::dollar("$")]
 #[case::braces("${")]
-fn ends_soon(#[case] part: &str) {
+fn rejects_hostile_texts_quickly(#[case] part: &str) {
     let start = Instant::now();
     let error = Expression::parse(&part.repeat((1 << 20) / part.len())).unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(5));
@@ -213,7 +214,7 @@ fn ends_soon(#[case] part: &str) {
 }
 
 #[test]
-fn takes_the_deepest() {
+fn accepts_the_maximum_depth() {
     assert!(holds(&format!("{}$PRESENT{}", "(".repeat(49), ")".repeat(49))));
     assert!(holds(&format!("{}$PRESENT", "!".repeat(98))));
 }
@@ -227,8 +228,8 @@ fn is_fast_for_many_jobs() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-/// Texts that often are expressions.
-fn likely() -> impl Strategy<Value = String> {
+/// Texts that are often valid expressions.
+fn likely_expression() -> impl Strategy<Value = String> {
     let parts = [
         "$A",
         "$EMPTY",
@@ -279,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn prints_what_reads_the_same(text in likely()) {
+    fn parses_back_what_it_prints(text in likely_expression()) {
         match Expression::parse(&text) {
             Ok(expression) => {
                 let again = Expression::parse(&expression.to_string());

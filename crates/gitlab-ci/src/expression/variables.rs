@@ -1,26 +1,26 @@
-//! Where the values come from.
+//! The variables and inputs that expressions read.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
-/// The value of an input, which unlike a variable has a type.
+/// The value of an input. Unlike a variable, it has a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'value> {
-    /// Yes or no.
+    /// A boolean.
     Boolean(bool),
-    /// Anything else that is written without structure.
+    /// A string, or a number in its text form.
     Text(&'value str),
 }
 
-/// The variables that an expression sees.
+/// A source of variables for expressions. Implemented for maps.
 pub trait Variables {
-    /// The value of a variable as it was written: expressions are compared before anything is expanded. `None` is
-    /// GitLab's `null`.
+    /// Returns the value of a variable as written: GitLab evaluates expressions before it expands variables in values.
+    /// `None` is GitLab's `null`.
     fn get(&self, name: &str) -> Option<&str>;
 
-    /// The value of `$[[ inputs.name ]]`, for the few expressions that are read before inputs are filled in
-    /// (`expression/lexeme/input.rb`); everywhere else it is `null`.
+    /// Returns the value of `$[[ inputs.name ]]`. Only the rules of inputs are evaluated before inputs are interpolated
+    /// (`expression/lexeme/input.rb`). Everywhere else the value is `null`, the default.
     fn input(&self, _name: &str) -> Option<Input<'_>> {
         None
     }

@@ -1,37 +1,40 @@
-//! Braces in patterns: Ruby puts the alternatives in one after the other, before anything else of a pattern is read.
+//! Braces in path patterns. Ruby expands them into alternatives before it reads anything else in the pattern.
 
 use std::ops::Range;
 
-/// How many characters all alternatives of a pattern may have together: braces multiply each other.
-const LARGEST: usize = 1 << 18;
+/// The maximum number of characters in all alternatives of a pattern together. Braces multiply each other.
+const MAX_CHARACTERS: usize = 1 << 18;
 
 /// Why a pattern cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
-    /// Its braces multiply to too much.
-    #[error("the braces of a pattern stand for too many alternatives: together they may have {} characters", LARGEST)]
+    /// The braces expand to more than 262,144 characters.
+    #[error(
+        "the braces of the pattern expand to too many alternatives: they may have {} characters in total",
+        MAX_CHARACTERS
+    )]
     TooManyAlternatives,
 }
 
-/// A pattern for each way to choose from its braces; none when they are not closed, or opened.
+/// Returns one pattern per combination of alternatives, or no pattern if a brace is not balanced.
 pub(super) fn expand(pattern: &str) -> Result<Vec<Vec<char>>, GlobError> {
     let mut expanded = Vec::new();
-    let mut waiting: Vec<Vec<char>> = vec![pattern.chars().collect()];
+    let mut pending: Vec<Vec<char>> = vec![pattern.chars().collect()];
     let mut size = 0;
-    while let Some(pattern) = waiting.pop() {
+    while let Some(pattern) = pending.pop() {
         match first_braces(&pattern) {
             Braces::None => expanded.push(pattern),
             Braces::Unbalanced => {}
             Braces::Found { all, alternatives } => {
                 let (before, after) = (pattern.get(..all.start), pattern.get(all.end..));
                 for alternative in alternatives {
-                    // Also those without a character count.
+                    // Empty alternatives count as well.
                     size += 1 + pattern.len() - all.len() + alternative.len();
-                    if size > LARGEST {
+                    if size > MAX_CHARACTERS {
                         return Err(GlobError::TooManyAlternatives);
                     }
                     let parts = [before, pattern.get(alternative), after];
-                    waiting.push(parts.into_iter().flatten().flatten().copied().collect());
+                    pending.push(parts.into_iter().flatten().flatten().copied().collect());
                 }
             }
         }
@@ -39,7 +42,7 @@ pub(super) fn expand(pattern: &str) -> Result<Vec<Vec<char>>, GlobError> {
     Ok(expanded)
 }
 
-/// The first braces of a pattern that are not within others.
+/// The first braces of a pattern that are not inside other braces.
 enum Braces {
     None,
     Unbalanced,
@@ -68,7 +71,7 @@ fn first_braces(pattern: &[char]) -> Braces {
             }
             '}' if depth > 1 => depth -= 1,
             '}' => {
-                // Ruby takes a `}` without a `{` before it for broken, too.
+                // Ruby also refuses a `}` without a `{` before it.
                 let Some(start) = start else { return Braces::Unbalanced };
                 alternatives.push(from..at);
                 return Braces::Found { all: start..at + 1, alternatives };

@@ -1,17 +1,17 @@
-//! A pattern of paths without braces.
+//! A path pattern without braces.
 
 use std::str::Chars;
 
-/// One, compiled.
+/// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     segments: Vec<Segment>,
 }
 
-/// What is between two slashes.
+/// The part of a pattern between two slashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Segment {
-    /// Whether any number of folders may be before it.
+    /// Whether any number of directories may precede the segment: `**/`.
     is_anywhere: bool,
     tokens: Vec<Token>,
 }
@@ -25,7 +25,7 @@ enum Token {
 }
 
 impl Pattern {
-    /// Reads one. None for what fits nothing.
+    /// Compiles a pattern. Returns `None` for a pattern that matches nothing.
     pub(super) fn compile(pattern: &[char]) -> Option<Self> {
         let mut segments = vec![Segment::default()];
         let mut rest = pattern;
@@ -45,7 +45,7 @@ impl Pattern {
                 }
                 ['*', after @ ..] => {
                     rest = after;
-                    // One after another is the same as one.
+                    // Consecutive stars are equivalent to one star.
                     if segment.tokens.last() == Some(&Token::Star) {
                         continue;
                     }
@@ -70,11 +70,11 @@ impl Pattern {
         Some(Self { segments })
     }
 
-    /// Whether it fits all of a path.
+    /// Whether the pattern matches the whole path.
     ///
-    /// Of several segments that may be anywhere only the last one needs other tries: what is before
-    /// it fits already, and as early as can be.
-    pub(super) fn fits(&self, path: &str) -> bool {
+    /// Only the last `**/` segment reached so far needs other attempts: the segments before it have already matched, at
+    /// the earliest possible place.
+    pub(super) fn matches(&self, path: &str) -> bool {
         let mut parts = path.split('/');
         let mut at = 0;
         let mut retry = None;
@@ -88,11 +88,11 @@ impl Pattern {
             let part = parts.next();
             match (segment, part) {
                 (None, None) => return true,
-                (Some(segment), Some(part)) if segment.fits(part) => {
+                (Some(segment), Some(part)) if segment.matches(part) => {
                     at += 1;
                     continue;
                 }
-                // Later tries have even fewer parts.
+                // Later attempts have even fewer parts left.
                 (Some(_), None) => return false,
                 _ => {}
             }
@@ -105,7 +105,8 @@ impl Pattern {
     }
 }
 
-/// The characters in brackets, after the first one. A `]` right after it is the end: `[]` has none, and `[!]` all.
+/// Reads a character class after its `[`. A `]` directly after that closes it: `[]` matches no character and `[!]`
+/// every one.
 fn class(pattern: &[char]) -> Option<(Token, &[char])> {
     let (is_negated, mut rest) = match pattern {
         ['!' | '^', after @ ..] => (true, after),
@@ -124,7 +125,7 @@ fn class(pattern: &[char]) -> Option<(Token, &[char])> {
         {
             let (last, after) = escaped(after)?;
             rest = after;
-            // One that runs backwards has its two ends.
+            // A reversed range matches its two ends only.
             ranges.extend([(first, last), (last, last)]);
         }
     }
@@ -137,8 +138,8 @@ fn escaped(pattern: &[char]) -> Option<(char, &[char])> {
 }
 
 impl Segment {
-    /// The same within a segment, with `*` for what may be anywhere.
-    fn fits(&self, text: &str) -> bool {
+    /// The same algorithm within a segment, with `*` in the role of `**/`.
+    fn matches(&self, text: &str) -> bool {
         let mut characters = text.chars();
         let mut at = 0;
         let mut retry: Option<(usize, Chars)> = None;
@@ -151,7 +152,7 @@ impl Segment {
             }
             match (token, characters.next()) {
                 (None, None) => return true,
-                (Some(token), Some(character)) if token.fits(character) => {
+                (Some(token), Some(character)) if token.matches(character) => {
                     at += 1;
                     continue;
                 }
@@ -168,7 +169,7 @@ impl Segment {
 }
 
 impl Token {
-    fn fits(&self, character: char) -> bool {
+    fn matches(&self, character: char) -> bool {
         match self {
             Self::Literal(literal) => *literal == character,
             Self::Any => true,

@@ -1,4 +1,4 @@
-//! What `include` asks for. `lib/gitlab/ci/config/external/mapper.rb`, `entry/include.rb`
+//! Reads the entries of `include`. `lib/gitlab/ci/config/external/mapper.rb`, `entry/include.rb`
 
 use super::loader::Loader;
 use crate::source::Span;
@@ -10,14 +10,14 @@ use crate::yaml::node::Node;
 pub(super) struct Include {
     pub(super) span: Span,
     pub(super) kind: &'static str,
-    /// What is included; of a project its path.
+    /// The path, the URL or the name. For `project`, the path of the project.
     pub(super) target: String,
-    /// Which file of a project.
+    /// For `project`, the path of the file.
     pub(super) file: Option<String>,
     pub(super) inputs: Mapping,
 }
 
-/// The kinds of include. The first is the one that is here.
+/// The kinds of include. Only the first kind is always available locally.
 const KINDS: [&str; 6] = ["local", "project", "remote", "template", "component", "artifact"];
 
 impl Loader<'_, '_> {
@@ -71,7 +71,7 @@ impl Loader<'_, '_> {
         if *kind != "project" {
             return vec![include(None)];
         }
-        // Of a project's file, or of several.
+        // `file` of a project is one file or a list.
         let files = mapping.get("file").map(|entry| &entry.value).filter(|node| !node.is_blank());
         if files.is_none() {
             // `lib/gitlab/ci/config/entry/concerns/base_include.rb`

@@ -1,4 +1,4 @@
-//! Where included files are. `lib/gitlab/ci/config/external/file/`
+//! Finds included files. `lib/gitlab/ci/config/external/file/`
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use super::entries::Include;
 use super::loader::{Home, Loader};
 use crate::files::Files;
 
-/// A file that is included.
+/// The text of an included file.
 pub(super) struct Found {
-    /// As a reader knows it.
+    /// The name for users: the path of the file.
     pub(super) name: String,
     pub(super) text: String,
-    /// Whose files it includes itself.
+    /// The project in which the file's own `include:local` entries are looked up.
     pub(super) home: Home,
 }
 
 impl Loader<'_, '_> {
-    /// An include with a wildcard is one of each file that fits, and of none if none does.
+    /// Expands an include with a wildcard into one include per matching file, or none if nothing matches.
     /// `lib/gitlab/ci/config/external/mapper/location_expander.rb`
     pub(super) fn expanded(&mut self, include: Include, home: &Home) -> Vec<Include> {
         let pattern = include.target.trim_start_matches('/');
@@ -24,15 +24,15 @@ impl Loader<'_, '_> {
             return vec![include];
         }
         if !pattern.contains('*') || !is_yaml(pattern) {
-            self.locals.insert((home.folder(), pattern.to_owned()));
+            self.locals.insert((home.root(), pattern.to_owned()));
             return vec![include];
         }
         let wildcard = wildcard(pattern);
-        let fits = |path: &String| wildcard.as_ref().is_some_and(|wildcard| wildcard.is_match(path));
-        let mut paths: Vec<_> = home.files(self.environment.files).list().into_iter().filter(fits).collect();
+        let matches = |path: &String| wildcard.as_ref().is_some_and(|wildcard| wildcard.is_match(path));
+        let mut paths: Vec<_> = home.files(self.environment.files).list().into_iter().filter(matches).collect();
         paths.sort();
-        // What is included already, maybe by itself, is not once more.
-        paths.retain(|path| self.locals.insert((home.folder(), path.clone())));
+        // A wildcard skips files that are included already, such as an included file that matches its own wildcard.
+        paths.retain(|path| self.locals.insert((home.root(), path.clone())));
         let one = |path: String| Include { target: path, inputs: include.inputs.clone(), file: None, ..include };
         paths.into_iter().map(one).collect()
     }
@@ -57,26 +57,27 @@ impl Loader<'_, '_> {
         None
     }
 
-    /// What is not in this project is looked for in the folder that stands for it.
+    /// Finds a file that is not in this project in the directory that replaces its project or address.
     fn elsewhere(&mut self, include: &Include, home: &Home) -> Option<Found> {
         let Include { kind, target, file, span, .. } = include;
         let (project, files) = parts(kind, target, file.as_deref());
         let whole = file.as_ref().map_or_else(|| target.clone(), |file| format!("{target}/{file}"));
-        let mut folders: Vec<_> = self.environment.folders.iter().collect();
-        // Of several the one that says most.
-        folders.sort_by_key(|(what, _)| std::cmp::Reverse(what.len()));
-        for (what, folder) in folders {
-            // A folder that is a file stands for that file alone.
-            if *what == whole
-                && let Ok(text) = std::fs::read_to_string(folder)
+        let mut replacements: Vec<_> = self.environment.folders.iter().collect();
+        // The longest name is the most specific one.
+        replacements.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        for (name, dir) in replacements {
+            // A path that is a file replaces exactly this file.
+            if *name == whole
+                && let Ok(text) = std::fs::read_to_string(dir)
             {
-                return Some(Found { name: folder.display().to_string(), text, home: home.clone() });
+                return Some(Found { name: dir.display().to_string(), text, home: home.clone() });
             }
-            let rest = if what == kind { Some(project) } else { below(project, what) };
-            let Some(root) = rest.map(|rest| if rest.is_empty() { folder.clone() } else { folder.join(rest) }) else {
+            let rest = if name == kind { Some(project) } else { below(project, name) };
+            let Some(root) = rest.map(|rest| if rest.is_empty() { dir.clone() } else { dir.join(rest) }) else {
                 continue;
             };
-            // What a project or a component includes is theirs; a template and a text from anywhere know no project.
+            // `include:local` in a project's file or in a component refers to that project. Templates and remote files
+            // belong to no project.
             let inner = match *kind {
                 "project" | "component" => {
                     Home::Elsewhere { root: root.clone(), files: (self.environment.open)(&root) }
@@ -92,13 +93,13 @@ impl Loader<'_, '_> {
         }
         let error = self.diagnostics.error(*span, format!("include:{kind} `{whole}` is not in this project"));
         error.help(format!(
-            "give its folder: --include {project}=FOLDER, or --include {kind}=FOLDER for all of that kind"
+            "specify its directory: --include {project}=FOLDER, or --include {kind}=FOLDER for all includes of that kind"
         ));
         None
     }
 }
 
-/// What a folder may stand for, and the files in it that may be meant.
+/// Returns the name that a directory may replace, and the paths of the candidate files in the directory.
 fn parts<'include>(kind: &str, target: &'include str, file: Option<&'include str>) -> (&'include str, Vec<String>) {
     if let Some(file) = file {
         return (target, vec![file.to_owned()]);
@@ -113,15 +114,14 @@ fn parts<'include>(kind: &str, target: &'include str, file: Option<&'include str
     (project, vec![format!("templates/{name}.yml"), format!("templates/{name}/template.yml")])
 }
 
-/// What of `path` is below `what`: whole names only, as `group/project-two` is no part of `group/project`.
-fn below<'path>(path: &'path str, what: &str) -> Option<&'path str> {
-    let rest = path.strip_prefix(what)?;
-    let is_whole = rest.is_empty() || what.ends_with('/') || rest.starts_with('/');
+/// Returns the part of `path` below `name`. Only whole names count: `group/project-two` is not below `group/project`.
+fn below<'path>(path: &'path str, name: &str) -> Option<&'path str> {
+    let rest = path.strip_prefix(name)?;
+    let is_whole = rest.is_empty() || name.ends_with('/') || rest.starts_with('/');
     is_whole.then(|| rest.trim_start_matches('/'))
 }
 
 impl Home {
-    /// Its files.
     fn files<'files>(&'files self, own: &'files dyn Files) -> &'files dyn Files {
         match self {
             Self::Own => own,
@@ -129,8 +129,8 @@ impl Home {
         }
     }
 
-    /// Its folder, if it is not the project itself.
-    fn folder(&self) -> Option<PathBuf> {
+    /// The root directory, or `None` for the project itself.
+    fn root(&self) -> Option<PathBuf> {
         match self {
             Self::Own => None,
             Self::Elsewhere { root, .. } => Some(root.clone()),
@@ -150,7 +150,8 @@ fn is_yaml(path: &str) -> bool {
     matches!(extension, Some("yml" | "yaml"))
 }
 
-/// `*` within a folder, `**` across folders. <https://docs.gitlab.com/ci/yaml/includes/#use-includelocal-with-wildcard-file-paths>
+/// Compiles a wildcard: `*` matches within a directory, `**` across directories.
+/// <https://docs.gitlab.com/ci/yaml/includes/#use-includelocal-with-wildcard-file-paths>
 fn wildcard(pattern: &str) -> Option<regex::Regex> {
     let mut expression = "^".to_owned();
     let mut rest = pattern;

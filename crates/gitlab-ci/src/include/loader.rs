@@ -1,4 +1,4 @@
-//! What is known while a file and its includes are read.
+//! The state shared while a file and its includes are read.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,27 +10,30 @@ use crate::files::Files;
 use crate::source::Sources;
 use crate::yaml::node::Node;
 
-/// What includes depend on beside the files.
+/// The files, variables and inputs of a project, which decide what a pipeline file includes.
 pub struct Environment<'environment> {
     /// The project's files.
     pub files: &'environment dyn Files,
-    /// Puts variables into paths: those of the project and of the pipeline, never those of the file.
+    /// Expands the variables in paths of includes. Only variables of the project and the pipeline are available there,
+    /// not those of the file.
     pub expand: &'environment dyn Fn(&str) -> String,
-    /// Whether an include's `rules` admit it.
+    /// Whether the `rules` of an include admit it. See [`admits`](crate::lint::admits).
     pub admits: &'environment dyn Fn(&Node, &mut Diagnostics) -> bool,
-    /// Folders that stand for what is elsewhere: `project/path`, `https://host/file.yml`, `template`, `component`.
+    /// Directories that replace projects, addresses or whole kinds of includes. Keys are `project/path`,
+    /// `https://host/file.yml`, `template`, `component` and the like.
     pub folders: &'environment BTreeMap<String, PathBuf>,
-    /// Opens such a folder: what a project or a component includes as `local` is found there.
+    /// Opens such a directory. `include:local` in the files of a project or component is looked up there.
     pub open: &'environment dyn Fn(&Path) -> Arc<dyn Files>,
-    /// The pipeline's own inputs, as texts.
+    /// The inputs of the pipeline itself, as names and values.
     pub inputs: &'environment [(String, String)],
 }
 
-/// What stands in for other projects where nothing does.
+/// The default: no directory replaces another project.
 static NO_DIRECTORIES: BTreeMap<String, PathBuf> = BTreeMap::new();
 
 impl<'environment> Environment<'environment> {
-    /// A project of these files: no variables in paths, every include is admitted, and no directory stands in for another project.
+    /// Creates an environment with these files and default settings: variables in paths are not expanded, every include
+    /// is admitted, no directory replaces another project, and the pipeline has no inputs.
     pub fn new(files: &'environment dyn Files) -> Self {
         Self {
             files,
@@ -47,27 +50,27 @@ pub(super) struct Loader<'loading, 'environment> {
     pub(super) environment: &'loading Environment<'environment>,
     pub(super) sources: &'loading mut Sources,
     pub(super) diagnostics: &'loading mut Diagnostics,
-    /// How many files were included so far.
+    /// The number of files included so far.
     pub(super) count: usize,
-    /// That of all texts and trees so far.
+    /// The size of all texts and trees so far, in bytes.
     pub(super) size: usize,
-    /// The files that were included as `local`: the folder of their project, if it is another one, and their path.
+    /// The files that were included as `local`: the root directory of their project, unless it is this one, and their
+    /// path.
     pub(super) locals: HashSet<(Option<PathBuf>, String)>,
-    /// Whether there is too much of something, and nothing more is included.
+    /// Whether a limit was exceeded. Nothing is included after that.
     pub(super) is_over: bool,
 }
 
-/// Whose files a file includes as `local`.
+/// The project in which the `include:local` entries of a file are looked up.
 #[derive(Clone)]
 pub(super) enum Home {
-    /// The project's own.
+    /// This project.
     Own,
-    /// Those of another project, in the folder that stands for it. `expand_context_attrs` of
+    /// Another project, in the directory that replaces it. `expand_context_attrs` of
     /// `lib/gitlab/ci/config/external/file/project.rb`
     Elsewhere {
-        /// That folder.
+        /// The directory.
         root: PathBuf,
-        /// Its files.
         files: Arc<dyn Files>,
     },
 }

@@ -1,4 +1,4 @@
-//! A file with everything that it includes, as one tree. `lib/gitlab/ci/config/external/`
+//! Reads a file with all its includes into one tree. `lib/gitlab/ci/config/external/`
 
 mod entries;
 mod find;
@@ -25,10 +25,11 @@ use crate::yaml::node::Value;
 use crate::yaml::parse::compose;
 use crate::yaml::size;
 
-/// How many files may be included in all, each counted as often as it is.
-const MOST_INCLUDES: usize = 150;
+/// The maximum number of included files. A file counts each time it is included.
+const MAX_INCLUDES: usize = 150;
 
-/// Reads the file `path` with all that it includes. Nothing when it cannot be read as a mapping.
+/// Reads the file `path` with all its includes and merges them. Errors go to `diagnostics`. Returns `None` if the file
+/// is missing, not valid YAML or not a hash.
 pub fn load(
     path: &str,
     environment: &Environment<'_>,
@@ -41,36 +42,36 @@ pub fn load(
         diagnostics.error(span, format!("Local file `{path}` does not exist!"));
         return None;
     };
-    let inputs = inputs::of_pipeline(environment.inputs, sources);
+    let inputs = inputs::pipeline_inputs(environment.inputs, sources);
     let mut loader =
         Loader { environment, sources, diagnostics, count: 0, size: 0, locals: HashSet::new(), is_over: false };
-    loader.file(path, &text, &From { inputs: &inputs, span: None, home: &Home::Own })
+    loader.file(path, &text, &Context { inputs: &inputs, span: None, home: &Home::Own })
 }
 
-/// How a file comes to be read.
-struct From<'include> {
-    /// What it is given.
+/// The context in which a file is read.
+struct Context<'include> {
+    /// The values of its inputs.
     inputs: &'include Mapping,
-    /// Where it is included, if it is.
+    /// The place of the include, or `None` for the pipeline's own file.
     span: Option<Span>,
-    /// Whose files it includes itself.
+    /// The project in which its `include:local` entries are looked up.
     home: &'include Home,
 }
 
 impl Loader<'_, '_> {
-    /// A text as a tree, its includes below it.
-    fn file(&mut self, name: &str, text: &str, from: &From<'_>) -> Option<Node> {
+    /// Reads a text and merges its includes below it.
+    fn file(&mut self, name: &str, text: &str, context: &Context<'_>) -> Option<Node> {
         let file = self.sources.add(name, text);
         self.size = self.size.saturating_add(text.len());
-        let root = self.body(file, name, from)?;
-        self.size = self.size.saturating_add(size::of(&root));
+        let root = self.body(file, name, context)?;
+        self.size = self.size.saturating_add(size::tree(&root));
         let Some(own) = root.mapping() else {
             self.diagnostics.error(root.span, "Invalid configuration format");
             return None;
         };
         let Some(include) = own.get("include") else { return Some(root) };
         let mut below = Mapping::default();
-        for tree in self.included(&include.value, from.home) {
+        for tree in self.included(&include.value, context.home) {
             if let Some(mapping) = tree.mapping() {
                 below = merge_mappings(&below, mapping);
             }
@@ -83,32 +84,33 @@ impl Loader<'_, '_> {
         Some(Node::new(root.span, Value::Mapping(Arc::new(merge_mappings(&below, &own)))))
     }
 
-    /// The tree of a text: of its second document, if the first is a header. `lib/gitlab/ci/config/yaml/loader.rb`
-    fn body(&mut self, file: FileId, name: &str, from: &From<'_>) -> Option<Node> {
+    /// Returns the tree of a text: of its second document if the first one is a header.
+    /// `lib/gitlab/ci/config/yaml/loader.rb`
+    fn body(&mut self, file: FileId, name: &str, context: &Context<'_>) -> Option<Node> {
         let before = self.diagnostics.errors();
         let documents = compose(self.sources, file, self.diagnostics);
         let is_read = self.diagnostics.errors() == before;
         let spec = documents.first().filter(|_| documents.len() > 1).and_then(|header| header.get("spec"));
         let Some(spec) = spec else {
-            if let Some((input, entry)) = from.inputs.first() {
+            if let Some((input, entry)) = context.inputs.first() {
                 self.diagnostics
                     .error(entry.key_span, format!("unknown input arguments: {input}: {name} has no `spec:inputs`"));
             }
             return self.only(&documents, file, is_read);
         };
         documents.first().into_iter().for_each(|header| header::check(header, self.diagnostics));
-        let by = from.span.map_or(GivenBy::Pipeline, GivenBy::Include);
-        let values = inputs::values(spec, from.inputs, by, self.diagnostics);
+        let by = context.span.map_or(GivenBy::Pipeline, GivenBy::Include);
+        let values = inputs::values(spec, context.inputs, by, self.diagnostics);
         let body = self.only(documents.get(1..)?, file, is_read)?;
         let body = inputs::interpolate(&body, &values, self.environment.expand, self.sources, self.diagnostics);
-        // Without all values it would be another file, of which much is wrong that is right in this one.
+        // With missing values the body would have errors that the file does not have.
         (self.diagnostics.errors() == before).then_some(body)
     }
 
     fn only(&mut self, documents: &[Node], file: FileId, is_read: bool) -> Option<Node> {
         let span = Span { file, start: 0, end: 0 };
         match documents {
-            // Why there is none has been told.
+            // The reason has been reported.
             [] if !is_read => {}
             [] => {
                 self.diagnostics.error(span, "Please provide content of .gitlab-ci.yml");
@@ -127,13 +129,14 @@ impl Loader<'_, '_> {
         None
     }
 
-    /// The trees of what is included, in their order.
+    /// Returns the trees of all included files, in order.
     fn included(&mut self, include: &Node, home: &Home) -> Vec<Node> {
-        // What is asked for is known before the first is read: a file may fit a wildcard of its own.
+        // All entries are collected before the first file is read, because an included file may match a wildcard of its
+        // own.
         let mut all = Vec::new();
         for include in self.entries(include) {
             all.extend(self.expanded(include, home));
-            if self.count + all.len() > MOST_INCLUDES {
+            if self.count + all.len() > MAX_INCLUDES {
                 break;
             }
         }
@@ -145,19 +148,19 @@ impl Loader<'_, '_> {
             let Some(Found { name, text, home }) = self.find(&include, home) else { continue };
             self.count += 1;
             if text.trim().is_empty() {
-                self.diagnostics.error(include.span, empty(&include));
+                self.diagnostics.error(include.span, empty_message(&include));
                 continue;
             }
-            let complaint = if self.count > MOST_INCLUDES {
-                format!("Maximum of {MOST_INCLUDES} nested includes are allowed!")
-            } else if self.size > size::LARGEST_IN_ALL {
+            let complaint = if self.count > MAX_INCLUDES {
+                format!("Maximum of {MAX_INCLUDES} nested includes are allowed!")
+            } else if self.size > size::MAX_TOTAL {
                 "The parsed YAML is too big".to_owned()
             } else {
-                let from = From { inputs: &include.inputs, span: Some(include.span), home: &home };
-                trees.extend(self.file(&name, &text, &from));
+                let context = Context { inputs: &include.inputs, span: Some(include.span), home: &home };
+                trees.extend(self.file(&name, &text, &context));
                 continue;
             };
-            // Once is enough: everything else that is included would be too much as well.
+            // One error is enough: every further include would exceed the limit as well.
             self.is_over = true;
             self.diagnostics.error(include.span, complaint);
         }
@@ -166,7 +169,7 @@ impl Loader<'_, '_> {
 }
 
 /// `validate_content!` of `lib/gitlab/ci/config/external/file/`
-fn empty(include: &Include) -> String {
+fn empty_message(include: &Include) -> String {
     match &include.file {
         Some(file) => format!("Project `{}` file `{file}` is empty!", include.target),
         None if include.kind == "local" => format!("Local file `{}` is empty!", include.target.trim_start_matches('/')),

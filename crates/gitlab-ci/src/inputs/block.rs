@@ -1,85 +1,85 @@
-//! `$[[ inputs.name | function ]]`: what stands between the brackets, and what it comes to.
+//! `$[[ inputs.name | function ]]`: parsing and evaluation of interpolation blocks.
 //! `lib/gitlab/ci/config/interpolation/block.rb`, `access.rb`, `functions_stack.rb`
 
 use super::values::{Inputs, text_of};
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// `MAX_FUNCTIONS`, `MAX_ACCESS_BYTESIZE`, `MAX_ACCESS_ARRAY_DEPTH`
-const MOST_FUNCTIONS: usize = 3;
-const LONGEST_ACCESS: usize = 1024;
-const MOST_INDICES: usize = 5;
+/// GitLab's `MAX_FUNCTIONS`, `MAX_ACCESS_BYTESIZE` and `MAX_ACCESS_ARRAY_DEPTH`.
+const MAX_FUNCTIONS: usize = 3;
+const MAX_ACCESS_BYTES: usize = 1024;
+const MAX_INDICES: usize = 5;
 
-/// A block in a text.
+/// An interpolation block in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block<'text> {
-    /// What is before it.
+    /// The text before the block.
     pub before: &'text str,
-    /// All of it, with its brackets.
+    /// The block with its brackets.
     pub whole: &'text str,
-    /// What is between them.
+    /// The content between the brackets.
     pub data: &'text str,
-    /// What is behind it.
-    pub behind: &'text str,
+    /// The text after the block.
+    pub after: &'text str,
 }
 
-/// Why a block has no value.
+/// Why a block cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    /// In GitLab's words.
+pub(super) struct BlockError {
+    /// The message, in GitLab's words.
     pub message: String,
-    /// What was meant instead may be near to this one of the inputs' names.
+    /// The unknown input, for which the caller can suggest a similar name.
     pub name: Option<String>,
 }
 
-/// The first block of a text. It ends in the line in which it begins.
+/// Finds the first block of a text. A block ends on the line on which it starts.
 pub(super) fn find(text: &str) -> Option<Block<'_>> {
     let mut from = 0;
     loop {
         let start = from + text.get(from..)?.find("$[[")?;
-        let after = text.get(start + 3..)?.trim_start();
-        let after_start = text.len() - after.len();
-        let line = after.split('\n').next().unwrap_or_default();
+        let inner = text.get(start + 3..)?.trim_start();
+        let inner_start = text.len() - inner.len();
+        let line = inner.split('\n').next().unwrap_or_default();
         let Some(at) = line.find("]]") else {
-            // Without an end here, there is none for any other that begins later in this line.
-            from = after_start + line.len();
+            // Without a `]]` on the rest of the line, no later block on this line can end either.
+            from = inner_start + line.len();
             continue;
         };
         let data = line.get(..at)?.trim_end();
         // `\S{1}.*?\S{1}`: at least two characters.
         if data.chars().nth(1).is_some() {
-            let end = after_start + at + 2;
-            let [before, whole, behind] = [text.get(..start)?, text.get(start..end)?, text.get(end..)?];
-            return Some(Block { before, whole, data, behind });
+            let end = inner_start + at + 2;
+            let [before, whole, after] = [text.get(..start)?, text.get(start..end)?, text.get(end..)?];
+            return Some(Block { before, whole, data, after });
         }
         from = start + 3;
     }
 }
 
-/// What a block stands for; nothing if it is somebody else's business, and stays. `expand` puts variables in, for the
-/// function of that name.
-pub(super) fn value(data: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String) -> Result<Option<Node>, Refused> {
+/// Evaluates the content of a block. Returns `None` for a block that stays as written. `expand` implements the function
+/// `expand_vars`.
+pub(super) fn value(data: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String) -> Result<Option<Node>, BlockError> {
     let mut parts = data.split('|').map(str::trim);
     let access = parts.next().unwrap_or_default();
-    // The first is replaced for each instance, later; the other is known where a component is kept only.
+    // GitLab replaces `matrix` later, for each instance. It knows `component` only where it stores the component.
     if matches!(access.split('.').next(), Some("matrix" | "component")) {
         return Ok(None);
     }
-    let mut value = accessed(access, inputs)?;
+    let mut value = evaluate_access(access, inputs)?;
     let functions: Vec<&str> = parts.collect();
-    if functions.len() > MOST_FUNCTIONS {
-        return Err(refused("too many functions in interpolation block"));
+    if functions.len() > MAX_FUNCTIONS {
+        return Err(error("too many functions in interpolation block"));
     }
     for function in functions {
         let Some(text) = value.string() else {
             let name = function.split('(').next().unwrap_or_default();
-            return Err(refused(format!("invalid input type: {name} can only be used with string inputs")));
+            return Err(error(format!("invalid input type: {name} can only be used with string inputs")));
         };
         let text = match function {
             "expand_vars" => expand(text),
             "posix_escape" => posix_escape(text),
             other => truncate(text, other).ok_or_else(|| {
-                refused(format!(
+                error(format!(
                     "no function matching `{other}`: check that the function name, arguments, and types are correct"
                 ))
             })?,
@@ -89,61 +89,61 @@ pub(super) fn value(data: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String
     Ok(Some(value))
 }
 
-fn refused(message: impl Into<String>) -> Refused {
-    Refused { message: message.into(), name: None }
+fn error(message: impl Into<String>) -> BlockError {
+    BlockError { message: message.into(), name: None }
 }
 
-/// `inputs.name`, `inputs.list[0]`.
-fn accessed(access: &str, inputs: &Inputs) -> Result<Node, Refused> {
+/// Evaluates `inputs.name` or `inputs.list[0]`.
+fn evaluate_access(access: &str, inputs: &Inputs) -> Result<Node, BlockError> {
     let Some((context, rest)) = access.split_once('.') else {
-        return Err(refused("invalid pattern used for interpolation. valid pattern is $[[ inputs.input ]]"));
+        return Err(error("invalid pattern used for interpolation. valid pattern is $[[ inputs.input ]]"));
     };
-    if access.len() > LONGEST_ACCESS {
-        return Err(refused("maximum interpolation expression size exceeded"));
+    if access.len() > MAX_ACCESS_BYTES {
+        return Err(error("maximum interpolation expression size exceeded"));
     }
     let unknown = |key: &str| format!("unknown interpolation provided: `{key}` in `{access}`");
     if context != "inputs" {
-        return Err(refused(unknown(context)));
+        return Err(error(unknown(context)));
     }
     let (name, indices) = match rest.split_once('[') {
         None => (rest, Vec::new()),
         Some((name, indices)) => (name, read_indices(indices, access)?),
     };
     if name.is_empty() && !indices.is_empty() {
-        return Err(refused(format!("invalid indexed access without a key in `{access}`")));
+        return Err(error(format!("invalid indexed access without a key in `{access}`")));
     }
     let Some(mut value) = inputs.get(name) else {
-        return Err(Refused { message: unknown(name), name: Some(name.to_owned()) });
+        return Err(BlockError { message: unknown(name), name: Some(name.to_owned()) });
     };
     for index in indices {
         let Some(items) = value.sequence() else {
-            return Err(refused(format!("cannot index into non-array value at [{index}] in `{access}`")));
+            return Err(error(format!("cannot index into non-array value at [{index}] in `{access}`")));
         };
-        value = items.get(index).ok_or_else(|| {
-            refused(format!("array index {index} out of bounds (size: {}) in `{access}`", items.len()))
-        })?;
+        value = items
+            .get(index)
+            .ok_or_else(|| error(format!("array index {index} out of bounds (size: {}) in `{access}`", items.len())))?;
     }
     Ok(value.clone())
 }
 
-/// What is behind the first bracket of `[0][1]`.
-fn read_indices(text: &str, access: &str) -> Result<Vec<usize>, Refused> {
+/// Parses the indices `[0][1]`, without the first bracket.
+fn read_indices(text: &str, access: &str) -> Result<Vec<usize>, BlockError> {
     let Some(text) = text.strip_suffix(']') else {
-        return Err(refused(format!("invalid array index in `{access}`: missing closing bracket")));
+        return Err(error(format!("invalid array index in `{access}`: missing closing bracket")));
     };
     let indices = text.split("][").map(|digits| {
         let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits.parse().ok().filter(|_| is_number);
-        number.ok_or_else(|| refused(format!("invalid array index in `{access}`: `{digits}` is not a valid index")))
+        number.ok_or_else(|| error(format!("invalid array index in `{access}`: `{digits}` is not a valid index")))
     });
     let indices: Vec<usize> = indices.collect::<Result<_, _>>()?;
-    if indices.len() > MOST_INDICES {
-        return Err(refused(format!("too many array indices in `{access}` (maximum depth: {MOST_INDICES})")));
+    if indices.len() > MAX_INDICES {
+        return Err(error(format!("too many array indices in `{access}` (maximum depth: {MAX_INDICES})")));
     }
     Ok(indices)
 }
 
-/// `truncate(offset, length)`, in characters.
+/// Evaluates `truncate(offset, length)`, in characters.
 fn truncate(value: &str, call: &str) -> Option<String> {
     let arguments = call.strip_prefix("truncate(")?.strip_suffix(')')?;
     let (offset, length) = arguments.split_once(',')?;
@@ -151,7 +151,7 @@ fn truncate(value: &str, call: &str) -> Option<String> {
     Some(value.chars().skip(offset).take(length).collect())
 }
 
-/// As Ruby's `Shellwords.escape`.
+/// Escapes like Ruby's `Shellwords.escape`.
 fn posix_escape(value: &str) -> String {
     if value.is_empty() {
         return "''".to_owned();
@@ -167,7 +167,7 @@ fn posix_escape(value: &str) -> String {
     escaped
 }
 
-/// A text with the value of every block in its place; one without a value stays.
+/// Replaces every block that has a value. The others stay as written.
 pub(super) fn fill(text: &str, value: &mut dyn FnMut(Block<'_>) -> Option<Node>) -> String {
     let mut output = String::with_capacity(text.len());
     let mut rest = text;
@@ -177,7 +177,7 @@ pub(super) fn fill(text: &str, value: &mut dyn FnMut(Block<'_>) -> Option<Node>)
             Some(node) => output.push_str(&text_of(&node)),
             None => output.push_str(block.whole),
         }
-        rest = block.behind;
+        rest = block.after;
     }
     output + rest
 }
@@ -198,60 +198,63 @@ mod tests {
         node.mapping().unwrap().iter().map(|(name, entry)| (name.to_string(), entry.value.clone())).collect()
     }
 
-    fn filled(text: &str) -> Result<String, Refused> {
-        let (inputs, mut problem) = (inputs(), None);
+    fn filled(text: &str) -> Result<String, BlockError> {
+        let (inputs, mut first_error) = (inputs(), None);
         let expand = |text: &str| text.replace("$HOME", "/root");
         let filled = fill(text, &mut |block| {
-            value(block.data, &inputs, &expand).unwrap_or_else(|refused| {
-                problem.get_or_insert(refused);
+            value(block.data, &inputs, &expand).unwrap_or_else(|error| {
+                first_error.get_or_insert(error);
                 None
             })
         });
-        problem.map_or(Ok(filled), Err)
+        first_error.map_or(Ok(filled), Err)
     }
 
     // https://docs.gitlab.com/ci/inputs/, lib/gitlab/ci/config/interpolation/template.rb
     #[rstest]
-    #[case::one("a: $[[ inputs.x ]]\n", "a: it's\n")]
+    #[case::one_block("a: $[[ inputs.x ]]\n", "a: it's\n")]
     #[case::without_spaces("$[[inputs.x]]", "it's")]
-    #[case::two("$[[ inputs.x ]]-$[[ inputs.y ]]", "it's-$HOME")]
+    #[case::two_blocks("$[[ inputs.x ]]-$[[ inputs.y ]]", "it's-$HOME")]
     #[case::expanded("$[[ inputs.y | expand_vars ]]", "/root")]
     #[case::truncated("$[[ inputs.x | truncate(1,2) ]]", "t'")]
     #[case::escaped("$[[ inputs.x | posix_escape ]]", "it\\'s")]
     #[case::chained("$[[ inputs.y | expand_vars | truncate(1, 3) ]]", "roo")]
-    #[case::others_are_left("$[[ matrix.X ]]", "$[[ matrix.X ]]")]
-    #[case::without_an_end("$[[ inputs.x", "$[[ inputs.x")]
-    #[case::in_two_lines("$[[ inputs.x\n]]", "$[[ inputs.x\n]]")]
+    #[case::matrix_blocks_stay("$[[ matrix.X ]]", "$[[ matrix.X ]]")]
+    #[case::unclosed("$[[ inputs.x", "$[[ inputs.x")]
+    #[case::over_two_lines("$[[ inputs.x\n]]", "$[[ inputs.x\n]]")]
     #[case::an_item("$[[ inputs.list[0] ]]", "p")]
     #[case::an_item_of_an_item("$[[ inputs.list[1][1] ]]", "r")]
     #[case::a_list_in_a_text("of $[[ inputs.list ]]", "of [\"p\", [\"q\", \"r\"]]")]
-    fn blocks(#[case] text: &str, #[case] expected: &str) {
+    fn replaces_blocks(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(filled(text).as_deref(), Ok(expected));
     }
 
     // lib/gitlab/ci/config/interpolation/access.rb
     #[rstest]
     #[case::unknown("ab $[[ inputs.z ]]", "unknown interpolation provided: `z` in `inputs.z`")]
-    #[case::unknown_kind("$[[ foo.bar ]]", "unknown interpolation provided: `foo` in `foo.bar`")]
-    #[case::no_kind("$[[ foo ]]", "invalid pattern used for interpolation. valid pattern is $[[ inputs.input ]]")]
-    #[case::no_function(
+    #[case::unknown_context("$[[ foo.bar ]]", "unknown interpolation provided: `foo` in `foo.bar`")]
+    #[case::no_context("$[[ foo ]]", "invalid pattern used for interpolation. valid pattern is $[[ inputs.input ]]")]
+    #[case::unknown_function(
         "$[[ inputs.x | upcase ]]",
         "no function matching `upcase`: check that the function name, arguments, and types are correct"
     )]
-    #[case::too_many("$[[ inputs.x | a | b | c | d ]]", "too many functions in interpolation block")]
-    #[case::of_a_number(
+    #[case::too_many_functions("$[[ inputs.x | a | b | c | d ]]", "too many functions in interpolation block")]
+    #[case::function_of_a_number(
         "$[[ inputs.count | truncate(0,1) ]]",
         "invalid input type: truncate can only be used with string inputs"
     )]
-    #[case::behind_the_end("$[[ inputs.list[2] ]]", "array index 2 out of bounds (size: 2) in `inputs.list[2]`")]
-    #[case::of_a_text("$[[ inputs.x[0] ]]", "cannot index into non-array value at [0] in `inputs.x[0]`")]
-    #[case::no_index("$[[ inputs.list[a] ]]", "invalid array index in `inputs.list[a]`: `a` is not a valid index")]
-    #[case::no_bracket("$[[ inputs.list[0 ]]", "invalid array index in `inputs.list[0`: missing closing bracket")]
+    #[case::index_out_of_bounds("$[[ inputs.list[2] ]]", "array index 2 out of bounds (size: 2) in `inputs.list[2]`")]
+    #[case::index_of_a_string("$[[ inputs.x[0] ]]", "cannot index into non-array value at [0] in `inputs.x[0]`")]
+    #[case::index_is_not_a_number(
+        "$[[ inputs.list[a] ]]",
+        "invalid array index in `inputs.list[a]`: `a` is not a valid index"
+    )]
+    #[case::unclosed_index("$[[ inputs.list[0 ]]", "invalid array index in `inputs.list[0`: missing closing bracket")]
     #[case::too_many_indices(
         "$[[ inputs.list[0][0][0][0][0][0] ]]",
         "too many array indices in `inputs.list[0][0][0][0][0][0]` (maximum depth: 5)"
     )]
-    fn refused_blocks(#[case] text: &str, #[case] message: &str) {
+    fn reports_invalid_blocks(#[case] text: &str, #[case] message: &str) {
         assert_eq!(filled(text).unwrap_err().message, message);
     }
 }

@@ -1,11 +1,11 @@
-//! Inputs in the tree of a file. `lib/gitlab/ci/config/interpolation/template.rb`, `config.rb`
+//! Replaces inputs in the tree of a file. `lib/gitlab/ci/config/interpolation/template.rb`, `config.rb`
 //!
-//! GitLab reads YAML first: no value can end a text, begin a list or be a comment, and what only comments have in it is
-//! nobody's business. A scalar that is nothing but a block becomes the input's value, of whatever kind.
+//! GitLab parses the YAML first. A value therefore cannot end a string, start a list or become a comment, and blocks in
+//! comments are ignored. A scalar that consists of one block becomes the value of the input, with its type.
 
 use std::sync::Arc;
 
-use super::block::{self, Block, Refused};
+use super::block::{self, Block, BlockError};
 use super::values::{Inputs, text_of};
 use crate::diagnostic::Diagnostics;
 use crate::source::Sources;
@@ -16,13 +16,14 @@ use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 use crate::yaml::size;
 
-/// `MAX_BLOCKS`. GitLab counts equal ones once.
-const MOST_BLOCKS: usize = 10_000;
+/// GitLab's `MAX_BLOCKS`. GitLab counts equal blocks once.
+const MAX_BLOCKS: usize = 10_000;
 
-/// How deep a tree may be with values in it, as a file may be: `max_yaml_depth`.
-const DEEPEST: usize = 100;
+/// The maximum depth of the tree after the replacement, the same as of a file: `max_yaml_depth`.
+const MAX_DEPTH: usize = 100;
 
-/// The tree with every block in keys and scalars replaced. All that cannot be is told, and stays as it is.
+/// Replaces every block in the keys and scalars of a tree. A block that cannot be evaluated is reported and stays as
+/// written.
 pub fn interpolate(
     root: &Node,
     inputs: &Inputs,
@@ -41,22 +42,22 @@ struct Interpolator<'file> {
     sources: &'file Sources,
     diagnostics: &'file mut Diagnostics,
     blocks: usize,
-    /// The size of all that was put in.
+    /// The size of all inserted values.
     written: usize,
     depth: usize,
-    /// Whether there is too much, and nothing is replaced any more.
+    /// Whether a limit was exceeded. Nothing is replaced after that.
     is_over: bool,
 }
 
 impl<'file> Interpolator<'file> {
-    /// What takes a node's place; nothing if it stays, so that what has no block is not copied.
+    /// Returns the replacement of a node, or `None` if it has no blocks and need not be copied.
     fn node(&mut self, node: &Node) -> Option<Node> {
         self.depth += 1;
         let value = match &node.value {
             Value::String(text) => self.text(text, node.span),
             Value::Sequence(items) => self.items(items),
             Value::Mapping(mapping) => self.mapping(mapping),
-            // `!reference` is an object of its own to GitLab, and nothing in it is replaced.
+            // GitLab represents `!reference` by an object of its own, in which nothing is replaced.
             _ => None,
         };
         self.depth -= 1;
@@ -86,39 +87,39 @@ impl<'file> Interpolator<'file> {
 
     fn text(&mut self, text: &str, span: Span) -> Option<Value> {
         let first = block::find(text)?;
-        if first.before.is_empty() && first.behind.is_empty() {
-            return self.value(first, &mut self.place(span)).map(|node| node.value);
+        if first.before.is_empty() && first.after.is_empty() {
+            return self.value(first, &mut self.locator(span)).map(|node| node.value);
         }
-        let mut place = self.place(span);
-        let filled = block::fill(text, &mut |block| self.value(block, &mut place));
+        let mut locator = self.locator(span);
+        let filled = block::fill(text, &mut |block| self.value(block, &mut locator));
         Some(Value::String(filled.into()))
     }
 
-    fn place(&self, span: Span) -> Place<'file> {
+    fn locator(&self, span: Span) -> BlockLocator<'file> {
         let file = self.sources.file(span.file);
         let written = file.and_then(|file| file.text.get(span.start as usize..span.end as usize));
-        Place { scalar: span, written: written.unwrap_or_default(), from: 0 }
+        BlockLocator { scalar: span, written: written.unwrap_or_default(), from: 0 }
     }
 
-    fn value(&mut self, block: Block<'_>, place: &mut Place<'file>) -> Option<Node> {
-        let span = place.next(block.whole);
+    fn value(&mut self, block: Block<'_>, locator: &mut BlockLocator<'file>) -> Option<Node> {
+        let span = locator.next(block.whole);
         if self.is_over {
             return None;
         }
         self.blocks += 1;
-        if self.blocks > MOST_BLOCKS {
+        if self.blocks > MAX_BLOCKS {
             return self.give_up(span, "too many interpolation blocks");
         }
         let value = match block::value(block.data, self.inputs, self.expand) {
             Ok(value) => value?,
-            Err(refused) => {
-                self.refuse(span, refused);
+            Err(error) => {
+                self.report(span, error);
                 return None;
             }
         };
-        // A value may be given on to another file, there twice, and so on.
-        self.written = self.written.saturating_add(size::of(&value));
-        if self.written > size::LARGEST || self.depth + depth(&value) > DEEPEST {
+        // A file can pass a value on to another file, twice, and so on.
+        self.written = self.written.saturating_add(size::tree(&value));
+        if self.written > size::GITLAB_MAX_FILE || self.depth + depth(&value) > MAX_DEPTH {
             return self.give_up(span, "config too large");
         }
         Some(value)
@@ -130,13 +131,13 @@ impl<'file> Interpolator<'file> {
         None
     }
 
-    fn refuse(&mut self, span: Span, Refused { message, name }: Refused) {
+    fn report(&mut self, span: Span, BlockError { message, name }: BlockError) {
         let error = self.diagnostics.error(span, message);
         let Some(name) = name else { return };
         let names: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
         if !names.is_empty() {
             error.help(format!(
-                "there is {}",
+                "available: {}",
                 names.iter().map(|name| format!("inputs.{name}")).collect::<Vec<_>>().join(", ")
             ));
         }
@@ -144,16 +145,17 @@ impl<'file> Interpolator<'file> {
     }
 }
 
-/// Where blocks are within the text of a scalar.
-struct Place<'file> {
+/// Locates blocks in the source text of a scalar.
+struct BlockLocator<'file> {
     scalar: Span,
-    /// The scalar as it is written: with quotes, and in as many lines as it has.
+    /// The scalar as written, with its quotes and line breaks.
     written: &'file str,
     from: usize,
 }
 
-impl Place<'_> {
-    /// The place of the next block; that of the scalar where it is written in another way.
+impl BlockLocator<'_> {
+    /// Returns the place of the next block, or of the whole scalar if the block is written differently in the source,
+    /// for example with escape sequences.
     fn next(&mut self, block: &str) -> Span {
         let rest = self.written.get(self.from..).unwrap_or_default();
         let Some(at) = rest.find(block) else { return self.scalar };
@@ -193,42 +195,44 @@ mod tests {
         let file = sources.add("a.yml", text);
         let root = compose(&sources, file, &mut diagnostics).remove(0);
         let root = interpolate(&root, &inputs, &str::to_owned, &sources, &mut diagnostics);
-        let told = diagnostics.sorted().into_iter().map(|it| format!("{}: {}", sources.location(it.span), it.message));
-        (root.json(), told.collect())
+        let reported =
+            diagnostics.sorted().into_iter().map(|it| format!("{}: {}", sources.location(it.span), it.message));
+        (root.json(), reported.collect())
     }
 
-    // lib/gitlab/ci/config/interpolation/template.rb: a whole scalar is the value, within a text it is `to_s` of it.
+    // lib/gitlab/ci/config/interpolation/template.rb: a scalar that is one block becomes the value; within a text, a
+    // block becomes the value's `to_s`.
     #[rstest]
-    #[case::no_mapping_of_a_text("a: $[[ inputs.word ]]\n", json!({"a": "a: b"}))]
+    #[case::a_string_does_not_become_a_mapping("a: $[[ inputs.word ]]\n", json!({"a": "a: b"}))]
     #[case::quoted("a: \"echo $[[ inputs.word ]]\"\n", json!({"a": "echo a: b"}))]
-    #[case::no_number_of_a_text("a: $[[ inputs.version ]]\n", json!({"a": "1.10"}))]
-    #[case::no_boolean_of_a_text("a: $[[ inputs.answer ]]\n", json!({"a": "yes"}))]
+    #[case::a_string_does_not_become_a_number("a: $[[ inputs.version ]]\n", json!({"a": "1.10"}))]
+    #[case::a_string_does_not_become_a_boolean("a: $[[ inputs.answer ]]\n", json!({"a": "yes"}))]
     #[case::a_number("a: $[[ inputs.count ]]\n", json!({"a": 3}))]
     #[case::a_number_in_quotes("a: '$[[ inputs.count ]]'\n", json!({"a": 3}))]
-    #[case::a_number_in_a_text("a: v$[[ inputs.count ]]\n", json!({"a": "v3"}))]
+    #[case::a_number_in_a_string("a: v$[[ inputs.count ]]\n", json!({"a": "v3"}))]
     #[case::a_boolean("a: $[[ inputs.flag ]]\n", json!({"a": true}))]
     #[case::a_list("a: $[[ inputs.list ]]\n", json!({"a": ["x", "y"]}))]
     #[case::a_list_in_a_list("a:\n  - $[[ inputs.list ]]\n  - z\n", json!({"a": [["x", "y"], "z"]}))]
     #[case::an_item("a: $[[ inputs.list[1] ]]\n", json!({"a": "y"}))]
     #[case::a_hash("a: $[[ inputs.hash ]]\n", json!({"a": {"k": "v"}}))]
-    #[case::nothing("a: $[[ inputs.nothing ]]\n", json!({"a": null}))]
-    #[case::nothing_in_a_text("a: x$[[ inputs.nothing ]]\n", json!({"a": "x"}))]
+    #[case::null("a: $[[ inputs.nothing ]]\n", json!({"a": null}))]
+    #[case::null_in_a_string("a: x$[[ inputs.nothing ]]\n", json!({"a": "x"}))]
     #[case::a_key("$[[ inputs.version ]]-x: b\n", json!({"1.10-x": "b"}))]
     #[case::a_whole_key("$[[ inputs.count ]]: b\n", json!({"3": "b"}))]
-    #[case::no_comment("a: b # $[[ inputs.unknown ]]\n", json!({"a": "b"}))]
-    #[case::by_alias("a: &a ['$[[ inputs.count ]]']\nb: *a\n", json!({"a": [3], "b": [3]}))]
-    fn values(#[case] text: &str, #[case] expected: serde_json::Value) {
+    #[case::comments_are_ignored("a: b # $[[ inputs.unknown ]]\n", json!({"a": "b"}))]
+    #[case::an_alias("a: &a ['$[[ inputs.count ]]']\nb: *a\n", json!({"a": [3], "b": [3]}))]
+    fn replaces_blocks_by_values(#[case] text: &str, #[case] expected: serde_json::Value) {
         assert_eq!(interpolated(text), (expected, Vec::new()));
     }
 
     #[test]
-    fn all_bad_blocks_are_told_where_they_are() {
-        let (_, told) = interpolated(
+    fn reports_every_invalid_block_at_its_place() {
+        let (_, reported) = interpolated(
             "a: x $[[ inputs.b ]] $[[ inputs.count ]]\nc:\n  - |\n    é $[[ inputs.b ]] $[[ inputs.d ]]\n",
         );
         let unknown = |place: &str, name: &str| {
             format!("a.yml:{place}: unknown interpolation provided: `{name}` in `inputs.{name}`")
         };
-        assert_eq!(told, [unknown("1:6", "b"), unknown("4:7", "b"), unknown("4:23", "d")]);
+        assert_eq!(reported, [unknown("1:6", "b"), unknown("4:7", "b"), unknown("4:23", "d")]);
     }
 }

@@ -1,6 +1,6 @@
-//! `spec:inputs`: what a file is given, and what it takes if it is given nothing. `lib/ci/inputs/`
+//! `spec:inputs`: the values that a file is given, and their defaults. `lib/ci/inputs/`
 //!
-//! Where it is put into the file: `interpolate.rs`.
+//! `interpolate.rs` inserts the values into the file.
 
 mod block;
 mod interpolate;
@@ -21,20 +21,21 @@ use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// The longest regular expression, in bytes: reading one takes far more space than it has itself.
-const LONGEST_PATTERN: usize = 4096;
+/// The maximum length of a regular expression, in bytes. Parsing one takes far more memory than its text.
+const MAX_PATTERN_LENGTH: usize = 4096;
 
-/// Who gives values to a file.
+/// The source of the values of a file's inputs.
 #[derive(Clone, Copy)]
 pub enum GivenBy {
-    /// The include at that place.
+    /// The include at this place.
     Include(Span),
-    /// Whoever starts the pipeline.
+    /// The user who starts the pipeline.
     Pipeline,
 }
 
-/// What the pipeline itself is given, each as text: as a file, so that what is wrong with it has a place.
-pub fn of_pipeline(given: &[(String, String)], sources: &mut Sources) -> Mapping {
+/// The inputs of the pipeline itself, all of them strings. They are added to `sources` as a text `--input`, so that
+/// errors in them have a place.
+pub fn pipeline_inputs(given: &[(String, String)], sources: &mut Sources) -> Mapping {
     if given.is_empty() {
         return Mapping::default();
     }
@@ -53,7 +54,8 @@ pub fn of_pipeline(given: &[(String, String)], sources: &mut Sources) -> Mapping
     mapping
 }
 
-/// The values for the header `spec`, of what is `given` and else of its defaults. One that is wrong, and told, is empty.
+/// Returns the values of the inputs that the header `spec` declares: the `given` ones, otherwise the defaults. An input
+/// without a valid value is reported and gets an empty string.
 pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagnostics) -> Inputs {
     let mut inputs = Inputs::new();
     let declared = spec.get("inputs").and_then(Node::mapping);
@@ -74,7 +76,7 @@ pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagn
     inputs
 }
 
-/// One that the header declares.
+/// An input that the header declares.
 struct Input<'header> {
     name: &'header str,
     entry: &'header Entry,
@@ -90,22 +92,23 @@ impl Input<'_> {
         diagnostics.error(span, format!("`{}` input: {message}", self.name));
     }
 
-    /// Its value. Where it has none that can be used, that is told. `resolved` are those before it.
+    /// Returns the value of the input, or `None` if it has no valid one, which is reported. `resolved` contains the
+    /// inputs declared before it.
     fn value(&self, given: &Mapping, resolved: &Inputs, diagnostics: &mut Diagnostics) -> Option<Node> {
         let kind = self.kind()?;
         let rules = self.definition().get("rules");
         let rule = rules.and_then(|rules| rules::first(rules, self.name, given, resolved, diagnostics));
-        // `lib/ci/inputs/base_input.rb`: an empty text is nothing to an input with rules.
+        // `lib/ci/inputs/base_input.rb`: for an input with rules, an empty string counts as no value.
         let is_nothing = |value: &Node| value.is_null() || rules.is_some() && value.string() == Some("");
         let own = given.get(self.name).map(|entry| &entry.value).filter(|value| !is_nothing(value));
-        let of_rule = rule.and_then(|rule| rule.get("default")).filter(|default| !default.is_null());
-        let default = of_rule.or_else(|| self.definition().get("default"));
+        let rule_default = rule.and_then(|rule| rule.get("default")).filter(|default| !default.is_null());
+        let default = rule_default.or_else(|| self.definition().get("default"));
         if own.is_none() && default.is_none() && !rules.is_some_and(rules::have_default) {
-            self.tell_missing(diagnostics);
+            self.report_missing(diagnostics);
             return None;
         }
         let options = rule.and_then(|rule| rule.get("options")).or_else(|| self.definition().get("options"));
-        // A default that is wrong is wrong even where it is not taken.
+        // An invalid default is an error even where it is not used.
         for (value, whose) in [(default.filter(|default| !default.is_null()), "default"), (own, "provided")] {
             if let Some(value) = value {
                 self.check(&coerced(value, kind), kind, options, whose, diagnostics)?;
@@ -116,27 +119,27 @@ impl Input<'_> {
         Some(own.or(default).filter(|value| !value.is_null()).map_or(nothing, |value| coerced(value, kind)))
     }
 
-    /// Its type; nothing where it is none, which is told with the rest of the header.
+    /// The type of the input, or `None` if it is unknown, which the check of the header reports.
     fn kind(&self) -> Option<&'static str> {
         let Some(kind) = self.definition().get("type").filter(|kind| !kind.is_null()) else { return Some("string") };
         TYPES.into_iter().find(|known| kind.scalar() == Some(known))
     }
 
-    fn tell_missing(&self, diagnostics: &mut Diagnostics) {
+    fn report_missing(&self, diagnostics: &mut Diagnostics) {
         let message = format!("`{}` input: required value has not been provided", self.name);
         match self.by {
             GivenBy::Include(span) => {
-                let help = "give it under `inputs:` of the include, or give it a default";
+                let help = "set it under `inputs:` of the include, or declare a default";
                 diagnostics.error(span, message).help(help);
             }
             GivenBy::Pipeline => {
-                let help = format!("give it by --input {}=VALUE, or give it a default", self.name);
+                let help = format!("set it with --input {}=VALUE, or declare a default", self.name);
                 diagnostics.error(self.entry.key_span, message).help(help);
             }
         }
     }
 
-    /// Nothing if the value cannot be used at all.
+    /// Returns `None` if the value has the wrong type and is unusable.
     fn check(
         &self,
         value: &Node,
@@ -145,13 +148,13 @@ impl Input<'_> {
         whose: &str,
         diagnostics: &mut Diagnostics,
     ) -> Option<()> {
-        let (fits, word) = match kind {
+        let (is_right_type, word) = match kind {
             "number" => (value.kind() == "a number", "a number"),
             "boolean" => (value.kind() == "a boolean", "a boolean"),
             "array" => (value.sequence().is_some(), "an array"),
             _ => (value.string().is_some(), "a string"),
         };
-        if !fits {
+        if !is_right_type {
             self.complain(value.span, &format!("{whose} value is not {word}"), diagnostics);
             return None;
         }
@@ -168,37 +171,38 @@ impl Input<'_> {
     }
 
     fn check_pattern(&self, pattern: &str, text: &str, span: Span, whose: &str, diagnostics: &mut Diagnostics) {
-        // With or without slashes around it.
+        // The slashes around the pattern are optional.
         let bare = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')).unwrap_or(pattern);
-        if bare.len() > LONGEST_PATTERN {
-            let message = format!("its RegEx pattern is longer than {LONGEST_PATTERN} bytes");
+        if bare.len() > MAX_PATTERN_LENGTH {
+            let message = format!("the RegEx pattern is longer than {MAX_PATTERN_LENGTH} bytes");
             self.complain(span, &message, diagnostics);
             return;
         }
         let message = match regex::RegexBuilder::new(bare).size_limit(1 << 20).build() {
             Ok(compiled) if compiled.is_match(text) => return,
             Ok(_) => format!("{whose} value does not match required RegEx pattern"),
-            Err(error) => format!("its RegEx pattern cannot be used: {error}"),
+            Err(error) => format!("the RegEx pattern is invalid: {error}"),
         };
         self.complain(span, &message, diagnostics);
     }
 }
 
-/// A value as its input has it: a string of whatever is no structure, anything else of the JSON in a text, which is all that
-/// whoever starts a pipeline can write. `coerced_value` of `lib/ci/inputs/base_input.rb`
+/// Converts a value to the type of its input. For a string input, any scalar becomes a string. For other types, a
+/// string is parsed as JSON, because the inputs of a pipeline are always strings. `coerced_value` of
+/// `lib/ci/inputs/base_input.rb`
 fn coerced(value: &Node, kind: &str) -> Node {
     let coerced = match (kind, &value.value) {
         ("string", other) => value.scalar().map_or_else(|| other.clone(), |text| Value::String(text.into())),
         (_, Value::String(text)) => {
-            // Deep ones are refused by the reader of JSON.
-            serde_json::from_str(text).map_or_else(|_| value.value.clone(), |json| of_json(json, value.span))
+            // The JSON parser refuses deeply nested values.
+            serde_json::from_str(text).map_or_else(|_| value.value.clone(), |json| from_json(json, value.span))
         }
         (_, other) => other.clone(),
     };
     Node::new(value.span, coerced)
 }
 
-fn of_json(json: serde_json::Value, span: Span) -> Value {
+fn from_json(json: serde_json::Value, span: Span) -> Value {
     match json {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(value) => Value::Boolean(value),
@@ -206,11 +210,11 @@ fn of_json(json: serde_json::Value, span: Span) -> Value {
         serde_json::Value::Number(number) => Value::Integer(number.to_string().into()),
         serde_json::Value::String(text) => Value::String(text.into()),
         serde_json::Value::Array(items) => {
-            Value::Sequence(items.into_iter().map(|item| Node::new(span, of_json(item, span))).collect())
+            Value::Sequence(items.into_iter().map(|item| Node::new(span, from_json(item, span))).collect())
         }
         serde_json::Value::Object(entries) => {
             let entry =
-                |value| Entry { key_span: span, value: Node::new(span, of_json(value, span)), is_merged: false };
+                |value| Entry { key_span: span, value: Node::new(span, from_json(value, span)), is_merged: false };
             Value::Mapping(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), entry(value))).collect()))
         }
     }

@@ -9,15 +9,16 @@ use crate::yaml::node::Mapping;
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// Of one rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
+/// The keys of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
 const KEYS: [&str; 3] = ["default", "if", "options"];
 
-/// Whether a rule has a default: the input need not be given then.
+/// Whether any rule has a default. The input is then optional.
 pub(super) fn have_default(rules: &Node) -> bool {
     rules.sequence().into_iter().flatten().any(|rule| rule.get("default").is_some())
 }
 
-/// The first rule that holds for the input `name`. Conditions see what is `given`, and the inputs before it.
+/// Returns the first matching rule of the input `name`. Conditions can read the `given` values and the inputs declared
+/// before it.
 pub(super) fn first<'rules>(
     rules: &'rules Node,
     name: &str,
@@ -30,7 +31,7 @@ pub(super) fn first<'rules>(
         diagnostics.error(rules.span, format!("{path} config should be a array"));
         return None;
     };
-    let known = Known { given, resolved };
+    let given_inputs = GivenInputs { given, resolved };
     let mut found = None;
     for rule in items {
         let Some(mapping) = rule.mapping() else {
@@ -43,7 +44,7 @@ pub(super) fn first<'rules>(
         }
         let holds = match rule.get("if").filter(|condition| !condition.is_null()) {
             None => true,
-            Some(condition) => holds(condition, &path, &known, diagnostics),
+            Some(condition) => holds(condition, &path, &given_inputs, diagnostics),
         };
         if holds && found.is_none() {
             found = Some(rule);
@@ -52,13 +53,13 @@ pub(super) fn first<'rules>(
     found
 }
 
-fn holds(condition: &Node, path: &str, known: &Known<'_>, diagnostics: &mut Diagnostics) -> bool {
+fn holds(condition: &Node, path: &str, given_inputs: &GivenInputs<'_>, diagnostics: &mut Diagnostics) -> bool {
     let Some(text) = condition.string() else {
         diagnostics.error(condition.span, format!("{path}:rule if should be a string"));
         return false;
     };
     match Expression::parse(text) {
-        Ok(expression) => expression.evaluate(known),
+        Ok(expression) => expression.evaluate(given_inputs),
         Err(error) => {
             let complaint = diagnostics.error(condition.span, format!("{path}:rule if invalid expression syntax"));
             complaint.help(format!("{error} (in `{text}`)"));
@@ -67,13 +68,13 @@ fn holds(condition: &Node, path: &str, known: &Known<'_>, diagnostics: &mut Diag
     }
 }
 
-struct Known<'run> {
+struct GivenInputs<'run> {
     given: &'run Mapping,
     resolved: &'run Inputs,
 }
 
-impl Variables for Known<'_> {
-    /// Only inputs are there.
+impl Variables for GivenInputs<'_> {
+    /// Conditions of inputs have no access to variables.
     fn get(&self, _: &str) -> Option<&str> {
         None
     }

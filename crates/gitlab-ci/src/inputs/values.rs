@@ -1,14 +1,14 @@
-//! The values of inputs, and what they are within a text.
+//! The values of inputs, and their text form.
 
 use std::collections::BTreeMap;
 
 use crate::yaml::node::Node;
 use crate::yaml::node::Value;
 
-/// The values of inputs.
+/// The values of a file's inputs, by name.
 pub type Inputs = BTreeMap<String, Node>;
 
-/// What a value is within a text: Ruby's `to_s`.
+/// The text form of a value: Ruby's `to_s`.
 pub(super) fn text_of(value: &Node) -> String {
     match &value.value {
         Value::Null => String::new(),

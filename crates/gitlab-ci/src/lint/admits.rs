@@ -1,4 +1,4 @@
-//! Whether an include is there: its `rules`. `lib/gitlab/ci/config/external/rules.rb`
+//! Whether the `rules` of an include admit it. `lib/gitlab/ci/config/external/rules.rb`
 
 use crate::changes::Compared;
 use crate::changes::NoSuchRef;
@@ -14,24 +14,26 @@ use crate::expression::Variables;
 use crate::glob;
 use crate::yaml::node::Node;
 
-/// What the `rules` of includes ask.
+/// What the clauses of `include:rules` are evaluated against.
 pub struct Conditions<'lint> {
-    /// What expressions read.
+    /// The variables that `if` reads.
     pub variables: &'lint dyn Variables,
-    /// A pattern with variables in it, of which unknown ones stay.
+    /// Expands the variables in a pattern. Unknown ones stay as they are written.
     pub expand: &'lint dyn Fn(&str) -> String,
-    /// Whether one of these patterns fits a file.
+    /// Whether one of these patterns matches a file of the project.
     pub exists: &'lint dyn Fn(&[String]) -> bool,
-    /// Whether one of these patterns fits a file that has changed.
+    /// Whether one of these patterns matches a changed file.
     pub changed: &'lint dyn Fn(&[String]) -> bool,
     /// The files that differ from a ref.
     pub compare: &'lint dyn Fn(&str) -> Compared,
 }
 
-/// Whether the `rules` of an include admit it: the first that holds does, unless it says `never`; if none holds, it is left
-/// out. <https://docs.gitlab.com/ci/yaml/#includerules>
+/// Whether the `rules` of an include admit it. The first matching rule does, unless it has `when: never`. If no rule
+/// matches, the include is left out. <https://docs.gitlab.com/ci/yaml/#includerules>
+///
+/// Errors in the rules go to `diagnostics`.
 pub fn admits(rules: &Node, conditions: &Conditions<'_>, diagnostics: &mut Diagnostics) -> bool {
-    let mut reader = Reader::of_root("include", diagnostics);
+    let mut reader = Reader::for_keyword("include", diagnostics);
     let rules = rules::read(rules, Owner::Include, &mut reader);
     for rule in &rules {
         match holds(rule, conditions) {
@@ -52,7 +54,8 @@ fn holds(rule: &Rule, conditions: &Conditions<'_>) -> Result<bool, NoSuchRef> {
     if rule.condition.as_ref().is_some_and(|(_, expression)| !expression.evaluate(conditions.variables)) {
         return Ok(false);
     }
-    // `lib/gitlab/ci/config/entry/include/rules/rule.rb`: the clause of jobs, with the files of the pipeline's push.
+    // `lib/gitlab/ci/config/entry/include/rules/rule.rb`: the same clause as in jobs, with the files that the
+    // pipeline's push has changed.
     if let Some(Changes { paths, compare_to }) = &rule.changes {
         let patterns = expanded(paths);
         let has_changed = match compare_to {
@@ -85,16 +88,16 @@ mod tests {
     #[case::against_a_ref("{changes: {paths: [docs/*], compare_to: main}}", true)]
     #[case::not_against_a_ref("{changes: {paths: [src/*], compare_to: main}}", false)]
     #[case::all_clauses_must_hold("{if: $NONE, changes: [src/*]}", false)]
-    #[case::unless_never("{changes: [src/*], when: never}", false)]
-    fn rules_of_includes(#[case] rule: &str, #[case] expected: bool) {
-        let (admitted, told) = admitted(rule);
-        assert_eq!((admitted, told), (expected, Vec::new()));
+    #[case::never("{changes: [src/*], when: never}", false)]
+    fn evaluates_rules_of_includes(#[case] rule: &str, #[case] expected: bool) {
+        let (admitted, reported) = admitted(rule);
+        assert_eq!((admitted, reported), (expected, Vec::new()));
     }
 
     #[test]
-    fn an_include_that_compares_with_no_ref() {
-        let told = admitted("{changes: {paths: [src/*], compare_to: nope}}").1;
-        assert_eq!(told, ["a.yml:1:41: rules:changes:compare_to is not a valid ref"]);
+    fn reports_an_unknown_ref() {
+        let reported = admitted("{changes: {paths: [src/*], compare_to: nope}}").1;
+        assert_eq!(reported, ["a.yml:1:41: rules:changes:compare_to is not a valid ref"]);
     }
 
     fn admitted(rule: &str) -> (bool, Vec<String>) {
@@ -102,18 +105,19 @@ mod tests {
         let file = sources.add("a.yml", &format!("[{rule}]"));
         let rules = compose(&sources, file, &mut diagnostics).remove(0);
         let variables: BTreeMap<String, String> = BTreeMap::new();
-        let fits = |patterns: &[String], file: &str| glob::any_fits(patterns, &[file.to_owned()]);
+        let matches = |patterns: &[String], file: &str| glob::any_fits(patterns, &[file.to_owned()]);
         let conditions = Conditions {
             variables: &variables,
             expand: &|text| text.replace("$FOLDER", "src"),
             exists: &|_| false,
-            changed: &|patterns| fits(patterns, "src/main.rs"),
+            changed: &|patterns| matches(patterns, "src/main.rs"),
             compare: &|name| {
                 if name == "main" { Ok(Some(vec!["docs/a.md".to_owned()])) } else { Err(NoSuchRef) }
             },
         };
         let admitted = admits(&rules, &conditions, &mut diagnostics);
-        let told = diagnostics.sorted().into_iter().map(|it| format!("{}: {}", sources.location(it.span), it.message));
-        (admitted, told.collect())
+        let reported =
+            diagnostics.sorted().into_iter().map(|it| format!("{}: {}", sources.location(it.span), it.message));
+        (admitted, reported.collect())
     }
 }

@@ -1,4 +1,4 @@
-//! From a file to its configuration, with everything that is wrong with it.
+//! From a file to its configuration, with all errors and warnings.
 
 mod admits;
 
@@ -13,30 +13,46 @@ use crate::include::load;
 use crate::yaml::extends;
 use crate::yaml::reference;
 
-/// What came of reading a file.
+/// The result of reading a pipeline file.
 #[derive(Debug, Default)]
 pub struct Lint {
-    /// Every text that was read.
+    /// Every text that was read: the file and its includes.
     pub sources: Sources,
-    /// All that is wrong, or worth knowing.
+    /// All errors and warnings.
     pub diagnostics: Diagnostics,
-    /// What the file says, as far as it could be understood. Of use only where there are no errors.
+    /// The content of the file, as far as it could be read. Plan it only if there are no errors. `None` if the file is
+    /// missing, not valid YAML or not a hash.
     pub configuration: Option<Configuration>,
 }
 
-/// Reads the file `path` of a project, in GitLab's order, and goes on after every mistake that lets it.
+/// Reads the file `path` of a project in GitLab's order, and continues after every mistake that allows it. Mistakes are
+/// part of the result.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use gitlab_ci::include::Environment;
+/// use gitlab_ci::lint::lint;
+///
+/// let files = BTreeMap::from([(".gitlab-ci.yml", "build:\n  script: make\n  tag: [linux]\n")]);
+/// let lint = lint(".gitlab-ci.yml", &Environment::new(&files));
+/// let error = lint.diagnostics.sorted()[0];
+/// assert_eq!(error.message, "jobs:build config contains unknown keys: tag");
+/// assert_eq!(error.help.as_deref(), Some("did you mean `tags`?"));
+/// assert_eq!(lint.sources.location(error.span).to_string(), ".gitlab-ci.yml:3:3");
+/// ```
 pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let mut lint = Lint::default();
     let Some(root) = load(path, environment, &mut lint.sources, &mut lint.diagnostics) else { return lint };
     let Some(mapping) = root.mapping() else { return lint };
     let before = lint.diagnostics.count();
     let extended = extends::resolve(mapping, &mut lint.diagnostics);
-    // A job that extends something may lack what was not found, which has been told.
+    // A job with `extends` may lack keywords because its parent was not found, which has been reported.
     let has_missing = lint.diagnostics.count() > before;
     let may_lack = |name: &str| has_missing && mapping.get(name).is_some_and(|job| job.value.get("extends").is_some());
     let resolved = reference::resolve(&extended, &mut lint.diagnostics);
     let configuration = root::read(&resolved, root.span, &may_lack, &mut lint.diagnostics);
-    // What is too large is not compared with itself.
+    // A configuration that is too large is not worth the quadratic checks between jobs.
     if extent::check(&configuration, &mut lint.diagnostics) {
         check(&configuration, &mut lint.diagnostics);
     }
@@ -77,19 +93,19 @@ mod tests {
     }
 
     fn complaints(lint: &Lint) -> Vec<String> {
-        let written = |it: &&Diagnostic| {
+        let describe = |it: &&Diagnostic| {
             let help = it.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
             format!("{}: {}{help}", lint.sources.location(it.span), it.message)
         };
-        lint.diagnostics.sorted().iter().map(written).collect()
+        lint.diagnostics.sorted().iter().map(describe).collect()
     }
 
-    fn of(text: &str) -> Vec<String> {
+    fn lint_text(text: &str) -> Vec<String> {
         complaints(&lint_files(&[(".gitlab-ci.yml", text)]))
     }
 
     #[test]
-    fn the_repositorys_own_file_is_good() {
+    fn the_repositorys_own_file_is_valid() {
         let lint = lint_files(&[(".gitlab-ci.yml", include_str!("../../../../.gitlab-ci.yml"))]);
         assert_eq!(complaints(&lint), Vec::<String>::new());
         let configuration = lint.configuration.unwrap();
@@ -99,11 +115,11 @@ mod tests {
         assert_eq!(configuration.jobs["deploy_review"].script.len(), 7);
     }
 
-    // GitLab's words, from lib/gitlab/ci/config/entry/ and lib/gitlab/ci/yaml_processor.rb of 18.11.
+    // GitLab's messages, from lib/gitlab/ci/config/entry/ and lib/gitlab/ci/yaml_processor.rb of 18.11.
     #[rstest]
     #[case::no_script(
         "a: {stage: test}\n",
-        "1:1: jobs a config should implement the script:, run:, or trigger: keyword (a job that only others extend begins with a dot: `.a`)"
+        "1:1: jobs a config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.a`)"
     )]
     #[case::only_hidden(".a: {script: x}\n", "1:1: jobs config should contain at least one visible job")]
     #[case::unknown_key(
@@ -126,15 +142,15 @@ mod tests {
         "a: {script: x, rules: [{if: $A}], only: [main]}\n",
         "1:35: jobs:a config key may not be used with `rules`: only"
     )]
-    #[case::only_is_a_word(
+    #[case::only_is_a_string(
         "a: {script: x, only: main}\n",
         "1:22: jobs:a:only has to be either an array of conditions or a hash"
     )]
-    #[case::need_nobody_has(
+    #[case::unknown_need(
         "a: {script: x, needs: [bulid]}\nbuild: {script: x}\n",
         "1:24: a job: undefined need: bulid (did you mean `build`?)"
     )]
-    #[case::need_is_later(
+    #[case::need_of_a_later_stage(
         "a: {script: x, stage: build, needs: [b]}\nb: {script: x, stage: deploy}\n",
         "1:38: a job: need b is not defined in current or prior stages (b is in stage deploy, a in build)"
     )]
@@ -154,11 +170,11 @@ mod tests {
         "a: {script: {x: y}}\n",
         "1:13: jobs:a:script config should be a string or a nested array of strings up to 10 levels deep"
     )]
-    #[case::script_without_anything("a: {script: }\n", "1:11: jobs:a script can't be blank")]
+    #[case::script_without_a_value("a: {script: }\n", "1:11: jobs:a script can't be blank")]
     #[case::bad_parallel("a: {script: x, parallel: often}\n", "1:26: jobs:a:parallel should be an integer or a hash")]
-    #[case::no_duration(
+    #[case::invalid_duration(
         "a: {script: x, timeout: soon}\n",
-        "1:25: jobs:a:timeout config should be a duration (`soon` is no duration: `soon` is neither a number nor a unit (seconds, minutes, hours, days, weeks, months, years); write one like `90` (seconds), `3h 30m`, `2 hrs 20 min` or `1 week`)"
+        "1:25: jobs:a:timeout config should be a duration (`soon` is not a duration: `soon` is neither a number nor a unit (seconds, minutes, hours, days, weeks, months, years); use a form such as `90` (seconds), `3h 30m`, `2 hrs 20 min` or `1 week`)"
     )]
     #[case::too_long_a_delay(
         "a: {script: x, when: delayed, start_in: 8 days}\n",
@@ -173,30 +189,30 @@ mod tests {
         "1:20: jobs:build config contains unknown keys: tag (did you mean `tags`?)"
     )]
     #[case::not_a_mapping("- a\n", "1:1: Invalid configuration format")]
-    #[case::nothing_but_a_comment("# a\n", "1:1: Please provide content of .gitlab-ci.yml")]
+    #[case::only_a_comment("# a\n", "1:1: Please provide content of .gitlab-ci.yml")]
     #[case::empty("", "1:1: Please provide content of .gitlab-ci.yml")]
     #[case::image_twice(
         "image: a\ndefault: {image: b}\na: {script: x}\n",
         "1:1: image is defined in top-level and `default:` entry"
     )]
-    fn one_mistake(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(of(text), [format!(".gitlab-ci.yml:{expected}")]);
+    fn reports_a_mistake(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(lint_text(text), [format!(".gitlab-ci.yml:{expected}")]);
     }
 
     #[test]
-    fn all_mistakes_in_one_pass() {
+    fn reports_all_mistakes_in_one_pass() {
         let text = "a: {script: x, stage: none}\nb: {scrpt: x}\nc: {script: x, needs: [d]}\n";
-        assert_eq!(of(text).len(), 4, "{:?}", of(text));
+        assert_eq!(lint_text(text).len(), 4, "{:?}", lint_text(text));
     }
 
     #[test]
-    fn what_is_not_replayed_is_told_once() {
+    fn warns_once_about_a_keyword_with_an_anchor() {
         let text = ".c: &c {script: x, id_tokens: {}}\na: *c\nb: *c\n";
-        assert_eq!(of(text), [".gitlab-ci.yml:1:20: understood, not replayed: id_tokens"]);
+        assert_eq!(lint_text(text), [".gitlab-ci.yml:1:20: understood, not replayed: id_tokens"]);
     }
 
     #[test]
-    fn includes_are_below_the_file_that_includes_them() {
+    fn a_file_overrides_its_includes() {
         let lint = lint_files(&[
             (".gitlab-ci.yml", "include: [/ci/a.yml, 'ci/$TEAM/*.yml']\nb: {script: own}\n"),
             ("ci/a.yml", "a: {script: a}\nb: {script: theirs, tags: [t]}\n"),
@@ -214,17 +230,17 @@ mod tests {
         "include: ci/b.yml\n",
         ".gitlab-ci.yml:1:10: Local file `ci/b.yml` does not exist! (did you mean `ci/a.yml`?)"
     )]
-    #[case::no_yaml(
+    #[case::no_yaml_extension(
         "include: ci/a.txt\n",
         ".gitlab-ci.yml:1:10: Included file `ci/a.txt` does not have YAML extension!"
     )]
-    #[case::nothing_in_it("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
+    #[case::empty_file("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
     #[case::elsewhere(
         "include: {template: Auto.yml}\n",
-        ".gitlab-ci.yml:1:10: include:template `Auto.yml` is not in this project (give its folder: --include Auto.yml=FOLDER, or --include template=FOLDER for all of that kind)"
+        ".gitlab-ci.yml:1:10: include:template `Auto.yml` is not in this project (specify its directory: --include Auto.yml=FOLDER, or --include template=FOLDER for all includes of that kind)"
     )]
     #[case::itself("include: .gitlab-ci.yml\n", ".gitlab-ci.yml:1:10: Maximum of 150 nested includes are allowed!")]
-    fn bad_includes(#[case] include: &str, #[case] expected: &str) {
+    fn reports_invalid_includes(#[case] include: &str, #[case] expected: &str) {
         let text = format!("{include}a: {{script: x}}\n");
         let lint = lint_files(&[(".gitlab-ci.yml", &text), ("ci/a.yml", "b: {script: y}\n"), ("ci/empty.yml", " \n")]);
         assert_eq!(complaints(&lint).first().map(String::as_str), Some(expected));
@@ -232,10 +248,10 @@ mod tests {
 
     // lib/gitlab/ci/config/external/mapper/location_expander.rb
     #[rstest]
-    #[case::nothing_fits("none/*.yml", &["a"])]
-    #[case::a_file_that_fits_its_own("ci/b.yml", &["b", "c", "a"])]
-    #[case::all_of_them("ci/*.yml", &["b", "c", "a"])]
-    fn wildcards(#[case] include: &str, #[case] expected: &[&str]) {
+    #[case::no_match("none/*.yml", &["a"])]
+    #[case::a_file_that_matches_its_own_wildcard("ci/b.yml", &["b", "c", "a"])]
+    #[case::several_matches("ci/*.yml", &["b", "c", "a"])]
+    fn expands_wildcards(#[case] include: &str, #[case] expected: &[&str]) {
         let text = format!("include: {include}\na: {{script: x}}\n");
         let lint = lint_files(&[
             (".gitlab-ci.yml", &text),
@@ -251,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_includes_are_told_once() {
+    fn reports_too_many_includes_once() {
         let include = format!("include: [{}]\na: {{script: x}}\n", vec!["b.yml"; 400].join(", "));
         let lint =
             lint_files(&[(".gitlab-ci.yml", &include), ("b.yml", "include: c.yml\n"), ("c.yml", "b: {script: x}\n")]);
@@ -261,21 +277,21 @@ mod tests {
     // lib/gitlab/ci/config/external/file/project.rb, lib/gitlab/ci/components/instance_path.rb
     #[rstest]
     #[case::a_project("{project: group/project, file: /ci.yml}", "group/project", "inner")]
-    #[case::a_project_of_a_group("{project: group/project, file: ci.yml}", "group", "inner")]
-    #[case::a_project_of_all("{project: group/project, file: ci.yml}", "project", "inner")]
+    #[case::a_project_by_its_group("{project: group/project, file: ci.yml}", "group", "inner")]
+    #[case::a_project_by_its_kind("{project: group/project, file: ci.yml}", "project", "inner")]
     #[case::a_component("{component: gitlab.test/group/project/lint@1.0}", "gitlab.test/group/project", "inner")]
-    #[case::a_component_with_a_folder(
+    #[case::a_component_with_a_directory(
         "{component: gitlab.test/group/project/deep@1.0}",
         "gitlab.test/group/project",
         "deep"
     )]
-    #[case::a_file("{remote: 'https://host.test/ci.yml'}", "https://host.test/", "own")]
-    fn folders_of_others(#[case] include: &str, #[case] what: &str, #[case] job: &str) {
-        let folder = tempfile::tempdir().unwrap();
+    #[case::a_remote_file("{remote: 'https://host.test/ci.yml'}", "https://host.test/", "own")]
+    fn reads_includes_of_other_projects_from_directories(#[case] include: &str, #[case] what: &str, #[case] job: &str) {
+        let dir = tempfile::tempdir().unwrap();
         let root = match what {
-            "group" => folder.path().join("project"),
-            "project" => folder.path().join("group/project"),
-            _ => folder.path().to_owned(),
+            "group" => dir.path().join("project"),
+            "project" => dir.path().join("group/project"),
+            _ => dir.path().to_owned(),
         };
         std::fs::create_dir_all(root.join("templates/deep")).unwrap();
         let write = |path: &str, text: &str| std::fs::write(root.join(path), text).unwrap();
@@ -286,7 +302,7 @@ mod tests {
         let files =
             Map([(".gitlab-ci.yml", format!("include: {include}\n")), ("sub.yml", "own: {script: x}\n".to_owned())]
                 .into());
-        let folders = [(what.to_owned(), folder.path().to_owned())].into();
+        let folders = [(what.to_owned(), dir.path().to_owned())].into();
         let environment = Environment { folders: &folders, ..Environment::new(&files) };
         let lint = lint(".gitlab-ci.yml", &environment);
         assert_eq!(complaints(&lint), Vec::<String>::new());
@@ -294,20 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_stands_for_whole_names_only() {
+    fn a_directory_replaces_whole_names_only() {
         let files = Map([(".gitlab-ci.yml", "include: {project: group/project-two, file: a.yml}\n".to_owned())].into());
         let folders = [("group/project".to_owned(), std::path::PathBuf::from("/nowhere"))].into();
         let environment = Environment { folders: &folders, ..Environment::new(&files) };
         assert_eq!(
             complaints(&lint(".gitlab-ci.yml", &environment)),
             [
-                ".gitlab-ci.yml:1:10: include:project `group/project-two/a.yml` is not in this project (give its folder: --include group/project-two=FOLDER, or --include project=FOLDER for all of that kind)"
+                ".gitlab-ci.yml:1:10: include:project `group/project-two/a.yml` is not in this project (specify its directory: --include group/project-two=FOLDER, or --include project=FOLDER for all includes of that kind)"
             ]
         );
     }
 
     #[test]
-    fn inputs_of_an_included_file() {
+    fn inserts_inputs_into_an_included_file() {
         let lint = lint_files(&[
             (".gitlab-ci.yml", "include: {local: t.yml, inputs: {name: linux, count: 2}}\n"),
             (
@@ -324,7 +340,7 @@ mod tests {
     #[rstest]
     #[case::missing(
         "{local: t.yml}",
-        ".gitlab-ci.yml:1:10: `name` input: required value has not been provided (give it under `inputs:` of the include, or give it a default)"
+        ".gitlab-ci.yml:1:10: `name` input: required value has not been provided (set it under `inputs:` of the include, or declare a default)"
     )]
     #[case::unknown(
         "{local: t.yml, inputs: {name: x, nmae: y}}",
@@ -334,7 +350,7 @@ mod tests {
         "{local: t.yml, inputs: {name: [x]}}",
         ".gitlab-ci.yml:1:40: `name` input: provided value is not a string"
     )]
-    fn bad_inputs(#[case] include: &str, #[case] expected: &str) {
+    fn reports_invalid_inputs(#[case] include: &str, #[case] expected: &str) {
         let text = format!("include: {include}\n");
         let lint = lint_files(&[
             (".gitlab-ci.yml", &text),

@@ -1,4 +1,4 @@
-//! Whether a job is in a pipeline, how, and why: `rules`, else `only` and `except`.
+//! Decides whether a job is in a pipeline, how it runs, and why: by `rules`, otherwise by `only` and `except`.
 //!
 //! `lib/gitlab/ci/build/rules.rb`, `lib/gitlab/ci/build/policy/`
 
@@ -19,47 +19,47 @@ use crate::config::when::When;
 use crate::expression::Variables;
 use crate::source::Span;
 
-/// What decides beside the file.
+/// What rules and policies are evaluated against.
 pub struct Situation<'situation> {
-    /// The pipeline.
+    /// The ref and the source of the pipeline.
     pub context: &'situation Context,
-    /// What expressions read.
+    /// The variables that expressions read.
     pub variables: &'situation dyn Variables,
-    /// Patterns with variables in them, of which unknown ones stay.
+    /// Expands the variables in patterns. Unknown ones stay as written.
     pub expanded: &'situation dyn Fn(&[Text]) -> Vec<String>,
-    /// Whether one of these patterns fits one of these files.
+    /// Whether one of these patterns matches one of these files.
     pub fits: &'situation dyn Fn(&[String], &[String]) -> bool,
-    /// Whether one of these patterns fits a file of the commit.
+    /// Whether one of these patterns matches a file of the commit.
     pub exists: &'situation dyn Fn(&[String]) -> bool,
-    /// Whether one of these patterns fits a file that has changed.
+    /// Whether one of these patterns matches a changed file.
     pub changed: &'situation dyn Fn(&[String]) -> bool,
-    /// The files that differ from a ref, as `compare_to` names it.
+    /// The files that differ from the ref in `compare_to`, or `None` if that is unknown.
     pub compare: &'situation dyn Fn(&Text) -> Option<Vec<String>>,
 }
 
-/// How a job is in a pipeline.
+/// How a job of the pipeline runs.
 #[derive(Clone, Debug)]
 pub struct Admitted {
-    /// When it runs.
+    /// When the job runs.
     pub when: When,
-    /// Whether its failure counts.
+    /// Whether the job may fail.
     pub allow_failure: AllowFailure,
-    /// How long it waits, if it is delayed.
+    /// The delay of a delayed job.
     pub start_in: Option<Spanned<Duration>>,
-    /// What it needs, if the rule says so.
+    /// The needs of the matching rule, which replace those of the job.
     pub needs: Option<Vec<Need>>,
-    /// The rule's variables.
+    /// The variables of the matching rule.
     pub variables: Vec<YamlVariable>,
-    /// Why.
+    /// Why the job is in the pipeline.
     pub reason: Reason,
 }
 
 /// Why a job is in a pipeline or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// In the words of the file.
+    /// The reason, which quotes the file.
     pub text: String,
-    /// Where they are.
+    /// The place of the rule or policy in the file.
     pub span: Option<Span>,
 }
 
@@ -69,27 +69,27 @@ impl Reason {
     }
 }
 
-/// Whether `job` is in the pipeline. `has_workflow_rules` takes the default `only` away.
+/// Decides whether `job` is in the pipeline. If the file has `workflow:rules`, jobs have no default `only`.
 ///
 /// # Errors
-/// Why it is not.
+/// The job is not in the pipeline. The error is the reason.
 pub fn admit(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
     match &job.rules {
-        Some(rules) => by_rules(job, rules, situation),
-        None => by_policies(job, situation, has_workflow_rules || !job.has_default_only),
+        Some(rules) => evaluate_rules(job, rules, situation),
+        None => evaluate_policies(job, situation, has_workflow_rules || !job.has_default_only),
     }
 }
 
-/// The first rule whose clauses all hold, if any.
+/// Returns the first rule whose clauses are all true.
 pub fn first_rule<'rules>(rules: &'rules [Rule], situation: &Situation<'_>) -> Option<&'rules Rule> {
     rules.iter().find(|rule| holds(rule, situation))
 }
 
-fn by_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Result<Admitted, Reason> {
+fn evaluate_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Result<Admitted, Reason> {
     let Some(rule) = first_rule(rules, situation) else {
-        return Err(Reason::new("no rule holds", rules.first().map(|rule| rule.span)));
+        return Err(Reason::new("no rule matches", rules.first().map(|rule| rule.span)));
     };
-    let reason = Reason::new(in_words(rule), Some(rule.span));
+    let reason = Reason::new(describe(rule), Some(rule.span));
     let when = rule.when.or(job.when).unwrap_or(When::OnSuccess);
     if when == When::Never {
         return Err(reason);
@@ -104,7 +104,7 @@ fn by_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Result<Admi
     })
 }
 
-/// True for a job that says itself that it is manual. `entry/job.rb`, `ignored?`
+/// The default is true for a job whose own `when` is `manual`. `entry/job.rb`, `ignored?`
 fn own_allow_failure(job: &Job) -> AllowFailure {
     job.allow_failure.clone().unwrap_or(AllowFailure::Fixed(job.when == Some(When::Manual)))
 }
@@ -116,7 +116,7 @@ fn holds(rule: &Rule, situation: &Situation<'_>) -> bool {
     condition() && changes() && exists()
 }
 
-/// `lib/gitlab/ci/build/rules/rule/clause/changes.rb`: where nothing is known, everything has changed.
+/// `lib/gitlab/ci/build/rules/rule/clause/changes.rb`: if the changed files are unknown, the clause is true.
 fn have_changed(changes: &Changes, situation: &Situation<'_>) -> bool {
     let patterns = (situation.expanded)(&changes.paths);
     match &changes.compare_to {
@@ -125,7 +125,7 @@ fn have_changed(changes: &Changes, situation: &Situation<'_>) -> bool {
     }
 }
 
-pub(super) fn in_words(rule: &Rule) -> String {
+pub(super) fn describe(rule: &Rule) -> String {
     let mut parts = Vec::new();
     if let Some((text, _)) = &rule.condition {
         parts.push(format!("if: {text}"));
@@ -139,21 +139,21 @@ pub(super) fn in_words(rule: &Rule) -> String {
     }
     match (rule.has_clauses(), rule.when) {
         (false, Some(_)) => "a rule without clauses".to_owned(),
-        (false, None) => "a rule without anything".to_owned(),
+        (false, None) => "an empty rule".to_owned(),
         (true, _) => parts.join(", "),
     }
 }
 
-fn by_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
+fn evaluate_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
     let mut reasons = Vec::new();
     let default = (!has_workflow_rules).then(|| Policy::default_only(job.span));
     let only = job.only.clone().map(|only| with_default_refs(only, default.as_ref())).or(default);
     if let Some(only) = &only {
-        let name = if only.span.is_some() { "only" } else { "only, as none is given" };
+        let name = if only.span.is_some() { "only" } else { "default `only`" };
         for (key, satisfied) in satisfactions(only, situation) {
             match satisfied {
                 Some(words) => reasons.push(format!("{name}: {words}")),
-                None => return Err(Reason::new(format!("only: {key} does not hold"), only.span)),
+                None => return Err(Reason::new(format!("only: {key} does not match"), only.span)),
             }
         }
     }
@@ -164,7 +164,7 @@ fn by_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -
         }
     }
     if reasons.is_empty() {
-        reasons.push("neither rules nor only: in every pipeline".to_owned());
+        reasons.push("no `rules` or `only`: included in every pipeline".to_owned());
     }
     Ok(Admitted {
         when: job.when.unwrap_or(When::OnSuccess),
@@ -176,7 +176,7 @@ fn by_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -
     })
 }
 
-/// An `only` that is a hash without `refs` has those of the default. `entry/policy.rb`
+/// An `only` that is a hash without `refs` gets the refs of the default. `entry/policy.rb`
 fn with_default_refs(mut only: Policy, default: Option<&Policy>) -> Policy {
     if only.refs.is_none() {
         only.refs = default.and_then(|default| default.refs.clone());
@@ -184,11 +184,11 @@ fn with_default_refs(mut only: Policy, default: Option<&Policy>) -> Policy {
     only
 }
 
-/// Every key that is there, and the words that satisfy it, if any do.
+/// Returns every key that is present, with the value that matches, if any.
 fn satisfactions(policy: &Policy, situation: &Situation<'_>) -> Vec<(&'static str, Option<String>)> {
     let mut all = Vec::new();
     if let Some(refs) = &policy.refs {
-        let found = refs.iter().find(|pattern| fits_ref(pattern, situation.context));
+        let found = refs.iter().find(|pattern| matches_ref(pattern, situation.context));
         all.push(("refs", found.map(|pattern| pattern.text.value.to_string())));
     }
     if policy.kubernetes {
@@ -199,7 +199,7 @@ fn satisfactions(policy: &Policy, situation: &Situation<'_>) -> Vec<(&'static st
         all.push(("variables", found.map(|(text, _)| text.to_string())));
     }
     if let Some(changes) = &policy.changes {
-        // As they are written. `lib/gitlab/ci/build/policy/changes.rb`
+        // Variables in the patterns are not expanded. `lib/gitlab/ci/build/policy/changes.rb`
         let patterns: Vec<String> = changes.paths.iter().map(|path| path.value.to_string()).collect();
         all.push(("changes", (situation.changed)(&patterns).then(|| "changes".to_owned())));
     }
@@ -207,7 +207,7 @@ fn satisfactions(policy: &Policy, situation: &Situation<'_>) -> Vec<(&'static st
 }
 
 /// `lib/gitlab/ci/build/policy/refs.rb`
-fn fits_ref(pattern: &RefPattern, context: &Context) -> bool {
+fn matches_ref(pattern: &RefPattern, context: &Context) -> bool {
     if pattern.project.as_ref().is_some_and(|project| **project != context.project_path) {
         return false;
     }

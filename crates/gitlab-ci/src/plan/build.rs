@@ -1,14 +1,16 @@
-//! A plan, top to bottom. `lib/gitlab/ci/pipeline/chain/`, `lib/gitlab/ci/pipeline/seed/`
+//! Creates a plan. `lib/gitlab/ci/pipeline/chain/`, `lib/gitlab/ci/pipeline/seed/`
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::admission::{Admitted, Reason, Situation, admit, first_rule, in_words};
+use super::admission::{Admitted, Reason, Situation, admit, describe, first_rule};
 use super::context::Context;
 use super::instances::{self, Instance, Instances};
-use super::knowledge::{Given, Knowledge, Moment, base_variables, for_texts, of_resource_group, of_workflow};
-use super::refusal::{MissingNeed, Refusal, Undecided};
+use super::knowledge::{
+    Given, Phase, VariableBuilder, base_variables, for_texts, resource_group_variables, workflow_variables,
+};
+use super::refusal::{MissingNeed, Refusal, RuleError};
 use super::{Plan, PlannedEnvironment, PlannedJob, Skipped};
 use crate::changes::Compared;
 use crate::config::job::Job;
@@ -22,17 +24,20 @@ use crate::variables::collection::Collection;
 use crate::variables::collection::Origin;
 use crate::variables::expand::ExpansionError;
 
-/// What a plan is made from, beside the file and the ref.
+/// What a plan depends on, in addition to the file and the [`Context`].
 pub struct Project<'project> {
-    /// Variables of the project's settings, and of this pipeline alone.
+    /// The variables of the project's settings, and of this pipeline only.
     pub given: &'project Given,
-    /// Whether one of these patterns fits one of these files.
+    /// Whether one of these patterns (the first list) matches one of these paths (the second list). Usually
+    /// [`any_fits`](crate::glob::any_fits).
     pub fits: &'project dyn Fn(&[String], &[String]) -> bool,
-    /// Whether one of these patterns fits a file of the commit.
+    /// Whether one of these patterns matches a file of the commit: `rules:exists`. Usually
+    /// [`any_exists`](crate::glob::any_exists).
     pub exists: &'project dyn Fn(&[String]) -> bool,
-    /// Whether one of these patterns fits a file that has changed. Where GitLab would not know, all have.
+    /// Whether one of these patterns matches a changed file: `rules:changes`. Must return true where GitLab does not
+    /// know the changed files.
     pub changed: &'project dyn Fn(&[String]) -> bool,
-    /// The files that differ from a ref.
+    /// The files that differ from a ref: `compare_to`.
     pub compare: &'project dyn Fn(&str) -> Compared,
 }
 
@@ -42,55 +47,81 @@ impl Variables for Collection {
     }
 }
 
-/// Plans a pipeline.
+/// Plans the pipeline that GitLab would create.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use gitlab_ci::include::Environment;
+/// use gitlab_ci::plan::build::{Project, build};
+/// use gitlab_ci::plan::commit::Commit;
+/// use gitlab_ci::plan::context::Context;
+/// use gitlab_ci::plan::knowledge::Given;
+/// use gitlab_ci::plan::refusal::Refusal;
+/// use gitlab_ci::{glob, lint};
+///
+/// let files = BTreeMap::from([(".gitlab-ci.yml", "release: {script: make, rules: [{if: $CI_COMMIT_TAG}]}\n")]);
+/// let lint = lint::lint(".gitlab-ci.yml", &Environment::new(&files));
+/// let configuration = lint.configuration.ok_or("not a pipeline file")?;
+/// let project = Project {
+///     given: &Given::default(),
+///     fits: &glob::any_fits,
+///     exists: &|_| false,
+///     changed: &|_| true,
+///     compare: &|_| Ok(None),
+/// };
+/// let context = Context::push("main", Commit::default());
+/// assert!(matches!(build(&configuration, &context, &project), Err(Refusal::Empty(_))));
+/// # Ok::<(), &str>(())
+/// ```
 ///
 /// # Errors
-/// Why GitLab would not create it.
+/// GitLab would not create the pipeline. The message of the error is GitLab's.
 pub fn build(configuration: &Configuration, context: &Context, project: &Project<'_>) -> Result<Plan, Refusal> {
     if let Some(words) = context.skipped_by() {
         return Ok(without_jobs(configuration, context, words));
     }
-    let refused = |error: Undecided| error.of(&"workflow".into());
+    let refusal = |error: RuleError| error.into_refusal(&"workflow".into());
     let base = base_variables(context, project.given);
     let top = (&*configuration.variables, Origin::Global);
-    let mut of_rule: &[YamlVariable] = &[];
+    let mut rule_variables: &[YamlVariable] = &[];
     if let Some(rules) = &configuration.workflow.rules {
-        let known = Known::new(of_workflow(&base, &[top]));
-        let found = decide(context, project, &known, |situation| first_rule(rules, situation)).map_err(refused)?;
+        let known = ExpandedVariables::new(workflow_variables(&base, &[top]));
+        let found = decide(context, project, &known, |situation| first_rule(rules, situation)).map_err(refusal)?;
         match found {
             None => return Err(Refusal::Workflow(None)),
             Some(rule) if rule.when == Some(When::Never) => {
-                let reason = Reason { text: in_words(rule), span: Some(rule.span) };
+                let reason = Reason { text: describe(rule), span: Some(rule.span) };
                 return Err(Refusal::Workflow(Some(reason)));
             }
-            Some(rule) => of_rule = &rule.variables,
+            Some(rule) => rule_variables = &rule.variables,
         }
     }
-    let top = [top, (of_rule, Origin::Workflow)];
+    let top = [top, (rule_variables, Origin::Workflow)];
     // `lib/gitlab/ci/pipeline/chain/populate_metadata.rb`
     let name = configuration.workflow.name.as_ref().map(|name| {
-        let name = for_texts(&of_workflow(&base, &top))?.expand(&name.value)?;
+        let name = for_texts(&workflow_variables(&base, &top))?.expand(&name.value)?;
         Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
     });
-    let name = name.transpose().map_err(|error: ExpansionError| refused(error.into()))?.flatten();
-    let knowledge = Knowledge::new(context, project.given, base, top, name.clone());
-    Builder { configuration, context, project, knowledge }.plan(name)
+    let name = name.transpose().map_err(|error: ExpansionError| refusal(error.into()))?.flatten();
+    let variables = VariableBuilder::new(context, project.given, base, top, name.clone());
+    Builder { configuration, context, project, variables }.plan(name)
 }
 
 struct Builder<'plan> {
     configuration: &'plan Configuration,
     context: &'plan Context,
     project: &'plan Project<'plan>,
-    knowledge: Knowledge<'plan>,
+    variables: VariableBuilder<'plan>,
 }
 
-/// Variables, and what texts get of them once one asks.
-struct Known {
+/// The variables of a job or of `workflow` as written, and on demand with expanded values.
+struct ExpandedVariables {
     written: Collection,
     for_texts: OnceCell<Result<Collection, ExpansionError>>,
 }
 
-impl Known {
+impl ExpandedVariables {
     fn new(written: Collection) -> Self {
         Self { written, for_texts: OnceCell::new() }
     }
@@ -100,11 +131,11 @@ impl Known {
     }
 }
 
-/// A job that is in the pipeline, before it is known who else is.
+/// A job of the pipeline, before its needs are resolved.
 struct Candidate {
     job: PlannedJob,
     instance: Instance,
-    /// What its rule says that it needs.
+    /// The needs of the matching rule.
     needs: Option<Vec<Need>>,
 }
 
@@ -114,20 +145,21 @@ impl Builder<'_> {
         let mut skipped = Vec::new();
         for job in self.configuration.jobs.values() {
             let job = Arc::new(job.clone());
-            for instance in instances::of(&job) {
-                let refused = |error: Undecided| error.of(&instance.name);
-                let simple = self.knowledge.simple(&job, &instance);
-                match self.admit(&job, &simple).map_err(refused)? {
+            for instance in instances::of_job(&job) {
+                let refusal = |error: RuleError| error.into_refusal(&instance.name);
+                let simple = self.variables.simple(&job, &instance);
+                match self.admit(&job, &simple).map_err(refusal)? {
                     Ok((admitted, known)) => {
                         let candidate = self.create(&job, &instance, simple, &known, admitted);
-                        let candidate = candidate.map_err(|error| refused(error.into()))?;
+                        let candidate = candidate.map_err(|error| refusal(error.into()))?;
                         candidates.push(candidate);
                     }
                     Err(reason) => skipped.push(Skipped { job: Arc::clone(&job.name), name: instance.name, reason }),
                 }
             }
         }
-        // A pipeline of nothing but `.pre` and `.post` is none. `lib/gitlab/ci/pipeline/chain/populate.rb`
+        // GitLab does not create a pipeline with jobs in `.pre` and `.post` only.
+        // `lib/gitlab/ci/pipeline/chain/populate.rb`
         if !candidates.iter().any(|candidate| !matches!(&*candidate.job.job.stage.value, ".pre" | ".post")) {
             return Err(Refusal::Empty(skipped.into_iter().map(|skipped| (skipped.name, skipped.reason)).collect()));
         }
@@ -151,7 +183,7 @@ impl Builder<'_> {
         let mut missing = Vec::new();
         let mut jobs = Vec::new();
         for candidate in candidates {
-            match with_needs(candidate, (&instances, &absent), &skipped) {
+            match resolve_needs(candidate, (&instances, &absent), &skipped) {
                 Ok(job) => jobs.push(job),
                 Err(needs) => missing.extend(needs),
             }
@@ -162,10 +194,14 @@ impl Builder<'_> {
         Ok(Plan { context: self.context.clone(), name, stages, jobs, skipped })
     }
 
-    /// Whether a job is in the pipeline, and what its rules know.
-    fn admit(&self, job: &Job, simple: &Collection) -> Result<Result<(Admitted, Known), Reason>, Undecided> {
-        let (variables, _) = self.knowledge.placed(simple.clone(), job.environment.as_ref(), Moment::Seed)?;
-        let known = Known::new(variables);
+    /// Decides whether a job is in the pipeline. Returns the variables of its rules as well.
+    fn admit(
+        &self,
+        job: &Job,
+        simple: &Collection,
+    ) -> Result<Result<(Admitted, ExpandedVariables), Reason>, RuleError> {
+        let (variables, _) = self.variables.with_environment(simple.clone(), job.environment.as_ref(), Phase::Seed)?;
+        let known = ExpandedVariables::new(variables);
         let has_workflow = self.configuration.workflow.rules.is_some();
         let admitted = decide(self.context, self.project, &known, |situation| admit(job, situation, has_workflow))?;
         Ok(admitted.map(|admitted| (admitted, known)))
@@ -176,23 +212,23 @@ impl Builder<'_> {
         job: &Arc<Job>,
         instance: &Instance,
         mut simple: Collection,
-        seed: &Known,
+        seed: &ExpandedVariables,
         admitted: Admitted,
     ) -> Result<Candidate, ExpansionError> {
         // `variable_expansion_errors` of `lib/gitlab/ci/pipeline/seed/build.rb`
         seed.written.expand_all_fully()?;
-        self.knowledge.created(&mut simple, &admitted.variables, admitted.when);
+        self.variables.created(&mut simple, &admitted.variables, admitted.when);
         let group = job.resource_group.as_ref().map(|group| (&group.value, simple.clone()));
-        let (variables, place) = self.knowledge.placed(simple, job.environment.as_ref(), Moment::Created)?;
-        let known = Known::new(variables);
+        let (variables, name) = self.variables.with_environment(simple, job.environment.as_ref(), Phase::Created)?;
+        let known = ExpandedVariables::new(variables);
         // `lib/gitlab/ci/pipeline/seed/processable/resource_group.rb`
         let resource_group =
-            group.map(|(group, simple)| for_texts(&of_resource_group(simple, place.as_ref()))?.expand(group));
-        let environment = job.environment.as_ref().zip(place).map(|(environment, place)| {
+            group.map(|(group, simple)| for_texts(&resource_group_variables(simple, name.as_ref()))?.expand(group));
+        let environment = job.environment.as_ref().zip(name).map(|(environment, name)| {
             Ok(PlannedEnvironment {
-                name: place.name,
-                slug: place.slug,
-                tier: place.tier,
+                name: name.name,
+                slug: name.slug,
+                tier: name.tier,
                 url: environment.url.as_ref().map(|url| known.for_texts()?.expand(&url.value)).transpose()?,
                 action: environment.action,
                 on_stop: environment.on_stop.as_ref().map(|job| job.value.to_string()),
@@ -218,15 +254,15 @@ impl Builder<'_> {
 }
 
 /// # Errors
-/// All that it needs and that is not in the pipeline.
-fn with_needs(
+/// The needed jobs that are not in the pipeline.
+fn resolve_needs(
     candidate: Candidate,
     instances: (&Instances, &Instances),
     skipped: &[Skipped],
 ) -> Result<PlannedJob, Vec<MissingNeed>> {
     let Candidate { mut job, instance, needs } = candidate;
     let own = job.job.needs.as_ref();
-    // An empty list of a rule takes needs away; stages decide about a job that has none, as before.
+    // An empty list in a rule removes the needs of the job. For a job without needs, the stages still decide.
     // `build_attributes` of `lib/gitlab/ci/build/rules.rb`: `scheduling_type: (:dag if needs_job.present?)`
     let needs = needs.as_ref().filter(|needs| own.is_some() || !needs.is_empty()).or(own);
     let needs = needs.map(|needs| instances::needed(needs, instances, &instance.variables)).transpose();
@@ -234,7 +270,7 @@ fn with_needs(
         job: Arc::clone(&instance.name),
         need: Arc::clone(&need.value),
         span: need.span,
-        // Of a job that is several they all have gone, or it is one of them.
+        // `need` is the name of a job of which no instance is in the pipeline, or of one instance.
         reason: skipped
             .iter()
             .find(|it| it.job == need.value || it.name == need.value)
@@ -244,9 +280,9 @@ fn with_needs(
     Ok(job)
 }
 
-/// What GitLab makes of a commit that says so: a pipeline in which nothing is.
+/// Plans a commit whose message skips the pipeline. GitLab creates a pipeline without jobs.
 fn without_jobs(configuration: &Configuration, context: &Context, words: &str) -> Plan {
-    let reason = Reason { text: format!("the commit's message says {words}"), span: None };
+    let reason = Reason { text: format!("the commit message contains {words}"), span: None };
     let skipped = configuration.jobs.values().map(|job| Skipped {
         job: Arc::clone(&job.name),
         name: Arc::clone(&job.name),
@@ -255,29 +291,29 @@ fn without_jobs(configuration: &Configuration, context: &Context, words: &str) -
     Plan { context: context.clone(), name: None, stages: Vec::new(), jobs: Vec::new(), skipped: skipped.collect() }
 }
 
-/// Decides by rules or policies, which may have variables in their patterns.
+/// Evaluates rules or policies. Their patterns may contain variables.
 ///
 /// # Errors
-/// When one of them becomes too large, or compares with a ref that there is not.
+/// A pattern becomes too large, or a rule compares with an unknown ref.
 fn decide<T>(
     context: &Context,
     project: &Project<'_>,
-    known: &Known,
+    known: &ExpandedVariables,
     decide: impl FnOnce(&Situation<'_>) -> T,
-) -> Result<T, Undecided> {
+) -> Result<T, RuleError> {
     let failure = OnceCell::new();
-    // Unknown variables stay as they are written. `lib/gitlab/ci/build/rules/rule/clause/changes.rb`
+    // Unknown variables stay as written. `lib/gitlab/ci/build/rules/rule/clause/changes.rb`
     let expanded = |text: &str| {
         let expanded = known.for_texts().and_then(|variables| variables.expand_existing(text));
         expanded.unwrap_or_else(|error| {
-            // The first one is told.
-            let _ = failure.set(Undecided::from(error));
+            // The first error is returned.
+            let _ = failure.set(RuleError::from(error));
             text.to_owned()
         })
     };
     let compared = |name: &Text| {
         (project.compare)(&expanded(&name.value)).unwrap_or_else(|error| {
-            let _ = failure.set(Undecided::Rule(name.span, error));
+            let _ = failure.set(RuleError::Rule(name.span, error));
             None
         })
     };

@@ -3,12 +3,12 @@
 /// A commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
-    /// Its hash, 40 digits.
+    /// The SHA-1 in 40 hexadecimal digits.
     pub sha: String,
-    /// `Name <address>`.
+    /// The author: `Name <address>`.
     pub author: String,
-    /// When it was committed, ISO 8601.
+    /// The commit date in ISO 8601.
     pub timestamp: String,
-    /// All of its message.
+    /// The complete message.
     pub message: String,
 }

@@ -1,19 +1,20 @@
-//! What a pipeline is created for: a ref, and how it came about.
+//! The ref and the event for which GitLab creates a pipeline.
 
 use super::commit::Commit;
 
-/// What kind of ref a pipeline is for.
+/// The kind of ref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefKind {
     /// A branch.
     Branch,
     /// A tag.
     Tag,
-    /// A merge request: its source branch.
+    /// A merge request. The ref is its source branch.
     MergeRequest,
 }
 
-/// What started a pipeline. <https://docs.gitlab.com/ci/jobs/job_rules/#ci_pipeline_source-predefined-variable>
+/// The event that starts a pipeline.
+/// <https://docs.gitlab.com/ci/jobs/job_rules/#ci_pipeline_source-predefined-variable>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "snake_case"))]
 #[serde(rename_all = "snake_case")]
@@ -51,59 +52,82 @@ impl Source {
         }
     }
 
-    /// Whether `only: [word]` means this source: its name without `_event`, in the singular or the plural.
+    /// Whether `only: [word]` selects this source: by its name without `_event`, in the singular or the plural.
     /// `lib/gitlab/ci/build/policy/refs.rb`
     pub fn is_called(self, word: &str) -> bool {
         let name = self.name();
         let name = name.strip_suffix("_event").unwrap_or(name);
-        // ActiveSupport's plural of these: `push` alone takes `es`.
+        // ActiveSupport's plural of these names ends with `s`, and of `push` with `es`.
         word == name || word.strip_suffix('s') == Some(name) || (name == "push" && word == "pushes")
     }
 }
 
-/// Everything that a plan depends on beside the file.
+/// The ref, the commit, the event and the project of a pipeline: what a plan depends on, in addition to the file.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The short name of the ref.
+    /// The short name of the ref: `main`.
     pub ref_name: String,
-    /// What it is.
+    /// The kind of the ref.
     pub kind: RefKind,
-    /// What started the pipeline.
+    /// The event that starts the pipeline.
     pub source: Source,
-    /// The commit.
+    /// The commit of the ref.
     pub commit: Commit,
-    /// The commit that was the branch's before, if that is known.
+    /// The previous commit of the branch, if it is known.
     pub before: Option<String>,
-    /// A tag's own message.
+    /// The message of an annotated tag, otherwise empty.
     pub tag_message: String,
     /// The project's default branch.
     pub default_branch: String,
-    /// `group/project`.
+    /// The path of the project: `group/project`.
     pub project_path: String,
-    /// `https://host`.
+    /// The URL of the GitLab instance: `https://host`.
     pub server: String,
-    /// The branch that a merge request is to be merged into.
+    /// The target branch of a merge request.
     pub target_branch: Option<String>,
-    /// The commit that a merge request parts from its target at.
+    /// The merge base of a merge request and its target branch.
     pub diff_base: Option<String>,
-    /// The pipeline's file.
+    /// The path of the pipeline file.
     pub config_path: String,
-    /// When the pipeline is created, ISO 8601.
+    /// When the pipeline is created, in ISO 8601.
     pub created_at: String,
-    /// Whether the ref is protected: only then do jobs get protected variables.
+    /// Whether the ref is protected. Only jobs of protected refs get protected variables.
     pub protected: bool,
-    /// Whether `only:kubernetes` holds.
+    /// Whether `only:kubernetes` is true.
     pub kubernetes: bool,
-    /// Name and address of whoever started it.
+    /// The name and the email address of the user who starts the pipeline.
     pub user: (String, String),
 }
 
-/// What in a commit's message skips its pipeline, whatever the case. `lib/gitlab/ci/pipeline/chain/skip.rb`
+/// The phrases in a commit message that skip the pipeline, in any case. `lib/gitlab/ci/pipeline/chain/skip.rb`
 const SKIP: [&str; 6] = ["[ci skip]", "[ci_skip]", "[ci-skip]", "[skip ci]", "[skip_ci]", "[skip-ci]"];
 
 impl Context {
-    /// The words of the commit's message that skip the pipeline. Only a push hears them: who starts a pipeline otherwise
-    /// wants it (`ignore_skip_ci`).
+    /// The context of a push to `branch`, as on a new branch of a project `group/project` with the default branch `main` on
+    /// GitLab.com. Nothing is protected, and no user is known.
+    pub fn push(branch: &str, commit: Commit) -> Self {
+        Self {
+            ref_name: branch.to_owned(),
+            kind: RefKind::Branch,
+            source: Source::Push,
+            created_at: commit.timestamp.clone(),
+            commit,
+            before: None,
+            tag_message: String::new(),
+            default_branch: "main".to_owned(),
+            project_path: "group/project".to_owned(),
+            server: "https://gitlab.com".to_owned(),
+            target_branch: None,
+            diff_base: None,
+            config_path: ".gitlab-ci.yml".to_owned(),
+            protected: false,
+            kubernetes: false,
+            user: (String::new(), String::new()),
+        }
+    }
+
+    /// Returns the phrase of the commit message that skips the pipeline. Only pushes and merge requests obey it: a user
+    /// who starts a pipeline in another way wants it to run (`ignore_skip_ci`).
     pub fn skipped_by(&self) -> Option<&'static str> {
         if !matches!(self.source, Source::Push | Source::MergeRequestEvent) {
             return None;
@@ -112,8 +136,9 @@ impl Context {
         SKIP.into_iter().find(|words| message.contains(words))
     }
 
-    /// The commit that changes are looked for since; nothing where GitLab does not know, and takes every file for changed:
-    /// tags, new branches, and what nobody pushed. <https://docs.gitlab.com/ci/yaml/#ruleschanges>
+    /// Returns the commit with which changes are compared, or `None` where GitLab does not know the changed files and
+    /// takes every file for changed: for tags, new branches and pipelines without a push.
+    /// <https://docs.gitlab.com/ci/yaml/#ruleschanges>
     pub fn changed_since(&self) -> Option<&str> {
         match self.kind {
             RefKind::Branch => self.before.as_deref(),
@@ -137,8 +162,8 @@ mod tests {
     #[case::merge_requests(Source::MergeRequestEvent, "merge_requests", true)]
     #[case::not_with_event(Source::MergeRequestEvent, "merge_request_events", false)]
     #[case::parent(Source::ParentPipeline, "parent_pipelines", true)]
-    #[case::another(Source::Push, "schedules", false)]
-    fn words(#[case] source: Source, #[case] word: &str, #[case] expected: bool) {
+    #[case::another_source(Source::Push, "schedules", false)]
+    fn matches_words_of_only(#[case] source: Source, #[case] word: &str, #[case] expected: bool) {
         assert_eq!(source.is_called(word), expected);
     }
 }

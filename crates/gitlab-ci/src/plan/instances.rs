@@ -1,4 +1,4 @@
-//! One job that is several, and what needs which of them. `lib/gitlab/ci/config/normalizer.rb`
+//! The instances of parallel jobs, and which of them other jobs need. `lib/gitlab/ci/config/normalizer.rb`
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::config::reader::Text;
 /// An instance of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Its name in the pipeline.
+    /// The name in the pipeline.
     pub name: Arc<str>,
-    /// Its own variables.
+    /// The variables of its combination in the matrix.
     pub variables: Vec<(Arc<str>, Arc<str>)>,
-    /// Its number, from 1, and how many there are.
+    /// The number of the instance, from 1, and the number of instances. `None` for a job that is not parallel.
     pub node: Option<(usize, usize)>,
 }
 
-/// The instances of a job: itself, where it is not parallel.
-pub fn of(job: &Job) -> Vec<Instance> {
+/// Returns the instances of a job. A job that is not parallel is its own single instance.
+pub fn of_job(job: &Job) -> Vec<Instance> {
     match &job.parallel {
         None => vec![Instance { name: Arc::clone(&job.name), variables: Vec::new(), node: None }],
         Some(Parallel::Count(count)) => (1..=*count)
@@ -42,7 +42,7 @@ pub fn of(job: &Job) -> Vec<Instance> {
                     variables: values.clone(),
                     node: Some((index + 1, matrix.len())),
                 };
-                // Of equal names the last one stays: the values alone make the name.
+                // The name consists of the values only. Of several instances with the same name, the last one counts.
                 match instances.iter_mut().find(|other| other.name == name) {
                     Some(other) => *other = instance,
                     None => instances.push(instance),
@@ -53,14 +53,14 @@ pub fn of(job: &Job) -> Vec<Instance> {
     }
 }
 
-/// The names of the instances that are in a pipeline, by their jobs' names, and each by its own.
+/// The names of the instances in a pipeline, by the name of their job and by their own name.
 pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 
-/// The jobs of the pipeline that `needs` mean. `instances` are those that are in it, and those that are not, of jobs that are
-/// several; `own` are the values of the instance that needs.
+/// Resolves `needs` to jobs of the pipeline. `instances` are those in the pipeline; `absent` are the other instances of
+/// parallel jobs. `own` are the matrix values of the instance that has the needs.
 ///
 /// # Errors
-/// All jobs that are not in the pipeline and are not optional.
+/// The needed jobs that are neither in the pipeline nor optional.
 pub fn needed(
     needs: &[Need],
     (instances, absent): (&Instances, &Instances),
@@ -76,16 +76,16 @@ pub fn needed(
                 let names = matrix
                     .iter()
                     .map(|values| -> Arc<str> { instance_name(&need.job.value, &with_own_values(values, own)).into() });
-                let (there, absent): (Vec<_>, Vec<_>) = names.partition(|name| all.contains(name));
-                // Each of them is a need of its own.
-                if !there.is_empty() && !need.optional {
+                let (present, absent): (Vec<_>, Vec<_>) = names.partition(|name| all.contains(name));
+                // Every instance in the matrix counts as a separate need.
+                if !present.is_empty() && !need.optional {
                     missing.extend(absent.into_iter().map(|value| Text { value, span: need.job.span }));
                 }
-                there
+                present
             }
-            // Of a job that is not parallel there is only one, whatever values are named.
+            // A job that is not parallel has one instance, whatever values the need lists.
             _ => {
-                // Who needs all of them needs each.
+                // A need of all instances requires each of them.
                 if !all.is_empty() && !need.optional {
                     let absent = absent.get(&need.job.value).into_iter().flatten();
                     missing.extend(absent.map(|name| Text { value: Arc::clone(name), span: need.job.span }));

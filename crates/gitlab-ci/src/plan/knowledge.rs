@@ -1,4 +1,4 @@
-//! What a job's rules, its texts and its runner know. `lib/gitlab/ci/variables/builder.rb`
+//! The variables that the rules, the texts and the runner of a job can read. `lib/gitlab/ci/variables/builder.rb`
 
 use super::context::Context;
 use super::instances::Instance;
@@ -16,27 +16,29 @@ use crate::variables::settings;
 use crate::variables::settings::Setting;
 use crate::variables::slug::environment_slug;
 
-/// Variables that come neither from the file nor from GitLab.
+/// The variables that come neither from the file nor from GitLab itself.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// Those of the project's settings.
+    /// The variables of the project's settings.
     pub settings: Vec<Setting>,
-    /// This pipeline's own.
+    /// The variables of this pipeline only.
     pub pipeline: Vec<Variable>,
 }
 
-/// Everything that does not come from the file: what GitLab computes, and what is given to jobs without an environment.
+/// Returns the variables that do not come from the file and do not depend on a job: those that GitLab computes, and
+/// those of the settings and the pipeline.
 pub fn base_variables(context: &Context, given: &Given) -> Collection {
     let mut variables = Collection::default();
-    add_predefined(&mut variables, predefined::of_pipeline(context), Origin::Predefined);
-    add_predefined(&mut variables, predefined::of_user(context), Origin::User);
-    variables.extend(settings::of_every_job(&given.settings, context.protected).cloned());
+    add_predefined(&mut variables, predefined::pipeline_variables(context), Origin::Predefined);
+    add_predefined(&mut variables, predefined::user_variables(context), Origin::User);
+    variables.extend(settings::unscoped(&given.settings, context.protected).cloned());
     variables.extend(given.pipeline.iter().cloned());
     variables
 }
 
-/// What `workflow` knows: GitLab leaves out what only jobs have. `lib/gitlab/ci/build/context/global.rb`
-pub(super) fn of_workflow(base: &Collection, yaml: &[(&[YamlVariable], Origin)]) -> Collection {
+/// Returns the variables that `workflow` can read. GitLab leaves out those of jobs.
+/// `lib/gitlab/ci/build/context/global.rb`
+pub(super) fn workflow_variables(base: &Collection, yaml: &[(&[YamlVariable], Origin)]) -> Collection {
     let is_of_job = |variable: &Variable| variable.key.starts_with("CI_JOB") || variable.key.starts_with("CI_BUILD");
     let mut variables = Collection::default();
     for (winner, hidden) in base.iter() {
@@ -48,36 +50,36 @@ pub(super) fn of_workflow(base: &Collection, yaml: &[(&[YamlVariable], Origin)])
     variables
 }
 
-/// What all jobs of a pipeline know together.
-pub(super) struct Knowledge<'plan> {
+/// Builds the variables of the jobs of a pipeline.
+pub(super) struct VariableBuilder<'plan> {
     context: &'plan Context,
     given: &'plan Given,
-    /// The lists of the top level and of the workflow's rule.
+    /// The variables of the top level and of the matching workflow rule.
     top: [(&'plan [YamlVariable], Origin); 2],
     base: Collection,
-    /// With everything of the top level, as most jobs have it.
+    /// `base` and all variables of the top level, which most jobs inherit.
     inherited: Collection,
-    /// The pipeline's name, which jobs are told once they are created.
+    /// The name of the pipeline. Jobs can read it once they are created.
     name: Option<String>,
 }
 
-/// When a job's variables are asked for.
+/// The phase in which the variables of a job are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
-    /// By its rules: before it is created.
+pub(super) enum Phase {
+    /// Rules are evaluated, before the job is created.
     Seed,
-    /// By its texts and its runner.
+    /// Texts are expanded, and the runner executes the job.
     Created,
 }
 
-/// A job's environment, as far as variables need it.
-pub(super) struct Place {
+/// The name of a job's environment, with the values derived from it.
+pub(super) struct EnvironmentName {
     pub(super) name: String,
     pub(super) slug: String,
     pub(super) tier: String,
 }
 
-impl<'plan> Knowledge<'plan> {
+impl<'plan> VariableBuilder<'plan> {
     pub(super) fn new(
         context: &'plan Context,
         given: &'plan Given,
@@ -94,7 +96,8 @@ impl<'plan> Knowledge<'plan> {
         Self { context, given, top, base, inherited, name }
     }
 
-    /// What a job knows but for its environment. `simple_variables` of `app/models/concerns/ci/contextable.rb`
+    /// Returns the variables of a job without those of its environment. `simple_variables` of
+    /// `app/models/concerns/ci/contextable.rb`
     pub(super) fn simple(&self, job: &Job, instance: &Instance) -> Collection {
         let mut variables = if job.inherit_variables == Inherit::All(true) {
             self.inherited.clone()
@@ -108,12 +111,12 @@ impl<'plan> Knowledge<'plan> {
         };
         add_yaml(&mut variables, job.variables.iter(), Origin::Job);
         variables.extend(instance.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Matrix)));
-        add_predefined(&mut variables, predefined::of_job(job, instance), Origin::Predefined);
+        add_predefined(&mut variables, predefined::job_variables(job, instance), Origin::Predefined);
         add_manual(&mut variables, job.when);
         variables
     }
 
-    /// The same once its rule is known.
+    /// Adds the variables that are known once a rule has matched.
     pub(super) fn created(&self, simple: &mut Collection, rule: &[YamlVariable], when: When) {
         add_yaml(simple, rule.iter(), Origin::Rule);
         add_manual(simple, Some(when));
@@ -122,16 +125,16 @@ impl<'plan> Knowledge<'plan> {
         }
     }
 
-    /// With its environment, if it has one: what that is called, and what is only for it.
+    /// Adds the variables of the job's environment, if it has one, and returns its name.
     ///
     /// # Errors
-    /// When a value becomes too large.
-    pub(super) fn placed(
+    /// A value becomes too large.
+    pub(super) fn with_environment(
         &self,
         simple: Collection,
         environment: Option<&Environment>,
-        moment: Moment,
-    ) -> Result<(Collection, Option<Place>), ExpansionError> {
+        phase: Phase,
+    ) -> Result<(Collection, Option<EnvironmentName>), ExpansionError> {
         let Some((environment, written)) = environment.and_then(|it| Some((it, it.name.as_ref()?))) else {
             return Ok((simple, None));
         };
@@ -147,26 +150,27 @@ impl<'plan> Knowledge<'plan> {
         let tier = given_tier.unwrap_or_else(|| predefined::guess_tier(&name).to_owned());
         let slug = environment_slug(&name);
         let mut variables = simple;
-        let list = predefined::of_environment(&name, environment.action, &tier);
+        let list = predefined::environment_variables(&name, environment.action, &tier);
         add_predefined(&mut variables, list, Origin::Predefined);
-        variables.extend(settings::of_environment(&self.given.settings, &name, self.context.protected).cloned());
-        // Unexpanded, as others are: it may have the slug in it.
+        variables.extend(settings::scoped_to(&self.given.settings, &name, self.context.protected).cloned());
+        // Not expanded, like other values. The URL may contain the slug.
         let url = environment.url.as_ref().map(|url| ("CI_ENVIRONMENT_URL", url.value.to_string()));
-        match moment {
-            Moment::Seed => add_predefined(&mut variables, url, Origin::Predefined),
-            Moment::Created => {
+        match phase {
+            Phase::Seed => add_predefined(&mut variables, url, Origin::Predefined),
+            Phase::Created => {
                 let slug = ("CI_ENVIRONMENT_SLUG", slug.clone());
                 add_predefined(&mut variables, std::iter::once(slug).chain(url), Origin::Environment);
             }
         }
-        Ok((variables, Some(Place { name, slug, tier })))
+        Ok((variables, Some(EnvironmentName { name, slug, tier })))
     }
 }
 
-/// Variables as texts get them; those of a circle as they are written. `sort_and_expand_all`
+/// Expands the values of variables for use in texts. If variables form a cycle, all values stay as written.
+/// `sort_and_expand_all`
 ///
 /// # Errors
-/// When a value becomes too large.
+/// A value becomes too large.
 pub(super) fn for_texts(variables: &Collection) -> Result<Collection, ExpansionError> {
     match variables.expand_all_fully() {
         Err(ExpansionError::Circular(_)) => Ok(variables.clone()),
@@ -174,10 +178,10 @@ pub(super) fn for_texts(variables: &Collection) -> Result<Collection, ExpansionE
     }
 }
 
-/// What the key of a resource group may have in it: of the environment only how it is called.
-pub(super) fn of_resource_group(mut simple: Collection, place: Option<&Place>) -> Collection {
-    if let Some(place) = place {
-        let list = [("CI_ENVIRONMENT_NAME", place.name.clone()), ("CI_ENVIRONMENT_SLUG", place.slug.clone())];
+/// Returns the variables for the key of a resource group. Of the environment, only the name and the slug are available.
+pub(super) fn resource_group_variables(mut simple: Collection, name: Option<&EnvironmentName>) -> Collection {
+    if let Some(name) = name {
+        let list = [("CI_ENVIRONMENT_NAME", name.name.clone()), ("CI_ENVIRONMENT_SLUG", name.slug.clone())];
         add_predefined(&mut simple, list, Origin::Environment);
     }
     simple

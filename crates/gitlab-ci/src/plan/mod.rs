@@ -1,9 +1,10 @@
-//! What would run for a ref, and why.
+//! Plans the pipeline of a ref: which jobs it contains, and why.
 //!
-//! - [`context`]: the ref, and how the pipeline came about. [`predefined`]: the variables that GitLab computes from that.
-//! - [`admission`]: whether a job is in the pipeline: `rules`, `only`, `except`.
-//! - [`instances`]: `parallel`, and what needs what.
-//! - [`knowledge`]: what a job's rules, texts and runner know. [`build`]: all of it, top to bottom. [`refusal`]: why not.
+//! - [`context`]: the ref and the event. [`predefined`]: the variables that GitLab computes from them.
+//! - [`admission`]: `rules`, `only` and `except` decide whether a job is in the pipeline.
+//! - [`instances`]: `parallel`, and the needs between instances.
+//! - [`knowledge`]: the variables of a job's rules, texts and runner.
+//! - [`build`]: creates the plan. [`refusal`]: why GitLab would not create the pipeline.
 
 pub mod admission;
 pub mod build;
@@ -26,53 +27,54 @@ use crate::config::when::When;
 use crate::variables::collection::Collection;
 use crate::variables::collection::Variable;
 
-/// A pipeline as it would be created.
+/// A pipeline as GitLab would create it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What it is for.
+    /// The ref and the event of the pipeline.
     pub context: Context,
-    /// Its name, if `workflow:name` gives one.
+    /// The name from `workflow:name`, if it has one.
     pub name: Option<String>,
-    /// The stages that have jobs, in their order.
+    /// The stages that have jobs, in order.
     pub stages: Vec<Arc<str>>,
-    /// Its jobs: by stage, and within one in the order of writing.
+    /// The jobs, ordered by stage and then as they are written in the file.
     pub jobs: Vec<PlannedJob>,
-    /// The jobs that are not in it.
+    /// The jobs that are not in the pipeline.
     pub skipped: Vec<Skipped>,
 }
 
 /// A job of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PlannedJob {
-    /// Its name, of an instance with its values: `job: [a, b]`.
+    /// The name. That of an instance contains its values or its number: `job: [a, b]`, `job 1/2`.
     pub name: Arc<str>,
-    /// Its keywords.
+    /// The keywords of the job.
     pub job: Arc<Job>,
-    /// When it runs.
+    /// When the job runs.
     pub when: When,
-    /// How long it waits before, if it is delayed.
+    /// The delay of a delayed job.
     pub start_in: Option<Duration>,
-    /// Whether its failure counts.
+    /// Whether the job may fail.
     pub allow_failure: AllowFailure,
-    /// The jobs that it waits for; nothing where all earlier stages decide.
+    /// The jobs that must finish before this one. `None` if the stages decide.
     pub needs: Option<Vec<PlannedNeed>>,
-    /// Where it deploys to.
+    /// The environment, expanded.
     pub environment: Option<PlannedEnvironment>,
-    /// Its image as far as the server can tell: what it does not know stays for the runner, which expands it itself.
+    /// The image, expanded with the variables that the server knows. The runner expands the others.
     pub image: Option<String>,
-    /// Its resource group, expanded.
+    /// The resource group, expanded.
     pub resource_group: Option<String>,
-    /// Its number among its instances and their count.
+    /// The number of the instance, from 1, and the number of instances. `None` for a job that is not parallel.
     pub node: Option<(usize, usize)>,
-    /// Every variable that it has, as far as the server knows them, before expansion: a runner adds its own, and what
-    /// other jobs report.
+    /// All variables of the job that the server knows, before expansion. The runner adds its own and those from dotenv
+    /// reports.
     pub variables: Collection,
-    /// Why it is in the pipeline.
+    /// Why the job is in the pipeline.
     pub reason: Reason,
 }
 
 impl PlannedJob {
-    /// Expands a text with the job's variables and some more; nothing where a text grows too much.
+    /// Expands a text with the variables of the job and `more`. Returns `None` if variables form a cycle or a value
+    /// becomes too large.
     pub fn expand_with(&self, text: &str, more: &[Variable]) -> Option<String> {
         let mut variables = Collection::default();
         for variable in self.variables.iter().map(|(variable, _)| variable).chain(more) {
@@ -82,40 +84,40 @@ impl PlannedJob {
     }
 }
 
-/// A job that another one waits for.
+/// A job that another job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedNeed {
-    /// Its name in the pipeline.
+    /// The name in the pipeline.
     pub name: Arc<str>,
-    /// Whether its artifacts are taken over.
+    /// Whether its artifacts are downloaded.
     pub artifacts: bool,
 }
 
-/// An environment, expanded.
+/// The environment of a job, expanded.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlannedEnvironment {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its slug.
+    /// The slug: `CI_ENVIRONMENT_SLUG`.
     pub slug: String,
-    /// What it is for: `production`, `staging`, …
+    /// The deployment tier: `production`, `staging` and others.
     pub tier: String,
-    /// Where it is reached.
+    /// The URL.
     pub url: Option<String>,
-    /// What the job does with it.
+    /// What the job does with the environment.
     pub action: Action,
-    /// The job that stops it.
+    /// The name of the job that stops the environment.
     pub on_stop: Option<String>,
 }
 
 /// A job that is not in the pipeline.
 #[derive(Clone, Debug)]
 pub struct Skipped {
-    /// The job's name in the file.
+    /// The name of the job in the file.
     pub job: Arc<str>,
-    /// Its name, of an instance with its values.
+    /// The name of the job or the instance.
     pub name: Arc<str>,
-    /// Why.
+    /// Why the job is not in the pipeline.
     pub reason: Reason,
 }
 

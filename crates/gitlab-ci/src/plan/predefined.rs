@@ -14,27 +14,28 @@ use crate::config::job::Job;
 use crate::variables::collection::Origin;
 use crate::variables::slug::slugify;
 
-/// A commit's hash where there is none.
+/// The hash of a commit that does not exist.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// How long a title may be for the rest of the message to be the description. `CI_COMMIT_DESCRIPTION`
-const LONGEST_TITLE: usize = 100;
+/// The description of a commit is its whole message if the title has at least this length, in characters.
+/// `CI_COMMIT_DESCRIPTION`
+const MAX_TITLE_LENGTH: usize = 100;
 
-/// How many bytes of a commit's message GitLab hands on. `lib/gitlab/ci/variables/builder/pipeline.rb`
-const LONGEST_MESSAGE: usize = 100_000;
+/// The maximum length of a commit message in variables, in bytes. `lib/gitlab/ci/variables/builder/pipeline.rb`
+const MAX_MESSAGE_BYTES: usize = 100_000;
 
-/// The version that this is a replica of.
+/// The version of GitLab whose behaviour this crate replicates.
 const VERSION: [&str; 3] = ["18", "11", "2"];
 
-/// The number of everything of which a replay has one: project, merge request, pipeline.
-const ONE: &str = "1";
+/// The ID of the project, the merge request and the pipeline: a replay has one of each.
+const ID: &str = "1";
 
-/// Those of the pipeline: known before there is a job.
-pub fn of_pipeline(context: &Context) -> Vec<(&'static str, String)> {
+/// Returns the variables of the pipeline, which are known before there are jobs.
+pub fn pipeline_variables(context: &Context) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("CI", "true".to_owned()),
         ("GITLAB_CI", "true".to_owned()),
-        ("CI_PIPELINE_IID", ONE.to_owned()),
+        ("CI_PIPELINE_IID", ID.to_owned()),
         ("CI_PIPELINE_SOURCE", context.source.name().to_owned()),
         ("CI_PIPELINE_CREATED_AT", context.created_at.clone()),
     ];
@@ -43,29 +44,29 @@ pub fn of_pipeline(context: &Context) -> Vec<(&'static str, String)> {
         Source::Trigger => variables.push(("CI_PIPELINE_TRIGGERED", "true".to_owned())),
         _ => {}
     }
-    variables.extend(of_commit(context));
+    variables.extend(commit_variables(context));
     match context.kind {
         RefKind::Branch => variables.push(("CI_COMMIT_BRANCH", context.ref_name.clone())),
         RefKind::Tag => {
             variables.push(("CI_COMMIT_TAG", context.ref_name.clone()));
             variables.push(("CI_COMMIT_TAG_MESSAGE", context.tag_message.clone()));
         }
-        RefKind::MergeRequest => variables.extend(of_merge_request(context)),
+        RefKind::MergeRequest => variables.extend(merge_request_variables(context)),
     }
     if context.kubernetes {
         variables.push(("CI_KUBERNETES_ACTIVE", "true".to_owned()));
     }
-    variables.extend(of_server(context));
-    variables.extend(of_project(context));
+    variables.extend(server_variables(context));
+    variables.extend(project_variables(context));
     variables
 }
 
-fn of_commit(context: &Context) -> Vec<(&'static str, String)> {
+fn commit_variables(context: &Context) -> Vec<(&'static str, String)> {
     let commit = &context.commit;
     let message = truncated(&commit.message);
     let title = title(message);
     let rest = message.split_once('\n').map_or("", |(_, rest)| rest).trim_start_matches('\n');
-    let description = if title.chars().count() < LONGEST_TITLE { rest } else { message };
+    let description = if title.chars().count() < MAX_TITLE_LENGTH { rest } else { message };
     vec![
         ("CI_COMMIT_SHA", commit.sha.clone()),
         ("CI_COMMIT_SHORT_SHA", commit.sha.chars().take(8).collect()),
@@ -77,7 +78,7 @@ fn of_commit(context: &Context) -> Vec<(&'static str, String)> {
         ("CI_COMMIT_MESSAGE", message.to_owned()),
         ("CI_COMMIT_MESSAGE_IS_TRUNCATED", (message.len() < commit.message.len()).to_string()),
         ("CI_COMMIT_AUTHOR", commit.author.clone()),
-        // Whose address it is, no repository knows.
+        // A repository does not contain the GitLab users of its authors.
         ("CI_COMMIT_USER_LOGIN", String::new()),
         ("CI_COMMIT_TIMESTAMP", commit.timestamp.clone()),
         ("CI_COMMIT_REF_PROTECTED", context.protected.to_string()),
@@ -89,11 +90,11 @@ fn title(message: &str) -> &str {
 }
 
 fn truncated(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(LONGEST_MESSAGE)).unwrap_or(message)
+    message.get(..message.floor_char_boundary(MAX_MESSAGE_BYTES)).unwrap_or(message)
 }
 
-/// `predefined_variables` of `app/models/merge_request.rb`, of a merge request within one project.
-fn of_merge_request(context: &Context) -> Vec<(&'static str, String)> {
+/// `predefined_variables` of `app/models/merge_request.rb`, for a merge request within one project.
+fn merge_request_variables(context: &Context) -> Vec<(&'static str, String)> {
     let path = &context.project_path;
     let url = format!("{}/{path}", context.server.trim_end_matches('/'));
     let target = context.target_branch.as_ref().unwrap_or(&context.default_branch);
@@ -102,26 +103,26 @@ fn of_merge_request(context: &Context) -> Vec<(&'static str, String)> {
         .iter()
         .any(|word| title.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
     vec![
-        ("CI_OPEN_MERGE_REQUESTS", format!("{path}!{ONE}")),
-        ("CI_MERGE_REQUEST_ID", ONE.to_owned()),
-        ("CI_MERGE_REQUEST_IID", ONE.to_owned()),
-        ("CI_MERGE_REQUEST_REF_PATH", format!("refs/merge-requests/{ONE}/head")),
+        ("CI_OPEN_MERGE_REQUESTS", format!("{path}!{ID}")),
+        ("CI_MERGE_REQUEST_ID", ID.to_owned()),
+        ("CI_MERGE_REQUEST_IID", ID.to_owned()),
+        ("CI_MERGE_REQUEST_REF_PATH", format!("refs/merge-requests/{ID}/head")),
         ("CI_MERGE_REQUEST_EVENT_TYPE", "detached".to_owned()),
-        ("CI_MERGE_REQUEST_PROJECT_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_PROJECT_ID", ID.to_owned()),
         ("CI_MERGE_REQUEST_PROJECT_PATH", path.clone()),
         ("CI_MERGE_REQUEST_PROJECT_URL", url.clone()),
-        ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", ID.to_owned()),
         ("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", path.clone()),
         ("CI_MERGE_REQUEST_SOURCE_PROJECT_URL", url),
         ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", context.ref_name.clone()),
         ("CI_MERGE_REQUEST_SOURCE_BRANCH_PROTECTED", context.protected.to_string()),
-        // Both are there only where the result of the merge is what is built.
+        // Both have a value only in a pipeline for the merged result.
         ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", String::new()),
         ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", String::new()),
         ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", target.clone()),
-        // GitLab protects a new project's default branch, and no other.
+        // GitLab protects only the default branch of a new project.
         ("CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED", (*target == context.default_branch).to_string()),
-        ("CI_MERGE_REQUEST_DIFF_ID", ONE.to_owned()),
+        ("CI_MERGE_REQUEST_DIFF_ID", ID.to_owned()),
         ("CI_MERGE_REQUEST_DIFF_BASE_SHA", context.diff_base.clone().unwrap_or_default()),
         ("CI_MERGE_REQUEST_TITLE", title.to_owned()),
         ("CI_MERGE_REQUEST_DESCRIPTION", String::new()),
@@ -131,7 +132,7 @@ fn of_merge_request(context: &Context) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn of_server(context: &Context) -> Vec<(&'static str, String)> {
+fn server_variables(context: &Context) -> Vec<(&'static str, String)> {
     let server = context.server.trim_end_matches('/');
     let (protocol, host_and_port) = server.split_once("://").unwrap_or(("https", server));
     let default_port = if protocol == "http" { "80" } else { "443" };
@@ -157,7 +158,7 @@ fn of_server(context: &Context) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn of_project(context: &Context) -> Vec<(&'static str, String)> {
+fn project_variables(context: &Context) -> Vec<(&'static str, String)> {
     let path = &context.project_path;
     let (namespace, name) = path.rsplit_once('/').unwrap_or(("", path));
     let server = context.server.trim_end_matches('/');
@@ -166,14 +167,14 @@ fn of_project(context: &Context) -> Vec<(&'static str, String)> {
     let kind = if context.kind == RefKind::Tag { "tags" } else { "heads" };
     vec![
         ("GITLAB_FEATURES", String::new()),
-        ("CI_PROJECT_ID", ONE.to_owned()),
+        ("CI_PROJECT_ID", ID.to_owned()),
         ("CI_PROJECT_NAME", name.to_owned()),
         ("CI_PROJECT_TITLE", name.to_owned()),
         ("CI_PROJECT_DESCRIPTION", String::new()),
         ("CI_PROJECT_PATH", path.clone()),
         ("CI_PROJECT_PATH_SLUG", slugify(path)),
         ("CI_PROJECT_NAMESPACE", namespace.to_owned()),
-        ("CI_PROJECT_NAMESPACE_ID", ONE.to_owned()),
+        ("CI_PROJECT_NAMESPACE_ID", ID.to_owned()),
         ("CI_PROJECT_NAMESPACE_SLUG", slugify(namespace)),
         ("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default().to_owned()),
         ("CI_PROJECT_URL", format!("{server}/{path}")),
@@ -186,8 +187,8 @@ fn of_project(context: &Context) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Those of one job. `predefined_variables_from_job_attr` of `lib/gitlab/ci/variables/builder.rb`
-pub(super) fn of_job(job: &Job, instance: &Instance) -> impl Iterator<Item = (&'static str, String)> {
+/// Returns the variables of a job. `predefined_variables_from_job_attr` of `lib/gitlab/ci/variables/builder.rb`
+pub(super) fn job_variables(job: &Job, instance: &Instance) -> impl Iterator<Item = (&'static str, String)> {
     let total = instance.node.map_or(1, |(_, total)| total);
     let list = [
         ("CI_JOB_NAME", instance.name.to_string()),
@@ -199,12 +200,13 @@ pub(super) fn of_job(job: &Job, instance: &Instance) -> impl Iterator<Item = (&'
     list.into_iter().chain(instance.node.map(|(index, _)| ("CI_NODE_INDEX", index.to_string())))
 }
 
-/// A job's name without what tells instances apart. `gems/gitlab-utils/lib/gitlab/utils/job.rb`
+/// Returns the name of a job without the suffix that distinguishes instances.
+/// `gems/gitlab-utils/lib/gitlab/utils/job.rb`
 fn group_name(name: &str) -> &str {
-    // In a class of Ruby's, `\b` is a backspace.
+    // In Ruby, `\b` in a character class is a backspace.
     static SUFFIX: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"([\x08\s:]+((\[.*\])|(\d+[\s:/\\]+\d+))){1,3}\s*\z").ok());
-    // Most names cannot have one, and the expression takes longer to build than a small pipeline to plan.
+    // Most names cannot have a suffix, and compiling the expression takes longer than planning a small pipeline.
     let is_break = |character: char| character.is_whitespace() || matches!(character, ':' | '\x08');
     let can_have = name.trim_end().ends_with(|last: char| last == ']' || last.is_numeric()) && name.contains(is_break);
     let suffix = if can_have { SUFFIX.as_ref() } else { None };
@@ -212,8 +214,8 @@ fn group_name(name: &str) -> &str {
     start.and_then(|start| name.get(..start)).unwrap_or(name)
 }
 
-/// Those of a job's environment that its rules know, too.
-pub(super) fn of_environment(name: &str, action: Action, tier: &str) -> [(&'static str, String); 3] {
+/// Returns the variables of a job's environment that its rules can read as well.
+pub(super) fn environment_variables(name: &str, action: Action, tier: &str) -> [(&'static str, String); 3] {
     let action = match action {
         Action::Start => "start",
         Action::Stop => "stop",
@@ -228,7 +230,7 @@ pub(super) fn of_environment(name: &str, action: Action, tier: &str) -> [(&'stat
     ]
 }
 
-/// What words in an environment's name say of its tier; the first that are there. `guess_tier` of
+/// The words in an environment's name that indicate its tier. The first match counts. `guess_tier` of
 /// `app/models/environment.rb`
 const TIERS: [(&str, &[&str]); 4] = [
     ("development", &["dev", "review", "trunk"]),
@@ -237,15 +239,15 @@ const TIERS: [(&str, &[&str]); 4] = [
     ("production", &["prd", "prod", "live"]),
 ];
 
-/// An environment's tier, if nobody says which.
+/// Returns the tier of an environment without `deployment_tier`.
 pub(super) fn guess_tier(name: &str) -> &'static str {
     let name = name.to_ascii_lowercase();
     let found = TIERS.iter().find(|(_, words)| words.iter().any(|word| name.contains(word)));
     found.map_or("other", |(tier, _)| tier)
 }
 
-/// Who started the pipeline. YAML cannot override these.
-pub fn of_user(context: &Context) -> Vec<(&'static str, String)> {
+/// Returns the variables of the user who started the pipeline. YAML cannot override them.
+pub fn user_variables(context: &Context) -> Vec<(&'static str, String)> {
     let (name, address) = &context.user;
     let login = address.split('@').next().unwrap_or_default();
     vec![
@@ -256,8 +258,8 @@ pub fn of_user(context: &Context) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The names of those that a plan cannot know.
-const WHEN_RUNNING: [(&str, Origin); 18] = [
+/// The variables whose values are known only when a job runs.
+const RUNTIME_VARIABLES: [(&str, Origin); 18] = [
     ("CI_PIPELINE_ID", Origin::Persisted),
     ("CI_PIPELINE_URL", Origin::Persisted),
     ("CI_JOB_ID", Origin::Persisted),
@@ -278,10 +280,10 @@ const WHEN_RUNNING: [(&str, Origin); 18] = [
     ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
 ];
 
-/// What a job has beside its plan's variables once it runs, and where that comes from.
+/// Returns the names and origins of the variables that a job gets when it runs, in addition to those of its plan.
 pub fn known_when_running(planned: &PlannedJob) -> impl Iterator<Item = (&'static str, Origin)> {
     let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
-    WHEN_RUNNING.into_iter().chain(image)
+    RUNTIME_VARIABLES.into_iter().chain(image)
 }
 
 #[cfg(test)]
@@ -320,17 +322,17 @@ mod tests {
     }
 
     fn lines(context: &Context) -> String {
-        let variables: BTreeMap<_, _> = of_pipeline(context).into_iter().collect();
+        let variables: BTreeMap<_, _> = pipeline_variables(context).into_iter().collect();
         variables.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
-    fn of_a_branch() {
+    fn variables_of_a_branch() {
         insta::assert_snapshot!(lines(&context(RefKind::Branch, "feature/ABC_1")));
     }
 
     #[test]
-    fn of_a_merge_request() {
+    fn variables_of_a_merge_request() {
         insta::assert_snapshot!(lines(&context(RefKind::MergeRequest, "feature/ABC_1")));
     }
 
@@ -348,37 +350,37 @@ mod tests {
     #[case::live("live", "production")]
     #[case::short_production("prd", "production")]
     #[case::other("gitlab.test", "testing")]
-    #[case::nothing("eu-1", "other")]
-    fn tiers(#[case] name: &str, #[case] tier: &str) {
+    #[case::no_known_word("eu-1", "other")]
+    fn guesses_tiers(#[case] name: &str, #[case] tier: &str) {
         assert_eq!(guess_tier(name), tier);
     }
 
     // `gems/gitlab-utils/spec/gitlab/utils/job_spec.rb`
     #[rstest]
-    #[case::none("rspec1", "rspec1")]
+    #[case::no_suffix("rspec1", "rspec1")]
     #[case::count("rspec 1/2", "rspec")]
     #[case::colon("rspec:1 : 2", "rspec")]
     #[case::matrix("rspec: [aws, app1]", "rspec")]
-    #[case::several("rspec: [aws, app1]: 1/2", "rspec")]
+    #[case::two_suffixes("rspec: [aws, app1]: 1/2", "rspec")]
     #[case::one_number("rspec 1", "rspec 1")]
-    #[case::inside("rspec 1/2 more", "rspec 1/2 more")]
-    fn groups(#[case] name: &str, #[case] group: &str) {
+    #[case::not_at_the_end("rspec 1/2 more", "rspec 1/2 more")]
+    fn strips_instances_from_group_names(#[case] name: &str, #[case] group: &str) {
         assert_eq!(group_name(name), group);
     }
 
     #[test]
-    fn a_long_message_is_cut() {
+    fn long_messages_are_cut() {
         let mut context = context(RefKind::Branch, "main");
-        context.commit.message = "ä".repeat(LONGEST_MESSAGE);
-        let variables: BTreeMap<_, _> = of_pipeline(&context).into_iter().collect();
-        assert_eq!(variables["CI_COMMIT_MESSAGE"].len(), LONGEST_MESSAGE);
+        context.commit.message = "ä".repeat(MAX_MESSAGE_BYTES);
+        let variables: BTreeMap<_, _> = pipeline_variables(&context).into_iter().collect();
+        assert_eq!(variables["CI_COMMIT_MESSAGE"].len(), MAX_MESSAGE_BYTES);
         assert_eq!(variables["CI_COMMIT_MESSAGE_IS_TRUNCATED"], "true");
     }
 
     #[test]
-    fn a_tag_is_no_branch_and_a_merge_request_neither() {
-        let of = |kind| of_pipeline(&context(kind, "v1")).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        let (tag, merge_request) = (of(RefKind::Tag), of(RefKind::MergeRequest));
+    fn tags_and_merge_requests_have_no_branch() {
+        let keys = |kind| pipeline_variables(&context(kind, "v1")).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let (tag, merge_request) = (keys(RefKind::Tag), keys(RefKind::MergeRequest));
         assert!(tag.contains(&"CI_COMMIT_TAG") && !tag.contains(&"CI_COMMIT_BRANCH"));
         assert!(merge_request.contains(&"CI_MERGE_REQUEST_IID") && !merge_request.contains(&"CI_COMMIT_BRANCH"));
     }

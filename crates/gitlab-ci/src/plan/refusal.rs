@@ -1,4 +1,4 @@
-//! Why there is no pipeline, in GitLab's words.
+//! Why GitLab does not create a pipeline, in GitLab's words.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,34 +8,35 @@ use crate::changes::NoSuchRef;
 use crate::source::Span;
 use crate::variables::expand::ExpansionError;
 
-/// Why there is no pipeline.
+/// Why GitLab does not create the pipeline. The messages are GitLab's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `workflow:rules` say so.
+    /// `workflow:rules` exclude the pipeline. Contains the rule, or `None` if no rule matches.
     #[error("The pipeline did not run. Review the workflow:rules configuration for the pipeline.")]
     Workflow(Option<Reason>),
-    /// No job is in it.
+    /// The pipeline would have no jobs. Contains the jobs of the file with the reasons.
     #[error("The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.")]
     Empty(Vec<(Arc<str>, Reason)>),
-    /// A job's variables lead in a circle, or become too large.
+    /// The variables of a job form a cycle or become too large.
     #[error("{job}: {error}")]
     Variables {
-        /// The job, or `workflow`.
+        /// The name of the job, or `workflow`.
         job: Arc<str>,
-        /// What is wrong with them.
+        /// What is wrong with the variables.
         error: ExpansionError,
     },
-    /// A rule compares with a ref that there is not. `rules_errors` of `lib/gitlab/ci/pipeline/seed/build.rb`
+    /// A rule compares with a ref that does not exist. `rules_errors` of `lib/gitlab/ci/pipeline/seed/build.rb`
     #[error("Failed to parse rule for {job}: {error}")]
     Rule {
-        /// The job, or `workflow`.
+        /// The name of the job, or `workflow`.
         job: Arc<str>,
-        /// Where the ref is named.
+        /// Where the ref is written.
         span: Span,
-        /// What is wrong with it.
+        /// The error about the ref.
         error: NoSuchRef,
     },
-    /// Jobs need others that are not in it: all of them. `needs_errors` of `lib/gitlab/ci/pipeline/seed/build.rb`
+    /// Jobs need other jobs that are not in the pipeline. Contains all of them. `needs_errors` of
+    /// `lib/gitlab/ci/pipeline/seed/build.rb`
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Needs(Vec<MissingNeed>),
 }
@@ -43,13 +44,13 @@ pub enum Refusal {
 /// A need of a job that is not in the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingNeed {
-    /// The job that needs it.
+    /// The job that has the need.
     pub job: Arc<str>,
-    /// The job that is not there.
+    /// The needed job.
     pub need: Arc<str>,
     /// Where the need is written.
     pub span: Span,
-    /// Why it is not there.
+    /// Why the needed job is not in the pipeline.
     pub reason: Option<Reason>,
 }
 
@@ -65,24 +66,24 @@ impl fmt::Display for MissingNeed {
     }
 }
 
-/// Why rules or policies cannot decide.
+/// Why rules or policies cannot be evaluated.
 #[derive(Clone, Debug)]
-pub(super) enum Undecided {
-    /// Variables lead in a circle, or become too large.
+pub(super) enum RuleError {
+    /// The variables form a cycle or become too large.
     Expansion(ExpansionError),
-    /// There is no such ref at that place.
+    /// The ref at this place does not exist.
     Rule(Span, NoSuchRef),
 }
 
-impl From<ExpansionError> for Undecided {
+impl From<ExpansionError> for RuleError {
     fn from(error: ExpansionError) -> Self {
         Self::Expansion(error)
     }
 }
 
-impl Undecided {
-    /// What that means for the pipeline, if it is about that job.
-    pub(super) fn of(self, job: &Arc<str>) -> Refusal {
+impl RuleError {
+    /// Converts the error to one about the job.
+    pub(super) fn into_refusal(self, job: &Arc<str>) -> Refusal {
         let job = Arc::clone(job);
         match self {
             Self::Expansion(error) => Refusal::Variables { job, error },

@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline: with the text that it is about, or as JSON.
+//! Diagnostics as text with excerpts of the files, or as JSON.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -11,10 +11,22 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::Severity;
 use crate::lint::Lint;
 
-/// How long what is shown of a file may be, and a line of it, in bytes.
-const LONGEST_EXCERPT: usize = 2000;
+/// The maximum length of an excerpt, and of a line in it, in bytes.
+const MAX_EXCERPT_LENGTH: usize = 2000;
 
-/// All of it for people, with a line of verdict. `width` is the terminal's, `color` whether it has any.
+/// Renders all diagnostics for a terminal, each with an excerpt of its file, and a last line with the result. `width`
+/// is the number of columns, 120 if unknown; `color` adds ANSI escape codes.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use gitlab_ci::include::Environment;
+/// use gitlab_ci::{lint, render};
+///
+/// let files = BTreeMap::from([(".gitlab-ci.yml", "test: {script: make test}\n")]);
+/// let lint = lint::lint(".gitlab-ci.yml", &Environment::new(&files));
+/// assert_eq!(render::diagnostics::text(&lint, None, false), "The pipeline is valid: 1 job.\n");
+/// ```
 pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler =
@@ -22,14 +34,14 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     let mut text = String::new();
     let diagnostics = lint.diagnostics.sorted();
     for diagnostic in &diagnostics {
-        let told = told(diagnostic);
+        let mut report = miette_diagnostic(diagnostic);
         // Writing to a `String` cannot fail.
-        let report = if let Some(place) = excerpt(lint, diagnostic) {
-            let told = told.with_label(LabeledSpan::underline(place));
-            miette::Report::new(told).with_source_code(source(lint, diagnostic))
+        let report = if let Some(range) = underlined(lint, diagnostic) {
+            report = report.with_label(LabeledSpan::underline(range));
+            miette::Report::new(report).with_source_code(source(lint, diagnostic))
         } else {
             let _ = writeln!(text, "{}", lint.sources.location(diagnostic.span));
-            miette::Report::new(told)
+            miette::Report::new(report)
         };
         let _ = handler.render_report(&mut text, report.as_ref());
         text.push('\n');
@@ -47,44 +59,45 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     text
 }
 
-fn told(diagnostic: &Diagnostic) -> MietteDiagnostic {
+fn miette_diagnostic(diagnostic: &Diagnostic) -> MietteDiagnostic {
     let level = if diagnostic.severity == Severity::Error { Level::Error } else { Level::Warning };
-    let mut told = MietteDiagnostic::new(diagnostic.message.clone()).with_severity(level);
-    told.help.clone_from(&diagnostic.help);
-    told
+    let mut converted = MietteDiagnostic::new(diagnostic.message.clone()).with_severity(level);
+    converted.help.clone_from(&diagnostic.help);
+    converted
 }
 
-/// What is underlined. Nothing where lines are longer than anybody reads: miette writes all of them, and none of more than
-/// 65,535 columns.
-fn excerpt(lint: &Lint, diagnostic: &Diagnostic) -> Option<Range<usize>> {
+/// The range to underline, or `None` if a line is too long to show: miette writes lines in full, and panics on lines of
+/// more than 65,535 columns.
+fn underlined(lint: &Lint, diagnostic: &Diagnostic) -> Option<Range<usize>> {
     let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
     let text = lint.sources.file(diagnostic.span.file).map_or("", |file| &*file.text);
     let line_end = |at: usize| text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| at + length);
-    // Of something long only its first line.
-    let end = if end.saturating_sub(start) > LONGEST_EXCERPT { line_end(start) } else { end };
+    // Of a long range, only the first line is underlined.
+    let end = if end.saturating_sub(start) > MAX_EXCERPT_LENGTH { line_end(start) } else { end };
     let before = text.get(..start).unwrap_or(text);
-    // With the lines before and after it.
+    // miette also shows the line before and the line after.
     let from = before.rmatch_indices('\n').nth(1).map_or(0, |(at, _)| at + 1);
     let until = line_end(line_end(end.min(text.len())).saturating_add(1).min(text.len()));
     let lines = text.get(from..until).unwrap_or_default().lines();
-    lines.map(str::len).all(|length| length <= LONGEST_EXCERPT).then(|| start..end.max(start + 1))
+    lines.map(str::len).all(|length| length <= MAX_EXCERPT_LENGTH).then(|| start..end.max(start + 1))
 }
 
 fn source(lint: &Lint, diagnostic: &Diagnostic) -> NamedSource<Arc<str>> {
     let file = lint.sources.file(diagnostic.span.file);
     let (name, text) = file.map(|file| (Arc::clone(&file.name), Arc::clone(&file.text))).unwrap_or_default();
-    // A label at the end of the text, or in none, needs something to stand on.
+    // miette needs a character to underline, also at the end of the text and in an empty one.
     let text = if text.len() <= diagnostic.span.start as usize { format!("{text}\n ").into() } else { text };
     NamedSource::new(name, text)
 }
 
-/// All of it for programs.
+/// Renders all diagnostics as a JSON array of objects with `severity`, `message`, `file`, `line`, `column` and `help`.
+/// Ends with a line break.
 ///
 /// # Errors
-/// Never; JSON has a place for every text.
+/// Does not occur in practice: every part has a representation in JSON.
 pub fn json(lint: &Lint) -> Result<String, serde_json::Error> {
     #[derive(Serialize)]
-    struct Told<'lint> {
+    struct JsonDiagnostic<'lint> {
         severity: Severity,
         message: &'lint str,
         file: Arc<str>,
@@ -94,7 +107,7 @@ pub fn json(lint: &Lint) -> Result<String, serde_json::Error> {
     }
     let lines = lint.diagnostics.sorted().into_iter().map(|diagnostic| {
         let location = lint.sources.location(diagnostic.span);
-        Told {
+        JsonDiagnostic {
             severity: diagnostic.severity,
             message: &diagnostic.message,
             file: location.file,

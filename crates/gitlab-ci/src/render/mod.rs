@@ -1,4 +1,4 @@
-//! Diagnostics and plans, for people and for programs.
+//! Diagnostics and plans as text for terminals and as JSON.
 
 pub mod diagnostics;
 pub mod plan;

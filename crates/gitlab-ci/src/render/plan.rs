@@ -1,4 +1,4 @@
-//! A plan: as a table for people, as JSON for programs, as a graph for pages.
+//! A plan as a table, as JSON or as a Mermaid graph.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,7 +17,21 @@ use crate::plan::predefined::known_when_running;
 use crate::source::Sources;
 use crate::variables::collection::Variable;
 
-/// All of it, for people.
+/// Renders a plan for a terminal: the ref and the commit, a table of the jobs, and a table of the jobs that are not in
+/// the pipeline, each with its reason.
+///
+/// ```
+/// use gitlab_ci::plan::{Plan, commit::Commit, context::Context};
+/// use gitlab_ci::render;
+/// use gitlab_ci::source::Sources;
+///
+/// let commit = Commit { sha: "0123456789abcdef0123456789abcdef01234567".to_owned(), ..Commit::default() };
+/// let context = Context::push("main", commit);
+/// // The example of the crate creates a plan with jobs.
+/// let plan = Plan { context, name: None, stages: Vec::new(), jobs: Vec::new(), skipped: Vec::new() };
+/// let text = render::plan::text(&plan, &Sources::default());
+/// assert!(text.starts_with("branch main, commit 01234567, push\n"));
+/// ```
 pub fn text(plan: &Plan, sources: &Sources) -> String {
     let kind = match plan.context.kind {
         RefKind::Branch => "branch",
@@ -29,7 +43,7 @@ pub fn text(plan: &Plan, sources: &Sources) -> String {
     let source = plan.context.source.name();
     let mut text = format!("{name}{kind} {}, commit {commit}, {source}\n\n", plan.context.ref_name);
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["stage", "job", "when", "needs", "environment", "because of"]);
+    table.load_style(presets::NOTHING).set_header(["stage", "job", "when", "needs", "environment", "reason"]);
     let mut stage = "";
     for job in &plan.jobs {
         let own = &*job.job.stage.value;
@@ -45,16 +59,16 @@ pub fn text(plan: &Plan, sources: &Sources) -> String {
                 .map(|needs| if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") })
                 .unwrap_or_default(),
             environment.unwrap_or_default(),
-            because(&job.reason, sources),
+            describe_reason(&job.reason, sources),
         ]);
         stage = own;
     }
     let _ = writeln!(text, "{}", table.trim_fmt());
     if !plan.skipped.is_empty() {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["not in it", "because of"]);
+        table.load_style(presets::NOTHING).set_header(["not in the pipeline", "reason"]);
         for skipped in &plan.skipped {
-            table.add_row([skipped.name.to_string(), because(&skipped.reason, sources)]);
+            table.add_row([skipped.name.to_string(), describe_reason(&skipped.reason, sources)]);
         }
         let _ = writeln!(text, "\n{}", table.trim_fmt());
     }
@@ -85,7 +99,7 @@ fn needs(job: &PlannedJob) -> Option<Vec<String>> {
     Some(job.needs.as_ref()?.iter().map(|need| need.name.to_string()).collect())
 }
 
-fn because(reason: &Reason, sources: &Sources) -> String {
+fn describe_reason(reason: &Reason, sources: &Sources) -> String {
     match reason.span {
         Some(span) => {
             let place = sources.location(span);
@@ -95,10 +109,10 @@ fn because(reason: &Reason, sources: &Sources) -> String {
     }
 }
 
-/// All of it, for programs.
+/// Renders a plan as a JSON object with `pipeline`, `stages`, `jobs` and `skipped`. Ends with a line break.
 ///
 /// # Errors
-/// Never; JSON has a place for every text.
+/// Does not occur in practice: every part has a representation in JSON.
 pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error> {
     let job = |job: &PlannedJob| {
         json!({
@@ -113,7 +127,7 @@ pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error>
             "environment": job.environment,
             "image": job.image,
             "resource_group": job.resource_group,
-            "reason": because(&job.reason, sources),
+            "reason": describe_reason(&job.reason, sources),
         })
     };
     let document = json!({
@@ -127,13 +141,13 @@ pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error>
         "stages": plan.stages,
         "jobs": plan.jobs.iter().map(job).collect::<Vec<_>>(),
         "skipped": plan.skipped.iter().map(|skipped| {
-            json!({"name": skipped.name, "reason": because(&skipped.reason, sources)})
+            json!({"name": skipped.name, "reason": describe_reason(&skipped.reason, sources)})
         }).collect::<Vec<_>>(),
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-/// The jobs and what they wait for, as Mermaid draws it. <https://mermaid.js.org/syntax/flowchart.html>
+/// Renders the jobs and their dependencies as a Mermaid flowchart. <https://mermaid.js.org/syntax/flowchart.html>
 pub fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
     let ids: BTreeMap<&str, usize> = plan.jobs.iter().enumerate().map(|(index, job)| (&*job.name, index)).collect();
@@ -162,26 +176,26 @@ fn quoted(name: &str) -> String {
     name.replace('"', "#quot;")
 }
 
-/// One of a job's variables.
+/// A variable of a job.
 #[derive(Serialize)]
 struct Line {
     key: String,
-    /// As the runner gets it; nothing where only a job that runs knows.
+    /// The value as the runner gets it, or `None` where it is known only when the job runs.
     value: Option<String>,
     from: &'static str,
     hides: Vec<Hidden>,
 }
 
-/// One that a stronger one hides, as it is written.
+/// A variable that one with a higher precedence hides, with its value as written.
 #[derive(Serialize)]
 struct Hidden {
     value: String,
     from: &'static str,
 }
 
-/// By name. Masked ones are masked.
+/// The variables of a job, sorted by name. Values of masked variables are replaced.
 fn lines(job: &PlannedJob) -> Vec<Line> {
-    // A circle would have refused the plan.
+    // A circular reference would have refused the plan.
     let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
     let hidden = |variable: &Variable| Hidden { value: variable.shown().to_owned(), from: variable.origin.name() };
     let known = expanded.iter().map(|(variable, hides)| Line {
@@ -190,15 +204,16 @@ fn lines(job: &PlannedJob) -> Vec<Line> {
         from: variable.origin.name(),
         hides: hides.iter().map(hidden).collect(),
     });
-    let of_a_run = known_when_running(job).filter(|(key, _)| expanded.get(key).is_none());
-    let of_a_run =
-        of_a_run.map(|(key, origin)| Line { key: key.to_owned(), value: None, from: origin.name(), hides: Vec::new() });
-    let mut lines: Vec<Line> = known.chain(of_a_run).collect();
+    let runtime = known_when_running(job).filter(|(key, _)| expanded.get(key).is_none());
+    let runtime =
+        runtime.map(|(key, origin)| Line { key: key.to_owned(), value: None, from: origin.name(), hides: Vec::new() });
+    let mut lines: Vec<Line> = known.chain(runtime).collect();
     lines.sort_by(|one, other| one.key.cmp(&other.key));
     lines
 }
 
-/// A job's variables, where each comes from and what it hides; masked ones masked.
+/// Renders the variables of a job as a table: name, value, origin, and the variables that each one hides. Values of
+/// masked variables are replaced by `[MASKED]`.
 pub fn variables(job: &PlannedJob) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["variable", "value", "from", "hides"]);
@@ -210,10 +225,11 @@ pub fn variables(job: &PlannedJob) -> String {
     format!("{}\n", table.trim_fmt())
 }
 
-/// The same for programs.
+/// Renders the variables of a job as a JSON array of objects with `key`, `value`, `from` and `hides`. Ends with a line
+/// break.
 ///
 /// # Errors
-/// Never; JSON has a place for every text.
+/// Does not occur in practice: every part has a representation in JSON.
 pub fn variables_json(job: &PlannedJob) -> Result<String, serde_json::Error> {
     Ok(serde_json::to_string_pretty(&lines(job))? + "\n")
 }

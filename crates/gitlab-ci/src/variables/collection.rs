@@ -1,4 +1,4 @@
-//! Which variable wins. <https://docs.gitlab.com/ci/variables/#cicd-variable-precedence>,
+//! The precedence of variables. <https://docs.gitlab.com/ci/variables/#cicd-variable-precedence>,
 //! `lib/gitlab/ci/variables/builder.rb`
 
 use std::cmp::Ordering;
@@ -7,44 +7,44 @@ use std::fmt;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-/// Where a variable comes from, from the weakest to the strongest.
+/// The origin of a variable, from the lowest precedence to the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The job's and the pipeline's own numbers and tokens.
+    /// IDs, URLs and tokens of the job and the pipeline.
     Persisted,
-    /// Computed from project, commit and job.
+    /// Computed by GitLab from the project, the commit and the job.
     Predefined,
-    /// The cluster of the environment.
+    /// The Kubernetes cluster of the environment.
     Deployment,
-    /// `variables` of the top level.
+    /// `variables` at the top level of the file.
     Global,
-    /// The rule of `workflow` that holds.
+    /// `variables` of the matching rule in `workflow:rules`.
     Workflow,
     /// `variables` of the job.
     Job,
-    /// An instance's own.
+    /// `parallel:matrix` of the job.
     Matrix,
-    /// The rule of the job that holds.
+    /// `variables` of the job's matching rule.
     Rule,
-    /// Who started the pipeline.
+    /// The user who started the pipeline.
     User,
-    /// A report of a job before.
+    /// A dotenv report of an earlier job.
     Dotenv,
-    /// The settings of the whole GitLab.
+    /// The settings of the GitLab instance.
     Instance,
     /// The settings of a group.
     Group,
     /// The settings of the project.
     Project,
-    /// This pipeline's own.
+    /// Variables of this pipeline only, set when it was started.
     Pipeline,
     /// The job's environment.
     Environment,
 }
 
 impl Origin {
-    /// Its name in reports.
+    /// The name of the origin for users.
     pub fn name(self) -> &'static str {
         match self {
             Self::Persisted => "pipeline and job",
@@ -65,8 +65,8 @@ impl Origin {
         }
     }
 
-    /// Whether services may have it. Nobody can write secrets into what the file and GitLab itself say; settings and
-    /// reports are the place for them. `to_hash_variable` of `app/models/concerns/ci/has_variable.rb`
+    /// Whether the runner passes such variables to services. The file and GitLab's own variables contain no secrets;
+    /// settings and dotenv reports may. `to_hash_variable` of `app/models/concerns/ci/has_variable.rb`
     pub fn is_public(self) -> bool {
         match self {
             Self::Dotenv | Self::Instance | Self::Group | Self::Project | Self::Pipeline => false,
@@ -75,74 +75,75 @@ impl Origin {
         }
     }
 
-    /// Whether it is written in `.gitlab-ci.yml`. GitLab merges these before anything else sees them.
+    /// Whether the variable is written in `.gitlab-ci.yml`. GitLab merges these before anything else reads them.
     pub fn is_yaml(self) -> bool {
         matches!(self, Self::Global | Self::Workflow | Self::Job | Self::Matrix | Self::Rule)
     }
 }
 
-/// A variable.
+/// A CI/CD variable.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in GitLab, and all may be on")]
 pub struct Variable {
-    /// Its name.
+    /// The name.
     pub key: Arc<str>,
-    /// Its value, as it is written.
+    /// The value as written, before expansion.
     pub value: Arc<str>,
-    /// Where it comes from.
+    /// The origin, which decides the precedence.
     pub origin: Origin,
-    /// Whether `$` in it stays.
+    /// Whether `$` in the value is literal.
     pub raw: bool,
-    /// Whether a job gets a file with the value, and the file's path as the variable.
+    /// Whether the job gets a file with the value. The variable then contains the path of the file.
     pub file: bool,
-    /// Whether its value must be hidden in logs.
+    /// Whether the value must be hidden in job logs.
     pub masked: bool,
-    /// Whether the runner may hand it to services, too.
+    /// Whether the runner passes the variable to services.
     pub public: bool,
 }
 
 impl Variable {
-    /// A plain one, public if its origin is.
+    /// Creates a variable that is not raw, not a file and not masked. It is public if its origin is.
     pub fn new(key: &str, value: &str, origin: Origin) -> Self {
         let public = origin.is_public();
         Self { key: key.into(), value: value.into(), origin, raw: false, file: false, masked: false, public }
     }
 
-    /// Its value as people may see it.
+    /// The value for display: `[MASKED]` if the variable is masked.
     pub fn shown(&self) -> &str {
         if self.masked { "[MASKED]" } else { &self.value }
     }
 }
 
-/// Without the value of a masked one: this ends up in logs and failed assertions.
+/// Hides the value of a masked variable, because this output ends up in logs and failed assertions.
 impl fmt::Debug for Variable {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         write!(formatter, "{}={:?} ({})", self.key, self.shown(), self.origin.name())
     }
 }
 
-/// Of each name the variables from the strongest to the weakest; no list is empty.
+/// For each name, the variables from the highest precedence to the lowest. No list is empty.
 type ByName = BTreeMap<Arc<str>, Vec<Variable>>;
 
-/// Variables by their names: of each the winner, and those that it hides.
+/// Variables by name: for each name the one with the highest precedence, and those that it hides.
 ///
-/// It has two layers: jobs are many, and most of what they know is the same, so copies share it.
+/// A collection has two layers. A pipeline has many jobs, most of whose variables are the same, so copies of a
+/// collection share one layer.
 #[derive(Clone, Default)]
 pub struct Collection {
     shared: Arc<ByName>,
-    /// What is in here hides all of the same name in `shared`.
+    /// An entry here replaces the entry of the same name in `shared`.
     own: ByName,
 }
 
 impl Collection {
-    /// One more. Of the same origin the later one wins.
+    /// Adds a variable. Of two variables with the same name and origin, the later one wins.
     pub fn add(&mut self, variable: Variable) {
         let same = self.own_list(&variable.key);
         let at = same.partition_point(|other| other.origin > variable.origin);
         same.insert(at, variable);
     }
 
-    /// What is in it now is no longer copied with it. For what many are made from.
+    /// Moves all variables to the shared layer, so that later copies of the collection do not copy them.
     pub fn share(&mut self) {
         if !self.own.is_empty() {
             let own = std::mem::take(&mut self.own);
@@ -150,44 +151,45 @@ impl Collection {
         }
     }
 
-    /// The one that wins.
+    /// Returns the variable of this name with the highest precedence.
     pub fn get(&self, key: &str) -> Option<&Variable> {
         self.all(key).first()
     }
 
-    /// All of one name, from the strongest to the weakest.
+    /// Returns all variables of this name, from the highest precedence to the lowest.
     pub fn all(&self, key: &str) -> &[Variable] {
         self.own.get(key).or_else(|| self.shared.get(key)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// All winners, by name, each with those that it hides from the strongest to the weakest.
+    /// Iterates over the names in order: the variable with the highest precedence, then those that it hides, from the
+    /// highest precedence to the lowest.
     pub fn iter(&self) -> impl Iterator<Item = (&Variable, &[Variable])> {
         self.lists().filter_map(|same| same.split_first())
     }
 
-    /// How many names there are.
+    /// The number of distinct names.
     pub fn len(&self) -> usize {
         self.lists().count()
     }
 
-    /// Whether there is none.
+    /// Whether the collection has no variables.
     pub fn is_empty(&self) -> bool {
         self.own.is_empty() && self.shared.is_empty()
     }
 
-    /// The variables of each name, by name.
+    /// Iterates over the lists of variables of one name, ordered by name.
     pub(super) fn lists(&self) -> impl Iterator<Item = &[Variable]> {
         Lists { shared: self.shared.iter().peekable(), own: self.own.iter().peekable() }
     }
 
-    /// All of one name, to change them.
+    /// Returns the list of this name for modification, copied from the shared layer if necessary.
     pub(super) fn own_list(&mut self, key: &Arc<str>) -> &mut Vec<Variable> {
         let shared = &self.shared;
         self.own.entry(Arc::clone(key)).or_insert_with(|| shared.get(key).cloned().unwrap_or_default())
     }
 }
 
-/// Both layers, by name.
+/// Merges both layers by name.
 struct Lists<'collection> {
     shared: Peekable<btree_map::Iter<'collection, Arc<str>, Vec<Variable>>>,
     own: Peekable<btree_map::Iter<'collection, Arc<str>, Vec<Variable>>>,
@@ -210,7 +212,7 @@ impl<'collection> Iterator for Lists<'collection> {
     }
 }
 
-/// Equal are those that hold the same, whatever they share.
+/// Two collections are equal if they contain the same variables, shared or not.
 impl PartialEq for Collection {
     fn eq(&self, other: &Self) -> bool {
         self.lists().eq(other.lists())
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_wins_and_of_equals_the_last() {
+    fn the_highest_precedence_wins_and_then_the_last_one() {
         let list =
             [("job", Origin::Job), ("project", Origin::Project), ("top", Origin::Global), ("again", Origin::Project)];
         let collection: Collection =
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_what_is_shared_is_its_own() {
+    fn changing_a_copy_does_not_change_the_original() {
         let mut base: Collection = [("A", "1"), ("B", "2")]
             .into_iter()
             .map(|(key, value)| Variable::new(key, value, Origin::Global))
@@ -307,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn they_come_by_name() {
+    fn iterates_by_name() {
         let names = ["b", "A", "a", "_"].map(|key| Variable::new(key, "", Origin::Job));
         let collection: Collection = names.into_iter().collect();
         assert_eq!(collection.iter().map(|(winner, _)| &*winner.key).collect::<Vec<_>>(), ["A", "_", "a", "b"]);
     }
 
     #[test]
-    fn a_masked_value_is_not_shown() {
+    fn debug_output_hides_masked_values() {
         let secret = Variable { masked: true, ..Variable::new("A", "secret", Origin::Project) };
         assert_eq!(format!("{secret:?}"), "A=\"[MASKED]\" (project)");
     }
@@ -330,8 +332,8 @@ mod tests {
     #[case::top_level_over_deployment(Origin::Global, Origin::Deployment)]
     #[case::deployment_over_predefined(Origin::Deployment, Origin::Predefined)]
     #[case::user_over_yaml(Origin::User, Origin::Rule)]
-    fn documented_order(#[case] strong: Origin, #[case] weak: Origin) {
-        assert!(strong > weak);
+    fn origins_have_the_documented_order(#[case] higher: Origin, #[case] lower: Origin) {
+        assert!(higher > lower);
     }
 
     // `to_hash_variable` of `app/models/concerns/ci/has_variable.rb`, `collection/item.rb`
@@ -341,13 +343,13 @@ mod tests {
     #[case::project(Origin::Project, false)]
     #[case::pipeline(Origin::Pipeline, false)]
     #[case::dotenv(Origin::Dotenv, false)]
-    fn services_get_public_ones(#[case] origin: Origin, #[case] public: bool) {
+    fn origins_decide_what_is_public(#[case] origin: Origin, #[case] public: bool) {
         assert_eq!(Variable::new("A", "", origin).public, public);
     }
 
     proptest! {
         #[test]
-        fn any_order_of_different_origins_has_one_result(order in Just(ALL.to_vec()).prop_shuffle()) {
+        fn the_order_of_insertion_of_different_origins_is_irrelevant(order in Just(ALL.to_vec()).prop_shuffle()) {
             let collection: Collection =
                 order.iter().map(|origin| Variable::new("A", origin.name(), *origin)).collect();
             let expected: Vec<_> = ALL.iter().rev().map(|origin| origin.name()).collect();

@@ -1,71 +1,71 @@
-//! `artifacts:reports:dotenv`: variables that one job leaves to others.
+//! `artifacts:reports:dotenv`: variables that a job passes to later jobs.
 //! <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv>,
 //! `app/services/ci/parse_dotenv_artifact_service.rb`
 //!
-//! This is no shell: no comments, no blank lines, no quotes, no lines that go on.
+//! The format is not shell syntax. It has no comments, no blank lines, no quotes and no line continuation.
 
 use std::collections::HashMap;
 
 use super::collection::{Origin, Variable};
 
-/// The longest name that GitLab's database takes.
-const LONGEST_KEY: usize = 255;
+/// The maximum length of a name in GitLab's database.
+const MAX_KEY_LENGTH: usize = 255;
 
-/// What a report may hold.
+/// The limits of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A report must have fewer bytes than this.
+    /// A report must be smaller than this number of bytes.
     pub bytes: usize,
-    /// How many variables it may have.
+    /// The maximum number of variables.
     pub variables: usize,
 }
 
 impl Default for Limits {
-    /// A GitLab of one's own. GitLab.com takes 50 to 150 variables.
+    /// The default limits of a self-managed GitLab. GitLab.com allows 50 to 150 variables.
     fn default() -> Self {
         Self { bytes: 5 * 1024, variables: 20 }
     }
 }
 
-/// Why GitLab refuses a report as a whole. Lines count from 1.
+/// Why GitLab refuses a whole report. Lines are numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DotenvError {
     /// A line has no `=`.
     #[error("line {line}: Invalid Format: every line must be `KEY=value`, without comments and blank lines")]
     Format {
-        /// The line.
+        /// The number of the line.
         line: usize,
     },
-    /// A name is none.
-    #[error("line {line}: Key `{key}` can contain only letters, digits and '_', from 1 to {LONGEST_KEY} of them")]
+    /// A name is empty, too long, or contains other characters than letters, digits and `_`.
+    #[error("line {line}: Key `{key}` can contain only letters, digits and '_', from 1 to {MAX_KEY_LENGTH} of them")]
     Key {
-        /// The line.
+        /// The number of the line.
         line: usize,
-        /// The name.
+        /// The invalid name.
         key: String,
     },
-    /// There are too many bytes.
+    /// The report is too large.
     #[error("Dotenv Artifact Too Big. Maximum Allowable Size: {limit} (it has {bytes})")]
     TooBig {
-        /// The limit that it must stay below.
+        /// The report must be smaller than this number of bytes.
         limit: usize,
-        /// How many there are.
+        /// The size of the report in bytes.
         bytes: usize,
     },
-    /// There are too many variables.
+    /// The report has too many variables.
     #[error("line {line}: Dotenv files cannot have more than {limit} variables")]
     TooMany {
-        /// The line of the first one that is too many.
+        /// The line of the first variable beyond the limit.
         line: usize,
-        /// The limit.
+        /// The maximum number of variables.
         limit: usize,
     },
 }
 
-/// Reads a report; of several variables with one name the last wins, in the place of the first.
+/// Parses a report. Of several variables with the same name the last one wins, at the position of the first.
 ///
 /// # Errors
-/// When one line is wrong, or it is too large: GitLab then takes nothing of it.
+/// The report is too large or a line is invalid. GitLab then uses no variable of the report.
 pub fn parse(report: &[u8], limits: Limits) -> Result<Vec<Variable>, DotenvError> {
     if report.len() >= limits.bytes {
         return Err(DotenvError::TooBig { limit: limits.bytes, bytes: report.len() });
@@ -91,7 +91,7 @@ pub fn parse(report: &[u8], limits: Limits) -> Result<Vec<Variable>, DotenvError
             first_too_many.get_or_insert(line);
         }
     }
-    // A wrong line is told first: GitLab counts only after it has read all.
+    // Invalid lines have precedence: GitLab counts the variables after it has read all of them.
     match first_too_many {
         Some(line) => Err(DotenvError::TooMany { line, limit: limits.variables }),
         None => Ok(variables),
@@ -99,15 +99,15 @@ pub fn parse(report: &[u8], limits: Limits) -> Result<Vec<Variable>, DotenvError
 }
 
 fn is_key(key: &str) -> bool {
-    (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    (1..=MAX_KEY_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// What Ruby's `strip` takes away, which is less than Unicode's white space.
+/// Removes what Ruby's `strip` removes, which is less than Unicode's white space.
 fn strip(text: &str) -> &str {
     text.trim_matches(['\0', '\t', '\n', '\u{b}', '\u{c}', '\r', ' '])
 }
 
-/// The text. Windows PowerShell writes UTF-16 with a byte order mark.
+/// Decodes the text. Windows PowerShell writes UTF-16 with a byte order mark.
 fn decode(report: &[u8]) -> String {
     if let Some(utf16) = report.strip_prefix(b"\xff\xfe") {
         let units = utf16.chunks_exact(2).filter_map(|pair| pair.try_into().ok()).map(u16::from_le_bytes);
@@ -129,21 +129,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case::one(b"A=1", &[("A", "1")])]
-    #[case::two(b"A=1\nB=2\n", &[("A", "1"), ("B", "2")])]
-    #[case::nothing(b"", &[])]
+    #[case::one_variable(b"A=1", &[("A", "1")])]
+    #[case::two_variables(b"A=1\nB=2\n", &[("A", "1"), ("B", "2")])]
+    #[case::empty(b"", &[])]
     #[case::empty_value(b"A=", &[("A", "")])]
-    #[case::first_sign_counts(b"A=b=c==", &[("A", "b=c==")])]
+    #[case::only_the_first_equals_sign_counts(b"A=b=c==", &[("A", "b=c==")])]
     #[case::stripped(b" A \t= x y \r\n", &[("A", "x y")])]
     #[case::quotes_stay(b"A=\"x\"", &[("A", "\"x\"")])]
     #[case::comments_stay(b"A=1 # one", &[("A", "1 # one")])]
     #[case::dollars_stay(b"A=$B", &[("A", "$B")])]
     #[case::last_wins(b"A=1\nB=2\nA=3", &[("A", "3"), ("B", "2")])]
-    #[case::digit_first(b"1=x", &[("1", "x")])]
+    #[case::name_that_starts_with_a_digit(b"1=x", &[("1", "x")])]
     #[case::byte_order_mark(b"\xef\xbb\xbfA=1", &[("A", "1")])]
     #[case::utf16(b"\xff\xfeA\0=\x001\0\n\0", &[("A", "1")])]
-    #[case::no_utf8(b"A=\xff", &[("A", "\u{fffd}")])]
-    fn reports(#[case] report: &[u8], #[case] expected: &[(&str, &str)]) {
+    #[case::invalid_utf8(b"A=\xff", &[("A", "\u{fffd}")])]
+    fn parses_reports(#[case] report: &[u8], #[case] expected: &[(&str, &str)]) {
         let expected: Vec<_> = expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         assert_eq!(read(report), Ok(expected));
     }
@@ -151,26 +151,26 @@ mod tests {
     #[rstest]
     #[case::blank(b"A=1\n\nB=2", "line 2: Invalid Format")]
     #[case::comment(b"# comment", "line 1: Invalid Format")]
-    #[case::goes_on(b"A=\"1\n2\"", "line 2: Invalid Format")]
+    #[case::value_over_two_lines(b"A=\"1\n2\"", "line 2: Invalid Format")]
     #[case::blank_at_the_end(b"A=1\n\n", "line 2: Invalid Format")]
-    #[case::no_name(b"=1", "line 1: Key `` can contain only letters")]
+    #[case::empty_name(b"=1", "line 1: Key `` can contain only letters")]
     #[case::dash(b"A=1\nA-B=1", "line 2: Key `A-B` can contain only letters")]
     #[case::export(b"export A=1", "line 1: Key `export A` can contain only letters")]
     #[case::other_letters("Ä=1".as_bytes(), "line 1: Key `Ä` can contain only letters")]
-    fn wrong_reports(#[case] report: &[u8], #[case] expected: &str) {
+    fn rejects_invalid_reports(#[case] report: &[u8], #[case] expected: &str) {
         let error = read(report).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
 
     #[test]
-    fn they_are_expanded_later() {
+    fn values_are_not_expanded() {
         let variables = parse(b"A=$B", Limits::default()).unwrap();
         assert_eq!(variables, [Variable::new("A", "$B", Origin::Dotenv)]);
         assert!(!variables[0].raw);
     }
 
     #[test]
-    fn limits() {
+    fn enforces_the_limits() {
         let lines = |count: usize| (0..count).map(|number| format!("A{number}=\n")).collect::<Vec<_>>().concat();
         assert_eq!(read(lines(20).as_bytes()).unwrap().len(), 20);
         assert_eq!(read(lines(22).as_bytes()), Err(DotenvError::TooMany { line: 21, limit: 20 }));
@@ -183,12 +183,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_report(report in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_report_terminates(report in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&report);
         }
 
         #[test]
-        fn what_was_written_is_read(
+        fn reads_what_was_written(
             list in proptest::collection::btree_map("[A-Za-z0-9_]{1,9}", "([!-~]([ -~]{0,9}[!-~])?)?", 0..20),
         ) {
             let report = list.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<Vec<_>>().concat();

@@ -1,4 +1,4 @@
-//! What `$` becomes in single texts, and on the runner. For the values of all variables together: `resolve.rs`.
+//! Expansion of variables in single texts and on the runner. `resolve.rs` expands the values of all variables together.
 //! <https://docs.gitlab.com/ci/variables/where_variables_can_be_used/>
 
 use std::sync::Arc;
@@ -6,57 +6,71 @@ use std::sync::Arc;
 use super::collection::{Collection, Variable};
 use super::reference::{Piece, Pieces, RunnerPieces};
 
-/// How many bytes values may add to one text: those that double each other grow without end. No program can be given a longer
-/// variable (Linux's `MAX_ARG_STRLEN`).
-const LARGEST: usize = 128 << 10;
+/// The maximum number of bytes that variables may add to one text. Values that reference each other twice grow
+/// exponentially, and no program can be given a longer variable (Linux's `MAX_ARG_STRLEN`).
+const MAX_GROWTH: usize = 128 << 10;
 
-/// How many they may add to all values together, of which there is a limit for programs, too.
-pub(super) const LARGEST_TOGETHER: usize = 2 << 20;
+/// The maximum number of bytes that variables may add to all values together. The kernel limits the sum for a program
+/// as well.
+pub(super) const MAX_TOTAL_GROWTH: usize = 2 << 20;
 
 /// Why variables cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpansionError {
-    /// Variables lead back to themselves: the names of each circle. GitLab writes the job's name and `: ` before it.
-    #[error("circular variable reference detected: {}", circles(.0))]
+    /// Variables reference each other in a cycle. Contains the names of each cycle. GitLab writes the name of the job
+    /// and `: ` before this message.
+    #[error("circular variable reference detected: {}", cycles(.0))]
     Circular(Vec<Vec<Arc<str>>>),
-    /// The value of a variable would become too large, or those of all together.
-    #[error("the value of {0} grows too much: variables may add {LARGEST} bytes to one, and {LARGEST_TOGETHER} to all")]
+    /// The value of this variable, or the sum of all values, becomes too large.
+    #[error(
+        "the value of {0} becomes too large: expansion may add {MAX_GROWTH} bytes to a value and {MAX_TOTAL_GROWTH} to all values"
+    )]
     LargeValue(Arc<str>),
-    /// A text would.
-    #[error("the text grows too much: variables may add {LARGEST} bytes to it")]
+    /// A text with variables becomes too large.
+    #[error("the text becomes too large: expansion may add {MAX_GROWTH} bytes to it")]
     LargeText,
 }
 
-fn circles(circles: &[Vec<Arc<str>>]) -> String {
-    circles.iter().map(|names| format!("{names:?}")).collect::<Vec<_>>().join(", ")
+fn cycles(cycles: &[Vec<Arc<str>>]) -> String {
+    cycles.iter().map(|names| format!("{names:?}")).collect::<Vec<_>>().join(", ")
 }
 
 impl Collection {
-    /// A text with every variable in it, once; unknown ones are empty. `lib/expand_variables.rb`
+    /// Replaces all variables in a text, once. Unknown variables become empty. `lib/expand_variables.rb`
     ///
-    /// GitLab asks the variables of [`Collection::expand_all`].
+    /// GitLab applies it to the values of [`Collection::expand_all_fully`].
+    ///
+    /// ```
+    /// use gitlab_ci::variables::collection::{Collection, Origin, Variable};
+    ///
+    /// let variables: Collection = [Variable::new("NAME", "demo", Origin::Job)].into_iter().collect();
+    /// assert_eq!(variables.expand("review/$NAME$UNKNOWN").as_deref(), Ok("review/demo"));
+    /// assert_eq!(variables.expand_existing("review/$NAME$UNKNOWN").as_deref(), Ok("review/demo$UNKNOWN"));
+    /// ```
     ///
     /// # Errors
-    /// When it becomes too large.
+    /// The variables add more than 128 KiB to the text.
     pub fn expand(&self, text: &str) -> Result<String, ExpansionError> {
         let value = |name: &str| Some(Value::Shared(self.get(name).map_or("", |variable| &variable.value)));
-        fill(Pieces::of_text(text), value).ok_or(ExpansionError::LargeText)
+        fill(Pieces::from_text(text), value).ok_or(ExpansionError::LargeText)
     }
 
-    /// A text with every variable that is known, once; others stay as they are written: `tags`, `changes`, `exists`.
+    /// Replaces the known variables in a text, once. Unknown variables stay as written. GitLab does this for `tags`,
+    /// `changes` and `exists`.
     ///
     /// # Errors
-    /// When it becomes too large.
+    /// The variables add more than 128 KiB to the text.
     pub fn expand_existing(&self, text: &str) -> Result<String, ExpansionError> {
         let value = |name: &str| self.get(name).map(|variable| Value::Shared(&variable.value));
-        fill(Pieces::of_text(text), value).ok_or(ExpansionError::LargeText)
+        fill(Pieces::from_text(text), value).ok_or(ExpansionError::LargeText)
     }
 
-    /// The winners as the runner exports them: values of [`Collection::expand_all`] once more, by Go's rules.
-    /// `path` tells where the file of a file variable is. GitLab Runner's `common/spec/variables.go`
+    /// Expands the values of the variables with the highest precedence as the runner exports them: the values of
+    /// [`Collection::expand_all`], expanded again by Go's rules. `path` returns the path of the file of a file
+    /// variable. GitLab Runner's `common/spec/variables.go`
     ///
     /// # Errors
-    /// When one becomes too large, or all together.
+    /// A value grows by more than 128 KiB, or all values together by more than 2 MiB.
     pub fn runner_expand(&self, path: &dyn Fn(&Variable) -> String) -> Result<Self, ExpansionError> {
         let mut total = 0;
         self.iter()
@@ -67,7 +81,7 @@ impl Collection {
                 let too_large = || ExpansionError::LargeValue(Arc::clone(&variable.key));
                 let value = self.runner_fill(&variable.value, path).ok_or_else(too_large)?;
                 total += value.len().saturating_sub(variable.value.len());
-                if total > LARGEST_TOGETHER {
+                if total > MAX_TOTAL_GROWTH {
                     return Err(too_large());
                 }
                 Ok(Variable { value: value.into(), ..variable.clone() })
@@ -75,10 +89,11 @@ impl Collection {
             .collect()
     }
 
-    /// A text as the runner reads it: names of images and services, keys and paths of caches, fields of artifacts.
+    /// Expands a text as the runner does for names of images and services, keys and paths of caches, and fields of
+    /// artifacts. `path` returns the path of the file of a file variable.
     ///
     /// # Errors
-    /// When it becomes too large.
+    /// The variables add more than 128 KiB to the text.
     pub fn runner_expand_text(&self, text: &str, path: &dyn Fn(&Variable) -> String) -> Result<String, ExpansionError> {
         self.runner_fill(text, path).ok_or(ExpansionError::LargeText)
     }
@@ -87,27 +102,27 @@ impl Collection {
         fill(RunnerPieces::new(text), |name| {
             Some(match self.get(name) {
                 _ if name == "$" => Value::Shared("$"),
-                // `$1` is the script's, whatever a variable is called.
+                // `$1` is a parameter of the script, even if a variable has that name.
                 _ if name.len() == 1 && name.starts_with(|it: char| !it.is_ascii_alphabetic() && it != '_') => {
                     Value::Shared("")
                 }
                 None => Value::Shared(""),
-                Some(variable) if variable.file => Value::Made(path(variable)),
+                Some(variable) if variable.file => Value::Owned(path(variable)),
                 Some(variable) => Value::Shared(&variable.value),
             })
         })
     }
 }
 
-/// What stands in for a reference.
+/// The replacement of a reference.
 pub(super) enum Value<'collection> {
-    /// A value that is there.
+    /// The value of a variable.
     Shared(&'collection str),
-    /// One made for it.
-    Made(String),
+    /// A value created for this reference.
+    Owned(String),
 }
 
-/// Puts pieces together, with values for references that have one. Nothing when they add too much.
+/// Joins the pieces and replaces the references that have a value. Returns `None` if the values add too much.
 pub(super) fn fill<'text, 'collection>(
     pieces: impl Iterator<Item = Piece<'text>>,
     value: impl Fn(&str) -> Option<Value<'collection>>,
@@ -125,11 +140,11 @@ pub(super) fn fill<'text, 'collection>(
         let value = value(name);
         let value = match &value {
             Some(Value::Shared(value)) => value,
-            Some(Value::Made(value)) => value.as_str(),
+            Some(Value::Owned(value)) => value.as_str(),
             None => written,
         };
         added += value.len().saturating_sub(written.len());
-        if added > LARGEST {
+        if added > MAX_GROWTH {
             return None;
         }
         output.push_str(value);
@@ -162,16 +177,16 @@ mod tests {
     #[case::plain("a $A b", "a 1 b", "a 1 b")]
     #[case::braces("${A}b", "1b", "1b")]
     #[case::percent("%A%", "1", "1")]
-    #[case::once("$B", "$A-2", "$A-2")]
+    #[case::values_are_not_expanded("$B", "$A-2", "$A-2")]
     #[case::unknown("[$NONE]", "[]", "[$NONE]")]
     #[case::unknown_percent("[%NONE%]", "[]", "[%NONE%]")]
     #[case::empty("[$EMPTY]", "[]", "[]")]
     #[case::doubled("$$A", "$1", "$1")]
-    #[case::no_name("5$ or $(date) 100%", "5$ or $(date) 100%", "5$ or $(date) 100%")]
-    #[case::open("${A", "${A", "${A")]
+    #[case::not_a_reference("5$ or $(date) 100%", "5$ or $(date) 100%", "5$ or $(date) 100%")]
+    #[case::unclosed("${A", "${A", "${A")]
     #[case::raw("$RAW", "$A", "$A")]
     #[case::file("$FILE", "of $A", "of $A")]
-    fn texts(#[case] text: &str, #[case] all: &str, #[case] existing: &str) {
+    fn expands_texts(#[case] text: &str, #[case] all: &str, #[case] existing: &str) {
         assert_eq!(collection().expand(text).as_deref(), Ok(all));
         assert_eq!(collection().expand_existing(text).as_deref(), Ok(existing));
     }
@@ -184,25 +199,25 @@ mod tests {
     #[case::special("[$1$*$#$@$!$?$0$-]", "[]")]
     #[case::file("$FILE", "/tmp/FILE")]
     #[case::raw("$RAW", "$A")]
-    #[case::once("$B", "$A-2")]
+    #[case::values_are_not_expanded("$B", "$A-2")]
     #[case::dollar_alone("$ $(date)", "$ $(date)")]
-    fn runner_texts(#[case] text: &str, #[case] expected: &str) {
+    fn expands_texts_like_the_runner(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(collection().runner_expand_text(text, &path).as_deref(), Ok(expected));
     }
 
     #[rstest]
-    #[case::once("B", "1-2")]
+    #[case::expanded_once("B", "1-2")]
     #[case::doubled("QUOTE", "$A")]
     #[case::unknown("OTHER", "[]")]
     #[case::raw("RAW", "$A")]
     #[case::content_of_a_file("FILE", "of 1")]
-    fn runner_values(#[case] key: &str, #[case] expected: &str) {
+    fn expands_values_like_the_runner(#[case] key: &str, #[case] expected: &str) {
         let expanded = collection().runner_expand(&path).unwrap();
         assert_eq!(&*expanded.get(key).unwrap().value, expected);
     }
 
     #[test]
-    fn large_texts_are_refused() {
+    fn rejects_large_results() {
         let mut collection = collection();
         collection.add(Variable::new("A", &"x".repeat(1000), Origin::Project));
         let text = "$A".repeat(10_000);
@@ -214,16 +229,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_already_is_no_error() {
-        let text = "x".repeat(LARGEST_TOGETHER + 1) + "$A";
-        assert_eq!(collection().expand(&text).map(|text| text.len()), Ok(LARGEST_TOGETHER + 2));
+    fn accepts_texts_that_are_large_before_expansion() {
+        let text = "x".repeat(MAX_TOTAL_GROWTH + 1) + "$A";
+        assert_eq!(collection().expand(&text).map(|text| text.len()), Ok(MAX_TOTAL_GROWTH + 2));
         let large: Collection = [Variable::new("B", &text, Origin::Project)].into_iter().collect();
         assert_eq!(large.expand_all().as_ref(), Ok(&large));
     }
 
     proptest! {
         #[test]
-        fn any_text(text in "[$%{}ABEMPTY1_ä ]*") {
+        fn any_text_terminates(text in "[$%{}ABEMPTY1_ä ]*") {
             let collection = collection();
             collection.expand(&text).unwrap();
             collection.runner_expand_text(&text, &path).unwrap();

@@ -1,9 +1,10 @@
-//! Variables: where they come from, which of them wins, and what `$` in them means.
+//! CI/CD variables: their origins, precedence and expansion.
 //!
-//! - [`collection`]: which wins. [`dotenv`]: those of a job before.
-//! - `resolve.rs`: values within values, all together; `reference.rs` finds what they refer to, `order.rs` what comes first.
-//! - [`expand`]: values within single texts, and on the runner.
-//! - [`settings`]: those of the project, and which jobs get them.
+//! - [`collection`]: the precedence. [`dotenv`]: variables from the reports of earlier jobs.
+//! - `resolve.rs`: expansion of all values together. `reference.rs` finds the references, `order.rs` the order of
+//!   expansion.
+//! - [`expand`]: expansion in single texts, and on the runner.
+//! - [`settings`]: the variables of a project's settings, and which jobs get them.
 //! - [`slug`]: names for hosts and labels.
 
 pub mod collection;

@@ -1,15 +1,15 @@
-//! Which variables must be known before others: Tarjan's strongly connected components, as Ruby's `TSort` finds them.
+//! The order in which variables are expanded: Tarjan's strongly connected components, as Ruby's `TSort` finds them.
 //!
-//! The path is a list and not the stack of calls, which a long chain would overflow.
+//! The search keeps its path in a list. Recursion would overflow the stack in a long chain of variables.
 
-/// What is known of a node that was reached.
+/// The state of a visited node.
 #[derive(Clone, Copy)]
 struct Reached {
-    /// How many were reached before it.
+    /// The number of nodes visited before it.
     index: usize,
-    /// The first node that it leads back to, by that number.
+    /// The lowest index that is reachable from it.
     low: usize,
-    /// Where it is among those whose component is not complete.
+    /// Its position in the list of nodes whose component is not complete.
     position: usize,
     /// Whether its component is not complete.
     is_open: bool,
@@ -23,8 +23,8 @@ struct Search {
     components: Vec<Vec<usize>>,
 }
 
-/// Groups of nodes that lead to each other, each after all that it leads to; within a group, in the order of reaching.
-/// Time is linear in nodes and edges.
+/// Groups the nodes that reach each other. A group comes after all groups that it references; within a group, nodes are
+/// in the order in which they were visited. Takes linear time in nodes and edges.
 pub(super) fn components(children: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut search = Search { reached: vec![None; children.len()], ..Search::default() };
     for start in 0..children.len() {
@@ -102,25 +102,25 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::none(vec![], vec![])]
-    #[case::alone(vec![vec![]], vec![vec![0]])]
-    #[case::itself(vec![vec![0]], vec![vec![0]])]
+    #[case::no_nodes(vec![], vec![])]
+    #[case::single_node(vec![vec![]], vec![vec![0]])]
+    #[case::self_reference(vec![vec![0]], vec![vec![0]])]
     #[case::chain(vec![vec![1], vec![2], vec![]], vec![vec![2], vec![1], vec![0]])]
-    #[case::circle(vec![vec![1], vec![0]], vec![vec![0, 1]])]
-    #[case::behind_others(vec![vec![1], vec![2], vec![1]], vec![vec![1, 2], vec![0]])]
-    #[case::two_ways(vec![vec![1, 2], vec![3], vec![3], vec![]], vec![vec![3], vec![1], vec![2], vec![0]])]
-    fn graphs(#[case] children: Vec<Vec<usize>>, #[case] expected: Vec<Vec<usize>>) {
+    #[case::cycle(vec![vec![1], vec![0]], vec![vec![0, 1]])]
+    #[case::cycle_after_a_node(vec![vec![1], vec![2], vec![1]], vec![vec![1, 2], vec![0]])]
+    #[case::two_paths(vec![vec![1, 2], vec![3], vec![3], vec![]], vec![vec![3], vec![1], vec![2], vec![0]])]
+    fn groups_nodes(#[case] children: Vec<Vec<usize>>, #[case] expected: Vec<Vec<usize>>) {
         assert_eq!(components(&children), expected);
     }
 
     #[test]
-    fn a_long_chain_overflows_nothing() {
+    fn a_long_chain_does_not_overflow_the_stack() {
         let children: Vec<Vec<usize>> =
             (0..200_000).map(|node| if node < 199_999 { vec![node + 1] } else { vec![] }).collect();
         assert_eq!(components(&children).len(), 200_000);
     }
 
-    /// Which nodes lead to which, tried out.
+    /// Computes the reachability of all pairs of nodes by brute force.
     fn leads(children: &[Vec<usize>]) -> Vec<Vec<bool>> {
         let count = children.len();
         let mut leads = vec![vec![false; count]; count];
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn components_are_circles_in_order(
+        fn components_are_cycles_in_order(
             children in proptest::collection::vec(proptest::collection::vec(0..8_usize, 0..4), 8),
         ) {
             let (found, leads) = (components(&children), leads(&children));

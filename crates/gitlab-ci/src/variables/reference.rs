@@ -1,30 +1,30 @@
-//! Where texts refer to variables.
+//! Splits texts at their references to variables.
 
 /// A part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'text> {
-    /// What stays as it is.
+    /// Literal text.
     Text(&'text str),
-    /// A variable: its name, and all that stands for it.
+    /// A reference: the name of the variable, and the reference as written.
     Reference(&'text str, &'text str),
 }
 
-/// How the server splits a text: `$NAME`, `${NAME}` and `%NAME%`.
+/// Splits a text as the server does: at `$NAME`, `${NAME}` and `%NAME%`.
 pub(super) struct Pieces<'text> {
     rest: &'text str,
-    /// Whether `$$` and `%%` are one thing. The one-shot expander takes the second for a beginning.
-    knows_doubled: bool,
+    /// Whether `$$` and `%%` are literals. In single texts, the second character may start a reference.
+    treats_doubled_as_literal: bool,
 }
 
 impl<'text> Pieces<'text> {
-    /// As `lib/gitlab/ci/variables/collection/item.rb` splits.
-    pub(super) fn of_value(text: &'text str) -> Self {
-        Self { rest: text, knows_doubled: true }
+    /// Splits the value of a variable, as in `lib/gitlab/ci/variables/collection/item.rb`.
+    pub(super) fn from_value(text: &'text str) -> Self {
+        Self { rest: text, treats_doubled_as_literal: true }
     }
 
-    /// As `lib/expand_variables.rb` splits.
-    pub(super) fn of_text(text: &'text str) -> Self {
-        Self { rest: text, knows_doubled: false }
+    /// Splits a single text, as in `lib/expand_variables.rb`.
+    pub(super) fn from_text(text: &'text str) -> Self {
+        Self { rest: text, treats_doubled_as_literal: false }
     }
 
     fn take(&mut self, length: usize) -> Option<&'text str> {
@@ -44,17 +44,17 @@ impl<'text> Iterator for Pieces<'text> {
         if let Some((name, length)) = server_reference(self.rest) {
             return self.take(length).map(|written| Piece::Reference(name, written));
         }
-        let own = match self.rest.as_bytes() {
-            [b'$', b'$', ..] | [b'%', b'%', ..] if self.knows_doubled => 2,
+        let literal = match self.rest.as_bytes() {
+            [b'$', b'$', ..] | [b'%', b'%', ..] if self.treats_doubled_as_literal => 2,
             [b'$' | b'%', ..] => 1,
             _ => 0,
         };
-        let until = if own > 0 { own } else { self.rest.find(['$', '%']).unwrap_or(self.rest.len()) };
+        let until = if literal > 0 { literal } else { self.rest.find(['$', '%']).unwrap_or(self.rest.len()) };
         self.take(until).map(Piece::Text)
     }
 }
 
-/// The name of the variable that a text begins with, and how many bytes that is.
+/// Parses a reference at the start of a text. Returns the name, and the length of the reference in bytes.
 fn server_reference(text: &str) -> Option<(&str, usize)> {
     let (open, close) = match text.as_bytes() {
         [b'$', b'{', ..] => ("${", "}"),
@@ -69,10 +69,10 @@ fn server_reference(text: &str) -> Option<(&str, usize)> {
     (is_name && after.starts_with(close)).then_some((name, open.len() + length + close.len()))
 }
 
-/// How the runner splits a text: as Go's `os.Expand` does.
+/// Splits a text as the runner does, with Go's `os.Expand`.
 pub(super) struct RunnerPieces<'text> {
     rest: &'text str,
-    /// Whether a `}` comes: looked for once in vain, it is not looked for again.
+    /// Whether the rest may contain a `}`. Once a search has failed, it is not repeated.
     has_brace: bool,
 }
 
@@ -81,12 +81,12 @@ impl<'text> RunnerPieces<'text> {
         Self { rest: text, has_brace: true }
     }
 
-    /// The name after a `$`, none for what is no name, and how many bytes that is.
+    /// Parses the name after a `$`. Returns the name, if it is valid, and its length in bytes.
     fn name(&mut self, text: &'text str) -> (Option<&'text str>, usize) {
         if let Some(inner) = text.strip_prefix('{') {
             let end = if self.has_brace { inner.find('}') } else { None };
             self.has_brace = end.is_some();
-            // `${` without an end and `${}` are swallowed.
+            // Go drops `${` without an end, and `${}`.
             return end.map_or((None, 1), |end| (inner.get(..end).filter(|name| !name.is_empty()), end + 2));
         }
         let special = text.starts_with(|first: char| first.is_ascii_digit() || "*#$@!?-".contains(first));
@@ -115,7 +115,7 @@ impl<'text> Iterator for RunnerPieces<'text> {
         self.rest = rest;
         Some(match name {
             Some(name) => Piece::Reference(name, written),
-            // A `$` before anything else stays.
+            // A `$` before any other character is literal.
             None if length == 0 => Piece::Text(written),
             None => Piece::Text(""),
         })
@@ -129,8 +129,8 @@ mod tests {
 
     use super::*;
 
-    /// Each reference as `<name>`, all else as it is.
-    fn shown<'text>(pieces: impl Iterator<Item = Piece<'text>>) -> String {
+    /// Writes each reference as `<name>` and the other pieces unchanged.
+    fn marked<'text>(pieces: impl Iterator<Item = Piece<'text>>) -> String {
         pieces
             .map(|piece| match piece {
                 Piece::Text(text) => text.to_owned(),
@@ -146,16 +146,16 @@ mod tests {
     #[case::doubled("$$A", "$$A", "$<A>")]
     #[case::doubled_twice("$$$A", "$$<A>", "$$<A>")]
     #[case::doubled_percent("%%A%", "%%A%", "%<A>")]
-    #[case::no_name("5$ $(date) 100%", "5$ $(date) 100%", "5$ $(date) 100%")]
-    #[case::open("${A", "${A", "${A")]
+    #[case::not_a_reference("5$ $(date) 100%", "5$ $(date) 100%", "5$ $(date) 100%")]
+    #[case::unclosed("${A", "${A", "${A")]
     #[case::empty_braces("${}", "${}", "${}")]
     #[case::default("${A:-b}", "${A:-b}", "${A:-b}")]
     #[case::digit("$1 $1A %1%", "$1 $1A %1%", "$1 $1A %1%")]
-    #[case::open_percent("%A", "%A", "%A")]
-    #[case::other_letters("$Aä", "<A>ä", "<A>ä")]
-    fn server(#[case] text: &str, #[case] value: &str, #[case] one_shot: &str) {
-        assert_eq!(shown(Pieces::of_value(text)), value);
-        assert_eq!(shown(Pieces::of_text(text)), one_shot);
+    #[case::unclosed_percent("%A", "%A", "%A")]
+    #[case::non_ascii_letter("$Aä", "<A>ä", "<A>ä")]
+    fn splits_like_the_server(#[case] text: &str, #[case] value: &str, #[case] one_shot: &str) {
+        assert_eq!(marked(Pieces::from_value(text)), value);
+        assert_eq!(marked(Pieces::from_text(text)), one_shot);
     }
 
     // https://pkg.go.dev/os#Expand
@@ -168,23 +168,23 @@ mod tests {
     #[case::one_digit("$12", "<1>2")]
     #[case::any_text_in_braces("${A:-b}", "<A:-b>")]
     #[case::empty_braces("a${}b", "ab")]
-    #[case::open("a${A", "aA")]
-    #[case::no_name("$(date) $", "$(date) $")]
-    fn runner(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(shown(RunnerPieces::new(text)), expected);
+    #[case::unclosed("a${A", "aA")]
+    #[case::not_a_reference("$(date) $", "$(date) $")]
+    fn splits_like_the_runner(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(marked(RunnerPieces::new(text)), expected);
     }
 
     #[test]
-    fn hostile_texts_end() {
+    fn hostile_texts_terminate() {
         let text = "${".repeat(1 << 19);
         assert_eq!(RunnerPieces::new(&text).filter(|piece| matches!(piece, Piece::Reference(..))).count(), 0);
-        assert_eq!(Pieces::of_value(&text).filter(|piece| matches!(piece, Piece::Reference(..))).count(), 0);
+        assert_eq!(Pieces::from_value(&text).filter(|piece| matches!(piece, Piece::Reference(..))).count(), 0);
     }
 
     proptest! {
         #[test]
-        fn nothing_is_lost(text in "[$%{}A1_ä ]*") {
-            for pieces in [Pieces::of_value(&text), Pieces::of_text(&text)] {
+        fn pieces_add_up_to_the_text(text in "[$%{}A1_ä ]*") {
+            for pieces in [Pieces::from_value(&text), Pieces::from_text(&text)] {
                 let written: String =
                     pieces.map(|piece| match piece { Piece::Text(text) | Piece::Reference(_, text) => text }).collect();
                 prop_assert_eq!(&written, &text);

@@ -1,77 +1,90 @@
-//! What the values of all variables become on the server, where each may refer to others.
+//! Expansion of the values of all variables on the server, where values may reference other variables.
 //! <https://docs.gitlab.com/ci/variables/where_variables_can_be_used/#gitlab-internal-variable-expansion-mechanism>
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::collection::{Collection, Variable};
-use super::expand::{ExpansionError, LARGEST_TOGETHER, Value, fill};
+use super::expand::{ExpansionError, MAX_TOTAL_GROWTH, Value, fill};
 use super::order;
 use super::reference::{Piece, Pieces};
 
-/// What becomes of references that a runner could still make something of.
+/// What happens to references that the runner could still expand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leftovers {
-    /// They stay: what is unknown, raw or a file is the runner's.
-    Stay,
-    /// Nothing stays: what is unknown is empty, what is raw or a file has its value.
-    Go,
+enum Unresolved {
+    /// References to unknown, raw and file variables stay for the runner.
+    Keep,
+    /// Unknown variables become empty; raw and file variables are replaced by their values.
+    Replace,
 }
 
 impl Collection {
-    /// All variables with each other's values in them, as the runner gets them: what is unknown, raw or a file is left
-    /// to it. `runner_variables` of `app/presenters/ci/build_runner_presenter.rb`
+    /// Expands the values of all variables as the server passes them to the runner. References to unknown, raw and file
+    /// variables stay as written, for the runner to expand. `runner_variables` of
+    /// `app/presenters/ci/build_runner_presenter.rb`
     ///
-    /// Of the origins within `.gitlab-ci.yml` only the strongest takes part, because GitLab merges them before. Of the
-    /// others all do: a variable that refers to its own name means the strongest other one, and then wins over all of
-    /// them, because GitLab takes the last in the order of expansion. `lib/gitlab/ci/variables/collection.rb`
+    /// ```
+    /// use gitlab_ci::variables::collection::{Collection, Origin, Variable};
+    ///
+    /// let list = [("HOST", "$NAME.test"), ("NAME", "demo")];
+    /// let variables: Collection = list.into_iter().map(|(key, value)| Variable::new(key, value, Origin::Job)).collect();
+    /// let expanded = variables.expand_all()?;
+    /// assert_eq!(expanded.get("HOST").map(|host| &*host.value), Some("demo.test"));
+    /// # Ok::<(), gitlab_ci::variables::expand::ExpansionError>(())
+    /// ```
+    ///
+    /// Of the origins within `.gitlab-ci.yml` only the one with the highest precedence takes part, because GitLab
+    /// merges them before. All other origins take part: a variable that references its own name gets the value of the
+    /// other variable with the highest precedence, and then wins over all of them, because GitLab takes the last one in
+    /// the order of expansion. `lib/gitlab/ci/variables/collection.rb`
     ///
     /// # Errors
-    /// When variables lead in a circle, or become too large. One that refers to nothing but itself is no circle.
+    /// Variables reference each other in a cycle, one value grows by more than 128 KiB, or all values together by more
+    /// than 2 MiB. GitLab refuses a pipeline with a cycle. A variable that references only itself is not a cycle.
     pub fn expand_all(&self) -> Result<Self, ExpansionError> {
-        self.resolve(Leftovers::Stay)
+        self.resolve(Unresolved::Keep)
     }
 
-    /// The same for the texts that the server expands itself, such as an environment's name: nothing is left to anybody.
-    /// `sort_and_expand_all` of `lib/gitlab/ci/variables/collection.rb`
+    /// Expands the values for the texts that the server expands itself, such as the name of an environment. No
+    /// reference stays. `sort_and_expand_all` of `lib/gitlab/ci/variables/collection.rb`
     ///
     /// # Errors
-    /// As of [`Collection::expand_all`].
+    /// The same as of [`Collection::expand_all`].
     pub fn expand_all_fully(&self) -> Result<Self, ExpansionError> {
-        self.resolve(Leftovers::Go)
+        self.resolve(Unresolved::Replace)
     }
 
-    fn resolve(&self, leftovers: Leftovers) -> Result<Self, ExpansionError> {
-        let nodes = Nodes::of(self);
-        // Few variables refer to others, and many jobs have none that does.
+    fn resolve(&self, unresolved: Unresolved) -> Result<Self, ExpansionError> {
+        let nodes = Nodes::new(self);
+        // Few variables have references, and many jobs have no variable with one.
         if nodes.list.is_empty() {
             return Ok(self.clone());
         }
         let components = order::components(&nodes.children());
-        let circles: Vec<Vec<Arc<str>>> = components
+        let cycles: Vec<Vec<Arc<str>>> = components
             .iter()
             .filter(|component| component.len() > 1)
             .map(|component| component.iter().filter_map(|at| nodes.list.get(*at)).map(Node::key).collect())
             .collect();
-        if !circles.is_empty() {
-            return Err(ExpansionError::Circular(circles));
+        if !cycles.is_empty() {
+            return Err(ExpansionError::Circular(cycles));
         }
         let mut values: Vec<Option<Arc<str>>> = vec![None; nodes.list.len()];
         let mut total = 0;
         for at in components.into_iter().flatten() {
             let Some(node) = nodes.list.get(at) else { continue };
             let too_large = || ExpansionError::LargeValue(node.key());
-            let value = fill(Pieces::of_value(&node.variable.value), |name| {
-                let Some((other, index)) = nodes.meant(self, name, node) else {
-                    return (leftovers == Leftovers::Go).then_some(Value::Shared(""));
+            let value = fill(Pieces::from_value(&node.variable.value), |name| {
+                let Some((other, index)) = nodes.referent(self, name, node) else {
+                    return (unresolved == Unresolved::Replace).then_some(Value::Shared(""));
                 };
-                let is_plain = leftovers == Leftovers::Go || !(other.file || other.raw);
+                let is_plain = unresolved == Unresolved::Replace || !(other.file || other.raw);
                 let value = index.and_then(|index| values.get(index)?.as_deref()).unwrap_or(&other.value);
                 is_plain.then_some(Value::Shared(value))
             });
             let value = value.ok_or_else(too_large)?;
             total += value.len().saturating_sub(node.variable.value.len());
-            if total > LARGEST_TOGETHER {
+            if total > MAX_TOTAL_GROWTH {
                 return Err(too_large());
             }
             if let Some(slot) = values.get_mut(at) {
@@ -98,10 +111,10 @@ impl Collection {
     }
 }
 
-/// A variable that refers to others.
+/// A variable that references others.
 struct Node<'collection> {
     variable: &'collection Variable,
-    /// Where it is among those of its name.
+    /// The position among the variables of the same name.
     position: usize,
     refers_to_itself: bool,
 }
@@ -112,23 +125,23 @@ impl Node<'_> {
     }
 }
 
-/// All that refer to others, from the weakest origin to the strongest.
+/// All variables with references, from the lowest precedence to the highest.
 struct Nodes<'collection> {
     list: Vec<Node<'collection>>,
     by_name: HashMap<&'collection str, Vec<usize>>,
 }
 
 impl<'collection> Nodes<'collection> {
-    fn of(collection: &'collection Collection) -> Self {
+    fn new(collection: &'collection Collection) -> Self {
         let refers = |variable: &Variable| !variable.raw && variable.value.contains(['$', '%']);
         let mut list = Vec::new();
         for same in collection.lists().filter(|same| same.iter().any(refers)) {
-            let of_name = members(same).filter(|(_, variable)| refers(variable)).map(|(position, variable)| Node {
+            let named = members(same).filter(|(_, variable)| refers(variable)).map(|(position, variable)| Node {
                 variable,
                 position,
                 refers_to_itself: references(variable).any(|name| *name == *variable.key),
             });
-            list.extend(of_name.collect::<Vec<_>>().into_iter().rev());
+            list.extend(named.collect::<Vec<_>>().into_iter().rev());
         }
         list.sort_by_key(|node| node.variable.origin);
         let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -138,18 +151,18 @@ impl<'collection> Nodes<'collection> {
         Self { list, by_name }
     }
 
-    /// Of each node those that it refers to, each once, in the order of the references.
+    /// Returns for each node the nodes that it references, without duplicates, in the order of the references.
     fn children(&self) -> Vec<Vec<usize>> {
-        let of = |node: &Node<'_>| {
+        let referenced = |node: &Node<'_>| {
             let mut seen = HashSet::new();
             let names = references(node.variable).filter(|name| seen.insert(*name));
             names.filter_map(|name| self.by_name.get(name)).flatten().copied().collect()
         };
-        self.list.iter().map(of).collect()
+        self.list.iter().map(referenced).collect()
     }
 
-    /// The variable that a name means within the value of another one, and its place if it is a node.
-    fn meant(
+    /// Returns the variable to which a name refers inside the value of another variable, and its index if it is a node.
+    fn referent(
         &self,
         collection: &'collection Collection,
         name: &str,
@@ -168,7 +181,8 @@ impl<'collection> Nodes<'collection> {
     }
 }
 
-/// Of variables of one name those that GitLab knows of, with their places: `.gitlab-ci.yml` has merged its own before.
+/// Returns the variables of one name that GitLab's collection contains, with their positions. GitLab has merged those
+/// of `.gitlab-ci.yml` before.
 fn members(same: &[Variable]) -> impl Iterator<Item = (usize, &Variable)> {
     let mut has_yaml = false;
     same.iter().enumerate().filter(move |(_, variable)| {
@@ -179,7 +193,7 @@ fn members(same: &[Variable]) -> impl Iterator<Item = (usize, &Variable)> {
 }
 
 fn references(variable: &Variable) -> impl Iterator<Item = &str> {
-    Pieces::of_value(&variable.value).filter_map(|piece| match piece {
+    Pieces::from_value(&variable.value).filter_map(|piece| match piece {
         Piece::Reference(name, _) => Some(name),
         Piece::Text(_) => None,
     })
@@ -197,7 +211,7 @@ mod tests {
         list.iter().map(|(key, value, origin)| Variable::new(key, value, *origin)).collect()
     }
 
-    fn of_job(list: &[(&str, &str)]) -> Collection {
+    fn job_variables(list: &[(&str, &str)]) -> Collection {
         list.iter().map(|(key, value)| Variable::new(key, value, Origin::Job)).collect()
     }
 
@@ -208,33 +222,33 @@ mod tests {
     #[case::doubled_inside(&[("A", "$B"), ("B", "$$C"), ("C", "c")], "$$C")]
     #[case::itself(&[("A", "$A:b")], "$A:b")]
     #[case::twice(&[("A", "$B$B"), ("B", "$C"), ("C", "c")], "cc")]
-    fn values(#[case] list: &[(&str, &str)], #[case] expected: &str) {
-        assert_eq!(&*of_job(list).expand_all().unwrap().get("A").unwrap().value, expected);
+    fn expands_nested_references(#[case] list: &[(&str, &str)], #[case] expected: &str) {
+        assert_eq!(&*job_variables(list).expand_all().unwrap().get("A").unwrap().value, expected);
     }
 
-    // `Gitlab::Ci::Variables::Collection` has all of them, of `.gitlab-ci.yml` only the merged one.
+    // `Gitlab::Ci::Variables::Collection` contains all of them, but of `.gitlab-ci.yml` only the merged one.
     #[rstest]
     #[case::own_name(&[("A", "$A:b", Origin::Project), ("A", "a", Origin::Job)], "a:b")]
     #[case::own_name_within_yaml(&[("A", "$A:b", Origin::Job), ("A", "a", Origin::Global)], "$A:b")]
-    #[case::weaker_refers(&[("A", "$B", Origin::Project), ("B", "b", Origin::Job)], "b")]
-    #[case::the_strongest(&[("A", "$B", Origin::Job), ("B", "b", Origin::Job), ("B", "c", Origin::Project)], "c")]
-    fn origins(#[case] list: &[(&str, &str, Origin)], #[case] expected: &str) {
+    #[case::a_higher_precedence_references_a_lower_one(&[("A", "$B", Origin::Project), ("B", "b", Origin::Job)], "b")]
+    #[case::the_highest_precedence(&[("A", "$B", Origin::Job), ("B", "b", Origin::Job), ("B", "c", Origin::Project)], "c")]
+    fn resolves_references_across_origins(#[case] list: &[(&str, &str, Origin)], #[case] expected: &str) {
         assert_eq!(&*collection(list).expand_all().unwrap().get("A").unwrap().value, expected);
     }
 
-    // The last in the order of expansion is the one that GitLab and the runner take.
+    // GitLab and the runner take the last one in the order of expansion.
     #[rstest]
-    #[case::a_weak_one_adds_to_a_strong_one(&[("A", "$A:b", Origin::Job), ("A", "a", Origin::Project)], "a:b")]
-    #[case::and_is_meant_by_others(
+    #[case::a_lower_precedence_extends_a_higher_one(&[("A", "$A:b", Origin::Job), ("A", "a", Origin::Project)], "a:b")]
+    #[case::other_variables_get_the_extended_value(
         &[("A", "$B", Origin::Pipeline), ("B", "$B:b", Origin::Job), ("B", "b", Origin::Project)],
         "b:b"
     )]
-    fn own_name(#[case] list: &[(&str, &str, Origin)], #[case] expected: &str) {
+    fn a_reference_to_its_own_name_gets_the_other_value(#[case] list: &[(&str, &str, Origin)], #[case] expected: &str) {
         assert_eq!(&*collection(list).expand_all().unwrap().get("A").unwrap().value, expected);
     }
 
     #[test]
-    fn two_that_add_to_each_other_are_a_circle() {
+    fn two_variables_that_extend_each_other_are_a_cycle() {
         let error = collection(&[("A", "$A:b", Origin::Job), ("A", "$A:c", Origin::Project)]).expand_all().unwrap_err();
         assert_eq!(error.to_string(), r#"circular variable reference detected: ["A", "A"]"#);
     }
@@ -245,16 +259,16 @@ mod tests {
     #[case::raw("[$RAW]", "[$B]")]
     #[case::file("[$FILE]", "[of b]")]
     #[case::doubled("[$$B]", "[$$B]")]
-    fn fully(#[case] value: &str, #[case] expected: &str) {
-        let mut variables = of_job(&[("A", value), ("B", "b")]);
+    fn expands_fully(#[case] value: &str, #[case] expected: &str) {
+        let mut variables = job_variables(&[("A", value), ("B", "b")]);
         variables.add(Variable { raw: true, ..Variable::new("RAW", "$B", Origin::Project) });
         variables.add(Variable { file: true, ..Variable::new("FILE", "of $B", Origin::Project) });
         assert_eq!(&*variables.expand_all_fully().unwrap().get("A").unwrap().value, expected);
     }
 
     #[test]
-    fn what_is_shared_stays_as_it_was() {
-        let mut variables = of_job(&[("A", "$B"), ("B", "b")]);
+    fn expansion_does_not_change_the_original() {
+        let mut variables = job_variables(&[("A", "$B"), ("B", "b")]);
         variables.share();
         assert_eq!(&*variables.expand_all().unwrap().get("A").unwrap().value, "b");
         assert_eq!(&*variables.get("A").unwrap().value, "$B");
@@ -262,7 +276,7 @@ mod tests {
 
     #[test]
     fn raw_and_file_references_are_left_to_the_runner() {
-        let mut variables = of_job(&[("A", "$RAW $FILE $B"), ("B", "b")]);
+        let mut variables = job_variables(&[("A", "$RAW $FILE $B"), ("B", "b")]);
         variables.add(Variable { raw: true, ..Variable::new("RAW", "$B", Origin::Project) });
         variables.add(Variable { file: true, ..Variable::new("FILE", "of $B", Origin::Project) });
         let expanded = variables.expand_all().unwrap();
@@ -271,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_ones_stay_and_keep_their_order() {
+    fn hidden_variables_keep_their_order() {
         let list = [
             ("A", "1", Origin::Global),
             ("A", "2", Origin::Job),
@@ -283,24 +297,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case::two(&[("A", "x$B"), ("B", "${A}y")], r#"["A", "B"]"#)]
-    #[case::behind_others(&[("A", "$B"), ("B", "$C"), ("C", "%B%")], r#"["B", "C"]"#)]
-    #[case::two_circles(&[("A", "$B"), ("B", "$A"), ("C", "$D"), ("D", "$C")], r#"["A", "B"], ["C", "D"]"#)]
+    #[case::cycle_of_two(&[("A", "x$B"), ("B", "${A}y")], r#"["A", "B"]"#)]
+    #[case::cycle_after_a_variable(&[("A", "$B"), ("B", "$C"), ("C", "%B%")], r#"["B", "C"]"#)]
+    #[case::two_cycles(&[("A", "$B"), ("B", "$A"), ("C", "$D"), ("D", "$C")], r#"["A", "B"], ["C", "D"]"#)]
     #[case::in_order_of_references(&[("A", "$C"), ("B", "$A"), ("C", "$B")], r#"["A", "C", "B"]"#)]
-    fn circles(#[case] list: &[(&str, &str)], #[case] expected: &str) {
-        let error = of_job(list).expand_all().unwrap_err();
+    fn reports_cycles(#[case] list: &[(&str, &str)], #[case] expected: &str) {
+        let error = job_variables(list).expand_all().unwrap_err();
         assert_eq!(error.to_string(), format!("circular variable reference detected: {expected}"));
     }
 
     #[test]
-    fn a_raw_one_ends_a_circle() {
-        let mut variables = of_job(&[("A", "$B")]);
+    fn a_raw_variable_ends_a_cycle() {
+        let mut variables = job_variables(&[("A", "$B")]);
         variables.add(Variable { raw: true, ..Variable::new("B", "$A", Origin::Job) });
         assert!(variables.expand_all().is_ok());
     }
 
     #[test]
-    fn a_long_chain_overflows_nothing() {
+    fn a_long_chain_does_not_overflow_the_stack() {
         let link = |number: u32| Variable::new(&format!("V{number}"), &format!("$V{}", number + 1), Origin::Job);
         let mut variables: Collection = (0..10_000).map(link).collect();
         variables.add(Variable::new("V10000", "end", Origin::Job));
@@ -310,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_doubles_itself_is_refused() {
+    fn rejects_exponential_growth() {
         let double = |number: u32| {
             Variable::new(&format!("V{number}"), &"$V_".replace('_', &(number + 1).to_string()).repeat(2), Origin::Job)
         };
@@ -320,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn many_large_ones_are_refused() {
+    fn rejects_many_large_values() {
         let mut variables: Collection =
             (0..1000).map(|number| Variable::new(&format!("V{number}"), "$A", Origin::Job)).collect();
         variables.add(Variable::new("A", &"x".repeat(500_000), Origin::Job));
@@ -329,14 +343,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_known_is_left(values in proptest::collection::vec("([-.]|\\$[A-F]|%[A-F]%){0,4}", 6)) {
+        fn expands_every_known_reference(values in proptest::collection::vec("([-.]|\\$[A-F]|%[A-F]%){0,4}", 6)) {
             let variables: Collection = ["A", "B", "C", "D", "E", "F"].iter().zip(&values)
                 .map(|(key, value)| Variable::new(key, value, Origin::Job)).collect();
             match variables.expand_all() {
                 Ok(expanded) => for (winner, _) in expanded.iter() {
-                    // Only one that refers to itself keeps that, and so do those that refer to it.
-                    let is_left = Pieces::of_value(&winner.value).any(|piece| matches!(piece, Piece::Reference(..)));
-                    let has_own = variables.iter().any(|(it, _)| Pieces::of_value(&it.value)
+                    // References stay only in a variable that references itself, and in those that reference it.
+                    let is_left = Pieces::from_value(&winner.value).any(|piece| matches!(piece, Piece::Reference(..)));
+                    let has_own = variables.iter().any(|(it, _)| Pieces::from_value(&it.value)
                         .any(|piece| matches!(piece, Piece::Reference(name, _) if *name == *it.key)));
                     prop_assert!(!is_left || has_own);
                 },
@@ -345,7 +359,7 @@ mod tests {
         }
 
         #[test]
-        fn any_values(values in proptest::collection::vec("[$%{}A-C ]*", 3)) {
+        fn any_values_terminate(values in proptest::collection::vec("[$%{}A-C ]*", 3)) {
             let variables: Collection = ["A", "B", "C"].iter().zip(&values)
                 .map(|(key, value)| Variable::new(key, value, Origin::Job)).collect();
             let _ = variables.expand_all();

@@ -1,7 +1,7 @@
 //! The variables of a project's settings, as GitLab's API lists them, and which of them a job gets.
 //! <https://docs.gitlab.com/api/project_level_variables/>
 //!
-//! No message has a value in it: some of them are secrets, and which ones is not known where a list is not read.
+//! Error messages contain no values: some values are secrets, and an invalid list does not say which ones.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,25 +11,25 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::collection::{Origin, Variable};
 
 /// The scope of variables that every job gets.
-const EVERYWHERE: &str = "*";
+const ANY_ENVIRONMENT: &str = "*";
 
-/// The longest name that GitLab's database takes. `app/models/concerns/ci/has_variable.rb`
-const LONGEST_KEY: usize = 255;
+/// The maximum length of a name in GitLab's database. `app/models/concerns/ci/has_variable.rb`
+const MAX_KEY_LENGTH: usize = 255;
 
-/// A variable of the settings.
+/// A variable of the project's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The variable; nothing where GitLab tells its value to nobody.
+    /// The variable. Its value is empty if `hidden` is set.
     pub variable: Variable,
-    /// The environments whose jobs get it; `*` is any text.
+    /// The environments whose jobs get the variable. `*` matches any text.
     pub scope: String,
-    /// Whether only jobs of protected refs get it.
+    /// Whether only jobs of protected refs get the variable.
     pub protected: bool,
-    /// Whether the list keeps its value back.
+    /// Whether the API does not return the value. No job gets such a variable.
     pub hidden: bool,
 }
 
-/// A list that is none.
+/// The list of variables is invalid. The message contains no values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
 pub struct SettingsError {
@@ -37,45 +37,49 @@ pub struct SettingsError {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong there, or what should be.
+    /// What is wrong or what was expected, without values.
     pub message: String,
 }
 
-/// Reads a list as `GET /projects/:id/variables` and `glab variable export --output json` write it.
+/// Parses a JSON list as `GET /projects/:id/variables` and `glab variable export --output json` write it.
 ///
 /// # Errors
-/// Where it is not one.
+/// The text is not such a list, a name is invalid, or a name occurs twice with the same scope. The error has the line
+/// and the column.
 pub fn read(text: &str) -> Result<Vec<Setting>, SettingsError> {
     serde_json::from_str::<List>(text).map(|List(list)| list).map_err(|error| {
-        let said = error.to_string();
+        let text_of_error = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
-        let said = said.strip_suffix(&place).unwrap_or(&said);
-        // What is said before names what was found, which may be a secret in the wrong place.
-        let message = said.rsplit_once(", expected ").map_or(said, |(_, wanted)| wanted);
-        let prefix = if message.len() < said.len() { "expected " } else { "" };
+        let text_of_error = text_of_error.strip_suffix(&place).unwrap_or(&text_of_error);
+        // The part before the comma quotes the text found, which may be a secret in the wrong place.
+        let message = text_of_error.rsplit_once(", expected ").map_or(text_of_error, |(_, wanted)| wanted);
+        let prefix = if message.len() < text_of_error.len() { "expected " } else { "" };
         SettingsError { line: error.line(), column: error.column().max(1), message: format!("{prefix}{message}") }
     })
 }
 
-/// Those of jobs whatever their environment is.
-pub fn of_every_job(settings: &[Setting], is_protected: bool) -> impl Iterator<Item = &Variable> {
-    available(settings, is_protected).filter(|setting| setting.scope == EVERYWHERE).map(|setting| &setting.variable)
+/// Returns the variables that jobs get independently of their environment.
+pub fn unscoped(settings: &[Setting], is_protected: bool) -> impl Iterator<Item = &Variable> {
+    available(settings, is_protected)
+        .filter(|setting| setting.scope == ANY_ENVIRONMENT)
+        .map(|setting| &setting.variable)
 }
 
-/// Those of jobs with this environment alone, the more special ones later. `app/models/concerns/has_environment_scope.rb`
-pub fn of_environment<'list>(
+/// Returns the variables that only jobs with this environment get. More specific scopes come later.
+/// `app/models/concerns/has_environment_scope.rb`
+pub fn scoped_to<'list>(
     settings: &'list [Setting],
     environment: &str,
     is_protected: bool,
 ) -> impl Iterator<Item = &'list Variable> {
-    let scoped = available(settings, is_protected).filter(|setting| setting.scope != EVERYWHERE);
-    let mut fitting: Vec<&Setting> = scoped.filter(|setting| covers(&setting.scope, environment)).collect();
-    // Of several patterns GitLab leaves open which is stronger: the longer one says more.
-    fitting.sort_by_key(|setting| (setting.scope == environment, setting.scope.len()));
-    fitting.into_iter().map(|setting| &setting.variable)
+    let scoped = available(settings, is_protected).filter(|setting| setting.scope != ANY_ENVIRONMENT);
+    let mut matching: Vec<&Setting> = scoped.filter(|setting| covers(&setting.scope, environment)).collect();
+    // GitLab leaves the order of several matching patterns open. A longer pattern counts as more specific here.
+    matching.sort_by_key(|setting| (setting.scope == environment, setting.scope.len()));
+    matching.into_iter().map(|setting| &setting.variable)
 }
 
-/// Those that jobs lack because their ref is not protected.
+/// Returns the variables that jobs do not get because their ref is not protected.
 pub fn withheld(settings: &[Setting], is_protected: bool) -> impl Iterator<Item = &Setting> {
     settings.iter().filter(move |setting| setting.protected && !is_protected)
 }
@@ -84,14 +88,14 @@ fn available(settings: &[Setting], is_protected: bool) -> impl Iterator<Item = &
     settings.iter().filter(move |setting| !setting.hidden && (is_protected || !setting.protected))
 }
 
-/// Whether an environment is in a scope, in which `*` is any text. `lib/gitlab/sql/glob.rb`
+/// Whether a scope covers an environment. `*` in the scope matches any text. `lib/gitlab/sql/glob.rb`
 fn covers(scope: &str, environment: &str) -> bool {
     let Some((first, rest)) = scope.split_once('*') else { return scope == environment };
     let Some(mut left) = environment.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
     let last = parts.pop().unwrap_or_default();
     for part in parts {
-        // The first that fits leaves most for the others.
+        // The first occurrence leaves the longest rest for the other parts.
         let Some((_, after)) = left.split_once(part) else { return false };
         left = after;
     }
@@ -117,7 +121,7 @@ impl<'de> de::Deserialize<'de> for List {
                 while let Some(setting) = items.next_element::<Setting>()? {
                     let key = &setting.variable.key;
                     if !seen.insert((key.clone(), setting.scope.clone())) {
-                        let message = format!("`{key}` is there twice with the environment scope `{}`", setting.scope);
+                        let message = format!("`{key}` is listed twice with the environment scope `{}`", setting.scope);
                         return Err(de::Error::custom(message));
                     }
                     list.push(setting);
@@ -146,7 +150,7 @@ impl<'de> de::Deserialize<'de> for Setting {
                 let mut value: Option<Option<String>> = None;
                 let mut setting = Setting {
                     variable: Variable::new("", "", Origin::Project),
-                    scope: EVERYWHERE.to_owned(),
+                    scope: ANY_ENVIRONMENT.to_owned(),
                     protected: false,
                     hidden: false,
                 };
@@ -176,8 +180,8 @@ impl<'de> de::Deserialize<'de> for Setting {
 
 fn checked<E: de::Error>(key: String) -> Result<String, E> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(is_good) {
-        return Err(E::custom(format!("a key has letters, digits and '_' only, from 1 to {LONGEST_KEY} of them")));
+    if key.is_empty() || key.len() > MAX_KEY_LENGTH || !key.bytes().all(is_good) {
+        return Err(E::custom(format!("a key consists of 1 to {MAX_KEY_LENGTH} letters, digits and '_'")));
     }
     Ok(key)
 }
@@ -203,7 +207,7 @@ mod tests {
 
     // The example of https://docs.gitlab.com/api/project_level_variables/#list-project-variables
     #[test]
-    fn as_the_api_writes_it() {
+    fn reads_the_format_of_the_api() {
         let text = r#"[{
             "variable_type": "env_var", "key": "TEST_VARIABLE_1", "value": "TEST_1", "protected": false, "masked": true,
             "hidden": false, "raw": false, "environment_scope": "*", "description": null
@@ -216,64 +220,67 @@ mod tests {
     }
 
     #[test]
-    fn one_that_gitlab_keeps_to_itself_is_for_nobody() {
+    fn no_job_gets_a_hidden_variable() {
         let list = read(r#"[{"key": "A", "value": null, "masked": true, "hidden": true}]"#).unwrap();
-        assert!(list[0].hidden && of_every_job(&list, true).next().is_none());
+        assert!(list[0].hidden && unscoped(&list, true).next().is_none());
     }
 
     #[rstest]
-    #[case::no_list(r#"{"A": "secret"}"#, "1:1: expected a list of variables, as GitLab's API writes it")]
-    #[case::no_variable("[\n  \"secret\"]", "2:10: expected a variable: an object with `key` and `value`")]
+    #[case::not_a_list(r#"{"A": "secret"}"#, "1:1: expected a list of variables, as GitLab's API writes it")]
+    #[case::not_a_variable("[\n  \"secret\"]", "2:10: expected a variable: an object with `key` and `value`")]
     #[case::no_value("[{\"key\": \"A\"}]", "1:13: missing field `value`")]
-    #[case::no_text("[{\"key\": \"A\", \"value\": 123456789}]", "1:32: expected a string")]
-    #[case::no_switch(r#"[{"key": "A", "value": "", "masked": "secret"}]"#, "1:45: expected a boolean")]
-    #[case::no_type(r#"[{"key": "A", "value": "", "variable_type": "secret"}]"#, "1:53: expected `env_var` or `file`")]
-    #[case::no_name(
+    #[case::value_is_not_a_string("[{\"key\": \"A\", \"value\": 123456789}]", "1:32: expected a string")]
+    #[case::not_a_boolean(r#"[{"key": "A", "value": "", "masked": "secret"}]"#, "1:45: expected a boolean")]
+    #[case::unknown_type(
+        r#"[{"key": "A", "value": "", "variable_type": "secret"}]"#,
+        "1:53: expected `env_var` or `file`"
+    )]
+    #[case::invalid_name(
         r#"[{"key": "A-B", "value": ""}]"#,
-        "1:14: a key has letters, digits and '_' only, from 1 to 255 of them"
+        "1:14: a key consists of 1 to 255 letters, digits and '_'"
     )]
     #[case::twice(
         r#"[{"key": "A", "value": "1"}, {"key": "A", "value": "2", "environment_scope": "*"}]"#,
-        "1:82: `A` is there twice with the environment scope `*`"
+        "1:82: `A` is listed twice with the environment scope `*`"
     )]
-    #[case::cut("[{\"key\": \"A\",\n", "2:1: EOF while parsing a value")]
+    #[case::truncated("[{\"key\": \"A\",\n", "2:1: EOF while parsing a value")]
     #[case::empty("", "1:1: EOF while parsing a value")]
-    fn mistakes(#[case] text: &str, #[case] expected: &str) {
+    fn reports_mistakes_without_values(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(read(text).unwrap_err().to_string(), expected);
     }
 
     // https://docs.gitlab.com/ci/environments/#limit-the-environment-scope-of-a-cicd-variable
     #[rstest]
-    #[case::same("production", "production", true)]
+    #[case::equal("production", "production", true)]
     #[case::another("production", "production-2", false)]
     #[case::all("*", "production", true)]
-    #[case::beginning("review/*", "review/feature-1", true)]
-    #[case::nothing_behind("review/*", "review/", true)]
+    #[case::prefix("review/*", "review/feature-1", true)]
+    #[case::empty_rest("review/*", "review/", true)]
     #[case::not_without_the_slash("review/*", "review", false)]
-    #[case::end("*-1", "review/feature-1", true)]
+    #[case::suffix("*-1", "review/feature-1", true)]
     #[case::middle("review/*/eu", "review/a/b/eu", true)]
     #[case::several("r*/*e*", "review/eu", true)]
     #[case::overlap("ab*ba", "aba", false)]
     #[case::twice_the_end("*a*a", "xa", false)]
     #[case::percent_is_a_percent("rev%", "review", false)]
-    fn scopes(#[case] scope: &str, #[case] environment: &str, #[case] expected: bool) {
+    fn matches_scopes(#[case] scope: &str, #[case] environment: &str, #[case] expected: bool) {
         assert_eq!(covers(scope, environment), expected);
     }
 
     #[test]
-    fn the_most_special_scope_comes_last() {
+    fn the_most_specific_scope_comes_last() {
         let scopes = ["review/app", "review/*", "*", "r*", "review", "*/app"];
         let settings: Vec<_> = scopes.iter().map(|scope| setting("A", scope)).collect();
-        let found: Vec<_> = of_environment(&settings, "review/app", false).map(|it| &*it.value).collect();
+        let found: Vec<_> = scoped_to(&settings, "review/app", false).map(|it| &*it.value).collect();
         assert_eq!(found, ["r*", "*/app", "review/*", "review/app"]);
-        assert_eq!(of_every_job(&settings, false).map(|it| &*it.value).collect::<Vec<_>>(), ["*"]);
+        assert_eq!(unscoped(&settings, false).map(|it| &*it.value).collect::<Vec<_>>(), ["*"]);
     }
 
     #[test]
-    fn protected_ones_are_for_protected_refs() {
+    fn protected_variables_require_a_protected_ref() {
         let settings = [setting("A", "*"), Setting { protected: true, ..setting("B", "*") }];
-        let of = |is_protected| of_every_job(&settings, is_protected).map(|it| &*it.key).collect::<Vec<_>>();
-        assert_eq!((of(false), of(true)), (vec!["A"], vec!["A", "B"]));
+        let keys = |is_protected| unscoped(&settings, is_protected).map(|it| &*it.key).collect::<Vec<_>>();
+        assert_eq!((keys(false), keys(true)), (vec!["A"], vec!["A", "B"]));
         assert_eq!((withheld(&settings, false).count(), withheld(&settings, true).count()), (1, 0));
     }
 }

@@ -1,17 +1,18 @@
-//! Names that fit into host names and labels.
+//! Slugs: names that are valid in host names and labels.
 
 use sha2::{Digest, Sha256};
 
-/// The longest label of DNS.
-const LONGEST: usize = 63;
+/// The maximum length of a DNS label.
+const MAX_LENGTH: usize = 63;
 
-/// How long an environment's slug may be, and how much of the name stays in a shortened one.
-const LONGEST_ENVIRONMENT: usize = 24;
-const KEPT: usize = 17;
+/// The maximum length of an environment's slug, and the number of characters of the name that a shortened slug keeps.
+const MAX_ENVIRONMENT_LENGTH: usize = 24;
+const PREFIX_LENGTH: usize = 17;
 
-/// `CI_COMMIT_REF_SLUG` and the like. `gems/gitlab-utils/lib/gitlab/utils.rb`
+/// Returns the slug of a name: `CI_COMMIT_REF_SLUG`, `CI_PROJECT_PATH_SLUG` and others. At most 63 lowercase letters,
+/// digits and `-`. `gems/gitlab-utils/lib/gitlab/utils.rb`
 pub fn slugify(name: &str) -> String {
-    let plain: String = name.to_lowercase().chars().map(plain).take(LONGEST).collect();
+    let plain: String = name.to_lowercase().chars().map(plain).take(MAX_LENGTH).collect();
     plain.trim_matches('-').to_owned()
 }
 
@@ -19,7 +20,8 @@ fn plain(character: char) -> char {
     if character.is_ascii_lowercase() || character.is_ascii_digit() { character } else { '-' }
 }
 
-/// `CI_ENVIRONMENT_SLUG`. `lib/gitlab/slug/environment.rb`
+/// Returns the slug of an environment's name: `CI_ENVIRONMENT_SLUG`. At most 24 characters, starting with a letter.
+/// `lib/gitlab/slug/environment.rb`
 pub fn environment_slug(name: &str) -> String {
     let mut slug: String = name.to_lowercase().chars().map(plain).collect();
     if !slug.starts_with(|first: char| first.is_ascii_lowercase()) {
@@ -31,18 +33,18 @@ pub fn environment_slug(name: &str) -> String {
             squeezed.push(character);
         }
     }
-    if squeezed.len() <= LONGEST_ENVIRONMENT && squeezed == name {
+    if squeezed.len() <= MAX_ENVIRONMENT_LENGTH && squeezed == name {
         return squeezed.strip_suffix('-').map(str::to_owned).unwrap_or(squeezed);
     }
-    // Names that differ only in what was lost must not meet.
-    let mut short: String = squeezed.chars().take(KEPT).collect();
+    // The suffix keeps the slugs of different names apart.
+    let mut short: String = squeezed.chars().take(PREFIX_LENGTH).collect();
     if !short.ends_with('-') {
         short.push('-');
     }
     short + &suffix(name)
 }
 
-/// The last six digits, base 36, of the SHA-256 of the name read as one number.
+/// Returns the last six digits, in base 36, of the name's SHA-256 read as one number.
 fn suffix(name: &str) -> String {
     const BASE: u64 = 36;
     const DIGITS: u32 = 6;
@@ -51,7 +53,7 @@ fn suffix(name: &str) -> String {
         Sha256::digest(name.as_bytes()).iter().fold(0, |rest, byte| (rest * 256 + u64::from(*byte)) % modulus);
     let mut digits = Vec::new();
     for _ in 0..DIGITS {
-        // A remainder of 36 is a digit of base 36.
+        // A remainder modulo 36 is always a digit of base 36.
         digits.push(u32::try_from(rest % BASE).ok().and_then(|digit| char::from_digit(digit, 36)).unwrap_or('0'));
         rest /= BASE;
     }
@@ -65,16 +67,16 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::runs_stay("feature/ABC_123--x", "feature-abc-123--x")]
+    #[case::repeated_dashes_stay("feature/ABC_123--x", "feature-abc-123--x")]
     #[case::underscores("Fix__Bug", "fix--bug")]
     #[case::trimmed("-x-", "x")]
     #[case::version("v1.2.3", "v1-2-3")]
-    fn slugs(#[case] name: &str, #[case] expected: &str) {
+    fn slugifies_names(#[case] name: &str, #[case] expected: &str) {
         assert_eq!(slugify(name), expected);
     }
 
     #[test]
-    fn a_long_one_is_cut_and_then_trimmed() {
+    fn long_slugs_are_cut_and_then_trimmed() {
         let name = "a".repeat(62) + "/b";
         assert_eq!(slugify(&name), "a".repeat(62));
     }
@@ -90,7 +92,7 @@ mod tests {
     #[case("*-foo", "env-foo-i1o6om")]
     #[case("foo-", "foo")]
     #[case("foo--bar", "foo-bar-q006cp")]
-    fn environment_slugs(#[case] name: &str, #[case] expected: &str) {
+    fn slugifies_environments(#[case] name: &str, #[case] expected: &str) {
         assert_eq!(environment_slug(name), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! `extends`. `lib/gitlab/ci/config/extendable.rb`
 //!
-//! Parents from left to right, then the job itself, deeply merged. Any entry of the top level can be a parent, hidden or not.
+//! The parents are merged deeply from left to right, then the job itself. Any entry at the top level can be a parent,
+//! hidden or not.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use super::size;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
 
-/// How many generations there may be. `Gitlab::Ci::Config::Extendable::Entry::MAX_NESTING_LEVELS`
-const DEEPEST: usize = 10;
+/// The maximum depth of inheritance. `Gitlab::Ci::Config::Extendable::Entry::MAX_NESTING_LEVELS`
+const MAX_GENERATIONS: usize = 10;
 
-/// Resolves every `extends` of the top level.
+/// Resolves every `extends` at the top level.
 pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
     let mut resolver = Resolver { root, resolved: HashMap::new(), size: 0, diagnostics };
     root.iter()
@@ -31,16 +32,16 @@ pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
 
 struct Resolver<'root, 'diagnostics> {
     root: &'root Mapping,
-    /// What became of jobs, and how many generations are above each.
+    /// The resolved jobs, and the number of generations above each.
     resolved: HashMap<Arc<str>, (Arc<Mapping>, usize)>,
-    /// That of all parents so far, counted as often as they are extended.
+    /// The size of all merged parents so far. A parent counts each time it is extended.
     size: usize,
     diagnostics: &'diagnostics mut Diagnostics,
 }
 
 impl Resolver<'_, '_> {
-    /// A job with all that it extends. `path` are the jobs that are being resolved, from the first to this one's child.
-    /// Also how many generations are above it.
+    /// Returns a job with everything that it extends, and the number of generations above it. `path` contains the jobs
+    /// that are being resolved, from the first one to this job's child.
     fn job(&mut self, name: &Arc<str>, path: &mut Vec<Arc<str>>) -> (Arc<Mapping>, usize) {
         if let Some(resolved) = self.resolved.get(name) {
             return resolved.clone();
@@ -56,22 +57,22 @@ impl Resolver<'_, '_> {
                 continue;
             }
             let (parent, above) = self.job(&parent, path);
-            // However far the parent was resolved before: the order of jobs decides nothing.
-            if path.len() + above > DEEPEST {
+            // The result must not depend on the order of the jobs, so generations resolved earlier count as well.
+            if path.len() + above > MAX_GENERATIONS {
                 self.diagnostics.error(span, format!("{name}: nesting too deep in `extends`"));
                 continue;
             }
             generations = generations.max(above + 1);
-            // What is merged already is copied once more with every other parent.
-            self.size = self.size.saturating_add(size::of_entries(&parent) + size::of_entries(&merged));
-            if self.size > size::LARGEST_IN_ALL {
+            // Every further parent copies the entries merged so far.
+            self.size = self.size.saturating_add(size::entries(&parent) + size::entries(&merged));
+            if self.size > size::MAX_TOTAL {
                 self.diagnostics.error(span, "The parsed YAML is too big");
                 break;
             }
             merged = merge_mappings(&merged, &parent);
         }
         path.pop();
-        // What it extends is not what its children extend.
+        // A child does not inherit the `extends` of its parents.
         merged.shift_remove("extends");
         let own: Mapping = own
             .iter()
@@ -86,7 +87,7 @@ impl Resolver<'_, '_> {
     fn parents(&mut self, name: &str, extends: &Node) -> Vec<(Arc<str>, Span)> {
         let items = extends.sequence().unwrap_or(std::slice::from_ref(extends));
         let mut parents = Vec::new();
-        // Nothing is as if it were not there. `lib/gitlab/ci/config/extendable/entry.rb`
+        // An empty `extends` counts as absent. `lib/gitlab/ci/config/extendable/entry.rb`
         for item in items.iter().filter(|_| !extends.is_null()) {
             if let Some(parent) = item.string() {
                 parents.push((parent.into(), item.span));
@@ -114,7 +115,7 @@ impl Resolver<'_, '_> {
                 self.diagnostics.error(span, format!("{name}: circular dependency detected in `extends`"));
                 false
             }
-            Some(_) if path.len() > DEEPEST => {
+            Some(_) if path.len() > MAX_GENERATIONS => {
                 self.diagnostics.error(span, format!("{name}: nesting too deep in `extends`"));
                 false
             }
@@ -141,9 +142,9 @@ mod tests {
     #[case::later_parent_wins(".a: {script: x}\n.c: {script: z}\nb: {extends: [.a, .c]}\n", json!({"script": "z"}))]
     #[case::levels(".a: {variables: {A: 1}}\n.c: {extends: .a, variables: {C: 3}}\nb: {extends: .c, variables: {B: 2}}\n", json!({"variables": {"A": 1, "C": 3, "B": 2}}))]
     #[case::a_visible_parent("a: {script: x}\nb: {extends: a}\n", json!({"script": "x"}))]
-    fn merges(#[case] text: &str, #[case] expected: serde_json::Value) {
-        let (root, said) = resolved(text);
-        assert_eq!((&root["b"], said), (&expected, Vec::new()));
+    fn merges_parents(#[case] text: &str, #[case] expected: serde_json::Value) {
+        let (root, messages) = resolved(text);
+        assert_eq!((&root["b"], messages), (&expected, Vec::new()));
     }
 
     #[rstest]
@@ -151,21 +152,21 @@ mod tests {
         ".build: {}\nb:\n  extends: .biuld\n",
         "a.yml:3:12: b: unknown keys in `extends` (.biuld) did you mean `.build`?"
     )]
-    #[case::no_hash(".a: [x]\nb: {extends: .a}\n", "a.yml:2:14: b: invalid base hash in `extends` (.a)")]
+    #[case::parent_is_not_a_hash(".a: [x]\nb: {extends: .a}\n", "a.yml:2:14: b: invalid base hash in `extends` (.a)")]
     #[case::itself("b: {extends: b}\n", "a.yml:1:14: b: circular dependency detected in `extends`")]
     #[case::wrong_type("b: {extends: [1]}\n", "a.yml:1:15: jobs:b extends should be an array of strings or a string")]
-    fn complaints(#[case] text: &str, #[case] expected: &str) {
+    fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(resolved(text).1, [expected]);
     }
 
     #[test]
-    fn eleven_generations_are_too_many() {
+    fn rejects_more_than_ten_generations() {
         let generation = |number: usize| format!("j{number}: {{extends: j{}}}\n", number + 1);
         let family =
             |count: usize| (0..count).map(generation).collect::<String>() + &format!("j{count}: {{script: x}}\n");
         assert_eq!(resolved(&family(10)).1, Vec::<String>::new());
         assert!(resolved(&family(12)).1[0].contains("nesting too deep in `extends`"));
-        // lib/gitlab/ci/config/extendable/entry.rb counts for every job anew.
+        // lib/gitlab/ci/config/extendable/entry.rb counts separately for every job.
         let parents_first =
             |count: usize| family(count).lines().rev().flat_map(|line| [line, "\n"]).collect::<String>();
         assert_eq!(resolved(&parents_first(10)).1, Vec::<String>::new());

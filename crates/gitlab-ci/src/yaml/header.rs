@@ -1,4 +1,4 @@
-//! The document before a file's own: `spec`. `lib/gitlab/ci/config/header/`
+//! Checks the header document before a file's content: `spec`. `lib/gitlab/ci/config/header/`
 
 use super::node::{Mapping, Node};
 use crate::diagnostic::Diagnostics;
@@ -7,7 +7,7 @@ use crate::source::Span;
 /// The types of inputs. `lib/gitlab/ci/config/entry/base_input.rb`
 pub const TYPES: [&str; 4] = ["string", "number", "boolean", "array"];
 
-/// Tells what GitLab would not take.
+/// Reports everything in a header that GitLab would refuse.
 pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
     let Some(mapping) = header.mapping() else { return };
     known_keys(mapping, "header", &["spec"], diagnostics);
@@ -49,7 +49,7 @@ fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Nothing is as if it were empty.
+/// Returns the entries of a hash. A null value counts as an empty hash.
 fn hash<'node>(node: &'node Node, path: &str, diagnostics: &mut Diagnostics) -> Option<&'node Mapping> {
     if node.mapping().is_none() && !node.is_null() {
         diagnostics.error(node.span, format!("{path} config should be a hash"));

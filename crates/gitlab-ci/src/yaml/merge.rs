@@ -1,12 +1,12 @@
-//! Two trees become one, as `extends` and `include` have it: hashes are merged at every depth, everything else is replaced.
+//! Merges two trees as `extends` and `include` do: hashes are merged at every depth, everything else is replaced.
 //!
-//! `ActiveSupport`'s `deep_merge`, which GitLab uses for both.
+//! GitLab uses `ActiveSupport`'s `deep_merge` for both.
 
 use std::sync::Arc;
 
 use super::node::{Entry, Mapping, Node, Value};
 
-/// `base` with `over` on top. Depth is that of documents, which is bounded.
+/// Merges `over` into `base`. The depth of documents, and so of the recursion, is bounded.
 pub fn deep_merge(base: &Node, over: &Node) -> Node {
     match (&base.value, &over.value) {
         (Value::Mapping(below), Value::Mapping(above)) => {
@@ -16,7 +16,7 @@ pub fn deep_merge(base: &Node, over: &Node) -> Node {
     }
 }
 
-/// The same of two mappings: the keys of `base` keep their place, new ones come after them.
+/// Merges two mappings. The keys of `base` keep their positions, new keys follow them.
 pub fn merge_mappings(base: &Mapping, over: &Mapping) -> Mapping {
     let mut merged = base.clone();
     for (key, entry) in over {
@@ -52,9 +52,9 @@ mod tests {
     #[case::hashes_merge("{v: {a: 1, b: 2}}", "{v: {b: 3, c: 4}}", json!({"v": {"a": 1, "b": 3, "c": 4}}))]
     #[case::lists_are_replaced("{s: [a, b]}", "{s: [c]}", json!({"s": ["c"]}))]
     #[case::null_removes("{v: {a: 1}}", "{v: null}", json!({"v": null}))]
-    #[case::an_empty_hash_does_not("{v: {a: 1}}", "{v: {}}", json!({"v": {"a": 1}}))]
+    #[case::an_empty_hash_removes_nothing("{v: {a: 1}}", "{v: {}}", json!({"v": {"a": 1}}))]
     #[case::kinds_differ("{v: {a: 1}}", "{v: x}", json!({"v": "x"}))]
-    fn merges(#[case] base: &str, #[case] over: &str, #[case] expected: serde_json::Value) {
+    fn merges_like_gitlab(#[case] base: &str, #[case] over: &str, #[case] expected: serde_json::Value) {
         assert_eq!(deep_merge(&node(base), &node(over)).json(), expected);
     }
 }

@@ -1,7 +1,8 @@
-//! `.gitlab-ci.yml` as a document: from text to one tree of nodes, each of which knows its place.
+//! `.gitlab-ci.yml` as a document: a tree of nodes with their places in the text.
 //!
-//! In GitLab's order (`lib/gitlab/ci/config.rb`): [`compose`] parses, then come [`inputs`] and [`load`] with includes,
-//! [`extends`] and [`mod@reference`]. What a node means is not decided here.
+//! In GitLab's order (`lib/gitlab/ci/config.rb`): [`parse`] reads the text, [`crate::include`] and [`crate::inputs`]
+//! assemble the files, then [`extends`] and [`mod@reference`] are resolved. The meaning of the keywords is not decided
+//! here but in [`crate::config`].
 
 pub mod extends;
 pub mod header;

@@ -1,4 +1,4 @@
-//! The tree.
+//! The nodes of the tree.
 
 use std::sync::Arc;
 
@@ -6,31 +6,31 @@ use indexmap::IndexMap;
 
 use crate::source::Span;
 
-/// A value with its place. Cloning one is cheap: an anchor's value is the same one wherever it is used.
+/// A value with its place. Cloning is cheap: all aliases of an anchor share its value.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it is written: for an alias, where its anchor is.
+    /// Where the value is written. For an alias, the place of its anchor.
     pub span: Span,
-    /// What it is.
+    /// The value.
     pub value: Value,
 }
 
-/// What a node is.
+/// The kinds of values.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Nothing.
+    /// Nothing: `~` or an empty value.
     Null,
-    /// Yes or no.
+    /// A boolean.
     Boolean(bool),
-    /// A whole number, as text in base 10: they may be of any size.
+    /// An integer of any size, as text in base 10.
     Integer(Arc<str>),
-    /// Another number, as Ruby prints it.
+    /// A floating-point number, as Ruby prints it.
     Float(Arc<str>),
-    /// Anything else that is written without structure.
+    /// A string.
     String(Arc<str>),
     /// A list.
     Sequence(Arc<[Node]>),
-    /// Keys and their values, in the order of writing.
+    /// Keys and their values, in the order in which they are written.
     Mapping(Arc<Mapping>),
     /// `!reference [a, b]`, until it is resolved.
     Reference(Arc<[Arc<str>]>),
@@ -39,39 +39,39 @@ pub enum Value {
 /// Keys and their values.
 pub type Mapping = IndexMap<Arc<str>, Entry>;
 
-/// A value of a mapping.
+/// A value of a mapping, with the place of its key.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where its key is written.
+    /// Where the key is written.
     pub key_span: Span,
-    /// It.
+    /// The value.
     pub value: Node,
-    /// Whether it came by `<<`.
+    /// Whether the entry was merged by `<<`.
     pub is_merged: bool,
 }
 
 impl Node {
-    /// A node of that place.
+    /// Creates a node.
     pub fn new(span: Span, value: Value) -> Self {
         Self { span, value }
     }
 
-    /// Its entries, if it is a mapping.
+    /// Returns the entries of a mapping.
     pub fn mapping(&self) -> Option<&Mapping> {
         if let Value::Mapping(mapping) = &self.value { Some(mapping) } else { None }
     }
 
-    /// Its items, if it is a list.
+    /// Returns the items of a list.
     pub fn sequence(&self) -> Option<&[Node]> {
         if let Value::Sequence(items) = &self.value { Some(items) } else { None }
     }
 
-    /// It, if it is a string.
+    /// Returns the text of a string.
     pub fn string(&self) -> Option<&str> {
         if let Value::String(text) = &self.value { Some(text) } else { None }
     }
 
-    /// Its items that are no lists, and those of the lists in it; or itself.
+    /// Adds all items of a list to `flat`, including those of nested lists. A node that is not a list is added itself.
     pub fn flatten<'node>(&'node self, flat: &mut Vec<&'node Self>) {
         match self.sequence() {
             Some(items) => items.iter().for_each(|item| item.flatten(flat)),
@@ -79,17 +79,17 @@ impl Node {
         }
     }
 
-    /// The value of a key, if it is a mapping that has it.
+    /// Returns the value of a key of a mapping.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.mapping()?.get(key).map(|entry| &entry.value)
     }
 
-    /// Whether there is nothing.
+    /// Whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
 
-    /// Whether there is nothing in it: what Ruby's `blank?` says.
+    /// Whether Ruby's `blank?` is true: for null, `false`, empty lists and hashes, and strings of white space.
     pub fn is_blank(&self) -> bool {
         match &self.value {
             Value::Null | Value::Boolean(false) => true,
@@ -100,7 +100,7 @@ impl Node {
         }
     }
 
-    /// Its text, if it is no structure: what GitLab's `to_s` gives.
+    /// Returns the text of a scalar other than null, as GitLab's `to_s` does.
     pub fn scalar(&self) -> Option<&str> {
         match &self.value {
             Value::Boolean(true) => Some("true"),
@@ -110,7 +110,7 @@ impl Node {
         }
     }
 
-    /// What it is, in the words of messages.
+    /// The name of the kind in error messages.
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
@@ -123,7 +123,7 @@ impl Node {
         }
     }
 
-    /// The same as JSON, for tests and for people.
+    /// Converts the node to JSON, for tests and debugging.
     pub fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,

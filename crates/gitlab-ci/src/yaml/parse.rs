@@ -1,4 +1,4 @@
-//! From text to nodes.
+//! Parses text into nodes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use crate::source::FileId;
 use crate::source::Sources;
 use crate::source::Span;
 
-/// How deep a document may be: GitLab's default of `max_yaml_depth`.
-const DEEPEST: usize = 100;
+/// The maximum depth of a document: GitLab's default of `max_yaml_depth`.
+const MAX_DEPTH: usize = 100;
 
-/// Parses a text of `sources`: its documents, as far as they can be read. What cannot be is told to `diagnostics`.
+/// Parses a text of `sources` and returns its documents. If the text is not valid YAML or too large, reports that to
+/// `diagnostics` and returns no documents.
 pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let Some(text) = sources.file(file).map(|file| Arc::clone(&file.text)) else { return Vec::new() };
     let options = granit_parser::options! { emit_comments: false };
@@ -30,7 +31,7 @@ pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -
                 let at = error.marker().byte_offset().unwrap_or_default();
                 let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
                 let span = composer.place(at..at + length);
-                // GitLab shows Psych's text, which is another for nearly every mistake; the place is what matters.
+                // GitLab shows Psych's message, which differs for nearly every mistake. The place is what matters.
                 composer.diagnostics.error(span, format!("Invalid configuration format: {}", error.info()));
                 return Vec::new();
             }
@@ -51,11 +52,11 @@ struct Composer<'reading> {
     documents: Vec<Node>,
 }
 
-/// A structure that is being read.
+/// A list or mapping that is being read.
 struct Frame {
     start: Span,
     anchor: usize,
-    /// That of what is in it so far.
+    /// The size of its content so far.
     size: usize,
     content: Content,
 }
@@ -68,7 +69,7 @@ enum Content {
 enum Key {
     Plain(Arc<str>, Span),
     Merge(Span),
-    /// A key that is a structure itself, whose value is not kept.
+    /// A key that is a list or a mapping. Its value is dropped.
     Ignored,
 }
 
@@ -82,7 +83,7 @@ impl Composer<'_> {
         Span { file: self.file, start: byte(range.start), end: byte(range.end) }
     }
 
-    /// Nothing when there is no sense in reading on.
+    /// Returns `None` if parsing cannot continue.
     fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -91,7 +92,7 @@ impl Composer<'_> {
                     match scalar::resolve(&text) {
                         Plain::Value(value) => value,
                         Plain::Refused(class) => {
-                            // Psych's words.
+                            // Psych's message.
                             let error =
                                 self.diagnostics.error(span, format!("Tried to load unspecified class: {class}"));
                             error.help(format!("quote it: '{text}'"));
@@ -101,7 +102,7 @@ impl Composer<'_> {
                 } else {
                     Value::String(text.as_ref().into())
                 };
-                let size = size::of_value(&value);
+                let size = size::without_content(&value);
                 self.add(Node::new(span, value), anchor, size)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -114,7 +115,7 @@ impl Composer<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
-                    self.diagnostics.error(span, "Alias of a value that is not complete yet");
+                    self.diagnostics.error(span, "an alias cannot be used inside the value of its own anchor");
                     return None;
                 };
                 self.add(node, 0, size)
@@ -124,7 +125,7 @@ impl Composer<'_> {
     }
 
     fn begin(&mut self, start: Span, anchor: usize, content: Content) -> Option<()> {
-        if self.frames.len() >= DEEPEST {
+        if self.frames.len() >= MAX_DEPTH {
             return self.too_big(start);
         }
         self.frames.push(Frame { start, anchor, size: 0, content });
@@ -132,7 +133,7 @@ impl Composer<'_> {
     }
 
     fn too_big(&mut self, span: Span) -> Option<()> {
-        // GitLab's words for too deep as well.
+        // GitLab uses the same message for a document that is too deep.
         self.diagnostics.error(span, "The parsed YAML is too big");
         None
     }
@@ -145,9 +146,9 @@ impl Composer<'_> {
             Content::Sequence { items, is_reference: true } => self.reference(&items, span),
             Content::Mapping { mapping, .. } => Value::Mapping(Arc::new(mapping)),
         };
-        // What is in a reference is a part of its value.
+        // The items of a reference are a part of its value and counted there.
         let size = if matches!(value, Value::Reference(_)) { 0 } else { size };
-        let size = size.saturating_add(size::of_value(&value));
+        let size = size.saturating_add(size::without_content(&value));
         self.add(Node::new(span, value), anchor, size)
     }
 
@@ -165,16 +166,18 @@ impl Composer<'_> {
             self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(frame) = self.frames.last_mut() else {
-            if size > size::LARGEST {
+            if size > size::GITLAB_MAX_FILE {
                 let start = Span { end: node.span.start + 1, ..node.span };
-                let warning = self.diagnostics.warning(start, "The parsed YAML is too big for most GitLabs");
+                let warning = self
+                    .diagnostics
+                    .warning(start, "The parsed YAML is too big for a GitLab instance with the default settings");
                 warning.help("it is larger than 2 MiB, the default of `max_yaml_size_bytes`");
             }
             self.documents.push(node);
             return Some(());
         };
         frame.size = frame.size.saturating_add(size);
-        if frame.size > size::LARGEST_HERE {
+        if frame.size > size::MAX_FILE {
             return self.too_big(node.span);
         }
         match &mut frame.content {
@@ -188,7 +191,7 @@ impl Composer<'_> {
                         && first.is_own(key_span)
                     {
                         let warning = self.diagnostics.warning(key_span, format!("duplicate key `{name}`"));
-                        warning.help("the last one wins, in GitLab as well");
+                        warning.help("the last one wins, as in GitLab");
                     }
                     mapping.insert(name, Entry { key_span, value: node, is_merged: false });
                 }
@@ -199,7 +202,7 @@ impl Composer<'_> {
 }
 
 impl Entry {
-    /// Whether its key is written before `later` in the same mapping, and was not merged into it.
+    /// Whether the key is written before `later` in the same file, and was not merged by `<<`.
     fn is_own(&self, later: Span) -> bool {
         !self.is_merged && self.key_span.file == later.file
     }
@@ -217,8 +220,8 @@ fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
     }
 }
 
-/// `<<: *base`, or a list of them, of which the first wins. As in Psych, what is merged replaces what stands before it, and is
-/// replaced by what comes after.
+/// Merges `<<: *base`, or a list of such values, of which the first has precedence. As in Psych, merged entries replace
+/// those written before the `<<` and are replaced by those written after it.
 fn merge(mapping: &mut Mapping, from: &Node, at: Span, diagnostics: &mut Diagnostics) {
     let sources: Vec<&Node> = from.sequence().map_or_else(|| vec![from], |items| items.iter().rev().collect());
     for source in sources {
@@ -247,9 +250,9 @@ mod tests {
         let file = sources.add("a.yml", text);
         let mut diagnostics = Diagnostics::default();
         let documents = compose(&sources, file, &mut diagnostics);
-        let said =
+        let messages =
             diagnostics.sorted().iter().map(|it| format!("{}: {}", sources.location(it.span), it.message)).collect();
-        (documents.iter().map(Node::json).collect(), said)
+        (documents.iter().map(Node::json).collect(), messages)
     }
 
     #[rstest]
@@ -260,10 +263,10 @@ mod tests {
     #[case::number_as_key("1: a\n", json!({"1": "a"}))]
     #[case::alias("a: &x {k: v}\nb: *x\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
     #[case::merge("a: &x {k: v, l: v}\nb: {<<: *x, k: w}\n", json!({"a": {"k": "v", "l": "v"}, "b": {"k": "w", "l": "v"}}))]
-    #[case::psych_merges_over_what_stands_before("a: &x {k: v}\nb: {k: w, <<: *x}\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
-    #[case::of_several_the_first_wins("b: {<<: [{k: 1}, {k: 2, l: 3}]}\n", json!({"b": {"k": 1, "l": 3}}))]
+    #[case::a_merge_replaces_earlier_keys("a: &x {k: v}\nb: {k: w, <<: *x}\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
+    #[case::the_first_of_several_merges_wins("b: {<<: [{k: 1}, {k: 2, l: 3}]}\n", json!({"b": {"k": 1, "l": 3}}))]
     #[case::reference("a: !reference [.b, script]\n", json!({"a": "!reference [\".b\", \"script\"]"}))]
-    fn documents(#[case] text: &str, #[case] expected: serde_json::Value) {
+    fn parses_documents(#[case] text: &str, #[case] expected: serde_json::Value) {
         assert_eq!(read(text), (vec![expected], Vec::new()));
     }
 
@@ -273,7 +276,7 @@ mod tests {
     #[case::merging_a_string("a: {<<: b}\n", "a.yml:1:5: `<<` merges hashes, not a string")]
     #[case::structure_as_key("? [a]\n: b\n", "a.yml:1:3: a key cannot be an array")]
     #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference should be a non-empty array of strings")]
-    fn complaints(#[case] text: &str, #[case] expected: &str) {
+    fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(read(text).1, [expected]);
     }
 
@@ -282,16 +285,16 @@ mod tests {
     #[case::tabs("a:\n\t- b\n")]
     #[case::unknown_alias("a: *x\n")]
     #[case::alias_of_itself("a: &x [*x]\n")]
-    fn not_yaml(#[case] text: &str) {
-        let (documents, said) = read(text);
-        assert_eq!((documents.len(), said.len()), (0, 1), "{said:?}");
+    fn rejects_invalid_yaml(#[case] text: &str) {
+        let (documents, messages) = read(text);
+        assert_eq!((documents.len(), messages.len()), (0, 1), "{messages:?}");
     }
 
     #[rstest]
     #[case::at_the_end("a: [")]
     #[case::at_a_letter("a: ]ä")]
     #[case::before_a_letter("ä: ä: ä")]
-    fn places_are_parts_of_the_text(#[case] text: &str) {
+    fn error_places_are_within_the_text(#[case] text: &str) {
         let mut sources = Sources::default();
         let file = sources.add("", text);
         let mut diagnostics = Diagnostics::default();
@@ -301,26 +304,26 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_does_not_go_off() {
+    fn rejects_exponential_aliases() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
             text.extend([format!("a{level}: &a{level} [{aliases}]\n")]);
         }
-        let (documents, said) = read(&text);
+        let (documents, messages) = read(&text);
         assert!(documents.is_empty());
-        assert!(said[0].ends_with("The parsed YAML is too big"), "{said:?}");
+        assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
     }
 
     #[test]
-    fn too_deep() {
-        let (documents, said) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));
+    fn rejects_deep_nesting() {
+        let (documents, messages) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));
         assert!(documents.is_empty());
-        assert!(said[0].ends_with("The parsed YAML is too big"), "{said:?}");
+        assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
     }
 
     #[test]
-    fn two_documents() {
+    fn parses_two_documents() {
         assert_eq!(read("spec: {inputs: {}}\n---\na: 1\n").0, [json!({"spec": {"inputs": {}}}), json!({"a": 1})]);
     }
 }

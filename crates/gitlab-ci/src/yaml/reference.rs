@@ -1,7 +1,7 @@
 //! `!reference [a, b]`. `lib/gitlab/ci/config/yaml/tags/reference.rb`
 //!
-//! Each stands for the value at its path in the whole configuration, after `extends`. What it brings in may hold references
-//! again.
+//! A reference is replaced by the value at its path in the whole configuration, after `extends`. That value may contain
+//! references again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::size;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
 
-/// How deep references may lead to each other before they are called circular.
-const DEEPEST: usize = 100;
+/// The maximum depth of nested references. Deeper ones are reported as circular.
+const MAX_DEPTH: usize = 100;
 
 /// Resolves every reference below `root`.
 pub fn resolve(root: &Mapping, diagnostics: &mut Diagnostics) -> Mapping {
@@ -27,17 +27,17 @@ struct Resolver<'root, 'diagnostics> {
     root: &'root Mapping,
     /// The references that are being resolved.
     path: Vec<Arc<[Arc<str>]>>,
-    /// What references stand for, and its size.
+    /// The resolved values of references, and their sizes.
     resolved: HashMap<Arc<[Arc<str>]>, (Node, usize)>,
-    /// That of all they have brought in, counted as often as it is used: references that double each other grow as aliases
-    /// do.
+    /// The size of all inserted values. A value counts each time it is used: nested references grow exponentially, as
+    /// aliases do.
     size: usize,
     diagnostics: &'diagnostics mut Diagnostics,
 }
 
 impl Resolver<'_, '_> {
     fn node(&mut self, node: &Node) -> Node {
-        // Nearly every job has none, and is then not copied.
+        // Nearly every job has no references and is not copied.
         if !has_reference(node) {
             return node.clone();
         }
@@ -59,20 +59,20 @@ impl Resolver<'_, '_> {
 
     fn reference(&mut self, path: &Arc<[Arc<str>]>, span: Span) -> Node {
         let nothing = Node::new(span, Value::Null);
-        let written = format!("!reference {:?}", path.iter().map(|part| &**part).collect::<Vec<_>>());
-        if self.path.contains(path) || self.path.len() >= DEEPEST {
-            self.diagnostics.error(span, format!("{written} is part of a circular chain"));
+        let reference = format!("!reference {:?}", path.iter().map(|part| &**part).collect::<Vec<_>>());
+        if self.path.contains(path) || self.path.len() >= MAX_DEPTH {
+            self.diagnostics.error(span, format!("{reference} is part of a circular chain"));
             return nothing;
         }
         if let Some((node, size)) = self.resolved.get(path).cloned() {
-            return self.bring(node, size, span);
+            return self.insert_sized(node, size, span);
         }
         let Some(found) = find(self.root, path).filter(|node| !node.is_null()) else {
             let keys = path.split_last().and_then(|(last, parents)| {
                 let mapping = if parents.is_empty() { Some(self.root) } else { find(self.root, parents)?.mapping() };
                 Some((last, mapping?))
             });
-            let error = self.diagnostics.error(span, format!("{written} could not be found"));
+            let error = self.diagnostics.error(span, format!("{reference} could not be found"));
             if let Some((last, keys)) = keys {
                 error.nearest(last, keys.keys().map(|key| &**key));
             }
@@ -82,15 +82,15 @@ impl Resolver<'_, '_> {
         self.path.push(Arc::clone(path));
         let resolved = self.node(&found);
         self.path.pop();
-        let size = size::of(&found).saturating_add(self.size - before);
+        let size = size::tree(&found).saturating_add(self.size - before);
         self.resolved.insert(Arc::clone(path), (resolved.clone(), size));
         self.size = before;
-        self.bring(resolved, size, span)
+        self.insert_sized(resolved, size, span)
     }
 
-    fn bring(&mut self, node: Node, size: usize, span: Span) -> Node {
+    fn insert_sized(&mut self, node: Node, size: usize, span: Span) -> Node {
         self.size = self.size.saturating_add(size);
-        if self.size <= size::LARGEST_IN_ALL {
+        if self.size <= size::MAX_TOTAL {
             return node;
         }
         self.diagnostics.error(span, "The parsed YAML is too big");
@@ -129,20 +129,20 @@ mod tests {
     #[case::an_item(".a: {script: [x]}\nb: {script: [!reference [.a, script], z]}\n", json!({"script": [["x"], "z"]}))]
     #[case::nested(".a: {s: [x]}\n.c: {s: [!reference [.a, s]]}\nb: {s: !reference [.c, s]}\n", json!({"s": [["x"]]}))]
     #[case::a_variable(".a: {variables: {A: 1}}\nb: {variables: {B: !reference [.a, variables, A]}}\n", json!({"variables": {"B": 1}}))]
-    fn values(#[case] text: &str, #[case] expected: serde_json::Value) {
-        let (root, said) = resolved(text);
-        assert_eq!((&root["b"], said), (&expected, Vec::new()));
+    fn inserts_values(#[case] text: &str, #[case] expected: serde_json::Value) {
+        let (root, messages) = resolved(text);
+        assert_eq!((&root["b"], messages), (&expected, Vec::new()));
     }
 
     #[test]
-    fn a_bomb_does_not_go_off() {
+    fn rejects_exponential_references() {
         let level = |number: usize| {
             let reference = format!("!reference [.l{}, s]", number + 1);
             format!(".l{number}: {{s: [{}]}}\n", vec![reference; 10].join(", "))
         };
         let text: String = (0..12).map(level).collect::<String>() + ".l12: {s: [x]}\n";
-        let (_, said) = resolved(&text);
-        assert!(said.iter().any(|line| line.contains("The parsed YAML is too big")), "{said:?}");
+        let (_, messages) = resolved(&text);
+        assert!(messages.iter().any(|line| line.contains("The parsed YAML is too big")), "{messages:?}");
     }
 
     #[rstest]
@@ -150,9 +150,9 @@ mod tests {
         ".a: {script: [x]}\nb:\n  script: !reference [.a, scirpt]\n",
         "a.yml:3:22: !reference [\".a\", \"scirpt\"] could not be found did you mean `script`?"
     )]
-    #[case::nothing_there("b: {s: !reference [.a, s]}\n", "a.yml:1:19: !reference [\".a\", \"s\"] could not be found")]
+    #[case::unknown_path("b: {s: !reference [.a, s]}\n", "a.yml:1:19: !reference [\".a\", \"s\"] could not be found")]
     #[case::itself("b: {s: !reference [b, s]}\n", "a.yml:1:19: !reference [\"b\", \"s\"] is part of a circular chain")]
-    fn complaints(#[case] text: &str, #[case] expected: &str) {
+    fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(resolved(text).1, [expected]);
     }
 }

@@ -1,21 +1,20 @@
-//! What an unquoted scalar is. GitLab reads YAML with Ruby's Psych, whose rules are those of YAML 1.1 with habits of its own
+//! Types of unquoted scalars. GitLab reads YAML with Ruby's Psych, which follows YAML 1.1 with exceptions
 //! (`Psych::ScalarScanner`): `012` is ten, `on` is true, `1:30` is 5400, and a date is an object that GitLab refuses.
 
 use std::sync::Arc;
 
 use super::node::Value;
 
-/// What a plain scalar is.
+/// The type of a plain scalar.
 pub(super) enum Plain {
-    /// A value.
     Value(Value),
-    /// Something that becomes an object of this class, which GitLab does not permit.
+    /// The text becomes an object of this class, which GitLab does not permit.
     Refused(&'static str),
 }
 
-/// What the plain scalar `text` is.
+/// Determines the value of the plain scalar `text`.
 pub(super) fn resolve(text: &str) -> Plain {
-    // By far most scalars are words, and no other kind begins with a letter but these few.
+    // Most scalars are words. Of the other types, only null and booleans start with a letter.
     let first = text.bytes().next();
     let value = match first {
         None => Value::Null,
@@ -68,11 +67,11 @@ fn number(text: &str) -> Option<Value> {
     float(digits).map(|digits| Value::Float(format!("{sign}{digits}").into()))
 }
 
-/// A whole number without its sign, in base 10.
+/// Parses an integer without its sign, and returns it in base 10.
 fn integer(digits: &str) -> Option<String> {
     let in_base = |digits: &str, base: u32| -> Option<String> {
         let digits: String = digits.chars().filter(|character| !matches!(character, '_' | ',')).collect();
-        // Larger ones are no sensible value of any keyword.
+        // No keyword has a use for larger numbers.
         u128::from_str_radix(&digits, base).ok().map(|number| number.to_string())
     };
     if let Some(binary) = digits.strip_prefix("0b") {
@@ -88,12 +87,12 @@ fn integer(digits: &str) -> Option<String> {
     let is_separator = |byte: u8| matches!(byte, b'_' | b',');
     match bytes {
         [b'0'] => Some("0".to_owned()),
-        // Octal, or no number at all: `08` is a string.
+        // Octal. Other digits make it a string: `08`.
         [b'0', rest @ ..] if rest.iter().all(|byte| matches!(byte, b'0'..=b'7') || is_separator(*byte)) => {
             in_base(digits, 8)
         }
         [b'1'..=b'9', ..] => {
-            // A separator stands between two digits.
+            // A separator must be between two digits.
             let is_good = bytes.windows(2).all(|pair| !is_separator(pair[0]) || pair[1].is_ascii_digit());
             let is_all = bytes.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte));
             let ends = bytes.last().is_some_and(u8::is_ascii_digit);
@@ -103,8 +102,8 @@ fn integer(digits: &str) -> Option<String> {
     }
 }
 
-/// Base 60, of two or three parts: a time of day that is not quoted. To Psych two parts are hours and minutes as well, in
-/// seconds: `1:30` is 5400.
+/// Parses a number in base 60 with two or three parts: an unquoted time of day. Psych reads two parts as hours and
+/// minutes, too, and returns seconds: `1:30` is 5400.
 fn sexagesimal(digits: &str) -> Option<String> {
     let mut parts = digits.split(':');
     let first = parts.next()?.replace('_', "");
@@ -128,7 +127,7 @@ fn sexagesimal(digits: &str) -> Option<String> {
     }
 }
 
-/// `1.5`, `.5`, `1.`, `1.5e+3`: with a point, and a sign in the exponent.
+/// Parses `1.5`, `.5`, `1.` and `1.5e+3`. The point is required, and so is a sign in the exponent.
 fn float(digits: &str) -> Option<Arc<str>> {
     let (before, after) = digits.split_once('.')?;
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -172,7 +171,7 @@ fn is_date(text: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// A date, and a time of day behind it.
+/// Whether the text is a date followed by a time of day.
 fn is_time(text: &str) -> bool {
     text.split_once(['T', 't', ' ']).is_some_and(|(date, time)| {
         is_date(date)
@@ -198,9 +197,9 @@ mod tests {
         }
     }
 
-    // By Ruby 3.1, `YAML.unsafe_load("a: " + text)["a"]`; a dash alone is no value there.
+    // From Ruby 3.1, `YAML.unsafe_load("a: " + text)["a"]`. A single dash is not valid there.
     #[rstest]
-    #[case::nothing("", json!(null))]
+    #[case::empty("", json!(null))]
     #[case::tilde("~", json!(null))]
     #[case::null("null", json!(null))]
     #[case::yes("yes", json!(true))]
@@ -212,11 +211,11 @@ mod tests {
     #[case::negative("-7", json!(-7))]
     #[case::plus("+7", json!(7))]
     #[case::octal("012345", json!(5349))]
-    #[case::no_octal("08", json!("08"))]
+    #[case::not_octal("08", json!("08"))]
     #[case::hexadecimal("0x1F", json!(31))]
     #[case::binary("0b101", json!(5))]
     #[case::separated("1_000,000", json!(1_000_000))]
-    #[case::badly_separated("1__0", json!("1__0"))]
+    #[case::doubled_separator("1__0", json!("1__0"))]
     #[case::time_of_day("1:30", json!(5400))]
     #[case::with_seconds("1:30:15", json!(5415))]
     #[case::too_many_minutes("1:75", json!("1:75"))]
@@ -231,10 +230,10 @@ mod tests {
     #[case::dash("-", json!("-"))]
     #[case::flag("--verbose", json!("--verbose"))]
     #[case::date("2020-01-31", json!({"refused": "Date"}))]
-    #[case::no_date("2020-13-31", json!("2020-13-31"))]
+    #[case::not_a_date("2020-13-31", json!("2020-13-31"))]
     #[case::time("2020-01-31 10:20:30", json!({"refused": "Time"}))]
-    #[case::text_with_date("2020-01-31 was cold", json!("2020-01-31 was cold"))]
-    fn plain_scalars(#[case] text: &str, #[case] expected: serde_json::Value) {
+    #[case::text_that_starts_with_a_date("2020-01-31 was cold", json!("2020-01-31 was cold"))]
+    fn types_scalars_like_psych(#[case] text: &str, #[case] expected: serde_json::Value) {
         assert_eq!(value(text), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of several steps share.
+//! Helpers for the tests of several steps.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostics;
 use crate::source::Sources;
 use crate::yaml::parse::compose;
 
-/// What a step makes of a text, and what it says of it: `file:line:column: message help`.
+/// Applies a step to a text. Returns the resulting tree, and each diagnostic as `file:line:column: message help`.
 pub(super) fn resolved(
     text: &str,
     step: impl Fn(&Mapping, &mut Diagnostics) -> Mapping,
@@ -17,9 +17,9 @@ pub(super) fn resolved(
     let mut diagnostics = Diagnostics::default();
     let node = compose(&sources, file, &mut diagnostics).remove(0);
     let root = step(node.mapping().unwrap(), &mut diagnostics);
-    let said = diagnostics.sorted().into_iter().map(|it| {
+    let messages = diagnostics.sorted().into_iter().map(|it| {
         let line = format!("{}: {} {}", sources.location(it.span), it.message, it.help.clone().unwrap_or_default());
         line.trim_end().to_owned()
     });
-    (Node::new(node.span, Value::Mapping(Arc::new(root))).json(), said.collect())
+    (Node::new(node.span, Value::Mapping(Arc::new(root))).json(), messages.collect())
 }

@@ -1,4 +1,4 @@
-//! What GitLab says to one keyword that is wrong, and to all that only looks so.
+//! GitLab's messages about single keywords, and valid values that look invalid.
 
 mod jobs;
 mod parts;
@@ -10,9 +10,9 @@ use crate::include::Environment;
 use crate::lint::Lint;
 use crate::lint::lint;
 
-struct One<'text>(&'text str);
+struct OneFile<'text>(&'text str);
 
-impl Files for One<'_> {
+impl Files for OneFile<'_> {
     fn read(&self, path: &str) -> Option<String> {
         (path == ".gitlab-ci.yml").then(|| self.0.to_owned())
     }
@@ -23,13 +23,13 @@ impl Files for One<'_> {
 }
 
 fn read(text: &str) -> Lint {
-    let files = One(text);
+    let files = OneFile(text);
     let environment = Environment::new(&files);
     lint(".gitlab-ci.yml", &environment)
 }
 
-/// All that is told: line, column and message.
-fn told(text: &str) -> Vec<String> {
+/// All diagnostics as `line:column: message`.
+fn reported(text: &str) -> Vec<String> {
     let lint = read(text);
     let written = |it: &&crate::diagnostic::Diagnostic| {
         let place = lint.sources.location(it.span);
@@ -39,13 +39,13 @@ fn told(text: &str) -> Vec<String> {
     lint.diagnostics.sorted().iter().map(written).collect()
 }
 
-/// What a job says that is valid, or not replayed.
-fn of_job(keywords: &str) -> Vec<String> {
-    told(&format!("a: {{{keywords}}}\n"))
+/// The diagnostics of a job with these keywords.
+fn job_diagnostics(keywords: &str) -> Vec<String> {
+    reported(&format!("a: {{{keywords}}}\n"))
 }
 
-// Nothing is as if it were not there: `create!` of lib/gitlab/config/entry/factory.rb, `overwrite_entry` of inheritable.rb,
-// `disallowed_keys: {ignore_nil: true}` of entry/processable.rb.
+// A keyword without a value counts as absent: `create!` of lib/gitlab/config/entry/factory.rb, `overwrite_entry` of
+// inheritable.rb, `disallowed_keys: {ignore_nil: true}` of entry/processable.rb.
 #[rstest]
 #[case::before_script("script: x, before_script: ")]
 #[case::rules("script: x, rules: ")]
@@ -57,7 +57,7 @@ fn of_job(keywords: &str) -> Vec<String> {
 #[case::only("script: x, only: {refs: , variables: , changes: , kubernetes: }")]
 #[case::allow_failure("script: x, allow_failure: {exit_codes: }")]
 #[case::auto_stop("script: x, environment: {name: dev, url: , action: }")]
-// Valid in their entries.
+// The entries accept these values.
 #[case::lists_in_lists("script: [[[[[[[[[[x]]]]]]]]]]")]
 #[case::empty_before_script("script: x, before_script: [], after_script: ''")]
 #[case::blank_item("script: ['']")]
@@ -77,27 +77,27 @@ fn of_job(keywords: &str) -> Vec<String> {
 #[case::variables("script: x, variables: {A: 1.5, B: true, C: {value: 2, expand: false}, D: {}, E: }")]
 #[case::inherited("script: x, inherit: {default: [image, tags], variables: [A]}")]
 #[case::tags("script: x, tags: [a, $B]")]
-fn is_valid(#[case] keywords: &str) {
-    assert_eq!(of_job(keywords), Vec::<String>::new());
+fn accepts_valid_values(#[case] keywords: &str) {
+    assert_eq!(job_diagnostics(keywords), Vec::<String>::new());
 }
 
 // entry/processable.rb: `compose!` takes the default `only` from a job with the key `rules`.
 #[rstest]
-#[case::none("a: {script: x}", true)]
-#[case::nothing_in_it("a: {script: x, rules: }", false)]
-fn the_default_only(#[case] text: &str, #[case] expected: bool) {
+#[case::without_rules("a: {script: x}", true)]
+#[case::with_empty_rules("a: {script: x, rules: }", false)]
+fn the_key_rules_removes_the_default_only(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(read(text).configuration.unwrap().jobs["a"].has_default_only, expected);
 }
 
 // entry/bridge.rb: `scheduling_type`
 #[test]
-fn who_shows_another_pipeline_waits_for_its_stage() {
+fn a_job_that_shows_another_pipeline_waits_for_its_stage() {
     let jobs = read("a: {needs: {pipeline: g/p}}\nb: {trigger: g/p, needs: [a]}\n").configuration.unwrap().jobs;
     assert_eq!((jobs["a"].is_trigger, jobs["a"].needs.is_none(), jobs["b"].needs.is_some()), (true, true, true));
 }
 
 #[test]
-fn an_empty_keyword_has_the_default() {
+fn an_empty_keyword_inherits_the_default() {
     let lint = read("default: {image: alpine, before_script: [x]}\na: {script: x, image: , before_script: }\n");
     let job = &lint.configuration.unwrap().jobs["a"];
     assert_eq!((&*job.image.as_ref().unwrap().name, job.before_script.len()), ("alpine", 1));

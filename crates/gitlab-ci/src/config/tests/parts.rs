@@ -1,8 +1,8 @@
-//! Keywords of jobs, of those that start a pipeline, and of the top level.
+//! Keywords of jobs, of jobs that start a pipeline, and of the top level.
 
 use rstest::rstest;
 
-use super::{of_job, told};
+use super::{job_diagnostics, reported};
 
 // entry/artifacts.rb, reports.rb, environment.rb, cache.rb, caches.rb, key.rb, imageable.rb, service.rb, tags.rb, publish.rb,
 // pages.rb, release.rb, hooks.rb, id_token.rb, variable.rb
@@ -46,8 +46,8 @@ use super::{of_job, told};
 #[case::five_caches("cache: [{}, {}, {}, {}, {}]", "cache config no more than 4 caches can be created")]
 #[case::key_with_slash("cache: {key: a/b}", "cache:key config cannot contain the \"/\" character")]
 #[case::key_with_hidden_slash("cache: {key: a%2Fb}", "cache:key config cannot contain the \"/\" character")]
-#[case::key_of_points("cache: {key: ..}", "cache:key config cannot be \".\" or \"..\"")]
-#[case::key_of_both(
+#[case::key_is_a_parent_directory("cache: {key: ..}", "cache:key config cannot be \".\" or \"..\"")]
+#[case::key_with_both_kinds_of_files(
     "cache: {key: {files: [a], files_commits: [b]}}",
     "cache:key config must use exactly one of these keys: files, files_commits"
 )]
@@ -63,10 +63,10 @@ use super::{of_job, told};
 #[case::no_service("services: ['']", "services:service name can't be blank")]
 #[case::publish("publish: a", " publish can only be used within a `pages` job")]
 #[case::pages("pages: {pth: a}", "pages config contains unknown keys: pth")]
-#[case::pages_of_a_type("pages: a", "pages config should be a hash or a boolean value")]
+#[case::pages_of_the_wrong_type("pages: a", "pages config should be a hash or a boolean value")]
 #[case::pages_expire("pages: {expire_in: foo}", "pages expire in should be a duration")]
 #[case::release("release: {tag_name: a, descr: b}", "release config contains unknown keys: descr")]
-#[case::release_of_what("release: {tag_name: a}", "release description can't be blank")]
+#[case::release_without_a_description("release: {tag_name: a}", "release description can't be blank")]
 #[case::release_link(
     "release: {tag_name: a, description: b, assets: {links: [{name: c}]}}",
     "release:assets:links:link url can't be blank"
@@ -78,11 +78,11 @@ use super::{of_job, told};
 )]
 #[case::token("id_tokens: {A: {}}", "id_tokens:a config missing required keys: aud")]
 #[case::secret("secrets: {A: {vult: b}}", "secrets:a config contains unknown keys: vult")]
-#[case::secret_of_nobody(
+#[case::secret_without_a_provider(
     "secrets: {A: {file: true}}",
     "secrets:a config must use exactly one of these keys: vault, azure_key_vault, gcp_secret_manager, aws_secrets_manager, akeyless, gitlab_secrets_manager"
 )]
-#[case::variable_of_a_list("variables: {A: [b]}", "variable definition must be either a string or a hash")]
+#[case::variable_is_a_list("variables: {A: [b]}", "variable definition must be either a string or a hash")]
 #[case::variable_with_options(
     "variables: {A: {value: b, options: [b]}}",
     "variables:a config uses invalid data keys: options"
@@ -91,17 +91,17 @@ use super::{of_job, told};
     "rules: [{if: $A, variables: {B: {value: c}}}]",
     "rules:rule:variables:b config must be a string"
 )]
-#[case::need_of_what("needs: [{optional: true}]", "needs:need has an unsupported type")]
+#[case::need_without_a_job("needs: [{optional: true}]", "needs:need has an unsupported type")]
 #[case::need_of_a_project("needs: [{pipeline: g/p}]", "needs config uses invalid types: bridge")]
 #[case::need_and_number(
     "needs: [{job: a, parallel: 2}]",
     "needs:need:parallel config cannot use \"parallel: <number>\"."
 )]
-fn part_of_a_job(#[case] keyword: &str, #[case] expected: &str) {
-    let told = of_job(&format!("script: x, {keyword}"));
+fn reports_mistakes_in_parts_of_a_job(#[case] keyword: &str, #[case] expected: &str) {
+    let reported = job_diagnostics(&format!("script: x, {keyword}"));
     let sentence = |prefix: &str| format!("{prefix}{expected}");
-    let has = |sentence: &str| told.iter().any(|it| it.split_once(": ").unwrap().1.starts_with(sentence));
-    assert!(has(&sentence("jobs:a:")) || has(&sentence("jobs:a")) || has(&sentence("")), "{told:?}");
+    let has = |sentence: &str| reported.iter().any(|it| it.split_once(": ").unwrap().1.starts_with(sentence));
+    assert!(has(&sentence("jobs:a:")) || has(&sentence("jobs:a")) || has(&sentence("")), "{reported:?}");
 }
 
 // entry/bridge.rb, trigger.rb, trigger/forward.rb
@@ -113,9 +113,9 @@ fn part_of_a_job(#[case] keyword: &str, #[case] expected: &str) {
     "trigger: {project: p, brnch: b}",
     "jobs:a:trigger config contains unknown keys: brnch (did you mean `branch`?)"
 )]
-#[case::nothing("trigger: ", "jobs:a config should contain either a trigger or a needs:pipeline")]
+#[case::without_a_value("trigger: ", "jobs:a config should contain either a trigger or a needs:pipeline")]
 #[case::blank("trigger: ''", "jobs:a:trigger config can't be blank")]
-#[case::nobody("trigger: {branch: b}", "jobs:a:trigger project can't be blank")]
+#[case::without_a_project("trigger: {branch: b}", "jobs:a:trigger project can't be blank")]
 #[case::strategy(
     "trigger: {project: p, strategy: depends}",
     "jobs:a:trigger strategy should be depend or mirror (did you mean `depend`?)"
@@ -128,21 +128,24 @@ fn part_of_a_job(#[case] keyword: &str, #[case] expected: &str) {
     "trigger: {include: [a.yml, b.yml, c.yml, d.yml]}",
     "jobs:a:trigger:include config is too long (maximum is 3)"
 )]
-#[case::needs_nobody("needs: [b]", "jobs:a config should contain either a trigger or a needs:pipeline")]
-#[case::needs_two("needs: [{pipeline: g/p}, {pipeline: g/q}]", "jobs:a config should contain at most one bridge need")]
-fn bridge(#[case] keywords: &str, #[case] expected: &str) {
-    let told = told(&format!("a: {{{keywords}}}\nb: {{script: x}}\n"));
-    let errors: Vec<_> = told.iter().filter(|it| !it.contains("understood")).collect();
-    assert!(matches!(errors.as_slice(), [error] if error.split_once(": ").unwrap().1 == expected), "{told:?}");
+#[case::needs_only_jobs("needs: [b]", "jobs:a config should contain either a trigger or a needs:pipeline")]
+#[case::needs_two_pipelines(
+    "needs: [{pipeline: g/p}, {pipeline: g/q}]",
+    "jobs:a config should contain at most one bridge need"
+)]
+fn reports_mistakes_in_bridges(#[case] keywords: &str, #[case] expected: &str) {
+    let reported = reported(&format!("a: {{{keywords}}}\nb: {{script: x}}\n"));
+    let errors: Vec<_> = reported.iter().filter(|it| !it.contains("understood")).collect();
+    assert!(matches!(errors.as_slice(), [error] if error.split_once(": ").unwrap().1 == expected), "{reported:?}");
 }
 
 #[rstest]
-#[case::upstream("needs: {pipeline: g/other}", &["understood, not replayed: needs:pipeline (what it names in the other pipeline is taken to have succeeded, without artifacts)"])]
+#[case::upstream("needs: {pipeline: g/other}", &["understood, not replayed: needs:pipeline (the job in the other pipeline counts as succeeded, without artifacts)"])]
 #[case::child("trigger: {include: [{local: c.yml}], strategy: mirror, forward: {pipeline_variables: true}}", &["understood, not replayed: trigger"])]
 #[case::matrix("trigger: p, parallel: {matrix: [{A: [b]}]}, allow_failure: true, when: manual", &["understood, not replayed: trigger"])]
-fn valid_bridge(#[case] keywords: &str, #[case] expected: &[&str]) {
-    let told = of_job(keywords);
-    assert_eq!(told.iter().map(|it| it.split_once(": ").unwrap().1).collect::<Vec<_>>(), expected);
+fn accepts_valid_bridges(#[case] keywords: &str, #[case] expected: &[&str]) {
+    let reported = job_diagnostics(keywords);
+    assert_eq!(reported.iter().map(|it| it.split_once(": ").unwrap().1).collect::<Vec<_>>(), expected);
 }
 
 // entry/workflow.rb, auto_cancel.rb, variable.rb
@@ -152,16 +155,16 @@ fn valid_bridge(#[case] keywords: &str, #[case] expected: &[&str]) {
 #[case::of_a_rule("workflow: {rules: [{if: $A, auto_cancel: {on_job_failure: x}}]}", &["workflow:rules:rule:auto_cancel on job failure must be one of: none, all", "understood, not replayed: workflow:rules:auto_cancel"])]
 #[case::options("variables: {A: {value: c, options: [a, b]}}", &["variables:a config value must be present in options"])]
 #[case::data_key("variables: {A: {vale: c}}", &["variables:a config uses invalid data keys: vale"])]
-#[case::no_name_for_a_shell("variables: {my-var: a}", &["no shell has a variable `my-var`"])]
-fn top_level(#[case] text: &str, #[case] expected: &[&str]) {
-    let mut told: Vec<_> = told(&format!("{text}\na: {{script: x}}\n"));
-    for it in &mut told {
+#[case::invalid_shell_name("variables: {my-var: a}", &["`my-var` is not a valid name for a shell variable"])]
+fn reports_mistakes_at_the_top_level(#[case] text: &str, #[case] expected: &[&str]) {
+    let mut reported: Vec<_> = reported(&format!("{text}\na: {{script: x}}\n"));
+    for it in &mut reported {
         *it = it.split_once(": ").unwrap().1.split(" (").next().unwrap().to_owned();
     }
-    told.sort();
+    reported.sort();
     let mut expected = expected.to_vec();
     expected.sort_unstable();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 // lib/gitlab/ci/config/header/root.rb, spec.rb, input.rb, lib/gitlab/ci/config/entry/concerns/base_include.rb
@@ -172,7 +175,7 @@ fn top_level(#[case] text: &str, #[case] expected: &[&str]) {
     "spec: {inputs: {v: {defualt: x, default: y}}}\n---\n",
     "1:21: header:spec:inputs:v config contains unknown keys: defualt (did you mean `default`?)"
 )]
-#[case::of_a_type(
+#[case::input_of_an_unknown_type(
     "spec: {inputs: {v: {type: strng, default: x}}}\n---\n",
     "1:27: header:spec:inputs:v input type unknown value: strng (did you mean `string`?)"
 )]
@@ -180,16 +183,16 @@ fn top_level(#[case] text: &str, #[case] expected: &[&str]) {
     "spec: {inputs: {v: {rules: [{if: a, default: x}], default: x}}}\n---\n",
     "1:51: header:spec:inputs:v config these keys cannot be used together: rules, default"
 )]
-#[case::no_file(
+#[case::include_without_a_file(
     "include: {project: g/p}\n",
     "1:10: include config must specify the file where to fetch the config from"
 )]
-fn before_the_jobs(#[case] text: &str, #[case] expected: &str) {
-    let told = told(&format!("{text}a: {{script: x}}\n"));
-    assert!(told.iter().any(|it| it == expected), "{told:?}");
+fn reports_mistakes_in_headers_and_includes(#[case] text: &str, #[case] expected: &str) {
+    let reported = reported(&format!("{text}a: {{script: x}}\n"));
+    assert!(reported.iter().any(|it| it == expected), "{reported:?}");
 }
 
-// Keywords that only GitLab's own pages, or another executor, can show.
+// Keywords that concern only GitLab's own pages or another executor.
 #[rstest]
 #[case::expose_as("artifacts: {expose_as: a, paths: [b]}", "artifacts:expose_as")]
 #[case::access("artifacts: {access: all}", "artifacts:access")]
@@ -210,10 +213,10 @@ fn before_the_jobs(#[case] text: &str, #[case] expected: &str) {
 )]
 #[case::secrets("secrets: {A: {vault: b, file: false, token: $C}}", "secrets")]
 #[case::id_tokens("id_tokens: {A: {aud: [b]}}", "id_tokens")]
-fn not_replayed(#[case] keyword: &str, #[case] expected: &str) {
-    let told = of_job(&format!("script: x, {keyword}"));
+fn warns_about_keywords_that_are_not_replayed(#[case] keyword: &str, #[case] expected: &str) {
+    let reported = job_diagnostics(&format!("script: x, {keyword}"));
     assert_eq!(
-        told.iter().map(|it| it.split_once(": ").unwrap().1).collect::<Vec<_>>(),
+        reported.iter().map(|it| it.split_once(": ").unwrap().1).collect::<Vec<_>>(),
         [format!("understood, not replayed: {expected}")]
     );
 }

@@ -1,4 +1,4 @@
-//! What is in a pipeline, one rule of GitLab's at a time. The sources are named with each table.
+//! The content of pipelines, by GitLab's rules. Each table cites its source.
 
 mod variables;
 
@@ -16,25 +16,25 @@ use crate::variables::collection::Origin;
 use crate::variables::collection::Variable;
 use crate::variables::settings::Setting;
 
-fn beside_another(a: &str) -> String {
+fn with_another_job(a: &str) -> String {
     format!("a: {{script: x, {a}}}\nz: {{script: x, rules: [{{when: always}}]}}\n")
 }
 
-/// Whether the job `a`, beside one that is always there, is in the pipeline.
+/// Whether the job `a` is in the pipeline. Another job always is.
 fn has_a(a: &str, context: &Context, variables: &[(&str, &str)]) -> bool {
-    plan_for(&beside_another(a), context, variables).unwrap().jobs.iter().any(|job| &*job.name == "a")
+    plan_for(&with_another_job(a), context, variables).unwrap().jobs.iter().any(|job| &*job.name == "a")
 }
 
 // https://docs.gitlab.com/ci/yaml/#rules, lib/gitlab/ci/build/rules.rb
 #[rstest]
-#[case::holds("rules: [{if: $CI_COMMIT_BRANCH}]", true)]
-#[case::does_not("rules: [{if: $CI_COMMIT_TAG}]", false)]
-#[case::first_that_holds_wins("rules: [{if: $CI_COMMIT_BRANCH, when: never}, {when: always}]", false)]
+#[case::matching_rule("rules: [{if: $CI_COMMIT_BRANCH}]", true)]
+#[case::no_matching_rule("rules: [{if: $CI_COMMIT_TAG}]", false)]
+#[case::first_match_wins("rules: [{if: $CI_COMMIT_BRANCH, when: never}, {when: always}]", false)]
 #[case::without_clauses("rules: [{when: always}]", true)]
 #[case::all_clauses_must_hold("rules: [{if: $CI_COMMIT_BRANCH, exists: [none.txt]}]", false)]
 #[case::exists("rules: [{exists: ['**/*.rs']}]", true)]
 #[case::exists_at_the_top_only("rules: [{exists: ['*.rs']}]", false)]
-#[case::unknown_changes_are_changes("rules: [{changes: [none.txt]}]", true)]
+#[case::unknown_changes_count_as_changes("rules: [{changes: [none.txt]}]", true)]
 #[case::changes_against_a_ref("rules: [{changes: {paths: [src/*], compare_to: main}}]", true)]
 #[case::no_changes_against_a_ref("rules: [{changes: {paths: [Dockerfile], compare_to: main}}]", false)]
 #[case::variables_are_not_expanded(
@@ -42,7 +42,7 @@ fn has_a(a: &str, context: &Context, variables: &[(&str, &str)]) -> bool {
     false
 )]
 #[case::the_projects_variables("rules: [{if: $DEPLOY == 'yes'}]", true)]
-fn rules(#[case] a: &str, #[case] expected: bool) {
+fn rules_decide(#[case] a: &str, #[case] expected: bool) {
     assert_eq!(has_a(a, &branch("main"), &[("DEPLOY", "yes")]), expected);
 }
 
@@ -50,10 +50,10 @@ fn rules(#[case] a: &str, #[case] expected: bool) {
 #[rstest]
 #[case::name("only: [release]", true)]
 #[case::another_name("only: [main]", false)]
-#[case::no_glob("only: ['rel*']", false)]
+#[case::globs_are_not_supported("only: ['rel*']", false)]
 #[case::expression("only: [/^rel/]", true)]
 #[case::expression_with_flags("only: [/^REL/i]", true)]
-#[case::expression_that_does_not_fit("only: [/^rel$/]", false)]
+#[case::expression_without_a_match("only: [/^rel$/]", false)]
 #[case::branches("only: [branches]", true)]
 #[case::tags("only: [tags]", false)]
 #[case::source("only: [pushes]", true)]
@@ -71,20 +71,20 @@ fn rules(#[case] a: &str, #[case] expected: bool) {
 #[case::kubernetes("only: {kubernetes: active}", false)]
 #[case::unknown_changes("only: {changes: [none.txt]}", true)]
 #[case::except_unknown_changes("except: {changes: [none.txt]}", false)]
-fn only_and_except(#[case] a: &str, #[case] expected: bool) {
+fn only_and_except_decide(#[case] a: &str, #[case] expected: bool) {
     assert_eq!(has_a(a, &branch("release"), &[]), expected);
 }
 
 #[rstest]
-#[case::known("rules: [{changes: [src/*]}]", true)]
-#[case::others("rules: [{changes: [docs/*]}]", false)]
+#[case::changed_file("rules: [{changes: [src/*]}]", true)]
+#[case::other_file("rules: [{changes: [docs/*]}]", false)]
 #[case::with_a_variable("variables: {FOLDER: src}, rules: [{changes: ['$FOLDER/*']}]", true)]
 #[case::only("only: {changes: [docs/*]}", false)]
 #[case::except("except: {changes: [src/*]}", false)]
 #[case::variables_of_policies_are_not_expanded("variables: {FOLDER: src}, only: {changes: ['$FOLDER/*']}", false)]
-fn known_changes(#[case] a: &str, #[case] expected: bool) {
+fn changed_files_decide(#[case] a: &str, #[case] expected: bool) {
     let changed = ["src/main.rs".to_owned()];
-    let plan = plan_with(&beside_another(a), &branch("main"), &Given::default(), Some(&changed)).unwrap();
+    let plan = plan_with(&with_another_job(a), &branch("main"), &Given::default(), Some(&changed)).unwrap();
     assert_eq!(plan.jobs.iter().any(|job| &*job.name == "a"), expected);
 }
 
@@ -99,7 +99,7 @@ fn known_changes(#[case] a: &str, #[case] expected: bool) {
 #[case::a_rule_with_when("when: manual, rules: [{if: $CI, when: always}]", When::Always, true)]
 #[case::allowed("allow_failure: true", When::OnSuccess, true)]
 #[case::delayed("when: delayed, start_in: 5 minutes", When::Delayed, false)]
-fn when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allowed: bool) {
+fn sets_when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allowed: bool) {
     let plan = plan_for(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
     let job = &plan.jobs[0];
     assert_eq!((job.when, &job.allow_failure), (when, &AllowFailure::Fixed(allowed)));
@@ -112,7 +112,7 @@ fn when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allowed: 
 #[case::matrix("parallel: {matrix: [{X: [1, 2], Y: [p, q]}]}", &["a: [1, p]", "a: [1, q]", "a: [2, p]", "a: [2, q]"])]
 #[case::matrices("parallel: {matrix: [{X: 1}, {Y: [p, q]}]}", &["a: [1]", "a: [p]", "a: [q]"])]
 #[case::by_rule("parallel: {matrix: [{X: [1, 2]}]}, rules: [{if: '$X == \"2\"'}]", &["a: [2]"])]
-fn instances(#[case] a: &str, #[case] names: &[&str]) {
+fn creates_instances(#[case] a: &str, #[case] names: &[&str]) {
     let plan = plan_for(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
     let found: Vec<_> = plan.jobs.iter().map(|job| &*job.name).collect();
     assert_eq!(found, names);
@@ -120,19 +120,19 @@ fn instances(#[case] a: &str, #[case] names: &[&str]) {
 
 // https://docs.gitlab.com/ci/yaml/#needs
 #[rstest]
-#[case::one("needs: [p]", Some(&["p 1/2", "p 2/2"][..]))]
-#[case::none("needs: []", Some(&[][..]))]
+#[case::all_instances("needs: [p]", Some(&["p 1/2", "p 2/2"][..]))]
+#[case::empty_list("needs: []", Some(&[][..]))]
 #[case::by_stages("", None)]
 #[case::optional("needs: [{job: t, optional: true}]", Some(&[][..]))]
 #[case::of_a_rule("needs: [p], rules: [{when: always, needs: [m]}]", Some(&["m: [1]", "m: [2]"][..]))]
-// lib/gitlab/ci/build/rules.rb: a rule's empty list takes needs away, and changes nothing where there are none.
-#[case::none_of_a_rule("needs: [p], rules: [{when: always, needs: []}]", Some(&[][..]))]
-#[case::none_of_a_rule_and_none("rules: [{when: always, needs: []}]", None)]
+// lib/gitlab/ci/build/rules.rb: an empty list in a rule removes the needs, and has no effect on a job without needs.
+#[case::empty_list_of_a_rule("needs: [p], rules: [{when: always, needs: []}]", Some(&[][..]))]
+#[case::empty_list_of_a_rule_without_needs("rules: [{when: always, needs: []}]", None)]
 #[case::an_instance("needs: [{job: m, parallel: {matrix: [{X: 2}]}}]", Some(&["m: [2]"][..]))]
-#[case::an_instance_by_its_name("needs: ['m: [1]', p 2/2]", Some(&["m: [1]", "p 2/2"][..]))]
+#[case::instances_by_name("needs: ['m: [1]', p 2/2]", Some(&["m: [1]", "p 2/2"][..]))]
 #[case::optional_instances("needs: [{job: m, optional: true, parallel: {matrix: [{X: [2, 3]}]}}]", Some(&["m: [2]"][..]))]
-#[case::instances_of_one("needs: [{job: s, parallel: {matrix: [{X: 2}]}}]", Some(&["s"][..]))]
-fn needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
+#[case::instances_of_a_job_that_is_not_parallel("needs: [{job: s, parallel: {matrix: [{X: 2}]}}]", Some(&["s"][..]))]
+fn resolves_needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
     let text = format!(
         "p: {{script: x, parallel: 2}}\nm: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}}}\nt: {{script: x, only: [tags]}}\ns: {{script: x}}\na: {{script: x, {a}}}\n"
     );
@@ -144,31 +144,31 @@ fn needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
 
 // lib/gitlab/ci/pipeline/seed/build.rb, `needs_errors`
 #[test]
-fn all_needs_that_are_not_there_are_told() {
+fn reports_all_missing_needs() {
     let text = "t: {script: x, only: [tags]}\np: {script: x, parallel: 2, only: [tags]}\na: {script: x, needs: [t, p]}\nb: {script: x, needs: [t]}\n";
     let refusal = plan_for(text, &branch("main"), &[]).unwrap_err();
     let Refusal::Needs(missing) = &refusal else { panic!("{refusal}") };
-    let told =
+    let describe =
         |it: &MissingNeed| (it.job.to_string(), it.need.to_string(), it.reason.as_ref().map(|it| it.text.clone()));
-    let because = || Some("only: refs does not hold".to_owned());
-    let expected = [("a", "t"), ("a", "p"), ("b", "t")].map(|(job, need)| (job.to_owned(), need.to_owned(), because()));
-    assert_eq!(missing.iter().map(told).collect::<Vec<_>>(), expected);
+    let reason = || Some("only: refs does not match".to_owned());
+    let expected = [("a", "t"), ("a", "p"), ("b", "t")].map(|(job, need)| (job.to_owned(), need.to_owned(), reason()));
+    assert_eq!(missing.iter().map(describe).collect::<Vec<_>>(), expected);
     assert_eq!(refusal.to_string().lines().count(), 3);
 }
 
-// lib/gitlab/ci/config/normalizer.rb: a need of a job that is several is one of each.
+// lib/gitlab/ci/config/normalizer.rb: a need of a parallel job is a need of each instance.
 #[rstest]
 #[case::needed("needs: [m]", Some("m: [1]"))]
 #[case::optional("needs: [{job: m, optional: true}]", None)]
 #[case::another_instance("needs: ['m: [2]']", None)]
-fn an_instance_that_is_not_there(#[case] needs: &str, #[case] missing: Option<&str>) {
+fn reports_missing_instances(#[case] needs: &str, #[case] missing: Option<&str>) {
     let text = format!(
         "m: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}, rules: [{{if: '$X == \"2\"'}}]}}\na: {{script: x, {needs}}}\n"
     );
     let found = match plan_for(&text, &branch("main"), &[]) {
         Ok(_) => None,
         Err(Refusal::Needs(missing)) => {
-            assert_eq!(missing[0].reason.as_ref().unwrap().text, "no rule holds");
+            assert_eq!(missing[0].reason.as_ref().unwrap().text, "no rule matches");
             Some(missing[0].need.to_string())
         }
         Err(refusal) => panic!("{refusal}"),
@@ -183,7 +183,7 @@ fn an_instance_that_is_not_there(#[case] needs: &str, #[case] missing: Option<&s
     "workflow: {rules: [{changes: {paths: [src/*], compare_to: nope}}]}\na: {script: x}\n",
     "workflow"
 )]
-fn changes_against_no_ref(#[case] text: &str, #[case] job: &str) {
+fn refuses_a_comparison_with_an_unknown_ref(#[case] text: &str, #[case] job: &str) {
     let refusal = plan_for(text, &branch("main"), &[]).unwrap_err();
     let expected = format!("Failed to parse rule for {job}: rules:changes:compare_to is not a valid ref");
     assert_eq!(refusal.to_string(), expected);
@@ -192,11 +192,11 @@ fn changes_against_no_ref(#[case] text: &str, #[case] job: &str) {
 // lib/gitlab/ci/pipeline/chain/skip.rb
 #[rstest]
 #[case::push("fix [skip ci]", Source::Push, true)]
-#[case::another_way("Fix\n\n[CI-Skip]", Source::Push, true)]
+#[case::another_notation("Fix\n\n[CI-Skip]", Source::Push, true)]
 #[case::merge_request("[ci_skip]", Source::MergeRequestEvent, true)]
-#[case::somebody_wants_it("fix [skip ci]", Source::Web, false)]
+#[case::started_by_a_user("fix [skip ci]", Source::Web, false)]
 #[case::without_brackets("skip ci", Source::Push, false)]
-fn commits_that_skip(#[case] message: &str, #[case] source: Source, #[case] skips: bool) {
+fn some_commit_messages_skip_the_pipeline(#[case] message: &str, #[case] source: Source, #[case] skips: bool) {
     let commit = Commit { message: message.to_owned(), ..branch("main").commit };
     let context = Context { source, commit, ..branch("main") };
     let plan = plan_for("a: {script: x}\n", &context, &[]).unwrap();
@@ -204,26 +204,26 @@ fn commits_that_skip(#[case] message: &str, #[case] source: Source, #[case] skip
 }
 
 #[test]
-fn defaults_are_taken_over_whole_or_not_at_all() {
+fn defaults_are_inherited_as_a_whole() {
     let text = "default: {image: i, before_script: [b], services: [s]}\na: {script: x}\nb: {script: x, image: j, before_script: []}\nc: {script: x, inherit: {default: [image]}}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
-    let of = |index: usize| {
+    let job = |index: usize| {
         let job = &plan.jobs[index].job;
         (plan.jobs[index].image.clone().unwrap_or_default(), job.before_script.len(), job.services.len())
     };
-    assert_eq!([of(0), of(1), of(2)], [("i".to_owned(), 1, 1), ("j".to_owned(), 0, 1), ("i".to_owned(), 0, 0)]);
+    assert_eq!([job(0), job(1), job(2)], [("i".to_owned(), 1, 1), ("j".to_owned(), 0, 1), ("i".to_owned(), 0, 0)]);
 }
 
 #[rstest]
 #[case::only_pre(".pre")]
 #[case::only_post(".post")]
-fn nothing_between_pre_and_post_is_no_pipeline(#[case] stage: &str) {
+fn a_pipeline_needs_a_job_outside_pre_and_post(#[case] stage: &str) {
     let refusal = plan_for(&format!("a: {{script: x, stage: {stage}}}\n"), &branch("main"), &[]).unwrap_err();
     assert!(matches!(refusal, Refusal::Empty(_)));
 }
 
 #[test]
-fn a_reason_is_in_the_files_own_words() {
+fn reasons_quote_the_file() {
     let text = "a: {script: x, rules: [{if: $CI_COMMIT_TAG}, {if: $CI, exists: [Dockerfile]}]}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
     let admission::Reason { text, span } = &plan.jobs[0].reason;

@@ -1,4 +1,4 @@
-//! What the jobs of a pipeline know, and what becomes of texts with that.
+//! The variables of jobs, and the texts expanded with them.
 
 use rstest::rstest;
 
@@ -14,14 +14,14 @@ use crate::variables::expand::ExpansionError;
 #[case::workflow("workflow: {rules: [{when: always, variables: {V: workflow}}]}\nvariables: {V: top}\na: {script: x}\n", &[], "workflow")]
 #[case::workflow_below_job("workflow: {rules: [{when: always, variables: {V: workflow}}]}\na: {script: x, variables: {V: job}}\n", &[], "job")]
 #[case::project("a: {script: x, variables: {V: job}}\n", &[("V", "project")], "project")]
-fn the_strongest_variable(#[case] text: &str, #[case] project: &[(&str, &str)], #[case] expected: &str) {
+fn the_highest_precedence_wins(#[case] text: &str, #[case] project: &[(&str, &str)], #[case] expected: &str) {
     let plan = plan_for(text, &branch("main"), project).unwrap();
     assert_eq!(&*plan.jobs[0].variables.get("V").unwrap().value, expected);
 }
 
-/// YAML is above what GitLab computes from the commit, and below who started the pipeline.
+/// YAML has a higher precedence than the variables of the commit, and a lower one than those of the user.
 #[test]
-fn what_a_file_can_override() {
+fn yaml_overrides_commit_but_not_user_variables() {
     let text = "a: {script: x, variables: {CI_COMMIT_REF_NAME: mine, GITLAB_USER_ID: mine}}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
     let value = |key: &str| plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string());
@@ -29,7 +29,7 @@ fn what_a_file_can_override() {
 }
 
 #[test]
-fn variables_that_are_not_inherited() {
+fn inherit_limits_variables() {
     let text = "variables: {V: top, W: top}\na: {script: x, inherit: {variables: false}}\nb: {script: x, inherit: {variables: [W]}}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
     let has = |job: usize, key: &str| plan.jobs[job].variables.get(key).is_some();
@@ -37,7 +37,7 @@ fn variables_that_are_not_inherited() {
 }
 
 #[test]
-fn environments_and_images_are_expanded() {
+fn expands_environments_and_images() {
     let text = "a:\n  script: x\n  image: $IMAGE\n  resource_group: $CI_COMMIT_REF_SLUG\n  environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}\n";
     let plan = plan_for(text, &branch("feature-1"), &[("IMAGE", "rust:$TAG"), ("TAG", "1")]).unwrap();
     let job = &plan.jobs[0];
@@ -47,7 +47,7 @@ fn environments_and_images_are_expanded() {
     assert_eq!((job.image.as_deref(), job.resource_group.as_deref()), (Some("rust:1"), Some("feature-1")));
 }
 
-/// The only job's environment and a variable of it.
+/// The value of a variable of the first job.
 fn value(plan: &Plan, key: &str) -> Option<String> {
     plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string())
 }
@@ -57,10 +57,10 @@ fn value(plan: &Plan, key: &str) -> Option<String> {
 #[case::name("$CI_ENVIRONMENT_NAME == 'review/main'", true)]
 #[case::action("$CI_ENVIRONMENT_ACTION == 'start'", true)]
 #[case::tier("$CI_ENVIRONMENT_TIER == 'development'", true)]
-#[case::url_as_it_is_written("$CI_ENVIRONMENT_URL =~ /CI_ENVIRONMENT_SLUG/", true)]
+#[case::url_as_written("$CI_ENVIRONMENT_URL =~ /CI_ENVIRONMENT_SLUG/", true)]
 #[case::no_slug("$CI_ENVIRONMENT_SLUG", false)]
 #[case::no_pipeline_name("$CI_PIPELINE_NAME", false)]
-fn rules_know_the_environment(#[case] condition: &str, #[case] expected: bool) {
+fn rules_can_read_the_environment(#[case] condition: &str, #[case] expected: bool) {
     let environment = "environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}";
     assert_eq!(has_a(&format!("{environment}, rules: [{{if: \"{condition}\"}}]"), &branch("main"), &[]), expected);
 }
@@ -68,7 +68,7 @@ fn rules_know_the_environment(#[case] condition: &str, #[case] expected: bool) {
 #[rstest]
 #[case::guessed("{name: live}", "production", "start")]
 #[case::given("{name: live, deployment_tier: testing, action: prepare}", "testing", "prepare")]
-fn a_job_knows_its_environment(#[case] environment: &str, #[case] tier: &str, #[case] action: &str) {
+fn jobs_can_read_the_environment(#[case] environment: &str, #[case] tier: &str, #[case] action: &str) {
     let text =
         format!("workflow: {{name: ' of $V '}}\nvariables: {{V: top}}\na: {{script: x, environment: {environment}}}\n");
     let plan = plan_for(&text, &branch("main"), &[]).unwrap();
@@ -80,9 +80,9 @@ fn a_job_knows_its_environment(#[case] environment: &str, #[case] tier: &str, #[
     );
 }
 
-/// A job is created with what its rule says, and its environment follows.
+/// The variables of the matching rule are part of the job, and its environment is named with them.
 #[test]
-fn a_rules_variables_are_in_the_environments_name() {
+fn environment_names_can_use_variables_of_rules() {
     let text =
         "a: {script: x, environment: {name: $V}, rules: [{when: always, variables: {V: rule}}], variables: {V: job}}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
@@ -94,9 +94,9 @@ fn a_rules_variables_are_in_the_environments_name() {
 #[case::no_environment("", false, Some("any"))]
 #[case::literal("environment: review/main", false, Some("literal"))]
 #[case::pattern("environment: review/other", false, Some("pattern"))]
-#[case::another("environment: live", false, Some("any"))]
-#[case::another_of_a_protected_ref("environment: live", true, Some("protected"))]
-fn settings_of_environments(#[case] a: &str, #[case] protected: bool, #[case] expected: Option<&str>) {
+#[case::another_environment("environment: live", false, Some("any"))]
+#[case::protected_ref("environment: live", true, Some("protected"))]
+fn settings_are_limited_to_environments(#[case] a: &str, #[case] protected: bool, #[case] expected: Option<&str>) {
     let setting = |value: &str, scope: &str, protected| Setting {
         variable: Variable::new("V", value, Origin::Project),
         scope: scope.to_owned(),
@@ -120,10 +120,10 @@ fn settings_of_environments(#[case] a: &str, #[case] protected: bool, #[case] ex
 #[rstest]
 #[case::nested("$A", "b-b")]
 #[case::unknown("x-$NONE", "x-")]
-#[case::itself("x$SELF", "x")]
+#[case::self_reference("x$SELF", "x")]
 #[case::doubled("$$A", "$b-b")]
-#[case::the_environments_own("$CI_ENVIRONMENT_SLUG", "")]
-fn names_of_environments(#[case] name: &str, #[case] expected: &str) {
+#[case::slug_is_unknown("$CI_ENVIRONMENT_SLUG", "")]
+fn expands_environment_names(#[case] name: &str, #[case] expected: &str) {
     let variables = "variables: {A: $B-$B, B: b, SELF: $SELF}";
     let text = format!("a: {{script: x, {variables}, environment: {{name: x/{name}}}}}\n");
     let plan = plan_for(&text, &branch("main"), &[]).unwrap();
@@ -131,14 +131,14 @@ fn names_of_environments(#[case] name: &str, #[case] expected: &str) {
 }
 
 #[test]
-fn what_the_server_does_not_know_of_an_image_is_the_runners() {
+fn unknown_variables_in_images_stay_for_the_runner() {
     let text = "a: {script: x, image: $CI_REGISTRY_IMAGE/$NAME, variables: {NAME: $CI_PROJECT_NAME}}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
     assert_eq!(plan.jobs[0].image.as_deref(), Some("$CI_REGISTRY_IMAGE/demo"));
 }
 
 #[test]
-fn a_circle_counts_only_in_the_pipeline() {
+fn a_cycle_matters_only_in_jobs_of_the_pipeline() {
     let text = "a: {script: x, variables: {A: $B, B: $A}, rules: [{if: $CI_COMMIT_TAG}]}\nb: {script: x, variables: {A: $A}}\n";
     assert_eq!(plan_for(text, &branch("main"), &[]).unwrap().jobs.len(), 1);
     let refusal = plan_for(text, &context(RefKind::Tag, "v1", Source::Push), &[]).unwrap_err();
@@ -150,7 +150,7 @@ fn a_circle_counts_only_in_the_pipeline() {
 #[case::text("a: {script: x, environment: {name: $LARGE$LARGE}}\n")]
 #[case::pattern("a: {script: x, rules: [{exists: [$LARGE$LARGE]}]}\n")]
 #[case::name("workflow: {name: $LARGE$LARGE}\na: {script: x}\n")]
-fn what_grows_too_large_is_refused(#[case] text: &str) {
+fn refuses_values_that_become_too_large(#[case] text: &str) {
     let refusal = plan_for(text, &branch("main"), &[("LARGE", &"x".repeat(600_000))]).unwrap_err();
     let error = match &refusal {
         Refusal::Variables { error, .. } => error.clone(),
