@@ -43,7 +43,8 @@ fn a_bare_machine_gets_remedies_for_the_missing_engine_and_tools() {
     assert!(of("container engine")["found"].as_str().unwrap().starts_with("none: "), "{}", of("container engine"));
 }
 
-/// An engine without images that reaches no registry; it implements only the parts of the API that this test uses. <https://docs.docker.com/reference/api/engine/>
+/// An engine without images that reaches no registry; it implements only the parts of the API that this test uses.
+/// <https://docs.docker.com/reference/api/engine/>
 fn serve_engine(socket: &Path) {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {
@@ -123,7 +124,7 @@ fn a_machine_that_must_build_and_cannot() {
     for (subject, verdict, found, advice) in [
         ("kind", "missing", "0.27", ""),
         ("mmdebstrap", "missing", "none", ""),
-        ("images", "good", "must be built (no route to the registry: its name is not known here)", ""),
+        ("images", "good", "must be built (cannot reach the registry: its name does not resolve)", ""),
         ("Debian mirror", "warning", "responds on this machine, but inside a build", "DEBIAN_MIRROR"),
         ("Go module proxy", "missing", "refuses the connection", "comes from the environment"),
         ("Python index", "missing", "does not have what is needed (HTTP 404)", "PIP_INDEX_URL"),
