@@ -142,7 +142,7 @@ fn the_table_ends_with_how_it_stands() {
     let output = doctor(&[]);
     let text = String::from_utf8(output.stdout).unwrap();
     let last = text.lines().last().unwrap();
-    assert!(last.ends_with("are missing. `e2e doctor --fix` runs what it can."), "{text}");
+    assert!(last.ends_with("prerequisites are missing. `e2e doctor --fix` fixes those that it can."), "{text}");
 }
 
 #[test]

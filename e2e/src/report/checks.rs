@@ -1,4 +1,4 @@
-//! Checks, for people: while they run a line each, at the end a table and what failed in full.
+//! The output of checks in the terminal: a line for each check while they run, then a table and the failures in full.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::checks::Check;
 use crate::record::{Check as Record, Failure, Verdict};
 
-/// The checks that there are, each with what it proves.
+/// The list of checks, each with what it proves.
 pub fn list(checks: &[Check]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["check", "proves that"]);
@@ -17,7 +17,7 @@ pub fn list(checks: &[Check]) -> String {
     format!("{}\n", table.trim_fmt())
 }
 
-/// How a check ended, on one line.
+/// The result of a check, on one line.
 pub fn line(check: &Record) -> String {
     let Record { name, environment, took, .. } = check;
     match (check.verdict, &check.failure) {
@@ -29,7 +29,7 @@ pub fn line(check: &Record) -> String {
     }
 }
 
-/// All of it.
+/// The results of all checks.
 pub fn text(checks: &[Record]) -> String {
     let mut text = String::new();
     let mut table = Table::new();
@@ -91,8 +91,11 @@ mod tests {
             ..Record::default()
         };
         vec![
-            Record { evidence: vec!["web-1 answers".to_owned()], ..check("service", Verdict::Passed, 0.4) },
-            Record { not_run: "there is no Prometheus".to_owned(), ..check("scraping", Verdict::NotRun, 0.0) },
+            Record { evidence: vec!["web-1 responds".to_owned()], ..check("service", Verdict::Passed, 0.4) },
+            Record {
+                not_run: "the Service of Prometheus is not given".to_owned(),
+                ..check("scraping", Verdict::NotRun, 0.0)
+            },
             Record {
                 failure: Some(
                     expected("a rule for dev.test")
@@ -107,17 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn a_table_and_what_failed() {
+    fn a_table_with_failures_in_full() {
         insta::assert_snapshot!(text(&checks()));
     }
 
     #[test]
-    fn lines() {
+    fn one_line_per_check() {
         insta::assert_snapshot!(checks().iter().map(line).collect::<Vec<_>>().join("\n"));
     }
 
     #[test]
-    fn what_there_is() {
+    fn the_list_of_checks() {
         insta::assert_snapshot!(list(CHECKS));
     }
 }

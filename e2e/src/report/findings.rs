@@ -1,4 +1,4 @@
-//! The doctor's findings.
+//! The output of the doctor.
 
 use std::fmt::Write;
 
@@ -10,14 +10,14 @@ use crate::environment::doctor::Remedy;
 use crate::environment::doctor::Verdict;
 use crate::environment::doctor::commands;
 
-/// A table, below it what to do, and a last line that says how it stands. `width` is the terminal's, if there is one.
+/// The findings as a table, followed by the remedies and a summary. `width` is the width of the terminal, if there is one.
 pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width.unwrap_or(140));
     table.set_header(["", "what", "found", "needed"]);
     for Finding { subject, needed, found, verdict, .. } in findings {
-        // One line each: the rest of a long reason is in the JSON.
+        // Only the first line: the JSON output has the complete text.
         let found = found.lines().next().unwrap_or_default();
         table.add_row([word(*verdict), *subject, found, needed.as_str()]);
     }
@@ -25,7 +25,7 @@ pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> S
     for finding in findings {
         let Some(remedy) = &finding.remedy else { continue };
         let remedy = match remedy {
-            // All packages stand in one command below.
+            // One command below installs all packages.
             Remedy::Packages(_) => continue,
             Remedy::Command(command) => command,
             Remedy::Advice(advice) => advice,
@@ -38,26 +38,30 @@ pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> S
     }
     let packages = findings.iter().any(|finding| matches!(finding.remedy, Some(Remedy::Packages(_))));
     if let Some(install) = commands(findings, platform).first().filter(|_| packages) {
-        let _ = writeln!(text, "\nto install what is missing:");
+        let _ = writeln!(text, "\nto install the missing packages:");
         for line in install.lines() {
             let _ = writeln!(text, "    {line}");
         }
     }
     let count = |wanted: Verdict| findings.iter().filter(|finding| finding.verdict == wanted).count();
     let _ = match (count(Verdict::Missing), count(Verdict::Warning)) {
-        (0, 0) => writeln!(text, "\nEverything is here."),
-        (0, warnings) => writeln!(text, "\nEverything that must be is here; {warnings} more would be good."),
+        (0, 0) => writeln!(text, "\nAll prerequisites are met."),
+        (0, warnings) => writeln!(text, "\nAll required prerequisites are met; warnings: {warnings}."),
         (missing, _) => {
-            writeln!(text, "\n{missing} of {} are missing. `e2e doctor --fix` runs what it can.", findings.len())
+            writeln!(
+                text,
+                "\n{missing} of {} prerequisites are missing. `e2e doctor --fix` fixes those that it can.",
+                findings.len()
+            )
         }
     };
     text
 }
 
-/// One JSON object with all findings.
+/// All findings as a JSON object.
 ///
 /// # Errors
-/// None that these types could cause.
+/// If serialization fails, which these types never cause.
 pub fn json(findings: &[Finding], platform: &str) -> Result<String, serde_json::Error> {
     let document = serde_json::json!({ "platform": platform, "findings": findings });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
@@ -81,7 +85,7 @@ mod tests {
                 .with(Verdict::Missing, Remedy::Packages(vec!["docker.io", "docker-cli"])),
             Finding::good("inotify", "max_user_watches 8192", "100")
                 .with(Verdict::Missing, Remedy::Command("sysctl -w fs.inotify.max_user_watches=32768".to_owned())),
-            Finding::good("kubectl", "1.34 or newer: for you to look around", "none")
+            Finding::good("kubectl", "1.34 or newer: for inspecting the cluster", "none")
                 .with(Verdict::Warning, Remedy::Advice("install kubectl".to_owned())),
             Finding::good("memory", "4 GiB available", "22.1 GiB"),
         ]
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn for_programs() {
+    fn a_json_document() {
         insta::assert_snapshot!(json(&findings(), platform().name()).unwrap());
     }
 }

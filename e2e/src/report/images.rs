@@ -1,4 +1,4 @@
-//! Images: what is going on with them, and what came of it.
+//! The output about images: their progress, and a table at the end.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use crate::environment::images::Obtained;
 use crate::environment::images::Progress;
 use crate::environment::images::Source;
 
-/// One line of the story.
+/// A progress event, on one line.
 pub fn line(progress: &Progress) -> String {
     match progress {
         Progress::Pulling { name, reference } => format!("{name}: pulling {reference}"),
-        Progress::NotPulled { name, reason } => format!("{name}: cannot be pulled: {reason}"),
+        Progress::NotPulled { name, reason } => format!("{name}: pull failed: {reason}"),
         Progress::Building { name, log, expected } => {
             format!("{name}: building, about {}, log in {}", duration(*expected), log.display())
         }
         Progress::Continues { name, compiled, took, left } => format!("{name}: {}", pace(*compiled, *took, *left)),
-        Progress::Obtained(Obtained { name, source: Source::Here, .. }) => format!("{name}: here"),
+        Progress::Obtained(Obtained { name, source: Source::Here, .. }) => format!("{name}: already present"),
         Progress::Obtained(Obtained { name, source, took, .. }) => {
             format!("{name}: {} in {:.1} s", source.word(), took.as_secs_f64())
         }
     }
 }
 
-/// How far a build is.
+/// The progress of a build.
 pub fn pace(compiled: Option<Compiled>, took: Duration, left: Option<Duration>) -> String {
     let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
     let left = match left {
         Some(left) => format!("about {} left", duration(left)),
-        None => format!("for {} s, longer than expected", took.as_secs()),
+        None => format!("running for {} s, longer than expected", took.as_secs()),
     };
     compiled.unwrap_or_default() + &left
 }
 
-/// How long something takes that is not known to the second: minutes, or tens of seconds.
+/// An approximate duration, in minutes or tens of seconds.
 fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -44,7 +44,7 @@ fn duration(time: Duration) -> String {
     }
 }
 
-/// All that was obtained, as a table.
+/// The obtained images, as a table.
 pub fn table(obtained: &[Obtained]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["image", "from", "seconds", "reference"]);
@@ -61,12 +61,12 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::over(0, "10 s")]
+    #[case::zero(0, "10 s")]
     #[case::seconds(41, "50 s")]
     #[case::more_than_a_minute(89, "90 s")]
     #[case::minutes(90, "2 min")]
     #[case::many(449, "7 min")]
-    fn durations(#[case] seconds: u64, #[case] expected: &str) {
+    fn a_duration_is_approximate(#[case] seconds: u64, #[case] expected: &str) {
         assert_eq!(duration(Duration::from_secs(seconds)), expected);
     }
 
@@ -76,8 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn a_story() {
-        let story = [
+    fn progress_lines() {
+        let events = [
             Progress::Pulling { name: "dind", reference: "docker.io/library/docker:28.5.2-dind" },
             Progress::NotPulled { name: "dind", reason: "no route to the registry".to_owned() },
             Progress::Building {
@@ -101,11 +101,11 @@ mod tests {
             Progress::Obtained(obtained("dind", Source::Built, 12_345)),
             Progress::Obtained(obtained("kubectl", Source::Here, 1)),
         ];
-        insta::assert_snapshot!(story.iter().map(line).collect::<Vec<_>>().join("\n"));
+        insta::assert_snapshot!(events.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
 
     #[test]
-    fn a_table() {
+    fn a_table_of_images() {
         let all = [obtained("dind", Source::Built, 12_345), obtained("kubectl", Source::Here, 1)];
         insta::assert_snapshot!(table(&all));
     }

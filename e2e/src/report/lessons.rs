@@ -1,4 +1,4 @@
-//! Lessons, for people.
+//! The output of lessons in the terminal.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use crate::lessons::Lesson;
 use crate::lessons::LessonResult;
 
-/// The lessons that there are.
+/// The list of lessons.
 pub fn list(lessons: &[Lesson]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["lesson", "what goes wrong"]);
@@ -17,12 +17,12 @@ pub fn list(lessons: &[Lesson]) -> String {
     format!("{}\n", table.trim_fmt())
 }
 
-/// What a lesson is about, before it begins.
+/// The heading of a lesson.
 pub fn head(lesson: &Lesson, number: usize, all: usize) -> String {
     format!("Lesson {number} of {all}, {}: {}\n", lesson.name, lesson.title)
 }
 
-/// What it has shown.
+/// The result of a lesson.
 pub fn taught(lesson: &Lesson, taught: &LessonResult) -> String {
     let (place, lines) = &taught.failure;
     let mut text = format!("\n  {place}\n");
@@ -31,7 +31,7 @@ pub fn taught(lesson: &Lesson, taught: &LessonResult) -> String {
         let _ = writeln!(text, "  | {line}");
     }
     if let Some(log) = &taught.log {
-        let _ = writeln!(text, "  the whole log is target/e2e/lessons/{log}");
+        let _ = writeln!(text, "  full log: target/e2e/lessons/{log}");
     }
     let _ = writeln!(text, "\n  cause:  {}\n  remedy: {}", lesson.cause, lesson.remedy);
     for (path, after) in lesson.fixed {
@@ -44,17 +44,17 @@ pub fn taught(lesson: &Lesson, taught: &LessonResult) -> String {
     if !lesson.withheld.is_empty() {
         let _ = writeln!(text, "\n  variables set: {}", lesson.withheld.join(", "));
     }
-    let _ = writeln!(text, "\n  ✔ with the remedy it passes\n");
+    let _ = writeln!(text, "\n  ✔ passes with the remedy\n");
     text
 }
 
-/// The lines that differ: those that are only in the first text, and those that are only in the second, in their order.
+/// The lines that exist only in the first text, followed by the lines that exist only in the second.
 fn changed(before: &str, after: &str) -> Vec<String> {
-    let only = |mark: &'static str, one: &str, other: &str| {
+    let only = |sign: &'static str, one: &str, other: &str| {
         let other: Vec<String> = other.lines().map(str::to_owned).collect();
         let lines: Vec<String> =
             one.lines().filter(|line| !other.iter().any(|it| it == line)).map(str::to_owned).collect();
-        lines.into_iter().map(move |line| format!("{mark} {line}"))
+        lines.into_iter().map(move |line| format!("{sign} {line}"))
     };
     only("-", before, after).chain(only("+", after, before)).collect()
 }
@@ -65,12 +65,12 @@ mod tests {
     use crate::lessons::LESSONS;
 
     #[test]
-    fn what_there_is() {
+    fn the_list_of_lessons() {
         insta::assert_snapshot!(list(LESSONS));
     }
 
     #[test]
-    fn what_was_shown() {
+    fn a_lesson_result() {
         let lesson = LESSONS.iter().find(|lesson| lesson.name == "hidden-failure").unwrap();
         let lines = [
             "The Service \"lesson\" is invalid: spec.ports[0].name: Invalid value: \"http_metrics\"",
@@ -79,7 +79,8 @@ mod tests {
         ];
         let lines = lines.map(str::to_owned).to_vec();
         let log = Some("logs/17/deploy.log".to_owned());
-        let shown = LessonResult { failure: ("the pipeline is green, and check service fails".to_owned(), lines), log };
+        let shown =
+            LessonResult { failure: ("the pipeline passes, and the check service fails".to_owned(), lines), log };
         insta::assert_snapshot!(format!("{}{}", head(lesson, 5, 5), taught(lesson, &shown)));
     }
 }

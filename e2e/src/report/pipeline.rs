@@ -1,4 +1,4 @@
-//! How a pipeline ended, for people: a table, the last lines of what failed, a verdict.
+//! The result of a pipeline in the terminal: a table, the last log lines of failed jobs, and a verdict.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use gitlab_runner::event::JobReport;
 use gitlab_runner::pipeline::Outcome;
 use gitlab_runner::status::Status;
 
-/// All of it.
+/// The complete result.
 pub fn text(plan: &Plan, id: u64, outcome: &Outcome) -> String {
     let mut text = String::new();
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["job", "stage", "status", "duration", "why"]);
+    table.load_style(presets::NOTHING).set_header(["job", "stage", "status", "duration", "details"]);
     for job in &outcome.jobs {
         let duration = if job.attempt > 0 { seconds(job.took) } else { String::new() };
-        table.add_row([job.job.to_string(), job.stage.to_string(), status(job), duration, why(job)]);
+        table.add_row([job.job.to_string(), job.stage.to_string(), status(job), duration, details(job)]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let _ = writeln!(text, "{}", table.trim_fmt());
     for job in outcome.jobs.iter().filter(|job| job.status == Status::Failed) {
-        let log = job.log.as_ref().map(|log| format!(" (the whole log is {})", log.display())).unwrap_or_default();
-        let _ = writeln!(text, "\n{} failed: {}. Its last lines{log}:", job.job, job.why);
+        let log = job.log.as_ref().map(|log| format!(" (full log: {})", log.display())).unwrap_or_default();
+        let _ = writeln!(text, "\n{} failed: {}. Last lines{log}:", job.job, job.why);
         for line in &job.last_lines {
             let _ = writeln!(text, "  | {line}");
         }
@@ -42,7 +42,7 @@ fn status(job: &JobReport) -> String {
     }
 }
 
-fn why(job: &JobReport) -> String {
+fn details(job: &JobReport) -> String {
     let mut words = Vec::new();
     if job.attempt > 1 {
         words.push(format!("attempt {}", job.attempt));
@@ -61,7 +61,7 @@ fn why(job: &JobReport) -> String {
     words.join("; ")
 }
 
-/// How it ended, on one line.
+/// The verdict, on one line.
 pub fn verdict(plan: &Plan, id: u64, outcome: &Outcome) -> String {
     let kind = match plan.context.kind {
         RefKind::Branch => "branch",
@@ -80,7 +80,7 @@ pub fn verdict(plan: &Plan, id: u64, outcome: &Outcome) -> String {
     let commit = plan.context.commit.sha.get(..8).unwrap_or_default();
     let has_warnings = outcome.jobs.iter().any(|job| job.status == Status::Failed && job.allow_failure);
     let word = match (outcome.status, &outcome.blocked_by) {
-        (Status::Manual, Some(job)) => format!("blocked: `{job}` must be started by somebody (--manual '{job}')"),
+        (Status::Manual, Some(job)) => format!("blocked by manual job `{job}`: start it with --manual '{job}'"),
         (Status::Success, _) if has_warnings => "passed with warnings".to_owned(),
         (status, _) => status.name().to_owned(),
     };

@@ -1,4 +1,4 @@
-//! A cluster: what stands, and the commands by which it is reached.
+//! The output about a cluster: the state of its parts, and commands to reach it.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use crate::environment::down::Removed;
 use crate::environment::status::Access;
 use crate::environment::status::Status;
 
-/// All of it, for people.
+/// The status of a cluster, for the terminal.
 pub fn text(status: &Status) -> String {
     let Some(run) = &status.run else {
-        return format!("There is no cluster {}: `e2e up` makes it.\n", status.cluster);
+        return format!("Cluster `{}` does not exist. Create it with `e2e up`.\n", status.cluster);
     };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -24,9 +24,9 @@ pub fn text(status: &Status) -> String {
     }
     let missing = status.parts.iter().filter(|part| !part.ready).map(|part| part.name).collect::<Vec<_>>();
     let verdict = if missing.is_empty() {
-        "Everything stands.".to_owned()
+        "Everything is up.".to_owned()
     } else {
-        format!("Not as it should be: {}. `e2e up` repairs it.", missing.join(", "))
+        format!("Not ready: {}. Repair the cluster with `e2e up`.", missing.join(", "))
     };
     // Writing to a `String` cannot fail.
     let _ = writeln!(text, "\n{verdict}");
@@ -51,10 +51,10 @@ fn commands(access: &Access) -> String {
     text
 }
 
-/// What was taken away, on one line.
+/// The removed resources, on one line.
 pub fn removed(removed: &Removed) -> String {
     if removed.is_nothing() {
-        return format!("There was nothing of cluster {}.\n", removed.cluster);
+        return format!("Nothing to remove for cluster `{}`.\n", removed.cluster);
     }
     let counted = [
         (removed.programs, "program"),
@@ -65,7 +65,7 @@ pub fn removed(removed: &Removed) -> String {
     ];
     let words = counted.into_iter().filter(|(count, _)| *count > 0);
     let words = words.map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
-    format!("Cluster {} is gone: {}.\n", removed.cluster, words.collect::<Vec<_>>().join(", "))
+    format!("Removed cluster `{}`: {}.\n", removed.cluster, words.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -97,14 +97,14 @@ mod tests {
             run: Some("0123abcd".to_owned()),
             parts: vec![
                 part("cluster", true, "Kubernetes v1.37.0, 1 of 1 nodes Ready"),
-                part("registry", ready, if ready { "registry.gitlab-k8s-demo.test" } else { "does not run" }),
+                part("registry", ready, if ready { "registry.gitlab-k8s-demo.test" } else { "not running" }),
             ],
             access: Some(access()),
         }
     }
 
     #[test]
-    fn everything_stands() {
+    fn everything_is_up() {
         insta::assert_snapshot!(text(&status(true)));
     }
 
@@ -114,18 +114,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands() {
+    fn there_is_no_cluster() {
         let nothing = Status { cluster: "demo".to_owned(), run: None, parts: Vec::new(), access: None };
-        assert_eq!(text(&nothing), "There is no cluster demo: `e2e up` makes it.\n");
+        assert_eq!(text(&nothing), "Cluster `demo` does not exist. Create it with `e2e up`.\n");
         assert!(!nothing.is_whole());
     }
 
     #[test]
-    fn what_was_taken_away() {
+    fn removed_resources_are_counted() {
         let nothing = Removed { cluster: "demo".to_owned(), ..Removed::default() };
-        assert_eq!(removed(&nothing), "There was nothing of cluster demo.\n");
+        assert_eq!(removed(&nothing), "Nothing to remove for cluster `demo`.\n");
         let names = |count: usize| (0..count).map(|number| number.to_string()).collect();
         let all = Removed { programs: 1, containers: names(2), images: names(1), networks: names(1), ..nothing };
-        assert_eq!(removed(&all), "Cluster demo is gone: 1 program, 2 containers, 1 image, 1 network.\n");
+        assert_eq!(removed(&all), "Removed cluster `demo`: 1 program, 2 containers, 1 image, 1 network.\n");
     }
 }

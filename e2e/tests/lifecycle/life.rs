@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn from_nothing_to_nothing() {
     let bench = Bench::new();
     let up = run(&mut bench.e2e(&["up"]));
-    assert!(up.ends_with("Everything stands."), "{up}");
+    assert!(up.ends_with("Everything is up."), "{up}");
     let first = bench.run_id();
 
     nobody_elses_kubeconfig_is_touched();
@@ -40,10 +40,13 @@ fn from_nothing_to_nothing() {
 
     bench.down();
     let again = run(&mut bench.e2e(&["down"]));
-    assert_eq!(again, format!("There was nothing of cluster {NAME}."));
+    assert_eq!(again, format!("Nothing to remove for cluster `{NAME}`."));
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&status.stdout), format!("There is no cluster {NAME}: `e2e up` makes it.\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&status.stdout),
+        format!("Cluster `{NAME}` does not exist. Create it with `e2e up`.\n")
+    );
 }
 
 fn nobody_elses_kubeconfig_is_touched() {
@@ -67,7 +70,7 @@ fn what_is_missing_is_repaired(bench: &Bench) {
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(text.contains("Not as it should be: Ingress controller, Prometheus, deployer, registry."), "{text}");
+    assert!(text.contains("Not ready: Ingress controller, Prometheus, deployer, registry."), "{text}");
     run(&mut bench.e2e(&["up"]));
     assert!(bench.is_whole());
     let node = format!("{NAME}-control-plane");

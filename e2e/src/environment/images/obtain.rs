@@ -36,7 +36,7 @@ impl Source {
     /// The word for tables and reports.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Here => "here",
+            Self::Here => "present",
             Self::Pulled => "pulled",
             Self::Built => "built",
         }

@@ -1,12 +1,12 @@
-//! What programs have written, made fit for people: neither colours nor other control characters, which a terminal would obey and
-//! XML may not contain.
+//! Removes colours and other control characters from the output of programs: terminals would interpret them, and XML does not allow
+//! them.
 //!
-//! Every field is named: a new one does not compile before somebody has thought about it.
+//! All fields are listed explicitly, so that a new field does not compile until it is handled here.
 
 use crate::record::{Check, Failure, Job, JobStep, Pipeline, Project, Record, Span, Step, Verdict};
 use gitlab_runner::log::without_colours;
 
-/// A record of which every text can be shown.
+/// Returns a copy of the record in which all texts can be displayed.
 pub(super) fn cleaned(record: &Record) -> Record {
     let Record { id, began_at, took, external, overhead, overhead_percent, verdict, broken, project, .. } = record;
     let Record { steps, pipelines, checks, spans, versions, commands, commands_note, .. } = record;
@@ -125,12 +125,12 @@ fn texts(all: &[String]) -> Vec<String> {
 
 fn text(text: &str) -> String {
     let mut clean = text.lines().map(|line| without_colours(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n");
-    // Characters that XML may not contain either.
+    // XML does not allow these characters either.
     clean.retain(|character| !matches!(character, '\u{fffe}' | '\u{ffff}'));
     clean
 }
 
-/// What is no time is none.
+/// Replaces infinite, undefined and negative times by 0.
 fn seconds(seconds: f64) -> f64 {
     if seconds.is_finite() { seconds.max(0.0) } else { 0.0 }
 }
@@ -140,12 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_stays_that_a_terminal_would_obey() {
+    fn control_characters_are_removed() {
         assert_eq!(text("\x1b[31mred\x1b[0m\r\n\ttab\x07\0 \u{ffff}"), "red\n\ttab ");
     }
 
     #[test]
-    fn times_can_be_drawn() {
+    fn invalid_times_are_corrected() {
         assert_eq!(format!("{:?}", [f64::NAN, f64::INFINITY, -1.0, 1.5].map(seconds)), "[0.0, 0.0, 0.0, 1.5]");
         let backwards = Span { start: 3.0, end: 2.0, ..Span::default() };
         assert!(span(&backwards).end >= 3.0);

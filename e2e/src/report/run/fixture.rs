@@ -1,13 +1,13 @@
-//! Runs to report: one in which all is well, one in which nothing is, and one that somebody ended.
+//! Records for tests: a run that passed, a run that failed, and an interrupted run.
 
-// The tests in a browser have this file, too, and would look for the other one beside themselves.
+// The browser tests include this file, and would otherwise look for `parts` in their own directory.
 #[path = "fixture/parts.rs"]
 mod parts;
 
 use self::parts::{all, of_branch, of_tag, on, pipeline, ran, spans, step, unstarted};
 use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, Verdict};
 
-/// What a job could have written to break a report that believes it.
+/// Output of a job that would break a report that does not escape it.
 pub(super) const NASTY: &str =
     "\x1b[31;1merror\x1b[0m: </script></style>]]> <img src=x onerror=alert(1)> & | `x` *y* \"z\" 'q' \0\x08";
 
@@ -40,14 +40,14 @@ pub(super) fn passed() -> Record {
     for check in checks.iter_mut().filter(|check| check.name == "scraping") {
         *check = Check {
             verdict: Verdict::NotRun,
-            not_run: "there is no Prometheus (`--prometheus`)".to_owned(),
+            not_run: "the Service of Prometheus is not given (`--prometheus`)".to_owned(),
             evidence: Vec::new(),
             took: 0.0,
             ..check.clone()
         };
     }
     let steps = vec![
-        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo stands"),
+        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo is up"),
         step(
             "A push to branch feature/e2e",
             0.4,
@@ -87,23 +87,23 @@ pub(super) fn passed() -> Record {
     }
 }
 
-/// Somebody ends it while the checks look at the first environment.
+/// The user interrupts the run during the checks of the first environment.
 pub(super) fn interrupted() -> Record {
     let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), of_branch())];
     let mut checks = all("dev", 96.0, 7);
     checks[4] = Check { verdict: Verdict::Interrupted, took: 4.1, evidence: Vec::new(), ..checks[4].clone() };
-    let mut never = checks.split_off(5);
-    never.extend(all("live", 0.0, 4));
-    checks.extend(never.into_iter().map(|check| Check {
+    let mut unreached = checks.split_off(5);
+    unreached.extend(all("live", 0.0, 4));
+    checks.extend(unreached.into_iter().map(|check| Check {
         verdict: Verdict::NotRun,
-        not_run: "it was never reached".to_owned(),
+        not_run: "not reached".to_owned(),
         start: 111.2,
         took: 0.0,
         evidence: Vec::new(),
         ..check
     }));
     let mut steps = vec![
-        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo stands"),
+        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo is up"),
         step(
             "A push to branch feature/e2e",
             0.4,
@@ -113,12 +113,14 @@ pub(super) fn interrupted() -> Record {
         Step { verdict: Verdict::Interrupted, ..step("The checks on dev", 96.0, 4.2, "interrupted") },
         step("Everything is taken down", 100.3, 10.8, "nothing is left"),
     ];
-    let never =
+    let unreached =
         ["The same commit again", "Tag v1.2.0", "deploy_live is played", "The checks on live", "dev is stopped"];
-    steps.extend(never.map(|name| Step {
-        verdict: Verdict::NotRun,
-        ..step(name, 111.2, 0.0, "something before it did not come to its end")
-    }));
+    steps.extend(
+        unreached.map(|name| Step {
+            verdict: Verdict::NotRun,
+            ..step(name, 111.2, 0.0, "an earlier step did not complete")
+        }),
+    );
     let mut spans = spans(&pipelines, &checks);
     spans.push(takedown(100.3, 111.1));
     Record {
@@ -140,11 +142,11 @@ fn takedown(start: f64, end: f64) -> Span {
     Span { lane: "takedown".to_owned(), name: "cluster".to_owned(), start, end, verdict: Verdict::Passed }
 }
 
-/// A job, two checks and a step fail; others are retried, allowed to fail, manual, skipped and interrupted.
+/// A job, two checks and a step fail; other jobs are retried, allowed to fail, manual, skipped and canceled.
 pub(super) fn failed() -> Record {
     let (pipelines, checks) = (failed_pipelines(), failed_checks());
     let mut steps = vec![
-        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo stands"),
+        step("Cluster, registry and add-ons", 0.0, 58.3, "cluster gitlab-k8s-demo is up"),
         step(
             "A push to branch feature/e2e",
             0.4,
@@ -197,7 +199,7 @@ pub(super) fn failed() -> Record {
 
 fn failed_pipelines() -> Vec<Pipeline> {
     let mut jobs = of_branch();
-    jobs[1] = Job { attempts: 2, took: 31.4, why: "exit code 101, is tried again".to_owned(), ..jobs[1].clone() };
+    jobs[1] = Job { attempts: 2, took: 31.4, why: "exit code 101, retried".to_owned(), ..jobs[1].clone() };
     jobs.insert(
         2,
         Job {
@@ -238,7 +240,7 @@ fn failed_checks() -> Vec<Check> {
     let mut checks = all("dev", 96.0, 9);
     checks[2] = Check {
         verdict: Verdict::NotRun,
-        not_run: "the pipeline's account is not known (`--deployer-kubeconfig`)".to_owned(),
+        not_run: "the pipeline's account is not given (`--deployer-kubeconfig`)".to_owned(),
         evidence: Vec::new(),
         took: 0.0,
         ..checks[2].clone()
@@ -246,8 +248,8 @@ fn failed_checks() -> Vec<Check> {
     checks[4] = Check {
         verdict: Verdict::Failed,
         failure: Some(Failure {
-            expected: "no endpoint before /health is 200".to_owned(),
-            seen: "an endpoint while it is 503: starting <since> 2 s".to_owned(),
+            expected: "no endpoint until /health returns 200".to_owned(),
+            seen: "an endpoint while /health returns 503: starting <since> 2 s".to_owned(),
             object: "Service gitlab/gitlab-k8s-demo-dev".to_owned(),
             details: vec![
                 "Pod gitlab-k8s-demo-dev-7d9c-x2lqp: Running, not Ready".to_owned(),
@@ -255,8 +257,8 @@ fn failed_checks() -> Vec<Check> {
                     .to_owned(),
                 NASTY.to_owned(),
             ],
-            cause: "there is no readiness probe, or it asks something that says yes too early".to_owned(),
-            fix: "let readinessProbe ask /health of port http-metrics".to_owned(),
+            cause: "there is no readiness probe, or its path succeeds too early".to_owned(),
+            fix: "make the readinessProbe request /health on port http-metrics".to_owned(),
         }),
         ..checks[4].clone()
     };
@@ -292,12 +294,12 @@ fn begun() -> Record {
         .map(pair)
         .to_vec(),
         commands: [
-            ("everything that was deployed", "kubectl --kubeconfig /x/kubeconfig --namespace gitlab get all,ingress"),
+            ("all deployed objects", "kubectl --kubeconfig /x/kubeconfig --namespace gitlab get all,ingress"),
             ("the service on dev, until stop_review has run", "curl --header 'Host: dev.gitlab-k8s-demo.test' http://127.0.0.1:8080/"),
         ]
         .map(pair)
         .to_vec(),
-        commands_note: "What this run made was taken away at its end. To have it left: make e2e E2E_FLAGS=--keep".to_owned(),
+        commands_note: "The resources of this run were removed at its end. To keep them: make e2e E2E_FLAGS=--keep".to_owned(),
         ..Record::default()
     }
 }

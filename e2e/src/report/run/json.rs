@@ -1,11 +1,11 @@
-//! For programs: the record itself, with its texts as they were written.
+//! The JSON report for programs: the record itself, with unmodified texts.
 
 use crate::record::Record;
 
-/// All of it.
+/// The record as JSON.
 ///
 /// # Errors
-/// When it cannot be written as JSON, which would be a mistake in its types.
+/// If serialization fails, which its types never cause.
 pub fn text(record: &Record) -> serde_json::Result<String> {
     serde_json::to_string_pretty(record).map(|text| text + "\n")
 }
@@ -16,7 +16,7 @@ mod tests {
     use crate::report::run::fixture;
 
     #[test]
-    fn it_is_read_again() {
+    fn the_document_can_be_parsed() {
         let text = text(&fixture::failed()).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["verdict"], "failed");

@@ -1,6 +1,6 @@
-//! For GitLab's test report, and every other CI: a suite per pipeline and per environment, and one of the story's steps.
+//! The `JUnit` report for GitLab and other CI systems: a suite per pipeline and per environment, and one for the scenario's steps.
 //!
-//! GitLab tells test cases apart by class and name alone, and forgets all but one where they are the same.
+//! GitLab identifies test cases by class and name only, and keeps only one of several with the same class and name.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::words::{Kind, about_check, about_job, by_environment, job_word};
 use crate::record::{Check, Job, Record, Step, Verdict};
 use crate::report::checks::explained;
 
-/// All of it.
+/// The record as `JUnit` XML.
 ///
 /// # Errors
-/// When it cannot be written as XML, which would be a mistake here.
+/// If it cannot be serialized as XML, which would be a bug in this module.
 pub fn xml(record: &Record) -> Result<String, SerializeError> {
     let record = &cleaned(record);
     let mut report = Report::new("e2e");
@@ -47,8 +47,8 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
     report.to_string()
 }
 
-/// The steps, and at last whether the story came to its end: a run that was interrupted, or broke before anything could fail, is
-/// not a green one. `is_green` says that nothing else has failed.
+/// The suite of the steps. Its last case is whether the run completed: a run that was interrupted, or broke before anything could fail,
+/// must not be green. `is_green` is true if nothing else has failed.
 fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     let mut suite = TestSuite::new("story");
     suite.set_time(seconds(record.took));
@@ -59,12 +59,12 @@ fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     let end = match (record.verdict, &record.broken) {
         (Verdict::Passed, _) => Some(TestCaseStatus::success()),
         (Verdict::Interrupted, _) => Some(error("run", "the run was interrupted")),
-        (_, why) if is_green => Some(error("run", why.as_deref().unwrap_or("nothing was run"))),
-        // What failed says so itself.
+        (_, reason) if is_green => Some(error("run", reason.as_deref().unwrap_or("nothing was run"))),
+        // The failed cases are reported themselves.
         _ => None,
     };
     if let Some(status) = end {
-        suite.add_test_case(names.case("story", "it comes to its end", record.took, status));
+        suite.add_test_case(names.case("story", "the run completes", record.took, status));
     }
     suite
 }
@@ -78,23 +78,23 @@ fn of_step(record: &Record, step: &Step) -> TestCaseStatus {
             status
         }
         Verdict::Interrupted => error("step", "interrupted"),
-        // The story could not go on.
+        // The scenario could not continue.
         Verdict::Failed if record.broken.as_ref() == Some(&step.outcome) => error("step", &step.outcome),
         Verdict::Failed => non_success(NonSuccessKind::Failure, "step", &step.outcome),
     }
 }
 
-fn error(kind: &str, why: &str) -> TestCaseStatus {
-    non_success(NonSuccessKind::Error, kind, why)
+fn error(kind: &str, reason: &str) -> TestCaseStatus {
+    non_success(NonSuccessKind::Error, kind, reason)
 }
 
-fn non_success(kind: NonSuccessKind, what: &str, why: &str) -> TestCaseStatus {
+fn non_success(kind: NonSuccessKind, what: &str, reason: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(why.lines().next().unwrap_or_default()).set_type(what).set_description(why);
+    status.set_message(reason.lines().next().unwrap_or_default()).set_type(what).set_description(reason);
     status
 }
 
-/// The names that are given already.
+/// The names that are already used.
 #[derive(Default)]
 struct Names(HashMap<(String, String), usize>);
 
@@ -115,7 +115,7 @@ fn of_job(job: &Job) -> TestCaseStatus {
         Kind::Passed => TestCaseStatus::success(),
         Kind::Failed | Kind::Interrupted if job.attempts > 0 => {
             let message = if about.is_empty() { job_word(job) } else { &about };
-            let log = job.log.as_ref().map(|log| format!("the whole log is {log}\n")).unwrap_or_default();
+            let log = job.log.as_ref().map(|log| format!("full log: {log}\n")).unwrap_or_default();
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(message).set_type("job").set_description(format!("{log}{}", job.last_lines.join("\n")));
             status
@@ -164,7 +164,7 @@ mod tests {
     use crate::report::run::fixture;
 
     #[test]
-    fn all_is_well() {
+    fn everything_passes() {
         insta::assert_snapshot!(xml(&fixture::passed()).unwrap());
     }
 
@@ -174,21 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn somebody_ended_it() {
+    fn the_run_was_interrupted() {
         insta::assert_snapshot!(xml(&fixture::interrupted()).unwrap());
     }
 
     #[test]
-    fn something_broke_before_anything_could_fail() {
+    fn an_error_before_the_first_step() {
         let broken =
             Record { broken: Some("no kind\nat all".to_owned()), verdict: Verdict::Failed, ..Record::default() };
         let xml = xml(&broken).unwrap();
         assert!(xml.contains("errors=\"1\"") && xml.contains("message=\"no kind\""), "{xml}");
     }
 
-    /// The step that broke says why, and those after it were skipped.
+    /// The step with the error reports the reason, and later steps are skipped.
     #[test]
-    fn something_broke_half_way() {
+    fn an_error_in_a_step() {
         let step = |name: &str, verdict, outcome: &str| Step {
             name: name.to_owned(),
             verdict,
@@ -197,16 +197,16 @@ mod tests {
         };
         let steps = vec![
             step("cluster", Verdict::Failed, "no engine"),
-            step("a push", Verdict::NotRun, "something before it did not come to its end"),
+            step("a push", Verdict::NotRun, "an earlier step did not complete"),
         ];
         let broken = Some("no engine".to_owned());
         let xml = xml(&Record { steps, broken, verdict: Verdict::Failed, ..Record::default() }).unwrap();
         assert!(xml.contains("failures=\"0\" errors=\"1\"") && xml.matches("<skipped").count() == 1, "{xml}");
     }
 
-    /// Whatever has happened, only a run that passed is green.
+    /// Only a run that passed is green.
     #[test]
-    fn nothing_else_is_green() {
+    fn a_run_that_did_not_pass_is_not_green() {
         for verdict in [Verdict::Failed, Verdict::NotRun, Verdict::Interrupted] {
             let record = Record { verdict, broken: None, ..fixture::passed() };
             assert!(xml(&record).unwrap().contains("errors=\"1\""), "{verdict:?}");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_case_is_told_apart_and_all_is_well_formed() {
+    fn cases_are_unique_and_the_document_is_well_formed() {
         let xml = xml(&fixture::failed()).unwrap();
         let allowed = |it: char| matches!(it, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
         assert!(xml.chars().all(allowed), "{xml:?}");

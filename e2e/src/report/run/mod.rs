@@ -1,8 +1,8 @@
-//! A run of the story when it is over, for each of its readers; all of it is made of a [`Record`](crate::record::Record).
+//! The reports of a finished run. All are rendered from a [`Record`](crate::record::Record).
 //!
-//! - [`terminal`]: who has started it. [`html`]: who looks at it later. [`summary`]: who reviews a merge request.
-//! - [`junit`], [`json`]: programs.
-//! - [`mod@write`]: the files of all but the first.
+//! - [`terminal`]: the output at the end of a run. [`html`]: the page. [`summary`]: a comment for a merge request.
+//! - [`junit`], [`json`]: for programs.
+//! - [`mod@write`]: writes all but the first to files.
 
 pub mod html;
 pub mod json;
@@ -18,7 +18,7 @@ mod words;
 
 use crate::record::Verdict;
 
-/// A mark for how something ended.
+/// The symbol for a result in the terminal.
 pub(super) fn mark(verdict: Verdict) -> &'static str {
     words::Kind::from(verdict).mark()
 }

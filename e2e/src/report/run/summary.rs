@@ -1,4 +1,4 @@
-//! For who reviews a merge request: a comment in GitLab's Markdown.
+//! The summary for reviewers of a merge request, in GitLab's Markdown.
 
 use std::fmt::Write;
 
@@ -6,13 +6,13 @@ use super::clean::cleaned;
 use super::words::{self, Kind, about_check, about_job, capital, cut, duration, job_word};
 use crate::record::{Check, Record, Span};
 
-/// How long a cell may be.
-const LONGEST: usize = 160;
+/// Maximum length of a cell.
+const MAX_LENGTH: usize = 160;
 
-/// How many of the longest spans are shown.
-const SPANS: usize = 5;
+/// Number of the longest spans to show.
+const MAX_SPANS: usize = 5;
 
-/// All of it.
+/// The record as Markdown.
 pub fn markdown(record: &Record) -> String {
     let record = &cleaned(record);
     let mut text = String::new();
@@ -21,11 +21,11 @@ pub fn markdown(record: &Record) -> String {
     let project = &record.project;
     if !project.path.is_empty() {
         let (path, commit, title) =
-            (escaped(&project.path), words::short(&project.commit), escaped(&cut(&project.title, LONGEST)));
+            (escaped(&project.path), words::short(&project.commit), escaped(&cut(&project.title, MAX_LENGTH)));
         let _ = writeln!(text, "\n{path}, commit {} {title}, run {}", code(commit), escaped(&record.id));
     }
-    if let Some(why) = &record.broken {
-        let _ = writeln!(text, "\n> {}", escaped(&cut(why, 4 * LONGEST)));
+    if let Some(reason) = &record.broken {
+        let _ = writeln!(text, "\n> {}", escaped(&cut(reason, 4 * MAX_LENGTH)));
     }
     pipelines(&mut text, record);
     checks(&mut text, record);
@@ -42,7 +42,8 @@ fn pipelines(text: &mut String, record: &Record) {
         let failed = pipeline.jobs.iter().filter(|job| matches!(Kind::of_job(job), Kind::Failed | Kind::Warned));
         let failed = failed.map(|job| {
             let about = about_job(job);
-            let about = if about.is_empty() { String::new() } else { format!(": {}", escaped(&cut(&about, LONGEST))) };
+            let about =
+                if about.is_empty() { String::new() } else { format!(": {}", escaped(&cut(&about, MAX_LENGTH))) };
             format!("{} {}{about}", code(&job.name), job_word(job))
         });
         let run = pipeline.jobs.iter().filter(|job| job.attempts > 0).count();
@@ -67,7 +68,7 @@ fn checks(text: &mut String, record: &Record) {
         return;
     }
     text.push_str("\n#### Checks\n");
-    // Failed ones first, those that were not run last.
+    // Failed checks first, checks that were not run last.
     let (not_run, failed): (Vec<_>, Vec<_>) =
         other.into_iter().partition(|check| Kind::from(check.verdict) == Kind::NotRun);
     if failed.len() + not_run.len() > 0 {
@@ -86,8 +87,8 @@ fn check_table<'checks>(text: &mut String, checks: impl Iterator<Item = &'checks
         let kind = Kind::from(check.verdict);
         let took = if kind == Kind::NotRun { String::new() } else { duration(check.took) };
         let fix = check.failure.as_ref().map(|failure| &failure.fix).filter(|fix| !fix.is_empty());
-        let fix = fix.map(|fix| format!("<br>Remedy: {}", escaped(&cut(fix, LONGEST)))).unwrap_or_default();
-        let seen = format!("{}{fix}", escaped(&cut(&about_check(check), LONGEST)));
+        let fix = fix.map(|fix| format!("<br>Remedy: {}", escaped(&cut(fix, MAX_LENGTH)))).unwrap_or_default();
+        let seen = format!("{}{fix}", escaped(&cut(&about_check(check), MAX_LENGTH)));
         row(text, &[emoji(kind), &code(&check.name), &escaped(&check.environment), &seen, &took]);
     }
 }
@@ -99,18 +100,18 @@ fn time(text: &mut String, record: &Record) {
     if spans.is_empty() {
         return;
     }
-    text.push_str("\n#### Where time went\n\n| what | of | duration |\n| --- | --- | ---: |\n");
-    for span in spans.into_iter().take(SPANS) {
+    text.push_str("\n#### Longest activities\n\n| activity | lane | duration |\n| --- | --- | ---: |\n");
+    for span in spans.into_iter().take(MAX_SPANS) {
         row(text, &[&code(&span.name), &escaped(&span.lane), &duration(took(span))]);
     }
-    let _ = writeln!(text, "\nFrom first to last: {}. {}", duration(record.took), escaped(&words::overhead(record)));
+    let _ = writeln!(text, "\nTotal: {}. {}", duration(record.took), escaped(&words::overhead(record)));
 }
 
 fn row(text: &mut String, cells: &[&str]) {
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 
-/// A text in which nothing is Markdown, HTML, a mention or a reference.
+/// Escapes a text so that it contains no Markdown, HTML, mentions or references.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -118,7 +119,7 @@ fn escaped(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '\n' | '\r' => escaped.push(' '),
-            // GitLab takes what has a backslash for no reference either; as character references they still would be some.
+            // A backslash also prevents GitLab's references and mentions; character references would not.
             '\\' | '`' | '*' | '_' | '|' | '[' | ']' | '~' | '#' | '$' | '!' | '^' | '@' | '%' | '&' => {
                 escaped.push('\\');
                 escaped.push(character);
@@ -129,7 +130,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A text as code. Where it contains what would end it, it is plain.
+/// A text as code, or as plain text if it contains a character that would end the code.
 fn code(text: &str) -> String {
     let is_simple = !text.is_empty() && !text.contains(['`', '|', '\n', '\\']);
     if is_simple { format!("`{text}`") } else { escaped(text) }
@@ -151,7 +152,7 @@ mod tests {
     use crate::report::run::fixture;
 
     #[test]
-    fn all_is_well() {
+    fn everything_passes() {
         insta::assert_snapshot!(markdown(&fixture::passed()));
     }
 
@@ -161,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn somebody_ended_it() {
+    fn the_run_was_interrupted() {
         insta::assert_snapshot!(markdown(&fixture::interrupted()));
     }
 
     #[test]
-    fn every_table_is_whole() {
+    fn all_rows_of_a_table_have_the_same_number_of_cells() {
         let text = markdown(&fixture::failed());
         let mut columns = 0;
         for line in text.lines() {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_text_is_markup() {
+    fn texts_are_escaped() {
         assert_eq!(escaped("a|b `c` <i> @all #1\nd_e &2"), "a\\|b \\`c\\` &lt;i&gt; \\@all \\#1 d\\_e \\&2");
         assert_eq!(code("a|b`"), "a\\|b\\`");
         assert_eq!(code("deploy_live"), "`deploy_live`");

@@ -1,4 +1,4 @@
-//! For people, at the end of a run: a table of what happened, all about what failed, one line of verdict.
+//! The output at the end of a run in the terminal: a table, the failures in full, and the verdict on one line.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use super::words::{self, Kind, about_check, about_job, cut, duration};
 use crate::record::{Check, Job, Pipeline, Record};
 use crate::report::checks::explained;
 
-/// How long what was seen may be in the table; what failed is told in full below it.
-const LONGEST: usize = 100;
+/// Maximum length of the last column of the table; failures follow in full below it.
+const MAX_LENGTH: usize = 100;
 
-/// All of it.
+/// The record as text.
 pub fn text(record: &Record) -> String {
     let record = &cleaned(record);
     let mut text = String::new();
@@ -28,8 +28,8 @@ pub fn text(record: &Record) -> String {
     for (pipeline, job) in words::failed_jobs(record) {
         job_in_full(&mut text, pipeline, job);
     }
-    if let Some(why) = &record.broken {
-        let _ = writeln!(text, "\n{why}");
+    if let Some(reason) = &record.broken {
+        let _ = writeln!(text, "\n{reason}");
     }
     // Writing to a `String` cannot fail.
     let _ = writeln!(text, "\n{}", words::verdict(record));
@@ -41,7 +41,7 @@ fn table(record: &Record) -> Table {
     table.load_style(presets::NOTHING).set_header(["", "what", "of", "duration", "seen"]);
     let mut add = |kind: Kind, what: &str, of: &str, took: f64, seen: &str| {
         let took = if kind == Kind::NotRun { String::new() } else { duration(took) };
-        table.add_row([kind.mark(), what, of, &took, &cut(seen, LONGEST)]);
+        table.add_row([kind.mark(), what, of, &took, &cut(seen, MAX_LENGTH)]);
     };
     for step in &record.steps {
         add(step.verdict.into(), &step.name, "story", step.took, &step.outcome);
@@ -59,12 +59,12 @@ fn table(record: &Record) -> Table {
 }
 
 fn seen(check: &Check) -> String {
-    // What was expected follows below the table.
+    // The expectation follows below the table.
     check.failure.as_ref().map_or_else(|| about_check(check), |failure| failure.seen.clone())
 }
 
 fn job_in_full(text: &mut String, pipeline: &Pipeline, job: &Job) {
-    let log = job.log.as_ref().map(|log| format!(" (the whole log is {log})")).unwrap_or_default();
+    let log = job.log.as_ref().map(|log| format!(" (full log: {log})")).unwrap_or_default();
     let _ = writeln!(text, "\n{} of pipeline {} failed: {}", job.name, pipeline.id, about_job(job));
     let _ = writeln!(text, "  last lines{log}:");
     for line in &job.last_lines {
@@ -78,7 +78,7 @@ mod tests {
     use crate::report::run::fixture;
 
     #[test]
-    fn all_is_well() {
+    fn everything_passes() {
         insta::assert_snapshot!(text(&fixture::passed()));
     }
 
@@ -88,12 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn somebody_ended_it() {
+    fn the_run_was_interrupted() {
         insta::assert_snapshot!(text(&fixture::interrupted()));
     }
 
     #[test]
-    fn nothing_happened() {
+    fn an_empty_run() {
         assert_eq!(text(&Record::default()), "\nNOT RUN: 0 jobs in 0 pipelines, 0 checks, 0.0 s\n");
     }
 }

@@ -1,17 +1,17 @@
-//! Words that all reports use.
+//! Texts that all reports share.
 
 use indexmap::IndexMap;
 
 use crate::record::{Check, Job, Pipeline, Record, Verdict};
 
-/// How anything ended, as far as colours and marks go.
+/// The result of anything, as it determines colours and symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Passed,
     Failed,
-    /// It failed, and may.
+    /// It failed, and is allowed to fail.
     Warned,
-    /// Somebody must start it.
+    /// The user must start it.
     Manual,
     Interrupted,
     NotRun,
@@ -42,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// A pipeline's, by GitLab's word for its status.
+    /// The result of a pipeline, from its status in GitLab's terms.
     pub(super) fn of_pipeline(pipeline: &Pipeline) -> Self {
         let has_warnings = pipeline.jobs.iter().any(|job| Self::of_job(job) == Self::Warned);
         match Self::of_status(&pipeline.status) {
@@ -51,7 +51,7 @@ impl Kind {
         }
     }
 
-    /// A job's.
+    /// The result of a job, from its status in GitLab's terms.
     pub(super) fn of_job(job: &Job) -> Self {
         match Self::of_status(&job.status) {
             Self::Failed if job.allow_failure => Self::Warned,
@@ -81,7 +81,7 @@ impl From<Verdict> for Kind {
     }
 }
 
-/// How many there are, and how many of them did not pass.
+/// Counts results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) all: usize,
@@ -106,7 +106,7 @@ impl Tally {
         Self::of(record.pipelines.iter().map(Kind::of_pipeline))
     }
 
-    /// Of jobs only those that were started: what another pipeline plays is counted there.
+    /// Counts only jobs that were started: a manual job that another pipeline plays is counted there.
     pub(super) fn jobs(record: &Record) -> Self {
         Self::of(record.pipelines.iter().flat_map(|it| &it.jobs).filter(|job| job.attempts > 0).map(Kind::of_job))
     }
@@ -124,8 +124,8 @@ impl Tally {
     }
 }
 
-/// What of a run a reader has to know first: `31 jobs in 4 pipelines, 24 checks, 3 min 12 s`. Where something failed, it begins
-/// with how many: `1 of 31 jobs`.
+/// The summary of a run: `31 jobs in 4 pipelines, 24 checks, 3 min 12 s`. With failures, it starts with their number:
+/// `1 of 31 jobs`.
 pub(super) fn sentence(record: &Record) -> String {
     format!(
         "{} in {}, {}, {}",
@@ -136,29 +136,29 @@ pub(super) fn sentence(record: &Record) -> String {
     )
 }
 
-/// The verdict on one line.
+/// The verdict, on one line.
 pub(super) fn verdict(record: &Record) -> String {
     format!("{}: {}", Kind::from(record.verdict).word().to_uppercase(), sentence(record))
 }
 
-/// What of the time others needed, and what the harness has added to it.
+/// The shares of external programs and of the harness in the time of a run.
 pub(super) fn overhead(record: &Record) -> String {
     format!(
-        "External programs worked in {} of it: the engine, the cluster that checks wait for, git, the jobs' scripts. \
-         The harness' own: {}, which adds {:.1} % to that.",
+        "External programs (the engine, the cluster, git, job scripts) were active for {}. The harness itself took {}, \
+        which adds {:.1} %.",
         duration(record.external),
         duration(record.overhead),
         record.overhead_percent
     )
 }
 
-/// The jobs whose failure counts.
+/// The failed jobs, except those that are allowed to fail.
 pub(super) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&Pipeline, &Job)> {
     let all = record.pipelines.iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
     all.filter(|(_, job)| Kind::of_job(job) == Kind::Failed)
 }
 
-/// The checks of every environment with their numbers, in the order of their first ones.
+/// The checks with their numbers by environment, in the order in which the environments first appear.
 pub(super) fn by_environment(checks: &[Check]) -> IndexMap<&str, Vec<(usize, &Check)>> {
     let mut all: IndexMap<&str, Vec<(usize, &Check)>> = IndexMap::new();
     for (number, check) in checks.iter().enumerate() {
@@ -167,7 +167,7 @@ pub(super) fn by_environment(checks: &[Check]) -> IndexMap<&str, Vec<(usize, &Ch
     all
 }
 
-/// How a job stands, as GitLab tells people.
+/// The status of a job as GitLab displays it.
 pub(super) fn job_word(job: &Job) -> &str {
     match &*job.status {
         "success" => "passed",
@@ -177,7 +177,7 @@ pub(super) fn job_word(job: &Job) -> &str {
     }
 }
 
-/// What is to be said of a job besides its status.
+/// Details about a job in addition to its status.
 pub(super) fn about_job(job: &Job) -> String {
     let mut words = Vec::new();
     if job.attempts > 1 {
@@ -189,7 +189,7 @@ pub(super) fn about_job(job: &Job) -> String {
     words.join("; ")
 }
 
-/// A check in one line: what it saw, or why it did not.
+/// A check in one line: what it saw, or why it did not run.
 pub(super) fn about_check(check: &Check) -> String {
     match &check.failure {
         Some(failure) => format!("expected {}, saw {}", failure.expected, failure.seen),
@@ -199,7 +199,7 @@ pub(super) fn about_check(check: &Check) -> String {
     }
 }
 
-/// The first characters of a commit's hash.
+/// The abbreviated hash of a commit.
 pub(super) fn short(commit: &str) -> &str {
     commit.get(..8).unwrap_or(commit)
 }
@@ -227,10 +227,10 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Its first line, cut where it is longer than `longest` characters.
-pub(super) fn cut(text: &str, longest: usize) -> String {
+/// The first line of a text, truncated to `max_length` characters.
+pub(super) fn cut(text: &str, max_length: usize) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
-    match line.char_indices().nth(longest) {
+    match line.char_indices().nth(max_length) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default().trim_end()),
         None => line.to_owned(),
     }
@@ -250,12 +250,12 @@ mod tests {
     #[case(59.96, "1 min 00 s")]
     #[case(192.4, "3 min 12 s")]
     #[case(3725.0, "1 h 02 min")]
-    fn durations(#[case] seconds: f64, #[case] expected: &str) {
+    fn a_duration_has_units(#[case] seconds: f64, #[case] expected: &str) {
         assert_eq!(duration(seconds), expected);
     }
 
     #[test]
-    fn verdicts() {
+    fn a_verdict_counts_jobs_and_checks() {
         assert_eq!(verdict(&fixture::passed()), "PASSED: 11 jobs in 4 pipelines, 11 checks (1 not run), 3 min 12 s");
         assert_eq!(
             verdict(&fixture::failed()),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_stopped_has_not_failed() {
+    fn interrupted_jobs_have_not_failed() {
         let job = |status: &str| Job { status: status.to_owned(), attempts: 1, ..Job::default() };
         let pipeline = Pipeline { jobs: vec![job("canceled"), job("failed"), job("success")], ..Pipeline::default() };
         let record = Record { verdict: Verdict::Interrupted, pipelines: vec![pipeline], ..Record::default() };
@@ -278,18 +278,18 @@ mod tests {
         assert_eq!(failed_jobs(&record).count(), 1);
     }
 
-    /// What the fixture says of itself is what is computed of a run, so that its reports show what a real one would.
+    /// The shares in the fixture equal the computed ones, so that its reports look like those of a real run.
     #[test]
-    fn whose_time_it_was() {
+    fn the_shares_of_time_are_reported() {
         for record in [fixture::passed(), fixture::failed(), fixture::interrupted()] {
             let Shares { external, own, percent } = overhead::of(&record);
-            let told = (record.external, record.overhead, record.overhead_percent);
-            assert_eq!((external, own, percent), told, "{}", record.id);
+            let expected = (record.external, record.overhead, record.overhead_percent);
+            assert_eq!((external, own, percent), expected, "{}", record.id);
         }
         assert_eq!(
             super::overhead(&fixture::passed()),
-            "External programs worked in 3 min 06 s of it: the engine, the cluster that checks wait for, git, the jobs' \
-             scripts. The harness' own: 6.0 s, which adds 3.2 % to that."
+            "External programs (the engine, the cluster, git, job scripts) were active for 3 min 06 s. The harness itself took \
+            6.0 s, which adds 3.2 %."
         );
     }
 

@@ -1,4 +1,4 @@
-//! The files of a report.
+//! Writes the files of a report.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use super::{html, json, junit, summary};
 use crate::record::Record;
 
-/// Writes them, each all at once or not at all: who watches the folder never reads half of one. Returns their paths.
+/// Writes the files atomically, so that other programs never read an incomplete one. Returns their paths.
 ///
 /// # Errors
-/// When the folder cannot be written to.
-pub fn write(record: &Record, folder: &Path) -> io::Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder)?;
+/// If the directory cannot be written to.
+pub fn write(record: &Record, directory: &Path) -> io::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(directory)?;
     let files = [
         ("junit.xml", junit::xml(record).map_err(io::Error::other)?),
         ("report.json", json::text(record)?),
@@ -19,11 +19,11 @@ pub fn write(record: &Record, folder: &Path) -> io::Result<Vec<PathBuf>> {
         ("summary.md", summary::markdown(record)),
     ];
     let written = files.into_iter().map(|(name, text)| {
-        let path = folder.join(name);
-        let half = folder.join(format!(".{name}.{}", std::process::id()));
+        let path = directory.join(name);
+        let half = directory.join(format!(".{name}.{}", std::process::id()));
         let done = std::fs::write(&half, text).and_then(|()| std::fs::rename(&half, &path));
         if done.is_err() {
-            // What is told is why it could not be written.
+            // Report the first error, not an error of the cleanup.
             let _ = std::fs::remove_file(&half);
         }
         done.map(|()| path)
@@ -37,12 +37,12 @@ mod tests {
     use crate::report::run::fixture;
 
     #[test]
-    fn all_files_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("deep/report");
-        let written = write(&fixture::failed(), &folder).unwrap();
-        assert_eq!(write(&fixture::passed(), &folder).unwrap(), written);
-        let mut names: Vec<_> = std::fs::read_dir(&folder)
+    fn all_files_are_written_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("deep/report");
+        let written = write(&fixture::failed(), &directory).unwrap();
+        assert_eq!(write(&fixture::passed(), &directory).unwrap(), written);
+        let mut names: Vec<_> = std::fs::read_dir(&directory)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_none() {
+    fn a_file_instead_of_the_directory_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert!(write(&fixture::passed(), file.path()).is_err());
     }

@@ -1,4 +1,4 @@
-//! The versions of all parts, and how to look for oneself.
+//! The versions of all components, and commands for inspecting the result.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ pub(super) fn versions(record: &Record) -> Option<Markup> {
         html! {
             div.card {
                 table.versions {
-                    thead { tr { th scope="col" { "Part" } th scope="col" { "Version" } } }
+                    thead { tr { th scope="col" { "Component" } th scope="col" { "Version" } } }
                     tbody {
                         @for (what, version) in &record.versions {
                             tr { th scope="row" { (what) } td { (version) } }

@@ -1,4 +1,4 @@
-//! The verdict: what, of what, when, how long; and where something failed, a way to it.
+//! The banner of the page: the verdict, the project, the start and duration, and links to the failures.
 
 use maud::{Markup, html};
 
@@ -7,8 +7,8 @@ use super::{checks, link, story};
 use crate::record::{Record, Verdict};
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, duration, short};
 
-/// How much is told of what failed before one goes there.
-const LONGEST: usize = 160;
+/// Maximum length of the summary of a failure.
+const MAX_LENGTH: usize = 160;
 
 pub(super) fn banner(record: &Record) -> Markup {
     let kind = Kind::from(record.verdict);
@@ -25,21 +25,21 @@ pub(super) fn banner(record: &Record) -> Markup {
                         " " (project.title)
                     }
                     p.meta {
-                        "Run " code { (record.id) } ", began "
+                        "Run " code { (record.id) } ", started "
                         time datetime=(record.began_at) { (when(&record.began_at)) }
                         @if project.uncommitted > 0 {
-                            " · " (count(project.uncommitted, "file")) " not committed, and so not run"
+                            " · " (count(project.uncommitted, "file")) " with uncommitted changes, which were not run"
                         }
                     }
                 }
             }
             ul.tiles {
-                li { strong { (duration(record.took)) } span { "from first to last" } }
+                li { strong { (duration(record.took)) } span { "total time" } }
                 (tile("pipeline", "pipelines", Tally::pipelines(record)))
                 (tile("job", "pipelines", Tally::jobs(record)))
                 (tile("check", "checks", Tally::checks(record)))
             }
-            @if kind != Kind::Passed { (what_failed(record)) }
+            @if kind != Kind::Passed { (failures(record)) }
         }
     }
 }
@@ -64,7 +64,7 @@ fn tile(what: &str, section: &str, tally: Tally) -> Markup {
     }
 }
 
-fn what_failed(record: &Record) -> Markup {
+fn failures(record: &Record) -> Markup {
     let jobs = record.pipelines.iter().enumerate().flat_map(|(of, pipeline)| {
         let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::of_job(job) == Kind::Failed);
         failed.map(move |(number, job)| (link::anchor(of, number), pipeline, job))
@@ -80,12 +80,12 @@ fn what_failed(record: &Record) -> Markup {
         @if record.broken.is_some() || !jobs.is_empty() || !checks.is_empty() {
             div.what-failed {
                 h2 { @if record.verdict == Verdict::Interrupted { "Where it was interrupted" } @else { "What failed" } }
-                @if let Some(why) = &record.broken { (story::told(why)) }
+                @if let Some(reason) = &record.broken { (story::text(reason)) }
                 ul {
                     @for (anchor, pipeline, job) in &jobs {
                         li {
                             a href={ "#" (anchor) } { "Job " code { (job.name) } " of pipeline " (pipeline.id) }
-                            @let about = cut(&about_job(job), LONGEST);
+                            @let about = cut(&about_job(job), MAX_LENGTH);
                             @if !about.is_empty() { ": " (about) }
                         }
                     }
@@ -94,7 +94,7 @@ fn what_failed(record: &Record) -> Markup {
                             a href={ "#" (checks::anchor(*number)) } {
                                 "Check " code { (check.name) } " on " (check.environment)
                             }
-                            @let about = cut(&about_check(check), LONGEST);
+                            @let about = cut(&about_check(check), MAX_LENGTH);
                             @if !about.is_empty() { ": " (about) }
                         }
                     }

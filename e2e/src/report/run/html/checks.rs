@@ -1,4 +1,4 @@
-//! The checks of each environment: what each proves and what it saw; what failed is open.
+//! The checks of each environment, with what each proves and what it saw. Failures are expanded.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use super::icon::{class, icon};
 use crate::record::{Check, Failure, Record};
 use crate::report::run::words::{Kind, by_environment, count, duration};
 
-/// Where a check is, by its number.
+/// The anchor of a check, from its number.
 pub(super) fn anchor(number: usize) -> String {
     format!("check-{number}")
 }

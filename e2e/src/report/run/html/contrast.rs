@@ -1,4 +1,4 @@
-//! How well one colour can be read on another: for the tests of the page as it is written, and as a browser shows it.
+//! The contrast ratio of two colours, for the tests of the style sheet and of the page in a browser.
 
 /// <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>
 pub(super) fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {

@@ -1,18 +1,18 @@
-//! The sizes of the graph.
+//! The dimensions of the graph.
 
-/// The width of a box; all sizes in sixteenths of the font's.
+/// The width of a box. All dimensions are in sixteenths of the font size.
 pub(super) const WIDTH: usize = 184;
-/// Its height.
+/// The height of a box.
 pub(super) const HEIGHT: usize = 54;
-/// Between columns: where lines turn.
+/// The gap between columns, in which lines bend.
 pub(super) const GAP: usize = 44;
-/// Between rows: where lines pass boxes.
+/// The gap between rows, in which lines pass boxes.
 pub(super) const SPACE: usize = 18;
-/// The stages' names.
+/// The height of the stages' names.
 pub(super) const HEADER: usize = 34;
 
 /// The column and row of a box.
-pub(super) type Place = (usize, usize);
+pub(super) type Location = (usize, usize);
 
 /// A length for the style sheet.
 pub(super) fn rem(sixteenths: usize) -> String {

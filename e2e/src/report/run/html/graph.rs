@@ -1,13 +1,13 @@
 //! A pipeline's jobs: stages as columns, jobs as boxes. On narrow screens the columns stack.
 //!
-//! Boxes are HTML, so that their texts can be read aloud, copied and enlarged; the lines behind them are drawn by the sizes that
-//! are given to the boxes here.
+//! Boxes are HTML, so that their texts can be read aloud, copied and enlarged. The lines behind them use the dimensions that the
+//! boxes get here.
 
 use std::collections::HashMap;
 
 use maud::{Markup, html};
 
-use super::geometry::{GAP, HEADER, HEIGHT, Place, SPACE, WIDTH, rem};
+use super::geometry::{GAP, HEADER, HEIGHT, Location, SPACE, WIDTH, rem};
 use super::icon::{class, icon};
 use super::{link, needs};
 use crate::record::{Job, Pipeline};
@@ -15,7 +15,7 @@ use crate::report::run::words::{Kind, duration, job_word};
 
 pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
     let columns = columns(pipeline);
-    let places: HashMap<&str, Place> = columns
+    let places: HashMap<&str, Location> = columns
         .iter()
         .enumerate()
         .flat_map(|(column, (_, jobs))| jobs.iter().enumerate().map(move |(row, (_, job))| (&*job.name, (column, row))))
@@ -48,7 +48,7 @@ pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
 
 type Column<'pipeline> = (&'pipeline str, Vec<(usize, &'pipeline Job)>);
 
-/// The stages with their jobs and the jobs' numbers. A stage that only a job knows comes last.
+/// The stages with their jobs and the jobs' numbers. Stages that are missing in the pipeline's list come last.
 fn columns(pipeline: &Pipeline) -> Vec<Column<'_>> {
     let mut columns: Vec<Column<'_>> = pipeline.stages.iter().map(|stage| (&**stage, Vec::new())).collect();
     for (number, job) in pipeline.jobs.iter().enumerate() {
@@ -103,7 +103,7 @@ fn title(job: &Job) -> String {
     }
     match job.needs.as_deref() {
         None => {}
-        Some([]) => lines.push("needs nothing: starts at once".to_owned()),
+        Some([]) => lines.push("no needs: starts immediately".to_owned()),
         Some(needs) => lines.push(format!("needs {}", needs.join(", "))),
     }
     lines.join("\n")

@@ -1,10 +1,10 @@
-//! How something ended: a mark of its own for each, so that nobody has to tell colours apart.
+//! The icons for results. Each result has its own shape, so that it can be recognized without colours.
 
 use maud::{Markup, html};
 
 use crate::report::run::words::Kind;
 
-/// The name of its colours in the style sheet.
+/// The class name with the colours in the style sheet.
 pub(super) fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Passed => "passed",
@@ -16,7 +16,7 @@ pub(super) fn class(kind: Kind) -> &'static str {
     }
 }
 
-/// A mark whose meaning is said aloud.
+/// An icon with a text for screen readers.
 pub(super) fn icon(kind: Kind) -> Markup {
     html! {
         span.icon.(class(kind)) {
@@ -26,19 +26,19 @@ pub(super) fn icon(kind: Kind) -> Markup {
     }
 }
 
-/// A mark beside a word that says the same.
+/// An icon without a text for screen readers, for use next to a word with the same meaning.
 pub(super) fn silent(kind: Kind) -> Markup {
     html! {
         svg viewBox="0 0 16 16" aria-hidden="true" focusable="false" { use href={ "#icon-" (class(kind)) } {} }
     }
 }
 
-/// A mark and its word.
+/// An icon with a word.
 pub(super) fn pill(kind: Kind, word: &str) -> Markup {
     html! { span.pill.(class(kind)) { (silent(kind)) (word) } }
 }
 
-/// The marks, once for the whole page.
+/// The definitions of the icons, once for the whole page.
 pub(super) fn symbols() -> Markup {
     html! {
         svg.symbols width="0" height="0" aria-hidden="true" focusable="false" {
@@ -67,7 +67,7 @@ fn glyph(kind: Kind) -> &'static str {
     }
 }
 
-/// The mark in the browser's tab.
+/// The icon in the browser's tab.
 pub(super) fn favicon(kind: Kind) -> String {
     let colour = match kind {
         Kind::Passed => "1a7f37",

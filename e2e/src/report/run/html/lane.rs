@@ -1,24 +1,24 @@
-//! A lane of the timeline: spans as bars, in as many rows as they need so that nothing is behind anything else.
+//! A lane of the timeline: spans as bars, in as many rows as necessary to avoid overlaps.
 
 use crate::record::Span;
 use crate::report::run::words::{cut, duration};
 
-/// The width of all time. Bars and labels are laid out by it, and drawn larger or smaller together.
+/// The width of the whole timeline. Bars and labels are laid out for it and scaled together.
 pub(super) const WIDTH: f64 = 1000.0;
 /// The height of a row.
 pub(super) const ROW: f64 = 26.0;
-/// What is shorter is drawn as wide as this, or nobody would see it.
-const NARROWEST: f64 = 3.0;
-/// Between a bar's end and a label.
+/// The minimum width of a bar, so that short spans are visible.
+const MIN_WIDTH: f64 = 3.0;
+/// The distance between a bar's end and its label.
 const MARGIN: f64 = 6.0;
-/// Between a bar and its neighbour.
-const HAIR: f64 = 2.0;
-/// The mean width of a letter, a little too wide: fonts differ.
+/// The distance between two bars in a row.
+const BAR_GAP: f64 = 2.0;
+/// The average width of a letter, slightly overestimated because fonts differ.
 const LETTER: f64 = 6.6;
-/// The longest name. With its duration it fits inside a bar, or beside one that is too short for it.
-const LONGEST: usize = 36;
+/// The maximum length of a name. With its duration, such a name always fits inside a bar or next to it.
+const MAX_LENGTH: usize = 36;
 
-/// A span on its row.
+/// A span as a bar in a row.
 #[derive(Clone, Debug)]
 pub(super) struct Bar<'record> {
     pub(super) span: &'record Span,
@@ -27,12 +27,12 @@ pub(super) struct Bar<'record> {
     pub(super) width: f64,
     pub(super) name: String,
     pub(super) took: String,
-    /// Where the label begins, or where it ends if it is before the bar.
+    /// The start of the label, or its end if it is before the bar.
     pub(super) label: f64,
     pub(super) side: Side,
 }
 
-/// Where a label is: in the first of these places that it fits into.
+/// The position of a label: the first of these in which it fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Inside,
@@ -40,14 +40,14 @@ pub(super) enum Side {
     Before,
 }
 
-/// All bars of a lane, and how many rows they need.
+/// All bars of a lane, and the number of rows.
 pub(super) fn bars<'record>(spans: &[&'record Span], total: f64) -> (Vec<Bar<'record>>, usize) {
     let mut spans = spans.to_vec();
     spans.sort_by(|one, other| one.start.total_cmp(&other.start));
-    // Of every row, what is taken of it.
+    // The occupied ranges of each row.
     let mut rows: Vec<Vec<(f64, f64)>> = Vec::new();
     let bars = spans.into_iter().map(|span| {
-        let (mut bar, taken) = placed(span, total);
+        let (mut bar, taken) = place(span, total);
         let is_free = |row: &Vec<(f64, f64)>| row.iter().all(|(from, to)| taken.1 <= *from || *to <= taken.0);
         bar.row = rows.iter().position(is_free).unwrap_or(rows.len());
         match rows.get_mut(bar.row) {
@@ -60,11 +60,11 @@ pub(super) fn bars<'record>(spans: &[&'record Span], total: f64) -> (Vec<Bar<'re
     (bars, rows.len())
 }
 
-/// A bar, and what it and its label take of a row.
-fn placed(span: &Span, total: f64) -> (Bar<'_>, (f64, f64)) {
-    let width = ((span.end - span.start) / total * WIDTH).max(NARROWEST);
+/// Lays out a bar, and returns the range that it occupies together with its label.
+fn place(span: &Span, total: f64) -> (Bar<'_>, (f64, f64)) {
+    let width = ((span.end - span.start) / total * WIDTH).max(MIN_WIDTH);
     let x = (span.start / total * WIDTH).min(WIDTH - width);
-    let (name, took) = (cut(&span.name, LONGEST), duration(span.end - span.start));
+    let (name, took) = (cut(&span.name, MAX_LENGTH), duration(span.end - span.start));
     let letters = u32::try_from(name.chars().count() + took.chars().count() + 1).unwrap_or(u32::MAX);
     let text = f64::from(letters) * LETTER + 2.0 * MARGIN;
     let end = x + width;
@@ -75,7 +75,7 @@ fn placed(span: &Span, total: f64) -> (Bar<'_>, (f64, f64)) {
     } else {
         (x - MARGIN, Side::Before, (x - text, end))
     };
-    (Bar { span, row: 0, x, width, name, took, label, side }, (taken.0, taken.1 + HAIR))
+    (Bar { span, row: 0, x, width, name, took, label, side }, (taken.0, taken.1 + BAR_GAP))
 }
 
 #[cfg(test)]
@@ -96,19 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_has_rows_of_its_own() {
+    fn overlapping_spans_are_in_different_rows() {
         let spans = [span("one", 0.0, 50.0), span("two", 10.0, 40.0), span("three", 51.0, 60.0)];
         let (bars, rows) = bars(&spans.iter().collect::<Vec<_>>(), 100.0);
         assert_eq!((rows, bars.iter().map(|bar| bar.row).collect::<Vec<_>>()), (2, vec![0, 1, 0]));
     }
 
     #[test]
-    fn nothing_leaves_the_lane() {
+    fn bars_and_labels_stay_within_the_lane() {
         let name = "w".repeat(99);
         for (start, end) in [(0.0, 0.0), (0.0, 100.0), (20.0, 80.0), (30.0, 99.9), (100.0, 100.0), (50.0, 50.0)] {
             let span = span(&name, start, end);
-            let (bar, (from, to)) = placed(&span, 100.0);
-            assert!(from >= 0.0 && to <= WIDTH + HAIR, "{start} {end}: {bar:?} {from} {to}");
+            let (bar, (from, to)) = place(&span, 100.0);
+            assert!(from >= 0.0 && to <= WIDTH + BAR_GAP, "{start} {end}: {bar:?} {from} {to}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Links of which the target was written by somebody else.
+//! Links with untrusted targets.
 
 use std::fmt::Write;
 
@@ -7,12 +7,12 @@ use maud::{Markup, html};
 use crate::record::Job;
 use crate::report::run::words::Kind;
 
-/// Whether it is a web page's address, and nothing that a browser would do.
+/// Whether the URL is a web address, and not a scheme that a browser executes.
 pub(super) fn is_web(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
 }
 
-/// A link to a file beside the page, or its path where it is elsewhere: a page is looked at on other machines too.
+/// A link to a file next to the page, or only the path of a file elsewhere, because the page may be viewed on another machine.
 pub(super) fn file(path: &str) -> Markup {
     html! {
         @match beside(path) {
@@ -22,13 +22,13 @@ pub(super) fn file(path: &str) -> Markup {
     }
 }
 
-/// The reference to a file that is moved with the page; nothing for one that is elsewhere.
+/// The reference to a file in the page's directory, or `None` for a file elsewhere.
 pub(super) fn beside(path: &str) -> Option<String> {
     let is_beside = !path.starts_with('/') && !path.split('/').any(|part| part == "..");
     is_beside.then(|| relative(path))
 }
 
-/// A path as a reference. The dot keeps what has a colon from being a scheme.
+/// A path as a URL reference. The leading `./` prevents a text before a colon from being a scheme.
 fn relative(path: &str) -> String {
     let mut reference = "./".to_owned();
     for byte in path.bytes() {
@@ -43,17 +43,17 @@ fn relative(path: &str) -> String {
     reference
 }
 
-/// Where the end of a job's log is, by the numbers of its pipeline and of itself.
+/// The anchor of the log excerpt of a job, from the numbers of the pipeline and the job.
 pub(super) fn anchor(pipeline: usize, job: usize) -> String {
     format!("log-{pipeline}-{job}")
 }
 
-/// Whether there is more to say about a job than fits into its box.
+/// Whether the page has a log excerpt of the job.
 pub(super) fn has_log(job: &Job) -> bool {
     Kind::of_job(job) == Kind::Failed || !job.last_lines.is_empty()
 }
 
-/// Where a job's log is: at the page's own account of its end, else in its file.
+/// The target for a job's log: the excerpt in the page, or else the file.
 pub(super) fn log_of(anchor: &str, job: &Job) -> Option<String> {
     if has_log(job) {
         return Some(format!("#{anchor}"));
@@ -66,14 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_becomes_a_script() {
+    fn untrusted_texts_are_not_executed() {
         assert!(!is_web("javascript:alert(1)") && is_web("http://dev.gitlab-k8s-demo.test"));
         assert_eq!(relative("javascript:alert(1)"), "./javascript%3Aalert%281%29");
         assert_eq!(relative("logs/a b#1.log"), "./logs/a%20b%231.log");
     }
 
     #[test]
-    fn files_elsewhere_are_named_only() {
+    fn files_elsewhere_are_not_linked() {
         assert_eq!(file("/x/job.log").into_string(), "<code>/x/job.log</code>");
         assert_eq!(file("../job.log").into_string(), "<code>../job.log</code>");
         assert_eq!(file("job.log").into_string(), "<a href=\"./job.log\"><code>job.log</code></a>");

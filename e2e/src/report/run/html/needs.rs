@@ -1,17 +1,17 @@
-//! What jobs wait for, as lines behind their boxes.
+//! The `needs` of jobs, as lines behind their boxes.
 
 use std::collections::{BTreeSet, HashMap};
 
 use maud::{Markup, html};
 
-use super::geometry::{GAP, HEADER, HEIGHT, Place, SPACE, WIDTH, rem};
+use super::geometry::{GAP, HEADER, HEIGHT, Location, SPACE, WIDTH, rem};
 use crate::record::Pipeline;
 
-/// How far a curve reaches before it turns.
+/// The horizontal extent of a curve before it turns.
 const REACH: usize = GAP / 2;
 
-/// The lines of all `needs` that are written down; where none is, the stages' order says everything.
-pub(super) fn lines(pipeline: &Pipeline, places: &HashMap<&str, Place>, (columns, rows): (usize, usize)) -> Markup {
+/// The lines for all explicit `needs`. Without any, the order of the stages is sufficient.
+pub(super) fn lines(pipeline: &Pipeline, places: &HashMap<&str, Location>, (columns, rows): (usize, usize)) -> Markup {
     let mut lines = BTreeSet::new();
     for job in &pipeline.jobs {
         for need in job.needs.iter().flatten() {
@@ -35,33 +35,33 @@ pub(super) fn lines(pipeline: &Pipeline, places: &HashMap<&str, Place>, (columns
     }
 }
 
-fn left((column, _): Place) -> usize {
+fn left((column, _): Location) -> usize {
     column * (WIDTH + GAP)
 }
 
-/// Where a line ends: on the left, or on the right of what is in the same stage.
-fn goal(from: Place, to: Place) -> usize {
+/// The end of a line: the left side of the target box, or its right side if it is in the same stage.
+fn goal(from: Location, to: Location) -> usize {
     if from.0 < to.0 { left(to) } else { left(to) + WIDTH }
 }
 
-fn middle((_, row): Place) -> usize {
+fn middle((_, row): Location) -> usize {
     HEADER + row * (HEIGHT + SPACE) + HEIGHT / 2
 }
 
-/// A line from the right of one box to the left of another. It passes between the boxes of other columns and never behind one,
-/// where it would seem to begin or to end.
-fn path(from: Place, to: Place) -> String {
+/// A line from the right side of a box to the left side of another. It passes between the boxes of other columns, because a line behind
+/// a box would seem to start or end there.
+fn path(from: Location, to: Location) -> String {
     let (begin, y) = (left(from) + WIDTH, middle(from));
     let (end, goal) = (goal(from, to), middle(to));
     if from.0 >= to.0 {
-        // In one stage, or against the order: a bow on the right.
+        // In the same stage, or to an earlier one: a curve on the right.
         let reach = begin.max(end) + REACH;
         return format!("M{begin} {y}C{reach} {y} {reach} {goal} {end} {goal}");
     }
     if to.0 == from.0 + 1 {
         return format!("M{begin} {y}{}", bend((begin, y), (end, goal)));
     }
-    // Below its own row, or above it where the goal is higher.
+    // Below its own row, or above it if the target is higher.
     let row = if to.1 < from.1 { from.1 - 1 } else { from.1 };
     let lane = HEADER + row * (HEIGHT + SPACE) + HEIGHT + SPACE / 2;
     let (enter, leave) = (begin + GAP, end - GAP);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_between_are_passed() {
+    fn lines_pass_between_other_boxes() {
         assert_eq!(path((0, 0), (2, 0)), "M184 61C206 61 206 97 228 97H412C434 97 434 61 456 61");
     }
 

@@ -1,4 +1,4 @@
-//! The pipelines: each as a graph, with the last lines of what failed.
+//! The pipelines: each as a graph, with the last log lines of failed jobs.
 
 use maud::{Markup, html};
 
@@ -49,8 +49,8 @@ fn log(anchor: &str, job: &Job) -> Markup {
             @if !job.last_lines.is_empty() {
                 pre tabindex="0" aria-label={ "The last lines of " (job.name) } { (job.last_lines.join("\n")) }
             }
-            @if job.last_lines.is_empty() { p.meta { "It wrote nothing that was kept." } }
-            @if let Some(path) = &job.log { p.meta { "The whole log: " (link::file(path)) } }
+            @if job.last_lines.is_empty() { p.meta { "No output was kept." } }
+            @if let Some(path) = &job.log { p.meta { "Full log: " (link::file(path)) } }
         }
     }
 }

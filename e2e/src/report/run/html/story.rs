@@ -1,4 +1,4 @@
-//! The steps of the story.
+//! The steps of the scenario.
 
 use maud::{Markup, html};
 
@@ -23,15 +23,15 @@ fn of(step: &Step) -> Markup {
             (icon(kind))
             div.what {
                 h3 { (step.name) }
-                (told(&step.outcome))
+                (text(&step.outcome))
             }
             @if kind != Kind::NotRun { span.took { (duration(step.took)) } }
         }
     }
 }
 
-/// A text of which the first line says what, and the others may be a drawing.
-pub(super) fn told(text: &str) -> Markup {
+/// A text whose first line is a sentence; further lines are preformatted.
+pub(super) fn text(text: &str) -> Markup {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     html! {
         @if !first.is_empty() { p { (first) } }

@@ -1,4 +1,4 @@
-//! The page as a browser would take it apart.
+//! Tests that parse the page like a browser.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -29,7 +29,7 @@ impl Element {
     }
 }
 
-/// All elements of a page; what is opened is closed.
+/// All elements of a page. Verifies that every element is closed.
 fn elements(page: &str) -> Vec<Element> {
     let mut reader = Reader::from_str(page);
     reader.config_mut().check_end_names = false;
@@ -58,7 +58,7 @@ fn all_pages() -> [String; 4] {
 }
 
 #[test]
-fn pages_are_whole_and_load_nothing() {
+fn pages_are_well_formed_and_load_nothing() {
     for page in all_pages() {
         for element in elements(&page) {
             let name = &*element.name;
@@ -77,7 +77,7 @@ fn pages_are_whole_and_load_nothing() {
 }
 
 #[test]
-fn every_link_leads_somewhere_and_ids_are_unique() {
+fn every_link_has_a_target_and_ids_are_unique() {
     for page in all_pages() {
         let elements = elements(&page);
         let mut ids: Vec<_> = elements.iter().filter_map(|it| it.get("id")).collect();
@@ -96,7 +96,7 @@ fn every_link_leads_somewhere_and_ids_are_unique() {
 }
 
 #[test]
-fn what_can_be_scrolled_can_be_reached_and_pictures_have_words() {
+fn scrollable_elements_are_focusable_and_images_have_labels() {
     for element in elements(&page(&fixture::failed())) {
         match &*element.name {
             "pre" => assert_eq!(element.get("tabindex"), Some("0")),
@@ -122,7 +122,7 @@ fn headings_never_skip_a_level() {
 }
 
 #[test]
-fn texts_are_texts() {
+fn texts_are_escaped() {
     let page = page(&fixture::failed());
     for markup in ["<img", "<script", "</script", "<since>", "<b>", "<fast>", "\x1b", "\0", "[31;1m"] {
         assert!(!page.contains(markup), "{markup}");
@@ -132,14 +132,14 @@ fn texts_are_texts() {
 }
 
 #[test]
-fn failures_are_open_and_what_passed_is_not() {
+fn only_failures_are_expanded() {
     let open = |page: &str| elements(page).iter().filter(|it| it.name == "details" && it.get("open").is_some()).count();
     assert_eq!((open(&page(&fixture::passed())), open(&page(&fixture::failed()))), (0, 3));
 }
 
-/// Also of those that passed, by a path that is right wherever the folder is.
+/// Includes passed jobs. The links are relative, so that the directory can be moved.
 #[test]
-fn every_job_that_ran_leads_to_its_log() {
+fn every_job_that_ran_links_to_its_log() {
     for record in [fixture::passed(), fixture::failed(), fixture::interrupted()] {
         let elements = elements(&page(&record));
         let mut logs: Vec<_> =
@@ -152,18 +152,18 @@ fn every_job_that_ran_leads_to_its_log() {
 }
 
 #[test]
-fn what_is_taken_down_is_in_the_timeline() {
+fn the_cleanup_is_in_the_timeline() {
     let page = page(&fixture::passed());
     assert!(page.contains("<h3>takedown</h3>") && page.contains("cluster: passed, 10.8 s, from 3 min 02 s"), "{page}");
 }
 
 #[test]
-fn lines_are_drawn_only_where_needs_are_written_down() {
+fn only_pipelines_with_explicit_needs_have_lines() {
     let lines = |record: &Record| page(record).matches("<svg class=\"lines\"").count();
     assert_eq!((lines(&fixture::passed()), lines(&fixture::failed())), (1, 1));
 }
 
-/// The colours of one theme by their names.
+/// The colours of a theme by name.
 fn colours(theme: &str) -> Vec<(String, [f64; 3])> {
     let declarations = theme.lines().filter_map(|line| line.trim().strip_prefix("--")?.strip_suffix(';'));
     let hexes = declarations.filter_map(|it| it.split_once(": #"));
@@ -176,7 +176,7 @@ fn colours(theme: &str) -> Vec<(String, [f64; 3])> {
 }
 
 #[test]
-fn every_text_can_be_read_in_both_themes() {
+fn every_text_has_enough_contrast_in_both_themes() {
     let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
     let dark = dark.split_once("\n}\n").unwrap().0;
     for theme in [light, dark] {

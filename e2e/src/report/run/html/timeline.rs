@@ -1,4 +1,4 @@
-//! Where time went: a lane for each part, drawn, and the same as a table.
+//! The timeline: a lane for each part of the run, as a drawing and as a table.
 
 use indexmap::IndexMap;
 use maud::{Markup, html};
@@ -8,11 +8,11 @@ use super::lane::{Bar, ROW, Side, WIDTH, bars};
 use crate::record::{Record, Span, Verdict};
 use crate::report::run::words::{Kind, count, duration, overhead};
 
-/// Seconds between ticks: what people count in.
+/// Possible numbers of seconds between ticks.
 const STEPS: [u32; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 
-/// More ticks than these are not read.
-const MOST_TICKS: f64 = 10.0;
+/// Maximum number of ticks.
+const MAX_TICKS: f64 = 10.0;
 
 pub(super) fn section(record: &Record) -> Option<Markup> {
     let mut lanes: IndexMap<&str, Vec<&Span>> = IndexMap::new();
@@ -30,7 +30,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                         @for (name, spans) in &lanes { (lane(record, name, spans, &ticks, end)) }
                     }
                 }
-                p.shares { "From first to last: " (duration(record.took)) ". " (overhead(record)) }
+                p.shares { "Total: " (duration(record.took)) ". " (overhead(record)) }
                 (table(record))
             }
         }
@@ -38,11 +38,11 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
 }
 
 fn ticks(end: f64) -> Vec<u32> {
-    let step = STEPS.into_iter().find(|step| end / f64::from(*step) <= MOST_TICKS).unwrap_or(86_400);
+    let step = STEPS.into_iter().find(|step| end / f64::from(*step) <= MAX_TICKS).unwrap_or(86_400);
     (0..).step_by(step as usize).take_while(|tick| f64::from(*tick) <= end).collect()
 }
 
-/// `0:30`, or where all of it is short `5 s`.
+/// `0:30`, or `5 s` in a timeline of less than a minute.
 fn tick_label(tick: u32, end: f64) -> String {
     match (tick / 3600, tick / 60 % 60, tick % 60) {
         _ if end < 60.0 => format!("{tick} s"),
@@ -86,7 +86,7 @@ fn lane(record: &Record, name: &str, spans: &[&Span], ticks: &[u32], end: f64) -
     }
 }
 
-/// A job may be allowed to fail, which its span does not know.
+/// The result of a span. Looks up whether a job is allowed to fail, because its span does not contain that.
 fn kind(record: &Record, span: &Span) -> Kind {
     let pipeline = record.pipelines.iter().find(|pipeline| span.lane == format!("pipeline {}", pipeline.id));
     let job = pipeline.and_then(|pipeline| pipeline.jobs.iter().find(|job| job.name == span.name));
@@ -111,7 +111,7 @@ fn of(bar: &Bar<'_>, kind: Kind) -> Markup {
     }
 }
 
-/// More digits say nothing that can be seen.
+/// Rounds to one decimal: more would be invisible.
 fn tenths(number: f64) -> String {
     format!("{number:.1}")
 }
@@ -119,12 +119,12 @@ fn tenths(number: f64) -> String {
 fn table(record: &Record) -> Markup {
     html! {
         details.as-table {
-            summary { "The same as a table" }
+            summary { "Show as a table" }
             div.scroll tabindex="0" role="group" aria-label="The timeline as a table" {
                 table {
                     thead {
                         tr {
-                            @for column in ["Part", "What", "How it ended", "Began after", "Took"] {
+                            @for column in ["Lane", "Activity", "Result", "Start", "Duration"] {
                                 th scope="col" { (column) }
                             }
                         }
@@ -157,12 +157,12 @@ mod tests {
     #[case(42.0, &["0 s", "5 s", "10 s", "15 s", "20 s", "25 s", "30 s", "35 s", "40 s"])]
     #[case(192.4, &["0:00", "0:30", "1:00", "1:30", "2:00", "2:30", "3:00"])]
     #[case(7300.0, &["0:00", "15:00", "30:00", "45:00", "1:00:00", "1:15:00", "1:30:00", "1:45:00", "2:00:00"])]
-    fn sensible_ticks(#[case] end: f64, #[case] expected: &[&str]) {
+    fn ticks_fit_the_duration(#[case] end: f64, #[case] expected: &[&str]) {
         assert_eq!(ticks(end).into_iter().map(|tick| tick_label(tick, end)).collect::<Vec<_>>(), expected);
     }
 
     #[test]
-    fn a_year_has_few_ticks_too() {
+    fn a_year_has_few_ticks() {
         assert!(ticks(86_400.0 * 366.0).len() < 400);
     }
 }
