@@ -43,7 +43,8 @@ fn a_bare_machine_gets_remedies_for_the_missing_engine_and_tools() {
     assert!(of("container engine")["found"].as_str().unwrap().starts_with("none: "), "{}", of("container engine"));
 }
 
-/// An engine without images that reaches no registry; it implements only the parts of the API that this test uses. <https://docs.docker.com/reference/api/engine/>
+/// An engine without images that reaches no registry; it implements only the parts of the API that this test uses.
+/// <https://docs.docker.com/reference/api/engine/>
 fn serve_engine(socket: &Path) {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {

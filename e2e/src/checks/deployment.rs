@@ -104,7 +104,8 @@ fn missing_labels(deployment: &Deployment, reference: &str) -> Vec<&'static str>
     missing
 }
 
-/// The settings that violate the `restricted` Pod Security Standard, and other unneeded access. <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
+/// The settings that violate the `restricted` Pod Security Standard, and other unneeded access.
+/// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
 fn unsafe_settings(spec: &PodSpec) -> Vec<String> {
     let mut violations = Vec::new();
     let containers = spec.containers.iter().map(|it| ("container", it));

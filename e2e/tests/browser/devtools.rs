@@ -1,5 +1,5 @@
-//! A real browser, asked by its own protocol: <https://chromedevtools.github.io/devtools-protocol/>. What it says stays JSON: a client
-//! with a type for every message drops those that a newer browser says otherwise, and a complaint that is dropped is none.
+//! Controls a real browser with its `DevTools` protocol: <https://chromedevtools.github.io/devtools-protocol/>. Messages stay JSON: a
+//! client with types would drop messages that a newer browser sends in another form, and with them errors of the page.
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpStream;
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
-/// A browser that says nothing for so long is broken.
+/// Time without a message after which the browser counts as broken.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long it may take to end.
+/// Time that the browser has to exit.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A browser of its own with one tab, gone when this is dropped.
+/// A separate browser process with one tab, which ends when this is dropped.
 pub(crate) struct Browser {
     process: Process,
     socket: WebSocket<TcpStream>,
@@ -31,10 +31,10 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts it, with everything listened to that a page could do.
+    /// Starts the browser, and subscribes to all events that a page can cause.
     pub(crate) fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let (process, address) = launched(profile.path());
+        let (process, address) = launch(profile.path());
         let stream = TcpStream::connect(address.trim_start_matches("ws://").split('/').next().unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(&address, stream).unwrap();
@@ -49,12 +49,12 @@ impl Browser {
         browser
     }
 
-    /// Loads a page, and all that it asks for.
+    /// Loads a page and everything that it requests.
     pub(crate) fn open(&mut self, page: &Path) {
         self.open_address(&address(page));
     }
 
-    /// The same, by its address.
+    /// Like [`Self::open`], for an address.
     pub(crate) fn open_address(&mut self, address: &str) {
         self.events.clear();
         let answer = self.call("Page.navigate", &json!({ "url": address }));
@@ -65,32 +65,32 @@ impl Browser {
         }
     }
 
-    /// Asks the page; works where its own scripts do not, too.
+    /// Evaluates an expression in the page, even if its own scripts are disabled.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let answer = self.call("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
 
-    /// What happened under this name since the page was opened.
+    /// The events with this name since the page was opened.
     pub(crate) fn events(&self, method: &str) -> Vec<&Value> {
         self.events.iter().filter(|(name, _)| name == method).map(|(_, parameters)| parameters).collect()
     }
 
-    /// A window as wide as this.
+    /// Sets the width of the window.
     pub(crate) fn resize(&mut self, width: u32) {
-        // No telephone: there a page that is too wide makes the window wider, and nothing would be noticed.
+        // Not a mobile device: there, a page that is too wide enlarges the window, which would hide the problem.
         let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
-    /// What the person prefers: `light` or `dark`.
+    /// Sets the preferred colour scheme: `light` or `dark`.
     pub(crate) fn prefer(&mut self, theme: &str) {
         let feature = json!({ "name": "prefers-color-scheme", "value": theme });
         self.call("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
     }
 
-    /// The whole page, for a person to look at.
+    /// Saves a screenshot of the whole page.
     pub(crate) fn picture(&mut self, file: &Path) {
         let metrics = self.call("Page.getLayoutMetrics", &json!({}));
         let size = &metrics["cssContentSize"];
@@ -100,7 +100,7 @@ impl Browser {
         std::fs::write(file, STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
-    /// Gives a command, which must succeed.
+    /// Sends a command, which must succeed.
     pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.calls += 1;
         let mut message = json!({ "id": self.calls, "method": method, "params": parameters });
@@ -135,7 +135,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Asked to end, it waits for its helpers; killed, it leaves them to write into a folder that is being removed.
+        // After a request to exit, the browser waits for its helpers. If it were killed, they would continue to write into the directory
+        // that is being removed.
         let _ = self.socket.send(Message::text(json!({ "id": 0, "method": "Browser.close" }).to_string()));
         let began = Instant::now();
         while began.elapsed() < LAST_PATIENCE && matches!(self.process.0.try_wait(), Ok(None)) {
@@ -144,7 +145,7 @@ impl Drop for Browser {
     }
 }
 
-/// Gone when it is dropped, whatever it does.
+/// A process that is killed when this is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -159,14 +160,14 @@ pub(crate) fn address(file: &Path) -> String {
     format!("file://{}", file.display())
 }
 
-/// A browser, and where it listens.
-fn launched(profile: &Path) -> (Process, String) {
+/// Launches a browser, and returns the address at which it listens.
+fn launch(profile: &Path) -> (Process, String) {
     let process = Command::new("chromium")
-        // The tests may run as root, and open nothing but what this repository made.
+        // The tests may run as root, where the sandbox does not work. They only open pages that this repository has generated.
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"])
-        // Over the page, as a telephone's: a window is as wide as it is said to be.
+        // Overlay scrollbars, like on mobile devices, so that the page gets the full width of the window.
         .arg("--hide-scrollbars")
-        // Its shared memory is a file: a container's own is small.
+        // Use a file for shared memory, because that of a container is small.
         .args(["--disable-dev-shm-usage", &format!("--user-data-dir={}", profile.display())])
         .stderr(Stdio::piped())
         .spawn()
@@ -177,7 +178,7 @@ fn launched(profile: &Path) -> (Process, String) {
     let mut process = Process(process);
     let (sender, lines) = mpsc::channel();
     let error = BufReader::new(process.0.stderr.take().unwrap());
-    // To its end: a browser that cannot write stops.
+    // Read all output: a browser that cannot write blocks.
     std::thread::spawn(move || error.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
     let mut said = Vec::new();
     while let Ok(line) = lines.recv_timeout(PATIENCE) {

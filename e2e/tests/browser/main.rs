@@ -1,12 +1,12 @@
-//! The report as chromium shows it: what a person sees, and what a page could do without anybody's wish. The pictures are in
+//! Tests of the report in Chromium: what the user sees, and that the page does nothing unwanted. The screenshots are in
 //! `target/browser`.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
-/// Where the fixture looks for the types of what it makes.
+/// The path at which the fixture expects the record's types.
 use e2e::record;
 
-// The library's own tests have these, too; in the library they would be for tests alone.
+// Shared with the library's unit tests. They are not part of the library, because only tests use them.
 #[path = "../../src/report/run/html/contrast.rs"]
 mod contrast;
 #[path = "../../src/report/run/fixture.rs"]

@@ -1,4 +1,4 @@
-//! A run that passed, one that failed, and one that somebody ended.
+//! Tests of the pages of a run that passed, a run that failed, and an interrupted run.
 
 use std::path::{Path, PathBuf};
 
@@ -10,19 +10,19 @@ use crate::devtools::{Browser, address};
 use crate::record::Record;
 use crate::{fixture, support};
 
-/// What a text needs to be read: <https://www.w3.org/TR/WCAG22/#contrast-minimum>
+/// The minimum contrast of text: <https://www.w3.org/TR/WCAG22/#contrast-minimum>
 const LEAST_CONTRAST: f64 = 4.5;
 
-/// Telephones, a tablet, a laptop.
+/// The widths of phones, a tablet and a laptop.
 const WIDTHS: [u32; 4] = [360, 390, 768, 1280];
 
 const THEMES: [&str; 2] = ["light", "dark"];
 
-/// What is closed is neither wide nor read.
+/// Expands all details: collapsed content has no width and no text.
 const OPEN: &str = "document.querySelectorAll('details').forEach(it => it.open = true)";
 
-/// Every text that can be seen, with its own colour and the backgrounds behind it, the nearest first. Texts in drawings have no
-/// background of their own; the library's tests compute them.
+/// Every visible text with its colour and the backgrounds behind it, the nearest first. Texts in drawings have no background of their
+/// own; the library's tests verify their contrast.
 const TEXTS: &str = "(() => {
     const texts = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -36,7 +36,7 @@ const TEXTS: &str = "(() => {
     return texts;
 })()";
 
-/// The folder of a report, and what is known of its run.
+/// The directory of a report, and the record of its run.
 pub(crate) struct Report {
     pub(crate) record: Record,
     folder: tempfile::TempDir,
@@ -64,18 +64,18 @@ fn requests(browser: &Browser) -> Vec<String> {
     requests.map(|it| it["request"]["url"].as_str().unwrap().to_owned()).collect()
 }
 
-/// All that a page has done that it must not do: requests but the one for itself, and whatever the browser complains about.
-pub(crate) fn misdeeds(browser: &Browser, page: &Path) -> Vec<String> {
-    let mut misdeeds = requests(browser);
-    // What is in the page already goes nowhere.
-    misdeeds.retain(|url| *url != address(page) && !url.starts_with("data:"));
-    for complaint in ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Audits.issueAdded"] {
-        misdeeds.extend(browser.events(complaint).into_iter().map(|it| format!("{complaint}: {it}")));
+/// Everything that a page has done but must not do: requests other than for itself, and errors that the browser reports.
+pub(crate) fn violations(browser: &Browser, page: &Path) -> Vec<String> {
+    let mut violations = requests(browser);
+    // Data URLs cause no network traffic.
+    violations.retain(|url| *url != address(page) && !url.starts_with("data:"));
+    for error in ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Audits.issueAdded"] {
+        violations.extend(browser.events(error).into_iter().map(|it| format!("{error}: {it}")));
     }
-    misdeeds
+    violations
 }
 
-/// Texts that differ too little from what is behind them, with everything open that can be opened.
+/// Texts with too little contrast, with all details expanded.
 pub(crate) fn unreadable(browser: &mut Browser) -> Vec<String> {
     browser.evaluate(OPEN);
     let texts = browser.evaluate(TEXTS);
@@ -83,19 +83,19 @@ pub(crate) fn unreadable(browser: &mut Browser) -> Vec<String> {
     assert!(texts.len() > 100, "there is more to read than {} texts", texts.len());
     let ratios = texts.iter().map(|text| {
         let layers = &text.as_array().unwrap()[1..];
-        (contrast(seen(layers), seen(&layers[1..])), text)
+        (contrast(blend(layers), blend(&layers[1..])), text)
     });
     ratios.filter(|(ratio, _)| *ratio < LEAST_CONTRAST).map(|(ratio, text)| format!("{ratio:.2}: {text}")).collect()
 }
 
-/// What can be read as the page was opened, by who has switched scripts off.
+/// The visible text of the page without scripts.
 pub(crate) fn text_without_scripts(browser: &mut Browser, page: &Path) -> String {
     browser.call("Emulation.setScriptExecutionDisabled", &serde_json::json!({ "value": true }));
     browser.open(page);
     browser.evaluate("document.body.innerText").as_str().unwrap().to_owned()
 }
 
-/// Links within the page that, clicked, do not lead to something that can be seen then.
+/// Links within the page whose target is not visible after a click.
 pub(crate) fn dead_links(browser: &mut Browser) -> Vec<String> {
     let links = browser.evaluate("[...document.querySelectorAll('a[href^=\"#\"]')].map(it => it.getAttribute('href'))");
     let mut dead = Vec::new();
@@ -111,21 +111,21 @@ pub(crate) fn dead_links(browser: &mut Browser) -> Vec<String> {
     dead
 }
 
-/// How wide all of it is, with everything open that can be opened.
+/// The width of the page, with all details expanded.
 pub(crate) fn width(browser: &mut Browser) -> u64 {
     browser.evaluate(OPEN);
     browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap()
 }
 
-/// Red, green, blue, and how much of it covers what is behind it, of `rgb(1, 2, 3)` or `rgba(1, 2, 3, 0.4)`.
+/// Red, green, blue and opacity of `rgb(1, 2, 3)` or `rgba(1, 2, 3, 0.4)`.
 fn colour(text: &Value) -> ([f64; 3], f64) {
     let parts = text.as_str().unwrap().trim_start_matches("rgba(").trim_start_matches("rgb(").trim_end_matches(')');
     let parts: Vec<f64> = parts.split(", ").map(|it| it.parse().unwrap()).collect();
     ([parts[0] / 255.0, parts[1] / 255.0, parts[2] / 255.0], parts.get(3).copied().unwrap_or(1.0))
 }
 
-/// What is seen of colours that lie above each other, the nearest first.
-fn seen(layers: &[Value]) -> [f64; 3] {
+/// The visible colour of several layers, the nearest first.
+fn blend(layers: &[Value]) -> [f64; 3] {
     layers.iter().rev().map(colour).fold([1.0; 3], |below, (above, cover)| {
         std::array::from_fn(|part| above[part] * cover + below[part] * (1.0 - cover))
     })
@@ -135,18 +135,18 @@ fn seen(layers: &[Value]) -> [f64; 3] {
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
-fn it_asks_for_nothing_and_nothing_is_wrong_with_it(#[case] record: Record) {
+fn the_page_requests_nothing_and_causes_no_errors(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     browser.open(&report.page());
-    assert!(requests(&browser).contains(&address(&report.page())), "no request at all: they are not heard");
-    assert_eq!(misdeeds(&browser, &report.page()), Vec::<String>::new());
+    assert!(requests(&browser).contains(&address(&report.page())), "requests are not observed");
+    assert_eq!(violations(&browser, &report.page()), Vec::<String>::new());
 }
 
 #[rstest]
 #[case::passed("passed", fixture::passed())]
 #[case::failed("failed", fixture::failed())]
 #[case::interrupted("interrupted", fixture::interrupted())]
-fn nothing_is_wider_than_the_window(#[case] name: &str, #[case] record: Record) {
+fn the_page_is_not_wider_than_the_window(#[case] name: &str, #[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let pictures = support::project().join("target/browser");
     for theme in THEMES {
@@ -166,7 +166,7 @@ fn nothing_is_wider_than_the_window(#[case] name: &str, #[case] record: Record) 
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
-fn light_and_dark_differ_and_every_text_can_be_read(#[case] record: Record) {
+fn both_themes_have_enough_contrast(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let backgrounds = THEMES.map(|theme| {
         browser.prefer(theme);
@@ -185,19 +185,19 @@ fn light_and_dark_differ_and_every_text_can_be_read(#[case] record: Record) {
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
-fn every_link_of_the_page_leads_to_what_is_there(#[case] record: Record) {
+fn every_link_has_a_visible_target(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     browser.open(&report.page());
     assert_eq!(dead_links(&mut browser), Vec::<String>::new());
     assert!(browser.evaluate("document.querySelectorAll('nav a[href^=\"#\"]').length").as_u64() >= Some(5));
 }
 
-/// Wherever the folder is: it goes to another machine as an artifact.
+/// Links are relative, because the directory is moved to another machine as an artifact.
 #[rstest]
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
-fn every_jobs_log_is_found_also_when_the_folder_is_moved(#[case] record: Record) {
+fn job_logs_are_found_after_the_directory_is_moved(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("a folder");
@@ -220,7 +220,7 @@ fn every_jobs_log_is_found_also_when_the_folder_is_moved(#[case] record: Record)
 #[case::passed(fixture::passed())]
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
-fn all_of_it_can_be_read_without_scripts(#[case] record: Record) {
+fn the_page_is_readable_without_scripts(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let text = text_without_scripts(&mut browser, &report.page());
     let Record { steps, pipelines, checks, .. } = &report.record;

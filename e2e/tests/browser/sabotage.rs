@@ -1,12 +1,12 @@
-//! A check that cannot fail is none: pages that do what a report must not do.
+//! Verifies that the browser tests can fail, with pages that do what a report must not do.
 
 use rstest::rstest;
 
 use crate::devtools::Browser;
 use crate::fixture;
-use crate::page::{Report, dead_links, misdeeds, text_without_scripts, unreadable, width};
+use crate::page::{Report, dead_links, text_without_scripts, unreadable, violations, width};
 
-/// A report with this in it, in place of what has been there; `policy` is what keeps it from loading anything.
+/// A report whose content is replaced by this; `policy` is its Content-Security-Policy.
 fn sabotaged(with: &str, policy: &str) -> Report {
     let report = Report::of(fixture::passed());
     let page = std::fs::read_to_string(report.page()).unwrap();
@@ -18,21 +18,21 @@ fn sabotaged(with: &str, policy: &str) -> Report {
 }
 
 #[rstest]
-#[case::kept_from_loading("<img src='http://127.0.0.1:9/x.png'>", "default-src 'none'", "Content Security Policy")]
-#[case::loading("<img src='http://127.0.0.1:9/x.png'>", "default-src *; img-src *", "http://127.0.0.1:9/x.png")]
-#[case::complaining("<script>console.error('x')</script>", "script-src 'unsafe-inline'", "Runtime.consoleAPICalled")]
-#[case::breaking("<script>throw 1</script>", "script-src 'unsafe-inline'", "Runtime.exceptionThrown")]
-fn what_a_page_does_is_heard(#[case] with: &str, #[case] policy: &str, #[case] heard: &str) {
+#[case::blocked_request("<img src='http://127.0.0.1:9/x.png'>", "default-src 'none'", "Content Security Policy")]
+#[case::request("<img src='http://127.0.0.1:9/x.png'>", "default-src *; img-src *", "http://127.0.0.1:9/x.png")]
+#[case::console_error("<script>console.error('x')</script>", "script-src 'unsafe-inline'", "Runtime.consoleAPICalled")]
+#[case::exception("<script>throw 1</script>", "script-src 'unsafe-inline'", "Runtime.exceptionThrown")]
+fn violations_of_a_page_are_found(#[case] with: &str, #[case] policy: &str, #[case] heard: &str) {
     let (report, mut browser) = (sabotaged(with, policy), Browser::start());
     browser.open(&report.page());
-    let misdeeds = misdeeds(&browser, &report.page());
-    assert!(misdeeds.iter().any(|it| it.contains(heard)), "{misdeeds:?}");
+    let violations = violations(&browser, &report.page());
+    assert!(violations.iter().any(|it| it.contains(heard)), "{violations:?}");
 }
 
 #[rstest]
 #[case("<div style='width: 400px'>wide</div>")]
 #[case("<style>.scroll { overflow: visible }</style>")]
-fn what_is_too_wide_is_seen(#[case] with: &str) {
+fn a_page_that_is_too_wide_is_found(#[case] with: &str) {
     let report = sabotaged(with, "default-src 'none'");
     let mut browser = Browser::start();
     browser.resize(360);
@@ -43,7 +43,7 @@ fn what_is_too_wide_is_seen(#[case] with: &str) {
 #[rstest]
 #[case::grey_on_white("<p style='color: #999; background: #fff'>grey</p>", "grey")]
 #[case::half_of_black_on_white("<p style='color: rgb(0 0 0 / 40%); background: #fff'>thin</p>", "thin")]
-fn what_cannot_be_read_is_seen(#[case] with: &str, #[case] seen: &str) {
+fn text_with_too_little_contrast_is_found(#[case] with: &str, #[case] seen: &str) {
     let (report, mut browser) = (sabotaged(with, "default-src 'none'"), Browser::start());
     browser.open(&report.page());
     let unreadable = unreadable(&mut browser);
@@ -51,7 +51,7 @@ fn what_cannot_be_read_is_seen(#[case] with: &str, #[case] seen: &str) {
 }
 
 #[test]
-fn a_link_to_nothing_is_seen() {
+fn a_dead_link_is_found() {
     let report = sabotaged("<a href='#nowhere'>nowhere</a>", "default-src 'none'");
     let mut browser = Browser::start();
     browser.open(&report.page());
@@ -59,7 +59,7 @@ fn a_link_to_nothing_is_seen() {
 }
 
 #[test]
-fn what_a_script_writes_is_not_read() {
+fn text_that_a_script_writes_is_not_read() {
     let with = "<script>document.querySelector('main').textContent = 'written'</script><p>here before</p>";
     let report = sabotaged(with, "script-src 'unsafe-inline'");
     let text = text_without_scripts(&mut Browser::start(), &report.page());

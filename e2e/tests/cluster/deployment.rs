@@ -1,4 +1,4 @@
-//! The service, deployed from the repository's own manifests by the pipeline's own account: its Ingress host, its metrics.
+//! Tests of the service, deployed with the repository's manifests and the pipeline's account: its Ingress host and its metrics.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -33,12 +33,12 @@ fn manifest_of(file: &str, slug: &str, commit: &str) -> String {
     values.iter().fold(text, |text, (placeholder, value)| text.replace(placeholder, value))
 }
 
-/// An environment that is there until the test ends.
+/// Deploys an environment, which is removed at the end of the test.
 fn deploy(slug: &str) -> Cleanup {
     deploy_as(slug, "0123456789abcdef")
 }
 
-/// The same, of a commit.
+/// Like [`deploy`], with this commit.
 pub(crate) fn deploy_as(slug: &str, commit: &str) -> Cleanup {
     let cleanup = Cleanup(vec![
         "--namespace=gitlab".into(),
@@ -54,7 +54,7 @@ pub(crate) fn deploy_as(slug: &str, commit: &str) -> Cleanup {
 }
 
 #[test]
-fn its_host_is_answered_and_an_unknown_one_is_not() {
+fn the_host_responds_and_an_unknown_host_does_not() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("answered");
     let pods = eventually("the host", PATIENCE, || match http("answered.gitlab-k8s-demo.test", "/version") {
@@ -63,7 +63,7 @@ fn its_host_is_answered_and_an_unknown_one_is_not() {
     });
     assert!(pods.contains("\"version\""), "{pods}");
     assert_eq!(http("unknown.gitlab-k8s-demo.test", "/version").0, 404);
-    // Paths below it are its own, too.
+    // Paths below `/` also lead to the service.
     assert_eq!(http("answered.gitlab-k8s-demo.test", "/metrics").0, 200);
     eventually("both pods get their share", PATIENCE, || {
         let answers: BTreeSet<_> = (0..10).map(|_| http("answered.gitlab-k8s-demo.test", "/").1).collect();
@@ -72,7 +72,7 @@ fn its_host_is_answered_and_an_unknown_one_is_not() {
 }
 
 #[test]
-fn its_ingress_has_the_controllers_address() {
+fn the_ingress_has_the_controllers_address() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("addressed");
     let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
@@ -83,7 +83,7 @@ fn its_ingress_has_the_controllers_address() {
 }
 
 #[test]
-fn a_host_that_is_gone_is_unknown_again() {
+fn a_removed_host_does_not_respond() {
     let _deployer = DEPLOYER.read();
     let cleanup = deploy("gone");
     eventually("the host", PATIENCE, || match http("gone.gitlab-k8s-demo.test", "/health") {
@@ -98,7 +98,7 @@ fn a_host_that_is_gone_is_unknown_again() {
 }
 
 #[test]
-fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
+fn prometheus_scrapes_only_services_with_annotations() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("scraped");
     let _plain = Cleanup(vec!["--namespace=gitlab".into(), "service/unannotated".into()]);
@@ -120,7 +120,7 @@ fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
     });
     assert_eq!(of_service(&up["activeTargets"], "discoveredLabels", "unannotated"), Vec::<Value>::new());
 
-    // It is the service that is scraped, at the path and port of the annotations.
+    // Prometheus scrapes the service at the path and port of the annotations.
     let query = "/api/v1/query?query=app_build_info%7Bref%3D%22scraped%22%7D";
     let result = eventually("its metrics", PATIENCE, || {
         let result = prometheus(query)["data"]["result"].clone();
@@ -129,9 +129,9 @@ fn prometheus_scrapes_a_service_with_annotations_and_drops_one_without() {
     assert_eq!(result[0]["metric"]["namespace"], "gitlab");
 }
 
-/// The host's certificate is that of its Secret, and a host that has none is refused before a request is made.
+/// The host has the certificate in its Secret, and connections to a host without one are rejected before a request is sent.
 #[test]
-fn its_host_has_the_certificate_of_its_secret() {
+fn the_host_has_the_certificate_in_its_secret() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("secured");
     let host = "secured.gitlab-k8s-demo.test";
@@ -161,9 +161,9 @@ fn its_host_has_the_certificate_of_its_secret() {
     assert!(!curl("unknown.gitlab-k8s-demo.test").status.success());
 }
 
-/// Pods are replaced under load, one after the other, and whoever asks does not notice.
+/// Pods are replaced one after the other under load, and no request fails.
 #[test]
-fn new_pods_cost_no_request() {
+fn no_request_fails_while_pods_are_replaced() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("renewed");
     let host = "renewed.gitlab-k8s-demo.test";

@@ -1,4 +1,4 @@
-//! The cluster, and what one test makes in it.
+//! Access to the cluster, and resources that tests create in it.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers fail by panicking")]
 
@@ -10,24 +10,25 @@ use serde_json::Value;
 
 use crate::support::{docker, e2e, project, run};
 
-/// What `e2e status` says of the cluster, which must be whole.
+/// The output of `e2e status` for the cluster, which must be complete.
 pub(crate) static STATUS: LazyLock<Value> = LazyLock::new(|| {
     let output = e2e(&["status", "--format", "json"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "there is no whole cluster (make up): {text}{}",
+        "the cluster is not complete (run `make up`): {text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_str(&text).unwrap()
 });
 
-/// A file, host or address from it.
+/// A file, host or address from the status.
 pub(crate) fn access(name: &str) -> &'static str {
     STATUS["access"][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", *STATUS))
 }
 
-/// Who deploys reads it; who changes what deployers may do, or compares all that is in their namespace, writes it, and is alone.
+/// Tests that deploy take a read lock. Tests that change the deployer's permissions or compare all objects in the namespace take the
+/// write lock, and run alone.
 pub(crate) static DEPLOYER: RwLock<()> = RwLock::new(());
 
 /// kubectl as the cluster's owner.
@@ -46,7 +47,7 @@ fn kubectl(kubeconfig: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Gives a program its standard input and runs it; it must succeed.
+/// Runs a program with this standard input. The program must succeed.
 pub(crate) fn feed(command: &mut Command, input: &str) -> String {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -55,13 +56,13 @@ pub(crate) fn feed(command: &mut Command, input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What Prometheus answers to a path of its API, asked by the Ingress controller.
+/// The response of Prometheus for a path of its API, through the Ingress controller.
 pub(crate) fn prometheus(path: &str) -> Value {
     let text = http(access("prometheus_host"), path).1;
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The status and the body that the Ingress controller answers for a host.
+/// The status and body of the Ingress controller's response for a host.
 pub(crate) fn http(host: &str, path: &str) -> (u16, String) {
     let url = format!("http://{}{path}", access("ingress_http"));
     let header = format!("Host: {host}");
@@ -76,13 +77,13 @@ pub(crate) fn http(host: &str, path: &str) -> (u16, String) {
     (status.parse().unwrap(), body.to_owned())
 }
 
-/// A client of the engine that has logged in to the registry with its own configuration folder.
+/// A client of the engine with its own configuration directory, for registry logins.
 pub(crate) struct Client {
     folder: tempfile::TempDir,
 }
 
 impl Client {
-    /// One that has not logged in.
+    /// A client that has not logged in.
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -94,7 +95,7 @@ impl Client {
         command
     }
 
-    /// The registry as the engine of this machine reaches it. Engines take any certificate for `localhost`.
+    /// The registry's address for the engine on this machine. Engines accept any certificate for `localhost`.
     pub(crate) fn registry() -> String {
         format!("localhost:{}", access("registry_address").rsplit_once(':').unwrap().1)
     }
@@ -105,7 +106,7 @@ impl Client {
         feed(&mut self.docker(&["login", "--username", "gitlab", "--password-stdin", &Self::registry()]), &password);
     }
 
-    /// Has this password without asking the registry what it thinks of it, as one that was right once.
+    /// Stores this password without verifying it with the registry, like a password that was valid earlier.
     pub(crate) fn believe(&self, password: &str) {
         let auth = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("gitlab:{password}"));
         let config = serde_json::json!({"auths": {Self::registry(): {"auth": auth}}});
@@ -113,7 +114,7 @@ impl Client {
     }
 }
 
-/// The service's image, pushed once: its name for the cluster's nodes without the tag, which is `test`.
+/// The service's image, pushed once. Returns its name for the cluster's nodes without the tag, which is `test`.
 pub(crate) fn pushed_image() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
     IMAGE.get_or_init(|| {
@@ -121,7 +122,7 @@ pub(crate) fn pushed_image() -> &'static str {
         client.login();
         let here = format!("{}/course/demo:test", Client::registry());
         let folder = project();
-        assert!(folder.join("dist/app").is_file(), "there is no dist/app: make build");
+        assert!(folder.join("dist/app").is_file(), "dist/app does not exist: run `make build`");
         run(client.docker(&["build", "--quiet", "--tag", &here]).arg(&folder));
         run(&mut client.docker(&["push", "--quiet", &here]));
         docker(&["rmi", &here]);
@@ -129,7 +130,7 @@ pub(crate) fn pushed_image() -> &'static str {
     })
 }
 
-/// Something that is deleted when the test ends, however it ends.
+/// Resources that are deleted at the end of the test, even if it panics.
 pub(crate) struct Cleanup(pub(crate) Vec<String>);
 
 impl Drop for Cleanup {
@@ -139,11 +140,11 @@ impl Drop for Cleanup {
     }
 }
 
-/// The rules of the deployer's Role, which are back when the test ends, however it ends.
+/// The rules of the deployer's Role, which are restored at the end of the test, even if it panics.
 pub(crate) struct Rights(String);
 
 impl Rights {
-    /// Those that it has now.
+    /// Saves the current rules.
     pub(crate) fn keep() -> Self {
         let role = run(&mut owner(&["--namespace=gitlab", "get", "role", "gitlab", "--output=json"]));
         let role: Value = serde_json::from_str(&role).unwrap();
@@ -153,17 +154,17 @@ impl Rights {
 
 impl Drop for Rights {
     fn drop(&mut self) {
-        // Nothing panics here: a test that has failed already would end all of them. What is not restored the next one tells.
+        // Must not panic: a panic during unwinding would abort all tests. If the rules are not restored, the next test fails.
         let patch = ["--namespace=gitlab", "patch", "role", "gitlab", "--type=merge", "--patch", &self.0];
         let _ = owner(&patch).output();
     }
 }
 
-/// The Pod Security level that the namespace enforces, which is `restricted` again when the test ends, however it ends.
+/// The Pod Security level of the namespace, which is reset to `restricted` at the end of the test, even if it panics.
 pub(crate) struct PodSecurityLevel;
 
 impl PodSecurityLevel {
-    /// Another one.
+    /// Sets another level.
     pub(crate) fn set(level: &str) {
         run(&mut Self::label(level));
     }

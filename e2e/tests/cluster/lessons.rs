@@ -1,17 +1,17 @@
-//! The article's five failures: each is seen with its real message, and is gone with its remedy.
+//! Tests of the article's five failures: each shows its real message, and disappears with its remedy.
 
 use crate::fixture::{DEPLOYER, access};
 use crate::support::e2e;
 
 #[test]
-fn the_five_failures() {
+fn all_five_lessons_show_their_failures() {
     let _deployer = DEPLOYER.read();
-    // Whose cluster it is, is told before anything is taught.
+    // Fails with a clear message if there is no cluster.
     access("kubeconfig");
     let output = e2e(&["lesson", "--quiet"]).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.matches("✔ with the remedy it passes").count(), 5, "{text}");
+    assert_eq!(text.matches("✔ passes with the remedy").count(), 5, "{text}");
     for message in [
         "username is empty",
         "x509: certificate signed by unknown authority",

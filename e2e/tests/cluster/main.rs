@@ -1,4 +1,4 @@
-//! The cluster of `make up`, asked from outside. Without one these tests fail.
+//! Tests that need the cluster of `make up`. They fail without one.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! What the pipeline's account may do, tried with its own token.
+//! Tests of the permissions of the pipeline's account, with its own token.
 
 use rstest::rstest;
 
@@ -11,13 +11,13 @@ use crate::support::{fail, run};
 #[case::deployments(&["get", "deployments"])]
 #[case::ingresses(&["get", "ingresses"])]
 #[case::events(&["get", "events"])]
-fn it_may(#[case] arguments: &[&str]) {
+fn the_account_is_allowed(#[case] arguments: &[&str]) {
     let _deployer = DEPLOYER.read();
     run(&mut deployer(arguments));
 }
 
 #[test]
-fn it_may_apply_what_the_pipeline_applies() {
+fn the_account_is_allowed_to_apply_the_manifests() {
     let _deployer = DEPLOYER.read();
     for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
         feed(&mut deployer(&["apply", "--dry-run=server", "--filename", "-"]), &manifest(file, "dry-run"));
@@ -33,21 +33,21 @@ fn it_may_apply_what_the_pipeline_applies() {
 #[case::deploying_elsewhere(&["create", "deployment", "x", "--image=x", "--namespace=default"])]
 #[case::nodes(&["get", "nodes"])]
 #[case::namespaces(&["create", "namespace", "x"])]
-#[case::its_own_rights(&["create", "rolebinding", "x", "--clusterrole=admin", "--serviceaccount=gitlab:gitlab"])]
-fn it_may_not(#[case] arguments: &[&str]) {
+#[case::its_own_permissions(&["create", "rolebinding", "x", "--clusterrole=admin", "--serviceaccount=gitlab:gitlab"])]
+fn the_account_is_not_allowed(#[case] arguments: &[&str]) {
     let _deployer = DEPLOYER.read();
     let error = fail(&mut deployer(arguments));
     assert!(error.to_lowercase().contains("forbidden"), "{error}");
 }
 
 #[test]
-fn its_token_is_short_lived_and_of_its_account() {
+fn the_token_is_short_lived_and_belongs_to_the_account() {
     let token = run(&mut deployer(&["config", "view", "--raw", "--output=jsonpath={.users[0].user.token}"]));
     let review =
         serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
     let mut command = owner(&["create", "--filename", "-", "--output=jsonpath={.status.user.username}"]);
     assert_eq!(feed(&mut command, &review.to_string()), "system:serviceaccount:gitlab:gitlab");
-    // The middle part of a JSON Web Token says when it ends; RFC 7519.
+    // The middle part of a JSON Web Token contains the expiry time. RFC 7519
     let claims = token.split('.').nth(1).expect("a JSON Web Token");
     let claims = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, claims).expect("base64");
     let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");

@@ -1,4 +1,4 @@
-//! The private registry: who may push, and which pods may pull.
+//! Tests of the private registry: authentication for pushes and for pods' pulls.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 fn a_push_needs_the_password() {
     let image = format!("{}/course/nothing:test", Client::registry());
     let client = Client::new();
-    // An image of no bytes: nothing is sent before the registry has asked who it is.
+    // An empty image suffices: the registry requests credentials before any layer is sent.
     feed(&mut client.docker(&["build", "--quiet", "--tag", &image, "-"]), "FROM scratch\nLABEL a=b\n");
     let push = || client.docker(&["push", "--quiet", &image]);
     let unknown = fail(&mut push());
@@ -25,9 +25,9 @@ fn a_push_needs_the_password() {
     docker(&["rmi", &image]);
 }
 
-/// By its name and with nothing but its own authority: what a client in the cluster's network sees.
+/// Connects like a client in the cluster's network: by the registry's host name, trusting only its own authority.
 #[test]
-fn its_certificate_is_good_for_its_name() {
+fn the_certificate_is_valid_for_the_host_name() {
     let address = access("registry_address");
     let port = address.rsplit_once(':').expect("an address").1;
     let host = access("registry_host");
@@ -58,7 +58,7 @@ fn pod(name: &str, pull_secret: bool, tag: &str) -> String {
 }
 
 #[test]
-fn a_pod_pulls_with_the_secret_and_not_without() {
+fn a_pod_can_pull_only_with_the_secret() {
     let _deployer = DEPLOYER.read();
     let (with, without) = ("pulls-with-secret", "pulls-without-secret");
     let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "pod".into(), with.into(), without.into()]);
@@ -76,7 +76,7 @@ fn a_pod_pulls_with_the_secret_and_not_without() {
             &events,
             "--output=jsonpath={.items[*].message}",
         ]));
-        // What containerd makes of 401.
+        // containerd's message for 401.
         if said.contains("401 Unauthorized") || said.contains("authorization failed") { Ok(()) } else { Err(said) }
     });
     let phase = run(&mut owner(&["get", "pod", without, "--namespace=gitlab", "--output=jsonpath={.status.phase}"]));
@@ -99,7 +99,7 @@ fn a_missing_tag_is_reported_as_not_found() {
 }
 
 #[test]
-fn other_tools_are_told_of_it() {
+fn the_registry_is_announced_to_other_tools() {
     let text = run(&mut owner(&[
         "get",
         "configmap",

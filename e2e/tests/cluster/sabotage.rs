@@ -1,6 +1,5 @@
-//! Every check has a saboteur: a small change to the cluster by which just this check fails. What is slow (`liveness`, `rollout`) is
-//! left out where something else is broken, and looked at by its own saboteur and on a whole environment. The saboteur of `stop` is
-//! in `stop.rs`.
+//! Every check has a saboteur: a small change to the cluster that makes only this check fail. The slow checks (`liveness`, `rollout`)
+//! run only with their own saboteurs and on an intact environment. The saboteur of `stop` is in `stop.rs`.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -14,14 +13,14 @@ use crate::deployment::deploy_as;
 use crate::fixture::{Cleanup, Client, DEPLOYER, PodSecurityLevel, Rights, access, feed, http, owner, prometheus};
 use crate::support::{e2e, eventually, project, run};
 
-/// The commit that `dist/app` was built of.
+/// The commit that `dist/app` was built from.
 static COMMIT: LazyLock<String> = LazyLock::new(|| {
     let said = run(Command::new(project().join("dist/app")).arg("--version"));
     let (_, rest) = said.split_once("revision: ").expect("a revision");
     rest.split_once(')').expect("an end").0.to_owned()
 });
 
-/// All checks that take no half minute.
+/// All checks that take less than half a minute.
 const QUICK: [&str; 10] = [
     "registry",
     "pull-secret",
@@ -35,8 +34,8 @@ const QUICK: [&str; 10] = [
     "version",
 ];
 
-/// An environment that is there until the test ends.
-pub(crate) fn whole(slug: &str) -> Cleanup {
+/// Deploys an intact environment, which is removed at the end of the test.
+pub(crate) fn intact(slug: &str) -> Cleanup {
     let cleanup = deploy_as(slug, &COMMIT);
     let host = format!("{slug}.gitlab-k8s-demo.test");
     eventually("the host", std::time::Duration::from_mins(1), || match http(&host, "/health") {
@@ -46,7 +45,7 @@ pub(crate) fn whole(slug: &str) -> Cleanup {
     cleanup
 }
 
-/// Which of these checks fail, each with what it says.
+/// Runs these checks, and returns the failed ones.
 fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
     let output = command.args(more).args(names).output().expect("e2e runs");
@@ -63,7 +62,7 @@ fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMa
     failed
 }
 
-/// Just this check fails, and says so. Returns how.
+/// Asserts that only this check fails, with these words, and returns its failure.
 fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) -> Value {
     let failed = failing(slug, names, "30s", more);
     let text = serde_json::to_string_pretty(&failed).expect("JSON");
@@ -87,7 +86,7 @@ fn patch_pods(slug: &str, change: &Value) {
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut owner(&["--namespace=gitlab", "patch", &name, "--type=strategic", "--patch", &change.to_string()]));
     run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));
-    // A pod that is on its way out still carries the label.
+    // Terminating pods still have the label.
     eventually("the end of the old pods", std::time::Duration::from_mins(3), || {
         let selector = format!("--selector=ref={slug}");
         let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", &selector, "--output=name"]));
@@ -102,19 +101,19 @@ fn container(change: Value) -> Value {
 }
 
 #[test]
-fn a_whole_environment_passes() {
+fn an_intact_environment_passes() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("whole");
+    let _cleanup = intact("whole");
     let names = [QUICK.as_slice(), &["liveness", "rollout"]].concat();
     let failed = failing("whole", &names, "2m", &["--commit", &COMMIT]);
     assert!(failed.is_empty(), "{}", serde_json::to_string_pretty(&failed).expect("JSON"));
 }
 
 #[test]
-fn the_tag_is_pushed_again_behind_the_pods() {
+fn the_tag_is_pushed_again_after_the_deployment() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("retagged");
-    // Its tag is its own: the others pull what theirs stands for.
+    let _cleanup = intact("retagged");
+    // Use a separate tag, so that other environments are not affected.
     let client = Client::new();
     client.login();
     let repository = format!("{}/course/demo", Client::registry());
@@ -132,9 +131,9 @@ fn the_tag_is_pushed_again_behind_the_pods() {
 }
 
 #[test]
-fn an_account_brings_a_pull_secret_to_every_pod() {
+fn a_service_account_gives_a_pull_secret_to_every_pod() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("generous");
+    let _cleanup = intact("generous");
     let _account = Cleanup(vec!["--namespace=gitlab".into(), "serviceaccount/generous".into()]);
     feed(
         &mut owner(&["apply", "--filename", "-"]),
@@ -147,9 +146,9 @@ fn an_account_brings_a_pull_secret_to_every_pod() {
 #[test]
 fn a_pull_secret_is_missing_or_wrong() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("secretless");
+    let _cleanup = intact("secretless");
     let _secret = Cleanup(vec!["--namespace=gitlab".into(), "secret/secretless".into()]);
-    // It stands beside the right one, with which the pods pull: nothing but the check notices.
+    // The pods still have a valid pull secret in addition, so only the check notices this one.
     let secrets = json!([{"name": "secretless"}]);
     patch_pods("secretless", &json!({"spec": {"template": {"spec": {"imagePullSecrets": secrets}}}}));
     caught("secretless", "pull-secret", &QUICK, "no Secret secretless", &[]);
@@ -159,9 +158,9 @@ fn a_pull_secret_is_missing_or_wrong() {
 }
 
 #[test]
-fn the_account_may_do_everything_elsewhere() {
+fn the_account_has_permissions_elsewhere() {
     let _deployer = DEPLOYER.write();
-    let _cleanup = whole("mighty");
+    let _cleanup = intact("mighty");
     let _binding = Cleanup(vec!["--namespace=kube-system".into(), "rolebinding/mighty".into()]);
     let binding = ["--namespace=kube-system", "create", "rolebinding", "mighty"];
     run(owner(&binding).args(["--clusterrole=admin", "--serviceaccount=gitlab:gitlab"]));
@@ -170,9 +169,9 @@ fn the_account_may_do_everything_elsewhere() {
 }
 
 #[test]
-fn the_account_may_not_deploy() {
+fn the_account_cannot_deploy() {
     let _deployer = DEPLOYER.write();
-    let _cleanup = whole("powerless");
+    let _cleanup = intact("powerless");
     let _rights = Rights::keep();
     let rules = json!([{"op": "remove", "path": "/rules/0"}]).to_string();
     run(&mut owner(&["--namespace=gitlab", "patch", "role", "gitlab", "--type=json", "--patch", &rules]));
@@ -182,9 +181,9 @@ fn the_account_may_not_deploy() {
 
 #[test]
 fn the_namespace_allows_privileged_pods() {
-    // Alone: the label is the namespace's, and with it every environment's.
+    // Runs alone: the namespace's label affects all environments.
     let _deployer = DEPLOYER.write();
-    let _cleanup = whole("privileged");
+    let _cleanup = intact("privileged");
     let _level = PodSecurityLevel;
     PodSecurityLevel::set("privileged");
     let failure = caught("privileged", "pod-security", &QUICK, "pod-security.kubernetes.io/enforce=privileged", &[]);
@@ -193,14 +192,14 @@ fn the_namespace_allows_privileged_pods() {
     assert!(failing("privileged", &["pod-security"], "30s", &[]).is_empty());
 }
 
-/// The pipeline's account may not create pods: RBAC's refusal is not mistaken for that of `PodSecurity`.
+/// The pipeline's account cannot create pods. The check must not mistake RBAC's rejection for one by `PodSecurity`.
 #[test]
-fn an_account_without_rights_cannot_ask_for_pod_security() {
+fn pod_security_is_not_run_for_an_account_that_cannot_create_pods() {
     let _deployer = DEPLOYER.read();
     let kubeconfig = access("gitlab_kubeconfig");
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--kubeconfig", kubeconfig, "pod-security"]);
     let output = command.output().expect("e2e runs");
-    assert_eq!(output.status.code(), Some(1), "a check that is named must be run");
+    assert_eq!(output.status.code(), Some(1), "a named check must be run");
     let checks: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(checks[0]["verdict"], "not_run", "{checks}");
     assert!(
@@ -210,9 +209,9 @@ fn an_account_without_rights_cannot_ask_for_pod_security() {
 }
 
 #[test]
-fn somebody_scales_it_down() {
+fn the_deployment_is_scaled_down() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("lonely");
+    let _cleanup = intact("lonely");
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-lonely"]));
     eventually("one pod", std::time::Duration::from_mins(1), || {
         let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", "--selector=ref=lonely", "--output=name"]));
@@ -224,7 +223,7 @@ fn somebody_scales_it_down() {
 #[test]
 fn a_new_pod_cannot_start() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("stuck");
+    let _cleanup = intact("stuck");
     let change = container(json!({"args": ["--no-such-flag"]}));
     run(&mut owner(&[
         "--namespace=gitlab",
@@ -238,13 +237,13 @@ fn a_new_pod_cannot_start() {
     let failure = &failed["deployment"]["failure"];
     let details = failure["details"].to_string();
     assert!(details.contains("BackOff") || details.contains("Error"), "{failure}");
-    assert!(details.contains("unexpected argument '--no-such-flag'"), "its last lines: {failure}");
+    assert!(details.contains("unexpected argument '--no-such-flag'"), "last log lines: {failure}");
 }
 
 #[test]
-fn the_readiness_probe_asks_a_path_that_says_yes_at_once() {
+fn the_readiness_probe_requests_a_path_that_succeeds_too_early() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("hasty");
+    let _cleanup = intact("hasty");
     let probe =
         json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0, "periodSeconds": 1}});
     patch_pods("hasty", &container(probe));
@@ -252,27 +251,27 @@ fn the_readiness_probe_asks_a_path_that_says_yes_at_once() {
 }
 
 #[test]
-fn the_liveness_probe_asks_a_path_that_always_answers() {
+fn the_liveness_probe_requests_a_path_that_always_succeeds() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("immortal");
+    let _cleanup = intact("immortal");
     patch_pods("immortal", &container(json!({"livenessProbe": {"httpGet": {"path": "/version"}}})));
     caught("immortal", "liveness", &[QUICK.as_slice(), &["liveness"]].concat(), "0 restarts", &[]);
 }
 
 #[test]
-fn the_liveness_probe_asks_once_an_hour() {
+fn the_liveness_probe_runs_once_an_hour() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("patient");
+    let _cleanup = intact("patient");
     patch_pods("patient", &container(json!({"livenessProbe": {"periodSeconds": 3600}})));
-    // Three times, and the manifest's two seconds for the last answer.
+    // Three periods, plus the manifest's timeout of two seconds for the last probe.
     caught("patient", "liveness", &[QUICK.as_slice(), &["liveness"]].concat(), "up to 10802 s", &[]);
 }
 
 #[test]
-fn the_service_sends_to_a_port_where_nobody_listens() {
+fn the_service_targets_a_closed_port() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("deaf");
-    // The Ingress goes another way, and Prometheus takes the port of the annotation.
+    let _cleanup = intact("deaf");
+    // The Ingress uses another Service, and Prometheus uses the port in the annotation.
     let _other = Cleanup(vec!["--namespace=gitlab".into(), "service/deaf-detour".into()]);
     feed(
         &mut owner(&["apply", "--filename", "-"]),
@@ -288,9 +287,9 @@ fn the_service_sends_to_a_port_where_nobody_listens() {
 }
 
 #[test]
-fn the_annotation_is_gone() {
+fn the_scrape_annotation_is_missing() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("unseen");
+    let _cleanup = intact("unseen");
     patch("service", "unseen", &json!({"metadata": {"annotations": {"prometheus.io/scrape": null}}}));
     eventually("Prometheus", std::time::Duration::from_mins(1), || {
         let targets = prometheus("/api/v1/targets?state=active").to_string();
@@ -300,11 +299,11 @@ fn the_annotation_is_gone() {
 }
 
 #[test]
-fn another_service_has_prometheus_scrape_the_same_pods() {
+fn prometheus_scrapes_the_pods_twice_through_another_service() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("twice");
+    let _cleanup = intact("twice");
     let _other = Cleanup(vec!["--namespace=gitlab".into(), "service/twice-as-much".into()]);
-    // It has no label `ref`: it is no part of the environment.
+    // It has no label `ref`, so it does not belong to the environment.
     feed(
         &mut owner(&["apply", "--filename", "-"]),
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: twice-as-much\n  namespace: gitlab\n  annotations:\n    \
@@ -320,10 +319,10 @@ fn another_service_has_prometheus_scrape_the_same_pods() {
 }
 
 #[test]
-fn a_host_that_is_unknown_is_answered() {
+fn the_service_responds_to_an_unknown_host() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("greedy");
-    // A domain of its own: the others' unknown hosts stay unknown.
+    let _cleanup = intact("greedy");
+    // Use a separate domain, so that the unknown hosts of other environments stay unknown.
     let backend = json!({"service": {"name": "gitlab-k8s-demo-greedy", "port": {"name": "http-metrics"}}});
     let rule = |host: &str| json!({"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
     let rules = [rule("greedy.greedy.test"), rule("no-such-environment.greedy.test")];
@@ -338,9 +337,9 @@ fn a_host_that_is_unknown_is_answered() {
 }
 
 #[test]
-fn pods_of_another_environment_answer() {
+fn pods_of_another_environment_respond() {
     let _deployer = DEPLOYER.read();
-    let (_cleanup, _other) = (whole("mixed"), whole("mixed-up"));
+    let (_cleanup, _other) = (intact("mixed"), intact("mixed-up"));
     let backend = json!({"service": {"name": "gitlab-k8s-demo-mixed-up", "port": {"name": "http-metrics"}}});
     let rule = json!({"host": "mixed.gitlab-k8s-demo.test", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
     patch("ingress", "mixed", &json!({"spec": {"rules": [rule]}}));
@@ -353,17 +352,17 @@ fn pods_of_another_environment_answer() {
 }
 
 #[test]
-fn the_log_does_not_say_what_runs() {
+fn the_log_does_not_report_the_commit() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("silent");
+    let _cleanup = intact("silent");
     patch_pods("silent", &container(json!({"env": [{"name": "RUST_LOG", "value": "error"}]})));
     caught("silent", "version", &QUICK, "lines without it", &[]);
 }
 
 #[test]
-fn another_commit_runs() {
+fn another_commit_is_deployed() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("stale");
+    let _cleanup = intact("stale");
     let other = "0123456789abcdef0123456789abcdef01234567";
     let annotation = json!({"spec": {"template": {"metadata": {"annotations": {"ci-commit-sha": other}}}}});
     patch_pods("stale", &annotation);
@@ -371,9 +370,9 @@ fn another_commit_runs() {
 }
 
 #[test]
-fn all_pods_go_at_once() {
+fn all_pods_are_replaced_at_once() {
     let _deployer = DEPLOYER.read();
-    let _cleanup = whole("reckless");
+    let _cleanup = intact("reckless");
     patch("deployment", "reckless", &json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
     let names = [QUICK.as_slice(), &["rollout"]].concat();
     let failed = failing("reckless", &names, "2m", &[]);

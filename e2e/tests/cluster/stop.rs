@@ -1,14 +1,14 @@
-//! The saboteur of the check `stop`, which `e2e run` alone makes.
+//! The saboteur of the check `stop`, which only `e2e run` executes.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 use crate::fixture::{Cleanup, DEPLOYER, access, owner};
-use crate::sabotage::whole;
+use crate::sabotage::intact;
 use crate::support::{project, run};
 
-/// The environments of the cluster of `make up`, as the story knows them.
+/// The cluster of `make up` as the target of a scenario.
 async fn target() -> e2e::checks::target::Target {
-    // Fails only where there is one already.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
     let state = e2e::environment::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
@@ -20,11 +20,11 @@ async fn target() -> e2e::checks::target::Target {
 }
 
 #[tokio::test]
-async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
+async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     use e2e::scenario::snapshot::{Snapshot, remove, stopped};
-    // Alone: what other tests make and take away in the namespace would be what was taken too much.
+    // Runs alone: objects that other tests delete in the namespace would count as deleted by the stop job.
     let _deployer = DEPLOYER.write();
-    let (cleanup, _other) = (whole("ending"), whole("staying"));
+    let (cleanup, _other) = (intact("ending"), intact("staying"));
     let _extra = Cleanup(vec!["--namespace=gitlab".into(), "configmaps/ending".into(), "configmaps/nobodys".into()]);
     let make = |name: &str| run(&mut owner(&["--namespace=gitlab", "create", "configmap", name]));
     make("ending");
@@ -41,7 +41,7 @@ async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
     delete("deployments,ingresses", "ending");
     let failure = left().await;
     assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
-    // No job of this pipeline applies this kind, so it is easily forgotten.
+    // No job of this pipeline applies this kind, so a stop job can easily miss it.
     drop(cleanup);
     let failure = left().await;
     assert_eq!(failure.seen, "ConfigMap ending");
@@ -55,7 +55,7 @@ async fn what_stops_an_environment_forgets_a_kind_or_takes_too_much() {
     let failure = left().await;
     assert!(failure.expected.starts_with("staying is as it was"), "{failure:?}");
     assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
-    // What takes an environment away leaves nothing for anybody to wait for.
+    // After `remove`, nothing is left that a later step would have to wait for.
     remove(&staying).await.expect("it is removed");
     assert_eq!(Snapshot::of(&staying).await.expect("a snapshot").names(), None);
 }

@@ -1,4 +1,4 @@
-//! The cluster itself: its nodes, its own pods, names, ways out, volumes.
+//! Tests of the cluster itself: nodes, system pods, DNS, outgoing connections and volumes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use crate::support::{docker, eventually, run};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A shell in a pod that is there anyway: Prometheus', whose image has one wherever it comes from.
+/// A shell in an existing pod: that of Prometheus, whose image always has a shell.
 fn in_a_pod(script: &str) -> std::process::Command {
     owner(&["exec", "--namespace=monitoring", "deployment/prometheus", "--", "sh", "-c", script])
 }
@@ -19,7 +19,7 @@ fn nodes_and_all_their_pods_are_ready() {
     let nodes = run(&mut owner(&["get", "nodes", "--no-headers"]));
     assert!(!nodes.is_empty() && nodes.lines().all(|node| node.split_whitespace().nth(1) == Some("Ready")), "{nodes}");
     let pods = run(&mut owner(&["get", "pods", "--namespace=kube-system", "--no-headers"]));
-    // NAME READY STATUS: all of its containers, and Running.
+    // Columns NAME READY STATUS: all containers must be ready, and the pod Running.
     let is_ready = |pod: &str| {
         let mut columns = pod.split_whitespace().skip(1);
         let (ready, total) = columns.next().and_then(|it| it.split_once('/')).unwrap_or(("0", "1"));
@@ -29,7 +29,7 @@ fn nodes_and_all_their_pods_are_ready() {
 }
 
 #[test]
-fn everything_carries_the_runs_label() {
+fn all_resources_have_the_runs_label() {
     let run_id = STATUS["run"].as_str().expect("a run");
     let label = format!("label=io.gitlab-ci-k8s-demo.run={run_id}");
     let cluster = STATUS["cluster"].as_str().expect("a name");
@@ -44,7 +44,7 @@ fn everything_carries_the_runs_label() {
 }
 
 #[test]
-fn pods_know_services_by_name() {
+fn pods_resolve_services_by_name() {
     let address = run(&mut owner(&["get", "service", "kubernetes", "--output=jsonpath={.spec.clusterIP}"]));
     for name in ["kubernetes.default.svc.cluster.local", "kubernetes.default", "kubernetes.default.svc"] {
         assert_eq!(address_of(name).as_ref(), Ok(&address), "{name}");
@@ -53,11 +53,11 @@ fn pods_know_services_by_name() {
     assert!(unknown.contains("bad address"), "{unknown}");
 }
 
-/// The address that a pod finds for a name. Busybox's `nslookup` ignores the search domains; its `wget` asks the C library, as every
-/// program does, and prints `Connecting to NAME:443 (ADDRESS:443)` before it connects.
+/// The address to which a pod resolves a name. Busybox's `nslookup` ignores search domains; its `wget` uses the C library like other
+/// programs, and prints `Connecting to NAME:443 (ADDRESS:443)` before it connects.
 ///
 /// # Errors
-/// What `wget` prints, when that has no address, or why kubectl cannot run.
+/// The output of `wget` if it contains no address, or the reason why kubectl cannot run.
 fn address_of(name: &str) -> Result<String, String> {
     let mut wget = in_a_pod(&format!("wget -T 5 -O /dev/null http://{name}:443 2>&1"));
     let output = wget.output().map_err(|error| error.to_string())?;
@@ -68,7 +68,7 @@ fn address_of(name: &str) -> Result<String, String> {
 }
 
 #[test]
-fn a_new_service_has_a_name_soon() {
+fn a_new_service_can_be_resolved_soon() {
     let _cleanup = Cleanup(vec!["--namespace=default".into(), "service".into(), "named".into()]);
     feed(
         &mut owner(&["apply", "--filename", "-"]),
@@ -82,21 +82,21 @@ fn a_new_service_has_a_name_soon() {
 }
 
 #[test]
-fn pods_reach_the_outside_by_address_and_by_name() {
-    // A name that only the network outside of the cluster knows.
+fn pods_reach_external_hosts_by_address_and_by_name() {
+    // A name that only DNS outside the cluster has.
     let found = address_of("registry.gitlab-k8s-demo.test");
     let cluster = STATUS["cluster"].as_str().expect("a name");
     let format = format!("{{{{(index .NetworkSettings.Networks \"{cluster}\").IPAddress}}}}");
     let address = docker(&["inspect", "--format", &format, &format!("{cluster}-registry")]);
     assert_eq!(found, Ok(address));
 
-    // A program on this machine, beyond the network's gateway.
+    // A server on this machine, behind the network's gateway.
     let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", cluster]);
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || -> std::io::Result<()> {
         let (mut connection, _) = listener.accept()?;
-        // A connection that is closed with a request unread is reset, and the answer may be lost.
+        // Closing a connection with an unread request resets it, and the response may be lost.
         let mut request = BufReader::new(&connection).lines();
         while request.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
         connection.write_all(b"HTTP/1.0 200 OK\r\n\r\nfrom outside")
@@ -111,15 +111,15 @@ fn logs_can_be_read() {
     assert!(text.contains("Server is ready to receive web requests"), "{text}");
 }
 
-/// What `e2e status` says of volumes is so: with a default class a claim gets one, without it stays pending.
+/// A volume claim behaves as `e2e status` reports: with a default class it is bound, without one it stays Pending.
 #[test]
-fn a_volume_claim_ends_as_status_says() {
+fn a_volume_claim_behaves_as_status_reports() {
     let parts = STATUS["parts"].as_array().expect("parts");
     let storage = parts.iter().find(|part| part["name"] == "StorageClass").expect("a part")["detail"].as_str();
     let expected = if storage.expect("a detail").starts_with("no default") { "Pending" } else { "Bound" };
     let _cleanup =
         Cleanup(vec!["--namespace=default".into(), "pod/claims".into(), "persistentvolumeclaim/claim".into()]);
-    // A pod that asks for it: some classes wait for one.
+    // A pod that uses the claim, because some classes bind a claim only then.
     let manifest = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: claim, namespace: default}\n\
         spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}\n---\n\
         apiVersion: v1\nkind: Pod\nmetadata: {name: claims, namespace: default}\n\

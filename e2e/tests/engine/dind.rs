@@ -1,4 +1,4 @@
-//! Docker-in-docker as the article has it: an image is built `FROM scratch` in one job, pushed, and pulled in another.
+//! Tests docker-in-docker as in the article: one job builds an image `FROM scratch` and pushes it, another one pulls it.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -66,7 +66,7 @@ fn run(pipeline: &str, privileged: bool) -> (i32, Vec<Value>, String) {
 }
 
 #[test]
-fn an_image_from_scratch_is_pushed_and_goes_on_to_the_next_job() {
+fn an_image_from_scratch_is_pushed_and_pulled_by_the_next_job() {
     let (code, events, all) = run(PIPELINE, true);
     assert_eq!(code, 0, "{all}");
     let lines: Vec<&str> = events.iter().filter_map(|event| event["line"].as_str()).collect();
@@ -75,7 +75,7 @@ fn an_image_from_scratch_is_pushed_and_goes_on_to_the_next_job() {
 }
 
 #[test]
-fn without_the_right_to_it_the_reason_and_the_remedy_are_told() {
+fn without_privileges_the_reason_and_the_remedy_are_reported() {
     let pipeline = "a: {image: debian-forky, services: [docker:28.5.2-dind], script: sleep 3}\n";
     let (code, _, all) = run(pipeline, false);
     assert_eq!(code, 0, "{all}");

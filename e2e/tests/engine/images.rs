@@ -1,11 +1,11 @@
-//! The images of the catalogue: how they come, and what they can.
+//! Tests of the catalogue's images: how they are obtained, and that they work.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::support::{self, docker, e2e};
 
-/// Obtains images; returns their references and where they came from, by name.
+/// Obtains images. Returns their references and how they were obtained, by name.
 fn obtain(names: &[&str]) -> BTreeMap<String, (String, String)> {
     let output = e2e(&[&["images", "--format", "json"], names].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -14,7 +14,7 @@ fn obtain(names: &[&str]) -> BTreeMap<String, (String, String)> {
     images.iter().map(|image| (text(&image["name"]), (text(&image["reference"]), text(&image["source"])))).collect()
 }
 
-/// A network and what runs in it, taken away whatever becomes of the test.
+/// A network and its containers, removed at the end of the test even if it panics.
 struct Scene {
     network: String,
     containers: Vec<String>,
@@ -27,13 +27,13 @@ impl Scene {
         Self { network, containers: Vec::new() }
     }
 
-    /// Starts a container that is reached as `alias`.
+    /// Starts a container with the host name `alias`.
     fn start(&mut self, alias: &str, options: &[&str], image: &str, arguments: &[&str]) {
         let network = ["run", "--detach", "--network", &self.network, "--network-alias", alias];
         self.containers.push(docker(&[&network, options, &[image], arguments].concat()));
     }
 
-    /// Runs a shell script in a container of its own.
+    /// Runs a shell script in a new container.
     fn run(&self, options: &[&str], image: &str, script: &str) -> String {
         docker(&[&["run", "--rm", "--network", &self.network], options, &[image, "sh", "-ec", script]].concat())
     }
@@ -49,8 +49,8 @@ impl Drop for Scene {
     }
 }
 
-/// The heart of the job `image_build`, as `.gitlab-ci.yml` has it: an engine in a container builds an image from nothing
-/// and pushes it to the private registry, which another engine then pulls it from.
+/// The essential steps of the job `image_build` in `.gitlab-ci.yml`: an engine in a container builds an image from scratch and pushes
+/// it to the private registry, from which another engine pulls it.
 #[test]
 fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
     let images = obtain(&["registry", "dind", "docker"]);
@@ -86,12 +86,12 @@ fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
 }
 
 #[test]
-fn what_is_here_is_neither_pulled_nor_built_again() {
+fn a_present_image_is_neither_pulled_nor_built_again() {
     obtain(&["kubectl"]);
     let again = obtain(&["kubectl"]);
     let (reference, source) = &again["kubectl"];
     assert_eq!(source, "here");
-    // It is the image that the deploy jobs need: a shell, git, and kubectl.
+    // The image has the programs that the deploy jobs need: a shell, git and kubectl.
     let versions = docker(&["run", "--rm", reference, "bash", "-c", "kubectl version --client && git --version"]);
     assert!(versions.starts_with("Client Version: v1."), "{versions}");
 }
@@ -100,13 +100,13 @@ fn what_is_here_is_neither_pulled_nor_built_again() {
 struct Promise {
     /// The images' name in the catalogue.
     image: &'static str,
-    /// The version that the catalogue, or the recipe, promises.
+    /// The version according to the catalogue or the recipe.
     version: &'static str,
-    /// The programs with the arguments that make them report it.
+    /// The programs, with the arguments that make them print their version.
     programs: &'static [&'static [&'static str]],
 }
 
-/// What the parts of a node promise, besides what their names in the catalogue say.
+/// The versions of a node's parts that are not in their names in the catalogue.
 const PARTS: &[Promise] = &[
     Promise {
         image: "kubernetes-1.37",
@@ -139,7 +139,7 @@ const PARTS: &[Promise] = &[
     },
 ];
 
-/// How the programs of the images report the version that their upstream tag has.
+/// The programs of the images, which print the version in the upstream tag.
 const PROGRAMS: &[(&str, &[&[&str]])] = &[
     (
         "kind-node-1.37",
@@ -154,11 +154,11 @@ const PROGRAMS: &[(&str, &[&[&str]])] = &[
     ("rust", &[&["rustc", "--version"], &["cargo", "--version"]]),
 ];
 
-/// Runs each program of an image, and compares what it reports with the version that was promised.
+/// Runs each program of an image, and compares its output with the expected version.
 fn assert_versions(name: &str, reference: &str, version: &str, programs: &[&[&str]]) {
     for program in programs {
         let entrypoint = ["run", "--rm", "--entrypoint", program[0], reference];
-        // Some print it to standard error.
+        // Some programs print it to standard error.
         let output = Command::new("docker").args([&entrypoint, &program[1..]].concat()).output().unwrap();
         let reported = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let words = reported.split(|letter: char| letter.is_whitespace() || matches!(letter, ',' | '-' | '+'));
@@ -172,7 +172,7 @@ fn assert_versions(name: &str, reference: &str, version: &str, programs: &[&[&st
 }
 
 #[test]
-fn programs_report_the_versions_that_the_catalogue_promises() {
+fn programs_have_the_versions_in_the_catalogue() {
     let names: Vec<_> = PROGRAMS.iter().map(|(name, _)| *name).collect();
     let images = obtain(&names);
     for (name, programs) in PROGRAMS {
@@ -189,7 +189,7 @@ fn programs_report_the_versions_that_the_catalogue_promises() {
 }
 
 #[test]
-fn the_parts_of_a_built_node_report_the_versions_that_their_recipes_promise() {
+fn the_parts_of_a_built_node_have_the_versions_in_their_recipes() {
     let names: Vec<_> = PARTS.iter().map(|part| part.image).collect();
     let images = obtain(&names);
     for Promise { image, version, programs } in PARTS {
@@ -197,9 +197,9 @@ fn the_parts_of_a_built_node_report_the_versions_that_their_recipes_promise() {
     }
 }
 
-/// The addresses of package registries and the passwords in them are this machine's own.
+/// The addresses of this machine's package registries, and the passwords in them, must not be in an image.
 #[test]
-fn a_built_image_has_no_mirror_and_no_proxy_in_it() {
+fn a_built_image_contains_no_mirror_and_no_proxy() {
     let images = obtain(&["debian-forky", "go", "rust", "registry"]);
     for (name, (reference, _)) in &images {
         let configuration = docker(&["image", "inspect", "--format", "{{json .Config}}", reference]);
@@ -215,7 +215,7 @@ fn a_built_image_has_no_mirror_and_no_proxy_in_it() {
 }
 
 #[test]
-fn a_misspelt_image_is_told_its_neighbour() {
+fn a_misspelt_image_name_suggests_the_most_similar_one() {
     let output = e2e(&["images", "kubctl"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
@@ -223,30 +223,30 @@ fn a_misspelt_image_is_told_its_neighbour() {
 }
 
 #[test]
-fn an_image_that_no_registry_has_cannot_be_pulled_alone() {
+fn an_image_without_upstream_cannot_be_pulled() {
     let output = e2e(&["images", "--images", "pull", "debian-forky"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(error.trim(), "e2e: cannot pull image `debian-forky`: no public registry has it, it can only be built");
 }
 
-/// Something that takes connections, and never says a word.
+/// A server accepts connections, but never responds.
 #[tokio::test]
-async fn a_pull_that_hangs_is_given_up() {
+async fn a_pull_that_hangs_times_out() {
     let silence = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let reference = format!("{}/course/demo:main", silence.local_addr().unwrap());
     let docker = container_engine::connect().await.unwrap();
     let reason = container_engine::pull::pull(&docker, &reference, None).await.unwrap_err();
-    // Whoever is tired first: this side, or the engine.
+    // Either this program's or the engine's time limit is exceeded first.
     assert!(
         ["the registry says nothing for 20 s", "no route to the registry: no answer"].contains(&&*reason),
         "{reason}"
     );
 }
 
-/// No mirror can be reached, and the recipe is one that was never built.
+/// No mirror is reachable, and the recipe was never built before.
 #[test]
-fn without_any_network_a_build_says_what_it_could_not_fetch_and_where_all_of_it_is() {
+fn a_build_without_a_network_reports_the_failed_download_and_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = folder.path().join("debian");
     std::fs::create_dir(&recipe).unwrap();
@@ -256,7 +256,7 @@ fn without_any_network_a_build_says_what_it_could_not_fetch_and_where_all_of_it_
     std::fs::write(recipe.join("never-built"), folder.path().as_os_str().as_encoded_bytes()).unwrap();
     let mut command = e2e(&["images", "debian-forky", "--recipes"]);
     command.arg(folder.path()).arg("--log-dir").arg(folder.path().join("logs"));
-    // The port of the service `discard`, which nobody offers.
+    // The port of the service `discard`, which is closed.
     let output = command.env("DEBIAN_MIRROR", "http://127.0.0.1:9/debian").output().unwrap();
     let said = support::error(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");

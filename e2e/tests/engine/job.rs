@@ -1,4 +1,4 @@
-//! Jobs at the docker executor, without a pipeline around them.
+//! Runs jobs in the docker executor without a pipeline.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,13 +29,13 @@ use tokio::time::sleep;
 
 use crate::support;
 
-/// An image with bash and git, that is in the catalogue.
+/// An image of the catalogue with bash and git.
 pub(crate) const DEBIAN: &str = "docker";
 
-/// The longest that volumes may take to go.
+/// Time limit for the removal of volumes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Builds an image of the catalogue's Debian, once for all tests.
+/// Builds an image from the catalogue's Debian image, once for all tests.
 fn image(name: &str, dockerfile: &str) -> String {
     let base = support::run(support::e2e(&["images", "--format", "json", DEBIAN]).env("LC_ALL", "C"));
     let base: serde_json::Value = serde_json::from_str(&base).unwrap();
@@ -48,11 +48,11 @@ fn image(name: &str, dockerfile: &str) -> String {
     tag
 }
 
-/// One with nothing but a file in it.
+/// An image that contains only a file.
 pub(crate) static WITHOUT_SHELL: LazyLock<String> =
     LazyLock::new(|| image("without-shell", "FROM scratch\nCOPY Dockerfile /Dockerfile\n"));
 
-/// One without bash, whose entrypoint tells that it was there.
+/// An image without bash, whose entrypoint leaves a trace.
 pub(crate) static WITH_SH: LazyLock<String> = LazyLock::new(|| {
     image(
         "with-sh",
@@ -64,7 +64,7 @@ ENTRYPOINT ["/enter"]
     )
 });
 
-/// A pipeline's jobs.
+/// A pipeline for jobs.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
     pub(crate) folder: tempfile::TempDir,
@@ -72,7 +72,7 @@ pub(crate) struct Pipeline {
     executor: Executor,
 }
 
-/// A job that is prepared.
+/// A prepared job.
 pub(crate) struct Job {
     pub(crate) session: Session,
     pub(crate) log: Arc<JobLog>,
@@ -82,7 +82,7 @@ pub(crate) struct Job {
     temporary: String,
 }
 
-/// What the job's log shows.
+/// The job's log.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -109,7 +109,7 @@ impl Pipeline {
         Self { name, folder, engine, executor }
     }
 
-    /// Prepares a job; its log is returned, too, for when it cannot be prepared.
+    /// Prepares a job. Also returns its log, for jobs whose preparation fails.
     pub(crate) async fn prepare(
         &self,
         image: &str,
@@ -146,7 +146,7 @@ impl Pipeline {
         (prepared, lines)
     }
 
-    /// The same of a job that can be prepared, with an empty folder.
+    /// Prepares a job with an empty directory; the preparation must succeed.
     pub(crate) async fn job(&self, image: &str, change: impl FnOnce(&mut Request)) -> Job {
         let (job, lines) = self.prepare(image, change).await;
         let mut job = job.unwrap_or_else(|error| panic!("{error}\n{}", lines.text()));
@@ -154,7 +154,7 @@ impl Pipeline {
         job
     }
 
-    /// The containers, networks and volumes that are there of it.
+    /// The containers, networks and volumes of the pipeline.
     pub(crate) fn things(&self) -> Vec<String> {
         [self.without_volumes(), self.volumes()].concat()
     }
@@ -173,7 +173,7 @@ impl Pipeline {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// What stays of it. Volumes may still be going: no job waits for them.
+    /// The resources that are left. Waits for volumes, because jobs do not wait for their removal.
     pub(crate) async fn left(&self) -> Vec<String> {
         let began = Instant::now();
         loop {
@@ -189,14 +189,14 @@ impl Pipeline {
         sweep(&self.engine, Some(&self.name)).await.unwrap()
     }
 
-    /// Where an archive may go.
+    /// A path for an archive.
     pub(crate) fn archive(&self) -> PathBuf {
         self.folder.path().join(format!("{:08x}.tar", fastrand::u32(..)))
     }
 }
 
 impl Drop for Pipeline {
-    /// Whatever became of the test: nothing of it stays.
+    /// Removes all resources, even if the test panics.
     fn drop(&mut self) {
         for (list, remove) in [
             (&["ps", "--all"][..], &["rm", "--force", "--volumes"][..]),
@@ -214,7 +214,7 @@ impl Drop for Pipeline {
 }
 
 impl Job {
-    /// Runs commands, and returns the code and what they wrote.
+    /// Runs commands, and returns the exit code and their output.
     pub(crate) async fn run(&mut self, commands: &[&str]) -> (i32, String) {
         let script = Script {
             folder: &self.project,

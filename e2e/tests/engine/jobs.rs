@@ -1,4 +1,4 @@
-//! Scripts, sources and artifacts in containers.
+//! Tests of scripts, sources and artifacts in containers.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::job::{DEBIAN, Pipeline, WITH_SH, WITHOUT_SHELL, selection, variables}
 use crate::support;
 
 #[tokio::test]
-async fn a_script_from_its_start_to_its_end() {
+async fn a_script_and_its_after_script_run() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut job = pipeline.job(DEBIAN, |request| request.variables = variables(&[("A", "it's $A")])).await;
     let commands = ["echo $A", "cat", "echo error >&2", "echo ${BASH_VERSION:+bash} $PWD", "touch /left", "exit 7"];
@@ -28,7 +28,7 @@ async fn a_script_from_its_start_to_its_end() {
     let mut lines: Vec<_> = output.lines().collect();
     lines.sort_unstable();
     assert_eq!((code, lines), (7, vec!["bash /builds/group/project", "error", "it's $A"]));
-    // `after_script` is another shell in the same container.
+    // `after_script` runs in another shell in the same container.
     assert_eq!(job.run(&["ls /left", "getent hosts build | wc -l"]).await, (0, "/left\n1".to_owned()));
     assert!(job.text().contains("Using Docker executor with image docker ..."), "{}", job.text());
     assert_eq!(pipeline.things().len(), 3);
@@ -50,7 +50,7 @@ async fn a_lot_of_output_arrives_in_full() {
 #[case::none(Some(vec![String::new()]), "sh")]
 #[case::another(Some(vec!["env".to_owned(), "B=2".to_owned()]), "sh 2")]
 #[tokio::test]
-async fn an_image_with_sh_alone(#[case] entrypoint: Option<Vec<String>>, #[case] expected: &str) {
+async fn an_image_with_only_sh(#[case] entrypoint: Option<Vec<String>>, #[case] expected: &str) {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut job = pipeline.job(&WITH_SH, |request| request.image.as_mut().unwrap().entrypoint = entrypoint).await;
     let (code, output) = job.run(&["echo ${BASH_VERSION:-sh} $B"]).await;
@@ -59,7 +59,7 @@ async fn an_image_with_sh_alone(#[case] entrypoint: Option<Vec<String>>, #[case]
 }
 
 #[tokio::test]
-async fn an_image_without_shell_is_told() {
+async fn an_image_without_a_shell_is_reported() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut job = pipeline.job(&WITHOUT_SHELL, |_| ()).await;
     let error = job.session.run("exit 0", &job.log).await.unwrap_err();
@@ -70,7 +70,7 @@ async fn an_image_without_shell_is_told() {
 }
 
 #[tokio::test]
-async fn another_user_may_write_where_the_job_works() {
+async fn another_user_can_write_to_the_working_directory() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut job =
         pipeline.job(&WITH_SH, |request| request.image.as_mut().unwrap().user = Some("somebody".to_owned())).await;
@@ -80,7 +80,7 @@ async fn another_user_may_write_where_the_job_works() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_nowhere() {
+async fn an_image_that_does_not_exist() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let (prepared, lines) = pipeline.prepare("127.0.0.1:9/none:1", |_| ()).await;
     let error = prepared.err().unwrap();
@@ -109,7 +109,7 @@ async fn a_script_that_sleeps_is_stopped_within_seconds() {
 }
 
 #[tokio::test]
-async fn what_is_left_by_somebody_who_was_killed_is_swept() {
+async fn leftovers_of_a_killed_process_are_removed() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let job = pipeline.job(DEBIAN, |_| ()).await;
     std::mem::forget(job);
@@ -118,7 +118,7 @@ async fn what_is_left_by_somebody_who_was_killed_is_swept() {
 }
 
 #[tokio::test]
-async fn a_preparation_that_is_given_up_cleans_up() {
+async fn a_cancelled_preparation_cleans_up() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let given_up = tokio::time::timeout(Duration::from_millis(150), pipeline.prepare(DEBIAN, |_| ())).await;
     drop(given_up);
@@ -130,7 +130,7 @@ async fn a_preparation_that_is_given_up_cleans_up() {
 }
 
 #[tokio::test]
-async fn sources_and_artifacts_from_job_to_job() {
+async fn sources_and_artifacts_are_passed_between_jobs() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let folder = pipeline.folder.path();
     let repository = folder.join("repository");
@@ -164,7 +164,7 @@ async fn sources_and_artifacts_from_job_to_job() {
     let packed = first.session.pack(meant, archive.clone()).await.unwrap();
     assert_eq!(packed.unmatched, ["none/*", "a.txt/x"]);
     assert_eq!((packed.entries, packed.bytes), (5, 50_000_000 + 2 * 8));
-    // A second name of a file that is not meant, found by a wildcard from above.
+    // A hard link to another file, which a wildcard in the parent directory matches.
     let meant = selection(&["dist/sub/*", "d*/zzz", "*/second"]);
     let wild = pipeline.archive();
     first.run(&["ln dist/second dist/zzz"]).await;
@@ -186,7 +186,7 @@ async fn sources_and_artifacts_from_job_to_job() {
 }
 
 #[tokio::test]
-async fn how_the_runner_is_set_up() {
+async fn settings_of_the_runner_are_applied() {
     let config = RunnerConfig {
         certificates: Some("-----BEGIN CERTIFICATE-----".into()),
         shell: Some("sh".to_owned()),
@@ -212,7 +212,7 @@ async fn how_the_runner_is_set_up() {
         "echo ${BASH_VERSION:-sh}",
         "getent hosts somewhere.test | wc -l",
         "ls -d /shared /of-the-host/hosts",
-        // The two versions of control groups; the second has another scale.
+        // The files of cgroup v1 and v2, which use different scales.
         "grep -x 128 /sys/fs/cgroup/cpu/cpu.shares || grep -vx 100 /sys/fs/cgroup/cpu.weight | sed 's/.*/128/'",
     ];
     let expected =
@@ -225,7 +225,7 @@ async fn how_the_runner_is_set_up() {
 }
 
 #[tokio::test]
-async fn without_any_image() {
+async fn a_job_without_an_image() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let (prepared, _) = pipeline.prepare("", |request| request.image = None).await;
     let error = prepared.err().unwrap();

@@ -1,4 +1,4 @@
-//! What needs a container engine. Without one these tests fail; `make doctor DOCTOR_FLAGS=--fix` gets one.
+//! Tests that need a container engine. They fail without one; `make doctor DOCTOR_FLAGS=--fix` installs one.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -17,10 +17,10 @@ mod jobs;
 mod pulls;
 mod services;
 
-/// Where the pipelines of [`run`] run.
+/// The executor for the pipelines of [`run`].
 const EXECUTOR: &str = "docker";
 
-/// Containers, networks and volumes with the mark of a program of this number.
+/// Containers, networks and volumes with the label of the process with this ID.
 fn left_behind(number: &str) -> Vec<String> {
     let label = "{{.Label \"io.gitlab-ci-k8s-demo.pipeline\"}}";
     let lists: [&[&str]; 3] = [&["ps", "--all"], &["network", "ls"], &["volume", "ls"]];

@@ -1,4 +1,4 @@
-//! When images are pulled, and as whom.
+//! Tests of pull policies and registry credentials.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn with_policies(policies: &[PullPolicy]) -> impl FnOnce(&mut Request) {
     move |request| request.image.as_mut().unwrap().pull_policy = policies.to_vec()
 }
 
-/// Nobody listens there, and an engine asks such addresses without TLS.
+/// A closed port. Engines connect to such addresses without TLS.
 const NOWHERE: &str = "127.0.0.1:9/here:1";
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn policies_are_tried_in_order() {
 }
 
 #[tokio::test]
-async fn what_a_runner_does_not_allow() {
+async fn a_policy_that_the_runner_does_not_allow() {
     let docker = DockerConfig { allowed_pull_policies: vec![PullPolicy::Never], ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let (prepared, _) = pipeline.prepare("a:1", with_policies(&[PullPolicy::Always])).await;
@@ -52,7 +52,7 @@ async fn what_a_runner_does_not_allow() {
     assert_eq!(prepared.err().unwrap().message, expected);
 }
 
-/// A registry that only lets its user in, on this machine alone.
+/// A registry that requires a login and is only reachable from this machine.
 fn registry(pipeline: &Pipeline, login: &Login) -> String {
     let images = support::run(&mut support::e2e(&["images", "--format", "json", "registry"]));
     let images: serde_json::Value = serde_json::from_str(&images).unwrap();
@@ -101,7 +101,7 @@ async fn a_private_image_needs_a_login() {
         assert!(lines.text().contains("Authenticating as gitlab"), "{}", lines.text());
         support::docker(&["rmi", &image]);
     }
-    // Another image, to be asked for by its name alone.
+    // Another image, which is requested by its name only.
     let request = ImageRequest { name: format!("{address}/group/none:1"), ..ImageRequest::default() };
     let (prepared, _) = pipeline
         .prepare("", |it| {

@@ -1,4 +1,4 @@
-//! Services beside jobs.
+//! Tests of services.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use gitlab_runner::executor::ServiceRequest;
 use crate::job::{DEBIAN, Pipeline, WITH_SH, service, variables};
 use crate::support;
 
-/// A service that answers on port 5000 with its own name, in perl, which every Debian has.
+/// A service that responds on port 5000 with its own name. Written in perl, which every Debian image has.
 fn answering(name: &str, aliases: &[&str]) -> ServiceRequest {
     let program = format!(
         "use Socket; socket(S, PF_INET, SOCK_STREAM, 6); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1); \
@@ -30,7 +30,7 @@ fn ask(host: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_service_is_reached_by_all_of_its_names_and_two_jobs_do_not_meet() {
+async fn a_service_is_reached_by_all_its_names_and_jobs_are_isolated() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let job =
         |name: &'static str| pipeline.job(DEBIAN, move |request| request.services = vec![answering(name, &["db"])]);
@@ -47,7 +47,7 @@ async fn a_service_is_reached_by_all_of_its_names_and_two_jobs_do_not_meet() {
 }
 
 #[tokio::test]
-async fn a_service_that_dies_at_once_is_told_with_its_last_lines() {
+async fn a_service_that_exits_at_once_is_reported_with_its_last_lines() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let dying = ServiceRequest {
         command: Some(["sh", "-c", "exec >&2; seq 20; echo no password; exit 3"].map(str::to_owned).into()),
@@ -68,13 +68,13 @@ async fn a_service_that_dies_at_once_is_told_with_its_last_lines() {
 }
 
 #[tokio::test]
-async fn a_service_that_does_not_listen_is_waited_for_and_told() {
+async fn a_service_that_does_not_listen_is_reported_after_the_timeout() {
     let docker = DockerConfig { wait_for_services_timeout: Some(Duration::from_secs(1)), ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let silent =
         ServiceRequest { command: Some(["sleep", "1000"].map(str::to_owned).into()), ..service(&WITH_SH, &["web"]) };
     let job = pipeline.job(DEBIAN, move |request| request.services = vec![silent]).await;
-    // The image says which port.
+    // The image declares the port.
     let expected = "WARNING: the service e2e-test/with-sh:latest (e2e-test__with-sh, e2e-test-with-sh, web) does not listen on \
                     port 80 after 1 s: Connection refused (os error 111); the job goes on. Its last lines:";
     assert!(job.text().contains(expected), "{}", job.text());
@@ -83,7 +83,7 @@ async fn a_service_that_does_not_listen_is_waited_for_and_told() {
 }
 
 #[tokio::test]
-async fn a_service_that_ends_later_is_told_then() {
+async fn a_service_that_exits_later_is_reported_then() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let ending = ServiceRequest { command: Some(["sleep", "2"].map(str::to_owned).into()), ..service(DEBIAN, &["db"]) };
     let mut job = pipeline.job(DEBIAN, move |request| request.services = vec![ending]).await;
@@ -94,7 +94,7 @@ async fn a_service_that_ends_later_is_told_then() {
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_start_ends_the_preparation() {
+async fn a_service_that_cannot_start_fails_the_preparation() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut broken = service(DEBIAN, &["db"]);
     broken.image.entrypoint = Some(vec!["/no-such-program".to_owned()]);
@@ -105,7 +105,7 @@ async fn a_service_that_cannot_start_ends_the_preparation() {
 }
 
 #[tokio::test]
-async fn output_of_services_on_request_and_what_services_have_in_common_with_jobs() {
+async fn service_output_is_logged_on_request_and_settings_are_shared_with_the_job() {
     let of_runner = ServiceConfig {
         name: DEBIAN.to_owned(),
         aliases: vec!["own".to_owned()],
@@ -125,7 +125,7 @@ async fn output_of_services_on_request_and_what_services_have_in_common_with_job
 }
 
 #[tokio::test]
-async fn no_secret_is_in_the_description_of_a_container() {
+async fn a_containers_description_contains_no_secret() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let secret = Variable { masked: true, ..Variable::new("SECRET", "very-secret", Origin::Project) };
     let file = Variable { file: true, ..Variable::new("KUBECONFIG", "secret-too", Origin::Project) };
@@ -140,7 +140,7 @@ async fn no_secret_is_in_the_description_of_a_container() {
 }
 
 #[tokio::test]
-async fn a_preparation_that_waits_for_a_service_may_be_given_up() {
+async fn a_preparation_that_waits_for_a_service_can_be_cancelled() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let silent =
         ServiceRequest { command: Some(["sleep", "1000"].map(str::to_owned).into()), ..service(&WITH_SH, &["web"]) };
@@ -153,9 +153,9 @@ async fn a_preparation_that_waits_for_a_service_may_be_given_up() {
     }
 }
 
-/// As a runner without `FF_NETWORK_PER_BUILD`: the engine's own network knows no names.
+/// Like a runner without `FF_NETWORK_PER_BUILD`: the engine's default network does not resolve names.
 #[tokio::test]
-async fn on_the_engines_own_network_services_are_in_the_list_of_hosts() {
+async fn on_the_default_network_services_are_in_the_hosts_file() {
     let docker = DockerConfig { network_mode: Some("bridge".to_owned()), ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let mut job = pipeline.job(DEBIAN, |request| request.services = vec![answering("one", &["db"])]).await;
@@ -167,7 +167,7 @@ async fn on_the_engines_own_network_services_are_in_the_list_of_hosts() {
 }
 
 #[tokio::test]
-async fn containers_join_other_networks_too() {
+async fn containers_join_additional_networks() {
     let network = format!("e2e-test-other-{:08x}", fastrand::u32(..));
     let docker = DockerConfig { networks: vec![network.clone()], ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
@@ -185,7 +185,7 @@ async fn containers_join_other_networks_too() {
     job.session.finish().await;
 }
 
-/// The job `image_build` of `.gitlab-ci.yml`, as far as it needs no registry.
+/// The steps of the job `image_build` in `.gitlab-ci.yml` that need no registry.
 #[tokio::test]
 async fn an_engine_as_a_service_builds_an_image() {
     let docker = DockerConfig { privileged: true, ..DockerConfig::default() };

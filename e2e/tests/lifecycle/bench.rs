@@ -1,4 +1,4 @@
-//! A place for one test: a cluster's name, its ports and its folders, and what there was on the machine before.
+//! The resources of one test: a cluster's name, ports and directories, and a list of what existed on the machine before.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -13,10 +13,10 @@ use crate::support::{docker, e2e, eventually, project, run};
 /// The cluster's name.
 pub(crate) const NAME: &str = "e2e-lifecycle";
 
-/// The ports that it maps.
+/// The host ports that the cluster maps.
 pub(crate) const PORTS: [u16; 2] = [18080, 18443];
 
-/// Everything a test works with. Afterwards nothing of it is left, however the test ends.
+/// The resources of a test. They are removed at its end, even if it panics.
 pub(crate) struct Bench {
     folder: tempfile::TempDir,
     before: BTreeSet<String>,
@@ -42,12 +42,12 @@ impl Bench {
         self.folder.path().join("state")
     }
 
-    /// Where a story's report goes.
+    /// The directory for the report of a run.
     pub(crate) fn report(&self) -> PathBuf {
         self.folder.path().join("report")
     }
 
-    /// The harness for this cluster. It has a folder for temporary files of its own, where anything left is seen.
+    /// The harness for this cluster. It gets its own directory for temporary files, so that leftovers are found.
     pub(crate) fn e2e(&self, arguments: &[&str]) -> Command {
         let mut command = e2e(arguments);
         command.args(["--name", NAME, "--state-dir"]).arg(self.state()).env("TMPDIR", self.folder.path().join("tmp"));
@@ -57,7 +57,7 @@ impl Bench {
         command
     }
 
-    /// Everything in the engine but the catalogue's images, the programs at work for the cluster, and the files.
+    /// Everything in the engine except the catalogue's images, the cluster's programs, and the files.
     pub(crate) fn things(&self) -> BTreeSet<String> {
         let mut things = BTreeSet::new();
         let lists = [
@@ -69,7 +69,7 @@ impl Bench {
         for list in lists {
             things.extend(docker(&list).lines().map(str::to_owned));
         }
-        // The catalogue's images stay, to be used again.
+        // The catalogue's images stay for later use.
         let is_kept = |thing: &str| {
             let image = thing.strip_prefix("image gitlab-ci-k8s-demo/");
             image.is_some_and(|image| !image.starts_with("run:") && !image.starts_with("doctor:"))
@@ -89,13 +89,13 @@ impl Bench {
         things
     }
 
-    /// What there is now and was not before.
+    /// What exists now and did not before the test.
     pub(crate) fn left(&self) -> Vec<String> {
         self.things().difference(&self.before).cloned().collect()
     }
 
-    /// Takes the cluster down, which must succeed and leave nothing: no container, network, volume, image of a run, program
-    /// or file, and both ports free.
+    /// Removes the cluster, which must succeed and leave no container, network, volume, image of a run, program or file, and free both
+    /// ports.
     pub(crate) fn down(&self) {
         run(&mut self.e2e(&["down"]));
         assert_eq!(self.left(), Vec::<String>::new());
@@ -104,12 +104,12 @@ impl Bench {
         }
     }
 
-    /// Whether `e2e status` finds everything as it should be.
+    /// Whether `e2e status` reports that everything is up.
     pub(crate) fn is_whole(&self) -> bool {
         self.e2e(&["status"]).output().unwrap().status.success()
     }
 
-    /// The run that `e2e status` tells.
+    /// The ID of the run that `e2e status` reports.
     pub(crate) fn run_id(&self) -> String {
         let status = self.e2e(&["status", "--format", "json"]).output().unwrap();
         let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
@@ -122,7 +122,7 @@ impl Bench {
         command
     }
 
-    /// Waits until `up`, which runs now, has made something.
+    /// Waits until the running `up` has created this container.
     pub(crate) fn wait_for_container(name: &str) {
         let filter = format!("name={name}");
         eventually(name, Duration::from_mins(1), || {

@@ -1,5 +1,5 @@
-//! The whole story on a cluster and a registry that exist, given by flags alone, with a pipeline whose jobs have other names and
-//! whose stages are more.
+//! Tests the whole scenario on an existing cluster and registry, which are given only by flags, with a pipeline that has other job
+//! names and more stages.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -14,7 +14,7 @@ use e2e::environment::registry::login::USER;
 use crate::bench::{Bench, NAME, PORTS};
 use crate::support::{docker, error, project, run};
 
-/// Jobs of the repository's pipeline, each with the name that it has here.
+/// Jobs of the repository's pipeline, each with its name in this test.
 const RENAMED: [(&str, &str); 6] = [
     ("test2", "examine the binary"),
     ("compile", "build it"),
@@ -24,7 +24,7 @@ const RENAMED: [(&str, &str); 6] = [
     ("deploy_live", "to live"),
 ];
 
-/// A branch's pipeline that fails, and a tag's that would go on for longer than anybody waits.
+/// A branch pipeline that fails, and a tag pipeline that would run longer than the test waits.
 const FAILING: &str = "\
 default: {image: rust:1.97.1}
 stages: [build, deploy]
@@ -34,11 +34,11 @@ dev: {stage: deploy, script: echo, environment: dev, rules: [{if: $CI_COMMIT_BRA
 live: {stage: deploy, script: echo, environment: live, rules: [{if: $CI_COMMIT_TAG}]}
 ";
 
-/// Whose commits those of the test are, whoever runs it.
+/// The author of the test's commits, independent of the user who runs it.
 const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitlab.test", "-c", "commit.gpgSign=false"];
 
 #[test]
-fn a_cluster_that_exists_and_another_pipeline() {
+fn an_existing_cluster_with_another_pipeline() {
     let bench = Bench::new();
     run(&mut bench.e2e(&["up"]));
     let folder = tempfile::tempdir().unwrap();
@@ -63,9 +63,9 @@ fn a_cluster_that_exists_and_another_pipeline() {
     let checks = report["checks"].as_array().unwrap();
     assert!(!checks.is_empty() && !checks.iter().any(is_not_run), "{checks:#?}");
 
-    a_failed_push_ends_the_pipeline_of_the_tag(&bench, folder.path());
+    a_failed_push_cancels_the_tag_pipeline(&bench, folder.path());
 
-    // The cluster is somebody's: it stands as it stood, and what the story has deployed is gone.
+    // The run must not change an existing cluster, and must remove everything that it has deployed.
     assert!(bench.is_whole());
     let left = run(&mut bench.kubectl(&[
         "get",
@@ -78,8 +78,8 @@ fn a_cluster_that_exists_and_another_pipeline() {
     bench.down();
 }
 
-/// Both go on at the same time, where there is a cache.
-fn a_failed_push_ends_the_pipeline_of_the_tag(bench: &Bench, folder: &Path) {
+/// Both pipelines run concurrently if there is a cache.
+fn a_failed_push_cancels_the_tag_pipeline(bench: &Bench, folder: &Path) {
     let source = folder.join("failing");
     let lines = [&["init", "--quiet"][..], &["add", ".gitlab-ci.yml"], &["commit", "--quiet", "--message", "It fails"]];
     fs::create_dir_all(source.join("target/e2e/cache/of-before")).unwrap();
@@ -106,7 +106,7 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// A clone of the project, whose pipeline is another one. What it tests is tested elsewhere.
+/// A clone of the project with another pipeline. Its test jobs do not run the project's own tests, which run elsewhere.
 fn changed(folder: &Path) -> PathBuf {
     let clone = folder.join("service");
     run(Command::new("git").args(["clone", "--quiet"]).arg(project()).arg(&clone));
@@ -132,8 +132,8 @@ fn changed(folder: &Path) -> PathBuf {
     clone
 }
 
-/// `e2e run` with nothing but flags, where the names of the registry and of the API server lead to their containers, for this
-/// machine as for the jobs: in a view of the files of its own, because the names of a machine are not a test's to change.
+/// `e2e run` with only flags. The names of the registry and the API server resolve to their containers, on this machine and in jobs.
+/// It runs in its own mount namespace, because a test must not change the machine's hosts file.
 fn story(bench: &Bench, folder: &Path, source: &Path, report: &Path) -> Command {
     let template = format!("{{{{(index .NetworkSettings.Networks {NAME:?}).IPAddress}}}}");
     let address = |container: &str| docker(&["inspect", container, "--format", &template]);

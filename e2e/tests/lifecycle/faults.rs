@@ -1,4 +1,4 @@
-//! What goes wrong outside of the harness: each ends with a message that says what, and what to do next.
+//! Tests of faults outside the harness: each must be reported with a message that names the problem and the next step.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -11,19 +11,19 @@ use std::process::Command;
 use crate::bench::{Bench, NAME, PORTS};
 use crate::support::{docker, error, run};
 
-/// Runs `e2e up`, which must fail for something of its surroundings, and returns what it says.
+/// Runs `e2e up`, which must fail because of its environment, and returns its message.
 fn up_fails(bench: &Bench, change: impl FnOnce(&mut Command)) -> String {
     let mut command = bench.e2e(&["up"]);
     change(&mut command);
     let output = command.output().expect("e2e runs");
     let said = error(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    // A table breaks its lines where it must.
+    // The table wraps long lines.
     said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn no_engine() {
+fn the_engine_is_missing() {
     let bench = Bench::new();
     let said = up_fails(&bench, |command| {
         command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
@@ -33,7 +33,7 @@ fn no_engine() {
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
-/// The real engine behind a door that refuses privileged containers as one does on a host that lacks a capability.
+/// The real engine behind a proxy that rejects privileged containers, like an engine on a host that lacks a capability.
 #[test]
 fn an_engine_without_privileged_containers() {
     let bench = Bench::new();
@@ -53,7 +53,7 @@ fn an_engine_without_privileged_containers() {
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
-/// Hands everything on to the engine, one request per connection, but answers by itself when a container is to be started.
+/// Forwards all requests to the engine, one per connection, but rejects requests to start a container.
 fn refuse_starts(mut client: std::os::unix::net::UnixStream) {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -78,9 +78,9 @@ fn refuse_starts(mut client: std::os::unix::net::UnixStream) {
     let _ = client.shutdown(std::net::Shutdown::Both);
 }
 
-/// kind 0.27 is Debian 13's. It starts a node of Kubernetes 1.37 and fails only when that refuses its configuration.
+/// Debian 13 has kind 0.27. It starts a node with Kubernetes 1.37, and fails only when kubeadm rejects its configuration.
 #[test]
-fn a_kind_that_is_older_than_the_cluster() {
+fn kind_is_too_old_for_the_cluster() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().expect("a folder");
     let kind = folder.path().join("kind");
@@ -97,7 +97,7 @@ fn a_kind_that_is_older_than_the_cluster() {
 }
 
 #[test]
-fn a_port_that_is_taken() {
+fn a_port_is_in_use() {
     let bench = Bench::new();
     let _listener = TcpListener::bind(("127.0.0.1", PORTS[0])).expect("the port");
     let said = up_fails(&bench, |_| {});
@@ -107,9 +107,9 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
-fn a_cluster_of_that_name_that_somebody_else_made() {
+fn a_foreign_cluster_has_the_same_name() {
     let bench = Bench::new();
-    // What kind knows its clusters by is this label.
+    // kind identifies its clusters by this label.
     let image =
         docker(&["images", "--filter", "label=io.gitlab-ci-k8s-demo.recipe", "--format", "{{.Repository}}:{{.Tag}}"]);
     let image = image.lines().next().expect("an image (make images)");
@@ -133,19 +133,19 @@ fn a_cluster_of_that_name_that_somebody_else_made() {
         assert!(said.contains("was not created by `e2e`: choose another name"), "{said}");
         assert!(said.contains("--name"), "{said}");
         run(&mut bench.e2e(&["down"]));
-        assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &name]), format!("/{name}"), "it was taken away");
+        assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &name]), format!("/{name}"), "it was removed");
         let status = bench.e2e(&["status"]).output().expect("e2e runs");
         assert!(error(&status).contains("was not created by `e2e`"), "{status:?}");
     });
     remove();
-    result.expect("what the cluster's maker sees");
+    result.expect("the foreign cluster is not changed");
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
 #[test]
-fn a_full_disk() {
+fn the_disk_is_full() {
     let bench = Bench::new();
-    // A file system of one page: its root takes it.
+    // A file system of one page, which its root directory uses up.
     let state = bench.state();
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=2", "tmpfs"]).arg(&state));
     let result = std::panic::catch_unwind(|| up_fails(&bench, |_| {}));
@@ -157,10 +157,10 @@ fn a_full_disk() {
 }
 
 #[test]
-fn a_configuration_that_kind_does_not_take() {
+fn kind_rejects_the_configuration() {
     let bench = Bench::new();
     let config = tempfile::NamedTempFile::new().expect("a file");
-    // The patch is what `doctor` demands on a machine with cgroup v1.
+    // `doctor` requires this patch on a machine with cgroup v1.
     let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: master}]\n\
         kubeadmConfigPatches: [\"kind: KubeletConfiguration\\nfailCgroupV1: false\"]\n";
     std::fs::write(config.path(), text).expect("written");
@@ -169,7 +169,7 @@ fn a_configuration_that_kind_does_not_take() {
     let output = command.output().expect("e2e runs");
     let said = error(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    // kind's own words, and where all of them are.
+    // The message contains kind's own error and the path of the log.
     assert!(said.contains("\"master\" is not a valid node role"), "{said}");
     assert!(said.contains("kind.log"), "{said}");
     bench.down();

@@ -1,15 +1,15 @@
-//! `kill -9`, at random moments: nobody gets to clean up, and everything is found all the same.
+//! Tests `kill -9` at random moments: the process cannot clean up, but `down` still finds everything.
 
 use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::support::run;
 
-/// How often it is killed.
+/// Number of kills.
 const KILLS: usize = 10;
 
-/// The time that a cluster takes, and a little more: a kill may come at any moment, and after that as well. `KILLS_WITHIN` says
-/// other seconds: 240 reach every part of the story.
+/// Slightly more than the time in which a cluster comes up, so that a kill may happen at any moment, and after it is up. `KILLS_WITHIN`
+/// sets another number of seconds: 240 covers every part of the scenario.
 const LONGEST: u64 = 45;
 
 #[test]
@@ -20,7 +20,7 @@ fn ten_kills_leave_nothing() {
     println!("seed {}, within {longest} s", random.get_seed());
     for kill in 1..=KILLS {
         let delay = Duration::from_millis(random.u64(0..longest * 1000));
-        // The story does all that `up` does, and has jobs beside it.
+        // `run` does everything that `up` does, and runs jobs in parallel.
         let report = bench.report();
         let arguments = ["run", "--quiet", "--report", &*report.to_string_lossy()];
         let mut killed = bench.e2e(&arguments).stdout(std::process::Stdio::null()).spawn().expect("e2e runs");

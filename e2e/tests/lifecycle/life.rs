@@ -1,4 +1,5 @@
-//! A whole life, in one test because a cluster takes its time: up, up again, damaged and repaired, stopped, interrupted, down.
+//! Tests the whole life of a cluster in one test, because creating one is slow: up, up again, damaged and repaired, stopped, interrupted,
+//! down.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -12,24 +13,24 @@ use crate::support::{docker, error, eventually, fail, run};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn from_nothing_to_nothing() {
+fn a_cluster_is_created_repaired_and_removed() {
     let bench = Bench::new();
     let up = run(&mut bench.e2e(&["up"]));
     assert!(up.ends_with("Everything is up."), "{up}");
     let first = bench.run_id();
 
-    nobody_elses_kubeconfig_is_touched();
-    what_is_missing_is_repaired(&bench);
+    other_kubeconfigs_are_not_changed();
+    missing_parts_are_repaired(&bench);
     assert_eq!(bench.run_id(), first, "repaired, not recreated");
 
-    // Its files were cleaned away: the cluster stays, and gets new ones.
+    // If its files are deleted, the cluster stays and gets new ones.
     std::fs::remove_dir_all(bench.state()).expect("the files");
     std::fs::create_dir(bench.state()).expect("the folder");
     run(&mut bench.e2e(&["up"]));
     assert!(bench.is_whole());
     assert_eq!(bench.run_id(), first, "repaired, not recreated");
 
-    // A machine that was switched off: containers are there, and stand still.
+    // After a reboot of the machine, the containers exist but are stopped.
     docker(&["kill", &format!("{NAME}-control-plane")]);
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
@@ -49,13 +50,13 @@ fn from_nothing_to_nothing() {
     );
 }
 
-fn nobody_elses_kubeconfig_is_touched() {
+fn other_kubeconfigs_are_not_changed() {
     let home = std::env::var("HOME").unwrap_or_default();
     let own = std::fs::read_to_string(format!("{home}/.kube/config")).unwrap_or_default();
     assert!(!own.contains(NAME), "{own}");
 }
 
-fn what_is_missing_is_repaired(bench: &Bench) {
+fn missing_parts_are_repaired(bench: &Bench) {
     let damages: [(&str, &[&str]); 3] = [
         ("the pull secret", &["delete", "secret", "myregistry", "--namespace=gitlab"]),
         ("the Ingress controller", &["delete", "namespace", "ingress"]),
@@ -65,7 +66,7 @@ fn what_is_missing_is_repaired(bench: &Bench) {
         let output = bench.kubectl(arguments).output().expect("kubectl runs");
         assert!(output.status.success(), "{what}: {}", error(&output));
     }
-    // The registry dies: the nodes must then trust its successor, which has another certificate and another password.
+    // If the registry is lost, the nodes must trust its replacement, which has another certificate and another password.
     docker(&["kill", &format!("{NAME}-registry")]);
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
@@ -80,12 +81,12 @@ fn what_is_missing_is_repaired(bench: &Bench) {
 }
 
 #[test]
-fn an_interrupted_up_ends_at_once_and_leaves_nothing_that_down_does_not_find() {
+fn an_interrupted_up_exits_at_once_and_down_finds_everything() {
     let bench = Bench::new();
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut up = bench.e2e(&["up", "--quiet"]).spawn().expect("e2e runs");
         Bench::wait_for_container(&format!("{NAME}-control-plane"));
-        // Nobody else may work on it meanwhile.
+        // No other process can use the cluster meanwhile.
         let other = fail(&mut bench.e2e(&["down"]));
         assert_eq!(
             other.trim(),
@@ -94,7 +95,7 @@ fn an_interrupted_up_ends_at_once_and_leaves_nothing_that_down_does_not_find() {
         let process = Pid::from_child(&up);
         kill_process(process, signal).expect("a signal");
         assert_eq!(up.wait().expect("its end").code(), Some(code));
-        // What it had started ends with it.
+        // The programs that it has started end with it.
         eventually("the end of kind", PATIENCE, || {
             let left = bench.left();
             if left.iter().any(|it| it.starts_with("program ")) { Err(format!("{left:?}")) } else { Ok(()) }

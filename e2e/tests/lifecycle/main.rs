@@ -1,5 +1,5 @@
-//! Clusters on their way up and down, and what happens to them there. Needs the machine as `make doctor` wants it, and its own
-//! ports: those of `kind-config.yaml`, each ten thousand higher. One test at a time: `make test-lifecycle`.
+//! Tests that create and remove clusters. They need the prerequisites that `make doctor` checks, and their own ports: those of
+//! `kind-config.yaml` plus 10000. Run one test at a time: `make test-lifecycle`.
 
 #[path = "../support/mod.rs"]
 mod support;

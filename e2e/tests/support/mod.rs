@@ -1,4 +1,4 @@
-//! What the tests share that run real programs.
+//! Helpers for tests that run real programs.
 
 #![allow(dead_code, reason = "every test program uses its own part of it")]
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// The project's folder.
+/// The project's directory.
 pub(crate) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The harness, in the project's folder.
+/// The harness, in the project's directory.
 pub(crate) fn e2e(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_e2e"));
     command.current_dir(project()).args(arguments);
@@ -34,7 +34,7 @@ pub(crate) fn fail(command: &mut Command) -> String {
     error(&output)
 }
 
-/// What a program wrote to standard error.
+/// The standard error of a program.
 pub(crate) fn error(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -44,13 +44,13 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     run(Command::new("docker").args(arguments))
 }
 
-/// Asks until the answer is there, and fails with the last complaint when it is not in time.
+/// Retries until `ask` succeeds, and fails with its last error if that takes longer than `patience`.
 pub(crate) fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let began = Instant::now();
+    let started = Instant::now();
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(complaint) => assert!(began.elapsed() < patience, "{what}, after {patience:?}: {complaint}"),
+            Err(error) => assert!(started.elapsed() < patience, "{what}, after {patience:?}: {error}"),
         }
         std::thread::sleep(Duration::from_millis(200));
     }
