@@ -1,4 +1,4 @@
-//! What a person or a program reads.
+//! All output of the harness, for people and for programs.
 
 pub mod checks;
 pub mod findings;

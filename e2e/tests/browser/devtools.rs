@@ -1,4 +1,4 @@
-//! Controls a real browser with its DevTools protocol: <https://chromedevtools.github.io/devtools-protocol/>. Messages stay JSON: a
+//! Controls a real browser with its `DevTools` protocol: <https://chromedevtools.github.io/devtools-protocol/>. Messages stay JSON: a
 //! client with types would drop messages that a newer browser sends in another form, and with them errors of the page.
 
 use std::io::{BufRead, BufReader, ErrorKind};

@@ -1,4 +1,4 @@
-//! The JUnit report for GitLab and other CI systems: a suite per pipeline and per environment, and one for the scenario's steps.
+//! The `JUnit` report for GitLab and other CI systems: a suite per pipeline and per environment, and one for the scenario's steps.
 //!
 //! GitLab identifies test cases by class and name only, and keeps only one of several with the same class and name.
 
@@ -12,7 +12,7 @@ use super::words::{Kind, about_check, about_job, by_environment, job_word};
 use crate::record::{Check, Job, Record, Step, Verdict};
 use crate::report::checks::explained;
 
-/// The record as JUnit XML.
+/// The record as `JUnit` XML.
 ///
 /// # Errors
 /// If it cannot be serialized as XML, which would be a bug in this module.
