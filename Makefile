@@ -8,10 +8,9 @@ SHELL := /bin/bash
 CARGO_HOME ?= $(HOME)/.cargo
 # The target is named even though it is the host's own: build scripts and macros then stay dynamic, as they must.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-# No libc at run time, relative relocations in a thirtieth of their space, and no folder of the building machine in panic
-# messages.
-STATIC = -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
-	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+# No libc at run time, and no folder of the building machine in panic messages.
+STATIC = -C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src \
+	--remap-path-prefix=$(CARGO_HOME)=/cargo
 # Another version of Kubernetes for the cluster than the default: make e2e KUBERNETES=v1.34.4
 VERSION_FLAG = $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 # In a tag's pipeline the tag; else the nearest tag, the distance from it and the commit, with `-dirty` for a changed tree.
