@@ -9,10 +9,9 @@ CARGO_HOME ?= $(HOME)/.cargo
 # The target is given although it is the host's own: cargo then applies RUSTFLAGS to the target only, and build scripts and macros stay
 # dynamically linked, as they must be.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-# No libc at run time, relative relocations in a thirtieth of their space, and no directory of the build machine in panic
-# messages.
-STATIC = -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
-	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(CARGO_HOME)=/cargo
+# No libc at run time, and no directory of the build machine in panic messages.
+STATIC = -C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/src \
+	--remap-path-prefix=$(CARGO_HOME)=/cargo
 # The Kubernetes version of the cluster, if not the default: make e2e KUBERNETES=v1.34.4
 VERSION_FLAG = $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 # The tag in a tag's pipeline; otherwise the nearest tag, the distance from it and the commit, with `-dirty` for a modified tree.

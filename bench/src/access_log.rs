@@ -11,8 +11,8 @@ use std::time::Duration;
 use memchr::{memmem, memrchr};
 use rustix::pipe::fcntl_setpipe_size;
 
-/// What stands once in every line that is about a request, and in no other.
-const MARK: &[u8] = b"request_id=";
+/// A field that each line about a request has once, and no other line has.
+const MARK: &[u8] = br#""request_id":"#;
 
 /// Room for what is written between two looks, and for a reader that gets its core late. Any user may have this much.
 const PIPE_BYTES: usize = 1024 * 1024;
@@ -111,14 +111,17 @@ mod tests {
 
     #[test]
     fn lines_are_counted_however_they_arrive() {
-        let text =
-            b"listening\nGET / request_id=\"1\"\nready\nGET / request_id=\"2\"\nGET / request_id=\"3\" and no end";
+        let text = concat!(
+            "{\"msg\":\"listening\"}\n{\"path\":\"/\",\"request_id\":\"1\"}\n{\"msg\":\"ready\"}\n",
+            "{\"path\":\"/\",\"request_id\":\"2\"}\n{\"path\":\"/\",\"request_id\":\"3\" and no end"
+        )
+        .as_bytes();
         for step in [1, 2, 7, 31, text.len()] {
             let seen = Seen::default();
             drain(Dribble { rest: text, step }, &seen).unwrap();
             let log = AccessLog { seen: Arc::new(seen) };
             assert_eq!(log.requests(), 2, "{step} bytes at a time");
-            assert_eq!(log.first(), Some("GET / request_id=\"1\""));
+            assert_eq!(log.first(), Some(r#"{"path":"/","request_id":"1"}"#));
         }
     }
 }

@@ -63,8 +63,10 @@ impl ServerProcess {
         let mut command = Command::new(&server.program);
         command
             .args(["--listen-address", &address.to_string(), "--ready-after", "0s"])
-            // The developer's GOGC or LOG_FORMAT would make it another server.
+            // The developer's GOGC would make it another server.
             .env_clear()
+            // As in the cluster. The Go service always logs JSON.
+            .env("LOG_FORMAT", "json")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true);

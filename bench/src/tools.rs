@@ -1,35 +1,24 @@
 //! What has to be installed before something can be measured.
 
 use std::env;
-use std::path::Path;
 
 use crate::error::Error;
 
-/// A thing that is needed, and the Debian package it comes in.
+/// A command that is needed, and the Debian package it comes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
     what: &'static str,
     package: &'static str,
-    is_path: bool,
 }
 
 impl Need {
-    /// A command.
+    /// The command `what` from `package`.
     pub(crate) const fn command(what: &'static str, package: &'static str) -> Self {
-        Self { what, package, is_path: false }
-    }
-
-    /// A file or folder that is always in the same place.
-    pub(crate) const fn path(what: &'static str, package: &'static str) -> Self {
-        Self { what, package, is_path: true }
+        Self { what, package }
     }
 
     fn is_met(&self) -> bool {
-        if self.is_path {
-            Path::new(self.what).exists()
-        } else {
-            env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(self.what).is_file())
-        }
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(self.what).is_file())
     }
 }
 
@@ -52,7 +41,7 @@ mod tests {
 
     #[test]
     fn all_there() {
-        assert!(check(&[Need::command("sh", "dash"), Need::path("/proc", "linux")]).is_ok());
+        assert!(check(&[Need::command("sh", "dash"), Need::command("ls", "coreutils")]).is_ok());
     }
 
     #[test]
@@ -60,10 +49,10 @@ mod tests {
         let needs = [
             Need::command("sh", "dash"),
             Need::command("no-such-tool", "tool"),
-            Need::path("/no/such/path", "path-dev"),
+            Need::command("no-such-command", "command"),
         ];
         let error = check(&needs).unwrap_err();
-        insta::assert_snapshot!(error, @"missing: no-such-tool, /no/such/path (apt-get install tool path-dev)");
+        insta::assert_snapshot!(error, @"missing: no-such-tool, no-such-command (apt-get install tool command)");
         assert_eq!(error.exit_code(), 3);
     }
 }

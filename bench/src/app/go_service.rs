@@ -1,9 +1,9 @@
-//! The Go service: `bench/go-service`, built from Debian's packages so that nothing is downloaded.
+//! The Go service: `bench/go-service`, a Go module. The first build downloads client_golang from the module proxy of Go's settings.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use std::{env, fs};
 
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -12,22 +12,15 @@ use crate::error::{Context, Error};
 use crate::progress;
 use crate::tools::Need;
 
-/// What its build needs.
-pub(crate) const NEEDS: &[Need] = &[
-    Need::command("go", "golang-go"),
-    Need::path(
-        "/usr/share/gocode/src/github.com/prometheus/client_golang/prometheus/promhttp",
-        "golang-github-prometheus-client-golang-dev",
-    ),
-];
+/// What its build needs. `go` itself reports when it is older than `go.mod` requires.
+pub(crate) const NEED: Need = Need::command("go", "golang-go");
 
-/// Where Debian puts the sources of Go packages.
-const DEBIAN_GOPATH: &str = "/usr/share/gocode";
+const MODULE: &str = "bench/go-service";
 
-/// Below `target`, which is nobody's to commit.
+/// Below `target`, which git ignores.
 const PROGRAM: &str = "target/bench/go-service";
 
-/// A first build compiles the client library and what it needs, too.
+/// The first build downloads and compiles the client library, too.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Builds it as the Rust service is built: static and stripped.
@@ -35,9 +28,12 @@ pub(crate) async fn build() -> Result<PathBuf, Error> {
     progress("building the Go service");
     let program = Path::new(PROGRAM);
     fs::create_dir_all(program.parent().unwrap_or(program)).context("cannot make a folder for the Go service")?;
+    let absolute = env::current_dir().context("cannot find the current folder")?.join(PROGRAM);
     let output = Command::new("go")
-        .args(["build", "-trimpath", "-ldflags", "-s -w", "-o", PROGRAM, "./bench/go-service"])
-        .envs([("CGO_ENABLED", "0"), ("GO111MODULE", "off"), ("GOFLAGS", ""), ("GOPATH", DEBIAN_GOPATH)])
+        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o"])
+        .arg(&absolute)
+        .current_dir(MODULE)
+        .env("CGO_ENABLED", "0")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();

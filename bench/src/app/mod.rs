@@ -66,7 +66,7 @@ impl Arguments {
 
 /// Measures, and returns the report for the terminal.
 pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
-    tools::check(&[&[Need::command("wrk", "wrk")], go_service::NEEDS].concat())?;
+    tools::check(&[Need::command("wrk", "wrk"), go_service::NEED])?;
     if !arguments.app.is_file() {
         let app = arguments.app.display();
         return Err(Error::Environment(format!("{app} is missing (make build, and run this in the same folder)")));
