@@ -1,7 +1,7 @@
 //! A run, from a push to a running service and its removal. Only this module knows the order of things.
 //!
-//! Two parts run in parallel: [`branch`](self::branch) and [`tag`](self::tag). Each reads from top to bottom, and waits for the other
-//! at a [`milestone`](self::milestone).
+//! Two parts run in parallel: `branch.rs` and `tag.rs`. Each reads from top to bottom, and waits for the other
+//! at a milestone.
 
 mod branch;
 mod commands;
