@@ -1,4 +1,4 @@
-//! The Go service: `bench/go-service`, a Go module. The first build downloads `client_golang` from the module proxy of Go's settings.
+//! The Go service: `bench/go-service`, a Go module. Its first build downloads modules, from where Go's settings say.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
