@@ -117,7 +117,7 @@ impl Subject {
     /// The environment's Deployment.
     ///
     /// # Errors
-    /// If there is none, or more than one.
+    /// If the environment does not have exactly one.
     pub async fn deployment(&self) -> Result<Deployment, Failure> {
         self.only().await
     }
@@ -125,7 +125,7 @@ impl Subject {
     /// The environment's Service.
     ///
     /// # Errors
-    /// If there is none, or more than one.
+    /// If the environment does not have exactly one.
     pub async fn service(&self) -> Result<Service, Failure> {
         self.only().await
     }
@@ -133,7 +133,7 @@ impl Subject {
     /// The environment's Ingress.
     ///
     /// # Errors
-    /// If there is none, or more than one.
+    /// If the environment does not have exactly one.
     pub async fn only_ingress(&self) -> Result<Ingress, Failure> {
         self.only().await
     }

@@ -200,7 +200,7 @@ pub(super) async fn stopped(
         recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
         return Ok(Vec::new());
     };
-    // The default branch's environment may be one that nobody stops.
+    // The pipeline of the default branch may have no job that stops the environment.
     if replayer.plan(Ref::Branch)?.plan.jobs.iter().all(|planned| *planned.name != **job) {
         let branch = &replayer.project.branch;
         recorder.leave_out(&name, &format!("{job} is not in the pipeline of branch {branch}"));

@@ -192,11 +192,11 @@ fn tried_again_until_it_works() {
 
 #[test]
 fn a_job_that_takes_too_long() {
-    let pipeline = "a:\n  script: [sleep 600]\n  after_script: [echo after]\n  timeout: 1 second\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
+    let pipeline = "a:\n  script: [echo begun, sleep 600]\n  after_script: [echo after]\n  timeout: 10 seconds\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
     let run = ran(pipeline);
     assert_eq!((run.code(), run.status("a")), (1, "failed"));
-    assert_eq!(run.ended("a")["why"], "execution took longer than 1s");
-    assert!(!run.lines("a").contains(&"after".to_owned()));
+    assert_eq!(run.ended("a")["why"], "execution took longer than 10s");
+    assert!(run.lines("a").contains(&"begun".to_owned()) && !run.lines("a").contains(&"after".to_owned()));
 }
 
 #[test]
@@ -275,12 +275,12 @@ fn two_hundred_jobs() {
     assert_eq!((run.code(), run.started().len()), (0, 200));
 }
 
-/// The kernel releases a lock when the last process that inherited it has ended.
+/// The kernel releases a lock when the last process that inherited it has ended. A pipeline that waited for such a process would not end.
 #[test]
 fn what_a_job_leaves_running_ends_with_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let lock = folder.path().join("lock");
-    let pipeline = format!("a: {{script: 'exec 9>{}; flock 9; sleep 600 & echo left'}}\n", lock.display());
+    let pipeline = format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity & echo left'}}\n", lock.display());
     let run = run_in(folder.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!(run.code(), 0);
     assert!(std::fs::File::open(&lock).expect("the lock").try_lock().is_ok());

@@ -27,7 +27,7 @@ pub(super) struct Secrets {
     found: VecDeque<(usize, usize)>,
 }
 
-/// A state of the automaton. It stands for the longest suffix of the received bytes that is a prefix of a secret.
+/// A state of the automaton: the longest suffix of the received bytes that is a prefix of a secret.
 #[derive(Clone, Default)]
 struct State {
     /// The next states, sorted by the next byte.

@@ -58,7 +58,7 @@ mod tests {
         let here =
             Obtained { name: "registry", reference: "r:1".to_owned(), upstream: None, source: Source::Here, took };
         let events = [
-            Progress::Note("cluster demo was half made or stopped: it is made anew".to_owned()),
+            Progress::Note("cluster `demo` is incomplete or stopped; recreating it".to_owned()),
             Progress::Image(ImageProgress::Obtained(here)),
             Progress::Image(ImageProgress::Building {
                 name: "kind-node",
