@@ -6,9 +6,10 @@
 //!
 //! 1. [`error_chain`] formats an error with its causes. [`labels`] names the labels and environment variables. [`ownership`] identifies
 //!    processes. These three depend on nothing else in the crate.
-//! 2. [`pull`] pulls images over a connection.
+//! 2. [`labelled`] lists what has a label. [`pull`] pulls images. Both take a connection.
 
 pub mod error_chain;
+pub mod labelled;
 pub mod labels;
 pub mod ownership;
 pub mod pull;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::source::Span;
+use crate::suggest;
 
 /// Whether GitLab accepts the file all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -126,9 +127,7 @@ impl Diagnostic {
             return;
         }
         let valid = valid.into_iter().filter(|valid| valid.len() <= MAX_WORD_LENGTH);
-        let near = valid.map(|valid| (strsim::jaro_winkler(word, valid), valid));
-        let nearest = near.max_by(|one, other| one.0.total_cmp(&other.0));
-        if let Some((_, valid)) = nearest.filter(|(similarity, _)| *similarity > 0.75) {
+        if let Some(valid) = suggest::similar(word, valid) {
             self.help(format!("did you mean `{valid}`?"));
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! In the order of their dependencies:
 //!
+//! - [`suggest`]: the name that a user may have meant.
 //! - [`source`], [`diagnostic`]: texts and places in them, errors and warnings.
 //! - [`files`], [`changes`]: the files of a project, and those that differ from another ref.
 //! - [`duration`], [`glob`], [`expression`]: the small languages in pipeline files.
@@ -28,6 +29,7 @@ pub mod lint;
 pub mod plan;
 pub mod render;
 pub mod source;
+pub mod suggest;
 pub mod variables;
 pub mod yaml;
 

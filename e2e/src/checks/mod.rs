@@ -34,6 +34,7 @@ mod version;
 
 pub use self::check::{Check, Evidence, Need, Outcome, Pods};
 pub use self::registry::image as image_of;
+use gitlab_ci::suggest;
 
 macro_rules! check {
     ($module:ident, $name:literal, $proves:literal, $needs:expr, $pods:ident) => {
@@ -119,7 +120,5 @@ pub fn find(name: &str) -> Result<&'static Check, &'static str> {
     if let Some(check) = CHECKS.iter().find(|check| check.name == name) {
         return Ok(check);
     }
-    let similarity = |check: &Check| strsim::jaro_winkler(check.name, name);
-    let nearest = CHECKS.iter().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
-    Err(nearest.map_or("", |check| check.name))
+    Err(suggest::nearest(name, CHECKS.iter().map(|check| check.name)).unwrap_or_default())
 }

@@ -11,8 +11,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+    ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
 };
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -21,6 +20,7 @@ use crate::environment::orphans;
 use crate::environment::state;
 use crate::environment::state::State;
 use crate::environment::state::StateError;
+use container_engine::labelled;
 use container_engine::labels;
 use container_engine::labels::CLUSTER;
 
@@ -128,33 +128,24 @@ struct Resources {
 
 async fn list(docker: &Docker, cluster: Option<&str>) -> Result<Resources, EngineError> {
     let filter = labels::filter(CLUSTER, cluster);
-    let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
     let images = ListImagesOptionsBuilder::new().filters(&filter).build();
-    let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
-    let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
-    let (containers, images, volumes, networks) = tokio::try_join!(
-        docker.list_containers(Some(containers)),
-        docker.list_images(Some(images)),
-        docker.list_volumes(Some(volumes)),
-        docker.list_networks(Some(networks)),
-    )?;
+    let (found, images) = tokio::try_join!(labelled::list(docker, CLUSTER, cluster), docker.list_images(Some(images)))?;
     let mut resources = Resources::default();
-    for container in containers {
-        let name = container.names.into_iter().flatten().next().unwrap_or_default();
-        resources.clusters.extend(container.labels.and_then(|mut labels| labels.remove(CLUSTER)));
-        resources.containers.extend(container.id.map(|id| (id, name.trim_start_matches('/').to_owned())));
+    for container in found.containers {
+        resources.clusters.extend(container.value);
+        resources.containers.push((container.id, container.name));
     }
     for mut image in images {
         resources.clusters.extend(image.labels.remove(CLUSTER));
         resources.images.push(image.repo_tags.into_iter().next().unwrap_or(image.id));
     }
-    for mut volume in volumes.volumes.into_iter().flatten() {
-        resources.clusters.extend(volume.labels.remove(CLUSTER));
+    for volume in found.volumes {
+        resources.clusters.extend(volume.value);
         resources.volumes.push(volume.name);
     }
-    for network in networks {
-        resources.clusters.extend(network.labels.and_then(|mut labels| labels.remove(CLUSTER)));
-        resources.networks.extend(network.name);
+    for network in found.networks {
+        resources.clusters.extend(network.value);
+        resources.networks.push(network.name);
     }
     Ok(resources)
 }

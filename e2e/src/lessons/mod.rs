@@ -2,6 +2,8 @@
 //!
 //! The files of each lesson's project are in `e2e/lessons`.
 
+use gitlab_ci::suggest;
+
 /// A file of a lesson's project: its path and its text.
 pub type File = (&'static str, &'static str);
 
@@ -147,9 +149,7 @@ pub fn find(name: &str) -> Result<&'static Lesson, &'static str> {
     if let Some(lesson) = LESSONS.iter().find(|lesson| lesson.name == name) {
         return Ok(lesson);
     }
-    let similarity = |lesson: &Lesson| strsim::jaro_winkler(lesson.name, name);
-    let nearest = LESSONS.iter().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
-    Err(nearest.map_or("", |lesson| lesson.name))
+    Err(suggest::nearest(name, LESSONS.iter().map(|lesson| lesson.name)).unwrap_or_default())
 }
 
 #[cfg(test)]

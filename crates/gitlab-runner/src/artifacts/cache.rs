@@ -8,7 +8,6 @@ use sha1::{Digest, Sha1};
 
 use crate::variables::JobVariables;
 use crate::workspace::checkout::Blob;
-use crate::workspace::checkout::hex;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
 use gitlab_ci::config::cache::Cache;
 use gitlab_ci::config::cache::Key;
@@ -97,7 +96,7 @@ fn key_from_files(patterns: &[String], prefix: Option<String>, index: usize, blo
     }
     hashes.sort_unstable();
     hashes.dedup();
-    format!("{prefix}-{}", hex(&Sha1::digest(hashes.join("-"))))
+    format!("{prefix}-{}", hex::encode(Sha1::digest(hashes.join("-"))))
 }
 
 /// The archive of the cache `key` below the directory of a project's caches.

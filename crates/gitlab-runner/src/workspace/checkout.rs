@@ -1,7 +1,6 @@
 //! Creates the checkouts of jobs, once per shape with git; each job receives a copy. GitLab Runner's `shells/abstract.go`
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -284,7 +283,7 @@ fn content_hash(path: &Path) -> std::io::Result<String> {
     if !found.is_file() || found.len() > 1 << 20 {
         return Ok(format!("{}-{:?}", found.len(), found.modified()?));
     }
-    Ok(hex(&Sha1::digest(std::fs::read(path)?)))
+    Ok(hex::encode(Sha1::digest(std::fs::read(path)?)))
 }
 
 /// Whether a parent directory of the path is a link. git does not follow such links.
@@ -369,13 +368,4 @@ async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesEr
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(&step(), String::from_utf8_lossy(&output.stderr).trim()))
-}
-/// Bytes as lowercase hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

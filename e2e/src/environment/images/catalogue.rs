@@ -1,5 +1,7 @@
 //! The catalogue of all images.
 
+use gitlab_ci::suggest;
+
 /// An image of the catalogue.
 #[derive(Debug)]
 pub struct Image {
@@ -229,10 +231,7 @@ pub fn find(name: &str) -> Result<&'static Image, &'static str> {
     if let Some(image) = CATALOGUE.iter().copied().find(|image| image.name == name) {
         return Ok(image);
     }
-    let nearest = CATALOGUE
-        .iter()
-        .max_by(|one, other| strsim::jaro_winkler(one.name, name).total_cmp(&strsim::jaro_winkler(other.name, name)));
-    Err(nearest.map_or("", |image| image.name))
+    Err(suggest::nearest(name, CATALOGUE.iter().map(|image| image.name)).unwrap_or_default())
 }
 
 /// A reference without the prefixes that Docker omits: `docker.io/` and `library/`.

@@ -1,6 +1,5 @@
 //! The hash of a recipe. An image with the same hash need not be built again.
 
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -60,11 +59,8 @@ pub fn add_directory(hasher: &mut Sha256, directory: &Path) -> Result<(), Recipe
 
 /// The first twelve hexadecimal digits of a hash, which are enough to distinguish images.
 pub fn digits(hasher: Sha256) -> String {
-    let mut digits = String::new();
-    for byte in hasher.finalize().iter().take(6) {
-        // Writing to a `String` cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
+    let mut digits = hex::encode(hasher.finalize());
+    digits.truncate(12);
     digits
 }
 

@@ -9,8 +9,7 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+    CreateContainerOptions, InspectNetworkOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 use futures_util::future::join_all;
 use tokio::sync::RwLock;
@@ -18,7 +17,7 @@ use tokio::sync::RwLock;
 use crate::executor::request::ExecutorError;
 use crate::executor::request::Request;
 use container_engine::error_message;
-use container_engine::labels;
+use container_engine::labelled::{self, Resource};
 use container_engine::labels::JOB;
 use container_engine::labels::PIPELINE;
 
@@ -190,20 +189,9 @@ impl Names {
 
     /// The resources with the label of `pipeline`, or of any pipeline.
     async fn list(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<Self, Error> {
-        let filter = labels::filter(PIPELINE, pipeline);
-        let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
-        let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
-        let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
-        let (containers, networks, volumes) = tokio::try_join!(
-            engine.list_containers(Some(containers)),
-            engine.list_networks(Some(networks)),
-            engine.list_volumes(Some(volumes)),
-        )?;
-        Ok(Self {
-            containers: containers.into_iter().filter_map(|container| container.id).collect(),
-            networks: networks.into_iter().filter_map(|network| network.id).collect(),
-            volumes: volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect(),
-        })
+        let found = labelled::list(engine, PIPELINE, pipeline).await?;
+        let ids = |resources: Vec<Resource>| resources.into_iter().map(|resource| resource.id).collect();
+        Ok(Self { containers: ids(found.containers), networks: ids(found.networks), volumes: ids(found.volumes) })
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::GitError;
 use super::layout::{self, Opened};
 use super::objects::{Object, Objects};
 use gitlab_ci::plan::commit::Commit;
+use gitlab_ci::suggest;
 
 /// A git repository. It is read with as few processes as possible, because starting one costs more than processing its output.
 #[derive(Clone)]
@@ -146,9 +147,9 @@ impl Repository {
     }
 
     fn no_such(&self, kind: &'static str, name: &str, below: &str) -> GitError {
-        let near = self.names(below).into_iter().map(|known| (strsim::jaro_winkler(name, &known), known));
-        let nearest = near.max_by(|one, other| one.0.total_cmp(&other.0)).filter(|(near, _)| *near > 0.75);
-        GitError::NoSuchRef { kind, name: name.to_owned(), nearest: nearest.map(|(_, known)| known) }
+        let names = self.names(below);
+        let nearest = suggest::similar(name, names.iter().map(String::as_str)).map(str::to_owned);
+        GitError::NoSuchRef { kind, name: name.to_owned(), nearest }
     }
 
     /// A commit, by any name that git understands.
