@@ -1,12 +1,11 @@
 //! One start of a server, from its first moment to its end.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use rustix::param::clock_ticks_per_second;
 use tokio::process::{Child, Command};

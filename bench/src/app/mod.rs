@@ -9,11 +9,10 @@ use std::path::PathBuf;
 
 use crate::cores::Cores;
 use crate::error::{Context, Error};
-use crate::machine;
 use crate::page::Page;
-use crate::progress;
 use crate::server_process::Server;
 use crate::tools::{self, Need};
+use crate::{machine, progress};
 
 use self::measure::{Found, Plan};
 use self::report::Report;

@@ -12,10 +12,9 @@ use tokio::process::Command;
 use self::measurement::Measurement;
 use self::report::Report;
 use crate::error::{Context, Error};
-use crate::machine;
 use crate::page::Page;
-use crate::progress;
 use crate::tools::{self, Need};
+use crate::{machine, progress};
 
 /// A cluster with add-ons and registry against a cluster of kind alone: the time to create and to delete it.
 #[derive(Debug, clap::Args)]

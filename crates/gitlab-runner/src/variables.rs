@@ -7,11 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::workspace::job_dirs::JobDirs;
-use gitlab_ci::plan::Plan;
-use gitlab_ci::plan::PlannedJob;
-use gitlab_ci::variables::collection::Collection;
-use gitlab_ci::variables::collection::Origin;
-use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::plan::{Plan, PlannedJob};
+use gitlab_ci::variables::collection::{Collection, Origin, Variable};
 use gitlab_ci::variables::expand::ExpansionError;
 
 /// Facts about a job that are known only when it runs.

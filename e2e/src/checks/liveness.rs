@@ -8,8 +8,7 @@ use k8s_openapi::api::core::v1::{EnvVar, Pod, Probe};
 use kube::runtime::watcher;
 use tokio::time::{Instant, sleep};
 
-use super::check::end_pod;
-use super::check::{Evidence, Outcome};
+use super::check::{Evidence, Outcome, end_pod};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::http::Http;

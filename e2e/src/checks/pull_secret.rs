@@ -7,8 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 
-use super::check::end_pod;
-use super::check::{Evidence, Outcome};
+use super::check::{Evidence, Outcome, end_pod};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::refusal::is_refused;

@@ -11,8 +11,7 @@ use kube::api::{ListParams, LogParams};
 use kube::runtime::watcher;
 use tokio::time::timeout;
 
-use super::check::end_pod;
-use super::check::{Evidence, Outcome};
+use super::check::{Evidence, Outcome, end_pod};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::subject::{Subject, object_ref};

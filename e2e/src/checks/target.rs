@@ -11,14 +11,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::checks::registry_api::RegistryApi;
 use crate::checks::subject::{Prometheus, Subject};
-use crate::environment::cluster::ApiError;
-use crate::environment::cluster::ClientError;
-use crate::environment::cluster::owner;
-use crate::environment::kind_config;
-use crate::environment::registry;
+use crate::environment::cluster::{ApiError, ClientError, owner};
 use crate::environment::registry::login;
 use crate::environment::registry::run::Registry;
 use crate::environment::state::State;
+use crate::environment::{kind_config, registry};
 
 /// Default time limit for each expected change.
 pub const PATIENCE: Duration = Duration::from_mins(2);

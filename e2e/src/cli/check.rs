@@ -7,8 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use e2e::checks::extra_pod::sweep;
 use e2e::checks::run::{self, Event};
-use e2e::checks::target;
-use e2e::checks::{self, CHECKS, Check};
+use e2e::checks::{self, CHECKS, Check, target};
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
 use e2e::report::run::junit;

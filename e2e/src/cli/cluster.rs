@@ -6,16 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use e2e::environment::command;
 use e2e::environment::doctor::Platform;
-use e2e::environment::down;
-use e2e::environment::orphans;
 use e2e::environment::progress::Progress;
 use e2e::environment::state::State;
-use e2e::environment::status;
-use e2e::environment::up;
-use e2e::environment::up::Plan;
-use e2e::environment::up::UpError;
+use e2e::environment::up::{Plan, UpError};
+use e2e::environment::{command, down, orphans, status, up};
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use gitlab_runner::executor::docker::sweep_gone;

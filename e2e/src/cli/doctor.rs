@@ -5,11 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use e2e::environment::doctor;
-use e2e::environment::doctor::Platform;
-use e2e::environment::doctor::Request;
-use e2e::environment::doctor::Verdict;
-use e2e::environment::images::KubernetesVersion;
-use e2e::environment::images::Way;
+use e2e::environment::doctor::{Platform, Request, Verdict};
+use e2e::environment::images::{KubernetesVersion, Way};
 use e2e::report::findings;
 
 use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};

@@ -5,12 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use e2e::environment::images;
-use e2e::environment::images::CATALOGUE;
-use e2e::environment::images::Image;
-use e2e::environment::images::Images;
-use e2e::environment::images::KubernetesVersion;
-use e2e::environment::images::SHARED;
-use e2e::environment::images::Way;
+use e2e::environment::images::{CATALOGUE, Image, Images, KubernetesVersion, SHARED, Way};
 use e2e::environment::progress::Progress;
 use e2e::report;
 use e2e::report::live::{Live, Mode};

@@ -7,9 +7,7 @@ use container_engine::labels::RunId;
 use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::subject::Prometheus;
 use e2e::checks::target;
-use e2e::checks::target::PATIENCE;
-use e2e::checks::target::RegistryTarget;
-use e2e::checks::target::Target;
+use e2e::checks::target::{PATIENCE, RegistryTarget, Target};
 use e2e::environment::registry::run as registry;
 
 use super::cluster::Which;

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use container_engine::labels;
 use e2e::checks::target;
-use e2e::environment::command;
 use e2e::environment::doctor::Platform;
-use e2e::environment::up;
 use e2e::environment::up::Plan;
+use e2e::environment::{command, up};
 use e2e::record::{Record, Verdict};
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};

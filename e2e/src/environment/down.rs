@@ -16,13 +16,10 @@ use bollard::query_parameters::{
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::environment::orphans;
-use crate::environment::state;
-use crate::environment::state::State;
-use crate::environment::state::StateError;
-use container_engine::labelled;
-use container_engine::labels;
+use crate::environment::state::{State, StateError};
+use crate::environment::{orphans, state};
 use container_engine::labels::CLUSTER;
+use container_engine::{labelled, labels};
 
 /// Number of attempts, because new resources may appear and existing ones may still be in use.
 const ATTEMPTS: usize = 20;

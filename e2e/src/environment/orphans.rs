@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use container_engine::labels;
-use container_engine::ownership;
+use container_engine::{labels, ownership};
 
 /// Time that programs have to clean up and exit after each signal.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -13,17 +13,12 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 
-use crate::environment::cluster;
-use crate::environment::cluster::conditions;
-use crate::environment::cluster::kind;
-use crate::environment::cluster::kind::KindError;
-use crate::environment::cluster::kind::Standing;
-use crate::environment::cluster::owner;
-use crate::environment::kind_config;
+use crate::environment::cluster::kind::{KindError, Standing};
+use crate::environment::cluster::{conditions, kind, owner};
 use crate::environment::kind_config::PortMapping;
-use crate::environment::registry;
 use crate::environment::registry::login;
 use crate::environment::state::State;
+use crate::environment::{cluster, kind_config, registry};
 use container_engine::labels::RunId;
 
 /// Time that the Ingress controller has to respond.

@@ -4,11 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::environment::doctor::Finding;
-use crate::environment::doctor::Platform;
-use crate::environment::doctor::Remedy;
-use crate::environment::doctor::Verdict;
-use crate::environment::doctor::commands;
+use crate::environment::doctor::{Finding, Platform, Remedy, Verdict, commands};
 
 /// The findings as a table, followed by the remedies and a summary. `width` is the width of the terminal, if there is one.
 pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> String {

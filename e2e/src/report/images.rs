@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
-use crate::environment::images::Compiled;
-use crate::environment::images::Obtained;
-use crate::environment::images::Progress;
-use crate::environment::images::Source;
+use crate::environment::images::{Compiled, Obtained, Progress, Source};
 
 /// A progress event, on one line.
 pub fn line(progress: &Progress) -> String {

@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{Table, presets};
 
-use crate::lessons::Lesson;
-use crate::lessons::LessonResult;
+use crate::lessons::{Lesson, LessonResult};
 
 /// The list of lessons.
 pub fn list(lessons: &[Lesson]) -> String {

@@ -5,8 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Table, presets};
 
 use crate::environment::down::Removed;
-use crate::environment::status::Access;
-use crate::environment::status::Status;
+use crate::environment::status::{Access, Status};
 
 /// The status of a cluster, for the terminal.
 pub fn text(status: &Status) -> String {

@@ -1,10 +1,9 @@
 //! Runs a lesson: first the failure, then the fix.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use std::{fs, io};
 
 use bollard::Docker;
 use tokio::process::Command;
@@ -23,8 +22,7 @@ use crate::lessons::{ENVIRONMENT, File, Lesson, LessonResult, Seen};
 use crate::record::{Failure, Job, Verdict};
 use gitlab_runner::log::without_colours;
 use gitlab_runner::project::git;
-use gitlab_runner::project::git::GitError;
-use gitlab_runner::project::git::Repository;
+use gitlab_runner::project::git::{GitError, Repository};
 
 /// What lessons need.
 pub struct LessonContext {

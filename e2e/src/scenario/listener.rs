@@ -9,8 +9,7 @@ use super::variables;
 use crate::record::{JobStep, Verdict};
 use gitlab_ci::config::when::When;
 use gitlab_ci::plan::Plan;
-use gitlab_runner::event::Event;
-use gitlab_runner::event::Tell;
+use gitlab_runner::event::{Event, Tell};
 use gitlab_runner::log::without_colours;
 use gitlab_runner::status::Status;
 

@@ -8,8 +8,7 @@ use tokio::process::Command;
 
 use gitlab_ci::plan::commit::Commit;
 use gitlab_runner::project::git;
-use gitlab_runner::project::git::GitError;
-use gitlab_runner::project::git::Repository;
+use gitlab_runner::project::git::{GitError, Repository};
 use gitlab_runner::project::reference::project_of;
 
 /// The default branch to push.

@@ -12,9 +12,7 @@ use crate::checks::load::host_of;
 use crate::checks::subject::Subject;
 use crate::environment::cluster::explain::explain_all;
 use crate::environment::cluster::objects;
-use crate::environment::cluster::objects::Kind;
-use crate::environment::cluster::objects::Listing;
-use crate::environment::cluster::objects::Object;
+use crate::environment::cluster::objects::{Kind, Listing, Object};
 use crate::record::{Check, Failure, Verdict};
 
 /// The name of the check.

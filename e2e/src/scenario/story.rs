@@ -10,8 +10,7 @@ use super::project::ProjectError;
 use super::recorder::StepError;
 use crate::checks::target::Target;
 use crate::environment::images::Images;
-use crate::environment::up::Plan;
-use crate::environment::up::UpError;
+use crate::environment::up::{Plan, UpError};
 use crate::record::Failure;
 
 /// A run: what is pushed, and where it is deployed.

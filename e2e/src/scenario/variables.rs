@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::checks::target::Target;
 use gitlab_ci::config::image::Image;
 use gitlab_ci::plan::PlannedJob;
-use gitlab_ci::variables::collection::Origin;
-use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
 
 /// The variables of a target that is not up yet: their values follow later. `registry` is `CI_REGISTRY` and `CI_REGISTRY_IMAGE`.

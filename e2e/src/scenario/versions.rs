@@ -12,10 +12,9 @@ use kube::{Api, Client};
 use super::story::{ClusterSource, Scenario};
 use crate::checks::subject::Prometheus;
 use crate::checks::target::Target;
-use crate::environment::cluster;
-use crate::environment::command;
 use crate::environment::images::Images;
 use crate::environment::registry::run as registry;
+use crate::environment::{cluster, command};
 use container_engine::labels;
 
 /// The timeout of a program that prints its version.

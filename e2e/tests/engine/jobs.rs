@@ -4,16 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gitlab_ci::plan::context::RefKind;
-use gitlab_runner::config::CERTIFICATES;
-use gitlab_runner::config::DockerConfig;
-use gitlab_runner::config::Mount;
-use gitlab_runner::config::RunnerConfig;
+use gitlab_runner::config::{CERTIFICATES, DockerConfig, Mount, RunnerConfig};
 use gitlab_runner::executor::FailureReason;
 use gitlab_runner::workspace::archive;
-use gitlab_runner::workspace::checkout::Origin;
-use gitlab_runner::workspace::checkout::Shape;
-use gitlab_runner::workspace::checkout::Sources;
-use gitlab_runner::workspace::checkout::Submodules;
+use gitlab_runner::workspace::checkout::{Origin, Shape, Sources, Submodules};
 use rstest::rstest;
 
 use crate::job::{DEBIAN, Pipeline, WITH_SH, WITHOUT_SHELL, selection, variables};

@@ -8,10 +8,8 @@ use base64::prelude::BASE64_STANDARD;
 use e2e::environment::registry::Login;
 use e2e::environment::registry::login::USER;
 use gitlab_ci::config::image::PullPolicy;
-use gitlab_runner::config::DockerConfig;
-use gitlab_runner::config::RunnerConfig;
-use gitlab_runner::executor::ImageRequest;
-use gitlab_runner::executor::Request;
+use gitlab_runner::config::{DockerConfig, RunnerConfig};
+use gitlab_runner::executor::{ImageRequest, Request};
 
 use crate::job::{Pipeline, WITH_SH, variables};
 use crate::support;

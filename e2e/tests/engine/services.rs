@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use gitlab_ci::variables::collection::Origin;
-use gitlab_ci::variables::collection::Variable;
-use gitlab_runner::config::DockerConfig;
-use gitlab_runner::config::RunnerConfig;
-use gitlab_runner::config::ServiceConfig;
+use gitlab_ci::variables::collection::{Origin, Variable};
+use gitlab_runner::config::{DockerConfig, RunnerConfig, ServiceConfig};
 use gitlab_runner::executor::ServiceRequest;
 
 use crate::job::{DEBIAN, Pipeline, WITH_SH, service, variables};

@@ -1,27 +1,18 @@
 //! A project in memory, and the contexts of its pipelines.
 
-use gitlab_ci::changes::Compared;
-use gitlab_ci::changes::NoSuchRef;
+use gitlab_ci::changes::{Compared, NoSuchRef};
 use gitlab_ci::config::root::Configuration;
 use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::include::Environment;
-use gitlab_ci::lint::Conditions;
-use gitlab_ci::lint::Lint;
-use gitlab_ci::lint::admits;
-use gitlab_ci::lint::lint;
-use gitlab_ci::plan::Plan;
-use gitlab_ci::plan::build;
+use gitlab_ci::lint::{Conditions, Lint, admits, lint};
+use gitlab_ci::plan::{Plan, build};
 use gitlab_ci::plan::build::build;
 use gitlab_ci::plan::commit::Commit;
-use gitlab_ci::plan::context::Context;
-use gitlab_ci::plan::context::RefKind;
-use gitlab_ci::plan::context::Source;
-use gitlab_ci::plan::knowledge::Given;
-use gitlab_ci::plan::knowledge::base_variables;
+use gitlab_ci::plan::context::{Context, RefKind, Source};
+use gitlab_ci::plan::knowledge::{Given, base_variables};
 use gitlab_ci::plan::refusal::Refusal;
-use gitlab_ci::variables::collection::Origin;
-use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
 
 /// Separates the files in the input. A form feed is text for every editor, but not valid YAML.

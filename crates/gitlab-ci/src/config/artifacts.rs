@@ -2,8 +2,7 @@
 
 use super::reader::{Reader, Text};
 use crate::duration;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// The files that a job leaves for later jobs and for download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

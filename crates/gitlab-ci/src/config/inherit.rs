@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::keywords::DEFAULT;
 use super::reader::{Reader, Text};
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Node, Value};
 
 /// Which keywords or variables a job inherits from the top level.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use super::artifacts::{self, Artifacts};
 use super::cache::{self, Cache};
-use super::hooks;
-use super::id_tokens;
 use super::image::{self, Image};
 use super::inherit::Inherit;
 use super::reader::{Reader, Spanned, Text};
 use super::retry::{self, Retry};
-use super::script;
-use super::tags;
+use super::{hooks, id_tokens, script, tags};
 use crate::yaml::node::Mapping;
 
 /// The inheritable keywords of a job or of `default`. `None` means absent.

@@ -12,22 +12,17 @@ use super::inheritable::{self, Inheritable};
 use super::keywords::{self, BRIDGE, JOB, Replayed};
 use super::limits::{MAX_DELAY, MAX_JOB_NAME};
 use super::needs::{self, Need};
-use super::pages;
 use super::parallel::{self, Parallel};
 use super::policy::{self, Policy};
 use super::reader::{Reader, Spanned, Text};
-use super::release;
 use super::retry::Retry;
 use super::rules::{self, Owner, Rule};
-use super::script;
-use super::secrets;
-use super::trigger;
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, AllowFailure, When};
+use super::{pages, release, script, secrets, trigger};
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// A job as written, with the keywords that it inherits from `default`.
 #[derive(Clone, Debug)]

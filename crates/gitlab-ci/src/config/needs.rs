@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::parallel::{self, Matrix};
 use super::reader::{Reader, Text};
 use crate::source::Span;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// A job that another job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,7 @@ use super::artifacts::Artifacts;
 use super::reader::{Reader, Text};
 use crate::duration;
 use crate::source::Span;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Mapping, Node, Value};
 
 /// The default directory of a site.
 const DEFAULT_DIR: &str = "public";

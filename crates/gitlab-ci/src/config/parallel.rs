@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::reader::Reader;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Node, Value};
 
 /// The maximum number of instances of a job.
 const MAX_INSTANCES: usize = 200;

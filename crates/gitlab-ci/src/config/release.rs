@@ -1,8 +1,7 @@
 //! `release`. `entry/release.rb`, `entry/release/assets.rb`, `entry/release/assets/link.rb`
 
 use super::reader::Reader;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// Checks the keyword. Only a GitLab instance can create releases.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {

@@ -16,9 +16,7 @@ use super::variables::{self, VariableScope, YamlVariable};
 use super::when::When;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
-use crate::yaml::node::Entry;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Entry, Mapping, Node};
 use crate::yaml::size;
 
 /// The content of a pipeline file, resolved and typed.

@@ -11,8 +11,7 @@ use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, When};
 use crate::expression::Expression;
 use crate::source::Span;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// A rule. It matches if all its clauses are true. A rule without clauses always matches.
 #[derive(Clone, Debug)]

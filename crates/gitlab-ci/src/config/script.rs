@@ -1,8 +1,7 @@
 //! `script`, `before_script`, `after_script`. `entry/commands.rb`
 
 use super::reader::{Reader, Spanned, Text};
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Node, Value};
 
 /// The maximum depth of nested lists, which mostly come from `!reference`. `validate_nested_array_recursively` of
 /// `lib/gitlab/config/entry/validators/nested_array_helpers.rb`

@@ -1,8 +1,7 @@
 //! `trigger`. `entry/trigger.rb`, `entry/trigger/forward.rb`
 
 use super::reader::Reader;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// The maximum number of files in the configuration of a child pipeline.
 const MAX_INCLUDES: usize = 3;

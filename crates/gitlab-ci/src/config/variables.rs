@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::reader::{self, Reader};
 use crate::source::Span;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// A variable in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]

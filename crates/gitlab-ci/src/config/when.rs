@@ -1,8 +1,7 @@
 //! `when` and `allow_failure`.
 
 use super::reader::Reader;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Node, Value};
 
 /// When a job runs. <https://docs.gitlab.com/ci/yaml/#when>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -2,8 +2,7 @@
 
 use super::loader::Loader;
 use crate::source::Span;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node};
 
 /// One entry of `include`.
 #[derive(Debug)]

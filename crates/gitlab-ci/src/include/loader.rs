@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
-use crate::files::Directory;
-use crate::files::Files;
+use crate::files::{Directory, Files};
 use crate::source::Sources;
 use crate::yaml::node::Node;
 

@@ -14,16 +14,11 @@ use self::loader::{Home, Loader};
 
 use super::inputs::{self, GivenBy};
 use crate::diagnostic::Diagnostics;
-use crate::source::FileId;
-use crate::source::Sources;
-use crate::source::Span;
-use crate::yaml::header;
+use crate::source::{FileId, Sources, Span};
 use crate::yaml::merge::merge_mappings;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Mapping, Node, Value};
 use crate::yaml::parse::compose;
-use crate::yaml::size;
+use crate::yaml::{header, size};
 
 /// The maximum number of included files. A file counts each time it is included.
 const MAX_INCLUDES: usize = 150;

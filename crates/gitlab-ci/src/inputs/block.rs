@@ -2,8 +2,7 @@
 //! `lib/gitlab/ci/config/interpolation/block.rb`, `access.rb`, `functions_stack.rb`
 
 use super::values::{Inputs, text_of};
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Node, Value};
 
 /// GitLab's `MAX_FUNCTIONS`, `MAX_ACCESS_BYTESIZE` and `MAX_ACCESS_ARRAY_DEPTH`.
 const MAX_FUNCTIONS: usize = 3;

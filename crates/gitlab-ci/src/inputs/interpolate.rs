@@ -8,12 +8,8 @@ use std::sync::Arc;
 use super::block::{self, Block, BlockError};
 use super::values::{Inputs, text_of};
 use crate::diagnostic::Diagnostics;
-use crate::source::Sources;
-use crate::source::Span;
-use crate::yaml::node::Entry;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::source::{Sources, Span};
+use crate::yaml::node::{Entry, Mapping, Node, Value};
 use crate::yaml::size;
 
 /// GitLab's `MAX_BLOCKS`. GitLab counts equal blocks once.

@@ -13,13 +13,9 @@ pub use self::interpolate::interpolate;
 pub use self::values::Inputs;
 use self::values::text_of;
 use crate::diagnostic::Diagnostics;
-use crate::source::Sources;
-use crate::source::Span;
+use crate::source::{Sources, Span};
 use crate::yaml::header::TYPES;
-use crate::yaml::node::Entry;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Entry, Mapping, Node, Value};
 
 /// The maximum length of a regular expression, in bytes. Parsing one takes far more memory than its text.
 const MAX_PATTERN_LENGTH: usize = 4096;

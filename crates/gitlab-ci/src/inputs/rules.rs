@@ -2,12 +2,8 @@
 
 use super::values::Inputs;
 use crate::diagnostic::Diagnostics;
-use crate::expression::Expression;
-use crate::expression::Input;
-use crate::expression::Variables;
-use crate::yaml::node::Mapping;
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::expression::{Expression, Input, Variables};
+use crate::yaml::node::{Mapping, Node, Value};
 
 /// The keys of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
 const KEYS: [&str; 3] = ["default", "if", "options"];

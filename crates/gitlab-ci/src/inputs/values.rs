@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::yaml::node::Node;
-use crate::yaml::node::Value;
+use crate::yaml::node::{Node, Value};
 
 /// The values of a file's inputs, by name.
 pub type Inputs = BTreeMap<String, Node>;

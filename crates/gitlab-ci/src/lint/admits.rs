@@ -1,13 +1,9 @@
 //! Whether the `rules` of an include admit it. `lib/gitlab/ci/config/external/rules.rb`
 
-use crate::changes::Compared;
-use crate::changes::NoSuchRef;
-use crate::config::reader::Reader;
-use crate::config::reader::Text;
+use crate::changes::{Compared, NoSuchRef};
+use crate::config::reader::{Reader, Text};
 use crate::config::rules;
-use crate::config::rules::Changes;
-use crate::config::rules::Owner;
-use crate::config::rules::Rule;
+use crate::config::rules::{Changes, Owner, Rule};
 use crate::config::when::When;
 use crate::diagnostic::Diagnostics;
 use crate::expression::Variables;

@@ -8,10 +8,8 @@ use super::config::extent;
 use super::config::root::{self, Configuration};
 use super::diagnostic::Diagnostics;
 use super::source::Sources;
-use crate::include::Environment;
-use crate::include::load;
-use crate::yaml::extends;
-use crate::yaml::reference;
+use crate::include::{Environment, load};
+use crate::yaml::{extends, reference};
 
 /// The result of reading a pipeline file.
 #[derive(Debug, Default)]

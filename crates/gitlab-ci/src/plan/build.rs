@@ -20,8 +20,7 @@ use crate::config::root::Configuration;
 use crate::config::variables::YamlVariable;
 use crate::config::when::When;
 use crate::expression::Variables;
-use crate::variables::collection::Collection;
-use crate::variables::collection::Origin;
+use crate::variables::collection::{Collection, Origin};
 use crate::variables::expand::ExpansionError;
 
 /// What a plan depends on, in addition to the file and the [`Context`].

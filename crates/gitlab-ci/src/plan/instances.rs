@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::PlannedNeed;
 use crate::config::job::Job;
 use crate::config::needs::Need;
-use crate::config::parallel::Parallel;
-use crate::config::parallel::instance_name;
-use crate::config::parallel::with_own_values;
+use crate::config::parallel::{Parallel, instance_name, with_own_values};
 use crate::config::reader::Text;
 
 /// An instance of a job.

@@ -22,10 +22,8 @@ use self::admission::Reason;
 use self::context::Context;
 use crate::config::environment::Action;
 use crate::config::job::Job;
-use crate::config::when::AllowFailure;
-use crate::config::when::When;
-use crate::variables::collection::Collection;
-use crate::variables::collection::Variable;
+use crate::config::when::{AllowFailure, When};
+use crate::variables::collection::{Collection, Variable};
 
 /// A pipeline as GitLab would create it.
 #[derive(Clone, Debug)]

@@ -7,13 +7,11 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::config::when::AllowFailure;
-use crate::config::when::When;
-use crate::plan::Plan;
-use crate::plan::PlannedJob;
+use crate::config::when::{AllowFailure, When};
 use crate::plan::admission::Reason;
 use crate::plan::context::RefKind;
 use crate::plan::predefined::known_when_running;
+use crate::plan::{Plan, PlannedJob};
 use crate::source::Sources;
 use crate::variables::collection::Variable;
 

@@ -9,9 +9,7 @@ use super::node::{Entry, Mapping, Node, Value};
 use super::scalar::{self, Plain};
 use super::size;
 use crate::diagnostic::Diagnostics;
-use crate::source::FileId;
-use crate::source::Sources;
-use crate::source::Span;
+use crate::source::{FileId, Sources, Span};
 
 /// The maximum depth of a document: GitLab's default of `max_yaml_depth`.
 const MAX_DEPTH: usize = 100;

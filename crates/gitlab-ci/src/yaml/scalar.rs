@@ -186,8 +186,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::source::Sources;
-    use crate::source::Span;
+    use crate::source::{Sources, Span};
 
     fn value(text: &str) -> serde_json::Value {
         let file = Sources::default().add("", "");

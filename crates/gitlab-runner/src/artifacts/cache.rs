@@ -9,8 +9,7 @@ use sha1::{Digest, Sha1};
 use crate::variables::JobVariables;
 use crate::workspace::checkout::Blob;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
-use gitlab_ci::config::cache::Cache;
-use gitlab_ci::config::cache::Key;
+use gitlab_ci::config::cache::{Cache, Key};
 use gitlab_ci::glob;
 use gitlab_ci::variables::expand::ExpansionError;
 

@@ -8,10 +8,7 @@ use toml::de::DeTable;
 
 use super::reader::{Reader, Table, integer};
 use super::units::{Device, Mount, bytes, nano_cpus, pair};
-use crate::config::settings::DockerConfig;
-use crate::config::settings::ExecutorName;
-use crate::config::settings::RunnerConfig;
-use crate::config::settings::ServiceConfig;
+use crate::config::settings::{DockerConfig, ExecutorName, RunnerConfig, ServiceConfig};
 
 use gitlab_ci::config::image;
 use gitlab_ci::config::image::PullPolicy;

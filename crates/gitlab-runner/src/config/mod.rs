@@ -15,16 +15,12 @@ mod tests;
 
 use std::path::Path;
 
-use gitlab_ci::variables::collection::Origin;
-use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::collection::{Origin, Variable};
 
 pub use self::units::{Device, Mount};
-pub use crate::config::settings::CERTIFICATES;
-pub use crate::config::settings::DockerConfig;
-pub use crate::config::settings::ExecutorName;
-pub use crate::config::settings::RunnerConfig;
-pub use crate::config::settings::RunnerConfigError;
-pub use crate::config::settings::ServiceConfig;
+pub use crate::config::settings::{
+    CERTIFICATES, DockerConfig, ExecutorName, RunnerConfig, RunnerConfigError, ServiceConfig,
+};
 
 impl RunnerConfig {
     /// Reads a configuration file. Relative paths in it are relative to its directory.

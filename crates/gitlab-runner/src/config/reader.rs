@@ -5,12 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use gitlab_ci::diagnostic::Diagnostic;
-use gitlab_ci::diagnostic::Diagnostics;
-use gitlab_ci::diagnostic::Severity;
-use gitlab_ci::source::FileId;
-use gitlab_ci::source::Sources;
-use gitlab_ci::source::Span;
+use gitlab_ci::diagnostic::{Diagnostic, Diagnostics, Severity};
+use gitlab_ci::source::{FileId, Sources, Span};
 
 /// Reads values and collects diagnostics.
 pub(super) struct Reader {

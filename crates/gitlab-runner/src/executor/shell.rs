@@ -20,21 +20,17 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::executor::request::ExecutorError;
-use crate::executor::request::Request;
-use crate::log::JobLog;
-use crate::log::Stream;
+use crate::executor::request::{ExecutorError, Request};
+use crate::log::{JobLog, Stream};
 use crate::process_group::ProcessGroup;
 use crate::project::git;
-use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
 use crate::workspace::job_dirs::JobDirs;
-use crate::workspace::restore;
 use crate::workspace::restore::Copied;
 use crate::workspace::selection::Selection;
-use container_engine::labels;
-use container_engine::ownership;
+use crate::workspace::{archive, restore};
+use container_engine::{labels, ownership};
 
 /// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);

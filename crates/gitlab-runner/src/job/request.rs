@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::executor::ImageRequest;
-use crate::executor::Request;
-use crate::executor::ServiceRequest;
+use crate::executor::{ImageRequest, Request, ServiceRequest};
 use crate::variables::JobVariables;
 use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::config::image::Image;

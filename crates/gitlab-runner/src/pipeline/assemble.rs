@@ -10,23 +10,17 @@ use bollard::Docker as Engine;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Store;
-use crate::config::ExecutorName;
-use crate::config::RunnerConfig;
-use crate::context::Pipeline;
-use crate::context::Settings;
+use crate::config::{ExecutorName, RunnerConfig};
+use crate::context::{Pipeline, Settings};
 use crate::deferred::Late;
 use crate::event::Tell;
 use crate::executor::Executor;
-use crate::executor::docker::Docker;
-use crate::executor::docker::ImageSource;
+use crate::executor::docker::{Docker, ImageSource};
 use crate::executor::shell::Shell;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::project::prepare::Prepared;
-use crate::workspace::Kept;
-use crate::workspace::NewPipeline;
-use crate::workspace::Workspace;
-use crate::workspace::checkout::Origin;
-use crate::workspace::checkout::Sources;
+use crate::workspace::checkout::{Origin, Sources};
+use crate::workspace::{Kept, NewPipeline, Workspace};
 use container_engine::ownership;
 
 /// The directories of a new pipeline, and the runner configuration.

@@ -22,10 +22,8 @@ use super::job::{JobOutcome, attempt};
 use super::status::Status;
 use crate::mask::Masker;
 use crate::pipeline::resource_group::Group;
-use crate::pipeline::schedule::Choice;
-use crate::pipeline::schedule::Schedule;
-use crate::pipeline::slots::Slot;
-use crate::pipeline::slots::Slots;
+use crate::pipeline::schedule::{Choice, Schedule};
+use crate::pipeline::slots::{Slot, Slots};
 use gitlab_ci::config::job::Job;
 use gitlab_ci::variables::collection::Variable;
 

@@ -10,11 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::executor::FailureReason;
-use crate::status::Status;
-use crate::status::composite;
+use crate::status::{Status, composite};
 use gitlab_ci::config::retry::Retry;
-use gitlab_ci::config::when::AllowFailure;
-use gitlab_ci::config::when::When;
+use gitlab_ci::config::when::{AllowFailure, When};
 use gitlab_ci::plan::Plan;
 
 /// The user's selection of jobs.

@@ -3,8 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::project::git::Repository;
-use gitlab_ci::changes::Compared;
-use gitlab_ci::changes::NoSuchRef;
+use gitlab_ci::changes::{Compared, NoSuchRef};
 use gitlab_ci::glob;
 use gitlab_ci::plan::context::Context;
 

@@ -3,11 +3,8 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::project::git::GitError;
-use crate::project::git::Repository;
-use gitlab_ci::plan::context::Context;
-use gitlab_ci::plan::context::RefKind;
-use gitlab_ci::plan::context::Source;
+use crate::project::git::{GitError, Repository};
+use gitlab_ci::plan::context::{Context, RefKind, Source};
 
 /// The ref that the pipeline is for, and its circumstances.
 #[derive(Debug)]

@@ -4,15 +4,11 @@ use gitlab_ci::render::diagnostics;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use gitlab_ci::plan::context::Context;
-use gitlab_ci::plan::context::Source;
+use gitlab_ci::plan::context::{Context, Source};
 use gitlab_ci::plan::knowledge::base_variables;
 use gitlab_runner::project::changes::Changes;
-use gitlab_runner::project::git::Folder;
-use gitlab_runner::project::git::GitError;
-use gitlab_runner::project::git::Repository;
-use gitlab_runner::project::input::Input;
-use gitlab_runner::project::input::without_secrets;
+use gitlab_runner::project::git::{Folder, GitError, Repository};
+use gitlab_runner::project::input::{Input, without_secrets};
 use gitlab_runner::project::reference::Reference;
 
 use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, width, write};

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use gitlab_ci::plan;
-use gitlab_runner::project::input::Input;
-use gitlab_runner::project::input::without_secrets;
+use gitlab_runner::project::input::{Input, without_secrets};
 use gitlab_runner::project::reference::Reference;
 
 use super::planned::planned;

@@ -4,11 +4,8 @@ use gitlab_ci::render::diagnostics;
 use std::io::{self, IsTerminal};
 
 use gitlab_runner::project::git::GitError;
-use gitlab_runner::project::input::Input;
-use gitlab_runner::project::input::without_secrets;
-use gitlab_runner::project::prepare::PrepareError;
-use gitlab_runner::project::prepare::Prepared;
-use gitlab_runner::project::prepare::prepare;
+use gitlab_runner::project::input::{Input, without_secrets};
+use gitlab_runner::project::prepare::{PrepareError, Prepared, prepare};
 use gitlab_runner::project::reference::Reference;
 
 use crate::cli::{CliError, print, width};

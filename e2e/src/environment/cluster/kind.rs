@@ -15,12 +15,10 @@ use bollard::query_parameters::{
 };
 use tokio::process::Command;
 
-use crate::environment::command;
 use crate::environment::command::CommandError;
-use crate::environment::kind_config;
 use crate::environment::kind_config::KindConfigError;
-use crate::environment::state::State;
-use crate::environment::state::StateError;
+use crate::environment::state::{State, StateError};
+use crate::environment::{command, kind_config};
 use container_engine::labels;
 use container_engine::labels::RunId;
 

@@ -16,11 +16,9 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::environment::command;
 use crate::environment::command::CommandError;
-use crate::environment::images;
-use crate::environment::images::RecipeError;
-use crate::environment::images::digits;
+use crate::environment::images::{RecipeError, digits};
+use crate::environment::{command, images};
 use container_engine::labels;
 
 /// The repository of these images.

@@ -18,8 +18,7 @@ use super::kind::{self, KindError};
 use crate::environment::command::CommandError;
 use crate::environment::registry;
 use crate::environment::registry::Login;
-use crate::environment::state::State;
-use crate::environment::state::StateError;
+use crate::environment::state::{State, StateError};
 use container_engine::labels::RunId;
 
 /// The namespace that the pipeline deploys to.

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::environment::images::KubernetesVersion;
-use crate::environment::images::Way;
+use crate::environment::images::{KubernetesVersion, Way};
 
 /// The cluster and images that the machine must be able to run and obtain.
 #[derive(Clone, Copy, Debug)]

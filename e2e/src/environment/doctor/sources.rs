@@ -11,10 +11,7 @@ use super::finding::{Finding, Remedy, Verdict};
 use super::version::NodeVersion;
 use crate::environment::command;
 use crate::environment::images::PackageRegistry;
-use crate::environment::package_sources::DEBIAN_MIRROR;
-use crate::environment::package_sources::PackageSources;
-use crate::environment::package_sources::Setting;
-use crate::environment::package_sources::without_credentials;
+use crate::environment::package_sources::{DEBIAN_MIRROR, PackageSources, Setting, without_credentials};
 use container_engine::error_chain::error_chain;
 
 /// Time that a registry has to respond.

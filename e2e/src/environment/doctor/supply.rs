@@ -7,10 +7,7 @@ use super::engine::{Engine, EngineError};
 use super::finding::{Finding, Remedy, Verdict};
 use super::request::Request;
 use crate::environment::images;
-use crate::environment::images::Image;
-use crate::environment::images::PackageRegistry;
-use crate::environment::images::Presence;
-use crate::environment::images::Way;
+use crate::environment::images::{Image, PackageRegistry, Presence, Way};
 use container_engine::pull;
 
 /// Time that a public registry has to respond.

@@ -11,8 +11,7 @@ use super::catalogue::{Builder, Image};
 use super::diagnose::{Diagnosis, diagnose};
 use crate::environment::command;
 use crate::environment::command::CommandError;
-use crate::environment::package_sources::DEBIAN_MIRROR;
-use crate::environment::package_sources::PackageSources;
+use crate::environment::package_sources::{DEBIAN_MIRROR, PackageSources};
 
 /// The label with the hash of the recipe that an image was built from.
 pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";

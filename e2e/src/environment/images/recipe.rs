@@ -1,9 +1,8 @@
 //! The hash of a recipe. An image with the same hash need not be built again.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 

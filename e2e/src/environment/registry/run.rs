@@ -12,11 +12,9 @@ use testcontainers::core::{ContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{CopyTargetOptions, GenericImage, ImageExt, ReuseDirective, TestcontainersError};
 
-use super::HOST;
-use super::certificate;
 use super::login::{Login, LoginError, USER};
-use crate::environment::state::State;
-use crate::environment::state::StateError;
+use super::{HOST, certificate};
+use crate::environment::state::{State, StateError};
 use container_engine::labels;
 use container_engine::labels::RunId;
 

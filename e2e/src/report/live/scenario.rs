@@ -1,9 +1,8 @@
 //! A run of the scenario, in a live view. What jobs print is in their logs; a terminal shows their last line.
 
 use super::{Change, LiveEvent};
-use crate::record::IMAGES;
-use crate::record::Verdict;
 use crate::record::event::Event;
+use crate::record::{IMAGES, Verdict};
 use crate::report::run::mark;
 
 impl LiveEvent for Event<'_> {

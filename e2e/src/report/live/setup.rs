@@ -49,8 +49,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::environment::images::Obtained;
-    use crate::environment::images::Source;
+    use crate::environment::images::{Obtained, Source};
 
     #[test]
     fn lines() {

@@ -7,8 +7,7 @@ use rstest::rstest;
 
 use crate::files::Files;
 use crate::include::Environment;
-use crate::lint::Lint;
-use crate::lint::lint;
+use crate::lint::{Lint, lint};
 
 struct OneFile<'text>(&'text str);
 

@@ -8,12 +8,10 @@ use super::admission;
 use super::context::{Context, RefKind, Source};
 use super::knowledge::Given;
 use super::refusal::{MissingNeed, Refusal};
-use crate::config::when::AllowFailure;
-use crate::config::when::When;
+use crate::config::when::{AllowFailure, When};
 use crate::plan::commit::Commit;
 use crate::testing::{branch, context, plan_for, plan_with};
-use crate::variables::collection::Origin;
-use crate::variables::collection::Variable;
+use crate::variables::collection::{Origin, Variable};
 use crate::variables::settings::Setting;
 
 fn with_another_job(a: &str) -> String {

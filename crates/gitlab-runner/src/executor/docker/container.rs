@@ -7,8 +7,7 @@ use bollard::models::{
 };
 
 use super::made::JobResources;
-use crate::config::DockerConfig;
-use crate::config::Mount;
+use crate::config::{DockerConfig, Mount};
 use crate::executor::request::ExecutorError;
 use crate::workspace::job_dirs::JobDirs;
 

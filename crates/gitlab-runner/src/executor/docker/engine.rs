@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::files::Container;
 use super::image_source::ImageSource;
-use crate::config::CERTIFICATES;
-use crate::config::RunnerConfig;
+use crate::config::{CERTIFICATES, RunnerConfig};
 use crate::executor::request::ExecutorError;
 
 /// The docker executor.

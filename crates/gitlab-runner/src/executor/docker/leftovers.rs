@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use bollard::errors::Error;
 
 use super::made::sweep;
-use container_engine::labelled;
 use container_engine::labels::PIPELINE;
-use container_engine::ownership;
+use container_engine::{labelled, ownership};
 
 /// Removes the containers, networks and volumes of pipelines that ran on this machine and whose processes no longer exist. Returns how
 /// many it removed.

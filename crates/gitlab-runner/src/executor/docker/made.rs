@@ -14,12 +14,10 @@ use bollard::query_parameters::{
 use futures_util::future::join_all;
 use tokio::sync::RwLock;
 
-use crate::executor::request::ExecutorError;
-use crate::executor::request::Request;
+use crate::executor::request::{ExecutorError, Request};
 use container_engine::error_message;
 use container_engine::labelled::{self, Resource};
-use container_engine::labels::JOB;
-use container_engine::labels::PIPELINE;
+use container_engine::labels::{JOB, PIPELINE};
 
 /// Maximum number of attempts to remove something that is still in use.
 const MAX_ATTEMPTS: usize = 20;

@@ -32,9 +32,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use self::container::Common;
 use self::made::JobResources;
-use crate::executor::request::ExecutorError;
-use crate::executor::request::ImageRequest;
-use crate::executor::request::Request;
+use crate::executor::request::{ExecutorError, ImageRequest, Request};
 use crate::log::JobLog;
 use crate::workspace::job_dirs::JobDirs;
 

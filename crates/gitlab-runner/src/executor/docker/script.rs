@@ -15,10 +15,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::files::Container;
-use crate::executor::request::ExecutorError;
-use crate::executor::request::FailureReason;
-use crate::log::JobLog;
-use crate::log::Stream;
+use crate::executor::request::{ExecutorError, FailureReason};
+use crate::log::{JobLog, Stream};
 use container_engine::error_message;
 
 /// Maximum time to wait for the remaining output after the container has ended.

@@ -12,14 +12,10 @@ use super::engine::Docker;
 use super::made::JobResources;
 use super::reference;
 use crate::config::ServiceConfig;
-use crate::executor::request::ExecutorError;
-use crate::executor::request::ImageRequest;
-use crate::executor::request::Request;
-use crate::executor::request::ServiceRequest;
+use crate::executor::request::{ExecutorError, ImageRequest, Request, ServiceRequest};
 use crate::log::JobLog;
 use container_engine::error_message;
-use gitlab_ci::variables::collection::Origin;
-use gitlab_ci::variables::collection::Variable;
+use gitlab_ci::variables::collection::{Origin, Variable};
 
 /// Maximum number of a service's ports that are probed: `executors/docker/services.go`.
 const MAX_PORTS: usize = 20;

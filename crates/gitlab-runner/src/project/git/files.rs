@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use super::command::git;
 use super::repository::Repository;
-use gitlab_ci::files::Directory;
-use gitlab_ci::files::Files;
+use gitlab_ci::files::{Directory, Files};
 
 /// The files of a commit.
 #[derive(Clone, Debug)]

@@ -1,11 +1,10 @@
 //! Reads the branches of a repository directly from its files if it has the layout that `git init` and `git clone` create. This saves
 //! a process. <https://git-scm.com/docs/gitrepository-layout>
 
-use std::env;
-use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// Environment variables that change where git looks for a repository.
 const DISCOVERY: [&str; 2] = ["GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"];
