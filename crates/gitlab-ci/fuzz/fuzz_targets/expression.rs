@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gitlab_ci::{duration, glob};
 use gitlab_ci::expression::Expression;
 use gitlab_ci::expression::pattern::Pattern;
 use gitlab_ci::glob::Glob;
 use gitlab_ci::variables::collection::{Collection, Variable};
-use gitlab_ci::variables::{dotenv, settings};
 use gitlab_ci::variables::dotenv::Limits;
 use gitlab_ci::variables::expand::ExpansionError;
+use gitlab_ci::variables::{dotenv, settings};
+use gitlab_ci::{duration, glob};
 use libfuzzer_sys::fuzz_target;
 
 /// Separates the text from the dotenv report after it.

@@ -6,12 +6,12 @@ use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::include::Environment;
 use gitlab_ci::lint::{Conditions, Lint, admits, lint};
-use gitlab_ci::plan::{Plan, build};
 use gitlab_ci::plan::build::build;
 use gitlab_ci::plan::commit::Commit;
 use gitlab_ci::plan::context::{Context, RefKind, Source};
 use gitlab_ci::plan::knowledge::{Given, base_variables};
 use gitlab_ci::plan::refusal::Refusal;
+use gitlab_ci::plan::{Plan, build};
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
 
