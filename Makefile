@@ -71,12 +71,16 @@ fuzz: ## Fuzz the readers of pipeline files and expressions, FUZZ_SECONDS=60 eac
 			-verbosity=0 -print_final_stats=1 $(FUZZ_FLAGS); \
 	done
 
-.PHONY: lint
-lint: ## Check the code's structure, formatting, clippy and docs; a warning is an error
+# What a check of seconds finds is found first.
+.PHONY: style
+style:
 	.ci/structure --self-test
 	.ci/structure
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path crates/gitlab-ci/fuzz/Cargo.toml
+
+.PHONY: lint
+lint: style ## Check the code's structure, formatting, clippy and docs; a warning is an error
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# The fuzz targets, without the C++ library that they are linked with.

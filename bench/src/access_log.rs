@@ -18,7 +18,7 @@ const MARK: &[u8] = br#""request_id":"#;
 const PIPE_BYTES: usize = 1024 * 1024;
 
 /// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The lines that a server has written to the pipe that is its standard output.
 ///
@@ -75,7 +75,7 @@ fn drain(mut pipe: impl Read, seen: &Seen) -> io::Result<()> {
             buffer.copy_within(newline + 1..filled, 0);
             filled -= newline + 1;
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The status code.
@@ -14,12 +13,12 @@ pub(crate) struct Answer {
 }
 
 /// Longer than any service here takes for anything.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks for `path`. It blocks, because starts are timed with it and a runtime's timers are a millisecond coarse.
 pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     // In HTTP/1.0 the body ends with the connection and is never in chunks.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut text = String::new();

@@ -25,7 +25,7 @@ pub(crate) struct Server {
 }
 
 /// Time that a server has to become ready.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time between two questions whether it is.
 const ASK_EVERY: Duration = Duration::from_micros(200);
@@ -48,7 +48,6 @@ pub(crate) struct ServerProcess {
 /// Resident memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Memory {
-    /// Now.
     pub(crate) now: f64,
     /// At most since the start.
     pub(crate) peak: f64,
@@ -86,8 +85,8 @@ impl ServerProcess {
             if let Some(status) = child.try_wait().context("cannot wait")? {
                 return Err(Error::Measurement(format!("{name} ended while it started: {status}")));
             }
-            if created.elapsed() > PATIENCE {
-                return Err(Error::Measurement(format!("{name} is not ready after {PATIENCE:?}")));
+            if created.elapsed() > TIMEOUT {
+                return Err(Error::Measurement(format!("{name} is not ready after {TIMEOUT:?}")));
             }
             thread::sleep(ASK_EVERY);
         };

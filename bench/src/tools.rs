@@ -12,13 +12,12 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// The command `what` from `package`.
     pub(crate) const fn command(what: &'static str, package: &'static str) -> Self {
         Self { what, package }
     }
 
     fn is_met(&self) -> bool {
-        env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(self.what).is_file())
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(self.what).is_file())
     }
 }
 

@@ -94,18 +94,18 @@ fn serve_registry(status: &'static str) -> String {
 /// that do not answer or do not have what is needed.
 #[test]
 fn a_machine_that_must_build_and_cannot() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("docker.sock");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("docker.sock");
     serve_engine(&socket);
-    let kind = folder.path().join("kind");
+    let kind = dir.path().join("kind");
     std::fs::write(&kind, "#!/bin/sh\necho kind v0.27.0 go1.24.4 linux/amd64\n").unwrap();
     std::fs::set_permissions(&kind, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let config = folder.path().join("kind-config.yaml");
+    let config = dir.path().join("kind-config.yaml");
     std::fs::write(&config, "kind: Cluster\n").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_e2e"))
         .env_clear()
-        .env("PATH", folder.path())
+        .env("PATH", dir.path())
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
         .env("DEBIAN_MIRROR", serve_registry("200 OK"))
         .env("GOPROXY", format!("http://me:secret@{closed},direct"))

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::support::{App, PATIENCE, client, until};
+use crate::support::{App, TIMEOUT, client, until};
 use rstest::rstest;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,17 +17,17 @@ const HALF_A_HEAD: &[u8] = b"GET /health HTTP/1.1\r\nHost: app\r\nX-Slow: ";
 
 /// Asks over a connection of its own, as the kubelet does.
 async fn health(app: &App) -> u16 {
-    timeout(PATIENCE, client().get(app.url("/health")).send()).await.unwrap().unwrap().status().as_u16()
+    timeout(TIMEOUT, client().get(app.url("/health")).send()).await.unwrap().unwrap().status().as_u16()
 }
 
 async fn connect(app: &App) -> TcpStream {
-    timeout(PATIENCE, TcpStream::connect(app.address)).await.unwrap().unwrap()
+    timeout(TIMEOUT, TcpStream::connect(app.address)).await.unwrap().unwrap()
 }
 
 /// Reads until the server closes the connection; returns what it had sent.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    match timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open") {
+    match timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await.expect("the connection stays open") {
         Ok(_) => {}
         // Closing a socket with unread bytes in it resets the connection. tcp(7)
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
@@ -72,10 +72,10 @@ async fn a_head_that_does_not_end_is_cut_and_others_are_answered_meanwhile() {
     });
     assert_eq!(health(&app).await, 200);
     let mut bytes = Vec::new();
-    let _ = timeout(PATIENCE, receive.read_to_end(&mut bytes)).await.expect("the head is still read");
+    let _ = timeout(TIMEOUT, receive.read_to_end(&mut bytes)).await.expect("the head is still read");
     assert!(started.elapsed() >= Duration::from_secs(1), "cut after {:?}", started.elapsed());
     assert_eq!(bytes, b"");
-    timeout(PATIENCE, drip).await.unwrap().unwrap();
+    timeout(TIMEOUT, drip).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_connection_may_rest_between_requests_longer_than_within_one() {
     for _ in 0..2 {
         stream.write_all(b"GET /health HTTP/1.1\r\nHost: app\r\n\r\n").await.unwrap();
         let mut answer = [0; 1000];
-        let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+        let length = timeout(TIMEOUT, stream.read(&mut answer)).await.unwrap().unwrap();
         assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }
@@ -202,9 +202,9 @@ async fn a_body_without_an_end_is_not_read_to_one() {
         taken
     });
     let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, receive.read_to_end(&mut answer)).await.expect("the body is still read");
+    let _ = timeout(TIMEOUT, receive.read_to_end(&mut answer)).await.expect("the body is still read");
     assert!(answer.starts_with(b"HTTP/1.1 405 "), "{}", String::from_utf8_lossy(&answer));
-    let taken = timeout(PATIENCE, endless).await.unwrap().unwrap();
+    let taken = timeout(TIMEOUT, endless).await.unwrap().unwrap();
     assert!(taken < 64_000_000, "{taken} bytes were taken");
     let memory = app.metric("process_resident_memory_bytes").await;
     assert!(memory < 64e6, "{memory} bytes");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{App, PATIENCE, accesses, client, command, is, until};
+use crate::support::{App, TIMEOUT, accesses, client, command, is, until};
 use rstest::rstest;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -149,7 +149,6 @@ impl Load {
         until("each client has ten more answers", all_have).await;
     }
 
-    /// Stops all clients.
     async fn stop(mut self) -> Requests {
         self.stop.send_replace(true);
         let failed = std::mem::take(&mut self.clients).join_all().await.into_iter().filter(|failed| *failed).count();
@@ -268,7 +267,7 @@ async fn text_lines_carry_the_request() {
     until("the service listens", async || request().await.is_ok()).await;
     let id = service.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
-    let output = tokio::time::timeout(PATIENCE, service.wait_with_output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(TIMEOUT, service.wait_with_output()).await.unwrap().unwrap();
     insta::with_settings!({filters => [
         (r"^\S+Z", "[timestamp]"),
         (r"duration_ms=\S+", "duration_ms=[milliseconds]"),
@@ -293,7 +292,7 @@ async fn bad_flags_and_a_taken_port_are_one_line_and_a_code() {
     let mut seen = String::new();
     for arguments in cases {
         let output = command(arguments).stdout(Stdio::piped()).output();
-        let output = tokio::time::timeout(PATIENCE, output).await.expect("it runs").unwrap();
+        let output = tokio::time::timeout(TIMEOUT, output).await.expect("it runs").unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(error.lines().count(), 1, "{error}");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "");

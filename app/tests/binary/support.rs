@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// No wait in these tests takes this long on a machine that works.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running service. Killed when dropped.
 pub(crate) struct App {
@@ -39,7 +39,7 @@ impl App {
     pub(crate) async fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = timeout(PATIENCE, next(&mut lines)).await.unwrap().expect("the service ended without a word");
+        let first = timeout(TIMEOUT, next(&mut lines)).await.unwrap().expect("the service ended without a word");
         assert_eq!(first["message"], "listening", "{first}");
         let address = first["address"].as_str().unwrap().parse().unwrap();
         let log = Arc::new(Mutex::new(vec![first]));
@@ -66,8 +66,8 @@ impl App {
 
     /// Waits for the end; returns how it went and every line of the log.
     pub(crate) async fn wait(mut self) -> (ExitStatus, Vec<Value>) {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("the service does not end").unwrap();
-        timeout(PATIENCE, self.reader).await.expect("standard output stays open").unwrap();
+        let status = timeout(TIMEOUT, self.child.wait()).await.expect("the service does not end").unwrap();
+        timeout(TIMEOUT, self.reader).await.expect("standard output stays open").unwrap();
         let log = std::mem::take(&mut *self.log.lock().unwrap());
         (status, log)
     }
@@ -94,7 +94,7 @@ pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
+    timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("not within {TIMEOUT:?}: {what}"));
 }
 
 async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<Value> {
@@ -114,5 +114,5 @@ pub(crate) fn accesses(log: &[Value]) -> Vec<&Value> {
 
 /// A client that uses no proxy and keeps connections.
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().unwrap()
 }

@@ -23,7 +23,6 @@ pub(crate) struct Sent {
 /// What the service told about itself meanwhile.
 #[derive(Debug)]
 pub(crate) struct Audited {
-    /// Its compiler.
     pub(crate) compiler: String,
     /// Size of its metrics, in bytes.
     pub(crate) exposition: f64,
@@ -32,10 +31,10 @@ pub(crate) struct Audited {
 }
 
 /// Time in which the last requests are answered and the last lines written.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What both services log about a request.
 const FIELDS: [&str; 7] = ["method", "route", "path", "status", "duration_ms", "remote", "request_id"];
@@ -48,13 +47,13 @@ pub(crate) async fn audit(name: &str, process: &ServerProcess, sent: &[Sent]) ->
         let answer =
             http::get(process.address, "/metrics").context(format_args!("{name} does not tell its metrics"))?;
         let counted = total(&answer.body);
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
         // A request is counted when it has been answered, so this one is in the log and not yet in its own answer.
         let (logged, expected) = (f64::from(process.log.requests()), counted + 1.0);
         if (logged - expected).abs() < 0.5 {
             break answer.body;
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIMEOUT {
             let why = format!("{name} answered {expected} requests by its own count, and logged {logged}");
             return Err(Error::Measurement(why));
         }

@@ -21,7 +21,7 @@ const MODULE: &str = "bench/go-service";
 const PROGRAM: &str = "target/bench/go-service";
 
 /// The first build downloads and compiles the client library, too.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Builds it as the Rust service is built: static and stripped.
 pub(crate) async fn build() -> Result<PathBuf, Error> {
@@ -37,7 +37,7 @@ pub(crate) async fn build() -> Result<PathBuf, Error> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(PATIENCE, output).await.context("go build does not end")?.context("cannot run go")?;
+    let output = timeout(TIMEOUT, output).await.context("go build does not end")?.context("cannot run go")?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(Error::Measurement(format!("go build failed: {}", why.trim())));

@@ -85,7 +85,6 @@ const WARM_UP_SECONDS: u32 = 1;
 /// Time from the start until memory is no longer that of the start.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// Measures one start.
 pub(crate) async fn start(server: &Server, cores: Cores, found: &mut Found) -> Result<(), Error> {
     let process = ServerProcess::start(server, cores)?;
     found.start_up.push(process.start_up);

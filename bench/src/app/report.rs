@@ -39,7 +39,6 @@ enum Unit {
     Milliseconds,
     /// Of bytes, 1024 times 1024.
     Mebibytes,
-    /// Of bytes, all.
     Bytes,
     /// Of a share, hundredths.
     Percent,

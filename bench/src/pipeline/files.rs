@@ -39,12 +39,12 @@ pub(super) fn trivial(count: usize) -> String {
 }
 
 /// A repository of one commit with this pipeline, on branch `main`.
-pub(super) fn repository(folder: &Path, name: &str, pipeline: &str) -> Result<PathBuf, Error> {
-    let folder = folder.join(name);
-    fs::create_dir_all(&folder).context(folder.display())?;
-    fs::write(folder.join(".gitlab-ci.yml"), pipeline).context(name)?;
+pub(super) fn repository(dir: &Path, name: &str, pipeline: &str) -> Result<PathBuf, Error> {
+    let dir = dir.join(name);
+    fs::create_dir_all(&dir).context(dir.display())?;
+    fs::write(dir.join(".gitlab-ci.yml"), pipeline).context(name)?;
     // Both sides leave files there that are nobody's business.
-    fs::write(folder.join(".gitignore"), ".gitlab-ci-local/\ntarget/\n").context(name)?;
+    fs::write(dir.join(".gitignore"), ".gitlab-ci-local/\ntarget/\n").context(name)?;
     let lines: [&[&str]; 4] = [
         &["-c", "init.defaultBranch=main", "init", "--quiet"],
         &["add", "."],
@@ -52,10 +52,10 @@ pub(super) fn repository(folder: &Path, name: &str, pipeline: &str) -> Result<Pa
         &["remote", "add", "origin", "https://gitlab.test/course/demo.git"],
     ];
     for line in lines {
-        let status = Command::new("git").arg("-C").arg(&folder).args(line).status().context("git")?;
+        let status = Command::new("git").arg("-C").arg(&dir).args(line).status().context("git")?;
         if !status.success() {
             return Err(Error::Measurement(format!("git {}: {status}", line.join(" "))));
         }
     }
-    Ok(folder)
+    Ok(dir)
 }

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 
     /// The folder below which both sides work. In memory, so that neither waits for the disk, nor for what the other has done to it
     #[arg(long, default_value = "/dev/shm", value_name = "FOLDER")]
-    folder: PathBuf,
+    dir: PathBuf,
 
     /// Also write the report into this page, between `<!-- bench-pipeline:begin -->` and `<!-- bench-pipeline:end -->`
     #[arg(long, value_name = "FILE")]
@@ -63,18 +63,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
         return Err(Error::Environment(format!("{e2e} is missing (make bench-pipeline builds it)")));
     }
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-pipeline")).transpose()?;
-    let folder = arguments.folder.join(format!("bench-pipeline-{}", std::process::id()));
-    fs::create_dir_all(&folder).context(folder.display())?;
+    let dir = arguments.dir.join(format!("bench-pipeline-{}", std::process::id()));
+    fs::create_dir_all(&dir).context(dir.display())?;
     let measured = install(&arguments.install).and_then(|beside| {
         let e2e = std::path::absolute(&arguments.e2e).context("the current folder")?;
-        measure(arguments.rounds, &Sides { e2e, beside, home: folder.join("home"), temporary: folder.clone() }, &folder)
+        measure(arguments.rounds, &Sides { e2e, beside, home: dir.join("home"), temporary: dir.clone() }, &dir)
     });
-    let _ = fs::remove_dir_all(&folder);
+    let _ = fs::remove_dir_all(&dir);
     let report = Report {
         machine: machine::describe()?,
         day: machine::today(),
         rounds: arguments.rounds,
-        folder: arguments.folder.clone(),
+        dir: arguments.dir.clone(),
         found: measured?,
     };
     if let Some(page) = page {
@@ -84,26 +84,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
 }
 
 /// Installs gitlab-ci-local in the version of the lock file, once.
-fn install(folder: &Path) -> Result<PathBuf, Error> {
-    let program = folder.join("node_modules/.bin/gitlab-ci-local");
+fn install(dir: &Path) -> Result<PathBuf, Error> {
+    let program = dir.join("node_modules/.bin/gitlab-ci-local");
     let lock = include_str!("../../gitlab-ci-local/package-lock.json");
-    let is_installed = fs::read_to_string(folder.join("package-lock.json")).is_ok_and(|known| known == lock);
+    let is_installed = fs::read_to_string(dir.join("package-lock.json")).is_ok_and(|known| known == lock);
     if !is_installed || !program.is_file() {
         progress("npm ci");
-        fs::create_dir_all(folder).context(folder.display())?;
-        fs::write(folder.join("package.json"), include_str!("../../gitlab-ci-local/package.json")).context("npm")?;
-        fs::write(folder.join("package-lock.json"), lock).context("npm")?;
+        fs::create_dir_all(dir).context(dir.display())?;
+        fs::write(dir.join("package.json"), include_str!("../../gitlab-ci-local/package.json")).context("npm")?;
+        fs::write(dir.join("package-lock.json"), lock).context("npm")?;
         let mut command = Command::new("npm");
-        output(command.args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(folder))?;
+        output(command.args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(dir))?;
     }
     std::path::absolute(program).context("the current folder")
 }
 
-fn measure(rounds: u32, sides: &Sides, folder: &Path) -> Result<Measurement, Error> {
-    let article = files::repository(folder, "article", files::ARTICLE)?;
-    let mixed = SIZES.map(|size| files::repository(folder, &size.to_string(), &files::mixed(size)));
+fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error> {
+    let article = files::repository(dir, "article", files::ARTICLE)?;
+    let mixed = SIZES.map(|size| files::repository(dir, &size.to_string(), &files::mixed(size)));
     let mixed: Vec<PathBuf> = mixed.into_iter().collect::<Result<_, _>>()?;
-    let trivial = files::repository(folder, "trivial", &files::trivial(100))?;
+    let trivial = files::repository(dir, "trivial", &files::trivial(100))?;
     let hundred = mixed.first().ok_or_else(|| Error::Measurement("no sizes".to_owned()))?;
     let mut found = Measurement { too_many: check(sides, &article, hundred)?, ..Measurement::default() };
     for round in 1..=rounds {

@@ -16,7 +16,7 @@ pub(super) struct Report {
     /// How often.
     pub(super) rounds: u32,
     /// Below which folder both sides worked.
-    pub(super) folder: PathBuf,
+    pub(super) dir: PathBuf,
     /// The figures.
     pub(super) found: Measurement,
 }
@@ -41,7 +41,7 @@ impl Report {
                 "method: {} rounds, the sides taking turns; whole processes; jobs in checkouts of their own on both sides, \
                  {CONCURRENCY} at the same time, all of it below {}; median (least–greatest)",
                 self.rounds,
-                self.folder.display()
+                self.dir.display()
             ),
             format!(
                 "of the article's pipeline gitlab-ci-local lists {} jobs that GitLab would not run for the branch: it does not know \
@@ -144,7 +144,7 @@ mod tests {
             machine: "AMD EPYC, 2 cores, Linux 6".to_owned(),
             day: "2026-01-31".to_owned(),
             rounds: 3,
-            folder: "/dev/shm".into(),
+            dir: "/dev/shm".into(),
             found,
         };
         insta::assert_snapshot!(report.markdown());

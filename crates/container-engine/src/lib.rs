@@ -8,6 +8,8 @@
 //!    processes. These three depend on nothing else in the crate.
 //! 2. [`labelled`] lists what has a label. [`pull`] pulls images. Both take a connection.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 pub mod error_chain;
 pub mod labelled;
 pub mod labels;

@@ -16,6 +16,8 @@
 //! - [`plan`]: which jobs a pipeline contains for a ref, and why.
 //! - [`render`]: diagnostics and plans as text and as JSON.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 pub mod changes;
 pub mod config;
 pub mod diagnostic;

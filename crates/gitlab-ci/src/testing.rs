@@ -10,8 +10,8 @@ use crate::plan::Plan;
 use crate::plan::build::{Project, build};
 use crate::plan::commit::Commit;
 use crate::plan::context::{Context, RefKind, Source};
-use crate::plan::knowledge::Given;
-use crate::plan::refusal::Refusal;
+use crate::plan::error::PlanError;
+use crate::plan::knowledge::ProjectVariables;
 use crate::variables::collection::{Origin, Variable};
 use crate::variables::settings::Setting;
 
@@ -64,28 +64,28 @@ pub fn tag(name: &str) -> Context {
 ///
 /// # Errors
 /// GitLab would not create the pipeline.
-pub fn plan_for(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
+pub fn plan_for(text: &str, context: &Context, variables: &[(&str, &str)]) -> Result<Plan, PlanError> {
     let settings = variables.iter().map(|(key, value)| Setting {
         variable: Variable::new(key, value, Origin::Project),
         scope: "*".to_owned(),
         protected: false,
         hidden: false,
     });
-    plan_with(text, context, &Given { settings: settings.collect(), pipeline: Vec::new() }, None)
+    plan_with(text, context, &ProjectVariables { settings: settings.collect(), pipeline: Vec::new() }, None)
 }
 
 pub(crate) fn plan_with(
     text: &str,
     context: &Context,
-    given: &Given,
+    given: &ProjectVariables,
     changed: Option<&[String]>,
-) -> Result<Plan, Refusal> {
+) -> Result<Plan, PlanError> {
     let files = ["Dockerfile", "src/main.rs"].map(str::to_owned);
     let project = Project {
         given,
-        fits: &glob::any_fits,
+        matches: &glob::any_matches,
         exists: &|patterns| glob::any_exists(patterns, &files),
-        changed: &|patterns| changed.is_none_or(|files| glob::any_fits(patterns, files)),
+        changed: &|patterns| changed.is_none_or(|files| glob::any_matches(patterns, files)),
         compare: &|name| {
             if name == "main" { Ok(Some(vec!["src/main.rs".to_owned()])) } else { Err(NoSuchRef) }
         },

@@ -9,14 +9,15 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 use super::artifacts::Store;
-use super::event::Tell;
+use super::event::EventSink;
 use super::executor::Executor;
 use super::log::JobLog;
-use crate::deferred::Late;
+use crate::deferred::DeferredVariables;
 use crate::mask::Masker;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::workspace::checkout::Sources;
 use gitlab_ci::plan::Plan;
+use gitlab_ci::plan::job_index::JobIndex;
 use gitlab_ci::variables::collection::Variable;
 
 /// Settings that apply to all jobs.
@@ -75,9 +76,9 @@ pub struct Pipeline {
     /// The directory of the job logs.
     pub logs: PathBuf,
     /// Project variables whose values are not known yet.
-    pub late: Option<Late>,
+    pub late: Option<DeferredVariables>,
     /// Receives the events of the pipeline.
-    pub tell: Arc<Tell>,
+    pub notify: Arc<EventSink>,
     /// Cancels the pipeline.
     pub cancel: CancellationToken,
     /// Numbers that distinguish the jobs that run at the same time.
@@ -92,22 +93,22 @@ impl Pipeline {
         self.id * 100_000 + self.started.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The log file of the job at this index in the plan.
-    pub(super) fn log_of(&self, job: usize) -> PathBuf {
+    /// The log file of a job.
+    pub(super) fn log_of(&self, job: JobIndex) -> PathBuf {
         self.logs.join(format!("{}.log", self.store.name(job)))
     }
 
     /// Opens the log of a job, which is empty before the first attempt.
-    pub(super) fn open_log(&self, job: usize, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
+    pub(super) fn open_log(&self, job: JobIndex, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
         let (path, limit) = (self.log_of(job), self.settings.output_limit);
         // Discard the log of another pipeline, but keep the log of the job's own earlier attempts.
         let emptied = if is_first { File::create(&path).map(drop) } else { Ok(()) };
-        let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.tell)));
+        let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.notify)));
         log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The name of the job at this index in the plan.
-    pub(super) fn name(&self, job: usize) -> Arc<str> {
-        self.plan.jobs.get(job).map(|job| Arc::clone(&job.name)).unwrap_or_default()
+    /// The name of a job.
+    pub(super) fn name(&self, job: JobIndex) -> Arc<str> {
+        Arc::clone(&self.plan[job].name)
     }
 }

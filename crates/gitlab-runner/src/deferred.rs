@@ -12,7 +12,7 @@ use gitlab_ci::variables::collection::Variable;
 pub type Values = Result<Arc<[Variable]>, Arc<str>>;
 
 /// Project variables whose values become known while the pipeline runs.
-pub struct Late {
+pub struct DeferredVariables {
     /// What provides the values, for messages: "the registry and the cluster", for example.
     pub source: String,
     /// Whether a job uses the variables and therefore waits for them.
@@ -21,7 +21,7 @@ pub struct Late {
     pub values: watch::Receiver<Option<Values>>,
 }
 
-impl Late {
+impl DeferredVariables {
     /// Waits for the values and returns them. Returns no values, without waiting, for a job that does not use them.
     ///
     /// # Errors

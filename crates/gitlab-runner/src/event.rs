@@ -19,7 +19,7 @@ pub enum Event {
         /// Number of jobs in the pipeline.
         jobs: usize,
         /// The directory of the pipeline's logs and artifacts.
-        folder: PathBuf,
+        dir: PathBuf,
     },
     /// A job starts, for the first time or as a retry.
     JobStarted {
@@ -117,7 +117,7 @@ pub struct TestCounts {
 }
 
 /// A function that receives the events of a pipeline.
-pub type Tell = dyn Fn(Event) + Send + Sync;
+pub type EventSink = dyn Fn(Event) + Send + Sync;
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)

@@ -6,8 +6,8 @@
 //! use std::sync::Arc;
 //!
 //! use gitlab_runner::config::RunnerConfig;
-//! use gitlab_runner::pipeline::assemble::{Ground, Options};
-//! use gitlab_runner::pipeline::schedule::Choice;
+//! use gitlab_runner::pipeline::assemble::{PipelineDirs, Options};
+//! use gitlab_runner::pipeline::schedule::JobSelection;
 //! use gitlab_runner::project::input::Input;
 //! use gitlab_runner::project::prepare::prepare;
 //! use gitlab_runner::project::reference::Reference;
@@ -18,18 +18,18 @@
 //!     let (input, reference) = (Input::default(), Reference::of_checkout());
 //!     let prepared = prepare(&input, input.given()?, &reference, &|note| eprintln!("{note}"))?;
 //!
-//!     let dirs = Ground::new(prepared.repository.folder(), RunnerConfig::default())?;
+//!     let dirs = PipelineDirs::new(prepared.repository.dir(), RunnerConfig::default())?;
 //!     let options = Options {
 //!         concurrency: Some(2),
 //!         logs: None,
 //!         has_worktree: reference.worktree,
 //!         late: None,
-//!         tell: Arc::new(|event| println!("{event:?}")),
+//!         notify: Arc::new(|event| println!("{event:?}")),
 //!         cancel: CancellationToken::new(),
 //!     };
 //!     let pipeline = dirs.pipeline(prepared, dirs.shell(), options)?;
 //!
-//!     let outcome = pipeline.run(&Choice::default()).await;
+//!     let outcome = pipeline.run(&JobSelection::default()).await;
 //!     println!("pipeline {}", outcome.status.name());
 //!     Ok(())
 //! }
@@ -48,6 +48,8 @@
 //!    artifacts, reports and caches.
 //! 5. [`config`] reads `runner.toml`. [`executor`] runs scripts on this machine or in containers.
 //! 6. [`context`] has the data of a pipeline to run, [`job`] runs an attempt of a job, and [`pipeline`] runs all jobs.
+
+#![warn(missing_docs, clippy::missing_errors_doc)]
 
 pub mod artifacts;
 pub mod config;

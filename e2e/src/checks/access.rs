@@ -6,9 +6,6 @@ use kube::{Api, Client};
 
 /// Whether the client's account is allowed this action: verb, API group and resource, with a subresource after a `/`. Without a
 /// namespace, asks for the whole cluster.
-///
-/// # Errors
-/// If the API server does not respond.
 pub(super) async fn may(
     client: &Client,
     namespace: Option<&str>,

@@ -34,7 +34,6 @@ pub(super) async fn of(client: &Client, account: &UserInfo, namespaces: &[&str])
     (found.join(", "), found.iter().map(|line| format!("{line}, for {account}")).collect::<Vec<_>>().join("\n"))
 }
 
-/// The user name of an account.
 pub(super) fn name(account: &UserInfo) -> &str {
     account.username.as_deref().unwrap_or_default()
 }

@@ -3,8 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::access;
+use super::environment::Environment;
 use super::extra_pod::ExtraPod;
-use super::subject::Subject;
 use crate::record::Failure;
 
 /// The evidence that a check has collected.
@@ -22,10 +22,8 @@ impl Evidence {
     }
 }
 
-/// The outcome of a check.
 pub type Outcome = Result<Evidence, Failure>;
 
-/// A check.
 #[derive(Debug)]
 pub struct Check {
     /// The check's name.
@@ -36,7 +34,7 @@ pub struct Check {
     pub needs: &'static [Need],
     /// How it uses pods.
     pub pods: Pods,
-    pub(super) run: fn(Subject) -> BoxFuture<'static, Outcome>,
+    pub(super) run: fn(Environment) -> BoxFuture<'static, Outcome>,
 }
 
 /// How a check uses pods, which determines what can run concurrently.
@@ -59,7 +57,6 @@ pub enum Need {
     Deployer,
     /// The Ingress controller's address.
     Ingress,
-    /// Prometheus.
     Prometheus,
     /// The permission to create pods in the namespace.
     PodCreation,
@@ -68,15 +65,15 @@ pub enum Need {
 impl Need {
     /// Whether the input is available. If the API server does not respond to an access review, assumes the permission: the check itself
     /// then reports why the API server does not respond.
-    pub(super) async fn is_met(self, subject: &Subject) -> bool {
+    pub(super) async fn is_met(self, environment: &Environment) -> bool {
         match self {
-            Self::Registry => subject.registry.is_some(),
-            Self::Deployer => subject.deployer.is_some(),
-            Self::Ingress => subject.ingress.is_some(),
-            Self::Prometheus => subject.prometheus.is_some(),
+            Self::Registry => environment.registry.is_some(),
+            Self::Deployer => environment.deployer.is_some(),
+            Self::Ingress => environment.ingress.is_some(),
+            Self::Prometheus => environment.prometheus.is_some(),
             Self::PodCreation => {
-                let namespace = Some(&*subject.namespace);
-                let asked = access::may(&subject.client, namespace, ("create", "", "pods"));
+                let namespace = Some(&*environment.namespace);
+                let asked = access::may(&environment.client, namespace, ("create", "", "pods"));
                 // Boxed: it would otherwise enlarge the future of every check.
                 Box::pin(asked).await.unwrap_or(true)
             }
@@ -102,7 +99,7 @@ impl Need {
 ///
 /// # Errors
 /// The check's failure, or else the reason why the pod cannot be deleted.
-pub(super) async fn end_pod(pod: ExtraPod, subject: &Subject, outcome: Outcome) -> Outcome {
+pub(super) async fn end_pod(pod: ExtraPod, environment: &Environment, outcome: Outcome) -> Outcome {
     let deleted = pod.delete().await;
     match outcome {
         Ok(mut evidence) => {
@@ -111,7 +108,7 @@ pub(super) async fn end_pod(pod: ExtraPod, subject: &Subject, outcome: Outcome) 
             Ok(evidence)
         }
         Err(failure) => {
-            let _ = pod.gone(subject).await;
+            let _ = pod.gone(environment).await;
             Err(failure)
         }
     }

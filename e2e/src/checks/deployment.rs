@@ -5,87 +5,89 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
 use kube::ResourceExt;
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, object_ref};
 use super::failure::expected;
 use super::registry::{Image, container, image};
-use super::subject::{Subject, object_ref};
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     let mut evidence = Evidence::default();
-    let deployment = subject.deployment().await?;
+    let deployment = environment.deployment().await?;
     let name = deployment.name_any();
-    if let Err(error) = ready::deployment(&subject.client, &subject.namespace, &name, subject.patience).await {
+    if let Err(error) =
+        ready::deployment(&environment.client, &environment.namespace, &name, environment.patience).await
+    {
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let failure = expected("all replicas are updated and available").saw(first).because(
+        let failure = expected("all replicas are updated and available").actual(first).hint(
             "a pod does not become ready because of its image, its probe, or missing capacity on the nodes",
             "read the pod's events and last log lines below; `kubectl rollout undo` restores the previous version",
         );
-        return Err(with_diagnostics(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
-    let deployment = subject.deployment().await?;
+    let deployment = environment.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
-        let failure = expected("two replicas").saw(replicas).because(
+        let failure = expected("two replicas").actual(replicas).hint(
             "the Deployment was scaled down: the service does not respond while its only pod is replaced",
             "run `kubectl scale --replicas=2`, or apply the manifest again",
         );
-        return Err(with_diagnostics(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
     let image = image(&deployment);
-    deployed_image(&subject, &deployment, &image).await?;
+    deployed_image(&environment, &deployment, &image).await?;
     evidence.add(format!("{replicas} of {replicas} replicas of {image} are available"));
-    let missing = missing_labels(&deployment, &subject.reference);
+    let missing = missing_labels(&deployment, &environment.reference);
     if !missing.is_empty() {
         let failure =
-            expected("labels app, ref and track on the pods").saw(format!("no {}", missing.join(", "))).because(
+            expected("labels app, ref and track on the pods").actual(format!("no {}", missing.join(", "))).hint(
                 "the manifest's labels were changed, but the Service and the job `stop` find pods by them",
                 "keep `app`, `ref` and `track` in the template's labels",
             );
-        return Err(with_diagnostics(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
-    evidence.add(format!("labels app, ref={} and track", subject.reference));
+    evidence.add(format!("labels app, ref={} and track", environment.reference));
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
     let violations = unsafe_settings(&spec);
     if !violations.is_empty() {
         let wanted = "the security context of the `restricted` Pod Security Standard";
-        let failure = expected(wanted).saw(violations.join(", ")).because(
+        let failure = expected(wanted).actual(violations.join(", ")).hint(
             "the pod has more privileges than the service needs",
             "copy the securityContext from manifests/deployment.yaml",
         );
-        return Err(with_diagnostics(failure, &subject, &deployment).await);
+        return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
     evidence
         .add("no root, no privileges, no access to the node, no writable root file system, no API token".to_owned());
     Ok(evidence)
 }
 
-async fn with_diagnostics(failure: Failure, subject: &Subject, deployment: &Deployment) -> Failure {
-    failure.at(object_ref(deployment)).with(&subject.diagnostics(deployment).await)
+async fn with_diagnostics(failure: Failure, environment: &Environment, deployment: &Deployment) -> Failure {
+    failure.at(object_ref(deployment)).with(&environment.diagnostics(deployment).await)
 }
 
 /// Checks that the image is from the registry, if that is given, and that every pod uses it.
-async fn deployed_image(subject: &Subject, deployment: &Deployment, image: &str) -> Result<(), Failure> {
-    if let Some(registry) = &subject.registry
+async fn deployed_image(environment: &Environment, deployment: &Deployment, image: &str) -> Result<(), Failure> {
+    if let Some(registry) = &environment.registry
         && Image::parse(image, &registry.host).is_none()
     {
-        let failure = expected(format!("an image from {}", registry.host)).saw(image).because(
+        let failure = expected(format!("an image from {}", registry.host)).actual(image).hint(
             "the deploy job uses another registry",
             "set CI_REGISTRY and CI_REGISTRY_IMAGE to the registry that the image was pushed to",
         );
-        return Err(with_diagnostics(failure, subject, deployment).await);
+        return Err(with_diagnostics(failure, environment, deployment).await);
     }
     let container = container(deployment);
-    for pod in subject.some_pods().await? {
+    for pod in environment.some_pods().await? {
         // Admission webhooks may have added sidecar containers.
         let own = pod.spec.iter().flat_map(|spec| &spec.containers).find(|it| it.name == container);
         let own = own.and_then(|container| container.image.clone()).unwrap_or_default();
         if own != image {
             return Err(expected(format!("{} uses the image {image}", pod.name_any()))
-                .saw(own)
+                .actual(own)
                 .at(object_ref(&pod))
-                .with(&subject.explain_pod(&pod).await)
-                .because(
+                .with(&environment.explain_pod(&pod).await)
+                .hint(
                     "an admission webhook changes the images of pods, or a user has changed this pod",
                     "look at `kubectl get mutatingwebhookconfigurations`; delete the pod so that it is recreated",
                 ));

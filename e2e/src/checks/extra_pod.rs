@@ -8,8 +8,8 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
+use super::environment::{Environment, object_ref};
 use super::failure::expected;
-use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
 /// The label with the check that created the pod.
@@ -39,8 +39,12 @@ impl ExtraPod {
     ///
     /// # Errors
     /// If there is no Deployment to copy the template from, or the API server rejects the pod.
-    pub async fn make(subject: &Subject, check: &str, change: impl FnOnce(&mut PodSpec)) -> Result<Self, Failure> {
-        let deployment = subject.deployment().await?;
+    pub async fn make(
+        environment: &Environment,
+        check: &str,
+        change: impl FnOnce(&mut PodSpec),
+    ) -> Result<Self, Failure> {
+        let deployment = environment.deployment().await?;
         let template = deployment.spec.clone().map(|spec| spec.template).unwrap_or_default();
         let mut spec = template.spec.unwrap_or_default();
         spec.active_deadline_seconds = Some(MAX_LIFETIME);
@@ -51,7 +55,7 @@ impl ExtraPod {
         metadata.labels.get_or_insert_default().insert(CHECK.to_owned(), check.to_owned());
         let name = format!("{}-{check}-{:04x}", deployment.name_any(), fastrand::u16(..));
         metadata.name = Some(name.clone());
-        let api = subject.api::<Pod>();
+        let api = environment.api::<Pod>();
         api.create(&PostParams::default(), &Pod { metadata, spec: Some(spec), status: None }).await?;
         Ok(Self { api, name, grace: Duration::from_secs(grace) })
     }
@@ -69,17 +73,18 @@ impl ExtraPod {
     ///
     /// # Errors
     /// If it does not terminate in time.
-    pub(super) async fn gone(self, subject: &Subject) -> Result<(), Failure> {
+    pub(super) async fn gone(self, environment: &Environment) -> Result<(), Failure> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         // After the grace period the kubelet kills the pod, which takes some time.
-        let subject = &Subject { patience: subject.patience.max(self.grace + KUBELET_DELAY), ..subject.clone() };
-        let Err(reason) = subject.watch(config, is_empty).await else { return Ok(()) };
+        let environment =
+            &Environment { patience: environment.patience.max(self.grace + KUBELET_DELAY), ..environment.clone() };
+        let Err(reason) = environment.watch(config, is_empty).await else { return Ok(()) };
         let Some(pod) = self.api.get_opt(&self.name).await? else { return Ok(()) };
         Err(expected("the check's own pod terminates after it is deleted")
-            .saw(reason)
+            .actual(reason)
             .at(object_ref(&pod))
-            .with(&subject.explain_pod(&pod).await)
-            .because(
+            .with(&environment.explain_pod(&pod).await)
+            .hint(
                 "the service does not exit after SIGTERM, or the node is gone",
                 "look at terminationGracePeriodSeconds, the service's log and `kubectl get nodes`",
             ))
@@ -91,33 +96,27 @@ fn is_empty(pods: &[Arc<Pod>]) -> Option<()> {
 }
 
 /// Deletes the extra pods that interrupted checks have left, without waiting for their termination.
-///
-/// # Errors
-/// If the API server rejects the request.
-pub async fn sweep(subject: &Subject) -> Result<(), Failure> {
-    sweep_selected(subject, &selector(subject, CHECK)).await
+pub async fn sweep(environment: &Environment) -> Result<(), Failure> {
+    sweep_selected(environment, &selector(environment, CHECK)).await
 }
 
 /// Deletes the extra pods of one check.
-///
-/// # Errors
-/// If the API server rejects the request.
-pub async fn sweep_of(subject: &Subject, check: &str) -> Result<(), Failure> {
-    sweep_selected(subject, &selector(subject, &format!("{CHECK}={check}"))).await
+pub async fn sweep_of(environment: &Environment, check: &str) -> Result<(), Failure> {
+    sweep_selected(environment, &selector(environment, &format!("{CHECK}={check}"))).await
 }
 
 /// Waits until no extra pods are left. If one remains, a check will report it.
-pub async fn swept(subject: &Subject) {
-    let config = watcher::Config::default().labels(&selector(subject, CHECK));
-    let _ = subject.watch(config, is_empty).await;
+pub async fn swept(environment: &Environment) {
+    let config = watcher::Config::default().labels(&selector(environment, CHECK));
+    let _ = environment.watch(config, is_empty).await;
 }
 
-fn selector(subject: &Subject, check: &str) -> String {
-    format!("{check},ref={}", subject.reference)
+fn selector(environment: &Environment, check: &str) -> String {
+    format!("{check},ref={}", environment.reference)
 }
 
-async fn sweep_selected(subject: &Subject, selector: &str) -> Result<(), Failure> {
+async fn sweep_selected(environment: &Environment, selector: &str) -> Result<(), Failure> {
     let parameters = ListParams::default().labels(selector);
-    subject.api::<Pod>().delete_collection(&DeleteParams::default(), &parameters).await?;
+    environment.api::<Pod>().delete_collection(&DeleteParams::default(), &parameters).await?;
     Ok(())
 }

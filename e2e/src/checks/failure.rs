@@ -13,7 +13,7 @@ pub fn expected(what: impl Into<String>) -> Failure {
 impl Failure {
     /// Sets what the check saw instead.
     #[must_use]
-    pub fn saw(self, seen: impl Display) -> Self {
+    pub fn actual(self, seen: impl Display) -> Self {
         Self { seen: seen.to_string(), ..self }
     }
 
@@ -32,7 +32,7 @@ impl Failure {
 
     /// Sets the likely cause and the remedy.
     #[must_use]
-    pub fn because(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub fn hint(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { cause: cause.into(), fix: fix.into(), ..self }
     }
 }
@@ -40,7 +40,7 @@ impl Failure {
 /// The API server has rejected a request of a check, or is unreachable.
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
-        expected("a successful response from the API server").saw(ApiError::from(error)).at("the API server").because(
+        expected("a successful response from the API server").actual(ApiError::from(error)).at("the API server").hint(
             "the account of the checks does not have this permission, or the API server is unreachable",
             "run the checks with a kubeconfig of the cluster's owner",
         )

@@ -19,9 +19,6 @@ pub struct Http {
 
 impl Http {
     /// Creates a client for the Ingress controller at `address`.
-    ///
-    /// # Errors
-    /// If the client cannot be created.
     pub fn new(address: SocketAddr) -> Result<Self, reqwest::Error> {
         // This machine's proxy cannot reach the cluster.
         let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;

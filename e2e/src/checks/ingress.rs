@@ -10,10 +10,10 @@ use kube::api::ListParams;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, object_ref};
 use super::failure::expected;
 use super::http::Http;
 use super::load::host_of;
-use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
 /// Number of requests to each host.
@@ -22,52 +22,52 @@ const REQUESTS: usize = 20;
 /// Pause between two attempts.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
-    let Some(address) = subject.ingress else { return Ok(Evidence::default()) };
-    let http = Http::new(address).map_err(|error| expected("an HTTP client").saw(error))?;
+    let Some(address) = environment.ingress else { return Ok(Evidence::default()) };
+    let http = Http::new(address).map_err(|error| expected("an HTTP client").actual(error))?;
     let mut evidence = Evidence::default();
-    let ingress = subject.only_ingress().await?;
+    let ingress = environment.only_ingress().await?;
     let rules = ingress.spec.as_ref().and_then(|spec| spec.rules.clone()).unwrap_or_default();
     let hosts: Vec<String> = rules.into_iter().filter_map(|rule| rule.host).collect();
-    if !hosts.contains(&subject.host) {
-        let failure = expected(format!("a rule for {}", subject.host)).saw(hosts.join(", ")).because(
+    if !hosts.contains(&environment.host) {
+        let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).hint(
             "the deploy job uses another base domain",
             "set KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
         );
-        return Err(with_diagnostics(failure, &subject, &ingress).await);
+        return Err(with_diagnostics(failure, &environment, &ingress).await);
     }
     let mut pods = Pods::default();
-    let own = match answering(&subject, &http, &mut pods).await? {
+    let own = match answering(&environment, &http, &mut pods).await? {
         Ok(own) => own,
-        Err(failure) => return Err(with_diagnostics(failure, &subject, &ingress).await),
+        Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
     };
-    evidence.add(format!("{}: responses from {}", subject.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
-    match unknown(&subject, &http).await {
+    evidence.add(format!("{}: responses from {}", environment.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
+    match unknown(&environment, &http).await {
         Ok(line) => evidence.add(line),
-        Err(failure) => return Err(with_diagnostics(failure, &subject, &ingress).await),
+        Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
     }
-    for (reference, host) in &subject.others {
-        match other(&subject, &http, &mut pods, reference, host).await? {
+    for (reference, host) in &environment.others {
+        match other(&environment, &http, &mut pods, reference, host).await? {
             Ok(line) => evidence.add(line),
-            Err(failure) => return Err(with_diagnostics(failure, &subject, &ingress).await),
+            Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
         }
     }
     Ok(evidence)
 }
 
-async fn with_diagnostics(failure: Failure, subject: &Subject, ingress: &Ingress) -> Failure {
-    failure.at(object_ref(ingress)).with(&subject.diagnostics(ingress).await)
+async fn with_diagnostics(failure: Failure, environment: &Environment, ingress: &Ingress) -> Failure {
+    failure.at(object_ref(ingress)).with(&environment.diagnostics(ingress).await)
 }
 
 /// The pods that respond to the environment's host, which must be its own. The outer error is an error of the API server, the inner
 /// one a wrong response.
 async fn answering(
-    subject: &Subject,
+    environment: &Environment,
     http: &Http,
     pods: &mut Pods,
 ) -> Result<Result<BTreeSet<String>, Failure>, Failure> {
-    let Subject { host, reference, .. } = subject;
+    let Environment { host, reference, .. } = environment;
     let started = Instant::now();
     // The controller needs a moment to process a new Ingress.
     loop {
@@ -76,21 +76,21 @@ async fn answering(
             Ok((status, body)) => format!("{status}: {}", body.trim()),
             Err(reason) => reason,
         };
-        if started.elapsed() > subject.patience {
-            return Ok(Err(expected(format!("{host} returns 200")).saw(last).because(
+        if started.elapsed() > environment.patience {
+            return Ok(Err(expected(format!("{host} returns 200")).actual(last).hint(
             "one of: no Ingress controller serves the Ingress' class; its Service has no endpoints; the controller has another address",
             "list the classes with `kubectl get ingressclass`; pass the controller's address with `--ingress`",
             )));
         }
         sleep(POLL_INTERVAL).await;
     }
-    pods.update(subject).await?;
+    pods.update(environment).await?;
     let mut seen = BTreeSet::new();
     for _ in 0..REQUESTS {
         let (status, body) = match http.get(host, "/").await {
             Ok(answer) => answer,
             Err(reason) => {
-                return Ok(Err(expected(format!("{REQUESTS} responses from {host}")).saw(reason).because(
+                return Ok(Err(expected(format!("{REQUESTS} responses from {host}")).actual(reason).hint(
             "a pod exits with unanswered requests, or the Ingress controller was replaced in the meantime",
             "look at the controller's log, and make the service drain connections after SIGTERM (--shutdown-delay)",
                 )));
@@ -98,14 +98,14 @@ async fn answering(
         };
         let Some(pod) = host_of(&body).filter(|_| status == 200) else {
             let seen = format!("{status}: {}", body.trim());
-            return Ok(Err(expected(format!("a response of the service from {host}")).saw(seen).because(
+            return Ok(Err(expected(format!("a response of the service from {host}")).actual(seen).hint(
                 "the Ingress routes to another Service, or to pods that are not ready",
                 "make the Ingress name the environment's Service, and the readinessProbe request /health",
             )));
         };
         seen.insert(pod.to_owned());
     }
-    pods.update(subject).await?;
+    pods.update(environment).await?;
     Ok(match pods.stranger(&seen, reference) {
         Some(stranger) => Err(mixed(host, reference, &stranger)),
         None => Ok(seen),
@@ -113,12 +113,12 @@ async fn answering(
 }
 
 /// Checks the response to a host that no Ingress has.
-async fn unknown(subject: &Subject, http: &Http) -> Result<String, Failure> {
-    let domain = subject.host.split_once('.').map_or("test", |(_, domain)| domain);
+async fn unknown(environment: &Environment, http: &Http) -> Result<String, Failure> {
+    let domain = environment.host.split_once('.').map_or("test", |(_, domain)| domain);
     let unknown = format!("no-such-environment.{domain}");
     match http.get(&unknown, "/").await {
         Ok((200, body)) if host_of(&body).is_some() => {
-            Err(expected(format!("404 for {unknown}")).saw(format!("200: {}", body.trim())).because(
+            Err(expected(format!("404 for {unknown}")).actual(format!("200: {}", body.trim())).hint(
                 "an Ingress has no host or a wildcard host, or the controller has a default backend",
                 "set a host in each Ingress rule, and remove the controller's default backend",
             ))
@@ -131,13 +131,13 @@ async fn unknown(subject: &Subject, http: &Http) -> Result<String, Failure> {
 /// Checks the responses to another environment's host. The other environment may be replaced or removed during the check, which is
 /// not a failure of this one.
 async fn other(
-    subject: &Subject,
+    environment: &Environment,
     http: &Http,
     pods: &mut Pods,
     reference: &str,
     host: &str,
 ) -> Result<Result<String, Failure>, Failure> {
-    pods.update(subject).await?;
+    pods.update(environment).await?;
     let (mut seen, mut last) = (BTreeSet::new(), String::new());
     for _ in 0..REQUESTS {
         match http.get(host, "/").await {
@@ -146,7 +146,7 @@ async fn other(
             Err(reason) => last = reason,
         }
     }
-    pods.update(subject).await?;
+    pods.update(environment).await?;
     Ok(match pods.stranger(&seen, reference) {
         Some(stranger) => Err(mixed(host, reference, &stranger)),
         None if seen.is_empty() => Ok(format!("{host}: currently no response from a pod ({last})")),
@@ -155,7 +155,7 @@ async fn other(
 }
 
 fn mixed(host: &str, reference: &str, stranger: &str) -> Failure {
-    expected(format!("responses from pods of {reference} for {host}")).saw(stranger).because(
+    expected(format!("responses from pods of {reference} for {host}")).actual(stranger).hint(
         "two Services select the same pods, or an Ingress names the Service of another environment",
         "make Deployments and Services select `ref` in addition to `app`",
     )
@@ -166,8 +166,8 @@ fn mixed(host: &str, reference: &str, stranger: &str) -> Failure {
 struct Pods(BTreeMap<String, String>);
 
 impl Pods {
-    async fn update(&mut self, subject: &Subject) -> Result<(), Failure> {
-        let all = subject.api::<Pod>().list(&ListParams::default()).await?;
+    async fn update(&mut self, environment: &Environment) -> Result<(), Failure> {
+        let all = environment.api::<Pod>().list(&ListParams::default()).await?;
         self.0.extend(all.into_iter().map(|pod| {
             let reference = pod.labels().get("ref").cloned().unwrap_or_else(|| "no environment".to_owned());
             (pod.name_any(), reference)

@@ -9,11 +9,11 @@ use kube::runtime::watcher;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome, end_pod};
+use super::environment::{Environment, object_ref};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::http::Http;
 use super::load::{Load, host_of};
-use super::subject::{Subject, object_ref};
 use crate::environment::cluster::conditions::is_pod_ready;
 use crate::record::Failure;
 
@@ -23,11 +23,11 @@ const MAX_HANG: Duration = Duration::from_mins(1);
 /// Pause between two requests.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) async fn run(subject: Subject) -> Outcome {
-    let deployed = deployed_probe(&subject).await?;
+pub(super) async fn run(environment: Environment) -> Outcome {
+    let deployed = deployed_probe(&environment).await?;
     // The deployed pods do not allow fault injection; this one does. Its probes run more often and without initial delays to make
     // the check fast. It tests the probes' paths and failure thresholds; the deployed probe's timing is verified above.
-    let pod = ExtraPod::make(&subject, "liveness", |spec| {
+    let pod = ExtraPod::make(&environment, "liveness", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
             let name = "READY_AFTER".to_owned();
@@ -42,16 +42,16 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         }
     })
     .await?;
-    let result = Box::pin(hang(&subject, &pod.name)).await.map(|mut evidence| {
+    let result = Box::pin(hang(&environment, &pod.name)).await.map(|mut evidence| {
         evidence.add(deployed);
         evidence
     });
-    end_pod(pod, &subject, result).await
+    end_pod(pod, &environment, result).await
 }
 
 /// Checks how long a deployed pod can hang before its probe detects it.
-async fn deployed_probe(subject: &Subject) -> Result<String, Failure> {
-    let deployment = subject.deployment().await?;
+async fn deployed_probe(environment: &Environment) -> Result<String, Failure> {
+    let deployment = environment.deployment().await?;
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let container = spec.and_then(|spec| spec.containers.first());
     let probe = container.and_then(|container| container.liveness_probe.as_ref());
@@ -64,11 +64,11 @@ async fn deployed_probe(subject: &Subject) -> Result<String, Failure> {
             ));
         }
         Some(Detection { longest, settings }) => {
-            expected(wanted).saw(format!("up to {} s: {settings}", longest.as_secs()))
+            expected(wanted).actual(format!("up to {} s: {settings}", longest.as_secs()))
         }
-        None => expected(wanted).saw("no liveness probe"),
+        None => expected(wanted).actual("no liveness probe"),
     };
-    Err(failure.at(object_ref(&deployment)).with(&subject.diagnostics(&deployment).await).because(
+    Err(failure.at(object_ref(&deployment)).with(&environment.diagnostics(&deployment).await).hint(
         "there is no livenessProbe, or its periodSeconds, failureThreshold or timeoutSeconds are too large",
         "copy the livenessProbe from manifests/deployment.yaml: every 5 s, 3 times",
     ))
@@ -95,42 +95,42 @@ fn detection(probe: &Probe) -> Detection {
     }
 }
 
-async fn hang(subject: &Subject, name: &str) -> Outcome {
+async fn hang(environment: &Environment, name: &str) -> Outcome {
     let mut evidence = Evidence::default();
-    wait(subject, name, "Ready", is_pod_ready).await?;
-    let load = match subject.ingress {
+    wait(environment, name, "Ready", is_pod_ready).await?;
+    let load = match environment.ingress {
         Some(ingress) => {
-            let http = Http::new(ingress).map_err(|error| expected("a client").saw(error))?;
+            let http = Http::new(ingress).map_err(|error| expected("a client").actual(error))?;
             // The load must reach this pod, or it could not detect failed requests.
-            reached(subject, &http, name).await?;
-            Some(Load::begin(&http, &subject.host))
+            reached(environment, &http, name).await?;
+            Some(Load::begin(&http, &environment.host))
         }
         None => None,
     };
-    let (status, body) = subject.ask_pod(name, "POST", "/fault/hang").await?;
+    let (status, body) = environment.ask_pod(name, "POST", "/fault/hang").await?;
     if status != 200 {
-        let pod = subject.api::<Pod>().get(name).await?;
+        let pod = environment.api::<Pod>().get(name).await?;
         return Err(expected("/fault/hang returns 200")
-            .saw(format!("{status}: {}", body.trim()))
+            .actual(format!("{status}: {}", body.trim()))
             .at(object_ref(&pod))
-            .with(&subject.explain_pod(&pod).await)
-            .because("the image's service has no /fault/… endpoints", "deploy this repository's service"));
+            .with(&environment.explain_pod(&pod).await)
+            .hint("the image's service has no /fault/… endpoints", "deploy this repository's service"));
     }
     let started = Instant::now();
-    wait(subject, name, "restarted by the kubelet", |pod| restarts(pod) > 0).await?;
+    wait(environment, name, "restarted by the kubelet", |pod| restarts(pod) > 0).await?;
     evidence.add(format!("restarted {:.0} s after /livez stopped responding", started.elapsed().as_secs_f64()));
-    wait(subject, name, "Ready again", |pod| restarts(pod) > 0 && is_pod_ready(pod)).await?;
+    wait(environment, name, "Ready again", |pod| restarts(pod) > 0 && is_pod_ready(pod)).await?;
     let Some(load) = load else { return Ok(evidence) };
     let tally = load.end().await;
     let own = tally.by_pod.get(name).copied().unwrap_or_default();
     if tally.failed > 0 || own == 0 {
-        let pod = subject.api::<Pod>().get(name).await?;
+        let pod = environment.api::<Pod>().get(name).await?;
         return Err(expected("requests reach the pod, and none fails while it is restarted")
-        .saw(format!("{} of {} failed, {own} reached the pod", tally.failed, tally.requests))
+        .actual(format!("{} of {} failed, {own} reached the pod", tally.failed, tally.requests))
             .at(object_ref(&pod))
             .with(&tally.failures.join("\n"))
-            .with(&subject.explain_pod(&pod).await)
-            .because(
+            .with(&environment.explain_pod(&pod).await)
+            .hint(
                 "the pod still receives requests while it stops, or exits with unanswered requests",
                 "make the service wait after SIGTERM before it closes (--shutdown-delay), and set a longer terminationGracePeriodSeconds",
             ));
@@ -140,11 +140,11 @@ async fn hang(subject: &Subject, name: &str) -> Outcome {
 }
 
 /// Waits until requests to the host also reach this pod.
-async fn reached(subject: &Subject, http: &Http, name: &str) -> Result<(), Failure> {
+async fn reached(environment: &Environment, http: &Http, name: &str) -> Result<(), Failure> {
     let started = Instant::now();
     let (mut others, mut last) = (BTreeSet::new(), String::new());
-    while started.elapsed() < subject.patience {
-        match http.get(&subject.host, "/").await {
+    while started.elapsed() < environment.patience {
+        match http.get(&environment.host, "/").await {
             Ok((200, body)) => match host_of(&body) {
                 Some(pod) if pod == name => return Ok(()),
                 pod => others.extend(pod.map(str::to_owned)),
@@ -155,33 +155,33 @@ async fn reached(subject: &Subject, http: &Http, name: &str) -> Result<(), Failu
         sleep(POLL_INTERVAL).await;
     }
     let others = others.into_iter().collect::<Vec<_>>().join(", ");
-    let ingress = subject.only_ingress().await?;
-    Err(expected(format!("requests to {} reach {name}", subject.host))
-        .saw(if others.is_empty() { last } else { format!("responses only from {others}") })
+    let ingress = environment.only_ingress().await?;
+    Err(expected(format!("requests to {} reach {name}", environment.host))
+        .actual(if others.is_empty() { last } else { format!("responses only from {others}") })
         .at(object_ref(&ingress))
-        .with(&subject.diagnostics(&ingress).await)
-        .because(
+        .with(&environment.diagnostics(&ingress).await)
+        .hint(
             "the Ingress routes to a Service that does not select this pod, or the controller does not see new endpoints",
             "make the Ingress name the environment's Service, and the Service select `app` and `ref`",
         ))
 }
 
-async fn wait(subject: &Subject, name: &str, what: &str, is_so: impl Fn(&Pod) -> bool) -> Result<(), Failure> {
+async fn wait(environment: &Environment, name: &str, what: &str, is_so: impl Fn(&Pod) -> bool) -> Result<(), Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let waited = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().any(|pod| is_so(pod)).then_some(())).await;
+    let waited = environment.watch(config, |pods: &[Arc<Pod>]| pods.iter().any(|pod| is_so(pod)).then_some(())).await;
     let Err(reason) = waited else { return Ok(()) };
     let failure = expected(format!("a pod that is {what}"));
-    let Some(pod) = subject.api::<Pod>().get_opt(name).await? else {
+    let Some(pod) = environment.api::<Pod>().get_opt(name).await? else {
         return Err(failure
-            .saw("the pod is gone")
-            .at(format!("Pod {}/{name}", subject.namespace))
-            .because("a user has deleted the pod, or its node was drained", "run the check again"));
+            .actual("the pod is gone")
+            .at(format!("Pod {}/{name}", environment.namespace))
+            .hint("a user has deleted the pod, or its node was drained", "run the check again"));
     };
     Err(failure
-        .saw(format!("{reason}, {} restarts", restarts(&pod)))
+        .actual(format!("{reason}, {} restarts", restarts(&pod)))
         .at(object_ref(&pod))
-        .with(&subject.explain_pod(&pod).await)
-        .because(
+        .with(&environment.explain_pod(&pod).await)
+        .hint(
             "one of: there is no liveness probe; its path succeeds even if the service hangs; its thresholds are too large",
             "make the livenessProbe request /livez on port http-metrics",
         ))

@@ -3,16 +3,16 @@
 //! A check waits, with a deadline, for the state that it expects, and reports what it saw instead. It removes the resources that it
 //! has created.
 //!
-//! - [`subject`]: the environment under test. [`failure`]: why a check failed.
+//! - [`environment`]: the environment under test. [`failure`]: why a check failed.
 //! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: tools for checks.
 
+pub mod environment;
 pub mod extra_pod;
 pub mod failure;
 pub mod http;
 pub mod load;
 pub mod registry_api;
 pub mod run;
-pub mod subject;
 pub mod target;
 
 mod access;
@@ -43,12 +43,11 @@ macro_rules! check {
             proves: $proves,
             needs: $needs,
             pods: Pods::$pods,
-            run: |subject| Box::pin($module::run(subject)),
+            run: |environment| Box::pin($module::run(environment)),
         }
     };
 }
 
-/// All checks.
 pub static CHECKS: &[Check] = &[
     check!(
         registry,

@@ -5,8 +5,8 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt};
 
 use super::check::{Evidence, Outcome};
+use super::environment::Environment;
 use super::failure::expected;
-use super::subject::Subject;
 use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
@@ -14,21 +14,21 @@ use crate::record::Failure;
 /// <https://kubernetes.io/docs/concepts/security/pod-security-admission/>
 const LABEL: &str = "pod-security.kubernetes.io/enforce";
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     // A dry run goes through admission and stores nothing.
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    let message = match subject.api::<Pod>().create(&parameters, &privileged_pod()).await {
-        Ok(_) => return Err(accepted(&subject).await),
+    let message = match environment.api::<Pod>().create(&parameters, &privileged_pod()).await {
+        Ok(_) => return Err(accepted(&environment).await),
         Err(kube::Error::Api(status)) if status.is_forbidden() => status.message.clone(),
         Err(error) => return Err(error.into()),
     };
     // RBAC also returns 403, but the check does not run for accounts that cannot create pods, so this comes from admission.
     let Some((level, reasons)) = violation(&message) else {
         return Err(wanted()
-            .saw(format!("a rejection for another reason: {message}"))
-            .at(object(&subject))
-            .with(&labels(&subject).await.1)
-            .because(
+            .actual(format!("a rejection for another reason: {message}"))
+            .at(object(&environment))
+            .with(&labels(&environment).await.1)
+            .hint(
                 "another admission plugin rejected the pod before PodSecurity, for example because of a quota or a missing ServiceAccount",
                 "fix the problem that the message names, then run the check again",
             ));
@@ -75,12 +75,12 @@ fn wanted() -> Failure {
     expected("403 from PodSecurity for a privileged pod")
 }
 
-fn object(subject: &Subject) -> String {
-    format!("Namespace {}", subject.namespace)
+fn object(environment: &Environment) -> String {
+    format!("Namespace {}", environment.namespace)
 }
 
-async fn accepted(subject: &Subject) -> Failure {
-    let (level, all) = labels(subject).await;
+async fn accepted(environment: &Environment) -> Failure {
+    let (level, all) = labels(environment).await;
     let (seen, cause) = match level.as_deref() {
         None => (format!("the pod is accepted; no label {LABEL}"), "the namespace enforces no Pod Security Standard"),
         Some("privileged") => {
@@ -91,13 +91,13 @@ async fn accepted(subject: &Subject) -> Failure {
             "PodSecurity is disabled in the API server, or its configuration exempts the namespace or the account of the checks",
         ),
     };
-    let remedy = format!("run `kubectl label namespace {} --overwrite {LABEL}=restricted`", subject.namespace);
-    wanted().saw(seen).at(object(subject)).with(&all).because(cause, remedy)
+    let remedy = format!("run `kubectl label namespace {} --overwrite {LABEL}=restricted`", environment.namespace);
+    wanted().actual(seen).at(object(environment)).with(&all).hint(cause, remedy)
 }
 
 /// The level in the namespace's label, and a text with all of its labels.
-async fn labels(subject: &Subject) -> (Option<String>, String) {
-    match Api::<Namespace>::all(subject.client.clone()).get_metadata(&subject.namespace).await {
+async fn labels(environment: &Environment) -> (Option<String>, String) {
+    match Api::<Namespace>::all(environment.client.clone()).get_metadata(&environment.namespace).await {
         Ok(namespace) => {
             let labels = namespace.labels();
             let lines = labels.iter().map(|(key, value)| format!("label {key}={value}")).collect::<Vec<_>>();

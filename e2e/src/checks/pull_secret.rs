@@ -8,90 +8,90 @@ use kube::ResourceExt;
 use kube::runtime::watcher;
 
 use super::check::{Evidence, Outcome, end_pod};
+use super::environment::{Environment, object_ref};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::refusal::is_refused;
-use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
 /// The types of Secrets that kubelets read registry credentials from: the type that `kubectl create secret docker-registry` creates,
 /// and its predecessor.
 const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     let mut evidence = Evidence::default();
     let mut known = BTreeSet::new();
-    for pod in subject.some_pods().await? {
+    for pod in environment.some_pods().await? {
         let secrets = secrets(&pod);
         if secrets.is_empty() {
             return Err(expected("imagePullSecrets")
-                .saw("none")
+                .actual("none")
                 .at(object_ref(&pod))
-                .with(&subject.explain_pod(&pod).await)
-                .because(
+                .with(&environment.explain_pod(&pod).await)
+                .hint(
                     "the Deployment names no pull secret, and its ServiceAccount has none",
                     "add `imagePullSecrets: [{name: myregistry}]` to the pod template",
                 ));
         }
         for secret in &secrets {
-            let kind = require_secret(&subject, &pod, secret).await?;
+            let kind = require_secret(&environment, &pod, secret).await?;
             known.insert(format!("Secret {secret} exists and has type {kind}"));
         }
         evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.into_iter().collect::<Vec<_>>().join(", ")));
     }
     evidence.lines.extend(known);
-    let pod = ExtraPod::make(&subject, "pull-secret", |spec| {
+    let pod = ExtraPod::make(&environment, "pull-secret", |spec| {
         spec.image_pull_secrets = None;
         // Otherwise a node that has the image would not contact the registry.
         spec.containers.iter_mut().for_each(|it| it.image_pull_policy = Some("Always".to_owned()));
     })
     .await?;
-    let result = refused(&subject, &pod.name).await;
+    let result = refused(&environment, &pod.name).await;
     let seen = result.map(|line| {
         evidence.add(line);
         evidence
     });
-    end_pod(pod, &subject, seen).await
+    end_pod(pod, &environment, seen).await
 }
 
 /// Checks that a pod's pull secret exists and has a valid type, and returns the type. Kubelets skip invalid secrets, and report them
 /// only if no other secret works. The check does not read the secret's content.
-async fn require_secret(subject: &Subject, pod: &Pod, name: &str) -> Result<String, Failure> {
-    let secret = subject.api::<Secret>().get_opt(name).await?;
+async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Result<String, Failure> {
+    let secret = environment.api::<Secret>().get_opt(name).await?;
     let seen = match secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned())) {
         Some(kind) if TYPES.contains(&&*kind) => return Ok(kind),
         Some(kind) => format!("{name} of type {kind}"),
         None => format!("no Secret {name}"),
     };
     Err(expected(format!("the pull secret {name} of type {}", TYPES[0]))
-        .saw(seen)
-        .at(format!("Secret {}/{name}", subject.namespace))
-        .with(&subject.explain_pod(pod).await)
-        .because(
+        .actual(seen)
+        .at(format!("Secret {}/{name}", environment.namespace))
+        .with(&environment.explain_pod(pod).await)
+        .hint(
             "the Secret was deleted, was never created in this namespace, or has a wrong type: nodes without the image cannot pull it",
             "run `kubectl create secret docker-registry NAME --docker-server=…` in the namespace, or remove the name from imagePullSecrets",
         ))
 }
 
 /// Waits until the registry denies the pod's image, and returns a text about it.
-async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
+async fn refused(environment: &Environment, name: &str) -> Result<String, Failure> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let result = subject.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pull_result(pod))).await;
+    let result = environment.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pull_result(pod))).await;
     if let Ok(PullResult::Waiting { reason, message }) = &result {
-        let pod = subject.api::<Pod>().get(name).await?;
+        let pod = environment.api::<Pod>().get(name).await?;
         if images(&pod).iter().any(|image| is_refused(message, image)) {
             return Ok(format!("a pod without it cannot pull the image: {reason}"));
         }
         return Err(expected("a pull that the registry denies because of missing credentials")
-            .saw(format!("{reason}: {message}"))
+            .actual(format!("{reason}: {message}"))
             .at(object_ref(&pod))
-            .with(&subject.explain_pod(&pod).await)
-            .because(
+            .with(&environment.explain_pod(&pod).await)
+            .hint(
                 "one of: the nodes cannot reach the registry; they do not trust its certificate; the image does not exist",
                 "configure the registry's name and certificate authority on the nodes, and run the job that pushes the image",
             ));
     }
-    let pod = subject.api::<Pod>().get(name).await?;
+    let pod = environment.api::<Pod>().get(name).await?;
     let own = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     let cause = if own.is_empty() {
         "the registry allows anonymous pulls, or the node itself has credentials for it".to_owned()
@@ -104,10 +104,10 @@ async fn refused(subject: &Subject, name: &str) -> Result<String, Failure> {
         Err(reason) => format!("no result of the pull: {reason}"),
     };
     Err(expected("ImagePullBackOff for a pod without the pull secret")
-        .saw(seen)
+        .actual(seen)
         .at(object_ref(&pod))
-        .with(&subject.explain_pod(&pod).await)
-        .because(
+        .with(&environment.explain_pod(&pod).await)
+        .hint(
             cause,
             "make the registry require a login, and give the credentials to pods only through their pull secret",
         ))

@@ -9,8 +9,8 @@ use kube::{Api, Client, ResourceExt};
 use super::access::may;
 use super::bindings;
 use super::check::{Evidence, Outcome};
+use super::environment::Environment;
 use super::failure::expected;
-use super::subject::Subject;
 use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
@@ -48,13 +48,13 @@ const FORBIDDEN_EVERYWHERE: [(&str, &str, &str); 4] = [
     ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
 ];
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
-    let Some(deployer) = &subject.deployer else { return Ok(Evidence::default()) };
+    let Some(deployer) = &environment.deployer else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
     let account = account(deployer).await?;
     evidence.add(format!("the account is {}", bindings::name(&account)));
-    let own = Some(&*subject.namespace);
+    let own = Some(&*environment.namespace);
     let needed: Vec<(&str, &str, &str)> = DEPLOYED
         .iter()
         .flat_map(|(group, resource)| VERBS.iter().map(move |verb| (*verb, *group, *resource)))
@@ -62,22 +62,22 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         .collect();
     let missing = which(deployer, &needed, own, false).await?;
     if !missing.is_empty() {
-        let (object, details) = bindings::of(&subject.client, &account, &[&subject.namespace]).await;
+        let (object, details) = bindings::of(&environment.client, &account, &[&environment.namespace]).await;
         return Err(expected(format!(
             "the pipeline's account has the permissions in namespace {} that its deploy jobs need",
-            subject.namespace
+            environment.namespace
         ))
-        .saw(format!("it cannot {}", missing.join(", ")))
+        .actual(format!("it cannot {}", missing.join(", ")))
         .at(object)
         .with(&details)
-        .because("permissions are missing in its Role", "apply manifests/cluster as the cluster's owner"));
+        .hint("permissions are missing in its Role", "apply manifests/cluster as the cluster's owner"));
     }
     evidence.add(format!(
         "in namespace {}: all {} permissions that the deploy jobs need",
-        subject.namespace,
+        environment.namespace,
         needed.len()
     ));
-    let elsewhere = elsewhere(&subject).await?;
+    let elsewhere = elsewhere(&environment).await?;
     let (mut excess, mut namespaces) = (Vec::new(), Vec::new());
     for namespace in &elsewhere {
         let found = which(deployer, &FORBIDDEN, Some(namespace), true).await?;
@@ -86,12 +86,12 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     }
     excess.extend(which(deployer, &FORBIDDEN_EVERYWHERE, None, true).await?);
     if !excess.is_empty() {
-        let (object, details) = bindings::of(&subject.client, &account, &namespaces).await;
+        let (object, details) = bindings::of(&environment.client, &account, &namespaces).await;
         return Err(expected("the pipeline's account has no permissions elsewhere")
-            .saw(format!("it can {}", excess.join(", ")))
+            .actual(format!("it can {}", excess.join(", ")))
             .at(object)
             .with(&details)
-            .because(
+            .hint(
                 "the account has another binding in addition to its Role: the article binds cluster-admin",
                 "delete that binding; manifests/cluster/role.yaml is sufficient",
             ));
@@ -109,10 +109,10 @@ pub(super) async fn run(subject: Subject) -> Outcome {
             Err(error) => return Err(error.into()),
             Ok(_) => {
                 return Err(expected(format!("403 for the secrets in {namespace}"))
-                    .saw("a list of them")
+                    .actual("a list of them")
                     .at(format!("the Secrets in namespace {namespace}"))
                     .with("an access review denies this request")
-                    .because("the API server does not use RBAC", "start it with --authorization-mode=Node,RBAC"));
+                    .hint("the API server does not use RBAC", "start it with --authorization-mode=Node,RBAC"));
             }
         }
     }
@@ -120,10 +120,10 @@ pub(super) async fn run(subject: Subject) -> Outcome {
 }
 
 /// The other namespaces to check: those that every cluster has, and the first of the remaining ones.
-async fn elsewhere(subject: &Subject) -> Result<Vec<String>, Failure> {
-    let all = Api::<Namespace>::all(subject.client.clone()).list_metadata(&ListParams::default()).await?;
+async fn elsewhere(environment: &Environment) -> Result<Vec<String>, Failure> {
+    let all = Api::<Namespace>::all(environment.client.clone()).list_metadata(&ListParams::default()).await?;
     let existing: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
-    Ok(choose(&existing, &subject.namespace))
+    Ok(choose(&existing, &environment.namespace))
 }
 
 fn choose(existing: &[String], own: &str) -> Vec<String> {
@@ -141,9 +141,9 @@ async fn account(deployer: &Client) -> Result<UserInfo, Failure> {
     match reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await {
         Ok(review) => Ok(review.status.and_then(|status| status.user_info).unwrap_or_default()),
         Err(error) => Err(expected("the API server accepts the pipeline's account")
-            .saw(ApiError::from(error))
+            .actual(ApiError::from(error))
             .at("the kubeconfig of the pipeline's account")
-            .because(
+            .hint(
                 "its token has expired, or is for another cluster",
                 "create a new token with `make up` or `kubectl create token gitlab --namespace gitlab`",
             )),

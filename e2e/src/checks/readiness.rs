@@ -12,9 +12,9 @@ use kube::runtime::watcher;
 use tokio::time::timeout;
 
 use super::check::{Evidence, Outcome, end_pod};
+use super::environment::{Environment, object_ref};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
-use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
 /// A part of the log line in which the service reports that it is ready.
@@ -23,38 +23,38 @@ const READY: &str = "\"message\":\"ready\"";
 /// Time that the pod has to respond.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(subject: Subject) -> Outcome {
-    let pod = ExtraPod::make(&subject, "readiness", |_| ()).await?;
-    let result = watched(&subject, &pod.name).await;
-    end_pod(pod, &subject, result).await
+pub(super) async fn run(environment: Environment) -> Outcome {
+    let pod = ExtraPod::make(&environment, "readiness", |_| ()).await?;
+    let result = watched(&environment, &pod.name).await;
+    end_pod(pod, &environment, result).await
 }
 
-async fn watched(subject: &Subject, name: &str) -> Outcome {
-    let service = subject.service().await?.name_any();
+async fn watched(environment: &Environment, name: &str) -> Outcome {
+    let service = environment.service().await?.name_any();
     let config = watcher::Config::default().labels(&slices_of(&service));
     let is_in = |all: &[Arc<EndpointSlice>]| all.iter().any(|slice| ready_in(slice).contains(name)).then_some(());
-    let waited = subject.watch(config, is_in).await;
+    let waited = environment.watch(config, is_in).await;
     // Request /health as soon as the pod is an endpoint: it must be ready by then. The timeout is short because connections to an
     // address that does not exist yet would be retried until the pod is ready.
-    let (status, body) = match timeout(TIMEOUT, subject.ask_pod(name, "GET", "/health")).await {
+    let (status, body) = match timeout(TIMEOUT, environment.ask_pod(name, "GET", "/health")).await {
         Ok(answer) => answer?,
         Err(_) => (0, String::new()),
     };
     if let Err(reason) = waited {
-        return Err(late(subject, name, &reason, status).await?);
+        return Err(late(environment, name, &reason, status).await?);
     }
     if is_refusal(status, &body) {
         return Err(
-            early(subject, name, &format!("an endpoint while /health returns {status}: {}", body.trim())).await?
+            early(environment, name, &format!("an endpoint while /health returns {status}: {}", body.trim())).await?
         );
     }
-    compare_times(subject, name).await
+    compare_times(environment, name).await
 }
 
 /// A single request may miss the moment, so the times that the service and the cluster have recorded must also agree.
-async fn compare_times(subject: &Subject, name: &str) -> Outcome {
+async fn compare_times(environment: &Environment, name: &str) -> Outcome {
     let mut evidence = Evidence::default();
-    let api = subject.api::<Pod>();
+    let api = environment.api::<Pod>();
     let parameters = LogParams { timestamps: true, ..LogParams::default() };
     let (pod, log) = futures_util::future::try_join(api.get(name), api.logs(name, &parameters)).await?;
     let own = log.lines().find(|line| line.contains(READY)).and_then(|line| line.split(' ').next()).map(str::to_owned);
@@ -63,10 +63,10 @@ async fn compare_times(subject: &Subject, name: &str) -> Outcome {
     let known = condition.and_then(|condition| condition.last_transition_time).map(|time| time.0.to_string());
     let Some(known) = known else {
         return Err(expected("a pod that is an endpoint is Ready")
-            .saw("its condition Ready is not true")
+            .actual("its condition Ready is not true")
             .at(object_ref(&pod))
-            .with(&subject.explain_pod(&pod).await)
-            .because(
+            .with(&environment.explain_pod(&pod).await)
+            .hint(
                 "the Service has publishNotReadyAddresses, or the pod was Ready only for a moment",
                 "remove publishNotReadyAddresses from the Service; read the events of the probe",
             ));
@@ -81,20 +81,22 @@ async fn compare_times(subject: &Subject, name: &str) -> Outcome {
     // The cluster records whole seconds: `2026-01-31T10:20:30`
     let second = |time: &str| time.get(..19).unwrap_or_default().to_owned();
     if second(&known) < second(&own) {
-        return Err(early(subject, name, &format!("Ready since {known}, but /health returned 500 until {own}")).await?);
+        return Err(
+            early(environment, name, &format!("Ready since {known}, but /health returned 500 until {own}")).await?
+        );
     }
     evidence.add(format!("the service was ready at {own}, and the pod Ready at {known}"));
     evidence.add("no endpoint before that".to_owned());
     Ok(evidence)
 }
 
-async fn early(subject: &Subject, name: &str, seen: &str) -> Result<Failure, Failure> {
-    let pod = subject.api::<Pod>().get(name).await?;
+async fn early(environment: &Environment, name: &str, seen: &str) -> Result<Failure, Failure> {
+    let pod = environment.api::<Pod>().get(name).await?;
     Ok(expected("no endpoint until /health returns 200")
-        .saw(seen)
+        .actual(seen)
         .at(object_ref(&pod))
-        .with(&subject.explain_pod(&pod).await)
-        .because(
+        .with(&environment.explain_pod(&pod).await)
+        .hint(
             "there is no readiness probe, or its path succeeds too early",
             "make the readinessProbe request /health on port http-metrics",
         ))
@@ -105,21 +107,21 @@ fn is_refusal(status: u16, body: &str) -> bool {
     status >= 500 && !body.contains("error trying to reach service")
 }
 
-async fn late(subject: &Subject, name: &str, reason: &str, status: u16) -> Result<Failure, Failure> {
-    let pod = subject.api::<Pod>().get(name).await?;
+async fn late(environment: &Environment, name: &str, reason: &str, status: u16) -> Result<Failure, Failure> {
+    let pod = environment.api::<Pod>().get(name).await?;
     Ok(expected("an endpoint after /health returns 200")
-        .saw(format!("none: {reason}; /health returns {status}"))
+        .actual(format!("none: {reason}; /health returns {status}"))
         .at(object_ref(&pod))
-        .with(&subject.explain_pod(&pod).await)
-        .because(
+        .with(&environment.explain_pod(&pod).await)
+        .hint(
             "the readiness probe uses another port or path, or the Service's selector matches other pods",
             "make the readinessProbe request /health on port http-metrics, and the Service select `app` and `ref`",
         ))
 }
 
 /// The pods that a Service sends requests to.
-pub(super) async fn ready_pods(subject: &Subject, service: &str) -> Result<BTreeSet<String>, Failure> {
-    let slices = subject.api::<EndpointSlice>().list(&ListParams::default().labels(&slices_of(service))).await?;
+pub(super) async fn ready_pods(environment: &Environment, service: &str) -> Result<BTreeSet<String>, Failure> {
+    let slices = environment.api::<EndpointSlice>().list(&ListParams::default().labels(&slices_of(service))).await?;
     Ok(slices.iter().flat_map(ready_in).map(str::to_owned).collect())
 }
 

@@ -9,23 +9,23 @@ use kube::ResourceExt;
 use reqwest::StatusCode;
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, object_ref};
 use super::failure::expected;
 use super::registry_api::RegistryApi;
-use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
-    let Some(registry) = &subject.registry else { return Ok(Evidence::default()) };
+    let Some(registry) = &environment.registry else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
     require_denied(registry, None, "without a login").await?;
     require_denied(registry, Some("not the password"), "with a wrong password").await?;
     let status = registry.own_login().await.map_err(|reason| unreachable(registry, &reason))?;
     if status != StatusCode::OK {
         return Err(expected(format!("{} accepts its user's credentials", registry.host))
-            .saw(status)
+            .actual(status)
             .at(format!("registry {}", registry.host))
-            .because(
+            .hint(
                 "the credentials in the pipeline and the pull secret are not those of the registry",
                 "set CI_REGISTRY_USER and CI_REGISTRY_PASSWORD for this registry, and recreate the pull secret",
             ));
@@ -34,14 +34,14 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         "{} denies access without a login and with a wrong password, and accepts its user's credentials",
         registry.host
     ));
-    let deployment = subject.deployment().await?;
+    let deployment = environment.deployment().await?;
     let image = image(&deployment);
     let Some(Image { repository, reference }) = Image::parse(&image, &registry.host) else {
         return Err(expected(format!("an image from {}", registry.host))
-            .saw(&image)
+            .actual(&image)
             .at(object_ref(&deployment))
-            .with(&subject.diagnostics(&deployment).await)
-            .because(
+            .with(&environment.diagnostics(&deployment).await)
+            .hint(
                 "the deploy job uses another registry",
                 "set CI_REGISTRY and CI_REGISTRY_IMAGE to the registry that the image was pushed to",
             ));
@@ -50,10 +50,10 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         Ok(digest) => digest,
         Err(reason) => {
             return Err(expected(format!("{image} in the registry"))
-                .saw(reason)
+                .actual(reason)
                 .at(object_ref(&deployment))
-                .with(&subject.diagnostics(&deployment).await)
-                .because(
+                .with(&environment.diagnostics(&deployment).await)
+                .hint(
                     "the image was never pushed, or its tag was deleted",
                     "run the job that pushes the image, and look at its log",
                 ));
@@ -65,14 +65,14 @@ pub(super) async fn run(subject: Subject) -> Outcome {
         format!("{repository}:{reference} has digest {digest}")
     });
     let container = container(&deployment);
-    for pod in subject.some_pods().await? {
+    for pod in environment.some_pods().await? {
         let runs = image_id(&pod, &container);
         if !runs.ends_with(&digest) {
             return Err(expected(format!("{} runs {digest}", pod.name_any()))
-                .saw(runs)
+                .actual(runs)
                 .at(object_ref(&pod))
-                .with(&subject.explain_pod(&pod).await)
-                .because(
+                .with(&environment.explain_pod(&pod).await)
+                .hint(
                     "the tag was pushed again after the pod was created, and no new deployment followed",
                     "deploy again: the deploy job patches the Deployment even if nothing else has changed",
                 ));
@@ -88,9 +88,9 @@ async fn require_denied(registry: &RegistryApi, password: Option<&str>, how: &st
         return Ok(());
     }
     Err(expected(format!("{} returns 401 {how}", registry.host))
-        .saw(status)
+        .actual(status)
         .at(format!("registry {}", registry.host))
-        .because(
+        .hint(
             "the registry does not require a login, so anyone can push the images that the cluster runs",
             "configure the registry with htpasswd or a token service",
         ))
@@ -98,9 +98,9 @@ async fn require_denied(registry: &RegistryApi, password: Option<&str>, how: &st
 
 fn unreachable(registry: &RegistryApi, reason: &str) -> Failure {
     expected(format!("a response from {}", registry.host))
-        .saw(reason)
+        .actual(reason)
         .at(format!("registry {}", registry.host))
-        .because(
+        .hint(
             "the registry is not running, or this machine does not trust the authority of its certificate",
             "pass its address with `--registry`, and its authority with `--registry-ca`",
         )
@@ -120,7 +120,6 @@ fn first_container(deployment: &Deployment) -> Option<&Container> {
     deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()
 }
 
-/// An image in a registry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Image<'image> {
     /// The image's path in the registry.

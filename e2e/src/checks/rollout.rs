@@ -12,29 +12,29 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, object_ref};
 use super::failure::expected;
 use super::http::Http;
 use super::load::Load;
-use super::subject::{Subject, object_ref};
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
-    let Some(ingress) = subject.ingress else { return Ok(Evidence::default()) };
-    let http = Http::new(ingress).map_err(|error| expected("an HTTP client").saw(error))?;
-    let deployment = subject.deployment().await?;
-    let load = Load::begin(&http, &subject.host);
-    let result = replace(&subject, &deployment).await;
+    let Some(ingress) = environment.ingress else { return Ok(Evidence::default()) };
+    let http = Http::new(ingress).map_err(|error| expected("an HTTP client").actual(error))?;
+    let deployment = environment.deployment().await?;
+    let load = Load::begin(&http, &environment.host);
+    let result = replace(&environment, &deployment).await;
     let tally = load.end().await;
     let mut evidence = result?;
     if tally.failed > 0 || tally.requests == 0 {
         return Err(expected("no request fails while pods are replaced")
-            .saw(format!("{} of {} failed", tally.failed, tally.requests))
+            .actual(format!("{} of {} failed", tally.failed, tally.requests))
             .at(object_ref(&deployment))
             .with(&tally.failures.join("\n"))
-            .with(&subject.diagnostics(&deployment).await)
-            .because(
+            .with(&environment.diagnostics(&deployment).await)
+            .hint(
                 "one of: old pods terminate before new ones are ready (maxUnavailable); they close connections before they are removed \
                 from the endpoints; new pods report Ready too early",
                 "set maxUnavailable: 0 and a readinessProbe that requests /health, and make the service drain connections after SIGTERM",
@@ -44,42 +44,42 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     Ok(evidence)
 }
 
-async fn replace(subject: &Subject, deployment: &Deployment) -> Outcome {
+async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome {
     let mut evidence = Evidence::default();
-    let before = names(&subject.pods().await?);
+    let before = names(&environment.pods().await?);
     let started = Instant::now();
     // Like `kubectl rollout restart`.
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let annotation =
         json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}}}});
-    let api = subject.api::<Deployment>();
+    let api = environment.api::<Deployment>();
     api.patch(&deployment.name_any(), &PatchParams::default(), &Patch::Merge(annotation)).await?;
-    rolled_out(subject, deployment).await?;
+    rolled_out(environment, deployment).await?;
     evidence.add(format!("a rolling update of {} pods: {:.0} s", before.len(), started.elapsed().as_secs_f64()));
     // Old pods may still be terminating, which makes the test stricter.
-    let pods = subject.pods().await?;
+    let pods = environment.pods().await?;
     let victim = pods.iter().map(ResourceExt::name_any).find(|name| !before.contains(name));
     let Some(victim) = victim else {
-        gone(subject, deployment, &before).await?;
+        gone(environment, deployment, &before).await?;
         return Ok(evidence);
     };
     let started = Instant::now();
-    subject.api::<Pod>().delete(&victim, &DeleteParams::default()).await?;
+    environment.api::<Pod>().delete(&victim, &DeleteParams::default()).await?;
     let mut old = before;
     old.insert(victim.clone());
-    gone(subject, deployment, &old).await?;
-    rolled_out(subject, deployment).await?;
+    gone(environment, deployment, &old).await?;
+    rolled_out(environment, deployment).await?;
     evidence.add(format!("{victim} deleted and replaced: {:.0} s", started.elapsed().as_secs_f64()));
     Ok(evidence)
 }
 
-async fn rolled_out(subject: &Subject, deployment: &Deployment) -> Result<(), Failure> {
+async fn rolled_out(environment: &Environment, deployment: &Deployment) -> Result<(), Failure> {
     let name = deployment.name_any();
-    let waited = ready::deployment(&subject.client, &subject.namespace, &name, subject.patience).await;
+    let waited = ready::deployment(&environment.client, &environment.namespace, &name, environment.patience).await;
     waited.map_err(|error| {
         let text = error.to_string();
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        expected("new pods become ready").saw(first).at(object_ref(deployment)).with(rest).because(
+        expected("new pods become ready").actual(first).at(object_ref(deployment)).with(rest).hint(
             "a new pod does not start because of its image, its probe, or missing capacity on the nodes",
             "read its events and last log lines",
         )
@@ -87,20 +87,17 @@ async fn rolled_out(subject: &Subject, deployment: &Deployment) -> Result<(), Fa
 }
 
 /// Waits until all of these pods are gone.
-async fn gone(subject: &Subject, deployment: &Deployment, old: &BTreeSet<String>) -> Result<(), Failure> {
-    let config = watcher::Config::default().labels(&format!("ref={}", subject.reference));
+async fn gone(environment: &Environment, deployment: &Deployment, old: &BTreeSet<String>) -> Result<(), Failure> {
+    let config = watcher::Config::default().labels(&format!("ref={}", environment.reference));
     let is_gone = |pods: &[Arc<Pod>]| !pods.iter().any(|pod| old.contains(&pod.name_any()));
-    let Err(reason) = subject.watch(config, |pods: &[Arc<Pod>]| is_gone(pods).then_some(())).await else {
+    let Err(reason) = environment.watch(config, |pods: &[Arc<Pod>]| is_gone(pods).then_some(())).await else {
         return Ok(());
     };
     Err(expected("the old pods terminate")
-        .saw(format!("some still exist: {reason}"))
+        .actual(format!("some still exist: {reason}"))
         .at(object_ref(deployment))
-        .with(&subject.diagnostics(deployment).await)
-        .because(
-            "the service does not exit after SIGTERM",
-            "look at terminationGracePeriodSeconds and the service's log",
-        ))
+        .with(&environment.diagnostics(deployment).await)
+        .hint("the service does not exit after SIGTERM", "look at terminationGracePeriodSeconds and the service's log"))
 }
 
 fn names(pods: &[Pod]) -> BTreeSet<String> {

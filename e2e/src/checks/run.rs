@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::check::{Check, Evidence, Pods};
+use super::environment::{Environment, object_ref};
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
-use super::subject::{Subject, object_ref};
+use crate::record::event::{Event, EventSink};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 use futures_util::future::join_all;
 
@@ -19,39 +20,33 @@ const WAITS: u32 = 6;
 /// Time for everything else in a check: requests, which have their own limits.
 const REST: Duration = Duration::from_mins(2);
 
-/// A progress event.
-pub enum Event<'check> {
-    /// A check starts.
-    Began(&'static Check),
-    /// A check ended.
-    Ended(&'check CheckRecord),
-}
-
-/// Receives progress events.
-pub type Tell<'tell> = dyn Fn(Event<'_>) + Send + Sync + 'tell;
-
 /// Runs these checks, and returns their results in the same order. Times are seconds since `origin`.
-pub async fn run(checks: &[&'static Check], subject: &Subject, origin: Instant, tell: &Tell<'_>) -> Vec<CheckRecord> {
-    run_until_observed(checks, subject, origin, tell, || ()).await
+pub async fn run(
+    checks: &[&'static Check],
+    environment: &Environment,
+    origin: Instant,
+    notify: &EventSink<'_>,
+) -> Vec<CheckRecord> {
+    run_until_observed(checks, environment, origin, notify, || ()).await
 }
 
 /// Like [`run`], and calls `observed` when no check observes the environment any more. Pods that checks have created may still be
 /// terminating then; a check passes only after its own pod is gone.
 pub async fn run_until_observed(
     checks: &[&'static Check],
-    subject: &Subject,
+    environment: &Environment,
     origin: Instant,
-    tell: &Tell<'_>,
+    notify: &EventSink<'_>,
     observed: impl FnOnce() + Send,
 ) -> Vec<CheckRecord> {
     let remaining = &Remaining::new(checks.len(), Box::new(observed));
     // Pods that an interrupted run has left would be counted as pods of the service. If one remains, a check will report it.
-    if sweep(subject).await.is_ok() {
-        Box::pin(swept(subject)).await;
+    if sweep(environment).await.is_ok() {
+        Box::pin(swept(environment)).await;
     }
     let runs = |pods: Pods| {
         let selected = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
-        selected.map(|(index, check)| async move { (index, one(check, subject, origin, tell, remaining).await) })
+        selected.map(|(index, check)| async move { (index, one(check, environment, origin, notify, remaining).await) })
     };
     let (mut done, with_own_pods) = tokio::join!(
         async {
@@ -91,39 +86,39 @@ impl<'run> Remaining<'run> {
 
 async fn one(
     check: &'static Check,
-    subject: &Subject,
+    environment: &Environment,
     origin: Instant,
-    tell: &Tell<'_>,
+    notify: &EventSink<'_>,
     remaining: &Remaining<'_>,
 ) -> CheckRecord {
     let mut record = CheckRecord {
         name: check.name.to_owned(),
-        environment: subject.reference.clone(),
+        environment: environment.reference.clone(),
         proves: check.proves.to_owned(),
         start: origin.elapsed().as_secs_f64(),
         ..CheckRecord::default()
     };
     let mut unmet = Vec::new();
     for need in check.needs {
-        if !need.is_met(subject).await {
+        if !need.is_met(environment).await {
             unmet.push(need.hint());
         }
     }
     if !unmet.is_empty() {
         remaining.one_less();
         record.not_run = unmet.join("; ");
-        tell(Event::Ended(&record));
+        notify(&Event::CheckEnded(&record));
         return record;
     }
-    tell(Event::Began(check));
-    let limit = limit(subject.patience);
-    let outcome = match tokio::time::timeout(limit, (check.run)(subject.clone())).await {
+    notify(&Event::CheckBegan { environment: &environment.reference, name: check.name });
+    let limit = limit(environment.patience);
+    let outcome = match tokio::time::timeout(limit, (check.run)(environment.clone())).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Box::pin(timed_out(check, subject, limit)).await),
+        Err(_) => Err(Box::pin(timed_out(check, environment, limit)).await),
     };
     remaining.one_less();
     let outcome = match outcome {
-        Ok(Evidence { lines, leaving: Some(pod) }) => Box::pin(pod.gone(subject)).await.map(|()| lines),
+        Ok(Evidence { lines, leaving: Some(pod) }) => Box::pin(pod.gone(environment)).await.map(|()| lines),
         Ok(Evidence { lines, leaving: None }) => Ok(lines),
         Err(failure) => Err(failure),
     };
@@ -138,7 +133,7 @@ async fn one(
             record.failure = Some(failure);
         }
     }
-    tell(Event::Ended(&record));
+    notify(&Event::CheckEnded(&record));
     record
 }
 
@@ -148,19 +143,19 @@ fn limit(patience: Duration) -> Duration {
 }
 
 /// The failure of a check that exceeded its limit. Deletes the check's pods.
-async fn timed_out(check: &Check, subject: &Subject, limit: Duration) -> Failure {
+async fn timed_out(check: &Check, environment: &Environment, limit: Duration) -> Failure {
     let failure = expected(format!("{} finishes within {} s", check.name, limit.as_secs()))
-        .saw("it is still running")
-        .at(format!("environment {} in namespace {}", subject.reference, subject.namespace))
-        .because(
+        .actual("it is still running")
+        .at(format!("environment {} in namespace {}", environment.reference, environment.namespace))
+        .hint(
             "the API server, or a target to which it forwards requests, responds very slowly",
             "look at the nodes' load and at the API server's log; `--patience` increases this limit",
         );
     // This has a limit too, because the cluster may be the part that does not respond.
     let look = async {
-        let _ = sweep_of(subject, check.name).await;
-        match subject.deployment().await {
-            Ok(deployment) => (object_ref(&deployment), subject.diagnostics(&deployment).await),
+        let _ = sweep_of(environment, check.name).await;
+        match environment.deployment().await {
+            Ok(deployment) => (object_ref(&deployment), environment.diagnostics(&deployment).await),
             Err(_) => (String::new(), String::new()),
         }
     };

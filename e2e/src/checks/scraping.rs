@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, Prometheus, object_ref};
 use super::failure::expected;
-use super::subject::{Prometheus, Subject, object_ref};
 use crate::record::Failure;
 
 /// Interval between queries.
@@ -36,19 +36,19 @@ struct Target {
     is_up: bool,
 }
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
-    let Some(prometheus) = &subject.prometheus else { return Ok(Evidence::default()) };
+    let Some(prometheus) = &environment.prometheus else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
-    let pods: BTreeSet<String> = subject.some_pods().await?.iter().map(ResourceExt::name_any).collect();
-    let up = all_up(&subject, prometheus, &pods).await?;
+    let pods: BTreeSet<String> = environment.some_pods().await?.iter().map(ResourceExt::name_any).collect();
+    let up = all_up(&environment, prometheus, &pods).await?;
     let jobs: BTreeSet<&str> = up.iter().map(|target| &*target.job).collect();
     evidence.add(format!("up: {}", pods.into_iter().collect::<Vec<_>>().join(" and ")));
     evidence.add(format!("each once in job {}", jobs.into_iter().collect::<Vec<_>>().join(" and in job ")));
     // Several jobs may scrape the same pods, and each must count the same. Each pod gets its requests once for all jobs.
     let by_pod = |pod: &str| up.iter().filter(|target| target.pod == pod).cloned().collect::<Vec<_>>();
     let names: BTreeSet<&str> = up.iter().map(|target| &*target.pod).collect();
-    try_join_all(names.iter().map(|pod| verify_counts(&subject, prometheus, pod, by_pod(pod)))).await?;
+    try_join_all(names.iter().map(|pod| verify_counts(&environment, prometheus, pod, by_pod(pod)))).await?;
     evidence.add(format!("http_requests_total of each pod rose by {REQUESTS}, the number of requests"));
     Ok(evidence)
 }
@@ -56,53 +56,57 @@ pub(super) async fn run(subject: Subject) -> Outcome {
 /// Sends requests to a pod, and waits until Prometheus has counted them. Does not use the Service, because pods of other checks would
 /// get some of the requests.
 async fn verify_counts(
-    subject: &Subject,
+    environment: &Environment,
     prometheus: &Prometheus,
     pod: &str,
     targets: Vec<Target>,
 ) -> Result<(), Failure> {
-    let before = try_join_all(targets.iter().map(|target| settled(subject, prometheus, target, None))).await?;
+    let before = try_join_all(targets.iter().map(|target| settled(environment, prometheus, target, None))).await?;
     for _ in 0..REQUESTS {
-        let (status, body) = subject.ask_pod(pod, ROUTE.0, ROUTE.1).await?;
+        let (status, body) = environment.ask_pod(pod, ROUTE.0, ROUTE.1).await?;
         if status != 200 {
             let failure = expected(format!("{} {} of {pod} returns 200", ROUTE.0, ROUTE.1))
-                .saw(format!("{status} {}", body.trim()))
-                .because("the image contains another service", "deploy this repository's service");
-            return Err(with_diagnostics(failure, subject, pod).await);
+                .actual(format!("{status} {}", body.trim()))
+                .hint("the image contains another service", "deploy this repository's service");
+            return Err(with_diagnostics(failure, environment, pod).await);
         }
     }
     let settle = targets.iter().zip(before).map(|(target, before)| {
         let wanted = Some(before + f64::from(REQUESTS));
-        settled(subject, prometheus, target, wanted)
+        settled(environment, prometheus, target, wanted)
     });
     try_join_all(settle).await?;
     Ok(())
 }
 
-async fn with_diagnostics(failure: Failure, subject: &Subject, pod: &str) -> Failure {
-    let failure = failure.at(format!("Pod {}/{pod}", subject.namespace));
-    match subject.api::<Pod>().get_opt(pod).await {
-        Ok(Some(pod)) => failure.with(&subject.explain_pod(&pod).await),
+async fn with_diagnostics(failure: Failure, environment: &Environment, pod: &str) -> Failure {
+    let failure = failure.at(format!("Pod {}/{pod}", environment.namespace));
+    match environment.api::<Pod>().get_opt(pod).await {
+        Ok(Some(pod)) => failure.with(&environment.explain_pod(&pod).await),
         _ => failure.with("the pod is gone"),
     }
 }
 
 /// Waits until every pod is up in Prometheus, once in each job that discovers pods through the Service.
-async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<String>) -> Result<Vec<Target>, Failure> {
-    let service = subject.service().await?;
+async fn all_up(
+    environment: &Environment,
+    prometheus: &Prometheus,
+    pods: &BTreeSet<String>,
+) -> Result<Vec<Target>, Failure> {
+    let service = environment.service().await?;
     let name = service.name_any();
     let started = Instant::now();
     loop {
-        let answer = subject.ask_prometheus(prometheus, "/api/v1/targets?state=active").await?;
+        let answer = environment.ask_prometheus(prometheus, "/api/v1/targets?state=active").await?;
         let answer = answer["activeTargets"].as_array().cloned().unwrap_or_default();
         let in_namespace =
-            answer.iter().filter(|it| it["discoveredLabels"]["__meta_kubernetes_namespace"] == *subject.namespace);
+            answer.iter().filter(|it| it["discoveredLabels"]["__meta_kubernetes_namespace"] == *environment.namespace);
         let targets: Vec<Target> = in_namespace.filter_map(Target::parse).collect();
         let wrong = match once_each(&targets, &name, pods) {
             Ok(up) => return Ok(up),
             Err(wrong) => wrong,
         };
-        if started.elapsed() > subject.patience {
+        if started.elapsed() > environment.patience {
             let is_own = |it: &&Value| it["discoveredLabels"]["__meta_kubernetes_service_name"] == *name;
             let errors = answer.iter().filter(is_own).filter_map(|it| it["lastError"].as_str());
             let errors = errors.filter(|error| !error.is_empty()).collect::<Vec<_>>().join("\n");
@@ -110,12 +114,12 @@ async fn all_up(subject: &Subject, prometheus: &Prometheus, pods: &BTreeSet<Stri
             let up = own.iter().filter(|target| target.is_up && pods.contains(&target.pod)).count();
             let annotations = service.annotations().iter().map(|(key, value)| format!("{key}: {value}"));
             return Err(expected(format!("{} pods up in Prometheus, each once per job", pods.len()))
-                .saw(format!("{up} of {} targets up; {}", own.len(), wrong.join(", ")))
+                .actual(format!("{up} of {} targets up; {}", own.len(), wrong.join(", ")))
                 .at(object_ref(&service))
                 .with(&annotations.collect::<Vec<_>>().join("\n"))
                 .with(&errors)
-                .with(&subject.diagnostics(&service).await)
-                .because(
+                .with(&environment.diagnostics(&service).await)
+                .hint(
                     "one of: the Service has no annotation `prometheus.io/scrape: \"true\"`; its annotations have a wrong port or path; \
                     Prometheus' scrape configuration ignores the annotations; two Services with annotations select the same pod, which is \
                     then scraped twice",
@@ -184,7 +188,7 @@ impl Target {
 
 /// Waits until Prometheus and the pod have the same count, which must be `wanted` if given, and returns it.
 async fn settled(
-    subject: &Subject,
+    environment: &Environment,
     prometheus: &Prometheus,
     target: &Target,
     wanted: Option<f64>,
@@ -192,23 +196,23 @@ async fn settled(
     let started = Instant::now();
     let query = target.query();
     loop {
-        let own = own_count(&subject.ask_pod(&target.pod, "GET", "/metrics").await?.1);
-        let answer = subject.ask_prometheus(prometheus, &query).await?;
+        let own = own_count(&environment.ask_pod(&target.pod, "GET", "/metrics").await?.1);
+        let answer = environment.ask_prometheus(prometheus, &query).await?;
         let scraped = answer["result"][0]["value"][1].as_str().and_then(|it| it.parse().ok()).unwrap_or(0.0);
         // Counts are whole numbers, so the tolerance only absorbs rounding.
         let is_same = |one: f64, other: f64| (one - other).abs() < 0.5;
         if is_same(own, scraped) && wanted.is_none_or(|wanted| is_same(wanted, scraped)) {
             return Ok(scraped);
         }
-        if started.elapsed() > subject.patience {
+        if started.elapsed() > environment.patience {
             let wanted = wanted.map_or_else(|| format!("{own}, the pod's own count,"), |wanted| wanted.to_string());
             let failure = expected(format!("http_requests_total of {wanted} in job {} of Prometheus", target.job))
-            .saw(format!("{scraped} in Prometheus, {own} in {}", target.pod))
-                .because(
+            .actual(format!("{scraped} in Prometheus, {own} in {}", target.pod))
+                .hint(
                     "Prometheus scrapes another target with the same labels, scrapes one pod twice, or does not scrape a pod",
                     "look at Prometheus' targets: there must be one for each pod, with the label `ref`",
                 );
-            return Err(with_diagnostics(failure, subject, &target.pod).await);
+            return Err(with_diagnostics(failure, environment, &target.pod).await);
         }
         sleep(POLL_INTERVAL).await;
     }

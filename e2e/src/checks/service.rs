@@ -7,37 +7,37 @@ use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, ask, object_ref};
 use super::failure::expected;
 use super::load::host_of;
 use super::readiness::ready_pods;
-use super::subject::{Subject, ask, object_ref};
 
 /// Pause between two requests.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     let mut evidence = Evidence::default();
-    let service = subject.service().await?;
+    let service = environment.service().await?;
     let port = service.spec.as_ref().and_then(|spec| spec.ports.as_ref()?.first()).map_or(0, |port| port.port);
-    let path = format!("/api/v1/namespaces/{}/services/{}:{port}/proxy/", subject.namespace, service.name_any());
-    let pods: BTreeSet<String> = subject.some_pods().await?.iter().map(ResourceExt::name_any).collect();
+    let path = format!("/api/v1/namespaces/{}/services/{}:{port}/proxy/", environment.namespace, service.name_any());
+    let pods: BTreeSet<String> = environment.some_pods().await?.iter().map(ResourceExt::name_any).collect();
     let started = Instant::now();
     let (mut seen, mut last) = (BTreeSet::new(), String::new());
     while !pods.is_subset(&seen) {
-        if started.elapsed() > subject.patience {
-            let endpoints = ready_pods(&subject, &service.name_any()).await?;
+        if started.elapsed() > environment.patience {
+            let endpoints = ready_pods(&environment, &service.name_any()).await?;
             let joined = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
             return Err(expected(format!("responses from {}", joined(&pods)))
-                .saw(if seen.is_empty() { last } else { format!("responses only from {}", joined(&seen)) })
+                .actual(if seen.is_empty() { last } else { format!("responses only from {}", joined(&seen)) })
                 .at(object_ref(&service))
                 .with(&format!("endpoints: {}", joined(&endpoints)))
-                .with(&subject.diagnostics(&service).await)
-                .because(
+                .with(&environment.diagnostics(&service).await)
+                .hint(
                     "the Service's selector or targetPort matches no pod, or its pods are not ready",
                     "make it select `app` and `ref` of the Deployment, with targetPort http-metrics",
                 ));
         }
-        match ask(&subject.client, "GET", &path).await? {
+        match ask(&environment.client, "GET", &path).await? {
             (200, body) => _ = host_of(&body).map(|host| seen.insert(host.to_owned())),
             (status, body) => last = format!("{status}: {}", body.trim()),
         }

@@ -9,16 +9,16 @@ use std::time::Duration;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use crate::checks::environment::{Environment, Prometheus};
 use crate::checks::registry_api::RegistryApi;
-use crate::checks::subject::{Prometheus, Subject};
 use crate::environment::cluster::{ApiError, ClientError, owner};
+use crate::environment::cluster_dir::ClusterDir;
 use crate::environment::registry::login;
 use crate::environment::registry::run::Registry;
-use crate::environment::state::State;
 use crate::environment::{kind_config, registry};
 
 /// Default time limit for each expected change.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Default domain of the environments' hosts.
 pub const BASE_DOMAIN: &str = "gitlab-k8s-demo.test";
@@ -47,9 +47,7 @@ pub struct Target {
     pub base_domain: String,
     /// The address of the Ingress controller.
     pub ingress: Option<SocketAddr>,
-    /// The registry.
     pub registry: Option<RegistryTarget>,
-    /// Prometheus.
     pub prometheus: Option<Prometheus>,
     /// The networks that jobs join to reach these systems.
     pub networks: Vec<String>,
@@ -90,7 +88,6 @@ pub enum TargetError {
     /// A file cannot be read.
     #[error("cannot read {path}")]
     File {
-        /// The file.
         path: String,
         /// The cause.
         #[source]
@@ -99,7 +96,6 @@ pub enum TargetError {
     /// A kubeconfig cannot be used.
     #[error("cannot use the kubeconfig {path}")]
     Kubeconfig {
-        /// The file.
         path: String,
         /// The cause.
         #[source]
@@ -119,7 +115,7 @@ impl Target {
     /// # Errors
     /// If one of the cluster's files is missing.
     pub async fn of_kind(
-        state: &State,
+        state: &ClusterDir,
         network: &str,
         kind_config: &Path,
         registry: Option<&Registry>,
@@ -153,13 +149,13 @@ impl Target {
                 port: "http".to_owned(),
             }),
             networks: vec![network.to_owned()],
-            patience: PATIENCE,
+            patience: DEFAULT_TIMEOUT,
         })
     }
 
     /// One environment of the service in this target.
-    pub fn subject(&self, reference: &str, commit: Option<&str>) -> Subject {
-        Subject {
+    pub fn environment(&self, reference: &str, commit: Option<&str>) -> Environment {
+        Environment {
             client: self.client.clone(),
             deployer: self.deployer.clone(),
             namespace: self.namespace.clone(),
@@ -174,7 +170,6 @@ impl Target {
         }
     }
 
-    /// The host of an environment.
     pub fn host(&self, reference: &str) -> String {
         format!("{reference}.{}", self.base_domain)
     }
@@ -202,9 +197,6 @@ fn quoted(word: &str) -> String {
 }
 
 /// Reads a file of the target.
-///
-/// # Errors
-/// If the file cannot be read.
 pub fn read(path: &Path) -> Result<String, TargetError> {
     fs::read_to_string(path).map_err(|source| TargetError::File { path: path.display().to_string(), source })
 }

@@ -6,24 +6,24 @@ use kube::api::LogParams;
 use serde_json::Value;
 
 use super::check::{Evidence, Outcome};
+use super::environment::{Environment, object_ref};
 use super::failure::expected;
-use super::subject::{Subject, object_ref};
 use crate::record::Failure;
 
 /// The annotation with the commit that the deploy job has deployed.
 const ANNOTATION: &str = "ci-commit-sha";
 
-pub(super) async fn run(subject: Subject) -> Outcome {
+pub(super) async fn run(environment: Environment) -> Outcome {
     let mut evidence = Evidence::default();
-    let deployment = subject.deployment().await?;
+    let deployment = environment.deployment().await?;
     let metadata = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.clone()).unwrap_or_default();
     let annotated = metadata.annotations.unwrap_or_default().get(ANNOTATION).cloned();
-    let Some(commit) = subject.commit.clone().or_else(|| annotated.clone()) else {
+    let Some(commit) = environment.commit.clone().or_else(|| annotated.clone()) else {
         return Err(expected(format!("the annotation {ANNOTATION}"))
-            .saw("none")
+            .actual("none")
             .at(object_ref(&deployment))
-            .with(&subject.diagnostics(&deployment).await)
-            .because(
+            .with(&environment.diagnostics(&deployment).await)
+            .hint(
                 "the expected commit is unknown",
                 "keep the annotation in manifests/deployment.yaml, or pass the commit with `--commit`",
             ));
@@ -31,54 +31,53 @@ pub(super) async fn run(subject: Subject) -> Outcome {
     if annotated.as_ref().is_some_and(|it| *it != commit) {
         return Err(not_pushed(&commit, annotated.as_deref().unwrap_or_default())
             .at(object_ref(&deployment))
-            .with(&subject.diagnostics(&deployment).await));
+            .with(&environment.diagnostics(&deployment).await));
     }
-    for pod in subject.some_pods().await? {
-        let (status, body) = subject.ask_pod(&pod.name_any(), "GET", "/version").await?;
+    for pod in environment.some_pods().await? {
+        let (status, body) = environment.ask_pod(&pod.name_any(), "GET", "/version").await?;
         let version = serde_json::from_str::<Value>(&body).unwrap_or_default();
         let revision = version["revision"].as_str().unwrap_or_default();
         if status != 200 || revision != commit {
             let seen = if status == 200 { revision.to_owned() } else { format!("{status}: {}", body.trim()) };
-            return Err(not_pushed(&commit, &seen).at(object_ref(&pod)).with(&subject.explain_pod(&pod).await));
+            return Err(not_pushed(&commit, &seen).at(object_ref(&pod)).with(&environment.explain_pod(&pod).await));
         }
         evidence.add(format!("{}: {} of {commit}", pod.name_any(), version["version"].as_str().unwrap_or_default()));
-        evidence.add(format!("log: {}", first_line(&subject, &pod, &commit).await?));
+        evidence.add(format!("log: {}", first_line(&environment, &pod, &commit).await?));
     }
     Ok(evidence)
 }
 
 fn not_pushed(commit: &str, seen: &str) -> Failure {
-    expected(format!("commit {commit}")).saw(seen).because(
+    expected(format!("commit {commit}")).actual(seen).hint(
         "another build is deployed: another pipeline has pushed the image's tag, or the node uses an old image",
         "run the pipeline of the commit again; keep `imagePullPolicy: Always` for mutable tags",
     )
 }
 
 /// The log line in which the service reports its version. All lines are JSON.
-async fn first_line(subject: &Subject, pod: &Pod, commit: &str) -> Result<String, Failure> {
+async fn first_line(environment: &Environment, pod: &Pod, commit: &str) -> Result<String, Failure> {
     // With a byte limit and without a number of last lines, the API server returns the beginning of the log.
     let parameters = LogParams { limit_bytes: Some(64 << 10), ..LogParams::default() };
-    let log = subject.api::<Pod>().logs(&pod.name_any(), &parameters).await?;
+    let log = environment.api::<Pod>().logs(&pod.name_any(), &parameters).await?;
     let failure = match find_revision(&log, commit) {
         Revision::Found(line) => return Ok(line),
         Revision::Rotated => {
             return Ok("the first lines were lost in a log rotation; /version has the commit".to_owned());
         }
-        Revision::NoJson(line) => expected("a log of JSON lines").saw(line).because(
-            "the service was started without `--log-format json`",
-            "keep the args of manifests/deployment.yaml",
-        ),
+        Revision::NoJson(line) => expected("a log of JSON lines")
+            .actual(line)
+            .hint("the service was started without `--log-format json`", "keep the args of manifests/deployment.yaml"),
         Revision::Other(line) => expected(format!("a line with {commit} in the log"))
-            .saw(line)
-            .because("the pods run another build than the pipeline's", "run the pipeline's compile job"),
+            .actual(line)
+            .hint("the pods run another build than the pipeline's", "run the pipeline's compile job"),
         Revision::Missing(lines) => {
-            expected(format!("a line with {commit} in the log")).saw(format!("{lines} lines without it")).because(
+            expected(format!("a line with {commit} in the log")).actual(format!("{lines} lines without it")).hint(
                 "the pods run another build than the pipeline's, or its log level is above `info`",
                 "run the pipeline's compile job, and do not change RUST_LOG",
             )
         }
     };
-    Err(failure.at(object_ref(pod)).with(&subject.explain_pod(pod).await))
+    Err(failure.at(object_ref(pod)).with(&environment.explain_pod(pod).await))
 }
 
 /// The commit according to the beginning of a log.

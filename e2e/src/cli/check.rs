@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use e2e::checks::extra_pod::sweep;
-use e2e::checks::run::{self, Event};
+use e2e::checks::run;
 use e2e::checks::{self, CHECKS, Check, target};
+use e2e::record::event::Event;
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
 use e2e::report::run::junit;
@@ -90,24 +91,24 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if !target::answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows what is up)"));
     }
-    let mut subject = target.subject(&arguments.reference, arguments.commit.as_deref());
-    subject.host = arguments.host.unwrap_or(subject.host);
-    subject.others = arguments.others.into_iter().collect();
+    let mut environment = target.environment(&arguments.reference, arguments.commit.as_deref());
+    environment.host = arguments.host.unwrap_or(environment.host);
+    environment.others = arguments.others.into_iter().collect();
     let are_named = !arguments.names.is_empty();
     let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
     let quiet = arguments.quiet;
-    let show = move |event: Event<'_>| {
-        if let (false, Event::Ended(check)) = (quiet, event) {
+    let show = move |event: &Event<'_>| {
+        if let (false, Event::CheckEnded(check)) = (quiet, event) {
             print(&report::checks::line(check));
         }
     };
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let began = Instant::now();
     let checks = tokio::select! {
-        checks = run::run(&chosen, &subject, began, &show) => checks,
+        checks = run::run(&chosen, &environment, began, &show) => checks,
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
-            let _ = sweep(&subject).await;
+            let _ = sweep(&environment).await;
             return Err(CliError::Interrupted);
         }
     };

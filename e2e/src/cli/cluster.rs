@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use e2e::environment::cluster_dir::ClusterDir;
 use e2e::environment::doctor::Platform;
-use e2e::environment::progress::Progress;
-use e2e::environment::state::State;
 use e2e::environment::up::{Plan, UpError};
 use e2e::environment::{command, down, orphans, status, up};
+use e2e::record::event::Event;
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use gitlab_runner::executor::docker::sweep_gone;
@@ -105,12 +105,12 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let display = Arc::new(Live::new(if quiet { Mode::Quiet } else { Mode::People }));
     let images = source.images(&docker, {
         let display = Arc::clone(&display);
-        move |progress| display.show(&Progress::Image(progress))
+        move |event: &Event<'_>| display.show(event)
     });
     let state = which.state()?;
     let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
     let shown = Arc::clone(&display);
-    let show = move |progress| shown.show(&progress);
+    let show = move |event: &Event<'_>| shown.show(event);
     match display.watch(up::up(&docker, &images, &plan, &show)).await {
         Ok(()) => {}
         Err(UpError::Lacking(findings)) => {
@@ -137,7 +137,7 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
     };
     let mut removed = Vec::new();
     for name in names {
-        removed.push(down::down(&docker, &name, &State::new(&which.state_dir, &name)?).await?);
+        removed.push(down::down(&docker, &name, &ClusterDir::new(&which.state_dir, &name)?).await?);
     }
     write(&match format {
         Format::Table if removed.is_empty() => "There is nothing to remove.\n".to_owned(),
@@ -157,7 +157,7 @@ async fn write_status(
     docker: &bollard::Docker,
     name: &str,
     kind_config: &std::path::Path,
-    state: &State,
+    state: &ClusterDir,
     format: Format,
 ) -> Outcome {
     let status = status::status(docker, name, kind_config, state).await?;
@@ -170,7 +170,7 @@ async fn write_status(
 
 impl Which {
     /// The directory of its files.
-    pub(crate) fn state(&self) -> Result<State, e2e::environment::state::StateError> {
-        State::new(&self.state_dir, &self.name)
+    pub(crate) fn state(&self) -> Result<ClusterDir, e2e::environment::cluster_dir::StateError> {
+        ClusterDir::new(&self.state_dir, &self.name)
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use e2e::environment::doctor;
 use e2e::environment::doctor::{Platform, Request, Verdict};
-use e2e::environment::images::{KubernetesVersion, Way};
+use e2e::environment::images::{ImagePolicy, KubernetesVersion};
 use e2e::report::findings;
 
 use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
@@ -36,7 +36,7 @@ pub(crate) struct Doctor {
 
     /// How images may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
-    way: Way,
+    policy: ImagePolicy,
 
     /// The directory with the recipes of images
     #[arg(long, default_value = "images", value_name = "FOLDER")]
@@ -45,8 +45,8 @@ pub(crate) struct Doctor {
 
 /// Examines the machine, and with `--fix` installs what is missing.
 pub(crate) async fn run(arguments: Doctor) -> Outcome {
-    let Doctor { fix, format, kind_config, name, kubernetes, way, recipes } = arguments;
-    let request = Request { kind_config: &kind_config, cluster: &name, kubernetes, way, recipes: &recipes };
+    let Doctor { fix, format, kind_config, name, kubernetes, policy, recipes } = arguments;
+    let request = Request { kind_config: &kind_config, cluster: &name, kubernetes, policy, recipes: &recipes };
     let mut platform = Platform::this();
     let mut found = doctor::examine(&platform, &request).await;
     if fix {

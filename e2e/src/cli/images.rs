@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use e2e::environment::images;
-use e2e::environment::images::{CATALOGUE, Image, Images, KubernetesVersion, SHARED, Way};
-use e2e::environment::progress::Progress;
+use e2e::environment::images::{CATALOGUE, Image, ImagePolicy, Images, KubernetesVersion, SHARED};
+use e2e::record::event::Event;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 
@@ -32,7 +32,7 @@ pub(crate) struct ImagesArguments {
 pub(crate) struct ImageSource {
     /// How images may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
-    way: Way,
+    policy: ImagePolicy,
 
     /// The Kubernetes version of the cluster
     #[arg(long, default_value_t, value_enum, value_name = "VERSION")]
@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
     let docker = connect().await?;
     let display = Arc::new(Live::new(Mode::People));
     let shown = Arc::clone(&display);
-    let images = source.images(&docker, move |progress| shown.show(&Progress::Image(progress)));
+    let images = source.images(&docker, move |event: &Event<'_>| shown.show(event));
     let wanted = if names.is_empty() {
         // The node first: its build takes longest.
         [&[images.kubernetes().node()], SHARED].concat()
@@ -76,12 +76,12 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
 }
 
 impl ImageSource {
-    /// The images of this source. `tell` gets their progress.
+    /// The images of this source. `notify` gets their progress.
     pub(crate) fn images(
         &self,
         docker: &bollard::Docker,
-        tell: impl Fn(images::Progress) + Send + Sync + 'static,
+        notify: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Images {
-        Images::new(docker.clone(), self.way, self.kubernetes, &self.recipes, &self.log_dir, tell)
+        Images::new(docker.clone(), self.policy, self.kubernetes, &self.recipes, &self.log_dir, notify)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use e2e::checks::target;
 use e2e::lessons::{self, LESSONS, Lesson};
+use e2e::record::event::Event;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 use e2e::scenario::lesson::{LessonContext, LessonError, run_lesson};
@@ -63,11 +64,11 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new("lessons", Box::new(move |event| shown.show(event))));
     let hearing = Arc::clone(&recorder);
-    let images = Arc::new(arguments.source.images(&docker, move |progress| hearing.image(&progress)));
+    let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| hearing.record(event)));
     let source = std::env::current_dir()?;
-    let folder: PathBuf = source.join("target/e2e/lessons");
-    std::fs::create_dir_all(&folder)?;
-    let context = LessonContext { docker, images, target, source, folder, recorder, cancel };
+    let dir: PathBuf = source.join("target/e2e/lessons");
+    std::fs::create_dir_all(&dir)?;
+    let context = LessonContext { docker, images, target, source, dir, recorder, cancel };
     let chosen: Vec<&Lesson> = if arguments.names.is_empty() { LESSONS.iter().collect() } else { arguments.names };
     let mut code = ExitCode::SUCCESS;
     for (number, lesson) in chosen.iter().enumerate() {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use container_engine::labels::RunId;
+use e2e::checks::environment::Prometheus;
 use e2e::checks::registry_api::RegistryApi;
-use e2e::checks::subject::Prometheus;
 use e2e::checks::target;
-use e2e::checks::target::{PATIENCE, RegistryTarget, Target};
+use e2e::checks::target::{DEFAULT_TIMEOUT, RegistryTarget, Target};
 use e2e::environment::registry::run as registry;
 
 use super::cluster::Which;
@@ -130,7 +130,7 @@ impl TargetArgs {
             registry,
             prometheus: self.prometheus.clone(),
             networks: self.networks.clone(),
-            patience: PATIENCE,
+            patience: DEFAULT_TIMEOUT,
         })
     }
 

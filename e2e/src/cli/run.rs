@@ -10,6 +10,7 @@ use e2e::checks::target;
 use e2e::environment::doctor::Platform;
 use e2e::environment::up::Plan;
 use e2e::environment::{command, up};
+use e2e::record::event::Event;
 use e2e::record::{Record, Verdict};
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
@@ -70,9 +71,9 @@ pub(crate) struct RunArguments {
 pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
     let docker = connect().await?;
     let id = labels::RunId::new("").id;
-    let folder = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e").join(&id));
-    std::fs::create_dir_all(&folder)?;
-    let folder = std::path::absolute(folder)?;
+    let dir = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e").join(&id));
+    std::fs::create_dir_all(&dir)?;
+    let dir = std::path::absolute(dir)?;
     let ground = if arguments.place.is_existing() {
         let target = arguments.place.target().await?;
         if target.registry.is_none() || target.deployer_kubeconfig.is_none() {
@@ -100,7 +101,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new(&id, Box::new(move |event| shown.show(event))));
     let hearing = Arc::clone(&recorder);
-    let images = Arc::new(arguments.source.images(&docker, move |progress| hearing.image(&progress)));
+    let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| hearing.record(event)));
     let scenario = Scenario {
         docker,
         images,
@@ -109,17 +110,17 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         tag: arguments.tag,
         cluster: ground,
         keep: arguments.keep,
-        folder: folder.clone(),
+        dir: dir.clone(),
         cancel,
     };
     let (record, stop) = Box::pin(view.watch(scenario::run(&scenario, &recorder))).await;
     if let Some(ScenarioError::Up(up::UpError::Lacking(findings))) = &stop {
         return Err(CliError::Prerequisites(findings::table(findings, &Platform::this(), width(io::stderr()))));
     }
-    report::run::write::write(&record, &folder)?;
+    report::run::write::write(&record, &dir)?;
     if mode != Mode::Json {
         write(&report::run::terminal::text(&record))?;
-        print(&format!("e2e: the report is {}", folder.join("report.html").display()));
+        print(&format!("e2e: the report is {}", dir.join("report.html").display()));
     }
     Ok(exit_code(&record, stop.as_ref()))
 }

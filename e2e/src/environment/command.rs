@@ -51,7 +51,6 @@ pub enum CommandError {
     TimedOut {
         /// The program and its arguments.
         line: String,
-        /// The time limit.
         limit: Duration,
     },
 }

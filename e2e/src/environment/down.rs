@@ -16,8 +16,8 @@ use bollard::query_parameters::{
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::environment::state::{State, StateError};
-use crate::environment::{orphans, state};
+use crate::environment::cluster_dir::{ClusterDir, StateError};
+use crate::environment::{cluster_dir, orphans};
 use container_engine::labels::CLUSTER;
 use container_engine::{labelled, labels};
 
@@ -38,7 +38,7 @@ pub enum DownError {
     Left(Vec<String>),
     /// The cluster's directory cannot be removed or locked.
     #[error(transparent)]
-    State(#[from] StateError),
+    ClusterDir(#[from] StateError),
 }
 
 /// The resources that were removed.
@@ -52,9 +52,7 @@ pub struct Removed {
     pub containers: Vec<String>,
     /// Images of runs. Images of the catalogue stay for later use.
     pub images: Vec<String>,
-    /// Volumes.
     pub volumes: Vec<String>,
-    /// Networks.
     pub networks: Vec<String>,
 }
 
@@ -69,7 +67,7 @@ impl Removed {
 ///
 /// # Errors
 /// If a resource cannot be removed, or another process is using the cluster.
-pub async fn down(docker: &Docker, cluster: &str, state: &State) -> Result<Removed, DownError> {
+pub async fn down(docker: &Docker, cluster: &str, state: &ClusterDir) -> Result<Removed, DownError> {
     let _lock = state.lock()?;
     let removed = remove(docker, cluster, state).await?;
     state.remove()?;
@@ -77,19 +75,13 @@ pub async fn down(docker: &Docker, cluster: &str, state: &State) -> Result<Remov
 }
 
 /// The names of all clusters that have resources in the engine or a directory in `root`.
-///
-/// # Errors
-/// If the engine cannot list them.
 pub async fn clusters(docker: &Docker, root: &Path) -> Result<BTreeSet<String>, DownError> {
     let resources = list(docker, None).await?;
-    Ok(resources.clusters.into_iter().chain(state::clusters(root)).collect())
+    Ok(resources.clusters.into_iter().chain(cluster_dir::clusters(root)).collect())
 }
 
 /// Like [`down`], but keeps the directory. The caller must hold the lock.
-///
-/// # Errors
-/// If a resource cannot be removed.
-pub async fn remove(docker: &Docker, cluster: &str, state: &State) -> Result<Removed, DownError> {
+pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Result<Removed, DownError> {
     let mut removed =
         Removed { cluster: cluster.to_owned(), programs: orphans::end(cluster).await, ..Removed::default() };
     // The engine may still complete the last request of a killed program, so list twice if the directory shows that there was one.
@@ -113,7 +105,6 @@ pub async fn remove(docker: &Docker, cluster: &str, state: &State) -> Result<Rem
     Err(DownError::Left(failures))
 }
 
-/// The resources of one cluster, or of all clusters.
 #[derive(Default)]
 struct Resources {
     containers: Vec<(String, String)>,

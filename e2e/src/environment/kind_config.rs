@@ -76,7 +76,6 @@ struct JsonPatch {
     patch: String,
 }
 
-/// One operation of a [`JsonPatch`].
 #[derive(Debug, Deserialize)]
 struct Operation {
     path: String,

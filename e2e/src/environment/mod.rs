@@ -1,6 +1,7 @@
 //! The environment that a pipeline needs: a machine with its prerequisites, images, a cluster and a registry.
 
 pub mod cluster;
+pub mod cluster_dir;
 pub mod command;
 pub mod doctor;
 pub mod down;
@@ -10,6 +11,6 @@ pub mod orphans;
 pub mod package_sources;
 pub mod progress;
 pub mod registry;
-pub mod state;
+
 pub mod status;
 pub mod up;

@@ -1,65 +1,31 @@
-//! Progress events of long operations, for the terminal.
+//! Parts of long operations, each of which reports its start and its end.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::environment::images;
-
-/// A progress event.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// A part of the work starts.
-    Started {
-        /// The name of the part.
-        part: &'static str,
-        /// The file with its complete output, if it has one.
-        log: Option<PathBuf>,
-    },
-    /// A part of the work is done.
-    Done {
-        /// The name of the part.
-        part: &'static str,
-        /// The duration.
-        took: Duration,
-    },
-    /// A part of the work failed. The caller reports the error itself at the end.
-    Failed {
-        /// The name of the part.
-        part: &'static str,
-        /// The time until it failed.
-        took: Duration,
-    },
-    /// A note for the user.
-    Note(String),
-    /// Progress of an image.
-    Image(images::Progress),
-}
-
-/// Receives progress events.
-pub type Tell = dyn Fn(Progress) + Send + Sync;
+use crate::record::Verdict;
+use crate::record::event::{Event, EventSink};
 
 /// Runs a part of the work, and reports its start and end.
-///
-/// # Errors
-/// The errors of `work`.
-pub async fn part<T, E>(tell: &Tell, part: &'static str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    logged_part(tell, part, None, work).await
+pub async fn part<T, E>(
+    notify: &EventSink<'_>,
+    part: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    logged_part(notify, part, None, work).await
 }
 
 /// Like [`part`], for work that writes its output to the file `log`.
-///
-/// # Errors
-/// The errors of `work`.
 pub async fn logged_part<T, E>(
-    tell: &Tell,
+    notify: &EventSink<'_>,
     part: &'static str,
     log: Option<PathBuf>,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    tell(Progress::Started { part, log });
+    notify(&Event::PartBegan { part, log: log.as_deref() });
     let started = Instant::now();
     let result = work.await;
-    let took = started.elapsed();
-    tell(if result.is_ok() { Progress::Done { part, took } } else { Progress::Failed { part, took } });
+    let verdict = if result.is_ok() { Verdict::Passed } else { Verdict::Failed };
+    notify(&Event::PartEnded { part, verdict, took: started.elapsed() });
     result
 }

@@ -13,11 +13,11 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 
-use crate::environment::cluster::kind::{KindError, Standing};
+use crate::environment::cluster::kind::{ClusterState, KindError};
 use crate::environment::cluster::{conditions, kind, owner};
+use crate::environment::cluster_dir::ClusterDir;
 use crate::environment::kind_config::PortMapping;
 use crate::environment::registry::login;
-use crate::environment::state::State;
 use crate::environment::{cluster, kind_config, registry};
 use container_engine::labels::RunId;
 
@@ -43,7 +43,6 @@ pub struct Status {
 /// A part of the cluster, or its registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
-    /// The name of the part.
     pub name: &'static str,
     /// Whether the part is ready.
     pub ready: bool,
@@ -91,12 +90,12 @@ impl Status {
 ///
 /// # Errors
 /// If the engine fails, or `e2e` did not create the cluster.
-pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &State) -> Result<Status, KindError> {
+pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &ClusterDir) -> Result<Status, KindError> {
     let cluster = name.to_owned();
     let (id, running) = match kind::standing(docker, name).await? {
-        Standing::Foreign => return Err(KindError::Foreign(cluster)),
-        Standing::Nothing => return Ok(Status { cluster, run: None, parts: Vec::new(), access: None }),
-        Standing::Ours { run, running } => (run, running),
+        ClusterState::Foreign => return Err(KindError::Foreign(cluster)),
+        ClusterState::Nothing => return Ok(Status { cluster, run: None, parts: Vec::new(), access: None }),
+        ClusterState::Ours { run, running } => (run, running),
     };
     let run = RunId { id, cluster: cluster.clone() };
     let mappings = kind_config::port_mappings(kind_config).unwrap_or_default();
@@ -125,7 +124,7 @@ pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &Sta
     Ok(Status { cluster, run: Some(run.id), parts, access: Some(access) })
 }
 
-fn access(state: &State, mappings: &[PortMapping], registry_address: Option<SocketAddr>) -> Access {
+fn access(state: &ClusterDir, mappings: &[PortMapping], registry_address: Option<SocketAddr>) -> Access {
     let host = |port| mappings.iter().find(|mapping| mapping.container_port == port).map(|mapping| mapping.host);
     Access {
         kubeconfig: state.kubeconfig(),

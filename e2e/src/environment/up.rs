@@ -10,21 +10,22 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 
 use crate::environment::cluster::addons::{AddonError, PROMETHEUS, TRAEFIK};
-use crate::environment::cluster::kind::{KindError, Standing};
+use crate::environment::cluster::kind::{ClusterState, KindError};
 use crate::environment::cluster::load::LoadError;
 use crate::environment::cluster::node_image::{BuildPaths, NodeImageError};
 use crate::environment::cluster::owner::OwnerError;
 use crate::environment::cluster::ready::ReadyError;
 use crate::environment::cluster::{ApiError, ClientError, addons, apply, kind, load, node_image, owner, ready};
+use crate::environment::cluster_dir::{ClusterDir, Lock, StateError};
 use crate::environment::command::CommandError;
 use crate::environment::doctor::{Finding, Platform, Verdict};
 use crate::environment::down::DownError;
-use crate::environment::images::{Images, KubernetesVersion, ObtainError, Obtained};
-use crate::environment::progress::{Progress, Tell, logged_part, part};
+use crate::environment::images::{Images, KubernetesVersion, ObtainError, ResolvedImage};
+use crate::environment::progress::{logged_part, part};
 use crate::environment::registry::run as registry;
 use crate::environment::registry::run::{Registry, RegistryError};
-use crate::environment::state::{Lock, State, StateError};
 use crate::environment::{cluster, doctor, down, images};
+use crate::record::event::{Event, EventSink};
 use container_engine::labels;
 use container_engine::labels::RunId;
 
@@ -41,7 +42,7 @@ pub struct Plan {
     /// The directory with the manifests that the cluster owner applies.
     pub manifests: PathBuf,
     /// The cluster's directory.
-    pub state: State,
+    pub state: ClusterDir,
 }
 
 /// The cluster could not be brought up.
@@ -52,14 +53,13 @@ pub enum UpError {
     Lacking(Vec<Finding>),
     /// The cluster's directory cannot be used, or another process is using the cluster.
     #[error(transparent)]
-    State(#[from] StateError),
+    ClusterDir(#[from] StateError),
     /// The cluster exists with another Kubernetes version.
     #[error(
         "cluster `{cluster}` runs Kubernetes {found}, not {wanted}: keep it with `--kubernetes {found}`, remove it with \
          `e2e down --name {cluster}`, or choose another name with --name"
     )]
     OtherVersion {
-        /// The cluster.
         cluster: String,
         /// The version that a node's kubelet reports.
         found: String,
@@ -106,30 +106,30 @@ pub enum UpError {
 
 /// The add-ons' images.
 struct AddonImages {
-    traefik: Obtained,
-    prometheus: Obtained,
+    traefik: ResolvedImage,
+    prometheus: ResolvedImage,
 }
 
 /// Brings up the cluster, or repairs an existing one.
 ///
 /// # Errors
 /// The first error. Resources that exist by then stay: the next call continues from them, and `down` removes them.
-pub async fn up(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<(), UpError> {
-    let begun = begin(docker, images, plan, tell).await?;
+pub async fn up(docker: &Docker, images: &Images, plan: &Plan, notify: &EventSink<'_>) -> Result<(), UpError> {
+    let begun = begin(docker, images, plan, notify).await?;
     // Boxed: the large future would otherwise take space on every caller's stack.
-    Box::pin(finish(docker, images, plan, &begun, tell)).await
+    Box::pin(finish(docker, images, plan, &begun, notify)).await
 }
 
 /// A cluster whose network exists and that this process has locked.
 #[derive(Debug)]
-pub struct Begun {
+pub struct ClusterLease {
     run: RunId,
     /// Whether no complete cluster existed before.
     pub is_new: bool,
     _lock: Lock,
 }
 
-impl Begun {
+impl ClusterLease {
     /// The run that the cluster belongs to.
     pub fn run(&self) -> &RunId {
         &self.run
@@ -137,10 +137,12 @@ impl Begun {
 }
 
 /// Takes the lock and creates the network. After this, containers can join the network, even before the cluster is up.
-///
-/// # Errors
-/// See [`up`].
-pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -> Result<Begun, UpError> {
+pub async fn begin(
+    docker: &Docker,
+    images: &Images,
+    plan: &Plan,
+    notify: &EventSink<'_>,
+) -> Result<ClusterLease, UpError> {
     // Check the machine before anything is created, even a directory.
     if find_whole(docker, images, plan).await?.is_none() {
         require_machine(images, plan).await?;
@@ -151,7 +153,8 @@ pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -
     } else {
         // Remove all leftovers of an earlier run, even if no nodes are left.
         if !down::remove(docker, &plan.cluster, &plan.state).await?.is_nothing() {
-            tell(Progress::Note(format!("cluster `{}` is incomplete or stopped; recreating it", plan.cluster)));
+            let text = format!("cluster `{}` is incomplete or stopped; recreating it", plan.cluster);
+            notify(&Event::Note { text: &text });
         }
         (RunId::new(&plan.cluster), true)
     };
@@ -161,35 +164,32 @@ pub async fn begin(docker: &Docker, images: &Images, plan: &Plan, tell: &Tell) -
         plan.state.write(&plan.state.kubeconfig(), text.as_bytes())?;
     }
     kind::make_network(docker, &run).await?;
-    Ok(Begun { run, is_new, _lock: lock })
+    Ok(ClusterLease { run, is_new, _lock: lock })
 }
 
 /// Creates or repairs the cluster that [`begin`] has locked.
-///
-/// # Errors
-/// See [`up`].
 pub async fn finish(
     docker: &Docker,
     images: &Images,
     plan: &Plan,
-    Begun { run, is_new, .. }: &Begun,
-    tell: &Tell,
+    ClusterLease { run, is_new, .. }: &ClusterLease,
+    notify: &EventSink<'_>,
 ) -> Result<(), UpError> {
     let is_new = *is_new;
     let (registry, addon_images) = if is_new {
-        Box::pin(make(docker, images, plan, run, tell)).await?
+        Box::pin(make(docker, images, plan, run, notify)).await?
     } else {
-        tokio::try_join!(ensure_registry(docker, images, plan, run, tell), async { Ok(addon_images(images).await?) })?
+        tokio::try_join!(ensure_registry(docker, images, plan, run, notify), async { Ok(addon_images(images).await?) })?
     };
-    Box::pin(prepare(docker, plan, run, (&registry, &addon_images), is_new, tell)).await
+    Box::pin(prepare(docker, plan, run, (&registry, &addon_images), is_new, notify)).await
 }
 
 /// The run of an existing cluster that responds and is complete.
 async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<RunId>, UpError> {
     let id = match kind::standing(docker, &plan.cluster).await? {
-        Standing::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
-        Standing::Ours { run, running: true } => run,
-        Standing::Ours { running: false, .. } | Standing::Nothing => return Ok(None),
+        ClusterState::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
+        ClusterState::Ours { run, running: true } => run,
+        ClusterState::Ours { running: false, .. } | ClusterState::Nothing => return Ok(None),
     };
     let Ok(client) = client(plan).await else { return Ok(None) };
     let nodes = cluster::nodes(&client).await;
@@ -219,7 +219,7 @@ async fn require_machine(images: &Images, plan: &Plan) -> Result<(), UpError> {
         kind_config: &plan.kind_config,
         cluster: &plan.cluster,
         kubernetes: images.kubernetes(),
-        way: images.way(),
+        policy: images.policy(),
         recipes: images.recipes(),
     };
     let mut findings = Box::pin(doctor::examine(&Platform::this(), &request)).await;
@@ -233,20 +233,20 @@ async fn make(
     images: &Images,
     plan: &Plan,
     run: &RunId,
-    tell: &Tell,
+    notify: &EventSink<'_>,
 ) -> Result<(Registry, AddonImages), UpError> {
     let make_cluster = async {
         let (node, addon_images) = tokio::try_join!(images.node(), addon_images(images))?;
         let log = images.logs().join("node-with-images.log");
-        let paths = BuildPaths { recipes: images.recipes(), scratch: plan.state.folder(), log: &log };
+        let paths = BuildPaths { recipes: images.recipes(), scratch: plan.state.dir(), log: &log };
         let references = addon_images.references();
         let ensure = node_image::ensure(docker, &node.reference, &references, paths);
-        let node = logged_part(tell, "node with the add-ons' images", Some(log.clone()), ensure).await?;
+        let node = logged_part(notify, "node with the add-ons' images", Some(log.clone()), ensure).await?;
         let create = kind::create(docker, run, &node, &plan.kind_config, &plan.state);
-        logged_part(tell, "cluster", Some(plan.state.kind_log()), create).await?;
+        logged_part(notify, "cluster", Some(plan.state.kind_log()), create).await?;
         Ok::<_, UpError>(addon_images)
     };
-    let (addon_images, registry) = tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, tell))?;
+    let (addon_images, registry) = tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, notify))?;
     Ok((registry, addon_images))
 }
 
@@ -255,10 +255,10 @@ async fn ensure_registry(
     images: &Images,
     plan: &Plan,
     run: &RunId,
-    tell: &Tell,
+    notify: &EventSink<'_>,
 ) -> Result<Registry, UpError> {
     let image = images.obtain_one(&images::REGISTRY).await?;
-    Ok(part(tell, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?.0)
+    Ok(part(notify, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?.0)
 }
 
 /// Installs everything in the cluster concurrently. Any of it may exist already.
@@ -268,7 +268,7 @@ async fn prepare(
     run: &RunId,
     (registry, images): (&Registry, &AddonImages),
     is_new: bool,
-    tell: &Tell,
+    notify: &EventSink<'_>,
 ) -> Result<(), UpError> {
     let client = client(plan).await?;
     if is_new {
@@ -277,7 +277,7 @@ async fn prepare(
         let nodes = cluster::nodes(&client).await.unwrap_or_default();
         let missing = load::missing(&nodes, &images.references());
         if !missing.is_empty() {
-            part(tell, "images for the nodes", load::load(docker, &plan.cluster, &missing)).await?;
+            part(notify, "images for the nodes", load::load(docker, &plan.cluster, &missing)).await?;
         }
     }
     let trust = async {
@@ -299,11 +299,13 @@ async fn prepare(
         Ok::<_, UpError>(ready::namespace(&client, "kube-system", TIMEOUT).await?)
     };
     tokio::try_join!(
-        part(tell, "the nodes' trust in the registry", trust),
-        part(tell, "namespace, account and pull secret", deployer),
-        part(tell, "kube-system", cluster_itself),
-        part(tell, "Ingress controller", async { Ok(addons::install(&client, run, &TRAEFIK, &images.traefik).await?) }),
-        part(tell, "Prometheus", async { Ok(addons::install(&client, run, &PROMETHEUS, &images.prometheus).await?) }),
+        part(notify, "the nodes' trust in the registry", trust),
+        part(notify, "namespace, account and pull secret", deployer),
+        part(notify, "kube-system", cluster_itself),
+        part(notify, "Ingress controller", async {
+            Ok(addons::install(&client, run, &TRAEFIK, &images.traefik).await?)
+        }),
+        part(notify, "Prometheus", async { Ok(addons::install(&client, run, &PROMETHEUS, &images.prometheus).await?) }),
     )?;
     Ok(())
 }

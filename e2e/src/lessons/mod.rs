@@ -7,7 +7,6 @@ use gitlab_ci::suggest;
 /// A file of a lesson's project: its path and its text.
 pub type File = (&'static str, &'static str);
 
-/// A lesson.
 #[derive(Debug)]
 pub struct Lesson {
     /// The lesson's name.
@@ -24,9 +23,7 @@ pub struct Lesson {
     pub has_service: bool,
     /// How the failure shows.
     pub seen: Seen,
-    /// The cause.
     pub cause: &'static str,
-    /// The remedy.
     pub remedy: &'static str,
 }
 
@@ -39,7 +36,6 @@ pub enum Seen {
     Check(&'static str, &'static str),
 }
 
-/// The result of a lesson.
 #[derive(Clone, Debug)]
 pub struct LessonResult {
     /// The place of the failure, and its last lines.

@@ -1,46 +1,101 @@
-//! Events of a run in progress.
+//! Events of the harness: what it reports while it works. Every part of it reports to an [`EventSink`].
+
+use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Span, Step};
+use super::{Check, Span, Step, Verdict};
 
-/// An event. Serialized, it is a line of `--format json`.
+/// Receives events.
+pub type EventSink<'sink> = dyn Fn(&Event<'_>) + Send + Sync + 'sink;
+
+/// An event. Events of a run are serialized, as lines of `--format json`; a run turns the others into activities.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'event> {
     /// A step of the scenario starts.
-    StepBegan {
-        /// The step's name.
-        name: &'event str,
-    },
+    StepBegan { name: &'event str },
     /// A step of the scenario has ended.
     StepEnded(&'event Step),
-    /// An activity starts.
-    Began {
-        /// The activity's lane in the timeline.
-        lane: &'event str,
-        /// The activity's name.
-        name: &'event str,
-    },
-    /// An activity reports a message.
-    Says {
-        /// The activity's lane in the timeline.
-        lane: &'event str,
-        /// The activity's name.
-        name: &'event str,
-        /// The message, one line.
-        text: &'event str,
-    },
-    /// An activity has ended.
-    Ended {
-        /// The activity as a span of the timeline.
-        span: &'event Span,
-        /// Details, on one line.
-        words: &'event str,
-    },
+    /// An activity starts, in this lane of the timeline.
+    Began { lane: &'event str, name: &'event str },
+    /// An activity reports a message of one line.
+    Says { lane: &'event str, name: &'event str, text: &'event str },
+    /// An activity has ended. The `words` are details, on one line.
+    Ended { span: &'event Span, words: &'event str },
     /// A note for the user.
-    Note {
-        /// The text.
-        text: &'event str,
-    },
+    Note { text: &'event str },
+    /// A part of the setup starts. Its complete output is in the file `log`, if there is one.
+    #[serde(skip)]
+    PartBegan { part: &'static str, log: Option<&'event Path> },
+    /// A part of the setup has ended. The caller reports the error of a part that failed.
+    #[serde(skip)]
+    PartEnded { part: &'static str, verdict: Verdict, took: Duration },
+    /// Something happens to the image with this name in the catalogue.
+    #[serde(skip)]
+    Image { name: &'static str, progress: ImageProgress<'event> },
+    /// A check of an environment starts.
+    #[serde(skip)]
+    CheckBegan { environment: &'event str, name: &'event str },
+    /// A check has ended, or cannot run.
+    #[serde(skip)]
+    CheckEnded(&'event Check),
+}
+
+/// What happens to an image.
+#[derive(Clone, Copy, Debug)]
+pub enum ImageProgress<'event> {
+    /// The engine pulls it from its public registry.
+    Pulling { reference: &'event str },
+    /// Pulling failed for this reason, one line. A build or the final error follows.
+    NotPulled { reason: &'event str },
+    /// Its recipe is being built, which takes about the time `expected`.
+    Building { log: &'event Path, expected: Duration },
+    /// The build is in progress. Reported every ten seconds.
+    Continues(Pace),
+    /// The engine has the image now.
+    Obtained { origin: ImageOrigin, took: Duration },
+}
+
+/// The progress of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The compiled packages, if the recipe compiles any.
+    pub compiled: Option<Compiled>,
+    /// The time since the build started.
+    pub took: Duration,
+    /// The remaining time, if it can be estimated.
+    pub left: Option<Duration>,
+}
+
+/// The number of compiled packages of a Go program, of all its packages. Those cached from an earlier build never count as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    pub done: u32,
+    pub total: u32,
+}
+
+/// Where an image came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageOrigin {
+    /// The engine had it already.
+    #[serde(rename = "here")]
+    Local,
+    /// It was pulled from its public registry.
+    Pulled,
+    /// It was built from its recipe.
+    Built,
+}
+
+impl ImageOrigin {
+    /// The word for tables and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "present",
+            Self::Pulled => "pulled",
+            Self::Built => "built",
+        }
+    }
 }

@@ -96,7 +96,6 @@ pub struct Step {
     pub outcome: String,
 }
 
-/// A pipeline.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Pipeline {
     /// The pipeline's number.
@@ -119,7 +118,6 @@ pub struct Pipeline {
     pub jobs: Vec<Job>,
 }
 
-/// A job.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Job {
     /// The job's name.
@@ -142,7 +140,6 @@ pub struct Job {
     pub needs: Option<Vec<String>>,
     /// The environment that it deploys to.
     pub environment: Option<String>,
-    /// The URL of its environment.
     pub environment_url: Option<String>,
     /// The reason of its status, or empty.
     pub why: String,
@@ -152,7 +149,6 @@ pub struct Job {
     pub last_lines: Vec<String>,
 }
 
-/// A step of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct JobStep {
     /// The runner's name of the step.

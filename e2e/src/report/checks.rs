@@ -99,10 +99,10 @@ mod tests {
             Record {
                 failure: Some(
                     expected("a rule for dev.test")
-                        .saw("other.test")
+                        .actual("other.test")
                         .at("Ingress gitlab/web")
                         .with("event: none")
-                        .because("another base domain", "set it"),
+                        .hint("another base domain", "set it"),
                 ),
                 ..check("ingress", Verdict::Failed, 120.04)
             },

@@ -55,9 +55,6 @@ pub fn table(findings: &[Finding], platform: &Platform, width: Option<u16>) -> S
 }
 
 /// All findings as a JSON object.
-///
-/// # Errors
-/// If serialization fails, which these types never cause.
 pub fn json(findings: &[Finding], platform: &str) -> Result<String, serde_json::Error> {
     let document = serde_json::json!({ "platform": platform, "findings": findings });
     Ok(serde_json::to_string_pretty(&document)? + "\n")

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
-use crate::environment::images::{Compiled, Obtained, Progress, Source};
+use crate::environment::images::ResolvedImage;
+use crate::record::event::{Compiled, ImageOrigin, ImageProgress, Pace};
 
-/// A progress event, on one line.
-pub fn line(progress: &Progress) -> String {
-    match progress {
-        Progress::Pulling { name, reference } => format!("{name}: pulling {reference}"),
-        Progress::NotPulled { name, reason } => format!("{name}: pull failed: {reason}"),
-        Progress::Building { name, log, expected } => {
-            format!("{name}: building, about {}, log in {}", duration(*expected), log.display())
+/// What happens to an image, on one line.
+pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
+    let text = match progress {
+        ImageProgress::Pulling { reference } => format!("pulling {reference}"),
+        ImageProgress::NotPulled { reason } => format!("pull failed: {reason}"),
+        ImageProgress::Building { log, expected } => {
+            format!("building, about {}, log in {}", duration(expected), log.display())
         }
-        Progress::Continues { name, compiled, took, left } => format!("{name}: {}", pace(*compiled, *took, *left)),
-        Progress::Obtained(Obtained { name, source: Source::Here, .. }) => format!("{name}: already present"),
-        Progress::Obtained(Obtained { name, source, took, .. }) => {
-            format!("{name}: {} in {:.1} s", source.word(), took.as_secs_f64())
-        }
-    }
+        ImageProgress::Continues(progress) => pace(progress),
+        ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => "already present".to_owned(),
+        ImageProgress::Obtained { origin, took } => format!("{} in {:.1} s", origin.word(), took.as_secs_f64()),
+    };
+    format!("{name}: {text}")
 }
 
 /// The progress of a build.
-pub fn pace(compiled: Option<Compiled>, took: Duration, left: Option<Duration>) -> String {
+pub fn pace(Pace { compiled, took, left }: Pace) -> String {
     let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
     let left = match left {
         Some(left) => format!("about {} left", duration(left)),
@@ -41,18 +41,19 @@ fn duration(time: Duration) -> String {
     }
 }
 
-/// The obtained images, as a table.
-pub fn table(obtained: &[Obtained]) -> String {
+pub fn table(obtained: &[ResolvedImage]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["image", "from", "seconds", "reference"]);
-    for Obtained { name, reference, source, took, .. } in obtained {
-        table.add_row([*name, source.word(), &format!("{:.1}", took.as_secs_f64()), reference]);
+    for ResolvedImage { name, reference, origin, took, .. } in obtained {
+        table.add_row([*name, origin.word(), &format!("{:.1}", took.as_secs_f64()), reference]);
     }
     format!("{}\n", table.trim_fmt())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use rstest::rstest;
 
     use super::*;
@@ -67,43 +68,32 @@ mod tests {
         assert_eq!(duration(Duration::from_secs(seconds)), expected);
     }
 
-    fn obtained(name: &'static str, source: Source, millis: u64) -> Obtained {
+    fn obtained(name: &'static str, origin: ImageOrigin, millis: u64) -> ResolvedImage {
         let reference = format!("gitlab-ci-k8s-demo/{name}:0123456789ab");
-        Obtained { name, reference, upstream: None, source, took: Duration::from_millis(millis) }
+        ResolvedImage { name, reference, upstream: None, origin, took: Duration::from_millis(millis) }
     }
 
     #[test]
     fn progress_lines() {
+        let minute = Duration::from_mins(1);
+        let compiled = Some(Compiled { done: 812, total: 2862 });
         let events = [
-            Progress::Pulling { name: "dind", reference: "docker.io/library/docker:28.5.2-dind" },
-            Progress::NotPulled { name: "dind", reason: "no route to the registry".to_owned() },
-            Progress::Building {
-                name: "dind",
-                log: "target/e2e/images/dind.log".into(),
-                expected: Duration::from_secs(30),
-            },
-            Progress::Continues {
-                name: "dind",
-                compiled: None,
-                took: Duration::from_secs(18),
-                left: Some(Duration::from_secs(12)),
-            },
-            Progress::Continues { name: "etcd-3.7", compiled: None, took: Duration::from_secs(75), left: None },
-            Progress::Continues {
-                name: "kubernetes-1.37",
-                compiled: Some(Compiled { done: 812, total: 2862 }),
-                took: Duration::from_mins(3),
-                left: Some(Duration::from_mins(4)),
-            },
-            Progress::Obtained(obtained("dind", Source::Built, 12_345)),
-            Progress::Obtained(obtained("kubectl", Source::Here, 1)),
+            ("dind", ImageProgress::Pulling { reference: "docker.io/library/docker:28.5.2-dind" }),
+            ("dind", ImageProgress::NotPulled { reason: "no route to the registry" }),
+            ("dind", ImageProgress::Building { log: Path::new("target/e2e/images/dind.log"), expected: minute / 2 }),
+            ("dind", ImageProgress::Continues(Pace { compiled: None, took: minute * 3 / 10, left: Some(minute / 5) })),
+            ("etcd-3.7", ImageProgress::Continues(Pace { compiled: None, took: minute * 5 / 4, left: None })),
+            ("kubernetes-1.37", ImageProgress::Continues(Pace { compiled, took: minute * 3, left: Some(minute * 4) })),
+            ("dind", ImageProgress::Obtained { origin: ImageOrigin::Built, took: Duration::from_millis(12_345) }),
+            ("kubectl", ImageProgress::Obtained { origin: ImageOrigin::Local, took: Duration::from_millis(1) }),
         ];
-        insta::assert_snapshot!(events.iter().map(line).collect::<Vec<_>>().join("\n"));
+        let lines = events.map(|(name, progress)| line(name, progress));
+        insta::assert_snapshot!(lines.join("\n"));
     }
 
     #[test]
     fn a_table_of_images() {
-        let all = [obtained("dind", Source::Built, 12_345), obtained("kubectl", Source::Here, 1)];
+        let all = [obtained("dind", ImageOrigin::Built, 12_345), obtained("kubectl", ImageOrigin::Local, 1)];
         insta::assert_snapshot!(table(&all));
     }
 }

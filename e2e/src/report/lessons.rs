@@ -6,7 +6,6 @@ use comfy_table::{Table, presets};
 
 use crate::lessons::{Lesson, LessonResult};
 
-/// The list of lessons.
 pub fn list(lessons: &[Lesson]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["lesson", "what goes wrong"]);
@@ -21,7 +20,6 @@ pub fn head(lesson: &Lesson, number: usize, all: usize) -> String {
     format!("Lesson {number} of {all}, {}: {}\n", lesson.name, lesson.title)
 }
 
-/// The result of a lesson.
 pub fn taught(lesson: &Lesson, taught: &LessonResult) -> String {
     let (place, lines) = &taught.failure;
     let mut text = format!("\n  {place}\n");

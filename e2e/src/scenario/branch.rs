@@ -9,26 +9,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::milestone::{Milestone, Reach, milestone};
 use super::project::Project;
-use super::recorder::{self, Recorder};
-use super::replay::{Environment, Ref, Replayer};
+use super::recorder::Recorder;
+use super::replay::{EnvironmentJobs, Ref, Replayer};
 use super::snapshot::{self, Snapshot};
 use super::story::{ClusterSource, Scenario, ScenarioError};
-use super::{commands, environment_checks, pending_checks, variables, versions};
+use super::{commands, environment_checks, variables, versions};
+use crate::checks::environment::Environment;
 use crate::checks::http::Http;
 use crate::checks::load::Load;
-use crate::checks::subject::Subject;
 use crate::checks::target::Target;
 use crate::environment::images::Image;
 use crate::environment::registry::run as registry;
 use crate::environment::up;
+use crate::record::event::Event;
 use gitlab_runner::deferred::Values;
 
 /// The step that deploys the same commit once more.
 pub(super) const AGAIN: &str = "The same commit again";
 
 /// The name of the step that stops an environment.
-pub(super) fn stop_step(environment: &Environment) -> String {
-    format!("{} is stopped", environment.name)
+pub(super) fn stop_step(jobs: &EnvironmentJobs) -> String {
+    format!("{} is stopped", jobs.name)
 }
 
 /// What the part needs.
@@ -38,18 +39,18 @@ pub(super) struct Branch<'run> {
     pub(super) replayer: &'run Replayer,
     /// The images that the jobs of both pipelines run in.
     pub(super) images: Vec<&'static Image>,
-    pub(super) dev: &'run Environment,
-    pub(super) live: &'run Environment,
+    pub(super) dev: &'run EnvironmentJobs,
+    pub(super) live: &'run EnvironmentJobs,
     /// Whether this run creates the cluster.
     pub(super) is_new_cluster: bool,
     /// The right to work on the cluster, if kind creates it.
-    pub(super) lease: Option<&'run up::Begun>,
+    pub(super) lease: Option<&'run up::ClusterLease>,
     /// Gets the values of CI/CD variables that are unknown until the cluster is up.
     pub(super) values: watch::Sender<Option<Values>>,
     /// Reached when the pipeline's jobs have ended that need neither registry nor cluster.
     pub(super) compiled: Reach<()>,
     /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
-    pub(super) deployed: Reach<Subject>,
+    pub(super) deployed: Reach<Environment>,
     /// Cancels the tag's part, when the branch is not deployed.
     pub(super) cancel_tag: CancellationToken,
     /// Reached when no check observes the tag's environment any more.
@@ -58,7 +59,7 @@ pub(super) struct Branch<'run> {
 
 impl Branch<'_> {
     /// Runs the part, and returns the checks that failed. Adds the environments that were deployed to `environments`.
-    pub(super) async fn run(self, environments: &mut Vec<Subject>) -> Result<Vec<String>, ScenarioError> {
+    pub(super) async fn run(self, environments: &mut Vec<Environment>) -> Result<Vec<String>, ScenarioError> {
         let (on_dev, on_live) = self.deploy(environments).await.inspect_err(|_| self.cancel_tag.cancel())?;
         self.deployed.reach(on_live.clone());
 
@@ -77,7 +78,7 @@ impl Branch<'_> {
     }
 
     /// The cluster is up and the branch's pipeline has passed. Returns the environments that the branch and the tag are deployed to.
-    async fn deploy(&self, environments: &mut Vec<Subject>) -> Result<(Subject, Subject), ScenarioError> {
+    async fn deploy(&self, environments: &mut Vec<Environment>) -> Result<(Environment, Environment), ScenarioError> {
         // Job images are obtained while the cluster comes up. A failure surfaces when a job needs the image.
         let obtain_images = self.scenario.cancellable(self.scenario.images.obtain(&self.images));
         let (target, pushed, _) = tokio::join!(self.ready(), self.push(), obtain_images);
@@ -104,7 +105,7 @@ impl Branch<'_> {
             }
         };
         let Scenario { docker, images, .. } = self.scenario;
-        let notify = recorder::listener(self.recorder);
+        let notify = |event: &Event<'_>| self.recorder.record(event);
         self.scenario.cancellable(Box::pin(up::finish(docker, images, plan, lease, &notify))).await??;
         let registry = registry::running(docker, lease.run(), &plan.state).await;
         let target = Target::of_kind(&plan.state, &plan.cluster, &plan.kind_config, registry.as_ref()).await;
@@ -123,13 +124,13 @@ impl Branch<'_> {
     }
 
     /// The environments that the branch and the tag are deployed to.
-    async fn environments(&self, target: &Target) -> (Subject, Subject) {
+    async fn environments(&self, target: &Target) -> (Environment, Environment) {
         let Self { scenario, recorder, replayer, dev, live, .. } = self;
         recorder.change(|record| commands::add(record, scenario, target, dev, live));
         let versions = versions::of(scenario, target).await;
         recorder.change(|record| record.versions = versions);
-        let on_dev = target.subject(&dev.slug, Some(&replayer.project.commit.sha));
-        let mut on_live = target.subject(&live.slug, Some(&replayer.project.tagged.sha));
+        let on_dev = target.environment(&dev.slug, Some(&replayer.project.commit.sha));
+        let mut on_live = target.environment(&live.slug, Some(&replayer.project.tagged.sha));
         on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
         (on_dev, on_live)
     }
@@ -146,22 +147,22 @@ fn values(target: &Result<Target, ScenarioError>, project: &Project) -> Values {
 pub(super) async fn again(
     recorder: &Recorder,
     replayer: &Replayer,
-    subject: &Subject,
     environment: &Environment,
+    jobs: &EnvironmentJobs,
 ) -> Result<(), ScenarioError> {
     recorder
         .step(AGAIN, async {
-            let before = pods(subject).await?;
-            let load = subject.ingress.map(Http::new).transpose().map_err(|error| ScenarioError::broken(&error))?;
-            let load = load.map(|http| Load::begin(&http, &subject.host));
-            let title = format!("{} again", environment.job);
-            let ran = replayer.run(Ref::Branch, &title, &[Arc::clone(&environment.job)]).await;
+            let before = pods(environment).await?;
+            let load = environment.ingress.map(Http::new).transpose().map_err(|error| ScenarioError::broken(&error))?;
+            let load = load.map(|http| Load::begin(&http, &environment.host));
+            let title = format!("{} again", jobs.job);
+            let ran = replayer.run(Ref::Branch, &title, &[Arc::clone(&jobs.job)]).await;
             let tally = match load {
                 Some(load) => Some(load.end().await),
                 None => None,
             };
             ran?;
-            let after = pods(subject).await?;
+            let after = pods(environment).await?;
             let kept: Vec<_> = before.intersection(&after).cloned().collect();
             if !kept.is_empty() || after.is_empty() {
                 return Err(ScenarioError::Checks(format!("pods were not replaced: {}", kept.join(", "))));
@@ -182,8 +183,8 @@ pub(super) async fn again(
 }
 
 /// The pods of an environment that are not on their way out.
-async fn pods(subject: &Subject) -> Result<BTreeSet<String>, ScenarioError> {
-    let pods = subject.pods().await.map_err(|failure| ScenarioError::from(&failure))?;
+async fn pods(environment: &Environment) -> Result<BTreeSet<String>, ScenarioError> {
+    let pods = environment.pods().await.map_err(|failure| ScenarioError::from(&failure))?;
     Ok(pods.iter().map(ResourceExt::name_any).collect())
 }
 
@@ -191,13 +192,13 @@ async fn pods(subject: &Subject) -> Result<BTreeSet<String>, ScenarioError> {
 pub(super) async fn stopped(
     recorder: &Recorder,
     replayer: &Replayer,
-    subject: &Subject,
     environment: &Environment,
-    other: &Subject,
+    jobs: &EnvironmentJobs,
+    other: &Environment,
 ) -> Result<Vec<String>, ScenarioError> {
-    let name = stop_step(environment);
-    let Some(job) = &environment.on_stop else {
-        recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", environment.job));
+    let name = stop_step(jobs);
+    let Some(job) = &jobs.on_stop else {
+        recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", jobs.job));
         return Ok(Vec::new());
     };
     // The pipeline of the default branch may have no job that stops the environment.
@@ -210,10 +211,10 @@ pub(super) async fn stopped(
         .step(&name, async {
             let before = Snapshot::of(other).await.map_err(|failure| ScenarioError::from(&failure))?;
             replayer.run(Ref::Branch, &format!("play {job}"), &[Arc::from(&**job)]).await?;
-            let lane = pending_checks::lane(&subject.reference);
-            recorder.begin(&lane, snapshot::STOP);
-            let check = snapshot::stopped(subject, other, &before, recorder.origin()).await;
-            environment_checks::keep(recorder, &lane, &check);
+            let reference = &environment.reference;
+            recorder.record(&Event::CheckBegan { environment: reference, name: snapshot::STOP });
+            let check = snapshot::stopped(environment, other, &before, recorder.origin()).await;
+            recorder.record(&Event::CheckEnded(&check));
             match check.failure {
                 None => Ok((Vec::new(), check.evidence.join("; "))),
                 Some(failure) => {
@@ -223,7 +224,7 @@ pub(super) async fn stopped(
         })
         .await
         .or_else(|stop| match stop {
-            ScenarioError::Checks(_) => Ok(vec![format!("{} of {}", snapshot::STOP, subject.reference)]),
+            ScenarioError::Checks(_) => Ok(vec![format!("{} of {}", snapshot::STOP, environment.reference)]),
             stop => Err(stop),
         })
 }

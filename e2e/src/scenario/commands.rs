@@ -1,13 +1,19 @@
 //! Commands by which the user inspects what a run created.
 
-use super::replay::Environment;
+use super::replay::EnvironmentJobs;
 use super::story::{ClusterSource, Scenario};
 use crate::checks::target::Target;
 use crate::record::Record;
 use container_engine::labels;
 
 /// Adds the commands, and whether what they inspect still exists.
-pub(super) fn add(record: &mut Record, scenario: &Scenario, target: &Target, dev: &Environment, live: &Environment) {
+pub(super) fn add(
+    record: &mut Record,
+    scenario: &Scenario,
+    target: &Target,
+    dev: &EnvironmentJobs,
+    live: &EnvironmentJobs,
+) {
     let cluster = match &scenario.cluster {
         ClusterSource::Kind(plan) => Some(&*plan.cluster),
         ClusterSource::Existing(_) => None,
@@ -28,7 +34,7 @@ fn note(note: &mut String, is_kept: bool, is_own: bool) {
 }
 
 /// `cluster` is the name of a cluster that kind has created.
-fn commands(target: &Target, cluster: Option<&str>, environments: &[&Environment]) -> Vec<(String, String)> {
+fn commands(target: &Target, cluster: Option<&str>, environments: &[&EnvironmentJobs]) -> Vec<(String, String)> {
     let kubectl = format!("{} --namespace {}", target.kubectl, target.namespace);
     let mut commands = vec![("everything that was deployed".to_owned(), format!("{kubectl} get all,ingress"))];
     if let Some(cluster) = cluster {
@@ -53,8 +59,8 @@ fn commands(target: &Target, cluster: Option<&str>, environments: &[&Environment
 mod tests {
     use super::*;
 
-    fn environment(name: &str, on_stop: Option<&str>) -> Environment {
-        Environment {
+    fn environment(name: &str, on_stop: Option<&str>) -> EnvironmentJobs {
+        EnvironmentJobs {
             name: name.to_owned(),
             slug: name.to_owned(),
             job: "deploy".into(),

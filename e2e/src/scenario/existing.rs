@@ -1,7 +1,7 @@
 //! An existing cluster and registry: a run replaces nothing there.
 
 use super::project::{self, Project};
-use super::replay::Environment;
+use super::replay::EnvironmentJobs;
 use super::snapshot::Snapshot;
 use super::story::ScenarioError;
 use crate::checks::target::Target;
@@ -10,11 +10,11 @@ use crate::checks::target::Target;
 pub(super) async fn nothing_replaced(
     target: &Target,
     project: &Project,
-    environments: &[&Environment],
+    environments: &[&EnvironmentJobs],
 ) -> Result<(), ScenarioError> {
-    for environment in environments {
-        let subject = target.subject(&environment.slug, None);
-        let there = Snapshot::of(&subject).await.map_err(|failure| ScenarioError::from(&failure))?;
+    for jobs in environments {
+        let environment = target.environment(&jobs.slug, None);
+        let there = Snapshot::of(&environment).await.map_err(|failure| ScenarioError::from(&failure))?;
         if let Some(names) = there.names() {
             let help = "expected a namespace without it (`--namespace`)";
             return Err(ScenarioError::Taken(format!("namespace {} has {names}", target.namespace), help));

@@ -35,7 +35,7 @@ pub struct LessonContext {
     /// The repository: some lessons use its service and Dockerfile.
     pub source: PathBuf,
     /// The directory of the lessons' projects and job logs.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     /// Records the pipelines.
     pub recorder: Arc<Recorder>,
     /// Cancels everything.
@@ -54,7 +54,6 @@ pub enum LessonError {
     /// A file of its project cannot be written.
     #[error("{path}")]
     File {
-        /// Which.
         path: String,
         /// Why not.
         #[source]
@@ -85,12 +84,12 @@ pub async fn run_lesson(lesson: &Lesson, context: &LessonContext) -> Result<Less
 }
 
 async fn cleared(context: &LessonContext) -> Result<(), LessonError> {
-    let subject = context.target.subject(ENVIRONMENT, None);
-    snapshot::remove(&subject).await.map_err(|failure| LessonError::NotRemoved(failure.seen))
+    let environment = context.target.environment(ENVIRONMENT, None);
+    snapshot::remove(&environment).await.map_err(|failure| LessonError::NotRemoved(failure.seen))
 }
 
 async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<LessonResult, LessonError> {
-    let project = context.folder.join(lesson.name);
+    let project = context.dir.join(lesson.name);
     let remove = |error: io::Error| LessonError::File { path: project.display().to_string(), source: error };
     match fs::remove_dir_all(&project) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(remove(error)),
@@ -177,7 +176,7 @@ fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
         logs = jobs.into_iter().flatten().filter_map(|job| job.log.clone()).collect();
     });
     logs.into_iter().find_map(|log| {
-        let text = fs::read_to_string(context.folder.join(&log)).ok()?;
+        let text = fs::read_to_string(context.dir.join(&log)).ok()?;
         let line = text.lines().find(|line| line.contains(message))?;
         Some((log, without_colours(said(line)).trim().to_owned()))
     })
@@ -191,8 +190,8 @@ fn said(line: &str) -> &str {
 /// The failure of a check in the lesson's environment.
 async fn checked(context: &LessonContext, name: &str) -> Option<Failure> {
     let check = checks::find(name).ok()?;
-    let subject = context.target.subject(ENVIRONMENT, None);
-    let records = run::run(&[check], &subject, Instant::now(), &|_| ()).await;
+    let environment = context.target.environment(ENVIRONMENT, None);
+    let records = run::run(&[check], &environment, Instant::now(), &|_| ()).await;
     records.into_iter().find(|record| record.verdict == Verdict::Failed)?.failure
 }
 
@@ -209,7 +208,7 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
         docker: context.docker.clone(),
         images: Arc::clone(&context.images),
         kept: context.source.clone(),
-        folder: context.folder.clone(),
+        dir: context.dir.clone(),
         recorder: Arc::clone(&context.recorder),
         cancel: context.cancel.clone(),
         networks: target.networks.clone(),
@@ -222,8 +221,8 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
 fn write(project: &Path, files: &[File]) -> Result<(), LessonError> {
     for (path, text) in files {
         let path = project.join(path);
-        let folder = path.parent().unwrap_or(project);
-        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        let dir = path.parent().unwrap_or(project);
+        let written = fs::create_dir_all(dir).and_then(|()| fs::write(&path, text));
         written.map_err(|source| LessonError::File { path: path.display().to_string(), source })?;
     }
     Ok(())
@@ -246,7 +245,7 @@ const SETTINGS: [&str; 5] = [
 ];
 
 /// Commits all files, and returns the project that a push would give.
-async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
+async fn commit(dir: &Path, message: &str) -> Result<Project, LessonError> {
     // A fix that only adds a CI/CD variable changes no file.
     let lines: [&[&str]; 3] = [
         &["init", "--quiet", "--template="],
@@ -258,17 +257,17 @@ async fn commit(folder: &Path, message: &str) -> Result<Project, LessonError> {
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
-        command.arg("-C").arg(folder).args(line).kill_on_drop(true);
+        command.arg("-C").arg(dir).args(line).kill_on_drop(true);
         let failed = |source| LessonError::File { path: format!("git {}", line.join(" ")), source };
         let output = command.output().await.map_err(failed)?;
         if !output.status.success() {
             return Err(failed(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())));
         }
     }
-    let commit = Repository::open(folder)?.commit("HEAD")?;
+    let commit = Repository::open(dir)?.commit("HEAD")?;
     Ok(Project {
-        folder: folder.to_owned(),
-        tagged_folder: folder.to_owned(),
+        dir: dir.to_owned(),
+        tagged_folder: dir.to_owned(),
         path: format!("course/{ENVIRONMENT}"),
         default_branch: "main".to_owned(),
         branch: "main".to_owned(),

@@ -9,7 +9,7 @@ use super::variables;
 use crate::record::{JobStep, Verdict};
 use gitlab_ci::config::when::When;
 use gitlab_ci::plan::Plan;
-use gitlab_runner::event::{Event, Tell};
+use gitlab_runner::event::{Event, EventSink};
 use gitlab_runner::log::without_colours;
 use gitlab_runner::status::Status;
 
@@ -58,7 +58,7 @@ pub(super) fn listener(
     lane: String,
     starts: Arc<Mutex<Starts>>,
     compiling: Option<Compiling>,
-) -> Arc<Tell> {
+) -> Arc<EventSink> {
     let at = {
         let (recorder, starts) = (Arc::clone(&recorder), Arc::clone(&starts));
         move |job: &Arc<str>, step: &'static str| {
@@ -68,8 +68,8 @@ pub(super) fn listener(
         }
     };
     Arc::new(move |event: Event| match event {
-        Event::PipelineStarted { folder, jobs, .. } => {
-            recorder.note(&format!("{lane}: {jobs} jobs, logs in {}", folder.display()));
+        Event::PipelineStarted { dir, jobs, .. } => {
+            recorder.note(&format!("{lane}: {jobs} jobs, logs in {}", dir.display()));
         }
         Event::JobStarted { job, .. } => {
             recorder.begin(&lane, &job);

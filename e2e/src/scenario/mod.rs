@@ -28,15 +28,15 @@ use self::branch::Branch;
 use self::milestone::milestone;
 use self::project::Project;
 use self::recorder::Recorder;
-use self::replay::{Environment, Ref, Replayer, environments, images_of};
+use self::replay::{EnvironmentJobs, Ref, Replayer, environments, images_of};
 pub use self::story::{ClusterSource, ReplayError, Scenario, ScenarioError};
 use self::tag::Tag;
+use crate::checks::environment::Environment;
 use crate::checks::extra_pod::sweep;
-use crate::checks::subject::Subject;
 use crate::checks::target::{BASE_DOMAIN, image_in};
 use crate::environment::{cluster, down, up};
-use crate::record;
-use crate::record::{Record, Verdict};
+use crate::record::event::Event;
+use crate::record::{self, Record, Verdict};
 use gitlab_runner::deferred::Values;
 use gitlab_runner::workspace::Workspace;
 
@@ -66,9 +66,9 @@ struct Cleanup {
     /// Whether this run created the cluster.
     cluster: bool,
     /// The exclusive right to work on it.
-    lease: Option<up::Begun>,
+    lease: Option<up::ClusterLease>,
     /// The environments that were deployed.
-    environments: Vec<Subject>,
+    environments: Vec<Environment>,
 }
 
 async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Cleanup) -> Result<(), ScenarioError> {
@@ -90,7 +90,7 @@ async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Clean
             existing::nothing_replaced(target, &replayer.project, &[&dev, &live]).await?;
         }
         ClusterSource::Kind(plan) => {
-            let notify = recorder::listener(recorder);
+            let notify = |event: &Event<'_>| recorder.record(event);
             let begun = up::begin(&scenario.docker, &scenario.images, plan, &notify);
             let begun = scenario.cancellable(begun).await??;
             (cleanup.cluster, cleanup.lease) = (begun.is_new, Some(begun));
@@ -136,7 +136,7 @@ async fn clone_project(
     recorder: &Recorder,
     workspace: &Workspace,
 ) -> Result<Project, ScenarioError> {
-    let clones = workspace.folder().join("repository");
+    let clones = workspace.dir().join("repository");
     let (branch, tag) = (scenario.branch.as_deref(), scenario.tag.as_deref());
     let project = Project::clone(&scenario.source, branch, tag, &clones).await?;
     recorder.change(|record| {
@@ -155,7 +155,7 @@ async fn clone_project(
 }
 
 /// Announces the steps and checks that follow the deployment of the branch, so that the report names those that are never reached.
-fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &Environment, live: &Environment) {
+fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &EnvironmentJobs, live: &EnvironmentJobs) {
     let play = live.is_manual.then(|| tag::play_step(live));
     let steps = [environment_checks::step(&dev.slug), branch::AGAIN.to_owned(), tag::step(replayer)];
     let last = [environment_checks::step(&live.slug), branch::stop_step(dev)];
@@ -168,7 +168,11 @@ fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &Environment, liv
 }
 
 /// The environment that the pipeline of a ref deploys to.
-fn first_environment(plan: &gitlab_ci::plan::Plan, kind: &str, manual_too: bool) -> Result<Environment, ScenarioError> {
+fn first_environment(
+    plan: &gitlab_ci::plan::Plan,
+    kind: &str,
+    manual_too: bool,
+) -> Result<EnvironmentJobs, ScenarioError> {
     let environment = environments(plan).into_iter().find(|environment| manual_too || !environment.is_manual);
     environment.ok_or_else(|| {
         ScenarioError::Broken(format!("the pipeline of a {kind} deploys to no environment: no job has `environment`"))
@@ -198,7 +202,7 @@ fn replayer(
         docker: scenario.docker.clone(),
         images: Arc::clone(&scenario.images),
         kept: scenario.source.clone(),
-        folder: scenario.folder.clone(),
+        dir: scenario.dir.clone(),
         recorder: Arc::clone(recorder),
         cancel: scenario.cancel.clone(),
         project,
@@ -214,8 +218,8 @@ async fn clean_up(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: Cleanu
     drop(cleanup.lease);
     if scenario.cancel.is_cancelled() {
         // A check that was interrupted has not removed its pod.
-        for subject in &cleanup.environments {
-            let _ = sweep(subject).await;
+        for environment in &cleanup.environments {
+            let _ = sweep(environment).await;
         }
     }
     if scenario.keep {
@@ -236,8 +240,9 @@ async fn clean_up(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: Cleanu
         _ => {
             recorder
                 .step("What was deployed is taken away", async {
-                    for subject in &cleanup.environments {
-                        let removed = recorder.part(record::TAKEDOWN, &subject.reference, snapshot::remove(subject));
+                    for environment in &cleanup.environments {
+                        let removed =
+                            recorder.part(record::TAKEDOWN, &environment.reference, snapshot::remove(environment));
                         removed.await.map_err(|failure| ScenarioError::from(&failure))?;
                     }
                     Ok(((), "the cluster is left as it was".to_owned()))

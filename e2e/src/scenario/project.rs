@@ -21,12 +21,11 @@ pub const TAG: &str = "v0.0.0-e2e";
 #[derive(Clone, Debug)]
 pub struct Project {
     /// The directory of the clone with the branch.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     /// The directory of the clone with the tag.
     pub tagged_folder: PathBuf,
     /// The path of the project: `group/project`.
     pub path: String,
-    /// Its default branch.
     pub default_branch: String,
     /// The branch that is pushed.
     pub branch: String,
@@ -57,7 +56,7 @@ pub enum ProjectError {
 }
 
 impl Project {
-    /// Clones the repository of `source` into directories below `folder`. Without a name, the branch or the tag is a new one at the
+    /// Clones the repository of `source` into directories below `dir`. Without a name, the branch or the tag is a new one at the
     /// checked-out commit.
     ///
     /// # Errors
@@ -66,15 +65,15 @@ impl Project {
         source: &Path,
         branch: Option<&str>,
         tag: Option<&str>,
-        folder: &Path,
+        dir: &Path,
     ) -> Result<Self, ProjectError> {
         let repository = Repository::open(source)?;
         let head = repository.commit("HEAD")?;
         let commit = branch.map_or_else(|| Ok(head.clone()), |branch| repository.branch(branch))?;
         let tagged = tag.map_or_else(|| Ok(head), |tag| repository.tag(tag).map(|(commit, _)| commit))?;
         // Without a remote, the directory gives the project its name. Both clones are the same project.
-        let name = repository.folder().file_name().unwrap_or_default();
-        let (of_branch, of_tag) = (folder.join("branch").join(name), folder.join("tag").join(name));
+        let name = repository.dir().file_name().unwrap_or_default();
+        let (of_branch, of_tag) = (dir.join("branch").join(name), dir.join("tag").join(name));
         tokio::try_join!(clone(&repository, &of_branch), clone(&repository, &of_tag))?;
         let branch = branch.unwrap_or(BRANCH);
         git(Some(&of_branch), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
@@ -84,11 +83,11 @@ impl Project {
             // `git tag` would ask for a message if the user's configuration signs all tags.
             git(Some(&of_tag), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
         }
-        let status = git(Some(repository.folder()), &["status", "--porcelain"]).await?;
+        let status = git(Some(repository.dir()), &["status", "--porcelain"]).await?;
         Ok(Self {
-            folder: of_branch,
+            dir: of_branch,
             tagged_folder: of_tag,
-            path: project_of(repository.remote().as_deref(), repository.folder()).1,
+            path: project_of(repository.remote().as_deref(), repository.dir()).1,
             default_branch: repository.default_branch(),
             branch: branch.to_owned(),
             tag: tag.to_owned(),
@@ -100,21 +99,21 @@ impl Project {
 }
 
 /// Clones all commits of a repository, without a checkout.
-async fn clone(repository: &Repository, folder: &Path) -> Result<(), ProjectError> {
-    let (from, to) = (repository.folder().to_string_lossy(), folder.to_string_lossy());
+async fn clone(repository: &Repository, dir: &Path) -> Result<(), ProjectError> {
+    let (from, to) = (repository.dir().to_string_lossy(), dir.to_string_lossy());
     git(None, &["clone", "--quiet", "--shared", "--no-checkout", &from, &to]).await?;
     match repository.remote() {
         // The variables of jobs that describe the project come from this address.
-        Some(remote) => git(Some(folder), &["remote", "set-url", "origin", &remote]).await?,
-        None => git(Some(folder), &["remote", "remove", "origin"]).await?,
+        Some(remote) => git(Some(dir), &["remote", "set-url", "origin", &remote]).await?,
+        None => git(Some(dir), &["remote", "remove", "origin"]).await?,
     };
     Ok(())
 }
 
-async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {
+async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {
     let mut command = Command::from(git::program());
-    if let Some(folder) = folder {
-        command.arg("-C").arg(folder);
+    if let Some(dir) = dir {
+        command.arg("-C").arg(dir);
     }
     let failed = |said: String| ProjectError::Failed { line: arguments.join(" "), said };
     let output =
@@ -129,19 +128,19 @@ async fn git(folder: Option<&Path>, arguments: &[&str]) -> Result<String, Projec
 mod tests {
     use super::*;
 
-    async fn repository(folder: &Path) {
-        git(None, &["-c", "init.defaultBranch=main", "init", "--quiet", &folder.to_string_lossy()]).await.unwrap();
-        std::fs::write(folder.join("file"), "1").unwrap();
-        git(Some(folder), &["add", "."]).await.unwrap();
+    async fn repository(dir: &Path) {
+        git(None, &["-c", "init.defaultBranch=main", "init", "--quiet", &dir.to_string_lossy()]).await.unwrap();
+        std::fs::write(dir.join("file"), "1").unwrap();
+        git(Some(dir), &["add", "."]).await.unwrap();
         let commit =
             ["-c", "user.name=A", "-c", "user.email=a@b.test", "commit", "--quiet", "--message", "Title\n\nText"];
-        git(Some(folder), &commit).await.unwrap();
+        git(Some(dir), &commit).await.unwrap();
     }
 
     #[tokio::test]
     async fn the_repository_stays_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let (source, clone) = (folder.path().join("demo"), folder.path().join("clone"));
+        let dir = tempfile::tempdir().unwrap();
+        let (source, clone) = (dir.path().join("demo"), dir.path().join("clone"));
         repository(&source).await;
         std::fs::write(source.join("file"), "2").unwrap();
         let before = git(Some(&source), &["for-each-ref"]).await.unwrap();
@@ -149,20 +148,20 @@ mod tests {
         assert_eq!((&*project.branch, &*project.tag, project.uncommitted), (BRANCH, TAG, 1));
         assert_eq!((&*project.path, &*project.default_branch), ("local/demo", "main"));
         assert_eq!(git(Some(&source), &["for-each-ref"]).await.unwrap(), before);
-        let pushed = Repository::open(&project.folder).unwrap();
+        let pushed = Repository::open(&project.dir).unwrap();
         assert_eq!(pushed.branch(BRANCH).unwrap().sha, project.commit.sha);
         assert!(pushed.tag(TAG).is_err(), "the branch's jobs would see a tag that comes later");
         let tagged = Repository::open(&project.tagged_folder).unwrap();
         assert_eq!(tagged.tag(TAG).unwrap().0.sha, project.commit.sha);
         for clone in [&pushed, &tagged] {
-            assert_eq!(project_of(clone.remote().as_deref(), clone.folder()).1, project.path);
+            assert_eq!(project_of(clone.remote().as_deref(), clone.dir()).1, project.path);
         }
     }
 
     #[tokio::test]
     async fn a_ref_that_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let (source, clone) = (folder.path().join("demo"), folder.path().join("clone"));
+        let dir = tempfile::tempdir().unwrap();
+        let (source, clone) = (dir.path().join("demo"), dir.path().join("clone"));
         repository(&source).await;
         let error = Project::clone(&source, Some("mian"), None, &clone).await.unwrap_err();
         assert!(matches!(&error, ProjectError::Git(error) if error.is_input()), "{error}");

@@ -1,13 +1,11 @@
 //! Records a run for the report, and reports its events to the live view.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::pending_checks;
-use crate::environment::images;
-use crate::environment::progress::Progress;
-use crate::record::event::Event;
+use crate::record::event::{Event, EventSink, ImageOrigin, ImageProgress};
 use crate::record::{Check, IMAGES, Pipeline, Record, SETUP, Span, Step, Verdict, overhead};
 
 /// Why a step failed.
@@ -16,18 +14,15 @@ pub trait StepError: std::fmt::Display {
     fn is_interruption(&self) -> bool;
 }
 
-/// Receives the events.
-pub type Tell = dyn Fn(&Event<'_>) + Send + Sync;
-
 /// Records a run.
 pub struct Recorder {
-    began: Instant,
-    kept: Mutex<Kept>,
-    tell: Box<Tell>,
+    started: Instant,
+    kept: Mutex<Recorded>,
+    notify: Box<EventSink<'static>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Recorded {
     record: Record,
     /// The start of everything that is running, by lane and name.
     open: HashMap<(String, String), f64>,
@@ -39,29 +34,28 @@ struct Kept {
 
 impl Recorder {
     /// Starts to record.
-    pub fn new(id: &str, tell: Box<Tell>) -> Self {
+    pub fn new(id: &str, notify: Box<EventSink<'static>>) -> Self {
         let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let record = Record { id: id.to_owned(), began_at, ..Record::default() };
-        Self { began: Instant::now(), kept: Mutex::new(Kept { record, ..Kept::default() }), tell }
+        Self { started: Instant::now(), kept: Mutex::new(Recorded { record, ..Recorded::default() }), notify }
     }
 
     /// The start of the run.
     pub fn origin(&self) -> Instant {
-        self.began
+        self.started
     }
 
     /// The time since the start, in seconds.
     pub fn seconds(&self) -> f64 {
         // Rounded to milliseconds for reports.
-        (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+        (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Recorded> {
         // The state is consistent whenever the lock is released.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the record.
     pub fn change(&self, change: impl FnOnce(&mut Record)) {
         change(&mut self.kept().record);
     }
@@ -70,12 +64,12 @@ impl Recorder {
     pub fn begin(&self, lane: &str, name: &str) {
         let now = self.seconds();
         self.kept().open.insert((lane.to_owned(), name.to_owned()), now);
-        (self.tell)(&Event::Began { lane, name });
+        (self.notify)(&Event::Began { lane, name });
     }
 
     /// Work reports what it is doing.
     pub fn say(&self, lane: &str, name: &str, text: &str) {
-        (self.tell)(&Event::Says { lane, name, text });
+        (self.notify)(&Event::Says { lane, name, text });
     }
 
     /// Work ends; `words` add a detail.
@@ -87,14 +81,11 @@ impl Recorder {
         let span = Span { lane: key.0, name: key.1, start, end, verdict };
         kept.record.spans.push(span.clone());
         drop(kept);
-        (self.tell)(&Event::Ended { span: &span, words });
+        (self.notify)(&Event::Ended { span: &span, words });
         span
     }
 
     /// Does some work, and records its start and end.
-    ///
-    /// # Errors
-    /// Those of the work.
     pub async fn part<T, E>(&self, lane: &str, name: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.begin(lane, name);
         let result = work.await;
@@ -119,7 +110,7 @@ impl Recorder {
 
     /// A note for the user.
     pub fn note(&self, text: &str) {
-        (self.tell)(&Event::Note { text });
+        (self.notify)(&Event::Note { text });
     }
 
     /// Announces a step. The report lists it as not run if it never starts.
@@ -139,16 +130,13 @@ impl Recorder {
     }
 
     /// Does a step of the run, and records its outcome: one line, or the reason why it failed.
-    ///
-    /// # Errors
-    /// Those of the work.
     pub async fn step<T, E: StepError>(
         &self,
         name: &str,
         work: impl Future<Output = Result<(T, String), E>>,
     ) -> Result<T, E> {
         let start = self.seconds();
-        (self.tell)(&Event::StepBegan { name });
+        (self.notify)(&Event::StepBegan { name });
         let result = work.await;
         let (verdict, outcome) = match &result {
             Ok((_, outcome)) => (Verdict::Passed, outcome.clone()),
@@ -156,7 +144,7 @@ impl Recorder {
             Err(why) => (Verdict::Failed, why.to_string()),
         };
         let step = Step { name: name.to_owned(), verdict, start, took: self.seconds() - start, outcome };
-        (self.tell)(&Event::StepEnded(&step));
+        (self.notify)(&Event::StepEnded(&step));
         self.keep(step);
         result.map(|(value, _)| value)
     }
@@ -164,47 +152,54 @@ impl Recorder {
     /// Skips a step.
     pub fn leave_out(&self, name: &str, why: &str) {
         let step = Step { name: name.to_owned(), outcome: why.to_owned(), start: self.seconds(), ..Step::default() };
-        (self.tell)(&Event::StepEnded(&step));
+        (self.notify)(&Event::StepEnded(&step));
         self.keep(step);
     }
 
-    /// Records an event of a cluster that comes up.
-    pub fn progress(&self, progress: &Progress) {
-        match progress {
-            Progress::Started { part, .. } => self.begin(SETUP, part),
-            Progress::Done { part, .. } => drop(self.end(SETUP, part, Verdict::Passed, "")),
-            Progress::Failed { part, .. } => drop(self.end(SETUP, part, Verdict::Failed, "")),
-            Progress::Note(text) => self.note(text),
-            Progress::Image(image) => self.image(image),
+    /// Records an event of the setup, of an image or of a check as an activity.
+    pub fn record(&self, event: &Event<'_>) {
+        match *event {
+            Event::PartBegan { part, .. } => self.begin(SETUP, part),
+            Event::PartEnded { part, verdict, .. } => drop(self.end(SETUP, part, verdict, "")),
+            Event::Image { name, progress } => self.image(name, progress),
+            Event::CheckBegan { environment, name } => self.begin(&pending_checks::lane(environment), name),
+            Event::CheckEnded(check) => self.check(check),
+            Event::Note { text } => self.note(text),
+            // Only a recorder reports these.
+            Event::StepBegan { .. }
+            | Event::StepEnded(_)
+            | Event::Began { .. }
+            | Event::Says { .. }
+            | Event::Ended { .. } => {}
         }
     }
 
-    /// Records an event of an image.
-    pub fn image(&self, progress: &images::Progress) {
+    fn image(&self, name: &str, progress: ImageProgress<'_>) {
         match progress {
-            images::Progress::Pulling { name, .. } => self.begin(IMAGES, name),
-            images::Progress::Building { name, log, .. } => {
+            ImageProgress::Pulling { .. } => self.begin(IMAGES, name),
+            ImageProgress::Building { log, .. } => {
                 if self.start_of(IMAGES, name).is_none() {
                     self.begin(IMAGES, name);
                 }
                 self.say(IMAGES, name, &format!("built, log in {}", log.display()));
             }
-            images::Progress::Continues { name, compiled, took, left } => {
-                self.say(IMAGES, name, &crate::report::images::pace(*compiled, *took, *left));
-            }
-            images::Progress::NotPulled { name, .. } => {
-                self.say(IMAGES, name, "waiting for its base images");
-            }
+            ImageProgress::Continues(pace) => self.say(IMAGES, name, &crate::report::images::pace(pace)),
+            ImageProgress::NotPulled { .. } => self.say(IMAGES, name, "waiting for its base images"),
             // An image that is present is what the user expects.
-            images::Progress::Obtained(image) if image.source == images::Source::Here => {}
-            images::Progress::Obtained(image) => {
-                drop(self.end(IMAGES, image.name, Verdict::Passed, image.source.word()));
+            ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => {}
+            ImageProgress::Obtained { origin, .. } => {
+                drop(self.end(IMAGES, name, Verdict::Passed, origin.word()));
             }
         }
     }
 
-    /// Records a check that has ended.
-    pub fn check(&self, check: &Check) {
+    fn check(&self, check: &Check) {
+        let outcome = match (&check.failure, check.verdict) {
+            (Some(failure), _) => format!("expected {}, saw {}", failure.expected, failure.seen),
+            (None, Verdict::NotRun) => format!("not run: {}", check.not_run),
+            (None, _) => String::new(),
+        };
+        drop(self.end(&pending_checks::lane(&check.environment), &check.name, check.verdict, &outcome));
         self.kept().record.checks.push(check.clone());
     }
 
@@ -227,7 +222,7 @@ impl Recorder {
                 environments.push(check.environment.clone());
             }
         }
-        let Kept { record, expected, .. } = &mut *kept;
+        let Recorded { record, expected, .. } = &mut *kept;
         record.spans.sort_by(|one, other| one.start.total_cmp(&other.start));
         record.steps.sort_by(|one, other| one.start.total_cmp(&other.start));
         record.pipelines.sort_by(|one, other| one.start.total_cmp(&other.start));
@@ -246,14 +241,10 @@ impl Recorder {
     }
 }
 
-/// Forwards the events of a cluster that comes up to the recorder.
-pub(super) fn listener(recorder: &Arc<Recorder>) -> impl Fn(Progress) + Send + Sync + use<> {
-    let recorder = Arc::clone(recorder);
-    move |progress| recorder.progress(&progress)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::checks::CHECKS;
     use crate::record::TAKEDOWN;
@@ -262,15 +253,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_and_its_events() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let hear = {
-            let told = Arc::clone(&told);
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let notify = {
+            let reported = Arc::clone(&reported);
             move |event: &Event<'_>| {
                 let value = serde_json::to_value(event).unwrap();
-                told.lock().unwrap().push(value["event"].as_str().unwrap().to_owned());
+                reported.lock().unwrap().push(value["event"].as_str().unwrap().to_owned());
             }
         };
-        let recorder = Recorder::new("1", Box::new(hear));
+        let recorder = Recorder::new("1", Box::new(notify));
         let step = recorder.step("a push", async {
             recorder.begin("pipeline 1", "test");
             recorder.begin("pipeline 1", "hangs");
@@ -287,7 +278,7 @@ mod tests {
         assert_eq!(record.steps.len(), 2);
         let spans: Vec<_> = record.spans.iter().map(|span| (&*span.name, span.verdict)).collect();
         assert_eq!(spans, [("test", Verdict::Failed), ("hangs", Verdict::Interrupted)]);
-        assert_eq!(*told.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended", "ended"]);
+        assert_eq!(*reported.lock().unwrap(), ["step_began", "began", "began", "says", "ended", "step_ended", "ended"]);
     }
 
     /// The user interrupts the run during the first check, and everything is removed.

@@ -19,28 +19,26 @@ use crate::{record, report};
 use gitlab_ci::config::environment::Action;
 use gitlab_ci::config::when::When;
 use gitlab_ci::plan::context::Source;
-use gitlab_ci::plan::knowledge::Given;
+use gitlab_ci::plan::knowledge::ProjectVariables;
 use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::render::diagnostics;
 use gitlab_ci::variables::settings::Setting;
 use gitlab_runner::config::{ExecutorName, RunnerConfig};
-use gitlab_runner::deferred::{Late, Values};
+use gitlab_runner::deferred::{DeferredVariables, Values};
 use gitlab_runner::event::JobReport;
 use gitlab_runner::executor::docker::{sweep, sweep_gone};
-use gitlab_runner::pipeline::assemble::{Ground, Options};
-use gitlab_runner::pipeline::schedule::Choice;
+use gitlab_runner::pipeline::assemble::{Options, PipelineDirs};
+use gitlab_runner::pipeline::schedule::JobSelection;
 use gitlab_runner::project::input::Input;
 use gitlab_runner::project::prepare::{PrepareError, Prepared, prepare};
 use gitlab_runner::project::reference::Reference;
 use gitlab_runner::status::Status;
-use gitlab_runner::workspace::Kept;
+use gitlab_runner::workspace::ProjectStore;
 
 /// The ref of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ref {
-    /// The branch.
     Branch,
-    /// The tag.
     Tag,
 }
 
@@ -68,7 +66,7 @@ pub struct Replayer {
     /// Receives these values.
     pub values: watch::Receiver<Option<Values>>,
     /// The directory of the report, and of the job logs.
-    pub folder: std::path::PathBuf,
+    pub dir: std::path::PathBuf,
     /// Networks that jobs join.
     pub networks: Vec<String>,
     /// Records the pipelines.
@@ -79,8 +77,7 @@ pub struct Replayer {
 
 /// An environment that a pipeline deploys to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Environment {
-    /// Its name.
+pub struct EnvironmentJobs {
     pub name: String,
     /// Its slug: the value of the label `ref`.
     pub slug: String,
@@ -88,7 +85,6 @@ pub struct Environment {
     pub job: Arc<str>,
     /// Whether the job is manual.
     pub is_manual: bool,
-    /// The job that stops it.
     pub on_stop: Option<String>,
 }
 
@@ -98,11 +94,11 @@ impl Replayer {
     /// # Errors
     /// The errors of the pipeline file, or why there is no pipeline.
     pub fn plan(&self, wanted: Ref) -> Result<Prepared, ReplayError> {
-        let folder = match wanted {
-            Ref::Branch => &self.project.folder,
+        let dir = match wanted {
+            Ref::Branch => &self.project.dir,
             Ref::Tag => &self.project.tagged_folder,
         };
-        let input = Input { directory: folder.clone(), ..Input::default() };
+        let input = Input { directory: dir.clone(), ..Input::default() };
         let mut reference = Reference::of_checkout();
         reference.worktree = false;
         reference.source = Source::Push;
@@ -111,7 +107,7 @@ impl Replayer {
             Ref::Branch => reference.branch = Some(self.project.branch.clone()),
             Ref::Tag => reference.tag = Some(self.project.tag.clone()),
         }
-        let given = Given { settings: self.settings.clone(), ..Given::default() };
+        let given = ProjectVariables { settings: self.settings.clone(), ..ProjectVariables::default() };
         prepare(&input, given, &reference, &|note| self.recorder.note(note)).map_err(|error| {
             ReplayError::Refused(match error {
                 PrepareError::Lint(lint) => diagnostics::text(&lint, None, false).trim_end().to_owned(),
@@ -132,9 +128,6 @@ impl Replayer {
     /// Runs the branch's pipeline. Reaches `compiled` when the jobs have ended that need neither registry nor cluster: they keep the
     /// processors busy, and the next pipeline finds what they compiled in their caches. If an earlier run has left caches, it is
     /// reached at once: two pipelines in parallel then use the processors better.
-    ///
-    /// # Errors
-    /// When it does not pass.
     pub(super) async fn push(&self, title: &str, compiled: &Reach<()>) -> Result<(Plan, String), ReplayError> {
         let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(compiled))).await;
         // Also if one of these jobs never ran.
@@ -165,13 +158,13 @@ impl Replayer {
             Ref::Branch => SHARES_OF_BRANCH,
             Ref::Tag => SHARES_OF_TAG,
         });
-        let ground = Ground::new(&self.kept, config).map_err(|error| not_run(&error))?;
-        let id = ground.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let ground = PipelineDirs::new(&self.kept, config).map_err(|error| not_run(&error))?;
+        let id = ground.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
         let starts: Arc<Mutex<Starts>> = Arc::default();
         let start = self.recorder.seconds();
         let compiling = compiled.map(|compiled| {
-            if Kept::open(&self.kept).is_ok_and(|kept| kept.has_caches()) {
+            if ProjectStore::open(&self.kept).is_ok_and(|kept| kept.has_caches()) {
                 compiled.reach(());
             }
             Compiling::new(&prepared.plan, compiled.clone())
@@ -179,14 +172,14 @@ impl Replayer {
         let executor = ground.docker(self.docker.clone(), Some(self.images.clone()));
         let options = Options {
             concurrency: None,
-            logs: Some(self.folder.join("logs").join(&id)),
+            logs: Some(self.dir.join("logs").join(&id)),
             has_worktree: false,
-            late: Some(Late {
+            late: Some(DeferredVariables {
                 source: "the registry and the cluster".to_owned(),
                 is_needed: Box::new(variables::is_needed),
                 values: self.values.clone(),
             }),
-            tell: listener(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
+            notify: listener(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
             cancel: self.cancel.clone(),
         };
         let pipeline = ground.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;
@@ -195,12 +188,12 @@ impl Replayer {
             return Err(ReplayError::Refused(format!("there is no job {missing} in the pipeline of {context}")));
         }
         let only: HashSet<Arc<str>> = only.iter().cloned().collect();
-        let choice = Choice { manual: only.clone(), only: only.clone(), keep_going: false };
+        let choice = JobSelection { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
         // Each job has removed its own containers. The engine may have created one after that.
         let swept = sweep(&self.docker, Some(ground.label())).await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.folder)).collect();
+        let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.dir)).collect();
         self.recorder.pipeline(record::Pipeline {
             id: pipeline.id,
             title: title.to_owned(),
@@ -230,10 +223,10 @@ impl Replayer {
 }
 
 /// The environments that the jobs of a plan deploy to.
-pub fn environments(plan: &Plan) -> Vec<Environment> {
+pub fn environments(plan: &Plan) -> Vec<EnvironmentJobs> {
     let deploying = plan.jobs.iter().filter_map(|job| {
         let environment = job.environment.as_ref().filter(|it| it.action == Action::Start)?;
-        Some(Environment {
+        Some(EnvironmentJobs {
             name: environment.name.clone(),
             slug: environment.slug.clone(),
             job: Arc::clone(&job.name),
@@ -258,12 +251,12 @@ fn word(status: Status) -> String {
     serde_json::to_value(status).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
-fn job_record(report: &JobReport, plan: &Plan, starts: &Starts, folder: &Path) -> record::Job {
+fn job_record(report: &JobReport, plan: &Plan, starts: &Starts, dir: &Path) -> record::Job {
     let planned: Option<&PlannedJob> = plan.jobs.iter().find(|job| job.name == report.job);
     let needs = planned.and_then(|job| job.needs.as_ref());
     let has_failed = report.status == Status::Failed;
     // Relative to the report, which may be moved with its logs.
-    let log = report.log.as_deref().map(|path| path.strip_prefix(folder).unwrap_or(path));
+    let log = report.log.as_deref().map(|path| path.strip_prefix(dir).unwrap_or(path));
     record::Job {
         name: report.job.to_string(),
         stage: report.stage.to_string(),

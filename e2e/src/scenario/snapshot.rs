@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use tokio::time::{Duration, sleep};
 
+use crate::checks::environment::Environment;
 use crate::checks::extra_pod::sweep;
 use crate::checks::failure::expected;
 use crate::checks::http::Http;
 use crate::checks::load::host_of;
-use crate::checks::subject::Subject;
 use crate::environment::cluster::explain::explain_all;
 use crate::environment::cluster::objects;
 use crate::environment::cluster::objects::{Kind, Listing, Object};
@@ -33,14 +33,14 @@ const VOLATILE: [(&str, &str); 3] =
 pub struct Snapshot {
     reference: String,
     /// By API group, kind and name.
-    objects: BTreeMap<(String, String, String), Known>,
+    objects: BTreeMap<(String, String, String), Baseline>,
     /// The kinds that could be listed, by API group and name.
     seen: BTreeSet<(String, String)>,
 }
 
 /// An object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
+struct Baseline {
     /// Its UID: a recreated object has another one.
     uid: String,
     /// The environment that it belongs to.
@@ -56,22 +56,23 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the API server refuses to list a kind.
-    pub async fn of(subject: &Subject) -> Result<Self, Failure> {
-        let kinds = objects::kinds(&subject.client).await?;
-        let Listing { objects, unseen } = objects::list(&subject.client, &kinds, &subject.namespace, "").await?;
+    pub async fn of(environment: &Environment) -> Result<Self, Failure> {
+        let kinds = objects::kinds(&environment.client).await?;
+        let Listing { objects, unseen } =
+            objects::list(&environment.client, &kinds, &environment.namespace, "").await?;
         let objects = objects.into_iter().map(|object| {
             let name = object.name().to_owned();
-            let known = Known::of(&object);
-            ((object.group, object.kind, name), known)
+            let baseline = Baseline::of(&object);
+            ((object.group, object.kind, name), baseline)
         });
         let kinds = kinds.iter().filter(|kind| !unseen.contains(kind)).map(Kind::name);
         let seen = kinds.map(|(group, kind)| (group.to_owned(), kind.to_owned())).collect();
-        Ok(Self { reference: subject.reference.clone(), objects: objects.collect(), seen })
+        Ok(Self { reference: environment.reference.clone(), objects: objects.collect(), seen })
     }
 
     /// The names of the environment's objects; nothing if it has none.
     pub fn names(&self) -> Option<String> {
-        let own = self.objects.iter().filter(|(_, known)| known.reference.as_ref() == Some(&self.reference));
+        let own = self.objects.iter().filter(|(_, baseline)| baseline.reference.as_ref() == Some(&self.reference));
         let names = own.map(|((_, kind, name), _)| format!("{kind} {name}")).collect::<Vec<_>>();
         (!names.is_empty()).then(|| names.join(", "))
     }
@@ -80,17 +81,17 @@ impl Snapshot {
     fn missing(&self, after: &Self, stopped: &str) -> Vec<String> {
         let gone_with_it = self.gone_with(stopped);
         let mut missing = Vec::new();
-        for (key, known) in &self.objects {
+        for (key, baseline) in &self.objects {
             let (group, kind, name) = key;
             let is_restless = VOLATILE.contains(&(group, kind));
             // A kind that can no longer be listed says nothing.
             let is_hidden = !after.seen.contains(&(group.clone(), kind.clone()));
-            if is_restless || is_hidden || known.is_going || gone_with_it.contains(&*known.uid) {
+            if is_restless || is_hidden || baseline.is_going || gone_with_it.contains(&*baseline.uid) {
                 continue;
             }
             match after.objects.get(key) {
-                Some(now) if now.uid == known.uid && !now.is_going => {}
-                Some(now) if now.uid == known.uid => missing.push(format!("{kind} {name} is being deleted")),
+                Some(now) if now.uid == baseline.uid && !now.is_going => {}
+                Some(now) if now.uid == baseline.uid => missing.push(format!("{kind} {name} is being deleted")),
                 Some(_) => missing.push(format!("{kind} {name} was recreated")),
                 None => missing.push(format!("{kind} {name} is gone")),
             }
@@ -100,11 +101,12 @@ impl Snapshot {
 
     /// The UIDs of an environment's objects, and of the objects without a label that they own.
     fn gone_with(&self, stopped: &str) -> BTreeSet<&str> {
-        let of_it = self.objects.values().filter(|known| known.reference.as_deref() == Some(stopped));
-        let mut gone: BTreeSet<&str> = of_it.map(|known| &*known.uid).collect();
+        let of_it = self.objects.values().filter(|baseline| baseline.reference.as_deref() == Some(stopped));
+        let mut gone: BTreeSet<&str> = of_it.map(|baseline| &*baseline.uid).collect();
         loop {
-            let owned = self.objects.values().filter(|known| known.owners.iter().any(|uid| gone.contains(&**uid)));
-            let more: BTreeSet<&str> = owned.map(|known| &*known.uid).filter(|uid| !gone.contains(uid)).collect();
+            let owned =
+                self.objects.values().filter(|baseline| baseline.owners.iter().any(|uid| gone.contains(&**uid)));
+            let more: BTreeSet<&str> = owned.map(|baseline| &*baseline.uid).filter(|uid| !gone.contains(uid)).collect();
             if more.is_empty() {
                 return gone;
             }
@@ -113,7 +115,7 @@ impl Snapshot {
     }
 }
 
-impl Known {
+impl Baseline {
     fn of(object: &Object) -> Self {
         let metadata = &object.metadata;
         Self {
@@ -126,28 +128,28 @@ impl Known {
 }
 
 /// The objects with an environment's label.
-async fn labelled(subject: &Subject, kinds: &[Kind]) -> Result<Listing, Failure> {
-    let selector = format!("{LABEL}={}", subject.reference);
-    Ok(objects::list(&subject.client, kinds, &subject.namespace, &selector).await?)
+async fn labelled(environment: &Environment, kinds: &[Kind]) -> Result<Listing, Failure> {
+    let selector = format!("{LABEL}={}", environment.reference);
+    Ok(objects::list(&environment.client, kinds, &environment.namespace, &selector).await?)
 }
 
-fn in_words(objects: &[Object]) -> String {
+fn describe(objects: &[Object]) -> String {
     let names = objects.iter().map(|object| format!("{} {}", object.kind, object.name())).collect::<Vec<_>>();
     names.join(", ")
 }
 
 /// Checks that nothing of a stopped environment is left, and that everything else in its namespace is unchanged, above all the other
 /// environment.
-pub async fn stopped(subject: &Subject, other: &Subject, before: &Snapshot, origin: Instant) -> Check {
+pub async fn stopped(environment: &Environment, other: &Environment, before: &Snapshot, origin: Instant) -> Check {
     let start = origin.elapsed().as_secs_f64();
-    let outcome = look(subject, other, before).await;
+    let outcome = look(environment, other, before).await;
     let (verdict, evidence, failure) = match outcome {
         Ok(evidence) => (Verdict::Passed, evidence, None),
         Err(failure) => (Verdict::Failed, Vec::new(), Some(failure)),
     };
     Check {
         name: STOP.to_owned(),
-        environment: subject.reference.clone(),
+        environment: environment.reference.clone(),
         proves: "stopping an environment removes all of it, and nothing of another".to_owned(),
         verdict,
         start,
@@ -158,39 +160,39 @@ pub async fn stopped(subject: &Subject, other: &Subject, before: &Snapshot, orig
     }
 }
 
-async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<Vec<String>, Failure> {
+async fn look(environment: &Environment, other: &Environment, before: &Snapshot) -> Result<Vec<String>, Failure> {
     let mut evidence = Vec::new();
-    let kinds = objects::kinds(&subject.client).await?;
-    let Listing { objects: left, unseen } = settled(subject, &kinds, async |_| Ok(())).await?;
+    let kinds = objects::kinds(&environment.client).await?;
+    let Listing { objects: left, unseen } = settled(environment, &kinds, async |_| Ok(())).await?;
     if !left.is_empty() {
-        return Err(remains(subject, &left).await.because(
+        return Err(remains(environment, &left).await.hint(
             "the job that stops the environment does not delete this kind, or selects another label",
             "delete every kind that the deploy job applies, by the label `ref`",
         ));
     }
-    evidence.push(format!("nothing with the label ref={} is left, of {} kinds", subject.reference, kinds.len()));
+    evidence.push(format!("nothing with the label ref={} is left, of {} kinds", environment.reference, kinds.len()));
     if !unseen.is_empty() {
         let unseen = unseen.iter().map(|kind| kind.name().1).collect::<Vec<_>>().join(", ");
         evidence.push(format!("not checked, because they cannot be listed: {unseen}"));
     }
-    evidence.extend(unanswered(subject).await?);
+    evidence.extend(unanswered(environment).await?);
     let after = Snapshot::of(other).await?;
-    let missing = before.missing(&after, &subject.reference);
+    let missing = before.missing(&after, &environment.reference);
     if !missing.is_empty() {
         let pods = explain_all(&other.client, &other.namespace, &format!("{LABEL}={}", other.reference)).await;
         return Err(expected(format!(
             "{} is unchanged, and all else in namespace {}",
             other.reference, other.namespace
         ))
-        .saw(missing.join(", "))
+        .actual(missing.join(", "))
         .at(format!("Namespace {}", other.namespace))
         .with(&pods)
-        .because(
+        .hint(
             "the job that stops an environment deletes by a label that other objects have too",
             "select the label `ref` in addition to `app`",
         ));
     }
-    let own = after.objects.values().filter(|known| known.reference.as_ref() == Some(&other.reference)).count();
+    let own = after.objects.values().filter(|baseline| baseline.reference.as_ref() == Some(&other.reference)).count();
     evidence.push(format!("{own} objects of {} are unchanged", other.reference));
     evidence.push(format!("and everything else in namespace {}", other.namespace));
     Ok(evidence)
@@ -199,45 +201,45 @@ async fn look(subject: &Subject, other: &Subject, before: &Snapshot) -> Result<V
 /// Waits until no object has the environment's label, and returns those that still have it after the timeout. Pods first answer the
 /// requests that they have accepted.
 async fn settled(
-    subject: &Subject,
+    environment: &Environment,
     kinds: &[Kind],
-    tell: impl AsyncFn(&[Object]) -> Result<(), Failure>,
+    notify: impl AsyncFn(&[Object]) -> Result<(), Failure>,
 ) -> Result<Listing, Failure> {
     let began = Instant::now();
     loop {
-        let listing = labelled(subject, kinds).await?;
-        if listing.objects.is_empty() || began.elapsed() > subject.patience {
+        let listing = labelled(environment, kinds).await?;
+        if listing.objects.is_empty() || began.elapsed() > environment.patience {
             return Ok(listing);
         }
-        tell(&listing.objects).await?;
+        notify(&listing.objects).await?;
         sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn remains(subject: &Subject, left: &[Object]) -> Failure {
+async fn remains(environment: &Environment, left: &[Object]) -> Failure {
     let Some(first) = left.first() else { return Failure::default() };
-    let namespace = &subject.namespace;
-    let selector = format!("{LABEL}={}", subject.reference);
+    let namespace = &environment.namespace;
+    let selector = format!("{LABEL}={}", environment.reference);
     expected(format!("nothing with the label {selector}"))
-        .saw(in_words(left))
+        .actual(describe(left))
         .at(format!("{} {namespace}/{}", first.kind, first.name()))
-        .with(&explain_all(&subject.client, namespace, &selector).await)
+        .with(&explain_all(&environment.client, namespace, &selector).await)
 }
 
 /// Checks that no pod answers for the environment's host.
-async fn unanswered(subject: &Subject) -> Result<Option<String>, Failure> {
-    let Some(ingress) = subject.ingress else { return Ok(None) };
-    let http = Http::new(ingress).map_err(|error| expected("a client").saw(error))?;
-    Ok(Some(match http.get(&subject.host, "/").await {
+async fn unanswered(environment: &Environment) -> Result<Option<String>, Failure> {
+    let Some(ingress) = environment.ingress else { return Ok(None) };
+    let http = Http::new(ingress).map_err(|error| expected("a client").actual(error))?;
+    Ok(Some(match http.get(&environment.host, "/").await {
         Ok((status, body)) if status == 200 && host_of(&body).is_some() => {
-            return Err(expected(format!("no answer for {}", subject.host))
-                .saw(body.trim())
+            return Err(expected(format!("no answer for {}", environment.host))
+                .actual(body.trim())
                 .at(format!("the Ingress controller at {ingress}"))
                 .with("no object of the environment is left in its namespace")
-                .because("another Ingress has the same host", "delete it, or give it a host of its own"));
+                .hint("another Ingress has the same host", "delete it, or give it a host of its own"));
         }
-        Ok((status, _)) => format!("{}: {status}", subject.host),
-        Err(why) => format!("{}: {why}", subject.host),
+        Ok((status, _)) => format!("{}: {status}", environment.host),
+        Err(why) => format!("{}: {why}", environment.host),
     }))
 }
 
@@ -245,22 +247,22 @@ async fn unanswered(subject: &Subject) -> Result<Option<String>, Failure> {
 ///
 /// # Errors
 /// When the API server refuses, or an object stays.
-pub async fn remove(subject: &Subject) -> Result<(), Failure> {
-    sweep(subject).await?;
-    let kinds = objects::kinds(&subject.client).await?;
+pub async fn remove(environment: &Environment) -> Result<(), Failure> {
+    sweep(environment).await?;
+    let kinds = objects::kinds(&environment.client).await?;
     let delete = async |left: &[Object]| {
         // Objects with an owner are deleted with it, and EndpointSlices with their Service.
         let is_own = |it: &&Object| !it.is_owned() && !VOLATILE.contains(&(&*it.group, &*it.kind));
         for object in left.iter().filter(is_own).filter(|it| it.metadata.deletion_timestamp.is_none()) {
-            object.delete(&subject.client).await?;
+            object.delete(&environment.client).await?;
         }
         Ok(())
     };
-    let left = settled(subject, &kinds, delete).await?.objects;
+    let left = settled(environment, &kinds, delete).await?.objects;
     if left.is_empty() {
         return Ok(());
     }
-    Err(remains(subject, &left).await.because(
+    Err(remains(environment, &left).await.hint(
         "a pod does not end after SIGTERM, or a finalizer waits for an object that is gone",
         "run `kubectl get` with --output=yaml for the object, and look at its metadata.finalizers",
     ))
@@ -287,8 +289,8 @@ mod tests {
     fn snapshot(rows: &[Row<'_>]) -> Snapshot {
         let objects = rows.iter().map(|(kind, name, uid, reference)| {
             let reference = reference.map(str::to_owned);
-            let known = Known { uid: (*uid).to_owned(), reference, ..Known::default() };
-            ((String::new(), (*kind).to_owned(), (*name).to_owned()), known)
+            let baseline = Baseline { uid: (*uid).to_owned(), reference, ..Baseline::default() };
+            ((String::new(), (*kind).to_owned(), (*name).to_owned()), baseline)
         });
         let kinds = ["Deployment", "ConfigMap", "Endpoints", "Pod", "StatefulSet", "ControllerRevision", "Secret"];
         let seen = kinds.map(|kind| (String::new(), kind.to_owned())).into();
@@ -322,10 +324,10 @@ mod tests {
             ("Pod", "live-0", "4", Some("live")),
             ("Pod", "live-1", "5", Some("live")),
         ]);
-        for (known, owner) in before.objects.values_mut().zip(["1", "", "", "2", ""]) {
+        for (baseline, owner) in before.objects.values_mut().zip(["1", "", "", "2", ""]) {
             // In the order of their keys: ControllerRevision, Pod, Pod, Secret, StatefulSet.
-            known.owners = vec![owner.to_owned()];
-            known.is_going = known.uid == "4";
+            baseline.owners = vec![owner.to_owned()];
+            baseline.is_going = baseline.uid == "4";
         }
         let after = snapshot(&[]);
         assert_eq!(before.missing(&after, "dev"), ["Pod live-1 is gone"]);

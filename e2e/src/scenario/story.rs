@@ -25,12 +25,11 @@ pub struct Scenario {
     pub branch: Option<String>,
     /// The tag that is pushed; a new one if none is named.
     pub tag: Option<String>,
-    /// The cluster.
     pub cluster: ClusterSource,
     /// Whether everything stays after the run.
     pub keep: bool,
     /// The directory of the run.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     /// Ends the run early.
     pub cancel: CancellationToken,
 }
@@ -39,7 +38,6 @@ pub struct Scenario {
 pub enum ClusterSource {
     /// kind creates it, unless it is up.
     Kind(Box<Plan>),
-    /// It exists.
     Existing(Box<Target>),
 }
 

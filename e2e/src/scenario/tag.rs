@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::environment_checks;
 use super::milestone::{Milestone, Reach};
 use super::recorder::Recorder;
-use super::replay::{Environment, Ref, Replayer};
+use super::replay::{EnvironmentJobs, Ref, Replayer};
 use super::story::{ReplayError, Scenario, ScenarioError};
-use crate::checks::subject::Subject;
+use crate::checks::environment::Environment;
 
 /// What the part needs.
 pub(super) struct Tag<'run> {
@@ -15,11 +15,11 @@ pub(super) struct Tag<'run> {
     pub(super) recorder: &'run Arc<Recorder>,
     /// It is cancelled when the branch's part fails.
     pub(super) replayer: Replayer,
-    pub(super) live: &'run Environment,
+    pub(super) live: &'run EnvironmentJobs,
     /// Reached when the branch's jobs have ended that need neither registry nor cluster.
     pub(super) is_compiled: Milestone<()>,
     /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
-    pub(super) is_deployed: Milestone<Subject>,
+    pub(super) is_deployed: Milestone<Environment>,
     /// Reached when no check observes that environment any more.
     pub(super) observed: Reach<()>,
 }
@@ -64,6 +64,6 @@ pub(super) fn step(replayer: &Replayer) -> String {
 }
 
 /// The name of the step that plays its manual job.
-pub(super) fn play_step(live: &Environment) -> String {
+pub(super) fn play_step(live: &EnvironmentJobs) -> String {
     format!("{} is played", live.job)
 }

@@ -82,7 +82,7 @@ mod tests {
     #[case::kubectl("script: kubectl get pods", true)]
     #[case::an_image_of_the_registry("{script: x, image: $CI_REGISTRY/tools}", true)]
     #[case::a_variable("{script: x, variables: {A: $CI_REGISTRY_USER}}", true)]
-    fn who_waits(#[case] job: &str, #[case] expected: bool) {
+    fn a_job_that_uses_these_variables_waits_for_the_cluster(#[case] job: &str, #[case] expected: bool) {
         let text = if job.starts_with('{') { format!("a: {job}\n") } else { format!("a:\n  {job}\n") };
         assert_eq!(is_needed(&plan(&text).jobs[0]), expected);
     }

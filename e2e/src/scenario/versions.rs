@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::story::{ClusterSource, Scenario};
-use crate::checks::subject::Prometheus;
+use crate::checks::environment::Prometheus;
 use crate::checks::target::Target;
 use crate::environment::images::Images;
 use crate::environment::registry::run as registry;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
 /// Time without a message after which the browser counts as broken.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Time that the browser has to exit.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let (process, address) = launch(profile.path());
         let stream = TcpStream::connect(address.trim_start_matches("ws://").split('/').next().unwrap()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let (socket, _) = tungstenite::client(&address, stream).unwrap();
         let mut browser =
             Self { process, socket, session: Value::Null, calls: 0, events: Vec::new(), _profile: profile };
@@ -155,7 +155,6 @@ impl Drop for Process {
     }
 }
 
-/// The address of a file.
 pub(crate) fn address(file: &Path) -> String {
     format!("file://{}", file.display())
 }
@@ -181,7 +180,7 @@ fn launch(profile: &Path) -> (Process, String) {
     // Read all output: a browser that cannot write blocks.
     std::thread::spawn(move || error.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
     let mut said = Vec::new();
-    while let Ok(line) = lines.recv_timeout(PATIENCE) {
+    while let Ok(line) = lines.recv_timeout(TIMEOUT) {
         if let Some(address) = line.strip_prefix("DevTools listening on ") {
             return (process, address.to_owned());
         }

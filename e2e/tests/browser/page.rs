@@ -39,23 +39,23 @@ const TEXTS: &str = "(() => {
 /// The directory of a report, and the record of its run.
 pub(crate) struct Report {
     pub(crate) record: Record,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Report {
     pub(crate) fn of(record: Record) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        e2e::report::run::write::write(&record, folder.path()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        e2e::report::run::write::write(&record, dir.path()).unwrap();
         for log in record.pipelines.iter().flat_map(|it| &it.jobs).filter_map(|job| job.log.as_ref()) {
-            let log = folder.path().join(log);
+            let log = dir.path().join(log);
             std::fs::create_dir_all(log.parent().unwrap()).unwrap();
             std::fs::write(log, "a line\n").unwrap();
         }
-        Self { record, folder }
+        Self { record, dir }
     }
 
     pub(crate) fn page(&self) -> PathBuf {
-        self.folder.path().join("report.html")
+        self.dir.path().join("report.html")
     }
 }
 
@@ -201,7 +201,7 @@ fn job_logs_are_found_after_the_directory_is_moved(#[case] record: Record) {
     let (report, mut browser) = (Report::of(record), Browser::start());
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("a folder");
-    std::fs::rename(report.folder.path(), &moved).unwrap();
+    std::fs::rename(report.dir.path(), &moved).unwrap();
     let page = moved.join("report.html");
     browser.open(&page);
     let links = "[...document.querySelectorAll('a[href^=\"./\"]')].map(it => it.href)";

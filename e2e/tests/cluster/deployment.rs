@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner, prometheus, pushed_image};
 use crate::support::{error, eventually, project, run};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A manifest with its placeholders replaced for the environment `slug`.
 pub(crate) fn manifest(file: &str, slug: &str) -> String {
@@ -57,7 +57,7 @@ pub(crate) fn deploy_as(slug: &str, commit: &str) -> Cleanup {
 fn the_host_responds_and_an_unknown_host_does_not() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("answered");
-    let pods = eventually("the host", PATIENCE, || match http("answered.gitlab-k8s-demo.test", "/version") {
+    let pods = eventually("the host", TIMEOUT, || match http("answered.gitlab-k8s-demo.test", "/version") {
         (200, body) => Ok(body),
         other => Err(format!("{other:?}")),
     });
@@ -65,7 +65,7 @@ fn the_host_responds_and_an_unknown_host_does_not() {
     assert_eq!(http("unknown.gitlab-k8s-demo.test", "/version").0, 404);
     // Paths below `/` also lead to the service.
     assert_eq!(http("answered.gitlab-k8s-demo.test", "/metrics").0, 200);
-    eventually("both pods get their share", PATIENCE, || {
+    eventually("both pods get their share", TIMEOUT, || {
         let answers: BTreeSet<_> = (0..10).map(|_| http("answered.gitlab-k8s-demo.test", "/").1).collect();
         if answers.len() == 2 { Ok(()) } else { Err(format!("{answers:?}")) }
     });
@@ -76,7 +76,7 @@ fn the_ingress_has_the_controllers_address() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("addressed");
     let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
-    eventually("the address", PATIENCE, || {
+    eventually("the address", TIMEOUT, || {
         let address = run(&mut deployer(&["get", "ingress", "gitlab-k8s-demo-addressed", path]));
         if address == "127.0.0.1" { Ok(()) } else { Err(address) }
     });
@@ -86,12 +86,12 @@ fn the_ingress_has_the_controllers_address() {
 fn a_removed_host_does_not_respond() {
     let _deployer = DEPLOYER.read();
     let cleanup = deploy("gone");
-    eventually("the host", PATIENCE, || match http("gone.gitlab-k8s-demo.test", "/health") {
+    eventually("the host", TIMEOUT, || match http("gone.gitlab-k8s-demo.test", "/health") {
         (200, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
     drop(cleanup);
-    eventually("its end", PATIENCE, || match http("gone.gitlab-k8s-demo.test", "/health") {
+    eventually("its end", TIMEOUT, || match http("gone.gitlab-k8s-demo.test", "/health") {
         (404, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -111,7 +111,7 @@ fn prometheus_scrapes_only_services_with_annotations() {
         let targets = targets.as_array().into_iter().flatten();
         targets.filter(|target| target[label]["__meta_kubernetes_service_name"] == service).cloned().collect::<Vec<_>>()
     };
-    let up = eventually("both pods", PATIENCE, || {
+    let up = eventually("both pods", TIMEOUT, || {
         let targets = prometheus("/api/v1/targets")["data"].clone();
         let up = of_service(&targets["activeTargets"], "discoveredLabels", "gitlab-k8s-demo-scraped");
         let healthy = up.iter().filter(|target| target["health"] == "up").count();
@@ -122,7 +122,7 @@ fn prometheus_scrapes_only_services_with_annotations() {
 
     // Prometheus scrapes the service at the path and port of the annotations.
     let query = "/api/v1/query?query=app_build_info%7Bref%3D%22scraped%22%7D";
-    let result = eventually("its metrics", PATIENCE, || {
+    let result = eventually("its metrics", TIMEOUT, || {
         let result = prometheus(query)["data"]["result"].clone();
         if result.as_array().is_some_and(|it| it.len() == 2) { Ok(result) } else { Err(result.to_string()) }
     });
@@ -137,8 +137,8 @@ fn the_host_has_the_certificate_in_its_secret() {
     let host = "secured.gitlab-k8s-demo.test";
     let _secret = Cleanup(vec!["--namespace=gitlab".into(), "secret/secured".into()]);
     let pair = rcgen::generate_simple_self_signed([host.to_owned()]).expect("a certificate");
-    let folder = tempfile::tempdir().expect("a folder");
-    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let dir = tempfile::tempdir().expect("a folder");
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
     std::fs::write(&certificate, pair.cert.pem()).expect("written");
     std::fs::write(&key, pair.signing_key.serialize_pem()).expect("written");
     let (cert, key) = (format!("--cert={}", certificate.display()), format!("--key={}", key.display()));
@@ -154,7 +154,7 @@ fn the_host_has_the_certificate_in_its_secret() {
         command.args(["--resolve", &format!("{host}:{port}:127.0.0.1"), &format!("https://{host}:{port}/health")]);
         command.output().expect("curl runs")
     };
-    eventually("TLS", PATIENCE, || {
+    eventually("TLS", TIMEOUT, || {
         let output = curl(host);
         if output.status.success() { Ok(()) } else { Err(error(&output)) }
     });
@@ -167,7 +167,7 @@ fn no_request_fails_while_pods_are_replaced() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy("renewed");
     let host = "renewed.gitlab-k8s-demo.test";
-    eventually("the host", PATIENCE, || match http(host, "/health") {
+    eventually("the host", TIMEOUT, || match http(host, "/health") {
         (200, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -187,7 +187,7 @@ fn no_request_fails_while_pods_are_replaced() {
     let annotation = r#"{"spec":{"template":{"metadata":{"annotations":{"renewed":"yes"}}}}}"#;
     run(&mut deployer(&["patch", "deployment", "gitlab-k8s-demo-renewed", "--patch", annotation]));
     run(&mut deployer(&["rollout", "status", "--timeout=120s", "deployment/gitlab-k8s-demo-renewed"]));
-    eventually("the end of the old pods", PATIENCE, || {
+    eventually("the end of the old pods", TIMEOUT, || {
         let now = pods();
         if before.lines().any(|pod| now.contains(pod)) { Err(now) } else { Ok(()) }
     });

@@ -79,19 +79,19 @@ pub(crate) fn http(host: &str, path: &str) -> (u16, String) {
 
 /// A client of the engine with its own configuration directory, for registry logins.
 pub(crate) struct Client {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Client {
     /// A client that has not logged in.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap() }
     }
 
     /// The engine's client with these arguments.
     pub(crate) fn docker(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
-        command.arg("--config").arg(self.folder.path()).args(arguments);
+        command.arg("--config").arg(self.dir.path()).args(arguments);
         command
     }
 
@@ -110,7 +110,7 @@ impl Client {
     pub(crate) fn believe(&self, password: &str) {
         let auth = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("gitlab:{password}"));
         let config = serde_json::json!({"auths": {Self::registry(): {"auth": auth}}});
-        std::fs::write(self.folder.path().join("config.json"), config.to_string()).unwrap();
+        std::fs::write(self.dir.path().join("config.json"), config.to_string()).unwrap();
     }
 }
 
@@ -121,9 +121,9 @@ pub(crate) fn pushed_image() -> &'static str {
         let client = Client::new();
         client.login();
         let here = format!("{}/course/demo:test", Client::registry());
-        let folder = project();
-        assert!(folder.join("dist/app").is_file(), "dist/app does not exist: run `make build`");
-        run(client.docker(&["build", "--quiet", "--tag", &here]).arg(&folder));
+        let dir = project();
+        assert!(dir.join("dist/app").is_file(), "dist/app does not exist: run `make build`");
+        run(client.docker(&["build", "--quiet", "--tag", &here]).arg(&dir));
         run(&mut client.docker(&["push", "--quiet", &here]));
         docker(&["rmi", &here]);
         format!("{}/course/demo", access("registry_host"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fixture::{Cleanup, Client, DEPLOYER, access, feed, owner, pushed_image};
 use crate::support::{docker, eventually, fail, run};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_push_needs_the_password() {
@@ -67,7 +67,7 @@ fn a_pod_can_pull_only_with_the_secret() {
     }
     run(&mut owner(&["wait", "--namespace=gitlab", "--for=condition=Ready", "--timeout=60s", "pod", with]));
     let events = format!("involvedObject.name={without},reason=Failed");
-    eventually("the refusal", PATIENCE, || {
+    eventually("the refusal", TIMEOUT, || {
         let said = run(&mut owner(&[
             "get",
             "events",
@@ -91,7 +91,7 @@ fn a_missing_tag_is_reported_as_not_found() {
     let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "pod".into(), name.into()]);
     feed(&mut owner(&["apply", "--filename", "-"]), &pod(name, true, "missing"));
     let path = "--output=jsonpath={.status.containerStatuses[0].state.waiting.message}";
-    let message = eventually("the refusal", PATIENCE, || {
+    let message = eventually("the refusal", TIMEOUT, || {
         let message = run(&mut owner(&["get", "pod", name, "--namespace=gitlab", path]));
         if message.is_empty() { Err("no message yet".to_owned()) } else { Ok(message) }
     });

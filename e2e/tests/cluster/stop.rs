@@ -10,8 +10,8 @@ use crate::support::{project, run};
 async fn target() -> e2e::checks::target::Target {
     // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let folder = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
-    let state = e2e::environment::state::State::new(folder, "gitlab-ci-k8s-demo").expect("a state");
+    let dir = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
+    let state = e2e::environment::cluster_dir::ClusterDir::new(dir, "gitlab-ci-k8s-demo").expect("a state");
     let kind_config = project().join("kind-config.yaml");
     let target = e2e::checks::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
     let mut target = target.expect("a target");
@@ -31,7 +31,7 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     run(&mut owner(&["--namespace=gitlab", "label", "configmap", "ending", "ref=ending"]));
     make("nobodys");
     let target = target().await;
-    let (ending, staying) = (target.subject("ending", None), target.subject("staying", None));
+    let (ending, staying) = (target.environment("ending", None), target.environment("staying", None));
     let before = Snapshot::of(&staying).await.expect("a snapshot");
     let origin = std::time::Instant::now();
     let delete = |kinds: &str, slug: &str| {

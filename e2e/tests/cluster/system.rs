@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::fixture::{Cleanup, STATUS, feed, owner};
 use crate::support::{docker, eventually, run};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A shell in an existing pod: that of Prometheus, whose image always has a shell.
 fn in_a_pod(script: &str) -> std::process::Command {
@@ -75,7 +75,7 @@ fn a_new_service_can_be_resolved_soon() {
         "apiVersion: v1\nkind: Service\nmetadata: {name: named, namespace: default}\nspec: {ports: [{port: 80, protocol: TCP}]}\n",
     );
     let address = run(&mut owner(&["get", "service", "named", "--output=jsonpath={.spec.clusterIP}"]));
-    eventually("its name", PATIENCE, || {
+    eventually("its name", TIMEOUT, || {
         let found = address_of("named.default.svc.cluster.local")?;
         if found == address { Ok(()) } else { Err(found) }
     });
@@ -125,7 +125,7 @@ fn a_volume_claim_behaves_as_status_reports() {
         apiVersion: v1\nkind: Pod\nmetadata: {name: claims, namespace: default}\n\
         spec: {containers: [{name: c, image: none.test/none}], volumes: [{name: v, persistentVolumeClaim: {claimName: claim}}]}\n";
     feed(&mut owner(&["apply", "--filename", "-"]), manifest);
-    eventually("the claim", PATIENCE, || {
+    eventually("the claim", TIMEOUT, || {
         let phase = run(&mut owner(&["get", "persistentvolumeclaim", "claim", "--output=jsonpath={.status.phase}"]));
         if phase == expected { Ok(()) } else { Err(phase) }
     });

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use container_engine::labels::PIPELINE;
-use e2e::environment::images::{Images, KubernetesVersion, Way};
+use e2e::environment::images::{ImagePolicy, Images, KubernetesVersion};
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_runner::config::RunnerConfig;
 use gitlab_runner::event::Event;
@@ -24,18 +24,18 @@ use crate::support;
 pub(crate) const DEBIAN: &str = "docker";
 
 /// Time limit for the removal of volumes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Builds an image from the catalogue's Debian image, once for all tests.
 fn image(name: &str, dockerfile: &str) -> String {
     let base = support::run(support::e2e(&["images", "--format", "json", DEBIAN]).env("LC_ALL", "C"));
     let base: serde_json::Value = serde_json::from_str(&base).unwrap();
     let dockerfile = dockerfile.replace("DEBIAN", base[0]["reference"].as_str().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
     let tag = format!("e2e-test/{name}:latest");
     let build = ["build", "--quiet", "--label", "io.gitlab-ci-k8s-demo.test=true", "--tag", &tag];
-    support::run(Command::new("docker").env("DOCKER_BUILDKIT", "1").args(build).arg(folder.path()));
+    support::run(Command::new("docker").env("DOCKER_BUILDKIT", "1").args(build).arg(dir.path()));
     tag
 }
 
@@ -55,10 +55,9 @@ ENTRYPOINT ["/enter"]
     )
 });
 
-/// A pipeline for jobs.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     engine: bollard::Docker,
     executor: Executor,
 }
@@ -86,10 +85,10 @@ impl Lines {
 impl Pipeline {
     pub(crate) async fn new(config: &RunnerConfig) -> Self {
         let engine = container_engine::connect().await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let images = Images::new(
             engine.clone(),
-            Way::Build,
+            ImagePolicy::Build,
             KubernetesVersion::default(),
             &support::project().join("images"),
             &support::project().join("target/e2e/images"),
@@ -97,7 +96,7 @@ impl Pipeline {
         );
         let name = format!("test-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let executor = Executor::Docker(Docker::new(engine.clone(), config, Some(Arc::new(images)), name.clone()));
-        Self { name, folder, engine, executor }
+        Self { name, dir, engine, executor }
     }
 
     /// Prepares a job. Also returns its log, for jobs whose preparation fails.
@@ -108,13 +107,13 @@ impl Pipeline {
     ) -> (Result<Job, ExecutorError>, Lines) {
         let lines = Lines::default();
         let heard = lines.clone();
-        let tell = move |event| {
+        let notify = move |event| {
             if let Event::Line { line, .. } = event {
                 heard.0.lock().unwrap().push(line);
             }
         };
-        let path = self.folder.path().join(format!("{:08x}.log", fastrand::u32(..)));
-        let log = JobLog::open("job".into(), &path, &Masker::new([""; 0]), 1 << 22, Arc::new(tell)).unwrap();
+        let path = self.dir.path().join(format!("{:08x}.log", fastrand::u32(..)));
+        let log = JobLog::open("job".into(), &path, &Masker::new([""; 0]), 1 << 22, Arc::new(notify)).unwrap();
         let log = Arc::new(log);
         let mut request = Request {
             name: "job".into(),
@@ -169,10 +168,19 @@ impl Pipeline {
         let began = Instant::now();
         loop {
             let (others, volumes) = (self.without_volumes(), self.volumes());
-            if !others.is_empty() || volumes.is_empty() || began.elapsed() > PATIENCE {
+            if !others.is_empty() || volumes.is_empty() || began.elapsed() > TIMEOUT {
                 return [others, volumes].concat();
             }
             sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until nothing of the pipeline is left: a job that is dropped removes its resources in the background.
+    pub(crate) async fn wait_until_removed(&self) {
+        let began = Instant::now();
+        while !self.things().is_empty() {
+            assert!(began.elapsed() < TIMEOUT, "{:?}", self.things());
+            sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -180,9 +188,8 @@ impl Pipeline {
         sweep(&self.engine, Some(&self.name)).await.unwrap()
     }
 
-    /// A path for an archive.
     pub(crate) fn archive(&self) -> PathBuf {
-        self.folder.path().join(format!("{:08x}.tar", fastrand::u32(..)))
+        self.dir.path().join(format!("{:08x}.tar", fastrand::u32(..)))
     }
 }
 
@@ -208,7 +215,7 @@ impl Job {
     /// Runs commands, and returns the exit code and their output.
     pub(crate) async fn run(&mut self, commands: &[&str]) -> (i32, String) {
         let script = Script {
-            folder: &self.project,
+            dir: &self.project,
             variables: &self.variables,
             temporary_folder: &self.temporary,
             commands,

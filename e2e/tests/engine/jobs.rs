@@ -1,7 +1,7 @@
 //! Tests of scripts, sources and artifacts in containers.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gitlab_ci::plan::context::RefKind;
 use gitlab_runner::config::{CERTIFICATES, DockerConfig, Mount, RunnerConfig};
@@ -89,14 +89,12 @@ async fn an_image_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_script_that_sleeps_is_stopped_within_seconds() {
+async fn a_job_runs_scripts_after_one_that_sleeps_was_stopped() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut job = pipeline.job(DEBIAN, |_| ()).await;
     let given_up = tokio::time::timeout(Duration::from_secs(2), job.run(&["sleep 1000"])).await;
     assert!(given_up.is_err());
-    let began = Instant::now();
     job.session.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(job.run(&["echo after"]).await, (0, "after".to_owned()));
     job.session.finish().await;
     assert_eq!(pipeline.left().await, [""; 0]);
@@ -116,18 +114,14 @@ async fn a_cancelled_preparation_cleans_up() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let given_up = tokio::time::timeout(Duration::from_millis(150), pipeline.prepare(DEBIAN, |_| ())).await;
     drop(given_up);
-    let began = Instant::now();
-    while !pipeline.things().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", pipeline.things());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    pipeline.wait_until_removed().await;
 }
 
 #[tokio::test]
 async fn sources_and_artifacts_are_passed_between_jobs() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
-    let folder = pipeline.folder.path();
-    let repository = folder.join("repository");
+    let dir = pipeline.dir.path();
+    let repository = dir.join("repository");
     let git = |arguments: &str| {
         let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
         let mut command = std::process::Command::new("git");
@@ -139,8 +133,8 @@ async fn sources_and_artifacts_are_passed_between_jobs() {
     git("add .");
     git("commit --quiet -m one");
     let origin = Origin::new(&repository, &git("rev-parse HEAD"), RefKind::Branch, "main", false);
-    let sources = Sources::new(origin, folder.join("checkouts"));
-    std::fs::create_dir(folder.join("checkouts")).unwrap();
+    let sources = Sources::new(origin, dir.join("checkouts"));
+    std::fs::create_dir(dir.join("checkouts")).unwrap();
     let shape = Shape { depth: 20, submodules: Submodules::None, has_files: true };
     let checkout = sources.checkout(&shape).await.unwrap();
 

@@ -78,7 +78,7 @@ async fn a_private_image_needs_a_login() {
     let login = Login::generate().unwrap();
     let address = registry(&pipeline, &login);
     let image = format!("{address}/group/private:1");
-    let client = pipeline.folder.path().join("client");
+    let client = pipeline.dir.path().join("client");
     std::fs::create_dir(&client).unwrap();
     let auth = BASE64_STANDARD.encode(format!("{USER}:{}", login.password()));
     let config = serde_json::json!({"auths": {&address: {"auth": auth}}}).to_string();

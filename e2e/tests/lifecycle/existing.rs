@@ -41,10 +41,10 @@ const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitl
 fn an_existing_cluster_with_another_pipeline() {
     let bench = Bench::new();
     run(&mut bench.e2e(&["up"]));
-    let folder = tempfile::tempdir().unwrap();
-    let source = changed(folder.path());
-    let report = folder.path().join("report");
-    let told = run(&mut story(&bench, folder.path(), &source, &report));
+    let dir = tempfile::tempdir().unwrap();
+    let source = changed(dir.path());
+    let report = dir.path().join("report");
+    let told = run(&mut story(&bench, dir.path(), &source, &report));
     assert!(told.contains("PASSED: "), "{told}");
 
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
@@ -63,7 +63,7 @@ fn an_existing_cluster_with_another_pipeline() {
     let checks = report["checks"].as_array().unwrap();
     assert!(!checks.is_empty() && !checks.iter().any(is_not_run), "{checks:#?}");
 
-    a_failed_push_cancels_the_tag_pipeline(&bench, folder.path());
+    a_failed_push_cancels_the_tag_pipeline(&bench, dir.path());
 
     // The run must not change an existing cluster, and must remove everything that it has deployed.
     assert!(bench.is_whole());
@@ -79,16 +79,16 @@ fn an_existing_cluster_with_another_pipeline() {
 }
 
 /// Both pipelines run concurrently if there is a cache.
-fn a_failed_push_cancels_the_tag_pipeline(bench: &Bench, folder: &Path) {
-    let source = folder.join("failing");
+fn a_failed_push_cancels_the_tag_pipeline(bench: &Bench, dir: &Path) {
+    let source = dir.join("failing");
     let lines = [&["init", "--quiet"][..], &["add", ".gitlab-ci.yml"], &["commit", "--quiet", "--message", "It fails"]];
     fs::create_dir_all(source.join("target/e2e/cache/of-before")).unwrap();
     fs::write(source.join(".gitlab-ci.yml"), FAILING).unwrap();
     for line in lines {
         run(Command::new("git").arg("-C").arg(&source).args(IDENTITY).args(line));
     }
-    let report = folder.join("report-of-failing");
-    let output = story(bench, folder, &source, &report).output().unwrap();
+    let report = dir.join("report-of-failing");
+    let output = story(bench, dir, &source, &report).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", error(&output));
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     let step = |name: &str| {
@@ -107,8 +107,8 @@ fn text(value: &serde_json::Value) -> String {
 }
 
 /// A clone of the project with another pipeline. Its test jobs do not run the project's own tests, which run elsewhere.
-fn changed(folder: &Path) -> PathBuf {
-    let clone = folder.join("service");
+fn changed(dir: &Path) -> PathBuf {
+    let clone = dir.join("service");
     run(Command::new("git").args(["clone", "--quiet"]).arg(project()).arg(&clone));
     let file = clone.join(".gitlab-ci.yml");
     let mut pipeline = fs::read_to_string(&file).unwrap();
@@ -134,13 +134,13 @@ fn changed(folder: &Path) -> PathBuf {
 
 /// `e2e run` with only flags. The names of the registry and the API server resolve to their containers, on this machine and in jobs.
 /// It runs in its own mount namespace, because a test must not change the machine's hosts file.
-fn story(bench: &Bench, folder: &Path, source: &Path, report: &Path) -> Command {
+fn story(bench: &Bench, dir: &Path, source: &Path, report: &Path) -> Command {
     let template = format!("{{{{(index .NetworkSettings.Networks {NAME:?}).IPAddress}}}}");
     let address = |container: &str| docker(&["inspect", container, "--format", &template]);
     let (registry, control_plane) = (format!("{NAME}-registry"), format!("{NAME}-control-plane"));
     let lines =
         [("127.0.0.1", "localhost"), (&*address(&registry), HOST), (&*address(&control_plane), &*control_plane)];
-    let names = folder.join("hosts");
+    let names = dir.join("hosts");
     fs::write(&names, lines.map(|(address, name)| format!("{address} {name}\n")).concat()).unwrap();
     let state = bench.state().join(NAME);
     let mut command = Command::new("unshare");

@@ -10,13 +10,13 @@ const KILLS: usize = 10;
 
 /// Slightly more than the time in which a cluster comes up, so that a kill may happen at any moment, and after it is up. `KILLS_WITHIN`
 /// sets another number of seconds: 240 covers every part of the scenario.
-const LONGEST: u64 = 45;
+const MAX_SECONDS: u64 = 45;
 
 #[test]
 fn ten_kills_leave_nothing() {
     let bench = Bench::new();
     let mut random = fastrand::Rng::new();
-    let longest = std::env::var("KILLS_WITHIN").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(LONGEST);
+    let longest = std::env::var("KILLS_WITHIN").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(MAX_SECONDS);
     println!("seed {}, within {longest} s", random.get_seed());
     for kill in 1..=KILLS {
         let delay = Duration::from_millis(random.u64(0..longest * 1000));

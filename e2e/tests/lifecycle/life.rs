@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::{Bench, NAME};
 use crate::support::{docker, error, eventually, fail, run};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_cluster_is_created_repaired_and_removed() {
@@ -96,7 +96,7 @@ fn an_interrupted_up_exits_at_once_and_down_finds_everything() {
         kill_process(process, signal).expect("a signal");
         assert_eq!(up.wait().expect("its end").code(), Some(code));
         // The programs that it has started end with it.
-        eventually("the end of kind", PATIENCE, || {
+        eventually("the end of kind", TIMEOUT, || {
             let left = bench.left();
             if left.iter().any(|it| it.starts_with("program ")) { Err(format!("{left:?}")) } else { Ok(()) }
         });

@@ -33,10 +33,10 @@ fn the_file_as_it_lies_there() {
 
 #[test]
 fn a_folder_that_is_no_repository() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join(".gitlab-ci.yml"), "include: b.yml\n").expect("written");
-    std::fs::write(folder.path().join("b.yml"), "b: {script: x}\n").expect("written");
-    let text = run(crate::support::e2e(&["lint", "-C"]).arg(folder.path()));
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join(".gitlab-ci.yml"), "include: b.yml\n").expect("written");
+    std::fs::write(dir.path().join("b.yml"), "b: {script: x}\n").expect("written");
+    let text = run(crate::support::e2e(&["lint", "-C"]).arg(dir.path()));
     assert_eq!(text, "The pipeline is valid: 1 job.");
 }
 
@@ -54,11 +54,11 @@ fn a_folder_stands_for_another_project() {
 /// Where nothing is committed yet, and below the folder that the file is in.
 #[test]
 fn a_repository_without_commits_and_a_folder_of_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    run(std::process::Command::new("git").arg("-C").arg(folder.path()).args(["init", "--quiet"]));
-    std::fs::write(folder.path().join(".gitlab-ci.yml"), "a: {script: x}\n").expect("written");
-    std::fs::create_dir(folder.path().join("sub")).expect("a folder");
-    for path in [folder.path().to_owned(), folder.path().join("sub")] {
+    let dir = tempfile::tempdir().expect("a folder");
+    run(std::process::Command::new("git").arg("-C").arg(dir.path()).args(["init", "--quiet"]));
+    std::fs::write(dir.path().join(".gitlab-ci.yml"), "a: {script: x}\n").expect("written");
+    std::fs::create_dir(dir.path().join("sub")).expect("a folder");
+    for path in [dir.path().to_owned(), dir.path().join("sub")] {
         assert_eq!(run(crate::support::e2e(&["lint", "-C"]).arg(path)), "The pipeline is valid: 1 job.");
     }
 }

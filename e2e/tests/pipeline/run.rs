@@ -22,7 +22,7 @@ use crate::repository::Repository;
 use crate::support::{error, eventually};
 
 /// Time for what takes a second on a quiet machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A run of `e2e pipeline`.
 struct Run {
@@ -30,19 +30,19 @@ struct Run {
     events: Vec<Value>,
 }
 
-/// The settings of a runner whose jobs see `folder` under its own name, which needs none for a shell.
-fn settings(folder: &Path) -> NamedTempFile {
-    let folder = folder.display();
+/// The settings of a runner whose jobs see `dir` under its own name, which needs none for a shell.
+fn settings(dir: &Path) -> NamedTempFile {
+    let dir = dir.display();
     let text = format!(
-        "[[runners]]\nexecutor = \"{EXECUTOR}\"\n[runners.docker]\nimage = \"debian-forky\"\nvolumes = [\"{folder}:{folder}\"]\n"
+        "[[runners]]\nexecutor = \"{EXECUTOR}\"\n[runners.docker]\nimage = \"debian-forky\"\nvolumes = [\"{dir}:{dir}\"]\n"
     );
     let file = NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), text).expect("settings");
     file
 }
 
-fn run_in(folder: &Path, repository: &Repository, arguments: &[&str]) -> Run {
-    let settings = settings(folder);
+fn run_in(dir: &Path, repository: &Repository, arguments: &[&str]) -> Run {
+    let settings = settings(dir);
     let fixed = ["pipeline", "--format", "json", "--config", settings.path().to_str().expect("a path")];
     let output = repository.e2e(&[&fixed, arguments].concat()).output().expect("e2e");
     let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
@@ -121,13 +121,13 @@ fn what_is_not_committed_comes_along_when_asked_for() {
 #[test]
 fn jobs_of_a_stage_run_at_the_same_time() {
     // Each waits for the other's sign: one after the other they would never end.
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     let wait = |own: &str, other: &str| {
-        let folder = folder.path().display();
-        format!("touch {folder}/{own}; timeout 120 sh -c 'until [ -e {folder}/{other} ]; do sleep 0.05; done'")
+        let dir = dir.path().display();
+        format!("touch {dir}/{own}; timeout 120 sh -c 'until [ -e {dir}/{other} ]; do sleep 0.05; done'")
     };
     let pipeline = format!("a: {{script: \"{}\"}}\nb: {{script: \"{}\"}}\n", wait("a", "b"), wait("b", "a"));
-    let run = run_in(folder.path(), &Repository::new("main", &pipeline), &[]);
+    let run = run_in(dir.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!((run.code(), run.status("a"), run.status("b")), (0, "success", "success"));
 }
 
@@ -181,11 +181,11 @@ fn reports_of_tests_are_counted() {
 
 #[test]
 fn tried_again_until_it_works() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let count = folder.path().join("count");
+    let dir = tempfile::tempdir().expect("a folder");
+    let count = dir.path().join("count");
     let script = format!("echo x >> {0}; test $(wc -l < {0}) -ge 3", count.display());
     let pipeline = format!("a: {{script: '{script}', retry: 2}}\nb: {{script: 'true', stage: deploy}}\n");
-    let run = run_in(folder.path(), &Repository::new("main", &pipeline), &[]);
+    let run = run_in(dir.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!((run.code(), run.started()), (0, vec!["a", "a", "a", "b"]));
     assert_eq!(run.ended("a")["attempt"], 3);
 }
@@ -278,18 +278,18 @@ fn two_hundred_jobs() {
 /// The kernel releases a lock when the last process that inherited it has ended. A pipeline that waited for such a process would not end.
 #[test]
 fn what_a_job_leaves_running_ends_with_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let lock = folder.path().join("lock");
+    let dir = tempfile::tempdir().expect("a folder");
+    let lock = dir.path().join("lock");
     let pipeline = format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity & echo left'}}\n", lock.display());
-    let run = run_in(folder.path(), &Repository::new("main", &pipeline), &[]);
+    let run = run_in(dir.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!(run.code(), 0);
     assert!(std::fs::File::open(&lock).expect("the lock").try_lock().is_ok());
 }
 
 #[test]
 fn an_interrupted_pipeline_leaves_nothing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name);
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name);
     let pipeline = format!(
         "a: {{script: 'touch {}; sleep 600; touch {}'}}\nb: {{script: 'true', stage: deploy, when: always}}\n",
         path("begun").display(),
@@ -297,11 +297,10 @@ fn an_interrupted_pipeline_leaves_nothing() {
     );
     let repository = Repository::new("main", &pipeline);
     let mut command = repository.e2e(&["pipeline", "--executor", "shell"]);
-    let child =
-        command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
+    let child = command.env("TMPDIR", dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
     eventually(
         "the job begins",
-        PATIENCE,
+        TIMEOUT,
         || {
             if path("begun").exists() { Ok(()) } else { Err("it has not".to_owned()) }
         },
@@ -312,27 +311,25 @@ fn an_interrupted_pipeline_leaves_nothing() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("canceled"), "{text}");
-    let left: Vec<_> =
-        std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
     assert_eq!(left, ["begun"]);
 }
 
 #[test]
 fn what_a_killed_one_has_left_the_next_one_takes_away() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let begun = folder.path().join("begun");
+    let dir = tempfile::tempdir().expect("a folder");
+    let begun = dir.path().join("begun");
     let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\nb: {{script: 'true'}}\n", begun.display());
-    let (repository, settings) = (Repository::new("main", &pipeline), settings(folder.path()));
+    let (repository, settings) = (Repository::new("main", &pipeline), settings(dir.path()));
     let arguments = ["pipeline", "--config", settings.path().to_str().expect("a path")];
-    let mut child = repository.e2e(&arguments).env("TMPDIR", folder.path()).spawn().expect("e2e");
-    eventually("the job begins", PATIENCE, || if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) });
+    let mut child = repository.e2e(&arguments).env("TMPDIR", dir.path()).spawn().expect("e2e");
+    eventually("the job begins", TIMEOUT, || if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) });
     let mark = format!("{}.", child.id());
     child.kill().expect("kill -9");
     child.wait().expect("its end");
-    let next = repository.e2e(&[&arguments[..], &["--job", "b"]].concat()).env("TMPDIR", folder.path()).output();
+    let next = repository.e2e(&[&arguments[..], &["--job", "b"]].concat()).env("TMPDIR", dir.path()).output();
     assert_eq!(next.expect("e2e").status.code(), Some(0));
-    let left: Vec<_> =
-        std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
     assert_eq!(left, ["begun"]);
     assert_eq!(crate::left_behind(&mark), Vec::<String>::new());
 }

@@ -68,7 +68,7 @@ fn glob(text: &str, subject: &str) {
     let (patterns, paths) = ([text.to_owned()], [subject.to_owned(), "src/main.rs".to_owned()]);
     if let Ok(glob) = Glob::new(text) {
         let matches = paths.iter().any(|path| glob.is_match(path));
-        assert_eq!(matches, glob::any_fits(&patterns, &paths));
+        assert_eq!(matches, glob::any_matches(&patterns, &paths));
     }
     glob::any_exists(&patterns, &paths);
     if !text.contains('/') {

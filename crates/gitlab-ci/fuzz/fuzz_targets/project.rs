@@ -9,8 +9,8 @@ use gitlab_ci::lint::{Conditions, Lint, admits, lint};
 use gitlab_ci::plan::build::build;
 use gitlab_ci::plan::commit::Commit;
 use gitlab_ci::plan::context::{Context, RefKind, Source};
-use gitlab_ci::plan::knowledge::{Given, base_variables};
-use gitlab_ci::plan::refusal::Refusal;
+use gitlab_ci::plan::error::PlanError;
+use gitlab_ci::plan::knowledge::{ProjectVariables, base_variables};
 use gitlab_ci::plan::{Plan, build};
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
@@ -50,7 +50,7 @@ impl Project {
             variables: &variables,
             expand: &|text| variables.expand_existing(text).unwrap_or_else(|_| text.to_owned()),
             exists: &exists,
-            changed: &|patterns| glob::any_fits(patterns, &CHANGED.map(str::to_owned)),
+            changed: &|patterns| glob::any_matches(patterns, &CHANGED.map(str::to_owned)),
             compare: &compare,
         };
         let environment = Environment {
@@ -62,13 +62,13 @@ impl Project {
     }
 
     /// Plans a pipeline as `e2e plan` does.
-    pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, Refusal> {
+    pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, PlanError> {
         let project = build::Project {
             given: &given(),
-            fits: &glob::any_fits,
+            matches: &glob::any_matches,
             exists: &|patterns| glob::any_exists(patterns, &self.list()),
             changed: &|patterns| {
-                context.changed_since().is_none_or(|_| glob::any_fits(patterns, &CHANGED.map(str::to_owned)))
+                context.changed_since().is_none_or(|_| glob::any_matches(patterns, &CHANGED.map(str::to_owned)))
             },
             compare: &compare,
         };
@@ -84,14 +84,14 @@ fn compare(name: &str) -> Compared {
 const CHANGED: [&str; 2] = ["Dockerfile", "src/main.rs"];
 
 /// Variables that reference others, for all jobs and for some environments. A cycle would refuse every plan.
-fn given() -> Given {
+fn given() -> ProjectVariables {
     let setting = |key, value, scope: &str| Setting {
         variable: Variable::new(key, value, Origin::Project),
         scope: scope.to_owned(),
         protected: false,
         hidden: false,
     };
-    Given {
+    ProjectVariables {
         settings: vec![
             setting("TEAM", "blue-$CI_COMMIT_REF_SLUG", "*"),
             setting("HOST", "$CI_ENVIRONMENT_SLUG.test", "review/*"),

@@ -129,7 +129,6 @@ impl fmt::Display for Pattern {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
 
     use proptest::prelude::*;
     use rstest::rstest;
@@ -176,11 +175,8 @@ mod tests {
     #[case::nested_repetitions("/((a{1000}){1000}){1000}/")]
     #[case::large_classes(&format!("/(?i){}/", r"\pL".repeat(1300)))]
     #[case::repeated_large_class(r"/(\pL{1000}){1000}/")]
-    // The limit detects hangs only: a case takes a second on an idle machine, and tests run in parallel.
-    fn rejects_large_patterns_quickly(#[case] text: &str) {
-        let start = Instant::now();
+    fn rejects_large_patterns(#[case] text: &str) {
         assert!(Pattern::parse(text).is_err());
-        assert!(start.elapsed() < Duration::from_mins(1));
     }
 
     #[rstest]
@@ -208,11 +204,10 @@ mod tests {
         assert!(Pattern::parse("/(/").is_err() && Pattern::parse("/(/").is_err());
     }
 
+    /// A matcher that backtracks would need 2 to the power of 10,000 steps, and the test would not end.
     #[test]
     fn does_not_backtrack() {
-        let start = Instant::now();
         assert!(!Pattern::parse("/^(a+)+$/").unwrap().is_match(&format!("{}b", "a".repeat(10_000))));
-        assert!(start.elapsed() < Duration::from_secs(5));
     }
 
     proptest! {

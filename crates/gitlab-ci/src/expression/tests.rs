@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -206,10 +205,8 @@ fn reads_inputs_and_other_maps() {
 #[case::space(" ")]
 #[case::dollar("$")]
 #[case::braces("${")]
-fn rejects_hostile_texts_quickly(#[case] part: &str) {
-    let start = Instant::now();
+fn rejects_hostile_texts_with_a_short_error(#[case] part: &str) {
     let error = Expression::parse(&part.repeat((1 << 20) / part.len())).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(5));
     assert!(error.to_string().len() < 500);
 }
 
@@ -217,15 +214,6 @@ fn rejects_hostile_texts_quickly(#[case] part: &str) {
 fn accepts_the_maximum_depth() {
     assert!(holds(&format!("{}$PRESENT{}", "(".repeat(49), ")".repeat(49))));
     assert!(holds(&format!("{}$PRESENT", "!".repeat(98))));
-}
-
-#[test]
-fn is_fast_for_many_jobs() {
-    let expression = Expression::parse("$PATH =~ /path\\/variable/i && $PRESENT == 'my variable'").unwrap();
-    let variables = variables();
-    let start = Instant::now();
-    assert!((0..10_000).all(|_| expression.evaluate(&variables)));
-    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 /// Texts that are often valid expressions.

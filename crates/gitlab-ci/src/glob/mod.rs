@@ -49,7 +49,7 @@ impl Glob {
 /// `lib/gitlab/ci/build/rules/rule/clause/changes.rb`
 ///
 /// A pattern that cannot be compiled matches nothing.
-pub fn any_fits(patterns: &[String], paths: &[String]) -> bool {
+pub fn any_matches(patterns: &[String], paths: &[String]) -> bool {
     let globs: Vec<Glob> = patterns.iter().filter_map(|pattern| Glob::new(pattern).ok()).collect();
     paths.iter().any(|path| globs.iter().any(|glob| glob.is_match(path)))
 }
@@ -76,7 +76,7 @@ pub fn any_exists(patterns: &[String], paths: &[String]) -> bool {
             return true;
         }
     }
-    rest.len().saturating_mul(paths.len()) > MAX_COMPARISONS || any_fits(&rest, paths)
+    rest.len().saturating_mul(paths.len()) > MAX_COMPARISONS || any_matches(&rest, paths)
 }
 
 /// Whether a pattern has no wildcards. A backslash does not count as one: GitLab does not look for it.
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn any_pattern_and_any_path_suffice() {
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        assert!(any_fits(&owned(&["a", "*.rs"]), &owned(&["x", "y.rs"])));
-        assert!(!any_fits(&owned(&["a", "*.rs"]), &owned(&["x", "src/y.rs"])));
+        assert!(any_matches(&owned(&["a", "*.rs"]), &owned(&["x", "y.rs"])));
+        assert!(!any_matches(&owned(&["a", "*.rs"]), &owned(&["x", "src/y.rs"])));
         assert!(any_exists(&owned(&["x", "y?"]), &owned(&["a", "y1"])));
     }
 

@@ -57,7 +57,7 @@ fn holds(rule: &Rule, conditions: &Conditions<'_>) -> Result<bool, NoSuchRef> {
         let has_changed = match compare_to {
             None => (conditions.changed)(&patterns),
             Some(to) => (conditions.compare)(&(conditions.expand)(&to.value))?
-                .is_none_or(|files| glob::any_fits(&patterns, &files)),
+                .is_none_or(|files| glob::any_matches(&patterns, &files)),
         };
         if !has_changed {
             return Ok(false);
@@ -101,7 +101,7 @@ mod tests {
         let file = sources.add("a.yml", &format!("[{rule}]"));
         let rules = compose(&sources, file, &mut diagnostics).remove(0);
         let variables: BTreeMap<String, String> = BTreeMap::new();
-        let matches = |patterns: &[String], file: &str| glob::any_fits(patterns, &[file.to_owned()]);
+        let matches = |patterns: &[String], file: &str| glob::any_matches(patterns, &[file.to_owned()]);
         let conditions = Conditions {
             variables: &variables,
             expand: &|text| text.replace("$FOLDER", "src"),

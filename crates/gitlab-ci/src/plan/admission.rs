@@ -24,7 +24,7 @@ pub struct Situation<'situation> {
     /// Expands the variables in patterns. Unknown ones stay as written.
     pub expanded: &'situation dyn Fn(&[Text]) -> Vec<String>,
     /// Whether one of these patterns matches one of these files.
-    pub fits: &'situation dyn Fn(&[String], &[String]) -> bool,
+    pub matches: &'situation dyn Fn(&[String], &[String]) -> bool,
     /// Whether one of these patterns matches a file of the commit.
     pub exists: &'situation dyn Fn(&[String]) -> bool,
     /// Whether one of these patterns matches a changed file.
@@ -116,7 +116,7 @@ fn holds(rule: &Rule, situation: &Situation<'_>) -> bool {
 fn have_changed(changes: &Changes, situation: &Situation<'_>) -> bool {
     let patterns = (situation.expanded)(&changes.paths);
     match &changes.compare_to {
-        Some(to) => (situation.compare)(to).is_none_or(|files| (situation.fits)(&patterns, &files)),
+        Some(to) => (situation.compare)(to).is_none_or(|files| (situation.matches)(&patterns, &files)),
         None => (situation.changed)(&patterns),
     }
 }

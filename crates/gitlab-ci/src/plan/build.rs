@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::admission::{Admitted, Reason, Situation, admit, describe, first_rule};
 use super::context::Context;
+use super::error::{MissingNeed, PlanError, RuleError};
 use super::instances::{self, Instance, Instances};
 use super::knowledge::{
-    Given, Phase, VariableBuilder, base_variables, for_texts, resource_group_variables, workflow_variables,
+    Phase, ProjectVariables, VariableBuilder, base_variables, for_texts, resource_group_variables, workflow_variables,
 };
-use super::refusal::{MissingNeed, Refusal, RuleError};
 use super::{Plan, PlannedEnvironment, PlannedJob, Skipped};
 use crate::changes::Compared;
 use crate::config::job::Job;
@@ -26,10 +26,10 @@ use crate::variables::expand::ExpansionError;
 /// What a plan depends on, in addition to the file and the [`Context`].
 pub struct Project<'project> {
     /// The variables of the project's settings, and of this pipeline only.
-    pub given: &'project Given,
+    pub given: &'project ProjectVariables,
     /// Whether one of these patterns (the first list) matches one of these paths (the second list). Usually
-    /// [`any_fits`](crate::glob::any_fits).
-    pub fits: &'project dyn Fn(&[String], &[String]) -> bool,
+    /// [`any_matches`](crate::glob::any_matches).
+    pub matches: &'project dyn Fn(&[String], &[String]) -> bool,
     /// Whether one of these patterns matches a file of the commit: `rules:exists`. Usually
     /// [`any_exists`](crate::glob::any_exists).
     pub exists: &'project dyn Fn(&[String]) -> bool,
@@ -55,43 +55,43 @@ impl Variables for Collection {
 /// use gitlab_ci::plan::build::{Project, build};
 /// use gitlab_ci::plan::commit::Commit;
 /// use gitlab_ci::plan::context::Context;
-/// use gitlab_ci::plan::knowledge::Given;
-/// use gitlab_ci::plan::refusal::Refusal;
+/// use gitlab_ci::plan::knowledge::ProjectVariables;
+/// use gitlab_ci::plan::error::PlanError;
 /// use gitlab_ci::{glob, lint};
 ///
 /// let files = BTreeMap::from([(".gitlab-ci.yml", "release: {script: make, rules: [{if: $CI_COMMIT_TAG}]}\n")]);
 /// let lint = lint::lint(".gitlab-ci.yml", &Environment::new(&files));
 /// let configuration = lint.configuration.ok_or("not a pipeline file")?;
 /// let project = Project {
-///     given: &Given::default(),
-///     fits: &glob::any_fits,
+///     given: &ProjectVariables::default(),
+///     matches: &glob::any_matches,
 ///     exists: &|_| false,
 ///     changed: &|_| true,
 ///     compare: &|_| Ok(None),
 /// };
 /// let context = Context::push("main", Commit::default());
-/// assert!(matches!(build(&configuration, &context, &project), Err(Refusal::Empty(_))));
+/// assert!(matches!(build(&configuration, &context, &project), Err(PlanError::Empty(_))));
 /// # Ok::<(), &str>(())
 /// ```
 ///
 /// # Errors
 /// GitLab would not create the pipeline. The message of the error is GitLab's.
-pub fn build(configuration: &Configuration, context: &Context, project: &Project<'_>) -> Result<Plan, Refusal> {
+pub fn build(configuration: &Configuration, context: &Context, project: &Project<'_>) -> Result<Plan, PlanError> {
     if let Some(words) = context.skipped_by() {
         return Ok(without_jobs(configuration, context, words));
     }
-    let refusal = |error: RuleError| error.into_refusal(&"workflow".into());
+    let plan_error = |error: RuleError| error.into_plan_error(&"workflow".into());
     let base = base_variables(context, project.given);
     let top = (&*configuration.variables, Origin::Global);
     let mut rule_variables: &[YamlVariable] = &[];
     if let Some(rules) = &configuration.workflow.rules {
         let known = ExpandedVariables::new(workflow_variables(&base, &[top]));
-        let found = decide(context, project, &known, |situation| first_rule(rules, situation)).map_err(refusal)?;
+        let found = decide(context, project, &known, |situation| first_rule(rules, situation)).map_err(plan_error)?;
         match found {
-            None => return Err(Refusal::Workflow(None)),
+            None => return Err(PlanError::Workflow(None)),
             Some(rule) if rule.when == Some(When::Never) => {
                 let reason = Reason { text: describe(rule), span: Some(rule.span) };
-                return Err(Refusal::Workflow(Some(reason)));
+                return Err(PlanError::Workflow(Some(reason)));
             }
             Some(rule) => rule_variables = &rule.variables,
         }
@@ -102,7 +102,7 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         let name = for_texts(&workflow_variables(&base, &top))?.expand(&name.value)?;
         Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
     });
-    let name = name.transpose().map_err(|error: ExpansionError| refusal(error.into()))?.flatten();
+    let name = name.transpose().map_err(|error: ExpansionError| plan_error(error.into()))?.flatten();
     let variables = VariableBuilder::new(context, project.given, base, top, name.clone());
     Builder { configuration, context, project, variables }.plan(name)
 }
@@ -139,18 +139,18 @@ struct Candidate {
 }
 
 impl Builder<'_> {
-    fn plan(&self, name: Option<String>) -> Result<Plan, Refusal> {
+    fn plan(&self, name: Option<String>) -> Result<Plan, PlanError> {
         let mut candidates = Vec::new();
         let mut skipped = Vec::new();
         for job in self.configuration.jobs.values() {
             let job = Arc::new(job.clone());
             for instance in instances::of_job(&job) {
-                let refusal = |error: RuleError| error.into_refusal(&instance.name);
+                let plan_error = |error: RuleError| error.into_plan_error(&instance.name);
                 let simple = self.variables.simple(&job, &instance);
-                match self.admit(&job, &simple).map_err(refusal)? {
+                match self.admit(&job, &simple).map_err(plan_error)? {
                     Ok((admitted, known)) => {
                         let candidate = self.create(&job, &instance, simple, &known, admitted);
-                        let candidate = candidate.map_err(|error| refusal(error.into()))?;
+                        let candidate = candidate.map_err(|error| plan_error(error.into()))?;
                         candidates.push(candidate);
                     }
                     Err(reason) => skipped.push(Skipped { job: Arc::clone(&job.name), name: instance.name, reason }),
@@ -160,7 +160,7 @@ impl Builder<'_> {
         // GitLab does not create a pipeline with jobs in `.pre` and `.post` only.
         // `lib/gitlab/ci/pipeline/chain/populate.rb`
         if !candidates.iter().any(|candidate| !matches!(&*candidate.job.job.stage.value, ".pre" | ".post")) {
-            return Err(Refusal::Empty(skipped.into_iter().map(|skipped| (skipped.name, skipped.reason)).collect()));
+            return Err(PlanError::Empty(skipped.into_iter().map(|skipped| (skipped.name, skipped.reason)).collect()));
         }
         let mut instances = Instances::new();
         for Candidate { job, .. } in &candidates {
@@ -188,7 +188,7 @@ impl Builder<'_> {
             }
         }
         if !missing.is_empty() {
-            return Err(Refusal::Needs(missing));
+            return Err(PlanError::Needs(missing));
         }
         Ok(Plan { context: self.context.clone(), name, stages, jobs, skipped })
     }
@@ -320,7 +320,7 @@ fn decide<T>(
         context,
         variables: &known.written,
         expanded: &|patterns| patterns.iter().map(|pattern| expanded(&pattern.value)).collect(),
-        fits: project.fits,
+        matches: project.matches,
         exists: project.exists,
         changed: project.changed,
         compare: &compared,

@@ -16,7 +16,7 @@ use crate::variables::slug::environment_slug;
 
 /// The variables that come neither from the file nor from GitLab itself.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct ProjectVariables {
     /// The variables of the project's settings.
     pub settings: Vec<Setting>,
     /// The variables of this pipeline only.
@@ -25,7 +25,7 @@ pub struct Given {
 
 /// Returns the variables that do not come from the file and do not depend on a job: those that GitLab computes, and
 /// those of the settings and the pipeline.
-pub fn base_variables(context: &Context, given: &Given) -> Collection {
+pub fn base_variables(context: &Context, given: &ProjectVariables) -> Collection {
     let mut variables = Collection::default();
     add_predefined(&mut variables, predefined::pipeline_variables(context), Origin::Predefined);
     add_predefined(&mut variables, predefined::user_variables(context), Origin::User);
@@ -51,7 +51,7 @@ pub(super) fn workflow_variables(base: &Collection, yaml: &[(&[YamlVariable], Or
 /// Builds the variables of the jobs of a pipeline.
 pub(super) struct VariableBuilder<'plan> {
     context: &'plan Context,
-    given: &'plan Given,
+    given: &'plan ProjectVariables,
     /// The variables of the top level and of the matching workflow rule.
     top: [(&'plan [YamlVariable], Origin); 2],
     base: Collection,
@@ -80,7 +80,7 @@ pub(super) struct EnvironmentName {
 impl<'plan> VariableBuilder<'plan> {
     pub(super) fn new(
         context: &'plan Context,
-        given: &'plan Given,
+        given: &'plan ProjectVariables,
         mut base: Collection,
         top: [(&'plan [YamlVariable], Origin); 2],
         name: Option<String>,

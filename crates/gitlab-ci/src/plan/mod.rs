@@ -2,18 +2,20 @@
 //!
 //! - [`context`]: the ref and the event. [`predefined`]: the variables that GitLab computes from them.
 //! - [`admission`]: `rules`, `only` and `except` decide whether a job is in the pipeline.
+//! - [`job_index`]: addresses of its jobs.
 //! - [`instances`]: `parallel`, and the needs between instances.
 //! - [`knowledge`]: the variables of a job's rules, texts and runner.
-//! - [`build`]: creates the plan. [`refusal`]: why GitLab would not create the pipeline.
+//! - [`build`]: creates the plan. [`error`]: why GitLab would not create the pipeline.
 
 pub mod admission;
 pub mod build;
 pub mod commit;
 pub mod context;
+pub mod error;
 pub mod instances;
+pub mod job_index;
 pub mod knowledge;
 pub mod predefined;
-pub mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;

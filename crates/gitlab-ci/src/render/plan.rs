@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::config::when::{AllowFailure, When};
 use crate::plan::admission::Reason;
 use crate::plan::context::RefKind;
+use crate::plan::job_index::JobIndex;
 use crate::plan::predefined::known_when_running;
 use crate::plan::{Plan, PlannedJob};
 use crate::source::Sources;
@@ -148,12 +149,11 @@ pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error>
 /// Renders the jobs and their dependencies as a Mermaid flowchart. <https://mermaid.js.org/syntax/flowchart.html>
 pub fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
-    let ids: BTreeMap<&str, usize> = plan.jobs.iter().enumerate().map(|(index, job)| (&*job.name, index)).collect();
+    let ids: BTreeMap<&str, JobIndex> = plan.indexes().map(|index| (&*plan[index].name, index)).collect();
     for (index, stage) in plan.stages.iter().enumerate() {
         let _ = writeln!(text, "  subgraph s{index}[\"{}\"]", quoted(stage));
-        for job in plan.jobs.iter().filter(|job| job.job.stage.value == *stage) {
-            let id = ids.get(&*job.name).copied().unwrap_or_default();
-            let _ = writeln!(text, "    j{id}[\"{}\"]", quoted(&job.name));
+        for id in plan.indexes().filter(|id| plan[*id].job.stage.value == *stage) {
+            let _ = writeln!(text, "    j{id}[\"{}\"]", quoted(&plan[id].name));
         }
         text.push_str("  end\n");
     }

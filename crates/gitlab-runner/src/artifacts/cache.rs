@@ -87,7 +87,8 @@ fn key_from_files(patterns: &[String], prefix: Option<String>, index: usize, blo
         let names: Vec<&str> = names.map(|name| name.split('.').next().unwrap_or(name)).collect();
         format!("{index}_{}", names.join("_"))
     });
-    let is_selected = |path: &String| patterns.contains(path) || glob::any_fits(patterns, std::slice::from_ref(path));
+    let is_selected =
+        |path: &String| patterns.contains(path) || glob::any_matches(patterns, std::slice::from_ref(path));
     let mut hashes: Vec<&str> =
         blobs.iter().filter(|(path, _)| is_selected(path)).map(|(_, hash)| hash.as_str()).collect();
     if hashes.is_empty() {

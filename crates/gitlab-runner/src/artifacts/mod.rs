@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use super::event::TestCounts;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
 use gitlab_ci::plan::Plan;
+use gitlab_ci::plan::job_index::{JobIndex, PerJob};
 use gitlab_ci::variables::collection::Variable;
 use gitlab_ci::variables::dotenv;
 use gitlab_ci::variables::dotenv::Limits;
@@ -21,37 +22,39 @@ use gitlab_ci::variables::slug::slugify;
 pub struct Store {
     dir: PathBuf,
     /// The base name of each job's files.
-    names: Vec<String>,
+    names: PerJob<String>,
 }
 
 impl Store {
     /// A store for the jobs of `plan` in `dir`, which must exist.
     pub fn new(dir: PathBuf, plan: &Plan) -> Self {
         let mut taken = HashSet::new();
-        let names = plan.jobs.iter().enumerate().map(|(index, job)| {
-            let slug = slugify(&job.name);
+        let mut positions = 0_usize..;
+        let names = PerJob::new(plan, |index| {
+            let slug = slugify(&plan[index].name);
             // Different names may have the same slug or an empty one, and a numbered slug may be the slug of another job.
-            let numbered = (index..).map(|number| format!("{slug}-{number}"));
+            let numbered = positions.clone().map(|number| format!("{slug}-{number}"));
             let own = Some(slug.clone()).filter(|slug| !slug.is_empty());
             let free = own.into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
             taken.insert(free.clone());
+            positions.next();
             free
         });
-        Self { names: names.collect(), dir }
+        Self { dir, names }
     }
 
-    /// The base name, without an extension, of the files of the job at this index in the plan.
-    pub fn name(&self, job: usize) -> &str {
-        self.names.get(job).map_or("job", String::as_str)
+    /// The base name, without an extension, of a job's files.
+    pub fn name(&self, job: JobIndex) -> &str {
+        &self.names[job]
     }
 
-    /// The artifact archive of the job at this index in the plan.
-    pub fn artifacts(&self, job: usize) -> PathBuf {
+    /// The artifact archive of a job.
+    pub fn artifacts(&self, job: JobIndex) -> PathBuf {
         self.dir.join(format!("{}.tar", self.name(job)))
     }
 
     /// The archive of the job's reports, which other jobs do not receive as files.
-    pub fn reports(&self, job: usize) -> PathBuf {
+    pub fn reports(&self, job: JobIndex) -> PathBuf {
         self.dir.join(format!("{}.reports.tar", self.name(job)))
     }
 
@@ -59,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// An archive cannot be removed. A retry could pass on the artifacts of the earlier attempt.
-    pub fn clear(&self, job: usize) -> io::Result<()> {
+    pub fn clear(&self, job: JobIndex) -> io::Result<()> {
         for archive in [self.artifacts(job), self.reports(job)] {
             match std::fs::remove_file(archive) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -70,15 +73,15 @@ impl Store {
     }
 }
 
-/// The jobs whose artifacts and `dotenv` variables a job receives, as indexes in the plan and in its order.
+/// The jobs whose artifacts and `dotenv` variables a job receives, in the order of the plan.
 ///
 /// Without `needs` these are the jobs of all earlier stages; with `needs`, the needed jobs without `artifacts: false`.
 /// `dependencies` selects among these. The result of those jobs does not matter.
-pub fn providers(plan: &Plan, job: usize) -> Vec<usize> {
-    let Some(receiver) = plan.jobs.get(job) else { return Vec::new() };
+pub fn providers(plan: &Plan, job: JobIndex) -> Vec<JobIndex> {
+    let receiver = &plan[job];
     let stage = |name: &str| plan.stages.iter().position(|stage| &**stage == name);
     let own_stage = stage(&receiver.job.stage.value);
-    let candidates = plan.jobs.iter().enumerate().filter(|(_, other)| match &receiver.needs {
+    let candidates = plan.indexes().map(|index| (index, &plan[index])).filter(|(_, other)| match &receiver.needs {
         Some(needs) => needs.iter().any(|need| need.artifacts && need.name == other.name),
         None => stage(&other.job.stage.value) < own_stage,
     });
@@ -152,8 +155,8 @@ mod tests {
             "a: {{script: x, stage: build}}\nb: {{script: x, stage: build, parallel: 2}}\nc: {{script: x}}\n{job}\n"
         );
         let plan = plan(&text);
-        let receiver = plan.jobs.iter().position(|job| &*job.name == "z").unwrap();
-        let names: Vec<_> = providers(&plan, receiver).into_iter().map(|job| &*plan.jobs[job].name).collect();
+        let receiver = plan.find("z").unwrap();
+        let names: Vec<_> = providers(&plan, receiver).into_iter().map(|job| &*plan[job].name).collect();
         assert_eq!(names, expected);
     }
 
@@ -169,8 +172,10 @@ mod tests {
     fn file_names_are_unique_slugs() {
         let text =
             "a b: {script: x}\na-b: {script: x}\na-b-1: {script: x}\n'?': {script: x}\nc: {script: x, parallel: 2}\n";
-        let store = Store::new("x".into(), &plan(text));
-        assert_eq!([0, 1, 2, 3, 4].map(|job| store.name(job)), ["a-b", "a-b-1", "a-b-1-2", "-3", "c-1-2"]);
+        let plan = plan(text);
+        let store = Store::new("x".into(), &plan);
+        let names: Vec<_> = plan.indexes().map(|job| store.name(job)).collect();
+        assert_eq!(names, ["a-b", "a-b-1", "a-b-1-2", "-3", "c-1-2", "c-2-2"]);
     }
 
     #[test]

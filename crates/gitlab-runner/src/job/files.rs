@@ -183,7 +183,7 @@ impl Attempt<'_> {
         for index in providers(plan, self.index) {
             let archive = self.pipeline.store.artifacts(index);
             if archive.is_file() {
-                present.push((archive, plan.jobs.get(index).map(|job| Arc::clone(&job.name)).unwrap_or_default()));
+                present.push((archive, Arc::clone(&plan[index].name)));
             }
         }
         if present.is_empty() {

@@ -24,6 +24,7 @@ use crate::mask::Masker;
 use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::expression::pattern::Pattern;
 use gitlab_ci::plan::PlannedJob;
+use gitlab_ci::plan::job_index::JobIndex;
 use gitlab_ci::variables::collection::Variable;
 
 /// The timeout of a job without `timeout`. In GitLab this is a setting of the project.
@@ -84,7 +85,7 @@ fn failed(reason: FailureReason, why: &dyn std::fmt::Display) -> AttemptError {
 /// A running attempt.
 struct Attempt<'run> {
     pipeline: &'run Pipeline,
-    index: usize,
+    index: JobIndex,
     planned: &'run PlannedJob,
     variables: JobVariables,
     log: Arc<JobLog>,
@@ -95,8 +96,8 @@ struct Attempt<'run> {
 
 /// Runs the job at `index` of the plan. `number` is the number of the attempt, from 1 on; `dotenv` are the variables of earlier jobs'
 /// reports.
-pub async fn attempt(pipeline: &Pipeline, index: usize, number: usize, dotenv: &[Variable]) -> JobOutcome {
-    let Some(planned) = pipeline.plan.jobs.get(index) else { return JobOutcome::default() };
+pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv: &[Variable]) -> JobOutcome {
+    let planned = &pipeline.plan[index];
     let deferred = match deferred_variables(pipeline, planned).await {
         Ok(deferred) => deferred,
         Err(outcome) => return *outcome,
@@ -150,7 +151,7 @@ pub async fn attempt(pipeline: &Pipeline, index: usize, number: usize, dotenv: &
 async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result<Arc<[Variable]>, Box<JobOutcome>> {
     let Some(deferred) = &pipeline.late else { return Ok(Arc::default()) };
     if deferred.is_awaited(planned) {
-        (pipeline.tell)(Event::JobWaits {
+        (pipeline.notify)(Event::JobWaits {
             job: Arc::clone(&planned.name),
             why: format!("waits for {}", deferred.source),
         });
@@ -295,7 +296,7 @@ impl Attempt<'_> {
 
     fn script(&self, places: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
         Script {
-            folder: &places.project,
+            dir: &places.project,
             variables,
             temporary_folder: &places.temporary(),
             commands,

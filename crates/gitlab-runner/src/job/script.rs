@@ -10,7 +10,7 @@ use gitlab_ci::variables::collection::Variable;
 #[derive(Clone, Debug)]
 pub struct Script<'job> {
     /// The working directory.
-    pub folder: &'job str,
+    pub dir: &'job str,
     /// The job's variables, expanded.
     pub variables: &'job [Variable],
     /// The directory of file variables, outside of the checkout.
@@ -46,8 +46,8 @@ impl Script<'_> {
         let body = format!(
             "[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
              if [ -f {file} ]; then while read -r line; do export \"$line\" || true; done < {file}; fi\n\
-             cd {folder}\n{commands}",
-            folder = quote(self.folder),
+             cd {dir}\n{commands}",
+            dir = quote(self.dir),
         );
         let trace = if self.is_traced { "set -o xtrace\n" } else { "" };
         format!(
@@ -105,11 +105,11 @@ mod tests {
 
     /// Runs commands as a job, and returns its exit code and what it wrote to standard output, without the echoes.
     fn run(shell: &str, commands: &[&str], variables: &[Variable]) -> (i32, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let (folder, temporary) = (folder.path().join("a b"), folder.path().join("it's.tmp"));
-        std::fs::create_dir_all(&folder).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (dir, temporary) = (dir.path().join("a b"), dir.path().join("it's.tmp"));
+        std::fs::create_dir_all(&dir).unwrap();
         let script = Script {
-            folder: folder.to_str().unwrap(),
+            dir: dir.to_str().unwrap(),
             variables,
             temporary_folder: temporary.to_str().unwrap(),
             commands,

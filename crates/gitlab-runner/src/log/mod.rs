@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::line::without_colours;
 use self::line::{number, without_marks};
-use super::event::{Event, Tell};
+use super::event::{Event, EventSink};
 use crate::mask::Masker;
 use gitlab_ci::expression::pattern::Pattern;
 
@@ -37,7 +37,7 @@ pub enum Stream {
 pub struct JobLog {
     job: Arc<str>,
     path: PathBuf,
-    tell: Arc<Tell>,
+    notify: Arc<EventSink>,
     inner: Mutex<Inner>,
 }
 
@@ -72,7 +72,7 @@ impl JobLog {
     ///
     /// # Errors
     /// The file cannot be created or opened.
-    pub fn open(job: Arc<str>, path: &Path, masker: &Masker, limit: usize, tell: Arc<Tell>) -> io::Result<Self> {
+    pub fn open(job: Arc<str>, path: &Path, masker: &Masker, limit: usize, notify: Arc<EventSink>) -> io::Result<Self> {
         let file = BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?);
         let inner = Inner {
             file,
@@ -84,7 +84,7 @@ impl JobLog {
             left: Some(limit),
             limit,
         };
-        Ok(Self { job, path: path.to_owned(), tell, inner: Mutex::new(inner) })
+        Ok(Self { job, path: path.to_owned(), notify, inner: Mutex::new(inner) })
     }
 
     /// The name of the job.
@@ -145,7 +145,7 @@ impl JobLog {
     pub fn section(self: &Arc<Self>, name: &'static str, title: &str) -> Section {
         self.mark(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
         self.say(&format!("\x1b[0;36;1m{title}\x1b[0;m"));
-        (self.tell)(Event::Step { job: Arc::clone(&self.job), step: name });
+        (self.notify)(Event::Step { job: Arc::clone(&self.job), step: name });
         Section { log: Arc::clone(self), name }
     }
 
@@ -186,7 +186,7 @@ impl JobLog {
         let mut lines = Vec::new();
         work(&mut self.lock(), &mut lines);
         for line in lines {
-            (self.tell)(Event::Line { job: Arc::clone(&self.job), line });
+            (self.notify)(Event::Line { job: Arc::clone(&self.job), line });
         }
     }
 }
@@ -299,13 +299,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let received = Arc::clone(&lines);
-        let tell: Arc<Tell> = Arc::new(move |event| {
+        let notify: Arc<EventSink> = Arc::new(move |event| {
             if let Event::Line { line, .. } = event {
                 received.lock().unwrap().push(line);
             }
         });
         let masker = Masker::new(["s3cr3t-value"]);
-        let log = JobLog::open("job".into(), &dir.path().join("job.log"), &masker, limit, tell).unwrap();
+        let log = JobLog::open("job".into(), &dir.path().join("job.log"), &masker, limit, notify).unwrap();
         (dir, Arc::new(log), lines)
     }
 

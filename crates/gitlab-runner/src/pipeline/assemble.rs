@@ -12,23 +12,23 @@ use tokio_util::sync::CancellationToken;
 use crate::artifacts::Store;
 use crate::config::{ExecutorName, RunnerConfig};
 use crate::context::{Pipeline, Settings};
-use crate::deferred::Late;
-use crate::event::Tell;
+use crate::deferred::DeferredVariables;
+use crate::event::EventSink;
 use crate::executor::Executor;
 use crate::executor::docker::{Docker, ImageSource};
 use crate::executor::shell::Shell;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::project::prepare::Prepared;
 use crate::workspace::checkout::{Origin, Sources};
-use crate::workspace::{Kept, NewPipeline, Workspace};
+use crate::workspace::{NewPipeline, ProjectStore, Workspace};
 use container_engine::ownership;
 
 /// The directories of a new pipeline, and the runner configuration.
 #[derive(Debug)]
-pub struct Ground {
+pub struct PipelineDirs {
     config: RunnerConfig,
     workspace: Workspace,
-    kept: Kept,
+    kept: ProjectStore,
     own: NewPipeline,
     label: String,
 }
@@ -43,14 +43,14 @@ pub struct Options {
     /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
     /// Project variables whose values are not known yet.
-    pub late: Option<Late>,
+    pub late: Option<DeferredVariables>,
     /// Receives the events of the pipeline.
-    pub tell: Arc<Tell>,
+    pub notify: Arc<EventSink>,
     /// Cancels the pipeline.
     pub cancel: CancellationToken,
 }
 
-impl Ground {
+impl PipelineDirs {
     /// Creates the directories of a new pipeline. Logs, artifacts and caches are kept below `project`; checkouts are removed when this
     /// is dropped.
     ///
@@ -63,13 +63,13 @@ impl Ground {
             _ => std::env::temp_dir(),
         };
         let workspace = Workspace::new(&parent)?;
-        let kept = Kept::open(project)?;
+        let kept = ProjectStore::open(project)?;
         let own = kept.new_pipeline()?;
         Ok(Self { config, workspace, kept, own, label: ownership::unique_owner_id() })
     }
 
     /// The pipeline's directory, which is kept, with its logs and artifacts.
-    pub fn folder(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.own.dir
     }
 
@@ -80,7 +80,7 @@ impl Ground {
 
     /// An executor that runs the pipeline's jobs on this machine.
     pub fn shell(&self) -> Executor {
-        Executor::Shell(Shell::new(&self.workspace.folder().join("builds"), self.config.shell.as_deref()))
+        Executor::Shell(Shell::new(&self.workspace.dir().join("builds"), self.config.shell.as_deref()))
     }
 
     /// An executor that runs the pipeline's jobs in containers of `engine`. `images` provides images that do not come from a registry.
@@ -101,13 +101,13 @@ impl Ground {
             None => dir.join("logs"),
         };
         let artifacts = dir.join("artifacts");
-        let sources = workspace.folder().join("sources");
+        let sources = workspace.dir().join("sources");
         for dir in [&logs, &artifacts, &sources] {
             std::fs::create_dir_all(dir)?;
         }
         let context = &plan.context;
         let (sha, name) = (&context.commit.sha, &context.ref_name);
-        let origin = Origin::new(repository.folder(), sha, context.kind, name, options.has_worktree);
+        let origin = Origin::new(repository.dir(), sha, context.kind, name, options.has_worktree);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let configured = config.concurrent.map(std::num::NonZeroUsize::get);
         Ok(Pipeline {
@@ -129,7 +129,7 @@ impl Ground {
             groups: kept.groups(),
             logs,
             late: options.late,
-            tell: options.tell,
+            notify: options.notify,
             cancel: options.cancel,
             concurrent: ConcurrentIds::default(),
             started: AtomicU64::new(0),

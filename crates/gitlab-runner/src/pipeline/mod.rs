@@ -22,9 +22,10 @@ use super::job::{JobOutcome, attempt};
 use super::status::Status;
 use crate::mask::Masker;
 use crate::pipeline::resource_group::Group;
-use crate::pipeline::schedule::{Choice, Schedule};
+use crate::pipeline::schedule::{JobSelection, Schedule};
 use crate::pipeline::slots::{Slot, Slots};
 use gitlab_ci::config::job::Job;
+use gitlab_ci::plan::job_index::JobIndex;
 use gitlab_ci::variables::collection::Variable;
 
 /// The result of a pipeline.
@@ -42,13 +43,13 @@ pub struct Outcome {
 
 impl Pipeline {
     /// Runs the selected jobs, and returns when all have ended or can no longer start.
-    pub async fn run(&self, choice: &Choice) -> Outcome {
+    pub async fn run(&self, choice: &JobSelection) -> Outcome {
         let started = Instant::now();
         let mut schedule = Schedule::new(&self.plan, choice);
-        let jobs = (0..self.plan.jobs.len()).filter(|job| schedule.job(*job).is_some()).count();
-        (self.tell)(Event::PipelineStarted { id: self.id, jobs, folder: self.logs.clone() });
-        let mut reports: HashMap<usize, JobReport> = HashMap::new();
-        let mut dotenv: HashMap<usize, Vec<Variable>> = HashMap::new();
+        let jobs = self.plan.indexes().filter(|job| schedule.job(*job).is_some()).count();
+        (self.notify)(Event::PipelineStarted { id: self.id, jobs, dir: self.logs.clone() });
+        let mut reports: HashMap<JobIndex, JobReport> = HashMap::new();
+        let mut dotenv: HashMap<JobIndex, Vec<Variable>> = HashMap::new();
         let slots = Slots::new(self.settings.concurrency);
         let mut running = FuturesUnordered::new();
         let mut is_canceled = false;
@@ -60,11 +61,11 @@ impl Pipeline {
                 let Some(job) = schedule.take() else { break };
                 let attempts = schedule.attempts(job);
                 let name = self.name(job);
-                (self.tell)(Event::JobStarted { job: name, attempt: attempts });
+                (self.notify)(Event::JobStarted { job: name, attempt: attempts });
                 let providers = providers(&self.plan, job);
                 self.report_missing_artifacts(
                     job,
-                    providers.iter().filter(|provider| schedule.job(**provider).is_none()),
+                    providers.iter().copied().filter(|provider| schedule.job(*provider).is_none()),
                 );
                 let given: Vec<Variable> =
                     providers.iter().filter_map(|job| dotenv.get(job)).flatten().cloned().collect();
@@ -94,7 +95,7 @@ impl Pipeline {
                     let fails = outcome.status() == Status::Failed && !is_retried && !schedule.may_fail(job);
                     let report = self.report(&schedule, job, attempt, is_retried, took, &outcome);
                     dotenv.insert(job, outcome.dotenv);
-                    (self.tell)(Event::JobEnded(report.clone()));
+                    (self.notify)(Event::JobEnded(report.clone()));
                     reports.insert(job, report);
                     if fails && self.settings.cancels_on_failure {
                         self.cancel.cancel();
@@ -110,46 +111,47 @@ impl Pipeline {
         }
         let status = schedule.status();
         let took = started.elapsed();
-        let jobs = (0..self.plan.jobs.len()).filter_map(|job| {
+        let jobs = self.plan.indexes().filter_map(|job| {
             reports.remove(&job).or_else(|| {
                 schedule.job(job)?;
                 let report = self.report(&schedule, job, 0, false, Duration::ZERO, &JobOutcome::default());
-                (self.tell)(Event::JobNotRun(report.clone()));
+                (self.notify)(Event::JobNotRun(report.clone()));
                 Some(report)
             })
         });
         let jobs = jobs.collect();
-        (self.tell)(Event::PipelineEnded { status, took });
+        (self.notify)(Event::PipelineEnded { status, took });
         Outcome { status, jobs, blocked_by: schedule.blocker().cloned(), took }
     }
 
     /// Reports the artifacts that a job lacks because only some jobs were selected.
-    fn report_missing_artifacts<'plan>(&self, job: usize, left_out: impl Iterator<Item = &'plan usize>) {
-        let left_out = left_out.filter_map(|provider| self.plan.jobs.get(*provider));
+    fn report_missing_artifacts(&self, job: JobIndex, left_out: impl Iterator<Item = JobIndex>) {
+        let left_out = left_out.map(|provider| &self.plan[provider]);
         for provider in left_out.filter(|provider| provider.job.artifacts.is_some()) {
             let text =
                 format!("runs without the artifacts of `{}`, which is not among the selected jobs", provider.name);
-            (self.tell)(Event::Note { job: Some(self.name(job)), text });
+            (self.notify)(Event::Note { job: Some(self.name(job)), text });
         }
     }
 
-    fn report_waiting(&self, job: usize, status: Status, why: &str) {
+    fn report_waiting(&self, job: JobIndex, status: Status, why: &str) {
         if matches!(status, Status::Manual | Status::Scheduled) {
-            (self.tell)(Event::JobWaits { job: self.name(job), why: why.to_owned() });
+            (self.notify)(Event::JobWaits { job: self.name(job), why: why.to_owned() });
         }
     }
 
     /// Runs a job when no other pipeline on this machine holds its resource group.
-    async fn in_group(&self, job: usize, number: usize, dotenv: &[Variable], mut slot: Slot<'_>) -> JobOutcome {
-        if let Some(outcome) = self.plan.jobs.get(job).and_then(|job| without_script(&job.job)) {
+    async fn in_group(&self, job: JobIndex, number: usize, dotenv: &[Variable], mut slot: Slot<'_>) -> JobOutcome {
+        if let Some(outcome) = without_script(&self.plan[job].job) {
             return outcome;
         }
-        let group = self.plan.jobs.get(job).and_then(|job| job.resource_group.as_deref());
-        let Some(group) = group else { return attempt(self, job, number, dotenv).await };
+        let Some(group) = self.plan[job].resource_group.as_deref() else {
+            return attempt(self, job, number, dotenv).await;
+        };
         let waits = || {
             slot.leave();
             let why = format!("another pipeline holds the resource group `{group}`");
-            (self.tell)(Event::JobWaits { job: self.name(job), why: self.masked(job, &why) });
+            (self.notify)(Event::JobWaits { job: self.name(job), why: self.masked(job, &why) });
         };
         tokio::select! {
             biased;
@@ -169,11 +171,11 @@ impl Pipeline {
     }
 
     /// Masks the job's secrets that are known before it starts.
-    fn masked(&self, job: usize, text: &str) -> String {
+    fn masked(&self, job: JobIndex, text: &str) -> String {
         if text.is_empty() {
             return String::new();
         }
-        let variables = self.plan.jobs.get(job).into_iter().flat_map(|job| job.variables.iter());
+        let variables = self.plan[job].variables.iter();
         let secrets = variables.filter(|(variable, _)| variable.masked).map(|(variable, _)| &*variable.value);
         Masker::new(secrets).masked(text)
     }
@@ -181,17 +183,16 @@ impl Pipeline {
     fn report(
         &self,
         schedule: &Schedule,
-        job: usize,
+        job: JobIndex,
         attempt: usize,
         is_retried: bool,
         took: Duration,
         outcome: &JobOutcome,
     ) -> JobReport {
-        let planned = self.plan.jobs.get(job);
         let (status, why) = schedule.job(job).unwrap_or((Status::Skipped, ""));
         JobReport {
             job: self.name(job),
-            stage: planned.map(|job| Arc::clone(&job.job.stage.value)).unwrap_or_default(),
+            stage: Arc::clone(&self.plan[job].job.stage.value),
             status: if attempt > 0 { outcome.status() } else { status },
             allow_failure: schedule.may_fail(job),
             attempt,

@@ -14,10 +14,11 @@ use crate::status::{Status, composite};
 use gitlab_ci::config::retry::Retry;
 use gitlab_ci::config::when::{AllowFailure, When};
 use gitlab_ci::plan::Plan;
+use gitlab_ci::plan::job_index::{JobIndex, PerJob};
 
 /// The user's selection of jobs.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct JobSelection {
     /// The jobs to run, as if there were no others; all jobs if empty.
     pub only: HashSet<Arc<str>>,
     /// Manual and delayed jobs to start without waiting.
@@ -29,7 +30,7 @@ pub struct Choice {
 /// The state of a pipeline's jobs.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    jobs: Vec<Entry>,
+    jobs: PerJob<Entry>,
     stages: usize,
     keep_going: bool,
     groups: HashSet<Arc<str>>,
@@ -39,7 +40,7 @@ pub struct Schedule {
 struct Entry {
     name: Arc<str>,
     stage: usize,
-    needs: Option<Vec<usize>>,
+    needs: Option<Vec<JobIndex>>,
     when: When,
     delay: Duration,
     is_played: bool,
@@ -57,8 +58,8 @@ struct Entry {
 /// A change of a job's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The job's index in the plan.
-    pub job: usize,
+    /// The job.
+    pub job: JobIndex,
     /// The new status.
     pub status: Status,
     /// The reason, for the user; may be empty.
@@ -67,39 +68,35 @@ pub struct Change {
 
 impl Schedule {
     /// The initial state of a pipeline.
-    pub fn new(plan: &Plan, choice: &Choice) -> Self {
+    pub fn new(plan: &Plan, choice: &JobSelection) -> Self {
+        let is_chosen = |name: &str| choice.only.is_empty() || choice.only.contains(name);
         let stages: HashMap<&str, usize> =
-            plan.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
-        let is_chosen = |name: &Arc<str>| choice.only.is_empty() || choice.only.contains(name);
-        let places: HashMap<&str, usize> = plan
-            .jobs
-            .iter()
-            .enumerate()
-            .filter(|(_, job)| is_chosen(&job.name))
-            .map(|(index, job)| (&*job.name, index))
-            .collect();
-        let jobs = plan.jobs.iter().map(|job| Entry {
-            name: Arc::clone(&job.name),
-            stage: stages.get(&*job.job.stage.value).copied().unwrap_or_default(),
-            needs: job
-                .needs
-                .as_ref()
-                .map(|needs| needs.iter().filter_map(|need| places.get(&*need.name).copied()).collect()),
-            when: job.when,
-            delay: job.start_in.unwrap_or_default(),
-            // Selecting a job by name starts it.
-            is_played: choice.manual.contains(&job.name) || choice.only.contains(&job.name),
-            allow_failure: job.allow_failure.clone(),
-            retry: job.job.retry.clone(),
-            resource_group: job.resource_group.as_deref().map(Into::into),
-            status: Status::Created,
-            starts_at: None,
-            attempts: 0,
-            exit_code: None,
-            why: String::new(),
-            is_left_out: !is_chosen(&job.name),
+            plan.stages.iter().enumerate().map(|(number, stage)| (&**stage, number)).collect();
+        let indexes: HashMap<&str, JobIndex> =
+            plan.indexes().map(|index| (&*plan[index].name, index)).filter(|(name, _)| is_chosen(name)).collect();
+        let jobs = PerJob::new(plan, |index| {
+            let job = &plan[index];
+            let needs = job.needs.as_ref();
+            Entry {
+                name: Arc::clone(&job.name),
+                // The plan contains the stages of all its jobs.
+                stage: stages.get(&*job.job.stage.value).copied().unwrap_or_default(),
+                needs: needs.map(|needs| needs.iter().filter_map(|need| indexes.get(&*need.name).copied()).collect()),
+                when: job.when,
+                delay: job.start_in.unwrap_or_default(),
+                // Selecting a job by name starts it.
+                is_played: choice.manual.contains(&job.name) || choice.only.contains(&job.name),
+                allow_failure: job.allow_failure.clone(),
+                retry: job.job.retry.clone(),
+                resource_group: job.resource_group.as_deref().map(Into::into),
+                status: Status::Created,
+                starts_at: None,
+                attempts: 0,
+                exit_code: None,
+                why: String::new(),
+                is_left_out: !is_chosen(&job.name),
+            }
         });
-        let jobs = jobs.collect();
         let mut schedule =
             Self { jobs, stages: plan.stages.len(), keep_going: choice.keep_going, groups: HashSet::new() };
         if !choice.only.is_empty() {
@@ -110,8 +107,8 @@ impl Schedule {
 
     /// Selecting a job by name starts it, even a job with `when: on_failure`, unless a predecessor is selected as well.
     fn start_selected_on_failure_jobs(&mut self) {
-        let first = self.jobs.iter().filter(|entry| !entry.is_left_out).map(|entry| entry.stage).min();
-        for entry in self.jobs.iter_mut().filter(|entry| !entry.is_left_out && entry.when == When::OnFailure) {
+        let first = self.jobs.values().filter(|entry| !entry.is_left_out).map(|entry| entry.stage).min();
+        for entry in self.jobs.values_mut().filter(|entry| !entry.is_left_out && entry.when == When::OnFailure) {
             let has_no_predecessor = entry.needs.as_ref().map_or(Some(entry.stage) == first, Vec::is_empty);
             if has_no_predecessor {
                 entry.when = When::OnSuccess;
@@ -125,8 +122,11 @@ impl Schedule {
         loop {
             let before = changes.len();
             let stages = self.before_stages();
-            for index in 0..self.jobs.len() {
-                let Some(entry) = self.jobs.get(index).filter(|entry| !entry.is_left_out) else { continue };
+            for index in self.jobs.indexes() {
+                let entry = &self.jobs[index];
+                if entry.is_left_out {
+                    continue;
+                }
                 let next = match entry.status {
                     Status::Created => {
                         let predecessors = match &entry.needs {
@@ -138,7 +138,8 @@ impl Schedule {
                     Status::Scheduled if entry.starts_at.is_some_and(|at| at <= now) => Some((Status::Pending, "")),
                     _ => None,
                 };
-                let (Some((status, why)), Some(entry)) = (next, self.jobs.get_mut(index)) else { continue };
+                let Some((status, why)) = next else { continue };
+                let entry = &mut self.jobs[index];
                 entry.status = status;
                 why.clone_into(&mut entry.why);
                 if status == Status::Scheduled {
@@ -157,31 +158,30 @@ impl Schedule {
     fn before_stages(&self) -> Vec<Status> {
         (0..self.stages)
             .map(|stage| {
-                let earlier =
-                    self.jobs.iter().enumerate().filter(|(_, entry)| entry.stage < stage && !entry.is_left_out);
+                let earlier = self.jobs.entries().filter(|(_, entry)| entry.stage < stage && !entry.is_left_out);
                 self.composite_of(earlier.map(|(index, _)| index), false)
             })
             .collect()
     }
 
-    fn composite_of(&self, jobs: impl Iterator<Item = usize>, of_needs: bool) -> Status {
-        let members = jobs.filter_map(|index| self.jobs.get(index));
+    fn composite_of(&self, jobs: impl Iterator<Item = JobIndex>, of_needs: bool) -> Status {
+        let members = jobs.map(|index| &self.jobs[index]);
         composite(members.map(|entry| (entry.status, entry.may_fail())), of_needs)
     }
 
     /// Takes the next job that can run, in the order of the plan. A job whose resource group is taken waits for it.
-    pub fn take(&mut self) -> Option<usize> {
+    pub fn take(&mut self) -> Option<JobIndex> {
         let groups = &self.groups;
         let is_free = |entry: &Entry| entry.resource_group.as_ref().is_none_or(|group| !groups.contains(group));
-        for entry in self.jobs.iter_mut().filter(|entry| entry.status == Status::Pending) {
+        for entry in self.jobs.values_mut().filter(|entry| entry.status == Status::Pending) {
             if !is_free(entry) {
                 entry.status = Status::WaitingForResource;
             }
         }
         let may_run =
             |entry: &Entry| matches!(entry.status, Status::Pending | Status::WaitingForResource) && is_free(entry);
-        let index = self.jobs.iter().position(may_run)?;
-        let entry = self.jobs.get_mut(index)?;
+        let index = self.jobs.entries().find(|(_, entry)| may_run(entry)).map(|(index, _)| index)?;
+        let entry = &mut self.jobs[index];
         entry.status = Status::Running;
         entry.attempts += 1;
         self.groups.extend(entry.resource_group.clone());
@@ -190,18 +190,18 @@ impl Schedule {
 
     /// The time when the next delayed job starts.
     pub fn next_start(&self) -> Option<Instant> {
-        self.jobs.iter().filter(|entry| entry.status == Status::Scheduled).filter_map(|entry| entry.starts_at).min()
+        self.jobs.values().filter(|entry| entry.status == Status::Scheduled).filter_map(|entry| entry.starts_at).min()
     }
 
     /// Records the result of a job. Returns whether the job is retried.
     pub fn end(
         &mut self,
-        job: usize,
+        job: JobIndex,
         status: Status,
         failure: Option<(FailureReason, Option<i32>)>,
         why: &str,
     ) -> bool {
-        let Some(entry) = self.jobs.get_mut(job) else { return false };
+        let entry = &mut self.jobs[job];
         if let Some(group) = &entry.resource_group {
             self.groups.remove(group);
         }
@@ -218,7 +218,7 @@ impl Schedule {
 
     /// Cancels all jobs that have not started.
     pub fn cancel(&mut self) {
-        for entry in self.jobs.iter_mut().filter(|entry| !entry.is_left_out) {
+        for entry in self.jobs.values_mut().filter(|entry| !entry.is_left_out) {
             if !entry.status.is_complete() && entry.status != Status::Running {
                 entry.status = Status::Canceled;
                 "the pipeline was canceled".clone_into(&mut entry.why);
@@ -228,29 +228,30 @@ impl Schedule {
 
     /// The composite status of all selected jobs.
     pub fn status(&self) -> Status {
-        let members = self.jobs.iter().filter(|entry| !entry.is_left_out);
+        let members = self.jobs.values().filter(|entry| !entry.is_left_out);
         composite(members.map(|entry| (entry.status, entry.may_fail())), false)
     }
 
     /// A job's status and the reason for it; `None` for a job that is not selected.
-    pub fn job(&self, job: usize) -> Option<(Status, &str)> {
-        self.jobs.get(job).filter(|entry| !entry.is_left_out).map(|entry| (entry.status, entry.why.as_str()))
+    pub fn job(&self, job: JobIndex) -> Option<(Status, &str)> {
+        let entry = &self.jobs[job];
+        (!entry.is_left_out).then_some((entry.status, &*entry.why))
     }
 
     /// The number of the job's current or last attempt, from 1 on; 0 if it has not started.
-    pub fn attempts(&self, job: usize) -> usize {
-        self.jobs.get(job).map_or(0, |entry| entry.attempts)
+    pub fn attempts(&self, job: JobIndex) -> usize {
+        self.jobs[job].attempts
     }
 
     /// Whether a failure of the job is allowed, given its exit code.
-    pub fn may_fail(&self, job: usize) -> bool {
-        self.jobs.get(job).is_some_and(Entry::may_fail)
+    pub fn may_fail(&self, job: JobIndex) -> bool {
+        self.jobs[job].may_fail()
     }
 
     /// The manual job that is not optional and keeps later jobs from running, if there is one.
     pub fn blocker(&self) -> Option<&Arc<str>> {
         let is_blocking = |entry: &&Entry| entry.status == Status::Manual && !entry.may_fail();
-        self.jobs.iter().find(is_blocking).map(|entry| &entry.name)
+        self.jobs.values().find(is_blocking).map(|entry| &entry.name)
     }
 }
 

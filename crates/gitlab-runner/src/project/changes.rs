@@ -26,7 +26,7 @@ impl<'pipeline> Changes<'pipeline> {
             let (repository, context) = self.of?;
             repository.changed(context.changed_since()?, &context.commit.sha).ok()
         });
-        files.as_ref().is_none_or(|files| glob::any_fits(patterns, files))
+        files.as_ref().is_none_or(|files| glob::any_matches(patterns, files))
     }
 
     /// The files that differ from the ref `name`; `None` if that cannot be determined.

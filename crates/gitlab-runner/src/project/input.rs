@@ -14,7 +14,7 @@ use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::include::Environment;
 use gitlab_ci::lint::{Conditions, Lint, admits, lint};
-use gitlab_ci::plan::knowledge::Given;
+use gitlab_ci::plan::knowledge::ProjectVariables;
 use gitlab_ci::variables::collection::{Collection, Origin, Variable};
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
@@ -85,10 +85,10 @@ impl Input {
     ///
     /// # Errors
     /// The file with the project variables cannot be read or is invalid. The message has the file's name and the position.
-    pub fn given(&self) -> Result<Given, String> {
+    pub fn given(&self) -> Result<ProjectVariables, String> {
         let settings = self.settings.as_deref().map(read).transpose()?.unwrap_or_default();
         let own = self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline));
-        Ok(Given { settings, pipeline: own.collect() })
+        Ok(ProjectVariables { settings, pipeline: own.collect() })
     }
 
     /// Reads and checks the pipeline file among `files`.
@@ -127,7 +127,7 @@ fn read(file: &Path) -> Result<Vec<Setting>, String> {
 }
 
 /// Masks the values of masked variables in a text, both in plain form and as JSON encodes them.
-pub fn without_secrets(given: &Given, text: &str) -> String {
+pub fn without_secrets(given: &ProjectVariables, text: &str) -> String {
     let variables = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
     let secrets = variables.filter(|variable| variable.masked).flat_map(|variable| {
         let quoted = serde_json::to_string(&variable.value).unwrap_or_default();
@@ -157,7 +157,8 @@ mod tests {
     fn masked_values_are_removed_in_both_forms() {
         let variable = Variable { masked: true, ..Variable::new("A", "se\"cret", Origin::Project) };
         let setting = Setting { variable, scope: "*".to_owned(), protected: false, hidden: false };
-        let given = Given { settings: vec![setting], pipeline: vec![Variable::new("B", "plain", Origin::Pipeline)] };
+        let given =
+            ProjectVariables { settings: vec![setting], pipeline: vec![Variable::new("B", "plain", Origin::Pipeline)] };
         let text = r#"of se"cret: {"a": "se\"cret"} and plain"#;
         assert_eq!(without_secrets(&given, text), r#"of [MASKED]: {"a": "[MASKED]"} and plain"#);
     }

@@ -11,8 +11,8 @@ use gitlab_ci::glob;
 use gitlab_ci::lint::Lint;
 use gitlab_ci::plan::build::{Project, build};
 use gitlab_ci::plan::context::Context;
-use gitlab_ci::plan::knowledge::{Given, base_variables};
-use gitlab_ci::plan::refusal::{MissingNeed, Refusal};
+use gitlab_ci::plan::error::{MissingNeed, PlanError};
+use gitlab_ci::plan::knowledge::{ProjectVariables, base_variables};
 use gitlab_ci::plan::{Plan, admission};
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
@@ -26,7 +26,7 @@ pub struct Prepared {
     /// The jobs that would run.
     pub plan: Plan,
     /// The variables from outside of the pipeline file.
-    pub given: Given,
+    pub given: ProjectVariables,
 }
 
 /// The reason why there is no plan.
@@ -39,10 +39,10 @@ pub enum PrepareError {
     #[error("the pipeline file is invalid")]
     Lint(Box<Lint>),
     /// GitLab would not create the pipeline.
-    #[error("{refusal}{reasons}")]
+    #[error("{error}{reasons}")]
     Refused {
         /// GitLab's reason.
-        refusal: Refusal,
+        error: PlanError,
         /// The reasons for each job that is not in the pipeline: lines, each with a leading line break.
         reasons: String,
     },
@@ -54,7 +54,7 @@ pub enum PrepareError {
 /// The repository, the ref or the pipeline file is unusable, or GitLab would not create the pipeline.
 pub fn prepare(
     input: &Input,
-    given: Given,
+    given: ProjectVariables,
     reference: &Reference,
     note: &dyn Fn(&str),
 ) -> Result<Prepared, PrepareError> {
@@ -63,8 +63,8 @@ pub fn prepare(
     note_unavailable_variables(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);
-    let folder = Folder(repository.folder().to_owned());
-    let files: &dyn Files = if reference.worktree { &folder } else { &tree };
+    let dir = Folder(repository.dir().to_owned());
+    let files: &dyn Files = if reference.worktree { &dir } else { &tree };
     let changes = Changes::new(Some((&repository, &context)));
     let lint = input.lint(files, &variables, &changes);
     let configuration = match &lint.configuration {
@@ -75,23 +75,23 @@ pub fn prepare(
     let paths = OnceCell::new();
     let project = Project {
         given: &given,
-        fits: &glob::any_fits,
+        matches: &glob::any_matches,
         exists: &|patterns| glob::any_exists(patterns, paths.get_or_init(|| files.list())),
         changed: &|patterns| changes.any(patterns),
         compare: &|name| changes.against(name),
     };
     let plan = match build(configuration, &context, &project) {
         Ok(plan) => plan,
-        Err(refusal) => {
-            let reasons = reasons(&refusal, &lint);
-            return Err(PrepareError::Refused { refusal, reasons });
+        Err(error) => {
+            let reasons = reasons(&error, &lint);
+            return Err(PrepareError::Refused { error, reasons });
         }
     };
     Ok(Prepared { repository, lint, plan, given })
 }
 
 /// Notes the project variables that no job receives: without such a note, a missing password would only show as a failed job.
-fn note_unavailable_variables(given: &Given, context: &Context, note: &dyn Fn(&str)) {
+fn note_unavailable_variables(given: &ProjectVariables, context: &Context, note: &dyn Fn(&str)) {
     let keys = |list: &mut dyn Iterator<Item = &Setting>| {
         list.map(|setting| &*setting.variable.key).collect::<Vec<_>>().join(", ")
     };
@@ -107,8 +107,8 @@ fn note_unavailable_variables(given: &Given, context: &Context, note: &dyn Fn(&s
     }
 }
 
-/// The reason why each job is not in an empty pipeline, or the position of the reason for a refusal.
-fn reasons(refusal: &Refusal, lint: &Lint) -> String {
+/// The reason why each job is not in an empty pipeline, or the position of what is wrong.
+fn reasons(error: &PlanError, lint: &Lint) -> String {
     let position = |span| lint.sources.location(span);
     let describe = |name: &str, reason: &admission::Reason| {
         let position = reason.span.map(|span| format!(" ({})", position(span))).unwrap_or_default();
@@ -118,12 +118,12 @@ fn reasons(refusal: &Refusal, lint: &Lint) -> String {
         let cause = reason.as_ref().map(|reason| format!("; {}", describe(need, reason))).unwrap_or_default();
         format!("{job}: needs {need} ({}){cause}", position(*span))
     };
-    let reasons: Vec<String> = match refusal {
-        Refusal::Empty(jobs) => jobs.iter().map(|(name, reason)| describe(name, reason)).collect(),
-        Refusal::Workflow(reason) => reason.iter().map(|reason| describe("workflow", reason)).collect(),
-        Refusal::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", position(*span))],
-        Refusal::Needs(missing) => missing.iter().map(describe_need).collect(),
-        Refusal::Variables { .. } => Vec::new(),
+    let reasons: Vec<String> = match error {
+        PlanError::Empty(jobs) => jobs.iter().map(|(name, reason)| describe(name, reason)).collect(),
+        PlanError::Workflow(reason) => reason.iter().map(|reason| describe("workflow", reason)).collect(),
+        PlanError::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", position(*span))],
+        PlanError::Needs(missing) => missing.iter().map(describe_need).collect(),
+        PlanError::Variables { .. } => Vec::new(),
     };
     reasons.iter().flat_map(|reason| ["\n  ", reason]).collect()
 }

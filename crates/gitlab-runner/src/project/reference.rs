@@ -95,7 +95,7 @@ impl Reference {
         } else {
             None
         };
-        let (server, project_path) = project_of(repository.remote().as_deref(), repository.folder());
+        let (server, project_path) = project_of(repository.remote().as_deref(), repository.dir());
         Ok(Context {
             ref_name,
             kind,

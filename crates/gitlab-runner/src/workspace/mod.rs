@@ -26,11 +26,11 @@ const LOCK: &str = "lock";
 
 /// The directory in a project that keeps the logs, artifacts and caches of its pipelines.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct ProjectStore {
     dir: PathBuf,
 }
 
-impl Kept {
+impl ProjectStore {
     /// Opens `target/e2e` in the directory `project`, and creates it if necessary. A `.gitignore` in it makes git ignore it.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Workspace {
     }
 
     /// The path of the workspace.
-    pub fn folder(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 }
@@ -186,16 +186,16 @@ mod tests {
     #[test]
     fn pipelines_are_numbered_from_one() {
         let project = tempfile::tempdir().unwrap();
-        let kept = Kept::open(project.path()).unwrap();
+        let kept = ProjectStore::open(project.path()).unwrap();
         assert_eq!(kept.new_pipeline().unwrap().id, 1);
-        assert_eq!(Kept::open(project.path()).unwrap().new_pipeline().unwrap().id, 2);
+        assert_eq!(ProjectStore::open(project.path()).unwrap().new_pipeline().unwrap().id, 2);
         assert_eq!(fs::read_to_string(project.path().join("target/e2e/.gitignore")).unwrap(), "*\n");
     }
 
     #[test]
     fn recent_and_running_pipelines_are_kept() {
         let project = tempfile::tempdir().unwrap();
-        let kept = Kept::open(project.path()).unwrap();
+        let kept = ProjectStore::open(project.path()).unwrap();
         let running = kept.new_pipeline().unwrap();
         for _ in 0..=MAX_PIPELINES {
             kept.new_pipeline().unwrap();
@@ -212,8 +212,8 @@ mod tests {
         fs::create_dir(&left).unwrap();
         File::create(left.join(LOCK)).unwrap();
         let other = Workspace::new(parent.path()).unwrap();
-        assert!(used.folder().exists() && other.folder().exists() && !left.exists());
-        let path = used.folder().to_owned();
+        assert!(used.dir().exists() && other.dir().exists() && !left.exists());
+        let path = used.dir().to_owned();
         drop(used);
         assert!(!path.exists());
     }

@@ -51,10 +51,10 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
         Err(error) => return Err(error.into()),
     };
     // Like `plan`: the file of the repository, from any of its directories.
-    let folder = repository.as_ref().map_or(&*input.directory, Repository::folder);
+    let dir = repository.as_ref().map_or(&*input.directory, Repository::dir);
     let variables = context.as_ref().map(|context| base_variables(context, &given)).unwrap_or_default();
     let changes = Changes::new(repository.as_ref().zip(context.as_ref()));
-    let lint = input.lint(&Folder(folder.to_owned()), &variables, &changes);
+    let lint = input.lint(&Folder(dir.to_owned()), &variables, &changes);
     let text = match format {
         Format::Table => diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
         Format::Json => diagnostics::json(&lint)?,

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use e2e::environment::images::{Images, Way};
+use e2e::environment::images::{ImagePolicy, Images};
 use e2e::environment::{images, orphans};
+use e2e::record::event::{Event as HarnessEvent, ImageOrigin, ImageProgress};
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 use gitlab_ci::plan::Plan;
@@ -15,9 +16,9 @@ use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::event::Event;
 use gitlab_runner::executor::Executor;
 use gitlab_runner::executor::docker::{ImageSource, sweep, sweep_gone};
-use gitlab_runner::pipeline::Outcome as Ended;
-use gitlab_runner::pipeline::assemble::{Ground, Options};
-use gitlab_runner::pipeline::schedule::Choice;
+use gitlab_runner::pipeline::Outcome as PipelineOutcome;
+use gitlab_runner::pipeline::assemble::{Options, PipelineDirs};
+use gitlab_runner::pipeline::schedule::JobSelection;
 use gitlab_runner::project::input::Input;
 use gitlab_runner::project::reference::Reference;
 use gitlab_runner::status::Status;
@@ -68,7 +69,7 @@ pub(crate) struct PipelineArguments {
 
     /// How images of the catalogue may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
-    way: Way,
+    policy: ImagePolicy,
 
     /// The directory with the recipes of the catalogue's images; if it is missing, images are only pulled
     #[arg(long, default_value = "images", value_name = "FOLDER")]
@@ -108,7 +109,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(Live::of_printing_work(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let executor_choice = executor(arguments, &config);
-    let ground = Ground::new(prepared.repository.folder(), config)?;
+    let ground = PipelineDirs::new(prepared.repository.dir(), config)?;
     let executor = match executor_choice {
         ExecutorName::Shell => {
             // A killed pipeline has left its jobs running.
@@ -118,17 +119,17 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         ExecutorName::Docker => {
             let engine = connect().await?;
             sweep_gone(&engine).await?;
-            let images = images(arguments, &engine, ground.folder(), &view);
+            let images = images(arguments, &engine, ground.dir(), &view);
             ground.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
         }
     };
-    let tell = Arc::clone(&view);
+    let notify = Arc::clone(&view);
     let options = Options {
         concurrency: arguments.concurrency.map(std::num::NonZeroUsize::get),
         logs: arguments.log_dir.clone(),
         has_worktree: reference.worktree,
         late: None,
-        tell: Arc::new(move |event: Event| tell.show(&event)),
+        notify: Arc::new(move |event: Event| notify.show(&event)),
         cancel,
     };
     let pipeline = ground.pipeline(prepared, executor, options)?;
@@ -160,7 +161,7 @@ fn allow_files(jobs: usize) {
 }
 
 /// A pipeline that waits for a manual job has not passed.
-fn exit_code(outcome: &Ended) -> ExitCode {
+fn exit_code(outcome: &PipelineOutcome) -> ExitCode {
     match outcome.status {
         Status::Success | Status::Skipped => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_FAILED),
@@ -176,7 +177,7 @@ fn executor(arguments: &PipelineArguments, config: &RunnerConfig) -> ExecutorNam
 }
 
 /// The jobs to run. The error for an unknown name lists the jobs of the plan.
-fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<Choice, String> {
+fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<JobSelection, String> {
     let find = |names: &[String]| -> Result<HashSet<Arc<str>>, String> {
         let mut found = HashSet::new();
         for name in names {
@@ -190,7 +191,11 @@ fn choice(arguments: &PipelineArguments, plan: &Plan) -> Result<Choice, String> 
         }
         Ok(found)
     };
-    Ok(Choice { only: find(&arguments.jobs)?, manual: find(&arguments.manual)?, keep_going: arguments.keep_going })
+    Ok(JobSelection {
+        only: find(&arguments.jobs)?,
+        manual: find(&arguments.manual)?,
+        keep_going: arguments.keep_going,
+    })
 }
 
 fn unknown(name: &str, plan: &Plan) -> String {
@@ -205,30 +210,31 @@ fn unknown(name: &str, plan: &Plan) -> String {
 fn images(
     arguments: &PipelineArguments,
     engine: &bollard::Docker,
-    folder: &Path,
+    dir: &Path,
     view: &Arc<Live>,
 ) -> Option<Arc<Images>> {
     let view = Arc::clone(view);
-    let tell = move |progress: images::Progress| {
-        let is_news = match &progress {
+    let notify = move |event: &HarnessEvent<'_>| {
+        let HarnessEvent::Image { name, progress } = *event else { return };
+        let is_news = match progress {
             // An image that is present is what the user expects.
-            images::Progress::Obtained(image) => image.source != images::Source::Here,
-            images::Progress::Continues { .. } => false,
+            ImageProgress::Obtained { origin, .. } => origin != ImageOrigin::Local,
+            ImageProgress::Continues(_) => false,
             _ => true,
         };
         if is_news {
-            view.show(&Event::Note { job: None, text: report::images::line(&progress) });
+            view.show(&Event::Note { job: None, text: report::images::line(name, progress) });
         }
     };
     let recipes = &arguments.recipes;
     recipes.is_dir().then(|| {
         Arc::new(Images::new(
             engine.clone(),
-            arguments.way,
+            arguments.policy,
             images::KubernetesVersion::default(),
             recipes,
-            &folder.join("images"),
-            tell,
+            &dir.join("images"),
+            notify,
         ))
     })
 }

@@ -6,7 +6,7 @@ use kube::Client;
 
 use super::apply::{ApplyError, apply};
 use super::ready::{self, ReadyError};
-use crate::environment::images::Obtained;
+use crate::environment::images::ResolvedImage;
 use container_engine::labels::RunId;
 
 /// Time that an add-on has to become ready. Its image is on the node already.
@@ -61,7 +61,7 @@ pub const PROMETHEUS: Addon = Addon {
 ///
 /// # Errors
 /// If it cannot be applied, or does not become ready; the error has the states, events and last log lines of its pods.
-pub async fn install(client: &Client, run: &RunId, addon: &Addon, image: &Obtained) -> Result<(), AddonError> {
+pub async fn install(client: &Client, run: &RunId, addon: &Addon, image: &ResolvedImage) -> Result<(), AddonError> {
     let manifests = addon.manifests.replace(PLACEHOLDER, &image.reference);
     apply(client, run, addon.file, &manifests).await?;
     Ok(ready::deployment(client, addon.namespace, addon.deployment, TIMEOUT).await?)

@@ -15,9 +15,9 @@ use bollard::query_parameters::{
 };
 use tokio::process::Command;
 
+use crate::environment::cluster_dir::{ClusterDir, StateError};
 use crate::environment::command::CommandError;
 use crate::environment::kind_config::KindConfigError;
-use crate::environment::state::{State, StateError};
 use crate::environment::{command, kind_config};
 use container_engine::labels;
 use container_engine::labels::RunId;
@@ -47,7 +47,7 @@ pub enum KindError {
     Config(#[from] KindConfigError),
     /// The kind configuration cannot be written.
     #[error(transparent)]
-    State(#[from] StateError),
+    ClusterDir(#[from] StateError),
     /// `e2e` did not create the cluster and must not change it.
     #[error(
         "cluster `{0}` was not created by `e2e`: choose another name with --name, or delete it with `kind delete cluster --name {0}`"
@@ -57,7 +57,7 @@ pub enum KindError {
 
 /// The nodes of a cluster that exist in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClusterState {
     /// No nodes.
     Nothing,
     /// Nodes that `e2e` did not create.
@@ -72,26 +72,20 @@ pub enum Standing {
 }
 
 /// Looks up the nodes of the cluster `name`.
-///
-/// # Errors
-/// If the engine cannot list containers.
-pub async fn standing(docker: &Docker, name: &str) -> Result<Standing, KindError> {
+pub async fn standing(docker: &Docker, name: &str) -> Result<ClusterState, KindError> {
     let filters = labels::filter(labels::KIND_CLUSTER, Some(name));
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let nodes = docker.list_containers(Some(options)).await?;
     let runs = nodes.iter().map(|node| node.labels.as_ref().and_then(|labels| labels.get(labels::RUN)));
-    let Some(runs) = runs.collect::<Option<Vec<_>>>() else { return Ok(Standing::Foreign) };
+    let Some(runs) = runs.collect::<Option<Vec<_>>>() else { return Ok(ClusterState::Foreign) };
     let running = nodes.iter().all(|node| node.state == Some(ContainerSummaryStateEnum::RUNNING));
     Ok(match runs.first() {
-        None => Standing::Nothing,
-        Some(run) => Standing::Ours { run: (*run).clone(), running },
+        None => ClusterState::Nothing,
+        Some(run) => ClusterState::Ours { run: (*run).clone(), running },
     })
 }
 
 /// The names of the cluster's running nodes.
-///
-/// # Errors
-/// If the engine cannot list containers.
 pub async fn running_nodes(docker: &Docker, name: &str) -> Result<Vec<String>, KindError> {
     let filters = labels::filter(labels::KIND_CLUSTER, Some(name));
     let options = ListContainersOptionsBuilder::new().filters(&filters).build();
@@ -111,9 +105,6 @@ pub async fn kubeconfig(cluster: &str, is_internal: bool) -> Result<String, Comm
 /// Creates the cluster's network, which has the cluster's name, unless it exists.
 ///
 /// kind's default network is shared by all kind clusters, and stays after the last of them is deleted.
-///
-/// # Errors
-/// If the engine cannot create it.
 pub async fn make_network(docker: &Docker, run: &RunId) -> Result<(), KindError> {
     if docker.inspect_network(&run.cluster, None::<InspectNetworkOptions>).await.is_ok() {
         return Ok(());
@@ -153,7 +144,13 @@ async fn make_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<Str
 ///
 /// # Errors
 /// If `config` is invalid, or kind fails; the error has kind's last lines.
-pub async fn create(docker: &Docker, run: &RunId, image: &str, config: &Path, state: &State) -> Result<(), KindError> {
+pub async fn create(
+    docker: &Docker,
+    run: &RunId,
+    image: &str,
+    config: &Path,
+    state: &ClusterDir,
+) -> Result<(), KindError> {
     let config = kind_config::with_kubeadm_patches(config, KUBEADM_PATCHES)?;
     state.write(&state.kind_config(), config.as_bytes())?;
     let image = make_run_image(docker, run, image).await?;

@@ -89,9 +89,9 @@ pub async fn ensure(
     if docker.inspect_image(&reference).await.is_ok() {
         return Ok(reference);
     }
-    if let Some(folder) = log.parent() {
+    if let Some(dir) = log.parent() {
         // If all other images were pulled, no build has created the directory yet.
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(dir)?;
     }
     let archive = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
     write_archive(docker, addons, &archive.path().join("images.tar")).await?;

@@ -71,9 +71,6 @@ impl Object {
     }
 
     /// Deletes the object; its dependents follow in the background. Does nothing if it is gone already or its kind cannot be deleted.
-    ///
-    /// # Errors
-    /// If the API server rejects the request.
     pub async fn delete(&self, client: &Client) -> Result<(), kube::Error> {
         let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         if !self.from.is_deletable {
@@ -140,16 +137,12 @@ fn is_wanted(resource: &APIResource) -> bool {
 /// The result of [`list`].
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// The objects.
     pub objects: Vec<Object>,
     /// The kinds that could not be listed: the account has no permission, or their extension API server does not respond.
     pub unseen: Vec<Kind>,
 }
 
 /// Lists the objects of these kinds in a namespace that match a label selector. An object that two groups serve is listed once.
-///
-/// # Errors
-/// If the API server does not respond.
 pub async fn list(client: &Client, kinds: &[Kind], namespace: &str, selector: &str) -> Result<Listing, kube::Error> {
     let parameters = ListParams::default().labels(selector);
     let lists = stream::iter(kinds.to_vec()).map(|kind| {

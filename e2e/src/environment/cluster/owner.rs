@@ -15,10 +15,10 @@ use kube::{Api, Client};
 use super::ApiError;
 use super::apply::{ApplyError, apply};
 use super::kind::{self, KindError};
+use crate::environment::cluster_dir::{ClusterDir, StateError};
 use crate::environment::command::CommandError;
 use crate::environment::registry;
 use crate::environment::registry::Login;
-use crate::environment::state::{State, StateError};
 use container_engine::labels::RunId;
 
 /// The namespace that the pipeline deploys to.
@@ -59,7 +59,7 @@ pub enum OwnerError {
     Kind(#[from] CommandError),
     /// The deployer's kubeconfig cannot be written.
     #[error(transparent)]
-    State(#[from] StateError),
+    ClusterDir(#[from] StateError),
     /// The deployer's kubeconfig cannot be serialized.
     #[error("cannot serialize the deployer's kubeconfig: {0}")]
     Serialize(#[from] serde_json::Error),
@@ -100,7 +100,7 @@ pub async fn apply_manifests(client: &Client, run: &RunId, directory: &Path) -> 
 ///
 /// # Errors
 /// If the API server issues no token, or a file cannot be written.
-pub async fn write_kubeconfigs(client: &Client, run: &RunId, state: &State) -> Result<(), OwnerError> {
+pub async fn write_kubeconfigs(client: &Client, run: &RunId, state: &ClusterDir) -> Result<(), OwnerError> {
     let internal = async {
         let text = kind::kubeconfig(&run.cluster, true).await?;
         Ok::<_, OwnerError>(Kubeconfig::from_yaml(&text)?)
@@ -137,9 +137,6 @@ fn with_token(owner: Kubeconfig, token: &str) -> Result<Vec<u8>, serde_json::Err
 }
 
 /// Creates or updates the pull secret in the namespace.
-///
-/// # Errors
-/// If it cannot be applied.
 pub async fn apply_pull_secret(client: &Client, run: &RunId, login: &Login) -> Result<(), OwnerError> {
     let secret = serde_json::json!({
         "apiVersion": "v1",
@@ -153,9 +150,6 @@ pub async fn apply_pull_secret(client: &Client, run: &RunId, login: &Login) -> R
 
 /// Announces the registry to other tools, as specified by KEP-1755.
 /// <https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry>
-///
-/// # Errors
-/// If it cannot be applied.
 pub async fn apply_registry_hosting(client: &Client, run: &RunId, port: u16) -> Result<(), OwnerError> {
     let host = registry::HOST;
     let hosting = format!(

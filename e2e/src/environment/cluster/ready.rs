@@ -98,9 +98,6 @@ pub async fn namespace(client: &Client, namespace: &str, timeout: Duration) -> R
 }
 
 /// Watches objects until `is_ready` returns true. Interruptions are retried.
-///
-/// # Errors
-/// If the API server rejects the watch.
 pub async fn until<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -113,9 +110,6 @@ where
 }
 
 /// Watches objects until `pick` returns a value, and returns it. A later request could return another state.
-///
-/// # Errors
-/// If the API server rejects the watch.
 pub async fn watched<K, T>(
     api: Api<K>,
     config: watcher::Config,

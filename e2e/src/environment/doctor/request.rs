@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::environment::images::{KubernetesVersion, Way};
+use crate::environment::images::{ImagePolicy, KubernetesVersion};
 
 /// The cluster and images that the machine must be able to run and obtain.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Request<'request> {
     /// The Kubernetes version of the cluster.
     pub kubernetes: KubernetesVersion,
     /// The ways in which images may be obtained.
-    pub way: Way,
+    pub policy: ImagePolicy,
     /// The directory with the image recipes.
     pub recipes: &'request Path,
 }

@@ -7,7 +7,7 @@ use super::engine::{Engine, EngineError};
 use super::finding::{Finding, Remedy, Verdict};
 use super::request::Request;
 use crate::environment::images;
-use crate::environment::images::{Image, PackageRegistry, Presence, Way};
+use crate::environment::images::{Image, ImagePolicy, PackageRegistry, Presence};
 use container_engine::pull;
 
 /// Time that a public registry has to respond.
@@ -51,7 +51,7 @@ impl Supply {
     pub(super) async fn look(engine: &Result<Engine, EngineError>, request: &Request<'_>) -> Self {
         let unknown = |reason: &str| Self { images: Vec::new(), route: Route::Unknown(reason.to_owned()) };
         let Ok(engine) = engine else { return unknown("no container engine is running") };
-        let look = images::presence(engine.docker(), request.recipes, request.way, request.kubernetes);
+        let look = images::presence(engine.docker(), request.recipes, request.policy, request.kubernetes);
         let images = match tokio::time::timeout(container_engine::TIMEOUT, look).await {
             Ok(Ok(images)) => images,
             Ok(Err(error)) => return unknown(&container_engine::error_chain::error_chain(&error)),
@@ -60,10 +60,10 @@ impl Supply {
         let missing = images.iter().find(|(_, presence)| *presence == Presence::Missing);
         let route = match missing.and_then(|(image, _)| image.upstream) {
             None => Route::Here,
-            Some(_) if request.way == Way::Build => Route::Build("requested by --images build".to_owned()),
+            Some(_) if request.policy == ImagePolicy::Build => Route::Build("requested by --images build".to_owned()),
             Some(upstream) => match pull::ask(engine.docker(), upstream, TIMEOUT).await {
                 Ok(()) => Route::Pull,
-                Err(reason) if request.way == Way::Pull => Route::Nowhere(reason),
+                Err(reason) if request.policy == ImagePolicy::Pull => Route::Nowhere(reason),
                 Err(reason) => Route::Build(reason),
             },
         };
@@ -82,7 +82,7 @@ impl Supply {
 
     /// Whether the node image is, or will be, the one that kind publishes.
     pub(super) fn has_published_node(&self) -> bool {
-        let node = self.images.iter().find(|(image, _)| image.recipe.folder == NODE);
+        let node = self.images.iter().find(|(image, _)| image.recipe.dir == NODE);
         match node.map(|(_, presence)| *presence) {
             Some(Presence::Pulled) => true,
             Some(Presence::Missing) => self.route == Route::Pull,

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
-use super::build_log::{BuildLog, Compiled};
+use super::build_log::BuildLog;
 use super::catalogue::{Builder, Image};
 use super::diagnose::{Diagnosis, diagnose};
 use crate::environment::command;
 use crate::environment::command::CommandError;
 use crate::environment::package_sources::{DEBIAN_MIRROR, PackageSources};
+use crate::record::event::Pace;
 
 /// The label with the hash of the recipe that an image was built from.
 pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
@@ -64,14 +65,6 @@ pub(super) struct Build<'build> {
     pub(super) log: &'build Path,
 }
 
-/// The progress of a build.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    pub(super) compiled: Option<Compiled>,
-    pub(super) took: Duration,
-    pub(super) left: Option<Duration>,
-}
-
 impl Build<'_> {
     /// Builds the image, and calls `report` periodically. `sources` are the package registries of this machine.
     pub(super) async fn run(&self, sources: &PackageSources, report: impl Fn(Pace)) -> Result<(), BuildError> {
@@ -112,7 +105,7 @@ impl Build<'_> {
     }
 
     fn command(&self, sources: &PackageSources) -> Command {
-        let directory = self.recipes.join(self.image.recipe.folder);
+        let directory = self.recipes.join(self.image.recipe.dir);
         let label = format!("{LABEL}={}", self.hash);
         let mut command = match self.image.recipe.builder {
             Builder::Suite(suite) => {

@@ -5,14 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Number of compiled packages of a Go program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compiled {
-    /// Packages that this build has compiled.
-    pub done: u32,
-    /// All packages of the program. Packages that are cached from an earlier build are never counted as done.
-    pub total: u32,
-}
+use crate::record::event::Compiled;
 
 /// The log of a build, read while it grows.
 ///

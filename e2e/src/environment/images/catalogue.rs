@@ -2,12 +2,10 @@
 
 use gitlab_ci::suggest;
 
-/// An image of the catalogue.
 #[derive(Debug)]
 pub struct Image {
     /// The name in the catalogue, which is also part of the reference of a built image.
     pub name: &'static str,
-    /// The purpose of the image.
     pub purpose: &'static str,
     /// The reference in the public registry, with an immutable version. `None` for images that only recipes use.
     pub upstream: Option<&'static str>,
@@ -21,7 +19,7 @@ pub struct Image {
 #[derive(Debug)]
 pub struct Recipe {
     /// The directory's name.
-    pub folder: &'static str,
+    pub dir: &'static str,
     /// The program that builds the image.
     pub builder: Builder,
     /// Measured duration of the build on two idle processors, in seconds: bench/README.md.
@@ -57,25 +55,25 @@ const fn part(name: &'static str, purpose: &'static str, recipe: Recipe) -> Imag
 }
 
 /// A recipe from Debian packages on the suite forky, and from a Go module if `bases` includes the compiler.
-const fn recipe(folder: &'static str, bases: Bases, seconds: u64) -> Recipe {
-    Recipe { folder, builder: Builder::Dockerfile { bases, arguments: &[] }, seconds }
+const fn recipe(dir: &'static str, bases: Bases, seconds: u64) -> Recipe {
+    Recipe { dir, builder: Builder::Dockerfile { bases, arguments: &[] }, seconds }
 }
 
 /// A recipe from a Go module in the version in `arguments`.
-const fn version(folder: &'static str, arguments: &'static [(&'static str, &'static str)], seconds: u64) -> Recipe {
-    Recipe { folder, builder: Builder::Dockerfile { bases: WITH_GO, arguments }, seconds }
+const fn version(dir: &'static str, arguments: &'static [(&'static str, &'static str)], seconds: u64) -> Recipe {
+    Recipe { dir, builder: Builder::Dockerfile { bases: WITH_GO, arguments }, seconds }
 }
 
 static DEBIAN_BOOKWORM: Image = part(
     "debian-bookworm",
     "base of the cluster's node",
-    Recipe { folder: "debian", builder: Builder::Suite("bookworm"), seconds: 45 },
+    Recipe { dir: "debian", builder: Builder::Suite("bookworm"), seconds: 45 },
 );
 
 static DEBIAN_FORKY: Image = part(
     "debian-forky",
     "base of the other images",
-    Recipe { folder: "debian", builder: Builder::Suite("forky"), seconds: 35 },
+    Recipe { dir: "debian", builder: Builder::Suite("forky"), seconds: 35 },
 );
 
 static BUSYBOX: Image = part("busybox", "base of the add-ons and the registry", recipe("busybox", ON_FORKY, 15));
@@ -155,7 +153,6 @@ pub static TRAEFIK: Image = Image {
     recipe: recipe("traefik", ON_BUSYBOX, 30),
 };
 
-/// Prometheus.
 pub static PROMETHEUS: Image = Image {
     name: "prometheus",
     purpose: "scrapes the deployed service",
@@ -252,21 +249,21 @@ mod tests {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
         let mut seen = BTreeSet::new();
         for image in CATALOGUE.iter().copied() {
-            let folder = recipes.join(image.recipe.folder);
+            let dir = recipes.join(image.recipe.dir);
             match image.recipe.builder {
-                Builder::Suite(_) => assert!(folder.join("build").is_file(), "{}", folder.display()),
+                Builder::Suite(_) => assert!(dir.join("build").is_file(), "{}", dir.display()),
                 Builder::Dockerfile { bases, arguments } => {
-                    let dockerfile = std::fs::read_to_string(folder.join("Dockerfile")).unwrap();
+                    let dockerfile = std::fs::read_to_string(dir.join("Dockerfile")).unwrap();
                     for (_, base) in bases {
                         assert!(seen.contains(base.name), "{} is listed before its base {}", image.name, base.name);
                     }
                     for name in bases.iter().map(|(name, _)| name).chain(arguments.iter().map(|(name, _)| name)) {
                         let declares = dockerfile.lines().any(|line| line == format!("ARG {name}"));
-                        assert!(declares, "{} has no ARG {name}", folder.display());
+                        assert!(declares, "{} has no ARG {name}", dir.display());
                     }
                     for (name, value) in arguments {
                         assert_eq!(*name, "VERSION");
-                        assert!(folder.join(value).join("go.sum").is_file(), "{} has no module {value}", image.name);
+                        assert!(dir.join(value).join("go.sum").is_file(), "{} has no module {value}", image.name);
                     }
                 }
             }

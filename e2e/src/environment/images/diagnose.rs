@@ -3,7 +3,6 @@
 /// The explanation of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The cause.
     pub cause: String,
     /// What the user can do about it.
     pub next_step: String,

@@ -20,7 +20,6 @@ pub enum KubernetesVersion {
 }
 
 impl KubernetesVersion {
-    /// The node image with this version.
     pub fn node(self) -> &'static Image {
         match self {
             Self::V1_34_4 => &KIND_NODE_1_34,

@@ -10,101 +10,38 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::build::{Build, BuildError, Pace};
-use super::build_log::Compiled;
+use super::build::{Build, BuildError};
 use super::catalogue::{Builder, CATALOGUE, Image, short};
 use super::kubernetes::KubernetesVersion;
+use super::policy::{BUILT, ImagePolicy};
 use super::presence::{Presence, built_reference, presence_of};
 use super::recipe::{RecipeError, hash};
-use super::way::{BUILT, Way};
 use crate::environment::package_sources::PackageSources;
+use crate::record::event::{Event, EventSink, ImageOrigin, ImageProgress};
 use container_engine::pull::pull;
-
-/// How an image was obtained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// It was present already.
-    Here,
-    /// It was pulled from its public registry.
-    Pulled,
-    /// It was built from its recipe.
-    Built,
-}
-
-impl Source {
-    /// The word for tables and reports.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Here => "present",
-            Self::Pulled => "pulled",
-            Self::Built => "built",
-        }
-    }
-}
 
 /// An image that is now present.
 #[derive(Clone, Debug, Serialize)]
-pub struct Obtained {
+pub struct ResolvedImage {
     /// The name in the catalogue.
     pub name: &'static str,
     /// The reference for running it.
     pub reference: String,
     /// The reference in the public registry, if there is one.
     pub upstream: Option<&'static str>,
-    /// How it was obtained.
-    pub source: Source,
+    /// Where it came from.
+    #[serde(rename = "source")]
+    pub origin: ImageOrigin,
     /// The duration of pulling or building it. Serialized in seconds.
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
 }
 
-impl Obtained {
+impl ResolvedImage {
     /// Whether it was built from its recipe, now or earlier, instead of pulled.
     pub fn is_built(&self) -> bool {
         self.reference.starts_with(BUILT)
     }
-}
-
-/// A progress event of an image.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// Pulling it from its public registry starts.
-    Pulling {
-        /// The image's name.
-        name: &'static str,
-        /// The upstream reference.
-        reference: &'static str,
-    },
-    /// Pulling failed. A build or the final error follows.
-    NotPulled {
-        /// The image's name.
-        name: &'static str,
-        /// The cause, on one line.
-        reason: String,
-    },
-    /// Building it from its recipe starts.
-    Building {
-        /// The image's name.
-        name: &'static str,
-        /// The log file.
-        log: PathBuf,
-        /// The approximate duration.
-        expected: Duration,
-    },
-    /// A build is in progress. Reported every ten seconds.
-    Continues {
-        /// The image's name.
-        name: &'static str,
-        /// The number of compiled packages, if the recipe compiles any.
-        compiled: Option<Compiled>,
-        /// The time since the build started.
-        took: Duration,
-        /// The estimated remaining time, if it can be estimated.
-        left: Option<Duration>,
-    },
-    /// The image is present now.
-    Obtained(Obtained),
 }
 
 /// An image could not be obtained.
@@ -142,37 +79,37 @@ pub enum ObtainError {
 /// Obtains images, each once.
 pub struct Images {
     docker: Docker,
-    way: Way,
+    policy: ImagePolicy,
     kubernetes: KubernetesVersion,
     recipes: PathBuf,
     logs: PathBuf,
     /// The package registries of this machine, read once by the first build.
     sources: OnceCell<PackageSources>,
-    tell: Box<dyn Fn(Progress) + Send + Sync>,
-    obtained: Mutex<BTreeMap<&'static str, Arc<OnceCell<Obtained>>>>,
+    notify: Box<EventSink<'static>>,
+    obtained: Mutex<BTreeMap<&'static str, Arc<OnceCell<ResolvedImage>>>>,
     used: std::sync::Mutex<BTreeMap<String, String>>,
 }
 
 impl Images {
-    /// Obtains images by `way`, with recipes from the directory `recipes` and build logs in the directory `logs`. Nodes have the version
-    /// `kubernetes`. `tell` receives progress events.
+    /// Obtains images by `policy`, with recipes from the directory `recipes` and build logs in the directory `logs`. Nodes have the version
+    /// `kubernetes`. `notify` receives events.
     pub fn new(
         docker: Docker,
-        way: Way,
+        policy: ImagePolicy,
         kubernetes: KubernetesVersion,
         recipes: &Path,
         logs: &Path,
-        tell: impl Fn(Progress) + Send + Sync + 'static,
+        notify: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Self {
         let (recipes, logs) = (recipes.to_owned(), logs.to_owned());
         Self {
             docker,
-            way,
+            policy,
             kubernetes,
             recipes,
             logs,
             sources: OnceCell::new(),
-            tell: Box::new(tell),
+            notify: Box::new(notify),
             obtained: Mutex::default(),
             used: std::sync::Mutex::default(),
         }
@@ -184,8 +121,8 @@ impl Images {
     }
 
     /// The ways in which images may be obtained.
-    pub fn way(&self) -> Way {
-        self.way
+    pub fn policy(&self) -> ImagePolicy {
+        self.policy
     }
 
     /// The directory with the recipes.
@@ -202,7 +139,7 @@ impl Images {
     ///
     /// # Errors
     /// If it cannot be obtained in an allowed way.
-    pub async fn node(&self) -> Result<Obtained, ObtainError> {
+    pub async fn node(&self) -> Result<ResolvedImage, ObtainError> {
         self.obtain_one(self.kubernetes.node()).await
     }
 
@@ -221,7 +158,7 @@ impl Images {
     ///
     /// # Errors
     /// The first error. Builds that are still running are stopped.
-    pub async fn obtain(&self, images: &[&'static Image]) -> Result<Vec<Obtained>, ObtainError> {
+    pub async fn obtain(&self, images: &[&'static Image]) -> Result<Vec<ResolvedImage>, ObtainError> {
         try_join_all(images.iter().map(|image| self.obtain_one(image))).await
     }
 
@@ -234,7 +171,7 @@ impl Images {
     pub fn obtain_one<'images>(
         &'images self,
         image: &'static Image,
-    ) -> BoxFuture<'images, Result<Obtained, ObtainError>> {
+    ) -> BoxFuture<'images, Result<ResolvedImage, ObtainError>> {
         async move {
             let cell = self.obtained.lock().await.entry(image.name).or_default().clone();
             cell.get_or_try_init(|| self.fetch(image)).await.cloned()
@@ -242,40 +179,36 @@ impl Images {
         .boxed()
     }
 
-    async fn fetch(&self, image: &'static Image) -> Result<Obtained, ObtainError> {
+    async fn fetch(&self, image: &'static Image) -> Result<ResolvedImage, ObtainError> {
         let started = Instant::now();
         let hash = hash(image, &self.recipes)?;
         let built = built_reference(image, &hash);
-        let obtained = |reference: &str, source| {
-            let obtained = Obtained {
-                name: image.name,
-                reference: reference.to_owned(),
-                upstream: image.upstream,
-                source,
-                took: started.elapsed(),
-            };
-            (self.tell)(Progress::Obtained(obtained.clone()));
-            obtained
+        let report = |progress: ImageProgress<'_>| (self.notify)(&Event::Image { name: image.name, progress });
+        let obtained = |reference: &str, origin| {
+            let took = started.elapsed();
+            report(ImageProgress::Obtained { origin, took });
+            let reference = reference.to_owned();
+            ResolvedImage { name: image.name, reference, upstream: image.upstream, origin, took }
         };
 
-        match (presence_of(&self.docker, image, &built, self.way).await, image.upstream) {
-            (Presence::Pulled, Some(upstream)) => return Ok(obtained(upstream, Source::Here)),
-            (Presence::Built, _) => return Ok(obtained(&built, Source::Here)),
+        match (presence_of(&self.docker, image, &built, self.policy).await, image.upstream) {
+            (Presence::Pulled, Some(upstream)) => return Ok(obtained(upstream, ImageOrigin::Local)),
+            (Presence::Built, _) => return Ok(obtained(&built, ImageOrigin::Local)),
             (Presence::Pulled | Presence::Missing, _) => {}
         }
         let mut reason = None;
-        if self.way != Way::Build {
+        if self.policy != ImagePolicy::Build {
             if let Some(upstream) = image.upstream {
-                (self.tell)(Progress::Pulling { name: image.name, reference: upstream });
+                report(ImageProgress::Pulling { reference: upstream });
                 match pull(&self.docker, upstream, image.digest).await {
-                    Ok(()) => return Ok(obtained(upstream, Source::Pulled)),
+                    Ok(()) => return Ok(obtained(upstream, ImageOrigin::Pulled)),
                     Err(cause) => {
-                        (self.tell)(Progress::NotPulled { name: image.name, reason: cause.clone() });
+                        report(ImageProgress::NotPulled { reason: &cause });
                         reason = Some((upstream, cause));
                     }
                 }
             }
-            if self.way == Way::Pull {
+            if self.policy == ImagePolicy::Pull {
                 return Err(match reason {
                     Some((reference, reason)) => ObtainError::NotPulled { name: image.name, reference, reason },
                     None => ObtainError::NoUpstream(image.name),
@@ -290,19 +223,17 @@ impl Images {
         }
         let log = self.logs.join(format!("{}.log", image.name));
         let expected = Duration::from_secs(image.recipe.seconds);
-        (self.tell)(Progress::Building { name: image.name, log: log.clone(), expected });
+        report(ImageProgress::Building { log: &log, expected });
         let sources = self.sources.get_or_init(read_sources).await;
         let recipe = Build { image, reference: &built, hash: &hash, recipes: &self.recipes, bases: &bases, log: &log };
-        let report = |pace: Pace| {
-            let Pace { compiled, took, left } = pace;
-            (self.tell)(Progress::Continues { name: image.name, compiled, took, left });
-        };
-        recipe.run(sources, report).await.map_err(|source| ObtainError::NotBuilt {
-            name: image.name,
-            pulled: reason.map(|(_, reason)| reason),
-            source: Box::new(source),
+        recipe.run(sources, |pace| report(ImageProgress::Continues(pace))).await.map_err(|source| {
+            ObtainError::NotBuilt {
+                name: image.name,
+                pulled: reason.map(|(_, reason)| reason),
+                source: Box::new(source),
+            }
         })?;
-        Ok(obtained(&built, Source::Built))
+        Ok(obtained(&built, ImageOrigin::Built))
     }
 }
 

@@ -7,8 +7,8 @@ use futures_util::future::try_join_all;
 
 use super::catalogue::{Builder, Image, SHARED};
 use super::kubernetes::KubernetesVersion;
+use super::policy::{BUILT, ImagePolicy};
 use super::recipe::{RecipeError, hash};
-use super::way::{BUILT, Way};
 
 /// Whether an image is present, and where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +39,20 @@ const FROM_PYTHON: &str = "traefik";
 const GO: &str = "go";
 
 /// Looks for each image that a cluster of version `kubernetes` and its pipeline use, in the same way as
-/// [`Images::obtain`](super::Images::obtain) with `way`. Leaves out images that only recipes use.
+/// [`Images::obtain`](super::Images::obtain) with `policy`. Leaves out images that only recipes use.
 ///
 /// # Errors
 /// If a recipe cannot be read.
 pub async fn presence(
     docker: &Docker,
     recipes: &Path,
-    way: Way,
+    policy: ImagePolicy,
     kubernetes: KubernetesVersion,
 ) -> Result<Vec<(&'static Image, Presence)>, RecipeError> {
     let images = [kubernetes.node()].into_iter().chain(SHARED.iter().copied());
     let look = |image: &'static Image| async move {
         let built = built_reference(image, &hash(image, recipes)?);
-        Ok((image, presence_of(docker, image, &built, way).await))
+        Ok((image, presence_of(docker, image, &built, policy).await))
     };
     try_join_all(images.map(look)).await
 }
@@ -62,15 +62,15 @@ pub(super) fn built_reference(image: &Image, hash: &str) -> String {
     format!("{BUILT}{}:{hash}", image.name)
 }
 
-/// Whether an image is present in a form that `way` allows. `built` is its reference if it is built.
-pub(super) async fn presence_of(docker: &Docker, image: &Image, built: &str, way: Way) -> Presence {
+/// Whether an image is present in a form that `policy` allows. `built` is its reference if it is built.
+pub(super) async fn presence_of(docker: &Docker, image: &Image, built: &str, policy: ImagePolicy) -> Presence {
     let is_present = async |reference: &str| docker.inspect_image(reference).await.is_ok();
-    if way != Way::Build
+    if policy != ImagePolicy::Build
         && let Some(upstream) = image.upstream
         && is_present(upstream).await
     {
         Presence::Pulled
-    } else if way != Way::Pull && is_present(built).await {
+    } else if policy != ImagePolicy::Pull && is_present(built).await {
         Presence::Built
     } else {
         Presence::Missing
@@ -80,7 +80,7 @@ pub(super) async fn presence_of(docker: &Docker, image: &Image, built: &str, way
 /// The registries that a build of `image` downloads packages from.
 pub fn package_registries(image: &Image) -> impl Iterator<Item = PackageRegistry> {
     let go = is_built_with(image, GO).then_some(PackageRegistry::Go);
-    let python = (image.recipe.folder == FROM_PYTHON).then_some(PackageRegistry::Python);
+    let python = (image.recipe.dir == FROM_PYTHON).then_some(PackageRegistry::Python);
     [Some(PackageRegistry::Debian), go, python].into_iter().flatten()
 }
 
@@ -89,7 +89,7 @@ fn is_built_with(image: &Image, directory: &str) -> bool {
     match image.recipe.builder {
         Builder::Suite(_) => false,
         Builder::Dockerfile { bases, .. } => {
-            bases.iter().any(|(_, base)| base.recipe.folder == directory || is_built_with(base, directory))
+            bases.iter().any(|(_, base)| base.recipe.dir == directory || is_built_with(base, directory))
         }
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     fn exactly_the_recipes_with_requirements_need_the_python_index() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
         for image in CATALOGUE {
-            let has_wheels = recipes.join(image.recipe.folder).join("requirements.txt").is_file();
+            let has_wheels = recipes.join(image.recipe.dir).join("requirements.txt").is_file();
             let asks = package_registries(image).any(|registry| registry == PackageRegistry::Python);
             assert_eq!(has_wheels, asks, "{}", image.name);
         }

@@ -28,7 +28,7 @@ pub struct RecipeError {
 /// If a file of the recipe cannot be read.
 pub(super) fn hash(image: &Image, recipes: &Path) -> Result<String, RecipeError> {
     let mut hasher = Sha256::new();
-    let directory = recipes.join(image.recipe.folder);
+    let directory = recipes.join(image.recipe.dir);
     match image.recipe.builder {
         Builder::Suite(suite) => {
             add_directory(&mut hasher, &directory)?;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     const fn image(builder: Builder) -> Image {
-        let recipe = Recipe { folder: "one", builder, seconds: 0 };
+        let recipe = Recipe { dir: "one", builder, seconds: 0 };
         Image { name: "base", purpose: "", upstream: None, digest: None, recipe }
     }
 

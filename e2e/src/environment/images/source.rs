@@ -16,7 +16,7 @@ impl ImageSource for Images {
                 .obtain_one(image)
                 .await
                 .map_err(|error| format!("cannot obtain image `{name}`: {}", error_chain(&error)))?;
-            let built_from = obtained.is_built().then(|| format!("images/{}", image.recipe.folder));
+            let built_from = obtained.is_built().then(|| format!("images/{}", image.recipe.dir));
             Ok(Some(Resolved { reference: obtained.reference, built_from }))
         }
         .boxed()

@@ -17,9 +17,6 @@ pub struct Certificates {
 }
 
 /// Generates certificates for a registry with these host names and addresses.
-///
-/// # Errors
-/// If a name is invalid.
 pub fn make(names: &[&str]) -> Result<Certificates, rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "gitlab-ci-k8s-demo registry authority");

@@ -14,7 +14,7 @@ use testcontainers::{CopyTargetOptions, GenericImage, ImageExt, ReuseDirective, 
 
 use super::login::{Login, LoginError, USER};
 use super::{HOST, certificate};
-use crate::environment::state::{State, StateError};
+use crate::environment::cluster_dir::{ClusterDir, StateError};
 use container_engine::labels;
 use container_engine::labels::RunId;
 
@@ -55,7 +55,7 @@ pub enum RegistryError {
     Certificate(#[from] rcgen::Error),
     /// Its credentials or certificate cannot be written to the cluster's directory.
     #[error(transparent)]
-    State(#[from] StateError),
+    ClusterDir(#[from] StateError),
 }
 
 /// The name of the registry's container.
@@ -72,7 +72,7 @@ pub async fn ensure(
     docker: &Docker,
     run: &RunId,
     image: &str,
-    state: &State,
+    state: &ClusterDir,
 ) -> Result<(Registry, bool), RegistryError> {
     if let Some(registry) = running(docker, run, state).await
         && answers(&registry).await
@@ -89,7 +89,7 @@ pub async fn ensure(
 }
 
 /// The registry of `run`, if its container is running and its files exist. Does not check whether it responds.
-pub async fn running(docker: &Docker, run: &RunId, state: &State) -> Option<Registry> {
+pub async fn running(docker: &Docker, run: &RunId, state: &ClusterDir) -> Option<Registry> {
     let container = docker.inspect_container(&container(&run.cluster), None::<InspectContainerOptions>).await.ok()?;
     let belongs_to_run = container.config?.labels?.get(labels::RUN) == Some(&run.id);
     if !belongs_to_run || container.state?.running != Some(true) {
@@ -118,7 +118,7 @@ pub async fn answers(registry: &Registry) -> bool {
     ask.await.is_ok_and(|response: reqwest::Response| response.status().is_success())
 }
 
-async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Result<Registry, RegistryError> {
+async fn start(docker: &Docker, run: &RunId, image: &str, state: &ClusterDir) -> Result<Registry, RegistryError> {
     let login = Login::generate()?;
     let certificates = certificate::make(&[HOST, "localhost", "127.0.0.1"])?;
     // Write the files first: a registry whose password is lost cannot be used.
@@ -162,9 +162,6 @@ async fn start(docker: &Docker, run: &RunId, image: &str, state: &State) -> Resu
 }
 
 /// Connects the registry to the cluster's network, under its host name.
-///
-/// # Errors
-/// If the engine returns an error.
 pub async fn connect(docker: &Docker, cluster: &str) -> Result<(), RegistryError> {
     let name = container(cluster);
     let inspected = docker.inspect_container(&name, None::<InspectContainerOptions>).await?;

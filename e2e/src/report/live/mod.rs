@@ -1,9 +1,8 @@
 //! A live view of a command: a line for each event. On a terminal, a spinner for each piece of work below these lines; in a log, a
 //! heartbeat that names the work that has been running for long.
 
+pub mod harness;
 pub mod pipeline;
-pub mod scenario;
-pub mod setup;
 mod spinner;
 
 use std::borrow::Cow;
@@ -46,7 +45,6 @@ pub enum Change<'event> {
     Prints(Cow<'event, str>, Cow<'event, str>),
     /// Work ends.
     Ends(Cow<'event, str>),
-    /// Nothing.
     Nothing,
 }
 
@@ -55,7 +53,6 @@ pub trait LiveEvent {
     /// What it changes.
     fn change(&self) -> Change<'_>;
 
-    /// Its line, if it has one.
     fn line(&self) -> Option<String>;
 
     /// The event as one line of JSON, if programs get it.
@@ -108,7 +105,6 @@ impl Live {
         Self { started: Instant::now(), output }
     }
 
-    /// Shows an event.
     pub fn show(&self, event: &impl LiveEvent) {
         // A closed standard output or standard error takes nothing: the work goes on.
         match &self.output {

@@ -3,9 +3,6 @@
 use crate::record::Record;
 
 /// The record as JSON.
-///
-/// # Errors
-/// If serialization fails, which its types never cause.
 pub fn text(record: &Record) -> serde_json::Result<String> {
     serde_json::to_string_pretty(record).map(|text| text + "\n")
 }

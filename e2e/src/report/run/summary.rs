@@ -12,7 +12,6 @@ const MAX_LENGTH: usize = 160;
 /// Number of the longest spans to show.
 const MAX_SPANS: usize = 5;
 
-/// The record as Markdown.
 pub fn markdown(record: &Record) -> String {
     let record = &cleaned(record);
     let mut text = String::new();

@@ -12,7 +12,6 @@ use crate::report::checks::explained;
 /// Maximum length of the last column of the table; failures follow in full below it.
 const MAX_LENGTH: usize = 100;
 
-/// The record as text.
 pub fn text(record: &Record) -> String {
     let record = &cleaned(record);
     let mut text = String::new();

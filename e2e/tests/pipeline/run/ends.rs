@@ -75,7 +75,7 @@ fn who_waits_for_another_pipeline_makes_room() {
     let config = settings.path().to_str().expect("a path");
     let mut command = repository.e2e(&["pipeline", "--concurrency", "1", "--config", config]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
-    eventually("the other job ends", PATIENCE, || if done.exists() { Ok(()) } else { Err("it has not".to_owned()) });
+    eventually("the other job ends", TIMEOUT, || if done.exists() { Ok(()) } else { Err("it has not".to_owned()) });
     drop(lock);
     let output = child.wait_with_output().expect("an end");
     assert_eq!(output.status.code(), Some(0), "{}", error(&output));

@@ -64,17 +64,17 @@ fn what_is_not_committed_may_be_of_another_kind() {
         Repository::new("main", "a: {script: 'cat file/below folder; readlink link; ls -d gone || echo gone'}\n");
     let at = |path: &str| repository.path().join(path);
     std::fs::write(at("file"), "file\n").expect("a file");
-    for folder in ["folder", "link", "gone"] {
-        std::fs::create_dir(at(folder)).expect("a folder");
-        std::fs::write(at(folder).join("below"), "old\n").expect("a file");
+    for dir in ["folder", "link", "gone"] {
+        std::fs::create_dir(at(dir)).expect("a folder");
+        std::fs::write(at(dir).join("below"), "old\n").expect("a file");
     }
     repository.git(&["add", "."]);
     repository.git(&["commit", "--quiet", "--message", "Files"]);
     std::fs::remove_file(at("file")).expect("removed");
     std::fs::create_dir(at("file")).expect("a folder");
     std::fs::write(at("file/below"), "in a folder\n").expect("a file");
-    for folder in ["folder", "link", "gone"] {
-        std::fs::remove_dir_all(at(folder)).expect("removed");
+    for dir in ["folder", "link", "gone"] {
+        std::fs::remove_dir_all(at(dir)).expect("removed");
     }
     std::fs::write(at("folder"), "no folder\n").expect("a file");
     std::os::unix::fs::symlink("file", at("link")).expect("a link");
@@ -167,10 +167,10 @@ fn repositories(#[case] name: &str, #[case] format: &str) {
 /// A closed terminal ends jobs as well as anybody who asks.
 #[test]
 fn a_terminal_that_is_closed_ends_jobs() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let begun = folder.path().join("begun");
+    let dir = tempfile::tempdir().expect("a folder");
+    let begun = dir.path().join("begun");
     let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\n", begun.display());
-    let (repository, settings) = (Repository::new("main", &pipeline), settings(folder.path()));
+    let (repository, settings) = (Repository::new("main", &pipeline), settings(dir.path()));
     let plain = repository.e2e(&["pipeline", "--config", settings.path().to_str().expect("a path")]);
     // Whoever runs the tests by `nohup` has the signal ignored, by this program, too.
     let mut command = Command::new("env");
@@ -183,7 +183,7 @@ fn a_terminal_that_is_closed_ends_jobs() {
         };
     }
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
-    eventually("the job begins", PATIENCE, || if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) });
+    eventually("the job begins", TIMEOUT, || if begun.exists() { Ok(()) } else { Err("it has not".to_owned()) });
     let id = child.id();
     assert!(Command::new("kill").args(["-HUP", &id.to_string()]).status().expect("kill").success());
     let output = child.wait_with_output().expect("an end");

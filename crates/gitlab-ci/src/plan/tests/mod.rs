@@ -6,8 +6,8 @@ use rstest::rstest;
 
 use super::admission;
 use super::context::{Context, RefKind, Source};
-use super::knowledge::Given;
-use super::refusal::{MissingNeed, Refusal};
+use super::error::{MissingNeed, PlanError};
+use super::knowledge::ProjectVariables;
 use crate::config::when::{AllowFailure, When};
 use crate::plan::commit::Commit;
 use crate::testing::{branch, context, plan_for, plan_with};
@@ -82,7 +82,7 @@ fn only_and_except_decide(#[case] a: &str, #[case] expected: bool) {
 #[case::variables_of_policies_are_not_expanded("variables: {FOLDER: src}, only: {changes: ['$FOLDER/*']}", false)]
 fn changed_files_decide(#[case] a: &str, #[case] expected: bool) {
     let changed = ["src/main.rs".to_owned()];
-    let plan = plan_with(&with_another_job(a), &branch("main"), &Given::default(), Some(&changed)).unwrap();
+    let plan = plan_with(&with_another_job(a), &branch("main"), &ProjectVariables::default(), Some(&changed)).unwrap();
     assert_eq!(plan.jobs.iter().any(|job| &*job.name == "a"), expected);
 }
 
@@ -144,14 +144,14 @@ fn resolves_needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
 #[test]
 fn reports_all_missing_needs() {
     let text = "t: {script: x, only: [tags]}\np: {script: x, parallel: 2, only: [tags]}\na: {script: x, needs: [t, p]}\nb: {script: x, needs: [t]}\n";
-    let refusal = plan_for(text, &branch("main"), &[]).unwrap_err();
-    let Refusal::Needs(missing) = &refusal else { panic!("{refusal}") };
+    let error = plan_for(text, &branch("main"), &[]).unwrap_err();
+    let PlanError::Needs(missing) = &error else { panic!("{error}") };
     let describe =
         |it: &MissingNeed| (it.job.to_string(), it.need.to_string(), it.reason.as_ref().map(|it| it.text.clone()));
     let reason = || Some("only: refs does not match".to_owned());
     let expected = [("a", "t"), ("a", "p"), ("b", "t")].map(|(job, need)| (job.to_owned(), need.to_owned(), reason()));
     assert_eq!(missing.iter().map(describe).collect::<Vec<_>>(), expected);
-    assert_eq!(refusal.to_string().lines().count(), 3);
+    assert_eq!(error.to_string().lines().count(), 3);
 }
 
 // lib/gitlab/ci/config/normalizer.rb: a need of a parallel job is a need of each instance.
@@ -165,11 +165,11 @@ fn reports_missing_instances(#[case] needs: &str, #[case] missing: Option<&str>)
     );
     let found = match plan_for(&text, &branch("main"), &[]) {
         Ok(_) => None,
-        Err(Refusal::Needs(missing)) => {
+        Err(PlanError::Needs(missing)) => {
             assert_eq!(missing[0].reason.as_ref().unwrap().text, "no rule matches");
             Some(missing[0].need.to_string())
         }
-        Err(refusal) => panic!("{refusal}"),
+        Err(error) => panic!("{error}"),
     };
     assert_eq!(found.as_deref(), missing);
 }
@@ -182,9 +182,9 @@ fn reports_missing_instances(#[case] needs: &str, #[case] missing: Option<&str>)
     "workflow"
 )]
 fn refuses_a_comparison_with_an_unknown_ref(#[case] text: &str, #[case] job: &str) {
-    let refusal = plan_for(text, &branch("main"), &[]).unwrap_err();
+    let error = plan_for(text, &branch("main"), &[]).unwrap_err();
     let expected = format!("Failed to parse rule for {job}: rules:changes:compare_to is not a valid ref");
-    assert_eq!(refusal.to_string(), expected);
+    assert_eq!(error.to_string(), expected);
 }
 
 // lib/gitlab/ci/pipeline/chain/skip.rb
@@ -216,8 +216,8 @@ fn defaults_are_inherited_as_a_whole() {
 #[case::only_pre(".pre")]
 #[case::only_post(".post")]
 fn a_pipeline_needs_a_job_outside_pre_and_post(#[case] stage: &str) {
-    let refusal = plan_for(&format!("a: {{script: x, stage: {stage}}}\n"), &branch("main"), &[]).unwrap_err();
-    assert!(matches!(refusal, Refusal::Empty(_)));
+    let error = plan_for(&format!("a: {{script: x, stage: {stage}}}\n"), &branch("main"), &[]).unwrap_err();
+    assert!(matches!(error, PlanError::Empty(_)));
 }
 
 #[test]

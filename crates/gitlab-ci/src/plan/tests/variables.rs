@@ -109,7 +109,7 @@ fn settings_are_limited_to_environments(#[case] a: &str, #[case] protected: bool
         setting("any", "*", false),
         setting("protected", "live", true),
     ];
-    let given = Given { settings, pipeline: Vec::new() };
+    let given = ProjectVariables { settings, pipeline: Vec::new() };
     let context = Context { protected, ..branch("main") };
     let plan = plan_with(&format!("a: {{script: x, {a}}}\n"), &context, &given, None).unwrap();
     assert_eq!(value(&plan, "V").as_deref(), expected);
@@ -141,8 +141,8 @@ fn unknown_variables_in_images_stay_for_the_runner() {
 fn a_cycle_matters_only_in_jobs_of_the_pipeline() {
     let text = "a: {script: x, variables: {A: $B, B: $A}, rules: [{if: $CI_COMMIT_TAG}]}\nb: {script: x, variables: {A: $A}}\n";
     assert_eq!(plan_for(text, &branch("main"), &[]).unwrap().jobs.len(), 1);
-    let refusal = plan_for(text, &context(RefKind::Tag, "v1", Source::Push), &[]).unwrap_err();
-    assert_eq!(refusal.to_string(), r#"a: circular variable reference detected: ["A", "B"]"#);
+    let plan_error = plan_for(text, &context(RefKind::Tag, "v1", Source::Push), &[]).unwrap_err();
+    assert_eq!(plan_error.to_string(), r#"a: circular variable reference detected: ["A", "B"]"#);
 }
 
 #[rstest]
@@ -151,10 +151,10 @@ fn a_cycle_matters_only_in_jobs_of_the_pipeline() {
 #[case::pattern("a: {script: x, rules: [{exists: [$LARGE$LARGE]}]}\n")]
 #[case::name("workflow: {name: $LARGE$LARGE}\na: {script: x}\n")]
 fn refuses_values_that_become_too_large(#[case] text: &str) {
-    let refusal = plan_for(text, &branch("main"), &[("LARGE", &"x".repeat(600_000))]).unwrap_err();
-    let error = match &refusal {
-        Refusal::Variables { error, .. } => error.clone(),
-        _ => panic!("{refusal}"),
+    let plan_error = plan_for(text, &branch("main"), &[("LARGE", &"x".repeat(600_000))]).unwrap_err();
+    let error = match &plan_error {
+        PlanError::Variables { error, .. } => error.clone(),
+        _ => panic!("{plan_error}"),
     };
     assert!(matches!(error, ExpansionError::LargeText | ExpansionError::LargeValue(_)), "{error}");
 }

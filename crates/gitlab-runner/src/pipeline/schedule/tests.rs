@@ -7,7 +7,7 @@ use gitlab_ci::testing::plan;
 
 /// Simulates a pipeline. The jobs in `failing` fail with the given exit code; all others succeed. Returns the jobs of each round,
 /// joined by `+`.
-fn play(text: &str, failing: &[(&str, i32)], choice: &Choice) -> (Schedule, Plan, Vec<String>) {
+fn play(text: &str, failing: &[(&str, i32)], choice: &JobSelection) -> (Schedule, Plan, Vec<String>) {
     let plan = plan(text);
     let mut schedule = Schedule::new(&plan, choice);
     let mut order = Vec::new();
@@ -25,7 +25,7 @@ fn play(text: &str, failing: &[(&str, i32)], choice: &Choice) -> (Schedule, Plan
             }
             continue;
         }
-        let name = |job: &usize| plan.jobs[*job].name.to_string();
+        let name = |job: &JobIndex| plan[*job].name.to_string();
         order.push(round.iter().map(name).collect::<Vec<_>>().join("+"));
         for job in round {
             let code = failing.iter().find(|(failing, _)| *failing == name(&job)).map(|(_, code)| *code);
@@ -39,9 +39,9 @@ fn play(text: &str, failing: &[(&str, i32)], choice: &Choice) -> (Schedule, Plan
     }
 }
 
-fn choice(only: &[&str], manual: &[&str]) -> Choice {
+fn choice(only: &[&str], manual: &[&str]) -> JobSelection {
     let set = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
-    Choice { only: set(only), manual: set(manual), keep_going: false }
+    JobSelection { only: set(only), manual: set(manual), keep_going: false }
 }
 
 /// The rounds in which jobs run (`a+b` at the same time), and the pipeline's status.
@@ -141,7 +141,7 @@ fn a_failure_is_retried_by_reason_or_exit_code(
     #[case] expected: bool,
 ) {
     let plan = plan(&format!("a: {{script: x, retry: {retry}}}\n"));
-    let mut schedule = Schedule::new(&plan, &Choice::default());
+    let mut schedule = Schedule::new(&plan, &JobSelection::default());
     schedule.advance(Instant::now());
     let job = schedule.take().unwrap();
     assert_eq!(schedule.end(job, Status::Failed, Some((reason, Some(code))), ""), expected);
@@ -151,9 +151,9 @@ fn a_failure_is_retried_by_reason_or_exit_code(
 fn only_selected_jobs_run() {
     let text =
         "a: {script: x, stage: build}\nb: {script: x, needs: [a]}\nc: {script: x, stage: deploy, when: manual}\n";
-    let (schedule, _, order) = play(text, &[], &choice(&["b", "c"], &[]));
+    let (schedule, plan, order) = play(text, &[], &choice(&["b", "c"], &[]));
     assert_eq!((order, schedule.status()), (vec!["b".to_owned(), "c".to_owned()], Status::Success));
-    assert_eq!(schedule.job(0), None);
+    assert_eq!(schedule.job(plan.find("a").unwrap()), None);
 }
 
 #[rstest]
@@ -178,16 +178,15 @@ fn a_selected_on_failure_job_runs_unless_a_predecessor_is_selected(#[case] only:
 #[case::on_failure("a: {script: x, stage: build}\nb: {script: x, when: on_failure}\nc: {script: x}\n", &["a", "b+c"], Status::Failed)]
 #[case::on_failure_of_a_need("a: {script: x, stage: build}\nb: {script: x, when: on_failure, needs: [a]}\n", &["a", "b"], Status::Failed)]
 fn keep_going_continues_after_a_failure(#[case] text: &str, #[case] expected: &[&str], #[case] status: Status) {
-    let (schedule, _, order) = play(text, &[("a", 1)], &Choice { keep_going: true, ..Choice::default() });
+    let (schedule, _, order) = play(text, &[("a", 1)], &JobSelection { keep_going: true, ..JobSelection::default() });
     assert_eq!((order, schedule.status()), (expected.iter().map(ToString::to_string).collect(), status));
 }
 
 #[test]
 fn skipped_and_canceled_jobs_have_reasons() {
-    let (schedule, ..) = play(STAGES, &[("a", 1)], &Choice::default());
-    assert_eq!(schedule.job(2), Some((Status::Skipped, "an earlier job failed")));
-    let plan = plan(STAGES);
-    let mut schedule = Schedule::new(&plan, &Choice::default());
+    let (schedule, plan, _) = play(STAGES, &[("a", 1)], &JobSelection::default());
+    assert_eq!(schedule.job(plan.find("c").unwrap()), Some((Status::Skipped, "an earlier job failed")));
+    let mut schedule = Schedule::new(&plan, &JobSelection::default());
     schedule.advance(Instant::now());
     let first = schedule.take().unwrap();
     schedule.cancel();
@@ -198,6 +197,7 @@ fn skipped_and_canceled_jobs_have_reasons() {
 
 #[test]
 fn a_manual_job_blocks_the_pipeline() {
-    let (schedule, ..) = play("a: {script: x, rules: [{when: manual}]}\nb: {script: x}\n", &[], &Choice::default());
+    let (schedule, ..) =
+        play("a: {script: x, rules: [{when: manual}]}\nb: {script: x}\n", &[], &JobSelection::default());
     assert_eq!(schedule.blocker().map(|name| &**name), Some("a"));
 }

@@ -28,7 +28,7 @@ impl Files for Tree<'_> {
 
     fn list(&self) -> Vec<String> {
         let arguments = ["ls-tree", "-r", "--name-only", "-z", &self.sha];
-        let text = git(self.repository.folder(), &arguments).unwrap_or_default();
+        let text = git(self.repository.dir(), &arguments).unwrap_or_default();
         text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
     }
 }

@@ -68,7 +68,7 @@ impl Repository {
     }
 
     /// The directory of the working tree.
-    pub fn folder(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.0.dir
     }
 
@@ -120,7 +120,7 @@ impl Repository {
     }
 
     fn names(&self, below: &str) -> BTreeSet<String> {
-        let names = git(self.folder(), &["for-each-ref", "--format=%(refname:lstrip=2)", below]).unwrap_or_default();
+        let names = git(self.dir(), &["for-each-ref", "--format=%(refname:lstrip=2)", below]).unwrap_or_default();
         names.lines().map(str::to_owned).collect()
     }
 
@@ -167,7 +167,7 @@ impl Repository {
     /// # Errors
     /// One of the commits does not exist, or git cannot be run.
     pub fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, GitError> {
-        let text = git(self.folder(), &["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
+        let text = git(self.dir(), &["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
@@ -176,7 +176,7 @@ impl Repository {
     /// # Errors
     /// One of the commits does not exist, or they have no common ancestor.
     pub fn merge_base(&self, one: &str, other: &str) -> Result<String, GitError> {
-        git(self.folder(), &["merge-base", one, other])
+        git(self.dir(), &["merge-base", one, other])
     }
 }
 

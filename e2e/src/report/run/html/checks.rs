@@ -6,7 +6,6 @@ use super::icon::{class, icon};
 use crate::record::{Check, Failure, Record};
 use crate::report::run::words::{Kind, by_environment, count, duration};
 
-/// The anchor of a check, from its number.
 pub(super) fn anchor(number: usize) -> String {
     format!("check-{number}")
 }

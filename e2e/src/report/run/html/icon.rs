@@ -33,7 +33,6 @@ pub(super) fn silent(kind: Kind) -> Markup {
     }
 }
 
-/// An icon with a word.
 pub(super) fn pill(kind: Kind, word: &str) -> Markup {
     html! { span.pill.(class(kind)) { (silent(kind)) (word) } }
 }

@@ -1,9 +1,11 @@
-//! A run of the scenario, in a live view. What jobs print is in their logs; a terminal shows their last line.
+//! The harness, in a live view: a cluster that comes up, images, or a run of the scenario. What jobs print is in their logs; a terminal
+//! shows their last line.
 
 use super::{Change, LiveEvent};
-use crate::record::event::Event;
+use crate::record::event::{Event, ImageOrigin, ImageProgress};
 use crate::record::{IMAGES, Verdict};
 use crate::report::run::mark;
+use crate::report::{checks, images};
 
 impl LiveEvent for Event<'_> {
     fn change(&self) -> Change<'_> {
@@ -14,6 +16,15 @@ impl LiveEvent for Event<'_> {
             }
             Self::Says { lane, name, text } => Change::Says(work(lane, name).into(), (*text).into()),
             Self::Ended { span, .. } => Change::Ends(work(&span.lane, &span.name).into()),
+            Self::PartBegan { part, .. } => Change::Starts((*part).into()),
+            Self::PartEnded { part, .. } => Change::Ends((*part).into()),
+            Self::Image { name, progress } => match progress {
+                ImageProgress::Pulling { .. } | ImageProgress::Building { .. } => Change::Starts((*name).into()),
+                ImageProgress::Continues(pace) => Change::Progresses((*name).into(), images::pace(*pace).into()),
+                ImageProgress::NotPulled { .. } | ImageProgress::Obtained { .. } => Change::Ends((*name).into()),
+            },
+            Self::CheckBegan { environment, name } => Change::Starts(work(environment, name).into()),
+            Self::CheckEnded(check) => Change::Ends(work(&check.environment, &check.name).into()),
             Self::StepBegan { .. } | Self::StepEnded(_) | Self::Note { .. } => Change::Nothing,
         }
     }
@@ -34,7 +45,18 @@ impl LiveEvent for Event<'_> {
                 format!("    {} {}: {} {duration:.1} s{words}", mark(span.verdict), span.lane, span.name)
             }
             Self::Note { text } => format!("    {text}"),
-            Self::Began { .. } | Self::Says { .. } => return None,
+            Self::PartBegan { part, log: None } => format!("{part} …"),
+            Self::PartBegan { part, log: Some(log) } => format!("{part} … log in {}", log.display()),
+            Self::PartEnded { part, verdict: Verdict::Passed, took } => format!("{part}: {:.1} s", took.as_secs_f64()),
+            Self::PartEnded { part, took, .. } => format!("{part}: failed after {:.1} s", took.as_secs_f64()),
+            // The user expects an image that is present.
+            Self::Image { progress: ImageProgress::Obtained { origin: ImageOrigin::Local, .. }, .. }
+            | Self::Image { progress: ImageProgress::Continues(_), .. }
+            | Self::Began { .. }
+            | Self::Says { .. }
+            | Self::CheckBegan { .. } => return None,
+            Self::Image { name, progress } => format!("image {}", images::line(name, *progress)),
+            Self::CheckEnded(check) => checks::line(check),
         })
     }
 
@@ -49,11 +71,14 @@ fn work(lane: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
     use super::*;
     use crate::record::{Span, Step};
 
     #[test]
-    fn lines() {
+    fn lines_of_a_run() {
         let span = |verdict| Span {
             lane: "pipeline 3".to_owned(),
             name: "compile".to_owned(),
@@ -78,6 +103,22 @@ mod tests {
             Event::StepEnded(&step(Verdict::Passed, "5 passed")),
             Event::StepEnded(&step(Verdict::Failed, "1 failed\nand more")),
             Event::StepEnded(&step(Verdict::NotRun, "no job stops it")),
+        ];
+        insta::assert_snapshot!(events.iter().filter_map(LiveEvent::line).collect::<Vec<_>>().join("\n"));
+    }
+    #[test]
+    fn lines_of_a_setup() {
+        let took = Duration::from_millis(26_040);
+        let image = |name, progress| Event::Image { name, progress };
+        let building = ImageProgress::Building { log: Path::new("kind-node.log"), expected: Duration::from_mins(1) };
+        let events = [
+            Event::Note { text: "cluster `demo` is incomplete or stopped; recreating it" },
+            image("registry", ImageProgress::Obtained { origin: ImageOrigin::Local, took }),
+            image("kind-node", building),
+            Event::PartBegan { part: "cluster", log: Some(Path::new("/x/kind.log")) },
+            Event::PartBegan { part: "registry", log: None },
+            Event::PartEnded { part: "registry", verdict: Verdict::Passed, took: Duration::from_millis(900) },
+            Event::PartEnded { part: "cluster", verdict: Verdict::Failed, took },
         ];
         insta::assert_snapshot!(events.iter().filter_map(LiveEvent::line).collect::<Vec<_>>().join("\n"));
     }

@@ -27,8 +27,8 @@ pub enum StateError {
 
 /// The directory of one cluster.
 #[derive(Clone, Debug)]
-pub struct State {
-    folder: PathBuf,
+pub struct ClusterDir {
+    dir: PathBuf,
     cluster: String,
 }
 
@@ -38,65 +38,65 @@ pub struct Lock {
     _folder: File,
 }
 
-impl State {
+impl ClusterDir {
     /// The directory of `cluster` in `root`. Does not create it.
     ///
     /// # Errors
     /// If the current directory is unknown.
     pub fn new(root: &Path, cluster: &str) -> Result<Self, StateError> {
-        let folder = root.join(cluster);
+        let dir = root.join(cluster);
         // Users copy the printed paths into shells with other working directories.
-        let folder = std::path::absolute(&folder).map_err(|source| StateError::Files { path: folder, source })?;
-        Ok(Self { folder, cluster: cluster.to_owned() })
+        let dir = std::path::absolute(&dir).map_err(|source| StateError::Files { path: dir, source })?;
+        Ok(Self { dir, cluster: cluster.to_owned() })
     }
 
     /// The directory's absolute path.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The cluster owner's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("kubeconfig")
+        self.dir.join("kubeconfig")
     }
 
     /// The kubeconfig of `ServiceAccount` `gitlab`, for this machine.
     pub fn gitlab_kubeconfig(&self) -> PathBuf {
-        self.folder.join("gitlab.kubeconfig")
+        self.dir.join("gitlab.kubeconfig")
     }
 
     /// The same kubeconfig for containers on the cluster's network, where jobs run.
     pub fn gitlab_internal_kubeconfig(&self) -> PathBuf {
-        self.folder.join("gitlab-internal.kubeconfig")
+        self.dir.join("gitlab-internal.kubeconfig")
     }
 
     /// The output of `kind create cluster`.
     pub fn kind_log(&self) -> PathBuf {
-        self.folder.join("kind.log")
+        self.dir.join("kind.log")
     }
 
     /// The configuration that is passed to kind.
     pub fn kind_config(&self) -> PathBuf {
-        self.folder.join("kind-config.json")
+        self.dir.join("kind-config.json")
     }
 
     /// The certificate authority that signed the registry's certificate.
     pub fn registry_authority(&self) -> PathBuf {
-        self.folder.join("registry-ca.crt")
+        self.dir.join("registry-ca.crt")
     }
 
     /// The password of the registry's user.
     pub fn registry_password(&self) -> PathBuf {
-        self.folder.join("registry-password")
+        self.dir.join("registry-password")
     }
 
     /// The registry's credentials as a netrc file for curl, because passwords must not appear on command lines.
     pub fn registry_netrc(&self) -> PathBuf {
-        self.folder.join("registry-netrc")
+        self.dir.join("registry-netrc")
     }
 
     fn run_file(&self) -> PathBuf {
-        self.folder.join("run")
+        self.dir.join("run")
     }
 
     /// Creates the directory and takes the right to change the cluster.
@@ -105,27 +105,24 @@ impl State {
     /// If another process has the lock, or the directory cannot be created.
     pub fn lock(&self) -> Result<Lock, StateError> {
         loop {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(files(&self.folder))?;
-            let folder = File::open(&self.folder).map_err(files(&self.folder))?;
-            match folder.try_lock() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(files(&self.dir))?;
+            let dir = File::open(&self.dir).map_err(files(&self.dir))?;
+            match dir.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(StateError::Locked(self.cluster.clone())),
                 Err(TryLockError::Error(source)) => {
-                    return Err(StateError::Files { path: self.folder.clone(), source });
+                    return Err(StateError::Files { path: self.dir.clone(), source });
                 }
             }
             // The previous holder may have removed the directory just before it released the lock: then this lock protects nothing.
-            let locked = folder.metadata().map(|it| it.ino()).map_err(files(&self.folder))?;
-            if fs::metadata(&self.folder).is_ok_and(|it| it.ino() == locked) {
-                return Ok(Lock { _folder: folder });
+            let locked = dir.metadata().map(|it| it.ino()).map_err(files(&self.dir))?;
+            if fs::metadata(&self.dir).is_ok_and(|it| it.ino() == locked) {
+                return Ok(Lock { _folder: dir });
             }
         }
     }
 
     /// Records the run before any of its resources exist, so that the leftovers of a killed process can be found.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub fn note_run(&self, run: &RunId) -> Result<(), StateError> {
         self.write(&self.run_file(), run.id.as_bytes())
     }
@@ -136,9 +133,6 @@ impl State {
     }
 
     /// Writes a file of the directory atomically, readable only by its owner.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), StateError> {
         let half = path.with_extension("half");
         let attempt = || {
@@ -150,13 +144,10 @@ impl State {
     }
 
     /// Removes the directory.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
-        match fs::remove_dir_all(&self.folder) {
+        match fs::remove_dir_all(&self.dir) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StateError::Files { path: self.folder.clone(), source })
+                Err(StateError::Files { path: self.dir.clone(), source })
             }
             _ => Ok(()),
         }
@@ -186,7 +177,7 @@ mod tests {
     #[test]
     fn only_one_process_can_lock_a_cluster() {
         let root = tempfile::tempdir().unwrap();
-        let state = State::new(root.path(), "demo").unwrap();
+        let state = ClusterDir::new(root.path(), "demo").unwrap();
         let lock = state.lock().unwrap();
         let error = state.lock().unwrap_err().to_string();
         assert_eq!(error, "another `e2e` process is using cluster `demo`: wait until it ends, or stop it");
@@ -197,7 +188,7 @@ mod tests {
     #[test]
     fn locking_recreates_a_removed_directory() {
         let root = tempfile::tempdir().unwrap();
-        let state = State::new(root.path(), "demo").unwrap();
+        let state = ClusterDir::new(root.path(), "demo").unwrap();
         let lock = state.lock().unwrap();
         state.remove().unwrap();
         assert_eq!(clusters(root.path()), Vec::<String>::new());
@@ -209,17 +200,17 @@ mod tests {
     #[test]
     fn only_the_owner_can_read_files() {
         let root = tempfile::tempdir().unwrap();
-        let state = State::new(root.path(), "demo").unwrap();
+        let state = ClusterDir::new(root.path(), "demo").unwrap();
         let _lock = state.lock().unwrap();
         state.write(&state.registry_password(), b"secret").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(state.folder()), mode(&state.registry_password())), (0o700, 0o600));
+        assert_eq!((mode(state.dir()), mode(&state.registry_password())), (0o700, 0o600));
     }
 
     #[test]
     fn a_recorded_run_is_found_again() {
         let root = tempfile::tempdir().unwrap();
-        let state = State::new(root.path(), "demo").unwrap();
+        let state = ClusterDir::new(root.path(), "demo").unwrap();
         let _lock = state.lock().unwrap();
         let run = RunId::new("demo");
         assert_eq!(state.noted_run(), None);

@@ -10,7 +10,7 @@ use crate::variables::expand::ExpansionError;
 
 /// Why GitLab does not create the pipeline. The messages are GitLab's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PlanError {
     /// `workflow:rules` exclude the pipeline. Contains the rule, or `None` if no rule matches.
     #[error("The pipeline did not run. Review the workflow:rules configuration for the pipeline.")]
     Workflow(Option<Reason>),
@@ -83,11 +83,11 @@ impl From<ExpansionError> for RuleError {
 
 impl RuleError {
     /// Converts the error to one about the job.
-    pub(super) fn into_refusal(self, job: &Arc<str>) -> Refusal {
+    pub(super) fn into_plan_error(self, job: &Arc<str>) -> PlanError {
         let job = Arc::clone(job);
         match self {
-            Self::Expansion(error) => Refusal::Variables { job, error },
-            Self::Rule(span, error) => Refusal::Rule { job, span, error },
+            Self::Expansion(error) => PlanError::Variables { job, error },
+            Self::Rule(span, error) => PlanError::Rule { job, span, error },
         }
     }
 }

@@ -25,12 +25,11 @@ use container_engine::error_chain::error_chain;
 
 /// The environment under test.
 #[derive(Clone)]
-pub struct Subject {
+pub struct Environment {
     /// A client with the cluster owner's account.
     pub client: Client,
     /// A client with the pipeline's account, if it is given.
     pub deployer: Option<Client>,
-    /// The namespace.
     pub namespace: String,
     /// The value of the label `ref`: the environment's slug.
     pub reference: String,
@@ -53,7 +52,6 @@ pub struct Subject {
 /// The Service of Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prometheus {
-    /// Its namespace.
     pub namespace: String,
     /// The Service's name.
     pub service: String,
@@ -61,11 +59,8 @@ pub struct Prometheus {
     pub port: String,
 }
 
-impl Subject {
+impl Environment {
     /// The objects of a kind that have the environment's label.
-    ///
-    /// # Errors
-    /// If the API server cannot list them.
     pub async fn list<K>(&self) -> Result<Vec<K>, Failure>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -91,15 +86,15 @@ impl Subject {
         match (found.pop(), found.len()) {
             (Some(one), 0) => Ok(one),
             (Some(one), more) => {
-                Err(expected(format!("one {kind} with label {label}")).saw(more + 1).at(object_ref(&one)).because(
+                Err(expected(format!("one {kind} with label {label}")).actual(more + 1).at(object_ref(&one)).hint(
                     "two environments share the label, so their pods cannot be distinguished",
                     "give each environment its own value of `ref`",
                 ))
             }
             (None, _) => Err(expected(format!("a {kind} with label {label}"))
-                .saw("none")
+                .actual("none")
                 .at(format!("{kind} {}/?", self.namespace))
-                .because(
+                .hint(
                     "the environment is not deployed, or has other labels",
                     "run the pipeline's deploy job, or select the environment with `--ref` and `--namespace`",
                 )),
@@ -139,9 +134,6 @@ impl Subject {
     }
 
     /// The pods of the environment's Deployment that are not terminating.
-    ///
-    /// # Errors
-    /// If the API server cannot list them.
     pub async fn pods(&self) -> Result<Vec<Pod>, Failure> {
         let mut pods = self.list::<Pod>().await?;
         // Pods of concurrent checks belong to no ReplicaSet.
@@ -160,10 +152,10 @@ impl Subject {
         }
         let deployment = self.deployment().await?;
         Err(expected(format!("pods with label ref={} in namespace {}", self.reference, self.namespace))
-            .saw("none")
+            .actual("none")
             .at(object_ref(&deployment))
             .with(&self.diagnostics(&deployment).await)
-            .because(
+            .hint(
                 "the Deployment is scaled to 0, or the cluster rejects its pods because of a quota or an admission webhook",
                 "run `kubectl scale --replicas=2`; the events of the ReplicaSet show why its pods are rejected",
             ))
@@ -215,18 +207,12 @@ impl Subject {
     }
 
     /// Sends a request to a pod through the API server, and returns the status and the body.
-    ///
-    /// # Errors
-    /// If the API server does not forward it.
     pub async fn ask_pod(&self, pod: &str, method: &str, path: &str) -> Result<(u16, String), Failure> {
         let path = format!("/api/v1/namespaces/{}/pods/{pod}:8000/proxy{path}", self.namespace);
         ask(&self.client, method, &path).await
     }
 
     /// Queries Prometheus, and returns the `data` of its response.
-    ///
-    /// # Errors
-    /// If Prometheus does not respond.
     pub async fn ask_prometheus(&self, prometheus: &Prometheus, path: &str) -> Result<serde_json::Value, Failure> {
         let Prometheus { namespace, service, port } = prometheus;
         let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
@@ -236,9 +222,9 @@ impl Subject {
             return Ok(answer["data"].clone());
         }
         Err(expected("a response from Prometheus")
-            .saw(format!("{status}: {}", body.trim()))
+            .actual(format!("{status}: {}", body.trim()))
             .at(format!("Service {namespace}/{service}"))
-            .because(
+            .hint(
                 "this Service is not Prometheus, or its pod is not ready",
                 "pass the Service with `--prometheus NAMESPACE/SERVICE:PORT`",
             ))
@@ -248,7 +234,7 @@ impl Subject {
 /// Sends a request to the API server, which may forward it, and returns the status and the body.
 pub(super) async fn ask(client: &Client, method: &str, path: &str) -> Result<(u16, String), Failure> {
     let request = Request::builder().method(method).uri(path).body(Vec::new());
-    let request = request.map_err(|error| expected("a valid request path").saw(error))?;
+    let request = request.map_err(|error| expected("a valid request path").actual(error))?;
     match client.request_text(request).await {
         Ok(body) => Ok((200, body)),
         Err(kube::Error::Api(status)) => Ok((status.code, status.message.clone())),

@@ -2,7 +2,7 @@
 
 /// The ways in which images may be obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Way {
+pub enum ImagePolicy {
     /// Use a present image, or else pull it, or else build it
     Auto,
     /// Use a present image, or else pull it

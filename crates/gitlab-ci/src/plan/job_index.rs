@@ -1,0 +1,87 @@
+//! Addresses of the jobs of a plan.
+
+use std::fmt;
+use std::ops::{Index, IndexMut};
+
+use super::{Plan, PlannedJob};
+
+/// A job of a plan. Only a plan creates it: indexing the plan, or a [`PerJob`] of the plan, finds the job.
+///
+/// ```
+/// let plan = gitlab_ci::testing::plan("a: {script: x}\nb: {script: x}\n");
+/// let names: Vec<_> = plan.indexes().map(|job| &*plan[job].name).collect();
+/// assert_eq!(names, ["a", "b"]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobIndex(usize);
+
+impl fmt::Display for JobIndex {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Plan {
+    /// The jobs, in order.
+    pub fn indexes(&self) -> impl Iterator<Item = JobIndex> + use<> {
+        (0..self.jobs.len()).map(JobIndex)
+    }
+
+    /// The job with this name.
+    pub fn find(&self, name: &str) -> Option<JobIndex> {
+        self.jobs.iter().position(|job| *job.name == *name).map(JobIndex)
+    }
+}
+
+impl Index<JobIndex> for Plan {
+    type Output = PlannedJob;
+
+    fn index(&self, job: JobIndex) -> &PlannedJob {
+        &self.jobs[job.0]
+    }
+}
+
+/// A value for each job of a plan.
+#[derive(Clone, Debug)]
+pub struct PerJob<T>(Vec<T>);
+
+impl<T> PerJob<T> {
+    /// The values that `value` returns for the jobs of `plan`, in order.
+    pub fn new(plan: &Plan, value: impl FnMut(JobIndex) -> T) -> Self {
+        Self(plan.indexes().map(value).collect())
+    }
+
+    /// The jobs and their values, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (JobIndex, &T)> {
+        self.0.iter().enumerate().map(|(index, value)| (JobIndex(index), value))
+    }
+
+    /// The values, in order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
+    /// The values, in order, for changes.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut()
+    }
+
+    /// The jobs, in order.
+    pub fn indexes(&self) -> impl Iterator<Item = JobIndex> + use<T> {
+        (0..self.0.len()).map(JobIndex)
+    }
+}
+
+impl<T> Index<JobIndex> for PerJob<T> {
+    type Output = T;
+
+    fn index(&self, job: JobIndex) -> &T {
+        &self.0[job.0]
+    }
+}
+
+impl<T> IndexMut<JobIndex> for PerJob<T> {
+    fn index_mut(&mut self, job: JobIndex) -> &mut T {
+        &mut self.0[job.0]
+    }
+}
