@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 CARGO_HOME ?= $(HOME)/.cargo
-# The target is given although it is the host's own: cargo then applies RUSTFLAGS to the target only, and build scripts and macros stay
+# The build names a target, although it is the host: cargo then applies RUSTFLAGS to the target only, and build scripts and macros stay
 # dynamically linked, as they must be.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # No libc at run time, and no directory of the build machine in panic messages.
@@ -22,13 +22,13 @@ help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
-build: ## Build dist/app: one static, stripped binary, identical to the byte for the same commit
+build: ## Build dist/app: one static, stripped binary, byte-identical for the same commit
 	VERSION='$(BUILD_VERSION)' RUSTFLAGS='$(STATIC)' cargo build --release --locked -p app --target $(HOST)
 	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/app dist/app
 
 .PHONY: test
 test: ## Run every test that needs only Rust: unit tests, routes in process, the real binary
-	# The service separately: cargo would otherwise enable the features that other packages need of shared crates.
+	# The service is tested separately. Otherwise cargo would enable the features of shared crates that other packages need.
 	cargo test --locked -p app
 	cargo test --locked --workspace --exclude app
 
@@ -71,7 +71,7 @@ fuzz: ## Fuzz the readers of pipeline files and expressions, FUZZ_SECONDS=60 eac
 			-verbosity=0 -print_final_stats=1 $(FUZZ_FLAGS); \
 	done
 
-# What a check of seconds finds is found first.
+# These checks take seconds, so they run first.
 .PHONY: style
 style:
 	.ci/structure --self-test
@@ -86,13 +86,13 @@ lint: style ## Check the code's structure, formatting, clippy and docs; a warnin
 	# The fuzz targets, without the C++ library that they are linked with.
 	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-ci/fuzz/Cargo.toml --target-dir target
 
-# Not quiet, because the first build takes minutes. The commands that follow print only the harness's own output.
+# Not quiet, because the first build takes minutes. The commands after it print only the harness's own output.
 .PHONY: harness
 harness:
 	cargo build --locked -p e2e
 
 .PHONY: doctor
-doctor: harness ## Check what a cluster requires of this machine; DOCTOR_FLAGS=--fix installs what is missing
+doctor: harness ## Check the prerequisites of a cluster on this machine; DOCTOR_FLAGS=--fix installs the missing ones
 	cargo run --quiet --locked -p e2e -- doctor $(VERSION_FLAG) $(DOCTOR_FLAGS)
 
 .PHONY: images
@@ -100,12 +100,12 @@ images: harness ## Obtain the images of cluster and pipeline: present, else pull
 	cargo run --quiet --locked -p e2e -- images $(VERSION_FLAG) $(IMAGES)
 
 .PHONY: up
-up: harness ## Install what is missing (Debian or Ubuntu, as root), obtain the images, create the cluster
+up: harness ## Install missing prerequisites (Debian or Ubuntu, as root), obtain the images, create the cluster
 	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
 	cargo run --quiet --locked -p e2e -- up $(VERSION_FLAG) $(UP_FLAGS)
 
 .PHONY: status
-status: harness ## Show what is up, and the commands to reach it
+status: harness ## Show the running components, and the commands to reach them
 	cargo run --quiet --locked -p e2e -- status
 
 .PHONY: down
@@ -113,7 +113,7 @@ down: harness ## Remove every cluster of `make up`, with its registry, network, 
 	cargo run --quiet --locked -p e2e -- down --all
 
 .PHONY: e2e
-e2e: harness ## Install what is missing, run the pipelines of a branch and a tag, verify the service; E2E_FLAGS=--keep keeps it running
+e2e: harness ## Install prerequisites, run the pipelines of a branch and a tag, verify the service; E2E_FLAGS=--keep keeps it running
 	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
 	cargo run --quiet --locked -p e2e -- run $(VERSION_FLAG) $(E2E_FLAGS)
 
@@ -148,7 +148,7 @@ bench-up: ## Compare `e2e up` with `kind create cluster`: bench/README.md
 
 .PHONY: bench-pipeline
 bench-pipeline: ## Compare planning and running with gitlab-ci-local: bench/README.md
-	# A fixed load address, so that no relocation is needed: half a millisecond less at every start.
+	# A fixed load address needs no relocation, which saves half a millisecond at every start.
 	RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' \
 		cargo build --profile harness --locked -p e2e --target $(HOST) --target-dir target/bench-e2e
 	cargo run --release --locked -p bench -- pipeline --e2e target/bench-e2e/$(HOST)/harness/e2e $(BENCH_FLAGS)
