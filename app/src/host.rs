@@ -1,8 +1,8 @@
-//! The `Host` header: a request has exactly one, and it names a host.
+//! The `Host` header: a request must have exactly one, and it must name a host.
 //!
 //! RFC 9112, 3.2: a server must answer 400 to an HTTP/1.1 request without a Host, and to any request with two of them or
-//! with an invalid one. Where two servers read two different hosts out of one request, the first can be made to let pass
-//! what the second should never see.
+//! with an invalid one. If two servers derive different hosts from the same request, a client can make the first server
+//! forward a request that the second must never get.
 
 use std::net::Ipv6Addr;
 
@@ -13,12 +13,12 @@ use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Answers 400 unless the request names its host.
+/// Answers 400 unless the request has exactly one valid Host. HTTP/1.0 requests need none.
 pub(crate) async fn require_host(request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(HOST).iter();
     let accepted = match (hosts.next(), hosts.next()) {
         (Some(host), None) => is_valid(host),
-        // HTTP/1.0 has no Host.
+        // HTTP/1.0 does not require a Host.
         (None, _) => request.version() < Version::HTTP_11,
         (Some(_), Some(_)) => false,
     };
@@ -37,7 +37,7 @@ fn is_valid(value: &HeaderValue) -> bool {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
         None => !host.is_empty() && !host.contains(['[', ']']),
     };
-    // An authority may also begin with `user@`, which a Host must not have.
+    // An authority may also begin with `user@`, but a Host must not.
     let port_is_valid = authority.as_str().strip_prefix(host).is_some_and(|rest| {
         rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
     });

@@ -1,4 +1,4 @@
-//! Single HTTP requests, each on a connection of its own.
+//! Single HTTP requests, each on its own connection.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,18 +8,18 @@ use std::time::Duration;
 pub(crate) struct Answer {
     /// The status code.
     pub(crate) status: u16,
-    /// What follows the head.
+    /// The text after the head.
     pub(crate) body: String,
 }
 
-/// Longer than any service here takes for anything.
+/// Longer than any request to these services takes.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks for `path`. It blocks, because starts are timed with it and a runtime's timers are a millisecond coarse.
+/// Requests `path`. It blocks, because it measures start-up times, and the timers of an async runtime have a resolution of 1 ms.
 pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    // In HTTP/1.0 the body ends with the connection and is never in chunks.
+    // In HTTP/1.0 the body ends with the connection and is never chunked.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

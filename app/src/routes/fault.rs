@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::state::AppState;
 
-/// In milliseconds. Longer than any probe, scrape or proxy waits.
+/// In milliseconds. Longer than the timeout of any probe, scrape or proxy.
 const MAX_DELAY: u64 = 60_000;
 
 #[derive(Deserialize)]
@@ -32,7 +32,8 @@ pub(crate) struct Status {
     code: u16,
 }
 
-/// `GET /fault/status?code=N`: answers with status N. A status below 200 is refused, because HTTP sends another one after it.
+/// `GET /fault/status?code=N`: answers with status N. A status below 200 is refused, because in HTTP it only
+/// precedes the final status.
 pub(crate) async fn status(Query(Status { code }): Query<Status>) -> (StatusCode, String) {
     match StatusCode::from_u16(code) {
         Ok(status) if (200..=599).contains(&code) => (status, format!("{status}\n")),
@@ -53,14 +54,15 @@ pub(crate) async fn unready(State(state): State<Arc<AppState>>, Query(Fault { ms
     "not ready from now on\n"
 }
 
-/// `POST /fault/hang[?ms=N]`: `/livez` does not answer. The other routes do, so that traffic need not notice the restart.
+/// `POST /fault/hang[?ms=N]`: `/livez` does not answer. The other routes do, so that clients need not notice the
+/// restart.
 pub(crate) async fn hang(State(state): State<Arc<AppState>>, Query(Fault { ms }): Query<Fault>) -> &'static str {
     warn!(ms, "liveness made to hang");
     state.health.hang(ms.map(Duration::from_millis));
     "liveness hangs from now on\n"
 }
 
-/// `POST /fault/panic`: the handler panics. The client gets a 500 and the process goes on.
+/// `POST /fault/panic`: the handler panics. The client gets a 500, and the process continues.
 pub(crate) async fn panic() -> StatusCode {
     panic!("asked for by /fault/panic")
 }

@@ -20,8 +20,8 @@ use crate::health::Health;
 ///
 /// 1. The service reports "not ready", asks clients to use another connection, and keeps accepting for `shutdown.delay`:
 ///    kube-proxies and Ingress controllers send requests until they have learned that this endpoint is gone.
-/// 2. The listener closes. Connections from before are still served.
-/// 3. Requests in flight have `shutdown.timeout` to end.
+/// 2. The listener closes. The open connections are still served.
+/// 3. Requests in flight have up to `shutdown.timeout` to complete.
 ///
 /// A second signal ends the service at once. Returns the number of requests that were cut.
 pub async fn serve(

@@ -1,4 +1,4 @@
-//! What is done to one service at a time.
+//! Measures one service at a time.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,43 +12,43 @@ use crate::sample::Sample;
 use crate::server_process::{Server, ServerProcess};
 use crate::wrk;
 
-/// How much is measured.
+/// The extent of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// Starts of each service under load.
+    /// Number of starts of each service with load.
     pub(crate) rounds: u32,
     /// Seconds of load on each route in each round.
     pub(crate) seconds: u32,
-    /// Starts of each service without load.
+    /// Number of starts of each service without load.
     pub(crate) starts: u32,
-    /// Connections that the load comes over.
+    /// Number of connections over which the load is sent.
     pub(crate) connections: u32,
 }
 
-/// What was found out about one service. Times are in seconds, sizes in bytes.
+/// The results for one service. Times are in seconds, sizes in bytes.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// The compiler, as the service itself names it.
+    /// The compiler, as reported by the service.
     pub(crate) compiler: String,
     /// Size of the executable.
     pub(crate) executable: Sample,
-    /// From the start of the process to the first 200 on `/health`.
+    /// Time from the start of the process to the first 200 on `/health`.
     pub(crate) start_up: Sample,
     /// Resident memory before the first load.
     pub(crate) idle_memory: Sample,
-    /// The most resident memory there ever was.
+    /// Peak resident memory.
     pub(crate) peak_memory: Sample,
-    /// Load on `/health`.
+    /// Results of the load on `/health`.
     pub(crate) health: Route,
-    /// Load on `/metrics`.
+    /// Results of the load on `/metrics`.
     pub(crate) metrics: Route,
-    /// What `/metrics` returns.
+    /// Size of the response of `/metrics`.
     pub(crate) exposition: Sample,
-    /// A line of the access log.
+    /// Size of a line of the access log.
     pub(crate) log_line: Sample,
 }
 
-/// What was found out about one route.
+/// The results for one route.
 #[derive(Debug, Default)]
 pub(crate) struct Route {
     /// Requests per second.
@@ -62,7 +62,7 @@ pub(crate) struct Route {
 }
 
 impl Found {
-    /// As much as can be found out about `server` without starting it.
+    /// The results that are available without starting `server`.
     pub(crate) fn of(server: &Server) -> Result<Self, Error> {
         let executable = fs::metadata(&server.program).context(server.program.display())?.len();
         Ok(Self {
@@ -79,10 +79,10 @@ impl Found {
     }
 }
 
-/// Load before the load that counts: caches, heaps and branch predictors fill.
+/// Duration of the load before the measured load. It fills caches, heaps and branch predictors.
 const WARM_UP_SECONDS: u32 = 1;
 
-/// Time from the start until memory is no longer that of the start.
+/// Time from the start until the memory use is no longer that of the start-up.
 const SETTLING: Duration = Duration::from_millis(500);
 
 pub(crate) async fn start(server: &Server, cores: Cores, found: &mut Found) -> Result<(), Error> {
@@ -91,7 +91,7 @@ pub(crate) async fn start(server: &Server, cores: Cores, found: &mut Found) -> R
     process.stop().await
 }
 
-/// Measures one life under load: a process of its own for every round, so that rounds are independent of each other.
+/// Measures one process under load. Every round has its own process, so rounds are independent of each other.
 pub(crate) async fn load(server: &Server, cores: Cores, plan: Plan, found: &mut Found) -> Result<(), Error> {
     let process = ServerProcess::start(server, cores)?;
     sleep(SETTLING).await;

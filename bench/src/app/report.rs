@@ -1,4 +1,4 @@
-//! What was found out, for people.
+//! Formats the results for people.
 
 use super::measure::{Found, Plan};
 use crate::sample::Sample;
@@ -7,53 +7,54 @@ use crate::table::Table;
 /// Everything that a reader needs to judge the figures.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// What they were measured on.
+    /// The machine that they were measured on.
     pub(crate) machine: String,
-    /// When.
+    /// The date of the measurement.
     pub(crate) day: String,
-    /// By what.
+    /// The command that measured them.
     pub(crate) command: String,
-    /// How thoroughly.
+    /// The extent of the measurement.
     pub(crate) plan: Plan,
-    /// The Rust service's.
+    /// The results for the Rust service.
     pub(crate) rust: Found,
-    /// The Go service's.
+    /// The results for the Go service.
     pub(crate) go: Found,
 }
 
-/// What the Rust service promises relative to the Go service.
+/// The target of the Rust service, relative to the Go service.
 #[derive(Clone, Copy, Debug)]
 enum Target {
-    /// This many times as much, or more.
+    /// At least this many times the value of the Go service.
     AtLeast(f64),
-    /// One part in this many, or less.
+    /// At most the value of the Go service divided by this number.
     AtMostOneIn(f64),
 }
 
-/// How a value is written.
+/// The format of a value.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
-    /// Of a rate, its whole part.
+    /// A rate, rounded to an integer.
     PerSecond,
-    /// Of seconds, thousandths.
+    /// A time in seconds, printed in milliseconds.
     Milliseconds,
-    /// Of bytes, 1024 times 1024.
+    /// A size in bytes, printed in units of 1024 × 1024 bytes.
     Mebibytes,
     Bytes,
-    /// Of a share, hundredths.
+    /// A share, printed in hundredths.
     Percent,
 }
 
-/// A service that had less of its core than this shared it with another process or waited for the load generator.
+/// The expected minimum use of a core. A service that used less of its core shared it with another process or waited for the load
+/// generator.
 const BUSY: f64 = 0.95;
 
 impl Report {
-    /// For the terminal.
+    /// The report for the terminal.
     pub(crate) fn plain(&self) -> String {
         format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
     }
 
-    /// For a page.
+    /// The report for a Markdown page.
     pub(crate) fn markdown(&self) -> String {
         let made_by = format!("made by: `{}`", self.command);
         let notes = [self.notes(), vec![made_by]].concat();
@@ -134,14 +135,14 @@ impl Unit {
     }
 }
 
-/// The median, and the range where there is one to be seen.
+/// The median, and the range if its printed ends differ.
 fn cell(unit: Unit, sample: &Sample) -> String {
     let (least, greatest) = sample.range();
     let (median, least, greatest) = (unit.write(sample.median()), unit.write(least), unit.write(greatest));
     if least == greatest {
         return median;
     }
-    // The unit is on the median already.
+    // The median already shows the unit.
     let number = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
     format!("{median} ({}–{})", number(&least), number(&greatest))
 }

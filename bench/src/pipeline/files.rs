@@ -10,7 +10,7 @@ use crate::error::{Context, Error};
 /// The article's pipeline in the style of 2019.
 pub(super) const ARTICLE: &str = include_str!("../../../e2e/tests/pipeline/fixtures/of-2019.gitlab-ci.yml");
 
-/// `count` jobs in three stages, with what larger files have: `extends`, variables, rules with expressions, needs.
+/// `count` jobs in three stages, with the features of larger files: `extends`, variables, rules with expressions, needs.
 pub(super) fn mixed(count: usize) -> String {
     let mut text = String::from(
         "stages: [build, test, deploy]\n\
@@ -19,7 +19,7 @@ pub(super) fn mixed(count: usize) -> String {
     );
     for number in 0..count {
         let stage = ["build", "test", "deploy"].get(number * 3 / count.max(1)).copied().unwrap_or("deploy");
-        // A text takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(
             text,
             "job-{number}:\n  extends: .base\n  stage: {stage}\n  script: [echo {number}]\n  variables: {{NUMBER: \"{number}\"}}\n  \
@@ -43,7 +43,7 @@ pub(super) fn repository(dir: &Path, name: &str, pipeline: &str) -> Result<PathB
     let dir = dir.join(name);
     fs::create_dir_all(&dir).context(dir.display())?;
     fs::write(dir.join(".gitlab-ci.yml"), pipeline).context(name)?;
-    // Both sides leave files there that are nobody's business.
+    // Both sides create files there that do not belong to the repository.
     fs::write(dir.join(".gitignore"), ".gitlab-ci-local/\ntarget/\n").context(name)?;
     let lines: [&[&str]; 4] = [
         &["-c", "init.defaultBranch=main", "init", "--quiet"],

@@ -1,4 +1,4 @@
-//! What an engine has with a label.
+//! Lists the resources of an engine by label.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub struct Labelled {
 /// A resource of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// The ID by which the engine removes it. That of a volume is its name.
+    /// The ID with which the engine removes it. The ID of a volume is its name.
     pub id: String,
     /// The name for people, without the slash before the name of a container.
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Resource {
     pub value: Option<String>,
 }
 
-/// Lists what has the label `key` with this value, or with any value. One request for each kind, all at the same time.
+/// Lists the resources that have the label `key` with this value, or with any value. Sends one request for each kind, all concurrently.
 ///
 /// # Errors
 /// The engine does not answer.

@@ -63,7 +63,7 @@ enum Counted {
 
 /// The composite status of jobs. Each item is a job's status and whether its failure is allowed.
 ///
-/// With `of_needs`, the jobs are the `needs` of another job: one of them that does not run makes the result [`Status::Skipped`].
+/// With `of_needs`, the jobs are the `needs` of another job: if one of them does not run, the result is [`Status::Skipped`].
 pub fn composite(jobs: impl Iterator<Item = (Status, bool)>, of_needs: bool) -> Status {
     // At most twelve elements: the ten statuses and two more classes.
     let mut set: Vec<Counted> = Vec::new();

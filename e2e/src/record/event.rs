@@ -1,4 +1,4 @@
-//! Events of the harness: what it reports while it works. Every part of it reports to an [`EventSink`].
+//! The events that the harness reports while it works. Every part of the harness reports to an [`EventSink`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub enum Event<'event> {
     /// A part of the setup has ended. The caller reports the error of a part that failed.
     #[serde(skip)]
     PartEnded { part: &'static str, verdict: Verdict, took: Duration },
-    /// Something happens to the image with this name in the catalogue.
+    /// Progress in obtaining the image with this name in the catalogue.
     #[serde(skip)]
     Image { name: &'static str, progress: ImageProgress<'event> },
     /// A check of an environment starts.
@@ -43,7 +43,7 @@ pub enum Event<'event> {
     CheckEnded(&'event Check),
 }
 
-/// What happens to an image.
+/// The progress in obtaining an image.
 #[derive(Clone, Copy, Debug)]
 pub enum ImageProgress<'event> {
     /// The engine pulls it from its public registry.
@@ -69,7 +69,8 @@ pub struct Pace {
     pub left: Option<Duration>,
 }
 
-/// The number of compiled packages of a Go program, of all its packages. Those cached from an earlier build never count as done.
+/// The packages of a Go program: the number that is compiled, and the number of all. Packages that are cached from an earlier build are
+/// never counted as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compiled {
     pub done: u32,

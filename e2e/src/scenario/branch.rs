@@ -32,7 +32,7 @@ pub(super) fn stop_step(jobs: &EnvironmentJobs) -> String {
     format!("{} is stopped", jobs.name)
 }
 
-/// What the part needs.
+/// The inputs of the part.
 pub(super) struct Branch<'run> {
     pub(super) scenario: &'run Scenario,
     pub(super) recorder: &'run Arc<Recorder>,
@@ -43,15 +43,15 @@ pub(super) struct Branch<'run> {
     pub(super) live: &'run EnvironmentJobs,
     /// Whether this run creates the cluster.
     pub(super) is_new_cluster: bool,
-    /// The right to work on the cluster, if kind creates it.
+    /// The exclusive right to work on the cluster, if kind creates it.
     pub(super) lease: Option<&'run up::ClusterLease>,
-    /// Gets the values of CI/CD variables that are unknown until the cluster is up.
+    /// Receives the values of the CI/CD variables that are unknown until the cluster is up.
     pub(super) values: watch::Sender<Option<Values>>,
-    /// Reached when the pipeline's jobs have ended that need neither registry nor cluster.
+    /// Reached when the pipeline's jobs that need neither registry nor cluster have ended.
     pub(super) compiled: Reach<()>,
     /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
     pub(super) deployed: Reach<Environment>,
-    /// Cancels the tag's part, when the branch is not deployed.
+    /// Cancels the tag's part if the branch is not deployed.
     pub(super) cancel_tag: CancellationToken,
     /// Reached when no check observes the tag's environment any more.
     pub(super) tag_is_observed: Milestone<()>,
@@ -66,10 +66,10 @@ impl Branch<'_> {
         let (observed, is_observed) = milestone();
         let check = environment_checks::check(self.scenario, self.recorder, &on_dev, observed);
         let change = async {
-            // A milestone is missed when its part has failed; that part reports why.
+            // A milestone is missed if its part has failed. That part reports the reason.
             let Some(()) = is_observed.reached().await else { return Ok(Vec::new()) };
             again(self.recorder, self.replayer, &on_dev, self.dev).await?;
-            // The comparison after the stop needs the tag's environment at rest.
+            // While the environments are compared, nothing else may change the tag's environment.
             let Some(()) = self.tag_is_observed.reached().await else { return Ok(Vec::new()) };
             stopped(self.recorder, self.replayer, &on_dev, self.dev, &on_live).await
         };
@@ -77,7 +77,7 @@ impl Branch<'_> {
         Ok([failed?, changed?].concat())
     }
 
-    /// The cluster is up and the branch's pipeline has passed. Returns the environments that the branch and the tag are deployed to.
+    /// Waits until the cluster is up and the branch's pipeline has passed. Returns the environments of the branch and of the tag.
     async fn deploy(&self, environments: &mut Vec<Environment>) -> Result<(Environment, Environment), ScenarioError> {
         // Job images are obtained while the cluster comes up. A failure surfaces when a job needs the image.
         let obtain_images = self.scenario.cancellable(self.scenario.images.obtain(&self.images));
@@ -87,11 +87,11 @@ impl Branch<'_> {
         pushed.map(|()| (on_dev, on_live))
     }
 
-    /// Registry and cluster are up. Jobs that need them start then.
+    /// Ensures that registry and cluster are up. Jobs that need them start then.
     async fn ready(&self) -> Result<Target, ScenarioError> {
         let name = if self.is_new_cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
         let result = self.recorder.step(name, self.bring_up()).await;
-        // The pipeline may have ended before.
+        // If the pipeline has already ended, nothing receives the values.
         let _ = self.values.send(Some(values(&result, &self.replayer.project)));
         result
     }
@@ -113,7 +113,7 @@ impl Branch<'_> {
         Ok((target, format!("cluster {} is up", plan.cluster)))
     }
 
-    /// The branch is pushed and its pipeline passes.
+    /// Pushes the branch, and runs its pipeline.
     async fn push(&self) -> Result<(), ScenarioError> {
         let step = format!("A push to branch {}", self.replayer.project.branch);
         let push = async {
@@ -143,7 +143,7 @@ fn values(target: &Result<Target, ScenarioError>, project: &Project) -> Values {
     }
 }
 
-/// The same commit once more: nothing of the manifests has changed, and there are new pods all the same.
+/// Deploys the same commit again: the manifests are unchanged, but all pods must be replaced.
 pub(super) async fn again(
     recorder: &Recorder,
     replayer: &Replayer,
@@ -182,13 +182,13 @@ pub(super) async fn again(
         .await
 }
 
-/// The pods of an environment that are not on their way out.
+/// The names of an environment's pods that are not terminating.
 async fn pods(environment: &Environment) -> Result<BTreeSet<String>, ScenarioError> {
     let pods = environment.pods().await.map_err(|failure| ScenarioError::from(&failure))?;
     Ok(pods.iter().map(ResourceExt::name_any).collect())
 }
 
-/// The environment is stopped: nothing of it is left, and the other one is as it was.
+/// Stops the environment, and checks that nothing of it is left and that the other one is unchanged.
 pub(super) async fn stopped(
     recorder: &Recorder,
     replayer: &Replayer,

@@ -15,7 +15,7 @@ pub(super) fn step(environment: &str) -> String {
 }
 
 /// Runs all checks of an environment, and returns those that failed. `observed` is reached when no check observes the environment any
-/// more: the run may then change it, while pods that checks made still terminate.
+/// more. The run may then change the environment, although pods that checks have created may still be terminating.
 pub(super) async fn check(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -33,7 +33,7 @@ pub(super) async fn check(
         if failed.is_empty() { Ok((failed, outcome)) } else { Err(ScenarioError::Checks(failed.join(", "))) }
     });
     match step.await {
-        // The run goes on.
+        // Failed checks do not end the run.
         Err(ScenarioError::Checks(failed)) => Ok(vec![format!("{failed} of {}", environment.reference)]),
         other => other,
     }

@@ -8,9 +8,9 @@ use super::pending_checks;
 use crate::record::event::{Event, EventSink, ImageOrigin, ImageProgress};
 use crate::record::{Check, IMAGES, Pipeline, Record, SETUP, Span, Step, Verdict, overhead};
 
-/// Why a step failed.
+/// The reason why a step failed.
 pub trait StepError: std::fmt::Display {
-    /// Whether the user interrupted it.
+    /// Whether the user interrupted the step.
     fn is_interruption(&self) -> bool;
 }
 
@@ -26,9 +26,9 @@ struct Recorded {
     record: Record,
     /// The start of everything that is running, by lane and name.
     open: HashMap<(String, String), f64>,
-    /// The steps that were announced and have not started.
+    /// The steps that were announced but have not started.
     expected: Vec<String>,
-    /// The checks that were announced and have no result.
+    /// The checks that were announced but have no result.
     expected_checks: Vec<Check>,
 }
 
@@ -60,19 +60,19 @@ impl Recorder {
         change(&mut self.kept().record);
     }
 
-    /// Work starts.
+    /// Records that work starts.
     pub fn begin(&self, lane: &str, name: &str) {
         let now = self.seconds();
         self.kept().open.insert((lane.to_owned(), name.to_owned()), now);
         (self.notify)(&Event::Began { lane, name });
     }
 
-    /// Work reports what it is doing.
+    /// Reports the progress of work.
     pub fn say(&self, lane: &str, name: &str, text: &str) {
         (self.notify)(&Event::Says { lane, name, text });
     }
 
-    /// Work ends; `words` add a detail.
+    /// Records that work ends; `words` add a detail.
     pub fn end(&self, lane: &str, name: &str, verdict: Verdict, words: &str) -> Span {
         let end = self.seconds();
         let key = (lane.to_owned(), name.to_owned());
@@ -85,7 +85,7 @@ impl Recorder {
         span
     }
 
-    /// Does some work, and records its start and end.
+    /// Runs `work`, and records its start and end.
     pub async fn part<T, E>(&self, lane: &str, name: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.begin(lane, name);
         let result = work.await;
@@ -129,7 +129,7 @@ impl Recorder {
         kept.record.steps.push(step);
     }
 
-    /// Does a step of the run, and records its outcome: one line, or the reason why it failed.
+    /// Runs a step, and records its outcome: one line, or the reason why it failed.
     pub async fn step<T, E: StepError>(
         &self,
         name: &str,
@@ -165,7 +165,7 @@ impl Recorder {
             Event::CheckBegan { environment, name } => self.begin(&pending_checks::lane(environment), name),
             Event::CheckEnded(check) => self.check(check),
             Event::Note { text } => self.note(text),
-            // Only a recorder reports these.
+            // Only a recorder emits these.
             Event::StepBegan { .. }
             | Event::StepEnded(_)
             | Event::Began { .. }
@@ -185,7 +185,7 @@ impl Recorder {
             }
             ImageProgress::Continues(pace) => self.say(IMAGES, name, &crate::report::images::pace(pace)),
             ImageProgress::NotPulled { .. } => self.say(IMAGES, name, "waiting for its base images"),
-            // An image that is present is what the user expects.
+            // Not reported, because the user expects that images are present.
             ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => {}
             ImageProgress::Obtained { origin, .. } => {
                 drop(self.end(IMAGES, name, Verdict::Passed, origin.word()));

@@ -1,4 +1,4 @@
-//! The objects of a namespace before and after an environment is stopped: all of its own are gone, and all others are unchanged.
+//! Compares the objects of a namespace before and after an environment is stopped: its own must be gone, all others unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -18,13 +18,13 @@ use crate::record::{Check, Failure, Verdict};
 /// The name of the check.
 pub const STOP: &str = "stop";
 
-/// The label of an environment's objects.
+/// The label that identifies an environment's objects.
 const LABEL: &str = "ref";
 
 /// The pause between two requests.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Kinds whose objects the cluster itself creates and replaces at any time: API group and kind.
+/// Kinds whose objects the cluster itself may create and replace at any time: API group and kind.
 const VOLATILE: [(&str, &str); 3] =
     [("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice"), ("coordination.k8s.io", "Lease")];
 
@@ -38,7 +38,7 @@ pub struct Snapshot {
     seen: BTreeSet<(String, String)>,
 }
 
-/// An object.
+/// The state of an object in a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Baseline {
     /// Its UID: a recreated object has another one.
@@ -70,21 +70,21 @@ impl Snapshot {
         Ok(Self { reference: environment.reference.clone(), objects: objects.collect(), seen })
     }
 
-    /// The names of the environment's objects; nothing if it has none.
+    /// The names of the environment's objects; `None` if it has none.
     pub fn names(&self) -> Option<String> {
         let own = self.objects.iter().filter(|(_, baseline)| baseline.reference.as_ref() == Some(&self.reference));
         let names = own.map(|((_, kind, name), _)| format!("{kind} {name}")).collect::<Vec<_>>();
         (!names.is_empty()).then(|| names.join(", "))
     }
 
-    /// The objects of others that the stop of an environment has removed or replaced: one phrase each.
+    /// The objects outside of a stopped environment that the stop has removed or replaced: one phrase each.
     fn missing(&self, after: &Self, stopped: &str) -> Vec<String> {
         let gone_with_it = self.gone_with(stopped);
         let mut missing = Vec::new();
         for (key, baseline) in &self.objects {
             let (group, kind, name) = key;
             let is_restless = VOLATILE.contains(&(group, kind));
-            // A kind that can no longer be listed says nothing.
+            // If a kind can no longer be listed, the state of its objects is unknown.
             let is_hidden = !after.seen.contains(&(group.clone(), kind.clone()));
             if is_restless || is_hidden || baseline.is_going || gone_with_it.contains(&*baseline.uid) {
                 continue;
@@ -138,8 +138,8 @@ fn describe(objects: &[Object]) -> String {
     names.join(", ")
 }
 
-/// Checks that nothing of a stopped environment is left, and that everything else in its namespace is unchanged, above all the other
-/// environment.
+/// Checks that nothing of a stopped environment is left, and that everything else in its namespace is unchanged, in particular the
+/// other environment.
 pub async fn stopped(environment: &Environment, other: &Environment, before: &Snapshot, origin: Instant) -> Check {
     let start = origin.elapsed().as_secs_f64();
     let outcome = look(environment, other, before).await;
@@ -276,7 +276,7 @@ mod tests {
 
     type Row<'row> = (&'row str, &'row str, &'row str, Option<&'row str>);
 
-    /// Kind, name, identity, `ref`.
+    /// Kind, name, UID, `ref`.
     const BEFORE: [Row<'_>; 6] = [
         ("Deployment", "dev", "1", Some("dev")),
         ("Deployment", "live", "2", Some("live")),

@@ -9,14 +9,14 @@ use super::replay::{EnvironmentJobs, Ref, Replayer};
 use super::story::{ReplayError, Scenario, ScenarioError};
 use crate::checks::environment::Environment;
 
-/// What the part needs.
+/// The inputs of the part.
 pub(super) struct Tag<'run> {
     pub(super) scenario: &'run Scenario,
     pub(super) recorder: &'run Arc<Recorder>,
-    /// It is cancelled when the branch's part fails.
+    /// Runs the tag's pipeline. Cancelled when the branch's part fails.
     pub(super) replayer: Replayer,
     pub(super) live: &'run EnvironmentJobs,
-    /// Reached when the branch's jobs have ended that need neither registry nor cluster.
+    /// Reached when the branch's jobs that need neither registry nor cluster have ended.
     pub(super) is_compiled: Milestone<()>,
     /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
     pub(super) is_deployed: Milestone<Environment>,
@@ -33,7 +33,7 @@ impl Tag<'_> {
             _ = self.is_compiled.reached() => {}
         }
         self.replay(&step(&self.replayer), "tag", &[]).await?;
-        // Nobody would deploy a tag before the branch works.
+        // A user would not deploy a tag before the branch works.
         let Some(on_live) = self.is_deployed.reached().await else { return Err(self.cancelled()) };
         if self.live.is_manual {
             let job = &self.live.job;
@@ -58,12 +58,12 @@ impl Tag<'_> {
     }
 }
 
-/// The name of the step that runs its pipeline.
+/// The name of the step that runs the tag's pipeline.
 pub(super) fn step(replayer: &Replayer) -> String {
     format!("Tag {}", replayer.project.tag)
 }
 
-/// The name of the step that plays its manual job.
+/// The name of the step that starts the tag's manual job.
 pub(super) fn play_step(live: &EnvironmentJobs) -> String {
     format!("{} is played", live.job)
 }

@@ -32,7 +32,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, PatternError> {
     Ok(translation.output)
 }
 
-/// Parses `2}`, `2,}` or `2,4}` at the start of a text. Before anything else the `{` is a literal.
+/// Parses `2}`, `2,}` or `2,4}` at the start of the text after a `{`. If anything else follows, the `{` is a literal.
 fn counts(text: &str) -> Result<Option<&str>, PatternError> {
     let Some((inner, _)) = text.split_once('}') else { return Ok(None) };
     let (least, most) = inner.split_once(',').unwrap_or((inner, ""));
@@ -91,7 +91,7 @@ impl Translation<'_> {
         Ok(true)
     }
 
-    /// RE2 has only these flags. The other flags of the `regex` crate would change how the rest is parsed.
+    /// RE2 has only the flags `imsU`. The other flags of the `regex` crate would change how the rest is parsed.
     fn group(&mut self) -> Result<bool, PatternError> {
         self.push("(");
         if !self.take("?") {
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    // From RE2's own description, https://github.com/google/re2/wiki/Syntax.
+    // From RE2's documentation, https://github.com/google/re2/wiki/Syntax.
     #[rstest]
     #[case::digits_are_ascii(r"^\d$", "٣", false)]
     #[case::words_are_ascii(r"^\w+$", "é", false)]

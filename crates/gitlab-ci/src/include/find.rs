@@ -31,7 +31,7 @@ impl Loader<'_, '_> {
         let matches = |path: &String| wildcard.as_ref().is_some_and(|wildcard| wildcard.is_match(path));
         let mut paths: Vec<_> = home.files(self.environment.files).list().into_iter().filter(matches).collect();
         paths.sort();
-        // A wildcard skips files that are included already, such as an included file that matches its own wildcard.
+        // A wildcard skips files that are already included, such as an included file that contains the wildcard.
         paths.retain(|path| self.locals.insert((home.root(), path.clone())));
         let one = |path: String| Include { target: path, inputs: include.inputs.clone(), file: None, ..include };
         paths.into_iter().map(one).collect()
@@ -57,7 +57,7 @@ impl Loader<'_, '_> {
         None
     }
 
-    /// Finds a file that is not in this project in the directory that replaces its project or address.
+    /// Finds a file of another project or address, in the directory that replaces that project or address.
     fn elsewhere(&mut self, include: &Include, home: &Home) -> Option<Found> {
         let Include { kind, target, file, span, .. } = include;
         let (project, files) = parts(kind, target, file.as_deref());

@@ -23,7 +23,7 @@ use crate::expression::Variables;
 use crate::variables::collection::{Collection, Origin};
 use crate::variables::expand::ExpansionError;
 
-/// What a plan depends on, in addition to the file and the [`Context`].
+/// The inputs of a plan, in addition to the file and the [`Context`].
 pub struct Project<'project> {
     /// The variables of the project's settings, and of this pipeline only.
     pub given: &'project ProjectVariables,
@@ -114,7 +114,7 @@ struct Builder<'plan> {
     variables: VariableBuilder<'plan>,
 }
 
-/// The variables of a job or of `workflow` as written, and on demand with expanded values.
+/// The variables of a job or of `workflow`: as written, and with expanded values, which are computed on demand.
 struct ExpandedVariables {
     written: Collection,
     for_texts: OnceCell<Result<Collection, ExpansionError>>,

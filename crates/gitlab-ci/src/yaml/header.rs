@@ -1,4 +1,4 @@
-//! Checks the header document before a file's content: `spec`. `lib/gitlab/ci/config/header/`
+//! Checks `spec`, the header document that precedes a file's content. `lib/gitlab/ci/config/header/`
 
 use super::node::{Mapping, Node};
 use crate::diagnostic::Diagnostics;

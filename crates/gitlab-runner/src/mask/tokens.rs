@@ -1,4 +1,4 @@
-//! Masks GitLab's own tokens even if they are not declared as secrets.
+//! Masks GitLab's own tokens, even if they are not declared as secrets.
 //! GitLab Runner's `common/buildlogger/internal/tokensanitizer`
 
 use super::secrets::MASK;
@@ -6,7 +6,7 @@ use super::secrets::MASK;
 /// The prefix of personal access tokens. The prefix itself is not secret and stays visible.
 const PREFIX: &[u8] = b"glpat-";
 
-/// Masks tokens in a stream of bytes without buffering any.
+/// Masks tokens in a stream of bytes, without buffering.
 #[derive(Clone, Default)]
 pub(super) struct Tokens {
     /// How many bytes of the prefix have been matched.
@@ -37,7 +37,7 @@ impl Tokens {
                 rest = after;
                 continue;
             }
-            // The first byte of the prefix occurs only once in it: nothing else can begin it again.
+            // The first byte of the prefix occurs only once in it, so the bytes matched so far contain no other start of it.
             self.matched = 0;
             let is_plain = |byte: &u8| PREFIX.first() != Some(byte);
             let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::artifacts::cache;
 
-/// Time between two attempts to take the lock. A blocking wait for a file lock could not be cancelled.
+/// Time between two attempts to take the lock. Polling is necessary because a blocking wait for a file lock cannot be cancelled.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A held resource group. It is released when this is dropped, or when the process ends in any way.
@@ -18,7 +18,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Waits for the resource group `name` and takes it. `dir` has the lock files. `waits` is called once if the group is not free.
+    /// Waits until the resource group `name` is free, and takes it. `dir` contains the lock files. Calls `waits` once if the group is
+    /// not free.
     ///
     /// # Errors
     /// The lock file cannot be created or locked.

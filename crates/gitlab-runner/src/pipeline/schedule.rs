@@ -1,4 +1,4 @@
-//! Decides when each job starts, or that it never does: `app/services/ci/process_build_service.rb`,
+//! Decides whether and when each job starts: `app/services/ci/process_build_service.rb`,
 //! `app/services/ci/pipeline_processing/atomic_processing_service.rb`.
 //!
 //! This module neither waits nor runs anything: [`Schedule::advance`] derives the next statuses from the current ones.
@@ -19,7 +19,7 @@ use gitlab_ci::plan::job_index::{JobIndex, PerJob};
 /// The user's selection of jobs.
 #[derive(Clone, Debug, Default)]
 pub struct JobSelection {
-    /// The jobs to run, as if there were no others; all jobs if empty.
+    /// The jobs to run, as if the pipeline had no others; all jobs if empty.
     pub only: HashSet<Arc<str>>,
     /// Manual and delayed jobs to start without waiting.
     pub manual: HashSet<Arc<str>>,
@@ -248,7 +248,7 @@ impl Schedule {
         self.jobs[job].may_fail()
     }
 
-    /// The manual job that is not optional and keeps later jobs from running, if there is one.
+    /// The manual job that is not optional and blocks later jobs, if there is one.
     pub fn blocker(&self) -> Option<&Arc<str>> {
         let is_blocking = |entry: &&Entry| entry.status == Status::Manual && !entry.may_fail();
         self.jobs.values().find(is_blocking).map(|entry| &entry.name)
@@ -264,7 +264,7 @@ impl Entry {
     }
 }
 
-/// The next status of a job and the reason, given the composite status of its predecessors; `None` until that is final. With
+/// The next status of a job and the reason, given the composite status of its predecessors; `None` until their status is final. With
 /// `keep_going`, a job runs even after a failure of its predecessors, which still counts as a failure.
 fn next(entry: &Entry, predecessors: Status, keep_going: bool) -> Option<(Status, &'static str)> {
     if !predecessors.is_complete() {

@@ -1,8 +1,8 @@
-//! Builds the node image that contains the add-ons' images, and kubeadm patches that shorten the node's start.
+//! Builds the node image that contains the add-ons' images and the kubeadm patches that shorten the node's start.
 //!
-//! A node image contains the control plane's images, but not those of the add-ons. Loading these while the node starts would take as
-//! long as everything else together. So an image is built once for each node image and set of add-on images, and stays for later
-//! clusters.
+//! A node image contains the control plane's images, but not those of the add-ons. Loading the add-ons' images while the node starts
+//! would take as long as all other steps together. So an image is built once for each node image and set of add-on images, and is kept
+//! for later clusters.
 
 use std::io;
 use std::path::Path;
@@ -56,7 +56,8 @@ pub enum NodeImageError {
 pub struct BuildPaths<'path> {
     /// The directory of all recipes.
     pub recipes: &'path Path,
-    /// An existing directory for the archive of the images, which is removed with the cluster if this program cannot.
+    /// An existing directory for the archive of the images. If this program is killed before it removes the archive, the archive is
+    /// removed with the cluster.
     pub scratch: &'path Path,
     /// The file for the build's log.
     pub log: &'path Path,
@@ -80,7 +81,7 @@ pub async fn ensure(
         images::add_directory(&mut hasher, directory)?;
     }
     for reference in [node].into_iter().chain(addons.iter().map(String::as_str)) {
-        // The ID, because a tag may have moved, and the reference, because containerd's store finds an image by it.
+        // The ID, because a tag may have moved; the reference, because containerd's store finds an image by its reference.
         let id = docker.inspect_image(reference).await?.id.unwrap_or_default();
         hasher.update(format!("{reference}\0{id}\0"));
     }

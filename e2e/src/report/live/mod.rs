@@ -1,5 +1,5 @@
-//! A live view of a command: a line for each event. On a terminal, a spinner for each piece of work below these lines; in a log, a
-//! heartbeat that names the work that has been running for long.
+//! A live view of a command: one line for each event. A terminal also shows a spinner for each running piece of work, below these lines.
+//! A log also shows a heartbeat, which names long-running work.
 
 pub mod harness;
 pub mod pipeline;
@@ -15,13 +15,13 @@ use indicatif::{MultiProgress, ProgressBar};
 
 use self::spinner::spinner;
 
-/// The longest silence of a log while work is running.
+/// The time after which a log reports that work is still running.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// The maximum width of the names before lines of output, in characters.
+/// The maximum width of the name before a line of output, in characters.
 const MAX_NAME_WIDTH: usize = 24;
 
-/// What is shown.
+/// The form of the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing.
@@ -32,14 +32,14 @@ pub enum Mode {
     Json,
 }
 
-/// What an event changes in the view. Work is known by its name.
+/// The change that an event makes to the view. Work is identified by its name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change<'event> {
-    /// Work starts, or goes on to its next step.
+    /// Work starts, or continues with its next step.
     Starts(Cow<'event, str>),
     /// Work reports its progress. A log shows it with the next heartbeat.
     Progresses(Cow<'event, str>, Cow<'event, str>),
-    /// Work says what it is doing. Only a terminal shows it.
+    /// Work reports its current activity. Only a terminal shows it.
     Says(Cow<'event, str>, Cow<'event, str>),
     /// Work prints a line. A log shows it at once.
     Prints(Cow<'event, str>, Cow<'event, str>),
@@ -50,12 +50,12 @@ pub enum Change<'event> {
 
 /// An event that a live view can show.
 pub trait LiveEvent {
-    /// What it changes.
+    /// The change that it makes to the view.
     fn change(&self) -> Change<'_>;
 
     fn line(&self) -> Option<String>;
 
-    /// The event as one line of JSON, if programs get it.
+    /// The event as one line of JSON, if it is part of the JSON output.
     fn json(&self) -> Option<String>;
 }
 
@@ -74,19 +74,19 @@ enum Output {
 
 /// Work in a log.
 struct Running {
-    /// When it started, or last printed something.
+    /// The time at which it started or last printed a line.
     since: Instant,
     has_printed: bool,
     progress: Option<String>,
 }
 
 impl Live {
-    /// A view of work with any names.
+    /// A view of work whose names are not known in advance.
     pub fn new(mode: Mode) -> Self {
         Self::with_output(mode, 0, false)
     }
 
-    /// A view of work with these names that prints lines. On a terminal, the lines of one piece of work alone are all shown.
+    /// A view of work that has these names and prints lines. If there is only one piece of work, a terminal shows all of its lines.
     pub fn of_printing_work<'name>(mode: Mode, names: impl Iterator<Item = &'name str>) -> Self {
         let widths: Vec<usize> = names.map(|name| name.chars().count()).collect();
         let prints_lines = widths.len() == 1;
@@ -106,7 +106,7 @@ impl Live {
     }
 
     pub fn show(&self, event: &impl LiveEvent) {
-        // A closed standard output or standard error takes nothing: the work goes on.
+        // If standard output or standard error is closed, the line is lost and the work continues.
         match &self.output {
             Output::Nowhere => {}
             Output::Json => {
@@ -131,7 +131,7 @@ impl Live {
         }
     }
 
-    /// Waits for some work, with a heartbeat in the log.
+    /// Waits for `work`, with a heartbeat in the log.
     pub async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
@@ -160,7 +160,7 @@ impl Running {
         Self { since: Instant::now(), has_printed: false, progress: None }
     }
 
-    /// What a heartbeat says of it; nothing if it has not been running for long.
+    /// The text of the heartbeat for this work; `None` if it has not been running for long.
     fn heartbeat(&self, name: &str) -> Option<String> {
         let seconds = Some(self.since.elapsed()).filter(|since| *since >= HEARTBEAT)?.as_secs();
         Some(match &self.progress {
@@ -175,7 +175,7 @@ fn lock<T>(running: &Mutex<T>) -> MutexGuard<'_, T> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps account of what is running, and returns what work has printed.
+/// Updates the running work, and returns the line that work has printed.
 fn log(change: &Change<'_>, running: &mut BTreeMap<String, Running>, name_width: usize) -> Option<String> {
     match change {
         Change::Starts(name) => drop(running.insert(name.to_string(), Running::new())),
@@ -194,7 +194,7 @@ fn log(change: &Change<'_>, running: &mut BTreeMap<String, Running>, name_width:
     None
 }
 
-/// Draws a change below the lines. Returns whether that shows the event.
+/// Draws a change below the lines. Returns whether this shows the event, so that the event needs no line.
 fn draw(
     change: &Change<'_>,
     bars: &MultiProgress,
