@@ -158,7 +158,7 @@ picture: build ## Draw docs/first-run.svg from a real run
 	.ci/picture
 
 .PHONY: picture-run
-picture-run: ## Draw docs/run.svg and docs/report-*.png from a real run of `make e2e`; PICTURES=FOLDER writes them elsewhere
+picture-run: ## Draw docs/run.svg and docs/report-*.png from a real run of `make e2e`; PICTURES=DIR writes them elsewhere
 	mkdir -p target
 	$(MAKE) --no-print-directory e2e 2>&1 | tee target/run.log
 	.ci/picture-of-a-run target/run.log $(PICTURES)

@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_name = "BYTES")]
     pub max_body_bytes: usize,
 
-    /// Print the facts of the build and exit
+    /// Print build information and exit
     #[arg(short = 'V', long)]
     pub version: bool,
 }

@@ -28,7 +28,7 @@ impl Metrics {
     /// When two metrics have the same name or a name is invalid, which is a mistake in this file.
     pub fn new(build_info: &BuildInfo) -> Result<Self, prometheus::Error> {
         let build = IntGaugeVec::new(
-            Opts::new("app_build_info", "What was built: constant 1, labelled with the facts of the build."),
+            Opts::new("app_build_info", "Build information: constant 1, with labels."),
             &["version", "revision", "branch", "rustc"],
         )?;
         let BuildInfo { version, revision, branch, rustc, .. } = build_info;

@@ -51,18 +51,18 @@ pub(crate) struct Fault {
 pub(crate) async fn unready(State(state): State<Arc<AppState>>, Query(Fault { ms }): Query<Fault>) -> &'static str {
     warn!(ms, "made unready");
     state.health.make_unready(ms.map(Duration::from_millis));
-    "not ready from now on\n"
+    "not ready\n"
 }
 
 /// `POST /fault/hang[?ms=N]`: `/livez` does not answer. The other routes do, so that clients need not notice the
 /// restart.
 pub(crate) async fn hang(State(state): State<Arc<AppState>>, Query(Fault { ms }): Query<Fault>) -> &'static str {
-    warn!(ms, "liveness made to hang");
+    warn!(ms, "liveness hangs until the fault ends");
     state.health.hang(ms.map(Duration::from_millis));
-    "liveness hangs from now on\n"
+    "liveness hangs\n"
 }
 
 /// `POST /fault/panic`: the handler panics. The client gets a 500, and the process continues.
 pub(crate) async fn panic() -> StatusCode {
-    panic!("asked for by /fault/panic")
+    panic!("triggered by /fault/panic")
 }

@@ -218,7 +218,7 @@ async fn a_panic_is_logged_and_survived() {
     let app = App::start(&["--enable-faults"]).await;
     assert_eq!(client().post(app.url("/fault/panic")).send().await.unwrap().status(), 500);
     let line = app.logged("panicked").await;
-    assert_eq!(line["message"], "panicked: asked for by /fault/panic");
+    assert_eq!(line["message"], "panicked: triggered by /fault/panic");
     assert!(line["location"].as_str().unwrap().contains("routes/fault.rs:"), "{line}");
     assert_eq!(client().get(app.url("/livez")).send().await.unwrap().status(), 200);
 }

@@ -68,7 +68,7 @@ impl Report {
             format!("machine: {machine}; {}, {}; {day}", rust.compiler, go.compiler),
             format!(
                 "method: {rounds} × {seconds} s on each route over {connections} connections, {starts} starts; \
-                 server and load on a core each; median (least–greatest)"
+                 server and load generator on separate cores; median (least–greatest)"
             ),
         ];
         for (name, found) in [("Rust", rust), ("Go", go)] {
@@ -76,7 +76,7 @@ impl Report {
                 if route.busy.median() < BUSY {
                     let busy = Unit::Percent.write(route.busy.median());
                     notes.push(format!(
-                        "caution: on {path} the {name} service had only {busy} of its core: something else was the limit"
+                        "caution: on {path} the {name} service used only {busy} of its core, so it was not the bottleneck"
                     ));
                 }
             }
@@ -103,8 +103,8 @@ impl Report {
         row("/metrics, latency p99", Milliseconds, &|found| &found.metrics.p99, None);
         row("/metrics, size", Bytes, &|found| &found.exposition, None);
         row("access log, size of a line", Bytes, &|found| &found.log_line, None);
-        row("use of its core, /health", Percent, &|found| &found.health.busy, None);
-        row("use of its core, /metrics", Percent, &|found| &found.metrics.busy, None);
+        row("CPU utilisation, /health", Percent, &|found| &found.health.busy, None);
+        row("CPU utilisation, /metrics", Percent, &|found| &found.metrics.busy, None);
         row("resident memory, idle", Mebibytes, &|found| &found.idle_memory, None);
         row("resident memory, peak", Mebibytes, &|found| &found.peak_memory, Some(AtMostOneIn(4.0)));
         row("start-up to first 200", Milliseconds, &|found| &found.start_up, Some(AtMostOneIn(2.0)));
@@ -210,8 +210,8 @@ mod tests {
     fn plain() {
         insta::assert_snapshot!(report().plain(), @"
         machine: AMD EPYC, 2 cores, Linux 6.1.0; rustc 1.95.0, go1.26.8; 2026-01-31
-        method: 3 × 5 s on each route over 32 connections, 2 starts; server and load on a core each; median (least–greatest)
-        caution: on /metrics the Rust service had only 80 % of its core: something else was the limit
+        method: 3 × 5 s on each route over 32 connections, 2 starts; server and load generator on separate cores; median (least–greatest)
+        caution: on /metrics the Rust service used only 80 % of its core, so it was not the bottleneck
 
         measure                                            Rust                      Go  Rust : Go         target
         /health, requests per second   100,000 (97,000–102,000)  50,000 (48,500–51,000)      2.00×    ≥ 1.5×: met
@@ -222,8 +222,8 @@ mod tests {
         /metrics, latency p99                           4.50 ms                36.00 ms      0.12×              –
         /metrics, size                                  3,865 B                 3,865 B      1.00×              –
         access log, size of a line                        181 B                   181 B      1.00×              –
-        use of its core, /health                           99 %                   100 %      0.99×              –
-        use of its core, /metrics                          80 %                   100 %      0.80×              –
+        CPU utilisation, /health                           99 %                   100 %      0.99×              –
+        CPU utilisation, /metrics                          80 %                   100 %      0.80×              –
         resident memory, idle                           2.8 MiB                 8.8 MiB      0.31×              –
         resident memory, peak                           3.8 MiB                12.0 MiB      0.31×  ≤ 1/4: missed
         start-up to first 200               2.00 ms (1.90–2.10)     2.00 ms (1.90–2.10)      1.00×  ≤ 1/2: missed
@@ -244,16 +244,16 @@ mod tests {
         | /metrics, latency p99         |                  4.50 ms |               36.00 ms |     0.12× |             – |
         | /metrics, size                |                  3,865 B |                3,865 B |     1.00× |             – |
         | access log, size of a line    |                    181 B |                  181 B |     1.00× |             – |
-        | use of its core, /health      |                     99 % |                  100 % |     0.99× |             – |
-        | use of its core, /metrics     |                     80 % |                  100 % |     0.80× |             – |
+        | CPU utilisation, /health      |                     99 % |                  100 % |     0.99× |             – |
+        | CPU utilisation, /metrics     |                     80 % |                  100 % |     0.80× |             – |
         | resident memory, idle         |                  2.8 MiB |                8.8 MiB |     0.31× |             – |
         | resident memory, peak         |                  3.8 MiB |               12.0 MiB |     0.31× | ≤ 1/4: missed |
         | start-up to first 200         |      2.00 ms (1.90–2.10) |    2.00 ms (1.90–2.10) |     1.00× | ≤ 1/2: missed |
         | executable                    |                  2.5 MiB |                8.0 MiB |     0.31× |    ≤ 1/3: met |
 
         - machine: AMD EPYC, 2 cores, Linux 6.1.0; rustc 1.95.0, go1.26.8; 2026-01-31
-        - method: 3 × 5 s on each route over 32 connections, 2 starts; server and load on a core each; median (least–greatest)
-        - caution: on /metrics the Rust service had only 80 % of its core: something else was the limit
+        - method: 3 × 5 s on each route over 32 connections, 2 starts; server and load generator on separate cores; median (least–greatest)
+        - caution: on /metrics the Rust service used only 80 % of its core, so it was not the bottleneck
         - made by: `cargo run --release -p bench -- app`
         ");
     }

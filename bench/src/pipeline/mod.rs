@@ -29,11 +29,11 @@ pub(crate) struct Arguments {
     e2e: PathBuf,
 
     /// The folder into which gitlab-ci-local is installed
-    #[arg(long, default_value = "target/bench-gitlab-ci-local", value_name = "FOLDER")]
+    #[arg(long, default_value = "target/bench-gitlab-ci-local", value_name = "DIR")]
     install: PathBuf,
 
     /// The folder below which both sides work. In memory, so that neither waits for the disk, nor for what the other has done to it
-    #[arg(long, default_value = "/dev/shm", value_name = "FOLDER")]
+    #[arg(long, default_value = "/dev/shm", value_name = "DIR")]
     dir: PathBuf,
 
     /// Also write the report into this page, between `<!-- bench-pipeline:begin -->` and `<!-- bench-pipeline:end -->`

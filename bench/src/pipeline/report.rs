@@ -38,7 +38,7 @@ impl Report {
         vec![
             format!("machine: {}; {}", self.machine, self.day),
             format!(
-                "method: {} rounds, the sides taking turns; whole processes; jobs in checkouts of their own on both sides, \
+                "method: {} rounds, alternating; including process start; jobs in separate checkouts on both sides, \
                  {CONCURRENCY} at the same time, all of it below {}; median (least–greatest)",
                 self.rounds,
                 self.dir.display()

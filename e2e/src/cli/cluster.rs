@@ -34,7 +34,7 @@ pub(crate) struct Up {
     kind_config: PathBuf,
 
     /// The directory of manifests that the cluster owner applies
-    #[arg(long, default_value = "manifests/cluster", value_name = "FOLDER")]
+    #[arg(long, default_value = "manifests/cluster", value_name = "DIR")]
     manifests: PathBuf,
 
     /// The format of the result
@@ -63,7 +63,7 @@ pub(crate) struct Which {
     pub(crate) name: String,
 
     /// The directory for the files of clusters
-    #[arg(long, default_value = "target/e2e/clusters", value_name = "FOLDER")]
+    #[arg(long, default_value = "target/e2e/clusters", value_name = "DIR")]
     state_dir: PathBuf,
 }
 

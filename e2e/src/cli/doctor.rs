@@ -11,7 +11,7 @@ use e2e::report::findings;
 
 use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
 
-/// Shows the prerequisites, what this machine has, and the commands that install what is missing
+/// Shows the prerequisites, what is installed, and the commands that install what is missing
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {
     /// Run these commands (on Debian or Ubuntu, as root)
@@ -39,7 +39,7 @@ pub(crate) struct Doctor {
     policy: ImagePolicy,
 
     /// The directory with the recipes of images
-    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    #[arg(long, default_value = "images", value_name = "DIR")]
     recipes: PathBuf,
 }
 

@@ -39,11 +39,11 @@ pub(crate) struct ImageSource {
     kubernetes: KubernetesVersion,
 
     /// The directory with the recipes
-    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    #[arg(long, default_value = "images", value_name = "DIR")]
     recipes: PathBuf,
 
     /// The directory for the logs of builds
-    #[arg(long, default_value = "target/e2e/images", value_name = "FOLDER")]
+    #[arg(long, default_value = "target/e2e/images", value_name = "DIR")]
     log_dir: PathBuf,
 }
 

@@ -72,9 +72,9 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let chosen: Vec<&Lesson> = if arguments.names.is_empty() { LESSONS.iter().collect() } else { arguments.names };
     let mut code = ExitCode::SUCCESS;
     for (number, lesson) in chosen.iter().enumerate() {
-        write(&report::lessons::head(lesson, number + 1, chosen.len()))?;
+        write(&report::lessons::heading(lesson, number + 1, chosen.len()))?;
         match view.watch(run_lesson(lesson, &context)).await {
-            Ok(taught) => write(&report::lessons::taught(lesson, &taught))?,
+            Ok(lesson_result) => write(&report::lessons::lesson_result(lesson, &lesson_result))?,
             Err(error @ LessonError::Interrupted) => return Err(error.into()),
             Err(error) => {
                 write(&format!("  {error}\n\n"))?;

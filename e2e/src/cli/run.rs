@@ -44,7 +44,7 @@ pub(crate) struct RunArguments {
     place: TargetArgs,
 
     /// The directory of manifests that the cluster owner applies
-    #[arg(long, default_value = "manifests/cluster", value_name = "FOLDER")]
+    #[arg(long, default_value = "manifests/cluster", value_name = "DIR")]
     manifests: PathBuf,
 
     #[command(flatten)]

@@ -272,7 +272,7 @@ async fn prepare(
 ) -> Result<(), UpError> {
     let client = client(plan).await?;
     if is_new {
-        mark_whole(&client, run).await?;
+        mark_complete(&client, run).await?;
     } else {
         let nodes = cluster::nodes(&client).await.unwrap_or_default();
         let missing = load::missing(&nodes, &images.references());
@@ -311,7 +311,7 @@ async fn prepare(
 }
 
 /// Labels the nodes with the run that completed them. A cluster without these labels is incomplete.
-async fn mark_whole(client: &Client, run: &RunId) -> Result<(), UpError> {
+async fn mark_complete(client: &Client, run: &RunId) -> Result<(), UpError> {
     let api = Api::<Node>::all(client.clone());
     for node in cluster::nodes(client).await.unwrap_or_default() {
         let label = serde_json::json!({"metadata": {"labels": {labels::RUN: run.id}}});

@@ -16,18 +16,18 @@ pub fn list(lessons: &[Lesson]) -> String {
 }
 
 /// The heading of a lesson.
-pub fn head(lesson: &Lesson, number: usize, all: usize) -> String {
+pub fn heading(lesson: &Lesson, number: usize, all: usize) -> String {
     format!("Lesson {number} of {all}, {}: {}\n", lesson.name, lesson.title)
 }
 
-pub fn taught(lesson: &Lesson, taught: &LessonResult) -> String {
-    let (place, lines) = &taught.failure;
+pub fn lesson_result(lesson: &Lesson, lesson_result: &LessonResult) -> String {
+    let (place, lines) = &lesson_result.failure;
     let mut text = format!("\n  {place}\n");
     // Writing to a `String` cannot fail.
     for line in lines {
         let _ = writeln!(text, "  | {line}");
     }
-    if let Some(log) = &taught.log {
+    if let Some(log) = &lesson_result.log {
         let _ = writeln!(text, "  full log: target/e2e/lessons/{log}");
     }
     let _ = writeln!(text, "\n  cause:  {}\n  remedy: {}", lesson.cause, lesson.remedy);
@@ -78,6 +78,6 @@ mod tests {
         let log = Some("logs/17/deploy.log".to_owned());
         let shown =
             LessonResult { failure: ("the pipeline passes, and the check service fails".to_owned(), lines), log };
-        insta::assert_snapshot!(format!("{}{}", head(lesson, 5, 5), taught(lesson, &shown)));
+        insta::assert_snapshot!(format!("{}{}", heading(lesson, 5, 5), lesson_result(lesson, &shown)));
     }
 }

@@ -98,10 +98,10 @@ impl Branch<'_> {
 
     async fn bring_up(&self) -> Result<(Target, String), ScenarioError> {
         let (plan, lease) = match (&self.scenario.cluster, self.lease) {
-            (ClusterSource::Existing(target), _) => return Ok(((**target).clone(), "it exists".to_owned())),
+            (ClusterSource::Existing(target), _) => return Ok(((**target).clone(), "existing cluster".to_owned())),
             (ClusterSource::Kind(plan), Some(lease)) => (plan, lease),
             (ClusterSource::Kind(_), None) => {
-                return Err(ScenarioError::Broken("the cluster was never begun".to_owned()));
+                return Err(ScenarioError::Broken("the cluster was not created: there is no lease for it".to_owned()));
             }
         };
         let Scenario { docker, images, .. } = self.scenario;
@@ -198,13 +198,13 @@ pub(super) async fn stopped(
 ) -> Result<Vec<String>, ScenarioError> {
     let name = stop_step(jobs);
     let Some(job) = &jobs.on_stop else {
-        recorder.leave_out(&name, &format!("no job stops it: {} has no on_stop", jobs.job));
+        recorder.skip(&name, &format!("no job stops it: {} has no on_stop", jobs.job));
         return Ok(Vec::new());
     };
     // The pipeline of the default branch may have no job that stops the environment.
     if replayer.plan(Ref::Branch)?.plan.jobs.iter().all(|planned| *planned.name != **job) {
         let branch = &replayer.project.branch;
-        recorder.leave_out(&name, &format!("{job} is not in the pipeline of branch {branch}"));
+        recorder.skip(&name, &format!("{job} is not in the pipeline of branch {branch}"));
         return Ok(Vec::new());
     }
     recorder

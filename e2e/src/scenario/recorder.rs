@@ -150,7 +150,7 @@ impl Recorder {
     }
 
     /// Skips a step.
-    pub fn leave_out(&self, name: &str, why: &str) {
+    pub fn skip(&self, name: &str, why: &str) {
         let step = Step { name: name.to_owned(), outcome: why.to_owned(), start: self.seconds(), ..Step::default() };
         (self.notify)(&Event::StepEnded(&step));
         self.keep(step);
@@ -229,7 +229,7 @@ impl Recorder {
         record.checks.sort_by_key(|check| environments.iter().position(|name| *name == check.environment));
         record.steps.extend(expected.drain(..).map(|name| Step {
             name,
-            outcome: "something before it did not come to its end".to_owned(),
+            outcome: "an earlier step did not complete".to_owned(),
             start: now,
             ..Step::default()
         }));

@@ -48,7 +48,7 @@ struct Baseline {
     /// The UIDs of its owners.
     owners: Vec<String>,
     /// Whether it is being deleted.
-    is_going: bool,
+    is_terminating: bool,
 }
 
 impl Snapshot {
@@ -79,18 +79,18 @@ impl Snapshot {
 
     /// The objects outside of a stopped environment that the stop has removed or replaced: one phrase each.
     fn missing(&self, after: &Self, stopped: &str) -> Vec<String> {
-        let gone_with_it = self.gone_with(stopped);
+        let deleted_with_it = self.deleted_with(stopped);
         let mut missing = Vec::new();
         for (key, baseline) in &self.objects {
             let (group, kind, name) = key;
-            let is_restless = VOLATILE.contains(&(group, kind));
+            let is_volatile = VOLATILE.contains(&(group, kind));
             // If a kind can no longer be listed, the state of its objects is unknown.
             let is_hidden = !after.seen.contains(&(group.clone(), kind.clone()));
-            if is_restless || is_hidden || baseline.is_going || gone_with_it.contains(&*baseline.uid) {
+            if is_volatile || is_hidden || baseline.is_terminating || deleted_with_it.contains(&*baseline.uid) {
                 continue;
             }
             match after.objects.get(key) {
-                Some(now) if now.uid == baseline.uid && !now.is_going => {}
+                Some(now) if now.uid == baseline.uid && !now.is_terminating => {}
                 Some(now) if now.uid == baseline.uid => missing.push(format!("{kind} {name} is being deleted")),
                 Some(_) => missing.push(format!("{kind} {name} was recreated")),
                 None => missing.push(format!("{kind} {name} is gone")),
@@ -100,7 +100,7 @@ impl Snapshot {
     }
 
     /// The UIDs of an environment's objects, and of the objects without a label that they own.
-    fn gone_with(&self, stopped: &str) -> BTreeSet<&str> {
+    fn deleted_with(&self, stopped: &str) -> BTreeSet<&str> {
         let of_it = self.objects.values().filter(|baseline| baseline.reference.as_deref() == Some(stopped));
         let mut gone: BTreeSet<&str> = of_it.map(|baseline| &*baseline.uid).collect();
         loop {
@@ -122,7 +122,7 @@ impl Baseline {
             uid: metadata.uid.clone().unwrap_or_default(),
             reference: object.label(LABEL).map(str::to_owned),
             owners: metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect(),
-            is_going: metadata.deletion_timestamp.is_some(),
+            is_terminating: metadata.deletion_timestamp.is_some(),
         }
     }
 }
@@ -142,7 +142,7 @@ fn describe(objects: &[Object]) -> String {
 /// other environment.
 pub async fn stopped(environment: &Environment, other: &Environment, before: &Snapshot, origin: Instant) -> Check {
     let start = origin.elapsed().as_secs_f64();
-    let outcome = look(environment, other, before).await;
+    let outcome = verify_stopped(environment, other, before).await;
     let (verdict, evidence, failure) = match outcome {
         Ok(evidence) => (Verdict::Passed, evidence, None),
         Err(failure) => (Verdict::Failed, Vec::new(), Some(failure)),
@@ -150,7 +150,7 @@ pub async fn stopped(environment: &Environment, other: &Environment, before: &Sn
     Check {
         name: STOP.to_owned(),
         environment: environment.reference.clone(),
-        proves: "stopping an environment removes all of it, and nothing of another".to_owned(),
+        proves: "stopping an environment removes all of its objects and no others".to_owned(),
         verdict,
         start,
         took: origin.elapsed().as_secs_f64() - start,
@@ -160,12 +160,16 @@ pub async fn stopped(environment: &Environment, other: &Environment, before: &Sn
     }
 }
 
-async fn look(environment: &Environment, other: &Environment, before: &Snapshot) -> Result<Vec<String>, Failure> {
+async fn verify_stopped(
+    environment: &Environment,
+    other: &Environment,
+    before: &Snapshot,
+) -> Result<Vec<String>, Failure> {
     let mut evidence = Vec::new();
     let kinds = objects::kinds(&environment.client).await?;
     let Listing { objects: left, unseen } = settled(environment, &kinds, async |_| Ok(())).await?;
     if !left.is_empty() {
-        return Err(remains(environment, &left).await.hint(
+        return Err(leftovers(environment, &left).await.hint(
             "the job that stops the environment does not delete this kind, or selects another label",
             "delete every kind that the deploy job applies, by the label `ref`",
         ));
@@ -181,7 +185,7 @@ async fn look(environment: &Environment, other: &Environment, before: &Snapshot)
     if !missing.is_empty() {
         let pods = explain_all(&other.client, &other.namespace, &format!("{LABEL}={}", other.reference)).await;
         return Err(expected(format!(
-            "{} is unchanged, and all else in namespace {}",
+            "{} and all other objects in namespace {} are unchanged",
             other.reference, other.namespace
         ))
         .actual(missing.join(", "))
@@ -194,7 +198,7 @@ async fn look(environment: &Environment, other: &Environment, before: &Snapshot)
     }
     let own = after.objects.values().filter(|baseline| baseline.reference.as_ref() == Some(&other.reference)).count();
     evidence.push(format!("{own} objects of {} are unchanged", other.reference));
-    evidence.push(format!("and everything else in namespace {}", other.namespace));
+    evidence.push(format!("everything else in namespace {} is unchanged", other.namespace));
     Ok(evidence)
 }
 
@@ -216,7 +220,7 @@ async fn settled(
     }
 }
 
-async fn remains(environment: &Environment, left: &[Object]) -> Failure {
+async fn leftovers(environment: &Environment, left: &[Object]) -> Failure {
     let Some(first) = left.first() else { return Failure::default() };
     let namespace = &environment.namespace;
     let selector = format!("{LABEL}={}", environment.reference);
@@ -262,7 +266,7 @@ pub async fn remove(environment: &Environment) -> Result<(), Failure> {
     if left.is_empty() {
         return Ok(());
     }
-    Err(remains(environment, &left).await.hint(
+    Err(leftovers(environment, &left).await.hint(
         "a pod does not end after SIGTERM, or a finalizer waits for an object that is gone",
         "run `kubectl get` with --output=yaml for the object, and look at its metadata.finalizers",
     ))
@@ -304,19 +308,19 @@ mod tests {
     #[rstest]
     #[case::just_it(without(&["dev"]), &[])]
     #[case::another_one_too(without(&["dev", "live"]), &["Deployment live is gone"])]
-    #[case::one_that_nobody_asked_about(without(&["dev", "third-1"]), &["Pod third-1 is gone"])]
+    #[case::an_object_of_a_third_environment(without(&["dev", "third-1"]), &["Pod third-1 is gone"])]
     #[case::something_without_a_label(without(&["dev", "settings"]), &["ConfigMap settings is gone"])]
-    #[case::made_anew(
+    #[case::recreated(
         [without(&["dev", "live-1"]), vec![("Pod", "live-1", "7", Some("live"))]].concat(),
         &["Pod live-1 was recreated"]
     )]
     #[case::something_new([without(&["dev"]), vec![("Pod", "live-2", "7", Some("live"))]].concat(), &[])]
-    fn what_was_taken_too_much(#[case] after: Vec<Row<'_>>, #[case] expected: &[&str]) {
+    fn objects_removed_by_mistake_are_listed(#[case] after: Vec<Row<'_>>, #[case] expected: &[&str]) {
         assert_eq!(snapshot(&BEFORE).missing(&snapshot(&after), "dev"), expected);
     }
 
     #[test]
-    fn what_belongs_to_it_goes_with_it_and_what_was_going_is_gone() {
+    fn owned_and_terminating_objects_are_not_missing() {
         let mut before = snapshot(&[
             ("StatefulSet", "dev", "1", Some("dev")),
             ("ControllerRevision", "dev-1", "2", None),
@@ -327,21 +331,21 @@ mod tests {
         for (baseline, owner) in before.objects.values_mut().zip(["1", "", "", "2", ""]) {
             // In the order of their keys: ControllerRevision, Pod, Pod, Secret, StatefulSet.
             baseline.owners = vec![owner.to_owned()];
-            baseline.is_going = baseline.uid == "4";
+            baseline.is_terminating = baseline.uid == "4";
         }
         let after = snapshot(&[]);
         assert_eq!(before.missing(&after, "dev"), ["Pod live-1 is gone"]);
     }
 
     #[test]
-    fn a_kind_that_cannot_be_seen_any_more_is_not_missed() {
+    fn a_kind_that_can_no_longer_be_listed_is_not_missing() {
         let mut after = snapshot(&without(&["dev", "settings", "live"]));
         after.seen.remove(&(String::new(), "ConfigMap".to_owned()));
         assert_eq!(snapshot(&BEFORE).missing(&after, "dev"), ["Deployment live is gone"]);
     }
 
     #[test]
-    fn what_an_environment_is_made_of() {
+    fn names_of_the_objects_of_an_environment() {
         assert_eq!(snapshot(&BEFORE).names().as_deref(), Some("Deployment live, Endpoints live, Pod live-1"));
         assert_eq!(snapshot(&without(&["live", "live-1"])).names(), None);
     }

@@ -93,7 +93,7 @@ impl Loader<'_, '_> {
         }
         let error = self.diagnostics.error(*span, format!("include:{kind} `{whole}` is not in this project"));
         error.help(format!(
-            "specify its directory: --include {project}=FOLDER, or --include {kind}=FOLDER for all includes of that kind"
+            "specify its directory: --include {project}=DIR, or --include {kind}=DIR for all includes of that kind"
         ));
         None
     }

@@ -235,7 +235,7 @@ mod tests {
     #[case::empty_file("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
     #[case::elsewhere(
         "include: {template: Auto.yml}\n",
-        ".gitlab-ci.yml:1:10: include:template `Auto.yml` is not in this project (specify its directory: --include Auto.yml=FOLDER, or --include template=FOLDER for all includes of that kind)"
+        ".gitlab-ci.yml:1:10: include:template `Auto.yml` is not in this project (specify its directory: --include Auto.yml=DIR, or --include template=DIR for all includes of that kind)"
     )]
     #[case::itself("include: .gitlab-ci.yml\n", ".gitlab-ci.yml:1:10: Maximum of 150 nested includes are allowed!")]
     fn reports_invalid_includes(#[case] include: &str, #[case] expected: &str) {
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(
             complaints(&lint(".gitlab-ci.yml", &environment)),
             [
-                ".gitlab-ci.yml:1:10: include:project `group/project-two/a.yml` is not in this project (specify its directory: --include group/project-two=FOLDER, or --include project=FOLDER for all includes of that kind)"
+                ".gitlab-ci.yml:1:10: include:project `group/project-two/a.yml` is not in this project (specify its directory: --include group/project-two=DIR, or --include project=DIR for all includes of that kind)"
             ]
         );
     }

@@ -52,7 +52,7 @@ struct Entry {
     attempts: usize,
     exit_code: Option<i32>,
     why: String,
-    is_left_out: bool,
+    is_excluded: bool,
 }
 
 /// A change of a job's status.
@@ -94,7 +94,7 @@ impl Schedule {
                 attempts: 0,
                 exit_code: None,
                 why: String::new(),
-                is_left_out: !is_chosen(&job.name),
+                is_excluded: !is_chosen(&job.name),
             }
         });
         let mut schedule =
@@ -107,8 +107,8 @@ impl Schedule {
 
     /// Selecting a job by name starts it, even a job with `when: on_failure`, unless a predecessor is selected as well.
     fn start_selected_on_failure_jobs(&mut self) {
-        let first = self.jobs.values().filter(|entry| !entry.is_left_out).map(|entry| entry.stage).min();
-        for entry in self.jobs.values_mut().filter(|entry| !entry.is_left_out && entry.when == When::OnFailure) {
+        let first = self.jobs.values().filter(|entry| !entry.is_excluded).map(|entry| entry.stage).min();
+        for entry in self.jobs.values_mut().filter(|entry| !entry.is_excluded && entry.when == When::OnFailure) {
             let has_no_predecessor = entry.needs.as_ref().map_or(Some(entry.stage) == first, Vec::is_empty);
             if has_no_predecessor {
                 entry.when = When::OnSuccess;
@@ -124,7 +124,7 @@ impl Schedule {
             let stages = self.before_stages();
             for index in self.jobs.indexes() {
                 let entry = &self.jobs[index];
-                if entry.is_left_out {
+                if entry.is_excluded {
                     continue;
                 }
                 let next = match entry.status {
@@ -158,7 +158,7 @@ impl Schedule {
     fn before_stages(&self) -> Vec<Status> {
         (0..self.stages)
             .map(|stage| {
-                let earlier = self.jobs.entries().filter(|(_, entry)| entry.stage < stage && !entry.is_left_out);
+                let earlier = self.jobs.entries().filter(|(_, entry)| entry.stage < stage && !entry.is_excluded);
                 self.composite_of(earlier.map(|(index, _)| index), false)
             })
             .collect()
@@ -218,7 +218,7 @@ impl Schedule {
 
     /// Cancels all jobs that have not started.
     pub fn cancel(&mut self) {
-        for entry in self.jobs.values_mut().filter(|entry| !entry.is_left_out) {
+        for entry in self.jobs.values_mut().filter(|entry| !entry.is_excluded) {
             if !entry.status.is_complete() && entry.status != Status::Running {
                 entry.status = Status::Canceled;
                 "the pipeline was canceled".clone_into(&mut entry.why);
@@ -228,14 +228,14 @@ impl Schedule {
 
     /// The composite status of all selected jobs.
     pub fn status(&self) -> Status {
-        let members = self.jobs.values().filter(|entry| !entry.is_left_out);
+        let members = self.jobs.values().filter(|entry| !entry.is_excluded);
         composite(members.map(|entry| (entry.status, entry.may_fail())), false)
     }
 
     /// A job's status and the reason for it; `None` for a job that is not selected.
     pub fn job(&self, job: JobIndex) -> Option<(Status, &str)> {
         let entry = &self.jobs[job];
-        (!entry.is_left_out).then_some((entry.status, &*entry.why))
+        (!entry.is_excluded).then_some((entry.status, &*entry.why))
     }
 
     /// The number of the job's current or last attempt, from 1 on; 0 if it has not started.

@@ -72,7 +72,7 @@ pub(crate) struct PipelineArguments {
     policy: ImagePolicy,
 
     /// The directory with the recipes of the catalogue's images; if it is missing, images are only pulled
-    #[arg(long, default_value = "images", value_name = "FOLDER")]
+    #[arg(long, default_value = "images", value_name = "DIR")]
     recipes: PathBuf,
 
     /// The format of the events
