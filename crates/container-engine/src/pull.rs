@@ -19,11 +19,16 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// access or does not have the image, or the engine cannot store or tag it.
 pub async fn pull(docker: &Docker, reference: &str, digest: Option<&str>) -> Result<(), String> {
     let Some(digest) = digest else { return pull_as(docker, reference, None, None).await };
-    let (name, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+    let (name, tag) = name_and_tag(reference);
     let pinned = format!("{name}@{digest}");
     pull_as(docker, &pinned, None, None).await?;
     let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
     docker.tag_image(&pinned, Some(options)).await.map_err(|error| reason(&error))
+}
+
+/// The name and the tag of a reference. A colon before a slash precedes the registry's port.
+fn name_and_tag(reference: &str) -> (&str, &str) {
+    reference.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((reference, "latest"))
 }
 
 /// Pulls `reference` for `platform` (`os/architecture`, default: the engine's own), with `credentials` if the registry requires a login.
@@ -95,6 +100,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::a_tag("registry:3.1.2", ("registry", "3.1.2"))]
+    #[case::no_tag("docker.io/library/registry", ("docker.io/library/registry", "latest"))]
+    #[case::a_port("registry.test:5000/tools", ("registry.test:5000/tools", "latest"))]
+    #[case::a_port_and_a_tag("registry.test:5000/tools:1", ("registry.test:5000/tools", "1"))]
+    fn a_reference_has_a_name_and_a_tag(#[case] reference: &str, #[case] expected: (&str, &str)) {
+        assert_eq!(name_and_tag(reference), expected);
+    }
 
     #[rstest]
     #[case::no_dns(

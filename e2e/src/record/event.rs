@@ -67,6 +67,8 @@ pub struct Pace {
     pub took: Duration,
     /// The remaining time, if it can be estimated.
     pub left: Option<Duration>,
+    /// Whether it waits until another build has finished with the compiler's cache.
+    pub is_waiting: bool,
 }
 
 /// The packages of a Go program: the number that is compiled, and the number of all. Packages that are cached from an earlier build are

@@ -23,9 +23,10 @@ pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
 }
 
 /// The progress of a build.
-pub fn pace(Pace { compiled, took, left }: Pace) -> String {
+pub fn pace(Pace { compiled, took, left, is_waiting }: Pace) -> String {
     let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
     let left = match left {
+        _ if is_waiting => "waiting for the compiler, which another build is using".to_owned(),
         Some(left) => format!("about {} left", duration(left)),
         None => format!("running for {} s, longer than expected", took.as_secs()),
     };
@@ -76,14 +77,16 @@ mod tests {
     #[test]
     fn progress_lines() {
         let minute = Duration::from_mins(1);
+        let pace = Pace { compiled: None, took: minute * 5 / 4, left: None, is_waiting: false };
         let compiled = Some(Compiled { done: 812, total: 2862 });
         let events = [
             ("dind", ImageProgress::Pulling { reference: "docker.io/library/docker:28.5.2-dind" }),
             ("dind", ImageProgress::NotPulled { reason: "no route to the registry" }),
             ("dind", ImageProgress::Building { log: Path::new("target/e2e/images/dind.log"), expected: minute / 2 }),
-            ("dind", ImageProgress::Continues(Pace { compiled: None, took: minute * 3 / 10, left: Some(minute / 5) })),
-            ("etcd-3.7", ImageProgress::Continues(Pace { compiled: None, took: minute * 5 / 4, left: None })),
-            ("kubernetes-1.37", ImageProgress::Continues(Pace { compiled, took: minute * 3, left: Some(minute * 4) })),
+            ("dind", ImageProgress::Continues(Pace { left: Some(minute / 5), ..pace })),
+            ("etcd-3.7", ImageProgress::Continues(pace)),
+            ("etcd-3.7", ImageProgress::Continues(Pace { is_waiting: true, ..pace })),
+            ("kubernetes-1.37", ImageProgress::Continues(Pace { compiled, left: Some(minute * 4), ..pace })),
             ("dind", ImageProgress::Obtained { origin: ImageOrigin::Built, took: Duration::from_millis(12_345) }),
             ("kubectl", ImageProgress::Obtained { origin: ImageOrigin::Local, took: Duration::from_millis(1) }),
         ];

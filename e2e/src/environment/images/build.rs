@@ -91,7 +91,7 @@ impl Build<'_> {
                     let compiled = log.read();
                     let took = started.elapsed();
                     let left = log.left(Duration::from_secs(self.image.recipe.seconds), took);
-                    report(Pace { compiled, took, left });
+                    report(Pace { compiled, took, left, is_waiting: log.is_waiting() });
                 }
             }
         };

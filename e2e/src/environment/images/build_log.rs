@@ -18,12 +18,14 @@ pub(super) struct BuildLog {
     rest: Vec<u8>,
     compiled: Option<Compiled>,
     started: Option<Instant>,
+    /// The step that needs the compiler's cache and has printed nothing yet. Recipes use the cache one at a time.
+    waiting: Option<String>,
 }
 
 impl BuildLog {
     /// Opens a log file, which may be empty. Returns `None` if it cannot be opened: then no progress is shown.
     pub(super) fn open(path: &Path) -> Option<Self> {
-        Some(Self { file: File::open(path).ok()?, rest: Vec::new(), compiled: None, started: None })
+        Some(Self { file: File::open(path).ok()?, rest: Vec::new(), compiled: None, started: None, waiting: None })
     }
 
     /// Reads the lines that were added since the last call. Returns the compiler's progress, or `None` before it has started.
@@ -42,7 +44,16 @@ impl BuildLog {
     fn add(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         let (Some(step), Some(seconds), Some(word)) = (words.next(), words.next(), words.next()) else { return };
-        if !step.starts_with('#') || seconds.parse::<f64>().is_err() {
+        if !step.starts_with('#') {
+            return;
+        }
+        // The name of a step contains its command.
+        if seconds.starts_with('[') && line.contains("sharing=locked") {
+            self.waiting = Some(step.to_owned());
+            return;
+        }
+        self.waiting.take_if(|waiting| waiting == step);
+        if seconds.parse::<f64>().is_err() {
             return;
         }
         match (word, words.next(), words.next()) {
@@ -61,10 +72,18 @@ impl BuildLog {
         }
     }
 
+    /// Whether the build waits for another one that has the compiler's cache.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Estimates the remaining time: at first from `expected`, which was measured on another machine, and increasingly from the pace of
-    /// this build. `took` is the time since the build started. Returns `None` for a build that exceeds `expected` without compiling: it
-    /// may be waiting for another build.
+    /// this build. `took` is the time since the build started. Returns `None` for a build that waits for another one, or exceeds
+    /// `expected` without compiling.
     pub(super) fn left(&self, expected: Duration, took: Duration) -> Option<Duration> {
+        if self.is_waiting() {
+            return None;
+        }
         let prior = expected.saturating_sub(took);
         let unknown = (!prior.is_zero()).then_some(prior);
         let (Some(Compiled { done, total }), Some(started)) = (self.compiled, self.started) else { return unknown };
@@ -96,6 +115,21 @@ mod tests {
         assert_eq!(log.read(), Some(Compiled { done: 2, total: 3 }));
         write("#12 1.0 packages: 2\n#12 1.1 fmt\n#12 1.2 os\n#12 1.3 io\n#12 1.4 net\n");
         assert_eq!(log.read(), Some(Compiled { done: 5, total: 5 }), "a second program, and never more than all");
+    }
+
+    #[test]
+    fn a_build_waits_for_the_compilers_cache_until_its_step_prints_something() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut log = BuildLog::open(file.path()).unwrap();
+        let mut waits = |text: &str| {
+            file.write_all(text.as_bytes()).unwrap();
+            log.read();
+            (log.is_waiting(), log.left(Duration::from_mins(1), Duration::from_secs(1)).is_some())
+        };
+        assert_eq!(waits("#8 [build 4/5] RUN build-programs fetch\n#8 DONE 1.0s\n"), (false, true));
+        assert_eq!(waits("#9 [build 5/5] RUN --mount=type=cache,sharing=locked build-programs build\n"), (true, false));
+        assert_eq!(waits("#7 [files 2/2] COPY a b\n#7 DONE 0.1s\n"), (true, false));
+        assert_eq!(waits("#9 75.3 packages: 3\n"), (false, true));
     }
 
     #[test]
