@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
-use super::artifacts::Store;
+use super::artifacts::{Store, cache};
 use super::event::EventSink;
 use super::executor::Executor;
 use super::log::JobLog;
@@ -88,6 +88,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Whether an earlier pipeline has stored the caches that the jobs restore.
+    pub async fn has_caches(&self) -> bool {
+        self.sources.blobs().await.is_ok_and(|blobs| cache::are_stored(&self.caches, &self.plan, blobs))
+    }
+
     /// The number of the next job that starts. A retried job gets a new number.
     pub(super) fn next_job(&self) -> u64 {
         self.id * 100_000 + self.started.fetch_add(1, Ordering::Relaxed) + 1

@@ -33,7 +33,6 @@ use gitlab_runner::project::input::Input;
 use gitlab_runner::project::prepare::{PrepareError, Prepared, prepare};
 use gitlab_runner::project::reference::Reference;
 use gitlab_runner::status::Status;
-use gitlab_runner::workspace::ProjectStore;
 
 /// The ref of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,18 +157,13 @@ impl Replayer {
             Ref::Branch => SHARES_OF_BRANCH,
             Ref::Tag => SHARES_OF_TAG,
         });
-        let ground = PipelineDirs::new(&self.kept, config).map_err(|error| not_run(&error))?;
-        let id = ground.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let dirs = PipelineDirs::new(&self.kept, config).map_err(|error| not_run(&error))?;
+        let id = dirs.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
         let starts: Arc<Mutex<Starts>> = Arc::default();
         let start = self.recorder.seconds();
-        let compiling = compiled.map(|compiled| {
-            if ProjectStore::open(&self.kept).is_ok_and(|kept| kept.has_caches()) {
-                compiled.reach(());
-            }
-            Compiling::new(&prepared.plan, compiled.clone())
-        });
-        let executor = ground.docker(self.docker.clone(), Some(self.images.clone()));
+        let compiling = compiled.map(|compiled| Compiling::new(&prepared.plan, compiled.clone()));
+        let executor = dirs.docker(self.docker.clone(), Some(self.images.clone()));
         let options = Options {
             concurrency: None,
             logs: Some(self.dir.join("logs").join(&id)),
@@ -182,7 +176,12 @@ impl Replayer {
             notify: listener(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
             cancel: self.cancel.clone(),
         };
-        let pipeline = ground.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;
+        let pipeline = dirs.pipeline(prepared, executor, options).map_err(|error| not_run(&error))?;
+        if let Some(compiled) = compiled
+            && pipeline.has_caches().await
+        {
+            compiled.reach(());
+        }
         if let Some(missing) = only.iter().find(|name| pipeline.plan.jobs.iter().all(|job| job.name != **name)) {
             let context = &pipeline.plan.context.ref_name;
             return Err(ReplayError::Refused(format!("there is no job {missing} in the pipeline of {context}")));
@@ -191,7 +190,7 @@ impl Replayer {
         let choice = JobSelection { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
         // Each job has removed its own containers. The engine may have created one after that.
-        let swept = sweep(&self.docker, Some(ground.label())).await;
+        let swept = sweep(&self.docker, Some(dirs.label())).await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.dir)).collect();
         self.recorder.pipeline(record::Pipeline {

@@ -11,6 +11,7 @@ use crate::workspace::checkout::Blob;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
 use gitlab_ci::config::cache::{Cache, Key};
 use gitlab_ci::glob;
+use gitlab_ci::plan::Plan;
 use gitlab_ci::variables::expand::ExpansionError;
 
 /// A cache of a job, with all variables expanded.
@@ -87,16 +88,36 @@ fn key_from_files(patterns: &[String], prefix: Option<String>, index: usize, blo
         let names: Vec<&str> = names.map(|name| name.split('.').next().unwrap_or(name)).collect();
         format!("{index}_{}", names.join("_"))
     });
+    format!("{prefix}-{}", hash_of_files(patterns, blobs))
+}
+
+/// The part of a key that comes from the contents of files.
+fn hash_of_files(patterns: &[String], blobs: &[Blob]) -> String {
     let is_selected =
         |path: &String| patterns.contains(path) || glob::any_matches(patterns, std::slice::from_ref(path));
     let mut hashes: Vec<&str> =
         blobs.iter().filter(|(path, _)| is_selected(path)).map(|(_, hash)| hash.as_str()).collect();
     if hashes.is_empty() {
-        return format!("{prefix}-default");
+        return "default".to_owned();
     }
     hashes.sort_unstable();
     hashes.dedup();
-    format!("{prefix}-{}", hex::encode(Sha1::digest(hashes.join("-"))))
+    hex::encode(Sha1::digest(hashes.join("-")))
+}
+
+/// Whether the directory `dir` has the caches that the jobs of `plan` would restore. `blobs` are the files of the commit. Only a job
+/// knows the values of the variables in its key, so any cache counts for such a key, and any prefix for a key from files.
+pub fn are_stored(dir: &Path, plan: &Plan, blobs: &[Blob]) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let stored: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    plan.jobs.iter().flat_map(|job| &job.job.cache).all(|cache| match &cache.key {
+        Key::Files { files, .. } => {
+            let files: Vec<String> = files.iter().map(|file| file.value.to_string()).collect();
+            let hash = format!("-{}", hash_of_files(&files, blobs));
+            stored.iter().any(|key| key.contains(&hash))
+        }
+        Key::Default | Key::Text(_) => !stored.is_empty(),
+    })
 }
 
 /// The archive of the cache `key` below the directory of a project's caches.
@@ -124,6 +145,33 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use gitlab_ci::testing::plan;
+
+    #[rstest]
+    #[case::of_this_commit(
+        "{key: {files: [Cargo.lock], prefix: test}, paths: [x]}",
+        "test-011c945f30ce2cbafc452f39840f025693339c42-non_protected",
+        true
+    )]
+    #[case::of_other_dependencies(
+        "{key: {files: [Cargo.lock], prefix: test}, paths: [x]}",
+        "test-396aaf5f02a2d7ebc0c3a78eaea365adfd8d5034-non_protected",
+        false
+    )]
+    #[case::with_a_variable("{key: $CI_JOB_NAME, paths: [x]}", "a-non_protected", true)]
+    fn stored_caches_are_found(#[case] cache: &str, #[case] stored: &str, #[case] expected: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = [("Cargo.lock".to_owned(), "1111".to_owned())];
+        let plan = plan(&format!("a: {{script: x, cache: {cache}}}\n"));
+        assert!(!are_stored(dir.path(), &plan, &blobs));
+        std::fs::create_dir(dir.path().join(stored)).unwrap();
+        assert_eq!(are_stored(dir.path(), &plan, &blobs), expected);
+    }
+
+    #[test]
+    fn a_plan_without_caches_misses_none() {
+        assert!(are_stored(Path::new("/nonexistent"), &plan("a: {script: x}\n"), &[]));
+    }
 
     // The hash in the last case is the output of `echo -n 1111-2222 | sha1sum`.
     #[rstest]

@@ -79,11 +79,6 @@ impl ProjectStore {
         self.dir.join("cache")
     }
 
-    /// Whether any cache exists.
-    pub fn has_caches(&self) -> bool {
-        fs::read_dir(self.caches()).is_ok_and(|mut entries| entries.next().is_some())
-    }
-
     /// The directory of the resource groups' lock files.
     pub fn groups(&self) -> PathBuf {
         self.dir.join("resource-groups")

@@ -109,18 +109,18 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(Live::of_printing_work(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let executor_choice = executor(arguments, &config);
-    let ground = PipelineDirs::new(prepared.repository.dir(), config)?;
+    let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
     let executor = match executor_choice {
         ExecutorName::Shell => {
             // A killed pipeline has left its jobs running.
             orphans::end_of_gone_pipelines().await;
-            ground.shell()
+            dirs.shell()
         }
         ExecutorName::Docker => {
             let engine = connect().await?;
             sweep_gone(&engine).await?;
-            let images = images(arguments, &engine, ground.dir(), &view);
-            ground.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
+            let images = images(arguments, &engine, dirs.dir(), &view);
+            dirs.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
         }
     };
     let notify = Arc::clone(&view);
@@ -132,12 +132,12 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         notify: Arc::new(move |event: Event| notify.show(&event)),
         cancel,
     };
-    let pipeline = ground.pipeline(prepared, executor, options)?;
+    let pipeline = dirs.pipeline(prepared, executor, options)?;
     allow_files(pipeline.settings.concurrency);
     let outcome = view.watch(pipeline.run(&choice)).await;
     if matches!(pipeline.executor, Executor::Docker(_)) {
         // Each job has removed its own containers. The engine may have created one after that.
-        let swept = sweep(&connect().await?, Some(ground.label())).await;
+        let swept = sweep(&connect().await?, Some(dirs.label())).await;
         swept.map_err(|error| CliError::environment(format!("cannot remove everything of the pipeline: {error}")))?;
     }
     if mode != Mode::Json {
