@@ -53,7 +53,10 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     assert_eq!(failure.seen, "ConfigMap nobodys is gone");
     delete("services", "staying");
     let failure = left().await;
-    assert!(failure.expected.starts_with("staying is unchanged"), "{failure:?}");
+    assert!(
+        failure.expected.starts_with("staying and all other objects in namespace gitlab are unchanged"),
+        "{failure:?}"
+    );
     assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
     // After `remove`, nothing is left that a later step would have to wait for.
     remove(&staying).await.expect("it is removed");
