@@ -2,16 +2,17 @@
 //! machine and of other machines that share an engine with it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The ID of this process: `machine.pid.start`. The start time, in clock ticks since boot, distinguishes processes with the same
+/// The ID of this process: `machine.boot.namespace.pid.start`. The start time, in clock ticks since boot, distinguishes processes with the same
 /// process ID, because the kernel reuses those.
 pub fn owner_id() -> String {
     let pid = std::process::id();
-    format!("{}.{pid}.{}", machine(), start_time(pid).unwrap_or_default())
+    format!("{}.{pid}.{}", process_space(), start_time(pid).unwrap_or_default())
 }
 
-/// An ID for one of several things that this process owns at the same time: `machine.pid.start/number`. Each call returns another
+/// An ID for one of several things that this process owns at the same time: `machine.boot.namespace.pid.start/number`. Each call returns another
 /// number.
 pub fn unique_owner_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -19,19 +20,26 @@ pub fn unique_owner_id() -> String {
 }
 
 /// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], ran on this machine and no longer exists. Returns
-/// `false` when that cannot be determined: for processes of other machines, for other texts, and on systems without `/proc`.
+/// `false` when that cannot be determined: for processes of other machines, of other PID namespaces and of earlier boots, for other
+/// texts, where `/proc` hides the processes of others, and on systems without `/proc`.
 pub fn owner_is_gone(id: &str) -> bool {
     let process = id.split_once('/').map_or(id, |(process, _)| process);
     let Some((rest, start)) = process.rsplit_once('.') else { return false };
-    let Some((owner_machine, pid)) = rest.rsplit_once('.') else { return false };
+    let Some((space, pid)) = rest.rsplit_once('.') else { return false };
     let (Ok(pid), Ok(start)) = (pid.parse::<u32>(), start.parse::<u64>()) else { return false };
-    // Without `/proc` the start time is unknown, and every ID contains 0 instead.
-    owner_machine == machine() && start > 0 && start_time(pid) != Some(start)
+    // Without `/proc` the start time is unknown, and every ID contains 0 instead. The first process always exists: if it is hidden,
+    // so are others.
+    space == process_space() && start > 0 && start_time(pid) != Some(start) && start_time(1).is_some()
 }
 
-/// This machine's host name. Each container has its own.
-fn machine() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+/// Where a process ID identifies a process: the host name, the boot, and the PID namespace. Containers can have the host's name and PID
+/// namespaces of their own. `pid_namespaces(7)`
+fn process_space() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = boot.get(..8).unwrap_or_default();
+    let namespace = fs::metadata("/proc/self/ns/pid").map(|found| found.ino()).unwrap_or_default();
+    format!("{machine}.{boot}.{namespace}")
 }
 
 /// When a process started, in clock ticks since boot: `proc(5)`, field 22 of `stat`.
@@ -53,19 +61,30 @@ mod tests {
         let own = owner_id();
         assert!(!owner_is_gone(&own), "{own}");
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let other = format!("{}.{}.{}", machine(), child.id(), start_time(child.id()).unwrap());
+        let other = format!("{}.{}.{}", process_space(), child.id(), start_time(child.id()).unwrap());
         assert!(!owner_is_gone(&other) && !owner_is_gone(&format!("{other}/2")));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(owner_is_gone(&other) && owner_is_gone(&format!("{other}/2")));
         // The same process ID with another start time belongs to another process.
-        assert!(owner_is_gone(&format!("{}.{}.1", machine(), std::process::id())));
+        assert!(owner_is_gone(&format!("{}.{}.1", process_space(), std::process::id())));
     }
 
     #[test]
     fn unique_owner_ids_of_one_process_differ() {
         let (one, other) = (unique_owner_id(), unique_owner_id());
         assert!(one != other && one.starts_with(&owner_id()) && !owner_is_gone(&one), "{one} {other}");
+    }
+
+    #[test]
+    fn a_process_of_another_namespace_or_boot_is_not_known_to_be_gone() {
+        let space = process_space();
+        let (rest, _) = space.rsplit_once('.').unwrap();
+        let (machine, _) = rest.rsplit_once('.').unwrap();
+        assert!(owner_is_gone(&format!("{space}.1.1")));
+        assert!(!owner_is_gone(&format!("{rest}.1.1.1")));
+        assert!(!owner_is_gone(&format!("{machine}.00000000.1.1.1")));
+        assert!(!owner_is_gone(&format!("{machine}.1.1")));
     }
 
     #[rstest]
