@@ -236,7 +236,7 @@ impl Inner {
             if half.line.ends_with(b"\n") {
                 let line = String::from_utf8_lossy(&half.line).trim_end_matches(['\n', '\r']).to_owned();
                 half.line.clear();
-                self.end_line(&line, lines);
+                self.end_line(stream, &line, lines);
             }
         }
     }
@@ -256,10 +256,17 @@ impl Inner {
         Ok(())
     }
 
-    fn end_line(&mut self, line: &str, lines: &mut Vec<String>) {
-        let line = without_marks(line);
-        let Some(line) = line else { return };
-        let plain = without_colours(&line);
+    fn end_line(&mut self, stream: Stream, whole: &str, lines: &mut Vec<String>) {
+        let Some(mut line) = without_marks(whole) else { return };
+        let mut plain = without_colours(&line);
+        // A secret may have been in pieces, with control sequences between them.
+        if plain.len() != whole.len() {
+            let masked = self.half(stream).masker.masked(&plain);
+            if masked != plain {
+                line.clone_from(&masked);
+                plain = masked;
+            }
+        }
         if let Some(coverage) = &self.coverage
             && let Some(found) = coverage.last_group(&plain)
         {
@@ -290,91 +297,4 @@ fn unix_time() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn log(limit: usize) -> (tempfile::TempDir, Arc<JobLog>, Arc<Mutex<Vec<String>>>) {
-        let dir = tempfile::tempdir().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let received = Arc::clone(&lines);
-        let notify: Arc<EventSink> = Arc::new(move |event| {
-            if let Event::Line { line, .. } = event {
-                received.lock().unwrap().push(line);
-            }
-        });
-        let masker = Masker::new(["s3cr3t-value"]);
-        let log = JobLog::open("job".into(), &dir.path().join("job.log"), &masker, limit, notify).unwrap();
-        (dir, Arc::new(log), lines)
-    }
-
-    #[test]
-    fn secrets_are_masked_across_chunks_and_streams() {
-        let (_dir, log, lines) = log(1 << 20);
-        log.write(Stream::Out, b"a s3cr3t-");
-        log.write(Stream::Err, b"other s3cr3t-value\n");
-        log.write(Stream::Out, b"value b\nno end");
-        log.flush();
-        assert_eq!(*lines.lock().unwrap(), ["other [MASKED]", "a [MASKED] b", "no end"]);
-        assert_eq!(log.last_lines(), ["other [MASKED]", "a [MASKED] b", "no end"]);
-        let file = std::fs::read_to_string(log.path()).unwrap();
-        assert!(!file.contains("s3cr3t"), "{file}");
-        let kinds: Vec<_> = file.lines().map(|line| &line[28..]).collect();
-        assert_eq!(kinds, ["00O a ", "00E other [MASKED]", "00O+[MASKED] b", "00O no end", "00O+"]);
-    }
-
-    #[test]
-    fn sections_are_in_the_file_and_not_in_the_view() {
-        let (_dir, log, lines) = log(1 << 20);
-        {
-            let _section = log.section("step_script", "Executing");
-            log.write(Stream::Out, b"hello\n");
-        }
-        log.flush();
-        assert_eq!(*lines.lock().unwrap(), ["\x1b[0;36;1mExecuting\x1b[0;m", "hello"]);
-        let file = std::fs::read_to_string(log.path()).unwrap();
-        assert!(file.contains("section_start:") && file.contains(":step_script\r\x1b[0K"), "{file}");
-        assert!(file.contains("section_end:"), "{file}");
-    }
-
-    #[test]
-    fn output_has_a_limit() {
-        let (_dir, log, lines) = log(2048);
-        for _ in 0..100 {
-            log.write(Stream::Out, &[b'x'; 100]);
-            log.write(Stream::Out, b"\n");
-        }
-        log.flush();
-        let lines = lines.lock().unwrap();
-        assert!(lines.len() < 25, "{}", lines.len());
-        assert!(lines.last().unwrap().starts_with("Job's log exceeded limit of 2 KiB."), "{lines:?}");
-    }
-
-    #[rstest]
-    fn secrets_are_masked_before_the_limit_cuts(#[values(1, 5, 12)] size: usize) {
-        for limit in 1..100 {
-            let (_dir, log, lines) = log(limit);
-            "s3cr3t-value".repeat(10).as_bytes().chunks(size).for_each(|chunk| log.write(Stream::Out, chunk));
-            log.say("The end");
-            log.flush();
-            let all = lines.lock().unwrap().concat() + &std::fs::read_to_string(log.path()).unwrap();
-            assert!(!all.contains("s3"), "{limit}: {all}");
-        }
-    }
-
-    // `Gitlab::Ci::Trace::Stream#extract_coverage`
-    #[rstest]
-    #[case::last_line_wins(r"/TOTAL \d+(?:\.\d+)? ?%/", "TOTAL 50%\nTOTAL 71.5 %\nend\n", Some(71.5))]
-    #[case::none(r"/TOTAL \d+%/", "nothing\n", None)]
-    #[case::group(r"/TOTAL.*? (100(?:\.0+)?\%|[1-9]?\d(?:\.\d+)?\%)$/", "TOTAL 120 10 92%\n", Some(92.0))]
-    #[case::last_match_of_a_line(r"/\d+%/", "lines 50% branches 70%\n", Some(70.0))]
-    #[case::last_group(r"/(\d+)% of (\d+)/", "50% of 120\n", Some(120.0))]
-    #[case::a_group_without_a_number(r"/(all|\d+%)/", "50%\nall\n", Some(50.0))]
-    fn coverage_is_read_from_the_log(#[case] pattern: &str, #[case] output: &str, #[case] expected: Option<f64>) {
-        let (_dir, log, _) = log(1 << 20);
-        log.watch_coverage(Pattern::parse(pattern).unwrap());
-        log.write(Stream::Out, output.as_bytes());
-        assert_eq!(log.coverage(), expected);
-    }
-}
+mod tests;

@@ -3,9 +3,11 @@
 
 mod secrets;
 mod tokens;
+mod urls;
 
 use self::secrets::Secrets;
 use self::tokens::Tokens;
+use self::urls::Urls;
 
 /// Minimum length in bytes of a word in a multi-line secret that is masked on its own: tokens, keys and certificates are that long,
 /// names and addresses are not.
@@ -29,33 +31,45 @@ const MIN_WORD_LENGTH: usize = 32;
 #[derive(Clone)]
 pub struct Masker {
     secrets: Secrets,
+    urls: Urls,
     tokens: Tokens,
-    /// The output of `secrets` and input of `tokens`. Kept to reuse its allocation.
-    between: Vec<u8>,
+    /// The output of `secrets` and input of `urls`, and the output of `urls` and input of `tokens`. Kept to reuse their allocations.
+    between: [Vec<u8>; 2],
 }
 
 impl Masker {
-    /// A masker for these secrets and for everything that looks like a GitLab token. Empty secrets are ignored. GitLab does not mask
+    /// A masker for these secrets, for everything that looks like a GitLab token, and for parameters of URLs that grant access. Empty secrets are ignored. GitLab does not mask
     /// multi-line values, such as a kubeconfig; this masks such a value, and also each word of 32 bytes or more in it.
     pub fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets: Vec<Secret> = secrets.into_iter().collect();
         let words = secrets.iter().flat_map(|secret| long_words(secret.as_ref()));
         let secrets = Secrets::new(secrets.iter().map(AsRef::as_ref).chain(words));
-        Self { secrets, tokens: Tokens::default(), between: Vec::new() }
+        Self { secrets, urls: Urls::default(), tokens: Tokens::default(), between: <[Vec<u8>; 2]>::default() }
     }
 
     /// Takes a chunk, and appends to `output` all bytes that are certain not to belong to a secret that continues in the next chunk.
     pub fn push(&mut self, chunk: &[u8], output: &mut Vec<u8>) {
-        self.between.clear();
-        self.secrets.push(chunk, &mut self.between);
-        self.tokens.push(&self.between, output);
+        let [without_secrets, _] = &mut self.between;
+        without_secrets.clear();
+        self.secrets.push(chunk, without_secrets);
+        self.push_on(output);
+    }
+
+    /// Passes bytes without secrets to the other two maskers, in the runner's order.
+    fn push_on(&mut self, output: &mut Vec<u8>) {
+        let [without_secrets, without_parameters] = &mut self.between;
+        without_parameters.clear();
+        self.urls.push(without_secrets, without_parameters);
+        self.tokens.push(without_parameters, output);
     }
 
     /// Appends the remaining bytes to `output`. The next [`push`](Self::push) starts another stream.
     pub fn finish(&mut self, output: &mut Vec<u8>) {
-        self.between.clear();
-        self.secrets.finish(&mut self.between);
-        self.tokens.push(&self.between, output);
+        let [without_secrets, _] = &mut self.between;
+        without_secrets.clear();
+        self.secrets.finish(without_secrets);
+        self.push_on(output);
+        self.urls.restart();
         self.tokens.restart();
     }
 

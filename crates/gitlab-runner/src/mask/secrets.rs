@@ -3,6 +3,7 @@
 //! One mask replaces all bytes of secrets that overlap: no part of any of them remains. The longest secret wins over those within it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The replacement for a secret.
 pub(super) const MASK: &[u8] = b"[MASKED]";
@@ -13,7 +14,8 @@ const ROOT: usize = 0;
 /// Masks secrets in a stream of bytes.
 #[derive(Clone)]
 pub(super) struct Secrets {
-    states: Vec<State>,
+    /// Shared by all clones: a secret of 5 KiB has 5,000 states, and lines of a log are masked by clones.
+    states: Arc<Vec<State>>,
     /// For each byte, whether a secret begins with it.
     begins: [bool; 256],
     state: usize,
@@ -44,7 +46,7 @@ impl Secrets {
     /// An automaton for these secrets. Empty ones are ignored.
     pub(super) fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let mut masker = Self {
-            states: vec![State::default()],
+            states: Arc::new(vec![State::default()]),
             begins: [false; 256],
             state: ROOT,
             position: 0,
@@ -93,20 +95,21 @@ impl Secrets {
     }
 
     fn insert(&mut self, secret: &[u8]) {
+        let states = Arc::make_mut(&mut self.states);
         let mut at = ROOT;
         for (index, byte) in secret.iter().enumerate() {
-            let new = self.states.len();
-            let Some(state) = self.states.get_mut(at) else { return };
+            let new = states.len();
+            let Some(state) = states.get_mut(at) else { return };
             at = match state.next.binary_search_by_key(byte, |(byte, _)| *byte) {
                 Ok(place) => state.next.get(place).map_or(ROOT, |(_, next)| *next),
                 Err(place) => {
                     state.next.insert(place, (*byte, new));
-                    self.states.push(State { depth: index + 1, ..State::default() });
+                    states.push(State { depth: index + 1, ..State::default() });
                     new
                 }
             };
         }
-        if let Some(state) = self.states.get_mut(at) {
+        if let Some(state) = states.get_mut(at) {
             state.secret = secret.len();
         }
         if let Some(begins) = secret.first().and_then(|byte| self.begins.get_mut(usize::from(*byte))) {
@@ -123,7 +126,7 @@ impl Secrets {
             for (byte, child) in next {
                 let fallback = if at == ROOT { ROOT } else { self.step(fallback, byte) };
                 let shorter = self.states.get(fallback).map_or(0, |state| state.secret);
-                if let Some(child) = self.states.get_mut(child) {
+                if let Some(child) = Arc::make_mut(&mut self.states).get_mut(child) {
                     child.fallback = fallback;
                     child.secret = child.secret.max(shorter);
                 }
