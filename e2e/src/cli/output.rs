@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
+use e2e::report::printable::printable;
+
 /// The columns of a terminal; nothing if the output is no terminal.
 pub(crate) fn width(output: impl AsFd) -> Option<u16> {
     rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
@@ -10,7 +12,7 @@ pub(crate) fn width(output: impl AsFd) -> Option<u16> {
 
 /// Writes a result to standard output. A reader such as `head` may close it early.
 pub(crate) fn write(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+    match io::stdout().write_all(printable(text).as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
@@ -19,5 +21,5 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
 /// Prints a line to standard error.
 pub(crate) fn print(text: &str) {
     // A closed standard error takes nothing.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable(text));
 }

@@ -6,5 +6,6 @@ pub mod images;
 pub mod lessons;
 pub mod live;
 pub mod pipeline;
+pub mod printable;
 pub mod run;
 pub mod status;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar};
 
 use self::spinner::spinner;
+use super::printable::printable;
 
 /// The time after which a log reports that work is still running.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -116,16 +117,16 @@ impl Live {
             }
             Output::Log { running, name_width } => {
                 if let Some(printed) = log(&event.change(), &mut lock(running), *name_width) {
-                    let _ = writeln!(io::stderr(), "{} {printed}", self.elapsed());
+                    let _ = writeln!(io::stderr(), "{} {}", self.elapsed(), printable(&printed));
                 }
                 if let Some(line) = event.line() {
-                    let _ = writeln!(io::stderr(), "{} {line}", self.elapsed());
+                    let _ = writeln!(io::stderr(), "{} {}", self.elapsed(), printable(&line));
                 }
             }
             Output::Terminal { bars, running, prints_lines } => {
                 let is_below = draw(&event.change(), bars, &mut lock(running), *prints_lines);
                 if let Some(line) = event.line().filter(|_| !is_below) {
-                    let _ = bars.println(format!("{} {line}", self.elapsed()));
+                    let _ = bars.println(format!("{} {}", self.elapsed(), printable(&line)));
                 }
             }
         }
@@ -146,7 +147,7 @@ impl Live {
         let Output::Log { running, .. } = &self.output else { return };
         let long = lock(running).iter().filter_map(|(name, running)| running.heartbeat(name)).collect::<Vec<_>>();
         if !long.is_empty() {
-            let _ = writeln!(io::stderr(), "{} still running: {}", self.elapsed(), long.join(", "));
+            let _ = writeln!(io::stderr(), "{} still running: {}", self.elapsed(), printable(&long.join(", ")));
         }
     }
 
@@ -207,12 +208,12 @@ fn draw(
             return true;
         }
         Change::Prints(_, line) if prints_lines => {
-            let _ = bars.println(line);
+            let _ = bars.println(printable(line));
             return true;
         }
         Change::Progresses(name, text) | Change::Says(name, text) | Change::Prints(name, text) => {
             if let Some(bar) = running.get(&**name) {
-                bar.set_message(text.to_string());
+                bar.set_message(printable(text).into_owned());
                 return true;
             }
         }

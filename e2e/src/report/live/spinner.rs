@@ -1,19 +1,21 @@
-//! What moves on a terminal while something goes on.
+//! The spinner of work that is running.
 
 use std::time::Duration;
 
 use indicatif::style::TemplateError;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How long it has been going on, a spinner, a name, and what is said of it.
+use crate::report::printable::printable;
+
+/// The elapsed time, the spinner, the name of the work, and its last message.
 const STYLE: &str = "{elapsed:>7} {spinner} {prefix:.bold}  {wide_msg:.dim}";
 
-/// One for something of this name.
+/// A spinner for the work with this name.
 pub(super) fn spinner(name: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
-    // A template that is wrong falls back to indicatif's own; the test holds that this one is not.
+    // An invalid template falls back to indicatif's own. The test shows that this one is valid.
     bar.set_style(style().unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.set_prefix(name.to_owned());
+    bar.set_prefix(printable(name).into_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }
@@ -25,7 +27,7 @@ fn style() -> Result<ProgressStyle, TemplateError> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_style_is_understood() {
+    fn the_style_is_valid() {
         assert!(super::style().is_ok());
     }
 }
