@@ -165,12 +165,11 @@ impl Sources {
         arguments.push(&address);
         arguments.extend(refspecs.iter().map(String::as_str));
         git(Some(&dir), &arguments).await?;
+        // git itself writes the settings: the address contains the name of a directory, which may contain anything.
+        git(Some(&dir), &["remote", "add", "origin", &address]).await?;
         // With these settings, git compares only size and modification time in seconds, so that copied files count as unchanged.
-        let settings = format!(
-            "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n[remote \"origin\"]\n\turl = {address}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
-        );
-        append(&dir.join(".git/config"), &settings)
-            .map_err(|error| failed("cannot configure the checkout", &error.to_string()))?;
+        git(Some(&dir), &["config", "core.checkStat", "minimal"]).await?;
+        git(Some(&dir), &["config", "core.trustctime", "false"]).await?;
         if !shape.has_files {
             return Checkout::new(dir, HashSet::new());
         }
@@ -337,11 +336,6 @@ fn remove_empty(dir: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn append(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    std::fs::OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes())
 }
 
 fn failed(step: &str, reason: &str) -> SourcesError {

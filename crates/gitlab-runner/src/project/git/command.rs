@@ -22,9 +22,14 @@ pub const REPOSITORY_VARIABLES: [&str; 12] = [
     "GIT_WORK_TREE",
 ];
 
-/// A `git` command that ignores the repository of the environment, for example when this process runs in a git hook.
+/// Settings that keep git from running programs that the repository or the user names, and from writing to a repository that is read.
+const SETTINGS: [&str; 5] = ["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+
+/// A `git` command that ignores the repository of the environment, for example when this process runs in a git hook. All commands of
+/// git are made here.
 pub fn program() -> Command {
     let mut command = Command::new("git");
+    command.args(SETTINGS).env_remove("GIT_ATTR_SOURCE").env_remove("GIT_ALLOW_PROTOCOL");
     for variable in REPOSITORY_VARIABLES {
         command.env_remove(variable);
     }
@@ -32,7 +37,7 @@ pub fn program() -> Command {
 }
 
 /// A `git` command for a directory, without prompts and without translated messages.
-pub(super) fn command(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = program();
     command.arg("-C").arg(dir).args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command

@@ -22,6 +22,10 @@ impl Repository {
 
 impl Files for Tree<'_> {
     fn read(&self, path: &str) -> Option<String> {
+        // git would read such a path as relative to the working directory, and end if it leads outside of the repository.
+        if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
+            return None;
+        }
         let object = self.repository.object(&format!("{}:{path}", self.sha))?;
         (object.kind == "blob").then(|| object.text())
     }

@@ -7,6 +7,7 @@ mod layout;
 mod objects;
 mod repository;
 
+pub(crate) use self::command::command;
 pub use self::command::{REPOSITORY_VARIABLES, program};
 pub use self::error::GitError;
 pub use self::files::{Folder, Tree};
