@@ -19,8 +19,9 @@ use crate::executor::docker::{Docker, ImageSource};
 use crate::executor::shell::Shell;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::project::prepare::Prepared;
+use crate::workspace::Workspace;
 use crate::workspace::checkout::{Origin, Sources};
-use crate::workspace::{NewPipeline, ProjectStore, Workspace};
+use crate::workspace::store::{NewPipeline, ProjectStore};
 use container_engine::ownership;
 
 /// The directories of a new pipeline, and the runner configuration.

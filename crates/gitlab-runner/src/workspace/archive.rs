@@ -159,9 +159,13 @@ pub(super) fn visit(
     prefix: &str,
     take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
+    // A job decides how deep the tree is, so this does not recurse. The length of a path limits the depth, which is an error.
+    let mut levels = vec![(prefix.to_owned(), sorted(dir)?)];
+    while let Some((prefix, entries)) = levels.last_mut() {
+        let Some(entry) = entries.next() else {
+            levels.pop();
+            continue;
+        };
         let name = entry.file_name();
         // A name that is not UTF-8 matches no pattern.
         let Some(name) = name.to_str() else { continue };
@@ -174,10 +178,16 @@ pub(super) fn visit(
         };
         take(&path, &metadata)?;
         if metadata.is_dir() {
-            visit(&entry.path(), &path, take)?;
+            levels.push((path, sorted(&entry.path())?));
         }
     }
     Ok(())
+}
+
+fn sorted(dir: &Path) -> io::Result<std::vec::IntoIter<fs::DirEntry>> {
+    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    Ok(entries.into_iter())
 }
 
 fn append(
@@ -229,6 +239,23 @@ mod tests {
 
     fn selection(paths: &[&str]) -> Selection {
         Selection::new("/p", &paths.iter().map(ToString::to_string).collect::<Vec<_>>(), &[], None)
+    }
+
+    /// A job decides how deep its artifacts are. The stack of this thread is much smaller than a worker's.
+    #[test]
+    fn a_deep_tree_needs_no_deep_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(vec!["d"; 700].join("/"))).unwrap();
+        let path = dir.path().to_owned();
+        let visited = std::thread::Builder::new().stack_size(96 << 10).spawn(move || {
+            let mut count = 0;
+            visit(&path, "", &mut |_, _| {
+                count += 1;
+                Ok(())
+            })
+            .map(|()| count)
+        });
+        assert_eq!(visited.unwrap().join().unwrap().unwrap(), 700);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The directories of pipelines: logs, artifacts and caches are kept in the project, checkouts are temporary.
+//! The directories of pipelines: logs, artifacts and caches are kept in the project, [`store`]; checkouts are temporary.
 //!
 //! Checkouts are not below the project directory, because tools that search parent directories for their configuration would find
 //! the project's.
@@ -7,93 +7,32 @@ pub mod archive;
 pub mod checkout;
 pub mod copy;
 pub mod job_dirs;
+mod remove;
 pub mod restore;
 pub mod selection;
+pub mod store;
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+
+pub use self::remove::remove;
 
 /// The prefix of workspace directories.
-const PREFIX: &str = "gitlab-ci-k8s-demo-pipeline-";
+const PREFIX: &str = "pipeline-";
 
-/// Maximum number of pipelines of a project whose logs and artifacts are kept.
-const MAX_PIPELINES: usize = 20;
+/// The prefix of workspace directories that are not locked yet.
+const NEW_PREFIX: &str = "new-";
+
+/// The age of a directory that is not locked yet and whose process was killed.
+const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The file that is locked while a directory is in use.
 const LOCK: &str = "lock";
-
-/// The directory in a project that keeps the logs, artifacts and caches of its pipelines.
-#[derive(Clone, Debug)]
-pub struct ProjectStore {
-    dir: PathBuf,
-}
-
-impl ProjectStore {
-    /// Opens `target/e2e` in the directory `project`, and creates it if necessary. A `.gitignore` in it makes git ignore it.
-    ///
-    /// # Errors
-    /// The directory cannot be created, for lack of permission or disk space.
-    pub fn open(project: &Path) -> io::Result<Self> {
-        let dir = project.join("target/e2e");
-        fs::create_dir_all(dir.join("pipelines"))?;
-        let ignore = dir.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(ignore, "*\n")?;
-        }
-        Ok(Self { dir })
-    }
-
-    /// Creates the directory of a new pipeline, and removes the oldest ones if there are more than 20. Running pipelines are not removed.
-    ///
-    /// # Errors
-    /// The directory cannot be created, for lack of permission or disk space.
-    pub fn new_pipeline(&self) -> io::Result<NewPipeline> {
-        let pipelines = self.dir.join("pipelines");
-        let known = fs::read_dir(&pipelines)?.flatten();
-        let known = known.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
-        let mut known: Vec<u64> = known.collect();
-        known.sort_unstable_by(|one, other| other.cmp(one));
-        for old in known.iter().skip(MAX_PIPELINES - 1) {
-            remove_unused(&pipelines.join(old.to_string()));
-        }
-        let mut id = known.first().copied().unwrap_or(0) + 1;
-        loop {
-            let dir = pipelines.join(id.to_string());
-            match fs::create_dir(&dir) {
-                Ok(()) => {
-                    let lock = File::create(dir.join(LOCK))?;
-                    lock.lock()?;
-                    return Ok(NewPipeline { id, dir, _lock: lock });
-                }
-                // Another process has taken this number.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The directory of the caches.
-    pub fn caches(&self) -> PathBuf {
-        self.dir.join("cache")
-    }
-
-    /// The directory of the resource groups' lock files.
-    pub fn groups(&self) -> PathBuf {
-        self.dir.join("resource-groups")
-    }
-}
-
-/// The directory of a new pipeline. Other processes do not remove it until this is dropped.
-#[derive(Debug)]
-pub struct NewPipeline {
-    /// The pipeline's number.
-    pub id: u64,
-    /// The path of the directory.
-    pub dir: PathBuf,
-    _lock: File,
-}
 
 /// A temporary directory for the checkouts and builds of a pipeline. It is removed when this is dropped.
 #[derive(Debug)]
@@ -103,19 +42,30 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Creates a workspace in `parent`, and removes the workspaces that killed processes have left there.
+    /// Creates a workspace in `parent`, in the directory of this user, and removes the workspaces that killed processes have left there.
     ///
     /// # Errors
-    /// The directory cannot be created, for lack of permission or disk space.
+    /// The directory cannot be created, for lack of permission or disk space, or others can write to the directory of this user.
     pub fn new(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
         sweep_left(parent);
-        let dir = parent.join(format!("{PREFIX}{:08x}", fastrand::u32(..)));
-        fs::create_dir(&dir)?;
-        // The project may be confidential.
-        fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
-        let lock = File::create(dir.join(LOCK))?;
+        loop {
+            match Self::new_in(&user_dir(parent)?) {
+                // Another process has removed the user's directory, which was empty.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                created => return created,
+            }
+        }
+    }
+
+    fn new_in(user_dir: &Path) -> io::Result<Self> {
+        let name = format!("{:08x}", fastrand::u32(..));
+        let (new, dir) = (user_dir.join(format!("{NEW_PREFIX}{name}")), user_dir.join(format!("{PREFIX}{name}")));
+        fs::create_dir(&new)?;
+        let lock = File::create(new.join(LOCK))?;
         lock.lock()?;
+        // Other processes remove a workspace that nobody has locked, so it gets its name only now.
+        fs::rename(&new, &dir)?;
         Ok(Self { dir, _lock: lock })
     }
 
@@ -129,81 +79,79 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         // If this fails, the next workspace removes the rest.
         let _ = remove(&self.dir);
+        // Fails if another workspace is in it.
+        let _ = self.dir.parent().map(fs::remove_dir);
     }
 }
 
-/// Removes the workspaces in `parent` that killed processes have left. Failures are ignored: the next call tries again.
-pub fn sweep_left(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        if !entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
-            continue;
-        }
-        remove_unused(&entry.path());
+/// The directory of this user's workspaces in `parent`, to which other users may be able to write: only this user can enter it.
+fn user_dir(parent: &Path) -> io::Result<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let dir = parent.join(format!("gitlab-ci-k8s-demo-{user}"));
+    match DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
+    let found = fs::symlink_metadata(&dir)?;
+    if found.is_dir()
+        && found.uid() == user
+        && Mode::from_raw_mode(found.mode()).intersection(Mode::RWXG | Mode::RWXO).is_empty()
+    {
+        return Ok(dir);
+    }
+    let message = format!(
+        "{} is not a directory that only this user can enter: remove it, or set TMPDIR to another directory",
+        dir.display()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// Removes the workspaces of this user in `parent` that killed processes have left. Failures are ignored: the next call tries again.
+pub fn sweep_left(parent: &Path) {
+    let Ok(user_dir) = user_dir(parent) else { return };
+    for entry in fs::read_dir(&user_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let has_prefix = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        let is_old = || {
+            let modified = entry.metadata().and_then(|found| found.modified()).ok();
+            modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > MAX_AGE)
+        };
+        if has_prefix(PREFIX) {
+            remove_unused(&entry.path());
+        } else if has_prefix(NEW_PREFIX) && is_old() {
+            let _ = remove(&entry.path());
+        }
+    }
+    // Fails if a workspace is in it.
+    let _ = fs::remove_dir(user_dir);
 }
 
 /// Removes a directory unless its lock is held. A directory without a lock file is being created or removed by another process.
 fn remove_unused(dir: &Path) {
-    let Ok(lock) = File::open(dir.join(LOCK)) else { return };
+    // A FIFO does not block, and a link is not followed.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(LOCK));
+    let Ok(lock) = opened else { return };
     if lock.try_lock().is_ok() {
         // A later run removes the rest.
         let _ = remove(dir);
     }
 }
 
-/// Removes a directory, including read-only directories in it, such as those in Go's module cache.
-///
-/// # Errors
-/// Something cannot be removed. The rest may already be gone.
-pub fn remove(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            allow(dir);
-            fs::remove_dir_all(dir)
-        }
-        removed => removed,
-    }
-}
-
-fn allow(dir: &Path) {
-    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            allow(&entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, FileType, mknodat};
+
     use super::*;
-
-    #[test]
-    fn pipelines_are_numbered_from_one() {
-        let project = tempfile::tempdir().unwrap();
-        let kept = ProjectStore::open(project.path()).unwrap();
-        assert_eq!(kept.new_pipeline().unwrap().id, 1);
-        assert_eq!(ProjectStore::open(project.path()).unwrap().new_pipeline().unwrap().id, 2);
-        assert_eq!(fs::read_to_string(project.path().join("target/e2e/.gitignore")).unwrap(), "*\n");
-    }
-
-    #[test]
-    fn recent_and_running_pipelines_are_kept() {
-        let project = tempfile::tempdir().unwrap();
-        let kept = ProjectStore::open(project.path()).unwrap();
-        let running = kept.new_pipeline().unwrap();
-        for _ in 0..=MAX_PIPELINES {
-            kept.new_pipeline().unwrap();
-        }
-        let left = fs::read_dir(project.path().join("target/e2e/pipelines")).unwrap().count();
-        assert_eq!((left, running.dir.exists()), (MAX_PIPELINES + 1, true));
-    }
 
     #[test]
     fn abandoned_workspaces_are_removed_and_used_ones_stay() {
         let parent = tempfile::tempdir().unwrap();
         let used = Workspace::new(parent.path()).unwrap();
-        let left = parent.path().join(format!("{PREFIX}left"));
+        let left = used.dir().with_file_name(format!("{PREFIX}left"));
         fs::create_dir(&left).unwrap();
         File::create(left.join(LOCK)).unwrap();
         let other = Workspace::new(parent.path()).unwrap();
@@ -211,5 +159,39 @@ mod tests {
         let path = used.dir().to_owned();
         drop(used);
         assert!(!path.exists());
+        drop(other);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "the user's directory is removed, too");
+    }
+
+    #[test]
+    fn a_workspace_is_the_users_own() {
+        let parent = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(parent.path()).unwrap();
+        let user_dir = workspace.dir().parent().unwrap().to_owned();
+        assert_eq!(fs::metadata(&user_dir).unwrap().mode() & 0o777, 0o700);
+        drop(workspace);
+        fs::create_dir(&user_dir).unwrap();
+        fs::set_permissions(&user_dir, Permissions::from_mode(0o755)).unwrap();
+        let error = Workspace::new(parent.path()).unwrap_err().to_string();
+        assert!(error.contains("is not a directory that only this user can enter"), "{error}");
+        fs::remove_dir(&user_dir).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        symlink(other.path(), &user_dir).unwrap();
+        assert!(Workspace::new(parent.path()).is_err());
+    }
+
+    /// Opening a FIFO waits for a writer, and following a link would remove what it points to.
+    #[test]
+    fn a_fifo_or_a_link_in_place_of_a_lock_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let used = Workspace::new(parent.path()).unwrap();
+        let [fifo, link] = ["fifo", "link"].map(|name| used.dir().with_file_name(format!("{PREFIX}{name}")));
+        for dir in [&fifo, &link] {
+            fs::create_dir(dir).unwrap();
+        }
+        mknodat(CWD, fifo.join(LOCK), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        symlink(used.dir().join(LOCK), link.join(LOCK)).unwrap();
+        sweep_left(parent.path());
+        assert!(link.exists() && used.dir().exists());
     }
 }

@@ -1,0 +1,196 @@
+//! The directory in a project that keeps logs, artifacts and caches. A repository, a job or another program may have put something into
+//! it.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{LOCK, remove_unused};
+use crate::project::git;
+
+/// Maximum number of pipelines of a project whose logs and artifacts are kept.
+const MAX_PIPELINES: usize = 20;
+
+/// The numbers of pipelines are smaller. A directory with a larger name is no pipeline's.
+const MAX_ID: u64 = 1_000_000_000;
+
+/// The directory in a project that keeps the logs, artifacts and caches of its pipelines.
+#[derive(Clone, Debug)]
+pub struct ProjectStore {
+    dir: PathBuf,
+}
+
+impl ProjectStore {
+    /// Opens `target/e2e` in the directory `project`, and creates it if necessary. A `.gitignore` in it makes git ignore it. Logs,
+    /// artifacts and caches may contain secrets: only this user can read them.
+    ///
+    /// # Errors
+    /// A directory cannot be created, for lack of permission or disk space. Or the repository has brought files or links: this writes
+    /// through no link that somebody else has made.
+    pub fn open(project: &Path) -> io::Result<Self> {
+        refuse_tracked(project)?;
+        let dir = project.join("target/e2e");
+        for (name, mode) in [("target", 0o755), ("target/e2e", 0o755)] {
+            create_own(&project.join(name), mode)?;
+        }
+        for name in ["pipelines", "cache", "resource-groups"] {
+            let path = dir.join(name);
+            create_own(&path, 0o700)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+        }
+        // An existing file stays as it is, and a link is not followed.
+        match File::options().write(true).create_new(true).open(dir.join(".gitignore")) {
+            Ok(mut file) => file.write_all(b"*\n")?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self { dir })
+    }
+
+    /// Creates the directory of a new pipeline, and removes the oldest ones if there are more than 20. Running pipelines are not removed.
+    ///
+    /// # Errors
+    /// The directory cannot be created, for lack of permission or disk space.
+    pub fn new_pipeline(&self) -> io::Result<NewPipeline> {
+        let pipelines = self.dir.join("pipelines");
+        let known = fs::read_dir(&pipelines)?.flatten();
+        let known = known.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+        let mut known: Vec<u64> = known.filter(|id| *id < MAX_ID).collect();
+        known.sort_unstable_by(|one, other| other.cmp(one));
+        for old in known.iter().skip(MAX_PIPELINES - 1) {
+            remove_unused(&pipelines.join(old.to_string()));
+        }
+        let mut id = known.first().copied().unwrap_or(0) + 1;
+        loop {
+            let dir = pipelines.join(id.to_string());
+            match fs::create_dir(&dir) {
+                Ok(()) => {
+                    let lock = File::create(dir.join(LOCK))?;
+                    lock.lock()?;
+                    return Ok(NewPipeline { id, dir, _lock: lock });
+                }
+                // Another process has taken this number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The directory of the caches.
+    pub fn caches(&self) -> PathBuf {
+        self.dir.join("cache")
+    }
+
+    /// The directory of the resource groups' lock files.
+    pub fn groups(&self) -> PathBuf {
+        self.dir.join("resource-groups")
+    }
+}
+
+/// Refuses a repository that tracks files where the harness keeps its own.
+fn refuse_tracked(project: &Path) -> io::Result<()> {
+    let listed = git::command(project, &["ls-files", "-z", "--", "target/e2e"]).output()?;
+    // Outside of a repository, nothing is tracked.
+    if !listed.status.success() || listed.stdout.is_empty() {
+        return Ok(());
+    }
+    let message = "the repository tracks files below target/e2e, where logs, caches and locks of pipelines are kept: remove them \
+                   from the repository (`git rm -r --cached target/e2e`)";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+/// Creates a directory, or checks that it is one and not a link.
+fn create_own(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+        }
+        _ => {}
+    }
+    if fs::symlink_metadata(path)?.is_dir() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{} is not a directory, but a link or a file: remove it", path.display()),
+    ))
+}
+
+/// The directory of a new pipeline. Other processes do not remove it until this is dropped.
+#[derive(Debug)]
+pub struct NewPipeline {
+    /// The pipeline's number.
+    pub id: u64,
+    /// The path of the directory.
+    pub dir: PathBuf,
+    _lock: File,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn pipelines_are_numbered_from_one() {
+        let project = tempfile::tempdir().unwrap();
+        let kept = ProjectStore::open(project.path()).unwrap();
+        assert_eq!(kept.new_pipeline().unwrap().id, 1);
+        assert_eq!(ProjectStore::open(project.path()).unwrap().new_pipeline().unwrap().id, 2);
+        assert_eq!(fs::read_to_string(project.path().join("target/e2e/.gitignore")).unwrap(), "*\n");
+    }
+
+    #[rstest]
+    #[case::the_store("target/e2e")]
+    #[case::the_caches("target/e2e/cache")]
+    #[case::the_pipelines("target/e2e/pipelines")]
+    #[case::the_locks("target/e2e/resource-groups")]
+    fn a_link_in_place_of_a_directory_is_refused(#[case] path: &str) {
+        let (project, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = project.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(other.path(), &path).unwrap();
+        let error = ProjectStore::open(project.path()).unwrap_err().to_string();
+        assert!(error.contains("is not a directory, but a link"), "{error}");
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_the_store_keeps_is_the_users_own() {
+        let project = tempfile::tempdir().unwrap();
+        let other = project.path().join("other");
+        fs::write(&other, "precious").unwrap();
+        fs::create_dir_all(project.path().join("target/e2e/cache")).unwrap();
+        symlink(&other, project.path().join("target/e2e/.gitignore")).unwrap();
+        ProjectStore::open(project.path()).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+        for name in ["cache", "pipelines"] {
+            let mode = fs::metadata(project.path().join("target/e2e").join(name)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o700, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_directory_with_a_huge_number_is_no_pipeline() {
+        let project = tempfile::tempdir().unwrap();
+        let kept = ProjectStore::open(project.path()).unwrap();
+        fs::create_dir(project.path().join("target/e2e/pipelines/18446744073709551615")).unwrap();
+        assert_eq!(kept.new_pipeline().unwrap().id, 1);
+    }
+
+    #[test]
+    fn recent_and_running_pipelines_are_kept() {
+        let project = tempfile::tempdir().unwrap();
+        let kept = ProjectStore::open(project.path()).unwrap();
+        let running = kept.new_pipeline().unwrap();
+        for _ in 0..=MAX_PIPELINES {
+            kept.new_pipeline().unwrap();
+        }
+        let left = fs::read_dir(project.path().join("target/e2e/pipelines")).unwrap().count();
+        assert_eq!((left, running.dir.exists()), (MAX_PIPELINES + 1, true));
+    }
+}
