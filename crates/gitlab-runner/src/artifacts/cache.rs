@@ -47,11 +47,8 @@ pub fn expand(
         return Ok(None);
     }
     // Protected and unprotected refs have separate caches, so that an unprotected branch cannot read or change a protected one's.
-    let suffix = match (cache.is_unprotected, is_protected) {
-        (true, _) => "",
-        (false, true) => "-protected",
-        (false, false) => "-non_protected",
-    };
+    // `app/models/ci/build.rb` (`cache`)
+    let suffix = if is_protected && !cache.is_unprotected { "-protected" } else { "-non_protected" };
     let key = match &cache.key {
         Key::Default => "default".to_owned(),
         Key::Text(text) => {
@@ -120,13 +117,15 @@ pub fn are_stored(dir: &Path, plan: &Plan, blobs: &[Blob]) -> bool {
     })
 }
 
-/// The archive of the cache `key` below the directory of a project's caches.
-pub fn archive(dir: &Path, key: &str) -> PathBuf {
-    dir.join(file_name(key)).join("cache.tar")
+/// The archive of the cache `key` below the directory of a project's caches. `masked` is the key without secrets: the name of a key
+/// that contains one is a hash, because the names of files are visible.
+pub fn archive(dir: &Path, key: &str, masked: &str) -> PathBuf {
+    let name = if masked == key { file_name(key) } else { hex::encode(Sha1::digest(key)) };
+    dir.join(name).join("cache.tar")
 }
 
 /// Encodes a key as the name of a file or directory.
-pub(crate) fn file_name(key: &str) -> String {
+fn file_name(key: &str) -> String {
     let mut name = String::new();
     for character in key.chars() {
         match character {
@@ -190,10 +189,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::plain("default", "/c/default/cache.tar")]
-    #[case::slash_is_encoded("feature/x", "/c/feature%2Fx/cache.tar")]
-    #[case::parent_directory_is_encoded("..", "/c/%2E%2E/cache.tar")]
-    fn the_archive_is_below_the_cache_directory(#[case] key: &str, #[case] expected: &str) {
-        assert_eq!(archive(Path::new("/c"), key), Path::new(expected));
+    #[case::plain("default", "default", "/c/default/cache.tar")]
+    #[case::slash_is_encoded("feature/x", "feature/x", "/c/feature%2Fx/cache.tar")]
+    #[case::parent_directory_is_encoded("..", "..", "/c/%2E%2E/cache.tar")]
+    #[case::a_secret_is_hashed("r", "[MASKED]", "/c/4dc7c9ec434ed06502767136789763ec11d2c4b7/cache.tar")]
+    fn the_archive_is_below_the_cache_directory(#[case] key: &str, #[case] masked: &str, #[case] expected: &str) {
+        assert_eq!(archive(Path::new("/c"), key, masked), Path::new(expected));
     }
 }

@@ -90,7 +90,8 @@ impl Attempt<'_> {
         } else {
             &[]
         };
-        let is_protected = self.variables.get("CI_COMMIT_REF_PROTECTED").as_deref() == Some("true");
+        // The job can set variables such as CI_COMMIT_REF_PROTECTED itself.
+        let is_protected = self.pipeline.plan.context.protected;
         let mut caches = Vec::new();
         for (index, one) in job.cache.iter().enumerate() {
             let found = cache::expand(one, index, &self.variables, blobs, is_protected);
@@ -110,7 +111,7 @@ impl Attempt<'_> {
             let mut found = None;
             for key in &cache.keys {
                 self.log.say(&format!("Checking cache for {key}..."));
-                let archive = cache::archive(&self.pipeline.caches, key);
+                let archive = cache::archive(&self.pipeline.caches, key, &self.log.masked(key));
                 if archive.is_file() {
                     found = Some(archive);
                     break;
@@ -155,7 +156,7 @@ impl Attempt<'_> {
         key: &str,
         tracked: &Tracked,
     ) -> Result<usize, String> {
-        let archive = cache::archive(&self.pipeline.caches, key);
+        let archive = cache::archive(&self.pipeline.caches, key, &self.log.masked(key));
         // Write to a temporary name first, because concurrent jobs may use the same key.
         let draft = archive.with_extension(format!("{}.{}", self.pipeline.id, self.index));
         let parent = archive.parent().unwrap_or(&self.pipeline.caches);

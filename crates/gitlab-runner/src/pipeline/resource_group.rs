@@ -3,10 +3,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::artifacts::cache;
+use rustix::fs::OFlags;
+use sha1::{Digest, Sha1};
 
 /// Time between two attempts to take the lock. Polling is necessary because a blocking wait for a file lock cannot be cancelled.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -25,7 +27,10 @@ impl Group {
     /// The lock file cannot be created or locked.
     pub async fn take(dir: &Path, name: &str, waits: impl FnOnce()) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let file = File::create(dir.join(format!("{}.lock", cache::file_name(name))))?;
+        // The name may contain a secret, and the names of files are visible.
+        let path = dir.join(format!("{}.lock", hex::encode(Sha1::digest(name))));
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file = File::options().read(true).append(true).create(true).custom_flags(flags).open(path)?;
         let mut waits = Some(waits);
         loop {
             match file.try_lock() {
@@ -53,6 +58,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = Group::take(dir.path(), "production/eu", || unreachable!()).await.unwrap();
         Group::take(dir.path(), "other", || unreachable!()).await.unwrap();
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(names.into_iter().all(|name| !name.contains("production")), "a name may contain a secret");
         let waited = Cell::new(false);
         let second = Group::take(dir.path(), "production/eu", || waited.set(true));
         let release = async {

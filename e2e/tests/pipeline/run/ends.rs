@@ -69,7 +69,8 @@ fn who_waits_for_another_pipeline_makes_room() {
     let repository = Repository::new("main", &pipeline);
     let groups = repository.path().join("target/e2e/resource-groups");
     std::fs::create_dir_all(&groups).expect("a folder");
-    let lock = std::fs::File::create(groups.join("r.lock")).expect("a file");
+    // The SHA-1 hash of `r`.
+    let lock = std::fs::File::create(groups.join("4dc7c9ec434ed06502767136789763ec11d2c4b7.lock")).expect("a file");
     lock.lock().expect("a lock");
     let settings = settings(folder.path());
     let config = settings.path().to_str().expect("a path");

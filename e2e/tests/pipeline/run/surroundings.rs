@@ -22,7 +22,7 @@ fn with_secret(pipeline: &str) -> (Run, String) {
 
 #[test]
 fn secrets_are_masked_in_reasons_and_addresses() {
-    let pipeline = "a:\n  script: 'echo \"$SECRET bad=1\" > x.env'\n  artifacts: {reports: {dotenv: x.env}}\nb:\n  script: 'echo \"glpat-0123456789\"'\n  environment: {name: p, url: 'https://h/$SECRET'}\n";
+    let pipeline = "a:\n  script: 'echo \"A=1\" > \"$SECRET\"; echo \"bad key=1\" >> \"$SECRET\"'\n  artifacts: {reports: {dotenv: $SECRET}}\nb:\n  script: 'echo \"glpat-0123456789\"'\n  environment: {name: p, url: 'https://h/$SECRET'}\n";
     let (run, all) = with_secret(pipeline);
     assert!(!all.contains("w0rd-12345") && !all.contains("glpat-0"), "{all}");
     let why = run.ended("a")["why"].as_str().expect("a reason").to_owned();
@@ -108,6 +108,72 @@ fn a_key_of_files_follows_what_is_not_committed() {
         "{first} {second}"
     );
     assert_eq!(key(), without);
+}
+
+/// Whether a ref is protected is a fact of the pipeline, whatever the file says.
+#[test]
+fn a_job_cannot_write_to_the_caches_of_protected_refs() {
+    let pipeline = "a: {script: touch tool, cache: {key: build, paths: [tool]}, variables: {CI_COMMIT_REF_PROTECTED: 'true'}}\nb: {script: touch tool, cache: {key: build-protected, paths: [tool], unprotect: true}}\n";
+    let repository = Repository::new("main", pipeline);
+    let caches = |arguments: &[&str]| {
+        let run = run(&repository, arguments);
+        let cache = |job| {
+            run.lines(job).into_iter().find_map(|line| line.strip_prefix("Checking cache for ").map(str::to_owned))
+        };
+        ["a", "b"].map(|job| cache(job).expect("a cache"))
+    };
+    assert_eq!(caches(&[]), ["build-non_protected...", "build-protected-non_protected..."]);
+    assert_eq!(caches(&["--protected"]), ["build-protected...", "build-protected-non_protected..."]);
+}
+
+#[test]
+fn urls_and_tokens_of_gitlab_are_masked() {
+    let run = ran("a: {script: ['echo https://a.test/x?X-Amz-Signature=abc\\&y=2 glrt-abc']}\n");
+    has(&run.lines("a"), "https://a.test/x?X-Amz-Signature=[MASKED]&y=2 glrt-[MASKED]");
+}
+
+/// Everything that is kept is written below `target/e2e`. A repository can bring links there, and git ignores no tracked file.
+#[test]
+fn a_repository_that_tracks_files_below_target_e2e_is_refused() {
+    let repository = Repository::new("main", "a: {script: touch x, cache: {key: k, paths: [x]}}\n");
+    let victim = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(repository.path().join("target/e2e")).expect("a folder");
+    std::os::unix::fs::symlink(victim.path(), repository.path().join("target/e2e/cache")).expect("a link");
+    repository.git(&["add", "--force", "target"]);
+    repository.git(&["commit", "--quiet", "--message", "Link"]);
+    let output = repository.e2e(&["pipeline", "--executor", "shell"]).output().expect("e2e");
+    assert!(!output.status.success() && error(&output).contains("tracks files below target/e2e"), "{}", error(&output));
+    assert_eq!(std::fs::read_dir(victim.path()).expect("a folder").count(), 0);
+}
+
+/// git would end if it were asked for a file outside of the repository, and then know no other file.
+#[test]
+fn an_include_outside_of_the_repository_does_not_hide_others() {
+    let repository = Repository::new("main", "include: [../../outside.yml, ok.yml]\n");
+    std::fs::write(repository.path().join("ok.yml"), "a: {script: 'true'}\n").expect("a file");
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Files"]);
+    let output = repository.e2e(&["plan"]).output().expect("e2e");
+    let message = error(&output);
+    assert!(message.contains("outside.yml` does not exist") && !message.contains("`ok.yml`"), "{message}");
+}
+
+/// Whoever lints or runs a repository does not expect to run programs that its configuration or the user's hooks name.
+#[test]
+fn git_runs_no_program_of_the_repository_or_the_user() {
+    let repository = Repository::new("main", "a: {script: 'true'}\n");
+    let dir = tempfile::tempdir().expect("a folder");
+    let (program, trace) = (dir.path().join("post-checkout"), dir.path().join("ran"));
+    std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", trace.display())).expect("a file");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let config = dir.path().join("gitconfig");
+    std::fs::write(&config, format!("[core]\n\thooksPath = {}\n", dir.path().display())).expect("a file");
+    repository.git(&["config", "core.fsmonitor", program.to_str().expect("a path")]);
+    for arguments in [&["plan", "--worktree"][..], &["pipeline", "--executor", "shell"]] {
+        let output = repository.e2e(arguments).env("GIT_CONFIG_GLOBAL", &config).output().expect("e2e");
+        assert!(output.status.success(), "{}", error(&output));
+        assert!(!trace.exists(), "{arguments:?} ran it");
+    }
 }
 
 #[test]
