@@ -28,7 +28,7 @@ const PREFIX: &str = "pipeline-";
 /// The prefix of workspace directories that are not locked yet.
 const NEW_PREFIX: &str = "new-";
 
-/// The age of a directory that is not locked yet and whose process was killed.
+/// A directory without a lock file that is older belongs to a process that was killed.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The file that is locked while a directory is in use.
@@ -51,7 +51,7 @@ impl Workspace {
         sweep_left(parent);
         loop {
             match Self::new_in(&user_dir(parent)?) {
-                // Another process has removed the user's directory, which was empty.
+                // Another process has removed the new directory, or the user's, which was empty.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 created => return created,
             }
@@ -64,7 +64,7 @@ impl Workspace {
         fs::create_dir(&new)?;
         let lock = File::create(new.join(LOCK))?;
         lock.lock()?;
-        // Other processes remove a workspace that nobody has locked, so it gets its name only now.
+        // Fails if another process has locked and removed the directory before.
         fs::rename(&new, &dir)?;
         Ok(Self { dir, _lock: lock })
     }
@@ -111,31 +111,31 @@ pub fn sweep_left(parent: &Path) {
     let Ok(user_dir) = user_dir(parent) else { return };
     for entry in fs::read_dir(&user_dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let has_prefix = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
-        let is_old = || {
-            let modified = entry.metadata().and_then(|found| found.modified()).ok();
-            modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > MAX_AGE)
-        };
-        if has_prefix(PREFIX) {
+        if name.to_str().is_some_and(|name| name.starts_with(PREFIX) || name.starts_with(NEW_PREFIX)) {
             remove_unused(&entry.path());
-        } else if has_prefix(NEW_PREFIX) && is_old() {
-            let _ = remove(&entry.path());
         }
     }
     // Fails if a workspace is in it.
     let _ = fs::remove_dir(user_dir);
 }
 
-/// Removes a directory unless its lock is held. A directory without a lock file is being created or removed by another process.
+/// Removes a directory unless its lock is held. A directory without a lock file is being created or removed by another process, unless
+/// it is old.
 fn remove_unused(dir: &Path) {
     // A FIFO does not block, and a link is not followed.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(LOCK));
-    let Ok(lock) = opened else { return };
-    if lock.try_lock().is_ok() {
-        // A later run removes the rest.
-        let _ = remove(dir);
+    match File::options().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(LOCK)) {
+        // The lock is held until the directory is removed. A process that waits for it creates another directory. A later run removes
+        // what is left after an error.
+        Ok(lock) if lock.try_lock().is_ok() => drop(remove(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_old(dir) => drop(remove(dir)),
+        Ok(_) | Err(_) => {}
     }
+}
+
+fn is_old(dir: &Path) -> bool {
+    let modified = fs::symlink_metadata(dir).and_then(|found| found.modified()).ok();
+    modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > MAX_AGE)
 }
 
 #[cfg(test)]
