@@ -99,7 +99,7 @@ pub enum UpError {
     /// Something does not become ready.
     #[error(transparent)]
     Ready(#[from] ReadyError),
-    /// The nodes cannot be labelled, which marks the cluster as complete.
+    /// The nodes cannot get the label that marks the cluster as complete.
     #[error("cannot label the nodes")]
     Label(#[source] ApiError),
 }
@@ -113,7 +113,8 @@ struct AddonImages {
 /// Brings up the cluster, or repairs an existing one.
 ///
 /// # Errors
-/// The first error. Resources that exist by then stay: the next call continues from them, and `down` removes them.
+/// The first error. Resources that exist by then stay. The next call repairs the cluster if its nodes have the label of its run, and
+/// otherwise recreates it. `down` removes it.
 pub async fn up(docker: &Docker, images: &Images, plan: &Plan, notify: &EventSink<'_>) -> Result<(), UpError> {
     let begun = begin(docker, images, plan, notify).await?;
     // Boxed: the large future would otherwise take space on every caller's stack.
@@ -310,7 +311,7 @@ async fn prepare(
     Ok(())
 }
 
-/// Labels the nodes with the run that completed them. A cluster without these labels is incomplete.
+/// Labels the nodes with the run that created them. A cluster without these labels is incomplete, and is recreated instead of repaired.
 async fn mark_complete(client: &Client, run: &RunId) -> Result<(), UpError> {
     let api = Api::<Node>::all(client.clone());
     for node in cluster::nodes(client).await.unwrap_or_default() {

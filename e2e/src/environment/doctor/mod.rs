@@ -1,6 +1,7 @@
 //! Checks this machine's prerequisites, and offers commands that install the missing ones.
 //!
-//! Only [`fix`] changes anything on this machine, and it only runs commands that the findings of [`examine`] have shown.
+//! [`examine`] tests the engine with a privileged container, and removes the container and its image. Otherwise only [`fix`] changes this
+//! machine, and it only runs commands that the findings of [`examine`] have shown.
 
 mod cgroups;
 mod clock;
