@@ -1,4 +1,4 @@
-//! The command line. Each flag can also be set through an environment variable, as manifests do.
+//! The command line. Each flag except `--version` can also be set through an environment variable, as manifests do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long, env = "ENABLE_FAULTS")]
     pub enable_faults: bool,
 
-    /// What clients may take.
+    /// Limits for clients.
     #[command(flatten)]
     pub limits: Limits,
 
@@ -63,7 +63,7 @@ pub struct Shutdown {
     pub timeout: Duration,
 }
 
-/// What one client, and all of them together, may take.
+/// Limits on each client, and on all clients together.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Limits {
     /// Maximum number of concurrent connections; when exceeded, the longest-idle one is closed
@@ -83,7 +83,7 @@ pub struct Limits {
     pub max_header_bytes: usize,
 }
 
-/// The error of a command line on one line: clap's message and tip, without the usage below them.
+/// Formats a command-line error on one line: clap's message and tip, without the usage below them.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let message = text.split("\n\n").filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
@@ -95,7 +95,7 @@ pub fn one_line(error: &clap::Error) -> String {
 /// Caps durations, so that sums of them cannot overflow an `Instant`.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
-/// A duration with its unit, as Go and Kubernetes write it (`500ms`, `5s`, `1m30s`), or a bare `0`.
+/// Parses a duration with its unit, as Go and Kubernetes write it (`500ms`, `5s`, `1m30s`), or a bare `0`.
 fn duration(text: &str) -> Result<Duration, String> {
     let expected = "expected `500ms`, `5s` or `1m30s`, at most a day";
     let parsed = if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text) };
@@ -103,7 +103,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration <= MAX_DURATION { Ok(duration) } else { Err(format!("too long: {expected}")) }
 }
 
-/// `Targets` and not `EnvFilter`, which filters by the fields of spans too and needs a regex engine for that.
+/// Parses `Targets` instead of `EnvFilter`, which also filters by the fields of spans and needs a regex engine for that.
 fn log_filter(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|_| {
         "expected a level (off, error, warn, info, debug, trace) or a list such as `info,access=off`".to_owned()
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn help() {
-        // The values that the variables have where the test runs are not part of the help.
+        // Without the current values of the variables, which depend on the machine.
         let mut command = Arguments::command().mut_args(|argument| argument.hide_env_values(true));
         insta::assert_snapshot!(command.render_long_help());
     }

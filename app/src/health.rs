@@ -28,7 +28,7 @@ pub enum NotReady {
     /// A signal to stop has arrived.
     #[error("draining")]
     Draining,
-    /// `POST /fault/unready` asked for it.
+    /// `POST /fault/unready` has made the service unready.
     #[error("made unready by /fault/unready")]
     Fault,
 }
@@ -48,7 +48,7 @@ impl Health {
     /// Whether the service wants traffic.
     ///
     /// # Errors
-    /// Why it does not: the first reason in the order starting, draining, fault.
+    /// The reason why it does not: the first one in the order starting, draining, fault.
     pub fn ready(&self) -> Result<(), NotReady> {
         if Instant::now() < self.ready_at {
             Err(NotReady::Starting)
@@ -98,7 +98,7 @@ impl Health {
 }
 
 fn end_of_fault(duration: Option<Duration>) -> Instant {
-    /// Longer than any pod lives, and an [`Instant`] can hold it.
+    /// Longer than any pod lives, and short enough for an [`Instant`].
     const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
     Instant::now() + duration.unwrap_or(TEN_YEARS).min(TEN_YEARS)
 }

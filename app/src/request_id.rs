@@ -1,5 +1,5 @@
-//! `X-Request-Id`: kept when the client sends one that may be logged, else made here. tower-http's layers set it on the
-//! request and return it with the response.
+//! `X-Request-Id`: the service keeps the client's identifier if it can be logged as it is, and otherwise generates one.
+//! tower-http's layers set it on the request and return it with the response.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// In bytes. Every log line of the request repeats the identifier.
 const MAX_LENGTH: usize = 128;
 
-/// Removes an identifier that cannot be logged as it is, so that the next layer makes one.
+/// Removes an identifier that cannot be logged as it is, so that the next layer generates one.
 pub(crate) async fn remove_unfit_id(mut request: Request) -> Request {
     if request.headers().get(X_REQUEST_ID).is_some_and(|value| !is_fit(value)) {
         request.headers_mut().remove(X_REQUEST_ID);

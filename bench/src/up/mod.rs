@@ -1,4 +1,4 @@
-//! `e2e up`, side by side with what it cannot do without: `kind create cluster` on the same node image.
+//! Compares `e2e up` with the part of it that it cannot avoid: `kind create cluster` on the same node image.
 
 mod measurement;
 mod report;
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     write: Option<PathBuf>,
 }
 
-/// The name of all clusters that are made here.
+/// The name of all clusters that this benchmark creates.
 const NAME: &str = "bench-up";
 
 /// Measures, and returns the report for the terminal.
@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     }
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-up")).transpose()?;
     let e2e = arguments.e2e.to_string_lossy().into_owned();
-    // Nothing that only the first run has to do may be counted as its own.
+    // Obtain the images first, so that no measurement includes it.
     progress("images");
     run_program(&e2e, &["images"]).await?;
     let node = output(&e2e, &["images", "--format", "json", "kind-node-1.37"]).await?;
@@ -61,10 +61,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     let delete = ["delete", "cluster", "--name", NAME, "--kubeconfig", &kubeconfig];
     let up = ["up", "--quiet", "--name", NAME, "--state-dir", &state];
     let down = ["down", "--name", NAME, "--state-dir", &state];
-    // What an interrupted measurement has left.
+    // Remove the leftovers of an interrupted measurement.
     run_program("kind", &delete).await?;
     run_program(&e2e, &down).await?;
-    // The image of the node with the add-ons' images is made by the first cluster.
+    // The first cluster builds the node image with the add-ons' images.
     progress("a first cluster, which does not count");
     run_program(&e2e, &up).await?;
     run_program(&e2e, &down).await?;
@@ -80,11 +80,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
         found.down.push(run_program(&e2e, &down).await?);
     }
     if !networks.lines().any(|network| network == "kind") {
-        // kind's own, which it leaves for its next cluster.
+        // kind's own network, which kind keeps for its next cluster.
         run_program("docker", &["network", "rm", "kind"]).await?;
     }
     for left in [PathBuf::from(&state), PathBuf::from(&kubeconfig)] {
-        // The kubeconfig is a file, the state's root an empty folder; either may be gone already.
+        // The kubeconfig is a file, and the state directory is an empty directory. Either may be gone already.
         let _ = std::fs::remove_file(&left).or_else(|_| std::fs::remove_dir(&left));
     }
     let report = Report { machine: machine::describe()?, day: machine::today(), node, rounds: arguments.rounds, found };
@@ -94,7 +94,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     Ok(report.plain())
 }
 
-/// Runs a program that must succeed, and returns how many seconds it took.
+/// Runs a program that must succeed, and returns its duration in seconds.
 async fn run_program(program: &str, arguments: &[&str]) -> Result<f64, Error> {
     let started = Instant::now();
     output(program, arguments).await?;

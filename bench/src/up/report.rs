@@ -1,19 +1,19 @@
-//! What was found out, for people.
+//! Formats the measurements for people.
 
 use super::measurement::Measurement;
 use crate::sample::Sample;
 use crate::table::Table;
 
-/// Everything that a reader needs to judge the figures.
+/// The figures, and the facts that a reader needs to judge them.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// What they were measured on.
+    /// The machine that they were measured on.
     pub(super) machine: String,
-    /// When.
+    /// The date of the measurement.
     pub(super) day: String,
-    /// The node's image, the same for both.
+    /// The node image, the same for `e2e up` and for kind alone.
     pub(super) node: String,
-    /// Clusters of each kind.
+    /// Number of clusters that `e2e up` and kind alone create each.
     pub(super) rounds: u32,
     /// The figures.
     pub(super) found: Measurement,
@@ -41,7 +41,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let Measurement { kind, kind_delete, up, again, down } = &self.found;
-        // All that is put into the cluster may take half as long as kind does alone.
+        // The registry and the add-ons may add half of the time that kind takes alone.
         let ratio = verdict("≤ 1.5×", up.median() <= 1.5 * kind.median());
         let rows = [
             row("all pods ready", up, Some(kind), &ratio),

@@ -56,7 +56,7 @@ async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome 
     api.patch(&deployment.name_any(), &PatchParams::default(), &Patch::Merge(annotation)).await?;
     rolled_out(environment, deployment).await?;
     evidence.add(format!("a rolling update of {} pods: {:.0} s", before.len(), started.elapsed().as_secs_f64()));
-    // Old pods may still be terminating, which makes the test stricter.
+    // Delete a new pod without waiting for the old pods to terminate, which makes the test stricter.
     let pods = environment.pods().await?;
     let victim = pods.iter().map(ResourceExt::name_any).find(|name| !before.contains(name));
     let Some(victim) = victim else {

@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: Doctor) -> Outcome {
     let mut platform = Platform::this();
     let mut found = doctor::examine(&platform, &request).await;
     if fix {
-        // An examination may need what the previous command has installed: the engine, then its capabilities.
+        // Examine again after each command: for example, only a running engine can be tested for privileged containers.
         let mut done = Vec::new();
         while let Some(command) =
             doctor::commands(&found, &platform).into_iter().find(|command| !done.contains(command))

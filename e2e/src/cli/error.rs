@@ -7,19 +7,19 @@ use container_engine::error_chain::error_chain;
 
 use super::output::print;
 
-/// What was examined or run did not pass: a cluster, a pipeline, a check.
+/// A cluster, a pipeline or a check did not pass.
 pub(crate) const EXIT_FAILED: u8 = 1;
 /// The command line or a file is wrong.
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// A prerequisite is missing, or the machine failed.
 pub(crate) const EXIT_ENVIRONMENT: u8 = 3;
-/// 128 and the number of SIGINT, as in shells.
+/// 128 plus the number of SIGINT, as in shells.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
-/// 128 and the number of SIGTERM.
+/// 128 plus the number of SIGTERM.
 pub(crate) const EXIT_TERMINATED: u8 = 143;
 
-/// Why a command failed. A command whose result is negative, such as a check that failed, is no error: it prints its result and ends with
-/// [`EXIT_FAILED`].
+/// Why a command failed. A command whose result is negative, such as a check that failed, is not an error: it prints its result and ends
+/// with [`EXIT_FAILED`].
 #[derive(Debug)]
 pub(crate) enum CliError {
     /// There is no pipeline for the ref. Exit code 1.
@@ -63,7 +63,7 @@ impl CliError {
     }
 }
 
-/// Errors that a command does not expect are of the machine.
+/// Treats every error that a command does not handle as a failure of the machine.
 impl<E: Error + 'static> From<E> for CliError {
     fn from(error: E) -> Self {
         Self::Environment(error.into())

@@ -1,4 +1,4 @@
-//! The commands, and what they share: how they end, and how they print.
+//! The commands, and their common parts: exit codes and output.
 
 pub(crate) mod check;
 pub(crate) mod cluster;

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use e2e::report::printable::printable;
 
-/// The columns of a terminal; nothing if the output is no terminal.
+/// The width of the terminal in columns, or `None` if the output is not a terminal.
 pub(crate) fn width(output: impl AsFd) -> Option<u16> {
     rustix::termios::tcgetwinsize(output).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
@@ -20,6 +20,6 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
 
 /// Prints a line to standard error.
 pub(crate) fn print(text: &str) {
-    // A closed standard error takes nothing.
+    // Ignore the error, because standard error may be closed.
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }

@@ -13,7 +13,7 @@ use e2e::environment::registry::run as registry;
 use super::cluster::Which;
 use super::{CliError, connect};
 
-/// A cluster, and how everything around it is reached.
+/// A cluster, and the access to its registry, its Ingress controller and its Prometheus.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetArgs {
     #[command(flatten)]
@@ -96,7 +96,7 @@ impl TargetArgs {
         (&self.which, self.kind_config.clone())
     }
 
-    /// Finds the cluster, and how everything around it is reached.
+    /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
         if !self.is_existing() {
             let (docker, state) = (connect().await?, self.which.state()?);

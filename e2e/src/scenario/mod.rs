@@ -1,4 +1,4 @@
-//! A run, from a push to a running service and its removal. Only this module knows the order of things.
+//! A run, from a push to a running service and its removal. Only this module defines the order of the steps.
 //!
 //! Two parts run in parallel: `branch.rs` and `tag.rs`. Each reads from top to bottom, and waits for the other
 //! at a milestone.
@@ -40,7 +40,7 @@ use crate::record::{self, Record, Verdict};
 use gitlab_runner::deferred::Values;
 use gitlab_runner::workspace::Workspace;
 
-/// Runs it. Returns the record of the run, and why it ended early, if it did.
+/// Runs the scenario. Returns the record of the run, and its first error, if there is one.
 pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Option<ScenarioError>) {
     let mut cleanup = Cleanup::default();
     let result = Box::pin(play(scenario, recorder, &mut cleanup)).await;
@@ -60,12 +60,12 @@ pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Opti
     (recorder.finish(verdict), result.err().or(cleaned.err()))
 }
 
-/// What a run has to remove at its end.
+/// The resources that a run removes at its end.
 #[derive(Default)]
 struct Cleanup {
     /// Whether this run created the cluster.
     cluster: bool,
-    /// The exclusive right to work on it.
+    /// The exclusive right to work on the cluster.
     lease: Option<up::ClusterLease>,
     /// The environments that were deployed.
     environments: Vec<Environment>,
@@ -212,9 +212,9 @@ fn replayer(
     }
 }
 
-/// Removes what this run has created.
+/// Removes everything that this run has created. With `--keep`, removes only the pods of interrupted checks.
 async fn clean_up(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: Cleanup) -> Result<(), ScenarioError> {
-    // The removal takes the lease itself.
+    // Release the lock of the cluster, because `down` takes it again.
     drop(cleanup.lease);
     if scenario.cancel.is_cancelled() {
         // A check that was interrupted has not removed its pod.

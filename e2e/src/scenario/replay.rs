@@ -1,4 +1,4 @@
-//! A pipeline of a run: planned, run, and recorded.
+//! Plans, runs and records the pipelines of a run.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -45,8 +45,8 @@ pub enum Ref {
 /// take precedence over jobs that compile at the same time.
 const SHARES_OF_BRANCH: i64 = 512;
 
-/// The CPU shares of the tag's jobs. The deployment and the checks that follow the branch's jobs mostly wait. The earlier they start,
-/// the more of the tag's jobs run at the same time.
+/// The CPU shares of the tag's jobs: so few that the branch's jobs end early. The deployment and the checks that follow them mostly wait,
+/// and leave the processors to the tag's jobs.
 const SHARES_OF_TAG: i64 = 32;
 
 /// Everything that all pipelines of a run share.
@@ -54,9 +54,9 @@ const SHARES_OF_TAG: i64 = 32;
 pub struct Replayer {
     /// The engine that runs their jobs.
     pub docker: Docker,
-    /// Where images come from.
+    /// Obtains the images that jobs run in.
     pub images: Arc<Images>,
-    /// What is pushed.
+    /// The project that is pushed.
     pub project: Project,
     /// The directory of the project, where caches and artifacts are kept.
     pub kept: std::path::PathBuf,
@@ -70,7 +70,7 @@ pub struct Replayer {
     pub networks: Vec<String>,
     /// Records the pipelines.
     pub recorder: Arc<Recorder>,
-    /// Cancels everything.
+    /// Cancels the pipelines.
     pub cancel: CancellationToken,
 }
 
@@ -91,7 +91,7 @@ impl Replayer {
     /// Plans the pipeline of a ref.
     ///
     /// # Errors
-    /// The errors of the pipeline file, or why there is no pipeline.
+    /// The errors of the pipeline file, or the reason why there is no pipeline.
     pub fn plan(&self, wanted: Ref) -> Result<Prepared, ReplayError> {
         let dir = match wanted {
             Ref::Branch => &self.project.dir,
@@ -124,17 +124,17 @@ impl Replayer {
         Box::pin(self.run_here(wanted, title, only, None)).await
     }
 
-    /// Runs the branch's pipeline. Reaches `compiled` when the jobs have ended that need neither registry nor cluster: they keep the
-    /// processors busy, and the next pipeline finds what they compiled in their caches. If an earlier run has left caches, it is
-    /// reached at once: two pipelines in parallel then use the processors better.
+    /// Runs the branch's pipeline. Reaches `compiled` when the jobs that need neither registry nor cluster have ended: they keep the
+    /// processors busy, and the next pipeline finds their results in the caches. If an earlier pipeline has stored the caches that the
+    /// jobs of this one restore, reaches `compiled` at once: two pipelines in parallel then use the processors better.
     pub(super) async fn push(&self, title: &str, compiled: &Reach<()>) -> Result<(Plan, String), ReplayError> {
         let ran = Box::pin(self.run_here(Ref::Branch, title, &[], Some(compiled))).await;
-        // Also if one of these jobs never ran.
+        // Reach it even if one of these jobs never ran.
         compiled.reach(());
         ran
     }
 
-    /// The same, with another cancellation token.
+    /// The same replayer with another cancellation token.
     #[must_use]
     pub fn until(&self, cancel: CancellationToken) -> Self {
         Self { cancel, ..self.clone() }
@@ -209,7 +209,7 @@ impl Replayer {
             return Err(ReplayError::Interrupted);
         }
         let verdict = report::pipeline::verdict(&pipeline.plan, pipeline.id, &outcome);
-        // A job that was asked for has to pass, even with `allow_failure`.
+        // A job in `only` must pass, even with `allow_failure`.
         let has_failed = |job: &JobReport| only.contains(&job.job) && !job.is_retried && job.status != Status::Success;
         if let Some(job) = outcome.jobs.iter().find(|job| has_failed(job)) {
             return Err(ReplayError::NotPassed(format!("{} did not pass: {}; {verdict}", job.job, job.why)));
@@ -281,7 +281,8 @@ mod tests {
 
     const OWN: &str = include_str!("../../../.gitlab-ci.yml");
 
-    /// What a run reads from a pipeline: its environments, and which jobs need the registry or the cluster.
+    /// The facts that a run reads from a pipeline: its environments, the jobs that stop them, and the jobs that need neither registry nor
+    /// cluster.
     fn story(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
         let (push, tagged) =
             (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1"), &[]).unwrap());
@@ -291,7 +292,8 @@ mod tests {
         (deployed.map(|environment| (environment.slug, environment.is_manual)).collect(), stops, free.collect())
     }
 
-    /// The branch and the tag each deploy to one environment, the branch's can be stopped, and some jobs need no cluster.
+    /// Asserts that the branch and the tag each deploy to one environment, and that the branch's can be stopped. Returns the jobs that need
+    /// neither registry nor cluster.
     fn is_a_story(text: &str) -> Vec<String> {
         let (deployed, stops, free) = story(text);
         assert_eq!(deployed, [("dev".to_owned(), false), ("live".to_owned(), true)]);

@@ -9,12 +9,12 @@ use crate::diagnostic::Diagnostics;
 /// The maximum size of the variables of all instances, in bytes: 34,000 instances without variables of their own.
 const MAX_SIZE: usize = 256 << 20;
 
-/// The measured size of an instance with GitLab's own variables, and of any other variable without its text.
+/// Measured sizes in bytes: an instance with GitLab's own variables, and any other variable without its key and value.
 const INSTANCE_SIZE: usize = 7500;
 const VARIABLE_SIZE: usize = 300;
 
-/// Reports a configuration that exceeds the limit, and returns whether it is within it. GitLab has no such limit for a
-/// file, but limits the number of jobs of a project.
+/// Returns whether the configuration is within the limit, and reports an error if it is not. GitLab has no such limit for
+/// a file, but limits the number of jobs of a project.
 pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) -> bool {
     let rules = configuration.workflow.rules.iter().flatten();
     let everywhere = size_of_variables(&configuration.variables)

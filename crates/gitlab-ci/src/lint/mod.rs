@@ -1,4 +1,4 @@
-//! From a file to its configuration, with all errors and warnings.
+//! Reads a pipeline file into a configuration, with all errors and warnings.
 
 mod admits;
 
@@ -23,8 +23,8 @@ pub struct Lint {
     pub configuration: Option<Configuration>,
 }
 
-/// Reads the file `path` of a project in GitLab's order, and continues after every mistake that allows it. Mistakes are
-/// part of the result.
+/// Reads the file `path` of a project, and validates it in GitLab's order. Continues after a mistake where possible; all
+/// mistakes are part of the result.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let may_lack = |name: &str| has_missing && mapping.get(name).is_some_and(|job| job.value.get("extends").is_some());
     let resolved = reference::resolve(&extended, &mut lint.diagnostics);
     let configuration = root::read(&resolved, root.span, &may_lack, &mut lint.diagnostics);
-    // A configuration that is too large is not worth the quadratic checks between jobs.
+    // The checks between jobs take quadratic time, so a configuration that is too large skips them.
     if extent::check(&configuration, &mut lint.diagnostics) {
         check(&configuration, &mut lint.diagnostics);
     }

@@ -20,7 +20,7 @@ pub struct Device {
     pub permissions: String,
 }
 
-/// A size in bytes from `512m`, `1g`, `64KiB`: `github.com/docker/go-units`, `RAMInBytes`.
+/// Parses a size such as `512m`, `1g` or `64KiB` into bytes: `github.com/docker/go-units`, `RAMInBytes`.
 pub(super) fn bytes(text: &str) -> Option<i64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
@@ -37,7 +37,7 @@ pub(super) fn bytes(text: &str) -> Option<i64> {
     digits.trim().parse::<i64>().ok()?.checked_mul(1024_i64.pow(power))
 }
 
-/// A number of CPUs in billionths from `2`, `0.5`.
+/// Parses a number of CPUs, such as `2` or `0.5`, into billionths of a CPU.
 pub(super) fn nano_cpus(text: &str) -> Option<i64> {
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let is_number = |digits: &str| digits.chars().all(|digit| digit.is_ascii_digit());
@@ -81,7 +81,7 @@ impl Device {
     }
 }
 
-/// A key and a value from `KEY=VALUE`.
+/// Splits `KEY=VALUE` into its key and value.
 pub(super) fn pair(text: &str) -> Option<(String, String)> {
     let (key, value) = text.split_once('=')?;
     (!key.is_empty()).then(|| (key.to_owned(), value.to_owned()))

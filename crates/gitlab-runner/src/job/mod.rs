@@ -283,7 +283,7 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    /// The timeout of a script that a variable sets.
+    /// The timeout that a variable sets for a script, or `None` if the variable is not set, invalid or zero.
     /// <https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts>
     fn limit(&self, variable: &str) -> Option<Duration> {
         let written = self.variables.get(variable).filter(|written| !written.is_empty())?;

@@ -23,8 +23,8 @@ pub struct Platform {
 const PACKAGES: [&str; 6] = ["docker-buildx", "docker-cli", "docker.io", "kind", "kubectl", "mmdebstrap"];
 
 /// The Debian suite from which Debian 12 and 13 install the container engine, kind and kubectl. bookworm has no kind, and its engine
-/// cannot run privileged containers on hosts that lack a capability; trixie's kind cannot create the newest nodes. The suite's
-/// packages need no newer C library than bookworm's.
+/// cannot run privileged containers on hosts that lack a capability; trixie's kind cannot create the newest nodes. bookworm's C library
+/// is new enough for the packages of forky.
 const NEWER_SUITE: &str = "forky";
 
 /// The suites that get packages from the newer suite.
@@ -36,8 +36,9 @@ const TOO_OLD_SUITES: [&str; 3] = ["stretch", "buster", "bullseye"];
 /// The packages that come from the newer suite.
 const FROM_NEWER_SUITE: [&str; 5] = ["docker-buildx", "docker-cli", "docker.io", "kind", "kubectl"];
 
-/// Adds the newer suite to apt, from the Debian mirror that the machine already uses. Its priority makes apt install only packages
-/// that name the suite. `Origin` and `Label` identify the Debian mirror, because other vendors' sources have a `main` too.
+/// Adds the newer suite to apt, from the Debian mirror that the machine already uses. Its priority makes apt install only
+/// packages that are requested with the name of the suite, and their dependencies. `Origin` and `Label` identify the Debian mirror,
+/// because other vendors' sources have a `main` too.
 const ADD_NEWER_SUITE: &str = r#"apt-get update
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' | sort -u | head -n 1)
 printf 'Types: deb\nURIs: %s\nSuites: forky\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$mirror" > /etc/apt/sources.list.d/gitlab-ci-k8s-demo.sources

@@ -46,8 +46,8 @@ impl Route {
 }
 
 impl Supply {
-    /// Looks for the images, and asks a public registry for the first missing one. It sends one request only, the cheapest kind, because
-    /// some registries limit their number.
+    /// Looks for the images, and asks a public registry for the first missing one. Sends only one request, of the cheapest kind,
+    /// because some registries limit the number of requests.
     pub(super) async fn look(engine: &Result<Engine, EngineError>, request: &Request<'_>) -> Self {
         let unknown = |reason: &str| Self { images: Vec::new(), route: Route::Unknown(reason.to_owned()) };
         let Ok(engine) = engine else { return unknown("no container engine is running") };

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::report::run::words::Kind;
 
-/// The class name with the colours in the style sheet.
+/// The CSS class to which the style sheet assigns the colours.
 pub(super) fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Passed => "passed",
