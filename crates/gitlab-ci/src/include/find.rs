@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::entries::Include;
 use super::loader::{Home, Loader};
-use crate::files::Files;
+use crate::files::{Directory, Files};
 
 /// The text of an included file.
 pub(super) struct Found {
@@ -73,9 +73,8 @@ impl Loader<'_, '_> {
                 return Some(Found { name: dir.display().to_string(), text, home: home.clone() });
             }
             let rest = if name == kind { Some(project) } else { below(project, name) };
-            let Some(root) = rest.map(|rest| if rest.is_empty() { dir.clone() } else { dir.join(rest) }) else {
-                continue;
-            };
+            let Some(rest) = rest else { continue };
+            let root = if rest.is_empty() { dir.clone() } else { dir.join(rest) };
             // `include:local` in a project's file or in a component refers to that project. Templates and remote files
             // belong to no project.
             let inner = match *kind {
@@ -85,9 +84,11 @@ impl Loader<'_, '_> {
                 _ => home.clone(),
             };
             for file in &files {
-                let path = if file.is_empty() { root.clone() } else { root.join(file) };
-                if let Ok(text) = std::fs::read_to_string(&path) {
-                    return Some(Found { name: path.display().to_string(), text, home: inner });
+                // The pipeline file chooses the project and the file; neither leads out of the directory.
+                let parts = [rest, file.as_str()].map(|part| part.trim_matches('/'));
+                let below = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+                if let Some(text) = Directory(dir.clone()).read(&below) {
+                    return Some(Found { name: dir.join(below).display().to_string(), text, home: inner });
                 }
             }
         }

@@ -10,7 +10,7 @@ use super::node::{Mapping, Node, Value};
 pub const GITLAB_MAX_FILE: usize = 2 << 20;
 
 /// The maximum size of a file here, in bytes.
-pub const MAX_FILE: usize = 16 << 20;
+pub use crate::files::MAX_FILE;
 
 /// The maximum size, in bytes, of a file with all its includes, and of each of the results of `extends`, references and
 /// defaults. GitLab accepts 150 files of the maximum size and has no limit for the rest, but a server has more memory
