@@ -30,7 +30,9 @@ build: ## Build dist/app: one static, stripped binary, byte-identical for the sa
 test: ## Run every test that needs only Rust: unit tests, routes in process, the real binary
 	# The service is tested separately. Otherwise cargo would enable the features of shared crates that other packages need.
 	cargo test --locked -p app
-	cargo test --locked --workspace --exclude app
+	# The library is tested separately, too: nothing in it may need the features that the tests of other crates enable.
+	cargo test --locked -p gitlab-ci
+	cargo test --locked --workspace --exclude app --exclude gitlab-ci
 
 # The features only select tests. With all of them enabled, the harness is compiled once for the four test programs below.
 .PHONY: test-engine

@@ -8,9 +8,23 @@ use super::{Plan, PlannedJob};
 /// A job of a plan. Only a plan creates it: indexing the plan, or a [`PerJob`] of the plan, finds the job.
 ///
 /// ```
-/// let plan = gitlab_ci::testing::plan("a: {script: x}\nb: {script: x}\n");
+/// # use std::collections::BTreeMap;
+/// # use gitlab_ci::include::Environment;
+/// # use gitlab_ci::plan::{build, commit::Commit, context::Context, knowledge::ProjectVariables};
+/// # use gitlab_ci::{glob, lint};
+/// # let files = BTreeMap::from([(".gitlab-ci.yml", "a: {script: x}\nb: {script: x}\n")]);
+/// # let configuration = lint::lint(".gitlab-ci.yml", &Environment::new(&files)).configuration.unwrap();
+/// # let project = build::Project {
+/// #     given: &ProjectVariables::default(),
+/// #     matches: &glob::any_matches,
+/// #     exists: &|_| true,
+/// #     changed: &|_| true,
+/// #     compare: &|_| Ok(None),
+/// # };
+/// let plan = build::build(&configuration, &Context::push("main", Commit::default()), &project)?;
 /// let names: Vec<_> = plan.indexes().map(|job| &*plan[job].name).collect();
 /// assert_eq!(names, ["a", "b"]);
+/// # Ok::<(), gitlab_ci::plan::error::PlanError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobIndex(usize);
