@@ -49,14 +49,19 @@ impl Files for Directory {
     }
 }
 
+/// Whether a path, relative to a directory, leads to something below it: no part is empty, `.` or `..`.
+pub fn is_below(path: &str) -> bool {
+    !path.split('/').any(|name| matches!(name, "" | "." | ".."))
+}
+
 /// The content of a file below a directory as git would store it: that of a link is the path that it points to. `None` for a path that
 /// leads out of the directory or through a link, and for anything but a file: the project's author chooses the path, and a FIFO or a
 /// device may stand there.
 fn read_below(root: &Path, path: &str) -> Option<Vec<u8>> {
-    let mut names: Vec<&str> = path.split('/').collect();
-    if names.iter().any(|name| matches!(*name, "" | "." | "..")) {
+    if !is_below(path) {
         return None;
     }
+    let mut names: Vec<&str> = path.split('/').collect();
     let last = names.pop()?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let mut dir = open(root, flags | OFlags::DIRECTORY, Mode::empty()).ok()?;

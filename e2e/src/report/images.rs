@@ -7,6 +7,15 @@ use comfy_table::{Table, presets};
 use crate::environment::images::ResolvedImage;
 use crate::record::event::{Compiled, ImageOrigin, ImageProgress, Pace};
 
+/// What a user is told about an image, on one line: nothing about an image that is present, which is expected, and nothing about the
+/// progress of a build, which live views show in another way.
+pub fn news(name: &str, progress: ImageProgress<'_>) -> Option<String> {
+    match progress {
+        ImageProgress::Continues(_) | ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => None,
+        _ => Some(line(name, progress)),
+    }
+}
+
 /// What happens to an image, on one line.
 pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
     let text = match progress {

@@ -18,8 +18,9 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        let (first, after) = rest.split_at(colour(rest).unwrap_or(character.len_utf8()));
-        if first.len() > 1 && character == '\x1b' || !is_obeyed(character) {
+        let colour = colour(rest);
+        let (first, after) = rest.split_at(colour.unwrap_or(character.len_utf8()));
+        if colour.is_some() || !is_obeyed(character) {
             shown.push_str(first);
         } else {
             match u8::try_from(character) {

@@ -29,6 +29,13 @@ use super::{Plan, PlannedJob};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobIndex(usize);
 
+impl JobIndex {
+    /// The position of the job in the plan, from 0 on.
+    pub fn position(self) -> usize {
+        self.0
+    }
+}
+
 impl fmt::Display for JobIndex {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         self.0.fmt(formatter)

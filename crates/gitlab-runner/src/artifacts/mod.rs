@@ -29,15 +29,13 @@ impl Store {
     /// A store for the jobs of `plan` in `dir`, which must exist.
     pub fn new(dir: PathBuf, plan: &Plan) -> Self {
         let mut taken = HashSet::new();
-        let mut positions = 0_usize..;
         let names = PerJob::new(plan, |index| {
             let slug = slugify(&plan[index].name);
             // Different names may have the same slug or an empty one, and a numbered slug may be the slug of another job.
-            let numbered = positions.clone().map(|number| format!("{slug}-{number}"));
+            let numbered = (index.position()..).map(|number| format!("{slug}-{number}"));
             let own = Some(slug.clone()).filter(|slug| !slug.is_empty());
             let free = own.into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
             taken.insert(free.clone());
-            positions.next();
             free
         });
         Self { dir, names }

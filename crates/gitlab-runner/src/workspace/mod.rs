@@ -88,11 +88,7 @@ impl Drop for Workspace {
 fn user_dir(parent: &Path) -> io::Result<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let dir = parent.join(format!("gitlab-ci-k8s-demo-{user}"));
-    match DirBuilder::new().mode(0o700).create(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = fs::symlink_metadata(&dir)?;
+    let found = create(&dir, 0o700)?;
     if found.is_dir()
         && found.uid() == user
         && Mode::from_raw_mode(found.mode()).intersection(Mode::RWXG | Mode::RWXO).is_empty()
@@ -104,6 +100,14 @@ fn user_dir(parent: &Path) -> io::Result<PathBuf> {
         dir.display()
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// Creates a directory unless something with its name exists. Returns what is there then; a link is not followed.
+fn create(path: &Path, mode: u32) -> io::Result<fs::Metadata> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::symlink_metadata(path),
+    }
 }
 
 /// Removes the workspaces of this user in `parent` that killed processes have left. Failures are ignored: the next call tries again.

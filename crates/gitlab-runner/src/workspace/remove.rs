@@ -29,7 +29,8 @@ pub fn remove(dir: &Path) -> io::Result<()> {
         }
     }
     while let Some(name) = waiting.pop() {
-        keep_error(empty(&top, &name, &mut waiting), &mut first_error);
+        let emptied = empty(&top, &name, &mut waiting, &mut first_error);
+        keep_error(emptied, &mut first_error);
         keep_error(unlinkat(&top, &name, AtFlags::REMOVEDIR), &mut first_error);
     }
     match first_error {
@@ -38,20 +39,22 @@ pub fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the entries of the directory `name` of `top`. Moves subdirectories to `top`, and adds their new names to `waiting`.
-fn empty(top: &OwnedFd, name: &CString, waiting: &mut Vec<CString>) -> rustix::io::Result<()> {
+/// Removes the entries of the directory `name` of `top`, except for subdirectories, which it moves to `top`.
+fn empty(
+    top: &OwnedFd,
+    name: &CString,
+    waiting: &mut Vec<CString>,
+    first_error: &mut Option<Errno>,
+) -> rustix::io::Result<()> {
     let dir = open(top, name)?;
-    let mut result = Ok(());
     for (name, is_dir) in entries(&dir)? {
         let removed = if is_dir { move_up(&dir, &name, top, waiting) } else { unlinkat(&dir, &name, AtFlags::empty()) };
-        match removed {
-            Ok(()) | Err(Errno::NOENT) => {}
-            error => result = error,
-        }
+        keep_error(removed, first_error);
     }
-    result
+    Ok(())
 }
 
+/// Moves a subdirectory to `top`, and adds its new name to `waiting`.
 fn move_up(dir: &OwnedFd, name: &CString, top: &OwnedFd, waiting: &mut Vec<CString>) -> rustix::io::Result<()> {
     // Moving a directory changes its entry `..`, which requires write permission.
     drop(open(dir, name)?);

@@ -1,12 +1,12 @@
 //! The directory in a project that keeps logs, artifacts and caches. A repository, a job or another program may have put something into
 //! it.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{LOCK, remove_unused};
+use super::{LOCK, create, remove_unused};
 use crate::project::git;
 
 /// Maximum number of pipelines of a project whose logs and artifacts are kept.
@@ -26,8 +26,8 @@ impl ProjectStore {
     /// artifacts and caches may contain secrets: only this user can read them.
     ///
     /// # Errors
-    /// A directory cannot be created, for lack of permission or disk space. Or the repository has brought files or links: this writes
-    /// through no link that somebody else has made.
+    /// A directory cannot be created, for lack of permission or disk space. Or the repository tracks files below `target/e2e`, or one of
+    /// the directories is a link.
     pub fn open(project: &Path) -> io::Result<Self> {
         refuse_tracked(project)?;
         let dir = project.join("target/e2e");
@@ -102,13 +102,8 @@ fn refuse_tracked(project: &Path) -> io::Result<()> {
 
 /// Creates a directory, or checks that it is one and not a link.
 fn create_own(path: &Path, mode: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
-        }
-        _ => {}
-    }
-    if fs::symlink_metadata(path)?.is_dir() {
+    let found = create(path, mode);
+    if found.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?.is_dir() {
         return Ok(());
     }
     Err(io::Error::new(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use e2e::environment::images::{ImagePolicy, Images};
 use e2e::environment::{images, orphans};
-use e2e::record::event::{Event as HarnessEvent, ImageOrigin, ImageProgress};
+use e2e::record::event::Event as HarnessEvent;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 use gitlab_ci::plan::Plan;
@@ -216,14 +216,8 @@ fn images(
     let view = Arc::clone(view);
     let notify = move |event: &HarnessEvent<'_>| {
         let HarnessEvent::Image { name, progress } = *event else { return };
-        let is_news = match progress {
-            // An image that is present is what the user expects.
-            ImageProgress::Obtained { origin, .. } => origin != ImageOrigin::Local,
-            ImageProgress::Continues(_) => false,
-            _ => true,
-        };
-        if is_news {
-            view.show(&Event::Note { job: None, text: report::images::line(name, progress) });
+        if let Some(text) = report::images::news(name, progress) {
+            view.show(&Event::Note { job: None, text });
         }
     };
     let recipes = &arguments.recipes;

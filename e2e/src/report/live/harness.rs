@@ -2,7 +2,7 @@
 //! shows their last line.
 
 use super::{Change, LiveEvent};
-use crate::record::event::{Event, ImageOrigin, ImageProgress};
+use crate::record::event::{Event, ImageProgress};
 use crate::record::{IMAGES, Verdict};
 use crate::report::run::mark;
 use crate::report::{checks, images};
@@ -49,13 +49,8 @@ impl LiveEvent for Event<'_> {
             Self::PartBegan { part, log: Some(log) } => format!("{part} … log in {}", log.display()),
             Self::PartEnded { part, verdict: Verdict::Passed, took } => format!("{part}: {:.1} s", took.as_secs_f64()),
             Self::PartEnded { part, took, .. } => format!("{part}: failed after {:.1} s", took.as_secs_f64()),
-            // The user expects an image that is present.
-            Self::Image { progress: ImageProgress::Obtained { origin: ImageOrigin::Local, .. }, .. }
-            | Self::Image { progress: ImageProgress::Continues(_), .. }
-            | Self::Began { .. }
-            | Self::Says { .. }
-            | Self::CheckBegan { .. } => return None,
-            Self::Image { name, progress } => format!("image {}", images::line(name, *progress)),
+            Self::Image { name, progress } => format!("image {}", images::news(name, *progress)?),
+            Self::Began { .. } | Self::Says { .. } | Self::CheckBegan { .. } => return None,
             Self::CheckEnded(check) => checks::line(check),
         })
     }
@@ -75,6 +70,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::record::event::ImageOrigin;
     use crate::record::{Span, Step};
 
     #[test]

@@ -158,7 +158,7 @@ fn an_include_outside_of_the_repository_does_not_hide_others() {
     assert!(message.contains("outside.yml` does not exist") && !message.contains("`ok.yml`"), "{message}");
 }
 
-/// Whoever lints or runs a repository does not expect to run programs that its configuration or the user's hooks name.
+/// `plan` and `pipeline` start no program that the repository's git configuration or the user's git hooks name.
 #[test]
 fn git_runs_no_program_of_the_repository_or_the_user() {
     let repository = Repository::new("main", "a: {script: 'true'}\n");

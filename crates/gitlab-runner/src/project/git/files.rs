@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::command::git;
 use super::repository::Repository;
-use gitlab_ci::files::{Directory, Files};
+use gitlab_ci::files::{Directory, Files, is_below};
 
 /// The files of a commit.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Repository {
 impl Files for Tree<'_> {
     fn read(&self, path: &str) -> Option<String> {
         // git would read such a path as relative to the working directory, and end if it leads outside of the repository.
-        if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
+        if !is_below(path) {
             return None;
         }
         let object = self.repository.object(&format!("{}:{path}", self.sha))?;
