@@ -6,10 +6,12 @@
 //!
 //! 1. [`error_chain`] formats an error with its causes. [`labels`] names the labels and environment variables. [`ownership`] identifies
 //!    processes. These three depend on nothing else in the crate.
-//! 2. [`labelled`] lists what has a label. [`pull`] pulls images. Both take a connection.
+//! 2. [`labelled`] lists what has a label. [`creating`] tells whether a container will appear. [`pull`] pulls images. All three take a
+//!    connection.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
+pub mod creating;
 pub mod error_chain;
 pub mod labelled;
 pub mod labels;

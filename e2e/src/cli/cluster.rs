@@ -139,6 +139,8 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
     for name in names {
         removed.push(down::down(&docker, &name, &ClusterDir::new(&which.state_dir, &name)?).await?);
     }
+    // What the engine has completed meanwhile for a pipeline that was killed a moment ago.
+    sweep_gone(&docker).await?;
     write(&match format {
         Format::Table if removed.is_empty() => "There is nothing to remove.\n".to_owned(),
         Format::Table => removed.iter().map(report::status::removed).collect(),

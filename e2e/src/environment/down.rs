@@ -18,11 +18,13 @@ use serde::Serialize;
 
 use crate::environment::cluster_dir::{ClusterDir, StateError};
 use crate::environment::{cluster_dir, orphans};
+use container_engine::creating::is_creating;
 use container_engine::labels::CLUSTER;
 use container_engine::{labelled, labels};
 
-/// Number of attempts, because new resources may appear and existing ones may still be in use.
-const ATTEMPTS: usize = 20;
+/// Number of attempts, because new resources may appear and existing ones may still be in use. With the pauses, this allows the engine
+/// 10 s to complete a node's container on a slow disk.
+const ATTEMPTS: usize = 40;
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -84,17 +86,23 @@ pub async fn clusters(docker: &Docker, root: &Path) -> Result<BTreeSet<String>, 
 pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Result<Removed, DownError> {
     let mut removed =
         Removed { cluster: cluster.to_owned(), programs: orphans::end(cluster).await, ..Removed::default() };
-    // The engine may still complete the last request of a killed program, so list twice if the directory shows that there was one.
-    let mut lists = if state.noted_run().is_some() || removed.programs > 0 { 2 } else { 1 };
+    // The engine may still complete the last request of a killed program: list twice if the directory shows that there was one.
+    let was_up = state.noted_run().is_some() || removed.programs > 0;
+    let needed = if was_up { 2 } else { 1 };
+    let mut empty_lists = 0;
     let mut failures = Vec::new();
     for _ in 0..ATTEMPTS {
+        // Before the list: see `is_creating`.
+        let may_appear = was_up && is_creating(docker).await?;
         let resources = list(docker, Some(cluster)).await?;
         if resources.is_empty() {
-            lists -= 1;
-            if lists == 0 {
+            failures.clear();
+            empty_lists += usize::from(!may_appear);
+            if empty_lists == needed {
                 return Ok(removed);
             }
         } else {
+            empty_lists = 0;
             failures = resources.remove(docker, &mut removed).await;
             if failures.is_empty() {
                 continue;
@@ -102,7 +110,8 @@ pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Resul
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(DownError::Left(failures))
+    // Without a failure, the engine was creating a container all the time, but none of this cluster.
+    if failures.is_empty() { Ok(removed) } else { Err(DownError::Left(failures)) }
 }
 
 #[derive(Default)]

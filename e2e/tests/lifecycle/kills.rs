@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bench::Bench;
-use crate::support::run;
+use crate::bench::{Bench, NAME};
+use crate::support::{docker, eventually, run};
 
 /// Number of kills.
 const KILLS: usize = 10;
@@ -34,4 +34,28 @@ fn ten_kills_leave_nothing() {
     run(&mut bench.e2e(&["up"]));
     assert!(bench.is_whole());
     bench.down();
+}
+
+/// The engine completes a request whose client is gone. The container of a node takes it about a second, because it copies files from the
+/// image to the node's volume. Until then, the engine lists the volume, but not the container.
+#[test]
+fn a_node_that_appears_after_the_kill_is_removed() {
+    let bench = Bench::new();
+    let before = docker(&["volume", "ls", "--quiet"]);
+    let mut killed = bench.e2e(&["up"]).spawn().expect("e2e runs");
+    Bench::wait_for_container(&format!("{NAME}-registry"));
+    let node = format!("name={NAME}-control-plane");
+    eventually("the node", Duration::from_mins(1), || {
+        let volumes = docker(&["volume", "ls", "--quiet"]);
+        let mounts = docker(&["ps", "--all", "--no-trunc", "--format", "{{.Mounts}}"]);
+        let is_creating = volumes.lines().any(|volume| !before.contains(volume) && !mounts.contains(volume));
+        let is_listed = !docker(&["ps", "--all", "--quiet", "--filter", &node]).is_empty();
+        if is_creating || is_listed { Ok(()) } else { Err("neither its volume nor its container".to_owned()) }
+    });
+    killed.kill().expect("a kill");
+    killed.wait().expect("its end");
+    bench.down();
+    // Longer than the engine takes for the container.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(bench.left(), Vec::<String>::new());
 }

@@ -22,6 +22,9 @@ use container_engine::labels::{JOB, PIPELINE};
 /// Maximum number of attempts to remove something that is still in use.
 const MAX_ATTEMPTS: usize = 20;
 
+/// Maximum number of times that a sweep lists what there is and removes it.
+const SWEEPS: usize = 3;
+
 /// The pause between two attempts.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -182,7 +185,11 @@ impl Drop for JobResources {
 
 impl Names {
     fn is_empty(&self) -> bool {
-        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.containers.len() + self.networks.len() + self.volumes.len()
     }
 
     /// The resources with the label of `pipeline`, or of any pipeline.
@@ -196,47 +203,64 @@ impl Names {
 /// Removes all containers, networks and volumes of the jobs of `pipeline`, or of all pipelines. Returns how many it removed.
 ///
 /// # Errors
-/// The engine does not answer, or something cannot be removed; the error has the names. It is safe to call this again.
+/// The engine does not answer, or something cannot be removed; the error has the names and the engine's reasons. It is safe to call this
+/// again.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
     // Volumes that are being removed in the background are removed here as well: that is faster than waiting for other pipelines.
     all_are_created().await;
-    let names = Names::list(engine, pipeline).await?;
+    let mut removed = 0;
+    let mut names = Names::list(engine, pipeline).await?;
+    let mut left = Vec::new();
+    // A later attempt finds what the engine has created since, for a process that was killed in the middle of a request.
+    for _ in 0..SWEEPS {
+        if names.is_empty() {
+            return Ok(removed);
+        }
+        left = remove(engine, &names).await;
+        removed += names.len() - left.len();
+        names = Names::list(engine, pipeline).await?;
+    }
     if names.is_empty() {
-        return Ok(0);
+        return Ok(removed);
     }
-    remove(engine, &names).await;
-    let Names { containers, networks, volumes } = Names::list(engine, pipeline).await?;
-    let left = [containers, networks, volumes].concat();
     if left.is_empty() {
-        return Ok(names.containers.len() + names.networks.len() + names.volumes.len());
+        left = [names.containers, names.networks, names.volumes].concat();
     }
-    Err(std::io::Error::other(format!("cannot remove {}", left.join(", "))).into())
+    Err(std::io::Error::other(format!("cannot remove {}", left.join("; "))).into())
 }
 
-/// Removes containers first, because networks and volumes cannot be removed while they are in use.
-async fn remove(engine: &bollard::Docker, names: &Names) {
+/// Removes containers first, because networks and volumes cannot be removed while they are in use. Returns what stays and why.
+async fn remove(engine: &bollard::Docker, names: &Names) -> Vec<String> {
     let containers = names.containers.iter().map(|name| {
-        retry(move || {
+        retry(name, move || {
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             engine.remove_container(name, Some(options))
         })
     });
-    join_all(containers).await;
-    let networks = names.networks.iter().map(|name| retry(move || engine.remove_network(name)));
+    let containers = join_all(containers).await;
+    let networks = names.networks.iter().map(|name| retry(name, move || engine.remove_network(name)));
     let volumes = names.volumes.iter().map(|name| {
-        retry(move || engine.remove_volume(name, Some(RemoveVolumeOptionsBuilder::new().force(true).build())))
+        retry(name, move || engine.remove_volume(name, Some(RemoveVolumeOptionsBuilder::new().force(true).build())))
     });
-    tokio::join!(join_all(networks), join_all(volumes));
+    let (networks, volumes) = tokio::join!(join_all(networks), join_all(volumes));
+    [containers, networks, volumes].into_iter().flatten().flatten().collect()
 }
 
-/// Retries a removal until it succeeds or there were too many attempts. Anything that remains still has its label.
-async fn retry<Removal: Future<Output = Result<(), Error>>>(remove: impl Fn() -> Removal) {
+/// Retries a removal until it succeeds or there were too many attempts. Then it returns the name and the engine's last reason; what
+/// remains still has its label.
+async fn retry<Removal: Future<Output = Result<(), Error>>>(
+    name: &str,
+    remove: impl Fn() -> Removal,
+) -> Option<String> {
+    let mut reason = String::new();
     for _ in 0..MAX_ATTEMPTS {
         match remove().await {
-            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => return,
-            Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => return None,
+            Err(error) => reason = error_message(&error),
         }
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
+    Some(format!("{name}: {reason}"))
 }
 
 fn cannot_join(network: &str, error: &Error) -> ExecutorError {
