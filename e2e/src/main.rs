@@ -5,12 +5,10 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{
-    EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_TERMINATED, check, cluster, doctor, images, lesson, pipeline, print, run,
-};
+use crate::cli::signals::Interruption;
+use crate::cli::{EXIT_ENVIRONMENT, check, cluster, doctor, images, lesson, pipeline, print, run};
 
 /// Creates a cluster and a registry, runs the pipeline of a repository, and verifies what was deployed
 ///
@@ -56,20 +54,19 @@ fn ended(outcome: cli::Outcome) -> ExitCode {
 async fn watch(command: Command) -> ExitCode {
     // It fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Before the command starts anything that a signal would leave behind.
-    let mut terminate = match Terminate::new() {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            print(&format!("e2e: cannot handle signals: {error}"));
-            return ExitCode::from(EXIT_ENVIRONMENT);
-        }
-    };
     let hint = match &command {
         Command::Pipeline(_) | Command::Lesson(_) => ": stopping the jobs",
         Command::Check(_) => ": removing the pods of the checks",
         Command::Run(_) => ": stopping the jobs and removing what was created",
         Command::Up(_) => "\ne2e: what was created so far stays: `e2e up` continues, `e2e down` removes it",
         _ => "",
+    };
+    let mut interruption = match Interruption::watch(hint) {
+        Ok(interruption) => interruption,
+        Err(error) => {
+            print(&format!("e2e: cannot handle signals: {error}"));
+            return ExitCode::from(EXIT_ENVIRONMENT);
+        }
     };
     // These commands end by themselves when they are cancelled, and remove what they created.
     let (cancel, ends_itself) = (
@@ -92,56 +89,16 @@ async fn watch(command: Command) -> ExitCode {
         }
     };
     let mut run = std::pin::pin!(run);
-    let mut code = None;
-    loop {
-        let (signal, told) = tokio::select! {
-            ended = &mut run => {
-                let ended = self::ended(ended);
-                return code.unwrap_or(ended);
+    tokio::select! {
+        ended = &mut run => self::ended(ended),
+        code = interruption.received() => {
+            if ends_itself {
+                cancel.cancel();
+                // Its result is printed, but the signal decides the exit code.
+                self::ended(run.await);
             }
-            _ = tokio::signal::ctrl_c() => (ExitCode::from(EXIT_INTERRUPTED), "interrupted"),
-            () = terminate.recv() => (ExitCode::from(EXIT_TERMINATED), "terminated"),
-        };
-        print(&format!("e2e: {told}{hint}"));
-        // The command ends when its future is dropped. A second signal ends it without cleanup.
-        if !ends_itself || code.is_some() {
-            return signal;
-        }
-        code = Some(signal);
-        cancel.cancel();
-    }
-}
-
-/// The signals that end a program: SIGTERM, and SIGHUP, which the kernel sends when the terminal is closed.
-struct Terminate {
-    terminate: Signal,
-    hangup: Option<Signal>,
-}
-
-impl Terminate {
-    fn new() -> std::io::Result<Self> {
-        // Under `nohup` the program must survive SIGHUP.
-        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-        Ok(Self { terminate: signal(SignalKind::terminate())?, hangup })
-    }
-
-    async fn recv(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = hangup => {}
+            // The other commands end when their future is dropped.
+            ExitCode::from(code)
         }
     }
-}
-
-/// Whether SIGHUP was ignored when this program started. `proc(5)`, `SigIgn` of `status`: bit 0 is signal 1.
-fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

@@ -111,7 +111,9 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
     let shown = Arc::clone(&display);
     let show = move |event: &Event<'_>| shown.show(event);
-    match display.watch(up::up(&docker, &images, &plan, &show)).await {
+    let up = display.watch(up::up(&docker, &images, &plan, &show)).await;
+    display.finish().await.map_err(CliError::events_lost)?;
+    match up {
         Ok(()) => {}
         Err(UpError::Lacking(findings)) => {
             let table = findings::table(&findings, &Platform::this(), width(io::stderr()));

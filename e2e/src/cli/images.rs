@@ -10,7 +10,7 @@ use e2e::record::event::Event;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 
-use super::{Format, Outcome, connect, write};
+use super::{CliError, Format, Outcome, connect, write};
 
 /// Obtains the images of the harness and the pipeline: present ones are used, others pulled, else built
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,9 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
     } else {
         names
     };
-    let obtained = display.watch(images.obtain(&wanted)).await?;
+    let obtained = display.watch(images.obtain(&wanted)).await;
+    display.finish().await.map_err(CliError::events_lost)?;
+    let obtained = obtained?;
     write(&match format {
         Format::Table => report::images::table(&obtained),
         Format::Json => serde_json::to_string_pretty(&obtained)? + "\n",

@@ -73,7 +73,9 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let mut code = ExitCode::SUCCESS;
     for (number, lesson) in chosen.iter().enumerate() {
         write(&report::lessons::heading(lesson, number + 1, chosen.len()))?;
-        match view.watch(run_lesson(lesson, &context)).await {
+        let lesson_result = view.watch(run_lesson(lesson, &context)).await;
+        view.finish().await.map_err(CliError::events_lost)?;
+        match lesson_result {
             Ok(lesson_result) => write(&report::lessons::lesson_result(lesson, &lesson_result))?,
             Err(error @ LessonError::Interrupted) => return Err(error.into()),
             Err(error) => {

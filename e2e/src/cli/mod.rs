@@ -10,6 +10,7 @@ mod output;
 pub(crate) mod pipeline;
 pub(crate) mod place;
 pub(crate) mod run;
+pub(crate) mod signals;
 
 use std::process::ExitCode;
 

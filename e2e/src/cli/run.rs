@@ -114,6 +114,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         cancel,
     };
     let (record, stop) = Box::pin(view.watch(scenario::run(&scenario, &recorder))).await;
+    let written = view.finish().await;
     if let Some(ScenarioError::Up(up::UpError::Lacking(findings))) = &stop {
         return Err(CliError::Prerequisites(findings::table(findings, &Platform::this(), width(io::stderr()))));
     }
@@ -122,6 +123,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         write(&report::run::terminal::text(&record))?;
         print(&format!("e2e: the report is {}", dir.join("report.html").display()));
     }
+    written.map_err(CliError::events_lost)?;
     Ok(exit_code(&record, stop.as_ref()))
 }
 

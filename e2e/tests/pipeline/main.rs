@@ -8,6 +8,7 @@ mod lint;
 mod plan;
 mod repository;
 mod run;
+mod unread;
 
 /// Where the pipelines of [`run`] run.
 const EXECUTOR: &str = "shell";

@@ -135,6 +135,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let pipeline = dirs.pipeline(prepared, executor, options)?;
     allow_files(pipeline.settings.concurrency);
     let outcome = view.watch(pipeline.run(&choice)).await;
+    let written = view.finish().await;
     if matches!(pipeline.executor, Executor::Docker(_)) {
         // Each job has removed its own containers. The engine may have created one after that.
         let swept = sweep(&connect().await?, Some(dirs.label())).await;
@@ -143,6 +144,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }
+    written.map_err(CliError::events_lost)?;
     Ok(exit_code(&outcome))
 }
 

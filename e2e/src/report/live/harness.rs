@@ -1,7 +1,7 @@
 //! The harness, in a live view: a cluster that comes up, images, or a run of the scenario. What jobs print is in their logs; a terminal
 //! shows their last line.
 
-use super::{Change, LiveEvent};
+use super::change::{Change, LiveEvent};
 use crate::record::event::{Event, ImageProgress};
 use crate::record::{IMAGES, Verdict};
 use crate::report::run::mark;

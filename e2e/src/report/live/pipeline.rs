@@ -4,7 +4,7 @@ use gitlab_runner::event::{Event, JobReport};
 use gitlab_runner::log::without_colours;
 use gitlab_runner::status::Status;
 
-use super::{Change, LiveEvent};
+use super::change::{Change, LiveEvent};
 use crate::report::pipeline::seconds;
 
 impl LiveEvent for Event {

@@ -1,0 +1,204 @@
+//! Where a live view goes: standard output, a log, or a terminal. Only the view's thread writes there, because a pipe that nobody reads
+//! or a stopped terminal blocks whoever writes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar};
+
+use super::change::Change;
+use super::spinner::spinner;
+use crate::report::printable::printable;
+
+/// The time after which a log reports that work is still running.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// An event, as a screen shows it.
+pub(super) struct Shown {
+    /// The time since the view's start.
+    pub(super) at: Duration,
+    pub(super) change: Change<'static>,
+    pub(super) line: Option<String>,
+    pub(super) json: Option<String>,
+}
+
+pub(super) enum Screen {
+    /// With the first error, after which nothing more is written.
+    Json {
+        failed: Option<io::Error>,
+    },
+    Log {
+        running: BTreeMap<String, Running>,
+        name_width: usize,
+    },
+    Terminal {
+        bars: MultiProgress,
+        running: BTreeMap<String, ProgressBar>,
+        prints_lines: bool,
+    },
+}
+
+/// Work in a log.
+pub(super) struct Running {
+    /// The time at which it started or last printed a line.
+    since: Duration,
+    has_printed: bool,
+    progress: Option<String>,
+}
+
+impl Screen {
+    pub(super) fn show(&mut self, shown: &Shown) {
+        let Shown { at, change, line, json } = shown;
+        match self {
+            Self::Json { failed: Some(_) } => {}
+            Self::Json { failed } => {
+                if let Some(json) = json {
+                    *failed = writeln!(io::stdout(), "{json}").err();
+                }
+            }
+            // If standard error is closed, the line is lost and the work continues.
+            Self::Log { running, name_width } => {
+                for line in log(change, running, *name_width, *at).iter().chain(line) {
+                    let _ = writeln!(io::stderr(), "{} {}", seconds(*at), printable(line));
+                }
+            }
+            Self::Terminal { bars, running, prints_lines } => {
+                let is_below = draw(change, bars, running, *prints_lines);
+                if let Some(line) = line.as_ref().filter(|_| !is_below) {
+                    let _ = bars.println(format!("{} {}", seconds(*at), printable(line)));
+                }
+            }
+        }
+    }
+
+    /// Says how many lines are missing.
+    pub(super) fn show_dropped(&mut self, count: usize, at: Duration) {
+        let line = format!("lines that are only in the logs of the jobs, because nobody read this output: {count}");
+        let json = Some(format!(r#"{{"event":"lines_dropped","count":{count}}}"#));
+        self.show(&Shown { at, change: Change::Nothing, line: Some(line), json });
+    }
+
+    pub(super) fn heartbeat(&self, at: Duration) {
+        let Self::Log { running, .. } = self else { return };
+        let long = running.iter().filter_map(|(name, running)| running.heartbeat(name, at)).collect::<Vec<_>>();
+        if !long.is_empty() {
+            let _ = writeln!(io::stderr(), "{} still running: {}", seconds(at), printable(&long.join(", ")));
+        }
+    }
+
+    /// The error after which no event was written any more.
+    pub(super) fn failure(&mut self) -> Option<io::Error> {
+        match self {
+            Self::Json { failed } => failed.take(),
+            Self::Log { .. } | Self::Terminal { .. } => None,
+        }
+    }
+}
+
+impl Running {
+    fn new(since: Duration) -> Self {
+        Self { since, has_printed: false, progress: None }
+    }
+
+    /// The text of the heartbeat for this work; `None` if it has not been running for long.
+    fn heartbeat(&self, name: &str, at: Duration) -> Option<String> {
+        let seconds = Some(at.saturating_sub(self.since)).filter(|since| *since >= HEARTBEAT)?.as_secs();
+        Some(match &self.progress {
+            Some(progress) => format!("{name}: {progress}"),
+            None if self.has_printed => format!("{name}, silent for {seconds} s"),
+            None => format!("{name} for {seconds} s"),
+        })
+    }
+}
+
+fn seconds(at: Duration) -> String {
+    format!("{:>5.1} s", at.as_secs_f64())
+}
+
+/// Updates the running work, and returns the line that work has printed.
+fn log(
+    change: &Change<'_>,
+    running: &mut BTreeMap<String, Running>,
+    name_width: usize,
+    at: Duration,
+) -> Option<String> {
+    match change {
+        Change::Starts(name) => drop(running.insert(name.to_string(), Running::new(at))),
+        Change::Progresses(name, text) => {
+            if let Some(running) = running.get_mut(&**name) {
+                running.progress = Some(text.to_string());
+            }
+        }
+        Change::Prints(name, line) => {
+            running.insert(name.to_string(), Running { has_printed: true, ..Running::new(at) });
+            return Some(format!("{name:name_width$} | {line}"));
+        }
+        Change::Ends(name) => drop(running.remove(&**name)),
+        Change::Says(..) | Change::Nothing => {}
+    }
+    None
+}
+
+/// Draws a change below the lines. Returns whether this shows the event, so that the event needs no line.
+fn draw(
+    change: &Change<'_>,
+    bars: &MultiProgress,
+    running: &mut BTreeMap<String, ProgressBar>,
+    prints_lines: bool,
+) -> bool {
+    match change {
+        Change::Starts(name) => {
+            running.entry(name.to_string()).or_insert_with(|| bars.add(spinner(name)));
+            return true;
+        }
+        Change::Prints(_, line) if prints_lines => {
+            let _ = bars.println(printable(line));
+            return true;
+        }
+        Change::Progresses(name, text) | Change::Says(name, text) | Change::Prints(name, text) => {
+            if let Some(bar) = running.get(&**name) {
+                bar.set_message(printable(text).into_owned());
+                return true;
+            }
+        }
+        Change::Ends(name) => {
+            if let Some(bar) = running.remove(&**name) {
+                bar.finish_and_clear();
+                bars.remove(&bar);
+            }
+        }
+        Change::Nothing => {}
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::ZERO;
+
+    #[test]
+    fn a_log_shows_output_at_once_and_progress_with_the_heartbeat() {
+        let mut running = BTreeMap::new();
+        assert_eq!(log(&Change::Starts("a".into()), &mut running, 3, START), None);
+        assert_eq!(log(&Change::Progresses("a".into(), "1 of 2".into()), &mut running, 3, START), None);
+        assert_eq!(running["a"].progress.as_deref(), Some("1 of 2"));
+        let printed = log(&Change::Prints("b".into(), "text".into()), &mut running, 3, START);
+        assert_eq!(printed, Some("b   | text".to_owned()));
+        log(&Change::Ends("a".into()), &mut running, 3, START);
+        assert_eq!(running.keys().collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn a_heartbeat_names_what_has_been_running_for_long() {
+        let heartbeat = |running: Running, at| running.heartbeat("a", at);
+        assert_eq!(heartbeat(Running::new(START), HEARTBEAT).as_deref(), Some("a for 30 s"));
+        let printed = Running { has_printed: true, ..Running::new(START) };
+        assert_eq!(heartbeat(printed, HEARTBEAT).as_deref(), Some("a, silent for 30 s"));
+        let progress = Running { progress: Some("1 of 2".to_owned()), ..Running::new(START) };
+        assert_eq!(heartbeat(progress, HEARTBEAT).as_deref(), Some("a: 1 of 2"));
+        assert_eq!(heartbeat(Running::new(HEARTBEAT), HEARTBEAT), None);
+    }
+}
