@@ -66,6 +66,8 @@ pub struct RegistryTarget {
     pub user: String,
     /// `CI_REGISTRY_PASSWORD`
     pub password: String,
+    /// Whether its certificate is signed by an authority that the engines of jobs do not know.
+    pub has_private_authority: bool,
     /// A client for the registry.
     pub api: RegistryApi,
 }
@@ -131,6 +133,7 @@ impl Target {
                 image: None,
                 user,
                 password,
+                has_private_authority: true,
                 api,
             })
         });

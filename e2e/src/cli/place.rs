@@ -152,6 +152,7 @@ impl TargetArgs {
                 "--registry-image {image}: expected an image of the registry, as {host}/group/project"
             )));
         }
-        Ok(Some(RegistryTarget { host: host.clone(), image, user, password, api }))
+        let has_private_authority = authority.is_some();
+        Ok(Some(RegistryTarget { host: host.clone(), image, user, password, has_private_authority, api }))
     }
 }

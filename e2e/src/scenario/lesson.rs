@@ -14,6 +14,7 @@ use super::project::Project;
 use super::recorder::Recorder;
 use super::replay::{Ref, Replayer};
 use super::story::ReplayError;
+use super::variables::RegistryVariables;
 use super::{snapshot, variables};
 use crate::checks::target::Target;
 use crate::checks::{self, run};
@@ -198,9 +199,8 @@ async fn checked(context: &LessonContext, name: &str) -> Option<Failure> {
 fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Replayer {
     let LessonContext { target, .. } = context;
     let is_given = |key: &str| !withheld.contains(&key);
-    let registry = target.registry.as_ref().map(|registry| (&*registry.host, registry.image_of(&project.path)));
-    let registry = registry.as_ref().map(|(host, image)| (*host, &**image));
-    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry);
+    let registry = RegistryVariables::of(target, &project.path);
+    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry.as_ref());
     settings.retain(|setting| is_given(&setting.variable.key));
     let values = variables::of(target, &project.path);
     let values = values.iter().filter(|variable| is_given(&variable.key)).cloned().collect();

@@ -31,6 +31,7 @@ use self::recorder::Recorder;
 use self::replay::{EnvironmentJobs, Ref, Replayer, environments, images_of};
 pub use self::story::{ClusterSource, ReplayError, Scenario, ScenarioError};
 use self::tag::Tag;
+use self::variables::RegistryVariables;
 use crate::checks::environment::Environment;
 use crate::checks::extra_pod::sweep;
 use crate::checks::target::{BASE_DOMAIN, image_in};
@@ -187,17 +188,17 @@ fn replayer(
 ) -> Replayer {
     let (domain, namespace, registry, networks) = match &scenario.cluster {
         ClusterSource::Kind(plan) => {
-            let (host, networks) = (crate::environment::registry::HOST, vec![plan.cluster.clone()]);
-            (BASE_DOMAIN, cluster::owner::NAMESPACE, Some((host, image_in(host, &project.path))), networks)
+            let host = crate::environment::registry::HOST;
+            let (host, image) = (host.to_owned(), image_in(host, &project.path));
+            let registry = RegistryVariables { host, image, is_insecure: true };
+            (BASE_DOMAIN, cluster::owner::NAMESPACE, Some(registry), vec![plan.cluster.clone()])
         }
         ClusterSource::Existing(target) => {
-            let registry = target.registry.as_ref();
-            let registry = registry.map(|registry| (&*registry.host, registry.image_of(&project.path)));
+            let registry = RegistryVariables::of(target, &project.path);
             (&*target.base_domain, &*target.namespace, registry, target.networks.clone())
         }
     };
-    let registry = registry.as_ref().map(|(host, image)| (*host, &**image));
-    let settings = variables::placeholders(domain, namespace, registry);
+    let settings = variables::placeholders(domain, namespace, registry.as_ref());
     Replayer {
         docker: scenario.docker.clone(),
         images: Arc::clone(&scenario.images),

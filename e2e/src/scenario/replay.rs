@@ -23,7 +23,7 @@ use gitlab_ci::plan::knowledge::ProjectVariables;
 use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::render::diagnostics;
 use gitlab_ci::variables::settings::Setting;
-use gitlab_runner::config::{ExecutorName, RunnerConfig};
+use gitlab_runner::config::{ExecutorName, Mount, RunnerConfig};
 use gitlab_runner::deferred::{DeferredVariables, Values};
 use gitlab_runner::event::JobReport;
 use gitlab_runner::executor::docker::{sweep, sweep_gone};
@@ -152,6 +152,8 @@ impl Replayer {
         sweep_gone(&self.docker).await.map_err(|error| not_run(&error))?;
         let mut config = RunnerConfig { executor: Some(ExecutorName::Docker), ..RunnerConfig::default() };
         config.docker.privileged = true;
+        // The job reads the certificates there with which the engine in its service accepts it.
+        config.docker.volumes = vec![Mount::Shared("/certs/client".to_owned())];
         config.docker.networks.clone_from(&self.networks);
         config.docker.cpu_shares = Some(match wanted {
             Ref::Branch => SHARES_OF_BRANCH,

@@ -8,8 +8,31 @@ use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
 
-/// The variables of a target that is not up yet: their values follow later. `registry` is `CI_REGISTRY` and `CI_REGISTRY_IMAGE`.
-pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> Vec<Setting> {
+/// The registry of a target, as the variables describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryVariables {
+    /// `CI_REGISTRY`
+    pub host: String,
+    /// `CI_REGISTRY_IMAGE`
+    pub image: String,
+    /// Whether `INSECURE_REGISTRY` names the registry, because the jobs' engines do not know the authority of its certificate.
+    pub is_insecure: bool,
+}
+
+impl RegistryVariables {
+    /// The registry of `target` for the project at `path`.
+    pub fn of(target: &Target, path: &str) -> Option<Self> {
+        let registry = target.registry.as_ref()?;
+        Some(Self {
+            host: registry.host.clone(),
+            image: registry.image_of(path),
+            is_insecure: registry.has_private_authority,
+        })
+    }
+}
+
+/// The variables of a target that is not up yet: their values follow later.
+pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<&RegistryVariables>) -> Vec<Setting> {
     let mut all = known(base_domain, namespace, registry);
     all.extend([secret("CI_REGISTRY_PASSWORD", ""), file("KUBECONFIG", "")]);
     all.into_iter().map(setting).collect()
@@ -17,9 +40,8 @@ pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<(&str, 
 
 /// The variables of a target. `path` is that of the project: `group/project`.
 pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
-    let image = target.registry.as_ref().map(|registry| registry.image_of(path)).unwrap_or_default();
-    let host_and_image = target.registry.as_ref().map(|registry| (&*registry.host, &*image));
-    let mut all = known(&target.base_domain, &target.namespace, host_and_image);
+    let registry = RegistryVariables::of(target, path);
+    let mut all = known(&target.base_domain, &target.namespace, registry.as_ref());
     if let Some(registry) = &target.registry {
         all.push(plain("CI_REGISTRY_USER", &registry.user));
         all.push(secret("CI_REGISTRY_PASSWORD", &registry.password));
@@ -28,11 +50,14 @@ pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
     all.into()
 }
 
-fn known(base_domain: &str, namespace: &str, registry: Option<(&str, &str)>) -> Vec<Variable> {
+fn known(base_domain: &str, namespace: &str, registry: Option<&RegistryVariables>) -> Vec<Variable> {
     let mut all = vec![plain("KUBE_INGRESS_BASE_DOMAIN", base_domain), plain("KUBE_NAMESPACE", namespace)];
-    if let Some((host, image)) = registry {
-        all.push(plain("CI_REGISTRY", host));
-        all.push(plain("CI_REGISTRY_IMAGE", image));
+    if let Some(registry) = registry {
+        all.push(plain("CI_REGISTRY", &registry.host));
+        all.push(plain("CI_REGISTRY_IMAGE", &registry.image));
+        if registry.is_insecure {
+            all.push(plain("INSECURE_REGISTRY", &registry.host));
+        }
     }
     all
 }

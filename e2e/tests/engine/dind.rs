@@ -14,8 +14,10 @@ default:
   image: docker:28.5.2-cli
 
 variables:
-  DOCKER_HOST: tcp://docker:2375
-  DOCKER_TLS_CERTDIR: ""
+  DOCKER_HOST: tcp://docker:2376
+  DOCKER_TLS_CERTDIR: /certs
+  DOCKER_TLS_VERIFY: "1"
+  DOCKER_CERT_PATH: /certs/client
   # Both jobs have a registry of their own; what they share is an artifact.
   IMAGE: registry.test:5000/demo:$CI_COMMIT_SHORT_SHA
 
@@ -25,7 +27,7 @@ variables:
 .engine: &engine
   name: docker:28.5.2-dind
   alias: docker
-  command: ["--tls=false", "--insecure-registry=registry.test:5000"]
+  command: ["--insecure-registry=registry.test:5000"]
 
 push:
   stage: release
@@ -55,7 +57,9 @@ load:
 fn run(pipeline: &str, privileged: bool) -> (i32, Vec<Value>, String) {
     let repository = Repository::new("main", pipeline);
     let settings = tempfile::NamedTempFile::new().expect("a file");
-    let text = format!("[[runners]]\nexecutor = \"docker\"\n[runners.docker]\nprivileged = {privileged}\n");
+    let text = format!(
+        "[[runners]]\nexecutor = \"docker\"\n[runners.docker]\nprivileged = {privileged}\nvolumes = [\"/certs/client\"]\n"
+    );
     std::fs::write(settings.path(), text).expect("settings");
     let config = settings.path().to_str().expect("a path");
     let arguments = ["pipeline", "--format", "json", "--config", config];

@@ -49,8 +49,8 @@ impl Drop for Scene {
     }
 }
 
-/// The essential steps of the job `image_build` in `.gitlab-ci.yml`: an engine in a container builds an image from scratch and pushes
-/// it to the private registry, from which another engine pulls it.
+/// An engine in a container, without TLS, builds an image from scratch and pushes it to the private registry, from which it pulls the
+/// image again.
 #[test]
 fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
     let images = obtain(&["registry", "dind", "docker"]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gitlab_ci::variables::collection::{Origin, Variable};
-use gitlab_runner::config::{DockerConfig, RunnerConfig, ServiceConfig};
+use gitlab_runner::config::{DockerConfig, Mount, RunnerConfig, ServiceConfig};
 use gitlab_runner::executor::ServiceRequest;
 
 use crate::job::{DEBIAN, Pipeline, WITH_SH, service, variables};
@@ -176,18 +176,25 @@ async fn containers_join_additional_networks() {
     job.session.finish().await;
 }
 
-/// The steps of the job `image_build` in `.gitlab-ci.yml` that need no registry.
+/// The steps of the job `image_build` in `.gitlab-ci.yml` that need no registry. The engine is privileged, so it must refuse everybody who
+/// has no certificate from the volume that only this job has: other jobs, pods of the cluster and users of this machine reach its address.
 #[tokio::test]
 async fn an_engine_as_a_service_builds_an_image() {
-    let docker = DockerConfig { privileged: true, ..DockerConfig::default() };
+    let volumes = vec![Mount::Shared("/certs/client".to_owned())];
+    let docker = DockerConfig { privileged: true, volumes, ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let mut job = pipeline
         .job("docker:28.5.2-cli", |request| {
-            request.variables = variables(&[("DOCKER_HOST", "tcp://docker:2375")]);
+            request.variables = variables(&[
+                ("DOCKER_HOST", "tcp://docker:2376"),
+                ("DOCKER_TLS_CERTDIR", "/certs"),
+                ("DOCKER_TLS_VERIFY", "1"),
+                ("DOCKER_CERT_PATH", "/certs/client"),
+            ]);
             let mut engine = service("docker:28.5.2-dind", &["docker"]);
-            let entrypoint = r#"exec dockerd-entrypoint.sh --tls=false ${INSECURE:+--insecure-registry="$INSECURE"}"#;
+            let entrypoint = r#"exec dockerd-entrypoint.sh ${INSECURE:+--insecure-registry="$INSECURE"}"#;
             engine.image.entrypoint = Some(["sh", "-c", entrypoint].map(str::to_owned).into());
-            let own = [("DOCKER_TLS_CERTDIR", ""), ("INSECURE", "registry.test:5000")];
+            let own = [("DOCKER_TLS_CERTDIR", "/certs"), ("INSECURE", "registry.test:5000")];
             engine.variables = own.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             request.services = vec![engine];
         })
@@ -198,9 +205,17 @@ async fn an_engine_as_a_service_builds_an_image() {
         "docker build --quiet --tag demo:main . >/dev/null",
         "docker image ls --format '{{.Repository}}:{{.Tag}}'",
         "docker info 2>/dev/null | grep -c registry.test:5000",
+        "unset DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_TLS_CERTDIR",
+        "refused() { DOCKER_CONFIG=/nowhere docker --host tcp://docker:\"$@\" version >/dev/null 2>&1 || echo \"$1 refused\"; }",
+        "refused 2375; refused 2376; refused 2376 --tls",
     ];
     let (code, output) = job.run(&commands).await;
-    assert_eq!((code, output.as_str()), (0, "demo:main\n1"), "{}", job.text());
+    assert_eq!(
+        (code, output.as_str()),
+        (0, "demo:main\n1\n2375 refused\n2376 refused\n2376 refused"),
+        "{}",
+        job.text()
+    );
     assert!(!job.text().contains("WARNING"), "{}", job.text());
     job.session.finish().await;
     assert_eq!(pipeline.left().await, [""; 0]);

@@ -9,6 +9,16 @@ pub enum Mount {
     Shared(String),
 }
 
+impl Mount {
+    /// The directory in the containers.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Bind(bind) => bind.split(':').nth(1).unwrap_or_default(),
+            Self::Shared(target) => target,
+        }
+    }
+}
+
 /// A device: `/dev/kvm`, or `SOURCE:TARGET:rwm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {

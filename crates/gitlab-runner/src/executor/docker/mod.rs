@@ -94,8 +94,18 @@ impl Docker {
     ) -> Result<(String, Vec<service::Running>), ExecutorError> {
         let planned = service::plan(&self.config.docker.services, request, log);
         let names = planned.iter().map(|service| &service.request.image);
-        if !self.config.docker.privileged && names.clone().any(|image| image.name.contains("dind")) {
-            log.warn("docker-in-docker does not start without `privileged = true` in [runners.docker] of runner.toml");
+        if names.clone().any(|image| image.name.contains("dind")) {
+            if !self.config.docker.privileged {
+                log.warn(
+                    "docker-in-docker does not start without `privileged = true` in [runners.docker] of runner.toml",
+                );
+            }
+            if let Some(path) = service::unshared_certificates(&self.config.docker.volumes, request) {
+                log.warn(&format!(
+                    "the job cannot read the certificates of docker-in-docker in {path}: add `volumes = [\"{path}\"]` to \
+                     [runners.docker] of runner.toml"
+                ));
+            }
         }
         let variables = &request.variables;
         let images = try_join_all(std::iter::once(image).chain(names).map(|image| self.image(image, variables, log)));

@@ -1,6 +1,7 @@
 //! The services of a job: GitLab Runner's `executors/docker/services.go`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
@@ -11,7 +12,7 @@ use super::container::Common;
 use super::engine::Docker;
 use super::made::JobResources;
 use super::reference;
-use crate::config::ServiceConfig;
+use crate::config::{Mount, ServiceConfig};
 use crate::executor::request::{ExecutorError, ImageRequest, Request, ServiceRequest};
 use crate::log::JobLog;
 use container_engine::error_message;
@@ -111,6 +112,16 @@ fn from_config(service: &ServiceConfig, variables: &[Variable]) -> ServiceReques
     }
 }
 
+/// The directory of the client's certificates, if the job shares it with no service: with TLS, an engine in a service writes them there.
+pub(super) fn unshared_certificates<'request>(volumes: &[Mount], request: &'request Request) -> Option<&'request str> {
+    let set = request.variables.iter().rev().find(|variable| &*variable.key == "DOCKER_CERT_PATH")?;
+    let path = Path::new(&*set.value);
+    let is_shared = |target: &str| !target.is_empty() && path.starts_with(target);
+    let builds = &request.places.builds;
+    (path.is_absolute() && !is_shared(builds) && !volumes.iter().any(|volume| is_shared(volume.target())))
+        .then_some(&set.value)
+}
+
 /// The services' lines for `/etc/hosts`, if the network does not resolve their names.
 pub(super) fn hosts(services: &[Running], common: &Common<'_>) -> Vec<String> {
     if common.has_names() {
@@ -187,6 +198,11 @@ mod tests {
     use crate::mask::Masker;
     use crate::workspace::job_dirs::JobDirs;
 
+    fn request(services: Vec<ServiceRequest>, variables: Vec<Variable>) -> Request {
+        let places = JobDirs { builds: "/builds".to_owned(), project: "/builds/p".to_owned() };
+        Request { name: "job".into(), id: 1, variables: Arc::new(variables), image: None, services, places }
+    }
+
     /// The planned services, and the lines of the log.
     fn planned(services: &[(&str, &str)], variables: Vec<Variable>) -> (Vec<Planned>, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
@@ -197,17 +213,34 @@ mod tests {
             aliases: aliases.split_whitespace().map(str::to_owned).collect(),
             ..ServiceRequest::default()
         });
-        let request = Request {
-            name: "job".into(),
-            id: 1,
-            variables: Arc::new(variables),
-            image: None,
-            services: services.collect(),
-            places: JobDirs { builds: "/builds".to_owned(), project: "/builds/p".to_owned() },
-        };
+        let request = request(services.collect(), variables);
         let runner_services = ServiceConfig { name: "redis:7".to_owned(), ..ServiceConfig::default() };
         let planned = plan(&[runner_services], &request, &log);
         (planned, log.last_lines())
+    }
+
+    #[rstest]
+    #[case::without_tls("", "/certs/client", None)]
+    #[case::shared("/certs/client", "/certs/client", None)]
+    #[case::a_parent_is_shared("/certs/client", "/certs", None)]
+    #[case::in_the_project("/builds/p/certs", "/certs", None)]
+    #[case::another_directory("/certs/client", "/certs/clients", Some("/certs/client"))]
+    #[case::from_the_host("/certs/client", "/etc/docker:/certs/client:ro", None)]
+    #[case::nothing("/certs/client", "/etc/docker:/docker", Some("/certs/client"))]
+    fn certificates_that_no_service_can_write_are_found(
+        #[case] path: &str,
+        #[case] volume: &str,
+        #[case] unshared: Option<&str>,
+    ) {
+        let volume = match volume.contains(':') {
+            true => Mount::Bind(volume.to_owned()),
+            false => Mount::Shared(volume.to_owned()),
+        };
+        let request = Request {
+            variables: Arc::new(vec![Variable::new("DOCKER_CERT_PATH", path, Origin::Job)]),
+            ..request(Vec::new(), Vec::new())
+        };
+        assert_eq!(unshared_certificates(&[volume], &request), unshared);
     }
 
     #[rstest]
