@@ -43,7 +43,7 @@ impl CliError {
     }
 
     /// The events of `--format json` are incomplete.
-    pub(crate) fn events_lost(error: std::io::Error) -> Self {
+    pub(crate) fn events_lost(error: &std::io::Error) -> Self {
         Self::environment(format!("cannot write the events to standard output: {error}"))
     }
 

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
         names
     };
     let obtained = display.watch(images.obtain(&wanted)).await;
-    display.finish().await.map_err(CliError::events_lost)?;
+    display.finish().await.map_err(|error| CliError::events_lost(&error))?;
     let obtained = obtained?;
     write(&match format {
         Format::Table => report::images::table(&obtained),

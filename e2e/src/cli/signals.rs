@@ -68,6 +68,7 @@ async fn handle(mut signals: Signals, hint: &'static str, sender: &UnboundedSend
         });
         if !is_first || sender.send(code).is_err() {
             let _ = is_printed.recv_timeout(MAX_PRINTING);
+            #[expect(clippy::exit, reason = "the run may be blocked, so it cannot return an exit code")]
             std::process::exit(code.into());
         }
         is_first = false;

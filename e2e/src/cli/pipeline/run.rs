@@ -144,7 +144,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }
-    written.map_err(CliError::events_lost)?;
+    written.map_err(|error| CliError::events_lost(&error))?;
     Ok(exit_code(&outcome))
 }
 
