@@ -232,10 +232,8 @@ mod tests {
         #[case] volume: &str,
         #[case] unshared: Option<&str>,
     ) {
-        let volume = match volume.contains(':') {
-            true => Mount::Bind(volume.to_owned()),
-            false => Mount::Shared(volume.to_owned()),
-        };
+        let bind = volume.contains(':').then(|| Mount::Bind(volume.to_owned()));
+        let volume = bind.unwrap_or_else(|| Mount::Shared(volume.to_owned()));
         let request = Request {
             variables: Arc::new(vec![Variable::new("DOCKER_CERT_PATH", path, Origin::Job)]),
             ..request(Vec::new(), Vec::new())
