@@ -20,6 +20,10 @@ use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::job_index::JobIndex;
 use gitlab_ci::variables::collection::Variable;
 
+/// The maximum size of a job's artifacts in bytes, unless GitLab's administrator sets another one.
+/// <https://docs.gitlab.com/administration/settings/continuous_integration/#set-maximum-artifacts-size>
+pub const ARTIFACTS_LIMIT: u64 = 100 << 20;
+
 /// Settings that apply to all jobs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -29,6 +33,8 @@ pub struct Settings {
     pub variables: Vec<Variable>,
     /// Maximum size of a job's output, in bytes. Further output is discarded.
     pub output_limit: usize,
+    /// Maximum size of a job's artifacts in bytes, compressed.
+    pub artifacts_limit: u64,
     /// Commands that run before every job's `before_script`.
     pub pre_build_script: Option<String>,
     /// Commands that run after every job's `script` and before `after_script`.
@@ -44,6 +50,7 @@ impl Default for Settings {
             variables: Vec::new(),
             // GitLab's default.
             output_limit: 4 << 20,
+            artifacts_limit: ARTIFACTS_LIMIT,
             pre_build_script: None,
             post_build_script: None,
             cancels_on_failure: false,

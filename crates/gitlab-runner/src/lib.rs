@@ -22,6 +22,7 @@
 //!     let options = Options {
 //!         concurrency: Some(2),
 //!         logs: None,
+//!         artifacts_limit: None,
 //!         has_worktree: reference.worktree,
 //!         late: None,
 //!         notify: Arc::new(|event| println!("{event:?}")),

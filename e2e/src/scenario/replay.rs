@@ -169,6 +169,7 @@ impl Replayer {
         let options = Options {
             concurrency: None,
             logs: Some(self.dir.join("logs").join(&id)),
+            artifacts_limit: None,
             has_worktree: false,
             late: Some(DeferredVariables {
                 source: "the registry and the cluster".to_owned(),

@@ -1,6 +1,6 @@
 //! Runs jobs in the docker executor without a pipeline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use gitlab_runner::executor::{Executor, ExecutorError, ImageRequest, Request, Se
 use gitlab_runner::job::script::Script;
 use gitlab_runner::log::JobLog;
 use gitlab_runner::mask::Masker;
+use gitlab_runner::workspace::archive::Packed;
+use gitlab_runner::workspace::draft::Draft;
 use gitlab_runner::workspace::selection::Selection;
 use tokio::time::sleep;
 
@@ -212,6 +214,14 @@ impl Drop for Pipeline {
 }
 
 impl Job {
+    /// Packs files of the job into a new archive.
+    pub(crate) async fn pack(&mut self, selection: Selection, archive: &Path) -> Packed {
+        let draft = Draft::new(archive.parent().unwrap()).unwrap();
+        let packed = self.session.pack(selection, draft.writer().unwrap()).await.unwrap();
+        draft.keep(archive).unwrap();
+        packed
+    }
+
     /// Runs commands, and returns the exit code and their output.
     pub(crate) async fn run(&mut self, commands: &[&str]) -> (i32, String) {
         let script = Script {

@@ -6,6 +6,8 @@
 // The paths are for the tests of `engine`, which have this file by a path, too.
 #[path = "run/ends.rs"]
 mod ends;
+#[path = "run/hostile.rs"]
+mod hostile;
 #[path = "run/surroundings.rs"]
 mod surroundings;
 

@@ -100,11 +100,20 @@ pub fn is_kept(when: ArtifactsWhen, has_succeeded: bool) -> bool {
     }
 }
 
+/// The maximum size of a job's `dotenv` reports together, in bytes: many times what GitLab accepts in one report.
+pub const DOTENV_LIMIT: u64 = 64 << 10;
+
+/// The maximum size of a job's test reports together, in bytes. <https://docs.gitlab.com/ci/testing/unit_test_reports/>
+pub const TEST_REPORTS_LIMIT: u64 = 30 << 20;
+
 /// The variables of a job's `dotenv` reports. Each report is a path and its content.
 ///
 /// # Errors
 /// GitLab would refuse a report. The message has the report's path, the line and the reason.
 pub fn variables(reports: &[(String, Vec<u8>)]) -> Result<Vec<Variable>, String> {
+    if size(reports) > DOTENV_LIMIT {
+        return Err(format!("the dotenv reports are larger than {} KiB together", DOTENV_LIMIT >> 10));
+    }
     let mut variables = Vec::new();
     for (path, content) in reports {
         let found = dotenv::parse(content, Limits::default()).map_err(|error| format!("{path}: {error}"))?;
@@ -116,6 +125,10 @@ pub fn variables(reports: &[(String, Vec<u8>)]) -> Result<Vec<Variable>, String>
 /// The sums of all `junit` reports, `None` if none can be read; and for each unreadable report its path and the reason. Each report is
 /// a path and its content.
 pub fn count_tests(reports: &[(String, Vec<u8>)]) -> (Option<TestCounts>, Vec<String>) {
+    if size(reports) > TEST_REPORTS_LIMIT {
+        let why = format!("the test reports are larger than {} MiB together, GitLab's limit", TEST_REPORTS_LIMIT >> 20);
+        return (None, vec![why]);
+    }
     let mut sum: Option<TestCounts> = None;
     let mut unreadable = Vec::new();
     for (path, content) in reports {
@@ -130,6 +143,10 @@ pub fn count_tests(reports: &[(String, Vec<u8>)]) -> (Option<TestCounts>, Vec<St
         }
     }
     (sum, unreadable)
+}
+
+fn size(reports: &[(String, Vec<u8>)]) -> u64 {
+    reports.iter().map(|(_, content)| content.len() as u64).sum()
 }
 
 #[cfg(test)]
@@ -174,6 +191,17 @@ mod tests {
         let store = Store::new("x".into(), &plan);
         let names: Vec<_> = plan.indexes().map(|job| store.name(job)).collect();
         assert_eq!(names, ["a-b", "a-b-1", "a-b-1-2", "-3", "c-1-2", "c-2-2"]);
+    }
+
+    #[test]
+    fn reports_that_are_too_large_are_not_parsed() {
+        let large = |limit: u64| vec![("r".to_owned(), vec![b'A'; usize::try_from(limit).unwrap() + 1])];
+        assert_eq!(variables(&large(DOTENV_LIMIT)).unwrap_err(), "the dotenv reports are larger than 64 KiB together");
+        let (counts, why) = count_tests(&large(TEST_REPORTS_LIMIT));
+        assert_eq!(
+            (counts, &*why.concat()),
+            (None, "the test reports are larger than 30 MiB together, GitLab's limit")
+        );
     }
 
     #[test]

@@ -7,13 +7,14 @@ pub mod docker;
 mod request;
 pub mod shell;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
+use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
@@ -86,12 +87,11 @@ impl Session {
         }
     }
 
-    /// Packs the selected files of the job's project directory into `archive`, and returns what was packed. If nothing is selected,
-    /// the archive does not exist afterwards.
+    /// Packs the selected files of the job's project directory into `archive`, and returns what was packed.
     ///
     /// # Errors
     /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
-    pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
+    pub async fn pack(&mut self, selection: Selection, archive: DraftWriter) -> Result<Packed, ExecutorError> {
         match self {
             Self::Shell(session) => session.pack(selection, archive).await,
             Self::Docker(session) => session.pack(selection, archive).await,

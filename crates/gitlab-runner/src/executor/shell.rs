@@ -26,6 +26,7 @@ use crate::process_group::ProcessGroup;
 use crate::project::git;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
+use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::restore::Copied;
 use crate::workspace::selection::Selection;
@@ -136,9 +137,9 @@ impl Session {
     ///
     /// # Errors
     /// A file cannot be read, or the archive cannot be written, for example because the disk is full.
-    pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
+    pub async fn pack(&mut self, selection: Selection, archive: DraftWriter) -> Result<Packed, ExecutorError> {
         let project = self.project();
-        off_thread("cannot pack an archive", move || archive::pack(&project, selection, &archive)).await
+        off_thread("cannot pack an archive", move || archive::pack(&project, selection, archive)).await
     }
 
     /// Runs a script, and returns its exit code.

@@ -1,7 +1,7 @@
 //! The steps of a job that move files: sources, caches, artifacts.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Attempt, AttemptError, failed};
@@ -12,6 +12,7 @@ use crate::executor::{ExecutorError, FailureReason, Session};
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::{Blob, Shape, Submodules};
+use crate::workspace::draft::{self, Draft};
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use gitlab_ci::config::cache::Key;
@@ -157,14 +158,15 @@ impl Attempt<'_> {
         tracked: &Tracked,
     ) -> Result<usize, String> {
         let archive = cache::archive(&self.pipeline.caches, key, &self.log.masked(key));
-        // Write to a temporary name first, because concurrent jobs may use the same key.
-        let draft = archive.with_extension(format!("{}.{}", self.pipeline.id, self.index));
         let parent = archive.parent().unwrap_or(&self.pipeline.caches);
         std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
+        draft::remove_old(parent);
+        let draft = Draft::new(parent).map_err(|error| error.to_string())?;
+        let writer = draft.writer().map_err(|error| error.to_string())?;
         let untracked = cache.untracked.then_some(tracked);
         let project = self.variables.get("CI_PROJECT_DIR").unwrap_or_default();
         let selection = Selection::new(&project, &cache.paths, &[], untracked);
-        let packed = match self.within(session.pack(selection, draft.clone())).await {
+        let packed = match self.within(session.pack(selection, writer)).await {
             Ok(packed) => packed,
             Err(AttemptError::Failed { why, .. }) => return Err(why),
             Err(_) => return Err("the job was canceled or timed out".to_owned()),
@@ -173,7 +175,7 @@ impl Attempt<'_> {
             self.log.warn(&format!("{pattern}: no matching files."));
         }
         if packed.entries > 0 {
-            std::fs::rename(&draft, &archive).map_err(|error| error.to_string())?;
+            draft.keep(&archive).map_err(|error| error.to_string())?;
         }
         Ok(packed.entries)
     }
@@ -221,13 +223,13 @@ impl Attempt<'_> {
         if keeps_files {
             let untracked = written.untracked.then_some(tracked);
             let selection = Selection::new(&places.project, &paths, &exclude, untracked);
-            self.pack(session, selection, self.pipeline.store.artifacts(self.index), places).await?;
+            self.pack(session, selection, &self.pipeline.store.artifacts(self.index), places).await?;
         }
         // Reports are uploaded whatever the job's result is.
         if !dotenv.is_empty() || !junit.is_empty() {
             let all: Vec<String> = dotenv.iter().chain(&junit).cloned().collect();
             let path = self.pipeline.store.reports(self.index);
-            self.pack(session, Selection::new(&places.project, &all, &[], None), path, places).await?;
+            self.pack(session, Selection::new(&places.project, &all, &[], None), &path, places).await?;
             self.read_reports(places, &dotenv, &junit)?;
         }
         Ok(())
@@ -237,10 +239,14 @@ impl Attempt<'_> {
         &self,
         session: &mut Session,
         selection: Selection,
-        archive: PathBuf,
+        archive: &Path,
         places: &JobDirs,
     ) -> Result<(), AttemptError> {
-        let packed = self.within(session.pack(selection, archive)).await?;
+        let failed = |error: std::io::Error| {
+            failed(FailureReason::RunnerSystemFailure, &format!("cannot keep the artifacts: {error}"))
+        };
+        let draft = Draft::new(archive.parent().unwrap_or(archive)).map_err(failed)?;
+        let packed = self.within(session.pack(selection, draft.writer().map_err(failed)?)).await?;
         for pattern in &packed.unmatched {
             self.log.warn(&format!(
                 "{pattern}: no matching files. Ensure that the artifact path is relative to the working directory ({})",
@@ -252,6 +258,15 @@ impl Attempt<'_> {
         } else {
             let Packed { entries, bytes, .. } = packed;
             self.log.say(&format!("Uploading artifacts... {entries} files and directories, {bytes} bytes"));
+            let limit = self.pipeline.settings.artifacts_limit;
+            if draft.upload_size(limit).map_err(failed)? > limit {
+                return Err(failed(std::io::Error::other(format!(
+                    "the archive is larger than {} MiB even when it is compressed, and GitLab would refuse it (maximum artifacts \
+                     size, `--max-artifacts-size`)",
+                    limit >> 20
+                ))));
+            }
+            draft.keep(archive).map_err(failed)?;
         }
         Ok(())
     }
@@ -261,14 +276,14 @@ impl Attempt<'_> {
         if !path.is_file() {
             return Ok(());
         }
-        let read = |patterns: &[String]| {
+        let read = |patterns: &[String], limit: u64| {
             let mut selection = Selection::new(&places.project, patterns, &[], None);
-            let files = archive::read(&path, |path| selection.takes(path, false));
+            let files = archive::read(&path, limit, |path| selection.takes(path, false));
             files.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
         };
         let refused = |why| failed(FailureReason::RunnerSystemFailure, &format!("invalid report: {why}"));
-        self.outcome.dotenv = artifacts::variables(&read(dotenv)?).map_err(refused)?;
-        let (tests, unreadable) = artifacts::count_tests(&read(junit)?);
+        self.outcome.dotenv = artifacts::variables(&read(dotenv, artifacts::DOTENV_LIMIT)?).map_err(refused)?;
+        let (tests, unreadable) = artifacts::count_tests(&read(junit, artifacts::TEST_REPORTS_LIMIT)?);
         self.outcome.tests = tests;
         for why in unreadable {
             self.log.warn(&format!("cannot read a test report: {why}"));

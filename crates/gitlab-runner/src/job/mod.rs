@@ -336,6 +336,10 @@ impl Attempt<'_> {
             }
         }
         self.log.flush();
+        if let (Some(why), None, false) = (self.log.lost(), self.outcome.failure, self.outcome.is_canceled) {
+            self.outcome.failure = Some((FailureReason::RunnerSystemFailure, None));
+            self.outcome.why = format!("the log file is incomplete: {why}");
+        }
         self.outcome.coverage = self.log.coverage();
         self.outcome.last_lines = self.log.last_lines();
         self.outcome.environment_url = self.environment_url();

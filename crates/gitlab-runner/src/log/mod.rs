@@ -24,6 +24,9 @@ pub const LAST_LINES: usize = 20;
 /// Maximum length of a line in bytes, in memory and in events. The file has the complete line.
 const MAX_LINE_LENGTH: usize = 16 * 1024;
 
+/// Length in bytes of what the file has before each line: `2026-01-31T10:20:30.123456Z 00O `.
+const PREFIX_LENGTH: usize = 32;
+
 /// The stream that output was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -48,9 +51,11 @@ struct Inner {
     last_lines: VecDeque<String>,
     coverage: Option<Pattern>,
     covered: Option<f64>,
-    /// How many more bytes of output are accepted; `None` once the limit was exceeded.
+    /// How many more bytes of output the file gets; `None` once the limit was exceeded.
     left: Option<usize>,
     limit: usize,
+    /// Why the file is incomplete.
+    lost: Option<String>,
 }
 
 /// The state of one of the two streams.
@@ -83,6 +88,7 @@ impl JobLog {
             covered: None,
             left: Some(limit),
             limit,
+            lost: None,
         };
         Ok(Self { job, path: path.to_owned(), notify, inner: Mutex::new(inner) })
     }
@@ -121,8 +127,8 @@ impl JobLog {
             let mut masked = Vec::with_capacity(bytes.len());
             inner.half(stream).masker.push(bytes, &mut masked);
             inner.take_output(stream, &masked, lines);
-            // A user may be following the file. A full disk does not end the job.
-            let _ = inner.file.flush();
+            // A user may be following the file.
+            inner.flush();
         });
     }
 
@@ -167,9 +173,13 @@ impl JobLog {
                     inner.take(stream, b"\n", lines);
                 }
             }
-            // A full disk is reported by whatever reads the log.
-            let _ = inner.file.flush();
+            inner.flush();
         });
+    }
+
+    /// Why the file does not contain the whole log, for example because the disk is full.
+    pub fn lost(&self) -> Option<String> {
+        self.lock().lost.clone()
     }
 
     /// The last lines of the log, without colours; at most [`LAST_LINES`].
@@ -199,16 +209,24 @@ impl Inner {
         }
     }
 
-    /// Appends masked output of a job up to the limit. The limit applies after masking: half of a secret would not be masked.
+    /// Appends masked output of a job up to the limit. The limit applies after masking: half of a secret would not be masked. It counts what
+    /// the file gets: a short line is much longer there.
     fn take_output(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
-        let Some(left) = self.left else { return };
-        if masked.len() <= left {
-            self.left = Some(left - masked.len());
-            self.take(stream, masked, lines);
-            return;
+        for piece in masked.split_inclusive(|byte| *byte == b'\n') {
+            let Some(left) = self.left else { return };
+            let rest = left.checked_sub(PREFIX_LENGTH + piece.len());
+            self.left = rest;
+            if rest.is_some() {
+                self.take(stream, piece, lines);
+            } else {
+                self.take(stream, piece.get(..left.saturating_sub(PREFIX_LENGTH)).unwrap_or_default(), lines);
+                self.end_output(lines);
+            }
         }
-        self.left = None;
-        self.take(stream, masked.get(..left).unwrap_or_default(), lines);
+    }
+
+    /// Says that the limit is reached.
+    fn end_output(&mut self, lines: &mut Vec<String>) {
         for stream in [Stream::Out, Stream::Err] {
             // The buffered bytes may be the beginning of a secret whose rest is discarded.
             self.half(stream).masker.finish(&mut Vec::new());
@@ -223,8 +241,9 @@ impl Inner {
     /// Appends masked bytes.
     fn take(&mut self, stream: Stream, bytes: &[u8], lines: &mut Vec<String>) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            // A full disk does not end the job: its output is still reported as events.
-            let _ = self.keep(stream, piece);
+            if let Err(error) = self.keep(stream, piece) {
+                self.lose(&error);
+            }
             let half = self.half(stream);
             half.line.extend_from_slice(piece);
             if half.line.len() > MAX_LINE_LENGTH {
@@ -239,6 +258,17 @@ impl Inner {
                 self.end_line(stream, &line, lines);
             }
         }
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.file.flush() {
+            self.lose(&error);
+        }
+    }
+
+    /// Notes the first error of the file. The job goes on: its output is still reported as events.
+    fn lose(&mut self, error: &io::Error) {
+        self.lost.get_or_insert_with(|| error.to_string());
     }
 
     fn keep(&mut self, stream: Stream, piece: &[u8]) -> io::Result<()> {

@@ -101,6 +101,26 @@ fn output_has_a_limit() {
     assert!(lines.last().unwrap().starts_with("Job's log exceeded limit of 2 KiB."), "{lines:?}");
 }
 
+/// `yes` writes lines of two bytes, and the file has 32 more for each.
+#[test]
+fn the_limit_counts_what_the_file_gets() {
+    let (_dir, log, _lines) = log(64 << 10);
+    log.write(Stream::Out, &b"y\n".repeat(100_000));
+    log.flush();
+    let size = std::fs::metadata(log.path()).unwrap().len();
+    assert!((64 << 10..65 << 10).contains(&size), "{size}");
+}
+
+#[test]
+fn a_full_disk_is_remembered() {
+    let notify: Arc<EventSink> = Arc::new(|_| ());
+    let masker = Masker::new(["s3cr3t-value"]);
+    let log = JobLog::open("job".into(), Path::new("/dev/full"), &masker, 1 << 20, notify).unwrap();
+    log.write(Stream::Out, b"hello\n");
+    assert!(log.lost().unwrap().starts_with("No space left on device"));
+    assert_eq!(log.last_lines(), ["hello"]);
+}
+
 #[rstest]
 fn secrets_are_masked_before_the_limit_cuts(#[values(1, 5, 12)] size: usize) {
     for limit in 1..100 {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Store;
 use crate::config::{ExecutorName, RunnerConfig};
-use crate::context::{Pipeline, Settings};
+use crate::context::{ARTIFACTS_LIMIT, Pipeline, Settings};
 use crate::deferred::DeferredVariables;
 use crate::event::EventSink;
 use crate::executor::Executor;
@@ -41,6 +41,8 @@ pub struct Options {
     pub concurrency: Option<usize>,
     /// The directory of the job logs. The default is `logs` in the pipeline's directory.
     pub logs: Option<PathBuf>,
+    /// Maximum size of a job's artifacts in bytes, compressed. The default is GitLab's.
+    pub artifacts_limit: Option<u64>,
     /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
     /// Project variables whose values are not known yet.
@@ -119,6 +121,7 @@ impl PipelineDirs {
             settings: Settings {
                 concurrency: options.concurrency.or(configured).unwrap_or_else(|| cores.max(4)),
                 variables: config.variables(),
+                artifacts_limit: options.artifacts_limit.unwrap_or(ARTIFACTS_LIMIT),
                 output_limit: config.output_limit.saturating_mul(1024),
                 pre_build_script: config.pre_build_script.clone(),
                 post_build_script: config.post_build_script.clone(),

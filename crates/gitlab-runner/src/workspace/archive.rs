@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::draft::DraftWriter;
 use super::selection::Selection;
 
 /// The content of a new archive.
@@ -25,49 +26,44 @@ pub struct Packed {
 pub fn pack_checkout(dir: &Path, archive: &Path) -> io::Result<()> {
     let mut builder = tar::Builder::new(BufWriter::new(File::create(archive)?));
     builder.follow_symlinks(false);
-    visit(dir, "", &mut |path, metadata| {
+    visit(dir, Path::new(""), &mut |path, metadata| {
         append(&mut builder, dir, path, metadata, |mode| if mode & 0o111 == 0 { 0o666 } else { 0o777 })
     })?;
     builder.into_inner()?.flush()
 }
 
-/// Packs the selected files below a directory. If nothing is selected, no archive is created.
+/// Packs the selected files below a directory.
 ///
 /// # Errors
-/// A file cannot be read, or the archive cannot be written, for example because the disk is full.
-pub fn pack(dir: &Path, mut selection: Selection, archive: &Path) -> io::Result<Packed> {
+/// A file cannot be read, the archive cannot be written, for example because the disk is full, or nobody needs it any more.
+pub fn pack(dir: &Path, mut selection: Selection, archive: DraftWriter) -> io::Result<Packed> {
     let mut packed = Packed::default();
-    let mut builder = None;
+    let mut builder = tar::Builder::new(BufWriter::new(archive));
+    builder.follow_symlinks(false);
     for root in selection.roots() {
-        let mut take = |path: &str, metadata: &fs::Metadata| -> io::Result<()> {
-            if !selection.takes(path, metadata.is_dir()) {
+        let mut take = |path: &Path, metadata: &fs::Metadata| -> io::Result<()> {
+            builder.get_ref().get_ref().check()?;
+            // Patterns are text. A byte that is not UTF-8 is one character for them.
+            if !selection.takes(&path.to_string_lossy(), metadata.is_dir()) {
                 return Ok(());
             }
-            if builder.is_none() {
-                let mut new = tar::Builder::new(BufWriter::new(File::create(archive)?));
-                new.follow_symlinks(false);
-                builder = Some(new);
-            }
-            if let Some(builder) = &mut builder {
-                append(builder, dir, path, metadata, |mode| mode & 0o777)?;
-                packed.entries += 1;
-                packed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
-            }
+            append(&mut builder, dir, path, metadata, |mode| mode & 0o777)?;
+            packed.entries += 1;
+            packed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
             Ok(())
         };
         let path = dir.join(&root);
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-        if !root.is_empty() {
-            take(&root, &metadata)?;
+        let root = Path::new(&root);
+        if !root.as_os_str().is_empty() {
+            take(root, &metadata)?;
         }
         if metadata.is_dir() {
-            visit(&path, &root, &mut take)?;
+            visit(&path, root, &mut take)?;
         }
     }
     packed.unmatched = selection.unmatched();
-    if let Some(builder) = builder {
-        builder.into_inner()?.flush()?;
-    }
+    builder.into_inner()?.flush()?;
     Ok(packed)
 }
 
@@ -86,20 +82,15 @@ pub fn repack(
     builder: &mut tar::Builder<impl Write>,
     packed: &mut Packed,
 ) -> io::Result<Vec<String>> {
-    let in_project = |path: &Path| {
-        let path = path.to_string_lossy();
-        let below = path.trim_end_matches('/').split_once('/').map_or("", |(_, below)| below);
-        match (root, below) {
-            ("", path) | (path, "") => path.to_owned(),
-            (root, below) => format!("{root}/{below}"),
-        }
-    };
+    let in_project =
+        |path: &Path| -> PathBuf { Path::new(root).components().chain(path.components().skip(1)).collect() };
     let mut without_content = Vec::new();
     let mut archive = tar::Archive::new(from);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = in_project(&entry.path()?);
-        if path.is_empty() || !selection.takes(&path, entry.header().entry_type().is_dir()) {
+        let is_dir = entry.header().entry_type().is_dir();
+        if path.as_os_str().is_empty() || !selection.takes(&path.to_string_lossy(), is_dir) {
             continue;
         }
         let mut header = entry.header().clone();
@@ -107,8 +98,8 @@ pub fn repack(
             // A hard link's target is a path of the same archive.
             Some(target) if header.entry_type() == tar::EntryType::Link => {
                 let target = in_project(&target);
-                if !selection.takes(&target, false) {
-                    without_content.push(path);
+                if !selection.takes(&target.to_string_lossy(), false) {
+                    without_content.push(path.to_string_lossy().into_owned());
                     continue;
                 }
                 builder.append_link(&mut header, &path, target)?;
@@ -134,19 +125,26 @@ pub fn unpack(archive: &Path, dir: &Path) -> io::Result<()> {
     archive.unpack(dir)
 }
 
-/// The selected files of an archive: their paths and contents.
+/// The selected files of an archive: their paths and contents. Reads at most `limit` bytes and one more in total: a job decides how large
+/// its files are. A caller that gets more than `limit` bytes knows that the content is incomplete.
 ///
 /// # Errors
 /// The file cannot be read or is not a valid archive.
-pub fn read(archive: &Path, mut is_selected: impl FnMut(&str) -> bool) -> io::Result<Vec<(String, Vec<u8>)>> {
+pub fn read(
+    archive: &Path,
+    limit: u64,
+    mut is_selected: impl FnMut(&str) -> bool,
+) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
     let mut files = Vec::new();
+    let mut left = limit.saturating_add(1);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
         if entry.header().entry_type().is_file() && is_selected(&path) {
             let mut content = Vec::new();
-            entry.read_to_end(&mut content)?;
+            let count = entry.by_ref().take(left).read_to_end(&mut content)?;
+            left = left.saturating_sub(count as u64);
             files.push((path, content));
         }
     }
@@ -156,8 +154,8 @@ pub fn read(archive: &Path, mut is_selected: impl FnMut(&str) -> bool) -> io::Re
 /// Visits every entry below a directory, sorted by name, directories before their entries. Links are not followed.
 pub(super) fn visit(
     dir: &Path,
-    prefix: &str,
-    take: &mut dyn FnMut(&str, &fs::Metadata) -> io::Result<()>,
+    prefix: &Path,
+    take: &mut dyn FnMut(&Path, &fs::Metadata) -> io::Result<()>,
 ) -> io::Result<()> {
     // A job decides how deep the tree is, so this does not recurse. The length of a path limits the depth, which is an error.
     let mut levels = vec![(prefix.to_owned(), sorted(dir)?)];
@@ -166,10 +164,7 @@ pub(super) fn visit(
             levels.pop();
             continue;
         };
-        let name = entry.file_name();
-        // A name that is not UTF-8 matches no pattern.
-        let Some(name) = name.to_str() else { continue };
-        let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        let path = prefix.join(entry.file_name());
         let metadata = match entry.metadata() {
             Ok(metadata) => metadata,
             // A process that still runs may remove files.
@@ -193,7 +188,7 @@ fn sorted(dir: &Path) -> io::Result<std::vec::IntoIter<fs::DirEntry>> {
 fn append(
     builder: &mut tar::Builder<impl Write>,
     dir: &Path,
-    path: &str,
+    path: &Path,
     metadata: &fs::Metadata,
     mode: impl Fn(u32) -> u32,
 ) -> io::Result<()> {
@@ -222,9 +217,12 @@ fn append(
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::workspace::draft::Draft;
 
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -235,6 +233,13 @@ mod tests {
         fs::write(path.join("a.txt"), "text").unwrap();
         std::os::unix::fs::symlink("app", path.join("dist/link")).unwrap();
         dir
+    }
+
+    fn packed(dir: &Path, selection: Selection, archive: &Path) -> Packed {
+        let draft = Draft::new(archive.parent().unwrap()).unwrap();
+        let packed = pack(dir, selection, draft.writer().unwrap()).unwrap();
+        draft.keep(archive).unwrap();
+        packed
     }
 
     fn selection(paths: &[&str]) -> Selection {
@@ -249,7 +254,7 @@ mod tests {
         let path = dir.path().to_owned();
         let visited = std::thread::Builder::new().stack_size(96 << 10).spawn(move || {
             let mut count = 0;
-            visit(&path, "", &mut |_, _| {
+            visit(&path, Path::new(""), &mut |_, _| {
                 count += 1;
                 Ok(())
             })
@@ -262,7 +267,7 @@ mod tests {
     fn packed_files_are_unpacked_unchanged() {
         let (from, to) = (tree(), tempfile::tempdir().unwrap());
         let archive = to.path().join("a.tar");
-        let packed = pack(from.path(), selection(&["dist", "none/*"]), &archive).unwrap();
+        let packed = packed(from.path(), selection(&["dist", "none/*"]), &archive);
         assert_eq!((packed.entries, packed.bytes, packed.unmatched), (4, 6, vec!["none/*".to_owned()]));
         let target = to.path().join("x");
         fs::create_dir_all(target.join("dist")).unwrap();
@@ -272,15 +277,36 @@ mod tests {
         assert_eq!(fs::metadata(target.join("dist/app")).unwrap().permissions().mode() & 0o777, 0o750);
         assert_eq!(fs::read_link(target.join("dist/link")).unwrap(), Path::new("app"));
         assert!(target.join("dist/empty").is_dir() && !target.join("a.txt").exists());
-        assert_eq!(read(&archive, |path| path == "dist/app").unwrap(), [("dist/app".to_owned(), b"binary".to_vec())]);
+        assert_eq!(
+            read(&archive, 6, |path| path == "dist/app").unwrap(),
+            [("dist/app".to_owned(), b"binary".to_vec())]
+        );
+        // One byte more than the limit shows that the content is incomplete.
+        assert_eq!(read(&archive, 3, |_| true).unwrap(), [("dist/app".to_owned(), b"bina".to_vec())]);
     }
 
     #[test]
-    fn an_empty_selection_creates_no_archive() {
-        let (from, to) = (tree(), tempfile::tempdir().unwrap());
+    fn names_that_are_not_utf8_are_packed() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = OsStr::from_bytes(b"caf\xe9.txt");
+        fs::create_dir(from.path().join("out")).unwrap();
+        fs::write(from.path().join("out").join(name), "text").unwrap();
         let archive = to.path().join("a.tar");
-        assert_eq!(pack(from.path(), selection(&["*.xml"]), &archive).unwrap().entries, 0);
-        assert!(!archive.exists());
+        assert_eq!(packed(from.path(), selection(&["out/*.txt"]), &archive).entries, 1);
+        // As an engine returns it.
+        let mut repacked = tar::Builder::new(File::create(to.path().join("b.tar")).unwrap());
+        let counts = &mut Packed::default();
+        let mut some = selection(&["out/"]);
+        repack(File::open(&archive).unwrap(), "out", &mut some, &mut repacked, counts).unwrap();
+        repacked.into_inner().unwrap();
+        for (archive, target) in [(&archive, "x"), (&to.path().join("b.tar"), "y")] {
+            unpack(archive, &to.path().join(target)).unwrap();
+            assert_eq!(fs::read_to_string(to.path().join(target).join("out").join(name)).unwrap(), "text");
+        }
+        // A checkout for a container.
+        pack_checkout(from.path(), &archive).unwrap();
+        unpack(&archive, &to.path().join("z")).unwrap();
+        assert!(to.path().join("z/out").join(name).exists());
     }
 
     /// An engine's archive of a directory that contains a file and a hard link to it.

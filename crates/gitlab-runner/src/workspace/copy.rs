@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::archive::visit;
 
@@ -12,7 +12,7 @@ use super::archive::visit;
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The path, relative to the checkout.
-    pub path: String,
+    pub path: PathBuf,
     /// The metadata of the entry itself, not of a link's target.
     pub metadata: Metadata,
 }
@@ -23,7 +23,7 @@ pub struct Listing {
     /// All entries, directories before their entries.
     pub entries: Vec<Entry>,
     /// The paths of all entries.
-    pub paths: HashSet<String>,
+    pub paths: HashSet<PathBuf>,
 }
 
 /// Lists everything in a directory.
@@ -32,7 +32,7 @@ pub struct Listing {
 /// A directory cannot be read.
 pub fn list(dir: &Path) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    visit(dir, "", &mut |path, metadata| {
+    visit(dir, Path::new(""), &mut |path, metadata| {
         listing.entries.push(Entry { path: path.to_owned(), metadata: metadata.clone() });
         listing.paths.insert(path.to_owned());
         Ok(())
@@ -40,21 +40,13 @@ pub fn list(dir: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// Whether all copies of a checkout share the file by a hard link, which is safe for pack files because git never modifies them.
-pub fn is_shared(path: &str) -> bool {
-    path.starts_with(".git/objects/pack/")
-}
-
 /// Copies an entry of a checkout to a path that does not exist. A directory is copied without its entries.
 ///
 /// # Errors
 /// `from` cannot be read, or `to` cannot be created or already exists.
-pub fn copy(from: &Path, Entry { path, metadata }: &Entry, to: &Path) -> io::Result<()> {
+pub fn copy(from: &Path, metadata: &Metadata, to: &Path) -> io::Result<()> {
     if metadata.is_dir() {
         return fs::create_dir(to);
-    }
-    if is_shared(path) && fs::hard_link(from, to).is_ok() {
-        return Ok(());
     }
     copy_file(from, to, metadata)
 }

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod checkout;
 pub mod copy;
+pub mod draft;
 pub mod job_dirs;
 mod remove;
 pub mod restore;

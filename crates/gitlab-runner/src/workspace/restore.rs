@@ -5,14 +5,15 @@
 //! <https://git-scm.com/docs/racy-git>
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::copy::{self, Entry, is_shared};
+use super::copy::{self, Entry};
 use crate::workspace;
 use crate::workspace::checkout::Checkout;
 
@@ -41,12 +42,12 @@ struct State {
     /// 0 for a directory, whose size depends on its entries.
     size: u64,
     modified: (i64, i64),
-    /// The `ctime`. `None` for directories, and for shared files, whose `ctime` changes with their number of hard links.
+    /// The `ctime`. `None` for directories, whose `ctime` changes with their entries.
     changed: Option<(i64, i64)>,
 }
 
 impl State {
-    fn of(metadata: &Metadata, is_shared: bool) -> Self {
+    fn of(metadata: &Metadata) -> Self {
         let is_dir = metadata.is_dir();
         Self {
             inode: metadata.ino(),
@@ -54,7 +55,7 @@ impl State {
             owner: (metadata.uid(), metadata.gid()),
             size: if is_dir { 0 } else { metadata.size() },
             modified: if is_dir { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
-            changed: (!is_dir && !is_shared).then(|| (metadata.ctime(), metadata.ctime_nsec())),
+            changed: (!is_dir).then(|| (metadata.ctime(), metadata.ctime_nsec())),
         }
     }
 
@@ -74,10 +75,15 @@ impl State {
 /// Something cannot be read, written or removed. The content of the directory is undefined then: empty it before its next use.
 pub fn put(checkout: &Arc<Checkout>, dir: &Path, before: Option<Copied>) -> io::Result<Copied> {
     let before = before.filter(|before| Arc::ptr_eq(&before.checkout, checkout));
-    let states = if let Some(before) = before {
-        restore(&before, dir)?
+    // A job may have taken away permissions. Then the directory is created again.
+    let restored = before.and_then(|before| restore(&before, dir).ok());
+    let states = if let Some(states) = restored {
+        states
     } else {
-        empty(dir)?;
+        empty(dir).or_else(|_| {
+            workspace::remove(dir)?;
+            fs::create_dir(dir)
+        })?;
         checkout.listing.entries.iter().map(|entry| copy(checkout, entry, dir)).collect::<io::Result<_>>()?
     };
     Ok(Copied { checkout: Arc::clone(checkout), states, finished: SystemTime::now() })
@@ -96,13 +102,13 @@ pub fn empty(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// Something cannot be removed, or `dir` is not a directory but, for example, a link to one: the link's target may belong to
 /// another user and is left alone.
-pub fn retain(dir: &Path, is_kept: &dyn Fn(&str) -> bool) -> io::Result<()> {
+pub fn retain(dir: &Path, is_kept: &dyn Fn(&OsStr) -> bool) -> io::Result<()> {
     if !fs::symlink_metadata(dir)?.is_dir() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", dir.display())));
     }
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if !entry.file_name().to_str().is_some_and(is_kept) {
+        if !is_kept(&entry.file_name()) {
             remove(&entry.path(), entry.file_type()?.is_dir())?;
         }
     }
@@ -127,7 +133,7 @@ pub fn make_dir(dir: &Path) -> io::Result<()> {
 fn restore(before: &Copied, dir: &Path) -> io::Result<Vec<State>> {
     let Copied { checkout, states, finished } = before;
     let paths = &checkout.listing.paths;
-    remove_unknown(dir, "", paths)?;
+    remove_unknown(dir, Path::new(""), paths)?;
     let mut restored = Vec::with_capacity(states.len());
     for (entry, state) in checkout.listing.entries.iter().zip(states) {
         let target = dir.join(&entry.path);
@@ -136,8 +142,13 @@ fn restore(before: &Copied, dir: &Path) -> io::Result<Vec<State>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let is_same = found.as_ref().is_some_and(|found| State::of(found, is_shared(&entry.path)) == *state);
-        if is_same && (!state.is_uncertain(*finished) || has_same_content(&checkout.dir.join(&entry.path), &target)?) {
+        let is_same = found.as_ref().is_some_and(|found| State::of(found) == *state);
+        let from = checkout.dir.join(&entry.path);
+        let is_unchanged = || {
+            refuse_changed(&from, &entry.metadata)?;
+            has_same_content(&from, &target)
+        };
+        if is_same && (!state.is_uncertain(*finished) || is_unchanged()?) {
             if entry.metadata.is_dir() {
                 remove_unknown(&target, &entry.path, paths)?;
             }
@@ -152,16 +163,24 @@ fn restore(before: &Copied, dir: &Path) -> io::Result<Vec<State>> {
     Ok(restored)
 }
 
-fn remove_unknown(dir: &Path, path: &str, known: &HashSet<String>) -> io::Result<()> {
-    let in_checkout =
-        |name: &str| if path.is_empty() { known.contains(name) } else { known.contains(&format!("{path}/{name}")) };
-    retain(dir, &in_checkout)
+fn remove_unknown(dir: &Path, path: &Path, known: &HashSet<PathBuf>) -> io::Result<()> {
+    retain(dir, &|name| known.contains(&path.join(name)))
 }
 
 fn copy(checkout: &Checkout, entry: &Entry, dir: &Path) -> io::Result<State> {
-    let target = dir.join(&entry.path);
-    copy::copy(&checkout.dir.join(&entry.path), entry, &target)?;
-    Ok(State::of(&fs::symlink_metadata(target)?, is_shared(&entry.path)))
+    let (from, to) = (checkout.dir.join(&entry.path), dir.join(&entry.path));
+    refuse_changed(&from, &entry.metadata)?;
+    copy::copy(&from, &entry.metadata, &to)?;
+    Ok(State::of(&fs::symlink_metadata(to)?))
+}
+
+/// Refuses an entry of the checkout that has changed since it was created. Jobs on this machine run as the user who owns the checkout: one of
+/// them could change what all later jobs run.
+fn refuse_changed(from: &Path, original: &Metadata) -> io::Result<()> {
+    if State::of(&fs::symlink_metadata(from)?) == State::of(original) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("another job has changed the checkout from which all jobs start: {}", from.display())))
 }
 
 fn remove(path: &Path, is_dir: bool) -> io::Result<()> {
@@ -193,6 +212,7 @@ fn has_same_content(one: &Path, other: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use rstest::rstest;
@@ -217,7 +237,9 @@ mod tests {
             Ok(target) => target.display().to_string(),
             Err(_) => fs::read_to_string(path).unwrap_or_default(),
         };
-        entries.map(|Entry { path, metadata }| (path.clone(), metadata.mode(), content(&dir.join(&path)))).collect()
+        entries
+            .map(|Entry { path, metadata }| (path.display().to_string(), metadata.mode(), content(&dir.join(&path))))
+            .collect()
     }
 
     fn inode(path: &Path) -> u64 {
@@ -234,8 +256,9 @@ mod tests {
         assert_eq!(content_of(&from), content_of(&to));
         fs::write(to.join("sub/program"), "changed").unwrap();
         assert_eq!(fs::read_to_string(from.join("sub/program")).unwrap(), "text");
-        let pack = ".git/objects/pack/x.pack";
-        assert_eq!(inode(&from.join(pack)), inode(&to.join(pack)));
+        // A pack is read-only, but its owner can still write to it.
+        fs::write(to.join(".git/objects/pack/x.pack"), "PACK").unwrap();
+        assert_eq!(fs::read_to_string(from.join(".git/objects/pack/x.pack")).unwrap(), "pack");
     }
 
     #[rstest]
@@ -288,6 +311,50 @@ mod tests {
         assert_eq!(content_of(&from), content_of(&to));
         put(&checkout, &to, Some(copied)).unwrap();
         assert_eq!(content_of(&from), content_of(&to));
+    }
+
+    #[rstest]
+    #[case::content(|from: &Path| fs::write(from.join("sub/program"), "TEXT").unwrap())]
+    #[case::content_at_the_same_time(|from: &Path| {
+        let time = fs::metadata(from.join("sub/program")).unwrap().modified().unwrap();
+        fs::write(from.join("sub/program"), "TEXT").unwrap();
+        File::options().write(true).open(from.join("sub/program")).unwrap().set_modified(time).unwrap();
+    })]
+    #[case::mode(|from: &Path| fs::set_permissions(from.join("sub"), fs::Permissions::from_mode(0o777)).unwrap())]
+    #[case::a_link(|from: &Path| {
+        fs::remove_file(from.join("sub/program")).unwrap();
+        symlink("/etc/passwd", from.join("sub/program")).unwrap();
+    })]
+    #[case::a_pack(|from: &Path| fs::write(from.join(".git/objects/pack/x.pack"), "PACK").unwrap())]
+    fn a_job_that_changes_the_checkout_of_all_jobs_is_found_out(#[case] job: fn(&Path)) {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&to).unwrap();
+        let checkout = checkout(&from);
+        std::thread::sleep(2 * TICK);
+        job(&from);
+        let error = put(&checkout, &to, None).unwrap_err().to_string();
+        assert!(error.starts_with("another job has changed the checkout from which all jobs start: "), "{error}");
+    }
+
+    /// Two names that differ in a byte that is not UTF-8.
+    #[test]
+    fn names_that_are_not_utf8_are_restored() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&to).unwrap();
+        checkout(&from);
+        let names = [&b"caf\xe8"[..], b"caf\xe9"].map(OsStr::from_bytes);
+        for name in names {
+            fs::write(from.join(name), name.as_bytes()).unwrap();
+        }
+        let checkout = Checkout::new(from, HashSet::new()).unwrap();
+        let copied = put(&checkout, &to, None).unwrap();
+        fs::remove_file(to.join(names[0])).unwrap();
+        fs::write(to.join(OsStr::from_bytes(b"caf\xea")), "").unwrap();
+        put(&checkout, &to, Some(copied)).unwrap();
+        assert!(names.iter().all(|name| fs::read(to.join(name)).unwrap() == name.as_bytes()));
+        assert!(!to.join(OsStr::from_bytes(b"caf\xea")).exists());
     }
 
     #[test]

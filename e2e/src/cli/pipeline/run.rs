@@ -67,6 +67,10 @@ pub(crate) struct PipelineArguments {
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
 
+    /// The maximum size of a job's artifacts in MiB, compressed: a setting of GitLab's administrator
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..1 << 20), value_name = "MIB")]
+    max_artifacts_size: u64,
+
     /// How images of the catalogue may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "WAY")]
     policy: ImagePolicy,
@@ -127,6 +131,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let options = Options {
         concurrency: arguments.concurrency.map(std::num::NonZeroUsize::get),
         logs: arguments.log_dir.clone(),
+        artifacts_limit: Some(arguments.max_artifacts_size << 20),
         has_worktree: reference.worktree,
         late: None,
         notify: Arc::new(move |event: Event| notify.show(&event)),

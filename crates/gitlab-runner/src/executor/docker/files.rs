@@ -1,9 +1,8 @@
 //! Copies files into and out of containers through the engine's API. Nothing is mounted from this machine, so the engine may run on
 //! another one. Archives are streamed, so their size does not matter.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -15,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::executor::request::ExecutorError;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
+use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use container_engine::error_message;
@@ -100,17 +100,16 @@ impl Container<'_> {
         })
     }
 
-    /// Packs the selected files of the project directory into `archive`. Without any, removes the archive.
+    /// Packs the selected files of the project directory.
     pub(super) async fn pack(
         self,
         project: &str,
         selection: Selection,
-        archive: PathBuf,
+        archive: DraftWriter,
     ) -> Result<Packed, ExecutorError> {
-        let lost = |error: io::Error| ExecutorError::system(format!("{}: {error}", archive.display()));
-        let file = File::create(&archive).map_err(lost)?;
         let mut roots = selection.roots();
-        let mut work = Work { selection, builder: tar::Builder::new(BufWriter::new(file)), packed: Packed::default() };
+        let builder = tar::Builder::new(BufWriter::new(archive));
+        let mut work = Work { selection, builder, packed: Packed::default() };
         // A selected hard link to a file that is not selected has no content in the engine's archive. It is downloaded separately,
         // after everything else.
         while let Some(root) = roots.pop() {
@@ -119,11 +118,9 @@ impl Container<'_> {
             roots.extend(without_content);
         }
         let Work { selection, builder, mut packed } = work;
-        builder.into_inner().and_then(|mut file| file.flush()).map_err(lost)?;
+        let written = builder.into_inner().and_then(|mut file| file.flush());
+        written.map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))?;
         packed.unmatched = selection.unmatched();
-        if packed.entries == 0 {
-            std::fs::remove_file(&archive).map_err(lost)?;
-        }
         Ok(packed)
     }
 
@@ -173,7 +170,7 @@ fn is_absent(error: &Error) -> bool {
 /// The state that is passed between threads.
 struct Work {
     selection: Selection,
-    builder: tar::Builder<BufWriter<File>>,
+    builder: tar::Builder<BufWriter<DraftWriter>>,
     packed: Packed,
 }
 

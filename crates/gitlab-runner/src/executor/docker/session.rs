@@ -1,6 +1,6 @@
 //! A job at the docker executor, from its preparation to its cleanup.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::files::Container;
@@ -10,6 +10,7 @@ use crate::executor::request::ExecutorError;
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
+use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
@@ -63,7 +64,7 @@ impl Session {
     ///
     /// # Errors
     /// The archive cannot be written, or the engine no longer answers.
-    pub async fn pack(&mut self, selection: Selection, archive: PathBuf) -> Result<Packed, ExecutorError> {
+    pub async fn pack(&mut self, selection: Selection, archive: DraftWriter) -> Result<Packed, ExecutorError> {
         self.container().pack(&self.places.project, selection, archive).await
     }
 

@@ -1,0 +1,75 @@
+//! Jobs that are hostile, or clumsy: names of files, sizes, and the checkout of other jobs.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::*;
+
+/// `\351` is é in Latin-1, and no UTF-8.
+#[test]
+fn names_that_are_not_utf8_are_checked_out_and_passed_on() {
+    let pipeline = "a:\n  stage: build\n  script:\n    - git status --short\n    - mkdir out; echo text > \"out/$(printf 'b\\351d.txt')\"\n  artifacts: {paths: [out]}\nb: {script: ['cat dir*/inner*.txt', 'cat \"out/$(printf ''b\\351d.txt'')\"']}\n";
+    let repository = Repository::new("main", pipeline);
+    let dir = repository.path().join(OsStr::from_bytes(b"dir\xe9"));
+    std::fs::create_dir(&dir).expect("a directory");
+    std::fs::write(dir.join(OsStr::from_bytes(b"inner\xe9.txt")), "from git\n").expect("a file");
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Latin-1"]);
+    let run = run(&repository, &[]);
+    assert_eq!(run.code(), 0, "{:#?}", run.events);
+    assert!(!run.lines("a").iter().any(|line| line.contains("D \"")), "{:#?}", run.lines("a"));
+    has(&run.lines("b"), "from git");
+    has(&run.lines("b"), "text");
+}
+
+/// GitLab refuses the upload, and so the job fails. Later jobs get nothing of it.
+#[test]
+fn artifacts_that_are_too_large_fail_their_job_and_leave_nothing() {
+    let pipeline = "a:\n  stage: build\n  allow_failure: true\n  script: head -c 3000000 /dev/urandom > big\n  artifacts: {paths: [big]}\nfits:\n  stage: build\n  script: head -c 30000000 /dev/zero > zeros\n  artifacts: {paths: [zeros]}\nb: {script: ls}\n";
+    let repository = Repository::new("main", pipeline);
+    let run = run(&repository, &["--max-artifacts-size", "1"]);
+    assert_eq!((run.code(), run.status("a"), run.status("fits")), (0, "failed", "success"), "{:#?}", run.events);
+    let why = run.ended("a")["why"].as_str().expect("a reason");
+    assert!(why.contains("larger than 1 MiB even when it is compressed"), "{why}");
+    let lines = run.lines("b");
+    has(&lines, "zeros");
+    assert!(!lines.contains(&"big".to_owned()), "{lines:#?}");
+    let kept = std::fs::read_dir(repository.path().join("target/e2e/pipelines/1/artifacts")).expect("the artifacts");
+    let kept: Vec<_> = kept.map(|entry| entry.expect("an entry").file_name()).collect();
+    assert_eq!(kept, ["fits.tar"]);
+}
+
+#[test]
+fn a_report_that_is_too_large_is_not_read() {
+    let pipeline = "a: {script: truncate -s 20M v.env, artifacts: {reports: {dotenv: v.env}}}\nb:\n  script: truncate -s 40M j.xml\n  artifacts: {reports: {junit: j.xml}}\n";
+    let run = ran(pipeline);
+    assert_eq!((run.status("a"), run.status("b")), ("failed", "success"), "{:#?}", run.events);
+    let why = run.ended("a")["why"].as_str().expect("a reason");
+    assert!(why.ends_with("the dotenv reports are larger than 64 KiB together"), "{why}");
+    let told = run.events.iter().filter_map(|event| event["line"].as_str());
+    let all: Vec<_> = told.filter(|line| line.contains("larger than 30 MiB together")).collect();
+    assert_eq!(all.len(), 1, "{:#?}", run.events);
+}
+
+/// The packs of a checkout are read-only, but a job owns them. It also finds the checkout from which all jobs start.
+#[test]
+fn a_job_cannot_change_what_other_jobs_run() {
+    let pipeline = "default: {image: rust}\na:\n  stage: build\n  script:\n    - chmod u+w .git/objects/pack/* || true\n    - for pack in .git/objects/pack/*; do echo BROKEN > \"$pack\"; done\n    - for file in \"$CI_BUILDS_DIR\"/../../sources/*/s.sh; do if [ -e \"$file\" ]; then echo 'echo HACKED' > \"$file\"; fi; done\nb: {script: ['sh s.sh', 'git log --oneline | wc -l'], parallel: 3}\n";
+    let repository = Repository::new("main", pipeline);
+    std::fs::write(repository.path().join("s.sh"), "echo original\n").expect("a script");
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Script"]);
+    let run = run(&repository, &[]);
+    for number in 1..=3 {
+        let job = format!("b {number}/3");
+        let lines = run.lines(&job);
+        assert!(!lines.contains(&"HACKED".to_owned()), "{lines:#?}");
+        if run.status(&job) == "success" {
+            has(&lines, "original");
+            continue;
+        }
+        // Only on this machine do jobs reach the checkout of all jobs.
+        let why = run.ended(&job)["why"].as_str().expect("a reason");
+        assert!(EXECUTOR == "shell" && why.contains("another job has changed the checkout"), "{why}");
+    }
+}
