@@ -59,7 +59,9 @@ pub fn prepare(
     note: &dyn Fn(&str),
 ) -> Result<Prepared, PrepareError> {
     let repository = Repository::open(&input.directory)?;
-    let context = reference.context(&repository, &input.file)?;
+    let context = reference.context(&repository, &input.file);
+    repository.check()?;
+    let context = context?;
     note_unavailable_variables(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);
@@ -67,6 +69,7 @@ pub fn prepare(
     let files: &dyn Files = if reference.worktree { &dir } else { &tree };
     let changes = Changes::new(Some((&repository, &context)));
     let lint = input.lint(files, &variables, &changes);
+    repository.check()?;
     let configuration = match &lint.configuration {
         Some(configuration) if !lint.diagnostics.has_errors() => configuration,
         _ => return Err(PrepareError::Lint(Box::new(lint))),
@@ -80,7 +83,9 @@ pub fn prepare(
         changed: &|patterns| changes.any(patterns),
         compare: &|name| changes.against(name),
     };
-    let plan = match build(configuration, &context, &project) {
+    let built = build(configuration, &context, &project);
+    repository.check()?;
+    let plan = match built {
         Ok(plan) => plan,
         Err(error) => {
             let reasons = reasons(&error, &lint);

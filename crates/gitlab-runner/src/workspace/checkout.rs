@@ -1,19 +1,17 @@
 //! Creates the checkouts of jobs, once per shape with git; each job receives a copy. GitLab Runner's `shells/abstract.go`
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
-use sha1::{Digest, Sha1};
-use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::copy::Listing;
-use crate::process_group::KillOnDrop;
-use crate::project::git;
-use crate::workspace;
+use super::git::{failed, git};
+use super::worktree;
 use gitlab_ci::plan::context::RefKind;
+
+pub use super::git::SourcesError;
 
 /// The source of a checkout.
 #[derive(Clone, Debug)]
@@ -77,16 +75,6 @@ pub struct Checkout {
     archive: OnceCell<PathBuf>,
 }
 
-/// A checkout could not be created.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{step}: {reason}")]
-pub struct SourcesError {
-    /// The git command that failed, or a description of the failure, such as `cannot pack the checkout`.
-    pub step: String,
-    /// The output of git on standard error, or the system's error.
-    pub reason: String,
-}
-
 /// A file of a commit: its path and git's hash of its content.
 pub type Blob = (String, String);
 
@@ -128,17 +116,15 @@ impl Sources {
     /// git failed. A later call tries again.
     pub async fn blobs(&self) -> Result<&[Blob], SourcesError> {
         let list = || async {
+            if self.origin.has_worktree {
+                return worktree::blobs(&self.origin.repository).await;
+            }
             let listed = git(Some(&self.origin.repository), &["ls-tree", "-r", "-z", &self.origin.sha]).await?;
             // `100644 blob HASH<tab>PATH`
+            let listed = String::from_utf8_lossy(&listed);
             let blobs = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
             let blobs = blobs.filter_map(|(facts, path)| Some((path.to_owned(), facts.rsplit(' ').next()?.to_owned())));
-            let mut blobs: Vec<Blob> = blobs.collect();
-            if self.origin.has_worktree {
-                let changed = changed(&self.origin).await?;
-                blobs.retain(|(path, _)| !changed.contains_key(path));
-                blobs.extend(changed.into_iter().filter_map(|(path, hash)| Some((path, hash?))));
-            }
-            Ok(blobs)
+            Ok(blobs.collect())
         };
         self.blobs.get_or_try_init(list).await.map(Vec::as_slice)
     }
@@ -147,7 +133,7 @@ impl Sources {
         let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
         let path = dir.to_string_lossy().into_owned();
         // A job that timed out may have left an incomplete checkout.
-        remove(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
+        worktree::remove(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
         // A SHA-256 hash has 64 digits, a SHA-1 hash 40.
         let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
@@ -183,12 +169,13 @@ impl Sources {
             git(Some(&dir), recursive).await?;
         }
         if *has_worktree {
-            let changed = apply_worktree(repository, &dir).await;
+            let changed = worktree::apply(repository, &dir).await;
             changed.map_err(|error| failed("cannot copy uncommitted changes", &error.to_string()))?;
         }
         // Store all refs in one file.
         let packed = git(Some(&dir), &["pack-refs", "--all"]);
         let (_, listed) = tokio::try_join!(packed, git(Some(&dir), &["ls-files", "--stage", "-z"]))?;
+        let listed = String::from_utf8_lossy(&listed);
         // `MODE HASH STAGE<tab>PATH`. Mode 160000 is a submodule, whose files the submodule's own repository tracks.
         let entries = listed.split('\0').filter_map(|entry| entry.split_once('\t'));
         let tracked =
@@ -225,88 +212,6 @@ impl Checkout {
     }
 }
 
-/// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
-async fn apply_worktree(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
-    let (repository, dir) = (repository.to_owned(), dir.to_owned());
-    let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
-        let mut present = Vec::new();
-        // Remove first: a file may replace a directory, and a directory a file.
-        for path in listed.split('\0').filter(|path| !path.is_empty()) {
-            let (from, to) = (repository.join(path), dir.join(path));
-            match std::fs::symlink_metadata(&from) {
-                Ok(kind) if !is_behind_a_link(&repository, path) => {
-                    let is_same = std::fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
-                    if !is_same {
-                        remove(&to)?;
-                    }
-                    // A submodule is checked out by its own commit.
-                    if !kind.is_dir() {
-                        present.push((from, to));
-                    }
-                }
-                _ => remove(&to)?,
-            }
-        }
-        for (from, to) in present {
-            if let Some(parent) = to.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            super::copy::copy_entry(&from, &to)?;
-        }
-        Ok(())
-    });
-    Ok(copied.await??)
-}
-
-/// The files that differ from the commit, with the hashes of their contents; `None` for a deleted file.
-async fn changed(origin: &Origin) -> Result<BTreeMap<String, Option<String>>, SourcesError> {
-    let Origin { repository, sha, .. } = origin;
-    let tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", sha];
-    let others = ["ls-files", "-z", "--others", "--exclude-standard"];
-    let (tracked, others) = tokio::try_join!(git(Some(repository), &tracked), git(Some(repository), &others))?;
-    let paths = tracked.split('\0').chain(others.split('\0')).filter(|path| !path.is_empty());
-    let repository = repository.clone();
-    let paths: Vec<String> = paths.map(str::to_owned).collect();
-    let hashed = tokio::task::spawn_blocking(move || {
-        let hash = |path: &String| content_hash(&repository.join(path)).ok();
-        paths.into_iter().map(|path| (path.clone(), hash(&path))).collect()
-    });
-    hashed.await.map_err(|error| failed("cannot read uncommitted changes", &error.to_string()))
-}
-
-/// A value that identifies the content of a file. It need not be git's hash.
-fn content_hash(path: &Path) -> std::io::Result<String> {
-    let found = std::fs::symlink_metadata(path)?;
-    // Do not read large files, because every uncommitted file is hashed. No lock file of dependencies is that large.
-    if !found.is_file() || found.len() > 1 << 20 {
-        return Ok(format!("{}-{:?}", found.len(), found.modified()?));
-    }
-    Ok(hex::encode(Sha1::digest(std::fs::read(path)?)))
-}
-
-/// Whether a parent directory of the path is a link. git does not follow such links.
-fn is_behind_a_link(repository: &Path, path: &str) -> bool {
-    Path::new(path).ancestors().skip(1).any(|dir| {
-        let dir = repository.join(dir);
-        dir != repository && dir.is_symlink()
-    })
-}
-
-/// Removes a file, link or directory if it exists.
-fn remove(path: &Path) -> std::io::Result<()> {
-    use std::io::ErrorKind::{NotADirectory, NotFound};
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => workspace::remove(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => Err(error),
-        _ => Ok(()),
-    }
-}
-
 /// The URL of a directory. git decodes `%` and two digits in a URL.
 fn address(dir: &Path) -> String {
     format!("file://{}", dir.display().to_string().replace('%', "%25"))
@@ -336,30 +241,4 @@ fn remove_empty(dir: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn failed(step: &str, reason: &str) -> SourcesError {
-    SourcesError { step: step.to_owned(), reason: reason.to_owned() }
-}
-
-async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, SourcesError> {
-    // Ignore the repository of the environment, and the user's templates and hooks.
-    let mut command = Command::from(git::program());
-    command.env_remove("GIT_TEMPLATE_DIR").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
-    // git starts other programs to fetch, which end with the process group. The group also shields git from a terminal's Ctrl-C: the
-    // cancellation of jobs ends it.
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(dir) = dir {
-        command.arg("-C").arg(dir);
-    }
-    let step = || format!("git {}", arguments.join(" "));
-    let lost = |error: std::io::Error| failed(&step(), &error.to_string());
-    let child = command.args(arguments).spawn().map_err(lost)?;
-    let ending = KillOnDrop::group_of(&child);
-    let output = child.wait_with_output().await.map_err(lost)?;
-    ending.over();
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(failed(&step(), String::from_utf8_lossy(&output.stderr).trim()))
 }

@@ -7,11 +7,13 @@ pub mod archive;
 pub mod checkout;
 pub mod copy;
 pub mod draft;
+mod git;
 pub mod job_dirs;
 mod remove;
 pub mod restore;
 pub mod selection;
 pub mod store;
+mod worktree;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;

@@ -8,7 +8,7 @@ use super::*;
 /// `\351` is é in Latin-1, and no UTF-8.
 #[test]
 fn names_that_are_not_utf8_are_checked_out_and_passed_on() {
-    let pipeline = "a:\n  stage: build\n  script:\n    - git status --short\n    - mkdir out; echo text > \"out/$(printf 'b\\351d.txt')\"\n  artifacts: {paths: [out]}\nb: {script: ['cat dir*/inner*.txt', 'cat \"out/$(printf ''b\\351d.txt'')\"']}\n";
+    let pipeline = "default: {image: rust}\na:\n  stage: build\n  script:\n    - git status --short\n    - mkdir out; echo text > \"out/$(printf 'b\\351d.txt')\"\n  artifacts: {paths: [out]}\nb: {script: ['cat dir*/inner*.txt', 'cat \"out/$(printf ''b\\351d.txt'')\"']}\n";
     let repository = Repository::new("main", pipeline);
     let dir = repository.path().join(OsStr::from_bytes(b"dir\xe9"));
     std::fs::create_dir(&dir).expect("a directory");

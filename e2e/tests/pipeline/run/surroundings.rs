@@ -161,15 +161,30 @@ fn an_include_outside_of_the_repository_does_not_hide_others() {
 /// `plan` and `pipeline` start no program that the repository's git configuration or the user's git hooks name.
 #[test]
 fn git_runs_no_program_of_the_repository_or_the_user() {
-    let repository = Repository::new("main", "a: {script: 'true'}\n");
+    let pipeline = "a: {script: 'true', cache: {key: {files: [lock]}, paths: [x]}}\n";
+    let repository = Repository::new("main", pipeline);
+    for (name, text) in [(".gitattributes", "* filter=theirs\n"), ("lock", "1\n")] {
+        std::fs::write(repository.path().join(name), text).expect("a file");
+    }
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Filter"]);
+    std::fs::write(repository.path().join("lock"), "2\n").expect("a file");
     let dir = tempfile::tempdir().expect("a folder");
     let (program, trace) = (dir.path().join("post-checkout"), dir.path().join("ran"));
     std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", trace.display())).expect("a file");
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
     let config = dir.path().join("gitconfig");
     std::fs::write(&config, format!("[core]\n\thooksPath = {}\n", dir.path().display())).expect("a file");
-    repository.git(&["config", "core.fsmonitor", program.to_str().expect("a path")]);
-    for arguments in [&["plan", "--worktree"][..], &["pipeline", "--executor", "shell"]] {
+    for key in ["core.fsmonitor", "filter.theirs.clean", "filter.theirs.smudge", "filter.theirs.process"] {
+        repository.git(&["config", key, program.to_str().expect("a path")]);
+    }
+    let commands = [
+        &["plan", "--worktree"][..],
+        &["lint"],
+        &["pipeline", "--executor", "shell"],
+        &["pipeline", "--executor", "shell", "--worktree"],
+    ];
+    for arguments in commands {
         let output = repository.e2e(arguments).env("GIT_CONFIG_GLOBAL", &config).output().expect("e2e");
         assert!(output.status.success(), "{}", error(&output));
         assert!(!trace.exists(), "{arguments:?} ran it");

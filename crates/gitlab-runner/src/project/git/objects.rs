@@ -16,6 +16,8 @@ pub(super) struct Objects {
     child: Child,
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    /// Whether git has ended although it was not asked to.
+    has_ended: bool,
 }
 
 /// A git object.
@@ -33,25 +35,49 @@ impl Objects {
         let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self { child, questions: Some(questions), answers: BufReader::new(answers) })
+        Ok(Self { child, questions: Some(questions), answers: BufReader::new(answers), has_ended: false })
     }
 
-    /// The hash and the object of a name. `None` if there is no such object, or if git has ended.
+    /// The hash and the object of a name. `None` if there is no such object, or if git has ended: [`Objects::has_ended`] tells.
     pub(super) fn get(&mut self, name: &str) -> Option<(String, Object)> {
         // A request is a single line.
-        let questions = self.questions.as_mut().filter(|_| !name.contains('\n'))?;
-        questions.write_all(format!("{name}\n").as_bytes()).ok()?;
+        if name.contains('\n') {
+            return None;
+        }
+        self.ask(name).unwrap_or_else(|_| {
+            self.has_ended = true;
+            None
+        })
+    }
+
+    /// Whether git ended before it had answered everything. What it did not find may exist.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    fn ask(&mut self, name: &str) -> io::Result<Option<(String, Object)>> {
+        let questions = self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        questions.write_all(format!("{name}\n").as_bytes())?;
         let mut head = String::new();
-        self.answers.read_line(&mut head).ok()?;
+        if self.answers.read_line(&mut head)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         // `HASH KIND SIZE`, or the name and the reason, such as `missing`.
         let mut words = head.trim_end().rsplit(' ');
-        let size: usize = words.next()?.parse().ok()?;
-        let kind = words.next()?.to_owned();
-        let sha = words.next()?.to_owned();
-        let mut content = Vec::new();
-        (&mut self.answers).take(u64::try_from(size).ok()?.saturating_add(1)).read_to_end(&mut content).ok()?;
-        content.truncate(size);
-        Some((sha, Object { kind, content }))
+        let (size, kind, sha) = (words.next().and_then(|size| size.parse::<u32>().ok()), words.next(), words.next());
+        let (Some(size), Some(kind), Some(sha)) = (size, kind, sha) else { return Ok(None) };
+        // A line break follows the content.
+        let mut content = vec![0; usize::try_from(size).map_err(io::Error::other)? + 1];
+        self.answers.read_exact(&mut content)?;
+        content.pop();
+        Ok(Some((sha.to_owned(), Object { kind: kind.to_owned(), content })))
+    }
+}
+
+#[cfg(test)]
+impl Objects {
+    pub(super) fn kill(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).unwrap();
     }
 }
 

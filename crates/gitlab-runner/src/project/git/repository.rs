@@ -80,6 +80,18 @@ impl Repository {
         self.named(name).map(|(_, object)| object)
     }
 
+    /// Checks that git has answered every question about objects so far.
+    ///
+    /// # Errors
+    /// git has ended, for example because the machine lacks memory. Files that were not found may exist.
+    pub fn check(&self) -> Result<(), GitError> {
+        if self.0.objects.lock().is_ok_and(|objects| !objects.has_ended()) {
+            return Ok(());
+        }
+        let message = "git ended before it had answered".to_owned();
+        Err(GitError::Failed { line: "cat-file --batch".to_owned(), message })
+    }
+
     /// The branch that is checked out; `None` with a detached HEAD.
     pub fn current_branch(&self) -> Option<String> {
         self.0.head.clone()
@@ -227,6 +239,20 @@ pub(super) mod tests {
         run(dir.path(), "commit --quiet --message second");
         let repository = Repository::open(dir.path()).unwrap();
         (dir, repository)
+    }
+
+    /// Otherwise every file that git did not answer for would not exist.
+    #[test]
+    fn a_git_that_was_killed_is_an_error() {
+        let (_dir, repository) = repository();
+        assert!(repository.object("HEAD:missing").is_none());
+        assert!(repository.check().is_ok());
+        repository.0.objects.lock().unwrap().kill();
+        assert!(repository.object("HEAD").is_none());
+        assert_eq!(
+            repository.check().unwrap_err().to_string(),
+            "`git cat-file --batch` failed: git ended before it had answered"
+        );
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! Uncommitted changes of a repository's working tree.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sha1::{Digest, Sha1};
+
+use super::git::{SourcesError, failed, fields, git, path};
+use crate::workspace;
+
+/// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
+pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
+    let (repository, dir) = (repository.to_owned(), dir.to_owned());
+    let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let mut present = Vec::new();
+        // Remove first: a file may replace a directory, and a directory a file.
+        for path in fields(&listed).map(path) {
+            let (from, to) = (repository.join(&path), dir.join(&path));
+            match fs::symlink_metadata(&from) {
+                Ok(kind) if !is_behind_a_link(&repository, &path) => {
+                    let is_same = fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
+                    if !is_same {
+                        remove(&to)?;
+                    }
+                    // A submodule is checked out by its own commit.
+                    if !kind.is_dir() {
+                        present.push((from, to));
+                    }
+                }
+                _ => remove(&to)?,
+            }
+        }
+        for (from, to) in present {
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            super::copy::copy_entry(&from, &to)?;
+        }
+        Ok(())
+    });
+    Ok(copied.await??)
+}
+
+/// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones.
+pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, SourcesError> {
+    // Commands such as `git diff` and `git diff-files` compare contents, and for that run programs that the repository names as filters.
+    let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
+    let repository = repository.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let names: BTreeSet<&[u8]> = fields(&listed).collect();
+        let blob = |name: &[u8]| {
+            let hash = blob_hash(&repository.join(path(name)))?;
+            Some((String::from_utf8_lossy(name).into_owned(), hash))
+        };
+        names.into_iter().filter_map(blob).collect()
+    });
+    hashed.await.map_err(|error| failed("cannot read the working tree", &error.to_string()))
+}
+
+/// The SHA-1 hash that git gives to a file or link as it is, without filters. `None` if it cannot be read, or is a directory.
+fn blob_hash(path: &Path) -> Option<String> {
+    let found = fs::symlink_metadata(path).ok()?;
+    if found.is_symlink() {
+        let target = fs::read_link(path).ok()?;
+        let target = target.as_os_str().as_bytes();
+        let head = format!("blob {}\0", target.len());
+        return Some(hex::encode(Sha1::new_with_prefix(head).chain_update(target).finalize()));
+    }
+    if !found.is_file() {
+        return None;
+    }
+    let mut hash = Sha1::new_with_prefix(format!("blob {}\0", found.len()));
+    let mut file = File::open(path).ok()?.take(found.len());
+    let mut piece = [0; 64 << 10];
+    loop {
+        match file.read(&mut piece).ok()? {
+            0 => return Some(hex::encode(hash.finalize())),
+            count => hash.update(piece.get(..count)?),
+        }
+    }
+}
+
+/// Whether a parent directory of the path is a link. git does not follow such links.
+fn is_behind_a_link(repository: &Path, path: &Path) -> bool {
+    path.ancestors().skip(1).any(|dir| {
+        let dir = repository.join(dir);
+        dir != repository && dir.is_symlink()
+    })
+}
+
+/// Removes a file, link or directory if it exists.
+pub(super) fn remove(path: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => workspace::remove(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_hashes_a_file_like_this() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "hello\n").unwrap();
+        std::os::unix::fs::symlink("hello", dir.path().join("link")).unwrap();
+        // `echo hello | git hash-object --stdin`, and for the link `printf hello`.
+        assert_eq!(blob_hash(&dir.path().join("file")).unwrap(), "ce013625030ba8dba906f756967f9e9ca394464a");
+        assert_eq!(blob_hash(&dir.path().join("link")).unwrap(), "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0");
+        assert_eq!(blob_hash(dir.path()), None);
+    }
+}
