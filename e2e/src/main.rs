@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::signals::Interruption;
-use crate::cli::{EXIT_ENVIRONMENT, check, cluster, doctor, images, lesson, pipeline, print, run};
+use crate::cli::{EXIT_ENVIRONMENT, SUPERVISE, check, cluster, doctor, images, lesson, pipeline, print, run};
 
 /// Creates a cluster and a registry, runs the pipeline of a repository, and verifies what was deployed
 ///
@@ -37,6 +37,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == SUPERVISE) {
+        return gitlab_runner::executor::supervise::supervise(std::env::args_os().skip(2)).map_or_else(
+            |error| {
+                print(&format!("e2e: cannot run the job's shell: {error}"));
+                ExitCode::from(EXIT_ENVIRONMENT)
+            },
+            ExitCode::from,
+        );
+    }
     match Arguments::parse().command {
         // They are short and leave nothing behind, so a signal may end them at any point.
         Command::Lint(arguments) => ended(pipeline::run_lint(&arguments)),

@@ -28,7 +28,7 @@
 //!         notify: Arc::new(|event| println!("{event:?}")),
 //!         cancel: CancellationToken::new(),
 //!     };
-//!     let pipeline = dirs.pipeline(prepared, dirs.shell(), options)?;
+//!     let pipeline = dirs.pipeline(prepared, dirs.shell(None), options)?;
 //!
 //!     let outcome = pipeline.run(&JobSelection::default()).await;
 //!     println!("pipeline {}", outcome.status.name());

@@ -32,6 +32,9 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The first argument of this program when it supervises a job.
+pub(crate) const SUPERVISE: &str = "__supervise";
+
 /// The default name of a cluster.
 pub(crate) const CLUSTER: &str = "gitlab-ci-k8s-demo";
 

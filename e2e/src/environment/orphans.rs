@@ -39,7 +39,7 @@ fn cluster_marker(cluster: &str) -> String {
 }
 
 /// Whether an environment variable, in the form `NAME=VALUE`, selects the program that has it.
-type Selector<'marker> = dyn Fn(&[u8]) -> bool + 'marker;
+type Selector<'marker> = dyn Fn(&[u8]) -> bool + Send + Sync + 'marker;
 
 async fn end_within(selector: &Selector<'_>, timeout: Duration) -> usize {
     let found = find(selector);

@@ -288,6 +288,25 @@ fn what_a_job_leaves_running_ends_with_it() {
     assert!(std::fs::File::open(&lock).expect("the lock").try_lock().is_ok());
 }
 
+/// A daemon leaves the session and the process group of its job, and its parent. In a container, it ends with the container.
+#[rstest]
+#[case::a_session_of_its_own("setsid sleep SECONDS &")]
+#[case::no_environment("env -i setsid sleep SECONDS &")]
+#[case::no_parent("(setsid sh -c 'sleep SECONDS & sleep SECONDS' &)")]
+#[case::no_signals("(trap '' TERM; setsid sleep SECONDS &)")]
+fn a_daemon_ends_with_its_job(#[case] command: &str) {
+    // The other cases run at the same time.
+    let seconds = fastrand::u32(100_000..).to_string();
+    let command = command.replace("SECONDS", &seconds);
+    let seen = format!("cat /proc/[0-9]*/cmdline 2>/dev/null | tr -c '[:alnum:]' ' ' | grep -c '[s]leep {seconds} '");
+    let pipeline = format!(
+        "a:\n  stage: build\n  script:\n    - \"{command}\"\n    - sleep 0.2\n    - echo \"seen [$({seen})]\"\nb:\n  script:\n    - echo \"seen [$({seen})]\"\n"
+    );
+    let run = ran(&pipeline);
+    has(&run.lines("a"), "seen [1]");
+    has(&run.lines("b"), "seen [0]");
+}
+
 #[test]
 fn an_interrupted_pipeline_leaves_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -329,6 +348,13 @@ fn what_a_killed_one_has_left_the_next_one_takes_away() {
     let mark = format!("{}.", child.id());
     child.kill().expect("kill -9");
     child.wait().expect("its end");
+    if EXECUTOR == "shell" {
+        // The supervisor of the job notices the end of its parent.
+        eventually("the job's end", TIMEOUT, || match crate::left_behind(&mark) {
+            left if left.is_empty() => Ok(()),
+            left => Err(left.join(", ")),
+        });
+    }
     let next = repository.e2e(&[&arguments[..], &["--job", "b"]].concat()).env("TMPDIR", dir.path()).output();
     assert_eq!(next.expect("e2e").status.code(), Some(0));
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();

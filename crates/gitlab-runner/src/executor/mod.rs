@@ -6,6 +6,9 @@
 pub mod docker;
 mod request;
 pub mod shell;
+#[cfg(target_os = "linux")]
+pub mod supervise;
+pub mod supervisor;
 
 use std::path::Path;
 use std::sync::Arc;

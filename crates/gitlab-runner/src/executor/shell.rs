@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::supervisor::Supervisor;
 use crate::executor::request::{ExecutorError, Request};
 use crate::log::{JobLog, Stream};
 use crate::process_group::ProcessGroup;
@@ -33,8 +34,11 @@ use crate::workspace::selection::Selection;
 use crate::workspace::{archive, restore};
 use container_engine::{labels, ownership};
 
-/// Time between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(5);
+/// Time between SIGTERM and SIGKILL when a job is stopped.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// Additional time for a supervisor to end.
+const SUPERVISOR_GRACE: Duration = Duration::from_secs(2);
 
 /// Maximum time that background processes of a script may continue to write output after the script has ended.
 const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -44,6 +48,7 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Shell {
     builds: PathBuf,
     program: PathBuf,
+    supervisor: Option<Supervisor>,
     hidden: Arc<[OsString]>,
     checkouts: Checkouts,
 }
@@ -55,24 +60,26 @@ type Checkouts = Arc<Mutex<HashMap<String, Copied>>>;
 /// A job that runs on this machine.
 pub struct Session {
     program: PathBuf,
+    supervisor: Option<Supervisor>,
     /// Names of this process's environment variables that the job does not inherit.
     hidden: Arc<[OsString]>,
     dir: PathBuf,
     places: JobDirs,
     checkouts: Checkouts,
-    /// The process group of the running script.
+    /// The process group of the running script, or of its supervisor.
     group: Option<ProcessGroup>,
 }
 
 impl Shell {
     /// An executor with the job directories below `builds`. The shell is `shell`, or else `bash` if it is in `PATH`, or else `/bin/sh`.
-    pub fn new(builds: &Path, shell: Option<&str>) -> Self {
+    /// Without a supervisor, processes that leave the process group of their job outlive it.
+    pub fn new(builds: &Path, shell: Option<&str>, supervisor: Option<Supervisor>) -> Self {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
         let program = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
         let names = std::env::vars_os().map(|(name, _)| name);
         let hidden = names.filter(|name| name.to_str().is_some_and(belongs_to_another)).collect();
-        Self { builds: builds.to_owned(), program, hidden, checkouts: Checkouts::default() }
+        Self { builds: builds.to_owned(), program, supervisor, hidden, checkouts: Checkouts::default() }
     }
 
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
@@ -91,7 +98,8 @@ impl Shell {
         }
         let dir = PathBuf::from(&request.places.builds);
         let (hidden, checkouts) = (Arc::clone(&self.hidden), Arc::clone(&self.checkouts));
-        Ok(Session { program: self.program.clone(), hidden, dir, places: request.places, checkouts, group: None })
+        let (program, supervisor) = (self.program.clone(), self.supervisor.clone());
+        Ok(Session { program, supervisor, hidden, dir, places: request.places, checkouts, group: None })
     }
 }
 
@@ -148,7 +156,10 @@ impl Session {
     /// The shell cannot be started, or this process cannot wait for it.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let file = input(script).map_err(|error| ExecutorError::system(format!("cannot store the script: {error}")))?;
-        let mut command = Command::new(&self.program);
+        let mut command = match &self.supervisor {
+            Some(supervisor) => Command::from(supervisor.command(self.program.as_os_str())),
+            None => Command::new(&self.program),
+        };
         command.current_dir(&self.dir).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         for name in &*self.hidden {
             command.env_remove(name);
@@ -194,7 +205,9 @@ impl Session {
             return;
         }
         self.signal(Signal::TERM);
-        let deadline = tokio::time::Instant::now() + GRACE;
+        // A supervisor waits for so long itself.
+        let grace = if self.supervisor.is_some() { GRACE + SUPERVISOR_GRACE } else { GRACE };
+        let deadline = tokio::time::Instant::now() + grace;
         while self.is_running() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -223,7 +236,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        // A supervisor that was killed would leave everything behind.
+        self.signal(if self.supervisor.is_some() { Signal::TERM } else { Signal::KILL });
     }
 }
 

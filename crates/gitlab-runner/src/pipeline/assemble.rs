@@ -17,6 +17,7 @@ use crate::event::EventSink;
 use crate::executor::Executor;
 use crate::executor::docker::{Docker, ImageSource};
 use crate::executor::shell::Shell;
+use crate::executor::supervisor::Supervisor;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::project::prepare::Prepared;
 use crate::workspace::Workspace;
@@ -81,9 +82,9 @@ impl PipelineDirs {
         &self.label
     }
 
-    /// An executor that runs the pipeline's jobs on this machine.
-    pub fn shell(&self) -> Executor {
-        Executor::Shell(Shell::new(&self.workspace.dir().join("builds"), self.config.shell.as_deref()))
+    /// An executor that runs the pipeline's jobs on this machine. With a supervisor, everything that a job starts ends with the job.
+    pub fn shell(&self, supervisor: Option<Supervisor>) -> Executor {
+        Executor::Shell(Shell::new(&self.workspace.dir().join("builds"), self.config.shell.as_deref(), supervisor))
     }
 
     /// An executor that runs the pipeline's jobs in containers of `engine`. `images` provides images that do not come from a registry.

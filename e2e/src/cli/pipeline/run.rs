@@ -16,6 +16,7 @@ use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::event::Event;
 use gitlab_runner::executor::Executor;
 use gitlab_runner::executor::docker::{ImageSource, sweep, sweep_gone};
+use gitlab_runner::executor::supervisor::Supervisor;
 use gitlab_runner::pipeline::Outcome as PipelineOutcome;
 use gitlab_runner::pipeline::assemble::{Options, PipelineDirs};
 use gitlab_runner::pipeline::schedule::JobSelection;
@@ -26,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::planned::planned;
-use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
+use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, SUPERVISE, connect, print, write};
 
 /// Runs the pipeline of a ref as GitLab and GitLab Runner do
 ///
@@ -116,9 +117,9 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
     let executor = match executor_choice {
         ExecutorName::Shell => {
-            // A killed pipeline has left its jobs running.
-            orphans::end_of_gone_pipelines().await;
-            dirs.shell()
+            // A killed pipeline may have left its jobs running. This one does not wait for their end.
+            tokio::spawn(orphans::end_of_gone_pipelines());
+            dirs.shell(Supervisor::this_program(SUPERVISE))
         }
         ExecutorName::Docker => {
             let engine = connect().await?;

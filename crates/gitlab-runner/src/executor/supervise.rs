@@ -1,0 +1,141 @@
+//! A process between the runner and a job's shell, which ends everything that the job has started.
+//!
+//! A process group is not enough: a daemon leaves it with `setsid`. The supervisor is the *subreaper* of its descendants: a process whose
+//! parent has ended becomes the supervisor's child. `PR_SET_CHILD_SUBREAPER(2const)`
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_child_subreaper, set_parent_process_death_signal,
+    wait, waitpid,
+};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use super::shell::GRACE;
+
+/// Time between both signals for what the script has left running.
+const GRACE_AFTER_SCRIPT: Duration = Duration::from_millis(500);
+
+/// Time after which the supervisor does not wait any longer for killed processes: the kernel may hold them.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// Interval at which ended descendants are looked for. The kernel reports one at a time.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Interval at which ended daemons are reaped while the script runs.
+const REAP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs a job's shell, ends everything that it has started, and returns its exit code. SIGTERM stops the job, and so does the end of the
+/// parent process. `arguments` are those after the argument of [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
+///
+/// # Errors
+/// The shell cannot be started, or the kernel cannot supervise.
+pub fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
+    let parent = arguments.next().and_then(|parent| parent.to_str()?.parse().ok()).and_then(Pid::from_raw);
+    let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
+    set_child_subreaper(Some(getpid()))?;
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    if parent.is_none() || getppid() != parent {
+        return Err(io::Error::other("the runner has ended"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut stopped = signal(SignalKind::terminate())?;
+        let mut child = Command::new(program).process_group(0).spawn()?;
+        let mut reaping = interval(REAP_INTERVAL);
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => {
+                    end_all(GRACE_AFTER_SCRIPT).await;
+                    break status?;
+                }
+                _ = stopped.recv() => {
+                    let deadline = Instant::now() + GRACE;
+                    signal_all(Signal::TERM);
+                    let ended = timeout(GRACE, child.wait()).await;
+                    end_all(deadline.duration_since(Instant::now())).await;
+                    break match ended {
+                        Ok(status) => status?,
+                        Err(_) => child.wait().await?,
+                    };
+                }
+                _ = reaping.tick() => reap_others(&child),
+            }
+        };
+        // Shells report a signal as 128 plus its number.
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
+        Ok(status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    })
+}
+
+/// Ends all descendants: with SIGTERM, and after `grace` with SIGKILL.
+async fn end_all(grace: Duration) {
+    let started = Instant::now();
+    let mut is_terminated = false;
+    while reap() && started.elapsed() < grace + MAX_WAIT {
+        if started.elapsed() >= grace {
+            signal_all(Signal::KILL);
+        } else if !is_terminated {
+            signal_all(Signal::TERM);
+            is_terminated = true;
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Reaps all children that have ended. Returns whether others are left. Must not be called while Tokio waits for a child.
+fn reap() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Reaps the children that have ended, except for the shell.
+fn reap_others(shell: &Child) {
+    let own = getpid().as_raw_nonzero().get();
+    let children = processes().filter(|process| process.parent == own);
+    for child in children.filter(|child| shell.id() != u32::try_from(child.number).ok()) {
+        let _ = waitpid(Pid::from_raw(child.number), WaitOptions::NOHANG);
+    }
+}
+
+/// Sends a signal to all descendants.
+fn signal_all(signal: Signal) {
+    let mut left: Vec<Process> = processes().collect();
+    let mut parents = vec![getpid().as_raw_nonzero().get()];
+    while let Some(parent) = parents.pop() {
+        let (children, others) = left.into_iter().partition(|process: &Process| process.parent == parent);
+        left = others;
+        for child in children {
+            parents.push(child.number);
+            if let Some(child) = Pid::from_raw(child.number) {
+                // It may have ended just now.
+                let _ = kill_process(child, signal);
+            }
+        }
+    }
+}
+
+struct Process {
+    number: i32,
+    parent: i32,
+}
+
+/// All processes: `proc(5)`, fields 1 and 4 of `stat`.
+fn processes() -> impl Iterator<Item = Process> {
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The second field is the program's name in parentheses, which may contain spaces and parentheses.
+        let (_, rest) = stat.rsplit_once(')')?;
+        Some(Process { number, parent: rest.split_whitespace().nth(1)?.parse().ok()? })
+    })
+}
