@@ -147,7 +147,7 @@ mod tests {
     fn the_compressed_size_counts() {
         let dir = tempfile::tempdir().unwrap();
         let draft = Draft::new(dir.path()).unwrap();
-        draft.writer().unwrap().write_all(&[0; 100_000]).unwrap();
+        draft.writer().unwrap().write_all(&vec![0; 100_000]).unwrap();
         assert_eq!(draft.upload_size(100_000).unwrap(), 100_000);
         assert!(draft.upload_size(10_000).unwrap() < 1000);
         let mut random = vec![0; 50_000];

@@ -75,7 +75,7 @@ fn blob_hash(path: &Path) -> Option<String> {
     }
     let mut hash = Sha1::new_with_prefix(format!("blob {}\0", found.len()));
     let mut file = File::open(path).ok()?.take(found.len());
-    let mut piece = [0; 64 << 10];
+    let mut piece = vec![0; 64 << 10];
     loop {
         match file.read(&mut piece).ok()? {
             0 => return Some(hex::encode(hash.finalize())),
