@@ -60,7 +60,7 @@ mod tests {
     #[case::no_begin(format!("old\n{END}\n"), "it has no <!-- bench-app:begin -->")]
     #[case::no_end(format!("{END}\n{BEGIN}\n"), "it has no <!-- bench-app:end --> after <!-- bench-app:begin -->")]
     #[case::anothers("<!-- bench-up:begin --><!-- bench-up:end -->".to_owned(), "it has no <!-- bench-app:begin -->")]
-    fn no_place(#[case] text: String, #[case] why: &str) {
-        assert_eq!(split(&text, "bench-app"), Err(why.to_owned()));
+    fn no_place(#[case] text: String, #[case] reason: &str) {
+        assert_eq!(split(&text, "bench-app"), Err(reason.to_owned()));
     }
 }

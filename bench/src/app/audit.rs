@@ -54,8 +54,8 @@ pub(crate) async fn audit(name: &str, process: &ServerProcess, sent: &[Sent]) ->
             break answer.body;
         }
         if began.elapsed() > TIMEOUT {
-            let why = format!("{name} answered {expected} requests by its own count, and logged {logged}");
-            return Err(Error::Measurement(why));
+            let reason = format!("{name} answered {expected} requests by its own count, and logged {logged}");
+            return Err(Error::Measurement(reason));
         }
         scrapes += 1.0;
     };
@@ -150,8 +150,8 @@ mod tests {
     #[case::too_many(text(1001, 165, 2, 0), "165 requests to /metrics by its own count, and 100 by wrk's")]
     #[case::not_ready(text(1001, 100, 9, 0), "9 answers that were not 200 or not asked for, instead of 2")]
     #[case::strangers(text(1001, 100, 2, 5), "7 answers that were not 200 or not asked for, instead of 2")]
-    fn contradicted(#[case] text: String, #[case] why: &str) {
-        assert_eq!(compare(&text, &sent(), &OWN), Err(why.to_owned()));
+    fn contradicted(#[case] text: String, #[case] reason: &str) {
+        assert_eq!(compare(&text, &sent(), &OWN), Err(reason.to_owned()));
     }
 
     #[rstest]

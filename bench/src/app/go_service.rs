@@ -39,8 +39,8 @@ pub(crate) async fn build() -> Result<PathBuf, Error> {
         .output();
     let output = timeout(TIMEOUT, output).await.context("go build does not end")?.context("cannot run go")?;
     if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Measurement(format!("go build failed: {}", why.trim())));
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Measurement(format!("go build failed: {}", reason.trim())));
     }
     program.canonicalize().context(PROGRAM)
 }

@@ -186,8 +186,8 @@ fn time(command: &mut Command) -> Result<f64, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let status = command.status().context("cannot be run")?;
-    let took = started.elapsed().as_secs_f64();
-    if status.success() { Ok(took) } else { Err(Error::Measurement(format!("{command:?}: {status}"))) }
+    let duration = started.elapsed().as_secs_f64();
+    if status.success() { Ok(duration) } else { Err(Error::Measurement(format!("{command:?}: {status}"))) }
 }
 
 fn output(command: &mut Command) -> Result<String, Error> {

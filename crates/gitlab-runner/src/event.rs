@@ -51,7 +51,8 @@ pub enum Event {
         /// The job's name.
         job: Arc<str>,
         /// What the job waits for.
-        why: String,
+        #[serde(rename = "why")]
+        reason: String,
     },
     /// A message to the user.
     Note {
@@ -65,8 +66,8 @@ pub enum Event {
         /// The pipeline's final status.
         status: Status,
         /// The pipeline's duration. Serialised in seconds, with three decimals.
-        #[serde(serialize_with = "seconds")]
-        took: Duration,
+        #[serde(rename = "took", serialize_with = "seconds")]
+        duration: Duration,
     },
 }
 
@@ -86,10 +87,11 @@ pub struct JobReport {
     /// Whether another attempt follows.
     pub is_retried: bool,
     /// The attempt's duration. Serialised in seconds, with three decimals.
-    #[serde(serialize_with = "seconds")]
-    pub took: Duration,
+    #[serde(rename = "took", serialize_with = "seconds")]
+    pub duration: Duration,
     /// The reason for the status, for the user; may be empty.
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
     /// The exit code of the script.
     pub exit_code: Option<i32>,
     /// The test coverage that the log reports, in percent.

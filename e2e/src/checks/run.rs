@@ -122,7 +122,7 @@ async fn one(
         Ok(Evidence { lines, leaving: None }) => Ok(lines),
         Err(failure) => Err(failure),
     };
-    record.took = origin.elapsed().as_secs_f64() - record.start;
+    record.duration = origin.elapsed().as_secs_f64() - record.start;
     match outcome {
         Ok(lines) => {
             record.verdict = Verdict::Passed;

@@ -114,8 +114,8 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     };
     let code = exit_code(&checks, are_named);
     if let Some(path) = &arguments.junit {
-        let took = began.elapsed().as_secs_f64();
-        let record = Record { began_at, took, checks: checks.clone(), ..Record::default() };
+        let duration = began.elapsed().as_secs_f64();
+        let record = Record { began_at, duration, checks: checks.clone(), ..Record::default() };
         let written = fs::write(path, junit::xml(&record)?);
         written.map_err(|error| CliError::environment(format!("{}: {error}", path.display())))?;
     }

@@ -63,8 +63,8 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let view = Arc::new(Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People }));
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new("lessons", Box::new(move |event| shown.show(event))));
-    let hearing = Arc::clone(&recorder);
-    let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| hearing.record(event)));
+    let image_events = Arc::clone(&recorder);
+    let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| image_events.record(event)));
     let source = std::env::current_dir()?;
     let dir: PathBuf = source.join("target/e2e/lessons");
     std::fs::create_dir_all(&dir)?;

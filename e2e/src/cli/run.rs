@@ -100,8 +100,8 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let view = Arc::new(Live::new(mode));
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new(&id, Box::new(move |event| shown.show(event))));
-    let hearing = Arc::clone(&recorder);
-    let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| hearing.record(event)));
+    let image_events = Arc::clone(&recorder);
+    let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| image_events.record(event)));
     let scenario = Scenario {
         docker,
         images,

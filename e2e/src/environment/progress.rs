@@ -26,6 +26,6 @@ pub async fn logged_part<T, E>(
     let started = Instant::now();
     let result = work.await;
     let verdict = if result.is_ok() { Verdict::Passed } else { Verdict::Failed };
-    notify(&Event::PartEnded { part, verdict, took: started.elapsed() });
+    notify(&Event::PartEnded { part, verdict, duration: started.elapsed() });
     result
 }

@@ -31,7 +31,12 @@ pub enum Event<'event> {
     PartBegan { part: &'static str, log: Option<&'event Path> },
     /// A part of the setup has ended. The caller reports the error of a part that failed.
     #[serde(skip)]
-    PartEnded { part: &'static str, verdict: Verdict, took: Duration },
+    PartEnded {
+        part: &'static str,
+        verdict: Verdict,
+        #[serde(rename = "took")]
+        duration: Duration,
+    },
     /// Progress in obtaining the image with this name in the catalogue.
     #[serde(skip)]
     Image { name: &'static str, progress: ImageProgress<'event> },
@@ -55,7 +60,7 @@ pub enum ImageProgress<'event> {
     /// The build is in progress. Reported every ten seconds.
     Continues(Pace),
     /// The engine has the image now.
-    Obtained { origin: ImageOrigin, took: Duration },
+    Obtained { origin: ImageOrigin, duration: Duration },
 }
 
 /// The progress of a build.
@@ -64,7 +69,7 @@ pub struct Pace {
     /// The compiled packages, if the recipe compiles any.
     pub compiled: Option<Compiled>,
     /// The time since the build started.
-    pub took: Duration,
+    pub duration: Duration,
     /// The remaining time, if it can be estimated.
     pub left: Option<Duration>,
     /// Whether it waits until another build has finished with the compiler's cache.

@@ -24,7 +24,8 @@ pub struct Record {
     /// Start time, RFC 3339.
     pub began_at: String,
     /// Duration of the run.
-    pub took: f64,
+    #[serde(rename = "took")]
+    pub duration: f64,
     /// Seconds in which an external program was active: the engine, a cluster, git, or a job's script.
     pub external: f64,
     /// Seconds in which only the harness itself was active.
@@ -91,7 +92,8 @@ pub struct Step {
     /// Start time.
     pub start: f64,
     /// Duration.
-    pub took: f64,
+    #[serde(rename = "took")]
+    pub duration: f64,
     /// The outcome, or the reason of the failure, in one line.
     pub outcome: String,
 }
@@ -111,7 +113,8 @@ pub struct Pipeline {
     /// Start time.
     pub start: f64,
     /// Duration.
-    pub took: f64,
+    #[serde(rename = "took")]
+    pub duration: f64,
     /// The stages that have jobs, in order.
     pub stages: Vec<String>,
     /// The jobs by stage, each with its last attempt.
@@ -131,7 +134,8 @@ pub struct Job {
     /// Start time, or `None` if it did not run.
     pub start: Option<f64>,
     /// Duration.
-    pub took: f64,
+    #[serde(rename = "took")]
+    pub duration: f64,
     /// Number of attempts.
     pub attempts: usize,
     /// The runner's steps of the last attempt: `get_sources`, `restore_cache`, `step_script`, …
@@ -142,7 +146,8 @@ pub struct Job {
     pub environment: Option<String>,
     pub environment_url: Option<String>,
     /// The reason of its status, or empty.
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
     /// The path of its log, relative to the report's directory if possible.
     pub log: Option<String>,
     /// The last log lines of a failed job.
@@ -156,7 +161,8 @@ pub struct JobStep {
     /// Start time.
     pub start: f64,
     /// Duration until the start of the next step.
-    pub took: f64,
+    #[serde(rename = "took")]
+    pub duration: f64,
 }
 
 /// A check of one environment.
@@ -173,7 +179,8 @@ pub struct Check {
     /// Start time.
     pub start: f64,
     /// Duration.
-    pub took: f64,
+    #[serde(rename = "took")]
+    pub duration: f64,
     /// What the check saw, one sentence per line.
     pub evidence: Vec<String>,
     /// Why it did not run; empty if it ran.

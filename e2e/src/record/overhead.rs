@@ -24,17 +24,17 @@ pub struct Shares {
 pub fn of(record: &Record) -> Shares {
     let spans = record.spans.iter().filter(|span| !has_steps(record, span)).map(|span| (span.start, span.end));
     let steps = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).flat_map(|job| &job.steps);
-    let steps = steps.filter(|step| !OWN.contains(&&*step.name)).map(|step| (step.start, step.start + step.took));
+    let steps = steps.filter(|step| !OWN.contains(&&*step.name)).map(|step| (step.start, step.start + step.duration));
     let mut busy: Vec<(f64, f64)> = spans.chain(steps).collect();
     busy.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (mut covered, mut until) = (0.0, 0.0_f64);
     for (start, end) in busy {
-        let end = end.min(record.took);
+        let end = end.min(record.duration);
         covered += (end - start.max(until)).max(0.0);
         until = until.max(end);
     }
     let external = thousandths(covered);
-    let own = thousandths((record.took - covered).max(0.0));
+    let own = thousandths((record.duration - covered).max(0.0));
     let percent = if external > 0.0 { thousandths(own / external * 100.0) } else { 0.0 };
     Shares { external, own, percent }
 }
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
     use crate::record::{Job, JobStep, Pipeline};
 
-    fn step(name: &str, start: f64, took: f64) -> JobStep {
-        JobStep { name: name.to_owned(), start, took }
+    fn step(name: &str, start: f64, duration: f64) -> JobStep {
+        JobStep { name: name.to_owned(), start, duration }
     }
 
     fn span(lane: &str, name: &str, start: f64, end: f64) -> Span {
@@ -68,7 +68,7 @@ mod tests {
         let shares = of(record);
         let differences = [shares.external - external, shares.own - own, shares.percent - percent];
         assert!(differences.iter().all(|it| it.abs() < 0.01), "{shares:?}");
-        assert!((shares.external + shares.own - record.took).abs() < 0.01, "{shares:?} of {}", record.took);
+        assert!((shares.external + shares.own - record.duration).abs() < 0.01, "{shares:?} of {}", record.duration);
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         let job = Job { name: "test".to_owned(), steps, ..Job::default() };
         let pipelines = vec![Pipeline { id: 7, jobs: vec![job], ..Pipeline::default() }];
         let spans = vec![span("pipeline 7", "test", 0.0, 11.0), span("checks dev", "service", 9.0, 12.0)];
-        let mut record = Record { took: 14.0, pipelines, spans, ..Record::default() };
+        let mut record = Record { duration: 14.0, pipelines, spans, ..Record::default() };
         // Own time: before the sources, the cache, and the last two seconds.
         is(&record, 8.0, 6.0, 75.0);
         // The creation of a cluster at the same time covers all own time except the end.
@@ -90,11 +90,11 @@ mod tests {
         let job = Job { name: "test".to_owned(), steps: vec![step("step_script", 6.0, 2.0)], ..Job::default() };
         let pipelines = vec![Pipeline { id: 7, jobs: vec![job], ..Pipeline::default() }];
         let spans = vec![span("pipeline 7", "test", 0.0, 4.0), span("pipeline 7", "test", 5.0, 9.0)];
-        is(&Record { took: 10.0, pipelines, spans, ..Record::default() }, 6.0, 4.0, 66.67);
+        is(&Record { duration: 10.0, pipelines, spans, ..Record::default() }, 6.0, 4.0, 66.67);
     }
 
     #[test]
     fn a_run_without_activities_is_own_time() {
-        is(&Record { took: 3.0, ..Record::default() }, 0.0, 3.0, 0.0);
+        is(&Record { duration: 3.0, ..Record::default() }, 0.0, 3.0, 0.0);
     }
 }

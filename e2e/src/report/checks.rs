@@ -19,13 +19,13 @@ pub fn list(checks: &[Check]) -> String {
 
 /// The result of a check, on one line.
 pub fn line(check: &Record) -> String {
-    let Record { name, environment, took, .. } = check;
+    let Record { name, environment, duration, .. } = check;
     match (check.verdict, &check.failure) {
         (Verdict::NotRun, _) => format!("– {environment} {name}: not run, {}", check.not_run),
         (_, Some(failure)) => {
-            format!("✘ {environment} {name}: expected {}, saw {}, {took:.1} s", failure.expected, failure.seen)
+            format!("✘ {environment} {name}: expected {}, saw {}, {duration:.1} s", failure.expected, failure.seen)
         }
-        (_, None) => format!("✔ {environment} {name}: {}, {took:.1} s", check.proves),
+        (_, None) => format!("✔ {environment} {name}: {}, {duration:.1} s", check.proves),
     }
 }
 
@@ -40,8 +40,9 @@ pub fn text(checks: &[Record]) -> String {
             Verdict::NotRun => ("not run", check.not_run.clone()),
             _ => ("failed", check.failure.as_ref().map(|failure| failure.seen.clone()).unwrap_or_default()),
         };
-        let duration = if check.verdict == Verdict::NotRun { String::new() } else { format!("{:.1} s", check.took) };
-        table.add_row([&*check.name, &check.environment, verdict, &duration, &seen]);
+        let format_duration =
+            if check.verdict == Verdict::NotRun { String::new() } else { format!("{:.1} s", check.duration) };
+        table.add_row([&*check.name, &check.environment, verdict, &format_duration, &seen]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -82,12 +83,12 @@ mod tests {
     use crate::checks::failure::expected;
 
     fn checks() -> Vec<Record> {
-        let check = |name: &str, verdict, took| Record {
+        let check = |name: &str, verdict, duration| Record {
             name: name.to_owned(),
             environment: "dev".to_owned(),
             proves: format!("{name} works"),
             verdict,
-            took,
+            duration,
             ..Record::default()
         };
         vec![

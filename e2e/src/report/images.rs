@@ -22,28 +22,28 @@ pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
         ImageProgress::Pulling { reference } => format!("pulling {reference}"),
         ImageProgress::NotPulled { reason } => format!("pull failed: {reason}"),
         ImageProgress::Building { log, expected } => {
-            format!("building, about {}, log in {}", duration(expected), log.display())
+            format!("building, about {}, log in {}", format_duration(expected), log.display())
         }
         ImageProgress::Continues(progress) => pace(progress),
         ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => "already present".to_owned(),
-        ImageProgress::Obtained { origin, took } => format!("{} in {:.1} s", origin.word(), took.as_secs_f64()),
+        ImageProgress::Obtained { origin, duration } => format!("{} in {:.1} s", origin.word(), duration.as_secs_f64()),
     };
     format!("{name}: {text}")
 }
 
 /// The progress of a build.
-pub fn pace(Pace { compiled, took, left, is_waiting }: Pace) -> String {
+pub fn pace(Pace { compiled, duration, left, is_waiting }: Pace) -> String {
     let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
     let left = match left {
         _ if is_waiting => "waiting for the compiler, which another build is using".to_owned(),
-        Some(left) => format!("about {} left", duration(left)),
-        None => format!("running for {} s, longer than expected", took.as_secs()),
+        Some(left) => format!("about {} left", format_duration(left)),
+        None => format!("running for {} s, longer than expected", duration.as_secs()),
     };
     compiled.unwrap_or_default() + &left
 }
 
 /// An approximate duration, in minutes or tens of seconds.
-fn duration(time: Duration) -> String {
+fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..90 => format!("{} s", seconds.div_ceil(10).max(1) * 10),
@@ -54,8 +54,8 @@ fn duration(time: Duration) -> String {
 pub fn table(obtained: &[ResolvedImage]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["image", "from", "seconds", "reference"]);
-    for ResolvedImage { name, reference, origin, took, .. } in obtained {
-        table.add_row([*name, origin.word(), &format!("{:.1}", took.as_secs_f64()), reference]);
+    for ResolvedImage { name, reference, origin, duration, .. } in obtained {
+        table.add_row([*name, origin.word(), &format!("{:.1}", duration.as_secs_f64()), reference]);
     }
     format!("{}\n", table.trim_fmt())
 }
@@ -75,18 +75,18 @@ mod tests {
     #[case::minutes(90, "2 min")]
     #[case::many(449, "7 min")]
     fn a_duration_is_approximate(#[case] seconds: u64, #[case] expected: &str) {
-        assert_eq!(duration(Duration::from_secs(seconds)), expected);
+        assert_eq!(format_duration(Duration::from_secs(seconds)), expected);
     }
 
     fn obtained(name: &'static str, origin: ImageOrigin, millis: u64) -> ResolvedImage {
         let reference = format!("gitlab-ci-k8s-demo/{name}:0123456789ab");
-        ResolvedImage { name, reference, upstream: None, origin, took: Duration::from_millis(millis) }
+        ResolvedImage { name, reference, upstream: None, origin, duration: Duration::from_millis(millis) }
     }
 
     #[test]
     fn progress_lines() {
         let minute = Duration::from_mins(1);
-        let pace = Pace { compiled: None, took: minute * 5 / 4, left: None, is_waiting: false };
+        let pace = Pace { compiled: None, duration: minute * 5 / 4, left: None, is_waiting: false };
         let compiled = Some(Compiled { done: 812, total: 2862 });
         let events = [
             ("dind", ImageProgress::Pulling { reference: "docker.io/library/docker:28.5.2-dind" }),
@@ -96,8 +96,8 @@ mod tests {
             ("etcd-3.7", ImageProgress::Continues(pace)),
             ("etcd-3.7", ImageProgress::Continues(Pace { is_waiting: true, ..pace })),
             ("kubernetes-1.37", ImageProgress::Continues(Pace { compiled, left: Some(minute * 4), ..pace })),
-            ("dind", ImageProgress::Obtained { origin: ImageOrigin::Built, took: Duration::from_millis(12_345) }),
-            ("kubectl", ImageProgress::Obtained { origin: ImageOrigin::Local, took: Duration::from_millis(1) }),
+            ("dind", ImageProgress::Obtained { origin: ImageOrigin::Built, duration: Duration::from_millis(12_345) }),
+            ("kubectl", ImageProgress::Obtained { origin: ImageOrigin::Local, duration: Duration::from_millis(1) }),
         ];
         let lines = events.map(|(name, progress)| line(name, progress));
         insta::assert_snapshot!(lines.join("\n"));

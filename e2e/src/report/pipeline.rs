@@ -17,8 +17,8 @@ pub fn text(plan: &Plan, id: u64, outcome: &Outcome) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["job", "stage", "status", "duration", "details"]);
     for job in &outcome.jobs {
-        let duration = if job.attempt > 0 { seconds(job.took) } else { String::new() };
-        table.add_row([job.job.to_string(), job.stage.to_string(), status(job), duration, details(job)]);
+        let format_duration = if job.attempt > 0 { seconds(job.duration) } else { String::new() };
+        table.add_row([job.job.to_string(), job.stage.to_string(), status(job), format_duration, details(job)]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -26,7 +26,7 @@ pub fn text(plan: &Plan, id: u64, outcome: &Outcome) -> String {
     let _ = writeln!(text, "{}", table.trim_fmt());
     for job in outcome.jobs.iter().filter(|job| job.status == Status::Failed) {
         let log = job.log.as_ref().map(|log| format!(" (full log: {})", log.display())).unwrap_or_default();
-        let _ = writeln!(text, "\n{} failed: {}. Last lines{log}:", job.job, job.why);
+        let _ = writeln!(text, "\n{} failed: {}. Last lines{log}:", job.job, job.reason);
         for line in &job.last_lines {
             let _ = writeln!(text, "  | {line}");
         }
@@ -47,8 +47,8 @@ fn details(job: &JobReport) -> String {
     if job.attempt > 1 {
         words.push(format!("attempt {}", job.attempt));
     }
-    if !job.why.is_empty() {
-        words.push(job.why.clone());
+    if !job.reason.is_empty() {
+        words.push(job.reason.clone());
     }
     if let Some(tests) = &job.tests {
         let failed = if tests.failed > 0 { format!(", {} failed", tests.failed) } else { String::new() };
@@ -84,11 +84,11 @@ pub fn verdict(plan: &Plan, id: u64, outcome: &Outcome) -> String {
         (Status::Success, _) if has_warnings => "passed with warnings".to_owned(),
         (status, _) => status.name().to_owned(),
     };
-    let (name, took) = (&plan.context.ref_name, seconds(outcome.took));
-    format!("Pipeline {id} for {kind} {name}, commit {commit}: {word}, {took} ({})", counts.join(", "))
+    let (name, duration) = (&plan.context.ref_name, seconds(outcome.duration));
+    format!("Pipeline {id} for {kind} {name}, commit {commit}: {word}, {duration} ({})", counts.join(", "))
 }
 
 /// `12.3 s`
-pub fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+pub fn seconds(format_duration: Duration) -> String {
+    format!("{:.1} s", format_duration.as_secs_f64())
 }

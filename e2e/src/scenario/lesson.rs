@@ -128,7 +128,9 @@ async fn seen(
 ) -> Result<LessonResult, LessonError> {
     match (error, lesson.seen) {
         (Some(ReplayError::Interrupted), _) => Err(LessonError::Interrupted),
-        (Some(ReplayError::Refused(why) | ReplayError::NotRun(why)), _) => Err(LessonError::NotShown(why.clone())),
+        (Some(ReplayError::Refused(reason) | ReplayError::NotRun(reason)), _) => {
+            Err(LessonError::NotShown(reason.clone()))
+        }
         (Some(ReplayError::NotPassed(verdict)), Seen::Job(name, messages)) => {
             let job = failed_job(&context.recorder, name);
             let job = job.ok_or_else(|| LessonError::NotShown(format!("{name} did not fail: {verdict}")))?;
@@ -137,7 +139,7 @@ async fn seen(
                 let wanted = messages.join("` or `");
                 return Err(LessonError::NotShown(format!("{name} failed without `{wanted}`:\n{text}")));
             }
-            Ok(LessonResult { failure: (format!("job {name}: {}", job.why), job.last_lines), log: job.log })
+            Ok(LessonResult { failure: (format!("job {name}: {}", job.reason), job.last_lines), log: job.log })
         }
         (None, Seen::Check(name, message)) => match checked(context, name).await {
             Some(Failure { expected, seen, details, .. }) => {
@@ -267,7 +269,7 @@ async fn commit(dir: &Path, message: &str) -> Result<Project, LessonError> {
     let commit = Repository::open(dir)?.commit("HEAD")?;
     Ok(Project {
         dir: dir.to_owned(),
-        tagged_folder: dir.to_owned(),
+        tagged_dir: dir.to_owned(),
         path: format!("course/{ENVIRONMENT}"),
         default_branch: "main".to_owned(),
         branch: "main".to_owned(),

@@ -26,7 +26,7 @@ impl Starts {
         let all = self.steps.get(job).map(Vec::as_slice).unwrap_or_default();
         let steps = all.iter().zip(all.iter().skip(1));
         steps
-            .map(|((name, start), (_, end))| JobStep { name: (*name).to_owned(), start: *start, took: end - start })
+            .map(|((name, start), (_, end))| JobStep { name: (*name).to_owned(), start: *start, duration: end - start })
             .collect()
     }
 }
@@ -80,11 +80,12 @@ pub(super) fn listener(
         }
         Event::Step { job, step } => at(&job, step),
         Event::Line { job, line } => recorder.say(&lane, &job, &without_colours(&line)),
-        Event::JobWaits { job, why } => recorder.say(&lane, &job, &why),
+        Event::JobWaits { job, reason } => recorder.say(&lane, &job, &reason),
         Event::JobEnded(report) => {
             at(&report.job, "");
             let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
-            let words = if report.is_retried { format!("{}, is tried again", report.why) } else { report.why.clone() };
+            let words =
+                if report.is_retried { format!("{}, is tried again", report.reason) } else { report.reason.clone() };
             drop(recorder.end(&lane, &report.job, verdict, &words));
             if let Some(compiling) = compiling.as_ref().filter(|_| !report.is_retried) {
                 compiling.ended(&report.job);

@@ -27,7 +27,7 @@ pub(super) fn add(record: &mut Record, expected: Vec<Check>, now: f64) {
         let lane = lane(&check.environment);
         let begun = record.spans.iter().find(|span| span.lane == lane && span.name == check.name);
         if let Some(span) = begun {
-            (check.verdict, check.start, check.took) = (Verdict::Interrupted, span.start, span.end - span.start);
+            (check.verdict, check.start, check.duration) = (Verdict::Interrupted, span.start, span.end - span.start);
         } else {
             (check.start, check.not_run) = (now, "it was never reached".to_owned());
         }

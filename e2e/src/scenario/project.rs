@@ -23,7 +23,7 @@ pub struct Project {
     /// The directory of the clone with the branch.
     pub dir: PathBuf,
     /// The directory of the clone with the tag.
-    pub tagged_folder: PathBuf,
+    pub tagged_dir: PathBuf,
     /// The path of the project: `group/project`.
     pub path: String,
     pub default_branch: String,
@@ -86,7 +86,7 @@ impl Project {
         let status = git(Some(repository.dir()), &["status", "--porcelain"]).await?;
         Ok(Self {
             dir: of_branch,
-            tagged_folder: of_tag,
+            tagged_dir: of_tag,
             path: project_of(repository.remote().as_deref(), repository.dir()).1,
             default_branch: repository.default_branch(),
             branch: branch.to_owned(),
@@ -151,7 +151,7 @@ mod tests {
         let pushed = Repository::open(&project.dir).unwrap();
         assert_eq!(pushed.branch(BRANCH).unwrap().sha, project.commit.sha);
         assert!(pushed.tag(TAG).is_err(), "the branch's jobs would see a tag that comes later");
-        let tagged = Repository::open(&project.tagged_folder).unwrap();
+        let tagged = Repository::open(&project.tagged_dir).unwrap();
         assert_eq!(tagged.tag(TAG).unwrap().0.sha, project.commit.sha);
         for clone in [&pushed, &tagged] {
             assert_eq!(project_of(clone.remote().as_deref(), clone.dir()).1, project.path);

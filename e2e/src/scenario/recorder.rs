@@ -140,18 +140,18 @@ impl Recorder {
         let result = work.await;
         let (verdict, outcome) = match &result {
             Ok((_, outcome)) => (Verdict::Passed, outcome.clone()),
-            Err(why) if why.is_interruption() => (Verdict::Interrupted, why.to_string()),
-            Err(why) => (Verdict::Failed, why.to_string()),
+            Err(reason) if reason.is_interruption() => (Verdict::Interrupted, reason.to_string()),
+            Err(reason) => (Verdict::Failed, reason.to_string()),
         };
-        let step = Step { name: name.to_owned(), verdict, start, took: self.seconds() - start, outcome };
+        let step = Step { name: name.to_owned(), verdict, start, duration: self.seconds() - start, outcome };
         (self.notify)(&Event::StepEnded(&step));
         self.keep(step);
         result.map(|(value, _)| value)
     }
 
     /// Skips a step.
-    pub fn skip(&self, name: &str, why: &str) {
-        let step = Step { name: name.to_owned(), outcome: why.to_owned(), start: self.seconds(), ..Step::default() };
+    pub fn skip(&self, name: &str, reason: &str) {
+        let step = Step { name: name.to_owned(), outcome: reason.to_owned(), start: self.seconds(), ..Step::default() };
         (self.notify)(&Event::StepEnded(&step));
         self.keep(step);
     }
@@ -233,7 +233,7 @@ impl Recorder {
             start: now,
             ..Step::default()
         }));
-        record.took = now;
+        record.duration = now;
         record.verdict = verdict;
         let shares = overhead::of(record);
         (record.external, record.overhead, record.overhead_percent) = (shares.external, shares.own, shares.percent);

@@ -95,7 +95,7 @@ impl Replayer {
     pub fn plan(&self, wanted: Ref) -> Result<Prepared, ReplayError> {
         let dir = match wanted {
             Ref::Branch => &self.project.dir,
-            Ref::Tag => &self.project.tagged_folder,
+            Ref::Tag => &self.project.tagged_dir,
         };
         let input = Input { directory: dir.clone(), ..Input::default() };
         let mut reference = Reference::of_checkout();
@@ -203,7 +203,7 @@ impl Replayer {
             is_tag: wanted == Ref::Tag,
             status: word(outcome.status),
             start,
-            took: outcome.took.as_secs_f64(),
+            duration: outcome.duration.as_secs_f64(),
             stages: pipeline.plan.stages.iter().map(ToString::to_string).collect(),
             jobs,
         });
@@ -215,7 +215,7 @@ impl Replayer {
         // A job in `only` must pass, even with `allow_failure`.
         let has_failed = |job: &JobReport| only.contains(&job.job) && !job.is_retried && job.status != Status::Success;
         if let Some(job) = outcome.jobs.iter().find(|job| has_failed(job)) {
-            return Err(ReplayError::NotPassed(format!("{} did not pass: {}; {verdict}", job.job, job.why)));
+            return Err(ReplayError::NotPassed(format!("{} did not pass: {}; {verdict}", job.job, job.reason)));
         }
         match outcome.status {
             Status::Success | Status::Skipped => Ok((pipeline.plan, verdict)),
@@ -265,13 +265,13 @@ fn job_record(report: &JobReport, plan: &Plan, starts: &Starts, dir: &Path) -> r
         status: word(report.status),
         allow_failure: report.allow_failure,
         start: starts.jobs.get(&report.job).copied(),
-        took: report.took.as_secs_f64(),
+        duration: report.duration.as_secs_f64(),
         attempts: report.attempt,
         steps: starts.steps_of(&report.job),
         needs: needs.map(|needs| needs.iter().map(|need| need.name.to_string()).collect()),
         environment: planned.and_then(|job| job.environment.as_ref()).map(|it| it.name.clone()),
         environment_url: report.environment_url.clone(),
-        why: report.why.clone(),
+        reason: report.reason.clone(),
         log: log.map(|path| path.display().to_string()),
         last_lines: if has_failed { report.last_lines.clone() } else { Vec::new() },
     }

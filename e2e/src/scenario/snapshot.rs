@@ -153,7 +153,7 @@ pub async fn stopped(environment: &Environment, other: &Environment, before: &Sn
         proves: "stopping an environment removes all of its objects and no others".to_owned(),
         verdict,
         start,
-        took: origin.elapsed().as_secs_f64() - start,
+        duration: origin.elapsed().as_secs_f64() - start,
         evidence,
         not_run: String::new(),
         failure,
@@ -243,7 +243,7 @@ async fn unanswered(environment: &Environment) -> Result<Option<String>, Failure
                 .hint("another Ingress has the same host", "delete it, or give it a host of its own"));
         }
         Ok((status, _)) => format!("{}: {status}", environment.host),
-        Err(why) => format!("{}: {why}", environment.host),
+        Err(reason) => format!("{}: {reason}", environment.host),
     }))
 }
 

@@ -268,7 +268,7 @@ fn a_cache_comes_back_in_the_next_pipeline() {
 fn what_has_no_script() {
     let run = ran("a: {trigger: other/project, stage: build}\nb: {run: [{name: x, script: y}]}\n");
     assert_eq!((run.code(), run.status("a"), run.status("b")), (1, "success", "failed"));
-    assert!(run.ended("a")["why"].as_str().is_some_and(|why| why.contains("is not run")));
+    assert!(run.ended("a")["why"].as_str().is_some_and(|reason| reason.contains("is not run")));
 }
 
 #[test]

@@ -126,8 +126,9 @@ pub fn variables(reports: &[(String, Vec<u8>)]) -> Result<Vec<Variable>, String>
 /// a path and its content.
 pub fn count_tests(reports: &[(String, Vec<u8>)]) -> (Option<TestCounts>, Vec<String>) {
     if size(reports) > TEST_REPORTS_LIMIT {
-        let why = format!("the test reports are larger than {} MiB together, GitLab's limit", TEST_REPORTS_LIMIT >> 20);
-        return (None, vec![why]);
+        let reason =
+            format!("the test reports are larger than {} MiB together, GitLab's limit", TEST_REPORTS_LIMIT >> 20);
+        return (None, vec![reason]);
     }
     let mut sum: Option<TestCounts> = None;
     let mut unreadable = Vec::new();
@@ -197,9 +198,9 @@ mod tests {
     fn reports_that_are_too_large_are_not_parsed() {
         let large = |limit: u64| vec![("r".to_owned(), vec![b'A'; usize::try_from(limit).unwrap() + 1])];
         assert_eq!(variables(&large(DOTENV_LIMIT)).unwrap_err(), "the dotenv reports are larger than 64 KiB together");
-        let (counts, why) = count_tests(&large(TEST_REPORTS_LIMIT));
+        let (counts, reason) = count_tests(&large(TEST_REPORTS_LIMIT));
         assert_eq!(
-            (counts, &*why.concat()),
+            (counts, &*reason.concat()),
             (None, "the test reports are larger than 30 MiB together, GitLab's limit")
         );
     }

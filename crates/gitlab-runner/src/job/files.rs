@@ -34,16 +34,16 @@ impl Attempt<'_> {
             return Ok(Tracked::default());
         }
         if !matches!(strategy.as_str(), "" | "fetch" | "clone") {
-            let why = format!("unknown GIT_STRATEGY: {strategy}; expected clone, fetch, none or empty");
-            return Err(failed(FailureReason::RunnerSystemFailure, &why));
+            let message = format!("unknown GIT_STRATEGY: {strategy}; expected clone, fetch, none or empty");
+            return Err(failed(FailureReason::RunnerSystemFailure, &message));
         }
         let submodules = match self.variables.get("GIT_SUBMODULE_STRATEGY").unwrap_or_default().as_str() {
             "normal" => Submodules::Normal,
             "recursive" => Submodules::Recursive,
             "" | "none" => Submodules::None,
             other => {
-                let why = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; expected none, normal or recursive");
-                return Err(failed(FailureReason::RunnerSystemFailure, &why));
+                let message = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; expected none, normal or recursive");
+                return Err(failed(FailureReason::RunnerSystemFailure, &message));
             }
         };
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
@@ -122,7 +122,9 @@ impl Attempt<'_> {
                 None => self.log.say("No cache exists yet"),
                 Some(archive) => match self.within(session.unpack(&archive)).await {
                     Ok(()) => self.log.say("Successfully extracted cache"),
-                    Err(AttemptError::Failed { why, .. }) => self.log.warn(&format!("cannot use the cache: {why}")),
+                    Err(AttemptError::Failed { message, .. }) => {
+                        self.log.warn(&format!("cannot use the cache: {message}"))
+                    }
                     Err(error) => return Err(error),
                 },
             }
@@ -145,7 +147,7 @@ impl Attempt<'_> {
             match self.archive_cache(session, cache, key, tracked).await {
                 Ok(0) => self.log.warn("no files to cache: the existing cache is kept"),
                 Ok(entries) => self.log.say(&format!("Created cache of {entries} files and directories")),
-                Err(why) => self.log.warn(&format!("cannot save the cache: {why}")),
+                Err(message) => self.log.warn(&format!("cannot save the cache: {message}")),
             }
         }
     }
@@ -168,7 +170,7 @@ impl Attempt<'_> {
         let selection = Selection::new(&project, &cache.paths, &[], untracked);
         let packed = match self.within(session.pack(selection, writer)).await {
             Ok(packed) => packed,
-            Err(AttemptError::Failed { why, .. }) => return Err(why),
+            Err(AttemptError::Failed { message, .. }) => return Err(message),
             Err(_) => return Err("the job was canceled or timed out".to_owned()),
         };
         for pattern in &packed.unmatched {
@@ -281,12 +283,12 @@ impl Attempt<'_> {
             let files = archive::read(&path, limit, |path| selection.takes(path, false));
             files.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
         };
-        let refused = |why| failed(FailureReason::RunnerSystemFailure, &format!("invalid report: {why}"));
+        let refused = |message| failed(FailureReason::RunnerSystemFailure, &format!("invalid report: {message}"));
         self.outcome.dotenv = artifacts::variables(&read(dotenv, artifacts::DOTENV_LIMIT)?).map_err(refused)?;
         let (tests, unreadable) = artifacts::count_tests(&read(junit, artifacts::TEST_REPORTS_LIMIT)?);
         self.outcome.tests = tests;
-        for why in unreadable {
-            self.log.warn(&format!("cannot read a test report: {why}"));
+        for message in unreadable {
+            self.log.warn(&format!("cannot read a test report: {message}"));
         }
         Ok(())
     }

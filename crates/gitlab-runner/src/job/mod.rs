@@ -41,7 +41,7 @@ pub struct JobOutcome {
     /// Whether the attempt was canceled.
     pub is_canceled: bool,
     /// The reason for the result, for the user; usually empty if the attempt succeeded.
-    pub why: String,
+    pub reason: String,
     /// The test coverage that the log reports, in percent.
     pub coverage: Option<f64>,
     /// The sums of the job's `junit` reports.
@@ -69,17 +69,17 @@ impl JobOutcome {
 enum AttemptError {
     Canceled,
     TimedOut(Duration),
-    Failed { reason: FailureReason, code: Option<i32>, why: String },
+    Failed { reason: FailureReason, code: Option<i32>, message: String },
 }
 
 impl From<ExecutorError> for AttemptError {
     fn from(error: ExecutorError) -> Self {
-        Self::Failed { reason: error.reason, code: None, why: error.message }
+        Self::Failed { reason: error.reason, code: None, message: error.message }
     }
 }
 
-fn failed(reason: FailureReason, why: &dyn std::fmt::Display) -> AttemptError {
-    AttemptError::Failed { reason, code: None, why: why.to_string() }
+fn failed(reason: FailureReason, message: &dyn std::fmt::Display) -> AttemptError {
+    AttemptError::Failed { reason, code: None, message: message.to_string() }
 }
 
 /// A running attempt.
@@ -119,9 +119,9 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
         dotenv,
         late: &deferred,
     };
-    let system = |why: String| JobOutcome {
+    let system = |message: String| JobOutcome {
         failure: Some((FailureReason::RunnerSystemFailure, None)),
-        why,
+        reason: message,
         ..JobOutcome::default()
     };
     let variables = match JobVariables::new(&pipeline.plan, planned, &facts) {
@@ -133,7 +133,7 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
     }
     let log = match pipeline.open_log(index, number == 1, &Masker::new(variables.secrets())) {
         Ok(log) => log,
-        Err(why) => return system(why),
+        Err(message) => return system(message),
     };
     // An invalid pattern was already reported when the file was read.
     let coverage = planned.job.coverage.as_ref().and_then(|coverage| Pattern::parse(&coverage.value).ok());
@@ -153,17 +153,17 @@ async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result
     if deferred.is_awaited(planned) {
         (pipeline.notify)(Event::JobWaits {
             job: Arc::clone(&planned.name),
-            why: format!("waits for {}", deferred.source),
+            reason: format!("waits for {}", deferred.source),
         });
     }
     tokio::select! {
         biased;
         () = pipeline.cancel.cancelled() => {
-            Err(Box::new(JobOutcome { is_canceled: true, why: "canceled".to_owned(), ..JobOutcome::default() }))
+            Err(Box::new(JobOutcome { is_canceled: true, reason: "canceled".to_owned(), ..JobOutcome::default() }))
         }
-        values = deferred.of(planned) => values.map_err(|why| {
+        values = deferred.of(planned) => values.map_err(|message| {
             let failure = Some((FailureReason::RunnerSystemFailure, None));
-            Box::new(JobOutcome { failure, why: why.to_string(), ..JobOutcome::default() })
+            Box::new(JobOutcome { failure, reason: message.to_string(), ..JobOutcome::default() })
         }),
     }
 }
@@ -234,11 +234,11 @@ impl Attempt<'_> {
             return Ok(());
         }
         // The wording of GitLab Runner's executors.
-        let why = match self.pipeline.executor.name() {
+        let message = match self.pipeline.executor.name() {
             "shell" => format!("exit status {code}"),
             _ => format!("exit code {code}"),
         };
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), why })
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), message })
     }
 
     async fn after_script(
@@ -252,18 +252,18 @@ impl Attempt<'_> {
         let script = self.script(places, &commands, &variables);
         let _section = self.log.section("after_script", "Running after_script");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
-        let (code, why) = match self.run_for(session, &script, Some(limit)).await {
+        let (code, message) = match self.run_for(session, &script, Some(limit)).await {
             Ok(Some(0)) => return Ok(()),
             Ok(Some(code)) => (Some(code), format!("exit code {code}")),
             Ok(None) => (None, format!("it took longer than {}", humantime::format_duration(limit))),
-            Err(AttemptError::Failed { why, .. }) => (None, why),
+            Err(AttemptError::Failed { message, .. }) => (None, message),
             Err(error) => return Err(error),
         };
         if status == "success" && self.variables.get("AFTER_SCRIPT_IGNORE_ERRORS").as_deref() == Some("false") {
-            let why = format!("after_script: {why}");
-            return Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code, why });
+            let message = format!("after_script: {message}");
+            return Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code, message });
         }
-        self.log.warn(&format!("after_script failed, but job will continue unaffected: {why}"));
+        self.log.warn(&format!("after_script failed, but job will continue unaffected: {message}"));
         Ok(())
     }
 
@@ -315,13 +315,13 @@ impl Attempt<'_> {
         match result {
             Ok(()) => self.log.say("\x1b[32;1mJob succeeded\x1b[0;m"),
             Err(error) => {
-                let (failure, why) = match error {
+                let (failure, message) = match error {
                     AttemptError::Canceled => (None, "canceled".to_owned()),
                     AttemptError::TimedOut(after) => (
                         Some((FailureReason::JobExecutionTimeout, None)),
                         format!("execution took longer than {}", humantime::format_duration(after)),
                     ),
-                    AttemptError::Failed { reason, code, why } => (Some((reason, code)), why),
+                    AttemptError::Failed { reason, code, message } => (Some((reason, code)), message),
                 };
                 self.outcome.is_canceled = failure.is_none();
                 self.outcome.failure = failure;
@@ -329,16 +329,16 @@ impl Attempt<'_> {
                     Some((FailureReason::RunnerSystemFailure, _)) => " (system failure)",
                     _ => "",
                 };
-                self.log.say(&format!("\x1b[31;1mERROR: Job failed{system}: {why}\x1b[0;m"));
+                self.log.say(&format!("\x1b[31;1mERROR: Job failed{system}: {message}\x1b[0;m"));
                 // The reason is shown in a table, so it must be a single line.
-                let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
-                self.outcome.why = self.log.masked(&lines.collect::<Vec<_>>().join("; "));
+                let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+                self.outcome.reason = self.log.masked(&lines.collect::<Vec<_>>().join("; "));
             }
         }
         self.log.flush();
-        if let (Some(why), None, false) = (self.log.lost(), self.outcome.failure, self.outcome.is_canceled) {
+        if let (Some(message), None, false) = (self.log.lost(), self.outcome.failure, self.outcome.is_canceled) {
             self.outcome.failure = Some((FailureReason::RunnerSystemFailure, None));
-            self.outcome.why = format!("the log file is incomplete: {why}");
+            self.outcome.reason = format!("the log file is incomplete: {message}");
         }
         self.outcome.coverage = self.log.coverage();
         self.outcome.last_lines = self.log.last_lines();

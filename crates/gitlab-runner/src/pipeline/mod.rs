@@ -38,7 +38,7 @@ pub struct Outcome {
     /// The manual job that later jobs wait for.
     pub blocked_by: Option<Arc<str>>,
     /// The pipeline's duration.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 impl Pipeline {
@@ -55,7 +55,7 @@ impl Pipeline {
         let mut is_canceled = false;
         loop {
             for change in schedule.advance(Instant::now()) {
-                self.report_waiting(change.job, change.status, &change.why);
+                self.report_waiting(change.job, change.status, &change.reason);
             }
             while !is_canceled && let Some(slot) = slots.take() {
                 let Some(job) = schedule.take() else { break };
@@ -86,14 +86,14 @@ impl Pipeline {
                 }
             };
             tokio::select! {
-                Some((job, attempt, outcome, took)) = running.next() => {
+                Some((job, attempt, outcome, duration)) = running.next() => {
                     let is_retried = !is_canceled
-                        && schedule.end(job, outcome.status(), outcome.failure, &outcome.why);
+                        && schedule.end(job, outcome.status(), outcome.failure, &outcome.reason);
                     if is_canceled {
-                        schedule.end(job, outcome.status(), None, &outcome.why);
+                        schedule.end(job, outcome.status(), None, &outcome.reason);
                     }
                     let fails = outcome.status() == Status::Failed && !is_retried && !schedule.may_fail(job);
-                    let report = self.report(&schedule, job, attempt, is_retried, took, &outcome);
+                    let report = self.report(&schedule, job, attempt, is_retried, duration, &outcome);
                     dotenv.insert(job, outcome.dotenv);
                     (self.notify)(Event::JobEnded(report.clone()));
                     reports.insert(job, report);
@@ -110,7 +110,7 @@ impl Pipeline {
             }
         }
         let status = schedule.status();
-        let took = started.elapsed();
+        let duration = started.elapsed();
         let jobs = self.plan.indexes().filter_map(|job| {
             reports.remove(&job).or_else(|| {
                 schedule.job(job)?;
@@ -120,8 +120,8 @@ impl Pipeline {
             })
         });
         let jobs = jobs.collect();
-        (self.notify)(Event::PipelineEnded { status, took });
-        Outcome { status, jobs, blocked_by: schedule.blocker().cloned(), took }
+        (self.notify)(Event::PipelineEnded { status, duration });
+        Outcome { status, jobs, blocked_by: schedule.blocker().cloned(), duration }
     }
 
     /// Reports the artifacts that a job lacks because only some jobs were selected.
@@ -134,9 +134,9 @@ impl Pipeline {
         }
     }
 
-    fn report_waiting(&self, job: JobIndex, status: Status, why: &str) {
+    fn report_waiting(&self, job: JobIndex, status: Status, reason: &str) {
         if matches!(status, Status::Manual | Status::Scheduled) {
-            (self.notify)(Event::JobWaits { job: self.name(job), why: why.to_owned() });
+            (self.notify)(Event::JobWaits { job: self.name(job), reason: reason.to_owned() });
         }
     }
 
@@ -150,12 +150,12 @@ impl Pipeline {
         };
         let waits = || {
             slot.leave();
-            let why = format!("another pipeline holds the resource group `{group}`");
-            (self.notify)(Event::JobWaits { job: self.name(job), why: self.masked(job, &why) });
+            let reason = format!("another pipeline holds the resource group `{group}`");
+            (self.notify)(Event::JobWaits { job: self.name(job), reason: self.masked(job, &reason) });
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => JobOutcome { is_canceled: true, why: "canceled".to_owned(), ..JobOutcome::default() },
+            () = self.cancel.cancelled() => JobOutcome { is_canceled: true, reason: "canceled".to_owned(), ..JobOutcome::default() },
             taken = Group::take(&self.groups, group, waits) => match taken {
                 Ok(_group) => {
                     slot.enter().await;
@@ -163,7 +163,7 @@ impl Pipeline {
                 }
                 Err(error) => JobOutcome {
                     failure: Some((FailureReason::RunnerSystemFailure, None)),
-                    why: format!("resource group `{group}`: {error}"),
+                    reason: format!("resource group `{group}`: {error}"),
                     ..JobOutcome::default()
                 },
             },
@@ -186,10 +186,10 @@ impl Pipeline {
         job: JobIndex,
         attempt: usize,
         is_retried: bool,
-        took: Duration,
+        duration: Duration,
         outcome: &JobOutcome,
     ) -> JobReport {
-        let (status, why) = schedule.job(job).unwrap_or((Status::Skipped, ""));
+        let (status, reason) = schedule.job(job).unwrap_or((Status::Skipped, ""));
         JobReport {
             job: self.name(job),
             stage: Arc::clone(&self.plan[job].job.stage.value),
@@ -197,8 +197,8 @@ impl Pipeline {
             allow_failure: schedule.may_fail(job),
             attempt,
             is_retried,
-            took,
-            why: self.masked(job, if attempt > 0 { &outcome.why } else { why }),
+            duration,
+            reason: self.masked(job, if attempt > 0 { &outcome.reason } else { reason }),
             exit_code: outcome.failure.and_then(|(_, code)| code),
             coverage: outcome.coverage,
             tests: outcome.tests,
@@ -212,12 +212,12 @@ impl Pipeline {
 /// The result of a job that has no script to run here.
 fn without_script(job: &Job) -> Option<JobOutcome> {
     if job.is_trigger {
-        let why = "it triggers another pipeline, which is not run; the trigger counts as successful".to_owned();
-        return Some(JobOutcome { why, ..JobOutcome::default() });
+        let reason = "it triggers another pipeline, which is not run; the trigger counts as successful".to_owned();
+        return Some(JobOutcome { reason, ..JobOutcome::default() });
     }
     job.script.is_empty().then(|| JobOutcome {
         failure: Some((FailureReason::RunnerSystemFailure, None)),
-        why: "the job has `run`, which is not supported, and no `script`".to_owned(),
+        reason: "the job has `run`, which is not supported, and no `script`".to_owned(),
         ..JobOutcome::default()
     })
 }

@@ -51,7 +51,7 @@ struct Entry {
     starts_at: Option<Instant>,
     attempts: usize,
     exit_code: Option<i32>,
-    why: String,
+    reason: String,
     is_excluded: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Change {
     /// The new status.
     pub status: Status,
     /// The reason, for the user; may be empty.
-    pub why: String,
+    pub reason: String,
 }
 
 impl Schedule {
@@ -93,7 +93,7 @@ impl Schedule {
                 starts_at: None,
                 attempts: 0,
                 exit_code: None,
-                why: String::new(),
+                reason: String::new(),
                 is_excluded: !is_chosen(&job.name),
             }
         });
@@ -138,15 +138,15 @@ impl Schedule {
                     Status::Scheduled if entry.starts_at.is_some_and(|at| at <= now) => Some((Status::Pending, "")),
                     _ => None,
                 };
-                let Some((status, why)) = next else { continue };
+                let Some((status, reason)) = next else { continue };
                 let entry = &mut self.jobs[index];
                 entry.status = status;
-                why.clone_into(&mut entry.why);
+                reason.clone_into(&mut entry.reason);
                 if status == Status::Scheduled {
                     entry.starts_at = Some(now + entry.delay);
-                    entry.why = format!("starts in {}", humantime::format_duration(entry.delay));
+                    entry.reason = format!("starts in {}", humantime::format_duration(entry.delay));
                 }
-                changes.push(Change { job: index, status, why: entry.why.clone() });
+                changes.push(Change { job: index, status, reason: entry.reason.clone() });
             }
             if changes.len() == before {
                 return changes;
@@ -199,14 +199,14 @@ impl Schedule {
         job: JobIndex,
         status: Status,
         failure: Option<(FailureReason, Option<i32>)>,
-        why: &str,
+        reason: &str,
     ) -> bool {
         let entry = &mut self.jobs[job];
         if let Some(group) = &entry.resource_group {
             self.groups.remove(group);
         }
         entry.exit_code = failure.and_then(|(_, code)| code);
-        why.clone_into(&mut entry.why);
+        reason.clone_into(&mut entry.reason);
         entry.status = status;
         let may_retry = failure
             .is_some_and(|(reason, code)| entry.attempts <= entry.retry.max && is_retried(&entry.retry, reason, code));
@@ -221,7 +221,7 @@ impl Schedule {
         for entry in self.jobs.values_mut().filter(|entry| !entry.is_excluded) {
             if !entry.status.is_complete() && entry.status != Status::Running {
                 entry.status = Status::Canceled;
-                "the pipeline was canceled".clone_into(&mut entry.why);
+                "the pipeline was canceled".clone_into(&mut entry.reason);
             }
         }
     }
@@ -235,7 +235,7 @@ impl Schedule {
     /// A job's status and the reason for it; `None` for a job that is not selected.
     pub fn job(&self, job: JobIndex) -> Option<(Status, &str)> {
         let entry = &self.jobs[job];
-        (!entry.is_excluded).then_some((entry.status, &*entry.why))
+        (!entry.is_excluded).then_some((entry.status, &*entry.reason))
     }
 
     /// The number of the job's current or last attempt, from 1 on; 0 if it has not started.
@@ -284,12 +284,12 @@ fn next(entry: &Entry, predecessors: Status, keep_going: bool) -> Option<(Status
         (true, _) => (Status::Pending, ""),
         (false, When::OnFailure) => (Status::Skipped, "no earlier job failed"),
         (false, _) => {
-            let why = match predecessors {
+            let reason = match predecessors {
                 Status::Failed => "an earlier job failed",
                 Status::Canceled => "an earlier job was canceled",
                 _ => "a needed job does not run",
             };
-            (Status::Skipped, why)
+            (Status::Skipped, reason)
         }
     })
 }

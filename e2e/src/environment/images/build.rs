@@ -89,9 +89,9 @@ impl Build<'_> {
                     open_log = open_log.or_else(|| BuildLog::open(self.log));
                     let Some(log) = &mut open_log else { continue };
                     let compiled = log.read();
-                    let took = started.elapsed();
-                    let left = log.left(Duration::from_secs(self.image.recipe.seconds), took);
-                    report(Pace { compiled, took, left, is_waiting: log.is_waiting() });
+                    let duration = started.elapsed();
+                    let left = log.left(Duration::from_secs(self.image.recipe.seconds), duration);
+                    report(Pace { compiled, duration, left, is_waiting: log.is_waiting() });
                 }
             }
         };

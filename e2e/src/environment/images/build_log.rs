@@ -78,13 +78,13 @@ impl BuildLog {
     }
 
     /// Estimates the remaining time: at first from `expected`, which was measured on another machine, and increasingly from the pace of
-    /// this build. `took` is the time since the build started. Returns `None` for a build that waits for another one, or exceeds
+    /// this build. `duration` is the time since the build started. Returns `None` for a build that waits for another one, or exceeds
     /// `expected` without compiling.
-    pub(super) fn left(&self, expected: Duration, took: Duration) -> Option<Duration> {
+    pub(super) fn left(&self, expected: Duration, duration: Duration) -> Option<Duration> {
         if self.is_waiting() {
             return None;
         }
-        let prior = expected.saturating_sub(took);
+        let prior = expected.saturating_sub(duration);
         let unknown = (!prior.is_zero()).then_some(prior);
         let (Some(Compiled { done, total }), Some(started)) = (self.compiled, self.started) else { return unknown };
         if done == 0 || total == 0 {

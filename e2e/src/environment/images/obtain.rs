@@ -33,8 +33,8 @@ pub struct ResolvedImage {
     #[serde(rename = "source")]
     pub origin: ImageOrigin,
     /// The duration of pulling or building it. Serialized in seconds.
-    #[serde(serialize_with = "seconds")]
-    pub took: Duration,
+    #[serde(rename = "took", serialize_with = "seconds")]
+    pub duration: Duration,
 }
 
 impl ResolvedImage {
@@ -185,10 +185,10 @@ impl Images {
         let built = built_reference(image, &hash);
         let report = |progress: ImageProgress<'_>| (self.notify)(&Event::Image { name: image.name, progress });
         let obtained = |reference: &str, origin| {
-            let took = started.elapsed();
-            report(ImageProgress::Obtained { origin, took });
+            let duration = started.elapsed();
+            report(ImageProgress::Obtained { origin, duration });
             let reference = reference.to_owned();
-            ResolvedImage { name: image.name, reference, upstream: image.upstream, origin, took }
+            ResolvedImage { name: image.name, reference, upstream: image.upstream, origin, duration }
         };
 
         match (presence_of(&self.docker, image, &built, self.policy).await, image.upstream) {
@@ -249,8 +249,8 @@ async fn read_sources() -> PackageSources {
     tokio::task::spawn_blocking(PackageSources::from_machine).await.unwrap_or_else(|_| PackageSources::from_machine())
 }
 
-fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 #[cfg(test)]

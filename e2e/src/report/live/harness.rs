@@ -37,18 +37,20 @@ impl LiveEvent for Event<'_> {
             }
             Self::StepEnded(step) => {
                 let outcome = step.outcome.lines().next().unwrap_or_default();
-                format!("{} {}: {outcome} ({:.1} s)", mark(step.verdict), step.name, step.took)
+                format!("{} {}: {outcome} ({:.1} s)", mark(step.verdict), step.name, step.duration)
             }
             Self::Ended { span, words } => {
                 let words = if words.is_empty() { String::new() } else { format!(", {words}") };
-                let duration = span.end - span.start;
-                format!("    {} {}: {} {duration:.1} s{words}", mark(span.verdict), span.lane, span.name)
+                let format_duration = span.end - span.start;
+                format!("    {} {}: {} {format_duration:.1} s{words}", mark(span.verdict), span.lane, span.name)
             }
             Self::Note { text } => format!("    {text}"),
             Self::PartBegan { part, log: None } => format!("{part} …"),
             Self::PartBegan { part, log: Some(log) } => format!("{part} … log in {}", log.display()),
-            Self::PartEnded { part, verdict: Verdict::Passed, took } => format!("{part}: {:.1} s", took.as_secs_f64()),
-            Self::PartEnded { part, took, .. } => format!("{part}: failed after {:.1} s", took.as_secs_f64()),
+            Self::PartEnded { part, verdict: Verdict::Passed, duration } => {
+                format!("{part}: {:.1} s", duration.as_secs_f64())
+            }
+            Self::PartEnded { part, duration, .. } => format!("{part}: failed after {:.1} s", duration.as_secs_f64()),
             Self::Image { name, progress } => format!("image {}", images::news(name, *progress)?),
             Self::Began { .. } | Self::Says { .. } | Self::CheckBegan { .. } => return None,
             Self::CheckEnded(check) => checks::line(check),
@@ -86,7 +88,7 @@ mod tests {
             name: "A push to branch feature/e2e".to_owned(),
             verdict,
             start: 0.0,
-            took: 61.04,
+            duration: 61.04,
             outcome: outcome.to_owned(),
         };
         let events = [
@@ -104,17 +106,17 @@ mod tests {
     }
     #[test]
     fn lines_of_a_setup() {
-        let took = Duration::from_millis(26_040);
+        let duration = Duration::from_millis(26_040);
         let image = |name, progress| Event::Image { name, progress };
         let building = ImageProgress::Building { log: Path::new("kind-node.log"), expected: Duration::from_mins(1) };
         let events = [
             Event::Note { text: "cluster `demo` is incomplete or stopped; recreating it" },
-            image("registry", ImageProgress::Obtained { origin: ImageOrigin::Local, took }),
+            image("registry", ImageProgress::Obtained { origin: ImageOrigin::Local, duration }),
             image("kind-node", building),
             Event::PartBegan { part: "cluster", log: Some(Path::new("/x/kind.log")) },
             Event::PartBegan { part: "registry", log: None },
-            Event::PartEnded { part: "registry", verdict: Verdict::Passed, took: Duration::from_millis(900) },
-            Event::PartEnded { part: "cluster", verdict: Verdict::Failed, took },
+            Event::PartEnded { part: "registry", verdict: Verdict::Passed, duration: Duration::from_millis(900) },
+            Event::PartEnded { part: "cluster", verdict: Verdict::Failed, duration },
         ];
         insta::assert_snapshot!(events.iter().filter_map(LiveEvent::line).collect::<Vec<_>>().join("\n"));
     }

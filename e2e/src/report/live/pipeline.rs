@@ -26,7 +26,7 @@ impl LiveEvent for Event {
             Self::JobStarted { job, attempt: 1 } => format!("{job}: started"),
             Self::JobStarted { job, attempt } => format!("{job}: started, attempt {attempt}"),
             Self::JobEnded(report) => ended(report),
-            Self::JobWaits { job, why } => format!("{job}: {why}"),
+            Self::JobWaits { job, reason } => format!("{job}: {reason}"),
             Self::Note { job: Some(job), text } => format!("{job}: {text}"),
             Self::Note { job: None, text } => text.clone(),
             Self::Step { .. } | Self::Line { .. } | Self::JobNotRun(_) | Self::PipelineEnded { .. } => return None,
@@ -44,7 +44,7 @@ fn ended(report: &JobReport) -> String {
         Status::Failed if report.allow_failure => "!",
         _ => "✘",
     };
-    let why = if report.why.is_empty() { String::new() } else { format!(" ({})", report.why) };
+    let reason = if report.reason.is_empty() { String::new() } else { format!(" ({})", report.reason) };
     let again = if report.is_retried { ", is tried again" } else { "" };
-    format!("{mark} {}: {}{why}, {}{again}", report.job, report.status.name(), seconds(report.took))
+    format!("{mark} {}: {}{reason}, {}{again}", report.job, report.status.name(), seconds(report.duration))
 }

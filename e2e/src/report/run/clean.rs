@@ -8,12 +8,12 @@ use gitlab_runner::log::without_colours;
 
 /// Returns a copy of the record in which all texts can be displayed.
 pub(super) fn cleaned(record: &Record) -> Record {
-    let Record { id, began_at, took, external, overhead, overhead_percent, verdict, broken, project, .. } = record;
+    let Record { id, began_at, duration, external, overhead, overhead_percent, verdict, broken, project, .. } = record;
     let Record { steps, pipelines, checks, spans, versions, commands, commands_note, .. } = record;
     Record {
         id: text(id),
         began_at: text(began_at),
-        took: seconds(*took),
+        duration: seconds(*duration),
         external: seconds(*external),
         overhead: seconds(*overhead),
         overhead_percent: seconds(*overhead_percent),
@@ -34,18 +34,18 @@ fn of_project(Project { path, commit, title, uncommitted }: &Project) -> Project
     Project { path: text(path), commit: text(commit), title: text(title), uncommitted: *uncommitted }
 }
 
-fn step(Step { name, verdict, start, took, outcome }: &Step) -> Step {
+fn step(Step { name, verdict, start, duration, outcome }: &Step) -> Step {
     Step {
         name: text(name),
         verdict: *verdict,
         start: seconds(*start),
-        took: seconds(*took),
+        duration: seconds(*duration),
         outcome: text(outcome).trim_end().to_owned(),
     }
 }
 
 fn pipeline(pipeline: &Pipeline) -> Pipeline {
-    let Pipeline { id, title, ref_name, is_tag, status, start, took, stages, jobs } = pipeline;
+    let Pipeline { id, title, ref_name, is_tag, status, start, duration, stages, jobs } = pipeline;
     Pipeline {
         id: *id,
         title: text(title),
@@ -53,46 +53,46 @@ fn pipeline(pipeline: &Pipeline) -> Pipeline {
         is_tag: *is_tag,
         status: text(status),
         start: seconds(*start),
-        took: seconds(*took),
+        duration: seconds(*duration),
         stages: texts(stages),
         jobs: jobs.iter().map(job).collect(),
     }
 }
 
 fn job(job: &Job) -> Job {
-    let Job { name, stage, status, allow_failure, start, took, attempts, steps, .. } = job;
-    let Job { needs, environment, environment_url, why, log, last_lines, .. } = job;
+    let Job { name, stage, status, allow_failure, start, duration, attempts, steps, .. } = job;
+    let Job { needs, environment, environment_url, reason, log, last_lines, .. } = job;
     Job {
         name: text(name),
         stage: text(stage),
         status: text(status),
         allow_failure: *allow_failure,
         start: start.map(seconds),
-        took: seconds(*took),
+        duration: seconds(*duration),
         attempts: *attempts,
         steps: steps.iter().map(job_step).collect(),
         needs: needs.as_deref().map(texts),
         environment: environment.as_deref().map(text),
         environment_url: environment_url.as_deref().map(text),
-        why: text(why),
+        reason: text(reason),
         log: log.as_deref().map(text),
         last_lines: texts(last_lines),
     }
 }
 
-fn job_step(JobStep { name, start, took }: &JobStep) -> JobStep {
-    JobStep { name: text(name), start: seconds(*start), took: seconds(*took) }
+fn job_step(JobStep { name, start, duration }: &JobStep) -> JobStep {
+    JobStep { name: text(name), start: seconds(*start), duration: seconds(*duration) }
 }
 
 fn check(check: &Check) -> Check {
-    let Check { name, environment, proves, verdict, start, took, evidence, not_run, failure } = check;
+    let Check { name, environment, proves, verdict, start, duration, evidence, not_run, failure } = check;
     Check {
         name: text(name),
         environment: text(environment),
         proves: text(proves),
         verdict: *verdict,
         start: seconds(*start),
-        took: seconds(*took),
+        duration: seconds(*duration),
         evidence: texts(evidence),
         not_run: text(not_run),
         failure: failure.as_ref().map(of_failure),

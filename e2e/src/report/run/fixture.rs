@@ -35,14 +35,14 @@ pub(super) fn passed() -> Record {
     ];
     let mut checks = all("dev", 96.0, 7);
     let mut on_live = all("live", 168.0, 4);
-    on_live[1].took = 13.2;
+    on_live[1].duration = 13.2;
     checks.extend(on_live);
     for check in checks.iter_mut().filter(|check| check.name == "scraping") {
         *check = Check {
             verdict: Verdict::NotRun,
             not_run: "the Service of Prometheus is not given (`--prometheus`)".to_owned(),
             evidence: Vec::new(),
-            took: 0.0,
+            duration: 0.0,
             ..check.clone()
         };
     }
@@ -74,7 +74,7 @@ pub(super) fn passed() -> Record {
     let mut spans = spans(&pipelines, &checks);
     spans.push(takedown(181.6, 192.4));
     Record {
-        took: 192.4,
+        duration: 192.4,
         external: 186.389,
         overhead: 6.011,
         overhead_percent: 3.225,
@@ -91,14 +91,14 @@ pub(super) fn passed() -> Record {
 pub(super) fn interrupted() -> Record {
     let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), of_branch())];
     let mut checks = all("dev", 96.0, 7);
-    checks[4] = Check { verdict: Verdict::Interrupted, took: 4.1, evidence: Vec::new(), ..checks[4].clone() };
+    checks[4] = Check { verdict: Verdict::Interrupted, duration: 4.1, evidence: Vec::new(), ..checks[4].clone() };
     let mut unreached = checks.split_off(5);
     unreached.extend(all("live", 0.0, 4));
     checks.extend(unreached.into_iter().map(|check| Check {
         verdict: Verdict::NotRun,
         not_run: "not reached".to_owned(),
         start: 111.2,
-        took: 0.0,
+        duration: 0.0,
         evidence: Vec::new(),
         ..check
     }));
@@ -125,7 +125,7 @@ pub(super) fn interrupted() -> Record {
     spans.push(takedown(100.3, 111.1));
     Record {
         id: "2c3d4e5f".to_owned(),
-        took: 111.2,
+        duration: 111.2,
         external: 109.533,
         overhead: 1.667,
         overhead_percent: 1.522,
@@ -166,7 +166,7 @@ pub(super) fn failed() -> Record {
     ];
     steps.push(Step {
         verdict: Verdict::NotRun,
-        took: 0.0,
+        duration: 0.0,
         ..step("dev is stopped", 194.3, 0.0, "no job stops it: deploy_review has no on_stop")
     });
     let mut spans = spans(&pipelines, &checks);
@@ -182,7 +182,7 @@ pub(super) fn failed() -> Record {
         Project { uncommitted: 3, title: "Probes: <fast> & `careful` | at last".to_owned(), ..begun().project };
     Record {
         id: "1b2c3d4e".to_owned(),
-        took: 248.2,
+        duration: 248.2,
         external: 245.933,
         overhead: 2.267,
         overhead_percent: 0.922,
@@ -199,20 +199,20 @@ pub(super) fn failed() -> Record {
 
 fn failed_pipelines() -> Vec<Pipeline> {
     let mut jobs = of_branch();
-    jobs[1] = Job { attempts: 2, took: 31.4, why: "exit code 101, retried".to_owned(), ..jobs[1].clone() };
+    jobs[1] = Job { attempts: 2, duration: 31.4, reason: "exit code 101, retried".to_owned(), ..jobs[1].clone() };
     jobs.insert(
         2,
         Job {
             status: "failed".to_owned(),
             allow_failure: true,
-            why: "exit code 3".to_owned(),
+            reason: "exit code 3".to_owned(),
             last_lines: vec!["2 words are misspelled".to_owned()],
             ..ran("spelling of every page in the docs", "test", 0.8, 4.4)
         },
     );
     let failing = Job {
         status: "failed".to_owned(),
-        why: "script failed: exit code 1".to_owned(),
+        reason: "script failed: exit code 1".to_owned(),
         log: Some("logs/2/deploy_review #1.log".to_owned()),
         last_lines: vec![
             "$ kubectl rollout status -f deployment.yaml --timeout=180s".to_owned(),
@@ -242,7 +242,7 @@ fn failed_checks() -> Vec<Check> {
         verdict: Verdict::NotRun,
         not_run: "the pipeline's account is not given (`--deployer-kubeconfig`)".to_owned(),
         evidence: Vec::new(),
-        took: 0.0,
+        duration: 0.0,
         ..checks[2].clone()
     };
     checks[4] = Check {

@@ -20,21 +20,21 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
     let record = &cleaned(record);
     let mut report = Report::new("e2e");
     report.timestamp = record.began_at.parse().ok();
-    report.set_time(seconds(record.took));
+    report.set_time(seconds(record.duration));
     let mut names = Names::default();
     for pipeline in &record.pipelines {
         let mut suite = TestSuite::new(format!("pipeline {}: {}", pipeline.id, pipeline.title));
-        suite.set_time(seconds(pipeline.took));
+        suite.set_time(seconds(pipeline.duration));
         for job in &pipeline.jobs {
-            suite.add_test_case(names.case(&pipeline.title, &job.name, job.took, of_job(job)));
+            suite.add_test_case(names.case(&pipeline.title, &job.name, job.duration, of_job(job)));
         }
         report.add_test_suite(suite);
     }
     for (environment, checks) in by_environment(&record.checks) {
         let mut suite = TestSuite::new(format!("checks of {environment}"));
-        suite.set_time(seconds(checks.iter().map(|(_, check)| check.took).sum()));
+        suite.set_time(seconds(checks.iter().map(|(_, check)| check.duration).sum()));
         for (_, check) in checks {
-            let mut case = names.case(environment, &check.name, check.took, of_check(check));
+            let mut case = names.case(environment, &check.name, check.duration, of_check(check));
             if !check.evidence.is_empty() {
                 case.set_system_out(check.evidence.join("\n"));
             }
@@ -51,9 +51,9 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
 /// must not be green. `is_green` is true if nothing else has failed.
 fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     let mut suite = TestSuite::new("story");
-    suite.set_time(seconds(record.took));
+    suite.set_time(seconds(record.duration));
     for step in &record.steps {
-        suite.add_test_case(names.case("story", &step.name, step.took, of_step(record, step)));
+        suite.add_test_case(names.case("story", &step.name, step.duration, of_step(record, step)));
     }
     let is_green = is_green && suite.failures + suite.errors == 0;
     let end = match (record.verdict, &record.broken) {
@@ -64,7 +64,7 @@ fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
         _ => None,
     };
     if let Some(status) = end {
-        suite.add_test_case(names.case("story", "the run completes", record.took, status));
+        suite.add_test_case(names.case("story", "the run completes", record.duration, status));
     }
     suite
 }
@@ -99,12 +99,12 @@ fn non_success(kind: NonSuccessKind, what: &str, reason: &str) -> TestCaseStatus
 struct Names(HashMap<(String, String), usize>);
 
 impl Names {
-    fn case(&mut self, class: &str, name: &str, took: f64, status: TestCaseStatus) -> TestCase {
+    fn case(&mut self, class: &str, name: &str, duration: f64, status: TestCaseStatus) -> TestCase {
         let times = self.0.entry((class.to_owned(), name.to_owned())).or_default();
         *times += 1;
         let name = if *times > 1 { format!("{name} ({times})") } else { name.to_owned() };
         let mut case = TestCase::new(name, status);
-        case.set_classname(class).set_time(seconds(took));
+        case.set_classname(class).set_time(seconds(duration));
         case
     }
 }

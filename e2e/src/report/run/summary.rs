@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::clean::cleaned;
-use super::words::{self, Kind, about_check, about_job, capital, cut, duration, job_word};
+use super::words::{self, Kind, about_check, about_job, capital, cut, format_duration, job_word};
 use crate::record::{Check, Record, Span};
 
 /// Maximum length of a cell.
@@ -54,7 +54,7 @@ fn pipelines(text: &mut String, record: &Record) {
                 &format!("{} {}", pipeline.id, escaped(&pipeline.title)),
                 &code(&pipeline.ref_name),
                 &jobs.join("; "),
-                &duration(pipeline.took),
+                &format_duration(pipeline.duration),
             ],
         );
     }
@@ -84,26 +84,26 @@ fn check_table<'checks>(text: &mut String, checks: impl Iterator<Item = &'checks
     text.push_str("\n| | check | environment | seen | duration |\n| --- | --- | --- | --- | ---: |\n");
     for check in checks {
         let kind = Kind::from(check.verdict);
-        let took = if kind == Kind::NotRun { String::new() } else { duration(check.took) };
+        let duration = if kind == Kind::NotRun { String::new() } else { format_duration(check.duration) };
         let fix = check.failure.as_ref().map(|failure| &failure.fix).filter(|fix| !fix.is_empty());
         let fix = fix.map(|fix| format!("<br>Remedy: {}", escaped(&cut(fix, MAX_LENGTH)))).unwrap_or_default();
         let seen = format!("{}{fix}", escaped(&cut(&about_check(check), MAX_LENGTH)));
-        row(text, &[emoji(kind), &code(&check.name), &escaped(&check.environment), &seen, &took]);
+        row(text, &[emoji(kind), &code(&check.name), &escaped(&check.environment), &seen, &duration]);
     }
 }
 
 fn time(text: &mut String, record: &Record) {
-    let took = |span: &Span| span.end - span.start;
+    let duration = |span: &Span| span.end - span.start;
     let mut spans: Vec<_> = record.spans.iter().collect();
-    spans.sort_by(|one, other| took(other).total_cmp(&took(one)));
+    spans.sort_by(|one, other| duration(other).total_cmp(&duration(one)));
     if spans.is_empty() {
         return;
     }
     text.push_str("\n#### Longest activities\n\n| activity | lane | duration |\n| --- | --- | ---: |\n");
     for span in spans.into_iter().take(MAX_SPANS) {
-        row(text, &[&code(&span.name), &escaped(&span.lane), &duration(took(span))]);
+        row(text, &[&code(&span.name), &escaped(&span.lane), &format_duration(duration(span))]);
     }
-    let _ = writeln!(text, "\nTotal: {}. {}", duration(record.took), escaped(&words::overhead(record)));
+    let _ = writeln!(text, "\nTotal: {}. {}", format_duration(record.duration), escaped(&words::overhead(record)));
 }
 
 fn row(text: &mut String, cells: &[&str]) {

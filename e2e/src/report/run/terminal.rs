@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::clean::cleaned;
-use super::words::{self, Kind, about_check, about_job, cut, duration};
+use super::words::{self, Kind, about_check, about_job, cut, format_duration};
 use crate::record::{Check, Job, Pipeline, Record};
 use crate::report::checks::explained;
 
@@ -38,18 +38,18 @@ pub fn text(record: &Record) -> String {
 fn table(record: &Record) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["", "what", "of", "duration", "seen"]);
-    let mut add = |kind: Kind, what: &str, of: &str, took: f64, seen: &str| {
-        let took = if kind == Kind::NotRun { String::new() } else { duration(took) };
-        table.add_row([kind.mark(), what, of, &took, &cut(seen, MAX_LENGTH)]);
+    let mut add = |kind: Kind, what: &str, of: &str, duration: f64, seen: &str| {
+        let duration = if kind == Kind::NotRun { String::new() } else { format_duration(duration) };
+        table.add_row([kind.mark(), what, of, &duration, &cut(seen, MAX_LENGTH)]);
     };
     for step in &record.steps {
-        add(step.verdict.into(), &step.name, "story", step.took, &step.outcome);
+        add(step.verdict.into(), &step.name, "story", step.duration, &step.outcome);
     }
     for (pipeline, job) in words::failed_jobs(record) {
-        add(Kind::Failed, &job.name, &format!("pipeline {}", pipeline.id), job.took, &about_job(job));
+        add(Kind::Failed, &job.name, &format!("pipeline {}", pipeline.id), job.duration, &about_job(job));
     }
     for check in &record.checks {
-        add(check.verdict.into(), &check.name, &check.environment, check.took, &seen(check));
+        add(check.verdict.into(), &check.name, &check.environment, check.duration, &seen(check));
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);

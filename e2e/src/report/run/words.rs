@@ -132,7 +132,7 @@ pub(super) fn sentence(record: &Record) -> String {
         Tally::jobs(record).sentence("job"),
         count(record.pipelines.len(), "pipeline"),
         Tally::checks(record).sentence("check"),
-        duration(record.took)
+        format_duration(record.duration)
     )
 }
 
@@ -146,8 +146,8 @@ pub(super) fn overhead(record: &Record) -> String {
     format!(
         "External programs (the engine, the cluster, git, job scripts) were active for {}. The harness itself took {}, \
         which adds {:.1} %.",
-        duration(record.external),
-        duration(record.overhead),
+        format_duration(record.external),
+        format_duration(record.overhead),
         record.overhead_percent
     )
 }
@@ -183,8 +183,8 @@ pub(super) fn about_job(job: &Job) -> String {
     if job.attempts > 1 {
         words.push(format!("attempt {}", job.attempts));
     }
-    if !job.why.is_empty() {
-        words.push(job.why.clone());
+    if !job.reason.is_empty() {
+        words.push(job.reason.clone());
     }
     words.join("; ")
 }
@@ -216,7 +216,7 @@ pub(super) fn count(count: usize, what: &str) -> String {
 }
 
 /// `0.4 s`, `3 min 12 s`, `1 h 02 min`
-pub(super) fn duration(seconds: f64) -> String {
+pub(super) fn format_duration(seconds: f64) -> String {
     if seconds < 59.95 {
         return format!("{seconds:.1} s");
     }
@@ -251,7 +251,7 @@ mod tests {
     #[case(192.4, "3 min 12 s")]
     #[case(3725.0, "1 h 02 min")]
     fn a_duration_has_units(#[case] seconds: f64, #[case] expected: &str) {
-        assert_eq!(duration(seconds), expected);
+        assert_eq!(format_duration(seconds), expected);
     }
 
     #[test]

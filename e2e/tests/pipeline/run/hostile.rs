@@ -29,8 +29,8 @@ fn artifacts_that_are_too_large_fail_their_job_and_leave_nothing() {
     let repository = Repository::new("main", pipeline);
     let run = run(&repository, &["--max-artifacts-size", "1"]);
     assert_eq!((run.code(), run.status("a"), run.status("fits")), (0, "failed", "success"), "{:#?}", run.events);
-    let why = run.ended("a")["why"].as_str().expect("a reason");
-    assert!(why.contains("larger than 1 MiB even when it is compressed"), "{why}");
+    let reason = run.ended("a")["why"].as_str().expect("a reason");
+    assert!(reason.contains("larger than 1 MiB even when it is compressed"), "{reason}");
     let lines = run.lines("b");
     has(&lines, "zeros");
     assert!(!lines.contains(&"big".to_owned()), "{lines:#?}");
@@ -44,8 +44,8 @@ fn a_report_that_is_too_large_is_not_read() {
     let pipeline = "a: {script: truncate -s 20M v.env, artifacts: {reports: {dotenv: v.env}}}\nb:\n  script: truncate -s 40M j.xml\n  artifacts: {reports: {junit: j.xml}}\n";
     let run = ran(pipeline);
     assert_eq!((run.status("a"), run.status("b")), ("failed", "success"), "{:#?}", run.events);
-    let why = run.ended("a")["why"].as_str().expect("a reason");
-    assert!(why.ends_with("the dotenv reports are larger than 64 KiB together"), "{why}");
+    let reason = run.ended("a")["why"].as_str().expect("a reason");
+    assert!(reason.ends_with("the dotenv reports are larger than 64 KiB together"), "{reason}");
     let told = run.events.iter().filter_map(|event| event["line"].as_str());
     let all: Vec<_> = told.filter(|line| line.contains("larger than 30 MiB together")).collect();
     assert_eq!(all.len(), 1, "{:#?}", run.events);
@@ -69,7 +69,7 @@ fn a_job_cannot_change_what_other_jobs_run() {
             continue;
         }
         // Only on this machine do jobs reach the checkout of all jobs.
-        let why = run.ended(&job)["why"].as_str().expect("a reason");
-        assert!(EXECUTOR == "shell" && why.contains("another job has changed the checkout"), "{why}");
+        let reason = run.ended(&job)["why"].as_str().expect("a reason");
+        assert!(EXECUTOR == "shell" && reason.contains("another job has changed the checkout"), "{reason}");
     }
 }

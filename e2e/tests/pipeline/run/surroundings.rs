@@ -25,8 +25,8 @@ fn secrets_are_masked_in_reasons_and_addresses() {
     let pipeline = "a:\n  script: 'echo \"A=1\" > \"$SECRET\"; echo \"bad key=1\" >> \"$SECRET\"'\n  artifacts: {reports: {dotenv: $SECRET}}\nb:\n  script: 'echo \"glpat-0123456789\"'\n  environment: {name: p, url: 'https://h/$SECRET'}\n";
     let (run, all) = with_secret(pipeline);
     assert!(!all.contains("w0rd-12345") && !all.contains("glpat-0"), "{all}");
-    let why = run.ended("a")["why"].as_str().expect("a reason").to_owned();
-    assert!(why.contains("[MASKED]"), "{why}");
+    let reason = run.ended("a")["why"].as_str().expect("a reason").to_owned();
+    assert!(reason.contains("[MASKED]"), "{reason}");
     assert_eq!(run.ended("b")["environment_url"], "https://h/[MASKED]");
     has(&run.lines("b"), "glpat-[MASKED]");
 }

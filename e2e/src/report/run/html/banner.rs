@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::icon::{class, silent};
 use super::{checks, link, story};
 use crate::record::{Record, Verdict};
-use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, duration, short};
+use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, format_duration, short};
 
 /// Maximum length of the summary of a failure.
 const MAX_LENGTH: usize = 160;
@@ -34,7 +34,7 @@ pub(super) fn banner(record: &Record) -> Markup {
                 }
             }
             ul.tiles {
-                li { strong { (duration(record.took)) } span { "total time" } }
+                li { strong { (format_duration(record.duration)) } span { "total time" } }
                 (tile("pipeline", "pipelines", Tally::pipelines(record)))
                 (tile("job", "pipelines", Tally::jobs(record)))
                 (tile("check", "checks", Tally::checks(record)))

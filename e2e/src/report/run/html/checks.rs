@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::icon::{class, icon};
 use crate::record::{Check, Failure, Record};
-use crate::report::run::words::{Kind, by_environment, count, duration};
+use crate::report::run::words::{Kind, by_environment, count, format_duration};
 
 pub(super) fn anchor(number: usize) -> String {
     format!("check-{number}")
@@ -64,7 +64,7 @@ fn row(check: &Check, kind: Kind) -> Markup {
             span.proves { (check.proves) }
             @if !check.not_run.is_empty() { span.not-run { "not run: " (check.not_run) } }
         }
-        @if kind != Kind::NotRun { span.took { (duration(check.took)) } }
+        @if kind != Kind::NotRun { span.duration { (format_duration(check.duration)) } }
     }
 }
 

@@ -11,7 +11,7 @@ use super::geometry::{GAP, HEADER, HEIGHT, Location, SPACE, WIDTH, rem};
 use super::icon::{class, icon};
 use super::{link, needs};
 use crate::record::{Job, Pipeline};
-use crate::report::run::words::{Kind, duration, job_word};
+use crate::report::run::words::{Kind, format_duration, job_word};
 
 pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
     let columns = columns(pipeline);
@@ -64,7 +64,7 @@ fn columns(pipeline: &Pipeline) -> Vec<Column<'_>> {
 fn of(anchor: &str, job: &Job) -> Markup {
     let kind = Kind::of_job(job);
     let mut about = Vec::new();
-    about.push(if job.attempts > 0 { duration(job.took) } else { job_word(job).to_owned() });
+    about.push(if job.attempts > 0 { format_duration(job.duration) } else { job_word(job).to_owned() });
     if job.attempts > 1 {
         about.push(format!("attempt {}", job.attempts));
     }
@@ -98,8 +98,8 @@ fn of(anchor: &str, job: &Job) -> Markup {
 
 fn title(job: &Job) -> String {
     let mut lines = vec![format!("{}: {}", job.name, job_word(job))];
-    if !job.why.is_empty() {
-        lines.push(job.why.clone());
+    if !job.reason.is_empty() {
+        lines.push(job.reason.clone());
     }
     match job.needs.as_deref() {
         None => {}

@@ -1,7 +1,7 @@
 //! A lane of the timeline: spans as bars, in as many rows as necessary to avoid overlaps.
 
 use crate::record::Span;
-use crate::report::run::words::{cut, duration};
+use crate::report::run::words::{cut, format_duration};
 
 /// The width of the whole timeline. Bars and labels are laid out for it and scaled together.
 pub(super) const WIDTH: f64 = 1000.0;
@@ -26,7 +26,7 @@ pub(super) struct Bar<'record> {
     pub(super) x: f64,
     pub(super) width: f64,
     pub(super) name: String,
-    pub(super) took: String,
+    pub(super) duration: String,
     /// The start of the label, or its end if it is before the bar.
     pub(super) label: f64,
     pub(super) side: Side,
@@ -64,8 +64,8 @@ pub(super) fn bars<'record>(spans: &[&'record Span], total: f64) -> (Vec<Bar<'re
 fn place(span: &Span, total: f64) -> (Bar<'_>, (f64, f64)) {
     let width = ((span.end - span.start) / total * WIDTH).max(MIN_WIDTH);
     let x = (span.start / total * WIDTH).min(WIDTH - width);
-    let (name, took) = (cut(&span.name, MAX_LENGTH), duration(span.end - span.start));
-    let letters = u32::try_from(name.chars().count() + took.chars().count() + 1).unwrap_or(u32::MAX);
+    let (name, duration) = (cut(&span.name, MAX_LENGTH), format_duration(span.end - span.start));
+    let letters = u32::try_from(name.chars().count() + duration.chars().count() + 1).unwrap_or(u32::MAX);
     let text = f64::from(letters) * LETTER + 2.0 * MARGIN;
     let end = x + width;
     let (label, side, taken) = if text <= width {
@@ -75,7 +75,7 @@ fn place(span: &Span, total: f64) -> (Bar<'_>, (f64, f64)) {
     } else {
         (x - MARGIN, Side::Before, (x - text, end))
     };
-    (Bar { span, row: 0, x, width, name, took, label, side }, (taken.0, taken.1 + BAR_GAP))
+    (Bar { span, row: 0, x, width, name, duration, label, side }, (taken.0, taken.1 + BAR_GAP))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::icon::pill;
 use super::link::{anchor, has_log};
 use super::{graph, link};
 use crate::record::{Job, Pipeline, Record};
-use crate::report::run::words::{Kind, about_job, count, duration, job_word};
+use crate::report::run::words::{Kind, about_job, count, format_duration, job_word};
 
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.pipelines.is_empty()).then(|| {
@@ -26,7 +26,7 @@ fn of(number: usize, pipeline: &Pipeline) -> Markup {
                 (pill(kind, if kind == Kind::Warned { "passed with warnings" } else { kind.word() }))
                 p.meta {
                     "#" (pipeline.id) " · " @if pipeline.is_tag { "tag " } @else { "branch " } code { (pipeline.ref_name) }
-                    " · " span.whole { (count(run, "job")) " run" } " · " span.whole { (duration(pipeline.took)) }
+                    " · " span.whole { (count(run, "job")) " run" } " · " span.whole { (format_duration(pipeline.duration)) }
                 }
             }
             (graph::graph(number, pipeline))

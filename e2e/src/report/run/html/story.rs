@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::icon::{class, icon};
 use crate::record::{Record, Step};
-use crate::report::run::words::{Kind, duration};
+use crate::report::run::words::{Kind, format_duration};
 
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.steps.is_empty()).then(|| {
@@ -25,7 +25,7 @@ fn of(step: &Step) -> Markup {
                 h3 { (step.name) }
                 (text(&step.outcome))
             }
-            @if kind != Kind::NotRun { span.took { (duration(step.took)) } }
+            @if kind != Kind::NotRun { span.duration { (format_duration(step.duration)) } }
         }
     }
 }

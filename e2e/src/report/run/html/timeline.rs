@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::icon::class;
 use super::lane::{Bar, ROW, Side, WIDTH, bars};
 use crate::record::{Record, Span, Verdict};
-use crate::report::run::words::{Kind, count, duration, overhead};
+use crate::report::run::words::{Kind, count, format_duration, overhead};
 
 /// Possible numbers of seconds between ticks.
 const STEPS: [u32; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
@@ -19,7 +19,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     for span in &record.spans {
         lanes.entry(&span.lane).or_default().push(span);
     }
-    let end = record.spans.iter().map(|span| span.end).fold(record.took, f64::max).max(1.0);
+    let end = record.spans.iter().map(|span| span.end).fold(record.duration, f64::max).max(1.0);
     let ticks = ticks(end);
     (!lanes.is_empty()).then(|| {
         html! {
@@ -30,7 +30,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                         @for (name, spans) in &lanes { (lane(record, name, spans, &ticks, end)) }
                     }
                 }
-                p.shares { "Total: " (duration(record.took)) ". " (overhead(record)) }
+                p.shares { "Total: " (format_duration(record.duration)) ". " (overhead(record)) }
                 (table(record))
             }
         }
@@ -71,7 +71,8 @@ fn lane(record: &Record, name: &str, spans: &[&Span], ticks: &[u32], end: f64) -
     let height = f64::from(u32::try_from(rows).unwrap_or(u32::MAX)) * ROW;
     let begin = spans.iter().map(|span| span.start).fold(f64::MAX, f64::min);
     let last = spans.iter().map(|span| span.end).fold(0.0, f64::max);
-    let words = format!("{name}: {}, from {} to {}", count(spans.len(), "span"), duration(begin), duration(last));
+    let words =
+        format!("{name}: {}, from {} to {}", count(spans.len(), "span"), format_duration(begin), format_duration(last));
     html! {
         div.lane {
             h3 { (name) }
@@ -95,17 +96,22 @@ fn kind(record: &Record, span: &Span) -> Kind {
 }
 
 fn of(bar: &Bar<'_>, kind: Kind) -> Markup {
-    let Bar { span, x, width, name, took, label, side, .. } = bar;
+    let Bar { span, x, width, name, duration, label, side, .. } = bar;
     let y = f64::from(u32::try_from(bar.row).unwrap_or(u32::MAX)) * ROW;
-    let title =
-        format!("{}: {}, {took}, from {} to {}", span.name, kind.word(), duration(span.start), duration(span.end));
+    let title = format!(
+        "{}: {}, {duration}, from {} to {}",
+        span.name,
+        kind.word(),
+        format_duration(span.start),
+        format_duration(span.end)
+    );
     html! {
         g.(class(kind)) {
             title { (title) }
             rect x=(tenths(*x)) y=(y + 3.0) width=(tenths(*width)) height=(ROW - 6.0) rx="3" {}
             text.beside[*side != Side::Inside] x=(tenths(*label)) y=(y + 17.0)
                 text-anchor=(if *side == Side::Before { "end" } else { "start" }) {
-                (name) " " tspan { (took) }
+                (name) " " tspan { (duration) }
             }
         }
     }
@@ -135,8 +141,8 @@ fn table(record: &Record) -> Markup {
                                 td { (span.lane) }
                                 th scope="row" { (span.name) }
                                 td { (kind(record, span).word()) }
-                                td.number { (duration(span.start)) }
-                                td.number { (duration(span.end - span.start)) }
+                                td.number { (format_duration(span.start)) }
+                                td.number { (format_duration(span.end - span.start)) }
                             }
                         }
                     }
