@@ -17,7 +17,7 @@ pub(crate) struct Cores {
 
 impl Cores {
     /// The first and the last core that this process may use.
-    pub(crate) fn of_this_process() -> Result<Self, Error> {
+    pub(crate) fn current() -> Result<Self, Error> {
         let allowed = sched_getaffinity(None).context("cannot tell which cores may be used")?;
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
         match (allowed.next(), allowed.next_back()) {

@@ -63,7 +63,7 @@ pub(crate) struct Route {
 
 impl Found {
     /// The results that are available without starting `server`.
-    pub(crate) fn of(server: &Server) -> Result<Self, Error> {
+    pub(crate) fn from_server(server: &Server) -> Result<Self, Error> {
         let executable = fs::metadata(&server.program).context(server.program.display())?.len();
         Ok(Self {
             compiler: String::new(),

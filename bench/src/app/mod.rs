@@ -76,10 +76,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     let rust = Server { name: "the Rust service", program };
     let go = Server { name: "the Go service", program: go_service::build().await? };
 
-    let cores = Cores::of_this_process()?;
+    let cores = Cores::current()?;
     cores.enter_load()?;
     let plan = arguments.plan();
-    let (mut rust_found, mut go_found) = (Found::of(&rust)?, Found::of(&go)?);
+    let (mut rust_found, mut go_found) = (Found::from_server(&rust)?, Found::from_server(&go)?);
     progress(&format!("{} starts of each service", plan.starts));
     for start in 0..plan.starts {
         for (server, found) in in_turn(start, (&rust, &mut rust_found), (&go, &mut go_found)) {

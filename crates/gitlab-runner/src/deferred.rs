@@ -26,7 +26,7 @@ impl DeferredVariables {
     ///
     /// # Errors
     /// The reason why there will be no values: the provider failed, or it ended without a result. The job cannot run.
-    pub async fn of(&self, job: &PlannedJob) -> Values {
+    pub async fn values_for(&self, job: &PlannedJob) -> Values {
         if !(self.is_needed)(job) {
             return Ok(Arc::default());
         }

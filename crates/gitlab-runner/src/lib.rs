@@ -15,7 +15,7 @@
 //!
 //! async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //!     // `.gitlab-ci.yml` of the current directory, for the branch that is checked out.
-//!     let (input, reference) = (Input::default(), Reference::of_checkout());
+//!     let (input, reference) = (Input::default(), Reference::from_checkout());
 //!     let prepared = prepare(&input, input.given()?, &reference, &|note| eprintln!("{note}"))?;
 //!
 //!     let dirs = PipelineDirs::new(prepared.repository.dir(), RunnerConfig::default())?;

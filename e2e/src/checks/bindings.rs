@@ -8,7 +8,7 @@ use kube::{Api, Client, ResourceExt};
 
 /// The bindings of an account in these namespaces and in the whole cluster: all in one line, and one line for each. Bindings that
 /// cannot be listed are left out, because this only explains a failure that has already happened.
-pub(super) async fn of(client: &Client, account: &UserInfo, namespaces: &[&str]) -> (String, String) {
+pub(super) async fn describe(client: &Client, account: &UserInfo, namespaces: &[&str]) -> (String, String) {
     let in_namespaces = join_all(namespaces.iter().map(|namespace| async move {
         let list = Api::<RoleBinding>::namespaced(client.clone(), namespace).list(&ListParams::default()).await;
         list.map(|list| list.items).unwrap_or_default()

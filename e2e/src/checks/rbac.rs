@@ -62,7 +62,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         .collect();
     let missing = which(deployer, &needed, own, false).await?;
     if !missing.is_empty() {
-        let (object, details) = bindings::of(&environment.client, &account, &[&environment.namespace]).await;
+        let (object, details) = bindings::describe(&environment.client, &account, &[&environment.namespace]).await;
         return Err(expected(format!(
             "the pipeline's account has the permissions in namespace {} that its deploy jobs need",
             environment.namespace
@@ -86,7 +86,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     }
     excess.extend(which(deployer, &FORBIDDEN_EVERYWHERE, None, true).await?);
     if !excess.is_empty() {
-        let (object, details) = bindings::of(&environment.client, &account, &namespaces).await;
+        let (object, details) = bindings::describe(&environment.client, &account, &namespaces).await;
         return Err(expected("the pipeline's account has no permissions elsewhere")
             .actual(format!("it can {}", excess.join(", ")))
             .at(object)

@@ -116,7 +116,7 @@ impl Target {
     ///
     /// # Errors
     /// If one of the cluster's files is missing.
-    pub async fn of_kind(
+    pub async fn from_kind(
         state: &ClusterDir,
         network: &str,
         kind_config: &Path,

@@ -14,7 +14,7 @@ use e2e::report;
 use e2e::report::run::junit;
 use tokio_util::sync::CancellationToken;
 
-use super::place::TargetArgs;
+use super::target_args::TargetArgs;
 use super::{CliError, EXIT_FAILED, Format, Outcome, print, write};
 
 /// Checks a deployed environment of the service

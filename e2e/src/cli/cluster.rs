@@ -27,7 +27,7 @@ pub(crate) struct Up {
     cluster: Provider,
 
     #[command(flatten)]
-    which: Which,
+    cluster_args: ClusterArgs,
 
     /// The kind configuration of the cluster
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
@@ -57,7 +57,7 @@ enum Provider {
 
 /// A cluster of this machine.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Which {
+pub(crate) struct ClusterArgs {
     /// The name of the cluster, of its containers and of its network
     #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
     pub(crate) name: String,
@@ -71,7 +71,7 @@ pub(crate) struct Which {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Down {
     #[command(flatten)]
-    which: Which,
+    cluster_args: ClusterArgs,
 
     /// Remove every cluster that `e2e` has created
     #[arg(long, conflicts_with = "name")]
@@ -86,7 +86,7 @@ pub(crate) struct Down {
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArguments {
     #[command(flatten)]
-    which: Which,
+    cluster_args: ClusterArgs,
 
     /// The kind configuration of the cluster
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
@@ -99,16 +99,16 @@ pub(crate) struct StatusArguments {
 
 /// Creates or repairs the cluster, and prints its status.
 pub(crate) async fn run_up(arguments: Up) -> Outcome {
-    let Up { cluster: Provider::Kind, which, kind_config, manifests, format, quiet, source } = arguments;
+    let Up { cluster: Provider::Kind, cluster_args, kind_config, manifests, format, quiet, source } = arguments;
     let docker = connect().await?;
-    command::mark(&which.name);
+    command::mark(&cluster_args.name);
     let display = Arc::new(Live::new(if quiet { Mode::Quiet } else { Mode::People }));
     let images = source.images(&docker, {
         let display = Arc::clone(&display);
         move |event: &Event<'_>| display.show(event)
     });
-    let state = which.state()?;
-    let plan = Plan { cluster: which.name.clone(), kind_config, manifests, state: state.clone() };
+    let state = cluster_args.state()?;
+    let plan = Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state: state.clone() };
     let shown = Arc::clone(&display);
     let show = move |event: &Event<'_>| shown.show(event);
     let up = display.watch(up::up(&docker, &images, &plan, &show)).await;
@@ -121,25 +121,25 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
         }
         Err(error) => return Err(error.into()),
     }
-    write_status(&docker, &which.name, &plan.kind_config, &state, format).await
+    write_status(&docker, &cluster_args.name, &plan.kind_config, &state, format).await
 }
 
 /// Removes clusters, and prints what was removed.
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
-    let Down { which, all, format } = arguments;
+    let Down { cluster_args, all, format } = arguments;
     let docker = connect().await?;
     // Leftovers of pipelines whose program was killed.
     orphans::end_of_gone_pipelines().await;
     sweep_gone(&docker).await?;
     sweep_left(&std::env::temp_dir());
     let names = if all {
-        down::clusters(&docker, &which.state_dir).await?.into_iter().collect()
+        down::clusters(&docker, &cluster_args.state_dir).await?.into_iter().collect()
     } else {
-        vec![which.name.clone()]
+        vec![cluster_args.name.clone()]
     };
     let mut removed = Vec::new();
     for name in names {
-        removed.push(down::down(&docker, &name, &ClusterDir::new(&which.state_dir, &name)?).await?);
+        removed.push(down::down(&docker, &name, &ClusterDir::new(&cluster_args.state_dir, &name)?).await?);
     }
     // What the engine has completed meanwhile for a pipeline that was killed a moment ago.
     sweep_gone(&docker).await?;
@@ -153,8 +153,8 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
 
 /// Prints the status.
 pub(crate) async fn run_status(arguments: StatusArguments) -> Outcome {
-    let StatusArguments { which, kind_config, format } = arguments;
-    write_status(&connect().await?, &which.name, &kind_config, &which.state()?, format).await
+    let StatusArguments { cluster_args, kind_config, format } = arguments;
+    write_status(&connect().await?, &cluster_args.name, &kind_config, &cluster_args.state()?, format).await
 }
 
 async fn write_status(
@@ -172,7 +172,7 @@ async fn write_status(
     Ok(if status.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
-impl Which {
+impl ClusterArgs {
     /// The directory of its files.
     pub(crate) fn state(&self) -> Result<ClusterDir, e2e::environment::cluster_dir::StateError> {
         ClusterDir::new(&self.state_dir, &self.name)

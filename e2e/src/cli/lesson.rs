@@ -14,7 +14,7 @@ use e2e::scenario::recorder::Recorder;
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
-use super::place::TargetArgs;
+use super::target_args::TargetArgs;
 use super::{CliError, EXIT_FAILED, Outcome, connect, write};
 
 /// Runs the lessons of the course: each shows a real failure, explains it, fixes it, and shows that it is gone

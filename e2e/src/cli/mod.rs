@@ -8,9 +8,9 @@ pub(crate) mod images;
 pub(crate) mod lesson;
 mod output;
 pub(crate) mod pipeline;
-pub(crate) mod place;
 pub(crate) mod run;
 pub(crate) mod signals;
+pub(crate) mod target_args;
 
 use std::process::ExitCode;
 

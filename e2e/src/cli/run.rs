@@ -19,7 +19,7 @@ use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
-use super::place::TargetArgs;
+use super::target_args::TargetArgs;
 use super::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_USAGE, Format, Outcome, connect, print, width, write};
 
 /// Runs everything: a push, its pipeline, the deployment, and all checks, for a branch and for a tag
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let dir = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e").join(&id));
     std::fs::create_dir_all(&dir)?;
     let dir = std::path::absolute(dir)?;
-    let ground = if arguments.place.is_existing() {
+    let cluster_source = if arguments.place.is_existing() {
         let target = arguments.place.target().await?;
         if target.registry.is_none() || target.deployer_kubeconfig.is_none() {
             let message = "the pipeline pushes and deploys: it needs --registry and --deployer-kubeconfig";
@@ -82,12 +82,12 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         }
         ClusterSource::Existing(Box::new(target))
     } else {
-        let (which, kind_config) = arguments.place.kind();
-        command::mark(&which.name);
-        let (manifests, state) = (arguments.manifests, which.state()?);
-        ClusterSource::Kind(Box::new(Plan { cluster: which.name.clone(), kind_config, manifests, state }))
+        let (cluster_args, kind_config) = arguments.place.kind();
+        command::mark(&cluster_args.name);
+        let (manifests, state) = (arguments.manifests, cluster_args.state()?);
+        ClusterSource::Kind(Box::new(Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state }))
     };
-    if let ClusterSource::Existing(target) = &ground
+    if let ClusterSource::Existing(target) = &cluster_source
         && !target::answers(&target.client).await
     {
         return Err(CliError::environment("the cluster does not answer"));
@@ -108,7 +108,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         source: std::path::absolute(&arguments.directory)?,
         branch: arguments.branch,
         tag: arguments.tag,
-        cluster: ground,
+        cluster: cluster_source,
         keep: arguments.keep,
         dir: dir.clone(),
         cancel,

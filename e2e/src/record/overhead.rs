@@ -21,7 +21,7 @@ pub struct Shares {
 /// External time is setup and cleanup, obtaining images, and all job steps except those that the harness executes itself. Checks count
 /// as external, although their code belongs to the harness: they spend almost all of their time waiting for probes, endpoints, rollouts
 /// or scrapes, and only parse a few responses. The timeline shows the duration of each check.
-pub fn of(record: &Record) -> Shares {
+pub fn shares(record: &Record) -> Shares {
     let spans = record.spans.iter().filter(|span| !has_steps(record, span)).map(|span| (span.start, span.end));
     let steps = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).flat_map(|job| &job.steps);
     let steps = steps.filter(|step| !OWN.contains(&&*step.name)).map(|step| (step.start, step.start + step.duration));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     fn is(record: &Record, external: f64, own: f64, percent: f64) {
-        let shares = of(record);
+        let shares = super::shares(record);
         let differences = [shares.external - external, shares.own - own, shares.percent - percent];
         assert!(differences.iter().all(|it| it.abs() < 0.01), "{shares:?}");
         assert!((shares.external + shares.own - record.duration).abs() < 0.01, "{shares:?} of {}", record.duration);

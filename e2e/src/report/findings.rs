@@ -85,7 +85,10 @@ mod tests {
     }
 
     fn platform() -> Platform {
-        Platform::of("PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_CODENAME=trixie\n", true)
+        Platform::from_os_release(
+            "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_CODENAME=trixie\n",
+            true,
+        )
     }
 
     #[test]

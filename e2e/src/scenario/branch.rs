@@ -7,12 +7,12 @@ use kube::ResourceExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::definition::{ClusterSource, Scenario, ScenarioError};
 use super::milestone::{Milestone, Reach, milestone};
 use super::project::Project;
 use super::recorder::Recorder;
 use super::replay::{EnvironmentJobs, Ref, Replayer};
 use super::snapshot::{self, Snapshot};
-use super::story::{ClusterSource, Scenario, ScenarioError};
 use super::{commands, environment_checks, variables, versions};
 use crate::checks::environment::Environment;
 use crate::checks::http::Http;
@@ -108,7 +108,7 @@ impl Branch<'_> {
         let notify = |event: &Event<'_>| self.recorder.record(event);
         self.scenario.cancellable(Box::pin(up::finish(docker, images, plan, lease, &notify))).await??;
         let registry = registry::running(docker, lease.run(), &plan.state).await;
-        let target = Target::of_kind(&plan.state, &plan.cluster, &plan.kind_config, registry.as_ref()).await;
+        let target = Target::from_kind(&plan.state, &plan.cluster, &plan.kind_config, registry.as_ref()).await;
         let target = target.map_err(|error| ScenarioError::broken(&error))?;
         Ok((target, format!("cluster {} is up", plan.cluster)))
     }
@@ -127,7 +127,7 @@ impl Branch<'_> {
     async fn environments(&self, target: &Target) -> (Environment, Environment) {
         let Self { scenario, recorder, replayer, dev, live, .. } = self;
         recorder.change(|record| commands::add(record, scenario, target, dev, live));
-        let versions = versions::of(scenario, target).await;
+        let versions = versions::collect(scenario, target).await;
         recorder.change(|record| record.versions = versions);
         let on_dev = target.environment(&dev.slug, Some(&replayer.project.commit.sha));
         let mut on_live = target.environment(&live.slug, Some(&replayer.project.tagged.sha));
@@ -138,7 +138,7 @@ impl Branch<'_> {
 
 fn values(target: &Result<Target, ScenarioError>, project: &Project) -> Values {
     match target {
-        Ok(target) => Ok(variables::of(target, &project.path)),
+        Ok(target) => Ok(variables::from_target(target, &project.path)),
         Err(error) => Err(error.to_string().into()),
     }
 }
@@ -209,7 +209,7 @@ pub(super) async fn stopped(
     }
     recorder
         .step(&name, async {
-            let before = Snapshot::of(other).await.map_err(|failure| ScenarioError::from(&failure))?;
+            let before = Snapshot::take(other).await.map_err(|failure| ScenarioError::from(&failure))?;
             replayer.run(Ref::Branch, &format!("play {job}"), &[Arc::from(&**job)]).await?;
             let reference = &environment.reference;
             recorder.record(&Event::CheckBegan { environment: reference, name: snapshot::STOP });

@@ -1,7 +1,7 @@
 //! Commands by which the user inspects what a run created.
 
+use super::definition::{ClusterSource, Scenario};
 use super::replay::EnvironmentJobs;
-use super::story::{ClusterSource, Scenario};
 use crate::checks::target::Target;
 use crate::record::Record;
 use container_engine::labels;

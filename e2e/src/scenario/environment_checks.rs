@@ -1,8 +1,8 @@
 //! All checks of one environment, as a step of a run.
 
+use super::definition::{Scenario, ScenarioError};
 use super::milestone::Reach;
 use super::recorder::Recorder;
-use super::story::{Scenario, ScenarioError};
 use crate::checks::CHECKS;
 use crate::checks::environment::Environment;
 use crate::checks::run;

@@ -1,9 +1,9 @@
 //! An existing cluster and registry: a run replaces nothing there.
 
+use super::definition::ScenarioError;
 use super::project::{self, Project};
 use super::replay::EnvironmentJobs;
 use super::snapshot::Snapshot;
-use super::story::ScenarioError;
 use crate::checks::target::Target;
 
 /// Refuses to run where the pipeline would replace what is there already.
@@ -14,7 +14,7 @@ pub(super) async fn nothing_replaced(
 ) -> Result<(), ScenarioError> {
     for jobs in environments {
         let environment = target.environment(&jobs.slug, None);
-        let there = Snapshot::of(&environment).await.map_err(|failure| ScenarioError::from(&failure))?;
+        let there = Snapshot::take(&environment).await.map_err(|failure| ScenarioError::from(&failure))?;
         if let Some(names) = there.names() {
             let help = "expected a namespace without it (`--namespace`)";
             return Err(ScenarioError::Taken(format!("namespace {} has {names}", target.namespace), help));

@@ -10,10 +10,10 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::definition::ReplayError;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::replay::{Ref, Replayer};
-use super::story::ReplayError;
 use super::variables::RegistryVariables;
 use super::{snapshot, variables};
 use crate::checks::target::Target;
@@ -201,10 +201,10 @@ async fn checked(context: &LessonContext, name: &str) -> Option<Failure> {
 fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Replayer {
     let LessonContext { target, .. } = context;
     let is_given = |key: &str| !withheld.contains(&key);
-    let registry = RegistryVariables::of(target, &project.path);
+    let registry = RegistryVariables::from_target(target, &project.path);
     let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry.as_ref());
     settings.retain(|setting| is_given(&setting.variable.key));
-    let values = variables::of(target, &project.path);
+    let values = variables::from_target(target, &project.path);
     let values = values.iter().filter(|variable| is_given(&variable.key)).cloned().collect();
     Replayer {
         docker: context.docker.clone(),

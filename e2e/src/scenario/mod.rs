@@ -5,6 +5,7 @@
 
 mod branch;
 mod commands;
+mod definition;
 mod environment_checks;
 mod existing;
 pub mod lesson;
@@ -15,7 +16,6 @@ pub mod project;
 pub mod recorder;
 pub mod replay;
 pub mod snapshot;
-mod story;
 mod tag;
 pub mod variables;
 pub mod versions;
@@ -25,11 +25,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use self::branch::Branch;
+pub use self::definition::{ClusterSource, ReplayError, Scenario, ScenarioError};
 use self::milestone::milestone;
 use self::project::Project;
 use self::recorder::Recorder;
 use self::replay::{EnvironmentJobs, Ref, Replayer, environments, images_of};
-pub use self::story::{ClusterSource, ReplayError, Scenario, ScenarioError};
 use self::tag::Tag;
 use self::variables::RegistryVariables;
 use crate::checks::environment::Environment;
@@ -46,7 +46,7 @@ pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Opti
     let mut cleanup = Cleanup::default();
     let result = Box::pin(play(scenario, recorder, &mut cleanup)).await;
     recorder.end_open();
-    let images = versions::of_images(&scenario.docker, &scenario.images).await;
+    let images = versions::image_versions(&scenario.docker, &scenario.images).await;
     recorder.change(|record| record.versions.extend(images));
     let cleaned = clean_up(scenario, recorder, cleanup).await;
     let verdict = match (&result, &cleaned) {
@@ -194,7 +194,7 @@ fn replayer(
             (BASE_DOMAIN, cluster::owner::NAMESPACE, Some(registry), vec![plan.cluster.clone()])
         }
         ClusterSource::Existing(target) => {
-            let registry = RegistryVariables::of(target, &project.path);
+            let registry = RegistryVariables::from_target(target, &project.path);
             (&*target.base_domain, &*target.namespace, registry, target.networks.clone())
         }
     };

@@ -235,7 +235,7 @@ impl Recorder {
         }));
         record.duration = now;
         record.verdict = verdict;
-        let shares = overhead::of(record);
+        let shares = overhead::shares(record);
         (record.external, record.overhead, record.overhead_percent) = (shares.external, shares.own, shares.percent);
         record.clone()
     }

@@ -8,11 +8,11 @@ use bollard::Docker;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::definition::ReplayError;
 use super::listener::{Compiling, Starts, listener};
 use super::milestone::Reach;
 use super::project::Project;
 use super::recorder::Recorder;
-use super::story::ReplayError;
 use super::variables;
 use crate::environment::images::{Image, Images, in_catalogue};
 use crate::{record, report};
@@ -98,7 +98,7 @@ impl Replayer {
             Ref::Tag => &self.project.tagged_dir,
         };
         let input = Input { directory: dir.clone(), ..Input::default() };
-        let mut reference = Reference::of_checkout();
+        let mut reference = Reference::from_checkout();
         reference.worktree = false;
         reference.source = Source::Push;
         reference.default_branch = Some(self.project.default_branch.clone());

@@ -56,13 +56,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the API server refuses to list a kind.
-    pub async fn of(environment: &Environment) -> Result<Self, Failure> {
+    pub async fn take(environment: &Environment) -> Result<Self, Failure> {
         let kinds = objects::kinds(&environment.client).await?;
         let Listing { objects, unseen } =
             objects::list(&environment.client, &kinds, &environment.namespace, "").await?;
         let objects = objects.into_iter().map(|object| {
             let name = object.name().to_owned();
-            let baseline = Baseline::of(&object);
+            let baseline = Baseline::from_object(&object);
             ((object.group, object.kind, name), baseline)
         });
         let kinds = kinds.iter().filter(|kind| !unseen.contains(kind)).map(Kind::name);
@@ -116,7 +116,7 @@ impl Snapshot {
 }
 
 impl Baseline {
-    fn of(object: &Object) -> Self {
+    fn from_object(object: &Object) -> Self {
         let metadata = &object.metadata;
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -180,7 +180,7 @@ async fn verify_stopped(
         evidence.push(format!("not checked, because they cannot be listed: {unseen}"));
     }
     evidence.extend(unanswered(environment).await?);
-    let after = Snapshot::of(other).await?;
+    let after = Snapshot::take(other).await?;
     let missing = before.missing(&after, &environment.reference);
     if !missing.is_empty() {
         let pods = explain_all(&other.client, &other.namespace, &format!("{LABEL}={}", other.reference)).await;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::definition::{ReplayError, Scenario, ScenarioError};
 use super::environment_checks;
 use super::milestone::{Milestone, Reach};
 use super::recorder::Recorder;
 use super::replay::{EnvironmentJobs, Ref, Replayer};
-use super::story::{ReplayError, Scenario, ScenarioError};
 use crate::checks::environment::Environment;
 
 /// The inputs of the part.

@@ -21,7 +21,7 @@ pub struct RegistryVariables {
 
 impl RegistryVariables {
     /// The registry of `target` for the project at `path`.
-    pub fn of(target: &Target, path: &str) -> Option<Self> {
+    pub fn from_target(target: &Target, path: &str) -> Option<Self> {
         let registry = target.registry.as_ref()?;
         Some(Self {
             host: registry.host.clone(),
@@ -39,8 +39,8 @@ pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<&Regist
 }
 
 /// The variables of a target. `path` is that of the project: `group/project`.
-pub fn of(target: &Target, path: &str) -> Arc<[Variable]> {
-    let registry = RegistryVariables::of(target, path);
+pub fn from_target(target: &Target, path: &str) -> Arc<[Variable]> {
+    let registry = RegistryVariables::from_target(target, path);
     let mut all = known(&target.base_domain, &target.namespace, registry.as_ref());
     if let Some(registry) = &target.registry {
         all.push(plain("CI_REGISTRY_USER", &registry.user));

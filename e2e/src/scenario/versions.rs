@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{NodeSystemInfo, Pod, Service};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::story::{ClusterSource, Scenario};
+use super::definition::{ClusterSource, Scenario};
 use crate::checks::environment::Prometheus;
 use crate::checks::target::Target;
 use crate::environment::images::Images;
@@ -21,7 +21,7 @@ use container_engine::labels;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Programs and their versions. A program that does not answer is left out.
-pub async fn of(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
+pub async fn collect(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
     let mut versions = vec![("e2e".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     let mut add = |what: &str, version: Option<String>| {
         versions.extend(version.filter(|it| !it.is_empty()).map(|version| (what.to_owned(), version)));
@@ -31,19 +31,19 @@ pub async fn of(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
     add("Docker", scenario.docker.version().await.ok().and_then(|it| it.version));
     add("Kubernetes", target.client.apiserver_version().await.ok().map(|info| info.git_version));
     if let Some(nodes) = cluster::nodes(&target.client).await {
-        let of_nodes = |pick: fn(&NodeSystemInfo) -> String| {
+        let node_versions = |pick: fn(&NodeSystemInfo) -> String| {
             let mut all: Vec<_> =
                 nodes.iter().filter_map(|node| node.status.as_ref()?.node_info.as_ref().map(pick)).collect();
             all.sort();
             all.dedup();
             Some(all.join(" and "))
         };
-        add("nodes", of_nodes(|info| format!("{}, {}", info.os_image, info.architecture)));
-        add("kernel", of_nodes(|info| info.kernel_version.clone()));
-        add("container runtime", of_nodes(|info| info.container_runtime_version.clone()));
+        add("nodes", node_versions(|info| format!("{}, {}", info.os_image, info.architecture)));
+        add("kernel", node_versions(|info| info.kernel_version.clone()));
+        add("container runtime", node_versions(|info| info.container_runtime_version.clone()));
     }
     if let Some(prometheus) = &target.prometheus {
-        add("Prometheus", of_prometheus(&target.client, prometheus).await);
+        add("Prometheus", prometheus_version(&target.client, prometheus).await);
     }
     match &scenario.cluster {
         ClusterSource::Kind(plan) => {
@@ -61,18 +61,18 @@ pub async fn of(scenario: &Scenario, target: &Target) -> Vec<(String, String)> {
 }
 
 /// The images of jobs and services: the name in the pipeline file, and the image that was used.
-pub async fn of_images(docker: &Docker, images: &Images) -> Vec<(String, String)> {
+pub async fn image_versions(docker: &Docker, images: &Images) -> Vec<(String, String)> {
     let mut versions = Vec::new();
     for (name, reference) in images.used() {
         let image = docker.inspect_image(&reference).await.ok();
         let (id, digests) = image.map(|it| (it.id, it.repo_digests.unwrap_or_default())).unwrap_or_default();
-        versions.push((format!("image {name}"), of_image(&name, &reference, id, &digests)));
+        versions.push((format!("image {name}"), image_version(&name, &reference, id, &digests)));
     }
     versions
 }
 
 /// The digest in the registry, else the engine's own ID of the image.
-fn of_image(name: &str, reference: &str, id: Option<String>, digests: &[String]) -> String {
+fn image_version(name: &str, reference: &str, id: Option<String>, digests: &[String]) -> String {
     let digest = digests.first().and_then(|it| it.split_once('@')).map(|(_, digest)| digest.to_owned());
     let number = match (digest, id) {
         (Some(digest), _) => digest,
@@ -91,7 +91,7 @@ async fn ingress_controller(client: &Client) -> Option<String> {
 }
 
 /// The program behind the Service of Prometheus.
-async fn of_prometheus(client: &Client, prometheus: &Prometheus) -> Option<String> {
+async fn prometheus_version(client: &Client, prometheus: &Prometheus) -> Option<String> {
     let service = Api::<Service>::namespaced(client.clone(), &prometheus.namespace).get(&prometheus.service).await;
     let selector = service.ok()?.spec?.selector?;
     let selector = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
@@ -140,7 +140,7 @@ mod tests {
     #[case::built("rust:1", "own/rust:cd", &[], "own/rust:cd, sha256:ef, as the engine here calls it")]
     fn images(#[case] name: &str, #[case] reference: &str, #[case] digests: &[&str], #[case] expected: &str) {
         let digests: Vec<_> = digests.iter().map(|it| (*it).to_owned()).collect();
-        assert_eq!(of_image(name, reference, Some("sha256:ef".to_owned()), &digests), expected);
+        assert_eq!(image_version(name, reference, Some("sha256:ef".to_owned()), &digests), expected);
     }
 
     #[rstest]

@@ -43,7 +43,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn of(record: Record) -> Self {
+    pub(crate) fn from_record(record: Record) -> Self {
         let dir = tempfile::tempdir().unwrap();
         e2e::report::run::write::write(&record, dir.path()).unwrap();
         for log in record.pipelines.iter().flat_map(|it| &it.jobs).filter_map(|job| job.log.as_ref()) {
@@ -136,7 +136,7 @@ fn blend(layers: &[Value]) -> [f64; 3] {
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
 fn the_page_requests_nothing_and_causes_no_errors(#[case] record: Record) {
-    let (report, mut browser) = (Report::of(record), Browser::start());
+    let (report, mut browser) = (Report::from_record(record), Browser::start());
     browser.open(&report.page());
     assert!(requests(&browser).contains(&address(&report.page())), "requests are not observed");
     assert_eq!(violations(&browser, &report.page()), Vec::<String>::new());
@@ -147,7 +147,7 @@ fn the_page_requests_nothing_and_causes_no_errors(#[case] record: Record) {
 #[case::failed("failed", fixture::failed())]
 #[case::interrupted("interrupted", fixture::interrupted())]
 fn the_page_is_not_wider_than_the_window(#[case] name: &str, #[case] record: Record) {
-    let (report, mut browser) = (Report::of(record), Browser::start());
+    let (report, mut browser) = (Report::from_record(record), Browser::start());
     let pictures = support::project().join("target/browser");
     for theme in THEMES {
         browser.prefer(theme);
@@ -167,7 +167,7 @@ fn the_page_is_not_wider_than_the_window(#[case] name: &str, #[case] record: Rec
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
 fn both_themes_have_enough_contrast(#[case] record: Record) {
-    let (report, mut browser) = (Report::of(record), Browser::start());
+    let (report, mut browser) = (Report::from_record(record), Browser::start());
     let backgrounds = THEMES.map(|theme| {
         browser.prefer(theme);
         browser.open(&report.page());
@@ -186,7 +186,7 @@ fn both_themes_have_enough_contrast(#[case] record: Record) {
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
 fn every_link_has_a_visible_target(#[case] record: Record) {
-    let (report, mut browser) = (Report::of(record), Browser::start());
+    let (report, mut browser) = (Report::from_record(record), Browser::start());
     browser.open(&report.page());
     assert_eq!(dead_links(&mut browser), Vec::<String>::new());
     assert!(browser.evaluate("document.querySelectorAll('nav a[href^=\"#\"]').length").as_u64() >= Some(5));
@@ -198,7 +198,7 @@ fn every_link_has_a_visible_target(#[case] record: Record) {
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
 fn job_logs_are_found_after_the_directory_is_moved(#[case] record: Record) {
-    let (report, mut browser) = (Report::of(record), Browser::start());
+    let (report, mut browser) = (Report::from_record(record), Browser::start());
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("a folder");
     std::fs::rename(report.dir.path(), &moved).unwrap();
@@ -221,7 +221,7 @@ fn job_logs_are_found_after_the_directory_is_moved(#[case] record: Record) {
 #[case::failed(fixture::failed())]
 #[case::interrupted(fixture::interrupted())]
 fn the_page_is_readable_without_scripts(#[case] record: Record) {
-    let (report, mut browser) = (Report::of(record), Browser::start());
+    let (report, mut browser) = (Report::from_record(record), Browser::start());
     let text = text_without_scripts(&mut browser, &report.page());
     let Record { steps, pipelines, checks, .. } = &report.record;
     let jobs = pipelines.iter().flat_map(|it| &it.jobs).map(|it| &it.name);

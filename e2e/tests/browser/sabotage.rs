@@ -8,7 +8,7 @@ use crate::page::{Report, dead_links, text_without_scripts, unreadable, violatio
 
 /// A report whose content is replaced by this; `policy` is its Content-Security-Policy.
 fn sabotaged(with: &str, policy: &str) -> Report {
-    let report = Report::of(fixture::passed());
+    let report = Report::from_record(fixture::passed());
     let page = std::fs::read_to_string(report.page()).unwrap();
     let changed = page.replacen("</main>", &format!("{with}</main>"), 1);
     assert_ne!(changed, page);

@@ -13,7 +13,7 @@ async fn target() -> e2e::checks::target::Target {
     let dir = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
     let state = e2e::environment::cluster_dir::ClusterDir::new(dir, "gitlab-ci-k8s-demo").expect("a state");
     let kind_config = project().join("kind-config.yaml");
-    let target = e2e::checks::target::Target::of_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
+    let target = e2e::checks::target::Target::from_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
     let mut target = target.expect("a target");
     target.patience = std::time::Duration::from_secs(45);
     target
@@ -32,7 +32,7 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     make("nobodys");
     let target = target().await;
     let (ending, staying) = (target.environment("ending", None), target.environment("staying", None));
-    let before = Snapshot::of(&staying).await.expect("a snapshot");
+    let before = Snapshot::take(&staying).await.expect("a snapshot");
     let origin = std::time::Instant::now();
     let delete = |kinds: &str, slug: &str| {
         run(owner(&["--namespace=gitlab", "delete", kinds]).arg(format!("--selector=ref={slug}")));
@@ -60,5 +60,5 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
     // After `remove`, nothing is left that a later step would have to wait for.
     remove(&staying).await.expect("it is removed");
-    assert_eq!(Snapshot::of(&staying).await.expect("a snapshot").names(), None);
+    assert_eq!(Snapshot::take(&staying).await.expect("a snapshot").names(), None);
 }

@@ -144,7 +144,7 @@ impl Builder<'_> {
         let mut skipped = Vec::new();
         for job in self.configuration.jobs.values() {
             let job = Arc::new(job.clone());
-            for instance in instances::of_job(&job) {
+            for instance in instances::expand(&job) {
                 let plan_error = |error: RuleError| error.into_plan_error(&instance.name);
                 let simple = self.variables.simple(&job, &instance);
                 match self.admit(&job, &simple).map_err(plan_error)? {

@@ -21,7 +21,7 @@ pub struct Instance {
 }
 
 /// Returns the instances of a job. A job that is not parallel is its own single instance.
-pub fn of_job(job: &Job) -> Vec<Instance> {
+pub fn expand(job: &Job) -> Vec<Instance> {
     match &job.parallel {
         None => vec![Instance { name: Arc::clone(&job.name), variables: Vec::new(), node: None }],
         Some(Parallel::Count(count)) => (1..=*count)

@@ -161,7 +161,7 @@ async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result
         () = pipeline.cancel.cancelled() => {
             Err(Box::new(JobOutcome { is_canceled: true, reason: "canceled".to_owned(), ..JobOutcome::default() }))
         }
-        values = deferred.of(planned) => values.map_err(|message| {
+        values = deferred.values_for(planned) => values.map_err(|message| {
             let failure = Some((FailureReason::RunnerSystemFailure, None));
             Box::new(JobOutcome { failure, reason: message.to_string(), ..JobOutcome::default() })
         }),

@@ -45,7 +45,7 @@ pub struct Reference {
 
 impl Reference {
     /// The working tree of the branch that is checked out, including uncommitted changes.
-    pub fn of_checkout() -> Self {
+    pub fn from_checkout() -> Self {
         Self {
             branch: None,
             tag: None,

@@ -47,7 +47,7 @@ struct State {
 }
 
 impl State {
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         let is_dir = metadata.is_dir();
         Self {
             inode: metadata.ino(),
@@ -142,7 +142,7 @@ fn restore(before: &Copied, dir: &Path) -> io::Result<Vec<State>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let is_same = found.as_ref().is_some_and(|found| State::of(found) == *state);
+        let is_same = found.as_ref().is_some_and(|found| State::from_metadata(found) == *state);
         let from = checkout.dir.join(&entry.path);
         let is_unchanged = || {
             refuse_changed(&from, &entry.metadata)?;
@@ -171,13 +171,13 @@ fn copy(checkout: &Checkout, entry: &Entry, dir: &Path) -> io::Result<State> {
     let (from, to) = (checkout.dir.join(&entry.path), dir.join(&entry.path));
     refuse_changed(&from, &entry.metadata)?;
     copy::copy(&from, &entry.metadata, &to)?;
-    Ok(State::of(&fs::symlink_metadata(to)?))
+    Ok(State::from_metadata(&fs::symlink_metadata(to)?))
 }
 
 /// Refuses an entry of the checkout that has changed since it was created. Jobs on this machine run as the user who owns the checkout: one of
 /// them could change what all later jobs run.
 fn refuse_changed(from: &Path, original: &Metadata) -> io::Result<()> {
-    if State::of(&fs::symlink_metadata(from)?) == State::of(original) {
+    if State::from_metadata(&fs::symlink_metadata(from)?) == State::from_metadata(original) {
         return Ok(());
     }
     Err(io::Error::other(format!("another job has changed the checkout from which all jobs start: {}", from.display())))

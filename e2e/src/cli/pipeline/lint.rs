@@ -68,7 +68,7 @@ impl LintArguments {
     fn context(&self, repository: &Repository) -> Result<Context, GitError> {
         let Self { branch, tag, source, .. } = self;
         let reference =
-            Reference { branch: branch.clone(), tag: tag.clone(), source: *source, ..Reference::of_checkout() };
+            Reference { branch: branch.clone(), tag: tag.clone(), source: *source, ..Reference::from_checkout() };
         reference.context(repository, &self.input.file)
     }
 

@@ -112,7 +112,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         (Format::Table, false) => Mode::People,
     };
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
-    let view = Arc::new(Live::of_printing_work(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
+    let view = Arc::new(Live::with_names(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let executor_choice = executor(arguments, &config);
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
     let executor = match executor_choice {

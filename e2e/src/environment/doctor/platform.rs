@@ -51,7 +51,7 @@ impl Platform {
     /// Reads the properties of this machine.
     pub fn this() -> Self {
         let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let platform = Self::of(&os_release, rustix::process::geteuid().is_root());
+        let platform = Self::from_os_release(&os_release, rustix::process::geteuid().is_root());
         if platform.id != "ubuntu" {
             return platform;
         }
@@ -62,7 +62,7 @@ impl Platform {
     }
 
     /// The machine that this content of `/etc/os-release` describes.
-    pub(crate) fn of(os_release: &str, root: bool) -> Self {
+    pub(crate) fn from_os_release(os_release: &str, root: bool) -> Self {
         let value = |key: &str| {
             let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.map_or("unknown", |value| value.trim_matches('"')).to_owned()
@@ -165,7 +165,7 @@ mod tests {
     #[case::fedora(FEDORA, true)]
     #[case::no_os_release("", true)]
     fn remedies(#[case] os_release: &str, #[case] root: bool) {
-        let platform = Platform::of(os_release, root);
+        let platform = Platform::from_os_release(os_release, root);
         let remedy = platform.install(&["kind", "kubectl"], (0, 33), "see the website of kind");
         insta::with_settings!({snapshot_suffix => platform.codename.clone() + &platform.id, omit_expression => true}, {
             insta::assert_snapshot!(format!("{remedy:?}\n\n{}", platform.install_command(&["kind", "mmdebstrap"])));
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_newer_suite_is_added_only_for_its_packages() {
-        let command = Platform::of(BOOKWORM, true).install_command(&["mmdebstrap"]);
+        let command = Platform::from_os_release(BOOKWORM, true).install_command(&["mmdebstrap"]);
         assert!(!command.contains(NEWER_SUITE), "{command}");
     }
 
@@ -193,7 +193,7 @@ mod tests {
         #[case] oldest: (u32, u32),
         #[case] installed: &[&'static str],
     ) {
-        let platform = Platform::of(UBUNTU, true).with_candidates(POLICY);
+        let platform = Platform::from_os_release(UBUNTU, true).with_candidates(POLICY);
         let expected = match installed {
             [] => Remedy::Advice("website".to_owned()),
             packages => Remedy::Packages(packages.to_vec()),
@@ -203,14 +203,17 @@ mod tests {
 
     #[test]
     fn ubuntu_without_package_lists_must_get_them_first() {
-        let remedy = |root| Platform::of(UBUNTU, root).with_candidates("").install(&["kind"], (0, 33), "website");
+        let remedy =
+            |root| Platform::from_os_release(UBUNTU, root).with_candidates("").install(&["kind"], (0, 33), "website");
         assert_eq!(remedy(true), Remedy::Command(GET_LISTS.to_owned()));
         assert_eq!(remedy(false), Remedy::Advice(format!("run as root: {GET_LISTS}")));
     }
 
     #[test]
     fn a_user_gets_the_command_as_advice() {
-        let Remedy::Advice(advice) = Platform::of(TRIXIE, false).install(&["mmdebstrap"], (1, 0), "website") else {
+        let Remedy::Advice(advice) =
+            Platform::from_os_release(TRIXIE, false).install(&["mmdebstrap"], (1, 0), "website")
+        else {
             panic!("not an advice");
         };
         insta::assert_snapshot!(advice, @r"

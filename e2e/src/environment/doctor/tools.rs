@@ -195,7 +195,7 @@ mod tests {
     #[case::unreadable(Ok("kind of the future".to_owned()), Ok("client".to_owned()), false, 37)]
     fn findings(#[case] kind: Printed, #[case] kubectl: Printed, #[case] must_build: bool, #[case] minor: u32) {
         let name = std::thread::current().name().unwrap().rsplit("::").next().unwrap().to_owned();
-        let platform = Platform::of("ID=debian\nVERSION_CODENAME=trixie\n", true);
+        let platform = Platform::from_os_release("ID=debian\nVERSION_CODENAME=trixie\n", true);
         let versions = Versions { kind, kubectl, buildx: missing(), mmdebstrap: missing() };
         let findings = examine(&versions, &platform, NodeVersion { major: 1, minor }, must_build);
         let line = |Finding { subject, needed, found, verdict, remedy }: &Finding| {

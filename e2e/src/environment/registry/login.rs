@@ -40,7 +40,7 @@ impl Login {
     }
 
     /// Uses a password that was generated earlier.
-    pub fn of(password: &str) -> Self {
+    pub fn from_password(password: &str) -> Self {
         Self { password: password.trim().to_owned() }
     }
 
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn htpasswd_contains_a_hash_of_the_password() {
-        let login = Login::of("secret\n");
+        let login = Login::from_password("secret\n");
         let file = login.htpasswd().unwrap();
         let (user, hash) = file.trim_end().split_once(':').unwrap();
         assert_eq!(user, "gitlab");
@@ -98,6 +98,6 @@ mod tests {
     fn the_docker_configuration_contains_the_credentials() {
         let expected =
             r#"{"auths":{"r.test":{"auth":"Z2l0bGFiOnNlY3JldA==","password":"secret","username":"gitlab"}}}"#;
-        assert_eq!(Login::of("secret").docker_config("r.test").to_string(), expected);
+        assert_eq!(Login::from_password("secret").docker_config("r.test").to_string(), expected);
     }
 }

@@ -96,7 +96,7 @@ pub async fn running(docker: &Docker, run: &RunId, state: &ClusterDir) -> Option
         return None;
     }
     let address = published(container.network_settings?.ports?)?;
-    let login = Login::of(&std::fs::read_to_string(state.registry_password()).ok()?);
+    let login = Login::from_password(&std::fs::read_to_string(state.registry_password()).ok()?);
     let authority = std::fs::read_to_string(state.registry_authority()).ok()?;
     Some(Registry { address, login, authority })
 }

@@ -63,7 +63,7 @@ impl Live {
     }
 
     /// A view of work that has these names and prints lines. If there is only one piece of work, a terminal shows all of its lines.
-    pub fn of_printing_work<'name>(mode: Mode, names: impl Iterator<Item = &'name str>) -> Self {
+    pub fn with_names<'name>(mode: Mode, names: impl Iterator<Item = &'name str>) -> Self {
         let widths: Vec<usize> = names.map(|name| name.chars().count()).collect();
         let prints_lines = widths.len() == 1;
         Self::with_output(mode, widths.into_iter().max().unwrap_or_default().min(MAX_NAME_WIDTH), prints_lines)

@@ -19,7 +19,7 @@ pub(super) fn cleaned(record: &Record) -> Record {
         overhead_percent: seconds(*overhead_percent),
         verdict: *verdict,
         broken: broken.as_deref().map(text),
-        project: of_project(project),
+        project: clean_project(project),
         steps: steps.iter().map(step).collect(),
         pipelines: pipelines.iter().map(pipeline).collect(),
         checks: checks.iter().map(check).collect(),
@@ -30,7 +30,7 @@ pub(super) fn cleaned(record: &Record) -> Record {
     }
 }
 
-fn of_project(Project { path, commit, title, uncommitted }: &Project) -> Project {
+fn clean_project(Project { path, commit, title, uncommitted }: &Project) -> Project {
     Project { path: text(path), commit: text(commit), title: text(title), uncommitted: *uncommitted }
 }
 
@@ -95,11 +95,11 @@ fn check(check: &Check) -> Check {
         duration: seconds(*duration),
         evidence: texts(evidence),
         not_run: text(not_run),
-        failure: failure.as_ref().map(of_failure),
+        failure: failure.as_ref().map(clean_failure),
     }
 }
 
-fn of_failure(Failure { expected, seen, object, details, cause, fix }: &Failure) -> Failure {
+fn clean_failure(Failure { expected, seen, object, details, cause, fix }: &Failure) -> Failure {
     Failure {
         expected: text(expected),
         seen: text(seen),

@@ -4,7 +4,7 @@
 #[path = "fixture/parts.rs"]
 mod parts;
 
-use self::parts::{all, of_branch, of_tag, on, pipeline, ran, spans, step, unstarted};
+use self::parts::{all, branch_jobs, on, pipeline, ran, spans, step, tag_jobs, unstarted};
 use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, Verdict};
 
 /// Output of a job that would break a report that does not escape it.
@@ -14,7 +14,7 @@ pub(super) const NASTY: &str =
 /// Everything passes.
 pub(super) fn passed() -> Record {
     let pipelines = vec![
-        pipeline(7, "push", "feature/e2e", "success", (0.4, 95.2), of_branch()),
+        pipeline(7, "push", "feature/e2e", "success", (0.4, 95.2), branch_jobs()),
         pipeline(
             8,
             "deploy_review again",
@@ -23,7 +23,7 @@ pub(super) fn passed() -> Record {
             (128.1, 15.6),
             vec![ran("deploy_review", "review", 128.4, 15.2)],
         ),
-        pipeline(9, "tag", "v1.2.0", "success", (144.0, 14.2), of_tag()),
+        pipeline(9, "tag", "v1.2.0", "success", (144.0, 14.2), tag_jobs()),
         pipeline(
             10,
             "play deploy_live",
@@ -89,7 +89,7 @@ pub(super) fn passed() -> Record {
 
 /// The user interrupts the run during the checks of the first environment.
 pub(super) fn interrupted() -> Record {
-    let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), of_branch())];
+    let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), branch_jobs())];
     let mut checks = all("dev", 96.0, 7);
     checks[4] = Check { verdict: Verdict::Interrupted, duration: 4.1, evidence: Vec::new(), ..checks[4].clone() };
     let mut unreached = checks.split_off(5);
@@ -198,7 +198,7 @@ pub(super) fn failed() -> Record {
 }
 
 fn failed_pipelines() -> Vec<Pipeline> {
-    let mut jobs = of_branch();
+    let mut jobs = branch_jobs();
     jobs[1] = Job { attempts: 2, duration: 31.4, reason: "exit code 101, retried".to_owned(), ..jobs[1].clone() };
     jobs.insert(
         2,

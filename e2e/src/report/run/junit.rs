@@ -26,7 +26,7 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
         let mut suite = TestSuite::new(format!("pipeline {}: {}", pipeline.id, pipeline.title));
         suite.set_time(seconds(pipeline.duration));
         for job in &pipeline.jobs {
-            suite.add_test_case(names.case(&pipeline.title, &job.name, job.duration, of_job(job)));
+            suite.add_test_case(names.case(&pipeline.title, &job.name, job.duration, job_status(job)));
         }
         report.add_test_suite(suite);
     }
@@ -34,7 +34,7 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
         let mut suite = TestSuite::new(format!("checks of {environment}"));
         suite.set_time(seconds(checks.iter().map(|(_, check)| check.duration).sum()));
         for (_, check) in checks {
-            let mut case = names.case(environment, &check.name, check.duration, of_check(check));
+            let mut case = names.case(environment, &check.name, check.duration, check_status(check));
             if !check.evidence.is_empty() {
                 case.set_system_out(check.evidence.join("\n"));
             }
@@ -53,7 +53,7 @@ fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     let mut suite = TestSuite::new("story");
     suite.set_time(seconds(record.duration));
     for step in &record.steps {
-        suite.add_test_case(names.case("story", &step.name, step.duration, of_step(record, step)));
+        suite.add_test_case(names.case("story", &step.name, step.duration, step_status(record, step)));
     }
     let is_green = is_green && suite.failures + suite.errors == 0;
     let end = match (record.verdict, &record.broken) {
@@ -69,7 +69,7 @@ fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     suite
 }
 
-fn of_step(record: &Record, step: &Step) -> TestCaseStatus {
+fn step_status(record: &Record, step: &Step) -> TestCaseStatus {
     match step.verdict {
         Verdict::Passed => TestCaseStatus::success(),
         Verdict::NotRun => {
@@ -109,9 +109,9 @@ impl Names {
     }
 }
 
-fn of_job(job: &Job) -> TestCaseStatus {
+fn job_status(job: &Job) -> TestCaseStatus {
     let about = about_job(job);
-    match Kind::of_job(job) {
+    match Kind::from_job(job) {
         Kind::Passed => TestCaseStatus::success(),
         Kind::Failed | Kind::Interrupted if job.attempts > 0 => {
             let message = if about.is_empty() { job_word(job) } else { &about };
@@ -130,7 +130,7 @@ fn of_job(job: &Job) -> TestCaseStatus {
     }
 }
 
-fn of_check(check: &Check) -> TestCaseStatus {
+fn check_status(check: &Check) -> TestCaseStatus {
     let about = about_check(check);
     match Kind::from(check.verdict) {
         Kind::Passed => TestCaseStatus::success(),

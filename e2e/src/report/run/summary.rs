@@ -38,7 +38,7 @@ fn pipelines(text: &mut String, record: &Record) {
     }
     text.push_str("\n#### Pipelines\n\n| | pipeline | ref | jobs | duration |\n| --- | --- | --- | --- | ---: |\n");
     for pipeline in &record.pipelines {
-        let failed = pipeline.jobs.iter().filter(|job| matches!(Kind::of_job(job), Kind::Failed | Kind::Warned));
+        let failed = pipeline.jobs.iter().filter(|job| matches!(Kind::from_job(job), Kind::Failed | Kind::Warned));
         let failed = failed.map(|job| {
             let about = about_job(job);
             let about =
@@ -50,7 +50,7 @@ fn pipelines(text: &mut String, record: &Record) {
         row(
             text,
             &[
-                emoji(Kind::of_pipeline(pipeline)),
+                emoji(Kind::from_pipeline(pipeline)),
                 &format!("{} {}", pipeline.id, escaped(&pipeline.title)),
                 &code(&pipeline.ref_name),
                 &jobs.join("; "),

@@ -43,23 +43,23 @@ impl Kind {
     }
 
     /// The result of a pipeline, from its status in GitLab's terms.
-    pub(super) fn of_pipeline(pipeline: &Pipeline) -> Self {
-        let has_warnings = pipeline.jobs.iter().any(|job| Self::of_job(job) == Self::Warned);
-        match Self::of_status(&pipeline.status) {
+    pub(super) fn from_pipeline(pipeline: &Pipeline) -> Self {
+        let has_warnings = pipeline.jobs.iter().any(|job| Self::from_job(job) == Self::Warned);
+        match Self::from_status(&pipeline.status) {
             Self::Passed if has_warnings => Self::Warned,
             kind => kind,
         }
     }
 
     /// The result of a job, from its status in GitLab's terms.
-    pub(super) fn of_job(job: &Job) -> Self {
-        match Self::of_status(&job.status) {
+    pub(super) fn from_job(job: &Job) -> Self {
+        match Self::from_status(&job.status) {
             Self::Failed if job.allow_failure => Self::Warned,
             kind => kind,
         }
     }
 
-    fn of_status(status: &str) -> Self {
+    fn from_status(status: &str) -> Self {
         match status {
             "success" => Self::Passed,
             "failed" => Self::Failed,
@@ -91,7 +91,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn of(kinds: impl Iterator<Item = Kind>) -> Self {
+    fn from_kinds(kinds: impl Iterator<Item = Kind>) -> Self {
         let mut tally = Self::default();
         for kind in kinds {
             tally.all += 1;
@@ -103,16 +103,18 @@ impl Tally {
     }
 
     pub(super) fn pipelines(record: &Record) -> Self {
-        Self::of(record.pipelines.iter().map(Kind::of_pipeline))
+        Self::from_kinds(record.pipelines.iter().map(Kind::from_pipeline))
     }
 
     /// Counts only jobs that were started: a manual job that another pipeline plays is counted there.
     pub(super) fn jobs(record: &Record) -> Self {
-        Self::of(record.pipelines.iter().flat_map(|it| &it.jobs).filter(|job| job.attempts > 0).map(Kind::of_job))
+        Self::from_kinds(
+            record.pipelines.iter().flat_map(|it| &it.jobs).filter(|job| job.attempts > 0).map(Kind::from_job),
+        )
     }
 
     pub(super) fn checks(record: &Record) -> Self {
-        Self::of(record.checks.iter().map(|check| check.verdict.into()))
+        Self::from_kinds(record.checks.iter().map(|check| check.verdict.into()))
     }
 
     /// `24 checks`, `1 of 24 checks`, `24 checks (2 not run)`
@@ -155,7 +157,7 @@ pub(super) fn overhead(record: &Record) -> String {
 /// The failed jobs, except those that are allowed to fail.
 pub(super) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&Pipeline, &Job)> {
     let all = record.pipelines.iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
-    all.filter(|(_, job)| Kind::of_job(job) == Kind::Failed)
+    all.filter(|(_, job)| Kind::from_job(job) == Kind::Failed)
 }
 
 /// The checks with their numbers by environment, in the order in which the environments first appear.
@@ -282,7 +284,7 @@ mod tests {
     #[test]
     fn the_shares_of_time_are_reported() {
         for record in [fixture::passed(), fixture::failed(), fixture::interrupted()] {
-            let Shares { external, own, percent } = overhead::of(&record);
+            let Shares { external, own, percent } = overhead::shares(&record);
             let expected = (record.external, record.overhead, record.overhead_percent);
             assert_eq!((external, own, percent), expected, "{}", record.id);
         }

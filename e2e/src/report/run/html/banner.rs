@@ -66,7 +66,7 @@ fn tile(what: &str, section: &str, tally: Tally) -> Markup {
 
 fn failures(record: &Record) -> Markup {
     let jobs = record.pipelines.iter().enumerate().flat_map(|(of, pipeline)| {
-        let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::of_job(job) == Kind::Failed);
+        let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::from_job(job) == Kind::Failed);
         failed.map(move |(number, job)| (link::anchor(of, number), pipeline, job))
     });
     let checks = record

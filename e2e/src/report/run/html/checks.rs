@@ -20,7 +20,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                         p.meta { (counts(&checks)) }
                     }
                     ul.checks {
-                        @for (number, check) in checks { (of(number, check)) }
+                        @for (number, check) in checks { (check_item(number, check)) }
                     }
                 }
             }
@@ -34,7 +34,7 @@ fn counts(checks: &[(usize, &Check)]) -> String {
     format!("{}: {}", count(checks.len(), "check"), counts.collect::<Vec<_>>().join(", "))
 }
 
-fn of(number: usize, check: &Check) -> Markup {
+fn check_item(number: usize, check: &Check) -> Markup {
     let kind = Kind::from(check.verdict);
     let has_more = check.failure.is_some() || !check.evidence.is_empty();
     html! {
@@ -43,7 +43,7 @@ fn of(number: usize, check: &Check) -> Markup {
                 details open[kind == Kind::Failed] {
                     summary { (row(check, kind)) }
                     div.more {
-                        @if let Some(failure) = &check.failure { (of_failure(failure)) }
+                        @if let Some(failure) = &check.failure { (failure_markup(failure)) }
                         @if !check.evidence.is_empty() {
                             ul.evidence { @for line in &check.evidence { li { (line) } } }
                         }
@@ -68,7 +68,7 @@ fn row(check: &Check, kind: Kind) -> Markup {
     }
 }
 
-fn of_failure(failure: &Failure) -> Markup {
+fn failure_markup(failure: &Failure) -> Markup {
     let Failure { expected, seen, object, details, cause, fix } = failure;
     let facts = [("Expected", expected), ("Saw", seen), ("At", object), ("Likely cause", cause), ("Remedy", fix)];
     html! {

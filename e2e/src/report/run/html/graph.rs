@@ -37,7 +37,7 @@ pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
                     div.stage {
                         h4 { (stage) }
                         ul {
-                            @for (job_number, job) in jobs { (of(&link::anchor(number, *job_number), job)) }
+                            @for (job_number, job) in jobs { (node(&link::anchor(number, *job_number), job)) }
                         }
                     }
                 }
@@ -61,8 +61,8 @@ fn columns(pipeline: &Pipeline) -> Vec<Column<'_>> {
     columns
 }
 
-fn of(anchor: &str, job: &Job) -> Markup {
-    let kind = Kind::of_job(job);
+fn node(anchor: &str, job: &Job) -> Markup {
+    let kind = Kind::from_job(job);
     let mut about = Vec::new();
     about.push(if job.attempts > 0 { format_duration(job.duration) } else { job_word(job).to_owned() });
     if job.attempts > 1 {

@@ -50,7 +50,7 @@ pub(super) fn anchor(pipeline: usize, job: usize) -> String {
 
 /// Whether the page has a log excerpt of the job.
 pub(super) fn has_log(job: &Job) -> bool {
-    Kind::of_job(job) == Kind::Failed || !job.last_lines.is_empty()
+    Kind::from_job(job) == Kind::Failed || !job.last_lines.is_empty()
 }
 
 /// The target for a job's log: the excerpt in the page, or else the file.

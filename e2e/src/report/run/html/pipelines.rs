@@ -11,13 +11,13 @@ use crate::report::run::words::{Kind, about_job, count, format_duration, job_wor
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.pipelines.is_empty()).then(|| {
         html! {
-            @for (number, pipeline) in record.pipelines.iter().enumerate() { (of(number, pipeline)) }
+            @for (number, pipeline) in record.pipelines.iter().enumerate() { (article(number, pipeline)) }
         }
     })
 }
 
-fn of(number: usize, pipeline: &Pipeline) -> Markup {
-    let kind = Kind::of_pipeline(pipeline);
+fn article(number: usize, pipeline: &Pipeline) -> Markup {
+    let kind = Kind::from_pipeline(pipeline);
     let run = pipeline.jobs.iter().filter(|job| job.attempts > 0).count();
     html! {
         article.card aria-labelledby={ "pipeline-" (number) } {
@@ -38,7 +38,7 @@ fn of(number: usize, pipeline: &Pipeline) -> Markup {
 }
 
 fn log(anchor: &str, job: &Job) -> Markup {
-    let kind = Kind::of_job(job);
+    let kind = Kind::from_job(job);
     let about = about_job(job);
     html! {
         details.log id=(anchor) open[kind == Kind::Failed] {

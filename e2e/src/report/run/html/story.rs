@@ -10,13 +10,13 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.steps.is_empty()).then(|| {
         html! {
             ol.story {
-                @for step in &record.steps { (of(step)) }
+                @for step in &record.steps { (row(step)) }
             }
         }
     })
 }
 
-fn of(step: &Step) -> Markup {
+fn row(step: &Step) -> Markup {
     let kind = Kind::from(step.verdict);
     html! {
         li.(class(kind)) {

@@ -17,7 +17,7 @@ struct Element {
 }
 
 impl Element {
-    fn of(tag: &BytesStart<'_>) -> Self {
+    fn from_tag(tag: &BytesStart<'_>) -> Self {
         let attribute =
             |it: quick_xml::events::attributes::Attribute<'_>| (it.key.as_ref().to_owned(), it.value.to_string());
         let attributes = tag.html_attributes().map(|it| attribute(it.unwrap())).collect();
@@ -37,7 +37,7 @@ fn elements(page: &str) -> Vec<Element> {
     loop {
         match reader.read_event().unwrap() {
             Event::Start(tag) => {
-                let element = Element::of(&tag);
+                let element = Element::from_tag(&tag);
                 if !VOID.contains(&&*element.name) {
                     open.push(element.name.clone());
                 }

@@ -81,7 +81,7 @@ fn lane(record: &Record, name: &str, spans: &[&Span], ticks: &[u32], end: f64) -
                     @let x = tenths(f64::from(*tick) / end * WIDTH);
                     line.grid x1=(x) x2=(x) y1="0" y2=(height) {}
                 }
-                @for bar in &bars { (of(bar, kind(record, bar.span))) }
+                @for bar in &bars { (row(bar, kind(record, bar.span))) }
             }
         }
     }
@@ -95,7 +95,7 @@ fn kind(record: &Record, span: &Span) -> Kind {
     if is_allowed { Kind::Warned } else { span.verdict.into() }
 }
 
-fn of(bar: &Bar<'_>, kind: Kind) -> Markup {
+fn row(bar: &Bar<'_>, kind: Kind) -> Markup {
     let Bar { span, x, width, name, duration, label, side, .. } = bar;
     let y = f64::from(u32::try_from(bar.row).unwrap_or(u32::MAX)) * ROW;
     let title = format!(

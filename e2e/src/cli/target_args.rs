@@ -10,14 +10,14 @@ use e2e::checks::target;
 use e2e::checks::target::{DEFAULT_TIMEOUT, RegistryTarget, Target};
 use e2e::environment::registry::run as registry;
 
-use super::cluster::Which;
+use super::cluster::ClusterArgs;
 use super::{CliError, connect};
 
 /// A cluster, and the access to its registry, its Ingress controller and its Prometheus.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetArgs {
     #[command(flatten)]
-    which: Which,
+    cluster_args: ClusterArgs,
 
     /// The kind configuration of the cluster of `e2e up`
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
@@ -92,23 +92,23 @@ impl TargetArgs {
     }
 
     /// The cluster of `e2e up`, and its kind configuration.
-    pub(crate) fn kind(&self) -> (&Which, PathBuf) {
-        (&self.which, self.kind_config.clone())
+    pub(crate) fn kind(&self) -> (&ClusterArgs, PathBuf) {
+        (&self.cluster_args, self.kind_config.clone())
     }
 
     /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
         if !self.is_existing() {
-            let (docker, state) = (connect().await?, self.which.state()?);
+            let (docker, state) = (connect().await?, self.cluster_args.state()?);
             let Some(id) = state.noted_run() else {
-                let name = &self.which.name;
+                let name = &self.cluster_args.name;
                 let message =
                     format!("there is no cluster {name}: run `make up`, or select an existing one with --context");
                 return Err(CliError::Usage(message));
             };
-            let run = RunId { id, cluster: self.which.name.clone() };
+            let run = RunId { id, cluster: self.cluster_args.name.clone() };
             let registry = registry::running(&docker, &run, &state).await;
-            return Ok(Target::of_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
+            return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
         let client = match &self.kubeconfig {
             Some(path) => target::client(path, self.context.as_deref()).await?,
