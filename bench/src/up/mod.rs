@@ -52,9 +52,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     let node = output(&e2e, &["images", "--format", "json", "kind-node-1.37"]).await?;
     let node: serde_json::Value = serde_json::from_str(&node).context("e2e images")?;
     let node = node[0]["reference"].as_str().unwrap_or_default().to_owned();
-    let folder = std::env::temp_dir().join(format!("{NAME}-{}", std::process::id()));
-    let kubeconfig = folder.with_extension("kubeconfig").to_string_lossy().into_owned();
-    let state = folder.to_string_lossy().into_owned();
+    let dir = std::env::temp_dir().join(format!("{NAME}-{}", std::process::id()));
+    let kubeconfig = dir.with_extension("kubeconfig").to_string_lossy().into_owned();
+    let state = dir.to_string_lossy().into_owned();
 
     let alone = ["create", "cluster", "--name", NAME, "--config", "kind-config.yaml", "--image", &node];
     let alone = [&alone[..], &["--kubeconfig", &kubeconfig]].concat();

@@ -247,15 +247,15 @@ async fn a_pull_that_hangs_times_out() {
 /// No mirror is reachable, and the recipe was never built before.
 #[test]
 fn a_build_without_a_network_reports_the_failed_download_and_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let recipe = folder.path().join("debian");
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = dir.path().join("debian");
     std::fs::create_dir(&recipe).unwrap();
     let build = std::fs::read_to_string(support::project().join("images/debian/build")).unwrap();
     std::fs::write(recipe.join("build"), build).unwrap();
     std::fs::set_permissions(recipe.join("build"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    std::fs::write(recipe.join("never-built"), folder.path().as_os_str().as_encoded_bytes()).unwrap();
+    std::fs::write(recipe.join("never-built"), dir.path().as_os_str().as_encoded_bytes()).unwrap();
     let mut command = e2e(&["images", "debian-forky", "--recipes"]);
-    command.arg(folder.path()).arg("--log-dir").arg(folder.path().join("logs"));
+    command.arg(dir.path()).arg("--log-dir").arg(dir.path().join("logs"));
     // The port of the service `discard`, which is closed.
     let output = command.env("DEBIAN_MIRROR", "http://127.0.0.1:9/debian").output().unwrap();
     let said = support::error(&output);

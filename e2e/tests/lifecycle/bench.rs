@@ -18,41 +18,41 @@ pub(crate) const PORTS: [u16; 2] = [18080, 18443];
 
 /// The resources of a test. They are removed at its end, even if it panics.
 pub(crate) struct Bench {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     before: BTreeSet<String>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let config = std::fs::read_to_string(project().join("kind-config.yaml")).unwrap();
         let config = config.replace("hostPort: 8", "hostPort: 18");
         assert!(PORTS.iter().all(|port| config.contains(&format!("hostPort: {port}"))), "{config}");
-        std::fs::write(folder.path().join("kind-config.yaml"), config).unwrap();
+        std::fs::write(dir.path().join("kind-config.yaml"), config).unwrap();
         for name in ["tmp", "state"] {
-            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let mut bench = Self { folder, before: BTreeSet::new() };
+        let mut bench = Self { dir, before: BTreeSet::new() };
         run(&mut bench.e2e(&["down"]));
         bench.before = bench.things();
         bench
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.dir.path().join("state")
     }
 
     /// The directory for the report of a run.
     pub(crate) fn report(&self) -> PathBuf {
-        self.folder.path().join("report")
+        self.dir.path().join("report")
     }
 
     /// The harness for this cluster. It gets its own directory for temporary files, so that leftovers are found.
     pub(crate) fn e2e(&self, arguments: &[&str]) -> Command {
         let mut command = e2e(arguments);
-        command.args(["--name", NAME, "--state-dir"]).arg(self.state()).env("TMPDIR", self.folder.path().join("tmp"));
+        command.args(["--name", NAME, "--state-dir"]).arg(self.state()).env("TMPDIR", self.dir.path().join("tmp"));
         if arguments[0] != "down" {
-            command.arg("--kind-config").arg(self.folder.path().join("kind-config.yaml"));
+            command.arg("--kind-config").arg(self.dir.path().join("kind-config.yaml"));
         }
         command
     }
@@ -82,8 +82,8 @@ impl Bench {
                 things.insert(format!("program {}", process.path().display()));
             }
         }
-        for folder in ["tmp", "state"] {
-            let entries = std::fs::read_dir(self.folder.path().join(folder)).unwrap().flatten();
+        for dir in ["tmp", "state"] {
+            let entries = std::fs::read_dir(self.dir.path().join(dir)).unwrap().flatten();
             things.extend(entries.map(|entry| format!("file {}", entry.path().display())));
         }
         things

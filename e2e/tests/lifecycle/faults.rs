@@ -37,8 +37,8 @@ fn the_engine_is_missing() {
 #[test]
 fn an_engine_without_privileged_containers() {
     let bench = Bench::new();
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("docker.sock");
+    let dir = tempfile::tempdir().expect("a folder");
+    let socket = dir.path().join("docker.sock");
     let door = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
         for client in door.incoming().flatten() {
@@ -82,14 +82,14 @@ fn refuse_starts(mut client: std::os::unix::net::UnixStream) {
 #[test]
 fn kind_is_too_old_for_the_cluster() {
     let bench = Bench::new();
-    let folder = tempfile::tempdir().expect("a folder");
-    let kind = folder.path().join("kind");
+    let dir = tempfile::tempdir().expect("a folder");
+    let kind = dir.path().join("kind");
     std::fs::write(&kind, "#!/bin/sh\ntest \"$1\" = version && echo kind v0.27.0 go1.24.4 linux/amd64\n")
         .expect("written");
     std::fs::set_permissions(&kind, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let path = std::env::var("PATH").expect("a path");
     let said = up_fails(&bench, |command| {
-        command.env("PATH", format!("{}:{path}", folder.path().display()));
+        command.env("PATH", format!("{}:{path}", dir.path().display()));
     });
     assert!(said.contains("missing kind 0.27"), "{said}");
     assert!(said.contains("0.33 or newer"), "{said}");

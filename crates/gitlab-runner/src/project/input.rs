@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::changes::Changes;
 use crate::mask::Masker;
-use crate::project::git::Folder;
+use crate::project::git::WorkingTree;
 use gitlab_ci::diagnostic::Diagnostics;
 use gitlab_ci::files::Files;
 use gitlab_ci::glob;
@@ -110,7 +110,7 @@ impl Input {
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, &conditions, diagnostics),
             folders: &folders,
-            open: &|directory| Arc::new(Folder(directory.to_owned())),
+            open: &|directory| Arc::new(WorkingTree(directory.to_owned())),
             inputs: &self.inputs,
         };
         lint(&self.file, &environment)

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::changes::Changes;
 use super::input::Input;
 use super::reference::Reference;
-use crate::project::git::{Folder, GitError, Repository};
+use crate::project::git::{GitError, Repository, WorkingTree};
 use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::lint::Lint;
@@ -65,7 +65,7 @@ pub fn prepare(
     note_unavailable_variables(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);
-    let dir = Folder(repository.dir().to_owned());
+    let dir = WorkingTree(repository.dir().to_owned());
     let files: &dyn Files = if reference.worktree { &dir } else { &tree };
     let changes = Changes::new(Some((&repository, &context)));
     let lint = input.lint(files, &variables, &changes);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use gitlab_ci::plan::context::{Context, Source};
 use gitlab_ci::plan::knowledge::base_variables;
 use gitlab_runner::project::changes::Changes;
-use gitlab_runner::project::git::{Folder, GitError, Repository};
+use gitlab_runner::project::git::{GitError, Repository, WorkingTree};
 use gitlab_runner::project::input::{Input, without_secrets};
 use gitlab_runner::project::reference::Reference;
 
@@ -54,7 +54,7 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let dir = repository.as_ref().map_or(&*input.directory, Repository::dir);
     let variables = context.as_ref().map(|context| base_variables(context, &given)).unwrap_or_default();
     let changes = Changes::new(repository.as_ref().zip(context.as_ref()));
-    let lint = input.lint(&Folder(dir.to_owned()), &variables, &changes);
+    let lint = input.lint(&WorkingTree(dir.to_owned()), &variables, &changes);
     let text = match format {
         Format::Table => diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
         Format::Json => diagnostics::json(&lint)?,

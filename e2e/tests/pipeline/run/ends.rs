@@ -5,13 +5,13 @@ use super::*;
 /// A retry is another job in GitLab.
 #[test]
 fn nothing_stays_of_an_attempt_that_failed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let once = folder.path().join("once");
+    let dir = tempfile::tempdir().expect("a folder");
+    let once = dir.path().join("once");
     let pipeline = format!(
         "a:\n  stage: build\n  retry: 1\n  script:\n    - |\n      if [ ! -e {0} ]; then\n        touch {0}; echo x > fail.log; echo FROM=first > v.env\n        echo '<testsuite><testcase><failure/></testcase></testsuite>' > r.xml\n        exit 1\n      fi\n  artifacts: {{when: always, paths: [fail.log], reports: {{dotenv: v.env, junit: r.xml}}}}\nb:\n  script: ['ls', 'echo \"from [$FROM]\"']\n",
         once.display()
     );
-    let run = run_in(folder.path(), &Repository::new("main", &pipeline), &[]);
+    let run = run_in(dir.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!((run.code(), run.started()), (0, vec!["a", "a", "b"]));
     assert!(!run.lines("b").contains(&"fail.log".to_owned()), "{:#?}", run.lines("b"));
     has(&run.lines("b"), "from []");
@@ -63,8 +63,8 @@ fn a_checkout_that_takes_too_long() {
 
 #[test]
 fn who_waits_for_another_pipeline_makes_room() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let done = folder.path().join("done");
+    let dir = tempfile::tempdir().expect("a folder");
+    let done = dir.path().join("done");
     let pipeline = format!("a: {{script: 'true', resource_group: r}}\nb: {{script: 'touch {}'}}\n", done.display());
     let repository = Repository::new("main", &pipeline);
     let groups = repository.path().join("target/e2e/resource-groups");
@@ -72,7 +72,7 @@ fn who_waits_for_another_pipeline_makes_room() {
     // The SHA-1 hash of `r`.
     let lock = std::fs::File::create(groups.join("4dc7c9ec434ed06502767136789763ec11d2c4b7.lock")).expect("a file");
     lock.lock().expect("a lock");
-    let settings = settings(folder.path());
+    let settings = settings(dir.path());
     let config = settings.path().to_str().expect("a path");
     let mut command = repository.e2e(&["pipeline", "--concurrency", "1", "--config", config]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("e2e");
@@ -84,12 +84,12 @@ fn who_waits_for_another_pipeline_makes_room() {
 
 #[test]
 fn a_log_is_of_one_pipeline() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     let repository = Repository::new("main", "a: {script: [echo once, 'false'], retry: 1}\n");
-    let logs = folder.path().to_str().expect("a path");
+    let logs = dir.path().to_str().expect("a path");
     for _ in 0..2 {
         run(&repository, &["--log-dir", logs]);
-        let log = std::fs::read_to_string(folder.path().join("a.log")).expect("a log");
+        let log = std::fs::read_to_string(dir.path().join("a.log")).expect("a log");
         let count = log.lines().filter(|line| line.ends_with("00O once")).count();
         assert_eq!(count, 2, "{log}");
     }

@@ -39,9 +39,9 @@ impl Files for Tree<'_> {
 
 /// The files of a directory: in a repository, the tracked files and the new ones that are not ignored.
 #[derive(Clone, Debug)]
-pub struct Folder(pub PathBuf);
+pub struct WorkingTree(pub PathBuf);
 
-impl Files for Folder {
+impl Files for WorkingTree {
     fn read(&self, path: &str) -> Option<String> {
         Directory(self.0.clone()).read(path)
     }

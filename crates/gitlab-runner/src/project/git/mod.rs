@@ -10,5 +10,5 @@ mod repository;
 pub(crate) use self::command::command;
 pub use self::command::{REPOSITORY_VARIABLES, program};
 pub use self::error::GitError;
-pub use self::files::{Folder, Tree};
+pub use self::files::{Tree, WorkingTree};
 pub use self::repository::Repository;

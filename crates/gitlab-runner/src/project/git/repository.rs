@@ -214,7 +214,7 @@ pub(super) fn parse_opening(opening: std::io::Result<Child>) -> Result<Opened, G
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::command::program;
-    use super::super::files::Folder;
+    use super::super::files::WorkingTree;
     use super::*;
     use gitlab_ci::files::Files;
 
@@ -280,7 +280,7 @@ pub(super) mod tests {
             (at.read("a.txt").as_deref(), at.read("b/c.txt"), at.list()),
             (Some("one\n"), None, vec!["a.txt".to_owned()])
         );
-        let tree = Folder(dir.path().to_owned());
+        let tree = WorkingTree(dir.path().to_owned());
         assert_eq!((tree.read("a.txt").as_deref(), tree.list().len()), (Some("changed\n"), 2));
     }
 
@@ -291,7 +291,7 @@ pub(super) mod tests {
         assert_eq!(error, "no such branch: `feature/y`; did you mean `feature/x`?");
         assert_eq!(repository.tag("nothing").unwrap_err().to_string(), "no such tag: `nothing`");
         std::fs::remove_dir_all(dir.path().join(".git")).unwrap();
-        assert_eq!(Folder(dir.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
+        assert_eq!(WorkingTree(dir.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
         assert!(Repository::open(dir.path()).unwrap_err().to_string().contains("not a git repository"));
     }
 }
