@@ -123,7 +123,7 @@ impl Attempt<'_> {
                 Some(archive) => match self.within(session.unpack(&archive)).await {
                     Ok(()) => self.log.say("Successfully extracted cache"),
                     Err(AttemptError::Failed { message, .. }) => {
-                        self.log.warn(&format!("cannot use the cache: {message}"))
+                        self.log.warn(&format!("cannot use the cache: {message}"));
                     }
                     Err(error) => return Err(error),
                 },
