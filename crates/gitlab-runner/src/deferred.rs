@@ -38,7 +38,7 @@ impl DeferredVariables {
         }
     }
 
-    /// Whether [`of`](Self::of) would wait for this job.
+    /// Whether [`values_for`](Self::values_for) would wait for this job.
     pub fn is_awaited(&self, job: &PlannedJob) -> bool {
         self.values.borrow().is_none() && (self.is_needed)(job)
     }
