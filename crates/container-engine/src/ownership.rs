@@ -1,53 +1,110 @@
-//! Owner IDs: whether the process that created something still exists. An ID identifies a process among all processes of this
-//! machine and of other machines that share an engine with it.
+//! Owner IDs: whether the process that created something still exists.
+//!
+//! Each process holds a lock on a file with its ID, in the directory of its user. The kernel releases the lock when the process ends,
+//! however it ends. A process ID would not do: another container or machine that shares the engine may have the same host name and
+//! process IDs of its own, and `/proc` may hide the processes of others. Where there is no file, it is not known whether the owner exists.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// The ID of this process: `machine.boot.namespace.pid.start`. The start time, in clock ticks since boot, distinguishes processes with the same
-/// process ID, because the kernel reuses those.
-pub fn owner_id() -> String {
-    let pid = std::process::id();
-    format!("{}.{pid}.{}", process_space(), start_time(pid).unwrap_or_default())
+use rustix::fs::OFlags;
+
+/// Files of processes that have ended are kept for so long: what a killed process has left is identified by them.
+const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+
+/// The ID of this process, and its lock.
+struct Owner {
+    id: String,
+    /// `None` if the file cannot be created. Nobody knows then whether this process has ended.
+    _lock: Option<File>,
 }
 
-/// An ID for one of several things that this process owns at the same time: `machine.boot.namespace.pid.start/number`. Each call returns another
-/// number.
+/// The ID of this process: `machine.pid.random`. The first two are for people.
+pub fn owner_id() -> String {
+    static OWNER: OnceLock<Owner> = OnceLock::new();
+    OWNER.get_or_init(|| Owner::new(owners_dir().as_deref())).id.clone()
+}
+
+/// An ID for one of several things that this process owns at the same time: `machine.pid.random/number`. Each call returns another number.
 pub fn unique_owner_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     format!("{}/{}", owner_id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], ran on this machine and no longer exists. Returns
-/// `false` when that cannot be determined: for processes of other machines, of other PID namespaces and of earlier boots, for other
-/// texts, where `/proc` hides the processes of others, and on systems without `/proc`.
+/// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], has ended. Returns `false` when that is not known: for
+/// processes of other users and of other machines, and for other texts.
 pub fn owner_is_gone(id: &str) -> bool {
-    let process = id.split_once('/').map_or(id, |(process, _)| process);
-    let Some((rest, start)) = process.rsplit_once('.') else { return false };
-    let Some((space, pid)) = rest.rsplit_once('.') else { return false };
-    let (Ok(pid), Ok(start)) = (pid.parse::<u32>(), start.parse::<u64>()) else { return false };
-    // Without `/proc` the start time is unknown, and every ID contains 0 instead. The first process always exists: if it is hidden,
-    // so are others.
-    space == process_space() && start > 0 && start_time(pid) != Some(start) && start_time(1).is_some()
+    owners_dir().is_some_and(|dir| is_gone(&dir, id))
 }
 
-/// Where a process ID identifies a process: the host name, the boot, and the PID namespace. Containers can have the host's name and PID
-/// namespaces of their own. `pid_namespaces(7)`
-fn process_space() -> String {
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let boot = boot.get(..8).unwrap_or_default();
-    let namespace = fs::metadata("/proc/self/ns/pid").map(|found| found.ino()).unwrap_or_default();
-    format!("{machine}.{boot}.{namespace}")
+/// Removes the files of processes that ended a week ago. Call it after everything that they have left was removed.
+pub fn forget_gone_owners() {
+    if let Some(dir) = owners_dir() {
+        forget(&dir, MAX_AGE);
+    }
 }
 
-/// When a process started, in clock ticks since boot: `proc(5)`, field 22 of `stat`.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses, which may contain spaces and parentheses.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+impl Owner {
+    fn new(dir: Option<&Path>) -> Self {
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let machine: String =
+            machine.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+        let id = format!("{machine}.{}.{:016x}", std::process::id(), fastrand::u64(..));
+        let lock = dir.and_then(|dir| Self::lock(&dir.join(&id)).ok());
+        Self { id, _lock: lock }
+    }
+
+    /// Creates the file and takes its lock. No one knows the ID before that.
+    fn lock(path: &Path) -> io::Result<File> {
+        if let Some(dir) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
+        let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.lock()?;
+        Ok(file)
+    }
+}
+
+/// The directory of the files of this user's processes. Unlike a directory for temporary files, it is the same in all sessions and after
+/// the machine was started again. <https://specifications.freedesktop.org/basedir-spec/latest/>
+fn owners_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Some(state?.join("gitlab-ci-k8s-demo/owners"))
+}
+
+fn is_gone(dir: &Path, id: &str) -> bool {
+    let name = id.split_once('/').map_or(id, |(process, _)| process);
+    // Everybody who can use the engine can set a label: the name must not lead out of the directory.
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
+    if name.starts_with('.') || name.is_empty() || !name.chars().all(is_name) {
+        return false;
+    }
+    open(&dir.join(name)).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+/// Opens a file without following a link or waiting for the other end of a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn forget(dir: &Path, age: Duration) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_old = entry
+            .metadata()
+            .and_then(|found| found.modified())
+            .is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age));
+        if is_old && open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // Another process may remove it at the same time.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,17 +114,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_running_process_is_not_gone_and_an_ended_one_is() {
-        let own = owner_id();
-        assert!(!owner_is_gone(&own), "{own}");
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let other = format!("{}.{}.{}", process_space(), child.id(), start_time(child.id()).unwrap());
-        assert!(!owner_is_gone(&other) && !owner_is_gone(&format!("{other}/2")));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(owner_is_gone(&other) && owner_is_gone(&format!("{other}/2")));
-        // The same process ID with another start time belongs to another process.
-        assert!(owner_is_gone(&format!("{}.{}.1", process_space(), std::process::id())));
+    fn an_owner_is_gone_when_its_lock_is_released() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = Owner::new(Some(dir.path()));
+        let id = owner.id.clone();
+        assert!(!is_gone(dir.path(), &id) && !is_gone(dir.path(), &format!("{id}/2")));
+        drop(owner);
+        assert!(is_gone(dir.path(), &id) && is_gone(dir.path(), &format!("{id}/2")));
+    }
+
+    #[test]
+    fn a_process_of_which_there_is_no_file_is_not_known_to_be_gone() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let id = Owner::new(Some(elsewhere.path())).id;
+        assert!(is_gone(elsewhere.path(), &id) && !is_gone(dir.path(), &id));
+        let without_file = Owner::new(None);
+        assert!(!is_gone(dir.path(), &without_file.id));
     }
 
     #[test]
@@ -76,22 +138,38 @@ mod tests {
         assert!(one != other && one.starts_with(&owner_id()) && !owner_is_gone(&one), "{one} {other}");
     }
 
-    #[test]
-    fn a_process_of_another_namespace_or_boot_is_not_known_to_be_gone() {
-        let space = process_space();
-        let (rest, _) = space.rsplit_once('.').unwrap();
-        let (machine, _) = rest.rsplit_once('.').unwrap();
-        assert!(owner_is_gone(&format!("{space}.1.1")));
-        assert!(!owner_is_gone(&format!("{rest}.1.1.1")));
-        assert!(!owner_is_gone(&format!("{machine}.00000000.1.1.1")));
-        assert!(!owner_is_gone(&format!("{machine}.1.1")));
+    #[rstest]
+    #[case::another_directory("../secret")]
+    #[case::the_directory_above("..")]
+    #[case::nothing("")]
+    #[case::a_link("link")]
+    #[case::a_fifo("fifo")]
+    fn a_hostile_label_opens_nothing(#[case] id: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let owners = dir.path().join("owners");
+        fs::create_dir(&owners).unwrap();
+        fs::write(dir.path().join("secret"), "").unwrap();
+        std::os::unix::fs::symlink("../secret", owners.join("link")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            owners.join("fifo"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        // A FIFO can be locked like a file. It only must not block.
+        assert!(id == "fifo" || !is_gone(&owners, id));
     }
 
-    #[rstest]
-    #[case::another_machine("elsewhere.1.1")]
-    #[case::not_an_owner_id("7")]
-    #[case::unknown_start("elsewhere.1.0")]
-    fn an_unknown_owner_is_not_gone(#[case] id: &str) {
-        assert!(!owner_is_gone(id));
+    #[test]
+    fn old_files_of_ended_processes_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Owner::new(Some(dir.path()));
+        let ended = Owner::new(Some(dir.path())).id;
+        forget(dir.path(), MAX_AGE);
+        assert!(dir.path().join(&ended).exists());
+        forget(dir.path(), Duration::ZERO);
+        assert!(!dir.path().join(&ended).exists() && dir.path().join(&running.id).exists());
     }
 }

@@ -82,6 +82,8 @@ pub struct Pipeline {
     pub groups: PathBuf,
     /// The directory of the job logs.
     pub logs: PathBuf,
+    /// Keeps other pipelines from writing to the same logs.
+    pub(super) _logs_lock: File,
     /// Project variables whose values are not known yet.
     pub late: Option<DeferredVariables>,
     /// Receives the events of the pipeline.
@@ -113,8 +115,13 @@ impl Pipeline {
     /// Opens the log of a job, which is empty before the first attempt.
     pub(super) fn open_log(&self, job: JobIndex, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
         let (path, limit) = (self.log_of(job), self.settings.output_limit);
-        // Discard the log of another pipeline, but keep the log of the job's own earlier attempts.
-        let emptied = if is_first { File::create(&path).map(drop) } else { Ok(()) };
+        // Discard the log of another pipeline, but keep the log of the job's own earlier attempts. The directory may be one of the
+        // repository: removing a link leaves its target alone.
+        let removed = if is_first { std::fs::remove_file(&path) } else { Ok(()) };
+        let emptied = match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
         let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.notify)));
         log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
     }

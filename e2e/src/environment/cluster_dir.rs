@@ -1,12 +1,14 @@
 //! The directory of one cluster, with its kubeconfigs and the registry's certificate and credentials. Only the user who owns it can
 //! read it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use container_engine::labels::RunId;
+use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
 
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,9 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
+    /// A link, a file or a directory of another user is in place of the directory. The repository or another user may have put it there.
+    #[error("{} is not a directory of this user, or it is a link: remove it, or choose another place with `--state-dir`", .0.display())]
+    NotOwn(PathBuf),
     /// Another process holds the lock. Two processes that change the same cluster would undo each other's work.
     #[error("another `e2e` process is using cluster `{0}`: wait until it ends, or stop it")]
     Locked(String),
@@ -29,13 +34,15 @@ pub enum StateError {
 #[derive(Clone, Debug)]
 pub struct ClusterDir {
     dir: PathBuf,
+    /// The part of the path that is trusted. Below it, links are refused: a relative path leads through the repository.
+    trusted: PathBuf,
     cluster: String,
 }
 
 /// The exclusive right to change a cluster. Released on drop, and by the kernel however the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _folder: File,
+    _dir: File,
 }
 
 impl ClusterDir {
@@ -44,10 +51,10 @@ impl ClusterDir {
     /// # Errors
     /// If the current directory is unknown.
     pub fn new(root: &Path, cluster: &str) -> Result<Self, StateError> {
-        let dir = root.join(cluster);
         // Users copy the printed paths into shells with other working directories.
-        let dir = std::path::absolute(&dir).map_err(|source| StateError::Files { path: dir, source })?;
-        Ok(Self { dir, cluster: cluster.to_owned() })
+        let absolute = |path: &Path| std::path::absolute(path).map_err(files(path));
+        let trusted = if root.is_absolute() { root.to_owned() } else { absolute(Path::new("."))? };
+        Ok(Self { dir: absolute(&root.join(cluster))?, trusted, cluster: cluster.to_owned() })
     }
 
     /// The directory's absolute path.
@@ -105,8 +112,15 @@ impl ClusterDir {
     /// If another process has the lock, or the directory cannot be created.
     pub fn lock(&self) -> Result<Lock, StateError> {
         loop {
+            self.refuse_links()?;
             DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(files(&self.dir))?;
-            let dir = File::open(&self.dir).map_err(files(&self.dir))?;
+            let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+            let dir = File::options().read(true).custom_flags(flags).open(&self.dir).map_err(files(&self.dir))?;
+            if dir.metadata().map_err(files(&self.dir))?.uid() != rustix::process::geteuid().as_raw() {
+                return Err(StateError::NotOwn(self.dir.clone()));
+            }
+            // The directory may have existed.
+            dir.set_permissions(Permissions::from_mode(0o700)).map_err(files(&self.dir))?;
             match dir.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(StateError::Locked(self.cluster.clone())),
@@ -116,9 +130,17 @@ impl ClusterDir {
             }
             // The previous holder may have removed the directory just before it released the lock: then this lock protects nothing.
             let locked = dir.metadata().map(|it| it.ino()).map_err(files(&self.dir))?;
-            if fs::metadata(&self.dir).is_ok_and(|it| it.ino() == locked) {
-                return Ok(Lock { _folder: dir });
+            if fs::symlink_metadata(&self.dir).is_ok_and(|it| it.ino() == locked) {
+                return Ok(Lock { _dir: dir });
             }
+        }
+    }
+
+    fn refuse_links(&self) -> Result<(), StateError> {
+        let below = self.dir.ancestors().take_while(|path| *path != self.trusted && path.starts_with(&self.trusted));
+        match below.filter(|path| path.is_symlink()).last() {
+            Some(link) => Err(StateError::NotOwn(link.to_owned())),
+            None => Ok(()),
         }
     }
 
@@ -134,13 +156,13 @@ impl ClusterDir {
 
     /// Writes a file of the directory atomically, readable only by its owner.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), StateError> {
-        let half = path.with_extension("half");
         let attempt = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
+            // A new file, with mode 0600.
+            let mut file = NamedTempFile::new_in(&self.dir)?;
             file.write_all(content)?;
-            fs::rename(&half, path)
+            file.persist(path).map_err(|error| error.error)
         };
-        attempt().map_err(files(path))
+        attempt().map(drop).map_err(files(path))
     }
 
     /// Removes the directory.
@@ -205,6 +227,31 @@ mod tests {
         state.write(&state.registry_password(), b"secret").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(state.dir()), mode(&state.registry_password())), (0o700, 0o600));
+    }
+
+    #[test]
+    fn the_mode_of_an_existing_directory_is_corrected() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("demo")).unwrap();
+        fs::set_permissions(root.path().join("demo"), Permissions::from_mode(0o755)).unwrap();
+        let state = ClusterDir::new(root.path(), "demo").unwrap();
+        let _lock = state.lock().unwrap();
+        assert_eq!(fs::metadata(state.dir()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// A repository can contain such links. A relative path leads through it.
+    #[test]
+    fn links_on_the_way_are_refused() {
+        let (trusted, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(victim.path(), trusted.path().join("target")).unwrap();
+        let dir = trusted.path().join("target/e2e/clusters/demo");
+        let state = ClusterDir { dir, trusted: trusted.path().to_owned(), cluster: "demo".to_owned() };
+        let error = state.lock().unwrap_err().to_string();
+        assert!(error.contains("target is not a directory of this user, or it is a link"), "{error}");
+        assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
+        // The directory itself.
+        std::os::unix::fs::symlink(victim.path(), trusted.path().join("demo")).unwrap();
+        assert!(ClusterDir::new(trusted.path(), "demo").unwrap().lock().is_err());
     }
 
     #[test]

@@ -8,9 +8,12 @@ mod line;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
 
 pub use self::line::without_colours;
 use self::line::{number, without_marks};
@@ -78,7 +81,9 @@ impl JobLog {
     /// # Errors
     /// The file cannot be created or opened.
     pub fn open(job: Arc<str>, path: &Path, masker: &Masker, limit: usize, notify: Arc<EventSink>) -> io::Result<Self> {
-        let file = BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?);
+        // A link would lead to a file that is not a log.
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file = BufWriter::new(OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)?);
         let inner = Inner {
             file,
             out: Half::new(masker.clone()),

@@ -1,5 +1,6 @@
 //! Assembles a [`Pipeline`] from a plan, an executor, directories and the runner configuration.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,6 +110,11 @@ impl PipelineDirs {
         for dir in [&logs, &artifacts, &sources] {
             std::fs::create_dir_all(dir)?;
         }
+        let logs_lock = File::open(&logs)?;
+        if let Err(TryLockError::WouldBlock) = logs_lock.try_lock() {
+            let message = format!("another pipeline is writing its logs to {}", logs.display());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+        }
         let context = &plan.context;
         let (sha, name) = (&context.commit.sha, &context.ref_name);
         let origin = Origin::new(repository.dir(), sha, context.kind, name, options.has_worktree);
@@ -133,6 +139,7 @@ impl PipelineDirs {
             caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |dir| dir.join(&context.project_path)),
             groups: kept.groups(),
             logs,
+            _logs_lock: logs_lock,
             late: options.late,
             notify: options.notify,
             cancel: options.cancel,

@@ -19,6 +19,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
@@ -42,23 +43,28 @@ const LOCK: &str = "lock";
 pub struct Workspace {
     dir: PathBuf,
     _lock: File,
+    /// Removes what killed processes have left.
+    sweeping: Option<JoinHandle<()>>,
 }
 
 impl Workspace {
-    /// Creates a workspace in `parent`, in the directory of this user, and removes the workspaces that killed processes have left there.
+    /// Creates a workspace in `parent`, in the directory of this user, and removes in the background the workspaces that killed processes
+    /// have left there.
     ///
     /// # Errors
     /// The directory cannot be created, for lack of permission or disk space, or others can write to the directory of this user.
     pub fn new(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
-        sweep_left(parent);
-        loop {
+        let mut workspace = loop {
             match Self::new_in(&user_dir(parent)?) {
                 // Another process has removed the new directory, or the user's, which was empty.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                created => return created,
+                created => break created?,
             }
-        }
+        };
+        let parent = parent.to_owned();
+        workspace.sweeping = Some(std::thread::spawn(move || sweep_left(&parent)));
+        Ok(workspace)
     }
 
     fn new_in(user_dir: &Path) -> io::Result<Self> {
@@ -69,7 +75,7 @@ impl Workspace {
         lock.lock()?;
         // Fails if another process has locked and removed the directory before.
         fs::rename(&new, &dir)?;
-        Ok(Self { dir, _lock: lock })
+        Ok(Self { dir, _lock: lock, sweeping: None })
     }
 
     /// The path of the workspace.
@@ -82,6 +88,10 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         // If this fails, the next workspace removes the rest.
         let _ = remove(&self.dir);
+        if let Some(sweeping) = self.sweeping.take() {
+            // A panic there has been printed already.
+            let _ = sweeping.join();
+        }
         // Fails if another workspace is in it.
         let _ = self.dir.parent().map(fs::remove_dir);
     }
@@ -161,7 +171,8 @@ mod tests {
         let left = used.dir().with_file_name(format!("{PREFIX}left"));
         fs::create_dir(&left).unwrap();
         File::create(left.join(LOCK)).unwrap();
-        let other = Workspace::new(parent.path()).unwrap();
+        let mut other = Workspace::new(parent.path()).unwrap();
+        other.sweeping.take().unwrap().join().unwrap();
         assert!(used.dir().exists() && other.dir().exists() && !left.exists());
         let path = used.dir().to_owned();
         drop(used);

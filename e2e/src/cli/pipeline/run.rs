@@ -115,6 +115,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let view = Arc::new(Live::with_names(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let executor_choice = executor(arguments, &config);
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
+    let mut sweeping = None;
     let executor = match executor_choice {
         ExecutorName::Shell => {
             // A killed pipeline may have left its jobs running. This one does not wait for their end.
@@ -123,7 +124,9 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         }
         ExecutorName::Docker => {
             let engine = connect().await?;
-            sweep_gone(&engine).await?;
+            // What killed pipelines have left is removed while this one runs.
+            let swept = engine.clone();
+            sweeping = Some(tokio::spawn(async move { sweep_gone(&swept).await }));
             let images = images(arguments, &engine, dirs.dir(), &view);
             dirs.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
         }
@@ -142,6 +145,10 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     allow_files(pipeline.settings.concurrency);
     let outcome = view.watch(pipeline.run(&choice)).await;
     let written = view.finish().await;
+    if let Some(sweeping) = sweeping {
+        // The next pipeline tries again.
+        let _ = sweeping.await;
+    }
     if matches!(pipeline.executor, Executor::Docker(_)) {
         // Each job has removed its own containers. The engine may have created one after that.
         let swept = sweep(&connect().await?, Some(dirs.label())).await;

@@ -51,6 +51,31 @@ fn a_report_that_is_too_large_is_not_read() {
     assert_eq!(all.len(), 1, "{:#?}", run.events);
 }
 
+/// A repository can contain a link where a log will be.
+#[test]
+fn a_log_is_not_written_through_a_link() {
+    let repository = Repository::new("main", "a: {script: 'true'}\n");
+    let (victim, logs) = (repository.path().join("victim"), repository.path().join("logs"));
+    std::fs::write(&victim, "precious").expect("a file");
+    std::fs::create_dir(&logs).expect("a directory");
+    std::os::unix::fs::symlink(&victim, logs.join("a.log")).expect("a link");
+    let run = run(&repository, &["--log-dir", logs.to_str().expect("a path")]);
+    assert_eq!(run.code(), 0, "{}", error(&run.output));
+    assert_eq!(std::fs::read_to_string(&victim).expect("a file"), "precious");
+    assert!(!logs.join("a.log").is_symlink());
+}
+
+#[test]
+fn two_pipelines_do_not_share_the_directory_of_their_logs() {
+    let repository = Repository::new("main", "a: {script: 'true'}\n");
+    let logs = tempfile::tempdir().expect("a directory");
+    let lock = std::fs::File::open(logs.path()).expect("the directory");
+    lock.lock().expect("the lock of another pipeline");
+    let run = run(&repository, &["--log-dir", logs.path().to_str().expect("a path")]);
+    assert_eq!(run.code(), 3);
+    assert!(error(&run.output).contains("another pipeline is writing its logs to "), "{}", error(&run.output));
+}
+
 /// The packs of a checkout are read-only, but a job owns them. It also finds the checkout from which all jobs start.
 #[test]
 fn a_job_cannot_change_what_other_jobs_run() {

@@ -8,7 +8,7 @@ use super::made::sweep;
 use container_engine::labels::PIPELINE;
 use container_engine::{labelled, ownership};
 
-/// Removes the containers, networks and volumes of pipelines that ran on this machine and whose processes no longer exist. Returns how
+/// Removes the containers, networks and volumes of pipelines of this user whose processes have ended. Returns how
 /// many it removed.
 ///
 /// # Errors
@@ -18,6 +18,7 @@ pub async fn sweep_gone(engine: &bollard::Docker) -> Result<usize, Error> {
     for owner in owners(engine).await?.iter().filter(|owner| ownership::owner_is_gone(owner)) {
         count += sweep(engine, Some(owner)).await?;
     }
+    ownership::forget_gone_owners();
     Ok(count)
 }
 
