@@ -228,3 +228,28 @@ fn variables_as_the_job_gets_them() {
     assert_eq!(of("A")["hides"], serde_json::json!([{"value": "top", "from": "top level"}]));
     assert_eq!(of("CI_JOB_ID")["value"], serde_json::Value::Null);
 }
+
+/// A column is as wide as what it shows. A wider one would tell the length of a secret.
+#[test]
+fn secrets_and_files_do_not_show_in_the_widths_of_columns() {
+    let pipeline = "a: {script: x, environment: {name: 'e-$TOKEN'}}\n";
+    let repository = Repository::new("main", pipeline);
+    let variables = repository.path().join("vars.json");
+    let token = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFy";
+    let list = serde_json::json!([
+        {"key": "TOKEN", "value": token, "masked": true},
+        {"key": "KUBECONFIG", "value": "apiVersion: v1\nkind: Config\n", "variable_type": "file"},
+    ]);
+    std::fs::write(&variables, list.to_string()).expect("a file");
+    let variables = variables.to_str().expect("a path");
+    let text = run(&mut repository.e2e(&["plan", "--variables", variables, "--show-variables", "a"]));
+    let column = text.lines().next().and_then(|head| head.find("from")).expect("a column");
+    for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
+        // The header lacks the space before each row.
+        assert_eq!(line.as_bytes().get(column - 1..column + 1), Some(&b"  "[..]), "{line}\n{text}");
+    }
+    assert!(!text.contains("apiVersion") && !text.contains(token), "{text}");
+    assert!(text.contains("(a file of 29 bytes)"), "{text}");
+    let longest = text.lines().filter(|line| line.contains("[MASKED]")).map(str::len).max();
+    assert!(longest.is_some_and(|longest| longest < 200), "{text}");
+}

@@ -191,14 +191,17 @@ struct Hidden {
     from: &'static str,
 }
 
-/// The variables of a job, sorted by name. Values of masked variables are replaced.
-fn lines(job: &PlannedJob) -> Vec<Line> {
+/// Replaces secrets in a value. A column is as wide as what it shows, so this happens before the table is made.
+pub type Mask<'secrets> = &'secrets dyn Fn(&str) -> String;
+
+/// The variables of a job, sorted by name. Values of masked variables and of files are replaced.
+fn lines(job: &PlannedJob, mask: Mask<'_>) -> Vec<Line> {
     // A circular reference would have refused the plan.
     let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
-    let hidden = |variable: &Variable| Hidden { value: variable.shown().to_owned(), from: variable.origin.name() };
+    let hidden = |variable: &Variable| Hidden { value: mask(&variable.shown()), from: variable.origin.name() };
     let known = expanded.iter().map(|(variable, hides)| Line {
         key: variable.key.to_string(),
-        value: Some(variable.shown().to_owned()),
+        value: Some(mask(&variable.shown())),
         from: variable.origin.name(),
         hides: hides.iter().map(hidden).collect(),
     });
@@ -210,12 +213,12 @@ fn lines(job: &PlannedJob) -> Vec<Line> {
     lines
 }
 
-/// Renders the variables of a job as a table: name, value, origin, and the variables that each one hides. Values of
-/// masked variables are replaced by `[MASKED]`.
-pub fn variables(job: &PlannedJob) -> String {
+/// Renders the variables of a job as a table: name, value, origin, and the variables that each one hides. Values of masked variables are
+/// replaced by `[MASKED]`, those of file variables by their size, and `mask` replaces secrets in all others.
+pub fn variables(job: &PlannedJob, mask: Mask<'_>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["variable", "value", "from", "hides"]);
-    for Line { key, value, from, hides } in lines(job) {
+    for Line { key, value, from, hides } in lines(job, mask) {
         let hides = hides.iter().map(|Hidden { value, from }| format!("{value} ({from})"));
         let value = value.unwrap_or_else(|| "(known when the job runs)".to_owned());
         table.add_row([key, value, from.to_owned(), hides.collect::<Vec<_>>().join(", ")]);
@@ -228,6 +231,6 @@ pub fn variables(job: &PlannedJob) -> String {
 ///
 /// # Errors
 /// Does not occur in practice: every part has a representation in JSON.
-pub fn variables_json(job: &PlannedJob) -> Result<String, serde_json::Error> {
-    Ok(serde_json::to_string_pretty(&lines(job))? + "\n")
+pub fn variables_json(job: &PlannedJob, mask: Mask<'_>) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&lines(job, mask))? + "\n")
 }

@@ -1,6 +1,7 @@
 //! The precedence of variables. <https://docs.gitlab.com/ci/variables/#cicd-variable-precedence>,
 //! `lib/gitlab/ci/variables/builder.rb`
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::fmt;
@@ -108,9 +109,13 @@ impl Variable {
         Self { key: key.into(), value: value.into(), origin, raw: false, file: false, masked: false, public }
     }
 
-    /// The value for display: `[MASKED]` if the variable is masked.
-    pub fn shown(&self) -> &str {
-        if self.masked { "[MASKED]" } else { &self.value }
+    /// The value for display: `[MASKED]` if the variable is masked, and the size of a file.
+    pub fn shown(&self) -> Cow<'_, str> {
+        match (self.masked, self.file) {
+            (true, _) => "[MASKED]".into(),
+            (false, true) => format!("(a file of {} bytes)", self.value.len()).into(),
+            (false, false) => (&*self.value).into(),
+        }
     }
 }
 
@@ -316,9 +321,11 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_hides_masked_values() {
+    fn debug_output_hides_masked_values_and_files() {
         let secret = Variable { masked: true, ..Variable::new("A", "secret", Origin::Project) };
         assert_eq!(format!("{secret:?}"), "A=\"[MASKED]\" (project)");
+        let file = Variable { file: true, ..Variable::new("A", "secret", Origin::Project) };
+        assert_eq!(format!("{file:?}"), "A=\"(a file of 6 bytes)\" (project)");
     }
 
     // https://docs.gitlab.com/ci/variables/#cicd-variable-precedence

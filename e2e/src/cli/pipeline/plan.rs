@@ -46,9 +46,10 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
     let text = if let Some(name) = show_variables {
         let job = find(plan, name)?;
+        let mask = |value: &str| without_secrets(&prepared.given, value);
         match format {
-            PlanFormat::Json => render::plan::variables_json(job)?,
-            PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(job),
+            PlanFormat::Json => render::plan::variables_json(job, &mask)?,
+            PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(job, &mask),
         }
     } else {
         match format {
