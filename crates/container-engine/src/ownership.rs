@@ -1,18 +1,18 @@
-//! Owner IDs: whether the process that created something still exists. An ID identifies a process among all processes of this
-//! machine and of other machines that share an engine with it.
+//! Owner IDs, which show whether the process that created a resource still exists. An ID identifies a process among all processes of
+//! this machine and of other machines that share an engine with it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The ID of this process: `machine.boot.namespace.pid.start`. The start time, in clock ticks since boot, distinguishes processes with the same
-/// process ID, because the kernel reuses those.
+/// The ID of this process: `machine.boot.namespace.pid.start`. The kernel reuses process IDs. The start time, in clock ticks since boot,
+/// distinguishes processes with the same process ID.
 pub fn owner_id() -> String {
     let pid = std::process::id();
     format!("{}.{pid}.{}", process_space(), start_time(pid).unwrap_or_default())
 }
 
-/// An ID for one of several things that this process owns at the same time: `machine.boot.namespace.pid.start/number`. Each call returns another
+/// An ID for one of several owners in this process: `machine.boot.namespace.pid.start/number`. Each call returns an ID with another
 /// number.
 pub fn unique_owner_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -20,20 +20,20 @@ pub fn unique_owner_id() -> String {
 }
 
 /// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], ran on this machine and no longer exists. Returns
-/// `false` when that cannot be determined: for processes of other machines, of other PID namespaces and of earlier boots, for other
-/// texts, where `/proc` hides the processes of others, and on systems without `/proc`.
+/// `false` if that cannot be determined: for processes of other machines, other PID namespaces or earlier boots, for a text that is
+/// not an owner ID, if `/proc` hides the processes of other users, and on systems without `/proc`.
 pub fn owner_is_gone(id: &str) -> bool {
     let process = id.split_once('/').map_or(id, |(process, _)| process);
     let Some((rest, start)) = process.rsplit_once('.') else { return false };
     let Some((space, pid)) = rest.rsplit_once('.') else { return false };
     let (Ok(pid), Ok(start)) = (pid.parse::<u32>(), start.parse::<u64>()) else { return false };
-    // Without `/proc` the start time is unknown, and every ID contains 0 instead. The first process always exists: if it is hidden,
-    // so are others.
+    // Without `/proc` the start time is unknown, and every ID contains 0 instead. The first process always exists: if `/proc` hides
+    // it, it hides other processes as well.
     space == process_space() && start > 0 && start_time(pid) != Some(start) && start_time(1).is_some()
 }
 
-/// Where a process ID identifies a process: the host name, the boot, and the PID namespace. Containers can have the host's name and PID
-/// namespaces of their own. `pid_namespaces(7)`
+/// The space in which a process ID is unique: the host name, the boot, and the PID namespace. The host name alone is not sufficient,
+/// because a container can have the host's name but its own PID namespace. `pid_namespaces(7)`
 fn process_space() -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
