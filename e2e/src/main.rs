@@ -40,7 +40,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        // They are short and leave nothing behind, so a signal may end them at any point.
+        // These commands are short and create no resources, so a signal may end them at any point.
         Command::Lint(arguments) => ended(pipeline::run_lint(&arguments)),
         Command::Plan(arguments) => ended(pipeline::run_plan(&arguments)),
         command => watch(command),
@@ -54,9 +54,9 @@ fn ended(outcome: cli::Outcome) -> ExitCode {
 /// Runs a command until it ends or the user interrupts it.
 #[tokio::main(flavor = "current_thread")]
 async fn watch(command: Command) -> ExitCode {
-    // It fails only if a provider is installed already.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Before the command starts anything that a signal would leave behind.
+    // Handle signals before the command creates resources that a signal would leave behind.
     let mut terminate = match Terminate::new() {
         Ok(terminate) => terminate,
         Err(error) => {

@@ -31,15 +31,15 @@ pub(crate) struct PlanArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PlanFormat {
-    /// For people.
+    /// For users.
     Table,
     /// For programs.
     Json,
-    /// For pages.
+    /// For Markdown pages.
     Mermaid,
 }
 
-/// Plans, and prints the plan.
+/// Creates the plan and prints it.
 pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let PlanArguments { input, reference, format, show_variables } = arguments;
     let prepared = planned(input, reference)?;
