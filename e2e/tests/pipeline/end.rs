@@ -1,4 +1,4 @@
-//! What is told at the end of a pipeline, and of what was given to it.
+//! Tests of the result that a pipeline prints, and of wrong arguments.
 
 use rstest::rstest;
 
