@@ -193,7 +193,7 @@ struct Hidden {
 
 /// The variables of a job, sorted by name. Values of masked variables are replaced.
 fn lines(job: &PlannedJob) -> Vec<Line> {
-    // A circular reference would have refused the plan.
+    // A plan has no circular references: creating it would have failed.
     let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
     let hidden = |variable: &Variable| Hidden { value: variable.shown().to_owned(), from: variable.origin.name() };
     let known = expanded.iter().map(|(variable, hides)| Line {

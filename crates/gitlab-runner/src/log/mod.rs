@@ -167,7 +167,7 @@ impl JobLog {
                     inner.take(stream, b"\n", lines);
                 }
             }
-            // A full disk is reported by whatever reads the log.
+            // A full disk does not end the job.
             let _ = inner.file.flush();
         });
     }

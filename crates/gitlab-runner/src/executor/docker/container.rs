@@ -87,7 +87,7 @@ impl<'docker> Common<'docker> {
         }
     }
 
-    /// Adds what only the job's own container has: limits, devices, and the services' host names if the network does not resolve them.
+    /// Adds the settings of the job's own container: limits, devices, and the services' host names if the network does not resolve them.
     pub(super) fn limit(&self, body: &mut ContainerCreateBody, hosts: Vec<String>) {
         let config = self.config;
         let Some(host_config) = &mut body.host_config else { return };
