@@ -58,7 +58,7 @@ impl App {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sends a signal by its name, as `kill` spells it.
+    /// Sends a signal. `name` is its name for `kill`.
     pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("the service has ended").to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());

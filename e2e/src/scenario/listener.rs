@@ -84,7 +84,7 @@ pub(super) fn listener(
         Event::JobEnded(report) => {
             at(&report.job, "");
             let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
-            let words = if report.is_retried { format!("{}, is tried again", report.why) } else { report.why.clone() };
+            let words = if report.is_retried { format!("{}, is retried", report.why) } else { report.why.clone() };
             drop(recorder.end(&lane, &report.job, verdict, &words));
             if let Some(compiling) = compiling.as_ref().filter(|_| !report.is_retried) {
                 compiling.ended(&report.job);

@@ -89,7 +89,7 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
 #[rstest]
 #[case::no_tag(&["--tag", "v1.1"], 2, "e2e: no such tag: `v1.1`; did you mean `v1.0`?")]
 #[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]
-#[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; there are a")]
+#[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; the jobs are a")]
 fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
     let repository = Repository::new("main", "a: {script: x}\n");
     let output = repository.e2e(&[&["plan"], arguments].concat()).output().expect("e2e runs");

@@ -64,6 +64,6 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
 fn find<'plan>(plan: &'plan plan::Plan, name: &str) -> Result<&'plan plan::PlannedJob, CliError> {
     plan.jobs.iter().find(|job| &*job.name == name).ok_or_else(|| {
         let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
-        CliError::Usage(format!("there is no job `{name}` in this pipeline; there are {names}"))
+        CliError::Usage(format!("there is no job `{name}` in this pipeline; the jobs are {names}"))
     })
 }

@@ -203,7 +203,7 @@ fn unknown(name: &str, plan: &Plan) -> String {
         return format!("the job `{name}` is not in this pipeline: {}", skipped.reason.text);
     }
     let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
-    format!("there is no job `{name}` in this pipeline; there are {names}")
+    format!("there is no job `{name}` in this pipeline; the jobs are {names}")
 }
 
 /// The images of the catalogue, if there are recipes.

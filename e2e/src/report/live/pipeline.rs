@@ -45,6 +45,6 @@ fn ended(report: &JobReport) -> String {
         _ => "✘",
     };
     let why = if report.why.is_empty() { String::new() } else { format!(" ({})", report.why) };
-    let again = if report.is_retried { ", is tried again" } else { "" };
+    let again = if report.is_retried { ", is retried" } else { "" };
     format!("{mark} {}: {}{why}, {}{again}", report.job, report.status.name(), seconds(report.took))
 }

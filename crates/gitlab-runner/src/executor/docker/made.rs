@@ -154,7 +154,7 @@ impl JobResources {
 
     /// Removes containers and networks, then volumes in the background: the job has ended when none of its containers runs, and
     /// hundreds of megabytes take seconds to remove. If the caller stops waiting, the rest is removed in the background as well.
-    /// [`sweep`] removes whatever remains.
+    /// [`sweep`] removes the remaining ones.
     pub(super) async fn remove(mut self) {
         let mut names = self.names.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
         all_are_created().await;
@@ -229,7 +229,8 @@ pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<u
     Err(std::io::Error::other(format!("cannot remove {}", left.join("; "))).into())
 }
 
-/// Removes containers first, because networks and volumes cannot be removed while they are in use. Returns the remaining ones with the reasons.
+/// Removes containers first, because networks and volumes cannot be removed while they are in use. Returns the remaining ones with the
+/// reasons.
 async fn remove(engine: &bollard::Docker, names: &Names) -> Vec<String> {
     let containers = names.containers.iter().map(|name| {
         retry(name, move || {

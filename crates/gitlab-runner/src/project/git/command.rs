@@ -5,8 +5,8 @@ use std::process::Command;
 
 use super::error::GitError;
 
-/// The environment variables by which git tells hooks and other programs which repository it works on. They must be unset to work on
-/// the repository of another directory: `git rev-parse --local-env-vars`, without those that only configure git.
+/// The environment variables by which git passes its repository to hooks and other programs. They must be unset to work on the
+/// repository of another directory: `git rev-parse --local-env-vars`, without those that only configure git.
 pub const REPOSITORY_VARIABLES: [&str; 12] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
