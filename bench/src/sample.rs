@@ -10,7 +10,7 @@ impl Sample {
         self.0.push(value);
     }
 
-    /// The middle value, or the mean of the two middle values; NaN if there are no values.
+    /// The middle value, or the mean of the two middle values; `NaN` if there are no values.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
