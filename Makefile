@@ -115,7 +115,7 @@ down: harness ## Remove every cluster of `make up`, with its registry, network, 
 	cargo run --quiet --locked -p e2e -- down --all
 
 .PHONY: e2e
-e2e: harness ## Install prerequisites, run the pipelines of a branch and a tag, verify the service; E2E_FLAGS=--keep keeps it running
+e2e: harness ## Install prerequisites, run the pipelines of a branch and a tag, verify the service; E2E_FLAGS=--keep keeps the cluster
 	cargo run --quiet --locked -p e2e -- doctor --fix $(VERSION_FLAG)
 	cargo run --quiet --locked -p e2e -- run $(VERSION_FLAG) $(E2E_FLAGS)
 

@@ -1,7 +1,7 @@
 //! Puts the facts of the build into the binary, where `build_info.rs` reads them.
 //!
-//! Each fact comes from the environment or from the commit, and none from a clock: two builds of the same commit are the
-//! same to the byte.
+//! Each fact comes from the environment or from the commit, and none from a clock: two builds of the same commit are
+//! byte-identical.
 
 use std::env;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn git(arguments: &[&str]) -> Option<String> {
     output_of(Command::new("git").args(arguments))
 }
 
-/// The first line that a command prints, or nothing when the command fails or is not installed.
+/// The first line that a command prints, or `None` if the command fails or is not installed.
 fn output_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;

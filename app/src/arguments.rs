@@ -51,14 +51,14 @@ pub struct Arguments {
     pub version: bool,
 }
 
-/// The two waits of a shutdown.
+/// The two time limits of a shutdown.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Shutdown {
-    /// Time from SIGTERM until the listener closes, in which the cluster learns that the service is not ready
+    /// Time from SIGTERM until the listener closes, for the cluster to remove the pod from its endpoints
     #[arg(long = "shutdown-delay", env = "SHUTDOWN_DELAY", default_value = "5s", value_parser = duration, value_name = "DURATION")]
     pub delay: Duration,
 
-    /// Time that requests in flight have after the listener closed
+    /// Maximum time for requests in flight to complete after the listener has closed
     #[arg(long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "DURATION")]
     pub timeout: Duration,
 }
@@ -70,11 +70,11 @@ pub struct Limits {
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 1024, value_parser = at_least_one, value_name = "NUMBER")]
     pub max_connections: usize,
 
-    /// Time that a client has to send the head of a request
+    /// Maximum time for a client to send the head of a request
     #[arg(long, env = "HEADER_READ_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     pub header_read_timeout: Duration,
 
-    /// Time that a connection may wait for its next request; must be longer than the proxies in front keep theirs
+    /// Maximum time between two requests of a connection; must be longer than the idle timeout of proxies in front
     #[arg(long, env = "IDLE_TIMEOUT", default_value = "120s", value_parser = duration, value_name = "DURATION")]
     pub idle_timeout: Duration,
 
@@ -113,7 +113,7 @@ fn log_filter(text: &str) -> Result<Targets, String> {
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..) => Ok(number),
-        _ => Err("expected a number from 1 up".to_owned()),
+        _ => Err("expected a number of at least 1".to_owned()),
     }
 }
 

@@ -37,7 +37,7 @@ impl BuildInfo {
 }
 
 impl fmt::Display for BuildInfo {
-    /// The layout of Prometheus' own programs, which the article's service has, too.
+    /// The layout is that of Prometheus' own programs and of the article's service.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { version, revision, branch, build_user, build_date, rustc } = self;
         writeln!(formatter, "app, version {version} (branch: {branch}, revision: {revision})")?;
@@ -47,7 +47,7 @@ impl fmt::Display for BuildInfo {
     }
 }
 
-/// Seconds since the epoch as a date; anything else stays as it is.
+/// Converts seconds since the epoch to a date. Returns any other text unchanged.
 fn rfc3339(seconds: &str) -> String {
     seconds
         .parse()

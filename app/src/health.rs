@@ -1,7 +1,7 @@
-//! Whether this process is alive, and whether it wants traffic.
+//! Whether this process is alive, and whether it is ready for traffic.
 //!
-//! These are two questions. A service that is starting or draining is alive and wants no traffic; killing it would lose the
-//! requests that it still holds. See <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>.
+//! These are two questions. A service that is starting or draining is alive but not ready. Killing it would lose the
+//! requests in flight. See <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Health {
     hung_until: watch::Sender<Instant>,
 }
 
-/// Why a service wants no traffic.
+/// Why a service is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// `--ready-after` has not passed.
@@ -45,7 +45,7 @@ impl Health {
         }
     }
 
-    /// Whether the service wants traffic.
+    /// Whether the service is ready for traffic.
     ///
     /// # Errors
     /// The reason why it does not: the first one in the order starting, draining, fault.
@@ -66,8 +66,8 @@ impl Health {
         sleep_until(self.ready_at).await;
     }
 
-    /// Returns at once, or at the end of the hang that `POST /fault/hang` has started. A shutdown ends the hang, so that a
-    /// probe that waits for its answer does not delay the shutdown.
+    /// Returns immediately, or at the end of the hang that `POST /fault/hang` has started. A shutdown ends the hang, so
+    /// that a waiting probe does not delay the shutdown.
     pub async fn alive(&self) {
         let end = *self.hung_until.borrow();
         tokio::select! {

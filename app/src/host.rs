@@ -1,4 +1,4 @@
-//! The `Host` header: a request must have exactly one, and it must name a host.
+//! The `Host` header: an HTTP/1.1 request must have exactly one, and it must name a host.
 //!
 //! RFC 9112, 3.2: a server must answer 400 to an HTTP/1.1 request without a Host, and to any request with two of them or
 //! with an invalid one. If two servers derive different hosts from the same request, a client can make the first server

@@ -1,7 +1,7 @@
-//! The demo service: it answers `/`, reports its state to the cluster (`/health`, `/livez`, `/readyz`) and its work to
-//! Prometheus (`/metrics`), and finishes what it has begun when it is asked to stop.
+//! The demo service. It answers `/`, reports its state to the cluster (`/health`, `/livez`, `/readyz`), and provides
+//! metrics for Prometheus (`/metrics`). When it is stopped, it first completes the requests in flight.
 //!
-//! A request comes in at [`server`], passes the layers of [`router`] and ends in a handler of `routes`. [`health`],
+//! [`server`] receives a request, the layers of [`router`] process it, and a handler in `routes` answers it. [`health`],
 //! [`metrics`] and [`build_info`] are the state behind the answers, which the handlers share as [`state::AppState`].
 
 pub mod arguments;

@@ -19,10 +19,10 @@ pub enum LogFormat {
 
 /// Starts the log. Panics are logged too.
 ///
-/// A reader that stops reading stops the service: an access log with gaps would be worse.
+/// If the reader of standard output stops reading, the service blocks: an access log with gaps would be worse.
 ///
 /// # Errors
-/// When a log has been started before.
+/// The log was already started.
 pub fn start(format: LogFormat, filter: Targets) -> Result<(), TryInitError> {
     let lines = fmt::layer().log_internal_errors(false);
     let lines = match format {
@@ -31,7 +31,7 @@ pub fn start(format: LogFormat, filter: Targets) -> Result<(), TryInitError> {
     };
     registry().with(lines.with_filter(filter)).try_init()?;
     panic::set_hook(Box::new(|panic| {
-        // `panic!` with a literal carries a `&str`, with a format a `String`.
+        // The payload of `panic!` is a `&str` for a literal, and a `String` for a format.
         let payload = panic.payload();
         let text = payload.downcast_ref().copied().or_else(|| payload.downcast_ref().map(String::as_str));
         tracing::error!(location = panic.location().map(tracing::field::display), "panicked: {}", text.unwrap_or("?"));

@@ -1,4 +1,4 @@
-//! The program of the demo service: arguments in, exit code out. `app --help` describes both.
+//! The entry point of the demo service: parses the arguments and returns the exit code. `app --help` describes both.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {
-    // Where standard error is closed, the exit code has to do.
+    // If standard error is closed, only the exit code reports the error.
     let _ = writeln!(io::stderr(), "app: {message}");
     ExitCode::from(code)
 }
@@ -54,7 +54,7 @@ fn print_version() -> Result<usize, Box<dyn Error>> {
 fn run(arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
     let build_info = BuildInfo::current();
     let state = Arc::new(AppState {
-        // In a pod, its name.
+        // In a pod, this is the pod's name.
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         health: Health::new(arguments.ready_after),
         metrics: Metrics::new(&build_info)?,

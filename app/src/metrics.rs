@@ -1,4 +1,4 @@
-//! What the service tells Prometheus.
+//! The metrics that Prometheus scrapes.
 
 use axum::http::Method;
 use prometheus::core::Collector;
@@ -7,7 +7,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeV
 
 use crate::build_info::BuildInfo;
 
-/// The label value of every method and route that the service does not know: the thousand paths of a scanner are one
+/// The label value for unknown methods and routes, so that a scanner that requests a thousand paths creates only one
 /// series.
 pub(crate) const UNKNOWN: &str = "unknown";
 
@@ -42,7 +42,7 @@ impl Metrics {
             &["method", "route"],
         )?;
         let in_flight = IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?;
-        let ready = IntGauge::new("app_ready", "Whether the service wants traffic: 1 or 0.")?;
+        let ready = IntGauge::new("app_ready", "Whether the service is ready: 1 or 0.")?;
 
         let registry = Registry::new();
         let collectors: [Box<dyn Collector>; 6] = [

@@ -15,23 +15,23 @@ use crate::metrics::{UNKNOWN, method_label};
 use crate::request_id::id_of;
 use crate::state::AppState;
 
-/// The status that is recorded when the client goes away before the answer. nginx coined it.
+/// The status that is recorded if the client disconnects before the answer. nginx introduced it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// Answers `request` with the inner layers and records the answer.
+/// Passes `request` to the inner layers, and records their answer.
 pub(crate) async fn observe(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let mut observation = Observation::start(state, &request);
     let mut response = next.run(request).await;
     observation.status = response.status().as_u16();
     if observation.state.health.is_draining() {
-        // The client's next request needs another connection, which a Service leads to another pod.
+        // The client must open another connection for its next request, and the Service routes that to another pod.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
 /// A request that is being answered. It is recorded on drop, because hyper drops the future of [`observe`] when the client
-/// goes away.
+/// disconnects.
 struct Observation {
     state: Arc<AppState>,
     method: &'static str,

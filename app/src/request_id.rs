@@ -22,7 +22,7 @@ fn is_fit(value: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Makes identifiers of 128 random bits.
+/// Generates identifiers of 128 random bits.
 #[derive(Clone, Copy)]
 pub(crate) struct RandomId;
 

@@ -42,7 +42,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     // With `--log-filter debug`, each line that a handler logs names the request.
     let request_span =
         |request: &Request| debug_span!("request", request_id = id_of(request), path = request.uri().path());
-    // The panic hook has logged the panic, and where it happened.
+    // The panic hook has already logged the panic with its location.
     let answer_to_panic = |_: Box<dyn Any + Send>| StatusCode::INTERNAL_SERVER_ERROR.into_response();
     // A request passes the layers from top to bottom, its answer from bottom to top.
     let layers = ServiceBuilder::new()
@@ -57,7 +57,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .layer(RequestBodyLimitLayer::new(state.max_body_bytes));
     router
         .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
-        // Last, so that the layers are around the fallback and around answers with 405 too.
+        // Last, so that the layers also apply to the fallback and to answers with 405.
         .layer(layers)
         .with_state(state)
 }

@@ -1,13 +1,13 @@
-//! What the handlers share.
+//! The state that the handlers share.
 
 use crate::build_info::BuildInfo;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub struct AppState {
-    /// The name of the host; in a cluster, of the pod.
+    /// The host name; in a cluster, the pod's name.
     pub host: String,
     /// The facts of the build.
     pub build_info: BuildInfo,

@@ -1,4 +1,4 @@
-//! The routes, asked in process: no socket, no second.
+//! Tests of the routes in process, without sockets and without waiting.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use rstest::rstest;
 use tower::ServiceExt;
 
-/// A service whose build is always the same.
+/// A service with fixed build information.
 fn service(ready_after: Duration, faults: bool) -> Arc<AppState> {
     let build_info = BuildInfo {
         version: "1.2.3".into(),
@@ -282,7 +282,7 @@ async fn a_client_that_goes_away_is_counted_and_no_longer_in_flight() {
     assert!(gone.is_err());
     let metrics = text(ask(&service, "GET", "/metrics").await).await;
     assert!(metrics.contains(r#"http_requests_total{method="GET",route="/fault/delay",status="499"} 1"#), "{metrics}");
-    // The scrape itself is the one in flight.
+    // The request in flight is the scrape itself.
     assert!(metrics.contains("http_requests_in_flight 1\n"), "{metrics}");
 }
 

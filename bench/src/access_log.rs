@@ -1,4 +1,4 @@
-//! A server's log, read as a container runtime reads it.
+//! Reads a server's log as a container runtime does.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,20 +11,19 @@ use std::time::Duration;
 use memchr::{memmem, memrchr};
 use rustix::pipe::fcntl_setpipe_size;
 
-/// A field that each line about a request has once, and no other line has.
+/// A field that occurs once in each line about a request, and in no other line.
 const MARK: &[u8] = br#""request_id":"#;
 
-/// Room for what is written between two looks, and for a reader that gets its core late. Any user may have this much.
+/// Size of the pipe: enough for the lines between two reads, even if the reader gets its core late. Any user may set this size.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// Time between two looks.
+/// Interval between two reads.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The lines that a server has written to the pipe that is its standard output.
+/// The lines that a server has written to its standard output, which is a pipe, as in a container.
 ///
-/// A pipe and not a file, because that is what a container's standard output is. The reader looks now and then instead
-/// of waiting for every line: a server that writes each line with a system call of its own would otherwise have to wake
-/// the reader each time, and the comparison is not to turn on how eager a container runtime is.
+/// The reader polls the pipe instead of waiting for each line. Otherwise a server that writes each line with its own system
+/// call would have to wake the reader each time, and the result would depend on how fast a container runtime reads.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     seen: Arc<Seen>,
@@ -37,24 +36,24 @@ struct Seen {
 }
 
 impl AccessLog {
-    /// Reads `pipe` until the server is gone.
+    /// Reads `pipe` until the server has ended.
     pub(crate) fn read(pipe: OwnedFd) -> io::Result<Self> {
         fcntl_setpipe_size(&pipe, PIPE_BYTES)?;
         let seen = Arc::new(Seen::default());
         let log = Self { seen: Arc::clone(&seen) };
         thread::Builder::new().name("access log".to_owned()).spawn(move || {
-            // When a read fails the lines are missed, and the comparison with the server's own count says so.
+            // If a read fails, lines are missing, and the comparison with the server's own count reports that.
             let _ = drain(File::from(pipe), &seen);
         })?;
         Ok(log)
     }
 
-    /// How many lines there are about requests.
+    /// The number of lines about requests.
     pub(crate) fn requests(&self) -> u32 {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
-    /// The first of them.
+    /// The first line about a request.
     pub(crate) fn first(&self) -> Option<&str> {
         self.seen.first.get().map(String::as_str)
     }
@@ -69,7 +68,7 @@ fn drain(mut pipe: impl Read, seen: &Seen) -> io::Result<()> {
             return Ok(());
         }
         filled += read;
-        // Only whole lines count, and what follows the last of them waits for its end.
+        // Count only complete lines. An incomplete last line stays in the buffer until the rest arrives.
         if let Some(newline) = memrchr(b'\n', &buffer[..filled]) {
             count(&buffer[..newline], seen);
             buffer.copy_within(newline + 1..filled, 0);
@@ -94,7 +93,7 @@ fn count(lines: &[u8], seen: &Seen) {
 mod tests {
     use super::*;
 
-    /// Yields `rest` a few bytes at a time, so that lines and marks are cut anywhere.
+    /// Yields `rest` a few bytes at a time, so that a read may end anywhere in a line or a mark.
     struct Dribble<'text> {
         rest: &'text [u8],
         step: usize,

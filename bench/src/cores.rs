@@ -1,14 +1,14 @@
-//! Which processor cores do what.
+//! Assigns processor cores to the server and to the load.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::error::{Context, Error};
 
-/// One core for the server and another for the load, the runner and the reader of the log: the server then pays for its
-/// own work only, and every server for it on the same core.
+/// One core for the server, and another one for the load generator, this program and the reader of the log. So the server's core
+/// does only the server's work, and all servers use the same core.
 ///
-/// What a thread starts inherits its core. Go and tokio both take the number of their worker threads from it, as they
-/// would in a container that may use one core.
+/// Child processes inherit the core of the thread that starts them. Go and tokio derive the number of their worker threads from
+/// it, as in a container with one CPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     server: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Cores {
 impl Cores {
     /// The first and the last core that this process may use.
     pub(crate) fn current() -> Result<Self, Error> {
-        let allowed = sched_getaffinity(None).context("cannot tell which cores may be used")?;
+        let allowed = sched_getaffinity(None).context("cannot determine the available cores")?;
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
         match (allowed.next(), allowed.next_back()) {
             (Some(server), Some(load)) => Ok(Self { server, load }),
@@ -31,7 +31,7 @@ impl Cores {
         enter(self.load)
     }
 
-    /// Does `action`, which starts a server, on the core for servers.
+    /// Runs `action`, which starts a server, on the core for servers.
     pub(crate) fn on_server_core<T>(self, action: impl FnOnce() -> T) -> Result<T, Error> {
         enter(self.server)?;
         let done = action();

@@ -1,17 +1,17 @@
-//! What ends a measurement early.
+//! The errors that end a measurement early.
 
 use std::fmt::Display;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Something has to be installed or built first.
+    /// A program must be installed or built first.
     #[error("{0}")]
     Environment(String),
-    /// What was measured did not behave, so its figures would mean nothing.
+    /// A measured program failed or behaved unexpectedly, so its figures would be meaningless.
     #[error("{0}")]
     Measurement(String),
-    /// Somebody did not want to wait.
+    /// A signal interrupted the measurement.
     #[error("interrupted by {0}")]
     Interrupted(&'static str),
 }
@@ -27,9 +27,9 @@ impl Error {
     }
 }
 
-/// Says what was being done when something failed.
+/// Adds the context of a failure to its error.
 pub(crate) trait Context<T> {
-    /// The failure as a failed measurement: `what`, and then the cause.
+    /// Converts the failure to a failed measurement, with a message of `what` and the cause.
     fn context(self, what: impl Display) -> Result<T, Error>;
 }
 

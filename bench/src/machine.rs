@@ -1,4 +1,4 @@
-//! The machine, as far as a reader of the figures needs to know it.
+//! Describes the machine for readers of the figures.
 
 use std::fs;
 use std::time::SystemTime;
@@ -13,14 +13,14 @@ pub(crate) fn describe() -> Result<String, Error> {
     Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
 }
 
-/// The day, in UTC.
+/// The current date in UTC.
 pub(crate) fn today() -> String {
     let mut now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.truncate("2026-01-31".len());
     now
 }
 
-/// Not every architecture names its model; all number their processors.
+/// The model is not available on every architecture; the processors are numbered on all of them.
 fn model_and_cores(processors: &str) -> (&str, usize) {
     let values = |key: &'static str| {
         processors

@@ -1,4 +1,4 @@
-//! Side-by-side measurements. `cargo run --release -p bench -- --help` lists them.
+//! Comparative measurements. `cargo run --release -p bench -- --help` lists them.
 
 mod access_log;
 mod app;
@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Context, Error};
 
-/// Measures this repository's claims.
+/// Measures speed and size, in comparison with other programs.
 ///
 /// Exit codes: 0 measured, 1 a measurement failed, 2 bad usage, 3 a tool is missing, 130 interrupted.
 #[derive(Debug, Parser)]
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match run(what) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done about a standard error that is closed.
+            // Ignore the error, because standard error may be closed.
             let _ = writeln!(io::stderr(), "bench: {error}");
             ExitCode::from(error.exit_code())
         }
@@ -55,18 +55,18 @@ fn main() -> ExitCode {
 }
 
 fn run(what: What) -> Result<(), Error> {
-    // One thread, because what it starts inherits its core and because it would compete with what it measures.
+    // Use one thread, because child processes inherit its core, and other threads would compete with the measured programs.
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let report = runtime.block_on(async {
         let measured = async {
             match what {
                 What::App(arguments) => app::run(&arguments).await,
                 What::Up(arguments) => up::run(&arguments).await,
-                // What it starts has the terminal's process group: an interrupt ends all of it.
+                // The child processes are in the terminal's process group, so Ctrl-C ends them too.
                 What::Pipeline(arguments) => pipeline::run(&arguments),
             }
         };
-        // The one that is not ready first is dropped here, and the processes that it started die with it.
+        // A signal drops the measurement here, which kills the processes that it has started.
         tokio::select! {
             biased;
             interrupted = interrupted() => Err(interrupted),
@@ -76,7 +76,7 @@ fn run(what: What) -> Result<(), Error> {
     io::stdout().write_all(report.as_bytes()).context("cannot write the report")
 }
 
-/// Returns when somebody wants the measurement to stop.
+/// Returns when SIGINT or SIGTERM arrives.
 async fn interrupted() -> Error {
     let signals =
         signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
@@ -89,7 +89,7 @@ async fn interrupted() -> Error {
     }
 }
 
-/// Tells whoever waits what is going on. The report alone is on standard output.
+/// Prints progress to standard error. Standard output has only the report.
 fn progress(text: &str) {
     let _ = writeln!(io::stderr(), "bench: {text}");
 }

@@ -1,4 +1,4 @@
-//! As much of the Prometheus text format as the services here write.
+//! Parses the part of the Prometheus text format that the two services use.
 
 /// The labels and values of every sample of the metric `name`.
 pub(crate) fn samples<'text>(text: &'text str, name: &str) -> impl Iterator<Item = (&'text str, f64)> {
@@ -8,7 +8,7 @@ pub(crate) fn samples<'text>(text: &'text str, name: &str) -> impl Iterator<Item
     })
 }
 
-/// The value of one of `labels`, which have no quotes or backslashes in them here.
+/// The value of one of `labels`. The values of these services contain no quotes and no backslashes.
 pub(crate) fn label<'text>(labels: &'text str, name: &str) -> Option<&'text str> {
     labels.split(',').find_map(|label| label.strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"'))
 }

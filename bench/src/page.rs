@@ -1,11 +1,11 @@
-//! A page that holds a report.
+//! Updates the report in a Markdown page.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Context, Error};
 
-/// A page with a place for the report.
+/// A page with markers between which the report is written.
 #[derive(Debug)]
 pub(crate) struct Page {
     path: PathBuf,
@@ -15,14 +15,14 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads the page at `path`, which has the place for `report` between `<!-- REPORT:begin -->` and `<!-- REPORT:end -->`.
+    /// Reads the page at `path`, which must contain the markers `<!-- REPORT:begin -->` and `<!-- REPORT:end -->` of `report`.
     pub(crate) fn open(path: PathBuf, report: &'static str) -> Result<Self, Error> {
         let text = fs::read_to_string(&path).context(path.display())?;
         let (before, after) = split(&text, report).context(path.display())?;
         Ok(Self { before: before.to_owned(), after: after.to_owned(), path, report })
     }
 
-    /// Writes it with `report` in place of the old one.
+    /// Writes the page with `report` instead of the previous one.
     pub(crate) fn write(&self, report: &str) -> Result<(), Error> {
         let Self { path, before, after, .. } = self;
         let [begin, end] = marks(self.report);

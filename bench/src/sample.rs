@@ -1,16 +1,16 @@
-//! Repeated measurements of one thing.
+//! Repeated measurements of one quantity.
 
-/// The values, in the order they were measured.
+/// The values, in the order in which they were measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
 impl Sample {
-    /// One more value.
+    /// Adds a value.
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
     }
 
-    /// The middle value, or the mean of the two in the middle; not a number when there is none.
+    /// The middle value, or the mean of the two middle values; `NaN` if there are no values.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -22,7 +22,7 @@ impl Sample {
         }
     }
 
-    /// The least and the greatest value.
+    /// The minimum and the maximum.
     pub(crate) fn range(&self) -> (f64, f64) {
         self.0.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), value| {
             (least.min(*value), greatest.max(*value))

@@ -1,4 +1,4 @@
-//! One start of a server, from its first moment to its end.
+//! A server process, from its start to its end.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -18,28 +18,27 @@ use crate::http;
 /// A server that can be started: it takes `--listen-address` and `--ready-after`, and logs to standard output.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(crate) name: &'static str,
-    /// Its executable.
     pub(crate) program: PathBuf,
 }
 
 /// Time that a server has to become ready.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time between two questions whether it is.
+/// Interval between two requests for its state.
 const ASK_EVERY: Duration = Duration::from_micros(200);
 
 /// A running server. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     /// Seconds from its creation to the first 200 on `/health`.
     pub(crate) start_up: f64,
     /// Answers to `/health` before that one.
     pub(crate) not_ready: u32,
-    /// What it logs.
+    /// Its access log.
     pub(crate) log: AccessLog,
     child: Child,
     process_folder: PathBuf,
@@ -49,7 +48,7 @@ pub(crate) struct ServerProcess {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Memory {
     pub(crate) now: f64,
-    /// At most since the start.
+    /// The maximum since the start.
     pub(crate) peak: f64,
 }
 
@@ -61,7 +60,7 @@ impl ServerProcess {
         let mut command = Command::new(&server.program);
         command
             .args(["--listen-address", &address.to_string(), "--ready-after", "0s"])
-            // The developer's GOGC would make it another server.
+            // A variable of the developer, such as GOGC, would change the server's behaviour.
             .env_clear()
             // As in the cluster. The Go service always logs JSON.
             .env("LOG_FORMAT", "json")
@@ -94,14 +93,14 @@ impl ServerProcess {
         Ok(Self { address, start_up: start_up.as_secs_f64(), not_ready, log, child, process_folder })
     }
 
-    /// Its resident memory.
+    /// Reads its resident memory.
     pub(crate) fn memory(&self) -> Result<Memory, Error> {
         let path = self.process_folder.join("status");
         let status = fs::read_to_string(&path).context(path.display())?;
         memory(&status).ok_or("no VmRSS or VmHWM").context(path.display())
     }
 
-    /// Seconds that it has used of all cores together since it started.
+    /// The CPU time that it has used on all cores since its start, in seconds.
     pub(crate) fn processor_seconds(&self) -> Result<f64, Error> {
         let path = self.process_folder.join("stat");
         let stat = fs::read_to_string(&path).context(path.display())?;
@@ -110,19 +109,19 @@ impl ServerProcess {
         Ok(ticks / f64::from(ticks_per_second))
     }
 
-    /// Ends it. It is killed, for a graceful stop takes seconds and is not what is measured.
+    /// Kills it. A graceful stop would take seconds, and is not measured.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         self.child.kill().await.context("cannot stop a server")
     }
 }
 
-/// An address of the loopback interface that nobody listens on. Nobody else takes it in the moment until it is used: the
-/// kernel hands out other ports first.
+/// A free address of the loopback interface. No other process gets it before the server uses it, because the kernel assigns other
+/// ports first.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// `VmRSS` and `VmHWM` of `/proc/PID/status`, which are in KiB whatever they call them. `proc_pid_status(5)`
+/// `VmRSS` and `VmHWM` of `/proc/PID/status`. The unit `kB` in that file means KiB. `proc_pid_status(5)`
 fn memory(status: &str) -> Option<Memory> {
     let bytes = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
@@ -131,9 +130,9 @@ fn memory(status: &str) -> Option<Memory> {
     Some(Memory { now: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
 }
 
-/// `utime` and `stime` of `/proc/PID/stat`, together. `proc_pid_stat(5)`
+/// The sum of `utime` and `stime` in `/proc/PID/stat`. `proc_pid_stat(5)`
 fn processor_ticks(stat: &str) -> Option<f64> {
-    // The program's name is in parentheses, and may have spaces and parentheses in it.
+    // The program's name is in parentheses, and may contain spaces and parentheses.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     Some(ticks()? + ticks()?)

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-/// Rows of as many cells each, the first of which names the columns.
+/// Rows with the same number of cells. The first row is the header.
 #[derive(Debug)]
 pub(crate) struct Table(pub(crate) Vec<Vec<String>>);
 
@@ -23,7 +23,7 @@ impl Table {
         lines.next().into_iter().chain(iter::once(rule)).chain(lines).collect()
     }
 
-    /// Cells as wide as the widest of their column: the first to the left, all else to the right, as figures are.
+    /// Pads the cells to the width of their column: the first column is left-aligned, all others are right-aligned.
     fn aligned(&self) -> impl Iterator<Item = Vec<String>> {
         self.0.iter().map(|row| {
             let cells = row.iter().zip(self.widths()).enumerate();

@@ -1,10 +1,10 @@
-//! What has to be installed before something can be measured.
+//! The programs that a measurement requires.
 
 use std::env;
 
 use crate::error::Error;
 
-/// A command that is needed, and the Debian package it comes in.
+/// A required command, and the Debian package that contains it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
     what: &'static str,
@@ -21,7 +21,7 @@ impl Need {
     }
 }
 
-/// All of `needs`, or one line that says which are missing and how to get them.
+/// Checks all of `needs`. The error names the missing commands and how to install them, on one line.
 pub(crate) fn check(needs: &[Need]) -> Result<(), Error> {
     let missing: Vec<_> = needs.iter().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {

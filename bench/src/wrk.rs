@@ -9,25 +9,25 @@ use tokio::time::timeout;
 
 use crate::error::{Context, Error};
 
-/// What one run found. Times are in seconds.
+/// The results of one run. Times are in seconds.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Load {
     /// Requests that were answered.
     pub(crate) requests: f64,
-    /// The same, per second.
+    /// Answered requests per second.
     pub(crate) per_second: f64,
-    /// Half of them were answered within this time.
+    /// Median latency.
     pub(crate) p50: f64,
-    /// 99 of 100 were.
+    /// 99th percentile of the latency.
     pub(crate) p99: f64,
 }
 
-/// What a run takes longer than it is told to.
+/// Maximum time that a run takes in addition to its duration.
 const OVERHEAD: Duration = Duration::from_secs(15);
 
-/// Asks for `path` as fast as it is answered, over `connections` connections for `seconds` seconds.
+/// Requests `path` as fast as the server answers, over `connections` connections for `seconds` seconds.
 ///
-/// One thread, because it has one core. When it stops, each connection may have one request more that was answered and
+/// wrk uses one thread, because it has one core. At the end, each connection may have one more request that was answered, but
 /// not counted.
 pub(crate) async fn run(address: SocketAddr, path: &str, connections: u32, seconds: u32) -> Result<Load, Error> {
     let url = format!("http://{address}{path}");
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Result<Load, String> {
     let lines = || text.lines().map(str::trim);
     for bad in ["Non-2xx or 3xx responses:", "Socket errors:"] {
         if let Some(line) = lines().find(|line| line.starts_with(bad)) {
-            return Err(format!("not every request was answered well: {line}"));
+            return Err(format!("some requests failed: {line}"));
         }
     }
     let missing = |what: &str| format!("its output has no {what}: {text}");
@@ -71,7 +71,7 @@ fn parse(text: &str) -> Result<Load, String> {
     })
 }
 
-/// A time as wrk writes it, in seconds.
+/// Converts a time in wrk's format to seconds.
 fn duration(text: &str) -> Option<f64> {
     let unit_at = text.find(|character: char| character.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
@@ -119,7 +119,7 @@ Transfer/sec:     16.00MB
     #[case::socket("Socket errors: connect 0, read 3, write 0, timeout 1")]
     fn bad(#[case] line: &str) {
         let output = OUTPUT.replace("Requests/sec:", &format!("  {line}\nRequests/sec:"));
-        assert_eq!(parse(&output), Err(format!("not every request was answered well: {line}")));
+        assert_eq!(parse(&output), Err(format!("some requests failed: {line}")));
     }
 
     #[rstest]

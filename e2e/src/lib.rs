@@ -1,4 +1,4 @@
-//! The harness: creates what a pipeline takes for granted, runs the pipeline, and verifies what was deployed.
+//! The harness: creates the environment that a pipeline requires, runs the pipeline, and verifies the deployed service.
 //!
 //! Each module imports only those below it:
 //!

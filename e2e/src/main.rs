@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         );
     }
     match Arguments::parse().command {
-        // They are short and leave nothing behind, so a signal may end them at any point.
+        // These commands are short and create no resources, so a signal may end them at any point.
         Command::Lint(arguments) => ended(pipeline::run_lint(&arguments)),
         Command::Plan(arguments) => ended(pipeline::run_plan(&arguments)),
         command => watch(command),
@@ -62,7 +62,7 @@ fn ended(outcome: cli::Outcome) -> ExitCode {
 /// Runs a command until it ends or the user interrupts it.
 #[tokio::main(flavor = "current_thread")]
 async fn watch(command: Command) -> ExitCode {
-    // It fails only if a provider is installed already.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let hint = match &command {
         Command::Pipeline(_) | Command::Lesson(_) => ": stopping the jobs",

@@ -1,4 +1,4 @@
-//! The real `e2e doctor`, on a machine that is made to look bare.
+//! Tests of the real `e2e doctor` on a machine that looks bare.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs it without any program on its path and with an engine that is not there.
+/// Runs `e2e doctor` without any program in `PATH` and without an engine.
 fn doctor(arguments: &[&str]) -> Output {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     Command::new(env!("CARGO_BIN_EXE_e2e"))
@@ -37,7 +37,7 @@ fn a_bare_machine_gets_remedies_for_the_missing_engine_and_tools() {
     }
     assert_eq!(of("kubectl")["verdict"], "warning");
     assert_eq!(of("clock")["verdict"], "good");
-    // Package registries are not contacted before it is known that an image must be built.
+    // The doctor contacts package registries only after it has determined that an image must be built.
     assert_eq!(of("images")["found"], "unknown: no container engine is running");
     assert!(findings.iter().all(|finding| finding["subject"] != "Go module proxy"), "{document}");
     assert!(of("container engine")["found"].as_str().unwrap().starts_with("none: "), "{}", of("container engine"));
@@ -77,7 +77,7 @@ fn serve_engine(socket: &Path) {
     });
 }
 
-/// A registry that answers everything with this status, and its address with a user name and a password.
+/// Starts a registry that answers all requests with this status. Returns its address, with a user name and a password.
 fn serve_registry(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -90,8 +90,8 @@ fn serve_registry(status: &'static str) -> String {
     format!("http://me:secret@127.0.0.1:{port}")
 }
 
-/// Everything that a build would find out after half an hour: an old kind, control groups of version 1, and package registries
-/// that do not answer or do not have what is needed.
+/// Problems that would otherwise surface after half an hour of building: an old kind, control groups of version 1, and package registries
+/// that do not answer or do not have the required packages.
 #[test]
 fn a_machine_that_must_build_and_cannot() {
     let dir = tempfile::tempdir().unwrap();

@@ -54,8 +54,8 @@ pub(crate) async fn unready(State(state): State<Arc<AppState>>, Query(Fault { ms
     "not ready\n"
 }
 
-/// `POST /fault/hang[?ms=N]`: `/livez` does not answer. The other routes do, so that clients need not notice the
-/// restart.
+/// `POST /fault/hang[?ms=N]`: `/livez` does not answer. The other routes still answer, so that no client request has to
+/// fail.
 pub(crate) async fn hang(State(state): State<Arc<AppState>>, Query(Fault { ms }): Query<Fault>) -> &'static str {
     warn!(ms, "liveness hangs until the fault ends");
     state.health.hang(ms.map(Duration::from_millis));

@@ -1,4 +1,4 @@
-//! The handlers. [`fault`] has those that exist only with `--enable-faults`.
+//! The handlers. Those in [`fault`] exist only with `--enable-faults`.
 
 pub(crate) mod fault;
 

@@ -1,4 +1,4 @@
-//! The open connections: how many there may be, how slow they may be, and which one is closed when there are too many.
+//! The open connections: their maximum number, their time limits, and which one is closed when there are too many.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -25,10 +25,10 @@ use tracing::{debug, warn};
 
 use crate::arguments::Limits;
 
-/// Time between two looks for slow connections. They may exceed their limit by this much.
+/// Interval between checks for slow connections. A connection may exceed its limit by this much.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Pause after `accept` has failed for lack of file descriptors.
+/// Pause after `accept` has failed because no file descriptor was free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 /// hyper accepts no smaller buffer.
@@ -63,7 +63,7 @@ enum Phase {
 impl Connections {
     pub(super) fn new(limits: Limits, router: Router) -> Self {
         let mut http = http1::Builder::new();
-        // hyper has one timeout for slow heads and for idle connections. Here they have two: see `close_slow`.
+        // hyper has a single timeout for slow heads and idle connections. `close_slow` applies two.
         http.header_read_timeout(None);
         http.max_header_size(limits.max_header_bytes);
         http.max_buf_size(limits.max_header_bytes.max(MIN_BUFFER_BYTES));
@@ -95,8 +95,8 @@ impl Connections {
         }
     }
 
-    /// Serves a connection. When there are too many, the one that has waited longest, between two requests or in the head of
-    /// one, is closed: a client that only holds connections cannot keep others out.
+    /// Serves a connection. If there are too many, closes the one that has waited longest, between two requests or in the
+    /// head of one: a client that only holds connections cannot keep others out.
     pub(super) fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
         if self.open() >= self.limits.max_connections && !self.make_room() {
             warn!(%remote, open = self.open(), "refused: every connection is being served");
@@ -200,7 +200,7 @@ fn is_connection_error(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
 }
 
-/// Answers that there is no room, if the socket's buffer takes the answer at once: the service waits for no client here.
+/// Answers with 503 if the socket's buffer accepts the answer immediately: the service does not wait for a client here.
 fn refuse(stream: &TcpStream) {
     let answer =
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n";

@@ -6,13 +6,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the kernel holds until they are accepted. It lowers the number to `net.core.somaxconn`.
+/// Maximum number of connections that the kernel queues until they are accepted. `net.core.somaxconn` also limits it.
 const BACKLOG: u32 = 4096;
 
-/// Listens on `address`. A socket of `[::]` takes IPv4 as well; on a host without IPv6 it is one of `0.0.0.0`.
+/// Listens on `address`. `[::]` includes IPv4. On a host without IPv6, `0.0.0.0` replaces it.
 ///
 /// # Errors
-/// When the port is taken or reserved for other users, or the host does not have the address.
+/// The port is in use or reserved for other users, or the host does not have the address.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = match bind(address) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {

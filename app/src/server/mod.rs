@@ -1,4 +1,4 @@
-//! Sockets in front of a router: limits that a slow or hostile client cannot evade, and a shutdown that loses no request.
+//! Serves a router on a socket, with limits for slow and hostile clients, and with a shutdown that loses no request.
 
 mod connections;
 mod listen;
@@ -19,11 +19,11 @@ use crate::health::Health;
 /// Serves `router` until a signal arrives, then stops in three steps:
 ///
 /// 1. The service reports "not ready", asks clients to use another connection, and keeps accepting for `shutdown.delay`:
-///    kube-proxies and Ingress controllers send requests until they have learned that this endpoint is gone.
+///    kube-proxy and Ingress controllers send requests until they have processed the change of the endpoints.
 /// 2. The listener closes. The open connections are still served.
 /// 3. Requests in flight have up to `shutdown.timeout` to complete.
 ///
-/// A second signal ends the service at once. Returns the number of requests that were cut.
+/// A second signal ends the service immediately. Returns the number of requests that were cut.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT. From [`Signals::listen`] on, neither ends the process by itself.
+/// SIGTERM and SIGINT. After [`Signals::listen`], neither ends the process by itself.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -13,7 +13,7 @@ pub struct Signals {
 
 impl Signals {
     /// # Errors
-    /// When the kernel refuses a handler.
+    /// The kernel rejects a handler.
     pub fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

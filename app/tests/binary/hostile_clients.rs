@@ -1,4 +1,4 @@
-//! Clients that are slow, greedy or broken: the service goes on answering the others.
+//! Slow, greedy and broken clients: the service continues to answer all others.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The head of a request that does not end.
+/// The beginning of a request's head.
 const HALF_A_HEAD: &[u8] = b"GET /health HTTP/1.1\r\nHost: app\r\nX-Slow: ";
 
-/// Asks over a connection of its own, as the kubelet does.
+/// Requests `/health` over a new connection, as the kubelet does.
 async fn health(app: &App) -> u16 {
     timeout(TIMEOUT, client().get(app.url("/health")).send()).await.unwrap().unwrap().status().as_u16()
 }
@@ -24,7 +24,7 @@ async fn connect(app: &App) -> TcpStream {
     timeout(TIMEOUT, TcpStream::connect(app.address)).await.unwrap().unwrap()
 }
 
-/// Reads until the server closes the connection; returns what it had sent.
+/// Reads until the server closes the connection, and returns what the server has sent.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     match timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await.expect("the connection stays open") {
@@ -97,7 +97,7 @@ async fn a_connection_does_not_rest_longer_than_it_may() {
     assert_eq!(read_to_end(&mut connect(&app).await).await, "");
     let used = async || {
         let mut stream = connect(&app).await;
-        // The connection may be closed before this client gets to send its request.
+        // The service may close the connection before this client sends its request.
         let _ = stream.write_all(b"GET /health HTTP/1.1\r\nHost: app\r\n\r\n").await;
         let answer = read_to_end(&mut stream).await;
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("200")
@@ -112,12 +112,12 @@ async fn a_full_house_of_requests_refuses_and_a_full_house_of_idlers_makes_room(
     let busy = [delay(), delay()];
     wait_for_delays(&app, 2).await;
 
-    // One place is left, and its holder has sent nothing: it goes when another comes.
+    // The last allowed connection has sent nothing: it is closed when another client connects.
     let mut idle = connect(&app).await;
     assert_eq!(health(&app).await, 200);
     assert_eq!(read_to_end(&mut idle).await, "");
 
-    // A third request takes the last place, unless a connection of the loop is just being closed: then it is refused as well.
+    // A third request takes this place, unless a connection of the loop is just being closed: then it is refused as well.
     let mut third = delay();
     let mut answer = String::new();
     while answer.is_empty() {
@@ -181,7 +181,7 @@ async fn a_head_may_be_limited_below_the_smallest_buffer() {
 async fn nonsense_is_refused(#[case] request: impl AsRef<[u8]>, #[case] status: &str) {
     let app = App::start(&["--ready-after", "0s"]).await;
     let mut stream = connect(&app).await;
-    // The server may have answered and closed before all is sent.
+    // The server may have answered and closed the connection before everything is sent.
     let _ = stream.write_all(request.as_ref()).await;
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -210,9 +210,9 @@ async fn a_body_without_an_end_is_not_read_to_one() {
     assert!(memory < 64e6, "{memory} bytes");
 }
 
-/// Waits until `requests` wait in `/fault/delay`, without a connection that would take one of their places.
+/// Waits until `requests` are in flight in `/fault/delay`, and leaves no other connection open.
 async fn wait_for_delays(app: &App, requests: u32) {
-    // The scrape is in flight itself.
+    // The scrape itself is also in flight.
     let are_there = async || app.metric("http_requests_in_flight").await >= f64::from(requests + 1);
     until("the requests are in flight", are_there).await;
 }

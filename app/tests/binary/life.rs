@@ -1,4 +1,4 @@
-//! The real binary: its life from the first log line to the exit code.
+//! Tests of the real binary, from the first log line to the exit code.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ async fn ready_when_the_time_has_come_and_scraped() {
     let client = client();
     let time = |line: &Value| humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).unwrap();
     let (listening, ready) = (app.logged("listening").await, app.logged("ready").await);
-    // By the service's own clock. It begins to count a moment before it listens.
+    // By the service's own clock. `--ready-after` starts shortly before the service listens.
     let waited = time(&ready).duration_since(time(&listening)).unwrap();
     assert!(waited > Duration::from_millis(500), "ready after {waited:?}");
     let late = client.get(app.url("/health")).send().await.unwrap();
@@ -103,7 +103,7 @@ async fn sigterm_under_load_loses_no_request_that_was_accepted() {
     assert_eq!(phases, expected);
 }
 
-/// Eight clients that send requests without a pause until they are stopped or a request fails. Half of them keep their connection.
+/// Eight clients that send requests without a pause until the test stops them or a request fails. Four keep their connections.
 struct Load {
     answered: Vec<Arc<AtomicUsize>>,
     stop: watch::Sender<bool>,
@@ -111,7 +111,7 @@ struct Load {
     clients: JoinSet<bool>,
 }
 
-/// What became of a load's requests.
+/// The results of a load's requests.
 struct Requests {
     answered: usize,
     failed: usize,
@@ -162,7 +162,7 @@ impl Load {
 #[tokio::test]
 async fn either_signal_ends_an_idle_service_well(#[case] signal: &str, #[case] name: &str) {
     let app = App::start(&["--shutdown-delay", "0s", "--shutdown-timeout", "1h"]).await;
-    // Idle connections hold nothing up, neither before their first request nor between two.
+    // Idle connections do not delay the shutdown, neither before their first request nor between two.
     let _fresh = TcpStream::connect(app.address).await.unwrap();
     let client = client();
     client.get(app.url("/")).send().await.unwrap().bytes().await.unwrap();
@@ -258,7 +258,7 @@ async fn debug_lines_of_a_handler_name_its_request() {
 
 #[tokio::test]
 async fn text_lines_carry_the_request() {
-    // The port must be known here, as a log without `listening` does not tell it.
+    // The test chooses the port, because a log without the line `listening` does not show it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let arguments = ["--listen-address", &address, "--log-filter", "access=info", "--shutdown-delay", "0s"];
@@ -316,7 +316,7 @@ async fn variables_stand_in_for_flags() {
     assert!(accesses(&log).is_empty(), "{log:#?}");
 }
 
-/// Waits until `requests` are in flight, the scrape that reports it included.
+/// Waits until `requests` are in flight, including the scrape that reports the number.
 async fn wait_for_in_flight(app: &App, requests: usize) {
     let is_so = async || app.metric("http_requests_in_flight").await.to_string() == requests.to_string();
     until("the request is in flight", is_so).await;

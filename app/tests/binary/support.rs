@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// No wait in these tests takes this long on a machine that works.
+/// Longer than any wait in these tests takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running service. Killed when dropped.
@@ -22,7 +22,7 @@ pub(crate) struct App {
     reader: JoinHandle<()>,
 }
 
-/// The program with `arguments`, in an environment that says nothing to it.
+/// The program with `arguments`, without environment variables that configure it.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
     command.env_clear().args(arguments).kill_on_drop(true).stdin(Stdio::null());
@@ -35,11 +35,11 @@ impl App {
         Self::spawn(command(&[&["--listen-address", "127.0.0.1:0", "--log-format", "json"], arguments].concat())).await
     }
 
-    /// Starts `command` and waits until it says where it listens.
+    /// Starts `command`, and waits until the log shows its address.
     pub(crate) async fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = timeout(TIMEOUT, next(&mut lines)).await.unwrap().expect("the service ended without a word");
+        let first = timeout(TIMEOUT, next(&mut lines)).await.unwrap().expect("the service ended without a log line");
         assert_eq!(first["message"], "listening", "{first}");
         let address = first["address"].as_str().unwrap().parse().unwrap();
         let log = Arc::new(Mutex::new(vec![first]));
@@ -58,13 +58,13 @@ impl App {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sends a signal by its name, as `kill` spells it.
+    /// Sends a signal. `name` is its name for `kill`.
     pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("the service has ended").to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
     }
 
-    /// Waits for the end; returns how it went and every line of the log.
+    /// Waits until the service has ended. Returns its exit status and all lines of the log.
     pub(crate) async fn wait(mut self) -> (ExitStatus, Vec<Value>) {
         let status = timeout(TIMEOUT, self.child.wait()).await.expect("the service does not end").unwrap();
         timeout(TIMEOUT, self.reader).await.expect("standard output stays open").unwrap();

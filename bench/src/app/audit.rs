@@ -1,4 +1,5 @@
-//! Whether a service did all that it was measured for: figures of one that drops its log, or miscounts, mean nothing.
+//! Verifies that a service has done the work that was measured. The figures of a service that drops log lines or miscounts requests
+//! would be meaningless.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +10,17 @@ use crate::http;
 use crate::metrics_text::{label, samples};
 use crate::server_process::ServerProcess;
 
-/// The load that was put on a route.
+/// The load on a route.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// The route.
     pub(crate) path: &'static str,
     /// Requests whose answers the load generator counted.
     pub(crate) least: f64,
-    /// Requests that may have been answered without being counted, because the load ended.
+    /// Maximum number of further requests that the service answered, but that were not counted because the load ended.
     pub(crate) uncounted: f64,
 }
 
-/// What the service told about itself meanwhile.
+/// The data that the service has reported about itself.
 #[derive(Debug)]
 pub(crate) struct Audited {
     pub(crate) compiler: String,
@@ -30,25 +30,25 @@ pub(crate) struct Audited {
     pub(crate) log_line: f64,
 }
 
-/// Time in which the last requests are answered and the last lines written.
+/// Maximum time until the last requests are answered and the last lines are written.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time between two looks.
+/// Interval between two comparisons.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What both services log about a request.
+/// The fields that both services log about a request.
 const FIELDS: [&str; 7] = ["method", "route", "path", "status", "duration_ms", "remote", "request_id"];
 
-/// Compares what the load generator, the service's counter and its access log say.
+/// Compares the counts of the load generator, of the service's own counter and of its access log.
 pub(crate) async fn audit(name: &str, process: &ServerProcess, sent: &[Sent]) -> Result<Audited, Error> {
     let began = Instant::now();
     let mut scrapes = 0.0;
     let text = loop {
         let answer =
-            http::get(process.address, "/metrics").context(format_args!("{name} does not tell its metrics"))?;
+            http::get(process.address, "/metrics").context(format_args!("{name} does not return its metrics"))?;
         let counted = total(&answer.body);
         sleep(POLL_INTERVAL).await;
-        // A request is counted when it has been answered, so this one is in the log and not yet in its own answer.
+        // A request is counted after it has been answered, so this one is in the log, but not in its own answer.
         let (logged, expected) = (f64::from(process.log.requests()), counted + 1.0);
         if (logged - expected).abs() < 0.5 {
             break answer.body;
@@ -68,7 +68,7 @@ pub(crate) async fn audit(name: &str, process: &ServerProcess, sent: &[Sent]) ->
     Ok(Audited { compiler: compiler(&text), exposition: size(&text), log_line: size(line) })
 }
 
-/// Requests that were made besides the load.
+/// The requests of this benchmark itself, in addition to the load.
 struct Own {
     /// To `/health`, answered with 200.
     health: f64,
@@ -94,7 +94,7 @@ fn compare(text: &str, sent: &[Sent], own: &Own) -> Result<(), String> {
     }
     let others = total(text) - good;
     if (others - own.not_ready).abs() > 0.5 {
-        return Err(format!("{others} answers that were not 200 or not asked for, instead of {}", own.not_ready));
+        return Err(format!("{others} answers that do not belong to the load, instead of {}", own.not_ready));
     }
     Ok(())
 }
@@ -148,8 +148,8 @@ mod tests {
     #[rstest]
     #[case::too_few(text(1000, 100, 2, 0), "1000 requests to /health by its own count, and 1001 by wrk's")]
     #[case::too_many(text(1001, 165, 2, 0), "165 requests to /metrics by its own count, and 100 by wrk's")]
-    #[case::not_ready(text(1001, 100, 9, 0), "9 answers that were not 200 or not asked for, instead of 2")]
-    #[case::strangers(text(1001, 100, 2, 5), "7 answers that were not 200 or not asked for, instead of 2")]
+    #[case::not_ready(text(1001, 100, 9, 0), "9 answers that do not belong to the load, instead of 2")]
+    #[case::strangers(text(1001, 100, 2, 5), "7 answers that do not belong to the load, instead of 2")]
     fn contradicted(#[case] text: String, #[case] reason: &str) {
         assert_eq!(compare(&text, &sent(), &OWN), Err(reason.to_owned()));
     }

@@ -1,4 +1,4 @@
-//! The Go service: `bench/go-service`, a Go module. Its first build downloads modules, from where Go's settings say.
+//! The Go service: `bench/go-service`, a Go module. Its first build downloads modules, as configured in Go's settings.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use crate::error::{Context, Error};
 use crate::progress;
 use crate::tools::Need;
 
-/// What its build needs. `go` itself reports when it is older than `go.mod` requires.
+/// The compiler. `go` itself reports if it is older than `go.mod` requires.
 pub(crate) const NEED: Need = Need::command("go", "golang-go");
 
 const MODULE: &str = "bench/go-service";
@@ -20,15 +20,15 @@ const MODULE: &str = "bench/go-service";
 /// Below `target`, which git ignores.
 const PROGRAM: &str = "target/bench/go-service";
 
-/// The first build downloads and compiles the client library, too.
+/// The first build also downloads and compiles the client library.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Builds it as the Rust service is built: static and stripped.
+/// Builds the service like the Rust service: static and stripped.
 pub(crate) async fn build() -> Result<PathBuf, Error> {
     progress("building the Go service");
     let program = Path::new(PROGRAM);
-    fs::create_dir_all(program.parent().unwrap_or(program)).context("cannot make a folder for the Go service")?;
-    let absolute = env::current_dir().context("cannot find the current folder")?.join(PROGRAM);
+    fs::create_dir_all(program.parent().unwrap_or(program)).context("cannot create a directory for the Go service")?;
+    let absolute = env::current_dir().context("cannot find the current directory")?.join(PROGRAM);
     let output = Command::new("go")
         .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o"])
         .arg(&absolute)

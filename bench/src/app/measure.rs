@@ -82,7 +82,7 @@ impl Found {
 /// Duration of the load before the measured load. It fills caches, heaps and branch predictors.
 const WARM_UP_SECONDS: u32 = 1;
 
-/// Time from the start until the memory use is no longer that of the start-up.
+/// Time after which the start-up no longer affects the memory use.
 const SETTLING: Duration = Duration::from_millis(500);
 
 pub(crate) async fn start(server: &Server, cores: Cores, found: &mut Found) -> Result<(), Error> {

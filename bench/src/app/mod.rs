@@ -1,4 +1,4 @@
-//! The service, side by side with an equivalent one in Go.
+//! Compares the service with an equivalent one in Go.
 
 mod audit;
 mod go_service;
@@ -17,22 +17,22 @@ use crate::{machine, progress};
 use self::measure::{Found, Plan};
 use self::report::Report;
 
-/// The service against an equivalent one in Go: requests per second, latency, memory, start-up time and size.
+/// Compares the service with an equivalent one in Go: requests per second, latency, memory, start-up time and size.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// About ten seconds in all: shows that the measurement works, not what the figures are
+    /// A smoke test of about ten seconds, whose figures mean nothing
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
 
-    /// Starts of each service under load, taking turns
+    /// Number of times that each service is started and put under load, alternately
     #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
-    /// Load on each route in each round, after one second that does not count
+    /// Seconds of measured load on each route in each round
     #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
 
-    /// Connections that the load comes over
+    /// Number of concurrent connections of the load
     #[arg(long, default_value_t = 32, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
     connections: u32,
 
@@ -55,7 +55,7 @@ impl Arguments {
         }
     }
 
-    /// The command line that makes the same report.
+    /// The command line that creates the same report.
     fn command(&self) -> String {
         let Plan { rounds, seconds, connections, .. } = self.plan();
         let effort = if self.quick { "--quick".to_owned() } else { format!("--rounds {rounds} --seconds {seconds}") };
@@ -68,9 +68,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     tools::check(&[Need::command("wrk", "wrk"), go_service::NEED])?;
     if !arguments.app.is_file() {
         let app = arguments.app.display();
-        return Err(Error::Environment(format!("{app} is missing (make build, and run this in the same folder)")));
+        return Err(Error::Environment(format!("{app} is missing: run `make build` in this directory")));
     }
-    // Opened first, so that minutes of measuring are not lost on a page that cannot take them.
+    // Open the page before the measurement, which takes minutes, so that an invalid page is reported first.
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-app")).transpose()?;
     let program = arguments.app.canonicalize().context(arguments.app.display())?;
     let rust = Server { name: "the Rust service", program };
@@ -107,7 +107,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     Ok(report.plain())
 }
 
-/// Both, and who was second is first the next time: a machine that slows down or speeds up does so for both.
+/// Both, in an order that alternates: a machine that becomes slower or faster affects both equally.
 fn in_turn<T>(round: u32, one: T, other: T) -> [T; 2] {
     if round.is_multiple_of(2) { [one, other] } else { [other, one] }
 }

@@ -1,4 +1,4 @@
-//! The pipelines that both sides read, each in a repository of its own.
+//! The pipelines that both programs read, each in its own repository.
 
 use std::fmt::Write;
 use std::fs;
@@ -43,7 +43,7 @@ pub(super) fn repository(dir: &Path, name: &str, pipeline: &str) -> Result<PathB
     let dir = dir.join(name);
     fs::create_dir_all(&dir).context(dir.display())?;
     fs::write(dir.join(".gitlab-ci.yml"), pipeline).context(name)?;
-    // Both sides create files there that do not belong to the repository.
+    // Both programs create files there that do not belong to the repository.
     fs::write(dir.join(".gitignore"), ".gitlab-ci-local/\ntarget/\n").context(name)?;
     let lines: [&[&str]; 4] = [
         &["-c", "init.defaultBranch=main", "init", "--quiet"],

@@ -1,14 +1,14 @@
-//! What is measured.
+//! The results of the measurement.
 
 use crate::sample::Sample;
 
-/// How many jobs run at the same time, on both sides.
+/// The number of concurrent jobs of both programs.
 pub(super) const CONCURRENCY: &str = "4";
 
-/// The sizes of the files that are planned.
+/// The numbers of jobs in the files that are planned.
 pub(super) const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
-/// What was found out, in seconds.
+/// The measured times, in seconds.
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
     pub(super) article: Sample,
@@ -17,6 +17,6 @@ pub(super) struct Measurement {
     pub(super) hundred_beside: Sample,
     pub(super) run: Sample,
     pub(super) run_beside: Sample,
-    /// How many jobs gitlab-ci-local lists of the article's pipeline that GitLab would not run.
+    /// The number of jobs of the article's pipeline that gitlab-ci-local lists, but GitLab would not run.
     pub(super) too_many: usize,
 }

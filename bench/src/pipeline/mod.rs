@@ -1,4 +1,4 @@
-//! `e2e plan` and `e2e pipeline`, side by side with gitlab-ci-local: the same files, the sides taking turns.
+//! Compares `e2e plan` and `e2e pipeline` with gitlab-ci-local on the same files, alternately.
 
 mod files;
 mod measurement;
@@ -17,10 +17,10 @@ use crate::page::Page;
 use crate::tools::{self, Need};
 use crate::{machine, progress};
 
-/// Reading, planning and running pipelines, against gitlab-ci-local.
+/// Compares the planning and running of pipelines with gitlab-ci-local.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How often everything is measured, the sides taking turns
+    /// Number of rounds, in which both programs are measured alternately
     #[arg(long, default_value_t = 7, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
@@ -28,11 +28,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "target/harness/e2e", value_name = "FILE")]
     e2e: PathBuf,
 
-    /// The folder into which gitlab-ci-local is installed
+    /// The directory into which gitlab-ci-local is installed
     #[arg(long, default_value = "target/bench-gitlab-ci-local", value_name = "DIR")]
     install: PathBuf,
 
-    /// The folder below which both sides work. In memory, so that neither waits for the disk, nor for what the other has done to it
+    /// The directory for the files of both programs; in memory, because the file operations of one would slow down the other on a disk
     #[arg(long, default_value = "/dev/shm", value_name = "DIR")]
     dir: PathBuf,
 
@@ -41,16 +41,16 @@ pub(crate) struct Arguments {
     write: Option<PathBuf>,
 }
 
-/// How often a plan is measured in each round: one takes milliseconds, and the first of them finds colder caches.
+/// Number of times that a plan is measured in each round: a plan takes milliseconds, and the first one is slower because of cold caches.
 const PLANS: u32 = 10;
 
 /// The two programs.
 struct Sides {
     e2e: PathBuf,
     beside: PathBuf,
-    /// A home for gitlab-ci-local, without anybody's settings.
+    /// An empty home directory for gitlab-ci-local, without the user's settings.
     home: PathBuf,
-    /// Where both put what they need for a while.
+    /// The directory for the temporary files of both programs.
     temporary: PathBuf,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
     let dir = arguments.dir.join(format!("bench-pipeline-{}", std::process::id()));
     fs::create_dir_all(&dir).context(dir.display())?;
     let measured = install(&arguments.install).and_then(|beside| {
-        let e2e = std::path::absolute(&arguments.e2e).context("the current folder")?;
+        let e2e = std::path::absolute(&arguments.e2e).context("the current directory")?;
         measure(arguments.rounds, &Sides { e2e, beside, home: dir.join("home"), temporary: dir.clone() }, &dir)
     });
     let _ = fs::remove_dir_all(&dir);
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
     Ok(report.plain())
 }
 
-/// Installs gitlab-ci-local in the version of the lock file, once.
+/// Installs the version of gitlab-ci-local in the lock file, unless it is installed already.
 fn install(dir: &Path) -> Result<PathBuf, Error> {
     let program = dir.join("node_modules/.bin/gitlab-ci-local");
     let lock = include_str!("../../gitlab-ci-local/package-lock.json");
@@ -96,7 +96,7 @@ fn install(dir: &Path) -> Result<PathBuf, Error> {
         let mut command = Command::new("npm");
         output(command.args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(dir))?;
     }
-    std::path::absolute(program).context("the current folder")
+    std::path::absolute(program).context("the current directory")
 }
 
 fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error> {
@@ -122,19 +122,20 @@ fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error>
     Ok(found)
 }
 
-/// Both sides must have read the same: of the hundred jobs the same names; of the article's pipeline GitLab's own, and
-/// gitlab-ci-local's, which does not know `only` and `except`. Returns how many of those are too many.
+/// Checks that both programs read the same jobs: for the hundred jobs, both must list the same names; for the article's pipeline,
+/// gitlab-ci-local must list at least the jobs that `e2e` lists. Returns the number of additional jobs in its list: it does not
+/// support `only` and `except`.
 fn check(sides: &Sides, article: &Path, hundred: &Path) -> Result<usize, Error> {
     let (ours, theirs) = (sides.names(hundred)?, sides.names_beside(hundred)?);
     if ours != theirs || ours.len() != 100 {
         let (ours, theirs) = (ours.len(), theirs.len());
-        return Err(Error::Measurement(format!("the sides read different jobs: {ours} and {theirs}")));
+        return Err(Error::Measurement(format!("the programs list different jobs: {ours} and {theirs}")));
     }
     let (ours, theirs) = (sides.names(article)?, sides.names_beside(article)?);
     if ours.is_subset(&theirs) {
         return Ok(theirs.len() - ours.len());
     }
-    Err(Error::Measurement(format!("of the article's jobs gitlab-ci-local does not list all: {theirs:?}")))
+    Err(Error::Measurement(format!("gitlab-ci-local does not list all jobs of the article's pipeline: {theirs:?}")))
 }
 
 impl Sides {
@@ -176,12 +177,12 @@ impl Sides {
 
     fn names_beside(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
         let text = output(&mut self.beside(repository, &["--list-csv"]))?;
-        // The first line names the columns, the first of which is the job.
+        // The first line is the header. The first column is the job's name.
         Ok(text.lines().skip(1).filter_map(|line| line.split(';').next()).map(str::to_owned).collect())
     }
 }
 
-/// Runs a program that must succeed, and returns how many seconds it took, from its start to its end.
+/// Runs a program that must succeed, and returns its duration in seconds.
 fn time(command: &mut Command) -> Result<f64, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();

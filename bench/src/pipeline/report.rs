@@ -1,4 +1,4 @@
-//! What was found out, for people.
+//! Formats the measurements for people.
 
 use std::path::PathBuf;
 
@@ -6,16 +6,16 @@ use super::measurement::{CONCURRENCY, Measurement, SIZES};
 use crate::sample::Sample;
 use crate::table::Table;
 
-/// Everything that a reader needs to judge the figures.
+/// The figures, and the facts that a reader needs to judge them.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// What they were measured on.
+    /// The machine that they were measured on.
     pub(super) machine: String,
-    /// When.
+    /// The date of the measurement.
     pub(super) day: String,
-    /// How often.
+    /// The number of rounds.
     pub(super) rounds: u32,
-    /// Below which folder both sides worked.
+    /// The directory for the files of both programs.
     pub(super) dir: PathBuf,
     /// The figures.
     pub(super) found: Measurement,
@@ -56,7 +56,7 @@ impl Report {
         let [hundred, thousand, ten_thousand] = plans;
         let ratio = |ours: &Sample, theirs: &Sample| theirs.median() / ours.median();
         let faster = |ours, theirs, least: f64| verdict(&format!("≥ {least}×"), ratio(ours, theirs) >= least);
-        // The first of them is nearly all start of programs, which a job costs nothing of.
+        // The difference between two sizes, because the start of the program takes most of the time of a small plan.
         let per_job = |number: usize| {
             let more = plans.get(number).zip(SIZES.get(number)).map(|(plan, size)| (plan.median(), *size));
             let less = plans.get(number - 1).zip(SIZES.get(number - 1)).map(|(plan, size)| (plan.median(), *size));

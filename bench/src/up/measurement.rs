@@ -1,17 +1,17 @@
-//! What is measured.
+//! The results of the measurement.
 
 use crate::sample::Sample;
 
-/// What was found out, in seconds.
+/// The measured times, in seconds.
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
     /// `kind create cluster`.
     pub(super) kind: Sample,
     /// `kind delete cluster`.
     pub(super) kind_delete: Sample,
-    /// `e2e up` from nothing, with all images here.
+    /// `e2e up` without a cluster, with all images present.
     pub(super) up: Sample,
-    /// `e2e up` on a cluster that stands.
+    /// `e2e up` on a running cluster.
     pub(super) again: Sample,
     /// `e2e down`.
     pub(super) down: Sample,

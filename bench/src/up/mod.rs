@@ -1,4 +1,4 @@
-//! Compares `e2e up` with the part of it that it cannot avoid: `kind create cluster` on the same node image.
+//! Compares `e2e up` with `kind create cluster` on the same node image, which `e2e up` includes.
 
 mod measurement;
 mod report;
@@ -16,10 +16,10 @@ use crate::page::Page;
 use crate::tools::{self, Need};
 use crate::{machine, progress};
 
-/// A cluster with add-ons and registry against a cluster of kind alone: the time to create and to delete it.
+/// Compares `e2e up` with `kind create cluster`: the time to create a cluster and to delete it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Clusters of each kind, taking turns
+    /// Number of clusters that each program creates, alternately
     #[arg(long, default_value_t = 3, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
 
@@ -40,9 +40,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     tools::check(&[Need::command("kind", "kind"), Need::command("docker", "docker-cli")])?;
     if !arguments.e2e.is_file() {
         let e2e = arguments.e2e.display();
-        return Err(Error::Environment(format!(
-            "{e2e} is missing (cargo build -p e2e, and run this in the same folder)"
-        )));
+        return Err(Error::Environment(format!("{e2e} is missing: run `cargo build -p e2e` in this directory")));
     }
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-up")).transpose()?;
     let e2e = arguments.e2e.to_string_lossy().into_owned();
@@ -65,7 +63,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     run_program("kind", &delete).await?;
     run_program(&e2e, &down).await?;
     // The first cluster builds the node image with the add-ons' images.
-    progress("a first cluster, which does not count");
+    progress("a first cluster, which is not measured");
     run_program(&e2e, &up).await?;
     run_program(&e2e, &down).await?;
     let networks = output("docker", &["network", "ls", "--format", "{{.Name}}"]).await?;

@@ -35,13 +35,16 @@ impl Report {
     fn notes(&self) -> Vec<String> {
         vec![
             format!("machine: {}; node image {}; {}", self.machine, self.node, self.day),
-            format!("method: {} clusters of each, taking turns, all images here; median (least–greatest)", self.rounds),
+            format!(
+                "method: {} clusters of each program, alternating; all images present; median (least–greatest)",
+                self.rounds
+            ),
         ]
     }
 
     fn table(&self) -> Table {
         let Measurement { kind, kind_delete, up, again, down } = &self.found;
-        // The registry and the add-ons may add half of the time that kind takes alone.
+        // The registry and the add-ons may add at most half of kind's own time.
         let ratio = verdict("≤ 1.5×", up.median() <= 1.5 * kind.median());
         let rows = [
             row("all pods ready", up, Some(kind), &ratio),

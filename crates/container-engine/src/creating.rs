@@ -1,4 +1,4 @@
-//! Finds out whether an engine is still creating containers.
+//! Determines whether an engine is still creating containers.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,11 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions
 ///
 /// An engine completes a request even if its client was killed. It lists a container only when the container is complete. Before that,
 /// it copies files from the image to the container's anonymous volumes, which takes seconds for the image of a Kubernetes node. The
-/// volumes exist already: a volume that is in use, but by none of the listed containers, belongs to a container that will appear.
+/// volumes exist already during that time: a volume that is in use, but by no listed container, belongs to a container that will
+/// appear.
 ///
-/// A caller that removes what a killed program has left calls this *before* it lists what there is: otherwise, a container that the
-/// engine completes between the two calls would be missed.
+/// A caller that removes the resources of a killed program calls this *before* it lists them. Otherwise it would miss a container that
+/// the engine completes between the two calls.
 ///
 /// # Errors
 /// The engine does not answer.
@@ -29,7 +30,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions
 /// # }
 /// ```
 pub async fn is_creating(engine: &Docker) -> Result<bool, Error> {
-    // The volumes first: a container that the engine completes after this request is in the answer to the next one.
+    // List the volumes first: a container that the engine completes after this request is in the answer to the next one.
     let in_use = std::collections::HashMap::from([("dangling", vec!["false"])]);
     let volumes = engine.list_volumes(Some(ListVolumesOptionsBuilder::new().filters(&in_use).build())).await?;
     let volumes: BTreeSet<String> = volumes.volumes.into_iter().flatten().map(|volume| volume.name).collect();

@@ -30,7 +30,7 @@ pub struct Resource {
     pub value: Option<String>,
 }
 
-/// Lists the resources that have the label `key` with this value, or with any value. Sends one request for each kind, all concurrently.
+/// Lists the resources that have the label `key` with this value, or with any value. Sends one request per kind, all concurrently.
 ///
 /// # Errors
 /// The engine does not answer.

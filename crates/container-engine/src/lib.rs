@@ -6,8 +6,8 @@
 //!
 //! 1. [`error_chain`] formats an error with its causes. [`labels`] names the labels and environment variables. [`ownership`] identifies
 //!    processes. These three depend on nothing else in the crate.
-//! 2. [`labelled`] lists what has a label. [`creating`] tells whether a container will appear. [`pull`] pulls images. All three take a
-//!    connection.
+//! 2. [`labelled`] lists resources by label. [`creating`] determines whether a container will appear. [`pull`] pulls images. All three
+//!    take a connection.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
@@ -28,7 +28,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// The reason why no engine can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// Nothing listens at the address, or what listens there is not an engine.
+    /// No program listens at the address, or that program is not an engine.
     #[error("no container engine answers at {address}")]
     NoAnswer {
         /// The value of `DOCKER_HOST`, or Docker's default socket.
@@ -46,7 +46,7 @@ pub enum EngineError {
 }
 
 /// Whether this process can reach containers by their IP addresses. This is assumed when this machine runs Linux and the engine
-/// listens on a Unix socket: a virtual machine between the two cannot be detected.
+/// listens on a Unix socket. A virtual machine between the two cannot be detected.
 pub fn is_local() -> bool {
     let address = std::env::var("DOCKER_HOST").unwrap_or_default();
     cfg!(target_os = "linux") && (address.is_empty() || address.starts_with("unix://"))

@@ -1,4 +1,4 @@
-//! Pulls images, and gives the reason on one line when a pull fails. A reason does not name the image; the caller adds that.
+//! Pulls images, and returns the reason on one line if a pull fails. A reason does not name the image; the caller adds that.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt;
 
-/// Maximum time without progress before a pull fails: the registry counts as unreachable then.
+/// Maximum time without progress. After that, the registry counts as unreachable and the pull fails.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Pulls `reference`, a name with an optional tag. With a `digest` (`sha256:...`), pulls exactly that image by its digest and then gives
@@ -69,7 +69,7 @@ fn reason(error: &Error) -> String {
     describe(&crate::error_message(error))
 }
 
-/// A short description of an engine's message, with the remedy where it is known; the message's first line when it is not recognised.
+/// A short description of an engine's message, with the remedy where it is known; the first line of an unknown message.
 fn describe(message: &str) -> String {
     let lower = message.to_lowercase();
     let known = [

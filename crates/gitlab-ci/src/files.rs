@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, open, openat, readlinkat};
 use rustix::io::Errno;
 
-/// The maximum size of a file, in bytes. No more than that and one byte is read.
+/// The maximum size of a file, in bytes. At most one byte more is read.
 pub const MAX_FILE: usize = 16 << 20;
 
 /// The files of a project, of a commit or of a working directory.
@@ -54,9 +54,9 @@ pub fn is_below(path: &str) -> bool {
     !path.split('/').any(|name| matches!(name, "" | "." | ".."))
 }
 
-/// The content of a file below a directory as git would store it: that of a link is the path that it points to. `None` for a path that
-/// leads out of the directory or through a link, and for anything but a file: the project's author chooses the path, and a FIFO or a
-/// device may stand there.
+/// The content of a file below a directory as git would store it: the content of a link is the path that it points to. `None` for a
+/// path that leads out of the directory or through a link, and for anything but a file: the project's author chooses the path, and it
+/// may name a FIFO or a device.
 fn read_below(root: &Path, path: &str) -> Option<Vec<u8>> {
     if !is_below(path) {
         return None;

@@ -28,7 +28,7 @@ pub type Outcome = Result<Evidence, Failure>;
 pub struct Check {
     /// The check's name.
     pub name: &'static str,
-    /// What it proves, in one line.
+    /// The claim that it verifies, in one line.
     pub proves: &'static str,
     /// The inputs that it requires.
     pub needs: &'static [Need],

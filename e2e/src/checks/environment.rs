@@ -141,7 +141,7 @@ impl Environment {
         Ok(pods)
     }
 
-    /// Like [`Self::pods`], but an empty list is a failure: a check of each of no pods would prove nothing.
+    /// Like [`Self::pods`], but an empty list is a failure: a check without pods would verify nothing.
     ///
     /// # Errors
     /// If there are no pods, or the API server cannot list them.

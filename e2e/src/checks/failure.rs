@@ -11,13 +11,13 @@ pub fn expected(what: impl Into<String>) -> Failure {
 }
 
 impl Failure {
-    /// Sets what the check saw instead.
+    /// Sets the actual state that the check observed.
     #[must_use]
     pub fn actual(self, seen: impl Display) -> Self {
         Self { seen: seen.to_string(), ..self }
     }
 
-    /// Sets the object in which it was seen.
+    /// Sets the object in which the check observed it.
     #[must_use]
     pub fn at(self, object: impl Into<String>) -> Self {
         Self { object: object.into(), ..self }

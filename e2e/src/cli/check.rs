@@ -20,7 +20,7 @@ use super::{CliError, EXIT_FAILED, Format, Outcome, print, write};
 /// Checks a deployed environment of the service
 ///
 /// The default is the cluster of `e2e up`; --context or --kubeconfig selects another one. Exit codes: 0 every check that
-/// could run passed, 1 a check failed, or a check that was named could not run, 2 the command line is wrong,
+/// could run passed, 1 a check failed, or a named check could not run, 2 the command line is wrong,
 /// 3 the cluster does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArguments {
@@ -40,7 +40,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
-    /// The commit that was deployed [default: that of the Deployment's annotation]
+    /// The commit that was deployed [default: the one in the Deployment's annotation]
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
 
@@ -48,7 +48,7 @@ pub(crate) struct CheckArguments {
     #[arg(long = "other", value_name = "REF=HOST", value_parser = other)]
     others: Vec<(String, String)>,
 
-    /// How long to wait for each expected state
+    /// Maximum time to wait for each expected state
     #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = humantime::parse_duration)]
     patience: Duration,
 
@@ -77,7 +77,7 @@ fn check(name: &str) -> Result<&'static Check, String> {
 
 fn other(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(reference, host)| !reference.is_empty() && !host.is_empty());
-    pair.map(|(reference, host)| (reference.to_owned(), host.to_owned())).ok_or_else(|| "REF=HOST".to_owned())
+    pair.map(|(reference, host)| (reference.to_owned(), host.to_owned())).ok_or_else(|| "expected REF=HOST".to_owned())
 }
 
 /// Runs the checks, and prints the result.
@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let mut target = arguments.place.target().await?;
     target.patience = arguments.patience;
     if !target::answers(&target.client).await {
-        return Err(CliError::environment("the cluster does not answer (`e2e status` shows what is up)"));
+        return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
     let mut environment = target.environment(&arguments.reference, arguments.commit.as_deref());
     environment.host = arguments.host.unwrap_or(environment.host);

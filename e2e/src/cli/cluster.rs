@@ -22,7 +22,7 @@ use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, cluster_name, conne
 /// Creates a cluster with a private registry, an Ingress controller and Prometheus, or repairs an incomplete one
 #[derive(Debug, clap::Args)]
 pub(crate) struct Up {
-    /// What creates the cluster
+    /// The program that creates the cluster
     #[arg(long, default_value = "kind", value_name = "PROVIDER")]
     cluster: Provider,
 
@@ -82,7 +82,7 @@ pub(crate) struct Down {
     format: Format,
 }
 
-/// Shows what is up, and the commands that reach it
+/// Shows the running components of a cluster, and the commands to reach them
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArguments {
     #[command(flatten)]
@@ -128,7 +128,7 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
     let Down { cluster_args, all, format } = arguments;
     let docker = connect().await?;
-    // Leftovers of pipelines whose program was killed.
+    // End the jobs of pipelines whose process was killed.
     orphans::end_of_gone_pipelines().await;
     sweep_gone(&docker).await?;
     sweep_left(&std::env::temp_dir());
@@ -141,7 +141,7 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
     for name in names {
         removed.push(down::down(&docker, &name, &ClusterDir::new(&cluster_args.state_dir, &name)?).await?);
     }
-    // What the engine has completed meanwhile for a pipeline that was killed a moment ago.
+    // Remove resources that the engine has meanwhile completed for a pipeline that was just killed.
     sweep_gone(&docker).await?;
     write(&match format {
         Format::Table if removed.is_empty() => "There is nothing to remove.\n".to_owned(),
@@ -173,7 +173,7 @@ async fn write_status(
 }
 
 impl ClusterArgs {
-    /// The directory of its files.
+    /// The directory of the cluster's files.
     pub(crate) fn state(&self) -> Result<ClusterDir, e2e::environment::cluster_dir::StateError> {
         ClusterDir::new(&self.state_dir, &self.name)
     }

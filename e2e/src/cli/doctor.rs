@@ -11,7 +11,7 @@ use e2e::report::findings;
 
 use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
 
-/// Shows the prerequisites, what is installed, and the commands that install what is missing
+/// Shows the prerequisites, the installed programs, and the commands that install the missing ones
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {
     /// Run these commands (on Debian or Ubuntu, as root)
@@ -43,7 +43,7 @@ pub(crate) struct Doctor {
     recipes: PathBuf,
 }
 
-/// Examines the machine, and with `--fix` installs what is missing.
+/// Examines the machine, and with `--fix` installs missing prerequisites.
 pub(crate) async fn run(arguments: Doctor) -> Outcome {
     let Doctor { fix, format, kind_config, name, kubernetes, policy, recipes } = arguments;
     let request = Request { kind_config: &kind_config, cluster: &name, kubernetes, policy, recipes: &recipes };

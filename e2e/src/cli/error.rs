@@ -18,17 +18,17 @@ pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 /// 128 plus the number of SIGTERM.
 pub(crate) const EXIT_TERMINATED: u8 = 143;
 
-/// Why a command failed. A command whose result is negative, such as a check that failed, is not an error: it prints its result and ends
-/// with [`EXIT_FAILED`].
+/// The reason why a command failed. A negative result, such as a failed check, is not an error: the command prints it and ends with
+/// [`EXIT_FAILED`].
 #[derive(Debug)]
 pub(crate) enum CliError {
     /// There is no pipeline for the ref. Exit code 1.
     Failed(String),
-    /// The command line or a file is wrong: a sentence. Exit code 2.
+    /// The command line or a file is wrong. Contains a sentence. Exit code 2.
     Usage(String),
-    /// The pipeline file is invalid: a text that shows each place. Exit code 2.
+    /// The pipeline file is invalid. Contains a text with the position of each error. Exit code 2.
     InvalidFile(String),
-    /// Prerequisites are missing: a table of all findings. Exit code 3.
+    /// Prerequisites are missing. Contains a table of all findings. Exit code 3.
     Prerequisites(String),
     /// The machine, the engine or the cluster failed. Exit code 3.
     Environment(Box<dyn Error>),

@@ -15,7 +15,7 @@ use super::{CliError, Format, Outcome, connect, write};
 /// Obtains the images of the harness and the pipeline: present ones are used, others pulled, else built
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArguments {
-    /// Images of the catalogue [default: the node, and all that the harness and the pipeline use]
+    /// Images of the catalogue [default: the node image, and all images that the harness and the pipeline use]
     #[arg(value_name = "NAME", value_parser = image)]
     names: Vec<&'static Image>,
 
@@ -27,7 +27,7 @@ pub(crate) struct ImagesArguments {
     source: ImageSource,
 }
 
-/// Where images come from.
+/// The arguments that determine how images are obtained.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImageSource {
     /// How images may be obtained
@@ -78,7 +78,7 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
 }
 
 impl ImageSource {
-    /// The images of this source. `notify` gets their progress.
+    /// Obtains images as these arguments specify. `notify` receives the progress.
     pub(crate) fn images(
         &self,
         docker: &bollard::Docker,

@@ -17,10 +17,10 @@ use super::images::ImageSource;
 use super::target_args::TargetArgs;
 use super::{CliError, EXIT_FAILED, Outcome, connect, write};
 
-/// Runs the lessons of the course: each shows a real failure, explains it, fixes it, and shows that it is gone
+/// Runs the lessons of the course: each shows a real failure and its cause, and that the failure is gone with the remedy
 ///
-/// It needs the cluster of `e2e up`, or an existing one. Exit codes: 0 every lesson showed what it describes,
-/// 1 one did not, 2 the command line is wrong, 3 the cluster does not answer.
+/// Needs the cluster of `e2e up`, or an existing one. Exit codes: 0 every lesson showed its failure and its remedy,
+/// 1 a lesson did not, 2 the command line is wrong, 3 the cluster does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LessonArguments {
     /// Lessons to run [default: all]
@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     }
     let target = arguments.place.target().await?;
     if !target::answers(&target.client).await {
-        return Err(CliError::environment("the cluster does not answer (`e2e status` shows what is up)"));
+        return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
     let docker = connect().await?;
     let view = Arc::new(Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People }));

@@ -24,8 +24,8 @@ use super::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_USAGE, Format, Outcome
 
 /// Runs everything: a push, its pipeline, the deployment, and all checks, for a branch and for a tag
 ///
-/// By default kind creates a cluster, or the run uses that of `e2e up`. Exit codes: 0 everything passed,
-/// 1 a pipeline or a check failed, 2 the command line or a file is wrong, 3 a prerequisite is missing.
+/// By default, uses the cluster of `e2e up`, or creates one with kind. Exit codes: 0 everything passed,
+/// 1 a pipeline or a check failed, 2 the command line or a file is wrong, 3 a prerequisite is missing or the cluster does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArguments {
     /// The directory of the project
@@ -54,7 +54,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
-    /// Keep the cluster and everything that was deployed
+    /// Do not remove the cluster and the deployed environments at the end
     #[arg(long)]
     keep: bool,
 

@@ -1,4 +1,4 @@
-//! The arguments that select a cluster: that of `e2e up`, or an existing one.
+//! The arguments that select a cluster: the cluster of `e2e up`, or an existing one.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -81,7 +81,7 @@ fn prometheus(text: &str) -> Result<Prometheus, String> {
         let (service, port) = rest.split_once(':').unwrap_or((rest, "9090"));
         (!namespace.is_empty() && !service.is_empty()).then_some((namespace, service, port))
     });
-    let (namespace, service, port) = parts.ok_or("NAMESPACE/SERVICE:PORT")?;
+    let (namespace, service, port) = parts.ok_or("expected NAMESPACE/SERVICE:PORT")?;
     Ok(Prometheus { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() })
 }
 

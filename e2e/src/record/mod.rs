@@ -172,7 +172,7 @@ pub struct Check {
     pub name: String,
     /// The environment, for example `dev`.
     pub environment: String,
-    /// What it proves, in one line.
+    /// The claim that it verifies, in one line.
     pub proves: String,
     /// The result.
     pub verdict: Verdict,
@@ -181,7 +181,7 @@ pub struct Check {
     /// Duration.
     #[serde(rename = "took")]
     pub duration: f64,
-    /// What the check saw, one sentence per line.
+    /// The observations of the check, one sentence per line.
     pub evidence: Vec<String>,
     /// Why it did not run; empty if it ran.
     pub not_run: String,
@@ -192,11 +192,11 @@ pub struct Check {
 /// Why a check failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// What the check expected.
+    /// The expected state.
     pub expected: String,
-    /// What the check saw instead.
+    /// The actual state.
     pub seen: String,
-    /// The object in which it saw this, for example `Deployment gitlab/gitlab-k8s-demo-dev`.
+    /// The object in that state, for example `Deployment gitlab/gitlab-k8s-demo-dev`.
     pub object: String,
     /// Details, such as the events and last log lines of the object.
     pub details: Vec<String>,

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::checks::Check;
 use crate::record::{Check as Record, Failure, Verdict};
 
-/// The list of checks, each with what it proves.
+/// The list of checks, each with the claim that it verifies.
 pub fn list(checks: &[Check]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["check", "proves that"]);

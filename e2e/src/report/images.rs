@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use crate::environment::images::ResolvedImage;
 use crate::record::event::{Compiled, ImageOrigin, ImageProgress, Pace};
 
-/// What a user is told about an image, on one line: nothing about an image that is present, which is expected, and nothing about the
+/// The note for the user about an image, on one line. `None` for an image that is present, because the user expects that, and for the
 /// progress of a build, which live views show in another way.
 pub fn news(name: &str, progress: ImageProgress<'_>) -> Option<String> {
     match progress {
@@ -16,7 +16,7 @@ pub fn news(name: &str, progress: ImageProgress<'_>) -> Option<String> {
     }
 }
 
-/// What happens to an image, on one line.
+/// The progress of an image, on one line.
 pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
     let text = match progress {
         ImageProgress::Pulling { reference } => format!("pulling {reference}"),

@@ -1,10 +1,10 @@
-//! Text that a terminal displays and does not obey.
+//! Makes control characters visible, so that a terminal shows them instead of interpreting them.
 
 use std::borrow::Cow;
 
 /// A text without control characters, except for line breaks, tabs and colours. Names of jobs, messages of commits and lines of files
-/// come from others. A terminal would obey them: set its title, write to the clipboard, clear the screen. Each control character is
-/// shown as `cat -v` shows it: `^[` for escape.
+/// come from the repository, and may be hostile: a terminal would set its title, write to the clipboard or clear the screen. Each control
+/// character is shown as `cat -v` shows it: `^[` for escape.
 ///
 /// ```
 /// use e2e::report::printable::printable;

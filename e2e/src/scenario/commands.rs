@@ -1,4 +1,4 @@
-//! Commands by which the user inspects what a run created.
+//! Commands with which the user inspects the resources of a run.
 
 use super::definition::{ClusterSource, Scenario};
 use super::replay::EnvironmentJobs;
@@ -6,7 +6,7 @@ use crate::checks::target::Target;
 use crate::record::Record;
 use container_engine::labels;
 
-/// Adds the commands, and whether what they inspect still exists.
+/// Adds the commands, and a note whether the resources still exist.
 pub(super) fn add(
     record: &mut Record,
     scenario: &Scenario,
@@ -24,8 +24,8 @@ pub(super) fn add(
 
 fn note(note: &mut String, is_kept: bool, is_own: bool) {
     note.push_str(match (is_kept, is_own) {
-        (false, true) => "This run has removed what it created. To keep it: make e2e E2E_FLAGS=--keep",
-        (false, false) => "This run has removed what it deployed. To keep it: the same command with --keep",
+        (false, true) => "The resources of this run were removed at its end. To keep them: make e2e E2E_FLAGS=--keep",
+        (false, false) => "The deployed objects were removed at the end. To keep them: the same command with --keep",
         (true, true) => "Everything that this run created is still up. To remove it: make down",
         (true, false) => {
             "Everything that this run deployed is still up. To remove it, delete the objects with its label ref."

@@ -1,4 +1,4 @@
-//! What a run is given, and why it ends early.
+//! The inputs of a run, and the reasons why it ends early.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::environment::images::Images;
 use crate::environment::up::{Plan, UpError};
 use crate::record::Failure;
 
-/// A run: what is pushed, and where it is deployed.
+/// The inputs of a run: the branch and the tag to push, and the cluster to deploy to.
 pub struct Scenario {
     /// The engine of jobs, and of kind's nodes.
     pub docker: Docker,
-    /// Where images come from.
+    /// Obtains the images.
     pub images: Arc<Images>,
     /// The repository.
     pub source: PathBuf,
-    /// The branch that is pushed; a new one if none is named.
+    /// The branch to push. `None` for a new branch.
     pub branch: Option<String>,
-    /// The tag that is pushed; a new one if none is named.
+    /// The tag to push. `None` for a new tag.
     pub tag: Option<String>,
     pub cluster: ClusterSource,
-    /// Whether everything stays after the run.
+    /// Whether the cluster and the deployed environments are kept after the run.
     pub keep: bool,
     /// The directory of the run.
     pub dir: PathBuf,
@@ -34,32 +34,33 @@ pub struct Scenario {
     pub cancel: CancellationToken,
 }
 
-/// Where the cluster of a run comes from.
+/// The source of the cluster.
 pub enum ClusterSource {
-    /// kind creates it, unless it is up.
+    /// A kind cluster, which the run creates if it is not running.
     Kind(Box<Plan>),
     Existing(Box<Target>),
 }
 
-/// Why a run ends early.
+/// The reason why a run ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// The machine lacks a prerequisite, or the cluster does not come up.
+    /// A prerequisite is missing, or the cluster cannot be created.
     #[error(transparent)]
     Up(#[from] UpError),
-    /// The repository does not have what is to be pushed.
+    /// The repository does not have the branch or the tag.
     #[error(transparent)]
     Project(#[from] ProjectError),
-    /// A pipeline.
+    /// A pipeline did not pass, or cannot run.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// An existing cluster or registry has something already where the pipeline would put its own; and the remedy.
+    /// The pipeline would replace an object in an existing cluster, or a tag in an existing registry. Contains the object or tag, and the
+    /// remedy.
     #[error("{0}: the run would replace it; {1}")]
     Taken(String, &'static str),
-    /// Checks that failed.
+    /// Checks failed.
     #[error("{0}")]
     Checks(String),
-    /// Anything else.
+    /// Another error.
     #[error("{0}")]
     Broken(String),
     /// The tag's part ends because the branch's pipeline did not pass.
@@ -70,7 +71,7 @@ pub enum ScenarioError {
     Interrupted,
 }
 
-/// Why a pipeline did not do what the run needs.
+/// The reason why a pipeline of the run failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReplayError {
     /// It did not pass.
@@ -79,7 +80,7 @@ pub enum ReplayError {
     /// The pipeline file is invalid, or creates no pipeline.
     #[error("{0}")]
     Refused(String),
-    /// It could not be run at all.
+    /// It could not run, or its resources could not be removed.
     #[error("{0}")]
     NotRun(String),
     /// The user interrupted it.
@@ -106,7 +107,7 @@ impl StepError for ScenarioError {
 }
 
 impl Scenario {
-    /// Does some work, unless the user interrupts the run before it is done.
+    /// Waits for `work`, or fails when the user interrupts the run.
     pub(super) async fn cancellable<T>(&self, work: impl Future<Output = T>) -> Result<T, ScenarioError> {
         tokio::select! {
             biased;

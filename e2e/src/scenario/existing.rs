@@ -1,4 +1,4 @@
-//! An existing cluster and registry: a run replaces nothing there.
+//! Checks that a run replaces nothing in an existing cluster and registry.
 
 use super::definition::ScenarioError;
 use super::project::{self, Project};
@@ -6,7 +6,7 @@ use super::replay::EnvironmentJobs;
 use super::snapshot::Snapshot;
 use crate::checks::target::Target;
 
-/// Refuses to run where the pipeline would replace what is there already.
+/// Fails if the pipeline would replace objects of the cluster or tags of the registry.
 pub(super) async fn nothing_replaced(
     target: &Target,
     project: &Project,
@@ -16,7 +16,7 @@ pub(super) async fn nothing_replaced(
         let environment = target.environment(&jobs.slug, None);
         let there = Snapshot::take(&environment).await.map_err(|failure| ScenarioError::from(&failure))?;
         if let Some(names) = there.names() {
-            let help = "expected a namespace without it (`--namespace`)";
+            let help = "choose another namespace with `--namespace`";
             return Err(ScenarioError::Taken(format!("namespace {} has {names}", target.namespace), help));
         }
     }
@@ -24,15 +24,15 @@ pub(super) async fn nothing_replaced(
     let image = registry.image_of(&project.path);
     let repository = image.strip_prefix(&format!("{}/", registry.host)).unwrap_or(&image);
     let digest = async |tag: &str| registry.api.find(repository, tag).await.map_err(ScenarioError::Broken);
-    // An image that an earlier run has pushed may be pushed again, with the tag `latest`.
+    // If `latest` is the image of the default tag, an earlier run has pushed both, and this run may replace them.
     let (tagged, latest) = (digest(project::TAG).await?, digest("latest").await?);
     if latest.is_some() && latest != tagged {
-        let help = "expected an image of the story's own (`--registry-image`)";
-        return Err(ScenarioError::Taken(format!("{image}:latest is there"), help));
+        let help = "choose another image with `--registry-image`";
+        return Err(ScenarioError::Taken(format!("{image}:latest exists"), help));
     }
     if project.tag != project::TAG && digest(&project.tag).await?.is_some() {
-        let help = "expected a tag that was not pushed yet (`--tag`), or another image (`--registry-image`)";
-        return Err(ScenarioError::Taken(format!("{image}:{} is there", project.tag), help));
+        let help = "choose another tag with `--tag`, or another image with `--registry-image`";
+        return Err(ScenarioError::Taken(format!("{image}:{} exists", project.tag), help));
     }
     Ok(())
 }

@@ -25,11 +25,11 @@ use gitlab_runner::log::without_colours;
 use gitlab_runner::project::git;
 use gitlab_runner::project::git::{GitError, Repository};
 
-/// What lessons need.
+/// The inputs of lessons.
 pub struct LessonContext {
     /// The engine of jobs.
     pub docker: Docker,
-    /// Where images come from.
+    /// Obtains the images.
     pub images: Arc<Images>,
     /// The cluster and the registry.
     pub target: Target,
@@ -46,32 +46,32 @@ pub struct LessonContext {
 /// Why a lesson failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LessonError {
-    /// Another failure than expected, or none.
+    /// The lesson shows another failure, or none.
     #[error("{0}")]
     NotShown(String),
-    /// The fix does not help.
+    /// The pipeline still fails with the fix.
     #[error("it still fails with the fix: {0}")]
     NotMended(String),
-    /// A file of its project cannot be written.
+    /// A file of the lesson's project cannot be written.
     #[error("{path}")]
     File {
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Its repository cannot be read.
+    /// The repository of the lesson's project cannot be read.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// What it deployed cannot be removed.
-    #[error("cannot remove what the lesson has deployed: {0}")]
+    /// The objects that it deployed cannot be removed.
+    #[error("cannot remove the objects of the lesson: {0}")]
     NotRemoved(String),
     /// The user interrupted it.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// Runs a lesson, and removes what it deploys.
+/// Runs a lesson, and removes the objects that it deploys.
 ///
 /// # Errors
 /// When the failure or the fix is not as the lesson describes.
@@ -148,7 +148,7 @@ async fn seen(
                 let lines = [hidden, format!("expected {expected}"), format!("saw {seen}")];
                 Ok(LessonResult {
                     failure: (
-                        format!("the pipeline is green, and check {name} fails"),
+                        format!("the pipeline passes, and the check {name} fails"),
                         lines.into_iter().chain(details).collect(),
                     ),
                     log: Some(log),
@@ -246,7 +246,7 @@ const SETTINGS: [&str; 5] = [
     "core.hooksPath=/dev/null",
 ];
 
-/// Commits all files, and returns the project that a push would give.
+/// Commits all files, and returns the project as a push would.
 async fn commit(dir: &Path, message: &str) -> Result<Project, LessonError> {
     // A fix that only adds a CI/CD variable changes no file.
     let lines: [&[&str]; 3] = [

@@ -85,7 +85,7 @@ pub(super) fn listener(
             at(&report.job, "");
             let verdict = if report.status == Status::Success { Verdict::Passed } else { Verdict::Failed };
             let words =
-                if report.is_retried { format!("{}, is tried again", report.reason) } else { report.reason.clone() };
+                if report.is_retried { format!("{}, is retried", report.reason) } else { report.reason.clone() };
             drop(recorder.end(&lane, &report.job, verdict, &words));
             if let Some(compiling) = compiling.as_ref().filter(|_| !report.is_retried) {
                 compiling.ended(&report.job);

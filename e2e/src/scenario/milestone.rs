@@ -1,12 +1,12 @@
-//! Events in a run that one part of it reaches and others wait for.
+//! Milestones: one part of a run reaches them, and other parts wait for them.
 
 use tokio::sync::watch;
 
-/// The end that reaches it. A milestone is missed when every copy of this end is dropped.
+/// The end that reaches the milestone. When all copies of this end are dropped before that, the milestone is missed.
 #[derive(Clone)]
 pub(super) struct Reach<T>(watch::Sender<Option<T>>);
 
-/// The end that waits for it.
+/// The end that waits for the milestone.
 #[derive(Clone)]
 pub(super) struct Milestone<T>(watch::Receiver<Option<T>>);
 
@@ -17,7 +17,7 @@ pub(super) fn milestone<T>() -> (Reach<T>, Milestone<T>) {
 }
 
 impl<T> Reach<T> {
-    /// Reaches it. The first value counts.
+    /// Reaches the milestone. If several copies reach it, the first value counts.
     pub(super) fn reach(&self, value: T) {
         self.0.send_if_modified(|reached| {
             let is_first = reached.is_none();
@@ -30,7 +30,7 @@ impl<T> Reach<T> {
 }
 
 impl<T: Clone> Milestone<T> {
-    /// Waits for it. Nothing if it is missed.
+    /// Waits for the milestone. Returns `None` if it is missed.
     pub(super) async fn reached(&self) -> Option<T> {
         let mut receiver = self.0.clone();
         receiver.wait_for(Option::is_some).await.ok().and_then(|value| value.clone())

@@ -73,7 +73,7 @@ struct Cleanup {
 }
 
 async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Cleanup) -> Result<(), ScenarioError> {
-    // The clones are removed with the workspace, even after the run was killed.
+    // The clones are removed with the workspace. If this run is killed, a later run removes it.
     let workspace = Workspace::new(&std::env::temp_dir()).map_err(|error| ScenarioError::broken(&error))?;
     let project = clone_project(scenario, recorder, &workspace).await?;
     let (values, known) = watch::channel(None);
@@ -149,13 +149,12 @@ async fn clone_project(
         };
     });
     if project.uncommitted > 0 {
-        recorder
-            .note(&format!("{} files have changes that are not committed: they are not pushed", project.uncommitted));
+        recorder.note(&format!("{} files have uncommitted changes, which are not pushed", project.uncommitted));
     }
     Ok(project)
 }
 
-/// Announces the steps and checks that follow the deployment of the branch, so that the report names those that are never reached.
+/// Announces the steps and checks that follow the deployment of the branch, so that the report lists those that the run never reaches.
 fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &EnvironmentJobs, live: &EnvironmentJobs) {
     let play = live.is_manual.then(|| tag::play_step(live));
     let steps = [environment_checks::step(&dev.slug), branch::AGAIN.to_owned(), tag::step(replayer)];
@@ -229,7 +228,7 @@ async fn clean_up(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: Cleanu
     match &scenario.cluster {
         ClusterSource::Kind(plan) if cleanup.cluster => {
             recorder
-                .step("Everything is taken down", async {
+                .step("The cluster is removed", async {
                     let removing = Box::pin(down::down(&scenario.docker, &plan.cluster, &plan.state));
                     let removed = recorder.part(record::TAKEDOWN, "cluster", removing).await;
                     removed.map_err(|error| ScenarioError::broken(&error))?;
@@ -240,13 +239,13 @@ async fn clean_up(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: Cleanu
         _ if cleanup.environments.is_empty() => Ok(()),
         _ => {
             recorder
-                .step("What was deployed is taken away", async {
+                .step("The deployed environments are removed", async {
                     for environment in &cleanup.environments {
                         let removed =
                             recorder.part(record::TAKEDOWN, &environment.reference, snapshot::remove(environment));
                         removed.await.map_err(|failure| ScenarioError::from(&failure))?;
                     }
-                    Ok(((), "the cluster is left as it was".to_owned()))
+                    Ok(((), "the rest of the cluster is unchanged".to_owned()))
                 })
                 .await
         }

@@ -1,4 +1,4 @@
-//! The checks that a run has not reached: the report lists them too.
+//! The checks that a run has not reached, for the report.
 
 use crate::checks::CHECKS;
 use crate::record::{Check, Record, Verdict};

@@ -39,18 +39,18 @@ pub struct Project {
     pub uncommitted: usize,
 }
 
-/// Why the repository cannot be cloned.
+/// The repository cannot be cloned.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// There is no such ref, or no repository.
+    /// The ref or the repository does not exist.
     #[error(transparent)]
     Git(#[from] GitError),
     /// git failed.
     #[error("git {line}: {said}")]
     Failed {
-        /// Its arguments.
+        /// The arguments of git.
         line: String,
-        /// Its message.
+        /// git's message.
         said: String,
     },
 }
@@ -60,7 +60,7 @@ impl Project {
     /// checked-out commit.
     ///
     /// # Errors
-    /// When there is no such ref, or git fails.
+    /// If the ref does not exist, or git fails.
     pub async fn clone(
         source: &Path,
         branch: Option<&str>,
@@ -80,7 +80,7 @@ impl Project {
         // The clone already has an annotated tag. A default tag may be there from an earlier run.
         let (tag, is_new) = (tag.unwrap_or(TAG), tag.is_none());
         if is_new {
-            // `git tag` would ask for a message if the user's configuration signs all tags.
+            // `git tag` would require a message if the user's configuration signs all tags.
             git(Some(&of_tag), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
         }
         let status = git(Some(repository.dir()), &["status", "--porcelain"]).await?;
@@ -103,7 +103,7 @@ async fn clone(repository: &Repository, dir: &Path) -> Result<(), ProjectError> 
     let (from, to) = (repository.dir().to_string_lossy(), dir.to_string_lossy());
     git(None, &["clone", "--quiet", "--shared", "--no-checkout", &from, &to]).await?;
     match repository.remote() {
-        // The variables of jobs that describe the project come from this address.
+        // GitLab's variables about the project are derived from this address.
         Some(remote) => git(Some(dir), &["remote", "set-url", "origin", &remote]).await?,
         None => git(Some(dir), &["remote", "remove", "origin"]).await?,
     };

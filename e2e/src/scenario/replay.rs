@@ -41,12 +41,12 @@ pub enum Ref {
     Tag,
 }
 
-/// The CPU shares of the branch's jobs. Image builds and the cluster have the engine's default, 1024: everything waits for them, so they
-/// take precedence over jobs that compile at the same time.
+/// The CPU shares of the branch's jobs. Image builds and the cluster have the engine's default, 1024, because everything else waits for
+/// them: they take precedence over jobs that compile at the same time.
 const SHARES_OF_BRANCH: i64 = 512;
 
-/// The CPU shares of the tag's jobs: so few that the branch's jobs end early. The deployment and the checks that follow them mostly wait,
-/// and leave the processors to the tag's jobs.
+/// The CPU shares of the tag's jobs: so few that the branch's jobs end early. The deployment of the branch and its checks follow, which
+/// mostly wait, so that the tag's jobs then get the processors.
 const SHARES_OF_TAG: i64 = 32;
 
 /// Everything that all pipelines of a run share.
@@ -118,7 +118,7 @@ impl Replayer {
     /// Runs the pipeline of a ref, or only the jobs in `only`, manual or not. `title` is its title in the report.
     ///
     /// # Errors
-    /// When the pipeline does not pass, or a job in `only` does not, even if its failure is allowed.
+    /// If the pipeline does not pass, or a job in `only` does not pass, even if its failure is allowed.
     pub async fn run(&self, wanted: Ref, title: &str, only: &[Arc<str>]) -> Result<(Plan, String), ReplayError> {
         // Boxed: the future of a pipeline is large.
         Box::pin(self.run_here(wanted, title, only, None)).await
@@ -192,7 +192,7 @@ impl Replayer {
         let only: HashSet<Arc<str>> = only.iter().cloned().collect();
         let choice = JobSelection { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
-        // Each job has removed its own containers. The engine may have created one after that.
+        // Each job has removed its own containers. The engine may have completed another one after that.
         let swept = sweep(&self.docker, Some(dirs.label())).await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.dir)).collect();
@@ -207,7 +207,7 @@ impl Replayer {
             stages: pipeline.plan.stages.iter().map(ToString::to_string).collect(),
             jobs,
         });
-        swept.map_err(|error| ReplayError::NotRun(format!("cannot remove everything of the pipeline: {error}")))?;
+        swept.map_err(|error| ReplayError::NotRun(format!("cannot remove all resources of the pipeline: {error}")))?;
         if self.cancel.is_cancelled() {
             return Err(ReplayError::Interrupted);
         }

@@ -1,4 +1,4 @@
-//! Compares the objects of a namespace before and after an environment is stopped: its own must be gone, all others unchanged.
+//! Compares the objects of a namespace before and after an environment is stopped: its objects must be gone, all others unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

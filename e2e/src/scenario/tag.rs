@@ -33,7 +33,7 @@ impl Tag<'_> {
             _ = self.is_compiled.reached() => {}
         }
         self.replay(&step(&self.replayer), "tag", &[]).await?;
-        // A user would not deploy a tag before the branch works.
+        // Like a user, deploy the tag only after the branch is deployed.
         let Some(on_live) = self.is_deployed.reached().await else { return Err(self.cancelled()) };
         if self.live.is_manual {
             let job = &self.live.job;

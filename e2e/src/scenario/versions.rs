@@ -1,4 +1,4 @@
-//! The versions of everything that a run used.
+//! The versions of the programs and images that a run used.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub async fn collect(scenario: &Scenario, target: &Target) -> Vec<(String, Strin
             let image = inspected.and_then(|it| it.config?.image);
             add("registry", image);
         }
-        // The API does not say which version of kind created it.
+        // The API does not show the kind version that created the cluster.
         ClusterSource::Existing(_) => add("registry", target.registry.as_ref().map(|registry| registry.host.clone())),
     }
     versions
@@ -71,13 +71,13 @@ pub async fn image_versions(docker: &Docker, images: &Images) -> Vec<(String, St
     versions
 }
 
-/// The digest in the registry, else the engine's own ID of the image.
+/// The digest in the registry, or else the engine's own ID of the image.
 fn image_version(name: &str, reference: &str, id: Option<String>, digests: &[String]) -> String {
     let digest = digests.first().and_then(|it| it.split_once('@')).map(|(_, digest)| digest.to_owned());
     let number = match (digest, id) {
         (Some(digest), _) => digest,
-        (None, Some(id)) => format!("{id}, as the engine here calls it"),
-        (None, None) => "it is gone".to_owned(),
+        (None, Some(id)) => format!("{id}, the engine's own ID"),
+        (None, None) => "no longer present".to_owned(),
     };
     // An image of the catalogue may replace it, or its name may be complete.
     if name == reference { number } else { format!("{reference}, {number}") }
@@ -100,7 +100,7 @@ async fn prometheus_version(client: &Client, prometheus: &Prometheus) -> Option<
     image_of_prometheus(&pods.items)
 }
 
-/// Its pod may also contain a config reloader, whose name starts the same.
+/// The image of Prometheus in its pods, which may also contain a config reloader with a similar name.
 fn image_of_prometheus(pods: &[Pod]) -> Option<String> {
     let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
     let images: Vec<&str> = containers.filter_map(|container| container.image.as_deref()).collect();
@@ -115,7 +115,7 @@ fn repository(image: &str) -> &str {
     last.split(':').next().unwrap_or(last)
 }
 
-/// The JSON output: the text differs between versions of kubectl.
+/// The version of kubectl, from its JSON output: the text output differs between versions.
 async fn kubectl() -> Option<String> {
     let said = command::run("kubectl", &["version", "--client", "--output", "json"], TIMEOUT).await.ok()?;
     let said: serde_json::Value = serde_json::from_str(&said).ok()?;
@@ -137,7 +137,7 @@ mod tests {
     #[rstest]
     #[case::pulled("rust:1", "docker.io/library/rust:1", &["rust@sha256:ab"], "docker.io/library/rust:1, sha256:ab")]
     #[case::as_it_is_called("debian:13", "debian:13", &["debian@sha256:ab"], "sha256:ab")]
-    #[case::built("rust:1", "own/rust:cd", &[], "own/rust:cd, sha256:ef, as the engine here calls it")]
+    #[case::built("rust:1", "own/rust:cd", &[], "own/rust:cd, sha256:ef, the engine's own ID")]
     fn images(#[case] name: &str, #[case] reference: &str, #[case] digests: &[&str], #[case] expected: &str) {
         let digests: Vec<_> = digests.iter().map(|it| (*it).to_owned()).collect();
         assert_eq!(image_version(name, reference, Some("sha256:ef".to_owned()), &digests), expected);

@@ -62,7 +62,7 @@ fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMa
     failed
 }
 
-/// Asserts that only this check fails, with these words, and returns its failure.
+/// Asserts that only this check fails, and that its failure contains `words`. Returns the failure.
 fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) -> Value {
     let failed = failing(slug, names, "30s", more);
     let text = serde_json::to_string_pretty(&failed).expect("JSON");

@@ -165,7 +165,7 @@ impl Pipeline {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The resources that are left. Waits for volumes, because jobs do not wait for their removal.
+    /// The remaining resources. Waits for the removal of volumes, because jobs do not wait for it.
     pub(crate) async fn left(&self) -> Vec<String> {
         let began = Instant::now();
         loop {

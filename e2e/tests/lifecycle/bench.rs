@@ -89,7 +89,7 @@ impl Bench {
         things
     }
 
-    /// What exists now and did not before the test.
+    /// The things that exist now and did not exist before the test.
     pub(crate) fn left(&self) -> Vec<String> {
         self.things().difference(&self.before).cloned().collect()
     }

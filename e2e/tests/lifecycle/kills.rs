@@ -8,8 +8,8 @@ use crate::support::{docker, eventually, run};
 /// Number of kills.
 const KILLS: usize = 10;
 
-/// Slightly more than the time in which a cluster comes up, so that a kill may happen at any moment, and after it is up. `KILLS_WITHIN`
-/// sets another number of seconds: 240 covers every part of the scenario.
+/// Longer than a cluster takes to come up, so that a kill may happen while it comes up or afterwards. `KILLS_WITHIN` sets another number
+/// of seconds: 240 covers every part of the scenario.
 const MAX_SECONDS: u64 = 45;
 
 #[test]
@@ -36,8 +36,8 @@ fn ten_kills_leave_nothing() {
     bench.down();
 }
 
-/// The engine completes a request whose client is gone. The container of a node takes it about a second, because it copies files from the
-/// image to the node's volume. Until then, the engine lists the volume, but not the container.
+/// The engine completes a request even if its client was killed. Creating the container of a node takes about a second, because the engine
+/// copies files from the image to the node's volume. Until then, the engine lists the volume, but not the container.
 #[test]
 fn a_node_that_appears_after_the_kill_is_removed() {
     let bench = Bench::new();

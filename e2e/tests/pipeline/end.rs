@@ -1,4 +1,4 @@
-//! What is told at the end of a pipeline, and of what was given to it.
+//! Tests of the result that a pipeline prints, and of wrong arguments.
 
 use rstest::rstest;
 
@@ -20,7 +20,7 @@ fn a_table_at_the_end() {
 }
 
 #[rstest]
-#[case::no_such_job(&["--job", "biuld"], 2, "there is no job `biuld` in this pipeline; there are build")]
+#[case::no_such_job(&["--job", "biuld"], 2, "there is no job `biuld` in this pipeline; the jobs are build")]
 #[case::not_in_it(&["--manual", "release"], 2, "the job `release` is not in this pipeline")]
 #[case::no_such_branch(&["--branch", "nothing"], 2, "no such branch: `nothing`")]
 fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &str) {

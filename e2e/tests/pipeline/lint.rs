@@ -1,4 +1,4 @@
-//! What is wrong with a file.
+//! Tests of `e2e lint`.
 
 use crate::repository::Repository;
 use crate::support::{error, run};
@@ -19,7 +19,7 @@ fn for_programs() {
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));
 }
 
-/// What is not committed is linted, and planned only when that is asked for.
+/// `lint` reads uncommitted changes; `plan` reads them only with `--worktree`.
 #[test]
 fn the_file_as_it_lies_there() {
     let repository = Repository::new("main", "a: {script: x}\n");
@@ -51,7 +51,7 @@ fn a_folder_stands_for_another_project() {
     assert_eq!(run(&mut repository.e2e(&["lint", "--include", &include])), "The pipeline is valid: 1 job.");
 }
 
-/// Where nothing is committed yet, and below the folder that the file is in.
+/// In a repository without commits, and in a subdirectory of it.
 #[test]
 fn a_repository_without_commits_and_a_folder_of_it() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The real `e2e lint`, `e2e plan` and `e2e pipeline`, on repositories made for the purpose.
+//! Tests of the real `e2e lint`, `e2e plan` and `e2e pipeline` on small repositories.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,10 +10,10 @@ mod repository;
 mod run;
 mod unread;
 
-/// Where the pipelines of [`run`] run.
+/// The executor for the pipelines of [`run`].
 const EXECUTOR: &str = "shell";
 
-/// The processes that a program of this number has left.
+/// The processes that the program with this process ID has left behind.
 fn left_behind(number: &str) -> Vec<String> {
     let mark = format!(".{number}");
     let environments = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|process| {

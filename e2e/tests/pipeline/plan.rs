@@ -1,4 +1,4 @@
-//! What would run, and why.
+//! Tests of `e2e plan`.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -13,7 +13,7 @@ fn own() -> String {
     std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the repository's own file")
 }
 
-/// The jobs of a plan with how they run, and those that are not in it.
+/// The jobs of a plan, each with its `when`, and the jobs that are not in it.
 fn jobs(repository: &Repository, arguments: &[&str]) -> (Vec<String>, Vec<String>) {
     let text = run(&mut repository.e2e(&[&["plan", "--format", "json"], arguments].concat()));
     let plan: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -25,8 +25,8 @@ fn jobs(repository: &Repository, arguments: &[&str]) -> (Vec<String>, Vec<String
 
 const EVERYWHERE: [&str; 4] = ["test on_success", "test2 on_success", "compile on_success", "image_build on_success"];
 
-/// As the article tells it: of a branch a review that can be stopped, of the default branch one that cannot, of a tag the live
-/// environment when somebody asks for it. The style of 2019 and today's say the same.
+/// As in the article: a branch is deployed for review and can be stopped, the default branch cannot be stopped, and a user deploys a tag
+/// to the live environment. The file in the style of 2019 and the current one create the same plans.
 #[rstest]
 #[case::a_branch(&["--branch", "feature/x"], &["deploy_review on_success", "stop_review manual"], &["deploy_live"])]
 #[case::the_default_branch(&[], &["deploy_review on_success"], &["stop_review", "deploy_live"])]
@@ -60,7 +60,7 @@ fn a_graph() {
     insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--format", "mermaid"])));
 }
 
-/// A merge request has only jobs that ask for it, unless `workflow` says that there are such pipelines.
+/// A merge request's pipeline has only jobs that select merge requests, unless `workflow:rules` admit the pipeline.
 #[test]
 fn a_merge_request() {
     let pipeline = "a: {script: x}\nb: {script: x, only: [merge_requests]}\nc: {script: x, rules: [{if: $CI_MERGE_REQUEST_IID}]}\n";
@@ -89,7 +89,7 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
 #[rstest]
 #[case::no_tag(&["--tag", "v1.1"], 2, "e2e: no such tag: `v1.1`; did you mean `v1.0`?")]
 #[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]
-#[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; there are a")]
+#[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; the jobs are a")]
 fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
     let repository = Repository::new("main", "a: {script: x}\n");
     let output = repository.e2e(&[&["plan"], arguments].concat()).output().expect("e2e runs");
@@ -132,7 +132,7 @@ const SETTINGS: &str = r#"[
   {"key": "HIDDEN", "value": null, "hidden": true, "masked": true}
 ]"#;
 
-/// As GitLab's API lists them. Secrets are nowhere, whatever is asked for.
+/// The list is in the format of GitLab's API. No output contains a secret.
 #[test]
 fn the_projects_variables() {
     let pipeline = "a: {script: x, image: 'i:$PASSWORD', environment: {name: $NAME, url: 'https://$URL/$PASSWORD'}}\n";

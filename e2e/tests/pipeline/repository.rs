@@ -1,4 +1,4 @@
-//! A repository that lives as long as a test.
+//! A repository that is removed at the end of a test.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::{e2e, run};
 
-/// One commit on a default branch, a branch `feature/x` and a tag `v1.0`, all the same.
+/// A repository with one commit, to which the default branch, a branch `feature/x` and a tag `v1.0` point.
 pub(crate) struct Repository(tempfile::TempDir);
 
 impl Repository {
@@ -31,7 +31,7 @@ impl Repository {
     pub(crate) fn git(&self, arguments: &[&str]) {
         let mut command = Command::new("git");
         command.arg("-C").arg(self.path()).args(["-c", "user.name=A B", "-c", "user.email=a@b.test"]).args(arguments);
-        // The same commit on every machine and every day.
+        // A fixed date, so that the commit has the same hash on every machine and every day.
         let date = "2026-01-31T10:20:30Z";
         run(command.env("GIT_AUTHOR_DATE", date).env("GIT_COMMITTER_DATE", date));
     }

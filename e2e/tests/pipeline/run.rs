@@ -1,9 +1,9 @@
-//! Pipelines that run, with the real program, git and shells: on this machine among the tests of `pipeline`, in containers of a real
-//! engine among those of `engine`.
+//! Tests that run pipelines with the real program, git and shells. The test program `pipeline` runs them on this machine, and `engine` in
+//! containers of a real engine.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
-// The paths are for the tests of `engine`, which have this file by a path, too.
+// With paths, because the test program `engine` includes this file by its path, too.
 #[path = "run/ends.rs"]
 mod ends;
 #[path = "run/hostile.rs"]
@@ -23,7 +23,7 @@ use crate::EXECUTOR;
 use crate::repository::Repository;
 use crate::support::{error, eventually};
 
-/// Time for what takes a second on a quiet machine.
+/// Maximum time for steps that take a second on an idle machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A run of `e2e pipeline`.
@@ -32,7 +32,7 @@ struct Run {
     events: Vec<Value>,
 }
 
-/// The settings of a runner whose jobs see `dir` under its own name, which needs none for a shell.
+/// The settings of a runner whose jobs reach `dir` at its own path. Only containers need the volume for that.
 fn settings(dir: &Path) -> NamedTempFile {
     let dir = dir.display();
     let text = format!(
@@ -61,14 +61,14 @@ impl Run {
         self.output.status.code().expect("a code")
     }
 
-    /// All that a job wrote, without colours and the runner's own words.
+    /// The lines that a job wrote, without the runner's own coloured lines.
     fn lines(&self, job: &str) -> Vec<String> {
         let lines = self.events.iter().filter(|event| event["event"] == "line" && event["job"] == job);
         let lines = lines.map(|event| event["line"].as_str().expect("a line").to_owned());
         lines.filter(|line| !line.starts_with('\x1b')).collect()
     }
 
-    /// How a job ended the last time.
+    /// The event of the last end of a job.
     fn ended(&self, job: &str) -> &Value {
         let ended = self.events.iter().rev().find(|event| event["event"] == "job_ended" && event["job"] == job);
         ended.unwrap_or_else(|| panic!("{job} never ended: {}", error(&self.output)))
@@ -122,7 +122,7 @@ fn what_is_not_committed_comes_along_when_asked_for() {
 
 #[test]
 fn jobs_of_a_stage_run_at_the_same_time() {
-    // Each waits for the other's sign: one after the other they would never end.
+    // Each job waits for a file of the other one, so both fail if they run one after the other.
     let dir = tempfile::tempdir().expect("a folder");
     let wait = |own: &str, other: &str| {
         let dir = dir.path().display();

@@ -174,7 +174,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     })
 }
 
-/// The maximum number of wrong letters for which an unknown entry is taken for a misspelt keyword.
+/// The maximum number of wrong letters with which an unknown entry counts as a misspelt keyword.
 const MAX_WRONG_LETTERS: usize = 2;
 
 /// Reports an entry without a script. Returns whether it may be a job all the same, and not a misspelt keyword of the

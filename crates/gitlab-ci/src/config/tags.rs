@@ -8,7 +8,7 @@ use crate::yaml::node::Node;
 /// The number of tags must be below this limit.
 const LIMIT: usize = 50;
 
-/// Checks the keyword. A local runner executes every job, whatever its tags.
+/// Checks the keyword. A local runner executes every job, regardless of its tags.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let tags: HashSet<_> = reader.list(node, "tags").into_iter().map(|tag| tag.value).collect();
     if tags.len() >= LIMIT {

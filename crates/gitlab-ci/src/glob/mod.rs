@@ -10,7 +10,7 @@ mod pattern;
 pub use self::braces::GlobError;
 use self::pattern::Pattern;
 
-/// The maximum number of comparisons of `rules:exists`. Beyond it, GitLab takes the clause for true.
+/// The maximum number of comparisons of `rules:exists`. If more would be required, the clause is true.
 const MAX_COMPARISONS: usize = 50_000;
 
 /// A compiled path pattern.
@@ -32,7 +32,7 @@ impl Glob {
     /// ```
     ///
     /// # Errors
-    /// The braces of the pattern expand to too many alternatives, more than this program holds in memory.
+    /// The braces of the pattern expand to more alternatives than this program allows.
     pub fn new(pattern: &str) -> Result<Self, GlobError> {
         let expanded = braces::expand(pattern)?;
         Ok(Self { alternatives: expanded.iter().filter_map(|pattern| Pattern::compile(pattern)).collect() })
@@ -58,7 +58,7 @@ pub fn any_matches(patterns: &[String], paths: &[String]) -> bool {
 /// `lib/gitlab/ci/build/rules/rule/clause/exists.rb`
 ///
 /// A pattern without wildcards is a name: of a directory if it ends with `/`, otherwise of a file. If the remaining
-/// patterns would take more than 50,000 comparisons, GitLab makes none and takes the clause for true.
+/// patterns would require more than 50,000 comparisons, GitLab compares none of them, and the clause is true.
 pub fn any_exists(patterns: &[String], paths: &[String]) -> bool {
     let mut rest = Vec::new();
     for pattern in patterns {

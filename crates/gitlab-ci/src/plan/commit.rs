@@ -3,7 +3,7 @@
 /// A commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
-    /// The SHA-1 in 40 hexadecimal digits.
+    /// The hash in hexadecimal digits: 40 for SHA-1, 64 for SHA-256.
     pub sha: String,
     /// The author: `Name <address>`.
     pub author: String,

@@ -137,7 +137,7 @@ impl Context {
     }
 
     /// Returns the commit with which changes are compared, or `None` where GitLab does not know the changed files and
-    /// takes every file for changed: for tags, new branches and pipelines without a push.
+    /// treats every file as changed: for tags, new branches and pipelines without a push.
     /// <https://docs.gitlab.com/ci/yaml/#ruleschanges>
     pub fn changed_since(&self) -> Option<&str> {
         match self.kind {

@@ -81,7 +81,7 @@ pub fn needed(
                 }
                 present
             }
-            // A job that is not parallel has one instance, whatever values the need lists.
+            // A job that is not parallel has one instance, regardless of the values in the need.
             _ => {
                 // A need of all instances requires each of them.
                 if !all.is_empty() && !need.optional {

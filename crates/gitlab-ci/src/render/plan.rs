@@ -196,7 +196,7 @@ pub type Mask<'secrets> = &'secrets dyn Fn(&str) -> String;
 
 /// The variables of a job, sorted by name. Values of masked variables and of files are replaced.
 fn lines(job: &PlannedJob, mask: Mask<'_>) -> Vec<Line> {
-    // A circular reference would have refused the plan.
+    // A plan has no circular references: creating it would have failed.
     let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
     let hidden = |variable: &Variable| Hidden { value: mask(&variable.shown()), from: variable.origin.name() };
     let known = expanded.iter().map(|(variable, hides)| Line {

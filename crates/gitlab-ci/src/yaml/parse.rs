@@ -29,7 +29,7 @@ pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -
                 let at = error.marker().byte_offset().unwrap_or_default();
                 let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
                 let span = composer.place(at..at + length);
-                // GitLab shows Psych's message, which differs for nearly every mistake. The place is what matters.
+                // GitLab shows Psych's message instead, which differs for nearly every mistake.
                 composer.diagnostics.error(span, format!("Invalid configuration format: {}", error.info()));
                 return Vec::new();
             }

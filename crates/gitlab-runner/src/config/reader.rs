@@ -87,7 +87,7 @@ impl Reader {
         self.error(&value.span(), format!("`{key}` in {} is {found}; expected {expected}", table.name));
     }
 
-    /// The value of `key` as `read` converts it. If `read` returns `None`, an error says what was `expected`.
+    /// The value of `key` as `read` converts it. If `read` returns `None`, reports an error that contains `expected`.
     pub(super) fn value<'doc, T>(
         &mut self,
         table: Table<'doc>,
@@ -116,7 +116,7 @@ impl Reader {
         self.value(table, key, "a number", integer)
     }
 
-    /// A list of strings, each converted by `read`. An error says what was `expected` of an item.
+    /// A list of strings, each converted by `read`. Errors contain `expected`, the description of a valid item.
     pub(super) fn list<T>(
         &mut self,
         table: Table<'_>,

@@ -135,7 +135,7 @@ fn cpus_are_in_billionths(#[case] text: &str, #[case] expected: Option<i64>) {
 }
 
 proptest! {
-    /// Every text gives a configuration, or errors with positions.
+    /// Every text yields a configuration, or errors with positions.
     #[test]
     fn every_text_is_read_or_rejected(lines in prop::collection::vec(line(), 0..12)) {
         if let Err(RunnerConfigError(errors)) = read(&lines.join("\n")) {

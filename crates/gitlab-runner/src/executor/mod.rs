@@ -57,8 +57,8 @@ impl Executor {
     /// Prepares everything that a job needs before its sources: image, network, volumes, services.
     ///
     /// # Errors
-    /// The image cannot be obtained, or the engine refuses. [`ExecutorError::reason`] distinguishes the two. What was
-    /// created until then is removed.
+    /// The image cannot be obtained, or the engine refuses. [`ExecutorError::reason`] distinguishes the two. Resources that
+    /// were created until then are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {
             Self::Shell(shell) => shell.prepare(request, log).map(Session::Shell),

@@ -227,7 +227,7 @@ impl Attempt<'_> {
             let selection = Selection::new(&places.project, &paths, &exclude, untracked);
             self.pack(session, selection, &self.pipeline.store.artifacts(self.index), places).await?;
         }
-        // Reports are uploaded whatever the job's result is.
+        // Reports are uploaded for every result of the job.
         if !dotenv.is_empty() || !junit.is_empty() {
             let all: Vec<String> = dotenv.iter().chain(&junit).cloned().collect();
             let path = self.pipeline.store.reports(self.index);

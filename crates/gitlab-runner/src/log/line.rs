@@ -1,4 +1,4 @@
-//! A line of a log: what the user sees of it, and the coverage in it.
+//! A line of a log: its visible text, and the coverage in it.
 
 /// A line without section marks; `None` if it contains nothing else. Text before a carriage return is dropped, because a terminal
 /// overwrites it. `lib/gitlab/regex.rb` (`build_trace_section_regex`)

@@ -53,7 +53,7 @@ fn colours_stay_in_a_line_without_a_secret() {
     assert_eq!(*lines.lock().unwrap(), ["\x1b[1mhello\x1b[0m [MASKED]"]);
 }
 
-/// What some view removes from a line.
+/// Texts that a view of a line may remove.
 const REMOVED: [&str; 8] =
     ["\x1b[1m", "\x1b[0K", "\x1b[38;5;1m", "\x1b", "\0", "\x07", "\r", "section_start:1:x\r\x1b[0K"];
 

@@ -38,8 +38,9 @@ pub struct Masker {
 }
 
 impl Masker {
-    /// A masker for these secrets, for everything that looks like a GitLab token, and for parameters of URLs that grant access. Empty secrets are ignored. GitLab does not mask
-    /// multi-line values, such as a kubeconfig; this masks such a value, and also each word of 32 bytes or more in it.
+    /// A masker for these secrets, for everything that looks like a GitLab token, and for parameters of URLs that grant access. Empty
+    /// secrets are ignored. GitLab does not mask multi-line values, such as a kubeconfig; this masks such a value, and also each word of
+    /// 32 bytes or more in it.
     pub fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets: Vec<Secret> = secrets.into_iter().collect();
         let words = secrets.iter().flat_map(|secret| long_words(secret.as_ref()));

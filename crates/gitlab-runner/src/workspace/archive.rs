@@ -68,7 +68,7 @@ pub fn pack(dir: &Path, mut selection: Selection, archive: DraftWriter) -> io::R
 }
 
 /// Copies the selected entries of an archive that an engine returns for `root`, a file or directory of the project. The first
-/// component of each path in that archive stands for the root, whatever its name is.
+/// component of each path in that archive is the root; its name does not matter.
 ///
 /// Returns the selected paths that are hard links to files that are not selected: the archive has no content for them, so the caller
 /// must request them separately.
@@ -334,7 +334,7 @@ mod tests {
         let whole = engine_archive(&dist, "sub", &to.path().join("whole.tar"));
         let without = repack(whole, "dist/sub", &mut selected, &mut builder, &mut packed).unwrap();
         assert_eq!((packed.entries, packed.bytes, without.len()), (3, 6, 0));
-        // The project directory itself, whatever its name is.
+        // The project directory itself. Its name does not matter.
         let whole = engine_archive(&dist, "project", &to.path().join("whole.tar"));
         let mut selected = selection(&["other"]);
         let without = repack(whole, "", &mut selected, &mut builder, &mut packed).unwrap();

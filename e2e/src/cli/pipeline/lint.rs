@@ -64,7 +64,7 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
 }
 
 impl LintArguments {
-    /// What rules of includes see.
+    /// The context in which rules of includes are evaluated.
     fn context(&self, repository: &Repository) -> Result<Context, GitError> {
         let Self { branch, tag, source, .. } = self;
         let reference =

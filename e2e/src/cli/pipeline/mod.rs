@@ -1,6 +1,6 @@
-//! `e2e lint`, `e2e plan`, `e2e pipeline`: how the answer is written. What is asked for is `gitlab_runner::project`'s.
+//! The commands `e2e lint`, `e2e plan` and `e2e pipeline`. `gitlab_runner::project` defines most of their arguments.
 //!
-//! - [`lint`], [`plan`], [`run`]: the commands. [`planned`]: up to a plan, for those that need one.
+//! - [`lint`], [`plan`], [`run`]: the commands. [`planned`]: creates the plan for the last two.
 
 mod lint;
 mod plan;

@@ -31,15 +31,15 @@ pub(crate) struct PlanArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PlanFormat {
-    /// For people.
+    /// For users.
     Table,
     /// For programs.
     Json,
-    /// For pages.
+    /// For Markdown pages.
     Mermaid,
 }
 
-/// Plans, and prints the plan.
+/// Creates the plan and prints it.
 pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let PlanArguments { input, reference, format, show_variables } = arguments;
     let prepared = planned(input, reference)?;
@@ -65,6 +65,6 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
 fn find<'plan>(plan: &'plan plan::Plan, name: &str) -> Result<&'plan plan::PlannedJob, CliError> {
     plan.jobs.iter().find(|job| &*job.name == name).ok_or_else(|| {
         let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
-        CliError::Usage(format!("there is no job `{name}` in this pipeline; there are {names}"))
+        CliError::Usage(format!("there is no job `{name}` in this pipeline; the jobs are {names}"))
     })
 }

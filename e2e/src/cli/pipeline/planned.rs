@@ -1,4 +1,4 @@
-//! From the arguments to a plan.
+//! Creates a plan from the arguments.
 
 use gitlab_ci::render::diagnostics;
 use std::io::{self, IsTerminal};
@@ -10,7 +10,7 @@ use gitlab_runner::project::reference::Reference;
 
 use crate::cli::{CliError, print, width};
 
-/// Plans, and prints the warnings.
+/// Creates the plan, and prints the warnings.
 pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Prepared, CliError> {
     let given = input.given().map_err(CliError::Usage)?;
     match prepare(input, given.clone(), reference, &|note| print(&format!("e2e: {note}"))) {
@@ -22,7 +22,7 @@ pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Prepared, 
     }
 }
 
-/// Who caused the error decides the exit code. `mask` removes secrets from texts that quote the file.
+/// The cause of the error determines the exit code. `mask` removes secrets from texts that quote the file.
 fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
     match error {
         PrepareError::Git(error) if GitError::is_input(&error) => CliError::Usage(mask(&error.to_string())),

@@ -98,7 +98,7 @@ enum ExecutorChoice {
     Shell,
 }
 
-/// Plans and runs a pipeline, and prints the result. `cancel` ends it in order.
+/// Plans and runs a pipeline, and prints the result. `cancel` stops its jobs and removes their resources.
 pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
     let PipelineArguments { input, reference, .. } = arguments;
     let config = arguments.config.as_deref().map(RunnerConfig::read).transpose();
@@ -150,9 +150,10 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         let _ = sweeping.await;
     }
     if matches!(pipeline.executor, Executor::Docker(_)) {
-        // Each job has removed its own containers. The engine may have created one after that.
+        // Each job has removed its own containers. The engine may have completed another one after that.
         let swept = sweep(&connect().await?, Some(dirs.label())).await;
-        swept.map_err(|error| CliError::environment(format!("cannot remove everything of the pipeline: {error}")))?;
+        swept
+            .map_err(|error| CliError::environment(format!("cannot remove all resources of the pipeline: {error}")))?;
     }
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
@@ -164,13 +165,13 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
 /// The maximum number of open files per job: its log, both ends of its output, its script, and directories during a copy.
 const MAX_FILES_PER_JOB: u64 = 16;
 
-/// Raises the limit of open files to what so many jobs need, as far as the hard limit allows.
+/// Raises the limit of open files to the number that `jobs` concurrent jobs need, but not above the hard limit.
 fn allow_files(jobs: usize) {
     let needed = u64::try_from(jobs).unwrap_or(u64::MAX).saturating_add(8).saturating_mul(MAX_FILES_PER_JOB);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|current| current < needed) {
         let current = Some(maximum.map_or(needed, |maximum| maximum.min(needed)));
-        // If that fails, a job that lacks files reports it.
+        // If this fails, a job that cannot open a file reports it.
         let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
     }
 }
@@ -183,7 +184,7 @@ fn exit_code(outcome: &PipelineOutcome) -> ExitCode {
     }
 }
 
-/// The executor of the command line, else of the settings, else docker.
+/// The executor of the command line, or else that of the settings, or else docker.
 fn executor(arguments: &PipelineArguments, config: &RunnerConfig) -> ExecutorName {
     match (arguments.executor, config.executor) {
         (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => ExecutorName::Shell,
@@ -218,7 +219,7 @@ fn unknown(name: &str, plan: &Plan) -> String {
         return format!("the job `{name}` is not in this pipeline: {}", skipped.reason.text);
     }
     let names = plan.jobs.iter().map(|job| &*job.name).collect::<Vec<_>>().join(", ");
-    format!("there is no job `{name}` in this pipeline; there are {names}")
+    format!("there is no job `{name}` in this pipeline; the jobs are {names}")
 }
 
 /// The images of the catalogue, if there are recipes.

@@ -140,7 +140,7 @@ async fn make_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<Str
 }
 
 /// Creates the cluster of `config` with `image`, built by [`node_image`](super::node_image), for its nodes. The kubeconfig is
-/// written to the state's folder; no other kubeconfig changes.
+/// written to the cluster's directory; no other kubeconfig changes.
 ///
 /// # Errors
 /// If `config` is invalid, or kind fails; the error has kind's last lines.

@@ -2,7 +2,7 @@
 //!
 //! - [`kind`]: creates the cluster, and identifies the run that it belongs to.
 //! - [`node_image`]: builds the node image that contains the add-ons' images; [`load`] copies images to running nodes.
-//! - [`apply`]: applies manifests. [`ready`] waits until their workloads are ready, and [`explain`] says why they are not.
+//! - [`apply`]: applies manifests. [`ready`] waits until their workloads are ready, and [`explain`] shows why they are not.
 //! - [`objects`]: lists all objects in a namespace, of every kind.
 //! - [`addons`]: the Ingress controller and Prometheus.
 //! - [`owner`]: the namespace, the deployer's account and its kubeconfigs, the pull secret, trust in the registry.
@@ -88,7 +88,7 @@ pub async fn nodes(client: &Client) -> Option<Vec<Node>> {
     Some(tokio::time::timeout(TIMEOUT, api.list(&ListParams::default())).await.ok()?.ok()?.items)
 }
 
-/// Whether every node has the label that `run` adds after the cluster is complete.
+/// Whether every node has the label of the run `run`. `e2e up` sets it after kind has created the cluster and the registry runs.
 pub fn is_whole(nodes: &[Node], run: &str) -> bool {
     let has_label = |node: &Node| {
         node.metadata.labels.as_ref().and_then(|labels| labels.get(labels::RUN)).is_some_and(|it| it == run)

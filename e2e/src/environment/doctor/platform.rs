@@ -44,8 +44,8 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Ori
 printf 'Types: deb\nURIs: %s\nSuites: forky\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$mirror" > /etc/apt/sources.list.d/gitlab-ci-k8s-demo.sources
 printf 'Package: *\nPin: release n=forky\nPin-Priority: 100\n' > /etc/apt/preferences.d/gitlab-ci-k8s-demo"#;
 
-/// On Ubuntu the available packages depend on the release, and apt needs its package lists to know them.
-const GET_LISTS: &str = "apt-get update # apt has no lists of packages yet; then run this again";
+/// On Ubuntu, the release determines which versions of packages are available. apt knows them only from its package lists.
+const GET_LISTS: &str = "apt-get update # apt has no package lists yet; then run `e2e doctor` again";
 
 impl Platform {
     /// Reads the properties of this machine.

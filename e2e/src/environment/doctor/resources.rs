@@ -73,8 +73,8 @@ fn disk_finding(directory: &Path, free: u64, images: u64, route: &Route) -> Find
     finding.with(
         Verdict::Missing,
         Remedy::Advice(
-            "`docker system df` shows what uses the disk; `docker system prune --all` removes everything that no container uses,\n\
-            including the images of this project"
+            "`docker system df` shows the engine's disk usage; `docker system prune --all` removes stopped containers and all unused\n\
+            networks, images and build caches, including the images of this project"
                 .to_owned(),
         ),
     )

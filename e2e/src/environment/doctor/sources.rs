@@ -179,10 +179,10 @@ async fn ask(
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => url,
         // apt's `mirror+https:` and similar methods.
         Ok(url) if url.scheme().contains("+http") => return Answer::NotAsked("only apt supports it".to_owned()),
-        _ => return Answer::Bad(Problem::new("is not an http or https address, which a build needs")),
+        _ => return Answer::Bad(Problem::new("is neither an http nor an https address; builds need one")),
     };
     let is_loopback = is_loopback(&url);
-    // Certificates are verified with the authorities that the machine trusts, like its other programs do.
+    // Certificates are verified with the authorities that the machine trusts, as in its other programs.
     let send = async { configure(&url, reqwest::Client::builder().timeout(TIMEOUT))?.build()?.get(url).send().await };
     match send.await {
         Ok(response) if !response.status().is_success() => Answer::Bad(Problem::from_status(response.status())),
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(problem("http://registry.invalid/").await, missing("has a name that cannot be resolved"));
         assert_eq!(
             problem("file:///srv/modules").await,
-            missing("is not an http or https address, which a build needs")
+            missing("is neither an http nor an https address; builds need one")
         );
         assert_eq!(
             problem("mirror+https://mirror.example/list").await,

@@ -156,7 +156,7 @@ fn read(printed: &Printed) -> Read {
 }
 
 fn unknown(subject: &'static str, needed: String, line: String) -> Finding {
-    let remedy = Remedy::Advice(format!("cannot determine its version: `{line}`"));
+    let remedy = Remedy::Advice(format!("check the version yourself; it could not be determined: `{line}`"));
     Finding::good(subject, needed, line).with(Verdict::Warning, remedy)
 }
 

@@ -22,7 +22,7 @@ pub struct Recipe {
     pub dir: &'static str,
     /// The program that builds the image.
     pub builder: Builder,
-    /// Measured duration of the build on two idle processors, in seconds: bench/README.md.
+    /// Measured duration of the build on two idle processors, in seconds.
     pub seconds: u64,
 }
 

@@ -21,16 +21,17 @@ struct Rule {
     next_step: &'static str,
 }
 
-const REGISTRY: &str = "run `e2e doctor`: it checks the package registries that this machine uses and names the setting of each. If it reaches \
-all of them, containers cannot reach registries that this machine reaches: check the DNS, firewall and proxy settings of the engine's network";
+const REGISTRY: &str = "run `e2e doctor`: it checks the package registries of this machine, and shows the setting to change for each \
+registry that does not respond. If all of them respond, only containers cannot reach them: check the DNS, firewall and proxy settings of \
+the engine's network";
 
 /// The rules in order of precedence: a full disk or a killed compiler causes other messages as well.
 const RULES: &[Rule] = &[
     Rule {
         messages: &["no space left on device", "disk quota exceeded", "you don't have enough free space"],
         cause: "the disk is full",
-        next_step: "`docker system df` shows the engine's disk usage, `docker system prune` removes everything that no container uses. Then run the \
-        command again",
+        next_step: "free disk space, then run the command again. `docker system df` shows the engine's disk usage; `docker system prune` \
+        removes stopped containers, unused networks, images without a tag and unused build caches",
     },
     Rule {
         messages: &[
@@ -48,14 +49,15 @@ const RULES: &[Rule] = &[
     Rule {
         messages: &["checksum mismatch", "security error"],
         cause: "a Go module does not match the checksum in go.sum or in the checksum database{}",
-        next_step: "the module proxy, or a proxy in front of it, serves other content. Do not disable the verification: set GOPROXY to \
-        another module proxy (`go env -w GOPROXY=…` or the variable), and report the module to the operator of the current one",
+        next_step: "the module proxy, or a proxy in front of it, serves a modified module. Do not disable the verification: set GOPROXY \
+        to another module proxy (as a variable or with `go env -w GOPROXY=ADDRESS`), and report the module to the operator of the \
+        current proxy",
     },
     Rule {
         messages: &["do not match the hashes"],
         cause: "a Python package does not have the hash that the recipe requires{}",
-        next_step: "the index, or a proxy in front of it, serves other content, or the download was interrupted. Run the command again; if it fails \
-        again, set PIP_INDEX_URL to another index, and report the package to the operator of the current one",
+        next_step: "run the command again: the download may have been interrupted. If it fails again, the index, or a proxy in front \
+        of it, serves a modified package: set PIP_INDEX_URL to another index, and report the package to the operator of the current index",
     },
     Rule {
         messages: &["hash sum mismatch", "file has unexpected size"],

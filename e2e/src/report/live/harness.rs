@@ -1,5 +1,5 @@
-//! The harness, in a live view: a cluster that comes up, images, or a run of the scenario. What jobs print is in their logs; a terminal
-//! shows their last line.
+//! The harness, in a live view: a cluster that comes up, images, or a run of the scenario. The output of jobs is in their logs; a
+//! terminal shows only their last line.
 
 use super::change::{Change, LiveEvent};
 use crate::record::event::{Event, ImageProgress};

@@ -45,6 +45,6 @@ fn ended(report: &JobReport) -> String {
         _ => "✘",
     };
     let reason = if report.reason.is_empty() { String::new() } else { format!(" ({})", report.reason) };
-    let again = if report.is_retried { ", is tried again" } else { "" };
+    let again = if report.is_retried { ", is retried" } else { "" };
     format!("{mark} {}: {}{reason}, {}{again}", report.job, report.status.name(), seconds(report.duration))
 }

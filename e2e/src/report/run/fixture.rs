@@ -69,7 +69,7 @@ pub(super) fn passed() -> Record {
             "Pipeline 10 for tag v1.2.0, commit 4f2a9c11: success, 8.8 s (1 passed)",
         ),
         step("The checks on live", 167.5, 14.0, "4 passed"),
-        step("Everything is taken down", 181.6, 10.8, "nothing is left"),
+        step("The cluster is removed", 181.6, 10.8, "nothing is left"),
     ];
     let mut spans = spans(&pipelines, &checks);
     spans.push(takedown(181.6, 192.4));
@@ -111,7 +111,7 @@ pub(super) fn interrupted() -> Record {
             "Pipeline 13 for branch feature/e2e, commit 4f2a9c11: success, 95.2 s (5 passed, 1 manual)",
         ),
         Step { verdict: Verdict::Interrupted, ..step("The checks on dev", 96.0, 4.2, "interrupted") },
-        step("Everything is taken down", 100.3, 10.8, "nothing is left"),
+        step("The cluster is removed", 100.3, 10.8, "nothing is left"),
     ];
     let unreached =
         ["The same commit again", "Tag v1.2.0", "deploy_live is played", "The checks on live", "dev is stopped"];

@@ -47,8 +47,8 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
     report.to_string()
 }
 
-/// The suite of the steps. Its last case is whether the run completed: a run that was interrupted, or broke before anything could fail,
-/// must not be green. `is_green` is true if nothing else has failed.
+/// The suite of the steps. Its last case is whether the run completed, so that a run that was interrupted, or that ended before any other
+/// case could fail, does not pass. `is_green` is true if no other case has failed.
 fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     let mut suite = TestSuite::new("story");
     suite.set_time(seconds(record.duration));
@@ -204,7 +204,7 @@ mod tests {
         assert!(xml.contains("failures=\"0\" errors=\"1\"") && xml.matches("<skipped").count() == 1, "{xml}");
     }
 
-    /// Only a run that passed is green.
+    /// Only the report of a run that passed has no failed case.
     #[test]
     fn a_run_that_did_not_pass_is_not_green() {
         for verdict in [Verdict::Failed, Verdict::NotRun, Verdict::Interrupted] {

@@ -1,8 +1,8 @@
-//! How jobs end, and what stays of them.
+//! Tests of how jobs end, and of what they leave behind.
 
 use super::*;
 
-/// A retry is another job in GitLab.
+/// In GitLab, a retry is a new job.
 #[test]
 fn nothing_stays_of_an_attempt_that_failed() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -18,7 +18,7 @@ fn nothing_stays_of_an_attempt_that_failed() {
     assert_eq!(run.ended("a")["tests"], Value::Null);
 }
 
-/// GitLab Runner's `executeScript` archives and uploads whatever the error of `after_script`.
+/// GitLab Runner's `executeScript` archives and uploads even if `after_script` fails.
 #[test]
 fn an_after_script_that_counts_fails_the_job_as_its_script_does() {
     let pipeline = "a:\n  stage: build\n  script: 'true'\n  after_script: [touch out, exit 7]\n  allow_failure: {exit_codes: 7}\n  variables: {AFTER_SCRIPT_IGNORE_ERRORS: 'false'}\n  artifacts: {paths: [out], when: on_failure}\nb: {script: ls}\n";
@@ -38,7 +38,7 @@ fn a_script_has_a_limit_of_its_own() {
     has(&run.lines("a"), "status timedout");
 }
 
-/// git runs programs of its own, which keep what it writes open.
+/// git starts other programs, which keep its output open.
 #[test]
 fn a_checkout_that_takes_too_long() {
     let repository =

@@ -1,8 +1,8 @@
-//! What jobs see of the machine, and who sees what of jobs.
+//! Tests of what jobs get from the machine, and of what they disclose.
 
 use super::*;
 
-/// A run with variables of the project, and all that it has written.
+/// A run with project variables, and everything that it has printed.
 fn with_secret(pipeline: &str) -> (Run, String) {
     let repository = Repository::new("main", pipeline);
     let variables = NamedTempFile::new().expect("a file");
@@ -40,7 +40,7 @@ fn the_address_of_an_environment_has_all_variables() {
     assert!(url.starts_with("https://last.own.test/100002/review-x-"), "{url}");
 }
 
-/// git tells hooks by variables which repository they are of, and a job of another pipeline has variables of its own.
+/// Jobs ignore the variables with which git tells hooks their repository, and the variables of a surrounding CI job.
 #[test]
 fn another_repository_and_another_job_are_nobodys_business() {
     let pipeline = "default: {image: rust}\na:\n  script:\n    - git tag from-job\n    - 'echo \"tag [$CI_COMMIT_TAG] [$GITLAB_USER_LOGIN_OF_ANOTHER]\"'\n    - git rev-parse --show-toplevel | grep -c demo\n";
@@ -110,7 +110,7 @@ fn a_key_of_files_follows_what_is_not_committed() {
     assert_eq!(key(), without);
 }
 
-/// Whether a ref is protected is a fact of the pipeline, whatever the file says.
+/// The pipeline determines whether its ref is protected; variables in the file do not change that.
 #[test]
 fn a_job_cannot_write_to_the_caches_of_protected_refs() {
     let pipeline = "a: {script: touch tool, cache: {key: build, paths: [tool]}, variables: {CI_COMMIT_REF_PROTECTED: 'true'}}\nb: {script: touch tool, cache: {key: build-protected, paths: [tool], unprotect: true}}\n";
@@ -132,7 +132,8 @@ fn urls_and_tokens_of_gitlab_are_masked() {
     has(&run.lines("a"), "https://a.test/x?X-Amz-Signature=[MASKED]&y=2 glrt-[MASKED]");
 }
 
-/// Everything that is kept is written below `target/e2e`. A repository can bring links there, and git ignores no tracked file.
+/// Logs, artifacts and caches are kept below `target/e2e`. A repository can contain links there, and a `.gitignore` does not affect tracked
+/// files.
 #[test]
 fn a_repository_that_tracks_files_below_target_e2e_is_refused() {
     let repository = Repository::new("main", "a: {script: touch x, cache: {key: k, paths: [x]}}\n");
@@ -146,7 +147,7 @@ fn a_repository_that_tracks_files_below_target_e2e_is_refused() {
     assert_eq!(std::fs::read_dir(victim.path()).expect("a folder").count(), 0);
 }
 
-/// git would end if it were asked for a file outside of the repository, and then know no other file.
+/// git would end at a request for a file outside of the repository, and then not answer requests for other files.
 #[test]
 fn an_include_outside_of_the_repository_does_not_hide_others() {
     let repository = Repository::new("main", "include: [../../outside.yml, ok.yml]\n");
@@ -197,7 +198,7 @@ fn the_site_of_a_pages_job_is_an_artifact() {
     has(&ran(pipeline).lines("b"), "x");
 }
 
-/// `git ls-files --others` lists no folders, and nothing of submodules.
+/// `git ls-files --others` lists no directories and no files of submodules.
 #[test]
 fn untracked_files_are_those_that_git_lists() {
     let pipeline = "default: {image: rust}\na:\n  stage: build\n  script: [mkdir new, touch new/file, echo x >> src/x]\n  artifacts: {untracked: true}\nb:\n  stage: build\n  script: 'true'\n  artifacts: {untracked: true}\nc:\n  script: [cat src/x, ls new]\n";
@@ -245,7 +246,7 @@ fn repositories(#[case] name: &str, #[case] format: &str) {
     assert_eq!(output.status.code(), Some(0), "{}", error(&output));
 }
 
-/// A closed terminal ends jobs as well as anybody who asks.
+/// A closed terminal (SIGHUP) ends the jobs, as Ctrl-C does.
 #[test]
 fn a_terminal_that_is_closed_ends_jobs() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -253,7 +254,7 @@ fn a_terminal_that_is_closed_ends_jobs() {
     let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\n", begun.display());
     let (repository, settings) = (Repository::new("main", &pipeline), settings(dir.path()));
     let plain = repository.e2e(&["pipeline", "--config", settings.path().to_str().expect("a path")]);
-    // Whoever runs the tests by `nohup` has the signal ignored, by this program, too.
+    // Under `nohup`, this program ignores SIGHUP, and the programs that it starts would ignore it as well.
     let mut command = Command::new("env");
     command.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args());
     command.current_dir(plain.get_current_dir().expect("a folder"));

@@ -73,7 +73,7 @@ impl<'docker> Common<'docker> {
             cap_drop: list(&config.cap_drop),
             security_opt: list(&config.security_opt),
             shm_size: config.shm_size,
-            // The output can be read back with this driver, whatever the engine's default is.
+            // Set the driver, because the output cannot be read back with every driver that may be the engine's default.
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
             ..HostConfig::default()
         };
@@ -87,7 +87,7 @@ impl<'docker> Common<'docker> {
         }
     }
 
-    /// Adds what only the job's own container has: limits, devices, and the services' host names if the network does not resolve them.
+    /// Adds the settings of the job's own container: limits, devices, and the services' host names if the network does not resolve them.
     pub(super) fn limit(&self, body: &mut ContainerCreateBody, hosts: Vec<String>) {
         let config = self.config;
         let Some(host_config) = &mut body.host_config else { return };

@@ -1,4 +1,4 @@
-//! Removes what killed pipelines have left at an engine.
+//! Removes the resources of killed pipelines from an engine.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use container_engine::{labelled, ownership};
 /// many it removed.
 ///
 /// # Errors
-/// The engine does not answer, or something cannot be removed. It is safe to call this again.
+/// The engine does not answer, or a resource cannot be removed. It is safe to call this again.
 pub async fn sweep_gone(engine: &bollard::Docker) -> Result<usize, Error> {
     let mut count = 0;
     for owner in owners(engine).await?.iter().filter(|owner| ownership::owner_is_gone(owner)) {
@@ -22,7 +22,7 @@ pub async fn sweep_gone(engine: &bollard::Docker) -> Result<usize, Error> {
     Ok(count)
 }
 
-/// The owner IDs of all pipelines that have something at an engine.
+/// The owner IDs of all pipelines that have resources at an engine.
 async fn owners(engine: &bollard::Docker) -> Result<BTreeSet<String>, Error> {
     let found = labelled::list(engine, PIPELINE, None).await?;
     let all = found.containers.into_iter().chain(found.networks).chain(found.volumes);

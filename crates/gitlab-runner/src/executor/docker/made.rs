@@ -19,10 +19,10 @@ use container_engine::error_message;
 use container_engine::labelled::{self, Resource};
 use container_engine::labels::{JOB, PIPELINE};
 
-/// Maximum number of attempts to remove something that is still in use.
+/// Maximum number of attempts to remove a resource that is still in use.
 const MAX_ATTEMPTS: usize = 20;
 
-/// Maximum number of times that a sweep lists what there is and removes it.
+/// Maximum number of times that a sweep lists the resources and removes them.
 const SWEEPS: usize = 3;
 
 /// The pause between two attempts.
@@ -154,7 +154,7 @@ impl JobResources {
 
     /// Removes containers and networks, then volumes in the background: the job has ended when none of its containers runs, and
     /// hundreds of megabytes take seconds to remove. If the caller stops waiting, the rest is removed in the background as well.
-    /// [`sweep`] removes whatever remains.
+    /// [`sweep`] removes the remaining ones.
     pub(super) async fn remove(mut self) {
         let mut names = self.names.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
         all_are_created().await;
@@ -203,15 +203,15 @@ impl Names {
 /// Removes all containers, networks and volumes of the jobs of `pipeline`, or of all pipelines. Returns how many it removed.
 ///
 /// # Errors
-/// The engine does not answer, or something cannot be removed; the error has the names and the engine's reasons. It is safe to call this
-/// again.
+/// The engine does not answer, or a resource cannot be removed; the error has the names and the engine's reasons. It is safe to call
+/// this again.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
     // Volumes that are being removed in the background are removed here as well: that is faster than waiting for other pipelines.
     all_are_created().await;
     let mut removed = 0;
     let mut names = Names::list(engine, pipeline).await?;
     let mut left = Vec::new();
-    // A later attempt finds what the engine has created since, for a process that was killed in the middle of a request.
+    // A later attempt finds resources that the engine has meanwhile completed for a process that was killed during a request.
     for _ in 0..SWEEPS {
         if names.is_empty() {
             return Ok(removed);
@@ -229,7 +229,8 @@ pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<u
     Err(std::io::Error::other(format!("cannot remove {}", left.join("; "))).into())
 }
 
-/// Removes containers first, because networks and volumes cannot be removed while they are in use. Returns what stays and why.
+/// Removes containers first, because networks and volumes cannot be removed while they are in use. Returns the remaining ones with the
+/// reasons.
 async fn remove(engine: &bollard::Docker, names: &Names) -> Vec<String> {
     let containers = names.containers.iter().map(|name| {
         retry(name, move || {

@@ -6,7 +6,7 @@
 //! - `made`: the resources created for a job, and their removal. `container`: the settings that all containers of a job share.
 //! - `service` and `health`: the service containers of a job, and whether they listen.
 //! - `files`: copies sources and artifacts into and out of containers. `script`: runs commands.
-//! - `session`: a job from its preparation to its cleanup. `leftovers`: removes what killed pipelines have left.
+//! - `session`: a job from its preparation to its cleanup. `leftovers`: removes the resources of killed pipelines.
 //!
 //! Each job has its own network, as with `FF_NETWORK_PER_BUILD`, and one container for all its steps: files that a script creates
 //! outside of the project directory still exist in `after_script`.
@@ -56,8 +56,8 @@ impl Docker {
     /// Prepares a job: its images, its network and volumes, its services, and the container that it runs in.
     ///
     /// # Errors
-    /// An image cannot be obtained (a failure of the job), or the engine refuses (a system failure). What was created until then is
-    /// removed.
+    /// An image cannot be obtained (a failure of the job), or the engine refuses (a system failure). Resources that were created until
+    /// then are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         let image = self.own_image(&request)?;
         log.say(&format!("Using Docker executor with image {} ...", image.name));

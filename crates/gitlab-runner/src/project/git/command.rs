@@ -5,8 +5,8 @@ use std::process::Command;
 
 use super::error::GitError;
 
-/// The environment variables by which git tells hooks and other programs which repository it works on. They must be unset to work on
-/// the repository of another directory: `git rev-parse --local-env-vars`, without those that only configure git.
+/// The environment variables by which git passes its repository to hooks and other programs. They must be unset to work on the
+/// repository of another directory: `git rev-parse --local-env-vars`, without those that only configure git.
 pub const REPOSITORY_VARIABLES: [&str; 12] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -25,8 +25,8 @@ pub const REPOSITORY_VARIABLES: [&str; 12] = [
 /// Settings that keep git from running programs that the repository or the user names, and from writing to a repository that is read.
 const SETTINGS: [&str; 5] = ["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
 
-/// A `git` command that ignores the repository of the environment, for example when this process runs in a git hook. All commands of
-/// git are made here.
+/// A `git` command that ignores the repository of the environment, for example when this process runs in a git hook. No other function
+/// creates a git command.
 pub fn program() -> Command {
     let mut command = Command::new("git");
     command.args(SETTINGS).env_remove("GIT_ATTR_SOURCE").env_remove("GIT_ALLOW_PROTOCOL");

@@ -52,7 +52,7 @@ impl Repository {
     /// `dir` is not in a working tree, or git cannot be run.
     pub fn open(dir: &Path) -> Result<Self, GitError> {
         let read = layout::read(dir);
-        // Start all processes at once, the one that is needed first before the others.
+        // Start all processes concurrently, in the order in which their results are needed.
         let opening = read.map_or_else(|| Err(opening(dir)), Ok);
         let objects = Objects::start(dir).map_err(GitError::NotRun)?;
         let mut settings = command(dir, &["config", "-z", "--get-regexp", SETTINGS]);

@@ -1,4 +1,4 @@
-//! The checks of each environment, with what each proves and what it saw. Failures are expanded.
+//! The checks of each environment, each with its claim and its observations. Failures are expanded.
 
 use maud::{Markup, html};
 
