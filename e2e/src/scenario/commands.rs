@@ -102,7 +102,7 @@ mod tests {
             super::note(&mut text, is_kept, is_own);
             text
         };
-        assert!(note(false, true).contains("has removed") && note(false, true).contains("--keep"));
+        assert!(note(false, true).contains("were removed") && note(false, true).contains("--keep"));
         assert!(note(false, false).contains("--keep") && !note(false, false).contains("make"));
         assert!(note(true, true).contains("make down") && note(true, false).contains("label ref"));
     }
