@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-/// Files of processes that have ended are kept for so long: what a killed process has left is identified by them.
+/// The minimum age at which the file of an ended process is removed. Until then, it identifies what a killed process has left. The file
+/// does not change after its creation, so its age is the time since the process first needed its ID.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
 /// The ID of this process, and its lock.
@@ -42,7 +43,7 @@ pub fn owner_is_gone(id: &str) -> bool {
     owners_dir().is_some_and(|dir| is_gone(&dir, id))
 }
 
-/// Removes the files of processes that ended a week ago. Call it after everything that they have left was removed.
+/// Removes the files of ended processes that are at least a week old. Call it after everything that these processes have left was removed.
 pub fn forget_gone_owners() {
     if let Some(dir) = owners_dir() {
         forget(&dir, MAX_AGE);

@@ -22,7 +22,8 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
-    /// A link, a file or a directory of another user is in place of the directory. The repository or another user may have put it there.
+    /// The directory belongs to another user, or a link is in place of it or of a directory above it. The repository or another user may
+    /// have put it there.
     #[error("{} is not a directory of this user, or it is a link: remove it, or choose another place with `--state-dir`", .0.display())]
     NotOwn(PathBuf),
     /// Another process holds the lock. Two processes that change the same cluster would undo each other's work.

@@ -83,7 +83,7 @@ fn a_pod_can_pull_only_with_the_secret() {
     assert_eq!(phase, "Pending");
 }
 
-/// The event distinguishes a missing tag from a registry that the node does not trust.
+/// The message in the pod's status distinguishes a missing tag from a registry that the node does not trust.
 #[test]
 fn a_missing_tag_is_reported_as_not_found() {
     let _deployer = DEPLOYER.read();

@@ -1,5 +1,5 @@
-//! Where a live view goes: standard output, a log, or a terminal. Only the view's thread writes there, because a pipe that nobody reads
-//! or a stopped terminal blocks whoever writes.
+//! Where a live view goes: standard output, a log, or a terminal. Only the view's thread and the threads that animate its spinners write
+//! there, because a pipe that nobody reads or a stopped terminal blocks the writer.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
