@@ -16,7 +16,7 @@ use crate::support::{error, eventually};
 /// Much longer than anything takes here.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// More lines than a pipe holds, and the number of the job's process.
+/// A job that writes its process ID to a file, prints more than a pipe holds, and then runs into its timeout.
 const PIPELINE: &str = "a: {timeout: 2 seconds, script: ['echo $$ > \"$PID_FILE\"; seq 1 20000; sleep 500']}\n";
 
 /// The process that wrote its number to `file` has ended.

@@ -17,13 +17,13 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::shell::GRACE;
 
-/// Time between both signals for what the script has left running.
+/// Time between SIGTERM and SIGKILL for processes that the script has left running.
 const GRACE_AFTER_SCRIPT: Duration = Duration::from_millis(500);
 
 /// Time after which the supervisor does not wait any longer for killed processes: the kernel may hold them.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Interval at which ended descendants are looked for. The kernel reports one at a time.
+/// Interval at which ended descendants are reaped while they are being stopped. Polling is necessary because `wait` has no timeout.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Interval at which ended daemons are reaped while the script runs.

@@ -53,8 +53,8 @@ impl Draft {
         Ok(DraftWriter { file: self.file.reopen()?, is_stopped: Arc::clone(&self.stop.0) })
     }
 
-    /// The size that GitLab counts: that of the compressed archive, in bytes. Compresses only what could be larger than `limit`, and stops
-    /// there.
+    /// The size that GitLab compares with the limit, in bytes: that of the compressed archive. A draft of at most `limit` bytes is not
+    /// compressed, and its own size is returned. Compression stops at `limit + 1` bytes.
     ///
     /// # Errors
     /// The draft cannot be read.
@@ -98,10 +98,10 @@ pub struct DraftWriter {
 }
 
 impl DraftWriter {
-    /// Whether anybody still needs the draft.
+    /// Checks that the draft still exists.
     ///
     /// # Errors
-    /// Nobody does.
+    /// The draft was dropped.
     pub fn check(&self) -> io::Result<()> {
         if self.is_stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("the job has ended"));

@@ -31,7 +31,7 @@ impl Change<'_> {
         }
     }
 
-    /// The length of the text, if the view may drop the change: it says what work prints, and not that its state changes.
+    /// The length of the text, if the view may drop the change. It may drop the output of work, but not the start or end of work.
     pub(super) fn optional(&self) -> Option<usize> {
         match self {
             Self::Progresses(_, text) | Self::Says(_, text) | Self::Prints(_, text) => Some(text.len()),

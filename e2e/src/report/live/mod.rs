@@ -1,8 +1,8 @@
 //! A live view of a command: one line for each event. A terminal also shows a spinner for each running piece of work, below these lines.
 //! A log also shows a heartbeat, which names long-running work.
 //!
-//! A thread of its own writes. Nothing else waits for whoever reads the output: if nobody does, lines of jobs are dropped and counted,
-//! but events that change a state are kept.
+//! A separate thread writes, so that the run never waits for the reader of the output. If the output is not read, lines of jobs are
+//! dropped and counted, but events that change a state are kept.
 
 mod change;
 pub mod harness;
