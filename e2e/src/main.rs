@@ -39,13 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     if std::env::args_os().nth(1).is_some_and(|argument| argument == SUPERVISE) {
-        return gitlab_runner::executor::supervise::supervise(std::env::args_os().skip(2)).map_or_else(
-            |error| {
-                print(&format!("e2e: cannot run the job's shell: {error}"));
-                ExitCode::from(EXIT_ENVIRONMENT)
-            },
-            ExitCode::from,
-        );
+        return gitlab_runner::executor::supervise::supervise(std::env::args_os().skip(2)).into();
     }
     match Arguments::parse().command {
         // These commands are short and create no resources, so a signal may end them at any point.

@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 
 /// The minimum age at which the file of an ended process is removed. Until then, it identifies what a killed process has left. The file
 /// does not change after its creation, so its age is the time since the process first needed its ID.
-const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+const MAX_AGE: Duration = Duration::from_hours(90 * 24);
 
 /// The ID of this process, and its lock.
 struct Owner {
@@ -86,7 +86,8 @@ fn is_gone(dir: &Path, id: &str) -> bool {
     if name.starts_with('.') || name.is_empty() || !name.chars().all(is_name) {
         return false;
     }
-    open(&dir.join(name)).is_ok_and(|file| file.try_lock().is_ok())
+    // Shared, because several processes may ask at the same time.
+    open(&dir.join(name)).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// Opens a file without following a link or waiting for the other end of a FIFO.

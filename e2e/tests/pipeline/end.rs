@@ -30,3 +30,18 @@ fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &
     assert_eq!(output.status.code(), Some(code));
     assert!(error(&output).contains(complaint), "{}", error(&output));
 }
+
+/// The machine fails here, not the job: `retry: {when: script_failure}` must not apply.
+#[test]
+fn a_shell_that_is_missing_is_a_failure_of_the_system() {
+    let repository = Repository::new("main", "a: {script: 'true', retry: {max: 1, when: script_failure}}\n");
+    let settings = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(settings.path(), "[[runners]]\nexecutor = \"shell\"\nshell = \"/nowhere/sh\"\n").expect("settings");
+    let config = settings.path().to_str().expect("a path");
+    let output = repository.e2e(&["pipeline", "--config", config]).output().expect("e2e");
+    let text = error(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot run the job's shell: No such file or directory"), "{text}");
+    assert!(text.contains("a: failed (cannot run /nowhere/sh: see the job's log)"), "{text}");
+    assert!(!text.contains("retried"), "{text}");
+}

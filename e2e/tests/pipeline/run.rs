@@ -288,6 +288,15 @@ fn what_a_job_leaves_running_ends_with_it() {
     assert!(std::fs::File::open(&lock).expect("the lock").try_lock().is_ok());
 }
 
+/// The supervisor kills what does not end, itself included only in the end.
+#[test]
+fn a_job_that_ignores_the_signals_of_its_timeout_is_killed() {
+    let pipeline = "a: {timeout: 1 second, script: [\"trap '' TERM\", 'while true; do sleep 1; done']}\n";
+    let run = ran(pipeline);
+    assert_eq!((run.code(), run.status("a")), (1, "failed"));
+    assert_eq!(run.ended("a")["why"], "execution took longer than 1s");
+}
+
 /// A daemon leaves the session and the process group of its job, and its parent. In a container, it ends with the container.
 #[rstest]
 #[case::a_session_of_its_own("setsid sleep SECONDS &")]

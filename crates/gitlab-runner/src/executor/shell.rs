@@ -194,6 +194,9 @@ impl Session {
         self.signal(Signal::KILL);
         self.group = None;
         let status = status.map_err(|error| ExecutorError::system(format!("lost the shell: {error}")))?;
+        if let (Some(_), None) = (&self.supervisor, status.code()) {
+            return Err(ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())));
+        }
         // Shells report a signal as 128 plus its number.
         let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
         Ok(status.code().or(signal).unwrap_or(1))

@@ -4,7 +4,7 @@
 //! parent has ended becomes the supervisor's child. `PR_SET_CHILD_SUBREAPER(2const)`
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use rustix::process::{
@@ -30,11 +30,23 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const REAP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs a job's shell, ends everything that it has started, and returns its exit code. SIGTERM stops the job, and so does the end of the
-/// parent process. `arguments` are those after the argument of [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
+/// thread that started this process. `arguments` are those after the argument of
+/// [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
 ///
-/// # Errors
-/// The shell cannot be started, or the kernel cannot supervise.
-pub fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
+/// If the shell cannot be started or supervised, prints the reason to the job's log, and kills this process: every exit code is one of a
+/// shell, and the runner must not take a failure of the machine for one of the job.
+pub fn supervise(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let error = match run(arguments) {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    // The log may be closed.
+    let _ = writeln!(io::stderr(), "cannot run the job's shell: {error}");
+    let _ = kill_process(getpid(), Signal::KILL);
+    1
+}
+
+fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
     let parent = arguments.next().and_then(|parent| parent.to_str()?.parse().ok()).and_then(Pid::from_raw);
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
     set_child_subreaper(Some(getpid()))?;
@@ -56,12 +68,14 @@ pub fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8
                 _ = stopped.recv() => {
                     let deadline = Instant::now() + GRACE;
                     signal_all(Signal::TERM);
-                    let ended = timeout(GRACE, child.wait()).await;
-                    end_all(deadline.duration_since(Instant::now())).await;
-                    break match ended {
-                        Ok(status) => status?,
-                        Err(_) => child.wait().await?,
+                    let ended = if let Ok(ended) = timeout(GRACE, child.wait()).await {
+                        ended
+                    } else {
+                        signal_all(Signal::KILL);
+                        child.wait().await
                     };
+                    end_all(deadline.duration_since(Instant::now())).await;
+                    break ended?;
                 }
                 _ = reaping.tick() => reap_others(&child),
             }

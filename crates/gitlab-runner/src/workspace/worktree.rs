@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
 
@@ -22,6 +22,10 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
             let (from, to) = (repository.join(&path), dir.join(&path));
             match fs::symlink_metadata(&from) {
                 Ok(kind) if !is_behind_a_link(&repository, &path) => {
+                    // A directory may replace a link, which would lead out of the checkout.
+                    if let Some(link) = link_above(&dir, &path) {
+                        fs::remove_file(link)?;
+                    }
                     let is_same = fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
                     if !is_same {
                         remove(&to)?;
@@ -31,6 +35,8 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                         present.push((from, to));
                     }
                 }
+                // What a link of the checkout leads to is not part of the checkout.
+                _ if is_behind_a_link(&dir, &path) => {}
                 _ => remove(&to)?,
             }
         }
@@ -45,7 +51,8 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
     Ok(copied.await??)
 }
 
-/// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones.
+/// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones. In a repository with
+/// SHA-256 hashes, these are not the hashes of the commit.
 pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, SourcesError> {
     // Commands such as `git diff` and `git diff-files` compare contents, and for that run programs that the repository names as filters.
     let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
@@ -53,7 +60,8 @@ pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, So
     let hashed = tokio::task::spawn_blocking(move || {
         let names: BTreeSet<&[u8]> = fields(&listed).collect();
         let blob = |name: &[u8]| {
-            let hash = blob_hash(&repository.join(path(name)))?;
+            let path = path(name);
+            let hash = (!is_behind_a_link(&repository, &path)).then(|| blob_hash(&repository.join(&path)))??;
             Some((String::from_utf8_lossy(name).into_owned(), hash))
         };
         names.into_iter().filter_map(blob).collect()
@@ -85,11 +93,14 @@ fn blob_hash(path: &Path) -> Option<String> {
 }
 
 /// Whether a parent directory of the path is a link. git does not follow such links.
-fn is_behind_a_link(repository: &Path, path: &Path) -> bool {
-    path.ancestors().skip(1).any(|dir| {
-        let dir = repository.join(dir);
-        dir != repository && dir.is_symlink()
-    })
+fn is_behind_a_link(dir: &Path, path: &Path) -> bool {
+    link_above(dir, path).is_some()
+}
+
+/// The outermost parent directory of `path`, relative to `dir`, that is a link.
+fn link_above(dir: &Path, path: &Path) -> Option<PathBuf> {
+    let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+    parents.map(|parent| dir.join(parent)).filter(|parent| parent.is_symlink()).last()
 }
 
 /// Removes a file, link or directory if it exists.

@@ -98,3 +98,21 @@ fn a_job_cannot_change_what_other_jobs_run() {
         assert!(EXECUTOR == "shell" && reason.contains("another job has changed the checkout"), "{reason}");
     }
 }
+
+/// A link of the commit that a directory replaces in the working tree leads out of the checkout.
+#[test]
+fn uncommitted_changes_are_not_applied_through_a_link() {
+    let repository = Repository::new("main", "a: {script: 'cat link/sub/file'}\n");
+    let victim = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir_all(victim.path().join("sub/file")).expect("a directory");
+    std::fs::write(victim.path().join("sub/file/precious"), "").expect("a file");
+    std::os::unix::fs::symlink(victim.path(), repository.path().join("link")).expect("a link");
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Link"]);
+    std::fs::remove_file(repository.path().join("link")).expect("the link");
+    std::fs::create_dir_all(repository.path().join("link/sub")).expect("a directory");
+    std::fs::write(repository.path().join("link/sub/file"), "new\n").expect("a file");
+    let run = run(&repository, &["--worktree"]);
+    assert!(victim.path().join("sub/file/precious").exists());
+    has(&run.lines("a"), "new");
+}
