@@ -41,7 +41,8 @@ pub(crate) struct Arguments {
     write: Option<PathBuf>,
 }
 
-/// Number of times that a plan is measured in each round: a plan takes milliseconds, and the first one is slower because of cold caches.
+/// Number of times that the plan of the article's pipeline is measured in each round: it takes milliseconds, and the first one is slower
+/// because of cold caches.
 const PLANS: u32 = 10;
 
 /// The two programs.

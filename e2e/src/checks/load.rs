@@ -30,7 +30,7 @@ pub struct Tally {
     pub requests: usize,
     /// Number of requests with another status than 200 or without a response.
     pub failed: usize,
-    /// The first of these failures.
+    /// The texts of some of these failures, at most `MAX_FAILURES`.
     pub failures: Vec<String>,
     /// Number of responses from each pod.
     pub by_pod: BTreeMap<String, usize>,
