@@ -49,8 +49,8 @@ const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
 /// The deprecated keywords of the top level that are equivalent to keywords of `default`.
 const DEPRECATED_DEFAULTS: [&str; 5] = ["image", "services", "cache", "before_script", "after_script"];
 
-/// Reads a resolved document at `span`. `may_lack` returns whether a job may lack keywords for a reason that has been
-/// reported.
+/// Reads a resolved document at `span`. `may_lack` returns whether keywords may be missing in a job because its parent
+/// was not found, which has been reported.
 pub fn read(
     root: &Mapping,
     span: Span,
@@ -98,15 +98,15 @@ pub fn read(
     Configuration { stages, workflow, variables: variables.unwrap_or_default(), jobs }
 }
 
-/// A hidden job may have any content, but not none. `entry/hidden.rb`
+/// A hidden job may have any content, but must not be blank. `entry/hidden.rb`
 fn check_hidden(name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
     if entry.value.is_blank() && !diagnostics.has_error_in(entry.value.span) {
         Reader::for_job(name, diagnostics).complain(entry.key_span, "", "config can't be blank");
     }
 }
 
-/// A push to a branch with a merge request creates two pipelines, and such a job is in both.
-/// `validate_against_warnings` of `entry/processable.rb`
+/// Warns of a job whose last rule has no condition: a push to a branch with a merge request creates two pipelines, and
+/// the job is in both. `validate_against_warnings` of `entry/processable.rb`
 fn warn_of_two_pipelines(job: &Job, reader: &mut Reader<'_>) {
     let last = job.rules.as_ref().and_then(|rules| rules.last());
     if let Some(rule) = last.filter(|rule| rule.is_bare_when && rule.when.is_some_and(|when| when != When::Never)) {

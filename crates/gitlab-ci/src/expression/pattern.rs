@@ -11,8 +11,8 @@ use super::re2;
 
 /// The maximum length of a regular expression, in bytes. Parsing one takes far more memory than its text.
 const MAX_LENGTH: usize = 4096;
-/// The maximum size of a compiled regular expression, and again of its cache while matching, in bytes. RE2 allows 8
-/// MiB, which is too slow for files with hundreds of regular expressions.
+/// The maximum size of a compiled regular expression in bytes, and also that of the cache that it uses while matching.
+/// RE2 allows 8 MiB, which is too slow for files with hundreds of regular expressions.
 const MAX_COMPILED_SIZE: usize = 1 << 18;
 /// The maximum number of compiled regular expressions to keep.
 const MAX_CACHED: usize = 128;
@@ -63,9 +63,9 @@ impl Pattern {
         captures.get(captures.len() - 1).map(|found| found.as_str())
     }
 
-    /// Writes the pattern as a literal that the lexer of expressions accepts. The lexer accepts a pattern of less than
-    /// two characters only on the second line of a literal, and a pattern that ends with a backslash only on the first
-    /// line of a literal with several lines.
+    /// Writes the pattern as a literal that the lexer of expressions accepts. In a literal of one line, the lexer
+    /// accepts neither a pattern of less than two characters nor one that ends with a backslash. These get a literal of
+    /// two lines: a short pattern is on the second line, a pattern that ends with a backslash on the first.
     pub(super) fn literal(&self) -> String {
         if self.source.ends_with('\\') {
             return format!("{self}\nx/");
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    // Sections 2.3 and 2.6 of the reference, and GitLab's `spec/lib/gitlab/untrusted_regexp/ruby_syntax_spec.rb`.
+    // Some of the cases are from GitLab's `spec/lib/gitlab/untrusted_regexp/ruby_syntax_spec.rb`.
     #[rstest]
     #[case::anywhere("/release-/", "my-release-1", true)]
     #[case::anchored("/^release-/", "my-release-1", false)]

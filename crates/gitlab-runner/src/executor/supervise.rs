@@ -20,7 +20,7 @@ use super::shell::GRACE;
 /// Time between SIGTERM and SIGKILL for processes that the script has left running.
 const GRACE_AFTER_SCRIPT: Duration = Duration::from_millis(500);
 
-/// Time after which the supervisor does not wait any longer for killed processes: the kernel may hold them.
+/// Maximum time that [`end_all`] waits for processes after SIGKILL: a process in an uninterruptible system call does not end.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Interval at which ended descendants are reaped while they are being stopped. Polling is necessary because `wait` has no timeout.
@@ -30,11 +30,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const REAP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs a job's shell, ends everything that it has started, and returns its exit code. SIGTERM stops the job, and so does the end of the
-/// thread that started this process. `arguments` are those after the argument of
-/// [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
+/// thread that started this process. `arguments` are the process ID of the runner and the path of the shell. On the command line, they
+/// follow the argument that was passed to [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
 ///
-/// If the shell cannot be started or supervised, prints the reason to the job's log, and kills this process: every exit code is one of a
-/// shell, and the runner must not take a failure of the machine for one of the job.
+/// If the shell cannot be started or supervised, prints the reason to the job's log, and kills this process. No exit code could report
+/// this failure of the machine: a shell can return any exit code, and the runner would report a failure of the job.
 pub fn supervise(arguments: impl Iterator<Item = OsString>) -> u8 {
     let error = match run(arguments) {
         Ok(code) => return code,

@@ -30,12 +30,12 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                     if !is_same {
                         remove(&to)?;
                     }
-                    // A submodule is checked out by its own commit.
+                    // git lists the files of a directory, except those of a submodule, whose changes are not applied.
                     if !kind.is_dir() {
                         present.push((from, to));
                     }
                 }
-                // What a link of the checkout leads to is not part of the checkout.
+                // A path behind a link leads out of the checkout, so nothing is removed there.
                 _ if is_behind_a_link(&dir, &path) => {}
                 _ => remove(&to)?,
             }

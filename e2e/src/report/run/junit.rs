@@ -47,8 +47,9 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
     report.to_string()
 }
 
-/// The suite of the steps. Its last case is whether the run completed, so that a run that was interrupted, or that ended before any other
-/// case could fail, does not pass. `is_green` is true if no other case has failed.
+/// The suite of the steps. Its last case reports whether the run completed. Without this case, the report of a run that was interrupted,
+/// or that ended before any other case could fail, would pass. A run that failed has no such case if another case has failed. `is_green`
+/// is true if no case of the other suites has failed.
 fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
     let mut suite = TestSuite::new("story");
     suite.set_time(seconds(record.duration));

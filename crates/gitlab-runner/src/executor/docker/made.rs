@@ -206,7 +206,8 @@ impl Names {
 /// The engine does not answer, or a resource cannot be removed; the error has the names and the engine's reasons. It is safe to call
 /// this again.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
-    // Volumes that are being removed in the background are removed here as well: that is faster than waiting for other pipelines.
+    // This also removes volumes whose removal in the background has not ended. Waiting for that would take longer, because it would
+    // include the volumes of other pipelines.
     all_are_created().await;
     let mut removed = 0;
     let mut names = Names::list(engine, pipeline).await?;
