@@ -43,7 +43,7 @@ pub fn owner_is_gone(id: &str) -> bool {
     owners_dir().is_some_and(|dir| is_gone(&dir, id))
 }
 
-/// Removes the files of ended processes that are at least a week old. Call it after everything that these processes have left was removed.
+/// Removes the files of ended processes that are at least 90 days old. Call it after everything that these processes have left was removed.
 pub fn forget_gone_owners() {
     if let Some(dir) = owners_dir() {
         forget(&dir, MAX_AGE);

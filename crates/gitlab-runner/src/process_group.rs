@@ -28,8 +28,9 @@ impl ProcessGroup {
     #[cfg(target_os = "linux")]
     fn has_living(self) -> bool {
         let Ok(processes) = std::fs::read_dir("/proc") else { return true };
-        let stats = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
-        stats.into_iter().any(|stat| self.is_living(&stat))
+        let stats = processes.flatten().filter_map(|process| std::fs::read(process.path().join("stat")).ok());
+        // The name of a program may contain any bytes.
+        stats.into_iter().any(|stat| self.is_living(&String::from_utf8_lossy(&stat)))
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -303,6 +303,7 @@ fn a_job_that_ignores_the_signals_of_its_timeout_is_killed() {
 #[case::no_environment("env -i setsid sleep SECONDS &")]
 #[case::no_parent("(setsid sh -c 'sleep SECONDS & sleep SECONDS' &)")]
 #[case::no_signals("(trap '' TERM; setsid sleep SECONDS &)")]
+#[case::a_name_that_is_not_utf8("(setsid sh -c 'printf \\\\\\\\377 > /proc/self/comm; sleep SECONDS & wait' &)")]
 fn a_daemon_ends_with_its_job(#[case] command: &str) {
     // The other cases run at the same time.
     let seconds = fastrand::u32(100_000..).to_string();

@@ -37,8 +37,8 @@ use container_engine::{labels, ownership};
 /// Time between SIGTERM and SIGKILL when a job is stopped.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// Additional time for a supervisor to end.
-const SUPERVISOR_GRACE: Duration = Duration::from_secs(2);
+/// Additional time for a supervisor to end: it waits 10 s for killed processes.
+const SUPERVISOR_GRACE: Duration = Duration::from_secs(12);
 
 /// Maximum time that background processes of a script may continue to write output after the script has ended.
 const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);

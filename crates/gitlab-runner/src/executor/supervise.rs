@@ -72,7 +72,8 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
                         ended
                     } else {
                         signal_all(Signal::KILL);
-                        child.wait().await
+                        // The kernel may hold it, or it may have become a process of another user.
+                        timeout(MAX_WAIT, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
                     };
                     end_all(deadline.duration_since(Instant::now())).await;
                     break ended?;
@@ -147,9 +148,10 @@ struct Process {
 fn processes() -> impl Iterator<Item = Process> {
     std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The second field is the program's name in parentheses, which may contain spaces and parentheses.
-        let (_, rest) = stat.rsplit_once(')')?;
+        // The second field is the program's name in parentheses. The name may contain any bytes, also spaces and parentheses.
+        let stat = std::fs::read(entry.path().join("stat")).ok()?;
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
         Some(Process { number, parent: rest.split_whitespace().nth(1)?.parse().ok()? })
     })
 }

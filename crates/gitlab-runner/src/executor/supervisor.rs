@@ -13,7 +13,8 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// The program that runs now, with its first argument. The pipeline must run on a thread that does not end before the process does:
-    /// the kernel reports the end of the thread, not of the process, to what it has started. `None` on other systems than Linux, which cannot supervise.
+    /// the kernel reports the end of the thread, not of the process, to what it has started. `None` on other systems than Linux, which
+    /// cannot supervise.
     pub fn this_program(argument: impl Into<OsString>) -> Option<Self> {
         // This path is valid even after the file was replaced or removed.
         cfg!(target_os = "linux").then(|| Self { program: "/proc/self/exe".into(), argument: argument.into() })

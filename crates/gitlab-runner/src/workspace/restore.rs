@@ -174,8 +174,8 @@ fn copy(checkout: &Checkout, entry: &Entry, dir: &Path) -> io::Result<State> {
     Ok(State::from_metadata(&fs::symlink_metadata(to)?))
 }
 
-/// Refuses an entry of the checkout that has changed since it was created. Jobs on this machine run as the user who owns the checkout: one of
-/// them could change what all later jobs run.
+/// Refuses an entry of the checkout that has changed since it was created. Jobs on this machine run as the user who owns the checkout:
+/// one of them could change what all later jobs run.
 fn refuse_changed(from: &Path, original: &Metadata) -> io::Result<()> {
     if State::from_metadata(&fs::symlink_metadata(from)?) == State::from_metadata(original) {
         return Ok(());

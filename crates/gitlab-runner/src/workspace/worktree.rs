@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,27 @@ use crate::workspace;
 
 /// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
 pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
+    // `-t` writes a letter and a space before each path.
+    let listing = ["ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"];
+    let (listed, checked_out) =
+        tokio::try_join!(git(Some(repository), &listing), git(Some(dir), &["ls-files", "-z", "--cached"]))?;
     let (repository, dir) = (repository.to_owned(), dir.to_owned());
     let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
-        let mut present = Vec::new();
+        let entries = || fields(&listed).filter_map(|entry| Some((entry.first()?, entry.get(2..)?)));
         // Remove first: a file may replace a directory, and a directory a file.
-        for path in fields(&listed).map(path) {
+        let wanted: BTreeSet<&[u8]> = entries().map(|(_, name)| name).collect();
+        for path in fields(&checked_out).filter(|name| !wanted.contains(name)).map(path) {
+            if !is_behind_a_link(&dir, &path) {
+                remove(&dir.join(path))?;
+            }
+        }
+        let mut present = Vec::new();
+        for (kind, name) in entries() {
+            // A sparse checkout leaves this file out of the working tree. It is not deleted.
+            if *kind == b'S' {
+                continue;
+            }
+            let path = path(name);
             let (from, to) = (repository.join(&path), dir.join(&path));
             match fs::symlink_metadata(&from) {
                 Ok(kind) if !is_behind_a_link(&repository, &path) => {
@@ -34,6 +49,9 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                     if !kind.is_dir() {
                         present.push((from, to));
                     }
+                }
+                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    return Err(error);
                 }
                 // A path behind a link leads out of the checkout, so nothing is removed there.
                 _ if is_behind_a_link(&dir, &path) => {}

@@ -116,3 +116,25 @@ fn uncommitted_changes_are_not_applied_through_a_link() {
     assert!(victim.path().join("sub/file/precious").exists());
     has(&run.lines("a"), "new");
 }
+
+#[test]
+fn staged_deletions_and_replacements_are_applied() {
+    let pipeline = "a: {script: ['ls -d gone moved kept || true', cat replaced/inner]}\n";
+    let repository = Repository::new("main", pipeline);
+    for name in ["gone", "moved", "replaced", "kept"] {
+        std::fs::write(repository.path().join(name), name).expect("a file");
+    }
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "--quiet", "--message", "Files"]);
+    repository.git(&["rm", "--quiet", "gone", "replaced"]);
+    repository.git(&["mv", "moved", "elsewhere"]);
+    std::fs::create_dir(repository.path().join("replaced")).expect("a directory");
+    std::fs::write(repository.path().join("replaced/inner"), "inner\n").expect("a file");
+    repository.git(&["add", "."]);
+    let run = run(&repository, &["--worktree"]);
+    assert_eq!(run.code(), 0, "{:#?}", run.events);
+    let lines = run.lines("a");
+    has(&lines, "kept");
+    has(&lines, "inner");
+    assert!(!lines.iter().any(|line| line == "gone" || line == "moved"), "{lines:#?}");
+}
