@@ -214,7 +214,8 @@ async fn client(plan: &Plan) -> Result<Client, ClientError> {
     cluster::client(kubeconfig).await
 }
 
-/// Checks the prerequisites before anything is created: kind detects a port that is in use only halfway through.
+/// Checks the prerequisites before anything is created. kind itself would report an occupied port only after it has created half of the
+/// cluster.
 async fn require_machine(images: &Images, plan: &Plan) -> Result<(), UpError> {
     let request = doctor::Request {
         kind_config: &plan.kind_config,

@@ -151,7 +151,7 @@ async fn sources_and_artifacts_are_passed_between_jobs() {
     let packed = first.pack(meant, &archive).await;
     assert_eq!(packed.unmatched, ["none/*", "a.txt/x"]);
     assert_eq!((packed.entries, packed.bytes), (5, 50_000_000 + 2 * 8));
-    // A hard link to another file, which a wildcard in the parent directory matches.
+    // The three files are hard links to one file. Two of the patterns have a wildcard in the name of the directory.
     let meant = selection(&["dist/sub/*", "d*/zzz", "*/second"]);
     let wild = pipeline.archive();
     first.run(&["ln dist/second dist/zzz"]).await;

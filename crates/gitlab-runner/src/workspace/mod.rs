@@ -32,7 +32,7 @@ const PREFIX: &str = "pipeline-";
 /// The prefix of workspace directories that are not locked yet.
 const NEW_PREFIX: &str = "new-";
 
-/// A directory without a lock file that is older belongs to a process that was killed.
+/// A directory that is older than this and has no lock file belongs to a process that was killed.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The file that is locked while a directory is in use.
@@ -52,7 +52,7 @@ impl Workspace {
     /// have left there.
     ///
     /// # Errors
-    /// The directory cannot be created, for lack of permission or disk space, or others can write to the directory of this user.
+    /// The directory cannot be created, for lack of permission or disk space, or other users have access to the directory of this user.
     pub fn new(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
         let mut workspace = loop {
@@ -97,7 +97,7 @@ impl Drop for Workspace {
     }
 }
 
-/// The directory of this user's workspaces in `parent`, to which other users may be able to write: only this user can enter it.
+/// The directory of this user's workspaces in `parent`. Only this user can enter it. Other users may be able to write to `parent`.
 fn user_dir(parent: &Path) -> io::Result<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let dir = parent.join(format!("gitlab-ci-k8s-demo-{user}"));

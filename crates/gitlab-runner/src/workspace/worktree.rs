@@ -45,7 +45,7 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                     if !is_same {
                         remove(&to)?;
                     }
-                    // git lists the files of a directory, except those of a submodule, whose changes are not applied.
+                    // Skip directories: git lists their files separately. The exceptions are submodules, whose changes are not applied.
                     if !kind.is_dir() {
                         present.push((from, to));
                     }
@@ -72,7 +72,8 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
 /// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones. In a repository with
 /// SHA-256 hashes, these are not the hashes of the commit.
 pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, SourcesError> {
-    // Commands such as `git diff` and `git diff-files` compare contents, and for that run programs that the repository names as filters.
+    // Do not use commands such as `git diff` and `git diff-files`: to compare contents, they run the filter programs that the
+    // repository configures.
     let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
     let repository = repository.to_owned();
     let hashed = tokio::task::spawn_blocking(move || {
