@@ -1,44 +1,61 @@
-//! Determines whether an engine is still creating containers.
+//! Finds out whether an engine is still creating containers, or removing what it has created of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 
-/// Whether the engine is creating a container with an anonymous volume, for any client.
+/// The containers with anonymous volumes that an engine is creating, for any client.
 ///
 /// An engine completes a request even if its client was killed. It lists a container only when the container is complete. Before that,
 /// it copies files from the image to the container's anonymous volumes, which takes seconds for the image of a Kubernetes node. The
-/// volumes exist already during that time: a volume that is in use, but by no listed container, belongs to a container that will
-/// appear.
-///
-/// A caller that removes the resources of a killed program calls this *before* it lists them. Otherwise it would miss a container that
-/// the engine completes between the two calls.
-///
-/// # Errors
-/// The engine does not answer.
-///
-/// # Examples
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let engine = container_engine::connect().await?;
-/// if container_engine::creating::is_creating(&engine).await? {
-///     println!("a container will appear");
-/// }
-/// # Ok(())
-/// # }
-/// ```
-pub async fn is_creating(engine: &Docker) -> Result<bool, Error> {
-    // List the volumes first: a container that the engine completes after this request is in the answer to the next one.
-    let in_use = std::collections::HashMap::from([("dangling", vec!["false"])]);
-    let volumes = engine.list_volumes(Some(ListVolumesOptionsBuilder::new().filters(&in_use).build())).await?;
-    let volumes: BTreeSet<String> = volumes.volumes.into_iter().flatten().map(|volume| volume.name).collect();
-    if volumes.is_empty() {
-        return Ok(false);
+/// volumes exist already: a volume that is in use, but by none of the listed containers, belongs to a container that will appear. If the
+/// client has closed its connection, the engine may remove the volume instead, which also takes time. Meanwhile, the volume is not in use
+/// any more, so this remembers the volumes.
+#[derive(Clone, Debug, Default)]
+pub struct Creation {
+    volumes: BTreeSet<String>,
+}
+
+impl Creation {
+    /// Asks the engine again. Returns whether a container may appear, or a volume may disappear.
+    ///
+    /// A caller that removes what a killed program has left calls this *before* it lists what there is: otherwise, it would miss a
+    /// container that the engine completes between the two calls.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = container_engine::connect().await?;
+    /// let mut creation = container_engine::creating::Creation::default();
+    /// while creation.is_pending(&engine).await? {
+    ///     tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn is_pending(&mut self, engine: &Docker) -> Result<bool, Error> {
+        // The volumes first: a container that the engine completes after this request is in the answer to the last one.
+        let in_use = volumes(engine, &HashMap::from([("dangling", vec!["false"])])).await?;
+        self.volumes.extend(in_use);
+        if self.volumes.is_empty() {
+            return Ok(false);
+        }
+        let existing = volumes(engine, &HashMap::new()).await?;
+        let containers = engine.list_containers(Some(ListContainersOptionsBuilder::new().all(true).build())).await?;
+        let mounts = containers.into_iter().flat_map(|container| container.mounts.unwrap_or_default());
+        let mounted: BTreeSet<String> = mounts.filter_map(|mount| mount.name).collect();
+        self.volumes.retain(|volume| existing.contains(volume) && !mounted.contains(volume));
+        Ok(!self.volumes.is_empty())
     }
-    let containers = engine.list_containers(Some(ListContainersOptionsBuilder::new().all(true).build())).await?;
-    let mounts = containers.into_iter().flat_map(|container| container.mounts.unwrap_or_default());
-    let mounted: BTreeSet<String> = mounts.filter_map(|mount| mount.name).collect();
-    Ok(!volumes.is_subset(&mounted))
+}
+
+/// The names of the volumes that a filter selects.
+async fn volumes(engine: &Docker, filter: &HashMap<&str, Vec<&str>>) -> Result<BTreeSet<String>, Error> {
+    let volumes = engine.list_volumes(Some(ListVolumesOptionsBuilder::new().filters(filter).build())).await?;
+    Ok(volumes.volumes.into_iter().flatten().map(|volume| volume.name).collect())
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::environment::cluster_dir::{ClusterDir, StateError};
 use crate::environment::{cluster_dir, orphans};
-use container_engine::creating::is_creating;
+use container_engine::creating::Creation;
 use container_engine::labels::CLUSTER;
 use container_engine::{labelled, labels};
 
@@ -84,16 +84,22 @@ pub async fn clusters(docker: &Docker, root: &Path) -> Result<BTreeSet<String>, 
 
 /// Like [`down`], but keeps the directory. The caller must hold the lock.
 pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Result<Removed, DownError> {
+    let is_noted = state.noted_run().is_some();
+    let mut creation = Creation::default();
+    if is_noted {
+        // Before the programs end: the engine then removes what it was creating for them.
+        creation.is_pending(docker).await?;
+    }
     let mut removed =
         Removed { cluster: cluster.to_owned(), programs: orphans::end(cluster).await, ..Removed::default() };
     // The engine may still complete the last request of a killed program: list twice if the directory shows that there was one.
-    let was_up = state.noted_run().is_some() || removed.programs > 0;
+    let was_up = is_noted || removed.programs > 0;
     let needed = if was_up { 2 } else { 1 };
     let mut empty_lists = 0;
     let mut failures = Vec::new();
     for _ in 0..ATTEMPTS {
-        // Before the list: see `is_creating`.
-        let may_appear = was_up && is_creating(docker).await?;
+        // Before the list: see `Creation::is_pending`.
+        let may_appear = was_up && creation.is_pending(docker).await?;
         let resources = list(docker, Some(cluster)).await?;
         if resources.is_empty() {
             failures.clear();
