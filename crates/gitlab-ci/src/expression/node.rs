@@ -31,7 +31,7 @@ pub(super) enum Operator {
 
 impl Operator {
     /// The precedence of the operator, from 0: Ruby's order. A higher number binds more tightly.
-    pub(super) fn margin(self) -> u8 {
+    pub(super) fn precedence(self) -> u8 {
         match self {
             Self::Or => 0,
             Self::And => 1,
@@ -55,9 +55,9 @@ impl Node {
     }
 
     /// Writes the node as an operand of an operator with this precedence, in parentheses if necessary.
-    fn within(&self, margin: u8, formatter: &mut fmt::Formatter) -> fmt::Result {
+    fn within(&self, precedence: u8, formatter: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Binary(operator, ..) if operator.margin() < margin => write!(formatter, "({self})"),
+            Self::Binary(operator, ..) if operator.precedence() < precedence => write!(formatter, "({self})"),
             _ => fmt::Display::fmt(self, formatter),
         }
     }
@@ -78,10 +78,10 @@ impl fmt::Display for Node {
                 operand.within(u8::MAX, formatter)
             }
             Self::Binary(operator, left, right) => {
-                left.within(operator.margin(), formatter)?;
+                left.within(operator.precedence(), formatter)?;
                 write!(formatter, " {operator} ")?;
                 // One more than the operator's own precedence, because all operators are left-associative.
-                right.within(operator.margin() + 1, formatter)
+                right.within(operator.precedence() + 1, formatter)
             }
         }
     }

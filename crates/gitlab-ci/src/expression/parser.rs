@@ -33,19 +33,19 @@ struct Parser<'text> {
 impl Parser<'_> {
     /// Parses operands and the operators of at least this precedence between them. Operators of the same precedence are
     /// left-associative, including comparisons: `$A == $B == $C`.
-    fn binary(&mut self, margin: u8) -> Result<Node, SyntaxError> {
+    fn binary(&mut self, precedence: u8) -> Result<Node, SyntaxError> {
         let mut left = self.operand()?;
-        while let Some(operator) = self.operator(margin) {
-            let right = self.binary(operator.margin() + 1)?;
+        while let Some(operator) = self.operator(precedence) {
+            let right = self.binary(operator.precedence() + 1)?;
             left = Node::Binary(operator, Box::new(left), Box::new(right));
         }
         Ok(left)
     }
 
     /// Returns the next token if it is an operator of at least this precedence.
-    fn operator(&mut self, margin: u8) -> Option<Operator> {
+    fn operator(&mut self, precedence: u8) -> Option<Operator> {
         let Kind::Operator(operator) = self.tokens.peek()?.kind else { return None };
-        (operator.margin() >= margin).then(|| {
+        (operator.precedence() >= precedence).then(|| {
             self.tokens.next();
             operator
         })
