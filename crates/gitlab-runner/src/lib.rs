@@ -63,6 +63,8 @@ pub mod log;
 pub mod mask;
 pub mod pipeline;
 pub mod process_group;
+#[cfg(target_os = "linux")]
+mod processes;
 pub mod project;
 pub mod status;
 pub mod variables;

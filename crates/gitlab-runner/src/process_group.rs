@@ -3,6 +3,9 @@
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::Child;
 
+#[cfg(target_os = "linux")]
+use crate::processes::{self, Process};
+
 /// The process group of a program that was started as the leader of its group.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessGroup(Pid);
@@ -27,10 +30,7 @@ impl ProcessGroup {
 
     #[cfg(target_os = "linux")]
     fn has_living(self) -> bool {
-        let Ok(processes) = std::fs::read_dir("/proc") else { return true };
-        let stats = processes.flatten().filter_map(|process| std::fs::read(process.path().join("stat")).ok());
-        // The name of a program may contain any bytes.
-        stats.into_iter().any(|stat| self.is_living(&String::from_utf8_lossy(&stat)))
+        processes::all().map_or(true, |mut processes| processes.any(|process| self.is_living(process)))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -38,13 +38,10 @@ impl ProcessGroup {
         true
     }
 
-    /// Whether a process belongs to this group and has not ended: `proc(5)`, fields 3 and 5 of `stat`.
+    /// Whether a process belongs to this group and has not ended.
     #[cfg(target_os = "linux")]
-    fn is_living(self, stat: &str) -> bool {
-        // The second field is the program's name in parentheses, which may contain spaces and parentheses.
-        let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-        let (state, group) = (fields.next(), fields.nth(1).and_then(|group| group.parse().ok()));
-        group == Some(self.0.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
+    fn is_living(self, process: Process) -> bool {
+        process.group == self.0.as_raw_nonzero().get() && !process.has_ended
     }
 }
 
@@ -85,8 +82,9 @@ mod tests {
     #[test]
     fn an_ended_process_is_not_running() {
         let group = ProcessGroup(Pid::from_raw(7).unwrap());
-        assert!(group.is_living("12 (a) b) S 1 7 7 0"));
-        assert!(!group.is_living("12 (a) b) Z 1 7 7 0") && !group.is_living("12 (a) S 1 8 7 0"));
+        let is_living = |stat: &str| group.is_living(Process::parse(stat.as_bytes()).unwrap());
+        assert!(is_living("12 (a) b) S 1 7 7 0"));
+        assert!(!is_living("12 (a) b) Z 1 7 7 0") && !is_living("12 (a) S 1 8 7 0"));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::shell::GRACE;
+use crate::processes::{self, Process};
 
 /// Time between SIGTERM and SIGKILL for processes that the script has left running.
 const GRACE_AFTER_SCRIPT: Duration = Duration::from_millis(500);
@@ -116,7 +117,7 @@ fn reap() -> bool {
 /// Reaps the children that have ended, except for the shell.
 fn reap_others(shell: &Child) {
     let own = getpid().as_raw_nonzero().get();
-    let children = processes().filter(|process| process.parent == own);
+    let children = processes::all().into_iter().flatten().filter(|process| process.parent == own);
     for child in children.filter(|child| shell.id() != u32::try_from(child.number).ok()) {
         let _ = waitpid(Pid::from_raw(child.number), WaitOptions::NOHANG);
     }
@@ -124,7 +125,7 @@ fn reap_others(shell: &Child) {
 
 /// Sends a signal to all descendants.
 fn signal_all(signal: Signal) {
-    let mut left: Vec<Process> = processes().collect();
+    let mut left: Vec<Process> = processes::all().into_iter().flatten().collect();
     let mut parents = vec![getpid().as_raw_nonzero().get()];
     while let Some(parent) = parents.pop() {
         let (children, others) = left.into_iter().partition(|process: &Process| process.parent == parent);
@@ -137,21 +138,4 @@ fn signal_all(signal: Signal) {
             }
         }
     }
-}
-
-struct Process {
-    number: i32,
-    parent: i32,
-}
-
-/// All processes: `proc(5)`, fields 1 and 4 of `stat`.
-fn processes() -> impl Iterator<Item = Process> {
-    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let number = entry.file_name().to_str()?.parse().ok()?;
-        // The second field is the program's name in parentheses. The name may contain any bytes, also spaces and parentheses.
-        let stat = std::fs::read(entry.path().join("stat")).ok()?;
-        let end = stat.iter().rposition(|byte| *byte == b')')?;
-        let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-        Some(Process { number, parent: rest.split_whitespace().nth(1)?.parse().ok()? })
-    })
 }

@@ -1,0 +1,62 @@
+//! The processes of this machine: `proc(5)`.
+
+use std::io;
+
+/// A process, which may have ended but still be in the table of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// The process ID.
+    pub(crate) number: i32,
+    /// The process ID of the parent.
+    pub(crate) parent: i32,
+    /// The process group.
+    pub(crate) group: i32,
+    /// Whether it has ended. Its parent has not waited for it yet.
+    pub(crate) has_ended: bool,
+}
+
+impl Process {
+    /// Parses `/proc/PID/stat`: fields 1, 3, 4 and 5.
+    pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
+        // The second field is the program's name in parentheses. The name may contain any bytes, also spaces and parentheses.
+        let number = stat.split(|byte| *byte == b' ').next()?;
+        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+        let rest = stat.rsplit(|byte| *byte == b')').next()?;
+        let mut fields = std::str::from_utf8(rest).ok()?.split_whitespace();
+        let has_ended = matches!(fields.next()?, "Z" | "X");
+        Some(Self { number, parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()?, has_ended })
+    }
+}
+
+/// All processes that this process can see.
+///
+/// # Errors
+/// There is no `/proc`.
+pub(crate) fn all() -> io::Result<impl Iterator<Item = Process>> {
+    Ok(std::fs::read_dir("/proc")?.flatten().filter_map(|entry| {
+        // `self` and `thread-self` are links to entries with numbers.
+        entry.file_name().to_str()?.parse::<i32>().ok()?;
+        Process::parse(&std::fs::read(entry.path().join("stat")).ok()?)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::spaces_and_parentheses(b"12 (a) b) S 1 7 7 0", false)]
+    #[case::not_utf8(b"12 (\xff) R 1 7 7 0", false)]
+    #[case::ended(b"12 (a) Z 1 7 7 0", true)]
+    fn a_line_is_parsed(#[case] stat: &[u8], #[case] has_ended: bool) {
+        assert_eq!(Process::parse(stat), Some(Process { number: 12, parent: 1, group: 7, has_ended }));
+    }
+
+    #[test]
+    fn this_process_is_listed_once() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(all().unwrap().filter(|process| process.number == own).count(), 1);
+    }
+}
