@@ -16,6 +16,7 @@ use crate::deferred::DeferredVariables;
 use crate::mask::Masker;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::workspace::checkout::Sources;
+use crate::workspace::remove_file_if_exists;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::job_index::JobIndex;
 use gitlab_ci::variables::collection::Variable;
@@ -117,11 +118,7 @@ impl Pipeline {
         let (path, limit) = (self.log_of(job), self.settings.output_limit);
         // Discard the log of another pipeline, but keep the log of the job's own earlier attempts. The directory may be one of the
         // repository: removing a link leaves its target alone.
-        let removed = if is_first { std::fs::remove_file(&path) } else { Ok(()) };
-        let emptied = match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
+        let emptied = if is_first { remove_file_if_exists(&path) } else { Ok(()) };
         let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.notify)));
         log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::event::TestCounts;
+use super::workspace::remove_file_if_exists;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::job_index::{JobIndex, PerJob};
@@ -62,10 +63,7 @@ impl Store {
     /// An archive cannot be removed. A retry could pass on the artifacts of the earlier attempt.
     pub fn clear(&self, job: JobIndex) -> io::Result<()> {
         for archive in [self.artifacts(job), self.reports(job)] {
-            match std::fs::remove_file(archive) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_file_if_exists(&archive)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::copy::Listing;
 use super::git::{failed, git};
+use super::remove::remove_if_exists;
 use super::worktree;
 use gitlab_ci::plan::context::RefKind;
 
@@ -133,7 +134,7 @@ impl Sources {
         let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
         let path = dir.to_string_lossy().into_owned();
         // A job that timed out may have left an incomplete checkout.
-        worktree::remove(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
+        remove_if_exists(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
         // A SHA-256 hash has 64 digits, a SHA-1 hash 40.
         let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;

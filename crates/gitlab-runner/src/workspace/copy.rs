@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::archive::visit;
+use super::remove::remove_file_if_exists;
 
 /// A file, directory or link in a checkout.
 #[derive(Clone, Debug)]
@@ -56,10 +57,7 @@ pub fn copy(from: &Path, metadata: &Metadata, to: &Path) -> io::Result<()> {
 /// # Errors
 /// `from` cannot be read, or `to` cannot be replaced.
 pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_file_if_exists(to)?;
     copy_file(from, to, &fs::symlink_metadata(from)?)
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
-pub use self::remove::remove;
+pub use self::remove::{remove, remove_file_if_exists};
 
 /// The prefix of workspace directories.
 const PREFIX: &str = "pipeline-";

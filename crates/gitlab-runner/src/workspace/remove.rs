@@ -39,6 +39,35 @@ pub fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a file or a link, if it exists.
+///
+/// # Errors
+/// It cannot be removed, or is a directory.
+pub fn remove_file_if_exists(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file, link or directory, if it exists.
+///
+/// # Errors
+/// It cannot be removed.
+pub(super) fn remove_if_exists(path: &Path) -> io::Result<()> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => remove(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        // In place of a parent directory, there may be a file.
+        Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Removes the entries of the directory `name` of `top`, except for subdirectories, which it moves to `top`.
 fn empty(
     top: &OwnedFd,

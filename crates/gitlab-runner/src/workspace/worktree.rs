@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest, Sha1};
 
 use super::git::{SourcesError, failed, fields, git, path};
-use crate::workspace;
+use super::remove::remove_if_exists;
 
 /// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
 pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -24,7 +24,7 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
         let wanted: BTreeSet<&[u8]> = entries().map(|(_, name)| name).collect();
         for path in fields(&checked_out).filter(|name| !wanted.contains(name)).map(path) {
             if !is_behind_a_link(&dir, &path) {
-                remove(&dir.join(path))?;
+                remove_if_exists(&dir.join(path))?;
             }
         }
         let mut present = Vec::new();
@@ -43,7 +43,7 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                     }
                     let is_same = fs::symlink_metadata(&to).is_ok_and(|old| old.file_type() == kind.file_type());
                     if !is_same {
-                        remove(&to)?;
+                        remove_if_exists(&to)?;
                     }
                     // Skip directories: git lists their files separately. The exceptions are submodules, whose changes are not applied.
                     if !kind.is_dir() {
@@ -55,7 +55,7 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                 }
                 // A path behind a link leads out of the checkout, so nothing is removed there.
                 _ if is_behind_a_link(&dir, &path) => {}
-                _ => remove(&to)?,
+                _ => remove_if_exists(&to)?,
             }
         }
         for (from, to) in present {
@@ -120,20 +120,6 @@ fn is_behind_a_link(dir: &Path, path: &Path) -> bool {
 fn link_above(dir: &Path, path: &Path) -> Option<PathBuf> {
     let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
     parents.map(|parent| dir.join(parent)).filter(|parent| parent.is_symlink()).last()
-}
-
-/// Removes a file, link or directory if it exists.
-pub(super) fn remove(path: &Path) -> std::io::Result<()> {
-    use std::io::ErrorKind::{NotADirectory, NotFound};
-    let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => workspace::remove(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
