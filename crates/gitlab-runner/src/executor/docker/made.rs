@@ -215,7 +215,7 @@ pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<u
     // A later attempt finds resources that the engine has meanwhile completed for a process that was killed during a request.
     for _ in 0..SWEEPS {
         if names.is_empty() {
-            return Ok(removed);
+            break;
         }
         left = remove(engine, &names).await;
         removed += names.len() - left.len();
