@@ -112,7 +112,7 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let shown = Arc::clone(&display);
     let show = move |event: &Event<'_>| shown.show(event);
     let up = display.watch(up::up(&docker, &images, &plan, &show)).await;
-    display.finish().await.map_err(|error| CliError::events_lost(&error))?;
+    display.finish().await?;
     match up {
         Ok(()) => {}
         Err(UpError::Lacking(findings)) => {

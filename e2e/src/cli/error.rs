@@ -42,11 +42,6 @@ impl CliError {
         Self::Environment(message.into().into())
     }
 
-    /// The events of `--format json` are incomplete.
-    pub(crate) fn events_lost(error: &std::io::Error) -> Self {
-        Self::environment(format!("cannot write the events to standard output: {error}"))
-    }
-
     /// Prints the error, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {

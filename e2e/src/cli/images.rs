@@ -10,7 +10,7 @@ use e2e::record::event::Event;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 
-use super::{CliError, Format, Outcome, connect, write};
+use super::{Format, Outcome, connect, write};
 
 /// Obtains the images of the harness and the pipeline: present ones are used, others pulled, else built
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: ImagesArguments) -> Outcome {
         names
     };
     let obtained = display.watch(images.obtain(&wanted)).await;
-    display.finish().await.map_err(|error| CliError::events_lost(&error))?;
+    display.finish().await?;
     let obtained = obtained?;
     write(&match format {
         Format::Table => report::images::table(&obtained),

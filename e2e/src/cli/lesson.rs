@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     for (number, lesson) in chosen.iter().enumerate() {
         write(&report::lessons::heading(lesson, number + 1, chosen.len()))?;
         let lesson_result = view.watch(run_lesson(lesson, &context)).await;
-        view.finish().await.map_err(|error| CliError::events_lost(&error))?;
+        view.finish().await?;
         match lesson_result {
             Ok(lesson_result) => write(&report::lessons::lesson_result(lesson, &lesson_result))?,
             Err(error @ LessonError::Interrupted) => return Err(error.into()),

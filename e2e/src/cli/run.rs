@@ -123,7 +123,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         write(&report::run::terminal::text(&record))?;
         print(&format!("e2e: the report is {}", dir.join("report.html").display()));
     }
-    written.map_err(|error| CliError::events_lost(&error))?;
+    written?;
     Ok(exit_code(&record, stop.as_ref()))
 }
 

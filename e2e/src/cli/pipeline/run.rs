@@ -158,7 +158,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }
-    written.map_err(|error| CliError::events_lost(&error))?;
+    written?;
     Ok(exit_code(&outcome))
 }
 

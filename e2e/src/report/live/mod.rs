@@ -48,6 +48,11 @@ pub struct Live {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The events of `--format json` are incomplete.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the events to standard output")]
+pub struct EventsLost(#[source] io::Error);
+
 /// What the view's thread gets.
 enum Item {
     Shown(Shown),
@@ -89,18 +94,20 @@ impl Live {
 
     /// Shows an event. Never waits.
     pub fn show(&self, event: &impl LiveEvent) {
-        let (line, json) = match self.mode {
-            Mode::Quiet => return,
-            Mode::People => (event.line(), None),
-            Mode::Json => (None, event.json()),
-        };
+        if self.mode == Mode::Quiet {
+            return;
+        }
         let change = event.change();
-        // A line of JSON is longer than its text by the names of its keys.
-        let optional = change.optional().map(|length| json.as_ref().map_or(length, String::len));
-        let at = self.started.elapsed();
-        let item = Item::Shown(Shown { at, change: change.into_owned(), line, json });
+        let optional = change.optional();
+        let (change, line) = match self.mode {
+            // JSON shows events, and not what is running.
+            Mode::Json => (Change::Nothing, event.json()),
+            Mode::People | Mode::Quiet => (change.into_owned(), event.line()),
+        };
+        let length = line.as_ref().map_or(0, String::len);
+        let item = Item::Shown(Shown { at: self.started.elapsed(), change, line });
         match optional {
-            Some(size) => self.queue.offer(item, size),
+            Some(size) => self.queue.offer(item, size.max(length)),
             None => self.queue.push(item),
         }
     }
@@ -119,16 +126,16 @@ impl Live {
     /// Waits until everything is written that was shown so far.
     ///
     /// # Errors
-    /// An event could not be written to standard output as JSON: nobody reads it any more, or the disk is full. Lines for people may
+    /// An event could not be written to standard output as JSON: its reader has closed it, or the disk is full. Lines for people may
     /// be lost without an error.
-    pub async fn finish(&self) -> io::Result<()> {
+    pub async fn finish(&self) -> Result<(), EventsLost> {
         if self.thread.is_none() {
             return Ok(());
         }
         let (sender, written) = oneshot::channel();
         self.queue.push(Item::Finish(sender));
         match written.await {
-            Ok(Some(error)) => Err(error),
+            Ok(Some(error)) => Err(EventsLost(error)),
             // The thread ends only when the queue is closed.
             Ok(None) | Err(_) => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! A queue between a run and the thread that shows it: a run never waits for whoever reads its output.
+//! A queue between a run and the thread that shows it: a run never waits for the reader of its output.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -20,7 +20,6 @@ pub(super) struct Shown {
     pub(super) at: Duration,
     pub(super) change: Change<'static>,
     pub(super) line: Option<String>,
-    pub(super) json: Option<String>,
 }
 
 pub(super) enum Screen {
@@ -49,12 +48,12 @@ pub(super) struct Running {
 
 impl Screen {
     pub(super) fn show(&mut self, shown: &Shown) {
-        let Shown { at, change, line, json } = shown;
+        let Shown { at, change, line } = shown;
         match self {
             Self::Json { failed: Some(_) } => {}
             Self::Json { failed } => {
-                if let Some(json) = json {
-                    *failed = writeln!(io::stdout(), "{json}").err();
+                if let Some(line) = line {
+                    *failed = writeln!(io::stdout(), "{line}").err();
                 }
             }
             // If standard error is closed, the line is lost and the work continues.
@@ -74,9 +73,13 @@ impl Screen {
 
     /// Says how many lines are missing.
     pub(super) fn show_dropped(&mut self, count: usize, at: Duration) {
-        let line = format!("lines that are only in the logs of the jobs, because nobody read this output: {count}");
-        let json = Some(format!(r#"{{"event":"lines_dropped","count":{count}}}"#));
-        self.show(&Shown { at, change: Change::Nothing, line: Some(line), json });
+        let line = match self {
+            Self::Json { .. } => format!(r#"{{"event":"lines_dropped","count":{count}}}"#),
+            Self::Log { .. } | Self::Terminal { .. } => {
+                format!("lines that are only in the logs of the jobs, because nobody read this output: {count}")
+            }
+        };
+        self.show(&Shown { at, change: Change::Nothing, line: Some(line) });
     }
 
     pub(super) fn heartbeat(&self, at: Duration) {
