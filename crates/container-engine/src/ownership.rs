@@ -21,7 +21,7 @@ const MAX_AGE: Duration = Duration::from_hours(90 * 24);
 /// The ID of this process, and its lock.
 struct Owner {
     id: String,
-    /// `None` if the file cannot be created. Nobody knows then whether this process has ended.
+    /// `None` if the file cannot be created. Other processes then cannot determine whether this process has ended.
     _lock: Option<File>,
 }
 

@@ -35,7 +35,7 @@ pub fn pack_checkout(dir: &Path, archive: &Path) -> io::Result<()> {
 /// Packs the selected files below a directory.
 ///
 /// # Errors
-/// A file cannot be read, the archive cannot be written, for example because the disk is full, or nobody needs it any more.
+/// A file cannot be read, the archive cannot be written, for example because the disk is full, or the draft was dropped.
 pub fn pack(dir: &Path, mut selection: Selection, archive: DraftWriter) -> io::Result<Packed> {
     let mut packed = Packed::default();
     let mut builder = tar::Builder::new(BufWriter::new(archive));

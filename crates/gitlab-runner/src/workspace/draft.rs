@@ -18,8 +18,8 @@ const PREFIX: &str = ".draft-";
 /// No job takes so long to write an archive.
 const MAX_AGE: Duration = Duration::from_hours(24);
 
-/// A file that only this user can read. When it is dropped, it is removed, and whoever still writes to it gets an error: an interrupted
-/// job does not wait for an archive that nobody needs.
+/// A file that only this user can read. Dropping the draft removes the file, and further writes to it fail: an interrupted job does not
+/// wait for its archive.
 #[derive(Debug)]
 pub struct Draft {
     file: NamedTempFile,
