@@ -64,13 +64,15 @@ soak-kills: ## Kill `e2e run` ten times at random moments and check each time th
 # Sanitizers and coverage are nightly features; this variable enables them in a stable compiler.
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP = 1
-fuzz: ## Fuzz the readers of pipeline files and expressions, FUZZ_SECONDS=60 each: crates/gitlab-ci/fuzz/README.md
+fuzz: ## Fuzz readers, masker, archives and reports, FUZZ_SECONDS=60 each: crates/gitlab-ci/fuzz/README.md
 	@cargo fuzz --version >/dev/null 2>&1 || { echo 'make fuzz needs cargo-fuzz and a C++ compiler: cargo install --locked cargo-fuzz@0.13.2' >&2; exit 1; }
-	cd crates/gitlab-ci && for target in reader expression; do \
-		mkdir -p fuzz/corpus/$$target; \
-		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/gitlab-ci.dict \
+	for target in $(or $(FUZZ_TARGETS),gitlab-ci/reader gitlab-ci/expression gitlab-runner/masker gitlab-runner/archive gitlab-runner/reports); do \
+		name=$${target#*/}; \
+		( cd crates/$${target%/*} && mkdir -p fuzz/corpus/$$name && \
+			cargo fuzz run --target-dir $(CURDIR)/target/fuzz $$name fuzz/corpus/$$name fuzz/seeds/$$name -- \
+			-dict=$(CURDIR)/crates/gitlab-ci/fuzz/gitlab-ci.dict \
 			-max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 \
-			-verbosity=0 -print_final_stats=1 $(FUZZ_FLAGS); \
+			-verbosity=0 -print_final_stats=1 $(FUZZ_FLAGS) ) || exit 1; \
 	done
 
 # These checks take seconds, so they run first.
@@ -80,6 +82,7 @@ style:
 	.ci/structure
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path crates/gitlab-ci/fuzz/Cargo.toml
+	cargo fmt --all --check --manifest-path crates/gitlab-runner/fuzz/Cargo.toml
 
 .PHONY: lint
 lint: style ## Check the code's structure, formatting, clippy and docs; a warning is an error
@@ -87,6 +90,7 @@ lint: style ## Check the code's structure, formatting, clippy and docs; a warnin
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# The fuzz targets, without the C++ library that they are linked with.
 	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-ci/fuzz/Cargo.toml --target-dir target
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-runner/fuzz/Cargo.toml --target-dir target
 
 # Not quiet, because the first build takes minutes. The commands after it print only the harness's own output.
 .PHONY: harness

@@ -4,15 +4,14 @@
 //! however it ends. A process ID would not do: another container or machine that shares the engine may have the same host name and
 //! process IDs of its own, and `/proc` may hide the processes of others. Where there is no file, it is not known whether the owner exists.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use private_dir::PrivateDir;
 
 /// The minimum age at which the file of an ended process is removed. Until then, it identifies what a killed process has left. The file
 /// does not change after its creation, so its age is the time since the process first needed its ID.
@@ -28,7 +27,7 @@ struct Owner {
 /// The ID of this process: `machine.pid.random`. The first two are for people.
 pub fn owner_id() -> String {
     static OWNER: OnceLock<Owner> = OnceLock::new();
-    OWNER.get_or_init(|| Owner::new(owners_dir().as_deref())).id.clone()
+    OWNER.get_or_init(|| Owner::new(owners_dir().as_ref())).id.clone()
 }
 
 /// An ID for one of several things that this process owns at the same time: `machine.pid.random/number`. Each call returns another number.
@@ -51,21 +50,18 @@ pub fn forget_gone_owners() {
 }
 
 impl Owner {
-    fn new(dir: Option<&Path>) -> Self {
+    fn new(dir: Option<&PrivateDir>) -> Self {
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let machine: String =
             machine.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
         let id = format!("{machine}.{}.{:016x}", std::process::id(), fastrand::u64(..));
-        let lock = dir.and_then(|dir| Self::lock(&dir.join(&id)).ok());
+        let lock = dir.and_then(|dir| Self::lock(dir, &id).ok());
         Self { id, _lock: lock }
     }
 
     /// Creates the file and takes its lock. No one knows the ID before that.
-    fn lock(path: &Path) -> io::Result<File> {
-        if let Some(dir) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        }
-        let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    fn lock(dir: &PrivateDir, id: &str) -> io::Result<File> {
+        let file = dir.create_file(id)?;
         file.lock()?;
         Ok(file)
     }
@@ -73,38 +69,25 @@ impl Owner {
 
 /// The directory of the files of this user's processes. Unlike a directory for temporary files, it is the same in all sessions and after
 /// the machine was started again. <https://specifications.freedesktop.org/basedir-spec/latest/>
-fn owners_dir() -> Option<PathBuf> {
+/// `None` if it cannot be opened.
+fn owners_dir() -> Option<PrivateDir> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    Some(state?.join("gitlab-ci-k8s-demo/owners"))
+    PrivateDir::open(&state?, "gitlab-ci-k8s-demo/owners").ok()
 }
 
-fn is_gone(dir: &Path, id: &str) -> bool {
+fn is_gone(dir: &PrivateDir, id: &str) -> bool {
     let name = id.split_once('/').map_or(id, |(process, _)| process);
-    // Everybody who can use the engine can set a label: the name must not lead out of the directory.
-    let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
-    if name.starts_with('.') || name.is_empty() || !name.chars().all(is_name) {
-        return false;
-    }
-    // Shared, because several processes may ask at the same time.
-    open(&dir.join(name)).is_ok_and(|file| file.try_lock_shared().is_ok())
+    // Shared, because several processes may ask at the same time. Everybody who can use the engine can set a label: a name that leads out
+    // of the directory is an error.
+    dir.open_file(name).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
-/// Opens a file without following a link or waiting for the other end of a FIFO.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
-}
-
-fn forget(dir: &Path, age: Duration) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let is_old = entry
-            .metadata()
-            .and_then(|found| found.modified())
-            .is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age));
-        if is_old && open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+fn forget(dir: &PrivateDir, age: Duration) {
+    for name in dir.names().unwrap_or_default() {
+        if dir.is_older(&name, age) && dir.try_lock_existing(&name).is_ok_and(|lock| lock.is_some()) {
             // Another process may remove it at the same time.
-            let _ = fs::remove_file(entry.path());
+            let _ = dir.remove_file(&name);
         }
     }
 }
@@ -115,23 +98,29 @@ mod tests {
 
     use super::*;
 
+    fn dir() -> (tempfile::TempDir, PrivateDir) {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(parent.path(), "owners").unwrap();
+        (parent, dir)
+    }
+
     #[test]
     fn an_owner_is_gone_when_its_lock_is_released() {
-        let dir = tempfile::tempdir().unwrap();
-        let owner = Owner::new(Some(dir.path()));
+        let (_parent, dir) = dir();
+        let owner = Owner::new(Some(&dir));
         let id = owner.id.clone();
-        assert!(!is_gone(dir.path(), &id) && !is_gone(dir.path(), &format!("{id}/2")));
+        assert!(!is_gone(&dir, &id) && !is_gone(&dir, &format!("{id}/2")));
         drop(owner);
-        assert!(is_gone(dir.path(), &id) && is_gone(dir.path(), &format!("{id}/2")));
+        assert!(is_gone(&dir, &id) && is_gone(&dir, &format!("{id}/2")));
     }
 
     #[test]
     fn a_process_of_which_there_is_no_file_is_not_known_to_be_gone() {
-        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let id = Owner::new(Some(elsewhere.path())).id;
-        assert!(is_gone(elsewhere.path(), &id) && !is_gone(dir.path(), &id));
+        let ((_one, dir), (_other, elsewhere)) = (dir(), dir());
+        let id = Owner::new(Some(&elsewhere)).id;
+        assert!(is_gone(&elsewhere, &id) && !is_gone(&dir, &id));
         let without_file = Owner::new(None);
-        assert!(!is_gone(dir.path(), &without_file.id));
+        assert!(!is_gone(&dir, &without_file.id));
     }
 
     #[test]
@@ -147,31 +136,22 @@ mod tests {
     #[case::a_link("link")]
     #[case::a_fifo("fifo")]
     fn a_hostile_label_opens_nothing(#[case] id: &str) {
-        let dir = tempfile::tempdir().unwrap();
-        let owners = dir.path().join("owners");
-        fs::create_dir(&owners).unwrap();
-        fs::write(dir.path().join("secret"), "").unwrap();
-        std::os::unix::fs::symlink("../secret", owners.join("link")).unwrap();
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            owners.join("fifo"),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR,
-            0,
-        )
-        .unwrap();
-        // A FIFO can be locked like a file. It only must not block.
-        assert!(id == "fifo" || !is_gone(&owners, id));
+        let (parent, dir) = dir();
+        std::fs::write(parent.path().join("secret"), "").unwrap();
+        std::os::unix::fs::symlink("../secret", dir.path().join("link")).unwrap();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("fifo"), fifo, mode, 0).unwrap();
+        assert!(!is_gone(&dir, id));
     }
 
     #[test]
     fn old_files_of_ended_processes_are_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let running = Owner::new(Some(dir.path()));
-        let ended = Owner::new(Some(dir.path())).id;
-        forget(dir.path(), MAX_AGE);
+        let (_parent, dir) = dir();
+        let running = Owner::new(Some(&dir));
+        let ended = Owner::new(Some(&dir)).id;
+        forget(&dir, MAX_AGE);
         assert!(dir.path().join(&ended).exists());
-        forget(dir.path(), Duration::ZERO);
+        forget(&dir, Duration::ZERO);
         assert!(!dir.path().join(&ended).exists() && dir.path().join(&running.id).exists());
     }
 }

@@ -1,6 +1,5 @@
 //! A pipeline to run: the data that the scheduler and every job read.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +15,10 @@ use crate::deferred::DeferredVariables;
 use crate::mask::Masker;
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::workspace::checkout::Sources;
-use crate::workspace::remove_file_if_exists;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::job_index::JobIndex;
 use gitlab_ci::variables::collection::Variable;
+use private_dir::{Lock, PrivateDir};
 
 /// The maximum size of a job's artifacts in bytes, unless GitLab's administrator sets another one.
 /// <https://docs.gitlab.com/administration/settings/continuous_integration/#set-maximum-artifacts-size>
@@ -78,13 +77,13 @@ pub struct Pipeline {
     /// The artifacts that jobs pass to each other.
     pub store: Store,
     /// The directory of the caches, which pipelines share.
-    pub caches: PathBuf,
+    pub caches: PrivateDir,
     /// The directory of the resource groups' lock files, which pipelines share.
-    pub groups: PathBuf,
+    pub groups: PrivateDir,
     /// The directory of the job logs.
-    pub logs: PathBuf,
+    pub logs: PrivateDir,
     /// Keeps other pipelines from writing to the same logs.
-    pub(super) _logs_lock: File,
+    pub(super) _logs_lock: Lock,
     /// Project variables whose values are not known yet.
     pub late: Option<DeferredVariables>,
     /// Receives the events of the pipeline.
@@ -110,17 +109,22 @@ impl Pipeline {
 
     /// The log file of a job.
     pub(super) fn log_of(&self, job: JobIndex) -> PathBuf {
-        self.logs.join(format!("{}.log", self.store.name(job)))
+        self.logs.path().join(self.log_name(job))
     }
 
     /// Opens the log of a job, which is empty before the first attempt.
     pub(super) fn open_log(&self, job: JobIndex, is_first: bool, masker: &Masker) -> Result<Arc<JobLog>, String> {
-        let (path, limit) = (self.log_of(job), self.settings.output_limit);
+        let (name, limit) = (self.log_name(job), self.settings.output_limit);
         // Discard the log of another pipeline, but keep the log of the job's own earlier attempts. The directory may be one of the
         // repository: removing a link leaves its target alone.
-        let emptied = if is_first { remove_file_if_exists(&path) } else { Ok(()) };
-        let log = emptied.and_then(|()| JobLog::open(self.name(job), &path, masker, limit, Arc::clone(&self.notify)));
-        log.map(Arc::new).map_err(|error| format!("{}: {error}", path.display()))
+        let emptied = if is_first { self.logs.remove_file(&name) } else { Ok(()) };
+        let file = emptied.and_then(|()| self.logs.append_file(&name)).map_err(|error| error.to_string())?;
+        let notify = Arc::clone(&self.notify);
+        Ok(Arc::new(JobLog::new(self.name(job), file, self.log_of(job), masker, limit, notify)))
+    }
+
+    fn log_name(&self, job: JobIndex) -> String {
+        format!("{}.log", self.store.name(job))
     }
 
     /// The name of a job.

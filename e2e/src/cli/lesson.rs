@@ -1,6 +1,5 @@
 //! `e2e lesson`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use e2e::report;
 use e2e::report::live::{Live, Mode};
 use e2e::scenario::lesson::{LessonContext, LessonError, run_lesson};
 use e2e::scenario::recorder::Recorder;
+use private_dir::PrivateDir;
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
@@ -66,8 +66,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
     let image_events = Arc::clone(&recorder);
     let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| image_events.record(event)));
     let source = std::env::current_dir()?;
-    let dir: PathBuf = source.join("target/e2e/lessons");
-    std::fs::create_dir_all(&dir)?;
+    let dir = PrivateDir::open_shared(&source, "target/e2e/lessons")?.path().to_owned();
     let context = LessonContext { docker, images, target, source, dir, recorder, cancel };
     let chosen: Vec<&Lesson> = if arguments.names.is_empty() { LESSONS.iter().collect() } else { arguments.names };
     let mut code = ExitCode::SUCCESS;

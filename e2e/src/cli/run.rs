@@ -1,7 +1,7 @@
 //! `e2e run`
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
 use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
+use private_dir::PrivateDir;
 use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
@@ -71,9 +72,13 @@ pub(crate) struct RunArguments {
 pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
     let docker = connect().await?;
     let id = labels::RunId::new("").id;
-    let dir = arguments.report.unwrap_or_else(|| arguments.directory.join("target/e2e").join(&id));
-    std::fs::create_dir_all(&dir)?;
-    let dir = std::path::absolute(dir)?;
+    let report = match arguments.report {
+        Some(dir) => PrivateDir::open_chosen(&dir)?,
+        None => {
+            PrivateDir::open_shared(&std::path::absolute(&arguments.directory)?, Path::new("target/e2e").join(&id))?
+        }
+    };
+    let dir = report.path().to_owned();
     let cluster_source = if arguments.place.is_existing() {
         let target = arguments.place.target().await?;
         if target.registry.is_none() || target.deployer_kubeconfig.is_none() {
@@ -118,7 +123,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     if let Some(ScenarioError::Up(up::UpError::Lacking(findings))) = &stop {
         return Err(CliError::Prerequisites(findings::table(findings, &Platform::this(), width(io::stderr()))));
     }
-    report::run::write::write(&record, &dir)?;
+    report::run::write::write(&record, &report)?;
     if mode != Mode::Json {
         write(&report::run::terminal::text(&record))?;
         print(&format!("e2e: the report is {}", dir.join("report.html").display()));

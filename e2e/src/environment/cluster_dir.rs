@@ -1,14 +1,12 @@
 //! The directory of one cluster, with its kubeconfigs and the registry's certificate and credentials. Only the user who owns it can
 //! read it.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use container_engine::labels::RunId;
-use rustix::fs::OFlags;
-use tempfile::NamedTempFile;
+use private_dir::PrivateDir;
 
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +20,10 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
-    /// The directory belongs to another user, or a link is in place of it or of a directory above it. The repository or another user may
-    /// have put it there.
-    #[error("{} is not a directory of this user, or it is a link: remove it, or choose another place with `--state-dir`", .0.display())]
-    NotOwn(PathBuf),
+    /// The directory cannot be created, belongs to another user, or a link is in place of it or of a directory above it. The repository or
+    /// another user may have put it there.
+    #[error("cannot use the directory of the cluster (`--state-dir` selects another place)")]
+    Directory(#[source] io::Error),
     /// Another process holds the lock. Two processes that change the same cluster would undo each other's work.
     #[error("another `e2e` process is using cluster `{0}`: wait until it ends, or stop it")]
     Locked(String),
@@ -34,16 +32,19 @@ pub enum StateError {
 /// The directory of one cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterDir {
+    /// The absolute path.
     dir: PathBuf,
     /// The part of the path that is trusted. Below it, links are refused: a relative path leads through the repository.
     trusted: PathBuf,
+    /// The rest of the path.
+    below: PathBuf,
     cluster: String,
 }
 
 /// The exclusive right to change a cluster. Released on drop, and by the kernel however the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _dir: File,
+    _lock: private_dir::Lock,
 }
 
 impl ClusterDir {
@@ -54,8 +55,13 @@ impl ClusterDir {
     pub fn new(root: &Path, cluster: &str) -> Result<Self, StateError> {
         // Users copy the printed paths into shells with other working directories.
         let absolute = |path: &Path| std::path::absolute(path).map_err(files(path));
-        let trusted = if root.is_absolute() { root.to_owned() } else { absolute(Path::new("."))? };
-        Ok(Self { dir: absolute(&root.join(cluster))?, trusted, cluster: cluster.to_owned() })
+        let leads_out = root.components().any(|component| component == Component::ParentDir);
+        let (trusted, below) = if root.is_absolute() || leads_out {
+            (absolute(root)?, PathBuf::from(cluster))
+        } else {
+            (absolute(Path::new("."))?, root.join(cluster))
+        };
+        Ok(Self { dir: absolute(&root.join(cluster))?, trusted, below, cluster: cluster.to_owned() })
     }
 
     /// The directory's absolute path.
@@ -113,36 +119,19 @@ impl ClusterDir {
     /// If another process has the lock, or the directory cannot be created.
     pub fn lock(&self) -> Result<Lock, StateError> {
         loop {
-            self.refuse_links()?;
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(files(&self.dir))?;
-            let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-            let dir = File::options().read(true).custom_flags(flags).open(&self.dir).map_err(files(&self.dir))?;
-            if dir.metadata().map_err(files(&self.dir))?.uid() != rustix::process::geteuid().as_raw() {
-                return Err(StateError::NotOwn(self.dir.clone()));
-            }
-            // The directory may have existed.
-            dir.set_permissions(Permissions::from_mode(0o700)).map_err(files(&self.dir))?;
-            match dir.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(StateError::Locked(self.cluster.clone())),
-                Err(TryLockError::Error(source)) => {
-                    return Err(StateError::Files { path: self.dir.clone(), source });
-                }
-            }
-            // The previous holder may have removed the directory just before it released the lock: then this lock protects nothing.
-            let locked = dir.metadata().map(|it| it.ino()).map_err(files(&self.dir))?;
-            if fs::symlink_metadata(&self.dir).is_ok_and(|it| it.ino() == locked) {
-                return Ok(Lock { _dir: dir });
+            match self.open()?.try_lock_self() {
+                Ok(Some(lock)) => return Ok(Lock { _lock: lock }),
+                Ok(None) => return Err(StateError::Locked(self.cluster.clone())),
+                // The previous holder has removed the directory just before it released the lock.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StateError::Directory(error)),
             }
         }
     }
 
-    fn refuse_links(&self) -> Result<(), StateError> {
-        let below = self.dir.ancestors().take_while(|path| *path != self.trusted && path.starts_with(&self.trusted));
-        match below.filter(|path| path.is_symlink()).last() {
-            Some(link) => Err(StateError::NotOwn(link.to_owned())),
-            None => Ok(()),
-        }
+    /// Opens the directory, and creates it if necessary.
+    fn open(&self) -> Result<PrivateDir, StateError> {
+        PrivateDir::open(&self.trusted, &self.below).map_err(StateError::Directory)
     }
 
     /// Records the run before any of its resources exist, so that the leftovers of a killed process can be found.
@@ -157,18 +146,15 @@ impl ClusterDir {
 
     /// Writes a file of the directory atomically, readable only by its owner.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), StateError> {
-        let attempt = || {
-            // A new file, with mode 0600.
-            let mut file = NamedTempFile::new_in(&self.dir)?;
-            file.write_all(content)?;
-            file.persist(path).map_err(|error| error.error)
-        };
-        attempt().map(drop).map_err(files(path))
+        let name = path.file_name().unwrap_or_default();
+        let new = self.open()?.new_file(".new-").map_err(files(path))?;
+        new.as_file().write_all(content).map_err(files(path))?;
+        new.keep(name).map_err(files(path))
     }
 
     /// Removes the directory.
     pub fn remove(&self) -> Result<(), StateError> {
-        match fs::remove_dir_all(&self.dir) {
+        match private_dir::remove(&self.dir) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(StateError::Files { path: self.dir.clone(), source })
             }
@@ -193,6 +179,7 @@ pub fn clusters(root: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -245,10 +232,10 @@ mod tests {
     fn links_on_the_way_are_refused() {
         let (trusted, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(victim.path(), trusted.path().join("target")).unwrap();
-        let dir = trusted.path().join("target/e2e/clusters/demo");
-        let state = ClusterDir { dir, trusted: trusted.path().to_owned(), cluster: "demo".to_owned() };
-        let error = state.lock().unwrap_err().to_string();
-        assert!(error.contains("target is not a directory of this user, or it is a link"), "{error}");
+        let state =
+            ClusterDir { trusted: trusted.path().to_owned(), ..ClusterDir::new(Path::new("target"), "demo").unwrap() };
+        let error = container_engine::error_chain::error_chain(&state.lock().unwrap_err());
+        assert!(error.contains("target is not a directory, but a link or a file"), "{error}");
         assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
         // The directory itself.
         std::os::unix::fs::symlink(victim.path(), trusted.path().join("demo")).unwrap();

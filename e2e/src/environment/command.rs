@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use private_dir::PrivateDir;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
@@ -32,6 +33,14 @@ pub enum CommandError {
     NotRun {
         /// The program and its arguments.
         line: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The log file cannot be created.
+    #[error("cannot create the log {}", path.display())]
+    Log {
+        path: PathBuf,
         /// The cause.
         #[source]
         source: std::io::Error,
@@ -81,7 +90,7 @@ pub async fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<S
 pub async fn run_logged(mut command: Command, log: &Path, limit: Duration) -> Result<(), CommandError> {
     let line = line(&command);
     let not_run = |source| CommandError::NotRun { line: line.clone(), source };
-    let file = File::create(log).map_err(not_run)?;
+    let file = create_log(log).map_err(|source| CommandError::Log { path: log.to_owned(), source })?;
     command.stdout(file.try_clone().map_err(not_run)?).stderr(file);
     let (line, output) = output(command, limit).await?;
     if output.status.success() {
@@ -91,6 +100,14 @@ pub async fn run_logged(mut command: Command, log: &Path, limit: Duration) -> Re
     let text = fs::read_to_string(log).unwrap_or_default();
     let output_text = format!("{}\nsee the complete log in {}", last_lines(&text), log.display());
     Err(CommandError::Failed { line, status: output.status, output: output_text })
+}
+
+/// Creates a log file and its directory. Whatever has the name of the file is removed before; a link is not followed.
+fn create_log(path: &Path) -> std::io::Result<File> {
+    let dir = PrivateDir::open_chosen(path.parent().unwrap_or(Path::new(".")))?;
+    let name = path.file_name().unwrap_or_default();
+    dir.remove_file(name)?;
+    dir.create_file(name)
 }
 
 async fn output(mut command: Command, limit: Duration) -> Result<(String, Output), CommandError> {

@@ -83,7 +83,6 @@ impl Project {
             // `git tag` would require a message if the user's configuration signs all tags.
             git(Some(&of_tag), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
         }
-        let status = git(Some(repository.dir()), &["status", "--porcelain"]).await?;
         Ok(Self {
             dir: of_branch,
             tagged_dir: of_tag,
@@ -93,7 +92,7 @@ impl Project {
             tag: tag.to_owned(),
             commit,
             tagged,
-            uncommitted: status.lines().count(),
+            uncommitted: repository.uncommitted()?,
         })
     }
 }

@@ -45,7 +45,8 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn from_record(record: Record) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        e2e::report::run::write::write(&record, dir.path()).unwrap();
+        e2e::report::run::write::write(&record, &private_dir::PrivateDir::open_shared(dir.path(), "").unwrap())
+            .unwrap();
         for log in record.pipelines.iter().flat_map(|it| &it.jobs).filter_map(|job| job.log.as_ref()) {
             let log = dir.path().join(log);
             std::fs::create_dir_all(log.parent().unwrap()).unwrap();

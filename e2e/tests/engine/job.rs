@@ -115,8 +115,8 @@ impl Pipeline {
             }
         };
         let path = self.dir.path().join(format!("{:08x}.log", fastrand::u32(..)));
-        let log = JobLog::open("job".into(), &path, &Masker::new([""; 0]), 1 << 22, Arc::new(notify)).unwrap();
-        let log = Arc::new(log);
+        let file = std::fs::File::create(&path).unwrap();
+        let log = Arc::new(JobLog::new("job".into(), file, path, &Masker::new([""; 0]), 1 << 22, Arc::new(notify)));
         let mut request = Request {
             name: "job".into(),
             id: 7,
@@ -216,9 +216,9 @@ impl Drop for Pipeline {
 impl Job {
     /// Packs files of the job into a new archive.
     pub(crate) async fn pack(&mut self, selection: Selection, archive: &Path) -> Packed {
-        let draft = Draft::new(archive.parent().unwrap()).unwrap();
+        let draft = Draft::new(&private_dir::PrivateDir::open(archive.parent().unwrap(), "").unwrap()).unwrap();
         let packed = self.session.pack(selection, draft.writer().unwrap()).await.unwrap();
-        draft.keep(archive).unwrap();
+        draft.keep(archive.file_name().unwrap().to_str().unwrap()).unwrap();
         packed
     }
 

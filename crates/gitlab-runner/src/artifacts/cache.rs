@@ -2,10 +2,13 @@
 //! `lib/gitlab/ci/pipeline/seed/build/cache.rb`, GitLab Runner's `shells/abstract.go`.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
 
+use private_dir::PrivateDir;
 use sha1::{Digest, Sha1};
 
+use super::found;
 use crate::variables::JobVariables;
 use crate::workspace::checkout::Blob;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
@@ -104,9 +107,9 @@ fn hash_of_files(patterns: &[String], blobs: &[Blob]) -> String {
 
 /// Whether the directory `dir` has the caches that the jobs of `plan` would restore. `blobs` are the files of the commit. Only a job
 /// knows the values of the variables in its key, so any cache counts for such a key, and any prefix for a key from files.
-pub fn are_stored(dir: &Path, plan: &Plan, blobs: &[Blob]) -> bool {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let stored: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+pub fn are_stored(dir: &PrivateDir, plan: &Plan, blobs: &[Blob]) -> bool {
+    let names = dir.names().unwrap_or_default();
+    let stored: Vec<String> = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
     plan.jobs.iter().flat_map(|job| &job.job.cache).all(|cache| match &cache.key {
         Key::Files { files, .. } => {
             let files: Vec<String> = files.iter().map(|file| file.value.to_string()).collect();
@@ -117,11 +120,22 @@ pub fn are_stored(dir: &Path, plan: &Plan, blobs: &[Blob]) -> bool {
     })
 }
 
-/// The archive of the cache `key` below the directory of a project's caches. `masked` is the key without secrets: the name of a key
-/// that contains one is a hash, because the names of files are visible.
-pub fn archive(dir: &Path, key: &str, masked: &str) -> PathBuf {
-    let name = if masked == key { file_name(key) } else { hex::encode(Sha1::digest(key)) };
-    dir.join(name).join("cache.tar")
+/// The name of the directory of the cache `key`. `masked` is the key without secrets: the name of a key that contains one is a hash,
+/// because the names of files are visible.
+pub fn dir_name(key: &str, masked: &str) -> String {
+    if masked == key { file_name(key) } else { hex::encode(Sha1::digest(key)) }
+}
+
+/// The name of the archive in the directory of a cache.
+pub const ARCHIVE: &str = "cache.tar";
+
+/// Opens the archive of a cache. `caches` is the directory of a project's caches, and `name` is the [`dir_name`]. Returns `None` if the
+/// archive does not exist.
+///
+/// # Errors
+/// The archive cannot be opened.
+pub fn open(caches: &PrivateDir, name: &str) -> io::Result<Option<File>> {
+    found(caches.existing_subdir(name).and_then(|dir| dir.open_file(ARCHIVE)))
 }
 
 /// Encodes a key as the name of a file or directory.
@@ -159,17 +173,20 @@ mod tests {
     )]
     #[case::with_a_variable("{key: $CI_JOB_NAME, paths: [x]}", "a-non_protected", true)]
     fn stored_caches_are_found(#[case] cache: &str, #[case] stored: &str, #[case] expected: bool) {
-        let dir = tempfile::tempdir().unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(parent.path(), "cache").unwrap();
         let blobs = [("Cargo.lock".to_owned(), "1111".to_owned())];
         let plan = plan(&format!("a: {{script: x, cache: {cache}}}\n"));
-        assert!(!are_stored(dir.path(), &plan, &blobs));
-        std::fs::create_dir(dir.path().join(stored)).unwrap();
-        assert_eq!(are_stored(dir.path(), &plan, &blobs), expected);
+        assert!(!are_stored(&dir, &plan, &blobs));
+        dir.subdir(stored).unwrap();
+        assert_eq!(are_stored(&dir, &plan, &blobs), expected);
     }
 
     #[test]
     fn a_plan_without_caches_misses_none() {
-        assert!(are_stored(Path::new("/nonexistent"), &plan("a: {script: x}\n"), &[]));
+        let parent = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(parent.path(), "cache").unwrap();
+        assert!(are_stored(&dir, &plan("a: {script: x}\n"), &[]));
     }
 
     // The hash in the last case is the output of `echo -n 1111-2222 | sha1sum`.
@@ -189,11 +206,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::plain("default", "default", "/c/default/cache.tar")]
-    #[case::slash_is_encoded("feature/x", "feature/x", "/c/feature%2Fx/cache.tar")]
-    #[case::parent_directory_is_encoded("..", "..", "/c/%2E%2E/cache.tar")]
-    #[case::a_secret_is_hashed("r", "[MASKED]", "/c/4dc7c9ec434ed06502767136789763ec11d2c4b7/cache.tar")]
-    fn the_archive_is_below_the_cache_directory(#[case] key: &str, #[case] masked: &str, #[case] expected: &str) {
-        assert_eq!(archive(Path::new("/c"), key, masked), Path::new(expected));
+    #[case::plain("default", "default", "default")]
+    #[case::slash_is_encoded("feature/x", "feature/x", "feature%2Fx")]
+    #[case::parent_directory_is_encoded("..", "..", "%2E%2E")]
+    #[case::a_secret_is_hashed("r", "[MASKED]", "4dc7c9ec434ed06502767136789763ec11d2c4b7")]
+    fn the_name_of_a_cache_directory_leads_nowhere_else(
+        #[case] key: &str,
+        #[case] masked: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(dir_name(key, masked), expected);
     }
 }

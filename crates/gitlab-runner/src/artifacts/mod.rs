@@ -5,11 +5,12 @@ pub mod cache;
 pub mod junit;
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+
+use private_dir::PrivateDir;
 
 use super::event::TestCounts;
-use super::workspace::remove_file_if_exists;
 use gitlab_ci::config::artifacts::ArtifactsWhen;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::plan::job_index::{JobIndex, PerJob};
@@ -21,14 +22,14 @@ use gitlab_ci::variables::slug::slugify;
 /// The directory with the artifact archives of a pipeline's jobs.
 #[derive(Clone, Debug)]
 pub struct Store {
-    dir: PathBuf,
+    dir: PrivateDir,
     /// The base name of each job's files.
     names: PerJob<String>,
 }
 
 impl Store {
-    /// A store for the jobs of `plan` in `dir`, which must exist.
-    pub fn new(dir: PathBuf, plan: &Plan) -> Self {
+    /// A store for the jobs of `plan` in `dir`.
+    pub fn new(dir: PrivateDir, plan: &Plan) -> Self {
         let mut taken = HashSet::new();
         let names = PerJob::new(plan, |index| {
             let slug = slugify(&plan[index].name);
@@ -47,14 +48,27 @@ impl Store {
         &self.names[job]
     }
 
-    /// The artifact archive of a job.
-    pub fn artifacts(&self, job: JobIndex) -> PathBuf {
-        self.dir.join(format!("{}.tar", self.name(job)))
+    /// The directory of the archives.
+    pub fn dir(&self) -> &PrivateDir {
+        &self.dir
     }
 
-    /// The archive of the job's reports, which other jobs do not receive as files.
-    pub fn reports(&self, job: JobIndex) -> PathBuf {
-        self.dir.join(format!("{}.reports.tar", self.name(job)))
+    /// The file name of a job's artifact archive.
+    pub fn artifacts(&self, job: JobIndex) -> String {
+        format!("{}.tar", self.name(job))
+    }
+
+    /// The file name of the archive of a job's reports, which other jobs do not receive as files.
+    pub fn reports(&self, job: JobIndex) -> String {
+        format!("{}.reports.tar", self.name(job))
+    }
+
+    /// Opens an archive. Returns `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The archive cannot be opened.
+    pub fn open(&self, archive: &str) -> io::Result<Option<File>> {
+        found(self.dir.open_file(archive))
     }
 
     /// Removes the archives of a job before it is retried: in GitLab a retry is a new job without the artifacts of the first.
@@ -63,9 +77,17 @@ impl Store {
     /// An archive cannot be removed. A retry could pass on the artifacts of the earlier attempt.
     pub fn clear(&self, job: JobIndex) -> io::Result<()> {
         for archive in [self.artifacts(job), self.reports(job)] {
-            remove_file_if_exists(&archive)?;
+            self.dir.remove_file(&archive)?;
         }
         Ok(())
+    }
+}
+
+/// `None` for something that does not exist.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
     }
 }
 
@@ -187,7 +209,8 @@ mod tests {
         let text =
             "a b: {script: x}\na-b: {script: x}\na-b-1: {script: x}\n'?': {script: x}\nc: {script: x, parallel: 2}\n";
         let plan = plan(text);
-        let store = Store::new("x".into(), &plan);
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(PrivateDir::open(parent.path(), "artifacts").unwrap(), &plan);
         let names: Vec<_> = plan.indexes().map(|job| store.name(job)).collect();
         assert_eq!(names, ["a-b", "a-b-1", "a-b-1-2", "-3", "c-1-2", "c-2-2"]);
     }

@@ -10,7 +10,7 @@ pub mod shell;
 pub mod supervise;
 pub mod supervisor;
 
-use std::path::Path;
+use std::fs::File;
 use std::sync::Arc;
 
 pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
@@ -83,7 +83,7 @@ impl Session {
     ///
     /// # Errors
     /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
-    pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
+    pub async fn unpack(&mut self, archive: File) -> Result<(), ExecutorError> {
         match self {
             Self::Shell(session) => session.unpack(archive).await,
             Self::Docker(session) => session.unpack(archive).await,

@@ -136,9 +136,9 @@ impl Session {
     ///
     /// # Errors
     /// The archive is invalid, or a file cannot be written, for example because the disk is full.
-    pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
-        let (project, archive) = (self.project(), archive.to_owned());
-        off_thread("cannot unpack an archive", move || archive::unpack(&archive, &project)).await
+    pub async fn unpack(&mut self, archive: File) -> Result<(), ExecutorError> {
+        let project = self.project();
+        off_thread("cannot unpack an archive", move || archive::unpack(archive, &project)).await
     }
 
     /// Packs the selected files of the job's project directory into `archive`.

@@ -1,7 +1,6 @@
 //! The steps of a job that move files: sources, caches, artifacts.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Attempt, AttemptError, failed};
@@ -112,15 +111,19 @@ impl Attempt<'_> {
             let mut found = None;
             for key in &cache.keys {
                 self.log.say(&format!("Checking cache for {key}..."));
-                let archive = cache::archive(&self.pipeline.caches, key, &self.log.masked(key));
-                if archive.is_file() {
-                    found = Some(archive);
-                    break;
+                let name = cache::dir_name(key, &self.log.masked(key));
+                match cache::open(&self.pipeline.caches, &name) {
+                    Ok(None) => {}
+                    Ok(archive) => {
+                        found = archive;
+                        break;
+                    }
+                    Err(error) => self.log.warn(&format!("cannot use the cache: {error}")),
                 }
             }
             match found {
                 None => self.log.say("No cache exists yet"),
-                Some(archive) => match self.within(session.unpack(&archive)).await {
+                Some(archive) => match self.within(session.unpack(archive)).await {
                     Ok(()) => self.log.say("Successfully extracted cache"),
                     Err(AttemptError::Failed { message, .. }) => {
                         self.log.warn(&format!("cannot use the cache: {message}"));
@@ -159,11 +162,10 @@ impl Attempt<'_> {
         key: &str,
         tracked: &Tracked,
     ) -> Result<usize, String> {
-        let archive = cache::archive(&self.pipeline.caches, key, &self.log.masked(key));
-        let parent = archive.parent().unwrap_or(&self.pipeline.caches);
-        std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
-        draft::remove_old(parent);
-        let draft = Draft::new(parent).map_err(|error| error.to_string())?;
+        let name = cache::dir_name(key, &self.log.masked(key));
+        let dir = self.pipeline.caches.subdir(&name).map_err(|error| error.to_string())?;
+        draft::remove_old(&dir);
+        let draft = Draft::new(&dir).map_err(|error| error.to_string())?;
         let writer = draft.writer().map_err(|error| error.to_string())?;
         let untracked = cache.untracked.then_some(tracked);
         let project = self.variables.get("CI_PROJECT_DIR").unwrap_or_default();
@@ -177,27 +179,21 @@ impl Attempt<'_> {
             self.log.warn(&format!("{pattern}: no matching files."));
         }
         if packed.entries > 0 {
-            draft.keep(&archive).map_err(|error| error.to_string())?;
+            draft.keep(cache::ARCHIVE).map_err(|error| error.to_string())?;
         }
         Ok(packed.entries)
     }
 
     pub(super) async fn download_artifacts(&mut self, session: &mut Session) -> Result<(), AttemptError> {
-        let plan = &self.pipeline.plan;
-        let mut present = Vec::new();
+        let (plan, store) = (&self.pipeline.plan, &self.pipeline.store);
+        let mut section = None;
         for index in providers(plan, self.index) {
-            let archive = self.pipeline.store.artifacts(index);
-            if archive.is_file() {
-                present.push((archive, Arc::clone(&plan[index].name)));
-            }
-        }
-        if present.is_empty() {
-            return Ok(());
-        }
-        let _section = self.log.section("download_artifacts", "Downloading artifacts");
-        for (archive, name) in present {
-            self.log.say(&format!("Downloading artifacts for {name}..."));
-            self.within(session.unpack(&archive)).await?;
+            let opened = store.open(&store.artifacts(index));
+            let opened = opened.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))?;
+            let Some(archive) = opened else { continue };
+            section.get_or_insert_with(|| self.log.section("download_artifacts", "Downloading artifacts"));
+            self.log.say(&format!("Downloading artifacts for {}...", plan[index].name));
+            self.within(session.unpack(archive)).await?;
         }
         Ok(())
     }
@@ -241,13 +237,13 @@ impl Attempt<'_> {
         &self,
         session: &mut Session,
         selection: Selection,
-        archive: &Path,
+        archive: &str,
         places: &JobDirs,
     ) -> Result<(), AttemptError> {
         let failed = |error: std::io::Error| {
             failed(FailureReason::RunnerSystemFailure, &format!("cannot keep the artifacts: {error}"))
         };
-        let draft = Draft::new(archive.parent().unwrap_or(archive)).map_err(failed)?;
+        let draft = Draft::new(self.pipeline.store.dir()).map_err(failed)?;
         let packed = self.within(session.pack(selection, draft.writer().map_err(failed)?)).await?;
         for pattern in &packed.unmatched {
             self.log.warn(&format!(
@@ -274,13 +270,14 @@ impl Attempt<'_> {
     }
 
     fn read_reports(&mut self, places: &JobDirs, dotenv: &[String], junit: &[String]) -> Result<(), AttemptError> {
-        let path = self.pipeline.store.reports(self.index);
-        if !path.is_file() {
-            return Ok(());
-        }
+        let store = &self.pipeline.store;
         let read = |patterns: &[String], limit: u64| {
             let mut selection = Selection::new(&places.project, patterns, &[], None);
-            let files = archive::read(&path, limit, |path| selection.takes(path, false));
+            let files = match store.open(&store.reports(self.index)) {
+                Ok(Some(archive)) => archive::read(archive, limit, |path| selection.takes(path, false)),
+                Ok(None) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
             files.map_err(|error| failed(FailureReason::RunnerSystemFailure, &error))
         };
         let refused = |message| failed(FailureReason::RunnerSystemFailure, &format!("invalid report: {message}"));

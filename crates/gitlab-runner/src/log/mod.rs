@@ -6,14 +6,11 @@
 mod line;
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use rustix::fs::OFlags;
 
 pub use self::line::without_colours;
 use self::line::{number, without_marks};
@@ -76,14 +73,16 @@ impl Half {
 }
 
 impl JobLog {
-    /// Opens the log at `path` and appends to it. At most `limit` bytes of output are kept.
-    ///
-    /// # Errors
-    /// The file cannot be created or opened.
-    pub fn open(job: Arc<str>, path: &Path, masker: &Masker, limit: usize, notify: Arc<EventSink>) -> io::Result<Self> {
-        // A link would lead to a file that is not a log.
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let file = BufWriter::new(OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)?);
+    /// A log that appends to `file`, which is open at `path`. At most `limit` bytes of output are kept.
+    pub fn new(
+        job: Arc<str>,
+        file: File,
+        path: PathBuf,
+        masker: &Masker,
+        limit: usize,
+        notify: Arc<EventSink>,
+    ) -> Self {
+        let file = BufWriter::new(file);
         let inner = Inner {
             file,
             out: Half::new(masker.clone()),
@@ -95,7 +94,7 @@ impl JobLog {
             limit,
             lost: None,
         };
-        Ok(Self { job, path: path.to_owned(), notify, inner: Mutex::new(inner) })
+        Self { job, path, notify, inner: Mutex::new(inner) }
     }
 
     /// The name of the job.

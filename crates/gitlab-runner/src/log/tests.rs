@@ -15,7 +15,8 @@ fn log(limit: usize) -> (tempfile::TempDir, Arc<JobLog>, Arc<Mutex<Vec<String>>>
         }
     });
     let masker = Masker::new(["s3cr3t-value"]);
-    let log = JobLog::open("job".into(), &dir.path().join("job.log"), &masker, limit, notify).unwrap();
+    let path = dir.path().join("job.log");
+    let log = JobLog::new("job".into(), File::create(&path).unwrap(), path, &masker, limit, notify);
     (dir, Arc::new(log), lines)
 }
 
@@ -115,7 +116,8 @@ fn the_limit_counts_what_the_file_gets() {
 fn a_full_disk_is_remembered() {
     let notify: Arc<EventSink> = Arc::new(|_| ());
     let masker = Masker::new(["s3cr3t-value"]);
-    let log = JobLog::open("job".into(), Path::new("/dev/full"), &masker, 1 << 20, notify).unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let log = JobLog::new("job".into(), full, "job.log".into(), &masker, 1 << 20, notify);
     log.write(Stream::Out, b"hello\n");
     assert!(log.lost().unwrap().starts_with("No space left on device"));
     assert_eq!(log.last_lines(), ["hello"]);

@@ -1,6 +1,5 @@
 //! Assembles a [`Pipeline`] from a plan, an executor, directories and the runner configuration.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use crate::workspace::Workspace;
 use crate::workspace::checkout::{Origin, Sources};
 use crate::workspace::store::{NewPipeline, ProjectStore};
 use container_engine::ownership;
+use private_dir::PrivateDir;
 
 /// The directories of a new pipeline, and the runner configuration.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl PipelineDirs {
 
     /// The pipeline's directory, which is kept, with its logs and artifacts.
     pub fn dir(&self) -> &Path {
-        &self.own.dir
+        self.own.dir.path()
     }
 
     /// The owner ID that labels everything created for the pipeline, so that a later process can remove it.
@@ -102,19 +102,15 @@ impl PipelineDirs {
         let Self { config, workspace, kept, own, .. } = self;
         let NewPipeline { id, dir, .. } = own;
         let logs = match options.logs {
-            Some(dir) => std::path::absolute(dir)?,
-            None => dir.join("logs"),
+            Some(dir) => PrivateDir::open_chosen(&dir)?,
+            None => dir.subdir("logs")?,
         };
-        let artifacts = dir.join("artifacts");
-        let sources = workspace.dir().join("sources");
-        for dir in [&logs, &artifacts, &sources] {
-            std::fs::create_dir_all(dir)?;
-        }
-        let logs_lock = File::open(&logs)?;
-        if let Err(TryLockError::WouldBlock) = logs_lock.try_lock() {
-            let message = format!("another pipeline is writing its logs to {}", logs.display());
+        let Some(logs_lock) = logs.try_lock_self()? else {
+            let message = format!("another pipeline is writing its logs to {}", logs.path().display());
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
-        }
+        };
+        let sources = workspace.dir().join("sources");
+        std::fs::create_dir_all(&sources)?;
         let context = &plan.context;
         let (sha, name) = (&context.commit.sha, &context.ref_name);
         let origin = Origin::new(repository.dir(), sha, context.kind, name, options.has_worktree);
@@ -135,9 +131,12 @@ impl PipelineDirs {
                 cancels_on_failure: lint.configuration.is_some_and(|it| it.workflow.cancel_on_failure),
             },
             sources: Sources::new(origin, sources),
-            store: Store::new(artifacts, &plan),
-            caches: config.cache_dir.clone().map_or_else(|| kept.caches(), |dir| dir.join(&context.project_path)),
-            groups: kept.groups(),
+            store: Store::new(dir.subdir("artifacts")?, &plan),
+            caches: match &config.cache_dir {
+                Some(dir) => PrivateDir::open(dir, &*context.project_path)?,
+                None => kept.caches().clone(),
+            },
+            groups: kept.groups().clone(),
             logs,
             _logs_lock: logs_lock,
             late: options.late,

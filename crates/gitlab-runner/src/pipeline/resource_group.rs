@@ -1,13 +1,10 @@
 //! `resource_group`: at most one job with the same resource group runs at a time, across all pipelines of a project.
 //! <https://docs.gitlab.com/ci/resource_groups/>
 
-use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use private_dir::{Lock, PrivateDir};
 use sha1::{Digest, Sha1};
 
 /// Time between two attempts to take the lock. Polling is necessary because a blocking wait for a file lock cannot be cancelled.
@@ -16,7 +13,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A held resource group. It is released when this is dropped, or when the process ends in any way.
 #[derive(Debug)]
 pub struct Group {
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Group {
@@ -25,24 +22,18 @@ impl Group {
     ///
     /// # Errors
     /// The lock file cannot be created or locked.
-    pub async fn take(dir: &Path, name: &str, waits: impl FnOnce()) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+    pub async fn take(dir: &PrivateDir, name: &str, waits: impl FnOnce()) -> io::Result<Self> {
         // The name may contain a secret, and the names of files are visible.
-        let path = dir.join(format!("{}.lock", hex::encode(Sha1::digest(name))));
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let file = File::options().read(true).append(true).create(true).custom_flags(flags).open(path)?;
+        let file = format!("{}.lock", hex::encode(Sha1::digest(name)));
         let mut waits = Some(waits);
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _lock: file }),
-                Err(TryLockError::WouldBlock) => {
-                    if let Some(waits) = waits.take() {
-                        waits();
-                    }
-                    tokio::time::sleep(POLL_INTERVAL).await;
-                }
-                Err(TryLockError::Error(error)) => return Err(error),
+            if let Some(lock) = dir.try_lock(&file)? {
+                return Ok(Self { _lock: lock });
             }
+            if let Some(waits) = waits.take() {
+                waits();
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -55,13 +46,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_job_waits_for_the_group() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Group::take(dir.path(), "production/eu", || unreachable!()).await.unwrap();
-        Group::take(dir.path(), "other", || unreachable!()).await.unwrap();
-        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        assert!(names.into_iter().all(|name| !name.contains("production")), "a name may contain a secret");
+        let parent = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(parent.path(), "resource-groups").unwrap();
+        let first = Group::take(&dir, "production/eu", || unreachable!()).await.unwrap();
+        Group::take(&dir, "other", || unreachable!()).await.unwrap();
+        let names = dir.names().unwrap();
+        assert!(names.iter().all(|name| !name.to_string_lossy().contains("production")), "a name may contain a secret");
         let waited = Cell::new(false);
-        let second = Group::take(dir.path(), "production/eu", || waited.set(true));
+        let second = Group::take(&dir, "production/eu", || waited.set(true));
         let release = async {
             while !waited.get() {
                 tokio::task::yield_now().await;

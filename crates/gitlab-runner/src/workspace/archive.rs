@@ -117,8 +117,8 @@ pub fn repack(
 ///
 /// # Errors
 /// The file is not a valid archive, or an entry cannot be written, for example because the disk is full. Earlier entries stay.
-pub fn unpack(archive: &Path, dir: &Path) -> io::Result<()> {
-    let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
+pub fn unpack(archive: File, dir: &Path) -> io::Result<()> {
+    let mut archive = tar::Archive::new(BufReader::new(archive));
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
     archive.set_overwrite(true);
@@ -131,11 +131,11 @@ pub fn unpack(archive: &Path, dir: &Path) -> io::Result<()> {
 /// # Errors
 /// The file cannot be read or is not a valid archive.
 pub fn read(
-    archive: &Path,
+    archive: File,
     limit: u64,
     mut is_selected: impl FnMut(&str) -> bool,
 ) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
+    let mut archive = tar::Archive::new(BufReader::new(archive));
     let mut files = Vec::new();
     let mut left = limit.saturating_add(1);
     for entry in archive.entries()? {
@@ -223,6 +223,7 @@ mod tests {
 
     use super::*;
     use crate::workspace::draft::Draft;
+    use private_dir::PrivateDir;
 
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -236,9 +237,9 @@ mod tests {
     }
 
     fn packed(dir: &Path, selection: Selection, archive: &Path) -> Packed {
-        let draft = Draft::new(archive.parent().unwrap()).unwrap();
+        let draft = Draft::new(&PrivateDir::open(archive.parent().unwrap(), "").unwrap()).unwrap();
         let packed = pack(dir, selection, draft.writer().unwrap()).unwrap();
-        draft.keep(archive).unwrap();
+        draft.keep(archive.file_name().unwrap().to_str().unwrap()).unwrap();
         packed
     }
 
@@ -272,17 +273,20 @@ mod tests {
         let target = to.path().join("x");
         fs::create_dir_all(target.join("dist")).unwrap();
         fs::write(target.join("dist/app"), "older and longer").unwrap();
-        unpack(&archive, &target).unwrap();
+        unpack(File::open(&archive).unwrap(), &target).unwrap();
         assert_eq!(fs::read_to_string(target.join("dist/app")).unwrap(), "binary");
         assert_eq!(fs::metadata(target.join("dist/app")).unwrap().permissions().mode() & 0o777, 0o750);
         assert_eq!(fs::read_link(target.join("dist/link")).unwrap(), Path::new("app"));
         assert!(target.join("dist/empty").is_dir() && !target.join("a.txt").exists());
         assert_eq!(
-            read(&archive, 6, |path| path == "dist/app").unwrap(),
+            read(File::open(&archive).unwrap(), 6, |path| path == "dist/app").unwrap(),
             [("dist/app".to_owned(), b"binary".to_vec())]
         );
         // One byte more than the limit shows that the content is incomplete.
-        assert_eq!(read(&archive, 3, |_| true).unwrap(), [("dist/app".to_owned(), b"bina".to_vec())]);
+        assert_eq!(
+            read(File::open(&archive).unwrap(), 3, |_| true).unwrap(),
+            [("dist/app".to_owned(), b"bina".to_vec())]
+        );
     }
 
     #[test]
@@ -300,12 +304,12 @@ mod tests {
         repack(File::open(&archive).unwrap(), "out", &mut some, &mut repacked, counts).unwrap();
         repacked.into_inner().unwrap();
         for (archive, target) in [(&archive, "x"), (&to.path().join("b.tar"), "y")] {
-            unpack(archive, &to.path().join(target)).unwrap();
+            unpack(File::open(archive).unwrap(), &to.path().join(target)).unwrap();
             assert_eq!(fs::read_to_string(to.path().join(target).join("out").join(name)).unwrap(), "text");
         }
         // A checkout for a container.
         pack_checkout(from.path(), &archive).unwrap();
-        unpack(&archive, &to.path().join("z")).unwrap();
+        unpack(File::open(&archive).unwrap(), &to.path().join("z")).unwrap();
         assert!(to.path().join("z/out").join(name).exists());
     }
 
@@ -344,7 +348,7 @@ mod tests {
         let whole = engine_archive(&dist, "link", &to.path().join("whole.tar"));
         repack(whole, "dist/link", &mut selected, &mut builder, &mut packed).unwrap();
         builder.into_inner().unwrap();
-        unpack(&archive, &to.path().join("x")).unwrap();
+        unpack(File::open(&archive).unwrap(), &to.path().join("x")).unwrap();
         assert_eq!(fs::read_link(to.path().join("x/dist/sub/link")).unwrap(), Path::new("app"));
         assert_eq!(fs::read_to_string(to.path().join("x/dist/sub/other")).unwrap(), "binary");
     }

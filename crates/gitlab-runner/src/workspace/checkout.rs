@@ -8,9 +8,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::copy::Listing;
 use super::git::{failed, git};
-use super::remove::remove_if_exists;
 use super::worktree;
 use gitlab_ci::plan::context::RefKind;
+use private_dir::remove_if_exists;
 
 pub use super::git::SourcesError;
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::archive::visit;
-use super::remove::remove_file_if_exists;
+use private_dir::remove_file_if_exists;
 
 /// A file, directory or link in a checkout.
 #[derive(Clone, Debug)]

@@ -1,16 +1,14 @@
 //! New archives, which appear at their place only when they are complete.
 
-use std::fs::{DirEntry, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::DeflateEncoder;
-use tempfile::NamedTempFile;
+use private_dir::{NewFile, PrivateDir};
 
 /// The start of a draft's name.
 const PREFIX: &str = ".draft-";
@@ -22,7 +20,7 @@ const MAX_AGE: Duration = Duration::from_hours(24);
 /// wait for its archive.
 #[derive(Debug)]
 pub struct Draft {
-    file: NamedTempFile,
+    file: NewFile,
     stop: Stop,
 }
 
@@ -37,12 +35,12 @@ impl Drop for Stop {
 }
 
 impl Draft {
-    /// Creates an empty draft in the directory `dir`, which must be on the file system of its later place.
+    /// Creates an empty draft in the directory `dir`.
     ///
     /// # Errors
     /// The file cannot be created, for lack of permission or disk space.
-    pub fn new(dir: &Path) -> io::Result<Self> {
-        Ok(Self { file: tempfile::Builder::new().prefix(PREFIX).tempfile_in(dir)?, stop: Stop::default() })
+    pub fn new(dir: &PrivateDir) -> io::Result<Self> {
+        Ok(Self { file: dir.new_file(PREFIX)?, stop: Stop::default() })
     }
 
     /// A writer for the draft.
@@ -67,26 +65,22 @@ impl Draft {
         io::copy(&mut Read::take(compressed, limit + 1), &mut io::sink())
     }
 
-    /// Moves the complete draft to `place`, and replaces a file that exists there.
+    /// Gives the complete draft its name, and replaces a file that has it.
     ///
     /// # Errors
-    /// The file cannot be moved: `place` is on another file system, or a directory.
-    pub fn keep(self, place: &Path) -> io::Result<()> {
-        self.file.persist(place).map(drop).map_err(|error| error.error)
+    /// A directory has this name.
+    pub fn keep(self, name: &str) -> io::Result<()> {
+        self.file.keep(name)
     }
 }
 
 /// Removes drafts that killed processes have left in a directory.
-pub fn remove_old(dir: &Path) {
-    let is_old = |entry: &DirEntry| {
-        let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > MAX_AGE))
-    };
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let drafts = entries.filter(|entry| entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()));
-    for draft in drafts.filter(is_old) {
-        // Another process may remove it at the same time.
-        let _ = std::fs::remove_file(draft.path());
+pub fn remove_old(dir: &PrivateDir) {
+    for name in dir.names().unwrap_or_default() {
+        if name.to_string_lossy().starts_with(PREFIX) && dir.is_older(&name, MAX_AGE) {
+            // Another process may remove it at the same time.
+            let _ = dir.remove_file(&name);
+        }
     }
 }
 
@@ -127,58 +121,49 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_draft_appears_complete_or_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = dir.path().join("a.tar");
-        std::fs::write(&place, "the previous one").unwrap();
-        let draft = Draft::new(dir.path()).unwrap();
-        draft.writer().unwrap().write_all(b"half").unwrap();
-        drop(draft);
-        assert_eq!(std::fs::read_to_string(&place).unwrap(), "the previous one");
-        let draft = Draft::new(dir.path()).unwrap();
-        draft.writer().unwrap().write_all(b"whole").unwrap();
-        draft.keep(&place).unwrap();
-        assert_eq!(std::fs::read_to_string(&place).unwrap(), "whole");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    fn dir() -> (tempfile::TempDir, PrivateDir) {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(parent.path(), "drafts").unwrap();
+        (parent, dir)
     }
 
     #[test]
     fn the_compressed_size_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let draft = Draft::new(dir.path()).unwrap();
+        let (_parent, dir) = dir();
+        let draft = Draft::new(&dir).unwrap();
         draft.writer().unwrap().write_all(&vec![0; 100_000]).unwrap();
         assert_eq!(draft.upload_size(100_000).unwrap(), 100_000);
         assert!(draft.upload_size(10_000).unwrap() < 1000);
         let mut random = vec![0; 50_000];
         fastrand::fill(&mut random);
-        let draft = Draft::new(dir.path()).unwrap();
+        let draft = Draft::new(&dir).unwrap();
         draft.writer().unwrap().write_all(&random).unwrap();
         assert_eq!(draft.upload_size(10_000).unwrap(), 10_001);
     }
 
     #[test]
     fn drafts_of_killed_processes_are_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let draft = Draft::new(dir.path()).unwrap();
-        let old = dir.path().join(".draft-old");
-        for path in [&old, &dir.path().join("cache.tar")] {
-            let file = File::create(path).unwrap();
+        let (_parent, dir) = dir();
+        let _draft = Draft::new(&dir).unwrap();
+        let new = dir.names().unwrap();
+        for name in [".draft-old", "cache.tar"] {
+            let file = dir.create_file(name).unwrap();
             file.set_modified(SystemTime::now() - 2 * MAX_AGE).unwrap();
         }
-        remove_old(dir.path());
-        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        remove_old(&dir);
+        let mut left = dir.names().unwrap();
         left.sort();
-        assert_eq!(left, [draft.file.path(), &dir.path().join("cache.tar")]);
+        assert_eq!(left, [new[0].as_os_str(), "cache.tar".as_ref()]);
     }
 
     #[test]
     fn a_writer_stops_when_nobody_needs_the_draft() {
-        let dir = tempfile::tempdir().unwrap();
-        let draft = Draft::new(dir.path()).unwrap();
+        let (_parent, dir) = dir();
+        let draft = Draft::new(&dir).unwrap();
         let mut writer = draft.writer().unwrap();
         assert!(writer.check().is_ok());
         drop(draft);
         assert_eq!(writer.write(b"x").unwrap_err().to_string(), "the job has ended");
+        assert_eq!(dir.names().unwrap(), [""; 0]);
     }
 }

@@ -9,22 +9,18 @@ pub mod copy;
 pub mod draft;
 mod git;
 pub mod job_dirs;
-mod remove;
 pub mod restore;
 pub mod selection;
 pub mod store;
 mod worktree;
 
-use std::fs::{self, DirBuilder, File};
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-
-pub use self::remove::{remove, remove_file_if_exists};
+use private_dir::{Lock, PrivateDir};
 
 /// The prefix of workspace directories.
 const PREFIX: &str = "pipeline-";
@@ -41,8 +37,10 @@ const LOCK: &str = "lock";
 /// A temporary directory for the checkouts and builds of a pipeline. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Workspace {
+    user_dir: PrivateDir,
+    name: String,
     dir: PathBuf,
-    _lock: File,
+    _lock: Lock,
     /// Removes what killed processes have left.
     sweeping: Option<JoinHandle<()>>,
 }
@@ -52,11 +50,12 @@ impl Workspace {
     /// have left there.
     ///
     /// # Errors
-    /// The directory cannot be created, for lack of permission or disk space, or other users have access to the directory of this user.
+    /// The directory cannot be created, for lack of permission or disk space, or the directory of this user is a link or belongs to
+    /// another user.
     pub fn new(parent: &Path) -> io::Result<Self> {
-        fs::create_dir_all(parent)?;
+        std::fs::create_dir_all(parent)?;
         let mut workspace = loop {
-            match Self::new_in(&user_dir(parent)?) {
+            match user_dir(parent).and_then(Self::new_in) {
                 // Another process has removed the new directory, or the user's, which was empty.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 created => break created?,
@@ -67,15 +66,14 @@ impl Workspace {
         Ok(workspace)
     }
 
-    fn new_in(user_dir: &Path) -> io::Result<Self> {
-        let name = format!("{:08x}", fastrand::u32(..));
-        let (new, dir) = (user_dir.join(format!("{NEW_PREFIX}{name}")), user_dir.join(format!("{PREFIX}{name}")));
-        fs::create_dir(&new)?;
-        let lock = File::create(new.join(LOCK))?;
-        lock.lock()?;
+    fn new_in(user_dir: PrivateDir) -> io::Result<Self> {
+        let number = format!("{:08x}", fastrand::u32(..));
+        let (new, name) = (format!("{NEW_PREFIX}{number}"), format!("{PREFIX}{number}"));
+        // Another process that sweeps may hold the lock, and then removes the directory.
+        let lock = user_dir.new_subdir(&new)?.try_lock(LOCK)?.ok_or(io::ErrorKind::NotFound)?;
         // Fails if another process has locked and removed the directory before.
-        fs::rename(&new, &dir)?;
-        Ok(Self { dir, _lock: lock, sweeping: None })
+        user_dir.rename(&new, &name)?;
+        Ok(Self { dir: user_dir.path().join(&name), user_dir, name, _lock: lock, sweeping: None })
     }
 
     /// The path of the workspace.
@@ -87,80 +85,56 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         // If this fails, the next workspace removes the rest.
-        let _ = remove(&self.dir);
+        let _ = self.user_dir.remove_subdir(&self.name);
         if let Some(sweeping) = self.sweeping.take() {
             // A panic there has been printed already.
             let _ = sweeping.join();
         }
         // Fails if another workspace is in it.
-        let _ = self.dir.parent().map(fs::remove_dir);
+        let _ = std::fs::remove_dir(self.user_dir.path());
     }
 }
 
 /// The directory of this user's workspaces in `parent`. Only this user can enter it. Other users may be able to write to `parent`.
-fn user_dir(parent: &Path) -> io::Result<PathBuf> {
-    let user = rustix::process::geteuid().as_raw();
-    let dir = parent.join(format!("gitlab-ci-k8s-demo-{user}"));
-    let found = create(&dir, 0o700)?;
-    if found.is_dir()
-        && found.uid() == user
-        && Mode::from_raw_mode(found.mode()).intersection(Mode::RWXG | Mode::RWXO).is_empty()
-    {
-        return Ok(dir);
-    }
-    let message = format!(
-        "{} is not a directory that only this user can enter: remove it, or set TMPDIR to another directory",
-        dir.display()
-    );
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
-}
-
-/// Creates a directory unless something with its name exists. Returns what is there then; a link is not followed.
-fn create(path: &Path, mode: u32) -> io::Result<fs::Metadata> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::symlink_metadata(path),
-    }
+fn user_dir(parent: &Path) -> io::Result<PrivateDir> {
+    let opened = PrivateDir::open(parent, format!("gitlab-ci-k8s-demo-{}", rustix::process::geteuid().as_raw()));
+    opened.map_err(|error| {
+        io::Error::new(error.kind(), format!("{error} (TMPDIR selects the directory for temporary files)"))
+    })
 }
 
 /// Removes the workspaces of this user in `parent` that killed processes have left. Failures are ignored: the next call tries again.
 pub fn sweep_left(parent: &Path) {
     let Ok(user_dir) = user_dir(parent) else { return };
-    for entry in fs::read_dir(&user_dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
+    for name in user_dir.names().unwrap_or_default() {
         if name.to_str().is_some_and(|name| name.starts_with(PREFIX) || name.starts_with(NEW_PREFIX)) {
-            remove_unused(&entry.path());
+            remove_unused(&user_dir, &name);
         }
     }
     // Fails if a workspace is in it.
-    let _ = fs::remove_dir(user_dir);
+    let _ = std::fs::remove_dir(user_dir.path());
 }
 
-/// Removes a directory unless its lock is held. A directory without a lock file is being created or removed by another process, unless
-/// it is old.
-fn remove_unused(dir: &Path) {
-    // A FIFO does not block, and a link is not followed.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    match File::options().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(LOCK)) {
+/// Removes the directory `name` of `parent` unless its lock is held. A directory without a lock file is being created or removed by
+/// another process, unless it is old. Directories of other users are not opened.
+fn remove_unused(parent: &PrivateDir, name: &OsStr) {
+    match parent.existing_subdir(name).and_then(|dir| dir.try_lock_existing(LOCK)) {
         // The lock is held until the directory is removed. A process that waits for it creates another directory. A later run removes
         // what is left after an error.
-        Ok(lock) if lock.try_lock().is_ok() => drop(remove(dir)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_old(dir) => drop(remove(dir)),
-        Ok(_) | Err(_) => {}
+        Ok(Some(_lock)) => drop(parent.remove_subdir(name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && parent.is_older(name, MAX_AGE) => {
+            drop(parent.remove_subdir(name));
+        }
+        Ok(None) | Err(_) => {}
     }
-}
-
-fn is_old(dir: &Path) -> bool {
-    let modified = fs::symlink_metadata(dir).and_then(|found| found.modified()).ok();
-    modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > MAX_AGE)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::fs::{self, File, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-    use rustix::fs::{CWD, FileType, mknodat};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
 
@@ -190,12 +164,12 @@ mod tests {
         drop(workspace);
         fs::create_dir(&user_dir).unwrap();
         fs::set_permissions(&user_dir, Permissions::from_mode(0o755)).unwrap();
-        let error = Workspace::new(parent.path()).unwrap_err().to_string();
-        assert!(error.contains("is not a directory that only this user can enter"), "{error}");
-        fs::remove_dir(&user_dir).unwrap();
+        drop(Workspace::new(parent.path()).unwrap());
+        assert!(!user_dir.exists());
         let other = tempfile::tempdir().unwrap();
         symlink(other.path(), &user_dir).unwrap();
-        assert!(Workspace::new(parent.path()).is_err());
+        let error = Workspace::new(parent.path()).unwrap_err().to_string();
+        assert!(error.contains("is not a directory, but a link or a file: remove it (TMPDIR selects"), "{error}");
     }
 
     /// Opening a FIFO waits for a writer, and following a link would remove what it points to.

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::copy::{self, Entry};
-use crate::workspace;
 use crate::workspace::checkout::Checkout;
 
 /// An upper bound for the granularity of file times with fractions of a second: one tick of the kernel's clock.
@@ -81,7 +80,7 @@ pub fn put(checkout: &Arc<Checkout>, dir: &Path, before: Option<Copied>) -> io::
         states
     } else {
         empty(dir).or_else(|_| {
-            workspace::remove(dir)?;
+            private_dir::remove(dir)?;
             fs::create_dir(dir)
         })?;
         checkout.listing.entries.iter().map(|entry| copy(checkout, entry, dir)).collect::<io::Result<_>>()?
@@ -184,7 +183,7 @@ fn refuse_changed(from: &Path, original: &Metadata) -> io::Result<()> {
 }
 
 fn remove(path: &Path, is_dir: bool) -> io::Result<()> {
-    if is_dir { workspace::remove(path) } else { fs::remove_file(path) }
+    if is_dir { private_dir::remove(path) } else { fs::remove_file(path) }
 }
 
 /// Whether two files of the same kind and size have the same content.

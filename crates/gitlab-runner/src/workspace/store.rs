@@ -1,12 +1,12 @@
 //! The directory in a project that keeps logs, artifacts and caches. A repository, a job or another program may have put something into
 //! it.
 
-use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{LOCK, create, remove_unused};
+use private_dir::{Lock, PrivateDir};
+
+use super::{LOCK, remove_unused};
 use crate::project::git;
 
 /// Maximum number of pipelines of a project whose logs and artifacts are kept.
@@ -18,7 +18,9 @@ const MAX_ID: u64 = 1_000_000_000;
 /// The directory in a project that keeps the logs, artifacts and caches of its pipelines.
 #[derive(Clone, Debug)]
 pub struct ProjectStore {
-    dir: PathBuf,
+    pipelines: PrivateDir,
+    caches: PrivateDir,
+    groups: PrivateDir,
 }
 
 impl ProjectStore {
@@ -27,25 +29,21 @@ impl ProjectStore {
     ///
     /// # Errors
     /// A directory cannot be created, for lack of permission or disk space. Or the repository tracks files below `target/e2e`, or one of
-    /// the directories is a link.
+    /// the directories is a link or belongs to another user.
     pub fn open(project: &Path) -> io::Result<Self> {
         refuse_tracked(project)?;
-        let dir = project.join("target/e2e");
-        for (name, mode) in [("target", 0o755), ("target/e2e", 0o755)] {
-            create_own(&project.join(name), mode)?;
-        }
-        for name in ["pipelines", "cache", "resource-groups"] {
-            let path = dir.join(name);
-            create_own(&path, 0o700)?;
-            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-        }
+        let dir = PrivateDir::open_shared(project, "target/e2e")?;
         // An existing file stays as it is, and a link is not followed.
-        match File::options().write(true).create_new(true).open(dir.join(".gitignore")) {
+        match dir.create_file(".gitignore") {
             Ok(mut file) => file.write_all(b"*\n")?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { dir })
+        Ok(Self {
+            pipelines: dir.subdir("pipelines")?,
+            caches: dir.subdir("cache")?,
+            groups: dir.subdir("resource-groups")?,
+        })
     }
 
     /// Creates the directory of a new pipeline, and removes the oldest ones if there are more than 20. Running pipelines are not removed.
@@ -53,21 +51,18 @@ impl ProjectStore {
     /// # Errors
     /// The directory cannot be created, for lack of permission or disk space.
     pub fn new_pipeline(&self) -> io::Result<NewPipeline> {
-        let pipelines = self.dir.join("pipelines");
-        let known = fs::read_dir(&pipelines)?.flatten();
-        let known = known.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
-        let mut known: Vec<u64> = known.filter(|id| *id < MAX_ID).collect();
+        let known = self.pipelines.names()?.into_iter();
+        let mut known: Vec<u64> =
+            known.filter_map(|name| name.to_str()?.parse().ok()).filter(|id| *id < MAX_ID).collect();
         known.sort_unstable_by(|one, other| other.cmp(one));
         for old in known.iter().skip(MAX_PIPELINES - 1) {
-            remove_unused(&pipelines.join(old.to_string()));
+            remove_unused(&self.pipelines, old.to_string().as_ref());
         }
         let mut id = known.first().copied().unwrap_or(0) + 1;
         loop {
-            let dir = pipelines.join(id.to_string());
-            match fs::create_dir(&dir) {
-                Ok(()) => {
-                    let lock = File::create(dir.join(LOCK))?;
-                    lock.lock()?;
+            match self.pipelines.new_subdir(id.to_string()) {
+                Ok(dir) => {
+                    let lock = dir.try_lock(LOCK)?.ok_or(io::ErrorKind::ResourceBusy)?;
                     return Ok(NewPipeline { id, dir, _lock: lock });
                 }
                 // Another process has taken this number.
@@ -78,13 +73,13 @@ impl ProjectStore {
     }
 
     /// The directory of the caches.
-    pub fn caches(&self) -> PathBuf {
-        self.dir.join("cache")
+    pub fn caches(&self) -> &PrivateDir {
+        &self.caches
     }
 
     /// The directory of the resource groups' lock files.
-    pub fn groups(&self) -> PathBuf {
-        self.dir.join("resource-groups")
+    pub fn groups(&self) -> &PrivateDir {
+        &self.groups
     }
 }
 
@@ -100,30 +95,19 @@ fn refuse_tracked(project: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-/// Creates a directory, or checks that it is one and not a link.
-fn create_own(path: &Path, mode: u32) -> io::Result<()> {
-    let found = create(path, mode);
-    if found.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?.is_dir() {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("{} is not a directory, but a link or a file: remove it", path.display()),
-    ))
-}
-
 /// The directory of a new pipeline. Other processes do not remove it until this is dropped.
 #[derive(Debug)]
 pub struct NewPipeline {
     /// The pipeline's number.
     pub id: u64,
-    /// The path of the directory.
-    pub dir: PathBuf,
-    _lock: File,
+    /// The directory.
+    pub dir: PrivateDir,
+    _lock: Lock,
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
 
     use rstest::rstest;
@@ -186,6 +170,6 @@ mod tests {
             kept.new_pipeline().unwrap();
         }
         let left = fs::read_dir(project.path().join("target/e2e/pipelines")).unwrap().count();
-        assert_eq!((left, running.dir.exists()), (MAX_PIPELINES + 1, true));
+        assert_eq!((left, running.dir.path().exists()), (MAX_PIPELINES + 1, true));
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest, Sha1};
 
 use super::git::{SourcesError, failed, fields, git, path};
-use super::remove::remove_if_exists;
+use private_dir::remove_if_exists;
 
 /// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
 pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

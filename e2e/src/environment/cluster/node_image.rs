@@ -43,7 +43,7 @@ pub enum NodeImageError {
     /// The recipe cannot be read.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// The archive, or the directory of the log, cannot be written.
+    /// The archive cannot be written.
     #[error("cannot write the archive of the add-ons' images")]
     Archive(#[from] io::Error),
     /// The build failed.
@@ -89,10 +89,6 @@ pub async fn ensure(
     let reference = format!("{REPOSITORY}:{hash}");
     if docker.inspect_image(&reference).await.is_ok() {
         return Ok(reference);
-    }
-    if let Some(dir) = log.parent() {
-        // If all other images were pulled, no build has created the directory yet.
-        std::fs::create_dir_all(dir)?;
     }
     let archive = tempfile::Builder::new().prefix("node-images-").tempdir_in(scratch)?;
     write_archive(docker, addons, &archive.path().join("images.tar")).await?;

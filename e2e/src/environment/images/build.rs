@@ -1,7 +1,6 @@
 //! Builds images from recipes.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::process::Command;
@@ -30,9 +29,6 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"
 /// An image could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The log file or its directory cannot be created.
-    #[error("cannot create {}", .0.display())]
-    Directory(PathBuf, #[source] io::Error),
     /// No Debian mirror is configured, which every recipe needs.
     #[error("apt on this machine has no Debian mirror\nnext step: set {DEBIAN_MIRROR} to the address of one")]
     NoMirror,
@@ -71,11 +67,6 @@ impl Build<'_> {
         if sources.debian_mirror().is_none() {
             return Err(BuildError::NoMirror);
         }
-        if let Some(directory) = self.log.parent() {
-            std::fs::create_dir_all(directory).map_err(|source| BuildError::Directory(directory.to_owned(), source))?;
-        }
-        // The log is read while it grows, so it must not contain an earlier build.
-        std::fs::write(self.log, "").map_err(|source| BuildError::Directory(self.log.to_owned(), source))?;
         let started = Instant::now();
         let build = command::run_logged(self.command(sources), self.log, TIMEOUT);
         tokio::pin!(build);

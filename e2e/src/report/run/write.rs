@@ -1,7 +1,11 @@
 //! Writes the files of a report.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use private_dir::PrivateDir;
 
 use super::{html, json, junit, summary};
 use crate::record::Record;
@@ -10,8 +14,7 @@ use crate::record::Record;
 ///
 /// # Errors
 /// If the directory cannot be written to.
-pub fn write(record: &Record, directory: &Path) -> io::Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(directory)?;
+pub fn write(record: &Record, dir: &PrivateDir) -> io::Result<Vec<PathBuf>> {
     let files = [
         ("junit.xml", junit::xml(record).map_err(io::Error::other)?),
         ("report.json", json::text(record)?),
@@ -19,14 +22,12 @@ pub fn write(record: &Record, directory: &Path) -> io::Result<Vec<PathBuf>> {
         ("summary.md", summary::markdown(record)),
     ];
     let written = files.into_iter().map(|(name, text)| {
-        let path = directory.join(name);
-        let half = directory.join(format!(".{name}.{}", std::process::id()));
-        let done = std::fs::write(&half, text).and_then(|()| std::fs::rename(&half, &path));
-        if done.is_err() {
-            // Report the first error, not an error of the cleanup.
-            let _ = std::fs::remove_file(&half);
-        }
-        done.map(|()| path)
+        let new = dir.new_file(&format!(".{name}."))?;
+        new.as_file().write_all(text.as_bytes())?;
+        // A report contains no secrets, and users share it.
+        new.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        new.keep(name)?;
+        Ok(dir.path().join(name))
     });
     written.collect()
 }
@@ -38,22 +39,13 @@ mod tests {
 
     #[test]
     fn all_files_are_written_and_no_others() {
-        let directory = tempfile::tempdir().unwrap();
-        let directory = directory.path().join("deep/report");
-        let written = write(&fixture::failed(), &directory).unwrap();
-        assert_eq!(write(&fixture::passed(), &directory).unwrap(), written);
-        let mut names: Vec<_> = std::fs::read_dir(&directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let parent = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open_shared(parent.path(), "deep/report").unwrap();
+        let written = write(&fixture::failed(), &dir).unwrap();
+        assert_eq!(write(&fixture::passed(), &dir).unwrap(), written);
+        let mut names = dir.names().unwrap();
         names.sort();
         assert_eq!(names, ["junit.xml", "report.html", "report.json", "summary.md"]);
         assert!(std::fs::read_to_string(&written[0]).unwrap().contains("failures=\"0\""));
-    }
-
-    #[test]
-    fn a_file_instead_of_the_directory_is_an_error() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(write(&fixture::passed(), file.path()).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Copies files into and out of containers through the engine's API. Nothing is mounted from this machine, so the engine may run on
 //! another one. Archives are streamed, so their size does not matter.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -37,9 +37,8 @@ pub(super) struct Container<'session> {
 
 impl Container<'_> {
     /// Unpacks an archive into an existing directory.
-    pub(super) async fn unpack(self, archive: &Path, dir: &str) -> Result<(), ExecutorError> {
-        let failed = |error: io::Error| ExecutorError::system(format!("{}: {error}", archive.display()));
-        let file = tokio::fs::File::open(archive).await.map_err(failed)?;
+    pub(super) async fn unpack(self, archive: File, dir: &str) -> Result<(), ExecutorError> {
+        let file = tokio::fs::File::from_std(archive);
         let pieces = futures_util::stream::try_unfold(file, |mut file| async {
             let mut piece = vec![0; PIECE_SIZE];
             let count = file.read(&mut piece).await?;

@@ -207,7 +207,9 @@ mod tests {
     fn planned(services: &[(&str, &str)], variables: Vec<Variable>) -> (Vec<Planned>, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let masker = Masker::new([""; 0]);
-        let log = JobLog::open("job".into(), &dir.path().join("log"), &masker, 1 << 20, Arc::new(|_| ())).unwrap();
+        let path = dir.path().join("log");
+        let file = std::fs::File::create(&path).unwrap();
+        let log = JobLog::new("job".into(), file, path, &masker, 1 << 20, Arc::new(|_| ()));
         let services = services.iter().map(|(name, aliases)| ServiceRequest {
             image: ImageRequest { name: (*name).to_owned(), ..ImageRequest::default() },
             aliases: aliases.split_whitespace().map(str::to_owned).collect(),

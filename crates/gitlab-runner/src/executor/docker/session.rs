@@ -1,6 +1,6 @@
 //! A job at the docker executor, from its preparation to its cleanup.
 
-use std::path::Path;
+use std::fs::File;
 use std::sync::Arc;
 
 use super::files::Container;
@@ -49,6 +49,8 @@ impl Session {
         self.container().make_dirs(&self.places).await?;
         let Some(checkout) = checkout else { return Ok(()) };
         let archive = checkout.archive().await.map_err(|error| ExecutorError::system(error.to_string()))?;
+        let archive =
+            File::open(archive).map_err(|error| ExecutorError::system(format!("{}: {error}", archive.display())))?;
         self.container().unpack(archive, &self.places.project).await
     }
 
@@ -56,7 +58,7 @@ impl Session {
     ///
     /// # Errors
     /// The archive cannot be read, or the engine refuses the upload.
-    pub async fn unpack(&mut self, archive: &Path) -> Result<(), ExecutorError> {
+    pub async fn unpack(&mut self, archive: File) -> Result<(), ExecutorError> {
         self.container().unpack(archive, &self.places.project).await
     }
 

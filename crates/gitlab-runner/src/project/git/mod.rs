@@ -6,6 +6,7 @@ mod files;
 mod layout;
 mod objects;
 mod repository;
+mod uncommitted;
 
 pub(crate) use self::command::command;
 pub use self::command::{REPOSITORY_VARIABLES, program};

@@ -18,7 +18,12 @@ use rustix::path::Arg;
 /// # Errors
 /// The first entry that cannot be removed. All others are removed.
 pub fn remove(dir: &Path) -> io::Result<()> {
-    let top = open(CWD, dir)?;
+    remove_at(CWD, dir)
+}
+
+/// Removes the directory `name` of `parent`. See [`remove()`].
+pub(crate) fn remove_at(parent: impl AsFd + Copy, name: impl Arg + Copy) -> io::Result<()> {
+    let top = open(parent, name)?;
     let mut first_error = None;
     let mut waiting = Vec::new();
     for (name, is_dir) in entries(&top)? {
@@ -35,7 +40,7 @@ pub fn remove(dir: &Path) -> io::Result<()> {
     }
     match first_error {
         Some(error) => Err(error.into()),
-        None => fs::remove_dir(dir),
+        None => Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?),
     }
 }
 
@@ -54,7 +59,7 @@ pub fn remove_file_if_exists(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be removed.
-pub(super) fn remove_if_exists(path: &Path) -> io::Result<()> {
+pub fn remove_if_exists(path: &Path) -> io::Result<()> {
     use io::ErrorKind::{NotADirectory, NotFound};
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => remove(path),
