@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::access;
+use super::causes::{Cause, Part};
 use super::environment::Environment;
 use super::extra_pod::ExtraPod;
 use crate::record::Failure;
@@ -12,8 +13,8 @@ use crate::record::Failure;
 pub struct Evidence {
     /// One sentence per line.
     pub(super) lines: Vec<String>,
-    /// A pod that the check has created, has finished observing and has deleted, and that may still be terminating.
-    pub(super) leaving: Option<ExtraPod>,
+    /// The pods that the check has created, has finished observing and has deleted, and that may still be terminating.
+    pub(super) leaving: Vec<ExtraPod>,
 }
 
 impl Evidence {
@@ -34,7 +35,16 @@ pub struct Check {
     pub needs: &'static [Need],
     /// How it uses pods.
     pub pods: Pods,
+    /// What it depends on. If it fails, the cause is there.
+    pub parts: &'static [Part],
     pub(super) run: fn(Environment) -> BoxFuture<'static, Outcome>,
+}
+
+impl Check {
+    /// Whether a cause can make this check fail.
+    pub(super) fn concerns(&self, cause: &Cause) -> bool {
+        self.parts.contains(&cause.part) && cause.check.as_deref().is_none_or(|check| check == self.name)
+    }
 }
 
 /// How a check uses pods, which determines what can run concurrently.
@@ -104,7 +114,7 @@ pub(super) async fn end_pod(pod: ExtraPod, environment: &Environment, outcome: O
     match outcome {
         Ok(mut evidence) => {
             deleted?;
-            evidence.leaving = Some(pod);
+            evidence.leaving.push(pod);
             Ok(evidence)
         }
         Err(failure) => {

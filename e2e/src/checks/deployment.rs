@@ -21,14 +21,14 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
         let failure = expected("all replicas are updated and available").actual(first).hint(
             "a pod does not become ready because of its image, its probe, or missing capacity on the nodes",
-            "read the pod's events and last log lines below; `kubectl rollout undo` restores the previous version",
+            "read the pod's events and last log lines below, and deploy an image and a template that worked before",
         );
         return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
     let deployment = environment.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
-        let failure = expected("two replicas").actual(replicas).hint(
+        let failure = expected("two replicas").actual(replicas).because(
             "the Deployment was scaled down: the service does not respond while its only pod is replaced",
             "run `kubectl scale --replicas=2`, or apply the manifest again",
         );
@@ -40,7 +40,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let missing = missing_labels(&deployment, &environment.reference);
     if !missing.is_empty() {
         let failure =
-            expected("labels app, ref and track on the pods").actual(format!("no {}", missing.join(", "))).hint(
+            expected("labels app, ref and track on the pods").actual(format!("no {}", missing.join(", "))).because(
                 "the manifest's labels were changed, but the Service and the job `stop` find pods by them",
                 "keep `app`, `ref` and `track` in the template's labels",
             );
@@ -51,7 +51,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let violations = unsafe_settings(&spec);
     if !violations.is_empty() {
         let wanted = "the security context of the `restricted` Pod Security Standard";
-        let failure = expected(wanted).actual(violations.join(", ")).hint(
+        let failure = expected(wanted).actual(violations.join(", ")).because(
             "the pod has more privileges than the service needs",
             "copy the securityContext from manifests/deployment.yaml",
         );

@@ -23,6 +23,9 @@ use crate::environment::cluster::ready::watched;
 use crate::record::Failure;
 use container_engine::error_chain::error_chain;
 
+/// The label of pods that a check has created, with the check's name.
+pub(super) const CHECK_LABEL: &str = "io.gitlab-ci-k8s-demo.check";
+
 /// The environment under test.
 #[derive(Clone)]
 pub struct Environment {
@@ -240,6 +243,15 @@ pub(super) async fn ask(client: &Client, method: &str, path: &str) -> Result<(u1
         Err(kube::Error::Api(status)) => Ok((status.code, status.message.clone())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The texts in the API server's own responses to requests for a pod or Service that it cannot forward.
+const PROXY_ERRORS: [&str; 4] =
+    ["error trying to reach service", "no endpoints available for service", "does not have a host assigned", "pods \""];
+
+/// Whether the API server itself has responded, because it cannot reach the pod.
+pub(super) fn is_of_proxy(status: u16, body: &str) -> bool {
+    status >= 400 && PROXY_ERRORS.iter().any(|text| body.contains(text))
 }
 
 /// The name of an object in messages.

@@ -8,12 +8,10 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
-use super::environment::{Environment, object_ref};
+use super::causes::refused;
+use super::environment::{CHECK_LABEL, Environment, object_ref};
 use super::failure::expected;
 use crate::record::Failure;
-
-/// The label with the check that created the pod.
-const CHECK: &str = "io.gitlab-ci-k8s-demo.check";
 
 /// Seconds after which Kubernetes itself ends a pod that was not deleted.
 const MAX_LIFETIME: i64 = 600;
@@ -52,11 +50,12 @@ impl ExtraPod {
         let grace =
             spec.termination_grace_period_seconds.and_then(|it| u64::try_from(it).ok()).unwrap_or(DEFAULT_GRACE);
         let mut metadata = template.metadata.unwrap_or_default();
-        metadata.labels.get_or_insert_default().insert(CHECK.to_owned(), check.to_owned());
+        metadata.labels.get_or_insert_default().insert(CHECK_LABEL.to_owned(), check.to_owned());
         let name = format!("{}-{check}-{:04x}", deployment.name_any(), fastrand::u16(..));
         metadata.name = Some(name.clone());
         let api = environment.api::<Pod>();
-        api.create(&PostParams::default(), &Pod { metadata, spec: Some(spec), status: None }).await?;
+        let pod = Pod { metadata, spec: Some(spec), status: None };
+        api.create(&PostParams::default(), &pod).await.map_err(|error| rejected(error, &pod))?;
         Ok(Self { api, name, grace: Duration::from_secs(grace) })
     }
 
@@ -91,23 +90,34 @@ impl ExtraPod {
     }
 }
 
+/// The failure of a check whose pod the API server rejects.
+fn rejected(error: kube::Error, pod: &Pod) -> Failure {
+    let kube::Error::Api(status) = &error else { return error.into() };
+    let Some(remedy) = refused(&status.message) else { return error.into() };
+    expected("the API server creates another pod with the Deployment's template")
+        .actual(&status.message)
+        .at(object_ref(pod))
+        .with(&remedy.what)
+        .because(remedy.what, remedy.fix)
+}
+
 fn is_empty(pods: &[Arc<Pod>]) -> Option<()> {
     pods.is_empty().then_some(())
 }
 
 /// Deletes the extra pods that interrupted checks have left, without waiting for their termination.
 pub async fn sweep(environment: &Environment) -> Result<(), Failure> {
-    sweep_selected(environment, &selector(environment, CHECK)).await
+    sweep_selected(environment, &selector(environment, CHECK_LABEL)).await
 }
 
 /// Deletes the extra pods of one check.
 pub async fn sweep_of(environment: &Environment, check: &str) -> Result<(), Failure> {
-    sweep_selected(environment, &selector(environment, &format!("{CHECK}={check}"))).await
+    sweep_selected(environment, &selector(environment, &format!("{CHECK_LABEL}={check}"))).await
 }
 
 /// Waits until no extra pods are left. If one remains, a check will report it.
 pub async fn swept(environment: &Environment) {
-    let config = watcher::Config::default().labels(&selector(environment, CHECK));
+    let config = watcher::Config::default().labels(&selector(environment, CHECK_LABEL));
     let _ = environment.watch(config, is_empty).await;
 }
 

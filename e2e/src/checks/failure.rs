@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::causes::Cause;
 use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
@@ -30,10 +31,36 @@ impl Failure {
         self
     }
 
-    /// Sets the likely cause and the remedy.
+    /// Sets the likely cause and the remedy. A cause that the cluster shows replaces them.
     #[must_use]
     pub fn hint(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { cause: cause.into(), fix: fix.into(), ..self }
+    }
+
+    /// Sets the cause that the check has seen, and the remedy.
+    #[must_use]
+    pub fn because(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { is_seen: true, ..self.hint(cause, fix) }
+    }
+
+    /// Replaces a likely cause by the causes that the cluster shows, and puts them before the details.
+    #[must_use]
+    pub(super) fn explained_by(self, causes: &[Cause]) -> Self {
+        if self.is_seen || causes.is_empty() {
+            return self;
+        }
+        let lines: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.object, cause.remedy.what)).collect();
+        let mut fixes: Vec<&str> = Vec::new();
+        for cause in causes {
+            if !fixes.contains(&&*cause.remedy.fix) {
+                fixes.push(&cause.remedy.fix);
+            }
+        }
+        let cause = if let [line] = lines.as_slice() { line.clone() } else { format!("one of: {}", lines.join("; ")) };
+        let fix = fixes.join("; or ");
+        let details = lines.into_iter().chain(self.details).collect();
+        Self { cause, fix, details, is_seen: true, ..self }
     }
 }
 

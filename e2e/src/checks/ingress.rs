@@ -31,7 +31,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let rules = ingress.spec.as_ref().and_then(|spec| spec.rules.clone()).unwrap_or_default();
     let hosts: Vec<String> = rules.into_iter().filter_map(|rule| rule.host).collect();
     if !hosts.contains(&environment.host) {
-        let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).hint(
+        let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).because(
             "the deploy job uses another base domain",
             "set KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
         );
@@ -77,6 +77,7 @@ async fn answering(
             Err(reason) => reason,
         };
         if started.elapsed() > environment.patience {
+            let last = last.lines().next().unwrap_or_default();
             return Ok(Err(expected(format!("{host} returns 200")).actual(last).hint(
             "one of: no Ingress controller serves the Ingress' class; its Service has no endpoints; the controller has another address",
             "list the classes with `kubectl get ingressclass`; pass the controller's address with `--ingress`",
@@ -85,6 +86,7 @@ async fn answering(
         sleep(POLL_INTERVAL).await;
     }
     pods.update(environment).await?;
+    let deployed: BTreeSet<String> = environment.some_pods().await?.iter().map(ResourceExt::name_any).collect();
     let mut seen = BTreeSet::new();
     for _ in 0..REQUESTS {
         let (status, body) = match http.get(host, "/").await {
@@ -106,10 +108,18 @@ async fn answering(
         seen.insert(pod.to_owned());
     }
     pods.update(environment).await?;
-    Ok(match pods.stranger(&seen, reference) {
-        Some(stranger) => Err(mixed(host, reference, &stranger)),
-        None => Ok(seen),
-    })
+    if let Some(stranger) = pods.stranger(&seen, reference) {
+        return Ok(Err(mixed(host, reference, &stranger)));
+    }
+    // Pods that other checks have created respond, too.
+    let own: BTreeSet<String> = seen.intersection(&deployed).cloned().collect();
+    if own.is_empty() {
+        let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
+        let failure =
+            expected(format!("responses from the deployed pods for {host}")).actual(format!("only from {seen}"));
+        return Ok(Err(failure.hint("the deployed pods are not ready", "see the check `deployment`")));
+    }
+    Ok(Ok(own))
 }
 
 /// Checks the response to a host that no Ingress has.
@@ -155,7 +165,7 @@ async fn other(
 }
 
 fn mixed(host: &str, reference: &str, stranger: &str) -> Failure {
-    expected(format!("responses from pods of {reference} for {host}")).actual(stranger).hint(
+    expected(format!("responses from pods of {reference} for {host}")).actual(stranger).because(
         "two Services select the same pods, or an Ingress names the Service of another environment",
         "make Deployments and Services select `ref` in addition to `app`",
     )

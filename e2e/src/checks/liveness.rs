@@ -68,7 +68,7 @@ async fn deployed_probe(environment: &Environment) -> Result<String, Failure> {
         }
         None => expected(wanted).actual("no liveness probe"),
     };
-    Err(failure.at(object_ref(&deployment)).with(&environment.diagnostics(&deployment).await).hint(
+    Err(failure.at(object_ref(&deployment)).with(&environment.diagnostics(&deployment).await).because(
         "there is no livenessProbe, or its periodSeconds, failureThreshold or timeoutSeconds are too large",
         "copy the livenessProbe from manifests/deployment.yaml: every 5 s, 3 times",
     ))

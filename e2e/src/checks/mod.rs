@@ -17,6 +17,7 @@ pub mod target;
 
 mod access;
 mod bindings;
+mod causes;
 mod check;
 mod deployment;
 mod ingress;
@@ -32,17 +33,19 @@ mod scraping;
 mod service;
 mod version;
 
+pub use self::causes::Part;
 pub use self::check::{Check, Evidence, Need, Outcome, Pods};
 pub use self::registry::image as image_of;
 use gitlab_ci::suggest;
 
 macro_rules! check {
-    ($module:ident, $name:literal, $proves:literal, $needs:expr, $pods:ident) => {
+    ($module:ident, $name:literal, $proves:literal, $needs:expr, $pods:ident, $parts:expr) => {
         Check {
             name: $name,
             proves: $proves,
             needs: $needs,
             pods: Pods::$pods,
+            parts: $parts,
             run: |environment| Box::pin($module::run(environment)),
         }
     };
@@ -54,60 +57,75 @@ pub static CHECKS: &[Check] = &[
         "registry",
         "the registry requires a login, and the pods run the image that the tag refers to",
         &[Need::Registry],
-        Deployed
+        Deployed,
+        &[]
     ),
     check!(
         pull_secret,
         "pull-secret",
         "pods pull the image with the pull secret, and cannot pull it without one",
         &[],
-        Own
+        Own,
+        &[Part::Own]
     ),
     check!(
         rbac,
         "rbac",
         "the pipeline's account has the permissions that its jobs need, and none elsewhere",
         &[Need::Deployer],
-        Deployed
+        Deployed,
+        &[]
     ),
-    check!(pod_security, "pod-security", "the namespace rejects privileged pods", &[Need::PodCreation], Deployed),
+    check!(pod_security, "pod-security", "the namespace rejects privileged pods", &[Need::PodCreation], Deployed, &[]),
     check!(
         deployment,
         "deployment",
         "all replicas are available, with their labels and without privileges",
         &[],
-        Deployed
+        Deployed,
+        &[Part::Pods]
     ),
     check!(
         readiness,
         "readiness",
         "a pod gets no traffic until /health returns 200, and gets traffic afterwards",
         &[],
-        Own
+        Own,
+        &[Part::Own, Part::Service]
     ),
-    check!(liveness, "liveness", "a hanging pod is restarted, and no request fails", &[], Own),
-    check!(service, "service", "every pod responds through the Service", &[], Deployed),
+    check!(
+        liveness,
+        "liveness",
+        "a hanging pod is restarted, and no request fails",
+        &[],
+        Own,
+        &[Part::Own, Part::Service, Part::Ingress]
+    ),
+    check!(service, "service", "every pod responds through the Service", &[], Deployed, &[Part::Pods, Part::Service]),
     check!(
         scraping,
         "scraping",
         "Prometheus scrapes every pod because of the annotations, and counts every request",
         &[Need::Prometheus],
-        Deployed
+        Deployed,
+        &[Part::Pods]
     ),
     check!(
         ingress,
         "ingress",
         "the host responds, an unknown host does not, and environments never mix",
         &[Need::Ingress],
-        Deployed
+        Deployed,
+        &[Part::Service, Part::Ingress]
     ),
-    check!(version, "version", "the pods run the pushed commit, and their logs say so", &[], Deployed),
+    check!(version, "version", "the pods run the pushed commit, and their logs say so", &[], Deployed, &[Part::Pods]),
     check!(
         rollout,
         "rollout",
         "no request fails during an update and after a pod is deleted",
         &[Need::Ingress],
-        Replaced
+        Replaced,
+        &[Part::Pods, Part::Service, Part::Ingress]
     ),
 ];
 

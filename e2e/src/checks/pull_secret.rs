@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 
@@ -28,7 +28,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
                 .actual("none")
                 .at(object_ref(&pod))
                 .with(&environment.explain_pod(&pod).await)
-                .hint(
+                .because(
                     "the Deployment names no pull secret, and its ServiceAccount has none",
                     "add `imagePullSecrets: [{name: myregistry}]` to the pod template",
                 ));
@@ -40,18 +40,66 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         evidence.add(format!("{} pulls with {}", pod.name_any(), secrets.into_iter().collect::<Vec<_>>().join(", ")));
     }
     evidence.lines.extend(known);
-    let pod = ExtraPod::make(&environment, "pull-secret", |spec| {
-        spec.image_pull_secrets = None;
-        // Otherwise a node that has the image would not contact the registry.
-        spec.containers.iter_mut().for_each(|it| it.image_pull_policy = Some("Always".to_owned()));
-    })
-    .await?;
-    let result = refused(&environment, &pod.name).await;
-    let seen = result.map(|line| {
-        evidence.add(line);
+    // Both at the same time, because each takes as long as a pull.
+    let with = make(&environment, |_| ()).await?;
+    let without = match make(&environment, |spec| spec.image_pull_secrets = None).await {
+        Ok(pod) => pod,
+        Err(failure) => return end_pod(with, &environment, Err(failure)).await,
+    };
+    let (pulled, denied) =
+        futures_util::future::join(pulled(&environment, &with.name), refused(&environment, &without.name)).await;
+    let seen = pulled.and_then(|pulled| Ok([pulled, denied?])).map(|lines| {
+        evidence.lines.extend(lines);
         evidence
     });
-    end_pod(pod, &environment, seen).await
+    let seen = end_pod(with, &environment, seen).await;
+    end_pod(without, &environment, seen).await
+}
+
+/// Creates a pod that pulls the image and ends. It receives no requests.
+async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> Result<ExtraPod, Failure> {
+    ExtraPod::make(environment, "pull-secret", |spec| {
+        spec.restart_policy = Some("Never".to_owned());
+        for container in &mut spec.containers {
+            // Otherwise a node that has the image would not contact the registry.
+            container.image_pull_policy = Some("Always".to_owned());
+            container.args = Some(vec!["--version".to_owned()]);
+            (container.liveness_probe, container.readiness_probe, container.startup_probe) = (None, None, None);
+        }
+        change(spec);
+    })
+    .await
+}
+
+/// Waits until a pod with the pull secret has pulled the image, and returns a text about it. A node that has the image asks the registry,
+/// too, with the credentials of the Secret.
+async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure> {
+    let seen = match pull(environment, name).await {
+        Ok(PullResult::Started) => return Ok("a pod with it pulls the image".to_owned()),
+        Ok(PullResult::Waiting { reason, message }) => format!("{reason}: {message}"),
+        Err(reason) => format!("no result of the pull: {reason}"),
+    };
+    let pod = environment.api::<Pod>().get(name).await?;
+    let failure = expected("a pod with the pull secret pulls the image")
+        .actual(&seen)
+        .at(object_ref(&pod))
+        .with(&environment.explain_pod(&pod).await);
+    let secrets = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
+    if images(&pod).iter().any(|image| is_refused(&seen, image)) {
+        return Err(failure.because(
+            format!("the registry denies the credentials in Secret {secrets}"),
+            "create the Secret again with the registry's current password: `kubectl create secret docker-registry`",
+        ));
+    }
+    Err(failure.hint(
+        "one of: the nodes cannot reach the registry; they do not trust its certificate; the image does not exist",
+        "configure the registry's name and certificate authority on the nodes, and run the job that pushes the image",
+    ))
+}
+
+async fn pull(environment: &Environment, name: &str) -> Result<PullResult, String> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    environment.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pull_result(pod))).await
 }
 
 /// Checks that a pod's pull secret exists and has a valid type, and returns the type. Kubelets skip invalid secrets, and report them
@@ -67,7 +115,7 @@ async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Res
         .actual(seen)
         .at(format!("Secret {}/{name}", environment.namespace))
         .with(&environment.explain_pod(pod).await)
-        .hint(
+        .because(
             "the Secret was deleted, was never created in this namespace, or has a wrong type: nodes without the image cannot pull it",
             "run `kubectl create secret docker-registry NAME --docker-server=…` in the namespace, or remove the name from imagePullSecrets",
         ))
@@ -75,8 +123,7 @@ async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Res
 
 /// Waits until the registry denies the pod's image, and returns a text about it.
 async fn refused(environment: &Environment, name: &str) -> Result<String, Failure> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let result = environment.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pull_result(pod))).await;
+    let result = pull(environment, name).await;
     if let Ok(PullResult::Waiting { reason, message }) = &result {
         let pod = environment.api::<Pod>().get(name).await?;
         if images(&pod).iter().any(|image| is_refused(message, image)) {
@@ -107,7 +154,7 @@ async fn refused(environment: &Environment, name: &str) -> Result<String, Failur
         .actual(seen)
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
-        .hint(
+        .because(
             cause,
             "make the registry require a login, and give the credentials to pods only through their pull secret",
         ))

@@ -2,6 +2,7 @@
 
 use futures_util::future::try_join_all;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
+use k8s_openapi::api::authorization::v1::{ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -48,6 +49,10 @@ const FORBIDDEN_EVERYWHERE: [(&str, &str, &str); 4] = [
     ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
 ];
 
+/// The resources that Kubernetes lets every account use: to ask about itself, and to read public certificates.
+const OF_ALL: [&str; 4] =
+    ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "clustertrustbundles"];
+
 pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
     let Some(deployer) = &environment.deployer else { return Ok(Evidence::default()) };
@@ -77,7 +82,9 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         environment.namespace,
         needed.len()
     ));
-    let elsewhere = elsewhere(&environment).await?;
+    let mut others = all_namespaces(&environment).await?;
+    others.retain(|namespace| *namespace != environment.namespace);
+    let elsewhere = choose(&others);
     let (mut excess, mut namespaces) = (Vec::new(), Vec::new());
     for namespace in &elsewhere {
         let found = which(deployer, &FORBIDDEN, Some(namespace), true).await?;
@@ -85,6 +92,14 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         excess.extend(found);
     }
     excess.extend(which(deployer, &FORBIDDEN_EVERYWHERE, None, true).await?);
+    let reviewed = try_join_all(others.iter().map(|namespace| rules(deployer, namespace))).await?;
+    let is_complete = reviewed.iter().all(|rules| rules.is_complete);
+    for (namespace, rules) in others.iter().zip(reviewed) {
+        if !rules.excess.is_empty() && !namespaces.contains(&&**namespace) {
+            namespaces.push(namespace);
+            excess.extend(rules.excess);
+        }
+    }
     if !excess.is_empty() {
         let (object, details) = bindings::describe(&environment.client, &account, &namespaces).await;
         return Err(expected("the pipeline's account has no permissions elsewhere")
@@ -96,6 +111,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
                 "delete that binding; manifests/cluster/role.yaml is sufficient",
             ));
     }
+    let certainty = if is_complete { "" } else { " that RBAC knows; another authorizer may allow more" };
+    evidence.add(format!("in each of {} other namespaces: no rule{certainty}", others.len()));
     let namespaces = elsewhere.join(", ");
     evidence.add(format!("in {namespaces}: none of {} other permissions", FORBIDDEN.len()));
     evidence.add(format!("in the whole cluster: none of {} other permissions", FORBIDDEN_EVERYWHERE.len()));
@@ -119,17 +136,41 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-/// The other namespaces to check: those that every cluster has, and the first of the remaining ones.
-async fn elsewhere(environment: &Environment) -> Result<Vec<String>, Failure> {
+async fn all_namespaces(environment: &Environment) -> Result<Vec<String>, Failure> {
     let all = Api::<Namespace>::all(environment.client.clone()).list_metadata(&ListParams::default()).await?;
-    let existing: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
-    Ok(choose(&existing, &environment.namespace))
+    Ok(all.iter().map(ResourceExt::name_any).collect())
 }
 
-fn choose(existing: &[String], own: &str) -> Vec<String> {
-    let known = ELSEWHERE.iter().map(|name| (*name).to_owned()).filter(|name| name != own && existing.contains(name));
-    let mut others: Vec<&String> =
-        existing.iter().filter(|name| *name != own && !ELSEWHERE.contains(&&***name)).collect();
+/// The rules of the account in a namespace.
+struct Rules {
+    /// What this account is allowed there, and not every account.
+    excess: Vec<String>,
+    /// Whether the API server knows all rules.
+    is_complete: bool,
+}
+
+/// Asks for all rules of the account in a namespace.
+/// <https://kubernetes.io/docs/reference/kubernetes-api/definitions/self-subject-rules-review-v1-authorization/>
+async fn rules(deployer: &Client, namespace: &str) -> Result<Rules, Failure> {
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
+    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
+    let reviews = Api::<SelfSubjectRulesReview>::all(deployer.clone());
+    let status = reviews.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
+    let excess = status.resource_rules.iter().filter_map(|rule| excess_of(rule, namespace)).collect();
+    Ok(Rules { excess, is_complete: !status.incomplete })
+}
+
+/// A rule in words, unless it is one of every account.
+fn excess_of(rule: &ResourceRule, namespace: &str) -> Option<String> {
+    let resources = rule.resources.iter().flatten().map(String::as_str);
+    let others: Vec<&str> = resources.filter(|resource| !OF_ALL.contains(resource)).collect();
+    (!others.is_empty()).then(|| format!("{} {} in {namespace}", rule.verbs.join("/"), others.join("/")))
+}
+
+/// The namespaces, of those of others, that are checked with real requests: those that every cluster has, and the first of the rest.
+fn choose(all: &[String]) -> Vec<String> {
+    let known = ELSEWHERE.iter().map(|name| (*name).to_owned()).filter(|name| all.contains(name));
+    let mut others: Vec<&String> = all.iter().filter(|name| !ELSEWHERE.contains(&&***name)).collect();
     // Prefer namespaces of users: those of Kubernetes itself are almost empty.
     others.sort_by_key(|name| (name.starts_with("kube-"), (*name).clone()));
     known.chain(others.first().map(|name| (*name).clone())).collect()
@@ -173,17 +214,24 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::of_a_user(&["default", "gitlab", "kube-public", "kube-system", "monitoring"], &["kube-system", "default", "monitoring"])]
-    #[case::of_kubernetes(&["default", "gitlab", "kube-public", "kube-system"], &["kube-system", "default", "kube-public"])]
-    #[case::only_one(&["gitlab", "kube-system"], &["kube-system"])]
+    #[case::of_a_user(&["default", "kube-public", "kube-system", "monitoring"], &["kube-system", "default", "monitoring"])]
+    #[case::of_kubernetes(&["default", "kube-public", "kube-system"], &["kube-system", "default", "kube-public"])]
+    #[case::only_one(&["kube-system"], &["kube-system"])]
     fn other_namespaces_are_chosen(#[case] there: &[&str], #[case] expected: &[&str]) {
         let there: Vec<_> = there.iter().map(ToString::to_string).collect();
-        assert_eq!(choose(&there, "gitlab"), expected);
+        assert_eq!(choose(&there), expected);
     }
 
-    #[test]
-    fn the_own_namespace_is_not_chosen() {
-        let there = ["default", "kube-system", "shop"].map(str::to_owned);
-        assert_eq!(choose(&there, "default"), ["kube-system", "shop"]);
+    #[rstest]
+    #[case::of_every_account(&["create"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], None)]
+    #[case::view(&["get", "list"], &["configmaps", "pods"], Some("get/list configmaps/pods in kube-public"))]
+    #[case::everything(&["*"], &["*"], Some("* * in kube-public"))]
+    fn a_rule_that_not_every_account_has_is_found(
+        #[case] verbs: &[&str],
+        #[case] resources: &[&str],
+        #[case] expected: Option<&str>,
+    ) {
+        let rule = serde_json::from_value(serde_json::json!({"verbs": verbs, "resources": resources})).unwrap();
+        assert_eq!(excess_of(&rule, "kube-public").as_deref(), expected);
     }
 }

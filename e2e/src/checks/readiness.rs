@@ -12,7 +12,7 @@ use kube::runtime::watcher;
 use tokio::time::timeout;
 
 use super::check::{Evidence, Outcome, end_pod};
-use super::environment::{Environment, object_ref};
+use super::environment::{Environment, is_of_proxy, object_ref};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use crate::record::Failure;
@@ -41,7 +41,7 @@ async fn watched(environment: &Environment, name: &str) -> Outcome {
         Err(_) => (0, String::new()),
     };
     if let Err(reason) = waited {
-        return Err(late(environment, name, &reason, status).await?);
+        return Err(late(environment, name, &reason, &said(status, &body)).await?);
     }
     if is_refusal(status, &body) {
         return Err(
@@ -96,7 +96,7 @@ async fn early(environment: &Environment, name: &str, seen: &str) -> Result<Fail
         .actual(seen)
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
-        .hint(
+        .because(
             "there is no readiness probe, or its path succeeds too early",
             "make the readinessProbe request /health on port http-metrics",
         ))
@@ -104,13 +104,22 @@ async fn early(environment: &Environment, name: &str, seen: &str) -> Result<Fail
 
 /// Whether the service itself returned the error, instead of the API server that cannot reach it.
 fn is_refusal(status: u16, body: &str) -> bool {
-    status >= 500 && !body.contains("error trying to reach service")
+    status >= 500 && !is_of_proxy(status, body)
 }
 
-async fn late(environment: &Environment, name: &str, reason: &str, status: u16) -> Result<Failure, Failure> {
+/// The response to a request for `/health`. A status of the API server's proxy is not the pod's.
+fn said(status: u16, body: &str) -> String {
+    match status {
+        0 => "/health does not respond".to_owned(),
+        _ if is_of_proxy(status, body) => format!("/health does not respond: {}", body.trim()),
+        _ => format!("/health returns {status}"),
+    }
+}
+
+async fn late(environment: &Environment, name: &str, reason: &str, said: &str) -> Result<Failure, Failure> {
     let pod = environment.api::<Pod>().get(name).await?;
     Ok(expected("an endpoint after /health returns 200")
-        .actual(format!("none: {reason}; /health returns {status}"))
+        .actual(format!("none: {reason}; {said}"))
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
         .hint(

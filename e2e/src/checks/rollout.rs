@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -9,7 +10,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::watcher;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome};
 use super::environment::{Environment, object_ref};
@@ -19,11 +20,21 @@ use super::load::Load;
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
+/// What the check expects of the pods of an update.
+const NEW_PODS: &str = "new pods become ready";
+
+/// Pause between two requests before the update.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
 pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
     let Some(ingress) = environment.ingress else { return Ok(Evidence::default()) };
     let http = Http::new(ingress).map_err(|error| expected("an HTTP client").actual(error))?;
     let deployment = environment.deployment().await?;
+    // A Deployment that is not available is not restarted: that would replace the revision that worked last.
+    rolled_out(&environment, &deployment, "all replicas are available before the update").await?;
+    environment.some_pods().await?;
+    responds(&environment, &http).await?;
     let load = Load::begin(&http, &environment.host);
     let result = replace(&environment, &deployment).await;
     let tally = load.end().await;
@@ -34,7 +45,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
             .at(object_ref(&deployment))
             .with(&tally.failures.join("\n"))
             .with(&environment.diagnostics(&deployment).await)
-            .hint(
+            .because(
                 "one of: old pods terminate before new ones are ready (maxUnavailable); they close connections before they are removed \
                 from the endpoints; new pods report Ready too early",
                 "set maxUnavailable: 0 and a readinessProbe that requests /health, and make the service drain connections after SIGTERM",
@@ -54,7 +65,7 @@ async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome 
         json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}}}});
     let api = environment.api::<Deployment>();
     api.patch(&deployment.name_any(), &PatchParams::default(), &Patch::Merge(annotation)).await?;
-    rolled_out(environment, deployment).await?;
+    rolled_out(environment, deployment, NEW_PODS).await?;
     evidence.add(format!("a rolling update of {} pods: {:.0} s", before.len(), started.elapsed().as_secs_f64()));
     // Delete a new pod without waiting for the old pods to terminate, which makes the test stricter.
     let pods = environment.pods().await?;
@@ -68,18 +79,39 @@ async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome 
     let mut old = before;
     old.insert(victim.clone());
     gone(environment, deployment, &old).await?;
-    rolled_out(environment, deployment).await?;
+    rolled_out(environment, deployment, NEW_PODS).await?;
     evidence.add(format!("{victim} deleted and replaced: {:.0} s", started.elapsed().as_secs_f64()));
     Ok(evidence)
 }
 
-async fn rolled_out(environment: &Environment, deployment: &Deployment) -> Result<(), Failure> {
+/// Waits until the host responds: requests that failed before the update say nothing about it.
+async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure> {
+    let started = Instant::now();
+    loop {
+        let last = match http.get(&environment.host, "/").await {
+            Ok((200, _)) => return Ok(()),
+            Ok((status, body)) => format!("{status}: {}", body.trim().lines().next().unwrap_or_default()),
+            Err(reason) => reason,
+        };
+        if started.elapsed() > environment.patience {
+            let ingress = environment.only_ingress().await?;
+            return Err(expected(format!("{} returns 200 before the update", environment.host))
+                .actual(last)
+                .at(object_ref(&ingress))
+                .with(&environment.diagnostics(&ingress).await)
+                .hint("requests to the host do not reach the service", "see the check `ingress`"));
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn rolled_out(environment: &Environment, deployment: &Deployment, what: &str) -> Result<(), Failure> {
     let name = deployment.name_any();
     let waited = ready::deployment(&environment.client, &environment.namespace, &name, environment.patience).await;
     waited.map_err(|error| {
         let text = error.to_string();
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        expected("new pods become ready").actual(first).at(object_ref(deployment)).with(rest).hint(
+        expected(what).actual(first).at(object_ref(deployment)).with(rest).hint(
             "a new pod does not start because of its image, its probe, or missing capacity on the nodes",
             "read its events and last log lines",
         )

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::causes::{Cause, Observer, Part, observe};
 use super::check::{Check, Evidence, Pods};
 use super::environment::{Environment, object_ref};
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
 use crate::record::event::{Event, EventSink};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 
 /// More than the number of consecutive waits in any check, each of which has a limit of `patience`. `liveness` has the most: ready,
 /// reached, restarted, ready again, and gone after a failure.
@@ -44,20 +45,28 @@ pub async fn run_until_observed(
     if sweep(environment).await.is_ok() {
         Box::pin(swept(environment)).await;
     }
+    let observer = &Observer::new();
     let runs = |pods: Pods| {
         let selected = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
-        selected.map(|(index, check)| async move { (index, one(check, environment, origin, notify, remaining).await) })
+        let context = Context { environment, origin, notify, remaining, observer };
+        selected.map(move |(index, check)| async move { (index, one(check, context).await) })
     };
-    let (mut done, with_own_pods) = tokio::join!(
-        async {
-            let mut done = join_all(runs(Pods::Deployed)).await;
-            for check in runs(Pods::Replaced) {
-                done.push(check.await);
-            }
-            done
-        },
-        join_all(runs(Pods::Own)),
-    );
+    let all = async {
+        tokio::join!(
+            async {
+                let mut done = join_all(runs(Pods::Deployed)).await;
+                for check in runs(Pods::Replaced) {
+                    done.push(check.await);
+                }
+                done
+            },
+            join_all(runs(Pods::Own)),
+        )
+    };
+    let (mut done, with_own_pods) = tokio::select! {
+        done = all => done,
+        never = observer.watch(environment) => match never {},
+    };
     done.extend(with_own_pods);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, record)| record).collect()
@@ -84,13 +93,18 @@ impl<'run> Remaining<'run> {
     }
 }
 
-async fn one(
-    check: &'static Check,
-    environment: &Environment,
+/// What all checks of a run share.
+#[derive(Clone, Copy)]
+struct Context<'run, 'observed> {
+    environment: &'run Environment,
     origin: Instant,
-    notify: &EventSink<'_>,
-    remaining: &Remaining<'_>,
-) -> CheckRecord {
+    notify: &'run EventSink<'run>,
+    remaining: &'run Remaining<'observed>,
+    observer: &'run Observer,
+}
+
+async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
+    let Context { environment, origin, notify, remaining, observer } = context;
     let mut record = CheckRecord {
         name: check.name.to_owned(),
         environment: environment.reference.clone(),
@@ -112,14 +126,20 @@ async fn one(
     }
     notify(&Event::CheckBegan { environment: &environment.reference, name: check.name });
     let limit = limit(environment.patience);
-    let outcome = match tokio::time::timeout(limit, (check.run)(environment.clone())).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Box::pin(timed_out(check, environment, limit)).await),
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(limit, (check.run)(environment.clone())) => match outcome {
+            Ok(Ok(evidence)) => Ok(evidence),
+            Ok(Err(failure)) => Err(failure.explained_by(&Box::pin(causes(check, context)).await)),
+            Err(_) => Err(Box::pin(timed_out(check, environment, limit)).await),
+        },
+        causes = observer.lasting(|cause| check.concerns(cause)) => Err(Box::pin(stopped(check, environment, &causes)).await),
     };
     remaining.one_less();
     let outcome = match outcome {
-        Ok(Evidence { lines, leaving: Some(pod) }) => Box::pin(pod.gone(environment)).await.map(|()| lines),
-        Ok(Evidence { lines, leaving: None }) => Ok(lines),
+        Ok(Evidence { lines, leaving }) => {
+            let gone = leaving.into_iter().map(|pod| pod.gone(environment));
+            Box::pin(try_join_all(gone)).await.map(|_| lines)
+        }
         Err(failure) => Err(failure),
     };
     record.duration = origin.elapsed().as_secs_f64() - record.start;
@@ -135,6 +155,33 @@ async fn one(
     }
     notify(&Event::CheckEnded(&record));
     record
+}
+
+/// The causes that the cluster shows for the failure of a check. The check's own pods may be gone already.
+async fn causes(check: &Check, context: Context<'_, '_>) -> Vec<Cause> {
+    let mut causes = observe(context.environment).await;
+    causes.retain(|cause| check.concerns(cause));
+    for cause in context.observer.latest(|cause| check.concerns(cause) && cause.part == Part::Own) {
+        if causes.iter().all(|known| known.object != cause.object) {
+            causes.push(cause);
+        }
+    }
+    causes
+}
+
+/// The failure of a check that cannot pass before somebody changes something. Deletes the check's pods.
+async fn stopped(check: &Check, environment: &Environment, causes: &[Cause]) -> Failure {
+    let _ = sweep_of(environment, check.name).await;
+    let failure = expected(check.proves);
+    let failure = match causes.first() {
+        Some(first) => failure.actual(&first.remedy.what).at(&*first.object),
+        None => failure,
+    };
+    let details = match environment.deployment().await {
+        Ok(deployment) => environment.diagnostics(&deployment).await,
+        Err(_) => String::new(),
+    };
+    failure.with(&details).explained_by(causes)
 }
 
 /// Time limit for a whole check. Every wait in a check has its own limit; this one is a safety net.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -34,6 +34,34 @@ struct Target {
     /// The Service through which Prometheus has discovered it.
     service: String,
     is_up: bool,
+    /// The address that Prometheus scrapes.
+    url: String,
+}
+
+/// What the Service's annotations ask Prometheus to scrape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Annotated {
+    port: String,
+    path: String,
+}
+
+impl Annotated {
+    /// Reads a Service's annotations. The error is the value of `prometheus.io/scrape`.
+    fn of_service(service: &Service) -> Result<Self, String> {
+        let value = |name: &str| service.annotations().get(&format!("prometheus.io/{name}")).cloned();
+        match value("scrape").as_deref() {
+            Some("true") => {}
+            other => return Err(other.unwrap_or("none").to_owned()),
+        }
+        let path = value("path").unwrap_or_else(|| "/metrics".to_owned());
+        Ok(Self { port: value("port").unwrap_or_default(), path })
+    }
+
+    /// Whether a target is what the annotations ask for. Without a port, Prometheus scrapes every port.
+    fn matches(&self, url: &str) -> bool {
+        let Self { port, path } = self;
+        if port.is_empty() { url.ends_with(&**path) } else { url.ends_with(&format!(":{port}{path}")) }
+    }
 }
 
 pub(super) async fn run(environment: Environment) -> Outcome {
@@ -95,6 +123,16 @@ async fn all_up(
 ) -> Result<Vec<Target>, Failure> {
     let service = environment.service().await?;
     let name = service.name_any();
+    let annotated = Annotated::of_service(&service).map_err(|value| {
+        expected("the Service has the annotation prometheus.io/scrape: \"true\"")
+            .actual(value)
+            .at(object_ref(&service))
+            .with("Prometheus may still have the targets of an earlier annotation")
+            .because(
+                "Prometheus scrapes only Services with this annotation",
+                "keep the four annotations of manifests/service.yaml",
+            )
+    })?;
     let started = Instant::now();
     loop {
         let answer = environment.ask_prometheus(prometheus, "/api/v1/targets?state=active").await?;
@@ -102,7 +140,7 @@ async fn all_up(
         let in_namespace =
             answer.iter().filter(|it| it["discoveredLabels"]["__meta_kubernetes_namespace"] == *environment.namespace);
         let targets: Vec<Target> = in_namespace.filter_map(Target::parse).collect();
-        let wrong = match once_each(&targets, &name, pods) {
+        let wrong = match once_each(&targets, &name, pods, &annotated) {
             Ok(up) => return Ok(up),
             Err(wrong) => wrong,
         };
@@ -133,7 +171,12 @@ async fn all_up(
 
 /// The targets of these pods, if each is up and exists exactly once in each job that discovers pods through this Service. The sum over
 /// a pod that is in a job twice would count every request twice.
-fn once_each(targets: &[Target], service: &str, pods: &BTreeSet<String>) -> Result<Vec<Target>, Vec<String>> {
+fn once_each(
+    targets: &[Target],
+    service: &str,
+    pods: &BTreeSet<String>,
+    annotated: &Annotated,
+) -> Result<Vec<Target>, Vec<String>> {
     let own = || targets.iter().filter(|target| pods.contains(&target.pod));
     let jobs: BTreeSet<&str> = own().filter(|it| it.service == service).map(|it| &*it.job).collect();
     if jobs.is_empty() {
@@ -145,6 +188,14 @@ fn once_each(targets: &[Target], service: &str, pods: &BTreeSet<String>) -> Resu
         let found: Vec<&Target> = own().filter(|target| target.job == job && target.pod == *pod).collect();
         match found.as_slice() {
             [] => wrong.push(format!("{pod} is not in job {job}")),
+            // Prometheus keeps targets for some seconds after the annotations have changed.
+            [one] if !annotated.matches(&one.url) => {
+                let Annotated { port, path } = annotated;
+                wrong.push(format!(
+                    "{pod} is scraped at {}, but the annotations have port {port} and path {path}",
+                    one.url
+                ));
+            }
             [one] if one.is_up => up.push((*one).clone()),
             [_] => wrong.push(format!("{pod} is down in job {job}")),
             several => {
@@ -168,6 +219,7 @@ impl Target {
             job: text(&labels["job"]).unwrap_or_default(),
             service: text(&found["__meta_kubernetes_service_name"]).unwrap_or_else(|| "no Service".to_owned()),
             is_up: target["health"] == "up",
+            url: text(&target["scrapeUrl"]).unwrap_or_default(),
         })
     }
 
@@ -249,6 +301,7 @@ mod tests {
             "health": "up",
             "discoveredLabels": {"__meta_kubernetes_pod_name": "web-1", "__meta_kubernetes_service_name": "web"},
             "labels": {"instance": "10.0.0.1:8000", "job": "services"},
+            "scrapeUrl": "http://10.0.0.1:8000/metrics",
         });
         let target = Target::parse(&target).unwrap();
         assert_eq!(target, self::target("web-1", "services", "web", true));
@@ -260,7 +313,8 @@ mod tests {
 
     fn target(pod: &str, job: &str, service: &str, is_up: bool) -> Target {
         let [pod, job, service] = [pod, job, service].map(str::to_owned);
-        Target { pod, instance: "10.0.0.1:8000".to_owned(), job, service, is_up }
+        let url = "http://10.0.0.1:8000/metrics".to_owned();
+        Target { pod, instance: "10.0.0.1:8000".to_owned(), job, service, is_up, url }
     }
 
     #[rstest]
@@ -294,7 +348,8 @@ mod tests {
     ) {
         let all: Vec<_> = all.iter().map(|(pod, job, service, is_up)| target(pod, job, service, *is_up)).collect();
         let pods = ["web-1".to_owned(), "web-2".to_owned()].into();
-        let found = once_each(&all, "web", &pods).map(|up| up.len()).map_err(|wrong| wrong.join(", "));
+        let annotated = Annotated { port: "8000".to_owned(), path: "/metrics".to_owned() };
+        let found = once_each(&all, "web", &pods, &annotated).map(|up| up.len()).map_err(|wrong| wrong.join(", "));
         assert_eq!(found.as_ref().map_err(String::as_str), expected.as_ref().map_err(|it| *it));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
@@ -11,6 +12,7 @@ use super::environment::{Environment, ask, object_ref};
 use super::failure::expected;
 use super::load::host_of;
 use super::readiness::ready_pods;
+use crate::record::Failure;
 
 /// Pause between two requests.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -38,7 +40,13 @@ pub(super) async fn run(environment: Environment) -> Outcome {
                 ));
         }
         match ask(&environment.client, "GET", &path).await? {
-            (200, body) => _ = host_of(&body).map(|host| seen.insert(host.to_owned())),
+            (200, body) => {
+                if let Some(host) = host_of(&body)
+                    && seen.insert(host.to_owned())
+                {
+                    refuse_stranger(&environment, &service, host).await?;
+                }
+            }
             (status, body) => last = format!("{status}: {}", body.trim()),
         }
         sleep(POLL_INTERVAL).await;
@@ -49,4 +57,23 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         pods.into_iter().collect::<Vec<_>>().join(" and ")
     ));
     Ok(evidence)
+}
+
+/// Refuses a response of a pod that does not belong to the environment. A pod that is gone by now was the environment's before.
+async fn refuse_stranger(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
+    let Some(pod) = environment.api::<Pod>().get_opt(host).await? else { return Ok(()) };
+    let reference = pod.labels().get("ref").cloned().unwrap_or_else(|| "no environment".to_owned());
+    if reference == environment.reference {
+        return Ok(());
+    }
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
+    let selector = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ");
+    Err(expected(format!("responses only from pods with ref={}", environment.reference))
+        .actual(format!("{host}, of {reference}"))
+        .at(object_ref(service))
+        .with(&format!("its selector: {selector}"))
+        .because(
+            "the Service selects the pods of another environment",
+            "make it select `ref` in addition to `app`, as manifests/service.yaml does",
+        ))
 }

@@ -6,7 +6,7 @@ use kube::api::LogParams;
 use serde_json::Value;
 
 use super::check::{Evidence, Outcome};
-use super::environment::{Environment, object_ref};
+use super::environment::{Environment, is_of_proxy, object_ref};
 use super::failure::expected;
 use crate::record::Failure;
 
@@ -37,6 +37,13 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         let (status, body) = environment.ask_pod(&pod.name_any(), "GET", "/version").await?;
         let version = serde_json::from_str::<Value>(&body).unwrap_or_default();
         let revision = version["revision"].as_str().unwrap_or_default();
+        if is_of_proxy(status, &body) {
+            return Err(expected(format!("{} responds to /version", pod.name_any()))
+                .actual(format!("no response: {}", body.trim()))
+                .at(object_ref(&pod))
+                .with(&environment.explain_pod(&pod).await)
+                .hint("the pod does not run, or does not listen on port 8000", "read its events and last log lines"));
+        }
         if status != 200 || revision != commit {
             let seen = if status == 200 { revision.to_owned() } else { format!("{status}: {}", body.trim()) };
             return Err(not_pushed(&commit, &seen).at(object_ref(&pod)).with(&environment.explain_pod(&pod).await));
@@ -48,7 +55,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 }
 
 fn not_pushed(commit: &str, seen: &str) -> Failure {
-    expected(format!("commit {commit}")).actual(seen).hint(
+    expected(format!("commit {commit}")).actual(seen).because(
         "another build is deployed: another pipeline has pushed the image's tag, or the node uses an old image",
         "run the pipeline of the commit again; keep `imagePullPolicy: Always` for mutable tags",
     )

@@ -200,8 +200,10 @@ pub struct Failure {
     pub object: String,
     /// Details, such as the events and last log lines of the object.
     pub details: Vec<String>,
-    /// The likely cause.
+    /// The cause.
     pub cause: String,
+    /// Whether the cluster shows the cause. Otherwise it is only likely.
+    pub is_seen: bool,
     /// The remedy.
     pub fix: String,
 }

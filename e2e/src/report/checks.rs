@@ -64,9 +64,10 @@ pub fn text(checks: &[Record]) -> String {
 
 /// A failure in full.
 pub fn explained(check: &Record, failure: &Failure) -> String {
-    let Failure { expected, seen, object, details, cause, fix } = failure;
+    let Failure { expected, seen, object, details, cause, is_seen, fix } = failure;
+    let cause_name = if *is_seen { "cause" } else { "likely cause" };
     let mut text = format!("{} of {} failed: {}\n", check.name, check.environment, check.proves);
-    let facts = [("expected", expected), ("saw", seen), ("at", object), ("likely cause", cause), ("remedy", fix)];
+    let facts = [("expected", expected), ("saw", seen), ("at", object), (cause_name, cause), ("remedy", fix)];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(text, "  {:<13} {value}", format!("{name}:"));
     }

@@ -58,6 +58,11 @@ pub async fn explain_pod(client: &Client, pod: &Pod) -> String {
     describe(pod, &events, &lines).trim_end().to_owned()
 }
 
+/// The events of a pod; none if they cannot be listed.
+pub async fn pod_events(client: &Client, pod: &Pod) -> Vec<Event> {
+    events(client, &pod.namespace().unwrap_or_default(), "Pod", &pod.name_any()).await
+}
+
 async fn events(client: &Client, namespace: &str, kind: &str, name: &str) -> Vec<Event> {
     let api = Api::<Event>::namespaced(client.clone(), namespace);
     let fields = format!("involvedObject.name={name},involvedObject.kind={kind}");

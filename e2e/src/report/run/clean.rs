@@ -99,13 +99,14 @@ fn check(check: &Check) -> Check {
     }
 }
 
-fn clean_failure(Failure { expected, seen, object, details, cause, fix }: &Failure) -> Failure {
+fn clean_failure(Failure { expected, seen, object, details, cause, is_seen, fix }: &Failure) -> Failure {
     Failure {
         expected: text(expected),
         seen: text(seen),
         object: text(object),
         details: texts(details),
         cause: text(cause),
+        is_seen: *is_seen,
         fix: text(fix),
     }
 }

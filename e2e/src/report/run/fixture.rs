@@ -258,6 +258,7 @@ fn failed_checks() -> Vec<Check> {
                 NASTY.to_owned(),
             ],
             cause: "there is no readiness probe, or its path succeeds too early".to_owned(),
+            is_seen: true,
             fix: "make the readinessProbe request /health on port http-metrics".to_owned(),
         }),
         ..checks[4].clone()

@@ -1,0 +1,98 @@
+//! Determines from the API server's message why it creates no pod.
+
+use super::Remedy;
+
+/// Why the API server rejects a new pod, and the remedy. `None` for a message of another kind.
+pub(in crate::checks) fn refused(message: &str) -> Option<Remedy> {
+    let message = message.trim();
+    if let Some((_, rest)) = message.split_once("exceeded quota: ") {
+        let name = rest.split(',').next().unwrap_or_default();
+        return Some(Remedy::new(
+            format!("ResourceQuota {rest}"),
+            format!("raise ResourceQuota {name}, or remove what it counts: `kubectl describe resourcequota {name}`"),
+        ));
+    }
+    if let Some((_, rest)) = message.split_once("violates PodSecurity ") {
+        return Some(Remedy::new(
+            format!("PodSecurity rejects the pod: it violates {rest}"),
+            "copy the securityContext from manifests/deployment.yaml, or lower the level that the namespace enforces \
+             (label pod-security.kubernetes.io/enforce)",
+        ));
+    }
+    for (phrase, verb, fix) in [
+        (
+            "admission webhook \"",
+            "rejects the pod",
+            "change the pod as the webhook demands, or change the webhook's rules",
+        ),
+        ("failed calling webhook \"", "does not answer", "start the webhook's service, or delete its configuration"),
+    ] {
+        if let Some((name, rest)) = message.split_once(phrase).and_then(|(_, rest)| rest.split_once('"')) {
+            let reason = rest.trim_start_matches([':', ' ']).trim_start_matches("denied the request: ");
+            return Some(Remedy::new(format!("admission webhook {name} {verb}: {reason}"), fix));
+        }
+    }
+    if ["maximum ", "minimum "].iter().any(|word| message.contains(word)) && message.contains(" usage per ") {
+        let rest = message.split_once("forbidden: ").map_or(message, |(_, rest)| rest);
+        return Some(Remedy::new(
+            format!("a LimitRange rejects the pod: {rest}"),
+            "change the resources in manifests/deployment.yaml, or the LimitRange: `kubectl describe limitrange`",
+        ));
+    }
+    if message.contains("serviceaccount") && message.contains("not found") {
+        let rest = message.split_once("forbidden: ").map_or(message, |(_, rest)| rest);
+        return Some(Remedy::new(
+            format!("the pod's ServiceAccount does not exist: {rest}"),
+            "create the ServiceAccount, or remove serviceAccountName from the pod template",
+        ));
+    }
+    if message.contains("forbidden: User \"") {
+        return Some(Remedy::new(
+            format!("the account is not allowed to create pods: {message}"),
+            "run the checks with a kubeconfig of the cluster's owner",
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    // The messages are those of Kubernetes 1.37.
+    #[rstest]
+    #[case::quota(
+        "pods \"demo-1\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2",
+        "ResourceQuota q, requested: pods=1, used: pods=2, limited: pods=2"
+    )]
+    #[case::pod_security(
+        "pods \"demo-1\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
+        "PodSecurity rejects the pod: it violates \"restricted:latest\": runAsNonRoot != true"
+    )]
+    #[case::webhook(
+        "admission webhook \"policy.test\" denied the request: no label team",
+        "admission webhook policy.test rejects the pod: no label team"
+    )]
+    #[case::silent_webhook(
+        "Internal error occurred: failed calling webhook \"policy.test\": connection refused",
+        "admission webhook policy.test does not answer: connection refused"
+    )]
+    #[case::limit_range(
+        "pods \"demo-1\" is forbidden: maximum memory usage per Container is 16Mi, but limit is 64Mi",
+        "a LimitRange rejects the pod: maximum memory usage per Container is 16Mi, but limit is 64Mi"
+    )]
+    #[case::service_account(
+        "pods \"demo-1\" is forbidden: error looking up service account gitlab/nobody: serviceaccount \"nobody\" not found",
+        "the pod's ServiceAccount does not exist: error looking up service account gitlab/nobody: serviceaccount \"nobody\" not found"
+    )]
+    fn the_reason_is_found(#[case] message: &str, #[case] expected: &str) {
+        assert_eq!(refused(message).unwrap().what, expected);
+    }
+
+    #[test]
+    fn another_message_has_no_reason() {
+        assert_eq!(refused("etcdserver: request timed out"), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! Determines from Service, Ingress, IngressClass and controller why requests do not reach pods.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceBackendPort};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+
+use super::Remedy;
+
+/// The annotation of the IngressClass of Ingresses that name none.
+const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+
+/// The label that names the program of a workload.
+pub(super) const NAME: &str = "app.kubernetes.io/name";
+
+/// Why the Service has none of these pods, which are the environment's.
+pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
+    let spec = service.spec.as_ref()?;
+    let selector = spec.selector.clone().unwrap_or_default();
+    let is_selected = |pod: &&Pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value));
+    let selected: Vec<&Pod> = pods.iter().filter(is_selected).collect();
+    let first = pods.first()?;
+    if selected.is_empty() || selector.is_empty() {
+        let labels: BTreeMap<_, _> = first
+            .labels()
+            .iter()
+            .filter(|(key, _)| *key == "app" || *key == "ref" || selector.contains_key(*key))
+            .collect();
+        return Some(Remedy::lasting(
+            format!("its selector {} matches no pod of the environment: they have {}", pairs(&selector), pairs(labels)),
+            "make it select `app` and `ref` of the Deployment's template",
+        ));
+    }
+    let names: Vec<&str> = selected
+        .iter()
+        .flat_map(|pod| pod.spec.iter().flat_map(|spec| &spec.containers))
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| port.name.as_deref())
+        .collect();
+    spec.ports.iter().flatten().find_map(|port| match &port.target_port {
+        Some(IntOrString::String(name)) if !names.contains(&&**name) => Some(Remedy::lasting(
+            format!("its targetPort {name} is no port of the pods, which have {}", list(names.iter().copied())),
+            "make targetPort the name of the container's port: http-metrics",
+        )),
+        _ => None,
+    })
+}
+
+/// Why the Ingress is not served. `classes` are those of the cluster, `services` those of the namespace.
+pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[Service]) -> Option<Remedy> {
+    let spec = ingress.spec.as_ref()?;
+    if class(ingress, classes).is_none() {
+        let existing = list(classes.iter().filter_map(|class| class.metadata.name.as_deref()));
+        let what = match &spec.ingress_class_name {
+            Some(name) => format!("there is no IngressClass {name}; existing: {existing}"),
+            None => format!("it names no IngressClass, and none is the default; existing: {existing}"),
+        };
+        return Some(Remedy::lasting(what, "set ingressClassName to an existing class: `kubectl get ingressclass`"));
+    }
+    let paths = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
+    let backends = paths.filter_map(|path| path.backend.service.as_ref());
+    backends.into_iter().find_map(|backend| {
+        let Some(service) = services.iter().find(|service| service.name_any() == backend.name) else {
+            return Some(Remedy::lasting(
+                format!("there is no Service {}, its backend", backend.name),
+                "make the Ingress name the environment's Service",
+            ));
+        };
+        let port = backend.port.clone().unwrap_or_default();
+        let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+        let ports: Vec<(Option<&str>, i32)> = ports.map(|port| (port.name.as_deref(), port.port)).collect();
+        let matches = |(name, number): &(Option<&str>, i32)| match &port {
+            ServiceBackendPort { number: Some(wanted), .. } => wanted == number,
+            ServiceBackendPort { name: wanted, .. } => wanted.as_deref() == *name,
+        };
+        (!ports.iter().any(matches)).then(|| {
+            let wanted = port.number.map(|number| number.to_string()).or_else(|| port.name.clone()).unwrap_or_default();
+            let existing = ports.iter().map(|(name, number)| match name {
+                Some(name) => format!("{name} ({number})"),
+                None => number.to_string(),
+            });
+            Remedy::lasting(
+                format!("its backend, Service {}, has no port {wanted}; existing: {}", backend.name, list(existing)),
+                "make the Ingress name the Service's port: http-metrics",
+            )
+        })
+    })
+}
+
+/// The class of an Ingress.
+pub(super) fn class<'class>(ingress: &Ingress, classes: &'class [IngressClass]) -> Option<&'class IngressClass> {
+    let named = ingress.spec.as_ref()?.ingress_class_name.as_deref();
+    classes.iter().find(|class| match named {
+        Some(name) => class.metadata.name.as_deref() == Some(name),
+        None => class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true"),
+    })
+}
+
+/// The name of a class's controller as label values that its workload may have: `traefik.io/ingress-controller` is `traefik`,
+/// `k8s.io/ingress-nginx` is `ingress-nginx`.
+pub(super) fn controller_names(class: &IngressClass) -> Vec<String> {
+    let controller = class.spec.as_ref().and_then(|spec| spec.controller.clone()).unwrap_or_default();
+    let (domain, path) = controller.split_once('/').unwrap_or((&controller, ""));
+    let names = [domain.split('.').next().unwrap_or_default(), path];
+    names.into_iter().filter(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned).collect()
+}
+
+/// Why the class's controller serves nothing: its Deployment has no ready pod.
+pub(super) fn controller(deployment: &Deployment) -> Option<Remedy> {
+    let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    (ready == 0).then(|| {
+        Remedy::lasting(
+            format!("the Ingress controller has no ready pod: 0 of {wanted}"),
+            "scale the controller up, or read the events of its pods",
+        )
+    })
+}
+
+fn pairs<'pair>(labels: impl IntoIterator<Item = (&'pair String, &'pair String)>) -> String {
+    list(labels.into_iter().map(|(key, value)| format!("{key}={value}")))
+}
+
+fn list<Text: AsRef<str>>(texts: impl IntoIterator<Item = Text>) -> String {
+    let all: Vec<String> = texts.into_iter().map(|text| text.as_ref().to_owned()).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object<T: DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn demo(selector: &Value, target: &Value) -> Service {
+        let port = json!({"name": "http-metrics", "port": 8000, "targetPort": target});
+        object(json!({"metadata": {"name": "demo"}, "spec": {"selector": selector, "ports": [port]}}))
+    }
+
+    #[rstest]
+    #[case::right(json!({"app": "demo", "ref": "dev"}), json!("http-metrics"), None)]
+    #[case::a_number(json!({"ref": "dev"}), json!(8000), None)]
+    #[case::another_label(
+        json!({"ref": "dev", "track": "canary"}), json!(8000),
+        Some("its selector ref=dev, track=canary matches no pod of the environment: they have app=demo, ref=dev, track=stable")
+    )]
+    #[case::no_selector(json!({}), json!(8000), Some("its selector none matches no pod of the environment: they have app=demo, ref=dev"))]
+    #[case::no_such_port(json!({"ref": "dev"}), json!("http"), Some("its targetPort http is no port of the pods, which have http-metrics"))]
+    fn a_service_without_its_pods(#[case] selector: Value, #[case] target: Value, #[case] expected: Option<&str>) {
+        let container = json!({"name": "app", "ports": [{"name": "http-metrics", "containerPort": 8000}]});
+        let labels = json!({"app": "demo", "ref": "dev", "track": "stable", "pod-template-hash": "1"});
+        let pods =
+            [object(json!({"metadata": {"name": "web-1", "labels": labels}, "spec": {"containers": [container]}}))];
+        assert_eq!(service(&demo(&selector, &target), &pods).map(|it| it.what).as_deref(), expected);
+    }
+
+    fn an_ingress(class: &Value, backend: &Value) -> Ingress {
+        let http = json!({"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": backend}}]});
+        object(
+            json!({"metadata": {}, "spec": {"ingressClassName": class, "rules": [{"host": "x.test", "http": http}]}}),
+        )
+    }
+
+    #[rstest]
+    #[case::right(json!("traefik"), json!({"name": "demo", "port": {"name": "http-metrics"}}), None)]
+    #[case::by_number(json!("traefik"), json!({"name": "demo", "port": {"number": 8000}}), None)]
+    #[case::no_such_class(
+        json!("nginx"), json!({"name": "demo", "port": {"number": 8000}}),
+        Some("there is no IngressClass nginx; existing: traefik")
+    )]
+    #[case::no_class(
+        json!(null), json!({"name": "demo", "port": {"number": 8000}}),
+        Some("it names no IngressClass, and none is the default; existing: traefik")
+    )]
+    #[case::no_such_service(json!("traefik"), json!({"name": "other", "port": {"number": 8000}}), Some("there is no Service other, its backend"))]
+    #[case::no_such_port(
+        json!("traefik"), json!({"name": "demo", "port": {"number": 9999}}),
+        Some("its backend, Service demo, has no port 9999; existing: http-metrics (8000)")
+    )]
+    fn an_ingress_that_is_not_served(#[case] class: Value, #[case] backend: Value, #[case] expected: Option<&str>) {
+        let classes =
+            [object(json!({"metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}}))];
+        let services = [demo(&json!({"ref": "dev"}), &json!(8000))];
+        assert_eq!(ingress(&an_ingress(&class, &backend), &classes, &services).map(|it| it.what).as_deref(), expected);
+    }
+
+    #[test]
+    fn the_default_class_is_found() {
+        let default = json!({"metadata": {"name": "t", "annotations": {DEFAULT_CLASS: "true"}}});
+        let classes = [object(json!({"metadata": {"name": "other"}})), object(default)];
+        let backend = json!({"name": "demo", "port": {"number": 8000}});
+        assert_eq!(class(&an_ingress(&json!(null), &backend), &classes).unwrap().name_any(), "t");
+    }
+
+    #[rstest]
+    #[case::traefik("traefik.io/ingress-controller", &["traefik", "ingress-controller"])]
+    #[case::nginx("k8s.io/ingress-nginx", &["k8s", "ingress-nginx"])]
+    fn a_controller_has_names(#[case] controller: &str, #[case] expected: &[&str]) {
+        let class = object(json!({"metadata": {"name": "x"}, "spec": {"controller": controller}}));
+        assert_eq!(controller_names(&class), expected);
+    }
+
+    #[test]
+    fn a_controller_needs_a_ready_pod() {
+        let deployment = |ready: i32| {
+            object(
+                json!({"metadata": {}, "spec": {"replicas": 0, "selector": {}, "template": {}}, "status": {"readyReplicas": ready}}),
+            )
+        };
+        assert_eq!(controller(&deployment(0)).unwrap().what, "the Ingress controller has no ready pod: 0 of 0");
+        assert_eq!(controller(&deployment(1)), None);
+    }
+}
