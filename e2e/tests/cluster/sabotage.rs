@@ -14,14 +14,14 @@ use crate::fixture::{Cleanup, Client, DEPLOYER, PodSecurityLevel, Rights, access
 use crate::support::{e2e, eventually, project, run};
 
 /// The commit that `dist/app` was built from.
-static COMMIT: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static COMMIT: LazyLock<String> = LazyLock::new(|| {
     let said = run(Command::new(project().join("dist/app")).arg("--version"));
     let (_, rest) = said.split_once("revision: ").expect("a revision");
     rest.split_once(')').expect("an end").0.to_owned()
 });
 
 /// All checks that take less than half a minute.
-const QUICK: [&str; 10] = [
+pub(crate) const QUICK: [&str; 10] = [
     "registry",
     "pull-secret",
     "rbac",
@@ -46,7 +46,7 @@ pub(crate) fn intact(slug: &str) -> Cleanup {
 }
 
 /// Runs these checks, and returns the failed ones.
-fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
+pub(crate) fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
     let output = command.args(more).args(names).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -76,7 +76,7 @@ fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) ->
     failure.clone()
 }
 
-fn patch(kind: &str, slug: &str, patch: &Value) {
+pub(crate) fn patch(kind: &str, slug: &str, patch: &Value) {
     let name = format!("{kind}/gitlab-k8s-demo-{slug}");
     run(&mut owner(&["--namespace=gitlab", "patch", &name, "--type=merge", "--patch", &patch.to_string()]));
 }
@@ -94,7 +94,7 @@ fn patch_pods(slug: &str, change: &Value) {
     });
 }
 
-fn container(change: Value) -> Value {
+pub(crate) fn container(change: Value) -> Value {
     let mut container = change;
     container["name"] = json!("app");
     json!({"spec": {"template": {"spec": {"containers": [container]}}}})
