@@ -35,6 +35,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         router = router
             .route("/fault/delay", get(fault::delay))
             .route("/fault/status", get(fault::status))
+            .route("/fault/resolve", get(fault::resolve))
             .route("/fault/unready", post(fault::unready))
             .route("/fault/hang", post(fault::hang))
             .route("/fault/panic", post(fault::panic));

@@ -70,6 +70,9 @@ async fn text(response: Response<Body>) -> String {
 #[case::informational_status("GET", "/fault/status?code=101", 400)]
 #[case::status_too_large("GET", "/fault/status?code=600", 400)]
 #[case::status_is_a_number("GET", "/fault/status?code=teapot", 400)]
+#[case::resolve("GET", "/fault/resolve?name=127.0.0.1", 200)]
+#[case::resolve_an_unknown_name("GET", "/fault/resolve?name=no-such-name.invalid", 404)]
+#[case::resolve_without_a_name("GET", "/fault/resolve", 400)]
 #[case::unready("POST", "/fault/unready", 200)]
 #[case::hang("POST", "/fault/hang", 200)]
 #[case::hang_is_not_a_number("POST", "/fault/hang?ms=forever", 400)]
@@ -104,7 +107,14 @@ async fn head_is_get_without_the_body() {
 #[tokio::test]
 async fn without_the_flag_there_are_no_faults() {
     let service = service(Duration::ZERO, false);
-    for path in ["/fault/delay?ms=1", "/fault/status?code=500", "/fault/unready", "/fault/hang", "/fault/panic"] {
+    for path in [
+        "/fault/delay?ms=1",
+        "/fault/status?code=500",
+        "/fault/resolve?name=x",
+        "/fault/unready",
+        "/fault/hang",
+        "/fault/panic",
+    ] {
         for method in ["GET", "POST"] {
             assert_eq!(ask(&service, method, path).await.status(), StatusCode::NOT_FOUND, "{method} {path}");
         }

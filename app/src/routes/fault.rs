@@ -41,6 +41,20 @@ pub(crate) async fn status(Query(Status { code }): Query<Status>) -> (StatusCode
     }
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Name {
+    name: String,
+}
+
+/// `GET /fault/resolve?name=N`: the addresses that the pod's resolver returns for a name, one per line. The image has no shell to ask from.
+pub(crate) async fn resolve(Query(Name { name }): Query<Name>) -> (StatusCode, String) {
+    // The port does not matter.
+    match tokio::net::lookup_host((&*name, 0)).await {
+        Ok(found) => (StatusCode::OK, found.map(|address| format!("{}\n", address.ip())).collect::<Vec<_>>().concat()),
+        Err(error) => (StatusCode::NOT_FOUND, format!("{name}: {error}\n")),
+    }
+}
+
 /// Without `ms`, the fault lasts until the process ends.
 #[derive(Deserialize)]
 pub(crate) struct Fault {

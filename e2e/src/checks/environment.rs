@@ -112,6 +112,14 @@ impl Environment {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// The API for objects of a kind in another namespace.
+    pub fn api_in<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
     /// The environment's Deployment.
     ///
     /// # Errors

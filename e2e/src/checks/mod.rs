@@ -20,6 +20,7 @@ mod bindings;
 mod causes;
 mod check;
 mod deployment;
+mod dns;
 mod ingress;
 mod liveness;
 mod pod_security;
@@ -101,6 +102,7 @@ pub static CHECKS: &[Check] = &[
         Own,
         &[Part::Own, Part::Service, Part::Ingress]
     ),
+    check!(dns, "dns", "a pod resolves the names of Services, and no others", &[], Own, &[Part::Own, Part::Dns]),
     check!(service, "service", "every pod responds through the Service", &[], Deployed, &[Part::Pods, Part::Service]),
     check!(
         scraping,

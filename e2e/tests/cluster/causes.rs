@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
-use crate::sabotage::{COMMIT, QUICK, container, failing, intact, patch};
+use crate::sabotage::{COMMIT, QUICK, container, failing, intact, patch, patch_pods};
 use crate::support::{eventually, run};
 
 /// A change of the cluster that is taken back at the end of the test, even if it panics.
@@ -131,7 +131,7 @@ fn a_quota_admits_no_more_pods() {
         "counted",
         &all(),
         30.0,
-        &["pull-secret", "readiness", "liveness", "rollout"].map(|check| (check, words)),
+        &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|check| (check, words)),
     );
 }
 
@@ -149,7 +149,7 @@ fn no_node_takes_another_pod() {
         "cordoned",
         &all(),
         30.0,
-        &["pull-secret", "readiness", "liveness", "rollout"].map(|check| (check, words)),
+        &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|check| (check, words)),
     );
 }
 
@@ -179,11 +179,11 @@ fn the_ingress_names_a_port_that_does_not_exist() {
 fn the_ingress_controller_has_no_pod() {
     let _deployer = DEPLOYER.write();
     let _cleanup = intact("uncontrolled");
-    let _undo = Undo::new(&["--namespace=ingress", "scale", "--replicas=1", "deployment/traefik"]);
+    let undo = Undo::new(&["--namespace=ingress", "scale", "--replicas=1", "deployment/traefik"]);
     run(&mut owner(&["--namespace=ingress", "scale", "--replicas=0", "deployment/traefik"]));
     let words = "the Ingress controller has no ready pod: 0 of 0";
     explained("uncontrolled", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
-    drop(_undo);
+    drop(undo);
     run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=120s", "deployment/traefik"]));
     eventually("the host", std::time::Duration::from_mins(1), || {
         match http("uncontrolled.gitlab-k8s-demo.test", "/health") {
@@ -191,6 +191,41 @@ fn the_ingress_controller_has_no_pod() {
             other => Err(format!("{other:?}")),
         }
     });
+}
+
+#[test]
+fn the_clusters_dns_has_no_pod() {
+    let _deployer = DEPLOYER.write();
+    let _cleanup = intact("nameless");
+    let undo = Undo::new(&["--namespace=kube-system", "scale", "--replicas=2", "deployment/coredns"]);
+    run(&mut owner(&["--namespace=kube-system", "scale", "--replicas=0", "deployment/coredns"]));
+    eventually("the end of the pods", std::time::Duration::from_mins(1), || {
+        let pods = run(&mut owner(&[
+            "--namespace=kube-system",
+            "get",
+            "pods",
+            "--selector=k8s-app=kube-dns",
+            "--output=name",
+        ]));
+        if pods.is_empty() { Ok(()) } else { Err(pods) }
+    });
+    explained(
+        "nameless",
+        &["dns", "deployment", "service", "ingress"],
+        15.0,
+        &[("dns", "the cluster's DNS has no ready pod")],
+    );
+    drop(undo);
+    run(&mut owner(&["--namespace=kube-system", "rollout", "status", "--timeout=120s", "deployment/coredns"]));
+}
+
+#[test]
+fn the_pods_use_the_resolver_of_the_node() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("outward");
+    patch_pods("outward", &json!({"spec": {"template": {"spec": {"dnsPolicy": "Default"}}}}));
+    let failed = failing("outward", &["dns", "deployment", "service", "version"], "10s", &[]);
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["dns"], "{failed:?}");
 }
 
 #[test]

@@ -21,13 +21,14 @@ pub(crate) static COMMIT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// All checks that take less than half a minute.
-pub(crate) const QUICK: [&str; 10] = [
+pub(crate) const QUICK: [&str; 11] = [
     "registry",
     "pull-secret",
     "rbac",
     "pod-security",
     "deployment",
     "readiness",
+    "dns",
     "service",
     "scraping",
     "ingress",
@@ -82,7 +83,7 @@ pub(crate) fn patch(kind: &str, slug: &str, patch: &Value) {
 }
 
 /// Changes the pods' template, and waits for the new pods.
-fn patch_pods(slug: &str, change: &Value) {
+pub(crate) fn patch_pods(slug: &str, change: &Value) {
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut owner(&["--namespace=gitlab", "patch", &name, "--type=strategic", "--patch", &change.to_string()]));
     run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));

@@ -17,6 +17,8 @@ pub enum Part {
     /// The pods that the check itself has created.
     Own,
     Service,
+    /// The cluster's DNS.
+    Dns,
     /// The Ingress, its class, and the class's controller.
     Ingress,
 }

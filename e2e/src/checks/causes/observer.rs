@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join_all, join3, join4};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -19,6 +20,9 @@ use crate::environment::cluster::explain;
 
 /// Interval between two observations.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The namespace and the label of the EndpointSlices of the cluster's DNS.
+const DNS: (&str, &str) = ("kube-system", "kubernetes.io/service-name=kube-dns");
 
 /// How long a cause must be seen before a check stops waiting for its end. Pods that were just created have such states for a moment.
 const MIN_DURATION: Duration = Duration::from_secs(3);
@@ -78,8 +82,9 @@ pub(in crate::checks) async fn observe(environment: &Environment) -> Vec<Cause> 
             workload::without_pods(&deployment).map(|remedy| cause(Part::Pods, object_ref(&deployment), remedy)),
         );
     }
-    let (of_pods, of_nodes, of_ingress) =
-        join3(of_pods(environment, &pods), of_nodes(environment, &pods), of_ingress(environment)).await;
+    let (of_pods, of_nodes, of_ingress, of_dns) =
+        join4(of_pods(environment, &pods), of_nodes(environment, &pods), of_ingress(environment), of_dns(environment))
+            .await;
     causes.extend(of_pods);
     causes.extend(of_nodes);
     let deployed: Vec<Pod> = pods.into_iter().filter(|pod| !pod.labels().contains_key(CHECK_LABEL)).collect();
@@ -89,6 +94,7 @@ pub(in crate::checks) async fn observe(environment: &Environment) -> Vec<Cause> 
         );
     }
     causes.extend(of_ingress);
+    causes.extend(of_dns);
     causes
 }
 
@@ -149,6 +155,24 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// The cluster's DNS is the Service `kube-dns`, whichever program it is.
+/// <https://github.com/kubernetes/dns/blob/master/docs/specification.md>
+async fn of_dns(environment: &Environment) -> Vec<Cause> {
+    let slices = environment.api_in::<EndpointSlice>(DNS.0).list(&ListParams::default().labels(DNS.1)).await;
+    // Without slices, the cluster's DNS is another Service.
+    let slices = slices.map(|list| list.items).unwrap_or_default();
+    let is_ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().is_some_and(|it| it.ready != Some(false));
+    if slices.is_empty() || slices.iter().flat_map(|slice| &slice.endpoints).any(is_ready) {
+        return Vec::new();
+    }
+    let fix = "scale it up, or read the events of its pods: `kubectl -n kube-system get pods -l k8s-app=kube-dns`";
+    vec![cause(
+        Part::Dns,
+        "Service kube-system/kube-dns".to_owned(),
+        Remedy::lasting("the cluster's DNS has no ready pod", fix),
+    )]
 }
 
 async fn of_controller(environment: &Environment, class: &IngressClass) -> Vec<Cause> {

@@ -1,0 +1,164 @@
+//! Checks that a pod of the service resolves the names of Services.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{EnvVar, Pod, Service};
+use kube::ResourceExt;
+use kube::runtime::watcher;
+use tokio::time::{Duration, Instant, sleep};
+
+use super::check::{Evidence, Outcome, end_pod};
+use super::environment::{Environment, is_of_proxy, object_ref};
+use super::extra_pod::ExtraPod;
+use super::failure::expected;
+use crate::record::Failure;
+
+/// Pause between two attempts.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The value of a headless Service's `clusterIP`.
+const HEADLESS: &str = "None";
+
+pub(super) async fn run(environment: Environment) -> Outcome {
+    let service = environment.service().await?;
+    let pod = ExtraPod::make(&environment, "dns", |spec| {
+        if let Some(container) = spec.containers.first_mut() {
+            container.args.get_or_insert_default().push("--enable-faults".to_owned());
+            // Never ready, so that it receives no requests of clients.
+            let never = EnvVar { name: "READY_AFTER".to_owned(), value: Some("1h".to_owned()), ..EnvVar::default() };
+            container.env.get_or_insert_default().push(never);
+        }
+    })
+    .await?;
+    let result = Box::pin(resolves(&environment, &pod.name, &service)).await;
+    end_pod(pod, &environment, result).await
+}
+
+async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Outcome {
+    running(environment, pod).await?;
+    let mut evidence = Evidence::default();
+    let (name, namespace) = (service.name_any(), &environment.namespace);
+    let own = addresses(service);
+    let api_server = environment.api_in::<Service>("default").get_opt("kubernetes").await?;
+    let api_server = api_server.map(|service| addresses(&service)).unwrap_or_default();
+    // The short names test the search path of the pod's resolver. Addresses of both families must be there on a dual-stack cluster.
+    let names = [
+        (name.clone(), &own),
+        (format!("{name}.{namespace}"), &own),
+        (format!("{name}.{namespace}.svc"), &own),
+        ("kubernetes.default.svc".to_owned(), &api_server),
+    ];
+    for (name, wanted) in names {
+        evidence.add(resolve(environment, pod, &name, wanted).await?);
+    }
+    let unknown = format!("no-such-service.{namespace}.svc");
+    match ask(environment, pod, &unknown).await? {
+        Ok(found) if !found.is_empty() => Err(failure(environment, pod, format!("no address of {unknown}")).await?.actual(list(&found)).because(
+            "the cluster's DNS, or the resolver behind it, returns an address for every name",
+            "look for a wildcard in the zone of the pod's search path, and in the CoreDNS configuration: `kubectl -n kube-system get configmap coredns`",
+        )),
+        _ => {
+            evidence.add(format!("{unknown}: no address"));
+            Ok(evidence)
+        }
+    }
+}
+
+/// Waits until the pod's container runs. It need not be ready.
+async fn running(environment: &Environment, name: &str) -> Result<(), Failure> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let is_running = |pods: &[Arc<Pod>]| {
+        let statuses =
+            pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(|it| it.container_statuses.iter().flatten());
+        statuses.filter_map(|it| it.state.as_ref()).any(|state| state.running.is_some()).then_some(())
+    };
+    let Err(reason) = environment.watch(config, is_running).await else { return Ok(()) };
+    let failure = failure(environment, name, "another pod with the Deployment's template runs".to_owned()).await?;
+    Err(failure.actual(reason).hint("the pod does not start", "read its events and last log lines"))
+}
+
+/// Waits until the name has these addresses, and returns a text about it. Without `wanted`, any address is right: the Service is headless,
+/// or cannot be read.
+async fn resolve(
+    environment: &Environment,
+    pod: &str,
+    name: &str,
+    wanted: &BTreeSet<IpAddr>,
+) -> Result<String, Failure> {
+    let started = Instant::now();
+    loop {
+        let seen = match ask(environment, pod, name).await? {
+            Ok(found) if !found.is_empty() && (wanted.is_empty() || found == *wanted) => {
+                return Ok(format!("{name}: {}", list(&found)));
+            }
+            Ok(found) => list(&found),
+            Err(reason) => reason,
+        };
+        if started.elapsed() > environment.patience {
+            let what = if wanted.is_empty() { "an address".to_owned() } else { list(wanted) };
+            return Err(failure(environment, pod, format!("{name} is {what}")).await?.actual(seen).hint(
+                "one of: the cluster's DNS has no ready pod; a NetworkPolicy blocks port 53; the pod has another dnsPolicy than ClusterFirst",
+                "look at `kubectl -n kube-system get pods -l k8s-app=kube-dns`, and at dnsPolicy and dnsConfig of the Deployment",
+            ));
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// The addresses of a name according to the pod's resolver, or the resolver's error.
+async fn ask(environment: &Environment, pod: &str, name: &str) -> Result<Result<BTreeSet<IpAddr>, String>, Failure> {
+    let (status, body) = environment.ask_pod(pod, "GET", &format!("/fault/resolve?name={name}")).await?;
+    if status == 200 {
+        return Ok(Ok(body.lines().filter_map(|line| line.parse().ok()).collect()));
+    }
+    // The service returns `NAME: the resolver's error`.
+    if let Some(reason) = body.trim().strip_prefix(&format!("{name}: ")) {
+        return Ok(Err(reason.to_owned()));
+    }
+    if is_of_proxy(status, &body) {
+        return Ok(Err(format!("no response: {}", body.trim())));
+    }
+    Err(failure(environment, pod, "/fault/resolve returns 200 or 404".to_owned())
+        .await?
+        .actual(format!("{status}: {}", body.trim()))
+        .because("the image's service has no /fault/resolve", "deploy this repository's service"))
+}
+
+async fn failure(environment: &Environment, pod: &str, wanted: String) -> Result<Failure, Failure> {
+    let pod = environment.api::<Pod>().get(pod).await?;
+    Ok(expected(wanted).at(object_ref(&pod)).with(&environment.explain_pod(&pod).await))
+}
+
+/// The addresses of a Service; none for a headless one.
+fn addresses(service: &Service) -> BTreeSet<IpAddr> {
+    let spec = service.spec.clone().unwrap_or_default();
+    let all = spec.cluster_ips.into_iter().flatten().chain(spec.cluster_ip);
+    all.filter(|address| address != HEADLESS).filter_map(|address| address.parse().ok()).collect()
+}
+
+fn list(addresses: &BTreeSet<IpAddr>) -> String {
+    if addresses.is_empty() {
+        return "no address".to_owned();
+    }
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::one_family(json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"]}), "10.96.0.1")]
+    #[case::two_families(json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"]}), "10.96.0.1 and fd00::1")]
+    #[case::headless(json!({"clusterIP": "None", "clusterIPs": ["None"]}), "no address")]
+    #[case::external(json!({"type": "ExternalName"}), "no address")]
+    fn the_addresses_of_a_service(#[case] spec: Value, #[case] expected: &str) {
+        let service = serde_json::from_value(json!({"spec": spec})).unwrap();
+        assert_eq!(list(&addresses(&service)), expected);
+    }
+}
