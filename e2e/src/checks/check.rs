@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::access;
-use super::causes::{Cause, Part};
+use super::cause::{Cause, Part};
 use super::environment::Environment;
 use super::extra_pod::ExtraPod;
 use crate::record::Failure;

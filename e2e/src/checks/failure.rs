@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::causes::Cause;
+use super::cause::Cause;
 use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 

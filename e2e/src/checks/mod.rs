@@ -17,6 +17,7 @@ pub mod target;
 
 mod access;
 mod bindings;
+mod cause;
 mod causes;
 mod check;
 mod deployment;
@@ -34,7 +35,7 @@ mod scraping;
 mod service;
 mod version;
 
-pub use self::causes::Part;
+pub use self::cause::Part;
 pub use self::check::{Check, Evidence, Need, Outcome, Pods};
 pub use self::registry::image as image_of;
 use gitlab_ci::suggest;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::future::try_join;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret};
 use kube::ResourceExt;
 use kube::runtime::watcher;
@@ -46,10 +47,9 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         Ok(pod) => pod,
         Err(failure) => return end_pod(with, &environment, Err(failure)).await,
     };
-    let (pulled, denied) =
-        futures_util::future::join(pulled(&environment, &with.name), refused(&environment, &without.name)).await;
-    let seen = pulled.and_then(|pulled| Ok([pulled, denied?])).map(|lines| {
-        evidence.lines.extend(lines);
+    let both = try_join(pulled(&environment, &with.name), refused(&environment, &without.name));
+    let seen = Box::pin(both).await.map(|(pulled, denied)| {
+        evidence.lines.extend([pulled, denied]);
         evidence
     });
     let seen = end_pod(with, &environment, seen).await;

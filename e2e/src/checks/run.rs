@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::causes::{Cause, Observer, Part, observe};
+use super::cause::{Cause, Part};
+use super::causes::{Observer, observe};
 use super::check::{Check, Evidence, Pods};
 use super::environment::{Environment, object_ref};
 use super::extra_pod::{sweep, sweep_of, swept};
@@ -45,10 +46,10 @@ pub async fn run_until_observed(
     if sweep(environment).await.is_ok() {
         Box::pin(swept(environment)).await;
     }
-    let observer = &Observer::new();
+    let causes = &Observer::new();
     let runs = |pods: Pods| {
         let selected = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
-        let context = Context { environment, origin, notify, remaining, observer };
+        let context = Context { environment, origin, notify, remaining, observer: causes };
         selected.map(move |(index, check)| async move { (index, one(check, context).await) })
     };
     let all = async {
@@ -65,7 +66,7 @@ pub async fn run_until_observed(
     };
     let (mut done, with_own_pods) = tokio::select! {
         done = all => done,
-        never = observer.watch(environment) => match never {},
+        never = Box::pin(causes.watch(environment)) => match never {},
     };
     done.extend(with_own_pods);
     done.sort_by_key(|(index, _)| *index);

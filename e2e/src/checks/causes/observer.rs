@@ -13,7 +13,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
-use super::{Cause, Part, Remedy, pod, traffic, workload};
+use super::{pod, traffic, workload};
+use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::{CHECK_LABEL, Environment, object_ref};
 use crate::environment::cluster::conditions::{is_node_ready, is_pod_ready};
 use crate::environment::cluster::explain;
@@ -21,25 +22,25 @@ use crate::environment::cluster::explain;
 /// Interval between two observations.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The namespace and the label of the EndpointSlices of the cluster's DNS.
+/// The namespace and the label of the `EndpointSlice`s of the cluster's DNS.
 const DNS: (&str, &str) = ("kube-system", "kubernetes.io/service-name=kube-dns");
 
 /// How long a cause must be seen before a check stops waiting for its end. Pods that were just created have such states for a moment.
 const MIN_DURATION: Duration = Duration::from_secs(3);
 
 /// Observes an environment while checks run.
-pub(in crate::checks) struct Observer {
+pub(crate) struct Observer {
     /// The causes of the last observation, and when each object was first seen with one.
     seen: watch::Sender<Vec<(Cause, Instant)>>,
 }
 
 impl Observer {
-    pub(in crate::checks) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { seen: watch::Sender::new(Vec::new()) }
     }
 
     /// Observes the environment until this future is dropped.
-    pub(in crate::checks) async fn watch(&self, environment: &Environment) -> Infallible {
+    pub(crate) async fn watch(&self, environment: &Environment) -> Infallible {
         let mut since = BTreeMap::new();
         loop {
             tokio::time::sleep(INTERVAL).await;
@@ -54,12 +55,12 @@ impl Observer {
     }
 
     /// The causes of the last observation that concern a check.
-    pub(in crate::checks) fn latest(&self, concerns: impl Fn(&Cause) -> bool) -> Vec<Cause> {
+    pub(crate) fn latest(&self, concerns: impl Fn(&Cause) -> bool) -> Vec<Cause> {
         self.seen.borrow().iter().filter(|(cause, _)| concerns(cause)).map(|(cause, _)| cause.clone()).collect()
     }
 
     /// Waits for causes that concern a check, and that do not end by themselves.
-    pub(in crate::checks) async fn lasting(&self, concerns: impl Fn(&Cause) -> bool) -> Vec<Cause> {
+    pub(crate) async fn lasting(&self, concerns: impl Fn(&Cause) -> bool) -> Vec<Cause> {
         let mut seen = self.seen.subscribe();
         let lasts = |(cause, since): &&(Cause, Instant)| {
             cause.remedy.is_lasting && since.elapsed() >= MIN_DURATION && concerns(cause)
@@ -72,7 +73,7 @@ impl Observer {
 
 /// The states of objects that keep checks from passing. Objects that cannot be listed are left out: this explains a failure, and must not
 /// be one.
-pub(in crate::checks) async fn observe(environment: &Environment) -> Vec<Cause> {
+pub(crate) async fn observe(environment: &Environment) -> Vec<Cause> {
     let (workload, pods, services) =
         join3(environment.list::<Deployment>(), environment.list::<Pod>(), environment.list::<Service>()).await;
     let pods = pods.unwrap_or_default();

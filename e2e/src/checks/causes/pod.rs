@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod, PodStatus};
 
-use super::Remedy;
+use crate::checks::cause::Remedy;
 use crate::checks::refusal::is_refused;
 use crate::environment::cluster::conditions::is_pod_ready;
 
@@ -141,7 +141,7 @@ mod tests {
         not_ready(&pod, &events.iter().map(event).collect::<Vec<_>>())
     }
 
-    fn container(state: Value, last: Value) -> Value {
+    fn container(state: &Value, last: &Value) -> Value {
         json!({"phase": "Pending", "containerStatuses": [{"name": "app", "image": "r.test/demo:v1", "imageID": "", "ready": false,
             "restartCount": 3, "state": state, "lastState": last}]})
     }
@@ -161,28 +161,28 @@ mod tests {
     )]
     #[case::unknown_name("failed to pull image: dial tcp: lookup r.test: no such host", "make the registry reachable")]
     fn an_image_that_cannot_be_pulled(#[case] message: &str, #[case] fix: &str) {
-        let waiting = container(json!({"waiting": {"reason": "ErrImagePull", "message": message}}), json!({}));
+        let waiting = container(&json!({"waiting": {"reason": "ErrImagePull", "message": message}}), &json!({}));
         let found = cause(&waiting, &[]).unwrap();
         assert_eq!((&*found.what, found.is_lasting), (&*format!("ErrImagePull of r.test/demo:v1: {message}"), true));
         assert!(found.fix.contains(fix), "{}", found.fix);
         // Later, the status has less than the event.
         let back_off =
             json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"r.test/demo:v1\""}});
-        let found = cause(&container(back_off, json!({})), &[("Failed", message), ("BackOff", "Back-off")]).unwrap();
+        let found = cause(&container(&back_off, &json!({})), &[("Failed", message), ("BackOff", "Back-off")]).unwrap();
         assert!(found.what.ends_with(message) && found.fix.contains(fix), "{found:?}");
     }
 
     #[rstest]
     #[case::crash(
-        container(json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"terminated": {"exitCode": 2, "reason": "Error"}})),
+        container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), &json!({"terminated": {"exitCode": 2, "reason": "Error"}})),
         "container app exits with code 2, and was restarted 3 times: CrashLoopBackOff"
     )]
     #[case::memory(
-        container(json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})),
+        container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), &json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})),
         "container app exceeds its memory limit (OOMKilled, exit code 137), and was restarted 3 times: CrashLoopBackOff"
     )]
     #[case::configuration(
-        container(json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"x\" not found"}}), json!({})),
+        container(&json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"x\" not found"}}), &json!({})),
         "container app cannot start: CreateContainerConfigError: secret \"x\" not found"
     )]
     #[case::no_node(
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::exited(container(json!({"terminated": {"exitCode": 1}}), json!({})), &[], "container app exits with code 1")]
+    #[case::exited(container(&json!({"terminated": {"exitCode": 1}}), &json!({})), &[], "container app exits with code 1")]
     #[case::probe(
-        container(json!({"running": {}}), json!({})),
+        container(&json!({"running": {}}), &json!({})),
         &[("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404")],
         "Readiness probe failed: HTTP probe failed with statuscode: 404"
     )]
     #[case::volume(
-        container(json!({"waiting": {"reason": "ContainerCreating"}}), json!({})),
+        container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({})),
         &[("FailedMount", "configmap \"x\" not found")],
         "FailedMount: configmap \"x\" not found"
     )]
@@ -216,7 +216,7 @@ mod tests {
 
     #[rstest]
     #[case::ready(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))]
-    #[case::starting(container(json!({"waiting": {"reason": "ContainerCreating"}}), json!({})))]
+    #[case::starting(container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({})))]
     #[case::no_status(json!({}))]
     fn nothing_is_said_of_a_pod_that_is_ready_or_starts(#[case] status: Value) {
         assert_eq!(cause(&status, &[]), None);

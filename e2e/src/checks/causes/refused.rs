@@ -1,9 +1,9 @@
 //! Determines from the API server's message why it creates no pod.
 
-use super::Remedy;
+use crate::checks::cause::Remedy;
 
 /// Why the API server rejects a new pod, and the remedy. `None` for a message of another kind.
-pub(in crate::checks) fn refused(message: &str) -> Option<Remedy> {
+pub(crate) fn refused(message: &str) -> Option<Remedy> {
     let message = message.trim();
     if let Some((_, rest)) = message.split_once("exceeded quota: ") {
         let name = rest.split(',').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Determines from Service, Ingress, IngressClass and controller why requests do not reach pods.
+//! Determines from Service, Ingress, `IngressClass` and controller why requests do not reach pods.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceBackendPort
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
-use super::Remedy;
+use crate::checks::cause::Remedy;
 
-/// The annotation of the IngressClass of Ingresses that name none.
+/// The annotation of the `IngressClass` of Ingresses that name none.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 /// The label that names the program of a workload.

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 
-use super::Remedy;
 use super::refused::refused;
+use crate::checks::cause::Remedy;
 
 /// Why the Deployment has fewer pods than its template demands, or pods of an older template.
 pub(super) fn without_pods(deployment: &Deployment) -> Option<Remedy> {

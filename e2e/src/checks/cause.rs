@@ -1,0 +1,45 @@
+//! The cause of a failure, as the cluster shows it.
+
+/// A part of the environment that a check depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The Deployment, its pods, and the nodes that they run on.
+    Pods,
+    /// The pods that the check itself has created.
+    Own,
+    Service,
+    /// The cluster's DNS.
+    Dns,
+    /// The Ingress, its class, and the class's controller.
+    Ingress,
+}
+
+/// What is wrong with an object, and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remedy {
+    pub(crate) what: String,
+    pub(crate) fix: String,
+    /// Whether it stays so until somebody changes something.
+    pub(crate) is_lasting: bool,
+}
+
+impl Remedy {
+    pub(crate) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into(), is_lasting: false }
+    }
+
+    pub(crate) fn lasting(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { is_lasting: true, ..Self::new(what, fix) }
+    }
+}
+
+/// A state of an object that keeps checks from passing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) part: Part,
+    /// The check whose pod it is, for [`Part::Own`].
+    pub(crate) check: Option<String>,
+    /// The object, for example `Pod gitlab/gitlab-k8s-demo-dev-1`.
+    pub(crate) object: String,
+    pub(crate) remedy: Remedy,
+}
