@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{EnvVar, Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::check::{Evidence, Outcome, end_pod};
 use super::environment::{Environment, is_of_proxy, object_ref};
-use super::extra_pod::ExtraPod;
+use super::extra_pod::{ExtraPod, never_ready};
 use super::failure::expected;
 use crate::record::Failure;
 
@@ -26,10 +26,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let pod = ExtraPod::make(&environment, "dns", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
-            // Never ready, so that it receives no requests of clients.
-            let never = EnvVar { name: "READY_AFTER".to_owned(), value: Some("1h".to_owned()), ..EnvVar::default() };
-            container.env.get_or_insert_default().push(never);
         }
+        never_ready(spec);
     })
     .await?;
     let result = Box::pin(resolves(&environment, &pod.name, &service)).await;

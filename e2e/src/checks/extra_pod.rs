@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Probe, TCPSocketAction};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
@@ -12,6 +13,12 @@ use super::causes::refused;
 use super::environment::{CHECK_LABEL, Environment, object_ref};
 use super::failure::expected;
 use crate::record::Failure;
+
+/// A port that no container listens on.
+const CLOSED_PORT: i32 = 1;
+
+/// The grace period of a pod that gets no requests, in seconds.
+const SHORT_GRACE: u32 = 1;
 
 /// Seconds after which Kubernetes itself ends a pod that was not deleted.
 const MAX_LIFETIME: i64 = 600;
@@ -30,6 +37,8 @@ pub struct ExtraPod {
     pub name: String,
     /// Its termination grace period.
     grace: Duration,
+    /// Whether clients' requests may be on their way to it.
+    is_served: bool,
 }
 
 impl ExtraPod {
@@ -51,17 +60,20 @@ impl ExtraPod {
             spec.termination_grace_period_seconds.and_then(|it| u64::try_from(it).ok()).unwrap_or(DEFAULT_GRACE);
         let mut metadata = template.metadata.unwrap_or_default();
         metadata.labels.get_or_insert_default().insert(CHECK_LABEL.to_owned(), check.to_owned());
+        let is_served = !is_never_ready(&spec);
         let name = format!("{}-{check}-{:04x}", deployment.name_any(), fastrand::u16(..));
         metadata.name = Some(name.clone());
         let api = environment.api::<Pod>();
         let pod = Pod { metadata, spec: Some(spec), status: None };
         api.create(&PostParams::default(), &pod).await.map_err(|error| rejected(error, &pod))?;
-        Ok(Self { api, name, grace: Duration::from_secs(grace) })
+        Ok(Self { api, name, grace: Duration::from_secs(grace), is_served })
     }
 
-    /// Deletes the pod with its normal grace period: it may be an endpoint, and requests from clients may be on their way to it.
+    /// Deletes the pod with its normal grace period if it may be an endpoint: requests from clients may be on their way to it.
     pub(super) async fn delete(&self) -> Result<(), Failure> {
-        match self.api.delete(&self.name, &DeleteParams::default()).await {
+        let parameters = DeleteParams::default();
+        let parameters = if self.is_served { parameters } else { parameters.grace_period(SHORT_GRACE) };
+        match self.api.delete(&self.name, &parameters).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
@@ -88,6 +100,23 @@ impl ExtraPod {
                 "look at terminationGracePeriodSeconds, the service's log and `kubectl get nodes`",
             ))
     }
+}
+
+/// Keeps a pod out of the endpoints of Services: no client's request reaches it. A pod without a readiness probe is ready when it runs, so
+/// requests would fail when it ends.
+pub(super) fn never_ready(spec: &mut PodSpec) {
+    for container in &mut spec.containers {
+        let tcp_socket = Some(TCPSocketAction { port: IntOrString::Int(CLOSED_PORT), ..TCPSocketAction::default() });
+        container.readiness_probe = Some(Probe { tcp_socket, ..Probe::default() });
+        (container.liveness_probe, container.startup_probe) = (None, None);
+    }
+}
+
+/// Whether a pod was made with [`never_ready`].
+pub(super) fn is_never_ready(spec: &PodSpec) -> bool {
+    let probes = spec.containers.iter().filter_map(|container| container.readiness_probe.as_ref());
+    let mut sockets = probes.filter_map(|probe| probe.tcp_socket.as_ref());
+    sockets.any(|socket| socket.port == IntOrString::Int(CLOSED_PORT))
 }
 
 /// The failure of a check whose pod the API server rejects.

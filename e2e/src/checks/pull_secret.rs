@@ -10,7 +10,7 @@ use kube::runtime::watcher;
 
 use super::check::{Evidence, Outcome, end_pod};
 use super::environment::{Environment, object_ref};
-use super::extra_pod::ExtraPod;
+use super::extra_pod::{ExtraPod, never_ready};
 use super::failure::expected;
 use super::refusal::is_refused;
 use crate::record::Failure;
@@ -64,8 +64,8 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
             // Otherwise a node that has the image would not contact the registry.
             container.image_pull_policy = Some("Always".to_owned());
             container.args = Some(vec!["--version".to_owned()]);
-            (container.liveness_probe, container.readiness_probe, container.startup_probe) = (None, None, None);
         }
+        never_ready(spec);
         change(spec);
     })
     .await

@@ -226,6 +226,8 @@ fn the_pods_use_the_resolver_of_the_node() {
     patch_pods("outward", &json!({"spec": {"template": {"spec": {"dnsPolicy": "Default"}}}}));
     let failed = failing("outward", &["dns", "deployment", "service", "version"], "10s", &[]);
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["dns"], "{failed:?}");
+    let cause = failed["dns"]["failure"]["cause"].as_str().expect("a cause");
+    assert!(cause.contains("dnsPolicy") && !cause.contains("probe"), "{cause}");
 }
 
 #[test]

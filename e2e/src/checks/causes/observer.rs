@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::{pod, traffic, workload};
 use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::{CHECK_LABEL, Environment, object_ref};
+use crate::checks::extra_pod::is_never_ready;
 use crate::environment::cluster::conditions::{is_node_ready, is_pod_ready};
 use crate::environment::cluster::explain;
 
@@ -113,7 +114,9 @@ async fn of_pods(environment: &Environment, pods: &[Pod]) -> Vec<Cause> {
         let events = explain::pod_events(&environment.client, pod).await;
         let check = pod.labels().get(CHECK_LABEL).cloned();
         let part = if check.is_some() { Part::Own } else { Part::Pods };
-        pod::not_ready(pod, &events).map(|remedy| Cause { part, check, object: object_ref(pod), remedy })
+        let is_made_so = pod.spec.as_ref().is_some_and(is_never_ready);
+        let remedy = pod::not_ready(pod, &events).filter(|remedy| remedy.is_lasting || !is_made_so);
+        remedy.map(|remedy| Cause { part, check, object: object_ref(pod), remedy })
     });
     join_all(unready).await.into_iter().flatten().collect()
 }
