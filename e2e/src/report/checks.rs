@@ -7,6 +7,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::checks::Check;
 use crate::record::{Check as Record, Failure, Verdict};
 
+/// Maximum number of details that are shown in the terminal.
+const MAX_DETAILS: usize = 3;
+
 /// The list of checks, each with the claim that it verifies.
 pub fn list(checks: &[Check]) -> String {
     let mut table = Table::new();
@@ -62,17 +65,34 @@ pub fn text(checks: &[Record]) -> String {
     text
 }
 
-/// A failure in full.
+/// A failure with its first details. The causes that the cluster shows are the first.
 pub fn explained(check: &Record, failure: &Failure) -> String {
-    let Failure { expected, seen, object, details, cause, is_seen, fix } = failure;
+    let mut text = facts(check, failure);
+    for line in failure.details.iter().take(MAX_DETAILS) {
+        let _ = writeln!(text, "  | {line}");
+    }
+    if let Some(more @ 1..) = failure.details.len().checked_sub(MAX_DETAILS) {
+        let _ = writeln!(text, "  | … {more} more: `--format json`, or the report of `e2e run`");
+    }
+    text
+}
+
+/// A failure with all of its details.
+pub fn in_full(check: &Record, failure: &Failure) -> String {
+    let mut text = facts(check, failure);
+    for line in &failure.details {
+        let _ = writeln!(text, "  | {line}");
+    }
+    text
+}
+
+fn facts(check: &Record, failure: &Failure) -> String {
+    let Failure { expected, seen, object, cause, is_seen, fix, .. } = failure;
     let cause_name = if *is_seen { "cause" } else { "likely cause" };
     let mut text = format!("{} of {} failed: {}\n", check.name, check.environment, check.proves);
     let facts = [("expected", expected), ("saw", seen), ("at", object), (cause_name, cause), ("remedy", fix)];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(text, "  {:<13} {value}", format!("{name}:"));
-    }
-    for line in details {
-        let _ = writeln!(text, "  | {line}");
     }
     text
 }

@@ -256,6 +256,8 @@ fn failed_checks() -> Vec<Check> {
                 "event: Warning Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503 (x4)"
                     .to_owned(),
                 NASTY.to_owned(),
+                "    app | ready after 5 s".to_owned(),
+                NASTY.to_owned(),
             ],
             cause: "there is no readiness probe, or its path succeeds too early".to_owned(),
             is_seen: true,

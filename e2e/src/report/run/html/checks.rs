@@ -68,6 +68,9 @@ fn row(check: &Check, kind: Kind) -> Markup {
     }
 }
 
+/// Number of details that are shown. The others are folded.
+const MAX_DETAILS: usize = 3;
+
 fn failure_markup(failure: &Failure) -> Markup {
     let Failure { expected, seen, object, details, cause, is_seen, fix } = failure;
     let cause_name = if *is_seen { "Cause" } else { "Likely cause" };
@@ -78,6 +81,13 @@ fn failure_markup(failure: &Failure) -> Markup {
                 div { dt { (name) } dd { (value) } }
             }
         }
-        @if !details.is_empty() { pre tabindex="0" aria-label="Events and last log lines" { (details.join("\n")) } }
+        @let (first, rest) = details.split_at(details.len().min(MAX_DETAILS));
+        @if !first.is_empty() { pre tabindex="0" aria-label="What explains the failure" { (first.join("\n")) } }
+        @if !rest.is_empty() {
+            details {
+                summary { (rest.len()) " more lines: events and last log lines" }
+                pre tabindex="0" aria-label="Events and last log lines" { (rest.join("\n")) }
+            }
+        }
     }
 }
