@@ -67,16 +67,24 @@ impl PrivateDir {
         Ok(dir)
     }
 
-    /// Opens a directory that this user has chosen. A relative path leads through the current directory, which may be a repository of
-    /// somebody else: links in it are refused. An absolute path, or one with `..`, is trusted.
+    /// Opens a directory that this user has chosen. A relative path leads through the current directory, which may be another user's
+    /// repository: links in it are refused. An absolute path, or one with `..`, is trusted.
     ///
     /// # Errors
     /// Those of [`PrivateDir::open_shared`].
     pub fn open_chosen(path: &Path) -> io::Result<Self> {
+        Self::open_chosen_in(&std::path::absolute(".")?, path)
+    }
+
+    /// Like [`PrivateDir::open_chosen`], with relative paths in the directory `current`, which must be absolute.
+    ///
+    /// # Errors
+    /// Those of [`PrivateDir::open_shared`].
+    pub fn open_chosen_in(current: &Path, path: &Path) -> io::Result<Self> {
         if stays_below(path) {
-            return Self::open_shared(&std::path::absolute(".")?, path);
+            return Self::open_shared(current, path);
         }
-        Self::open_shared(&std::path::absolute(path)?, "")
+        Self::open_shared(&std::path::absolute(current.join(path))?, "")
     }
 
     /// The path under which the directory was opened, for messages and for programs that need a path.

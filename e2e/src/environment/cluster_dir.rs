@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use container_engine::labels::RunId;
 use private_dir::PrivateDir;
@@ -34,10 +34,9 @@ pub enum StateError {
 pub struct ClusterDir {
     /// The absolute path.
     dir: PathBuf,
-    /// The part of the path that is trusted. Below it, links are refused: a relative path leads through the repository.
-    trusted: PathBuf,
-    /// The rest of the path.
-    below: PathBuf,
+    /// The directory in which `root` is, if it is a relative path.
+    current: PathBuf,
+    root: PathBuf,
     cluster: String,
 }
 
@@ -55,13 +54,12 @@ impl ClusterDir {
     pub fn new(root: &Path, cluster: &str) -> Result<Self, StateError> {
         // Users copy the printed paths into shells with other working directories.
         let absolute = |path: &Path| std::path::absolute(path).map_err(files(path));
-        let leads_out = root.components().any(|component| component == Component::ParentDir);
-        let (trusted, below) = if root.is_absolute() || leads_out {
-            (absolute(root)?, PathBuf::from(cluster))
-        } else {
-            (absolute(Path::new("."))?, root.join(cluster))
-        };
-        Ok(Self { dir: absolute(&root.join(cluster))?, trusted, below, cluster: cluster.to_owned() })
+        Ok(Self {
+            dir: absolute(&root.join(cluster))?,
+            current: absolute(Path::new("."))?,
+            root: root.to_owned(),
+            cluster: cluster.to_owned(),
+        })
     }
 
     /// The directory's absolute path.
@@ -131,7 +129,8 @@ impl ClusterDir {
 
     /// Opens the directory, and creates it if necessary.
     fn open(&self) -> Result<PrivateDir, StateError> {
-        PrivateDir::open(&self.trusted, &self.below).map_err(StateError::Directory)
+        let root = PrivateDir::open_chosen_in(&self.current, &self.root);
+        root.and_then(|root| root.subdir(&self.cluster)).map_err(StateError::Directory)
     }
 
     /// Records the run before any of its resources exist, so that the leftovers of a killed process can be found.
@@ -233,7 +232,7 @@ mod tests {
         let (trusted, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(victim.path(), trusted.path().join("target")).unwrap();
         let state =
-            ClusterDir { trusted: trusted.path().to_owned(), ..ClusterDir::new(Path::new("target"), "demo").unwrap() };
+            ClusterDir { current: trusted.path().to_owned(), ..ClusterDir::new(Path::new("target"), "demo").unwrap() };
         let error = container_engine::error_chain::error_chain(&state.lock().unwrap_err());
         assert!(error.contains("target is not a directory, but a link or a file"), "{error}");
         assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
