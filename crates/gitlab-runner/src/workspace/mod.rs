@@ -38,7 +38,7 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct Workspace {
     user_dir: PrivateDir,
-    name: String,
+    /// The path of the workspace, in `user_dir`.
     dir: PathBuf,
     _lock: Lock,
     /// Removes what killed processes have left.
@@ -73,7 +73,7 @@ impl Workspace {
         let lock = user_dir.new_subdir(&new)?.try_lock(LOCK)?.ok_or(io::ErrorKind::NotFound)?;
         // Fails if another process has locked and removed the directory before.
         user_dir.rename(&new, &name)?;
-        Ok(Self { dir: user_dir.path().join(&name), user_dir, name, _lock: lock, sweeping: None })
+        Ok(Self { dir: user_dir.path().join(name), user_dir, _lock: lock, sweeping: None })
     }
 
     /// The path of the workspace.
@@ -85,7 +85,7 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         // If this fails, the next workspace removes the rest.
-        let _ = self.user_dir.remove_subdir(&self.name);
+        let _ = self.user_dir.remove_subdir(self.dir.file_name().unwrap_or_default());
         if let Some(sweeping) = self.sweeping.take() {
             // A panic there has been printed already.
             let _ = sweeping.join();

@@ -45,7 +45,12 @@ pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
 
 /// Runs git in a directory, and returns its standard output without trailing line breaks.
 pub(super) fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
-    let output = command(dir, arguments).output().map_err(GitError::NotRun)?;
+    output(command(dir, arguments), arguments)
+}
+
+/// Runs a command of [`command`] with these arguments, and returns its standard output without trailing line breaks.
+pub(super) fn output(mut command: Command, arguments: &[&str]) -> Result<String, GitError> {
+    let output = command.output().map_err(GitError::NotRun)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
     }

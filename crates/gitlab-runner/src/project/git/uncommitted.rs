@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::command::command;
+use super::command::{command, output};
 use super::error::GitError;
 use super::repository::Repository;
 
@@ -21,12 +21,7 @@ impl Repository {
         let arguments = ["status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=dirty"];
         let mut status = command(self.dir(), &arguments);
         disable(&filters(self.dir())?, &mut status);
-        let output = status.output().map_err(GitError::NotRun)?;
-        if output.status.success() {
-            return Ok(output.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).count());
-        }
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(GitError::Failed { line: arguments.join(" "), message })
+        Ok(output(status, &arguments)?.split_terminator('\0').count())
     }
 }
 
