@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
-use kube::runtime::watcher;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::check::{Evidence, Outcome, end_pod};
@@ -66,13 +64,11 @@ async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Ou
 
 /// Waits until the pod's container runs. It need not be ready.
 async fn running(environment: &Environment, name: &str) -> Result<(), Failure> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let is_running = |pods: &[Arc<Pod>]| {
-        let statuses =
-            pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(|it| it.container_statuses.iter().flatten());
-        statuses.filter_map(|it| it.state.as_ref()).any(|state| state.running.is_some()).then_some(())
+    let is_running = |pod: &Pod| {
+        let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        containers.any(|it| it.state.as_ref().is_some_and(|state| state.running.is_some())).then_some(())
     };
-    let Err(reason) = environment.watch(config, is_running).await else { return Ok(()) };
+    let Err(reason) = environment.watch_pod(name, is_running).await else { return Ok(()) };
     let failure = failure(environment, name, "another pod with the Deployment's template runs".to_owned()).await?;
     Err(failure.actual(reason).hint("the pod does not start", "read its events and last log lines"))
 }

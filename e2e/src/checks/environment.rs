@@ -109,7 +109,7 @@ impl Environment {
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        self.api_in(&self.namespace)
     }
 
     /// The API for objects of a kind in another namespace.
@@ -215,6 +215,15 @@ impl Environment {
             Ok(Err(error)) => Err(error_chain(&error)),
             Err(_) => Err(format!("not within {} s", self.patience.as_secs())),
         }
+    }
+
+    /// Watches a pod until `pick` returns a value.
+    ///
+    /// # Errors
+    /// A text with the reason, if that does not happen in time.
+    pub async fn watch_pod<T>(&self, name: &str, pick: impl Fn(&Pod) -> Option<T>) -> Result<T, String> {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        self.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pick(pod))).await
     }
 
     /// Sends a request to a pod through the API server, and returns the status and the body.

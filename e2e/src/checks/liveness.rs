@@ -1,11 +1,9 @@
 //! Checks that a hanging pod is restarted, and that no request fails meanwhile.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{EnvVar, Pod, Probe};
-use kube::runtime::watcher;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome, end_pod};
@@ -167,9 +165,7 @@ async fn reached(environment: &Environment, http: &Http, name: &str) -> Result<(
 }
 
 async fn wait(environment: &Environment, name: &str, what: &str, is_so: impl Fn(&Pod) -> bool) -> Result<(), Failure> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let waited = environment.watch(config, |pods: &[Arc<Pod>]| pods.iter().any(|pod| is_so(pod)).then_some(())).await;
-    let Err(reason) = waited else { return Ok(()) };
+    let Err(reason) = environment.watch_pod(name, |pod| is_so(pod).then_some(())).await else { return Ok(()) };
     let failure = expected(format!("a pod that is {what}"));
     let Some(pod) = environment.api::<Pod>().get_opt(name).await? else {
         return Err(failure

@@ -1,12 +1,10 @@
 //! Checks that pods pull their image with the pull secret, and that a pod without it cannot pull the image.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use futures_util::future::try_join;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret};
 use kube::ResourceExt;
-use kube::runtime::watcher;
 
 use super::check::{Evidence, Outcome, end_pod};
 use super::environment::{Environment, object_ref};
@@ -74,7 +72,7 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
 /// Waits until a pod with the pull secret has pulled the image, and returns a text about it. A node that has the image asks the registry,
 /// too, with the credentials of the Secret.
 async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure> {
-    let seen = match pull(environment, name).await {
+    let seen = match environment.watch_pod(name, pull_result).await {
         Ok(PullResult::Started) => return Ok("a pod with it pulls the image".to_owned()),
         Ok(PullResult::Waiting { reason, message }) => format!("{reason}: {message}"),
         Err(reason) => format!("no result of the pull: {reason}"),
@@ -91,15 +89,15 @@ async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure
             "create the Secret again with the registry's current password: `kubectl create secret docker-registry`",
         ));
     }
-    Err(failure.hint(
-        "one of: the nodes cannot reach the registry; they do not trust its certificate; the image does not exist",
-        "configure the registry's name and certificate authority on the nodes, and run the job that pushes the image",
-    ))
+    Err(not_pulled(failure))
 }
 
-async fn pull(environment: &Environment, name: &str) -> Result<PullResult, String> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    environment.watch(config, |pods: &[Arc<Pod>]| pods.iter().find_map(|pod| pull_result(pod))).await
+/// Adds the likely cause to the failure of a pull that the registry did not deny.
+fn not_pulled(failure: Failure) -> Failure {
+    failure.hint(
+        "one of: the nodes cannot reach the registry; they do not trust its certificate; the image does not exist",
+        "configure the registry's name and certificate authority on the nodes, and run the job that pushes the image",
+    )
 }
 
 /// Checks that a pod's pull secret exists and has a valid type, and returns the type. Kubelets skip invalid secrets, and report them
@@ -123,20 +121,17 @@ async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Res
 
 /// Waits until the registry denies the pod's image, and returns a text about it.
 async fn refused(environment: &Environment, name: &str) -> Result<String, Failure> {
-    let result = pull(environment, name).await;
+    let result = environment.watch_pod(name, pull_result).await;
     if let Ok(PullResult::Waiting { reason, message }) = &result {
         let pod = environment.api::<Pod>().get(name).await?;
         if images(&pod).iter().any(|image| is_refused(message, image)) {
             return Ok(format!("a pod without it cannot pull the image: {reason}"));
         }
-        return Err(expected("a pull that the registry denies because of missing credentials")
+        let failure = expected("a pull that the registry denies because of missing credentials")
             .actual(format!("{reason}: {message}"))
             .at(object_ref(&pod))
-            .with(&environment.explain_pod(&pod).await)
-            .hint(
-                "one of: the nodes cannot reach the registry; they do not trust its certificate; the image does not exist",
-                "configure the registry's name and certificate authority on the nodes, and run the job that pushes the image",
-            ));
+            .with(&environment.explain_pod(&pod).await);
+        return Err(not_pulled(failure));
     }
     let pod = environment.api::<Pod>().get(name).await?;
     let own = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");

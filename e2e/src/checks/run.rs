@@ -130,6 +130,7 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(limit, (check.run)(environment.clone())) => match outcome {
             Ok(Ok(evidence)) => Ok(evidence),
+            Ok(Err(failure)) if failure.is_seen => Err(failure),
             Ok(Err(failure)) => Err(failure.explained_by(&Box::pin(causes(check, context)).await)),
             Err(_) => Err(Box::pin(timed_out(check, environment, limit)).await),
         },
@@ -160,6 +161,9 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
 
 /// The causes that the cluster shows for the failure of a check. The check's own pods may be gone already.
 async fn causes(check: &Check, context: Context<'_, '_>) -> Vec<Cause> {
+    if check.parts.is_empty() {
+        return Vec::new();
+    }
     let mut causes = observe(context.environment).await;
     causes.retain(|cause| check.concerns(cause));
     for cause in context.observer.latest(|cause| check.concerns(cause) && cause.part == Part::Own) {
@@ -170,18 +174,14 @@ async fn causes(check: &Check, context: Context<'_, '_>) -> Vec<Cause> {
     causes
 }
 
-/// The failure of a check that cannot pass before somebody changes something. Deletes the check's pods.
+/// The failure of a check that cannot pass without a change of the cluster. Deletes the check's pods.
 async fn stopped(check: &Check, environment: &Environment, causes: &[Cause]) -> Failure {
-    let _ = sweep_of(environment, check.name).await;
     let failure = expected(check.proves);
     let failure = match causes.first() {
         Some(first) => failure.actual(&first.remedy.what).at(&*first.object),
         None => failure,
     };
-    let details = match environment.deployment().await {
-        Ok(deployment) => environment.diagnostics(&deployment).await,
-        Err(_) => String::new(),
-    };
+    let (_, details) = sweep_and_look(check, environment).await.unwrap_or_default();
     failure.with(&details).explained_by(causes)
 }
 
@@ -199,18 +199,21 @@ async fn timed_out(check: &Check, environment: &Environment, limit: Duration) ->
             "the API server, or a target to which it forwards requests, responds very slowly",
             "look at the nodes' load and at the API server's log; `--patience` increases this limit",
         );
-    // This has a limit too, because the cluster may be the part that does not respond.
+    match sweep_and_look(check, environment).await {
+        Some((deployment, details)) => failure.at(deployment).with(&details),
+        None => failure,
+    }
+}
+
+/// Deletes the pods of a check, and returns the Deployment's name and its diagnostics. `None` if there is no Deployment, or the cluster does
+/// not respond in time: it may be the part that does not work.
+async fn sweep_and_look(check: &Check, environment: &Environment) -> Option<(String, String)> {
     let look = async {
         let _ = sweep_of(environment, check.name).await;
-        match environment.deployment().await {
-            Ok(deployment) => (object_ref(&deployment), environment.diagnostics(&deployment).await),
-            Err(_) => (String::new(), String::new()),
-        }
+        let deployment = environment.deployment().await.ok()?;
+        Some((object_ref(&deployment), environment.diagnostics(&deployment).await))
     };
-    match tokio::time::timeout(REST, look).await {
-        Ok((object, details)) if !object.is_empty() => failure.at(object).with(&details),
-        _ => failure,
-    }
+    tokio::time::timeout(REST, look).await.ok().flatten()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::checks::cause::Remedy;
 /// Why the API server rejects a new pod, and the remedy. `None` for a message of another kind.
 pub(crate) fn refused(message: &str) -> Option<Remedy> {
     let message = message.trim();
+    let reason = message.split_once("forbidden: ").map_or(message, |(_, reason)| reason);
     if let Some((_, rest)) = message.split_once("exceeded quota: ") {
         let name = rest.split(',').next().unwrap_or_default();
         return Some(Remedy::new(
@@ -33,16 +34,14 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
         }
     }
     if ["maximum ", "minimum "].iter().any(|word| message.contains(word)) && message.contains(" usage per ") {
-        let rest = message.split_once("forbidden: ").map_or(message, |(_, rest)| rest);
         return Some(Remedy::new(
-            format!("a LimitRange rejects the pod: {rest}"),
+            format!("a LimitRange rejects the pod: {reason}"),
             "change the resources in manifests/deployment.yaml, or the LimitRange: `kubectl describe limitrange`",
         ));
     }
     if message.contains("serviceaccount") && message.contains("not found") {
-        let rest = message.split_once("forbidden: ").map_or(message, |(_, rest)| rest);
         return Some(Remedy::new(
-            format!("the pod's ServiceAccount does not exist: {rest}"),
+            format!("the pod's ServiceAccount does not exist: {reason}"),
             "create the ServiceAccount, or remove serviceAccountName from the pod template",
         ));
     }
@@ -84,8 +83,8 @@ mod tests {
         "a LimitRange rejects the pod: maximum memory usage per Container is 16Mi, but limit is 64Mi"
     )]
     #[case::service_account(
-        "pods \"demo-1\" is forbidden: error looking up service account gitlab/nobody: serviceaccount \"nobody\" not found",
-        "the pod's ServiceAccount does not exist: error looking up service account gitlab/nobody: serviceaccount \"nobody\" not found"
+        "pods \"demo-1\" is forbidden: error looking up service account gitlab/builder: serviceaccount \"builder\" not found",
+        "the pod's ServiceAccount does not exist: error looking up service account gitlab/builder: serviceaccount \"builder\" not found"
     )]
     fn the_reason_is_found(#[case] message: &str, #[case] expected: &str) {
         assert_eq!(refused(message).unwrap().what, expected);
