@@ -7,8 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::checks::Check;
 use crate::record::{Check as Record, Failure, Verdict};
 
-/// Maximum number of details that are shown in the terminal.
-const MAX_DETAILS: usize = 3;
+/// Number of details that are shown of a failure. A page folds the others, and the terminal leaves them out.
+pub const MAX_DETAILS: usize = 3;
 
 /// The list of checks, each with the claim that it verifies.
 pub fn list(checks: &[Check]) -> String {
@@ -67,32 +67,27 @@ pub fn text(checks: &[Record]) -> String {
 
 /// A failure with its first details. The causes that the cluster shows are the first.
 pub fn explained(check: &Record, failure: &Failure) -> String {
-    let mut text = facts(check, failure);
-    for line in failure.details.iter().take(MAX_DETAILS) {
-        let _ = writeln!(text, "  | {line}");
-    }
-    if let Some(more @ 1..) = failure.details.len().checked_sub(MAX_DETAILS) {
-        let _ = writeln!(text, "  | … {more} more: `--format json`, or the report of `e2e run`");
-    }
-    text
+    with_details(check, failure, MAX_DETAILS)
 }
 
 /// A failure with all of its details.
 pub fn in_full(check: &Record, failure: &Failure) -> String {
-    let mut text = facts(check, failure);
-    for line in &failure.details {
-        let _ = writeln!(text, "  | {line}");
-    }
-    text
+    with_details(check, failure, usize::MAX)
 }
 
-fn facts(check: &Record, failure: &Failure) -> String {
-    let Failure { expected, seen, object, cause, is_seen, fix, .. } = failure;
+fn with_details(check: &Record, failure: &Failure, max: usize) -> String {
+    let Failure { expected, seen, object, details, cause, is_seen, fix } = failure;
     let cause_name = if *is_seen { "cause" } else { "likely cause" };
     let mut text = format!("{} of {} failed: {}\n", check.name, check.environment, check.proves);
     let facts = [("expected", expected), ("saw", seen), ("at", object), (cause_name, cause), ("remedy", fix)];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(text, "  {:<13} {value}", format!("{name}:"));
+    }
+    for line in details.iter().take(max) {
+        let _ = writeln!(text, "  | {line}");
+    }
+    if let Some(more @ 1..) = details.len().checked_sub(max) {
+        let _ = writeln!(text, "  | … {more} more: `--format json`, or the report of `e2e run`");
     }
     text
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::icon::{class, icon};
 use crate::record::{Check, Failure, Record};
+use crate::report::checks::MAX_DETAILS;
 use crate::report::run::words::{Kind, by_environment, count, format_duration};
 
 pub(super) fn anchor(number: usize) -> String {
@@ -67,9 +68,6 @@ fn row(check: &Check, kind: Kind) -> Markup {
         @if kind != Kind::NotRun { span.duration { (format_duration(check.duration)) } }
     }
 }
-
-/// Number of details that are shown. The others are folded.
-const MAX_DETAILS: usize = 3;
 
 fn failure_markup(failure: &Failure) -> Markup {
     let Failure { expected, seen, object, details, cause, is_seen, fix } = failure;
