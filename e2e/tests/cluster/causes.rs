@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
-use crate::sabotage::{COMMIT, QUICK, container, failing, intact, patch, patch_pods};
+use crate::sabotage::{COMMIT, QUICK, container, failing, intact, patch, patch_pods, served};
 use crate::support::{eventually, run};
 
 /// A change of the cluster that is taken back at the end of the test, even if it panics.
@@ -89,17 +89,9 @@ fn the_deployment_is_scaled_to_zero() {
     let _cleanup = intact("empty");
     let name = "deployment/gitlab-k8s-demo-empty";
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=0", name]));
-    eventually("the end of the pods", std::time::Duration::from_mins(1), || {
-        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", "--selector=ref=empty", "--output=name"]));
-        if pods.is_empty() { Ok(()) } else { Err(pods) }
-    });
-    let words = "scaled";
-    explained(
-        "empty",
-        &["deployment", "service", "scraping", "version", "rollout"],
-        15.0,
-        &["deployment", "service", "scraping", "version", "rollout"].map(|check| (check, words)),
-    );
+    without_pods("gitlab", "ref=empty");
+    let names = ["deployment", "service", "scraping", "version", "rollout"];
+    explained("empty", &names, 15.0, &names.map(|check| (check, "scaled")));
     // The check's own pods must not count.
     let failed = failing("empty", &["ingress", "readiness"], "30s", &[]);
     assert!(failed.contains_key("ingress"), "{failed:?}");
@@ -185,12 +177,7 @@ fn the_ingress_controller_has_no_pod() {
     explained("uncontrolled", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
     drop(undo);
     run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=120s", "deployment/traefik"]));
-    eventually("the host", std::time::Duration::from_mins(1), || {
-        match http("uncontrolled.gitlab-k8s-demo.test", "/health") {
-            (200, _) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    });
+    served("uncontrolled");
 }
 
 #[test]
@@ -199,16 +186,7 @@ fn the_clusters_dns_has_no_pod() {
     let _cleanup = intact("nameless");
     let undo = Undo::new(&["--namespace=kube-system", "scale", "--replicas=2", "deployment/coredns"]);
     run(&mut owner(&["--namespace=kube-system", "scale", "--replicas=0", "deployment/coredns"]));
-    eventually("the end of the pods", std::time::Duration::from_mins(1), || {
-        let pods = run(&mut owner(&[
-            "--namespace=kube-system",
-            "get",
-            "pods",
-            "--selector=k8s-app=kube-dns",
-            "--output=name",
-        ]));
-        if pods.is_empty() { Ok(()) } else { Err(pods) }
-    });
+    without_pods("kube-system", "k8s-app=kube-dns");
     explained(
         "nameless",
         &["dns", "deployment", "service", "ingress"],
@@ -292,6 +270,15 @@ fn patch_template(slug: &str, change: &Value) {
     eventually("a new ReplicaSet", std::time::Duration::from_mins(1), || {
         let sets = run(&mut deployer(&["get", "replicasets", &format!("--selector=ref={slug}"), "--output=name"]));
         if sets.lines().count() > 1 { Ok(()) } else { Err(sets) }
+    });
+}
+
+/// Waits until a namespace has no pods with this label.
+fn without_pods(namespace: &str, label: &str) {
+    let (namespace, selector) = (format!("--namespace={namespace}"), format!("--selector={label}"));
+    eventually("the end of the pods", std::time::Duration::from_mins(1), || {
+        let pods = run(&mut owner(&[&namespace, "get", "pods", &selector, "--output=name"]));
+        if pods.is_empty() { Ok(()) } else { Err(pods) }
     });
 }
 

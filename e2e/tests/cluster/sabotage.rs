@@ -38,12 +38,17 @@ pub(crate) const QUICK: [&str; 11] = [
 /// Deploys an intact environment, which is removed at the end of the test.
 pub(crate) fn intact(slug: &str) -> Cleanup {
     let cleanup = deploy_as(slug, &COMMIT);
+    served(slug);
+    cleanup
+}
+
+/// Waits until the environment's host responds.
+pub(crate) fn served(slug: &str) {
     let host = format!("{slug}.gitlab-k8s-demo.test");
     eventually("the host", std::time::Duration::from_mins(1), || match http(&host, "/health") {
         (200, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    cleanup
 }
 
 /// Runs these checks, and returns the failed ones.
