@@ -34,12 +34,12 @@ pub struct PrivateDir {
 }
 
 impl PrivateDir {
-    /// Opens the directory `below` of `trusted`, and creates what is missing. Links lead to `trusted`, but not further. The directories
-    /// between the two keep their modes.
+    /// Opens the directory `below` of `trusted`, and creates what is missing. Links in the path `trusted` are followed, links below it are
+    /// refused. The directories between the two keep their modes.
     ///
     /// # Errors
-    /// In place of a directory, there is a link or a file; the directory belongs to another user; `below` contains `..`; or a directory
-    /// cannot be created, for lack of permission or disk space.
+    /// In place of a directory, there is a link or a file; the directory belongs to another user; `below` is absolute or contains
+    /// `..`; or a directory cannot be created, for lack of permission or disk space.
     pub fn open(trusted: &Path, below: impl AsRef<Path>) -> io::Result<Self> {
         let dir = Self::open_shared(trusted, below)?;
         refuse_others(&dir.path, &fstat(&dir.fd)?)?;
@@ -51,7 +51,8 @@ impl PrivateDir {
     /// and may want to share it.
     ///
     /// # Errors
-    /// In place of a directory below `trusted`, there is a link or a file; `below` contains `..`; or a directory cannot be created.
+    /// In place of a directory below `trusted`, there is a link or a file; `below` is absolute or contains `..`; or a directory
+    /// cannot be created.
     pub fn open_shared(trusted: &Path, below: impl AsRef<Path>) -> io::Result<Self> {
         let below = below.as_ref();
         if !stays_below(below) {
@@ -126,7 +127,7 @@ impl PrivateDir {
     /// Renames a subdirectory.
     ///
     /// # Errors
-    /// It does not exist, or `to` exists.
+    /// It does not exist, or `to` is a file or a directory that is not empty.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.fd, single(from.as_ref())?, &self.fd, single(to.as_ref())?)?)
     }
@@ -177,7 +178,7 @@ impl PrivateDir {
     /// Removes a subdirectory with everything in it. See [`remove()`].
     ///
     /// # Errors
-    /// The first entry that cannot be removed. All others are removed.
+    /// The first error. Everything that can be removed is removed; a directory that cannot be read stays.
     pub fn remove_subdir(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         remove::remove_at(&*self.fd, single(name.as_ref())?)
     }

@@ -47,7 +47,7 @@ impl PrivateDir {
     /// # Errors
     /// The directory cannot be locked, or its path leads to another one now (`NotFound`): another process has removed the directory.
     pub fn try_lock_self(&self) -> io::Result<Option<Lock>> {
-        // A descriptor of its own: clones of this one would share the lock.
+        // A new descriptor: all clones of this `PrivateDir` would share a lock on the old one.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Some(lock) = locked(File::from(openat(&self.fd, ".", flags, Mode::empty())?))? else { return Ok(None) };
         let found =
@@ -58,7 +58,7 @@ impl PrivateDir {
         Err(named(&self.path, &io::Error::from(io::ErrorKind::NotFound)))
     }
 
-    /// Whether a subdirectory or file was last modified before `age` passed. `false` if it does not exist.
+    /// Whether a subdirectory or file was last modified at least `age` ago. `false` if it does not exist.
     pub fn is_older(&self, name: impl AsRef<OsStr>, age: std::time::Duration) -> bool {
         let found = single(name.as_ref()).map(|name| statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW));
         let Ok(Ok(found)) = found else { return false };

@@ -42,7 +42,7 @@ impl NewFile {
         self.dir.file(self.name.as_ref(), OFlags::RDWR)
     }
 
-    /// Gives the file its name, and replaces a file that has it.
+    /// Renames the file to `name`, and replaces an existing file.
     ///
     /// # Errors
     /// In place of the file, there is a directory, or another process has removed the new file.
@@ -58,7 +58,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.name.is_empty() {
-            // Another process may have removed it as old.
+            // Another process may already have removed it in a cleanup of old files.
             let _ = self.dir.remove_file(&self.name);
         }
     }

@@ -16,7 +16,7 @@ use rustix::path::Arg;
 /// neither by the stack, nor by the number of open files, nor by the length of a path.
 ///
 /// # Errors
-/// The first entry that cannot be removed. All others are removed.
+/// The first error. Everything that can be removed is removed; a directory that cannot be read stays.
 pub fn remove(dir: &Path) -> io::Result<()> {
     remove_at(CWD, dir)
 }

@@ -183,7 +183,7 @@ fn the_lock_of_a_removed_file_is_taken_again() {
 }
 
 #[test]
-fn only_what_is_old_is_older() {
+fn is_older_compares_the_modification_time_with_the_age() {
     let (_parent, dir) = dir();
     dir.create_file("file").unwrap().set_modified(std::time::SystemTime::now() - Duration::from_hours(2)).unwrap();
     assert!(dir.is_older("file", Duration::from_hours(1)) && !dir.is_older("file", Duration::from_hours(3)));

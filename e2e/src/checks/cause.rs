@@ -19,7 +19,7 @@ pub enum Part {
 pub(crate) struct Remedy {
     pub(crate) what: String,
     pub(crate) fix: String,
-    /// Whether it stays so until somebody changes something.
+    /// Whether the state lasts until a user or a job changes something.
     pub(crate) is_lasting: bool,
 }
 
@@ -37,7 +37,7 @@ impl Remedy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) part: Part,
-    /// The check whose pod it is, for [`Part::Own`].
+    /// For [`Part::Own`], the name of the check that created the pod.
     pub(crate) check: Option<String>,
     /// The object, for example `Pod gitlab/gitlab-k8s-demo-dev-1`.
     pub(crate) object: String,

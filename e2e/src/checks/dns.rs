@@ -39,7 +39,7 @@ async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Ou
     let own = addresses(service);
     let api_server = environment.api_in::<Service>("default").get_opt("kubernetes").await?;
     let api_server = api_server.map(|service| addresses(&service)).unwrap_or_default();
-    // The short names test the search path of the pod's resolver. Addresses of both families must be there on a dual-stack cluster.
+    // The short names test the search path of the pod's resolver. A dual-stack Service has an address of each family.
     let names = [
         (name.clone(), &own),
         (format!("{name}.{namespace}"), &own),
@@ -73,8 +73,8 @@ async fn running(environment: &Environment, name: &str) -> Result<(), Failure> {
     Err(failure.actual(reason).hint("the pod does not start", "read its events and last log lines"))
 }
 
-/// Waits until the name has these addresses, and returns a text about it. Without `wanted`, any address is right: the Service is headless,
-/// or cannot be read.
+/// Waits until the name has these addresses, and returns a line of evidence. Without `wanted`, any address is right: the Service is
+/// headless, or cannot be read.
 async fn resolve(
     environment: &Environment,
     pod: &str,

@@ -69,8 +69,8 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
     .await
 }
 
-/// Waits until a pod with the pull secret has pulled the image, and returns a text about it. A node that has the image asks the registry,
-/// too, with the credentials of the Secret.
+/// Waits until a pod with the pull secret has pulled the image, and returns a line of evidence. A node that already has the image contacts
+/// the registry, too, because the pull policy is `Always`.
 async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure> {
     let seen = match environment.watch_pod(name, pull_result).await {
         Ok(PullResult::Started) => return Ok("a pod with it pulls the image".to_owned()),
@@ -119,7 +119,7 @@ async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Res
         ))
 }
 
-/// Waits until the registry denies the pod's image, and returns a text about it.
+/// Waits until the registry denies the pod's image, and returns a line of evidence.
 async fn refused(environment: &Environment, name: &str) -> Result<String, Failure> {
     let result = environment.watch_pod(name, pull_result).await;
     if let Ok(PullResult::Waiting { reason, message }) = &result {

@@ -84,7 +84,7 @@ async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome 
     Ok(evidence)
 }
 
-/// Waits until the host responds: requests that failed before the update say nothing about it.
+/// Waits until the host responds. Otherwise, requests that fail for another reason would be blamed on the update.
 async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure> {
     let started = Instant::now();
     loop {

@@ -205,8 +205,8 @@ async fn timed_out(check: &Check, environment: &Environment, limit: Duration) ->
     }
 }
 
-/// Deletes the pods of a check, and returns the Deployment's name and its diagnostics. `None` if there is no Deployment, or the cluster does
-/// not respond in time: it may be the part that does not work.
+/// Deletes the pods of a check, and returns the Deployment's name and its diagnostics. `None` if there is no Deployment, or the cluster
+/// does not respond in time: it may be the part that does not work.
 async fn sweep_and_look(check: &Check, environment: &Environment) -> Option<(String, String)> {
     let look = async {
         let _ = sweep_of(environment, check.name).await;

@@ -59,7 +59,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-/// Refuses a response of a pod that does not belong to the environment. A pod that is gone by now was the environment's before.
+/// Refuses a response of a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may have been
+/// one of the environment's.
 async fn refuse_stranger(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
     let Some(pod) = environment.api::<Pod>().get_opt(host).await? else { return Ok(()) };
     let reference = pod.labels().get("ref").cloned().unwrap_or_else(|| "no environment".to_owned());

@@ -1,5 +1,6 @@
 //! Every check has a saboteur: a small change to the cluster that makes only this check fail. The slow checks (`liveness`, `rollout`)
-//! run only with their own saboteurs and on an intact environment. The saboteur of `stop` is in `stop.rs`.
+//! run only with their own saboteurs and on an intact environment. The saboteurs of `dns` are in `causes.rs`, that of
+//! `stop` is in `stop.rs`.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 

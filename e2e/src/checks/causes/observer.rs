@@ -26,7 +26,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The namespace and the label of the `EndpointSlice`s of the cluster's DNS.
 const DNS: (&str, &str) = ("kube-system", "kubernetes.io/service-name=kube-dns");
 
-/// How long a cause must be seen before a check stops waiting for its end. Pods that were just created have such states for a moment.
+/// How long an object must have had causes before a check stops waiting for their end. New pods have such states for a moment.
 const MIN_DURATION: Duration = Duration::from_secs(3);
 
 /// Observes an environment while checks run.
@@ -72,8 +72,8 @@ impl Observer {
     }
 }
 
-/// The states of objects that keep checks from passing. Objects that cannot be listed are left out: this explains a failure, and must not
-/// be one.
+/// The states of objects that keep checks from passing. Leaves out objects that cannot be listed: missing permissions of the account must
+/// not fail a check.
 pub(crate) async fn observe(environment: &Environment) -> Vec<Cause> {
     let (workload, pods, services) =
         join3(environment.list::<Deployment>(), environment.list::<Pod>(), environment.list::<Service>()).await;
@@ -165,7 +165,7 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
 /// <https://github.com/kubernetes/dns/blob/master/docs/specification.md>
 async fn of_dns(environment: &Environment) -> Vec<Cause> {
     let slices = environment.api_in::<EndpointSlice>(DNS.0).list(&ListParams::default().labels(DNS.1)).await;
-    // Without slices, the cluster's DNS is another Service.
+    // Without slices, the account may not list them, or the cluster's DNS is another Service.
     let slices = slices.map(|list| list.items).unwrap_or_default();
     let is_ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().is_some_and(|it| it.ready != Some(false));
     if slices.is_empty() || slices.iter().flat_map(|slice| &slice.endpoints).any(is_ready) {

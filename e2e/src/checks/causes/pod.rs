@@ -6,14 +6,14 @@ use crate::checks::cause::Remedy;
 use crate::checks::refusal::is_refused;
 use crate::environment::cluster::conditions::is_pod_ready;
 
-/// The states in which a container waits for somebody to correct its configuration.
+/// The states of a container that last until its configuration is corrected.
 const CONFIGURATION: [&str; 4] =
     ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "InvalidImageName"];
 
 /// The events of a pod whose containers cannot be created.
 const NOT_CREATED: [&str; 3] = ["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"];
 
-/// Why the pod is not ready. `None` if it is ready, is terminating, or has only just started.
+/// Why the pod is not ready. `None` if it is ready or terminating, or if its status and events show no known reason.
 pub(super) fn not_ready(pod: &Pod, events: &[Event]) -> Option<Remedy> {
     if is_pod_ready(pod) || pod.metadata.deletion_timestamp.is_some() {
         return None;
@@ -165,7 +165,7 @@ mod tests {
         let found = cause(&waiting, &[]).unwrap();
         assert_eq!((&*found.what, found.is_lasting), (&*format!("ErrImagePull of r.test/demo:v1: {message}"), true));
         assert!(found.fix.contains(fix), "{}", found.fix);
-        // Later, the status has less than the event.
+        // During the back-off, only the event contains the registry's message.
         let back_off =
             json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"r.test/demo:v1\""}});
         let found = cause(&container(&back_off, &json!({})), &[("Failed", message), ("BackOff", "Back-off")]).unwrap();

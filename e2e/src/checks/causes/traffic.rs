@@ -16,7 +16,7 @@ const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 /// The label that names the program of a workload.
 pub(super) const NAME: &str = "app.kubernetes.io/name";
 
-/// Why the Service has none of these pods, which are the environment's.
+/// Why the Service reaches none of the environment's pods: its selector, or its named targetPort.
 pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
     let spec = service.spec.as_ref()?;
     let selector = spec.selector.clone().unwrap_or_default();
@@ -99,8 +99,8 @@ pub(super) fn class<'class>(ingress: &Ingress, classes: &'class [IngressClass]) 
     })
 }
 
-/// The name of a class's controller as label values that its workload may have: `traefik.io/ingress-controller` is `traefik`,
-/// `k8s.io/ingress-nginx` is `ingress-nginx`.
+/// Candidates for the label [`NAME`] of a class's controller: the first part of its domain, and its path. `traefik.io/ingress-controller`
+/// is labelled `traefik`, `k8s.io/ingress-nginx` is labelled `ingress-nginx`.
 pub(super) fn controller_names(class: &IngressClass) -> Vec<String> {
     let controller = class.spec.as_ref().and_then(|spec| spec.controller.clone()).unwrap_or_default();
     let (domain, path) = controller.split_once('/').unwrap_or((&controller, ""));
