@@ -121,7 +121,10 @@ impl PrivateDir {
     pub fn existing_subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = single(name.as_ref())?;
         refuse_others(&self.path.join(name), &statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
-        self.step(name)
+        let dir = self.step(name)?;
+        // Another directory may have got the name in the meantime.
+        refuse_others(&dir.path, &fstat(&dir.fd)?)?;
+        Ok(dir)
     }
 
     /// Renames a subdirectory.

@@ -50,8 +50,8 @@ impl PrivateDir {
         // A new descriptor: all clones of this `PrivateDir` would share a lock on the old one.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Some(lock) = locked(File::from(openat(&self.fd, ".", flags, Mode::empty())?))? else { return Ok(None) };
-        let found =
-            statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| named(&self.path, &error.into()))?;
+        // The user may have chosen a link to the directory.
+        let found = statat(CWD, &self.path, AtFlags::empty()).map_err(|error| named(&self.path, &error.into()))?;
         if is_same(&found, &fstat(&self.fd)?) {
             return Ok(Some(lock));
         }

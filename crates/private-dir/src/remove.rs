@@ -110,7 +110,7 @@ fn open(parent: impl AsFd, name: impl Arg + Copy) -> rustix::io::Result<OwnedFd>
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = match openat(&parent, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {
-            chmodat(&parent, name, Mode::RWXU, AtFlags::empty())?;
+            make_accessible(&parent, name)?;
             openat(&parent, name, flags, Mode::empty())?
         }
         opened => opened?,
@@ -118,6 +118,22 @@ fn open(parent: impl AsFd, name: impl Arg + Copy) -> rustix::io::Result<OwnedFd>
     // The owner's permission is enough; for the directories of others, the removal itself reports the error.
     let _ = fchmod(&dir, Mode::RWXU);
     Ok(dir)
+}
+
+/// Lets the owner of a directory read and change it. `chmodat` would follow a link that a job has put in place of the directory.
+#[cfg(target_os = "linux")]
+fn make_accessible(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat(parent, name, flags, Mode::empty())?;
+    // `fchmod` refuses a descriptor that was opened with `O_PATH`: <https://man7.org/linux/man-pages/man2/open.2.html>
+    chmodat(CWD, format!("/proc/self/fd/{}", dir.as_raw_fd()), Mode::RWXU, AtFlags::empty())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn make_accessible(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<()> {
+    chmodat(parent, name, Mode::RWXU, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// The entries of a directory, and whether each is a directory.

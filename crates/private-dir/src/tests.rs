@@ -189,3 +189,16 @@ fn is_older_compares_the_modification_time_with_the_age() {
     assert!(dir.is_older("file", Duration::from_hours(1)) && !dir.is_older("file", Duration::from_hours(3)));
     assert!(!dir.is_older("other", Duration::ZERO));
 }
+
+#[test]
+fn a_directory_is_locked_through_a_link_that_the_user_has_chosen() {
+    let parent = tempfile::tempdir().unwrap();
+    let link = parent.path().join("link");
+    fs::create_dir(parent.path().join("real")).unwrap();
+    symlink("real", &link).unwrap();
+    let dir = PrivateDir::open_chosen(&link).unwrap();
+    assert!(dir.try_lock_self().unwrap().is_some());
+    fs::remove_file(&link).unwrap();
+    symlink(parent.path(), &link).unwrap();
+    assert_eq!(dir.try_lock_self().unwrap_err().kind(), io::ErrorKind::NotFound);
+}
