@@ -11,11 +11,12 @@ use e2e::checks::{self, CHECKS, Check, target};
 use e2e::record::event::Event;
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
+use e2e::report::live::{Live, Mode};
 use e2e::report::run::junit;
 use tokio_util::sync::CancellationToken;
 
 use super::target_args::TargetArgs;
-use super::{CliError, EXIT_FAILED, Format, Outcome, print, write};
+use super::{CliError, EXIT_FAILED, Format, Outcome, write};
 
 /// Checks a deployed environment of the service
 ///
@@ -96,22 +97,20 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     environment.others = arguments.others.into_iter().collect();
     let are_named = !arguments.names.is_empty();
     let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
-    let quiet = arguments.quiet;
-    let show = move |event: &Event<'_>| {
-        if let (false, Event::CheckEnded(check)) = (quiet, event) {
-            print(&report::checks::line(check));
-        }
-    };
+    let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
+    let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let began = Instant::now();
     let checks = tokio::select! {
-        checks = run::run(&chosen, &environment, began, &show) => checks,
+        checks = live.watch(run::run(&chosen, &environment, began, &show)) => checks,
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
             let _ = sweep(&environment).await;
             return Err(CliError::Interrupted);
         }
     };
+    // The result follows what is shown of the checks.
+    drop(live);
     let code = exit_code(&checks, are_named);
     if let Some(path) = &arguments.junit {
         let duration = began.elapsed().as_secs_f64();

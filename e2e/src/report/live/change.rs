@@ -7,6 +7,8 @@ use std::borrow::Cow;
 pub enum Change<'event> {
     /// Work starts, or continues with its next step.
     Starts(Cow<'event, str>),
+    /// A check starts. A log reports it more often than other work, because it takes only seconds if nothing is wrong.
+    StartsCheck(Cow<'event, str>),
     /// Work reports its progress. A log shows it with the next heartbeat.
     Progresses(Cow<'event, str>, Cow<'event, str>),
     /// Work reports its current activity. Only a terminal shows it.
@@ -23,6 +25,7 @@ impl Change<'_> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
             Self::Starts(name) => Change::Starts(owned(name)),
+            Self::StartsCheck(name) => Change::StartsCheck(owned(name)),
             Self::Progresses(name, text) => Change::Progresses(owned(name), owned(text)),
             Self::Says(name, text) => Change::Says(owned(name), owned(text)),
             Self::Prints(name, line) => Change::Prints(owned(name), owned(line)),
@@ -35,7 +38,7 @@ impl Change<'_> {
     pub(super) fn optional(&self) -> Option<usize> {
         match self {
             Self::Progresses(_, text) | Self::Says(_, text) | Self::Prints(_, text) => Some(text.len()),
-            Self::Starts(_) | Self::Ends(_) | Self::Nothing => None,
+            Self::Starts(_) | Self::StartsCheck(_) | Self::Ends(_) | Self::Nothing => None,
         }
     }
 }

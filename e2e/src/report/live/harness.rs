@@ -23,7 +23,7 @@ impl LiveEvent for Event<'_> {
                 ImageProgress::Continues(pace) => Change::Progresses((*name).into(), images::pace(*pace).into()),
                 ImageProgress::NotPulled { .. } | ImageProgress::Obtained { .. } => Change::Ends((*name).into()),
             },
-            Self::CheckBegan { environment, name } => Change::Starts(work(environment, name).into()),
+            Self::CheckBegan { environment, name } => Change::StartsCheck(work(environment, name).into()),
             Self::CheckEnded(check) => Change::Ends(work(&check.environment, &check.name).into()),
             Self::StepBegan { .. } | Self::StepEnded(_) | Self::Note { .. } => Change::Nothing,
         }

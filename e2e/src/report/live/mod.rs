@@ -21,7 +21,7 @@ use indicatif::MultiProgress;
 use tokio::sync::oneshot;
 
 use self::queue::{Queue, Taken};
-use self::screen::{HEARTBEAT, Screen, Shown};
+use self::screen::{CHECK_INTERVAL, Screen, Shown};
 
 pub use self::change::{Change, LiveEvent};
 
@@ -118,7 +118,7 @@ impl Live {
         loop {
             tokio::select! {
                 result = &mut work => return result,
-                () = tokio::time::sleep(HEARTBEAT) => self.queue.push(Item::Heartbeat(self.started.elapsed())),
+                () = tokio::time::sleep(CHECK_INTERVAL) => self.queue.push(Item::Heartbeat(self.started.elapsed())),
             }
         }
     }

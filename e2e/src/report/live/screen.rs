@@ -12,7 +12,10 @@ use super::spinner::spinner;
 use crate::report::printable::printable;
 
 /// The time after which a log reports that work is still running.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The same for a check.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An event, as a screen shows it.
 pub(super) struct Shown {
@@ -42,6 +45,9 @@ pub(super) enum Screen {
 pub(super) struct Running {
     /// The time at which it started or last printed a line.
     since: Duration,
+    /// The time at which the log last reported it.
+    reported: Duration,
+    interval: Duration,
     has_printed: bool,
     progress: Option<String>,
 }
@@ -82,9 +88,10 @@ impl Screen {
         self.show(&Shown { at, change: Change::Nothing, line: Some(line) });
     }
 
-    pub(super) fn heartbeat(&self, at: Duration) {
+    /// Reports long-running work, at most once in each interval. To be called every [`CHECK_INTERVAL`].
+    pub(super) fn heartbeat(&mut self, at: Duration) {
         let Self::Log { running, .. } = self else { return };
-        let long = running.iter().filter_map(|(name, running)| running.heartbeat(name, at)).collect::<Vec<_>>();
+        let long = still_running(running, at);
         if !long.is_empty() {
             let _ = writeln!(io::stderr(), "{} still running: {}", seconds(at), printable(&long.join(", ")));
         }
@@ -100,19 +107,35 @@ impl Screen {
 }
 
 impl Running {
-    fn new(since: Duration) -> Self {
-        Self { since, has_printed: false, progress: None }
+    fn new(since: Duration, interval: Duration) -> Self {
+        Self { since, reported: since, interval, has_printed: false, progress: None }
     }
 
-    /// The text of the heartbeat for this work; `None` if it has not been running for long.
-    fn heartbeat(&self, name: &str, at: Duration) -> Option<String> {
-        let seconds = Some(at.saturating_sub(self.since)).filter(|since| *since >= HEARTBEAT)?.as_secs();
-        Some(match &self.progress {
+    fn is_due(&self, at: Duration) -> bool {
+        at.saturating_sub(self.reported) >= self.interval
+    }
+
+    /// The text of the heartbeat for this work.
+    fn text(&self, name: &str, at: Duration) -> String {
+        let seconds = at.saturating_sub(self.since).as_secs();
+        match &self.progress {
             Some(progress) => format!("{name}: {progress}"),
             None if self.has_printed => format!("{name}, silent for {seconds} s"),
             None => format!("{name} for {seconds} s"),
-        })
+        }
     }
+}
+
+/// The texts of the heartbeat. When one piece of work is due, all with the same interval are reported, so that there are fewer lines.
+fn still_running(running: &mut BTreeMap<String, Running>, at: Duration) -> Vec<String> {
+    let due: Vec<Duration> = running.values().filter(|it| it.is_due(at)).map(|it| it.interval).collect();
+    let long =
+        running.iter_mut().filter(|(_, it)| due.contains(&it.interval) && at.saturating_sub(it.since) >= it.interval);
+    long.map(|(name, it)| {
+        it.reported = at;
+        it.text(name, at)
+    })
+    .collect()
 }
 
 fn seconds(at: Duration) -> String {
@@ -127,14 +150,15 @@ fn log(
     at: Duration,
 ) -> Option<String> {
     match change {
-        Change::Starts(name) => drop(running.insert(name.to_string(), Running::new(at))),
+        Change::Starts(name) => drop(running.insert(name.to_string(), Running::new(at, INTERVAL))),
+        Change::StartsCheck(name) => drop(running.insert(name.to_string(), Running::new(at, CHECK_INTERVAL))),
         Change::Progresses(name, text) => {
             if let Some(running) = running.get_mut(&**name) {
                 running.progress = Some(text.to_string());
             }
         }
         Change::Prints(name, line) => {
-            running.insert(name.to_string(), Running { has_printed: true, ..Running::new(at) });
+            running.insert(name.to_string(), Running { has_printed: true, ..Running::new(at, INTERVAL) });
             return Some(format!("{name:name_width$} | {line}"));
         }
         Change::Ends(name) => drop(running.remove(&**name)),
@@ -151,7 +175,7 @@ fn draw(
     prints_lines: bool,
 ) -> bool {
     match change {
-        Change::Starts(name) => {
+        Change::Starts(name) | Change::StartsCheck(name) => {
             running.entry(name.to_string()).or_insert_with(|| bars.add(spinner(name)));
             return true;
         }
@@ -196,12 +220,28 @@ mod tests {
 
     #[test]
     fn a_heartbeat_names_what_has_been_running_for_long() {
-        let heartbeat = |running: Running, at| running.heartbeat("a", at);
-        assert_eq!(heartbeat(Running::new(START), HEARTBEAT).as_deref(), Some("a for 30 s"));
-        let printed = Running { has_printed: true, ..Running::new(START) };
-        assert_eq!(heartbeat(printed, HEARTBEAT).as_deref(), Some("a, silent for 30 s"));
-        let progress = Running { progress: Some("1 of 2".to_owned()), ..Running::new(START) };
-        assert_eq!(heartbeat(progress, HEARTBEAT).as_deref(), Some("a: 1 of 2"));
-        assert_eq!(heartbeat(Running::new(HEARTBEAT), HEARTBEAT), None);
+        let text = |running: Running| {
+            let mut all = BTreeMap::from([("a".to_owned(), running)]);
+            still_running(&mut all, INTERVAL)
+        };
+        assert_eq!(text(Running::new(START, INTERVAL)), ["a for 30 s"]);
+        assert_eq!(text(Running { has_printed: true, ..Running::new(START, INTERVAL) }), ["a, silent for 30 s"]);
+        let progress = Running { progress: Some("1 of 2".to_owned()), ..Running::new(START, INTERVAL) };
+        assert_eq!(text(progress), ["a: 1 of 2"]);
+        assert_eq!(text(Running::new(INTERVAL, INTERVAL)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn checks_are_reported_more_often_and_other_work_together() {
+        let mut all = BTreeMap::new();
+        log(&Change::Starts("a".into()), &mut all, 3, START);
+        log(&Change::Starts("b".into()), &mut all, 3, START + CHECK_INTERVAL);
+        log(&Change::StartsCheck("c".into()), &mut all, 3, START + CHECK_INTERVAL);
+        assert_eq!(still_running(&mut all, CHECK_INTERVAL), Vec::<String>::new());
+        assert_eq!(still_running(&mut all, 2 * CHECK_INTERVAL), ["c for 5 s"]);
+        log(&Change::Ends("c".into()), &mut all, 3, 3 * CHECK_INTERVAL);
+        assert_eq!(still_running(&mut all, INTERVAL), ["a for 30 s"]);
+        assert_eq!(still_running(&mut all, INTERVAL + CHECK_INTERVAL), ["b for 30 s"]);
+        assert_eq!(still_running(&mut all, 2 * INTERVAL), ["a for 60 s", "b for 55 s"]);
     }
 }
