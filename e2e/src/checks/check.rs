@@ -1,6 +1,6 @@
 //! The definition of a check, and its outcome.
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 
 use super::access;
 use super::cause::{Cause, Part};
@@ -110,15 +110,20 @@ impl Need {
 /// # Errors
 /// The check's failure, or else the reason why the pod cannot be deleted.
 pub(super) async fn end_pod(pod: ExtraPod, environment: &Environment, outcome: Outcome) -> Outcome {
-    let deleted = pod.delete().await;
+    end_pods(vec![pod], environment, outcome).await
+}
+
+/// Like [`end_pod`], for several pods at the same time.
+pub(super) async fn end_pods(pods: Vec<ExtraPod>, environment: &Environment, outcome: Outcome) -> Outcome {
+    let deleted = join_all(pods.iter().map(ExtraPod::delete)).await;
     match outcome {
         Ok(mut evidence) => {
-            deleted?;
-            evidence.leaving.push(pod);
+            deleted.into_iter().collect::<Result<(), _>>()?;
+            evidence.leaving.extend(pods);
             Ok(evidence)
         }
         Err(failure) => {
-            let _ = pod.gone(environment).await;
+            join_all(pods.into_iter().map(|pod| pod.gone(environment))).await;
             Err(failure)
         }
     }

@@ -37,7 +37,8 @@ async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Ou
     let mut evidence = Evidence::default();
     let (name, namespace) = (service.name_any(), &environment.namespace);
     let own = addresses(service);
-    let api_server = environment.api_in::<Service>("default").get_opt("kubernetes").await?;
+    // The account may be limited to its namespace: then any address is right.
+    let api_server = environment.api_in::<Service>("default").get_opt("kubernetes").await.ok().flatten();
     let api_server = api_server.map(|service| addresses(&service)).unwrap_or_default();
     // The short names test the search path of the pod's resolver. A dual-stack Service has an address of each family.
     let names = [
@@ -49,16 +50,34 @@ async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Ou
     for (name, wanted) in names {
         evidence.add(resolve(environment, pod, &name, wanted).await?);
     }
-    let unknown = format!("no-such-service.{namespace}.svc");
-    match ask(environment, pod, &unknown).await? {
-        Ok(found) if !found.is_empty() => Err(failure(environment, pod, format!("no address of {unknown}")).await?.actual(list(&found)).because(
-            "the cluster's DNS, or the resolver behind it, returns an address for every name",
-            "look for a wildcard in the zone of the pod's search path, and in the CoreDNS configuration: `kubectl -n kube-system get configmap coredns`",
-        )),
-        _ => {
-            evidence.add(format!("{unknown}: no address"));
-            Ok(evidence)
+    evidence.add(has_no_address(environment, pod, &format!("no-such-service.{namespace}.svc")).await?);
+    Ok(evidence)
+}
+
+/// Waits until the resolver says that the name does not exist, and returns a line of evidence.
+async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Result<String, Failure> {
+    let started = Instant::now();
+    loop {
+        let seen = match ask(environment, pod, name).await? {
+            Answer::Unknown(_) => return Ok(format!("{name}: no address")),
+            Answer::Addresses(found) => {
+                return Err(failure(environment, pod, format!("no address of {name}")).await?.actual(list(&found)).because(
+                    "the cluster's DNS, or the resolver behind it, returns an address for every name",
+                    "look for a wildcard in the zone of the pod's search path, and in the CoreDNS configuration: `kubectl -n kube-system get configmap coredns`",
+                ));
+            }
+            Answer::None(reason) => reason,
+        };
+        if started.elapsed() > environment.patience {
+            return Err(failure(environment, pod, format!("the resolver says that {name} does not exist"))
+                .await?
+                .actual(seen)
+                .hint(
+                    "the cluster's DNS does not respond, or not to every request",
+                    "look at `kubectl -n kube-system get pods -l k8s-app=kube-dns`",
+                ));
         }
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -84,11 +103,11 @@ async fn resolve(
     let started = Instant::now();
     loop {
         let seen = match ask(environment, pod, name).await? {
-            Ok(found) if !found.is_empty() && (wanted.is_empty() || found == *wanted) => {
+            Answer::Addresses(found) if wanted.is_empty() || found == *wanted => {
                 return Ok(format!("{name}: {}", list(&found)));
             }
-            Ok(found) => list(&found),
-            Err(reason) => reason,
+            Answer::Addresses(found) => list(&found),
+            Answer::Unknown(reason) | Answer::None(reason) => reason,
         };
         if started.elapsed() > environment.patience {
             let what = if wanted.is_empty() { "an address".to_owned() } else { list(wanted) };
@@ -101,23 +120,47 @@ async fn resolve(
     }
 }
 
-/// The addresses of a name according to the pod's resolver, or the resolver's error.
-async fn ask(environment: &Environment, pod: &str, name: &str) -> Result<Result<BTreeSet<IpAddr>, String>, Failure> {
+/// The response to a request for a name's addresses.
+enum Answer {
+    /// At least one address.
+    Addresses(BTreeSet<IpAddr>),
+    /// The resolver's text for a name that does not exist.
+    Unknown(String),
+    /// Why there is no response of the resolver: it has not reached a server, or the request has not reached the pod.
+    None(String),
+}
+
+/// The texts of C libraries for `EAI_AGAIN`: no name server has responded.
+const NO_SERVER: [&str; 2] = ["Temporary failure", "Try again"];
+
+/// Asks the pod's resolver for a name's addresses.
+async fn ask(environment: &Environment, pod: &str, name: &str) -> Result<Answer, Failure> {
     let (status, body) = environment.ask_pod(pod, "GET", &format!("/fault/resolve?name={name}")).await?;
-    if status == 200 {
-        return Ok(Ok(body.lines().filter_map(|line| line.parse().ok()).collect()));
-    }
-    // The service returns `NAME: the resolver's error`.
-    if let Some(reason) = body.trim().strip_prefix(&format!("{name}: ")) {
-        return Ok(Err(reason.to_owned()));
-    }
-    if is_of_proxy(status, &body) {
-        return Ok(Err(format!("no response: {}", body.trim())));
+    if let Some(answer) = answer(name, status, &body) {
+        return Ok(answer);
     }
     Err(failure(environment, pod, "/fault/resolve returns 200 or 404".to_owned())
         .await?
         .actual(format!("{status}: {}", body.trim()))
         .because("the image's service has no /fault/resolve", "deploy this repository's service"))
+}
+
+/// The service returns one address per line, or `NAME: the resolver's error`. `None` for another response.
+fn answer(name: &str, status: u16, body: &str) -> Option<Answer> {
+    if status == 200 {
+        let found: BTreeSet<IpAddr> = body.lines().filter_map(|line| line.parse().ok()).collect();
+        return Some(if found.is_empty() {
+            Answer::Unknown("no address".to_owned())
+        } else {
+            Answer::Addresses(found)
+        });
+    }
+    if let Some(reason) = body.trim().strip_prefix(&format!("{name}: ")) {
+        let is_known = !NO_SERVER.iter().any(|text| reason.contains(text));
+        let reason = reason.to_owned();
+        return Some(if is_known { Answer::Unknown(reason) } else { Answer::None(reason) });
+    }
+    is_of_proxy(status, body).then(|| Answer::None(format!("no response: {}", body.trim())))
 }
 
 async fn failure(environment: &Environment, pod: &str, wanted: String) -> Result<Failure, Failure> {
@@ -145,6 +188,23 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[rstest]
+    #[case::addresses(200, "10.96.0.1\nfd00::1\n", "addresses 10.96.0.1 and fd00::1")]
+    #[case::no_such_name(404, "web: failed to lookup address information: Name or service not known\n", "unknown")]
+    #[case::no_server(404, "web: failed to lookup address information: Temporary failure in name resolution\n", "none")]
+    #[case::no_server_with_musl(404, "web: failed to lookup address information: Try again\n", "none")]
+    #[case::no_pod(503, "error trying to reach service: dial tcp 10.244.0.7:8000: connect: connection refused", "none")]
+    #[case::another_service(404, "404 page not found", "not an answer")]
+    fn the_response_of_the_service(#[case] status: u16, #[case] body: &str, #[case] expected: &str) {
+        let seen = match answer("web", status, body) {
+            Some(Answer::Addresses(found)) => format!("addresses {}", list(&found)),
+            Some(Answer::Unknown(_)) => "unknown".to_owned(),
+            Some(Answer::None(_)) => "none".to_owned(),
+            None => "not an answer".to_owned(),
+        };
+        assert_eq!(seen, expected);
+    }
 
     #[rstest]
     #[case::one_family(json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"]}), "10.96.0.1")]

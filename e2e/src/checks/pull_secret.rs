@@ -1,12 +1,14 @@
 //! Checks that pods pull their image with the pull secret, and that a pod without it cannot pull the image.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, Secret};
 use kube::ResourceExt;
 
-use super::check::{Evidence, Outcome, end_pod};
+use super::check::{Evidence, Outcome, end_pod, end_pods};
 use super::environment::{Environment, object_ref};
 use super::extra_pod::{ExtraPod, never_ready};
 use super::failure::expected;
@@ -50,14 +52,15 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         evidence.lines.extend([pulled, denied]);
         evidence
     });
-    let seen = end_pod(with, &environment, seen).await;
-    end_pod(without, &environment, seen).await
+    end_pods(vec![with, without], &environment, seen).await
 }
 
 /// Creates a pod that pulls the image and ends. It receives no requests.
 async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> Result<ExtraPod, Failure> {
     ExtraPod::make(environment, "pull-secret", |spec| {
         spec.restart_policy = Some("Never".to_owned());
+        // Their images are pulled first, and may come from another registry.
+        spec.init_containers = None;
         for container in &mut spec.containers {
             // Otherwise a node that has the image would not contact the registry.
             container.image_pull_policy = Some("Always".to_owned());
@@ -72,24 +75,40 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
 /// Waits until a pod with the pull secret has pulled the image, and returns a line of evidence. A node that already has the image contacts
 /// the registry, too, because the pull policy is `Always`.
 async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure> {
-    let seen = match environment.watch_pod(name, pull_result).await {
-        Ok(PullResult::Started) => return Ok("a pod with it pulls the image".to_owned()),
-        Ok(PullResult::Waiting { reason, message }) => format!("{reason}: {message}"),
-        Err(reason) => format!("no result of the pull: {reason}"),
-    };
     let pod = environment.api::<Pod>().get(name).await?;
+    let images = images(&pod);
+    let last = Mutex::new(None);
+    // The registry may be down for a moment: the kubelet pulls again. The observer reports a state that lasts.
+    let ended = environment.watch_pod(name, |pod| {
+        let result = pull_result(pod)?;
+        let is_pending = matches!(&result, PullResult::Waiting { message, .. } if !is_denied(message, &images));
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.to_string());
+        (!is_pending).then_some(result)
+    });
+    let ended = ended.await;
+    let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let seen = match (&ended, last) {
+        (Ok(PullResult::Started), _) => return Ok("a pod with it pulls the image".to_owned()),
+        (Ok(denied), _) => denied.to_string(),
+        (Err(_), Some(last)) => last,
+        (Err(reason), None) => format!("no result of the pull: {reason}"),
+    };
     let failure = expected("a pod with the pull secret pulls the image")
         .actual(&seen)
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await);
     let secrets = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
-    if images(&pod).iter().any(|image| is_refused(&seen, image)) {
+    if is_denied(&seen, &images) {
         return Err(failure.because(
             format!("the registry denies the credentials in Secret {secrets}"),
             "create the Secret again with the registry's current password: `kubectl create secret docker-registry`",
         ));
     }
     Err(not_pulled(failure))
+}
+
+fn is_denied(message: &str, images: &[String]) -> bool {
+    images.iter().any(|image| is_refused(message, image))
 }
 
 /// Adds the likely cause to the failure of a pull that the registry did not deny.
@@ -124,7 +143,7 @@ async fn refused(environment: &Environment, name: &str) -> Result<String, Failur
     let result = environment.watch_pod(name, pull_result).await;
     if let Ok(PullResult::Waiting { reason, message }) = &result {
         let pod = environment.api::<Pod>().get(name).await?;
-        if images(&pod).iter().any(|image| is_refused(message, image)) {
+        if is_denied(message, &images(&pod)) {
             return Ok(format!("a pod without it cannot pull the image: {reason}"));
         }
         let failure = expected("a pull that the registry denies because of missing credentials")
@@ -134,25 +153,26 @@ async fn refused(environment: &Environment, name: &str) -> Result<String, Failur
         return Err(not_pulled(failure));
     }
     let pod = environment.api::<Pod>().get(name).await?;
+    let failure = expected("ImagePullBackOff for a pod without the pull secret").at(object_ref(&pod));
+    let failure = failure.with(&environment.explain_pod(&pod).await);
+    if let Err(reason) = result {
+        return Err(not_pulled(failure.actual(format!("no result of the pull: {reason}"))));
+    }
     let own = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     let cause = if own.is_empty() {
         "the registry allows anonymous pulls, or the node itself has credentials for it".to_owned()
     } else {
         format!("the ServiceAccount of the pods has its own pull secret: {own}")
     };
-    let seen = match result {
-        Ok(_) if own.is_empty() => "pulled the image without any pull secret".to_owned(),
-        Ok(_) => format!("pulled the image with {own}"),
-        Err(reason) => format!("no result of the pull: {reason}"),
+    let seen = if own.is_empty() {
+        "pulled the image without any pull secret".to_owned()
+    } else {
+        format!("pulled the image with {own}")
     };
-    Err(expected("ImagePullBackOff for a pod without the pull secret")
-        .actual(seen)
-        .at(object_ref(&pod))
-        .with(&environment.explain_pod(&pod).await)
-        .because(
-            cause,
-            "make the registry require a login, and give the credentials to pods only through their pull secret",
-        ))
+    Err(failure.actual(seen).because(
+        cause,
+        "make the registry require a login, and give the credentials to pods only through their pull secret",
+    ))
 }
 
 fn secrets(pod: &Pod) -> BTreeSet<String> {
@@ -164,26 +184,37 @@ fn images(pod: &Pod) -> Vec<String> {
     pod.spec.iter().flat_map(|spec| &spec.containers).filter_map(|container| container.image.clone()).collect()
 }
 
-/// The result of pulling a pod's image.
+/// The result of pulling a pod's images.
 #[derive(Debug, PartialEq, Eq)]
 enum PullResult {
-    /// The pull failed.
+    /// A pull failed.
     Waiting { reason: String, message: String },
-    /// The image was pulled and the container started.
+    /// All images were pulled and the containers started.
     Started,
 }
 
-fn pull_result(pod: &Pod) -> Option<PullResult> {
-    let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    containers.find_map(|container| {
-        let state = container.state.as_ref()?;
-        if container.started == Some(true) || state.running.is_some() || state.terminated.is_some() {
-            return Some(PullResult::Started);
+impl Display for PullResult {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting { reason, message } => write!(f, "{reason}: {message}"),
+            Self::Started => f.write_str("pulled"),
         }
-        let waiting = state.waiting.as_ref()?;
+    }
+}
+
+fn pull_result(pod: &Pod) -> Option<PullResult> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_deref().unwrap_or_default();
+    let failed = statuses.iter().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.clone().filter(|reason| reason.contains("Image"))?;
         Some(PullResult::Waiting { reason, message: waiting.message.clone().unwrap_or_default() })
-    })
+    });
+    let is_started = |container: &ContainerStatus| {
+        let state = container.state.as_ref();
+        container.started == Some(true) || state.is_some_and(|it| it.running.is_some() || it.terminated.is_some())
+    };
+    let have_all_started = !statuses.is_empty() && statuses.iter().all(is_started);
+    failed.or_else(|| have_all_started.then_some(PullResult::Started))
 }
 
 #[cfg(test)]
@@ -201,19 +232,21 @@ mod tests {
     fn a_failed_pull_is_found(#[case] state: serde_json::Value, #[case] expected: Option<(&str, &str)>) {
         let waiting =
             |(reason, message): (&str, &str)| PullResult::Waiting { reason: reason.into(), message: message.into() };
-        assert_eq!(pull_result(&pod(&state)), expected.map(waiting));
+        assert_eq!(pull_result(&pod(&[&state])), expected.map(waiting));
+        // Another container may have started already.
+        assert_eq!(pull_result(&pod(&[&json!({"running": {}}), &state])), expected.map(waiting));
     }
 
     #[rstest]
     #[case::running(json!({"running": {}}))]
     #[case::terminated(json!({"terminated": {"exitCode": 1}}))]
     fn a_started_container_has_its_image(#[case] state: serde_json::Value) {
-        assert_eq!(pull_result(&pod(&state)), Some(PullResult::Started));
+        assert_eq!(pull_result(&pod(&[&state])), Some(PullResult::Started));
     }
 
-    fn pod(state: &serde_json::Value) -> Pod {
-        let status =
-            json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
-        serde_json::from_value(json!({"status": {"containerStatuses": [status]}})).unwrap()
+    fn pod(states: &[&serde_json::Value]) -> Pod {
+        let status = |state: &&serde_json::Value| json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        let statuses: Vec<_> = states.iter().map(status).collect();
+        serde_json::from_value(json!({"status": {"containerStatuses": statuses}})).unwrap()
     }
 }

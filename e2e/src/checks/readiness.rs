@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt;
 use kube::api::{ListParams, LogParams};
@@ -62,14 +62,15 @@ async fn compare_times(environment: &Environment, name: &str) -> Outcome {
     let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
     let known = condition.and_then(|condition| condition.last_transition_time).map(|time| time.0.to_string());
     let Some(known) = known else {
+        let seen = "an endpoint while its condition Ready is not true";
+        if publishes_unready(&environment.service().await?) {
+            return Err(early(environment, name, seen).await?);
+        }
         return Err(expected("a pod that is an endpoint is Ready")
-            .actual("its condition Ready is not true")
+            .actual(seen)
             .at(object_ref(&pod))
             .with(&environment.explain_pod(&pod).await)
-            .hint(
-                "the Service has publishNotReadyAddresses, or the pod was Ready only for a moment",
-                "remove publishNotReadyAddresses from the Service; read the events of the probe",
-            ));
+            .hint("the pod was Ready only for a moment", "read the events of the probe"));
     };
     let Some(own) = own else {
         // The check `version` verifies the log.
@@ -91,15 +92,37 @@ async fn compare_times(environment: &Environment, name: &str) -> Outcome {
 }
 
 async fn early(environment: &Environment, name: &str, seen: &str) -> Result<Failure, Failure> {
-    let pod = environment.api::<Pod>().get(name).await?;
+    let (pod, service) = (environment.api::<Pod>().get(name).await?, environment.service().await?);
+    let (cause, fix) = why_early(&pod, &service);
     Ok(expected("no endpoint until /health returns 200")
         .actual(seen)
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
-        .because(
-            "there is no readiness probe, or its path succeeds too early",
-            "make the readinessProbe request /health on port http-metrics",
-        ))
+        .because(cause, fix))
+}
+
+/// Why a pod gets requests before it is ready.
+fn why_early(pod: &Pod, service: &Service) -> (String, &'static str) {
+    let fix = "make the readinessProbe request /health on port http-metrics";
+    if publishes_unready(service) {
+        let cause =
+            format!("{} has publishNotReadyAddresses: pods get requests before they are ready", object_ref(service));
+        return (cause, "remove publishNotReadyAddresses from the Service");
+    }
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let Some(probe) = containers.into_iter().find_map(|container| container.readiness_probe.as_ref()) else {
+        return ("the pods have no readiness probe".to_owned(), fix);
+    };
+    let cause = match probe.http_get.as_ref().and_then(|request| request.path.as_deref()) {
+        Some("/health") => "the readiness probe requests /health of something else than the service".to_owned(),
+        Some(path) => format!("the readiness probe requests {path}, which succeeds before /health does"),
+        None => "the readiness probe does not request /health".to_owned(),
+    };
+    (cause, fix)
+}
+
+fn publishes_unready(service: &Service) -> bool {
+    service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses) == Some(true)
 }
 
 /// Whether the service itself returned the error, instead of the API server that cannot reach it.
@@ -149,9 +172,23 @@ fn ready_in(slice: &EndpointSlice) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    #[rstest]
+    #[case::not_ready_addresses(json!({"httpGet": {"path": "/health", "port": 1}}), true, "Service gitlab/demo has publishNotReadyAddresses: pods get requests before they are ready")]
+    #[case::no_probe(json!(null), false, "the pods have no readiness probe")]
+    #[case::another_path(json!({"httpGet": {"path": "/livez", "port": 1}}), false, "the readiness probe requests /livez, which succeeds before /health does")]
+    #[case::no_request(json!({"tcpSocket": {"port": 1}}), false, "the readiness probe does not request /health")]
+    fn the_cause_of_early_requests(#[case] probe: Value, #[case] publishes: bool, #[case] expected: &str) {
+        let container = json!({"name": "app", "readinessProbe": probe});
+        let pod = serde_json::from_value(json!({"spec": {"containers": [container]}})).unwrap();
+        let metadata = json!({"name": "demo", "namespace": "gitlab"});
+        let service = json!({"metadata": metadata, "spec": {"publishNotReadyAddresses": publishes}});
+        assert_eq!(why_early(&pod, &serde_json::from_value(service).unwrap()).0, expected);
+    }
 
     #[test]
     fn ready_pods_of_a_slice() {

@@ -22,6 +22,9 @@ const WAITS: u32 = 6;
 /// Time for everything else in a check: requests, which have their own limits.
 const REST: Duration = Duration::from_mins(2);
 
+/// Time limit for the search for the causes of a failure.
+const OBSERVATION: Duration = Duration::from_secs(10);
+
 /// Runs these checks, and returns their results in the same order. Times are seconds since `origin`.
 pub async fn run(
     checks: &[&'static Check],
@@ -159,14 +162,17 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     record
 }
 
-/// The causes that the cluster shows for the failure of a check. The check's own pods may be gone already.
+/// The causes that the cluster shows for the failure of a check. The check's own pods are gone already. Without a response in time, these
+/// are the causes that were seen before.
 async fn causes(check: &Check, context: Context<'_, '_>) -> Vec<Cause> {
     if check.parts.is_empty() {
         return Vec::new();
     }
-    let mut causes = observe(context.environment).await;
+    let latest = context.observer.latest(|cause| check.concerns(cause));
+    let Ok(observed) = tokio::time::timeout(OBSERVATION, observe(context.environment)).await else { return latest };
+    let mut causes = observed.causes;
     causes.retain(|cause| check.concerns(cause));
-    for cause in context.observer.latest(|cause| check.concerns(cause) && cause.part == Part::Own) {
+    for cause in latest.into_iter().filter(|cause| cause.part == Part::Own) {
         if causes.iter().all(|known| known.object != cause.object) {
             causes.push(cause);
         }

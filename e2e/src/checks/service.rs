@@ -62,6 +62,12 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 /// Refuses a response of a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may have been
 /// one of the environment's.
 async fn refuse_stranger(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
+    if !is_pod_name(host) {
+        return Err(expected("a response with the name of a pod").actual(host).at(object_ref(service)).hint(
+            "the Service selects pods of another service",
+            "make it select `app` and `ref`, as manifests/service.yaml does",
+        ));
+    }
     let Some(pod) = environment.api::<Pod>().get_opt(host).await? else { return Ok(()) };
     let reference = pod.labels().get("ref").cloned().unwrap_or_else(|| "no environment".to_owned());
     if reference == environment.reference {
@@ -77,4 +83,30 @@ async fn refuse_stranger(environment: &Environment, service: &Service, host: &st
             "the Service selects the pods of another environment",
             "make it select `ref` in addition to `app`, as manifests/service.yaml does",
         ))
+}
+
+/// A pod decides what it calls itself, and the name becomes a part of a path of the API.
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>
+fn is_pod_name(name: &str) -> bool {
+    let is_allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.');
+    let is_end = |it: Option<char>| it.is_some_and(|it| it.is_ascii_alphanumeric());
+    name.len() <= 253 && name.bytes().all(is_allowed) && is_end(name.chars().next()) && is_end(name.chars().last())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("gitlab-k8s-demo-dev-5d4f8c7b9-x2x7p", true)]
+    #[case("", false)]
+    #[case("..", false)]
+    #[case("web/log", false)]
+    #[case("web?x", false)]
+    #[case("Web", false)]
+    fn the_name_of_a_pod(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(is_pod_name(name), expected);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod observer;
 mod pod;
+mod policy;
 mod refused;
 mod traffic;
 mod workload;

@@ -1,19 +1,20 @@
 //! Observes the objects that checks depend on.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, join3, join4};
-use k8s_openapi::api::apps::v1::Deployment;
+use futures_util::future::{join, join_all, join3, join4};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{pod, traffic, workload};
+use super::{pod, policy, traffic, workload};
 use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::{CHECK_LABEL, Environment, object_ref};
 use crate::checks::extra_pod::is_never_ready;
@@ -26,12 +27,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The namespace and the label of the `EndpointSlice`s of the cluster's DNS.
 const DNS: (&str, &str) = ("kube-system", "kubernetes.io/service-name=kube-dns");
 
-/// How long an object must have had causes before a check stops waiting for their end. New pods have such states for a moment.
+/// How long an object must have had a cause before a check stops waiting for its end. New pods have such states for a moment.
 const MIN_DURATION: Duration = Duration::from_secs(3);
 
 /// Observes an environment while checks run.
 pub(crate) struct Observer {
-    /// The causes of the last observation, and when each object was first seen with one.
+    /// The causes of the last observation, and those of the checks' own pods that are gone. With each, when it was first seen.
     seen: watch::Sender<Vec<(Cause, Instant)>>,
 }
 
@@ -42,20 +43,14 @@ impl Observer {
 
     /// Observes the environment until this future is dropped.
     pub(crate) async fn watch(&self, environment: &Environment) -> Infallible {
-        let mut since = BTreeMap::new();
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let causes = observe(environment).await;
-            since.retain(|object, _| causes.iter().any(|cause| cause.object == *object));
-            let dated = causes.into_iter().map(|cause| {
-                let first = *since.entry(cause.object.clone()).or_insert_with(Instant::now);
-                (cause, first)
-            });
-            self.seen.send_replace(dated.collect());
+            let observation = Box::pin(observe(environment)).await;
+            self.seen.send_modify(|seen| *seen = merged(seen, observation, Instant::now()));
         }
     }
 
-    /// The causes of the last observation that concern a check.
+    /// The latest causes that concern a check.
     pub(crate) fn latest(&self, concerns: impl Fn(&Cause) -> bool) -> Vec<Cause> {
         self.seen.borrow().iter().filter(|(cause, _)| concerns(cause)).map(|(cause, _)| cause.clone()).collect()
     }
@@ -72,9 +67,32 @@ impl Observer {
     }
 }
 
-/// The states of objects that keep checks from passing. Leaves out objects that cannot be listed: missing permissions of the account must
-/// not fail a check.
-pub(crate) async fn observe(environment: &Environment) -> Vec<Cause> {
+/// The causes of an observation, each with the time when it was first seen. A check's own pod is deleted before the check reports its
+/// failure, so its cause outlives it.
+fn merged(before: &[(Cause, Instant)], observation: Observation, now: Instant) -> Vec<(Cause, Instant)> {
+    // The message may count restarts, so the remedy identifies a cause.
+    let is_same = |one: &Cause, other: &Cause| one.object == other.object && one.remedy.fix == other.remedy.fix;
+    let gone =
+        before.iter().filter(|(cause, _)| cause.part == Part::Own && !observation.own_pods.contains(&cause.object));
+    let mut all: Vec<_> = gone.cloned().collect();
+    all.extend(observation.causes.into_iter().map(|cause| {
+        let since = before.iter().find(|(known, _)| is_same(known, &cause)).map_or(now, |(_, since)| *since);
+        (cause, since)
+    }));
+    all
+}
+
+/// The state of an environment at one moment.
+#[derive(Default)]
+pub(crate) struct Observation {
+    /// The states of objects that keep checks from passing.
+    pub(crate) causes: Vec<Cause>,
+    /// The pods that checks have created, in the form of [`Cause::object`].
+    own_pods: BTreeSet<String>,
+}
+
+/// Looks for causes. Leaves out objects that cannot be listed: missing permissions of the account must not fail a check.
+pub(crate) async fn observe(environment: &Environment) -> Observation {
     let (workload, pods, services) =
         join3(environment.list::<Deployment>(), environment.list::<Pod>(), environment.list::<Service>()).await;
     let pods = pods.unwrap_or_default();
@@ -89,7 +107,7 @@ pub(crate) async fn observe(environment: &Environment) -> Vec<Cause> {
             .await;
     causes.extend(of_pods);
     causes.extend(of_nodes);
-    let deployed: Vec<Pod> = pods.into_iter().filter(|pod| !pod.labels().contains_key(CHECK_LABEL)).collect();
+    let (own, deployed): (Vec<Pod>, _) = pods.into_iter().partition(|pod| pod.labels().contains_key(CHECK_LABEL));
     for service in services.unwrap_or_default() {
         causes.extend(
             traffic::service(&service, &deployed).map(|remedy| cause(Part::Service, object_ref(&service), remedy)),
@@ -97,7 +115,10 @@ pub(crate) async fn observe(environment: &Environment) -> Vec<Cause> {
     }
     causes.extend(of_ingress);
     causes.extend(of_dns);
-    causes
+    causes.extend(of_policies(environment, &deployed).await);
+    // The kubelet ends the containers of a terminating pod: its states say nothing about the check.
+    let own = own.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    Observation { causes, own_pods: own.map(object_ref).collect() }
 }
 
 fn cause(part: Part, object: String, remedy: Remedy) -> Cause {
@@ -167,7 +188,8 @@ async fn of_dns(environment: &Environment) -> Vec<Cause> {
     let slices = environment.api_in::<EndpointSlice>(DNS.0).list(&ListParams::default().labels(DNS.1)).await;
     // Without slices, the account may not list them, or the cluster's DNS is another Service.
     let slices = slices.map(|list| list.items).unwrap_or_default();
-    let is_ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().is_some_and(|it| it.ready != Some(false));
+    // An endpoint without the condition counts as ready, like in kube-proxy.
+    let is_ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().is_none_or(|it| it.ready != Some(false));
     if slices.is_empty() || slices.iter().flat_map(|slice| &slice.endpoints).any(is_ready) {
         return Vec::new();
     }
@@ -181,14 +203,62 @@ async fn of_dns(environment: &Environment) -> Vec<Cause> {
 
 async fn of_controller(environment: &Environment, class: &IngressClass) -> Vec<Cause> {
     let selector = format!("{} in ({})", traffic::NAME, traffic::controller_names(class).join(","));
-    let deployments =
-        Api::<Deployment>::all(environment.client.clone()).list(&ListParams::default().labels(&selector)).await;
-    let deployments = deployments.map(|list| list.items).unwrap_or_default();
+    let (deployments, daemon_sets) =
+        join(controllers::<Deployment>(environment, &selector), controllers::<DaemonSet>(environment, &selector)).await;
+    let remedies = [deployments, daemon_sets].concat();
     // Another installation of the same program may serve the class.
-    let remedies: Vec<_> =
-        deployments.iter().map(|it| traffic::controller(it).map(|remedy| (object_ref(it), remedy))).collect();
-    if remedies.iter().any(Option::is_none) {
+    if remedies.iter().any(|(_, remedy)| remedy.is_none()) {
         return Vec::new();
     }
-    remedies.into_iter().flatten().map(|(object, remedy)| cause(Part::Ingress, object, remedy)).collect()
+    let without_pod = remedies.into_iter().filter_map(|(object, remedy)| Some((object, remedy?)));
+    without_pod.map(|(object, remedy)| cause(Part::Ingress, object, remedy)).collect()
+}
+
+/// The workloads of a kind in all namespaces that match a selector, with what is wrong with each.
+async fn controllers<K>(environment: &Environment, selector: &str) -> Vec<(String, Option<Remedy>)>
+where
+    K: traffic::Workload + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let found = Api::<K>::all(environment.client.clone()).list(&ListParams::default().labels(selector)).await;
+    found.map(|list| list.iter().map(|it| (object_ref(it), traffic::controller(it))).collect()).unwrap_or_default()
+}
+
+async fn of_policies(environment: &Environment, deployed: &[Pod]) -> Vec<Cause> {
+    let policies = environment.api::<NetworkPolicy>().list(&ListParams::default()).await;
+    let policies = policies.map(|list| list.items).unwrap_or_default();
+    let denials = deployed.first().map(|pod| policy::denials(pod, &policies)).unwrap_or_default();
+    denials.into_iter().map(|(part, object, remedy)| cause(part, object, remedy)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(object: &str, fix: &str) -> Cause {
+        Cause { check: Some("dns".to_owned()), ..cause(Part::Own, object.to_owned(), Remedy::lasting("what", fix)) }
+    }
+
+    fn observation(causes: &[Cause], own_pods: &[&str]) -> Observation {
+        Observation { causes: causes.to_vec(), own_pods: own_pods.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn a_cause_keeps_its_time_and_another_cause_of_the_object_gets_its_own() {
+        let (first, second) = (Instant::now(), Instant::now() + INTERVAL);
+        let (pulls, crashes) = (own("Pod gitlab/a", "push the image"), own("Pod gitlab/a", "read the log"));
+        let seen = merged(&[], observation(std::slice::from_ref(&pulls), &["Pod gitlab/a"]), first);
+        let counted = Cause { remedy: Remedy { what: "again".to_owned(), ..pulls.remedy.clone() }, ..pulls };
+        let seen = merged(&seen, observation(std::slice::from_ref(&counted), &["Pod gitlab/a"]), second);
+        assert_eq!(seen, [(counted, first)]);
+        let seen = merged(&seen, observation(std::slice::from_ref(&crashes), &["Pod gitlab/a"]), second);
+        assert_eq!(seen, [(crashes, second)]);
+    }
+
+    #[test]
+    fn the_cause_of_a_checks_own_pod_outlives_it_unless_it_recovered() {
+        let (now, found) = (Instant::now(), own("Pod gitlab/a", "push the image"));
+        let seen = merged(&[], observation(std::slice::from_ref(&found), &["Pod gitlab/a"]), now);
+        assert_eq!(merged(&seen, observation(&[], &[]), now), [(found, now)]);
+        assert_eq!(merged(&seen, observation(&[], &["Pod gitlab/a"]), now), []);
+    }
 }

@@ -35,7 +35,8 @@ fn unscheduled(status: &PodStatus) -> Option<Remedy> {
     let condition = status.conditions.iter().flatten().find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
     let message = condition.message.clone().unwrap_or_default();
     let fix = "look at `kubectl get nodes` and `kubectl describe nodes`: uncordon a node, free capacity, or change the pod's requests";
-    Some(Remedy::lasting(format!("no node takes the pod: {message}"), fix))
+    // Not lasting: a cluster with an autoscaler adds a node within minutes.
+    Some(Remedy::new(format!("no node takes the pod: {message}"), fix))
 }
 
 /// The end of a pod that is not started again.
@@ -71,23 +72,27 @@ fn waiting(container: &ContainerStatus, events: &[Event]) -> Option<Remedy> {
 }
 
 fn image(image: &str, reason: &str, message: &str, events: &[Event]) -> Remedy {
-    // A back-off message does not always repeat the reason.
+    // A back-off message does not always repeat the reason. Only the newest one counts: the state may have changed since.
     let failed = events.iter().rev().filter(|event| event.reason.as_deref() == Some("Failed"));
-    let messages = failed.filter_map(|event| event.message.as_deref()).chain([message]);
-    let message = messages.clone().find(|text| text.contains("failed to pull")).unwrap_or(message);
+    let mut messages = failed.filter_map(|event| event.message.as_deref()).chain([message]);
+    let message = messages.find(|text| text.to_lowercase().contains("failed to pull")).unwrap_or(message);
     let text = message.to_lowercase();
-    let fix = if messages.clone().any(|message| is_refused(message, image)) {
+    let what = format!("{reason} of {image}: {}", message.trim());
+    let fix = if is_refused(message, image) {
         "the registry denies the pull secret's credentials: create the Secret again with `kubectl create secret docker-registry`"
     } else if text.contains("not found") || text.contains("manifest unknown") {
         "push the image, or correct the image's name and tag in the Deployment"
     } else if text.contains("x509") || text.contains("certificate") {
         "make the nodes trust the authority that signed the registry's certificate"
-    } else if text.contains("no such host") || text.contains("dial tcp") || text.contains("i/o timeout") {
+    } else if text.contains("no such host") {
         "make the registry reachable from the nodes, by the name that the image has"
+    } else if text.contains("dial tcp") || text.contains("timeout") {
+        // Not lasting, like an error of the registry: it may start again.
+        return Remedy::new(what, "make the registry reachable from the nodes, by the name that the image has");
     } else {
-        "read the pod's events: `kubectl describe pod`"
+        return Remedy::new(what, "read the pod's events: `kubectl describe pod`");
     };
-    Remedy::lasting(format!("{reason} of {image}: {}", message.trim()), fix)
+    Remedy::lasting(what, fix)
 }
 
 fn not_created(events: &[Event]) -> Option<Remedy> {
@@ -159,7 +164,7 @@ mod tests {
         "failed to pull image: tls: x509: certificate signed by unknown authority",
         "make the nodes trust"
     )]
-    #[case::unknown_name("failed to pull image: dial tcp: lookup r.test: no such host", "make the registry reachable")]
+    #[case::unknown_name("Failed to pull image: dial tcp: lookup r.test: no such host", "make the registry reachable")]
     fn an_image_that_cannot_be_pulled(#[case] message: &str, #[case] fix: &str) {
         let waiting = container(&json!({"waiting": {"reason": "ErrImagePull", "message": message}}), &json!({}));
         let found = cause(&waiting, &[]).unwrap();
@@ -168,7 +173,9 @@ mod tests {
         // During the back-off, only the event contains the registry's message.
         let back_off =
             json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"r.test/demo:v1\""}});
-        let found = cause(&container(&back_off, &json!({})), &[("Failed", message), ("BackOff", "Back-off")]).unwrap();
+        let events =
+            [("Failed", "Failed to pull image: 401 Unauthorized"), ("Failed", message), ("BackOff", "Back-off")];
+        let found = cause(&container(&back_off, &json!({})), &events).unwrap();
         assert!(found.what.ends_with(message) && found.fix.contains(fix), "{found:?}");
     }
 
@@ -184,12 +191,6 @@ mod tests {
     #[case::configuration(
         container(&json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"x\" not found"}}), &json!({})),
         "container app cannot start: CreateContainerConfigError: secret \"x\" not found"
-    )]
-    #[case::no_node(
-        json!({"phase": "Pending", "conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 node(s) were unschedulable."}
-        ]}),
-        "no node takes the pod: 0/1 nodes are available: 1 node(s) were unschedulable."
     )]
     fn a_state_that_lasts(#[case] status: Value, #[case] expected: &str) {
         let found = cause(&status, &[]).unwrap();
@@ -207,6 +208,18 @@ mod tests {
         container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({})),
         &[("FailedMount", "configmap \"x\" not found")],
         "FailedMount: configmap \"x\" not found"
+    )]
+    #[case::no_node(
+        json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 node(s) were unschedulable."}
+        ]}),
+        &[],
+        "no node takes the pod: 0/1 nodes are available: 1 node(s) were unschedulable."
+    )]
+    #[case::registry_down(
+        container(&json!({"waiting": {"reason": "ErrImagePull", "message": "failed to pull image: dial tcp 10.0.0.1:5000: connection refused"}}), &json!({})),
+        &[],
+        "ErrImagePull of r.test/demo:v1: failed to pull image: dial tcp 10.0.0.1:5000: connection refused"
     )]
     #[case::evicted(json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}), &[], "the pod has failed: Evicted low on memory")]
     fn a_state_that_may_pass(#[case] status: Value, #[case] events: &[(&str, &str)], #[case] expected: &str) {

@@ -13,6 +13,13 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
             format!("raise ResourceQuota {name}, or remove what it counts: `kubectl describe resourcequota {name}`"),
         ));
     }
+    // The quota counts resources that the pod does not declare.
+    if let Some((_, rest)) = message.split_once("failed quota: ") {
+        return Some(Remedy::new(
+            format!("ResourceQuota {rest}"),
+            "declare these resources in manifests/deployment.yaml, or create a LimitRange with defaults",
+        ));
+    }
     if let Some((_, rest)) = message.split_once("violates PodSecurity ") {
         return Some(Remedy::new(
             format!("PodSecurity rejects the pod: it violates {rest}"),
@@ -33,10 +40,24 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
             return Some(Remedy::new(format!("admission webhook {name} {verb}: {reason}"), fix));
         }
     }
-    if ["maximum ", "minimum "].iter().any(|word| message.contains(word)) && message.contains(" usage per ") {
+    let is_of_limit_range = ["maximum ", "minimum "].iter().any(|word| message.contains(word))
+        && message.contains(" usage per ")
+        || message.contains(" max limit to request ratio per ");
+    if is_of_limit_range {
         return Some(Remedy::new(
             format!("a LimitRange rejects the pod: {reason}"),
             "change the resources in manifests/deployment.yaml, or the LimitRange: `kubectl describe limitrange`",
+        ));
+    }
+    if let Some((name, rest)) =
+        message.split_once("ValidatingAdmissionPolicy '").and_then(|(_, rest)| rest.split_once('\''))
+    {
+        let reason = rest.split_once("denied request: ").map_or(rest, |(_, reason)| reason);
+        return Some(Remedy::new(
+            format!("ValidatingAdmissionPolicy {name} rejects the pod: {reason}"),
+            format!(
+                "change the pod as the policy demands, or change the policy: `kubectl describe validatingadmissionpolicy {name}`"
+            ),
         ));
     }
     if message.contains("serviceaccount") && message.contains("not found") {
@@ -81,6 +102,18 @@ mod tests {
     #[case::limit_range(
         "pods \"demo-1\" is forbidden: maximum memory usage per Container is 16Mi, but limit is 64Mi",
         "a LimitRange rejects the pod: maximum memory usage per Container is 16Mi, but limit is 64Mi"
+    )]
+    #[case::quota_of_undeclared_resources(
+        "pods \"demo-1\" is forbidden: failed quota: q: must specify limits.cpu for: app",
+        "ResourceQuota q: must specify limits.cpu for: app"
+    )]
+    #[case::ratio(
+        "pods \"demo-1\" is forbidden: memory max limit to request ratio per Container is 1, but provided ratio is 2.000000",
+        "a LimitRange rejects the pod: memory max limit to request ratio per Container is 1, but provided ratio is 2.000000"
+    )]
+    #[case::policy(
+        "pods \"demo-1\" is forbidden: ValidatingAdmissionPolicy 'team.test' with binding 'team' denied request: no label team",
+        "ValidatingAdmissionPolicy team.test rejects the pod: no label team"
     )]
     #[case::service_account(
         "pods \"demo-1\" is forbidden: error looking up service account gitlab/builder: serviceaccount \"builder\" not found",

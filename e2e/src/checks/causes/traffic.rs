@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceBackendPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 
 use crate::checks::cause::Remedy;
 
 /// The annotation of the `IngressClass` of Ingresses that name none.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+
+/// The annotation with an Ingress's class before `ingressClassName` existed. Controllers still read it, without an `IngressClass`.
+/// <https://kubernetes.io/docs/concepts/services-networking/ingress/#deprecated-annotation>
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 /// The label that names the program of a workload.
 pub(super) const NAME: &str = "app.kubernetes.io/name";
@@ -52,7 +56,8 @@ pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
 /// Why the Ingress is not served. `classes` are those of the cluster, `services` those of the namespace.
 pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[Service]) -> Option<Remedy> {
     let spec = ingress.spec.as_ref()?;
-    if class(ingress, classes).is_none() {
+    let is_annotated = spec.ingress_class_name.is_none() && ingress.annotations().contains_key(CLASS_ANNOTATION);
+    if !is_annotated && class(ingress, classes).is_none() {
         let existing = list(classes.iter().filter_map(|class| class.metadata.name.as_deref()));
         let what = match &spec.ingress_class_name {
             Some(name) => format!("there is no IngressClass {name}; existing: {existing}"),
@@ -92,7 +97,8 @@ pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[S
 
 /// The class of an Ingress.
 pub(super) fn class<'class>(ingress: &Ingress, classes: &'class [IngressClass]) -> Option<&'class IngressClass> {
-    let named = ingress.spec.as_ref()?.ingress_class_name.as_deref();
+    let annotated = ingress.annotations().get(CLASS_ANNOTATION);
+    let named = ingress.spec.as_ref()?.ingress_class_name.as_deref().or(annotated.map(String::as_str));
     classes.iter().find(|class| match named {
         Some(name) => class.metadata.name.as_deref() == Some(name),
         None => class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true"),
@@ -108,10 +114,28 @@ pub(super) fn controller_names(class: &IngressClass) -> Vec<String> {
     names.into_iter().filter(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned).collect()
 }
 
-/// Why the class's controller serves nothing: its Deployment has no ready pod.
-pub(super) fn controller(deployment: &Deployment) -> Option<Remedy> {
-    let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+/// A program that may be the class's controller: a Deployment, or a `DaemonSet` with a pod on each node.
+pub(super) trait Workload: Resource<DynamicType = ()> {
+    /// The number of ready pods, and that of wanted ones.
+    fn pods(&self) -> (i32, i32);
+}
+
+impl Workload for Deployment {
+    fn pods(&self) -> (i32, i32) {
+        let ready = self.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
+        (ready, self.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1))
+    }
+}
+
+impl Workload for DaemonSet {
+    fn pods(&self) -> (i32, i32) {
+        self.status.as_ref().map_or((0, 0), |status| (status.number_ready, status.desired_number_scheduled))
+    }
+}
+
+/// Why the class's controller serves nothing: it has no ready pod.
+pub(super) fn controller(workload: &impl Workload) -> Option<Remedy> {
+    let (ready, wanted) = workload.pods();
     (ready == 0).then(|| {
         Remedy::lasting(
             format!("the Ingress controller has no ready pod: 0 of {wanted}"),
@@ -210,13 +234,28 @@ mod tests {
     }
 
     #[test]
+    fn an_annotated_class_needs_no_ingress_class() {
+        let backend = json!({"name": "demo", "port": {"number": 8000}});
+        let mut annotated = an_ingress(&json!(null), &backend);
+        annotated.metadata.annotations = Some(BTreeMap::from([(CLASS_ANNOTATION.to_owned(), "nginx".to_owned())]));
+        let services = [demo(&json!({"ref": "dev"}), &json!(8000))];
+        assert_eq!(ingress(&annotated, &[], &services), None);
+    }
+
+    #[test]
     fn a_controller_needs_a_ready_pod() {
-        let deployment = |ready: i32| {
+        let deployment = |ready: i32| -> Deployment {
             object(
                 json!({"metadata": {}, "spec": {"replicas": 0, "selector": {}, "template": {}}, "status": {"readyReplicas": ready}}),
             )
         };
         assert_eq!(controller(&deployment(0)).unwrap().what, "the Ingress controller has no ready pod: 0 of 0");
         assert_eq!(controller(&deployment(1)), None);
+        let daemon_set = |ready: i32| -> DaemonSet {
+            let status = json!({"currentNumberScheduled": 2, "desiredNumberScheduled": 2, "numberMisscheduled": 0, "numberReady": ready});
+            object(json!({"metadata": {}, "status": status}))
+        };
+        assert_eq!(controller(&daemon_set(0)).unwrap().what, "the Ingress controller has no ready pod: 0 of 2");
+        assert_eq!(controller(&daemon_set(1)), None);
     }
 }

@@ -15,11 +15,12 @@ pub(super) fn without_pods(deployment: &Deployment) -> Option<Remedy> {
     let failure = conditions.into_iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
     if let Some(failure) = failure {
         let message = failure.message.as_deref().unwrap_or_default();
-        let other = || {
+        let Some(remedy) = refused(message) else {
+            // Possibly an error of the API server, which passes.
             let what = format!("its pods are rejected: {message}");
-            Remedy::new(what, "the message names what rejects them")
+            return Some(Remedy::new(what, "the message names what rejects them"));
         };
-        return Some(Remedy { is_lasting: true, ..refused(message).unwrap_or_else(other) });
+        return Some(Remedy { is_lasting: true, ..remedy });
     }
     let is_behind = deployment
         .status
@@ -44,7 +45,7 @@ mod tests {
         let spec = json!({"replicas": replicas, "paused": paused, "selector": {}, "template": {}});
         let deployment = serde_json::from_value(json!({"metadata": {}, "spec": spec, "status": status})).unwrap();
         without_pods(&deployment).map(|remedy| {
-            assert!(remedy.is_lasting);
+            assert_eq!(remedy.is_lasting, !remedy.what.contains("etcd"));
             remedy.what
         })
     }

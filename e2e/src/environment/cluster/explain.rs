@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use futures_util::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Client, ResourceExt};
 
@@ -66,7 +67,16 @@ pub async fn pod_events(client: &Client, pod: &Pod) -> Vec<Event> {
 async fn events(client: &Client, namespace: &str, kind: &str, name: &str) -> Vec<Event> {
     let api = Api::<Event>::namespaced(client.clone(), namespace);
     let fields = format!("involvedObject.name={name},involvedObject.kind={kind}");
-    api.list(&ListParams::default().fields(&fields)).await.map(|list| list.items).unwrap_or_default()
+    let listed = api.list(&ListParams::default().fields(&fields)).await;
+    let mut events = listed.map(|list| list.items).unwrap_or_default();
+    // The API server sorts by name, which has the time of the first of several equal events.
+    events.sort_by_key(last_time);
+    events
+}
+
+fn last_time(event: &Event) -> Option<Timestamp> {
+    let times = [event.last_timestamp.as_ref().map(|time| time.0), event.event_time.as_ref().map(|time| time.0)];
+    times.into_iter().flatten().max()
 }
 
 async fn last_lines(api: &Api<Pod>, pod: &Pod) -> BTreeMap<String, String> {
