@@ -20,7 +20,7 @@ pub(crate) fn manifest(file: &str, slug: &str) -> String {
     manifest_of(file, slug, "0123456789abcdef")
 }
 
-fn manifest_of(file: &str, slug: &str, commit: &str) -> String {
+pub(crate) fn manifest_of(file: &str, slug: &str, commit: &str) -> String {
     let text = std::fs::read_to_string(project().join("manifests").join(file)).expect("a manifest");
     let values = [
         ("__CI_ENVIRONMENT_SLUG__", slug),

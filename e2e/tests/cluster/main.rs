@@ -3,12 +3,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod causes;
 mod deployment;
 mod fixture;
 mod lessons;
+mod measure;
+mod mutation;
 mod permissions;
 mod registry;
-mod sabotage;
+mod saboteurs;
 mod stop;
 mod system;

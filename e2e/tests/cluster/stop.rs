@@ -1,9 +1,9 @@
-//! The saboteur of the check `stop`, which only `e2e run` executes.
+//! The saboteurs of the check `stop`, which only `e2e run` executes.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 use crate::fixture::{Cleanup, DEPLOYER, access, owner};
-use crate::sabotage::intact;
+use crate::saboteurs::{intact, record};
 use crate::support::{project, run};
 
 /// The cluster of `make up` as the target of a scenario.
@@ -37,27 +37,30 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     let delete = |kinds: &str, slug: &str| {
         run(owner(&["--namespace=gitlab", "delete", kinds]).arg(format!("--selector=ref={slug}")));
     };
-    let left = async || stopped(&ending, &staying, &before, origin).await.failure.expect("something is left");
+    let left = async |words: &str| {
+        let failure = stopped(&ending, &staying, &before, origin).await.failure.expect("something is left");
+        assert!(failure.seen.contains(words), "{words}: {failure:?}");
+        record(&["stop"], &[("stop", words)]);
+        failure
+    };
     delete("deployments,ingresses", "ending");
-    let failure = left().await;
-    assert!(failure.seen.contains("Service gitlab-k8s-demo-ending"), "{failure:?}");
+    left("Service gitlab-k8s-demo-ending").await;
     // No job of this pipeline applies this kind, so a stop job can easily miss it.
     drop(cleanup);
-    let failure = left().await;
+    let failure = left("ConfigMap ending").await;
     assert_eq!(failure.seen, "ConfigMap ending");
     run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "ending"]));
     let check = stopped(&ending, &staying, &before, origin).await;
     assert_eq!(check.failure, None, "{check:?}");
     run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "nobodys"]));
-    let failure = left().await;
+    let failure = left("ConfigMap nobodys is gone").await;
     assert_eq!(failure.seen, "ConfigMap nobodys is gone");
     delete("services", "staying");
-    let failure = left().await;
+    let failure = left("Service gitlab-k8s-demo-staying is gone").await;
     assert!(
         failure.expected.starts_with("staying and all other objects in namespace gitlab are unchanged"),
         "{failure:?}"
     );
-    assert!(failure.seen.contains("Service gitlab-k8s-demo-staying is gone"), "{failure:?}");
     // After `remove`, nothing is left that a later step would have to wait for.
     remove(&staying).await.expect("it is removed");
     assert_eq!(Snapshot::take(&staying).await.expect("a snapshot").names(), None);

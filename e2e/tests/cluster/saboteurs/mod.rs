@@ -1,0 +1,240 @@
+//! Saboteurs: each changes the cluster in one way that breaks a claim of a check. Exactly the checks that depend on the changed state
+//! must fail, with words that name the change; all others that run must pass. `liveness` and `rollout`, which take longest, run only
+//! where they are of interest. `stop` has its saboteurs in `stop.rs`.
+//!
+//! Every saboteur records its row of the matrix in docs/saboteurs.md: see [`record`].
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+mod access;
+mod health;
+mod images;
+mod metrics;
+mod names;
+mod pods;
+mod record;
+mod traffic;
+mod updates;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+pub(crate) use self::record::record;
+use crate::deployment::deploy_as;
+use crate::fixture::{Cleanup, DEPLOYER, deployer, feed, http, owner};
+use crate::support::{e2e, eventually, project, run};
+
+/// The commit that `dist/app` was built from.
+pub(crate) static COMMIT: LazyLock<String> = LazyLock::new(|| {
+    let said = run(Command::new(project().join("dist/app")).arg("--version"));
+    let (_, rest) = said.split_once("revision: ").expect("a revision");
+    rest.split_once(')').expect("an end").0.to_owned()
+});
+
+/// All checks that take less than half a minute.
+pub(crate) const QUICK: [&str; 11] = [
+    "registry",
+    "pull-secret",
+    "rbac",
+    "pod-security",
+    "deployment",
+    "readiness",
+    "dns",
+    "service",
+    "scraping",
+    "ingress",
+    "version",
+];
+
+/// Time for a change to take effect.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// All checks of one environment.
+pub(crate) fn all() -> Vec<&'static str> {
+    [QUICK.as_slice(), &["liveness", "rollout"]].concat()
+}
+
+/// Deploys an intact environment, which is removed at the end of the test.
+pub(crate) fn intact(slug: &str) -> Cleanup {
+    let cleanup = deploy_as(slug, &COMMIT);
+    served(slug);
+    cleanup
+}
+
+/// Waits until the environment's host responds.
+fn served(slug: &str) {
+    let host = format!("{slug}.gitlab-k8s-demo.test");
+    eventually("the host", TIMEOUT, || match http(&host, "/health") {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+/// Waits until the controller has processed a change after which it does not serve the host.
+fn unserved(slug: &str) {
+    let host = format!("{slug}.gitlab-k8s-demo.test");
+    eventually("the host", TIMEOUT, || match http(&host, "/health") {
+        (200, _) => Err("still served".to_owned()),
+        _ => Ok(()),
+    });
+}
+
+/// Runs these checks, and returns the failed ones.
+pub(crate) fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
+    let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
+    let output = command.args(more).args(names).output().expect("e2e runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let checks: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{said}"));
+    assert_eq!(checks.len(), names.len(), "{text}");
+    let not_run: Vec<_> = checks.iter().filter(|check| check["verdict"] == "not_run").collect();
+    assert!(not_run.is_empty(), "{not_run:?}");
+    let failed = checks.into_iter().filter(|check| check["verdict"] != "passed");
+    let failed: BTreeMap<_, _> =
+        failed.map(|check| (check["name"].as_str().expect("a name").to_owned(), check)).collect();
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{said}");
+    failed
+}
+
+/// Asserts that only this check fails, and that the state that it reports contains `words`. Returns the failure.
+fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) -> Value {
+    let failed = failing(slug, names, "30s", more);
+    let text = serde_json::to_string_pretty(&failed).expect("JSON");
+    assert_eq!(failed.keys().collect::<Vec<_>>(), [name], "{text}");
+    let failure = &failed[name]["failure"];
+    assert!(failure["seen"].as_str().is_some_and(|seen| seen.contains(words)), "{words}: {text}");
+    for part in ["expected", "object", "cause", "fix"] {
+        assert!(failure[part].as_str().is_some_and(|it| !it.is_empty()), "{part}: {text}");
+    }
+    assert!(failure["details"].as_array().is_some_and(|it| !it.is_empty()), "details: {text}");
+    record(names, &[(name, words)]);
+    failure.clone()
+}
+
+/// Asserts that exactly these checks fail, that each has seen its cause, which contains the words, and that each took less than this number
+/// of seconds.
+fn explained(slug: &str, names: &[&str], seconds: f64, expected: &[(&str, &str)]) {
+    let failed = failing(slug, names, "2m", &["--commit", &COMMIT]);
+    told(&failed, names, expected);
+    for (check, record) in &failed {
+        let took = record["took"].as_f64();
+        assert!(took.is_some_and(|took| took < seconds), "{check}: {took:?} s: {record:#}");
+    }
+}
+
+/// Asserts that exactly these checks have failed, and that each has seen its cause, which contains the words.
+fn told(failed: &BTreeMap<String, Value>, names: &[&str], expected: &[(&str, &str)]) {
+    let text = serde_json::to_string_pretty(&failed).expect("JSON");
+    let mut checks: Vec<&str> = expected.iter().map(|(check, _)| *check).collect();
+    checks.sort_unstable();
+    assert_eq!(failed.keys().collect::<Vec<_>>(), checks, "{text}");
+    for (check, words) in expected {
+        let failure = &failed[*check]["failure"];
+        assert!(failure["cause"].as_str().is_some_and(|cause| cause.contains(words)), "{check}: {words}: {text}");
+        assert_eq!(failure["is_seen"], true, "{check}: {text}");
+    }
+    record(names, expected);
+}
+
+/// A change of the cluster that is taken back at the end of the test, even if it panics.
+struct Undo(Vec<String>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        // Must not panic: a panic during unwinding would abort all tests.
+        let _ = owner(&[]).args(&self.0).output();
+    }
+}
+
+impl Undo {
+    fn new(arguments: &[&str]) -> Self {
+        Self(arguments.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// An object that is deleted at the end of the test, even if it panics.
+fn object(object: &Value) -> Cleanup {
+    let name = |field: &str| object[field].as_str().unwrap_or_default().to_lowercase();
+    let metadata = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let mut arguments = vec![format!("{}/{}", name("kind"), metadata("name"))];
+    if !metadata("namespace").is_empty() {
+        arguments.push(format!("--namespace={}", metadata("namespace")));
+    }
+    let cleanup = Cleanup(arguments);
+    feed(&mut owner(&["apply", "--filename", "-"]), &object.to_string());
+    cleanup
+}
+
+fn patch(kind: &str, slug: &str, patch: &Value) {
+    patch_as("merge", kind, slug, patch);
+}
+
+fn patch_as(how: &str, kind: &str, slug: &str, patch: &Value) {
+    let (name, how) = (format!("{kind}/gitlab-k8s-demo-{slug}"), format!("--type={how}"));
+    run(&mut owner(&["--namespace=gitlab", "patch", &name, &how, "--patch", &patch.to_string()]));
+}
+
+/// Changes the pods' template, and waits for the new pods.
+fn patch_pods(slug: &str, change: &Value) {
+    patch_as("strategic", "deployment", slug, change);
+    replaced(slug);
+}
+
+/// Waits until the Deployment has replaced its pods.
+fn replaced(slug: &str) {
+    let name = format!("deployment/gitlab-k8s-demo-{slug}");
+    run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));
+    // Terminating pods still have the label.
+    eventually("the end of the old pods", Duration::from_mins(3), || {
+        let selector = format!("--selector=ref={slug}");
+        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", &selector, "--output=name"]));
+        if pods.lines().count() == 2 { Ok(()) } else { Err(pods) }
+    });
+}
+
+/// Changes the pods' template without waiting for new pods, which never become ready.
+fn patch_template(slug: &str, change: &Value) {
+    patch_as("strategic", "deployment", slug, change);
+    // Until the controller has seen it, the Deployment counts as complete.
+    eventually("a new ReplicaSet", TIMEOUT, || {
+        let sets = run(&mut deployer(&["get", "replicasets", &format!("--selector=ref={slug}"), "--output=name"]));
+        if sets.lines().count() > 1 { Ok(()) } else { Err(sets) }
+    });
+}
+
+fn container(change: Value) -> Value {
+    let mut container = change;
+    container["name"] = json!("app");
+    pod_spec(&json!({"containers": [container]}))
+}
+
+fn pod_spec(change: &Value) -> Value {
+    json!({"spec": {"template": {"spec": change}}})
+}
+
+/// The backend and the path of an Ingress that lead to a port of a Service.
+fn rule(host: &str, service: &str, port: &Value) -> Value {
+    let backend = json!({"service": {"name": service, "port": port}});
+    json!({"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}})
+}
+
+/// Waits until a namespace has no pods with this label.
+fn without_pods(namespace: &str, label: &str) {
+    let (namespace, selector) = (format!("--namespace={namespace}"), format!("--selector={label}"));
+    eventually("the end of the pods", TIMEOUT, || {
+        let pods = run(&mut owner(&[&namespace, "get", "pods", &selector, "--output=name"]));
+        if pods.is_empty() { Ok(()) } else { Err(pods) }
+    });
+}
+
+#[test]
+fn an_intact_environment_passes() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("whole");
+    let failed = failing("whole", &all(), "2m", &["--commit", &COMMIT]);
+    assert!(failed.is_empty(), "{}", serde_json::to_string_pretty(&failed).expect("JSON"));
+}

@@ -1,0 +1,60 @@
+//! Saboteurs of name resolution: the check `dns`.
+
+use serde_json::{Value, json};
+
+use super::{Undo, explained, failing, intact, patch_pods, pod_spec, record, without_pods};
+use crate::fixture::{DEPLOYER, owner};
+use crate::support::run;
+
+#[test]
+fn the_clusters_dns_has_no_pod() {
+    let _deployer = DEPLOYER.write();
+    let _cleanup = intact("nameless");
+    let undo = Undo::new(&["--namespace=kube-system", "scale", "--replicas=2", "deployment/coredns"]);
+    run(&mut owner(&["--namespace=kube-system", "scale", "--replicas=0", "deployment/coredns"]));
+    without_pods("kube-system", "k8s-app=kube-dns");
+    explained(
+        "nameless",
+        &["dns", "deployment", "service", "ingress"],
+        15.0,
+        &[("dns", "the cluster's DNS has no ready pod")],
+    );
+    drop(undo);
+    run(&mut owner(&["--namespace=kube-system", "rollout", "status", "--timeout=120s", "deployment/coredns"]));
+}
+
+#[test]
+fn the_pods_use_the_resolver_of_the_node() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("outward");
+    resolves_nothing("outward", &json!({"dnsPolicy": "Default"}));
+}
+
+#[test]
+fn the_pods_have_a_name_server_that_does_not_respond() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("unanswered");
+    // An address of the range for documentation: <https://www.rfc-editor.org/rfc/rfc5737>
+    let config = json!({"nameservers": ["192.0.2.1"], "options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]});
+    resolves_nothing("unanswered", &json!({"dnsPolicy": "None", "dnsConfig": config}));
+}
+
+#[test]
+fn the_pods_have_no_search_path() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("pathless");
+    let address = ["--namespace=kube-system", "get", "service", "kube-dns", "--output=jsonpath={.spec.clusterIP}"];
+    let config = json!({"nameservers": [run(&mut owner(&address))]});
+    resolves_nothing("pathless", &json!({"dnsPolicy": "None", "dnsConfig": config}));
+}
+
+/// Changes how the pods resolve names, and asserts that only `dns` fails.
+fn resolves_nothing(slug: &str, change: &Value) {
+    patch_pods(slug, &pod_spec(change));
+    let names = ["dns", "deployment", "service", "version"];
+    let failed = failing(slug, &names, "10s", &[]);
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["dns"], "{failed:?}");
+    let cause = failed["dns"]["failure"]["cause"].as_str().expect("a cause");
+    assert!(cause.contains("dnsPolicy") && !cause.contains("probe"), "{cause}");
+    record(&names, &[("dns", "dnsPolicy")]);
+}

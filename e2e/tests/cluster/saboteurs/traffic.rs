@@ -1,0 +1,160 @@
+//! Saboteurs of the way from a host to the pods: the checks `service` and `ingress`.
+
+use serde_json::json;
+
+use super::{QUICK, Undo, all, caught, explained, failing, intact, patch, record, rule, served, unserved};
+use crate::fixture::{Cleanup, DEPLOYER, feed, http, owner};
+use crate::support::{eventually, run};
+
+#[test]
+fn the_service_targets_a_closed_port() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("deaf");
+    // The Ingress uses another Service, and Prometheus uses the port in the annotation.
+    let _other = Cleanup(vec!["--namespace=gitlab".into(), "service/deaf-detour".into()]);
+    feed(
+        &mut owner(&["apply", "--filename", "-"]),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: deaf-detour, namespace: gitlab}\n\
+         spec: {selector: {ref: deaf}, ports: [{name: http-metrics, port: 8000, targetPort: 8000}]}\n",
+    );
+    let rule = rule("deaf.gitlab-k8s-demo.test", "deaf-detour", &json!({"name": "http-metrics"}));
+    patch("ingress", "deaf", &json!({"spec": {"rules": [rule]}}));
+    let port = json!({"name": "http-metrics", "port": 8000, "targetPort": 9999, "protocol": "TCP"});
+    patch("service", "deaf", &json!({"spec": {"ports": [port]}}));
+    caught("deaf", "service", &QUICK, "50", &[]);
+}
+
+#[test]
+fn the_service_selects_no_pod() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("canary");
+    patch("service", "canary", &json!({"spec": {"selector": {"track": "canary"}}}));
+    unserved("canary");
+    let words = "matches no pod of the environment";
+    explained(
+        "canary",
+        &["readiness", "service", "ingress", "rollout", "deployment", "version"],
+        15.0,
+        &["readiness", "service", "ingress", "rollout"].map(|check| (check, words)),
+    );
+}
+
+#[test]
+fn the_service_selects_the_pods_of_all_environments() {
+    let _deployer = DEPLOYER.read();
+    let (_cleanup, _other) = (intact("open"), intact("opened"));
+    patch("service", "open", &json!({"spec": {"selector": {"ref": null}}}));
+    let words =
+        [("service", "the Service selects the pods of another environment"), ("ingress", "select the same pods")];
+    eventually("the endpoints", std::time::Duration::from_mins(1), || {
+        let failed = failing("open", &["service", "ingress"], "30s", &[]);
+        if failed.len() == 2 { Ok(()) } else { Err(format!("{failed:?}")) }
+    });
+    explained("open", &["deployment", "service", "ingress", "version"], 15.0, &words);
+}
+
+#[test]
+fn the_service_responds_to_an_unknown_host() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("greedy");
+    // Use a separate domain, so that the unknown hosts of other environments stay unknown.
+    let rule = |host: &str| rule(host, "gitlab-k8s-demo-greedy", &json!({"name": "http-metrics"}));
+    let rules = [rule("greedy.greedy.test"), rule("no-such-environment.greedy.test")];
+    patch("ingress", "greedy", &json!({"spec": {"rules": rules}}));
+    eventually("the host", std::time::Duration::from_mins(1), || {
+        match http("no-such-environment.greedy.test", "/health") {
+            (200, _) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    caught("greedy", "ingress", &QUICK, "200", &["--host", "greedy.greedy.test"]);
+}
+
+#[test]
+fn pods_of_another_environment_respond() {
+    let _deployer = DEPLOYER.read();
+    let (_cleanup, _other) = (intact("mixed"), intact("mixed-up"));
+    let rule = rule("mixed.gitlab-k8s-demo.test", "gitlab-k8s-demo-mixed-up", &json!({"name": "http-metrics"}));
+    patch("ingress", "mixed", &json!({"spec": {"rules": [rule]}}));
+    let failed = eventually("the controller", std::time::Duration::from_mins(1), || {
+        let failed = failing("mixed", &["ingress"], "30s", &[]);
+        if failed.is_empty() { Err("not yet") } else { Ok(failed) }.map_err(str::to_owned)
+    });
+    let seen = failed["ingress"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(seen.ends_with(", of mixed-up"), "{seen}");
+    record(&["ingress"], &[("ingress", ", of mixed-up")]);
+}
+
+#[test]
+fn the_ingress_names_a_class_that_does_not_exist() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("classless");
+    patch("ingress", "classless", &json!({"spec": {"ingressClassName": "nginx"}}));
+    unserved("classless");
+    let words = "there is no IngressClass nginx; existing: traefik";
+    explained("classless", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
+}
+
+#[test]
+fn the_ingress_names_a_port_that_does_not_exist() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("portless");
+    let rule = rule("portless.gitlab-k8s-demo.test", "gitlab-k8s-demo-portless", &json!({"number": 9999}));
+    patch("ingress", "portless", &json!({"spec": {"rules": [rule]}}));
+    unserved("portless");
+    let words = "has no port 9999; existing: http-metrics (8000)";
+    explained("portless", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
+}
+
+#[test]
+fn the_ingress_controller_has_no_pod() {
+    let _deployer = DEPLOYER.write();
+    let _cleanup = intact("uncontrolled");
+    let undo = Undo::new(&["--namespace=ingress", "scale", "--replicas=1", "deployment/traefik"]);
+    run(&mut owner(&["--namespace=ingress", "scale", "--replicas=0", "deployment/traefik"]));
+    let words = "the Ingress controller has no ready pod: 0 of 0";
+    explained("uncontrolled", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
+    drop(undo);
+    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=120s", "deployment/traefik"]));
+    served("uncontrolled");
+}
+
+#[test]
+fn the_service_is_deleted() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("serviceless");
+    run(&mut owner(&["--namespace=gitlab", "delete", "service", "gitlab-k8s-demo-serviceless"]));
+    unserved("serviceless");
+    let names = ["service", "ingress", "deployment", "version"];
+    let failed = failing("serviceless", &names, "30s", &[]);
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["ingress", "service"], "{failed:?}");
+    assert_eq!(failed["service"]["failure"]["seen"], "none");
+    let words = "there is no Service gitlab-k8s-demo-serviceless, its backend";
+    assert!(failed["ingress"]["failure"]["cause"].as_str().is_some_and(|cause| cause.contains(words)), "{failed:?}");
+    record(&names, &[("service", "none"), ("ingress", words)]);
+}
+
+#[test]
+fn the_service_targets_a_port_name_that_does_not_exist() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("misnamed");
+    let port = json!({"name": "http-metrics", "port": 8000, "targetPort": "http", "protocol": "TCP"});
+    patch("service", "misnamed", &json!({"spec": {"ports": [port]}}));
+    unserved("misnamed");
+    let words = "its targetPort http is no port of the pods, which have http-metrics";
+    explained(
+        "misnamed",
+        &["deployment", "readiness", "service", "ingress", "version"],
+        15.0,
+        &["readiness", "service", "ingress"].map(|check| (check, words)),
+    );
+}
+
+#[test]
+fn the_ingress_has_another_host() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("renamed");
+    let rule = rule("other.gitlab-k8s-demo.test", "gitlab-k8s-demo-renamed", &json!({"name": "http-metrics"}));
+    patch("ingress", "renamed", &json!({"spec": {"rules": [rule]}}));
+    caught("renamed", "ingress", &["ingress", "service", "scraping"], "other.gitlab-k8s-demo.test", &[]);
+}

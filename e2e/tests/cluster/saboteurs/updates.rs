@@ -1,0 +1,68 @@
+//! Saboteurs of what an update deploys, and of how: the checks `version` and `rollout`.
+
+use serde_json::json;
+
+use super::{COMMIT, QUICK, caught, container, failing, intact, patch, patch_pods, record};
+use crate::fixture::DEPLOYER;
+
+#[test]
+fn the_log_does_not_report_the_commit() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("silent");
+    patch_pods("silent", &container(json!({"env": [{"name": "RUST_LOG", "value": "error"}]})));
+    caught("silent", "version", &QUICK, "lines without it", &[]);
+}
+
+#[test]
+fn another_commit_is_deployed() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("stale");
+    let other = "0123456789abcdef0123456789abcdef01234567";
+    let annotation = json!({"spec": {"template": {"metadata": {"annotations": {"ci-commit-sha": other}}}}});
+    patch_pods("stale", &annotation);
+    caught("stale", "version", &QUICK, &COMMIT, &[]);
+}
+
+#[test]
+fn all_pods_are_replaced_at_once() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("reckless");
+    patch("deployment", "reckless", &json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
+    fails_requests("reckless", &[QUICK.as_slice(), &["rollout"]].concat());
+}
+
+#[test]
+fn all_pods_may_be_unavailable_during_an_update() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("absent");
+    let update = json!({"maxUnavailable": "100%", "maxSurge": 0});
+    patch("deployment", "absent", &json!({"spec": {"strategy": {"rollingUpdate": update}}}));
+    fails_requests("absent", &["rollout", "service", "ingress"]);
+}
+
+#[test]
+fn the_pods_report_ready_before_they_are() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("overeager");
+    let probe = json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0}});
+    patch_pods("overeager", &container(probe));
+    fails_requests("overeager", &["rollout", "service", "ingress"]);
+}
+
+#[test]
+fn the_log_is_not_json() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("prosaic");
+    patch_pods("prosaic", &container(json!({"args": ["--log-format", "text"]})));
+    let failure = caught("prosaic", "version", &QUICK, "INFO", &[]);
+    assert_eq!(failure["expected"], "a log of JSON lines");
+}
+
+/// Asserts that only `rollout` fails, because requests have failed.
+fn fails_requests(slug: &str, names: &[&str]) {
+    let failed = failing(slug, names, "2m", &[]);
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["rollout"], "{failed:?}");
+    let seen = failed["rollout"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(seen.ends_with(" failed"), "{seen}");
+    record(names, &[("rollout", " failed")]);
+}
