@@ -5,17 +5,17 @@ use std::collections::HashSet;
 use super::source::Span;
 use crate::suggest;
 
-/// Whether GitLab accepts the file all the same.
+/// Whether GitLab accepts the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// GitLab would refuse the file.
     Error,
-    /// GitLab accepts the file, but the keyword may not do what its author expects, or is not replayed here.
+    /// GitLab accepts the file, but a keyword may not do what its author expects, or is not supported here.
     Warning,
 }
 
-/// An error or a warning with its place.
+/// An error or a warning, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Error or warning.

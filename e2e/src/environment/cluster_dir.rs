@@ -170,8 +170,8 @@ fn files(path: &Path) -> impl Fn(io::Error) -> StateError + use<> {
 /// The names of the clusters that have a directory in `root`.
 pub fn clusters(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
-    let mut names: Vec<_> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+    let mut names: Vec<_> = dirs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }

@@ -190,8 +190,8 @@ fn what_is_not_replayed_is_told_beside_the_plan() {
         (output.status.code(), error(&output).trim()),
         (
             Some(0),
-            "e2e: .gitlab-ci.yml:3:3: understood, not replayed: id_tokens\n\
-             e2e: .gitlab-ci.yml:5:3: understood, not replayed: trigger"
+            "e2e: .gitlab-ci.yml:3:3: valid, but not supported here: id_tokens\n\
+             e2e: .gitlab-ci.yml:5:3: valid, but not supported here: trigger"
         )
     );
 }

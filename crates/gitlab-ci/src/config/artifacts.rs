@@ -121,7 +121,7 @@ fn check_access(mapping: &Mapping, reader: &mut Reader<'_>) {
     }
     for key in ["access", "expose_as", "public"] {
         if let Some(entry) = mapping.get(key) {
-            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: artifacts:{key}"));
+            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: artifacts:{key}"));
         }
     }
 }
@@ -169,7 +169,7 @@ fn read_reports(reports: &Mapping, artifacts: &mut Artifacts, reader: &mut Reade
                         reader.strings(&entry.value, &path);
                     }
                 }
-                let message = format!("understood, not replayed: artifacts:reports:{displayed}");
+                let message = format!("valid, but not supported here: artifacts:reports:{displayed}");
                 reader.diagnostics.warning(entry.key_span, message);
             }
             _ => {}

@@ -114,7 +114,7 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     let (files, commits) = (mapping.get("files"), mapping.get("files_commits"));
     if let Some(entry) = commits {
         let message =
-            "understood, not replayed: cache:key:files_commits; the key is computed from the content of the files";
+            "valid, but not supported here: cache:key:files_commits; the key is computed from the content of the files";
         reader.diagnostics.warning(entry.key_span, message.to_owned());
     }
     let Some(files) = files.or(commits).filter(|_| files.is_none() || commits.is_none()) else {

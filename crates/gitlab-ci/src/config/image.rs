@@ -94,7 +94,7 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
             reader.known_keys(kubernetes, &format!("{path}:kubernetes"), ["user"]);
         }
         let keyword = path.split(':').next().unwrap_or(path);
-        reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}:kubernetes"));
+        reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {keyword}:kubernetes"));
     }
     let docker_option = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
     let (user, platform) = (docker_option("user"), docker_option("platform"));

@@ -9,7 +9,7 @@ use super::environment::{self, Environment};
 use super::image::Image;
 use super::inherit::{self, Inherit};
 use super::inheritable::{self, Inheritable};
-use super::keywords::{self, BRIDGE, JOB, Replayed};
+use super::keywords::{self, BRIDGE, JOB, Support};
 use super::limits::{MAX_DELAY, MAX_JOB_NAME};
 use super::needs::{self, Need};
 use super::parallel::{self, Parallel};
@@ -31,7 +31,7 @@ pub struct Job {
     pub name: Arc<str>,
     /// Where the name is written.
     pub span: Span,
-    /// Whether the job starts another pipeline instead of running a script.
+    /// Whether the job is a bridge: instead of running a script, it starts another pipeline or shows the status of one.
     pub is_trigger: bool,
     /// The stage, `test` by default.
     pub stage: Text,
@@ -51,8 +51,8 @@ pub struct Job {
     pub inherit_variables: Inherit,
     /// `rules`. If present, `only` and `except` do not count.
     pub rules: Option<Vec<Rule>>,
-    /// Whether the job has the default `only`, branches and tags, if it has neither `only` nor `except`. The key
-    /// `rules` removes the default, even without a value. `compose!` of `entry/processable.rb`
+    /// Whether the default `only` (branches and tags) applies if the job has no `only`. The key `rules` removes the
+    /// default, even without a value. `compose!` of `entry/processable.rb`
     pub has_default_only: bool,
     /// `only`.
     pub only: Option<Policy>,
@@ -115,7 +115,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     }
     let own = own?;
     check_keys(own, kind, reader);
-    check_rules_stand_alone(own, reader);
+    check_keys_forbidden_by_rules(own, reader);
     // A keyword without a value counts as absent. `lib/gitlab/config/entry/factory.rb`
     let set = |key: &str| own.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     check_keywords_without_effect(name, own, kind, reader);
@@ -174,24 +174,25 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     })
 }
 
-/// The maximum number of wrong letters with which an unknown entry counts as a misspelt keyword.
-const MAX_WRONG_LETTERS: usize = 2;
+/// The maximum edit distance at which the name of an entry counts as a misspelt keyword.
+const MAX_EDIT_DISTANCE: usize = 2;
 
-/// Reports an entry without a script. Returns whether it may be a job all the same, and not a misspelt keyword of the
-/// top level.
+/// Reports an entry without a script. Returns whether to read it as a job: `false` if its name looks like a misspelt
+/// keyword of the top level.
 fn report_missing_script(name: &str, span: Span, node: &Node, reader: &mut Reader<'_>) -> bool {
     // Its script may be in a parent or a reference that was not found.
     if reader.is_incomplete || reader.diagnostics.has_error_in(node.span) {
         return true;
     }
     let lower = name.to_lowercase();
-    // GitLab writes an underscore for spaces if the name has letters only. `lib/gitlab/config/entry/validator.rb`
+    // In the message, GitLab replaces spaces with underscores if the name has only letters and spaces.
+    // `lib/gitlab/config/entry/validator.rb`
     let is_words = lower.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_whitespace());
     let written = if is_words { lower.replace(' ', "_") } else { lower };
     let message = format!("jobs {written} config should implement the script:, run:, or trigger: keyword");
-    let is_near =
-        |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MAX_WRONG_LETTERS;
-    let keyword = keywords::names(keywords::ROOT).find(is_near);
+    let is_misspelling_of =
+        |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MAX_EDIT_DISTANCE;
+    let keyword = keywords::names(keywords::ROOT).find(is_misspelling_of);
     let error = reader.diagnostics.error(span, message);
     match keyword {
         Some(keyword) => error.help(format!("did you mean `{keyword}`?")),
@@ -234,8 +235,8 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
         pages::check(name, own, reader);
     }
     for (key, entry) in own {
-        if &**key == "trigger" || keywords::replayed(JOB, key) == Some(Replayed::No) {
-            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {key}"));
+        if &**key == "trigger" || keywords::support(JOB, key) == Some(Support::No) {
+            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {key}"));
         }
     }
 }
@@ -253,7 +254,8 @@ fn check_bridge(span: Span, own: &Mapping, reader: &mut Reader<'_>) -> bool {
     upstream > 0
 }
 
-fn check_rules_stand_alone(own: &Mapping, reader: &mut Reader<'_>) {
+/// Reports `only`, `except` and `start_in` in a job that has `rules`.
+fn check_keys_forbidden_by_rules(own: &Mapping, reader: &mut Reader<'_>) {
     let is_set = |key: &str| own.get(key).is_some_and(|entry| !entry.value.is_null());
     if !is_set("rules") {
         return;
@@ -271,7 +273,7 @@ fn check_delay(span: Span, own: &Mapping, when: Option<When>, reader: &mut Reade
         (None, _) if is_delayed => {
             reader.complain(span, " start_in", "should be a duration");
         }
-        // With other `rules` the key has been reported. With empty `rules` it is not allowed either.
+        // `check_keys_forbidden_by_rules` reports `start_in` only if `rules` has a value. Without one, it is an error, too.
         (Some(entry), Some(rules)) if rules.value.is_null() => {
             reader.complain(entry.key_span, " start_in", "must be blank");
         }

@@ -1,20 +1,22 @@
 //! Every keyword of GitLab's CI schema, and how this crate treats it.
 
-/// How a replay treats a keyword.
+/// Whether a pipeline that runs outside of GitLab supports a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replayed {
+pub enum Support {
     /// The keyword has the same effect as in GitLab.
     Yes,
-    /// The keyword is checked but has no effect, because it concerns GitLab's own pages or other projects.
+    /// The keyword is checked but has no effect, because it needs GitLab's server or another project. Using it causes a
+    /// warning.
     No,
-    /// The keyword selects runners or asks users for confirmation. Without it, a replay gives the same result.
+    /// The keyword selects runners or asks users for confirmation. The result of the pipeline does not depend
+    /// on it.
     Irrelevant,
 }
 
-use Replayed::{Irrelevant, No, Yes};
+use Support::{Irrelevant, No, Yes};
 
 /// The keywords of the top level. Every other key there is a job. `entry/root.rb`
-pub const ROOT: &[(&str, Replayed)] = &[
+pub const ROOT: &[(&str, Support)] = &[
     ("default", Yes),
     ("include", Yes),
     ("before_script", Yes),
@@ -29,7 +31,7 @@ pub const ROOT: &[(&str, Replayed)] = &[
 ];
 
 /// The keywords of a job that runs a script. `entry/job.rb`, `entry/processable.rb`
-pub const JOB: &[(&str, Replayed)] = &[
+pub const JOB: &[(&str, Support)] = &[
     ("after_script", Yes),
     ("allow_failure", Yes),
     ("artifacts", Yes),
@@ -109,13 +111,13 @@ pub const DEFAULT: &[&str] = &[
 ];
 
 /// Returns the names in a list of keywords.
-pub fn names(keywords: &'static [(&'static str, Replayed)]) -> impl Iterator<Item = &'static str> {
+pub fn names(keywords: &'static [(&'static str, Support)]) -> impl Iterator<Item = &'static str> {
     keywords.iter().map(|(name, _)| *name)
 }
 
 /// Returns how the keyword `name` of a list is treated, or `None` if it is unknown.
-pub fn replayed(keywords: &[(&str, Replayed)], name: &str) -> Option<Replayed> {
-    keywords.iter().find(|(keyword, _)| *keyword == name).map(|(_, replayed)| *replayed)
+pub fn support(keywords: &[(&str, Support)], name: &str) -> Option<Support> {
+    keywords.iter().find(|(keyword, _)| *keyword == name).map(|(_, support)| *support)
 }
 
 #[cfg(test)]
@@ -127,7 +129,7 @@ mod tests {
         assert!(names(JOB).is_sorted());
         assert!(BRIDGE.is_sorted() && DEFAULT.is_sorted());
         for keyword in BRIDGE.iter().chain(DEFAULT).filter(|keyword| **keyword != "trigger") {
-            assert!(replayed(JOB, keyword).is_some(), "{keyword}");
+            assert!(support(JOB, keyword).is_some(), "{keyword}");
         }
     }
 }

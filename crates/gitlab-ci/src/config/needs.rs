@@ -96,7 +96,7 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
                 return None;
             }
             let warning =
-                reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: needs:{other}"));
+                reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: needs:{other}"));
             warning.help("the job in the other pipeline counts as succeeded, without artifacts");
             return None;
         }

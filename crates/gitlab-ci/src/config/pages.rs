@@ -1,4 +1,4 @@
-//! `pages` and `publish`: a site that GitLab publishes. The publication is not replayed, but the directory of the site
+//! `pages` and `publish`: a site that GitLab publishes. It is not published here, but the directory of the site
 //! is added to the job's artifacts. <https://docs.gitlab.com/ci/yaml/#pagespublish>, `entry/pages.rb`,
 //! `entry/publish.rb`, `entry/job.rb`
 

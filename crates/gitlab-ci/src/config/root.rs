@@ -8,7 +8,7 @@ use super::auto_cancel;
 use super::inherit::Inherit;
 use super::inheritable::{self, Inheritable};
 use super::job::{self, Job};
-use super::keywords::{self, DEFAULT, JOB, ROOT, Replayed};
+use super::keywords::{self, DEFAULT, JOB, ROOT, Support};
 use super::limits::MAX_JOB_NAME;
 use super::reader::{Reader, Text};
 use super::rules::{self, Owner, Rule};
@@ -68,7 +68,7 @@ pub fn read(
     let mut jobs = IndexMap::new();
     // Every job gets a copy of the defaults.
     let mut size = 0;
-    for (name, entry) in root.iter().filter(|(name, _)| keywords::replayed(ROOT, name).is_none()) {
+    for (name, entry) in root.iter().filter(|(name, _)| keywords::support(ROOT, name).is_none()) {
         if name.starts_with('.') {
             check_hidden(name, entry, diagnostics);
             continue;
@@ -139,8 +139,8 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
     }
     size += size::entries(mapping);
     for (keyword, entry) in mapping {
-        if keywords::replayed(JOB, keyword) == Some(Replayed::No) {
-            reader.diagnostics.warning(entry.key_span, format!("understood, not replayed: {keyword}"));
+        if keywords::support(JOB, keyword) == Some(Support::No) {
+            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {keyword}"));
         }
     }
     (inheritable::read(mapping, &mut reader).over(&older_defaults, &Inherit::All(true)), size)

@@ -6,7 +6,7 @@ use crate::yaml::node::{Mapping, Node};
 /// The maximum number of files in the configuration of a child pipeline.
 const MAX_INCLUDES: usize = 3;
 
-/// Checks the keyword. The pipeline that it starts is not replayed.
+/// Checks the keyword. The pipeline that it starts in GitLab is not run here.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
     if node.is_blank() && (node.string().is_some() || node.mapping().is_some()) {
         reader.complain(node.span, "trigger", "config can't be blank");

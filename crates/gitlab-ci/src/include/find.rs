@@ -62,7 +62,7 @@ impl Loader<'_, '_> {
         let Include { kind, target, file, span, .. } = include;
         let (project, files) = parts(kind, target, file.as_deref());
         let whole = file.as_ref().map_or_else(|| target.clone(), |file| format!("{target}/{file}"));
-        let mut replacements: Vec<_> = self.environment.folders.iter().collect();
+        let mut replacements: Vec<_> = self.environment.directories.iter().collect();
         // The longest name is the most specific one.
         replacements.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         for (name, dir) in replacements {

@@ -20,7 +20,7 @@ pub struct Environment<'environment> {
     pub admits: &'environment dyn Fn(&Node, &mut Diagnostics) -> bool,
     /// Directories that replace projects, addresses or whole kinds of includes. Keys are `project/path`,
     /// `https://host/file.yml`, `template`, `component` and the like.
-    pub folders: &'environment BTreeMap<String, PathBuf>,
+    pub directories: &'environment BTreeMap<String, PathBuf>,
     /// Opens such a directory. `include:local` in the files of a project or component is looked up there.
     pub open: &'environment dyn Fn(&Path) -> Arc<dyn Files>,
     /// The inputs of the pipeline itself, as names and values.
@@ -38,7 +38,7 @@ impl<'environment> Environment<'environment> {
             files,
             expand: &str::to_owned,
             admits: &|_, _| true,
-            folders: &NO_DIRECTORIES,
+            directories: &NO_DIRECTORIES,
             open: &|directory| Arc::new(Directory(directory.to_owned())),
             inputs: &[],
         }
@@ -53,8 +53,8 @@ pub(super) struct Loader<'loading, 'environment> {
     pub(super) count: usize,
     /// The size of all texts and trees so far, in bytes.
     pub(super) size: usize,
-    /// The files that were included as `local`: the root directory of their project, unless it is this one, and their
-    /// path.
+    /// The files that were included with `local`: the root directory of the file's project (`None` for this project),
+    /// and the path of the file.
     pub(super) locals: HashSet<(Option<PathBuf>, String)>,
     /// Whether a limit was exceeded. Nothing is included after that.
     pub(super) is_over: bool,

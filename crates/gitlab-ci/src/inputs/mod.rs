@@ -56,7 +56,7 @@ pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagn
     let mut inputs = Inputs::new();
     let declared = spec.get("inputs").and_then(Node::mapping);
     if let Some(include) = spec.mapping().and_then(|spec| spec.get("include")) {
-        diagnostics.warning(include.key_span, "understood, not replayed: spec:include");
+        diagnostics.warning(include.key_span, "valid, but not supported here: spec:include");
     }
     for (name, entry) in declared.into_iter().flatten() {
         let input = Input { name, entry, by };

@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn warns_once_about_a_keyword_with_an_anchor() {
         let text = ".c: &c {script: x, id_tokens: {}}\na: *c\nb: *c\n";
-        assert_eq!(lint_text(text), [".gitlab-ci.yml:1:20: understood, not replayed: id_tokens"]);
+        assert_eq!(lint_text(text), [".gitlab-ci.yml:1:20: valid, but not supported here: id_tokens"]);
     }
 
     #[test]
@@ -300,8 +300,8 @@ mod tests {
         let files =
             Map([(".gitlab-ci.yml", format!("include: {include}\n")), ("sub.yml", "own: {script: x}\n".to_owned())]
                 .into());
-        let folders = [(what.to_owned(), dir.path().to_owned())].into();
-        let environment = Environment { folders: &folders, ..Environment::new(&files) };
+        let directories = [(what.to_owned(), dir.path().to_owned())].into();
+        let environment = Environment { directories: &directories, ..Environment::new(&files) };
         let lint = lint(".gitlab-ci.yml", &environment);
         assert_eq!(complaints(&lint), Vec::<String>::new());
         assert_eq!(lint.configuration.unwrap().jobs.keys().map(|name| &**name).collect::<Vec<_>>(), [job]);
@@ -310,8 +310,8 @@ mod tests {
     #[test]
     fn a_directory_replaces_whole_names_only() {
         let files = Map([(".gitlab-ci.yml", "include: {project: group/project-two, file: a.yml}\n".to_owned())].into());
-        let folders = [("group/project".to_owned(), std::path::PathBuf::from("/nowhere"))].into();
-        let environment = Environment { folders: &folders, ..Environment::new(&files) };
+        let directories = [("group/project".to_owned(), std::path::PathBuf::from("/nowhere"))].into();
+        let environment = Environment { directories: &directories, ..Environment::new(&files) };
         assert_eq!(
             complaints(&lint(".gitlab-ci.yml", &environment)),
             [

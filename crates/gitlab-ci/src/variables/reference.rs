@@ -9,10 +9,11 @@ pub(super) enum Piece<'text> {
     Reference(&'text str, &'text str),
 }
 
-/// Splits a text as the server does: at `$NAME`, `${NAME}` and `%NAME%`.
+/// Splits a text as the GitLab server does: at `$NAME`, `${NAME}` and `%NAME%`.
 pub(super) struct Pieces<'text> {
     rest: &'text str,
-    /// Whether `$$` and `%%` are literals. In single texts, the second character may start a reference.
+    /// Whether `$$` and `%%` are literal text, as in values of variables. In other texts, the second character may start
+    /// a reference.
     treats_doubled_as_literal: bool,
 }
 
@@ -22,7 +23,7 @@ impl<'text> Pieces<'text> {
         Self { rest: text, treats_doubled_as_literal: true }
     }
 
-    /// Splits a single text, as in `lib/expand_variables.rb`.
+    /// Splits a text that is not the value of a variable, such as a path in `exists`. `lib/expand_variables.rb`
     pub(super) fn from_text(text: &'text str) -> Self {
         Self { rest: text, treats_doubled_as_literal: false }
     }
@@ -81,7 +82,8 @@ impl<'text> RunnerPieces<'text> {
         Self { rest: text, has_brace: true }
     }
 
-    /// Parses the name after a `$`. Returns the name, if it is valid, and its length in bytes.
+    /// Parses the reference that follows a `$`. Returns the name, or `None` if it is not valid, and the length of the
+    /// reference in bytes, without the `$`.
     fn name(&mut self, text: &'text str) -> (Option<&'text str>, usize) {
         if let Some(inner) = text.strip_prefix('{') {
             let end = if self.has_brace { inner.find('}') } else { None };

@@ -93,7 +93,7 @@ impl Input {
 
     /// Reads and checks the pipeline file among `files`.
     pub fn lint(&self, files: &dyn Files, variables: &Collection, changes: &Changes<'_>) -> Lint {
-        let folders: BTreeMap<String, PathBuf> =
+        let directories: BTreeMap<String, PathBuf> =
             self.includes.iter().map(|(what, dir)| (what.clone(), PathBuf::from(dir))).collect();
         let paths = OnceCell::new();
         let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
@@ -109,7 +109,7 @@ impl Input {
             // Expanded once, with empty values for unknown variables: `lib/gitlab/ci/config/external/mapper/variables_expander.rb`.
             expand: &|text| variables.expand(text).unwrap_or_else(|_| text.to_owned()),
             admits: &|rules: &Node, diagnostics: &mut Diagnostics| admits(rules, &conditions, diagnostics),
-            folders: &folders,
+            directories: &directories,
             open: &|directory| Arc::new(WorkingTree(directory.to_owned())),
             inputs: &self.inputs,
         };

@@ -62,11 +62,11 @@ fn reports_mistakes_between_jobs(#[case] text: &str, #[case] expected: &[&str]) 
 )]
 #[case::script_and_run(
     "a: {script: x, run: [{name: b, script: c}]}\n",
-    &["1:16: jobs:a config these keys cannot be used together: script, run", "1:16: understood, not replayed: run"]
+    &["1:16: jobs:a config these keys cannot be used together: script, run", "1:16: valid, but not supported here: run"]
 )]
 #[case::script_and_trigger(
     "a: {script: x, trigger: g/p}\n",
-    &["1:16: jobs:a config these keys cannot be used together: script, trigger", "1:16: understood, not replayed: trigger"]
+    &["1:16: jobs:a config these keys cannot be used together: script, trigger", "1:16: valid, but not supported here: trigger"]
 )]
 #[case::two_words("a b: {stage: test}\n", &["1:1: jobs a_b config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.a b`)"])]
 #[case::letters_and_digits("A 1: {stage: test}\n", &["1:1: jobs a 1 config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.A 1`)"])]

@@ -140,9 +140,9 @@ fn reports_mistakes_in_bridges(#[case] keywords: &str, #[case] expected: &str) {
 }
 
 #[rstest]
-#[case::upstream("needs: {pipeline: g/other}", &["understood, not replayed: needs:pipeline (the job in the other pipeline counts as succeeded, without artifacts)"])]
-#[case::child("trigger: {include: [{local: c.yml}], strategy: mirror, forward: {pipeline_variables: true}}", &["understood, not replayed: trigger"])]
-#[case::matrix("trigger: p, parallel: {matrix: [{A: [b]}]}, allow_failure: true, when: manual", &["understood, not replayed: trigger"])]
+#[case::upstream("needs: {pipeline: g/other}", &["valid, but not supported here: needs:pipeline (the job in the other pipeline counts as succeeded, without artifacts)"])]
+#[case::child("trigger: {include: [{local: c.yml}], strategy: mirror, forward: {pipeline_variables: true}}", &["valid, but not supported here: trigger"])]
+#[case::matrix("trigger: p, parallel: {matrix: [{A: [b]}]}, allow_failure: true, when: manual", &["valid, but not supported here: trigger"])]
 fn accepts_valid_bridges(#[case] keywords: &str, #[case] expected: &[&str]) {
     let reported = job_diagnostics(keywords);
     assert_eq!(reported.iter().map(|it| it.split_once(": ").unwrap().1).collect::<Vec<_>>(), expected);
@@ -150,9 +150,9 @@ fn accepts_valid_bridges(#[case] keywords: &str, #[case] expected: &[&str]) {
 
 // entry/workflow.rb, auto_cancel.rb, variable.rb
 #[rstest]
-#[case::on_new_commit("workflow: {auto_cancel: {on_new_commit: x}}", &["workflow:auto_cancel on new commit must be one of: conservative, none, interruptible", "understood, not replayed: workflow:auto_cancel:on_new_commit"])]
+#[case::on_new_commit("workflow: {auto_cancel: {on_new_commit: x}}", &["workflow:auto_cancel on new commit must be one of: conservative, none, interruptible", "valid, but not supported here: workflow:auto_cancel:on_new_commit"])]
 #[case::on_job_failure("workflow: {auto_cancel: {on_job_failure: sometimes}}", &["workflow:auto_cancel on job failure must be one of: none, all"])]
-#[case::of_a_rule("workflow: {rules: [{if: $A, auto_cancel: {on_job_failure: x}}]}", &["workflow:rules:rule:auto_cancel on job failure must be one of: none, all", "understood, not replayed: workflow:rules:auto_cancel"])]
+#[case::of_a_rule("workflow: {rules: [{if: $A, auto_cancel: {on_job_failure: x}}]}", &["workflow:rules:rule:auto_cancel on job failure must be one of: none, all", "valid, but not supported here: workflow:rules:auto_cancel"])]
 #[case::options("variables: {A: {value: c, options: [a, b]}}", &["variables:a config value must be present in options"])]
 #[case::data_key("variables: {A: {vale: c}}", &["variables:a config uses invalid data keys: vale"])]
 #[case::invalid_shell_name("variables: {my-var: a}", &["`my-var` is not a valid name for a shell variable"])]
@@ -213,10 +213,10 @@ fn reports_mistakes_in_headers_and_includes(#[case] text: &str, #[case] expected
 )]
 #[case::secrets("secrets: {A: {vault: b, file: false, token: $C}}", "secrets")]
 #[case::id_tokens("id_tokens: {A: {aud: [b]}}", "id_tokens")]
-fn warns_about_keywords_that_are_not_replayed(#[case] keyword: &str, #[case] expected: &str) {
+fn warns_about_keywords_that_are_not_supported(#[case] keyword: &str, #[case] expected: &str) {
     let reported = job_diagnostics(&format!("script: x, {keyword}"));
     assert_eq!(
         reported.iter().map(|it| it.split_once(": ").unwrap().1).collect::<Vec<_>>(),
-        [format!("understood, not replayed: {expected}")]
+        [format!("valid, but not supported here: {expected}")]
     );
 }
