@@ -1,4 +1,4 @@
-//! The command line. Each flag except `--version` can also be set through an environment variable, as manifests do.
+//! The command line. Each flag except `--version` and `--help` can also be set through an environment variable, as manifests do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::log::LogFormat;
 
 /// A small, instrumented service.
 ///
-/// Exit codes: 0 stopped by a signal, 1 stopped before all requests were answered, 2 bad usage, 3 cannot listen or log.
+/// Exit codes: 0 stopped after all requests were answered, 1 stopped with unanswered requests, 2 bad usage, 3 cannot listen or log.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "app", disable_version_flag = true)]
 pub struct Arguments {

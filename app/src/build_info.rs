@@ -67,7 +67,7 @@ mod tests {
     #[rstest]
     #[case::epoch("0", "1970-01-01T00:00:00Z")]
     #[case::a_commit("1571000000", "2019-10-13T20:53:20Z")]
-    #[case::nobody_said("unknown", "unknown")]
+    #[case::not_set("unknown", "unknown")]
     #[case::beyond_the_calendar("253402300800", "253402300800")]
     fn dates_are_rfc3339(#[case] seconds: &str, #[case] expected: &str) {
         assert_eq!(rfc3339(seconds), expected);

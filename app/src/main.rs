@@ -21,7 +21,7 @@ use tracing::info;
 const EXIT_CUT: u8 = 1;
 /// The command line is wrong.
 const EXIT_USAGE: u8 = 2;
-/// Cannot listen, or cannot log.
+/// The service cannot start, for example because its address is in use, or standard output cannot be written.
 const EXIT_ENVIRONMENT: u8 = 3;
 
 fn main() -> ExitCode {

@@ -12,7 +12,7 @@ use axum::response::Response;
 use tracing::info;
 
 use crate::metrics::{UNKNOWN, method_label};
-use crate::request_id::id_of;
+use crate::request_id::request_id;
 use crate::state::AppState;
 
 /// The status that is recorded if the client disconnects before the answer. nginx introduced it.
@@ -52,7 +52,7 @@ impl Observation {
             route: request.extensions().get().cloned(),
             uri: request.uri().clone(),
             remote: request.extensions().get().map(|ConnectInfo(remote)| *remote),
-            request_id: id_of(request).to_owned(),
+            request_id: request_id(request).to_owned(),
             started: Instant::now(),
             status: CLIENT_CLOSED_REQUEST,
         }

@@ -33,7 +33,7 @@ impl MakeRequestId for RandomId {
 }
 
 /// The identifier as text, for log lines.
-pub(crate) fn id_of(request: &Request) -> &str {
+pub(crate) fn request_id(request: &Request) -> &str {
     let id = request.extensions().get().and_then(|id: &RequestId| id.header_value().to_str().ok());
     id.unwrap_or_default()
 }
@@ -52,7 +52,7 @@ mod tests {
 
     /// The identifier that a handler sees when the client sends `value`.
     async fn id(value: &[u8]) -> String {
-        let handler = async |request: Request| id_of(&request).to_owned();
+        let handler = async |request: Request| request_id(&request).to_owned();
         let layers = (map_request(remove_unfit_id), SetRequestIdLayer::x_request_id(RandomId));
         let router: Router = Router::new().fallback(handler).layer(layers);
         let request = Request::builder().header(X_REQUEST_ID, value).body(Body::empty()).unwrap();

@@ -18,7 +18,7 @@ use tracing::debug_span;
 
 use crate::host::require_host;
 use crate::observe::observe;
-use crate::request_id::{RandomId, id_of, remove_unfit_id};
+use crate::request_id::{RandomId, remove_unfit_id, request_id};
 use crate::routes::{self, fault};
 use crate::state::AppState;
 
@@ -42,7 +42,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     }
     // With `--log-filter debug`, each line that a handler logs names the request.
     let request_span =
-        |request: &Request| debug_span!("request", request_id = id_of(request), path = request.uri().path());
+        |request: &Request| debug_span!("request", request_id = request_id(request), path = request.uri().path());
     // The panic hook has already logged the panic with its location.
     let answer_to_panic = |_: Box<dyn Any + Send>| StatusCode::INTERNAL_SERVER_ERROR.into_response();
     // A request passes the layers from top to bottom, its answer from bottom to top.

@@ -1,4 +1,4 @@
-//! Finds out whether an engine is still creating containers, or removing what it has created of them.
+//! Determines whether an engine is still creating containers, or still removing the volumes of containers that it will not complete.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,10 +9,10 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions
 /// The containers with anonymous volumes that an engine is creating, for any client.
 ///
 /// An engine completes a request even if its client was killed. It lists a container only when the container is complete. Before that,
-/// it copies files from the image to the container's anonymous volumes, which takes seconds for the image of a Kubernetes node. The
-/// volumes exist already: a volume that is in use, but by none of the listed containers, belongs to a container that will appear. If the
-/// client has closed its connection, the engine may remove the volume instead, which also takes time. Meanwhile, the volume is not in use
-/// any more, so this remembers the volumes.
+/// it copies files from the image to the container's anonymous volumes, which takes seconds for the image of a Kubernetes node. These
+/// volumes exist already. So a volume that is in use, but by none of the listed containers, belongs to a container that will appear. If
+/// the client has closed its connection, the engine may instead remove the volume, which also takes time. During the removal, the volume
+/// is no longer in use. This type therefore remembers the volumes that it has found in use until they are mounted or removed.
 #[derive(Clone, Debug, Default)]
 pub struct Creation {
     volumes: BTreeSet<String>,
@@ -21,8 +21,8 @@ pub struct Creation {
 impl Creation {
     /// Asks the engine again. Returns whether a container may appear, or a volume may disappear.
     ///
-    /// A caller that removes what a killed program has left calls this *before* it lists what there is: otherwise, it would miss a
-    /// container that the engine completes between the two calls.
+    /// A caller that removes the resources of a killed program must call this *before* it lists them. Otherwise, it would miss a container
+    /// that the engine completes between the two calls.
     ///
     /// # Errors
     /// The engine does not answer.
@@ -39,7 +39,7 @@ impl Creation {
     /// # }
     /// ```
     pub async fn is_pending(&mut self, engine: &Docker) -> Result<bool, Error> {
-        // The volumes first: a container that the engine completes after this request is in the answer to the last one.
+        // List the volumes first: if the engine completes a container after this request, the last request returns the container.
         let in_use = volumes(engine, &HashMap::from([("dangling", vec!["false"])])).await?;
         self.volumes.extend(in_use);
         if self.volumes.is_empty() {

@@ -1,28 +1,29 @@
-//! Labels and environment variables that mark everything this project creates, so that a later run can find and remove it even
-//! after the program that created it was killed.
+//! The labels and environment variables of everything that this project creates. With them, a later run finds and removes the resources
+//! of a program that was killed.
 
 use std::collections::HashMap;
 
-/// Label of containers, networks, volumes, images and Kubernetes objects: the [`RunId::id`] of the run that created them.
+/// Label of the containers, networks, volumes, images and Kubernetes objects of a cluster. Its value is the [`RunId::id`] of the run that
+/// created them.
 pub const RUN: &str = "io.gitlab-ci-k8s-demo.run";
 
-/// Label of everything that belongs to a cluster, in addition to [`RUN`]: the cluster's name.
+/// Label that every resource with the label [`RUN`] has, too. Its value is the cluster's name.
 pub const CLUSTER: &str = "io.gitlab-ci-k8s-demo.cluster";
 
-/// Label of everything that belongs to a pipeline's job: the [owner ID](crate::ownership) of the pipeline.
+/// Label of the containers, networks and volumes of a pipeline's jobs. Its value is the pipeline's [owner ID](crate::ownership).
 pub const PIPELINE: &str = "io.gitlab-ci-k8s-demo.pipeline";
 
-/// Label of everything that belongs to a pipeline's job, in addition to [`PIPELINE`]: the job's name.
+/// Label that every resource with the label [`PIPELINE`] has, too. Its value is the job's name.
 pub const JOB: &str = "io.gitlab-ci-k8s-demo.job";
 
-/// Label that kind sets on its nodes: the cluster's name.
+/// Label that kind sets on the containers of its nodes. Its value is the cluster's name.
 pub const KIND_CLUSTER: &str = "io.x-k8s.kind.cluster";
 
-/// Environment variable of every program that is started for a cluster: the cluster's name.
+/// Environment variable of every program that is started for a cluster. Its value is the cluster's name.
 pub const VARIABLE: &str = "GITLAB_CI_K8S_DEMO_CLUSTER";
 
-/// Environment variable of every job that runs directly on this machine: the [owner ID](crate::ownership) of the process that runs the
-/// pipeline.
+/// Environment variable of every job that runs directly on this machine. Its value is the [owner ID](crate::ownership) of the process that
+/// runs the pipeline.
 pub const PIPELINE_VARIABLE: &str = "GITLAB_CI_K8S_DEMO_PIPELINE";
 
 /// Identifies one creation of a cluster.

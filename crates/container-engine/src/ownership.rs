@@ -1,8 +1,9 @@
-//! Owner IDs: whether the process that created something still exists.
+//! Owner IDs: they identify processes, so that another process can determine whether the creator of a resource still runs.
 //!
-//! Each process holds a lock on a file with its ID, in the directory of its user. The kernel releases the lock when the process ends,
-//! however it ends. A process ID would not do: another container or machine that shares the engine may have the same host name and
-//! process IDs of its own, and `/proc` may hide the processes of others. Where there is no file, it is not known whether the owner exists.
+//! Each process holds a lock on a file that is named after its ID, in a directory of its user. The kernel releases the lock when the
+//! process ends, however it ends. A process ID would not be sufficient: another container or machine that uses the same engine may have
+//! the same host name and the same process IDs, and `/proc` may hide the processes of other users. A process without a file counts as
+//! running, because its end cannot be detected.
 
 use std::fs::File;
 use std::io;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use private_dir::PrivateDir;
 
-/// The minimum age at which the file of an ended process is removed. Until then, it identifies what a killed process has left. The file
-/// does not change after its creation, so its age is the time since the process first needed its ID.
+/// The age from which the file of an ended process is removed. While the file exists, other processes can find the resources that a killed
+/// process left. The file does not change after its creation, so its age is the time since the process first requested its ID.
 const MAX_AGE: Duration = Duration::from_hours(90 * 24);
 
 /// The ID of this process, and its lock.
@@ -24,25 +25,26 @@ struct Owner {
     _lock: Option<File>,
 }
 
-/// The ID of this process: `machine.pid.random`. The first two are for people.
+/// The ID of this process: `machine.pid.random`. The random part makes it unique. The other parts help a user to find the process.
 pub fn owner_id() -> String {
     static OWNER: OnceLock<Owner> = OnceLock::new();
     OWNER.get_or_init(|| Owner::new(owners_dir().as_ref())).id.clone()
 }
 
-/// An ID for one of several things that this process owns at the same time: `machine.pid.random/number`. Each call returns another number.
+/// An ID for one of several owners in this process, such as pipelines: `machine.pid.random/number`. Each call returns another number.
 pub fn unique_owner_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     format!("{}/{}", owner_id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], has ended. Returns `false` when that is not known: for
-/// processes of other users and of other machines, and for other texts.
+/// Whether the process with this ID, from [`owner_id`] or [`unique_owner_id`], has ended. Returns `false` if that cannot be determined:
+/// for processes of other users and of other machines, and for texts that are not IDs.
 pub fn owner_is_gone(id: &str) -> bool {
     owners_dir().is_some_and(|dir| is_gone(&dir, id))
 }
 
-/// Removes the files of ended processes that are at least 90 days old. Call it after everything that these processes have left was removed.
+/// Removes the files of ended processes if they are at least 90 days old. First remove the resources that these processes left, because
+/// they cannot be found afterwards.
 pub fn forget_gone_owners() {
     if let Some(dir) = owners_dir() {
         forget(&dir, MAX_AGE);
@@ -59,7 +61,7 @@ impl Owner {
         Self { id, _lock: lock }
     }
 
-    /// Creates the file and takes its lock. No one knows the ID before that.
+    /// Creates the file and locks it. Between the two, no other process knows the ID and can mistake this process for an ended one.
     fn lock(dir: &PrivateDir, id: &str) -> io::Result<File> {
         let file = dir.create_file(id)?;
         file.lock()?;
@@ -67,9 +69,8 @@ impl Owner {
     }
 }
 
-/// The directory of the files of this user's processes. Unlike a directory for temporary files, it is the same in all sessions and after
-/// the machine was started again. <https://specifications.freedesktop.org/basedir-spec/latest/>
-/// `None` if it cannot be opened.
+/// The directory with the files of this user's processes; `None` if it cannot be opened. Unlike a directory for temporary files, it is the
+/// same in all sessions of the user, and still exists after a reboot. <https://specifications.freedesktop.org/basedir-spec/latest/>
 fn owners_dir() -> Option<PrivateDir> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
@@ -78,8 +79,8 @@ fn owners_dir() -> Option<PrivateDir> {
 
 fn is_gone(dir: &PrivateDir, id: &str) -> bool {
     let name = id.split_once('/').map_or(id, |(process, _)| process);
-    // Shared, because several processes may ask at the same time. Everybody who can use the engine can set a label: a name that leads out
-    // of the directory is an error.
+    // A shared lock, because several processes may check the same file at the same time. Every user of the engine can set labels, so the
+    // ID may be any text: `open_file` fails for a name that leads out of the directory.
     dir.open_file(name).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_of_which_there_is_no_file_is_not_known_to_be_gone() {
+    fn a_process_without_a_file_counts_as_running() {
         let ((_one, dir), (_other, elsewhere)) = (dir(), dir());
         let id = Owner::new(Some(&elsewhere)).id;
         assert!(is_gone(&elsewhere, &id) && !is_gone(&dir, &id));

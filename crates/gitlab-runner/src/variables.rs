@@ -25,7 +25,7 @@ pub struct Facts<'run> {
     /// `CI_JOB_TOKEN`. No server accepts it.
     pub token: &'run str,
     /// The job's directories: `CI_BUILDS_DIR`, `CI_PROJECT_DIR`.
-    pub places: &'run JobDirs,
+    pub job_dirs: &'run JobDirs,
     /// The executor's name: `shell` or `docker`.
     pub executor: &'static str,
     /// The job's timeout: `CI_JOB_TIMEOUT`, in seconds.
@@ -70,7 +70,7 @@ impl JobVariables {
         for variable in after(facts) {
             all.add(variable);
         }
-        let temporary = facts.places.temporary();
+        let temporary = facts.job_dirs.temporary();
         let collection = all.runner_expand(&|variable| path(&temporary, variable))?;
         let list = Arc::new(collection.iter().map(|(variable, _)| variable.clone()).collect());
         Ok(Self { collection, list, temporary, of_server })
@@ -178,8 +178,8 @@ fn persisted(plan: &Plan, facts: &Facts<'_>) -> Vec<Variable> {
 fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
     let mut variables = facts.own.to_vec();
     let own = [
-        ("CI_BUILDS_DIR", facts.places.builds.clone()),
-        ("CI_PROJECT_DIR", facts.places.project.clone()),
+        ("CI_BUILDS_DIR", facts.job_dirs.builds.clone()),
+        ("CI_PROJECT_DIR", facts.job_dirs.project.clone()),
         ("CI_CONCURRENT_ID", facts.concurrent.to_string()),
         ("CI_CONCURRENT_PROJECT_ID", facts.concurrent.to_string()),
         ("CI_SERVER", "yes".to_owned()),
@@ -218,14 +218,14 @@ mod tests {
 
     fn variables(text: &str, dotenv: &[Variable]) -> JobVariables {
         let plan = plan(text);
-        let places = JobDirs { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
+        let job_dirs = JobDirs { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
         let facts = Facts {
             pipeline: 7,
             created: SystemTime::UNIX_EPOCH,
             job: 7001,
             concurrent: 3,
             token: "t0ken-t0ken",
-            places: &places,
+            job_dirs: &job_dirs,
             executor: "docker",
             timeout: Duration::from_hours(1),
             own: &[("FROM_CONFIG", "c"), ("JOB", "config")]

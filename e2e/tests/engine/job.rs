@@ -123,17 +123,17 @@ impl Pipeline {
             variables: Arc::default(),
             image: Some(ImageRequest { name: image.to_owned(), ..ImageRequest::default() }),
             services: Vec::new(),
-            places: self.executor.places(7, "group/project"),
+            job_dirs: self.executor.job_dirs(7, "group/project"),
         };
         change(&mut request);
-        let (variables, places) = (Arc::clone(&request.variables), request.places.clone());
+        let (variables, job_dirs) = (Arc::clone(&request.variables), request.job_dirs.clone());
         let prepared = self.executor.prepare(request, &log).await.map(|session| Job {
             session,
             log,
             lines: lines.clone(),
             variables,
-            temporary: places.temporary(),
-            project: places.project,
+            temporary: job_dirs.temporary(),
+            project: job_dirs.project,
         });
         (prepared, lines)
     }

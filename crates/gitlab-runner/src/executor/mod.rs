@@ -47,18 +47,18 @@ impl Executor {
     }
 
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
-    pub fn places(&self, concurrent: usize, project: &str) -> JobDirs {
+    pub fn job_dirs(&self, concurrent: usize, project: &str) -> JobDirs {
         match self {
-            Self::Shell(shell) => shell.places(concurrent, project),
-            Self::Docker(docker) => docker.places(project),
+            Self::Shell(shell) => shell.job_dirs(concurrent, project),
+            Self::Docker(docker) => docker.job_dirs(project),
         }
     }
 
     /// Prepares everything that a job needs before its sources: image, network, volumes, services.
     ///
     /// # Errors
-    /// The image cannot be obtained, or the engine refuses. [`ExecutorError::reason`] distinguishes the two. Resources that
-    /// were created until then are removed.
+    /// The image cannot be obtained, or the engine refuses a request. [`ExecutorError::reason`] distinguishes the two. The
+    /// resources that were created before the error are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {
             Self::Shell(shell) => shell.prepare(request, log).map(Session::Shell),

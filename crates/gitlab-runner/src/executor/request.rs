@@ -59,7 +59,7 @@ pub struct Request {
     /// The job's services, expanded.
     pub services: Vec<ServiceRequest>,
     /// The job's directories.
-    pub places: JobDirs,
+    pub job_dirs: JobDirs,
 }
 
 /// An image, with all variables expanded.

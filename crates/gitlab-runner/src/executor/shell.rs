@@ -64,7 +64,7 @@ pub struct Session {
     /// Names of this process's environment variables that the job does not inherit.
     hidden: Arc<[OsString]>,
     dir: PathBuf,
-    places: JobDirs,
+    job_dirs: JobDirs,
     checkouts: Checkouts,
     /// The process group of the running script, or of its supervisor.
     group: Option<ProcessGroup>,
@@ -83,7 +83,7 @@ impl Shell {
     }
 
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
-    pub fn places(&self, concurrent: usize, project: &str) -> JobDirs {
+    pub fn job_dirs(&self, concurrent: usize, project: &str) -> JobDirs {
         let builds = self.builds.join(concurrent.to_string()).to_string_lossy().into_owned();
         JobDirs { project: format!("{builds}/{project}"), builds }
     }
@@ -96,16 +96,16 @@ impl Shell {
         if request.image.is_some() || !request.services.is_empty() {
             log.warn("the shell executor ignores `image` and `services`");
         }
-        let dir = PathBuf::from(&request.places.builds);
+        let dir = PathBuf::from(&request.job_dirs.builds);
         let (hidden, checkouts) = (Arc::clone(&self.hidden), Arc::clone(&self.checkouts));
         let (program, supervisor) = (self.program.clone(), self.supervisor.clone());
-        Ok(Session { program, supervisor, hidden, dir, places: request.places, checkouts, group: None })
+        Ok(Session { program, supervisor, hidden, dir, job_dirs: request.job_dirs, checkouts, group: None })
     }
 }
 
 impl Session {
     fn project(&self) -> PathBuf {
-        PathBuf::from(&self.places.project)
+        PathBuf::from(&self.job_dirs.project)
     }
 
     /// Puts an unchanged checkout into the job's project directory, and removes all files of an earlier job. `None` empties the directory.
@@ -113,18 +113,18 @@ impl Session {
     /// # Errors
     /// A file cannot be written or removed, for example because the disk is full.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
-        let (dir, places, checkouts) = (self.dir.clone(), self.places.clone(), Arc::clone(&self.checkouts));
+        let (dir, job_dirs, checkouts) = (self.dir.clone(), self.job_dirs.clone(), Arc::clone(&self.checkouts));
         let checkout = checkout.map(Arc::clone);
         off_thread("cannot copy the checkout", move || {
-            let project = PathBuf::from(&places.project);
+            let project = PathBuf::from(&job_dirs.project);
             // The content of the directory is unknown until the checkout is complete.
-            let before = locked(&checkouts).remove(&places.builds);
-            make_dirs(&dir, &places)?;
+            let before = locked(&checkouts).remove(&job_dirs.builds);
+            make_dirs(&dir, &job_dirs)?;
             match checkout {
                 None => restore::empty(&project)?,
                 Some(checkout) => {
                     let copied = restore::put(&checkout, &project, before)?;
-                    locked(&checkouts).insert(places.builds, copied);
+                    locked(&checkouts).insert(job_dirs.builds, copied);
                 }
             }
             Ok(())
@@ -231,7 +231,7 @@ impl Session {
     /// Removes the files of file variables. The checkout stays for the next job, and is removed with the pipeline.
     pub async fn finish(mut self) {
         self.stop().await;
-        let temporary = PathBuf::from(self.places.temporary());
+        let temporary = PathBuf::from(self.job_dirs.temporary());
         // Files that cannot be removed now are removed with the pipeline's directory, which reports a failure.
         let _ = off_thread("cannot remove the job's files", move || restore::empty(&temporary)).await;
     }
@@ -251,8 +251,8 @@ fn locked(checkouts: &Checkouts) -> MutexGuard<'_, HashMap<String, Copied>> {
 
 /// Creates the project directory and the directory of temporary files, and empties the latter. Removes everything else from their
 /// parent directories below `dir`.
-fn make_dirs(dir: &Path, places: &JobDirs) -> io::Result<()> {
-    let (project, temporary) = (Path::new(&places.project), PathBuf::from(places.temporary()));
+fn make_dirs(dir: &Path, job_dirs: &JobDirs) -> io::Result<()> {
+    let (project, temporary) = (Path::new(&job_dirs.project), PathBuf::from(job_dirs.temporary()));
     if let Some(builds) = dir.parent() {
         std::fs::create_dir_all(builds)?;
     }

@@ -202,7 +202,7 @@ impl Attempt<'_> {
         &mut self,
         session: &mut Session,
         has_succeeded: bool,
-        places: &JobDirs,
+        job_dirs: &JobDirs,
         tracked: &Tracked,
     ) -> Result<(), AttemptError> {
         let Some(written) = &self.planned.job.artifacts else { return Ok(()) };
@@ -220,15 +220,15 @@ impl Attempt<'_> {
         let _section = self.log.section(name, "Uploading artifacts");
         if keeps_files {
             let untracked = written.untracked.then_some(tracked);
-            let selection = Selection::new(&places.project, &paths, &exclude, untracked);
-            self.pack(session, selection, &self.pipeline.store.artifacts(self.index), places).await?;
+            let selection = Selection::new(&job_dirs.project, &paths, &exclude, untracked);
+            self.pack(session, selection, &self.pipeline.store.artifacts(self.index), job_dirs).await?;
         }
         // Reports are uploaded for every result of the job.
         if !dotenv.is_empty() || !junit.is_empty() {
             let all: Vec<String> = dotenv.iter().chain(&junit).cloned().collect();
             let path = self.pipeline.store.reports(self.index);
-            self.pack(session, Selection::new(&places.project, &all, &[], None), &path, places).await?;
-            self.read_reports(places, &dotenv, &junit)?;
+            self.pack(session, Selection::new(&job_dirs.project, &all, &[], None), &path, job_dirs).await?;
+            self.read_reports(job_dirs, &dotenv, &junit)?;
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl Attempt<'_> {
         session: &mut Session,
         selection: Selection,
         archive: &str,
-        places: &JobDirs,
+        job_dirs: &JobDirs,
     ) -> Result<(), AttemptError> {
         let failed = |error: std::io::Error| {
             failed(FailureReason::RunnerSystemFailure, &format!("cannot keep the artifacts: {error}"))
@@ -248,7 +248,7 @@ impl Attempt<'_> {
         for pattern in &packed.unmatched {
             self.log.warn(&format!(
                 "{pattern}: no matching files. Ensure that the artifact path is relative to the working directory ({})",
-                places.project
+                job_dirs.project
             ));
         }
         if packed.entries == 0 {
@@ -269,10 +269,10 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn read_reports(&mut self, places: &JobDirs, dotenv: &[String], junit: &[String]) -> Result<(), AttemptError> {
+    fn read_reports(&mut self, job_dirs: &JobDirs, dotenv: &[String], junit: &[String]) -> Result<(), AttemptError> {
         let store = &self.pipeline.store;
         let read = |patterns: &[String], limit: u64| {
-            let mut selection = Selection::new(&places.project, patterns, &[], None);
+            let mut selection = Selection::new(&job_dirs.project, patterns, &[], None);
             let files = match store.open(&store.reports(self.index)) {
                 Ok(Some(archive)) => archive::read(archive, limit, |path| selection.takes(path, false)),
                 Ok(None) => Ok(Vec::new()),

@@ -104,7 +104,7 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
     };
     let id = pipeline.next_job();
     let concurrent = pipeline.concurrent.take();
-    let places = pipeline.executor.places(concurrent.number, &pipeline.plan.context.project_path);
+    let job_dirs = pipeline.executor.job_dirs(concurrent.number, &pipeline.plan.context.project_path);
     let timeout = planned.job.timeout.as_ref().map_or(TIMEOUT, |timeout| timeout.value);
     let facts = Facts {
         pipeline: pipeline.id,
@@ -112,7 +112,7 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
         job: id,
         concurrent: concurrent.number,
         token: &pipeline.token,
-        places: &places,
+        job_dirs: &job_dirs,
         executor: pipeline.executor.name(),
         timeout,
         own: &pipeline.settings.variables,
@@ -143,7 +143,7 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
     let deadline = Instant::now() + timeout;
     let mut attempt =
         Attempt { pipeline, index, planned, variables, log, deadline, timeout, outcome: JobOutcome::default() };
-    let result = attempt.run(id, places).await;
+    let result = attempt.run(id, job_dirs).await;
     attempt.close(result)
 }
 
@@ -169,15 +169,15 @@ async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, id: u64, places: JobDirs) -> Result<(), AttemptError> {
-        let request = request::build(self.planned, id, &self.variables, places.clone())
+    async fn run(&mut self, id: u64, job_dirs: JobDirs) -> Result<(), AttemptError> {
+        let request = request::build(self.planned, id, &self.variables, job_dirs.clone())
             .map_err(|error| failed(FailureReason::ScriptFailure, &error))?;
         let mut session = {
             let name = self.pipeline.executor.name();
             let _section = self.log.section("prepare_executor", &format!("Preparing the \"{name}\" executor"));
             self.within(self.pipeline.executor.prepare(request, &self.log)).await?
         };
-        let result = self.with(&mut session, &places).await;
+        let result = self.with(&mut session, &job_dirs).await;
         if !matches!(result, Ok(())) {
             session.stop().await;
         }
@@ -185,11 +185,11 @@ impl Attempt<'_> {
         result
     }
 
-    async fn with(&mut self, session: &mut Session, places: &JobDirs) -> Result<(), AttemptError> {
+    async fn with(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
         let tracked = self.get_sources(session).await?;
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
-        let mut result = self.step_script(session, places).await;
+        let mut result = self.step_script(session, job_dirs).await;
         // `after_script` does not run after a timeout of the whole job or a cancellation.
         if !self.planned.job.after_script.is_empty() && matches!(result, Ok(()) | Err(AttemptError::Failed { .. })) {
             let status = match &result {
@@ -198,7 +198,7 @@ impl Attempt<'_> {
                 Err(_) => "failed",
             };
             // A failure of `after_script` does not prevent the upload of artifacts.
-            if let Err(error) = self.after_script(session, places, status).await {
+            if let Err(error) = self.after_script(session, job_dirs, status).await {
                 result = Err(error);
             }
         }
@@ -206,11 +206,11 @@ impl Attempt<'_> {
             return result;
         }
         self.archive_caches(session, result.is_ok(), &tracked).await;
-        let uploaded = self.upload_artifacts(session, result.is_ok(), places, &tracked).await;
+        let uploaded = self.upload_artifacts(session, result.is_ok(), job_dirs, &tracked).await;
         result.and(uploaded)
     }
 
-    async fn step_script(&mut self, session: &mut Session, places: &JobDirs) -> Result<(), AttemptError> {
+    async fn step_script(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
         let job = &self.planned.job;
         let settings = &self.pipeline.settings;
         let own = job.before_script.iter().chain(&job.script).map(|command| &*command.value);
@@ -221,7 +221,7 @@ impl Attempt<'_> {
             .chain(own)
             .chain(settings.post_build_script.as_deref())
             .collect();
-        let script = self.script(places, &commands, self.variables.list());
+        let script = self.script(job_dirs, &commands, self.variables.list());
         let section = self.log.section("step_script", "Executing \"step_script\" stage of the job script");
         let limit = self.limit("RUNNER_SCRIPT_TIMEOUT");
         let code = self.run_for(session, &script, limit).await?;
@@ -244,12 +244,12 @@ impl Attempt<'_> {
     async fn after_script(
         &mut self,
         session: &mut Session,
-        places: &JobDirs,
+        job_dirs: &JobDirs,
         status: &str,
     ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
         let variables = self.variables.with("CI_JOB_STATUS", status);
-        let script = self.script(places, &commands, &variables);
+        let script = self.script(job_dirs, &commands, &variables);
         let _section = self.log.section("after_script", "Running after_script");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
         let (code, message) = match self.run_for(session, &script, Some(limit)).await {
@@ -294,11 +294,11 @@ impl Attempt<'_> {
         limit.ok().filter(|limit| !limit.is_zero())
     }
 
-    fn script(&self, places: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
+    fn script(&self, job_dirs: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
         Script {
-            dir: &places.project,
+            dir: &job_dirs.project,
             variables,
-            temporary_folder: &places.temporary(),
+            temporary_folder: &job_dirs.temporary(),
             commands,
             is_traced: self.variables.is_on("CI_DEBUG_TRACE"),
         }

@@ -14,7 +14,7 @@ pub(super) fn build(
     planned: &PlannedJob,
     id: u64,
     variables: &JobVariables,
-    places: JobDirs,
+    job_dirs: JobDirs,
 ) -> Result<Request, ExpansionError> {
     let services = planned.job.services.iter().map(|service| service_request(service, variables));
     // A service whose name expands to an empty string is not started.
@@ -25,7 +25,7 @@ pub(super) fn build(
         variables: Arc::clone(variables.list()),
         image: planned.job.image.as_ref().map(|image| image_request(image, variables)).transpose()?,
         services: services.collect(),
-        places,
+        job_dirs,
     })
 }
 

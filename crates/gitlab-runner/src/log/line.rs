@@ -1,35 +1,35 @@
 //! A line of a log: its visible text, and the coverage in it.
 
-/// A line without section marks; `None` if it contains nothing else. Text before a carriage return is dropped, because a terminal
-/// overwrites it. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
-pub(super) fn without_marks(line: &str) -> Option<String> {
+/// Removes the section markers from a line. Returns `None` if the line contains nothing else. If the line contains carriage returns, only
+/// the last text between them is kept, because a terminal overwrites the earlier ones. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
+pub(super) fn without_section_markers(line: &str) -> Option<String> {
     const BEGINNING: &str = "section_";
-    let (mut kept, mut rest, mut has_mark) = (String::new(), line, false);
+    let (mut kept, mut rest, mut has_marker) = (String::new(), line, false);
     while let Some((before, from)) = rest.split_once(BEGINNING) {
         kept.push_str(before);
         rest = from;
-        match after_mark(from) {
-            Some(after) => (rest, has_mark) = (after, true),
+        match after_marker(from) {
+            Some(after) => (rest, has_marker) = (after, true),
             None => kept.push_str(BEGINNING),
         }
     }
     kept.push_str(rest);
-    if has_mark {
-        // The sequence that clears the line is part of the marks.
+    if has_marker {
+        // The sequence that clears the line is part of the markers.
         kept = kept.replace("\x1b[0K", "");
     }
     let last = kept.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
-    (!has_mark || !last.is_empty()).then(|| last.to_owned())
+    (!has_marker || !last.is_empty()).then(|| last.to_owned())
 }
 
-/// The text after a section mark. `text` starts after `section_`, and the mark is `start:TIME:NAME` or `end:TIME:NAME` with options in
-/// brackets, a carriage return and the sequence that clears the line.
-fn after_mark(text: &str) -> Option<&str> {
+/// The text after a section marker. `text` starts after the word `section_`. The rest of the marker is `start:TIME:NAME` or
+/// `end:TIME:NAME`, optional settings in brackets, a carriage return and the sequence that clears the line.
+fn after_marker(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("start:").or_else(|| text.strip_prefix("end:"))?;
-    let (mark, rest) = rest.split_once("\r\x1b[0K")?;
-    let (time, name) = mark.split_once(':')?;
-    let is_mark = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty();
-    is_mark.then_some(rest)
+    let (marker, rest) = rest.split_once("\r\x1b[0K")?;
+    let (time, name) = marker.split_once(':')?;
+    let is_marker = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty();
+    is_marker.then_some(rest)
 }
 
 /// A text without ANSI control sequences and control characters, except for tabs.
@@ -45,7 +45,7 @@ pub fn without_colours(text: &str) -> String {
         plain.push_str(before);
         let after = from.get(1..).unwrap_or_default();
         rest = match after.strip_prefix('[') {
-            // Parameters, then one letter.
+            // The first character from `@` to `~` ends the sequence.
             Some(sequence) => {
                 let end = sequence.find(|last: char| ('@'..='~').contains(&last));
                 end.and_then(|end| sequence.get(end + 1..)).unwrap_or_default()
@@ -81,12 +81,12 @@ mod tests {
     #[case::with_a_title("section_start:1:x[collapsed=true]\r\x1b[0KTitle", Some("Title"))]
     #[case::cleared_before("\x1b[0Ksection_end:1:x\r\x1b[0K", None)]
     #[case::one_after_another("section_end:1:x\r\x1b[0Ksection_start:2:y\r\x1b[0KTitle", Some("Title"))]
-    #[case::not_a_mark("section_start: is a word", Some("section_start: is a word"))]
-    #[case::mark_without_a_time("section_start::x\r\x1b[0Ky", Some("\x1b[0Ky"))]
+    #[case::not_a_marker("section_start: is a word", Some("section_start: is a word"))]
+    #[case::marker_without_a_time("section_start::x\r\x1b[0Ky", Some("\x1b[0Ky"))]
     #[case::overwritten("10 %\r20 %", Some("20 %"))]
     #[case::carriage_return_at_the_end("text\r", Some("text"))]
-    fn section_marks_are_removed(#[case] line: &str, #[case] expected: Option<&str>) {
-        assert_eq!(without_marks(line).as_deref(), expected);
+    fn section_markers_are_removed(#[case] line: &str, #[case] expected: Option<&str>) {
+        assert_eq!(without_section_markers(line).as_deref(), expected);
     }
 
     #[rstest]

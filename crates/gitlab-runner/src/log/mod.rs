@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::line::without_colours;
-use self::line::{number, without_marks};
+use self::line::{number, without_section_markers};
 use super::event::{Event, EventSink};
 use crate::mask::Masker;
 use gitlab_ci::expression::pattern::Pattern;
@@ -291,7 +291,7 @@ impl Inner {
     }
 
     fn end_line(&mut self, stream: Stream, whole: &str, lines: &mut Vec<String>) {
-        let Some(mut line) = without_marks(whole) else { return };
+        let Some(mut line) = without_section_markers(whole) else { return };
         let mut plain = without_colours(&line);
         // A secret may have been in pieces, with control sequences between them.
         if plain.len() != whole.len() {

@@ -209,7 +209,7 @@ impl Pipeline {
     }
 }
 
-/// The result of a job that has no script to run here.
+/// The outcome of a job that has no `script`: a trigger counts as successful, and a job with `run` fails. `None` if the job has a script.
 fn without_script(job: &Job) -> Option<JobOutcome> {
     if job.is_trigger {
         let reason = "it triggers another pipeline, which is not run; the trigger counts as successful".to_owned();

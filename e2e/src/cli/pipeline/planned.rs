@@ -22,7 +22,7 @@ pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Prepared, 
     }
 }
 
-/// The cause of the error determines the exit code. `mask` removes secrets from texts that quote the file.
+/// Converts an error to the [`CliError`] with the exit code for its cause. `mask` removes secrets from messages that quote the file.
 fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
     match error {
         PrepareError::Git(error) if GitError::is_input(&error) => CliError::Usage(mask(&error.to_string())),
@@ -35,7 +35,7 @@ fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
     }
 }
 
-/// Prints the warnings of a valid file, one line each.
+/// Prints the warnings about a valid pipeline file, one line each.
 fn print_warnings(Prepared { lint, given, .. }: &Prepared) {
     for warning in lint.diagnostics.sorted() {
         let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Obtains the images that the harness and the pipeline need: an image that is present is used, otherwise it is pulled, otherwise
-//! built from its recipe in this repository.
+//! Obtains the images that the harness and the pipeline need. An image that the engine does not have is pulled; if it cannot be pulled, it
+//! is built from its recipe in this repository.
 
 mod build;
 mod build_log;

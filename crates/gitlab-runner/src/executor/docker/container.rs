@@ -6,7 +6,7 @@ use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
 };
 
-use super::made::JobResources;
+use super::resources::JobResources;
 use crate::config::{DockerConfig, Mount};
 use crate::executor::request::ExecutorError;
 use crate::workspace::job_dirs::JobDirs;
@@ -22,7 +22,7 @@ impl<'docker> Common<'docker> {
     /// Creates the job's network, unless `network_mode` replaces it, and its volumes.
     pub(super) async fn make(
         config: &'docker DockerConfig,
-        places: &JobDirs,
+        job_dirs: &JobDirs,
         resources: &JobResources,
     ) -> Result<Self, ExecutorError> {
         resources.check_networks(&config.networks).await?;
@@ -33,7 +33,7 @@ impl<'docker> Common<'docker> {
             }
         };
         let volumes = async {
-            let mut binds = vec![format!("{}:{}", resources.volume("builds").await?, places.builds)];
+            let mut binds = vec![format!("{}:{}", resources.volume("builds").await?, job_dirs.builds)];
             for (number, mount) in config.volumes.iter().enumerate() {
                 binds.push(match mount {
                     Mount::Bind(bind) => bind.clone(),
@@ -73,7 +73,7 @@ impl<'docker> Common<'docker> {
             cap_drop: list(&config.cap_drop),
             security_opt: list(&config.security_opt),
             shm_size: config.shm_size,
-            // Set the driver, because the output cannot be read back with every driver that may be the engine's default.
+            // The engine's default log driver may be one that cannot return the output.
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
             ..HostConfig::default()
         };

@@ -50,9 +50,9 @@ impl Container<'_> {
 
     /// Creates the job's directories, writable for all users, because the user of the image is not known here. GitLab Runner's helper
     /// works with umask 0 for the same reason.
-    pub(super) async fn make_dirs(self, places: &JobDirs) -> Result<(), ExecutorError> {
-        let project = places.project.trim_matches('/');
-        let builds = places.builds.trim_matches('/');
+    pub(super) async fn make_dirs(self, job_dirs: &JobDirs) -> Result<(), ExecutorError> {
+        let project = job_dirs.project.trim_matches('/');
+        let builds = job_dirs.builds.trim_matches('/');
         let is_below =
             |path: &str| path.strip_prefix(builds).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let ends = project.match_indices('/').map(|(at, _)| at).chain([project.len()]);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bollard::errors::Error;
 
-use super::made::sweep;
+use super::resources::sweep;
 use container_engine::labels::PIPELINE;
 use container_engine::{labelled, ownership};
 

@@ -1,9 +1,9 @@
 //! The docker executor, which runs jobs in containers: GitLab Runner's `executors/docker`.
 //!
 //! - `engine`: the executor itself.
-//! - `reference`: image references. `credentials`: logins for pulls. `image_source`: images from elsewhere than a registry. `image`:
-//!   obtains images from these.
-//! - `made`: the resources created for a job, and their removal. `container`: the settings that all containers of a job share.
+//! - `image`: obtains the images of jobs and services. `reference`: parses their names. `credentials`: logins for pulls.
+//!   `image_source`: images that do not come from a registry.
+//! - `resources`: the resources created for a job, and their removal. `container`: the settings that all containers of a job share.
 //! - `service` and `health`: the service containers of a job, and whether they listen.
 //! - `files`: copies sources and artifacts into and out of containers. `script`: runs commands.
 //! - `session`: a job from its preparation to its cleanup. `leftovers`: removes the resources of killed pipelines.
@@ -19,8 +19,8 @@ mod health;
 mod image;
 mod image_source;
 mod leftovers;
-mod made;
 mod reference;
+mod resources;
 mod script;
 mod service;
 mod session;
@@ -31,7 +31,7 @@ use bollard::models::ContainerCreateBody;
 use futures_util::future::{try_join, try_join_all};
 
 use self::container::Common;
-use self::made::JobResources;
+use self::resources::JobResources;
 use crate::executor::request::{ExecutorError, ImageRequest, Request};
 use crate::log::JobLog;
 use crate::workspace::job_dirs::JobDirs;
@@ -39,25 +39,25 @@ use crate::workspace::job_dirs::JobDirs;
 pub use self::engine::Docker;
 pub use self::image_source::{ImageSource, Resolved};
 pub use self::leftovers::sweep_gone;
-pub use self::made::sweep;
 pub use self::reference::normalise;
+pub use self::resources::sweep;
 pub use self::session::Session;
 
-/// The default of `builds_dir`: `executors/docker/docker.go`.
-const BUILDS: &str = "/builds";
+/// The default of the setting `builds_dir`. `executors/docker/docker.go`
+const DEFAULT_BUILDS_DIR: &str = "/builds";
 
 impl Docker {
-    /// The directories of a job. `project` is the project's path: `group/project`.
-    pub fn places(&self, project: &str) -> JobDirs {
-        let builds = self.config.builds_dir.as_deref().unwrap_or(BUILDS).trim_end_matches('/').to_owned();
+    /// The directories of a job in its container. `project` is the project's path: `group/project`.
+    pub fn job_dirs(&self, project: &str) -> JobDirs {
+        let builds = self.config.builds_dir.as_deref().unwrap_or(DEFAULT_BUILDS_DIR).trim_end_matches('/').to_owned();
         JobDirs { project: format!("{builds}/{project}"), builds }
     }
 
     /// Prepares a job: its images, its network and volumes, its services, and the container that it runs in.
     ///
     /// # Errors
-    /// An image cannot be obtained (a failure of the job), or the engine refuses (a system failure). Resources that were created until
-    /// then are removed.
+    /// An image cannot be obtained (a failure of the job), or the engine refuses a request (a system failure). The resources that were
+    /// created before the error are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         let image = self.own_image(&request)?;
         log.say(&format!("Using Docker executor with image {} ...", image.name));
@@ -65,7 +65,7 @@ impl Docker {
         let prepared = Box::pin(self.prepare_in(&resources, &request, &image, log)).await;
         match prepared {
             Ok((container, services)) => {
-                Ok(Session::new(self.engine.clone(), resources, container, image.name, services, request.places))
+                Ok(Session::new(self.engine.clone(), resources, container, image.name, services, request.job_dirs))
             }
             Err(error) => {
                 resources.remove().await;
@@ -74,6 +74,7 @@ impl Docker {
         }
     }
 
+    /// The image of the job itself: its own, else the default of runner.toml.
     fn own_image(&self, request: &Request) -> Result<ImageRequest, ExecutorError> {
         let default = || self.config.docker.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
         request.image.clone().or_else(default).ok_or_else(|| {
@@ -109,7 +110,7 @@ impl Docker {
         }
         let variables = &request.variables;
         let images = try_join_all(std::iter::once(image).chain(names).map(|image| self.image(image, variables, log)));
-        let common = Common::make(&self.config.docker, &request.places, resources);
+        let common = Common::make(&self.config.docker, &request.job_dirs, resources);
         let (images, common) = try_join(images, common).await?;
         let mut images = images.into_iter();
         let own = images.next().unwrap_or_default();
@@ -136,7 +137,7 @@ impl Docker {
             cmd: Some(script::command(self.config.shell.as_deref())),
             entrypoint: image.entrypoint.clone(),
             user: image.user.clone().or_else(|| self.config.docker.user.clone()),
-            working_dir: Some(request.places.project.clone()),
+            working_dir: Some(request.job_dirs.project.clone()),
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),

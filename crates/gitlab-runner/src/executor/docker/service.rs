@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::container::Common;
 use super::engine::Docker;
-use super::made::JobResources;
 use super::reference;
+use super::resources::JobResources;
 use crate::config::{Mount, ServiceConfig};
 use crate::executor::request::{ExecutorError, ImageRequest, Request, ServiceRequest};
 use crate::log::JobLog;
@@ -117,7 +117,7 @@ pub(super) fn unshared_certificates<'request>(volumes: &[Mount], request: &'requ
     let set = request.variables.iter().rev().find(|variable| &*variable.key == "DOCKER_CERT_PATH")?;
     let path = Path::new(&*set.value);
     let is_shared = |target: &str| !target.is_empty() && path.starts_with(target);
-    let builds = &request.places.builds;
+    let builds = &request.job_dirs.builds;
     (path.is_absolute() && !is_shared(builds) && !volumes.iter().any(|volume| is_shared(volume.target())))
         .then_some(&set.value)
 }
@@ -199,8 +199,8 @@ mod tests {
     use crate::workspace::job_dirs::JobDirs;
 
     fn request(services: Vec<ServiceRequest>, variables: Vec<Variable>) -> Request {
-        let places = JobDirs { builds: "/builds".to_owned(), project: "/builds/p".to_owned() };
-        Request { name: "job".into(), id: 1, variables: Arc::new(variables), image: None, services, places }
+        let job_dirs = JobDirs { builds: "/builds".to_owned(), project: "/builds/p".to_owned() };
+        Request { name: "job".into(), id: 1, variables: Arc::new(variables), image: None, services, job_dirs }
     }
 
     /// The planned services, and the lines of the log.

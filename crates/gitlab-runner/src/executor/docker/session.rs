@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::files::Container;
-use super::made::JobResources;
+use super::resources::JobResources;
 use super::service::Running;
 use crate::executor::request::ExecutorError;
 use crate::log::JobLog;
@@ -22,7 +22,7 @@ pub struct Session {
     /// The image as the job names it, for messages.
     image: String,
     services: Vec<Running>,
-    places: JobDirs,
+    job_dirs: JobDirs,
 }
 
 impl Session {
@@ -32,9 +32,9 @@ impl Session {
         container: String,
         image: String,
         services: Vec<Running>,
-        places: JobDirs,
+        job_dirs: JobDirs,
     ) -> Self {
-        Self { engine, resources, container, image, services, places }
+        Self { engine, resources, container, image, services, job_dirs }
     }
 
     fn container(&self) -> Container<'_> {
@@ -46,12 +46,12 @@ impl Session {
     /// # Errors
     /// The engine refuses the upload or no longer answers.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
-        self.container().make_dirs(&self.places).await?;
+        self.container().make_dirs(&self.job_dirs).await?;
         let Some(checkout) = checkout else { return Ok(()) };
         let archive = checkout.archive().await.map_err(|error| ExecutorError::system(error.to_string()))?;
         let archive =
             File::open(archive).map_err(|error| ExecutorError::system(format!("{}: {error}", archive.display())))?;
-        self.container().unpack(archive, &self.places.project).await
+        self.container().unpack(archive, &self.job_dirs.project).await
     }
 
     /// Unpacks an archive into the job's project directory, over existing files.
@@ -59,7 +59,7 @@ impl Session {
     /// # Errors
     /// The archive cannot be read, or the engine refuses the upload.
     pub async fn unpack(&mut self, archive: File) -> Result<(), ExecutorError> {
-        self.container().unpack(archive, &self.places.project).await
+        self.container().unpack(archive, &self.job_dirs.project).await
     }
 
     /// Packs the selected files of the job's project directory into `archive`.
@@ -67,7 +67,7 @@ impl Session {
     /// # Errors
     /// The archive cannot be written, or the engine no longer answers.
     pub async fn pack(&mut self, selection: Selection, archive: DraftWriter) -> Result<Packed, ExecutorError> {
-        self.container().pack(&self.places.project, selection, archive).await
+        self.container().pack(&self.job_dirs.project, selection, archive).await
     }
 
     /// Runs a script, and returns its exit code.

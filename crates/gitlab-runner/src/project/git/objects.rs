@@ -38,7 +38,8 @@ impl Objects {
         Ok(Self { child, questions: Some(questions), answers: BufReader::new(answers), has_ended: false })
     }
 
-    /// The hash and the object of a name. `None` if there is no such object, or if git has ended: [`Objects::has_ended`] tells.
+    /// Returns the hash and the object that git finds for a name. Returns `None` if there is no such object, or if git has ended, which
+    /// [`Objects::has_ended`] reports.
     pub(super) fn get(&mut self, name: &str) -> Option<(String, Object)> {
         // A request is a single line.
         if name.contains('\n') {
@@ -50,7 +51,7 @@ impl Objects {
         })
     }
 
-    /// Whether git ended before it had answered everything. What it did not find may exist.
+    /// Whether git ended before it had answered every request. If so, an object that [`Objects::get`] did not return may exist.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
     }
