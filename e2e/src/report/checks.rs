@@ -26,7 +26,7 @@ pub fn line(check: &Record) -> String {
     match (check.verdict, &check.failure) {
         (Verdict::NotRun, _) => format!("– {environment} {name}: not run, {}", check.not_run),
         (_, Some(failure)) => {
-            format!("✘ {environment} {name}: expected {}, saw {}, {duration:.1} s", failure.expected, failure.seen)
+            format!("✘ {environment} {name}: expected {}, actual: {}, {duration:.1} s", failure.expected, failure.seen)
         }
         (_, None) => format!("✔ {environment} {name}: {}, {duration:.1} s", check.proves),
     }
@@ -79,7 +79,7 @@ fn with_details(check: &Record, failure: &Failure, max: usize) -> String {
     let Failure { expected, seen, object, details, cause, is_seen, fix } = failure;
     let cause_name = if *is_seen { "cause" } else { "likely cause" };
     let mut text = format!("{} of {} failed: {}\n", check.name, check.environment, check.proves);
-    let facts = [("expected", expected), ("saw", seen), ("at", object), (cause_name, cause), ("remedy", fix)];
+    let facts = [("expected", expected), ("actual", seen), ("at", object), (cause_name, cause), ("remedy", fix)];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(text, "  {:<13} {value}", format!("{name}:"));
     }

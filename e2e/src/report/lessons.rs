@@ -71,8 +71,8 @@ mod tests {
         let lesson = LESSONS.iter().find(|lesson| lesson.name == "hidden-failure").unwrap();
         let lines = [
             "The Service \"lesson\" is invalid: spec.ports[0].name: Invalid value: \"http_metrics\"",
-            "expected a Service with label ref=lesson in namespace gitlab",
-            "saw none",
+            "expected: a Service with label ref=lesson in namespace gitlab",
+            "actual: none",
         ];
         let lines = lines.map(str::to_owned).to_vec();
         let log = Some("logs/17/deploy.log".to_owned());

@@ -218,7 +218,7 @@ pub(super) async fn stopped(
             match check.failure {
                 None => Ok((Vec::new(), check.evidence.join("; "))),
                 Some(failure) => {
-                    Err(ScenarioError::Checks(format!("expected {}, saw {}", failure.expected, failure.seen)))
+                    Err(ScenarioError::Checks(format!("expected {}, actual: {}", failure.expected, failure.seen)))
                 }
             }
         })

@@ -96,7 +96,7 @@ impl ScenarioError {
 
 impl From<&Failure> for ScenarioError {
     fn from(failure: &Failure) -> Self {
-        Self::Checks(format!("expected {}, saw {}", failure.expected, failure.seen))
+        Self::Checks(format!("expected {}, actual: {}", failure.expected, failure.seen))
     }
 }
 

@@ -115,7 +115,7 @@ async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<Le
     if let Seen::Check(name, _) = lesson.seen
         && let Some(failure) = checked(context, name).await
     {
-        return Err(LessonError::NotMended(format!("expected {}, saw {}", failure.expected, failure.seen)));
+        return Err(LessonError::NotMended(format!("expected {}, actual: {}", failure.expected, failure.seen)));
     }
     Ok(taught)
 }
@@ -145,7 +145,7 @@ async fn seen(
             Some(Failure { expected, seen, details, .. }) => {
                 let (log, hidden) = hidden(context, message)
                     .ok_or_else(|| LessonError::NotShown(format!("no job log contains `{message}`")))?;
-                let lines = [hidden, format!("expected {expected}"), format!("saw {seen}")];
+                let lines = [hidden, format!("expected: {expected}"), format!("actual: {seen}")];
                 Ok(LessonResult {
                     failure: (
                         format!("the pipeline passes, and the check {name} fails"),

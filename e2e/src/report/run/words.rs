@@ -191,10 +191,10 @@ pub(super) fn about_job(job: &Job) -> String {
     words.join("; ")
 }
 
-/// A check in one line: what it saw, or why it did not run.
+/// A check in one line: its observation, or the reason why it did not run.
 pub(super) fn about_check(check: &Check) -> String {
     match &check.failure {
-        Some(failure) => format!("expected {}, saw {}", failure.expected, failure.seen),
+        Some(failure) => format!("expected {}, actual: {}", failure.expected, failure.seen),
         None if !check.not_run.is_empty() => check.not_run.clone(),
         None if check.verdict == Verdict::Interrupted => Kind::Interrupted.word().to_owned(),
         None => check.evidence.first().cloned().unwrap_or_default(),
