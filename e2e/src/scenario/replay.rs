@@ -286,7 +286,7 @@ mod tests {
 
     /// The facts that a run reads from a pipeline: its environments, the jobs that stop them, and the jobs that need neither registry nor
     /// cluster.
-    fn story(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
+    fn facts(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
         let (push, tagged) =
             (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1"), &[]).unwrap());
         let deployed = environments(&push).into_iter().chain(environments(&tagged));
@@ -297,8 +297,8 @@ mod tests {
 
     /// Asserts that the branch and the tag each deploy to one environment, and that the branch's can be stopped. Returns the jobs that need
     /// neither registry nor cluster.
-    fn is_a_story(text: &str) -> Vec<String> {
-        let (deployed, stops, free) = story(text);
+    fn assert_is_scenario(text: &str) -> Vec<String> {
+        let (deployed, stops, free) = facts(text);
         assert_eq!(deployed, [("dev".to_owned(), false), ("live".to_owned(), true)]);
         assert_eq!(stops.len(), 1, "{stops:?}");
         free
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_repositorys_own_pipeline() {
-        assert!(!is_a_story(OWN).is_empty());
+        assert!(!assert_is_scenario(OWN).is_empty());
     }
 
     /// The same pipeline with other job names and one more stage: a run depends on neither.
@@ -321,8 +321,8 @@ mod tests {
             let renamed = text.replace(&format!("\n{name}:"), &format!("\n{name} it:"));
             text = renamed.replace(&format!("on_stop: {name}\n"), &format!("on_stop: {name} it\n"));
         }
-        let free = is_a_story(&text);
-        assert_eq!(free.len(), is_a_story(OWN).len() + 1, "{free:?}");
+        let free = assert_is_scenario(&text);
+        assert_eq!(free.len(), assert_is_scenario(OWN).len() + 1, "{free:?}");
         assert!(free.iter().all(|name| name == "scan" || name.ends_with(" it")), "{free:?}");
     }
 

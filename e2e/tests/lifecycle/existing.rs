@@ -44,8 +44,8 @@ fn an_existing_cluster_with_another_pipeline() {
     let dir = tempfile::tempdir().unwrap();
     let source = changed(dir.path());
     let report = dir.path().join("report");
-    let told = run(&mut story(&bench, dir.path(), &source, &report));
-    assert!(told.contains("PASSED: "), "{told}");
+    let output = run(&mut run_command(&bench, dir.path(), &source, &report));
+    assert!(output.contains("PASSED: "), "{output}");
 
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     assert_eq!(report["verdict"], "passed");
@@ -88,7 +88,7 @@ fn a_failed_push_cancels_the_tag_pipeline(bench: &Bench, dir: &Path) {
         run(Command::new("git").arg("-C").arg(&source).args(IDENTITY).args(line));
     }
     let report = dir.join("report-of-failing");
-    let output = story(bench, dir, &source, &report).output().unwrap();
+    let output = run_command(bench, dir, &source, &report).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", error(&output));
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     let step = |name: &str| {
@@ -134,7 +134,7 @@ fn changed(dir: &Path) -> PathBuf {
 
 /// `e2e run` with only flags. The names of the registry and the API server resolve to their containers, on this machine and in jobs.
 /// It runs in its own mount namespace, because a test must not change the machine's hosts file.
-fn story(bench: &Bench, dir: &Path, source: &Path, report: &Path) -> Command {
+fn run_command(bench: &Bench, dir: &Path, source: &Path, report: &Path) -> Command {
     let template = format!("{{{{(index .NetworkSettings.Networks {NAME:?}).IPAddress}}}}");
     let address = |container: &str| docker(&["inspect", container, "--format", &template]);
     let (registry, control_plane) = (format!("{NAME}-registry"), format!("{NAME}-control-plane"));

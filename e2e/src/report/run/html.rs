@@ -1,6 +1,6 @@
 //! The HTML report of a run: one self-contained page that needs no network and no scripts.
 //!
-//! - `banner`: the verdict and the failures. `story`: the steps.
+//! - `banner`: the verdict and the failures. `steps`: the steps of the scenario.
 //! - `pipelines`, with `graph` and `needs`: the jobs. `checks`: the checks.
 //! - `timeline`, with `lane`: the activities. `appendix`: versions and commands.
 //! - `icon`, `link`: helpers for the other modules.
@@ -17,7 +17,7 @@ mod lane;
 mod link;
 mod needs;
 mod pipelines;
-mod story;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -39,7 +39,7 @@ pub fn page(record: &Record) -> String {
     let record = &cleaned(record);
     let kind = Kind::from(record.verdict);
     let sections = [
-        ("story", "Story", story::section(record)),
+        ("scenario", "Scenario", steps::section(record)),
         ("pipelines", "Pipelines", pipelines::section(record)),
         ("timeline", "Timeline", timeline::section(record)),
         ("checks", "Checks", checks::section(record)),

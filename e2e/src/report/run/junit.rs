@@ -43,18 +43,18 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
         report.add_test_suite(suite);
     }
     let is_green = report.failures + report.errors == 0;
-    report.add_test_suite(story(record, &mut names, is_green));
+    report.add_test_suite(scenario(record, &mut names, is_green));
     report.to_string()
 }
 
 /// The suite of the steps. Its last case reports whether the run completed. Without this case, the report of a run that was interrupted,
 /// or that ended before any other case could fail, would pass. A run that failed has no such case if another case has failed. `is_green`
 /// is true if no case of the other suites has failed.
-fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
-    let mut suite = TestSuite::new("story");
+fn scenario(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
+    let mut suite = TestSuite::new("scenario");
     suite.set_time(seconds(record.duration));
     for step in &record.steps {
-        suite.add_test_case(names.case("story", &step.name, step.duration, step_status(record, step)));
+        suite.add_test_case(names.case("scenario", &step.name, step.duration, step_status(record, step)));
     }
     let is_green = is_green && suite.failures + suite.errors == 0;
     let end = match (record.verdict, &record.broken) {
@@ -65,7 +65,7 @@ fn story(record: &Record, names: &mut Names, is_green: bool) -> TestSuite {
         _ => None,
     };
     if let Some(status) = end {
-        suite.add_test_case(names.case("story", "the run completes", record.duration, status));
+        suite.add_test_case(names.case("scenario", "the run completes", record.duration, status));
     }
     suite
 }

@@ -43,7 +43,7 @@ fn table(record: &Record) -> Table {
         table.add_row([kind.mark(), what, of, &duration, &cut(seen, MAX_LENGTH)]);
     };
     for step in &record.steps {
-        add(step.verdict.into(), &step.name, "story", step.duration, &step.outcome);
+        add(step.verdict.into(), &step.name, "scenario", step.duration, &step.outcome);
     }
     for (pipeline, job) in words::failed_jobs(record) {
         add(Kind::Failed, &job.name, &format!("pipeline {}", pipeline.id), job.duration, &about_job(job));

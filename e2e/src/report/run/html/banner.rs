@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::icon::{class, silent};
-use super::{checks, link, story};
+use super::{checks, link, steps};
 use crate::record::{Record, Verdict};
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, format_duration, short};
 
@@ -80,7 +80,7 @@ fn failures(record: &Record) -> Markup {
         @if record.broken.is_some() || !jobs.is_empty() || !checks.is_empty() {
             div.what-failed {
                 h2 { @if record.verdict == Verdict::Interrupted { "Where it was interrupted" } @else { "What failed" } }
-                @if let Some(reason) = &record.broken { (story::text(reason)) }
+                @if let Some(reason) = &record.broken { (steps::text(reason)) }
                 ul {
                     @for (anchor, pipeline, job) in &jobs {
                         li {

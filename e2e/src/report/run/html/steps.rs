@@ -9,7 +9,7 @@ use crate::report::run::words::{Kind, format_duration};
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.steps.is_empty()).then(|| {
         html! {
-            ol.story {
+            ol.scenario {
                 @for step in &record.steps { (row(step)) }
             }
         }
