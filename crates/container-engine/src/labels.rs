@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// created them.
 pub const RUN: &str = "io.gitlab-ci-k8s-demo.run";
 
-/// Label that every resource with the label [`RUN`] has, too. Its value is the cluster's name.
+/// Label of the containers, networks, volumes and images of a cluster, in addition to [`RUN`]. Its value is the cluster's name.
 pub const CLUSTER: &str = "io.gitlab-ci-k8s-demo.cluster";
 
 /// Label of the containers, networks and volumes of a pipeline's jobs. Its value is the pipeline's [owner ID](crate::ownership).

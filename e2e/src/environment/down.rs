@@ -1,8 +1,9 @@
 //! Removes everything that `up` created, even if the `up` process was killed.
 //!
-//! Every resource has a label with the cluster's name, so no record of them is needed. The order matters: first the programs that
-//! may still create resources, then the containers, then the run's image, without which no new node can start, then the networks,
-//! which cannot be removed while containers are connected to them.
+//! Every resource has a label with the cluster's name. The only record is that a run has started: then the engine may still be creating
+//! a container for a killed program. The order matters: first the programs that may still create resources, then the containers, then
+//! the run's image, without which no new node can start, then the networks, which cannot be removed while containers are connected to
+//! them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
