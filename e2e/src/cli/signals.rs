@@ -61,7 +61,7 @@ async fn handle(mut signals: Signals, hint: &'static str, sender: &UnboundedSend
     loop {
         let (code, word) = signals.recv().await;
         let (printed, is_printed) = mpsc::channel();
-        // Standard error may be a pipe that nobody reads.
+        // Standard error may be an unread pipe.
         std::thread::spawn(move || {
             print(&format!("e2e: {word}{}", if is_first { hint } else { "" }));
             let _ = printed.send(());

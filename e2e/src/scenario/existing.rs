@@ -1,4 +1,4 @@
-//! Checks that a run replaces nothing in an existing cluster and registry.
+//! Checks that a run replaces no environment in an existing cluster, and no image tag that another program may have pushed.
 
 use super::definition::ScenarioError;
 use super::project::{self, Project};

@@ -1,4 +1,4 @@
-//! What a program does whose output nobody reads: a pager that waits, a terminal that is stopped, a full disk.
+//! Tests of a program whose output is not read: by a pager that waits, by a stopped terminal, or because the disk is full.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 

@@ -21,7 +21,7 @@ use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 
-/// An executor: the place where jobs run.
+/// An executor, which runs jobs.
 pub enum Executor {
     /// Jobs run on this machine.
     Shell(shell::Shell),

@@ -158,7 +158,7 @@ fn write(mut screen: Screen, queue: &Queue<Item>, started: Instant) {
         match taken {
             Taken::Item(Item::Shown(shown)) => screen.show(&shown),
             Taken::Item(Item::Heartbeat(at)) => screen.heartbeat(at),
-            // Whoever waited may be gone.
+            // The receiver may no longer wait.
             Taken::Item(Item::Finish(sender)) => drop(sender.send(screen.failure())),
             Taken::Dropped(count) => screen.show_dropped(count, started.elapsed()),
         }

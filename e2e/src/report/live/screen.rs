@@ -1,5 +1,5 @@
 //! Where a live view goes: standard output, a log, or a terminal. Only the view's thread and the threads that animate its spinners write
-//! there, because a pipe that nobody reads or a stopped terminal blocks the writer.
+//! there, because an unread pipe or a stopped terminal blocks the writer.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -82,7 +82,7 @@ impl Screen {
         let line = match self {
             Self::Json { .. } => format!(r#"{{"event":"lines_dropped","count":{count}}}"#),
             Self::Log { .. } | Self::Terminal { .. } => {
-                format!("lines that are only in the logs of the jobs, because nobody read this output: {count}")
+                format!("lines that are only in the logs of the jobs, because this output was not read: {count}")
             }
         };
         self.show(&Shown { at, change: Change::Nothing, line: Some(line) });

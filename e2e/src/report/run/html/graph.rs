@@ -15,7 +15,7 @@ use crate::report::run::words::{Kind, format_duration, job_word};
 
 pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
     let columns = columns(pipeline);
-    let places: HashMap<&str, Location> = columns
+    let locations: HashMap<&str, Location> = columns
         .iter()
         .enumerate()
         .flat_map(|(column, (_, jobs))| jobs.iter().enumerate().map(move |(row, (_, job))| (&*job.name, (column, row))))
@@ -32,7 +32,7 @@ pub(super) fn graph(number: usize, pipeline: &Pipeline) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label={ "The jobs of pipeline " (pipeline.id) } {
             div.graph style=(sizes) {
-                (needs::lines(pipeline, &places, (columns.len(), rows)))
+                (needs::lines(pipeline, &locations, (columns.len(), rows)))
                 @for (stage, jobs) in &columns {
                     div.stage {
                         h4 { (stage) }

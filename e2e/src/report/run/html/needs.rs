@@ -11,11 +11,15 @@ use crate::record::Pipeline;
 const REACH: usize = GAP / 2;
 
 /// The lines for all explicit `needs`. Without any, the order of the stages is sufficient.
-pub(super) fn lines(pipeline: &Pipeline, places: &HashMap<&str, Location>, (columns, rows): (usize, usize)) -> Markup {
+pub(super) fn lines(
+    pipeline: &Pipeline,
+    locations: &HashMap<&str, Location>,
+    (columns, rows): (usize, usize),
+) -> Markup {
     let mut lines = BTreeSet::new();
     for job in &pipeline.jobs {
         for need in job.needs.iter().flatten() {
-            if let (Some(&from), Some(&to)) = (places.get(&**need), places.get(&*job.name)) {
+            if let (Some(&from), Some(&to)) = (locations.get(&**need), locations.get(&*job.name)) {
                 lines.insert((from, to));
             }
         }
