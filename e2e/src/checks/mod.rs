@@ -1,6 +1,6 @@
 //! The checks: one file each, and one list of all of them.
 //!
-//! A check waits, with a deadline, for the state that it expects, and reports what it saw instead. It removes the resources that it
+//! A check waits, with a deadline, for the state that it expects, and reports the actual state instead. It removes the resources that it
 //! has created.
 //!
 //! - [`environment`]: the environment under test. [`failure`]: why a check failed.

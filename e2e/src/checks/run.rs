@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_a_check_exceeds_the_sum_of_its_waits() {
+    fn the_limit_of_a_check_is_six_waits_and_two_minutes() {
         assert_eq!(limit(Duration::from_mins(2)), Duration::from_mins(14));
     }
 }

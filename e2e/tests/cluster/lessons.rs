@@ -18,7 +18,7 @@ fn all_five_lessons_show_their_failures() {
         "localhost:8080",
         "ImagePullBackOff",
         "is invalid: spec.ports[0].name: Invalid value: \"http_metrics\"",
-        "saw none",
+        "actual: none",
     ] {
         assert!(text.contains(message), "{message}: {text}");
     }

@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(still_running(&mut all, 2 * CHECK_INTERVAL), ["c for 5 s"]);
         log(&Change::Ends("c".into()), &mut all, 3, 3 * CHECK_INTERVAL);
         assert_eq!(still_running(&mut all, INTERVAL), ["a for 30 s"]);
-        assert_eq!(still_running(&mut all, INTERVAL + CHECK_INTERVAL), ["b for 30 s"]);
-        assert_eq!(still_running(&mut all, 2 * INTERVAL), ["a for 60 s", "b for 55 s"]);
+        assert_eq!(still_running(&mut all, INTERVAL + CHECK_INTERVAL), ["a for 35 s", "b for 30 s"]);
+        assert_eq!(still_running(&mut all, 2 * INTERVAL), Vec::<String>::new());
     }
 }
