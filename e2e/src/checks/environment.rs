@@ -263,8 +263,14 @@ pub(super) async fn ask(client: &Client, method: &str, path: &str) -> Result<(u1
 }
 
 /// The texts in the API server's own responses to requests for a pod or Service that it cannot forward.
-const PROXY_ERRORS: [&str; 4] =
-    ["error trying to reach service", "no endpoints available for service", "does not have a host assigned", "pods \""];
+const PROXY_ERRORS: [&str; 5] = [
+    "error trying to reach service",
+    "no endpoints available for service",
+    "does not have a host assigned",
+    // A pod that has no address yet.
+    "address not allowed",
+    "pods \"",
+];
 
 /// Whether the API server itself has responded, because it cannot reach the pod.
 pub(super) fn is_of_proxy(status: u16, body: &str) -> bool {

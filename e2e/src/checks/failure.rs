@@ -49,8 +49,16 @@ impl Failure {
         if self.is_seen || causes.is_empty() {
             return self;
         }
+        // Several objects in the same state are one cause.
+        let mut states: Vec<(Vec<&str>, &str)> = Vec::new();
+        for Cause { object, remedy, .. } in causes {
+            match states.iter_mut().find(|(_, what)| *what == remedy.what) {
+                Some((objects, _)) => objects.push(object),
+                None => states.push((vec![object], &remedy.what)),
+            }
+        }
         let lines: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.object, cause.remedy.what)).collect();
+            states.into_iter().map(|(objects, what)| format!("{}: {what}", objects.join(" and "))).collect();
         let mut fixes: Vec<&str> = Vec::new();
         for cause in causes {
             if !fixes.contains(&&*cause.remedy.fix) {
@@ -71,5 +79,31 @@ impl From<kube::Error> for Failure {
             "the account of the checks does not have this permission, or the API server is unreachable",
             "run the checks with a kubeconfig of the cluster's owner",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::cause::{Part, Remedy};
+
+    fn cause(object: &str, what: &str) -> Cause {
+        Cause {
+            part: Part::Pods,
+            check: None,
+            object: object.to_owned(),
+            remedy: Remedy::new(what, format!("mend {what}")),
+        }
+    }
+
+    #[test]
+    fn equal_states_are_one_cause_and_others_are_alternatives() {
+        let failure = || expected("an answer").hint("a guess", "try again");
+        let one = failure().explained_by(&[cause("Pod a", "crashes"), cause("Pod b", "crashes")]);
+        assert_eq!((&*one.cause, &*one.fix, one.is_seen), ("Pod a and Pod b: crashes", "mend crashes", true));
+        let two = failure().explained_by(&[cause("Pod a", "crashes"), cause("Service s", "selects none")]);
+        assert_eq!(two.cause, "one of: Pod a: crashes; Service s: selects none");
+        assert_eq!(two.details, ["Pod a: crashes", "Service s: selects none"]);
+        assert_eq!(failure().explained_by(&[]).cause, "a guess");
     }
 }

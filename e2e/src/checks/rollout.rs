@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::watcher;
@@ -40,19 +41,45 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let tally = load.end().await;
     let mut evidence = result?;
     if tally.failed > 0 || tally.requests == 0 {
-        return Err(expected("no request fails while pods are replaced")
+        let failure = expected("no request fails while pods are replaced")
             .actual(format!("{} of {} failed", tally.failed, tally.requests))
             .at(object_ref(&deployment))
             .with(&tally.failures.join("\n"))
-            .with(&environment.diagnostics(&deployment).await)
-            .because(
-                "one of: old pods terminate before new ones are ready (maxUnavailable); they close connections before they are removed \
-                from the endpoints; new pods report Ready too early",
-                "set maxUnavailable: 0 and a readinessProbe that requests /health, and make the service drain connections after SIGTERM",
-            ));
+            .with(&environment.diagnostics(&deployment).await);
+        return Err(match why_failed(&deployment) {
+            Some((cause, fix)) => failure.because(cause, fix),
+            None => failure.hint(
+                "one of: old pods close connections before they are removed from the endpoints; new pods report Ready too early",
+                "make the readinessProbe request /health, and the service drain connections after SIGTERM (--shutdown-delay)",
+            ),
+        });
     }
     evidence.add(format!("{} requests meanwhile, none failed", tally.requests));
     Ok(evidence)
+}
+
+/// Why requests fail during an update, if the Deployment shows it. Kubernetes' defaults are a rolling update with 25 % unavailable, which
+/// it rounds down: none of two pods.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#strategy>
+fn why_failed(deployment: &Deployment) -> Option<(String, &'static str)> {
+    let spec = deployment.spec.as_ref()?;
+    let strategy = spec.strategy.clone().unwrap_or_default();
+    let fix = "set strategy RollingUpdate with maxUnavailable: 0";
+    if strategy.type_.as_deref() == Some("Recreate") {
+        return Some(("its strategy is Recreate: all old pods end before new ones start".to_owned(), fix));
+    }
+    let unavailable = match strategy.rolling_update?.max_unavailable? {
+        IntOrString::Int(0) => return None,
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(share) => {
+            let percent: i32 = share.trim_end_matches('%').parse().ok()?;
+            if percent.saturating_mul(spec.replicas.unwrap_or(1)) < 100 {
+                return None;
+            }
+            share
+        }
+    };
+    Some((format!("maxUnavailable is {unavailable}: old pods end before new ones are ready"), fix))
 }
 
 async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome {
@@ -134,4 +161,25 @@ async fn gone(environment: &Environment, deployment: &Deployment, old: &BTreeSet
 
 fn names(pods: &[Pod]) -> BTreeSet<String> {
     pods.iter().map(ResourceExt::name_any).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::recreate(json!({"type": "Recreate"}), Some("its strategy is Recreate: all old pods end before new ones start"))]
+    #[case::one(json!({"rollingUpdate": {"maxUnavailable": 1}}), Some("maxUnavailable is 1: old pods end before new ones are ready"))]
+    #[case::all(json!({"rollingUpdate": {"maxUnavailable": "100%"}}), Some("maxUnavailable is 100%: old pods end before new ones are ready"))]
+    #[case::none(json!({"rollingUpdate": {"maxUnavailable": 0}}), None)]
+    #[case::the_default(json!({"rollingUpdate": {"maxUnavailable": "25%"}}), None)]
+    #[case::not_set(json!({}), None)]
+    fn the_cause_of_failed_requests(#[case] strategy: Value, #[case] expected: Option<&str>) {
+        let spec = json!({"replicas": 2, "strategy": strategy, "selector": {}, "template": {}});
+        let deployment = serde_json::from_value(json!({"spec": spec})).unwrap();
+        assert_eq!(why_failed(&deployment).map(|(cause, _)| cause).as_deref(), expected);
+    }
 }

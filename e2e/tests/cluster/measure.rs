@@ -59,9 +59,10 @@ impl Process {
         let node = pod["spec"]["nodeName"].as_str().expect("a node").to_owned();
         let container = pod["status"]["containerStatuses"][0]["containerID"].as_str().expect("a container");
         let container = container.trim_start_matches("containerd://");
-        let template = "{{.info.pid}}";
-        let id =
-            docker(&["exec", &node, "crictl", "inspect", "--output=go-template", "--template", template, container]);
+        let tasks = docker(&["exec", &node, "ctr", "--namespace=k8s.io", "tasks", "ls"]);
+        let mut tasks = tasks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let task = tasks.find(|task| task.first() == Some(&container)).expect("a task of the container");
+        let id = task.get(1).copied().expect("a process ID").to_owned();
         Self { node, id }
     }
 

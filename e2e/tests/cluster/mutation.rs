@@ -33,7 +33,8 @@ impl Mutation {
         let (file, manifest) = &manifests[random.usize(..manifests.len())];
         let mut fields = Vec::new();
         collect(manifest, "", &mut fields);
-        fields.retain(|field| !NAMES.contains(&&**field));
+        // Without a host, an Ingress answers for the hosts of all environments, which other tests use at the same time.
+        fields.retain(|field| !NAMES.contains(&&**field) && !field.ends_with("/host"));
         let field = fields.swap_remove(random.usize(..fields.len()));
         let old = manifest.pointer(&field).expect("a field of the manifest");
         Self { file, value: other(old, random), field }

@@ -131,12 +131,15 @@ async fn of_pods(environment: &Environment, pods: &[Pod]) -> Vec<Cause> {
         pod.labels().get(CHECK_LABEL).is_some_and(|check| check == "pull-secret")
             && pod.spec.as_ref().is_none_or(|spec| spec.image_pull_secrets.iter().flatten().count() == 0)
     };
-    let unready = pods.iter().filter(|pod| !is_pod_ready(pod) && !is_denied(pod)).map(async |pod| {
+    let is_ending = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    let unready = pods.iter().filter(|pod| !is_pod_ready(pod) && !is_denied(pod) && !is_ending(pod));
+    let unready = unready.map(async |pod| {
         let events = explain::pod_events(&environment.client, pod).await;
         let check = pod.labels().get(CHECK_LABEL).cloned();
         let part = if check.is_some() { Part::Own } else { Part::Pods };
+        // Some checks create pods that never get ready.
         let is_made_so = pod.spec.as_ref().is_some_and(is_never_ready);
-        let remedy = pod::not_ready(pod, &events).filter(|remedy| remedy.is_lasting || !is_made_so);
+        let remedy = if is_made_so { pod::not_started(pod, &events) } else { pod::not_ready(pod, &events) };
         remedy.map(|remedy| Cause { part, check, object: object_ref(pod), remedy })
     });
     join_all(unready).await.into_iter().flatten().collect()

@@ -13,18 +13,23 @@ const CONFIGURATION: [&str; 4] =
 /// The events of a pod whose containers cannot be created.
 const NOT_CREATED: [&str; 3] = ["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"];
 
-/// Why the pod is not ready. `None` if it is ready or terminating, or if its status and events show no known reason.
+/// Why the pod is not ready. `None` if it is ready, or if its status and events show no known reason.
 pub(super) fn not_ready(pod: &Pod, events: &[Event]) -> Option<Remedy> {
-    if is_pod_ready(pod) || pod.metadata.deletion_timestamp.is_some() {
+    if is_pod_ready(pod) {
         return None;
     }
+    let status = pod.status.clone().unwrap_or_default();
+    not_started(pod, events).or_else(|| containers(&status).find_map(exited)).or_else(|| probe(events))
+}
+
+/// Why the pod's containers do not run.
+pub(super) fn not_started(pod: &Pod, events: &[Event]) -> Option<Remedy> {
     let status = pod.status.clone().unwrap_or_default();
     unscheduled(&status)
         .or_else(|| ended(&status))
         .or_else(|| containers(&status).find_map(|container| waiting(container, events)))
-        .or_else(|| not_created(events))
-        .or_else(|| containers(&status).find_map(exited))
-        .or_else(|| probe(events))
+        // The events of before remain after a start.
+        .or_else(|| (status.phase.as_deref() == Some("Pending")).then(|| not_created(events)).flatten())
 }
 
 fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
@@ -233,5 +238,12 @@ mod tests {
     #[case::no_status(json!({}))]
     fn nothing_is_said_of_a_pod_that_is_ready_or_starts(#[case] status: Value) {
         assert_eq!(cause(&status, &[]), None);
+    }
+
+    #[test]
+    fn a_container_that_runs_or_has_run_has_started() {
+        let pod = |status: &Value| serde_json::from_value(json!({"metadata": {}, "status": status})).unwrap();
+        assert_eq!(not_started(&pod(&container(&json!({"running": {}}), &json!({}))), &[]), None);
+        assert_eq!(not_started(&pod(&container(&json!({"terminated": {"exitCode": 0}}), &json!({}))), &[]), None);
     }
 }

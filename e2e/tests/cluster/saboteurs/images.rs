@@ -36,7 +36,7 @@ fn the_tag_does_not_exist() {
     let image = format!("{}/course/demo:no-such-tag", access("registry_host"));
     patch_template("untagged", &container(json!({"image": image})));
     explained("untagged", &["deployment"], 15.0, &[("deployment", "no-such-tag: ")]);
-    caught("untagged", "registry", &["registry", "service", "ingress"], "404", &[]);
+    caught("untagged", "registry", &["registry", "ingress"], "404", &[]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_image_is_of_a_registry_that_does_not_exist() {
     let _cleanup = intact("elsewhere");
     patch_template("elsewhere", &container(json!({"image": "registry.invalid/course/demo:v1"})));
     explained("elsewhere", &["deployment"], 20.0, &[("deployment", "registry.invalid")]);
-    caught("elsewhere", "registry", &["registry", "service", "ingress"], "registry.invalid/course/demo:v1", &[]);
+    caught("elsewhere", "registry", &["registry", "ingress"], "registry.invalid/course/demo:v1", &[]);
 }
 
 #[test]

@@ -62,18 +62,3 @@ fn the_annotation_has_a_path_without_metrics() {
     });
     caught("misdirected", "scraping", &["scraping", "service", "ingress"], "", &[]);
 }
-
-#[test]
-fn prometheus_has_no_pod() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("unmeasured");
-    let undo = Undo::new(&["--namespace=monitoring", "scale", "--replicas=1", "deployment/prometheus"]);
-    run(&mut owner(&["--namespace=monitoring", "scale", "--replicas=0", "deployment/prometheus"]));
-    without_pods("monitoring", "app.kubernetes.io/name=prometheus");
-    let failed = failing("unmeasured", &QUICK, "10s", &[]);
-    assert_eq!(failed.keys().collect::<Vec<_>>(), ["scraping"], "{failed:?}");
-    assert_eq!(failed["scraping"]["failure"]["object"], "Service monitoring/prometheus");
-    record(&QUICK, &[("scraping", "Service monitoring/prometheus")]);
-    drop(undo);
-    run(&mut owner(&["--namespace=monitoring", "rollout", "status", "--timeout=120s", "deployment/prometheus"]));
-}

@@ -6,13 +6,13 @@
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
-mod access;
 mod health;
 mod images;
 mod metrics;
 mod names;
 mod pods;
 mod record;
+mod shared;
 mod traffic;
 mod updates;
 

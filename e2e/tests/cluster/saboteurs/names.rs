@@ -7,23 +7,6 @@ use crate::fixture::{DEPLOYER, owner};
 use crate::support::run;
 
 #[test]
-fn the_clusters_dns_has_no_pod() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("nameless");
-    let undo = Undo::new(&["--namespace=kube-system", "scale", "--replicas=2", "deployment/coredns"]);
-    run(&mut owner(&["--namespace=kube-system", "scale", "--replicas=0", "deployment/coredns"]));
-    without_pods("kube-system", "k8s-app=kube-dns");
-    explained(
-        "nameless",
-        &["dns", "deployment", "service", "ingress"],
-        15.0,
-        &[("dns", "the cluster's DNS has no ready pod")],
-    );
-    drop(undo);
-    run(&mut owner(&["--namespace=kube-system", "rollout", "status", "--timeout=120s", "deployment/coredns"]));
-}
-
-#[test]
 fn the_pods_use_the_resolver_of_the_node() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("outward");

@@ -64,36 +64,6 @@ fn pod_security_rejects_the_template() {
 }
 
 #[test]
-fn a_quota_admits_no_more_pods() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("counted");
-    let _quota = Cleanup(vec!["--namespace=gitlab".into(), "resourcequota/counted".into()]);
-    run(&mut owner(&["--namespace=gitlab", "create", "quota", "counted", "--hard=pods=0"]));
-    let words = "ResourceQuota counted";
-    explained(
-        "counted",
-        &all(),
-        30.0,
-        &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|check| (check, words)),
-    );
-}
-
-#[test]
-fn no_node_takes_another_pod() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("cordoned");
-    let nodes = run(&mut owner(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]));
-    let _undo: Vec<Undo> = nodes.split_whitespace().map(|node| Undo::new(&["uncordon", node])).collect();
-    for node in nodes.split_whitespace() {
-        run(&mut owner(&["cordon", node]));
-    }
-    // A cluster may add nodes, so the checks wait.
-    let failed = failing("cordoned", &all(), "10s", &["--commit", &COMMIT]);
-    let words = "no node takes the pod: 0/1 nodes are available: 1 node(s) were unschedulable";
-    told(&failed, &all(), &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|check| (check, words)));
-}
-
-#[test]
 fn the_template_names_a_secret_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("secretive");
@@ -111,7 +81,8 @@ fn the_readiness_probe_requests_a_path_that_does_not_exist() {
     let names = ["deployment", "readiness", "service", "ingress"];
     let words = "Readiness probe failed: HTTP probe failed with statuscode: 404";
     let failed = failing("astray", &names, "15s", &[]);
-    told(&failed, &names, &[("deployment", words), ("readiness", words)]);
+    // The new pods do not respond through the Service.
+    told(&failed, &names, &["deployment", "readiness", "service"].map(|check| (check, words)));
 }
 
 #[test]
@@ -123,7 +94,7 @@ fn the_pods_mount_a_volume_that_does_not_exist() {
     patch_template("unmounted", &pod_spec(&change));
     let names = ["deployment", "service", "ingress"];
     let failed = failing("unmounted", &names, "15s", &[]);
-    told(&failed, &names, &[("deployment", "configmap \"no-such-map\" not found")]);
+    told(&failed, &names, &["deployment", "service"].map(|check| (check, "configmap \"no-such-map\" not found")));
 }
 
 #[test]
@@ -138,34 +109,6 @@ fn the_pods_have_an_account_that_does_not_exist() {
         15.0,
         &["pull-secret", "deployment", "readiness"].map(|check| (check, words)),
     );
-}
-
-#[test]
-fn a_limit_range_rejects_the_pods() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("limited");
-    let limit = json!({"type": "Container", "max": {"memory": "16Mi"}});
-    let _range = object(
-        &json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "limited", "namespace": "gitlab"},
-        "spec": {"limits": [limit]}}),
-    );
-    let words = "a LimitRange rejects the pod: maximum memory usage per Container is 16Mi, but limit is 64Mi";
-    explained(
-        "limited",
-        &all(),
-        30.0,
-        &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|it| (it, words)),
-    );
-}
-
-#[test]
-fn a_quota_demands_resources_that_the_pods_do_not_declare() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("undeclared");
-    let _quota = Cleanup(vec!["--namespace=gitlab".into(), "resourcequota/undeclared".into()]);
-    run(&mut owner(&["--namespace=gitlab", "create", "quota", "undeclared", "--hard=limits.ephemeral-storage=1Gi"]));
-    let words = "ResourceQuota undeclared: must specify limits.ephemeral-storage";
-    explained("undeclared", &QUICK, 30.0, &["pull-secret", "readiness", "dns"].map(|check| (check, words)));
 }
 
 /// The policy and the webhook concern only the pods of one environment.
@@ -194,13 +137,13 @@ fn an_admission_webhook_does_not_respond() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("unhooked");
     let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
-    let webhook = json!({"name": "unhooked.test", "rules": rules, "objectSelector": {"matchLabels": {"ref": "unhooked"}},
+    let webhook = json!({"name": "unhooked.example.test", "rules": rules, "objectSelector": {"matchLabels": {"ref": "unhooked"}},
         "clientConfig": {"service": {"name": "no-such-service", "namespace": "gitlab"}}, "failurePolicy": "Fail",
         "sideEffects": "None", "admissionReviewVersions": ["v1"]});
     let _webhook =
         object(&json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "unhooked.test"}, "webhooks": [webhook]}));
-    rejected("unhooked", "admission webhook unhooked.test does not answer");
+        "metadata": {"name": "unhooked.example.test"}, "webhooks": [webhook]}));
+    rejected("unhooked", "admission webhook unhooked.example.test does not answer");
 }
 
 /// Waits until admission rejects the environment's new pods, and asserts that the checks that create pods say so.

@@ -107,19 +107,6 @@ fn the_ingress_names_a_port_that_does_not_exist() {
 }
 
 #[test]
-fn the_ingress_controller_has_no_pod() {
-    let _deployer = DEPLOYER.write();
-    let _cleanup = intact("uncontrolled");
-    let undo = Undo::new(&["--namespace=ingress", "scale", "--replicas=1", "deployment/traefik"]);
-    run(&mut owner(&["--namespace=ingress", "scale", "--replicas=0", "deployment/traefik"]));
-    let words = "the Ingress controller has no ready pod: 0 of 0";
-    explained("uncontrolled", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
-    drop(undo);
-    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=120s", "deployment/traefik"]));
-    served("uncontrolled");
-}
-
-#[test]
 fn the_service_is_deleted() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("serviceless");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{COMMIT, QUICK, caught, container, failing, intact, patch, patch_pods, record};
+use super::{COMMIT, QUICK, caught, container, failing, intact, patch, patch_pods, told};
 use crate::fixture::DEPLOYER;
 
 #[test]
@@ -28,7 +28,7 @@ fn all_pods_are_replaced_at_once() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("reckless");
     patch("deployment", "reckless", &json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
-    fails_requests("reckless", &[QUICK.as_slice(), &["rollout"]].concat());
+    fails_requests("reckless", &[QUICK.as_slice(), &["rollout"]].concat(), "its strategy is Recreate");
 }
 
 #[test]
@@ -37,16 +37,7 @@ fn all_pods_may_be_unavailable_during_an_update() {
     let _cleanup = intact("absent");
     let update = json!({"maxUnavailable": "100%", "maxSurge": 0});
     patch("deployment", "absent", &json!({"spec": {"strategy": {"rollingUpdate": update}}}));
-    fails_requests("absent", &["rollout", "service", "ingress"]);
-}
-
-#[test]
-fn the_pods_report_ready_before_they_are() {
-    let _deployer = DEPLOYER.read();
-    let _cleanup = intact("overeager");
-    let probe = json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0}});
-    patch_pods("overeager", &container(probe));
-    fails_requests("overeager", &["rollout", "service", "ingress"]);
+    fails_requests("absent", &["rollout", "service", "ingress"], "maxUnavailable is 100%");
 }
 
 #[test]
@@ -58,11 +49,10 @@ fn the_log_is_not_json() {
     assert_eq!(failure["expected"], "a log of JSON lines");
 }
 
-/// Asserts that only `rollout` fails, because requests have failed.
-fn fails_requests(slug: &str, names: &[&str]) {
+/// Asserts that only `rollout` fails, because requests have failed, and that it has seen the cause.
+fn fails_requests(slug: &str, names: &[&str], cause: &str) {
     let failed = failing(slug, names, "2m", &[]);
-    assert_eq!(failed.keys().collect::<Vec<_>>(), ["rollout"], "{failed:?}");
-    let seen = failed["rollout"]["failure"]["seen"].as_str().expect("what was seen");
-    assert!(seen.ends_with(" failed"), "{seen}");
-    record(names, &[("rollout", " failed")]);
+    let seen = failed.get("rollout").and_then(|check| check["failure"]["seen"].as_str());
+    assert!(seen.is_some_and(|seen| seen.ends_with(" failed")), "{seen:?}");
+    told(&failed, names, &[("rollout", cause)]);
 }
