@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use crate::error::{Context, Error};
 
-/// Processor, cores and kernel.
+/// Processor, CPUs and kernel.
 pub(crate) fn describe() -> Result<String, Error> {
     let processors = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("cannot read the kernel's release")?;
-    let (model, cores) = model_and_cores(&processors);
-    Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
+    let (model, cpus) = model_and_cpus(&processors);
+    Ok(format!("{model}, {cpus} CPUs, Linux {}", kernel.trim()))
 }
 
 /// The current date in UTC.
@@ -20,8 +20,8 @@ pub(crate) fn today() -> String {
     now
 }
 
-/// The model is not available on every architecture; the processors are numbered on all of them.
-fn model_and_cores(processors: &str) -> (&str, usize) {
+/// The model is not available on every architecture; the processors are numbered on most.
+fn model_and_cpus(processors: &str) -> (&str, usize) {
     let values = |key: &'static str| {
         processors
             .lines()
@@ -42,7 +42,7 @@ mod tests {
     #[case::two("processor\t: 0\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n", ("AMD EPYC", 2))]
     #[case::no_name("processor\t: 0\nCPU part\t: 0xd0c\n", ("unknown processor", 1))]
     fn processors(#[case] text: &str, #[case] expected: (&str, usize)) {
-        assert_eq!(model_and_cores(text), expected);
+        assert_eq!(model_and_cpus(text), expected);
     }
 
     #[test]

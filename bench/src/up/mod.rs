@@ -1,4 +1,4 @@
-//! Compares `e2e up` with `kind create cluster` on the same node image, which `e2e up` includes.
+//! Compares `e2e up` with the `kind create cluster` that it contains, on the same base image.
 
 mod measurement;
 mod report;

@@ -15,8 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// it the tag of `reference`.
 ///
 /// # Errors
-/// Returns the reason on one line, with the remedy where it is known (a login, for example). The registry is unreachable, refuses
-/// access or does not have the image, or the engine cannot store or tag it.
+/// The registry is unreachable, refuses access or does not have the image, or the engine cannot store or tag it. The error is the reason
+/// on one line, with the remedy where it is known (a login, for example).
 pub async fn pull(docker: &Docker, reference: &str, digest: Option<&str>) -> Result<(), String> {
     let Some(digest) = digest else { return pull_as(docker, reference, None, None).await };
     let (name, tag) = name_and_tag(reference);

@@ -67,7 +67,7 @@ pub fn remove_if_exists(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
     };
     match removed {
-        // In place of a parent directory, there may be a file.
+        // A parent of `path` may be a file.
         Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => Err(error),
         _ => Ok(()),
     }
@@ -115,12 +115,12 @@ fn open(parent: impl AsFd, name: impl Arg + Copy) -> rustix::io::Result<OwnedFd>
         }
         opened => opened?,
     };
-    // The owner's permission is enough; for the directories of others, the removal itself reports the error.
+    // Fails for directories of other users; the removal of their entries then reports the error.
     let _ = fchmod(&dir, Mode::RWXU);
     Ok(dir)
 }
 
-/// Lets the owner of a directory read and change it. `chmodat` would follow a link that a job has put in place of the directory.
+/// Lets the owner of a directory read and change it. `chmodat` by name would follow a link that a job has put there.
 #[cfg(target_os = "linux")]
 fn make_accessible(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<()> {
     use std::os::fd::AsRawFd;

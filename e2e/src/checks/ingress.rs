@@ -85,16 +85,46 @@ async fn answering(
         }
         sleep(POLL_INTERVAL).await;
     }
-    pods.update(environment).await?;
     let deployed: BTreeSet<String> = environment.some_pods().await?.iter().map(ResourceExt::name_any).collect();
+    loop {
+        let seen = match responding(environment, http, pods).await? {
+            Ok(seen) => seen,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if let Some(stranger) = pods.stranger(&seen, reference) {
+            return Ok(Err(mixed(host, reference, &stranger)));
+        }
+        // Pods that other checks have created respond, too, and may be ready before the deployed ones.
+        let own: BTreeSet<String> = seen.intersection(&deployed).cloned().collect();
+        if !own.is_empty() {
+            return Ok(Ok(own));
+        }
+        if started.elapsed() > environment.patience {
+            let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
+            let failure =
+                expected(format!("responses from the deployed pods for {host}")).actual(format!("only from {seen}"));
+            return Ok(Err(failure.hint("the deployed pods are not ready", "see the check `deployment`")));
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// The pods that respond to some requests to the host. The inner error is a wrong response.
+async fn responding(
+    environment: &Environment,
+    http: &Http,
+    pods: &mut Pods,
+) -> Result<Result<BTreeSet<String>, Failure>, Failure> {
+    let host = &environment.host;
+    pods.update(environment).await?;
     let mut seen = BTreeSet::new();
     for _ in 0..REQUESTS {
         let (status, body) = match http.get(host, "/").await {
             Ok(answer) => answer,
             Err(reason) => {
                 return Ok(Err(expected(format!("{REQUESTS} responses from {host}")).actual(reason).hint(
-            "a pod exits with unanswered requests, or the Ingress controller was replaced in the meantime",
-            "look at the controller's log, and make the service drain connections after SIGTERM (--shutdown-delay)",
+                    "a pod exits with unanswered requests, or the Ingress controller was replaced in the meantime",
+                    "look at the controller's log, and make the service drain connections after SIGTERM (--shutdown-delay)",
                 )));
             }
         };
@@ -108,18 +138,7 @@ async fn answering(
         seen.insert(pod.to_owned());
     }
     pods.update(environment).await?;
-    if let Some(stranger) = pods.stranger(&seen, reference) {
-        return Ok(Err(mixed(host, reference, &stranger)));
-    }
-    // Pods that other checks have created respond, too.
-    let own: BTreeSet<String> = seen.intersection(&deployed).cloned().collect();
-    if own.is_empty() {
-        let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
-        let failure =
-            expected(format!("responses from the deployed pods for {host}")).actual(format!("only from {seen}"));
-        return Ok(Err(failure.hint("the deployed pods are not ready", "see the check `deployment`")));
-    }
-    Ok(Ok(own))
+    Ok(Ok(seen))
 }
 
 /// Checks the response to a host that no Ingress has.

@@ -31,6 +31,7 @@ mod readiness;
 mod refusal;
 mod registry;
 mod rollout;
+mod scrape_targets;
 mod scraping;
 mod service;
 mod version;
@@ -60,7 +61,7 @@ pub static CHECKS: &[Check] = &[
         "the registry requires a login, and the pods run the image that the tag refers to",
         &[Need::Registry],
         Deployed,
-        &[]
+        &[Part::Pods]
     ),
     check!(
         pull_secret,

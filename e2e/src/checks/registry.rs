@@ -66,7 +66,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     });
     let container = container(&deployment);
     for pod in environment.some_pods().await? {
-        let runs = image_id(&pod, &container);
+        let runs = image_of_container(&environment, &pod, &container).await?;
         if !runs.ends_with(&digest) {
             return Err(expected(format!("{} runs {digest}", pod.name_any()))
                 .actual(runs)
@@ -138,11 +138,24 @@ impl<'image> Image<'image> {
     }
 }
 
+/// Waits until a container has its image, and returns it.
+async fn image_of_container(environment: &Environment, pod: &Pod, container: &str) -> Result<String, Failure> {
+    let reason = match environment.watch_pod(&pod.name_any(), |pod| image_id(pod, container)).await {
+        Ok(image) => return Ok(image),
+        Err(reason) => reason,
+    };
+    Err(expected(format!("{} runs an image", pod.name_any()))
+        .actual(format!("no image in container {container}: {reason}"))
+        .at(object_ref(pod))
+        .with(&environment.explain_pod(pod).await)
+        .hint("the container has not started", "read the pod's events: `kubectl describe pod`"))
+}
+
 /// The image that a container runs according to its runtime: `REPOSITORY@DIGEST`. Container statuses have no fixed order.
-fn image_id(pod: &Pod, container: &str) -> String {
+fn image_id(pod: &Pod, container: &str) -> Option<String> {
     let mut statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     let own = statuses.find(|status| status.name == container).map(|status| status.image_id.clone());
-    own.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("no image yet in container {container}"))
+    own.filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]
@@ -170,8 +183,8 @@ mod tests {
             |name: &str, id: &str| json!({"name": name, "image": "", "imageID": id, "ready": true, "restartCount": 0});
         let pod = json!({"status": {"containerStatuses": [status("side", "x@sha256:1"), status("app", "x@sha256:2"), status("new", "")]}});
         let pod = serde_json::from_value(pod).unwrap();
-        assert_eq!(image_id(&pod, "app"), "x@sha256:2");
-        assert_eq!(image_id(&pod, "new"), "no image yet in container new");
-        assert_eq!(image_id(&pod, "other"), "no image yet in container other");
+        assert_eq!(image_id(&pod, "app").as_deref(), Some("x@sha256:2"));
+        assert_eq!(image_id(&pod, "new"), None);
+        assert_eq!(image_id(&pod, "other"), None);
     }
 }

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::LogParams;
 use serde_json::Value;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::check::{Evidence, Outcome};
 use super::environment::{Environment, is_of_proxy, object_ref};
@@ -12,6 +13,9 @@ use crate::record::Failure;
 
 /// The annotation with the commit that the deploy job has deployed.
 const ANNOTATION: &str = "ci-commit-sha";
+
+/// Pause between two requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(environment: Environment) -> Outcome {
     let mut evidence = Evidence::default();
@@ -34,16 +38,9 @@ pub(super) async fn run(environment: Environment) -> Outcome {
             .with(&environment.diagnostics(&deployment).await));
     }
     for pod in environment.some_pods().await? {
-        let (status, body) = environment.ask_pod(&pod.name_any(), "GET", "/version").await?;
+        let (status, body) = version(&environment, &pod).await?;
         let version = serde_json::from_str::<Value>(&body).unwrap_or_default();
         let revision = version["revision"].as_str().unwrap_or_default();
-        if is_of_proxy(status, &body) {
-            return Err(expected(format!("{} responds to /version", pod.name_any()))
-                .actual(format!("no response: {}", body.trim()))
-                .at(object_ref(&pod))
-                .with(&environment.explain_pod(&pod).await)
-                .hint("the pod does not run, or does not listen on port 8000", "read its events and last log lines"));
-        }
         if status != 200 || revision != commit {
             let seen = if status == 200 { revision.to_owned() } else { format!("{status}: {}", body.trim()) };
             return Err(not_pushed(&commit, &seen).at(object_ref(&pod)).with(&environment.explain_pod(&pod).await));
@@ -52,6 +49,25 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         evidence.add(format!("log: {}", first_line(&environment, &pod, &commit).await?));
     }
     Ok(evidence)
+}
+
+/// Waits until the pod responds to `/version`, and returns the status and the body.
+async fn version(environment: &Environment, pod: &Pod) -> Result<(u16, String), Failure> {
+    let started = Instant::now();
+    loop {
+        let (status, body) = environment.ask_pod(&pod.name_any(), "GET", "/version").await?;
+        if !is_of_proxy(status, &body) {
+            return Ok((status, body));
+        }
+        if started.elapsed() > environment.patience {
+            return Err(expected(format!("{} responds to /version", pod.name_any()))
+                .actual(format!("no response: {}", body.trim()))
+                .at(object_ref(pod))
+                .with(&environment.explain_pod(pod).await)
+                .hint("the pod does not run, or does not listen on port 8000", "read its events and last log lines"));
+        }
+        sleep(POLL_INTERVAL).await;
+    }
 }
 
 fn not_pushed(commit: &str, seen: &str) -> Failure {

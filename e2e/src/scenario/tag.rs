@@ -13,7 +13,7 @@ use crate::checks::environment::Environment;
 pub(super) struct Tag<'run> {
     pub(super) scenario: &'run Scenario,
     pub(super) recorder: &'run Arc<Recorder>,
-    /// Runs the tag's pipeline. Cancelled when the branch's part fails.
+    /// Runs the tag's pipeline. Cancelled if the branch's deployment fails.
     pub(super) replayer: Replayer,
     pub(super) live: &'run EnvironmentJobs,
     /// Reached when the branch's jobs that need neither registry nor cluster have ended.

@@ -148,6 +148,9 @@ impl Deployed {
         }
         let texts = manifests.map(|(_, manifest)| manifest.to_string());
         let is_accepted = texts.iter().all(|text| is_applied(text));
+        // Like the deploy job, which waits, and fails if the pods do not become ready.
+        let name = format!("deployment/gitlab-k8s-demo-{slug}");
+        let _ = owner(&["--namespace=gitlab", "rollout", "status", "--timeout=20s", &name]).output();
         let what = format!(
             "{} {} = {}",
             mutation.file,

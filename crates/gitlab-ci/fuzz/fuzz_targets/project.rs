@@ -83,7 +83,7 @@ fn compare(name: &str) -> Compared {
 /// The changed files of a push.
 const CHANGED: [&str; 2] = ["Dockerfile", "src/main.rs"];
 
-/// Variables that reference others, for all jobs and for some environments. A cycle would refuse every plan.
+/// Variables that reference others, for all jobs and for some environments. With a cycle, every plan fails.
 fn given() -> ProjectVariables {
     let setting = |key, value, scope: &str| Setting {
         variable: Variable::new(key, value, Origin::Project),

@@ -60,10 +60,10 @@ pub enum Owner {
     Include,
 }
 
-/// The maximum number of paths in a clause.
+/// The maximum number of `changes` paths.
 const MAX_PATHS: usize = 50;
 
-/// Reads a list of rules. `!reference` may have nested lists in it. Invalid rules are left out.
+/// Reads a list of rules, which may be nested because of `!reference`. Skips rules that are not hashes.
 pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);

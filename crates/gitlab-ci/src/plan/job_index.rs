@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut};
 
 use super::{Plan, PlannedJob};
 
-/// A job of a plan. Only a plan creates it: indexing the plan, or a [`PerJob`] of the plan, finds the job.
+/// The position of a job in a plan. It indexes the plan (the result is the job) or a [`PerJob`] (the job's value).
 ///
 /// ```
 /// # use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Executors, which run jobs: GitLab Runner's `executors/`.
 //!
-//! - [`shell`]: on this machine, in a directory of the job's own.
+//! - [`shell`]: on this machine, in a directory that jobs reuse.
 //! - [`docker`]: in a container, with service containers alongside.
 
 pub mod docker;
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// Removes everything that was created for the job.
+    /// Ends the session, and removes what no later job uses.
     pub async fn finish(self) {
         match self {
             Self::Shell(session) => session.finish().await,

@@ -30,8 +30,8 @@ struct Path {
 }
 
 impl Selection {
-    /// A selection by patterns that are relative to the directory `project`. With `tracked`, the files that git tracks, all other files are
-    /// selected as well.
+    /// A selection by patterns that are relative to the directory `project`. If `tracked` (the files that git tracks) is given, also selects
+    /// all other files.
     pub fn new(project: &str, paths: &[String], exclude: &[String], tracked: Option<&Arc<HashSet<String>>>) -> Self {
         let paths = paths.iter().map(|written| {
             let relative = relative(project, written);
@@ -55,8 +55,8 @@ impl Selection {
         self.paths.is_empty() && self.tracked.is_none()
     }
 
-    /// The files and directories that contain everything selected, relative to the project, without those inside of others. The empty
-    /// string is the project directory itself.
+    /// The topmost paths, relative to the project, at or below which all selected files are. The empty string is the project directory
+    /// itself.
     pub fn roots(&self) -> Vec<String> {
         if self.tracked.is_some() {
             return vec![String::new()];

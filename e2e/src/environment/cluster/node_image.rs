@@ -115,7 +115,7 @@ async fn write_archive(docker: &Docker, images: &[String], path: &Path) -> Resul
     Ok(file.flush().await?)
 }
 
-/// Removes older images of this kind. The engine refuses to remove one that a cluster still uses.
+/// Removes older images of this kind. The engine keeps the layers that a cluster still uses.
 async fn remove_others(docker: &Docker, reference: &str) {
     let filters = labels::filter(LABEL, None);
     let list = ListImagesOptionsBuilder::new().filters(&filters).build();

@@ -124,8 +124,8 @@ impl PackageSources {
         })
     }
 
-    /// pip's settings as a `pip.conf` for a Debian image. `cert` names the image's own bundle, which includes the authorities that were
-    /// added on this machine, because this machine's path does not exist in the image.
+    /// pip's settings as a `pip.conf` for a Debian image. This machine's path of `cert` does not exist in the image, so `cert` names the
+    /// image's own bundle, which includes the authorities that were added on this machine.
     pub fn pip_conf(&self) -> String {
         if self.pip.is_empty() {
             return String::new();
@@ -201,7 +201,7 @@ fn without_slash(address: &str) -> String {
     address.trim_end_matches('/').to_owned()
 }
 
-/// Selects the options that a container needs too, for proxies and frozen mirrors. Leaves out programs that detect the proxy, because
+/// Selects the options that a container needs, too: proxies and validity checks. Leaves out programs that detect the proxy, because
 /// they do not exist in the container.
 fn apt_options(apt_config: &str) -> Vec<String> {
     let prefixes = ["Acquire::Check-", "Acquire::http::Proxy", "Acquire::https::Proxy"];

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{QUICK, TIMEOUT, Undo, caught, failing, intact, patch, record, without_pods};
+use super::{QUICK, TIMEOUT, caught, failing, intact, patch, record_reported};
 use crate::fixture::{Cleanup, DEPLOYER, feed, owner, prometheus};
-use crate::support::{eventually, run};
+use crate::support::eventually;
 
 #[test]
 fn the_scrape_annotation_is_missing() {
@@ -48,7 +48,7 @@ fn the_annotation_has_a_wrong_port() {
     patch("service", "misnumbered", &json!({"metadata": {"annotations": {"prometheus.io/port": "9999"}}}));
     let failed = failing("misnumbered", &["scraping"], "10s", &[]);
     assert!(failed.contains_key("scraping"), "Prometheus' old targets were counted");
-    record(&["scraping"], &[("scraping", "9999")]);
+    record_reported(&["scraping"], &failed);
 }
 
 #[test]

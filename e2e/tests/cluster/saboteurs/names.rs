@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Undo, explained, failing, intact, patch_pods, pod_spec, record, without_pods};
+use super::{failing, intact, patch_pods, pod_spec, record_reported};
 use crate::fixture::{DEPLOYER, owner};
 use crate::support::run;
 
@@ -39,5 +39,5 @@ fn resolves_nothing(slug: &str, change: &Value) {
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["dns"], "{failed:?}");
     let cause = failed["dns"]["failure"]["cause"].as_str().expect("a cause");
     assert!(cause.contains("dnsPolicy") && !cause.contains("probe"), "{cause}");
-    record(&names, &[("dns", "dnsPolicy")]);
+    record_reported(&names, &failed);
 }

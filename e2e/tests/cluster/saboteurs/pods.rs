@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    COMMIT, QUICK, TIMEOUT, Undo, all, caught, container, explained, failing, intact, object, patch_template, pod_spec,
-    record, told, without_pods,
+    QUICK, TIMEOUT, caught, container, explained, failing, intact, object, patch_template, pod_spec, record_reported,
+    told, without_pods,
 };
-use crate::fixture::{Cleanup, DEPLOYER, owner};
+use crate::fixture::{DEPLOYER, owner};
 use crate::support::{eventually, run};
 
 #[test]
@@ -32,7 +32,7 @@ fn the_deployment_is_scaled_to_zero() {
     // The check's own pods must not count.
     let failed = failing("empty", &["ingress", "readiness"], "30s", &[]);
     assert!(failed.contains_key("ingress"), "{failed:?}");
-    record(&["ingress"], &[("ingress", "")]);
+    record_reported(&["ingress"], &failed);
 }
 
 #[test]

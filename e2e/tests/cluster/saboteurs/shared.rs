@@ -6,8 +6,8 @@ use std::sync::{PoisonError, RwLockWriteGuard};
 use serde_json::{Value, json};
 
 use super::{
-    COMMIT, QUICK, Undo, all, caught, container, explained, failing, intact, object, patch_pods, record, served, told,
-    without_pods,
+    COMMIT, QUICK, Undo, all, caught, container, explained, failing, intact, object, patch_pods, record_reported,
+    served, told, without_pods,
 };
 use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, Rights, access, owner};
 use crate::support::{e2e, run};
@@ -46,7 +46,7 @@ fn the_account_may_read_one_more_namespace() {
     let failed = failing("curious", &["rbac"], "30s", &[]);
     let seen = failed["rbac"]["failure"]["seen"].as_str().expect("what was seen");
     assert!(seen.contains(" in kube-public"), "{seen}");
-    record(&["rbac"], &[("rbac", " in kube-public")]);
+    record_reported(&["rbac"], &failed);
     assert!(failed["rbac"]["failure"]["details"].to_string().contains("curious"), "{failed:?}");
 }
 
@@ -208,7 +208,7 @@ fn prometheus_has_no_pod() {
     let failed = failing("unmeasured", &SCRAPED, "10s", &[]);
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["scraping"], "{failed:?}");
     assert_eq!(failed["scraping"]["failure"]["object"], "Service monitoring/prometheus");
-    record(&SCRAPED, &[("scraping", "Service monitoring/prometheus")]);
+    record_reported(&SCRAPED, &failed);
     drop(undo);
     run(&mut owner(&["--namespace=monitoring", "rollout", "status", "--timeout=120s", "deployment/prometheus"]));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{QUICK, Undo, all, caught, explained, failing, intact, patch, record, rule, served, unserved};
+use super::{QUICK, all, caught, explained, failing, intact, patch, record_reported, rule, unserved};
 use crate::fixture::{Cleanup, DEPLOYER, feed, http, owner};
 use crate::support::{eventually, run};
 
@@ -82,7 +82,7 @@ fn pods_of_another_environment_respond() {
     });
     let seen = failed["ingress"]["failure"]["seen"].as_str().expect("what was seen");
     assert!(seen.ends_with(", of mixed-up"), "{seen}");
-    record(&["ingress"], &[("ingress", ", of mixed-up")]);
+    record_reported(&["ingress"], &failed);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn the_service_is_deleted() {
     assert_eq!(failed["service"]["failure"]["seen"], "none");
     let words = "there is no Service gitlab-k8s-demo-serviceless, its backend";
     assert!(failed["ingress"]["failure"]["cause"].as_str().is_some_and(|cause| cause.contains(words)), "{failed:?}");
-    record(&names, &[("service", "none"), ("ingress", words)]);
+    record_reported(&names, &failed);
 }
 
 #[test]
