@@ -245,8 +245,8 @@ mod tests {
     }
 
     fn pod(states: &[&serde_json::Value]) -> Pod {
-        let status = |state: &&serde_json::Value| json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
-        let statuses: Vec<_> = states.iter().map(status).collect();
+        let container = |state: &&serde_json::Value| json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        let statuses: Vec<_> = states.iter().map(container).collect();
         serde_json::from_value(json!({"status": {"containerStatuses": statuses}})).unwrap()
     }
 }
