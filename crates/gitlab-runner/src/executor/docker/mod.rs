@@ -1,8 +1,7 @@
 //! The docker executor, which runs jobs in containers: GitLab Runner's `executors/docker`.
 //!
 //! - `engine`: the executor itself.
-//! - `reference`: image references. `credentials`: logins for pulls. `image_source`: images from elsewhere than a registry. `image`:
-//!   obtains images from these.
+//! - `image`: obtains images.
 //! - `made`: the resources created for a job, and their removal. `container`: the settings that all containers of a job share.
 //! - `service` and `health`: the service containers of a job, and whether they listen.
 //! - `files`: copies sources and artifacts into and out of containers. `script`: runs commands.
@@ -12,15 +11,12 @@
 //! outside of the project directory still exist in `after_script`.
 
 mod container;
-mod credentials;
 mod engine;
 mod files;
 mod health;
 mod image;
-mod image_source;
 mod leftovers;
 mod made;
-mod reference;
 mod script;
 mod service;
 mod session;
@@ -37,10 +33,8 @@ use crate::log::JobLog;
 use crate::workspace::job_dirs::JobDirs;
 
 pub use self::engine::Docker;
-pub use self::image_source::{ImageSource, Resolved};
 pub use self::leftovers::sweep_gone;
 pub use self::made::sweep;
-pub use self::reference::normalise;
 pub use self::session::Session;
 
 /// The default of `builds_dir`: `executors/docker/docker.go`.

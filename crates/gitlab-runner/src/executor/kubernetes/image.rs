@@ -1,0 +1,80 @@
+//! The images of a job's pod.
+
+use super::cluster::Kubernetes;
+use super::policy;
+use super::service::Service;
+use crate::executor::image_source::Resolved;
+use crate::executor::request::{ExecutorError, FailureReason, ImageRequest, Request};
+use crate::log::JobLog;
+use gitlab_ci::config::image::PullPolicy;
+
+/// An image of the pod, and the pull policies that have not failed yet.
+pub(super) struct PodImage {
+    /// The name as the job writes it.
+    pub(super) name: String,
+    /// The reference that the nodes know it by.
+    pub(super) reference: String,
+    pub(super) policies: Vec<Option<PullPolicy>>,
+}
+
+impl Kubernetes {
+    /// The image of the job's own container.
+    pub(super) fn own_image(&self, request: &Request) -> Result<ImageRequest, ExecutorError> {
+        let config = &self.config.kubernetes;
+        let default = || config.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
+        request.image.clone().or_else(default).ok_or_else(|| {
+            ExecutorError::system(format!(
+                "{} has no image, and the runner has no default image; set `image` in the job or `image` in [runners.kubernetes] of \
+                 runner.toml",
+                request.name
+            ))
+        })
+    }
+
+    /// The images of `build`, `helper` and the services, in this order.
+    pub(super) async fn images(
+        &self,
+        own: &ImageRequest,
+        services: &[Service],
+        log: &JobLog,
+    ) -> Result<Vec<PodImage>, ExecutorError> {
+        // The helper has the policies of the job's image: `executors/kubernetes/kubernetes.go`
+        let helper = self.config.kubernetes.helper_image.clone().unwrap_or_else(|| own.name.clone());
+        let helper = ImageRequest { name: helper, ..own.clone() };
+        let all = [own, &helper].into_iter().chain(services.iter().map(|service| &service.request.image));
+        let mut images = Vec::new();
+        for image in all {
+            images.push(self.image(image, log).await?);
+        }
+        Ok(images)
+    }
+
+    async fn image(&self, image: &ImageRequest, log: &JobLog) -> Result<PodImage, ExecutorError> {
+        let failed = |message| ExecutorError { reason: FailureReason::ScriptFailure, message };
+        let name = image.name.trim().to_owned();
+        if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == '$') {
+            return Err(failed(format!(
+                "{:?} is not an image name; expected a name such as `debian:13`. Check that all variables in it have a value",
+                image.name
+            )));
+        }
+        if image.platform.is_some() {
+            log.warn("the kubernetes executor ignores `docker:platform`: a node selector determines the platform");
+        }
+        if image.user.is_some() {
+            log.warn("the kubernetes executor ignores `docker:user`, as GitLab Runner does");
+        }
+        if let Some(images) = &self.images
+            && let Some(Resolved { reference, built_from }) = images.resolve(&name).await.map_err(failed)?
+        {
+            if let Some(recipe) = built_from {
+                log.say(&format!("Using {reference}, built from {recipe}, in place of {name}"));
+            }
+            images.note_use(&name, &reference);
+            // It is on the nodes, and no registry has it.
+            return Ok(PodImage { name, reference, policies: vec![Some(PullPolicy::IfNotPresent)] });
+        }
+        let policies = policy::policies(image, &self.config.kubernetes)?;
+        Ok(PodImage { reference: name.clone(), name, policies })
+    }
+}
