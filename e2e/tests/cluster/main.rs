@@ -1,11 +1,14 @@
 //! Tests that need the cluster of `make up`. They fail without one.
 
+#[path = "../pipeline/repository.rs"]
+mod repository;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod causes;
 mod deployment;
 mod fixture;
+mod kubernetes_executor;
 mod lessons;
 mod permissions;
 mod registry;

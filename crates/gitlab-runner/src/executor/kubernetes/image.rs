@@ -9,6 +9,7 @@ use crate::log::JobLog;
 use gitlab_ci::config::image::PullPolicy;
 
 /// An image of the pod, and the pull policies that have not failed yet.
+#[derive(Clone, Debug)]
 pub(super) struct PodImage {
     /// The name as the job writes it.
     pub(super) name: String,
@@ -38,13 +39,18 @@ impl Kubernetes {
         services: &[Service],
         log: &JobLog,
     ) -> Result<Vec<PodImage>, ExecutorError> {
-        // The helper has the policies of the job's image: `executors/kubernetes/kubernetes.go`
-        let helper = self.config.kubernetes.helper_image.clone().unwrap_or_else(|| own.name.clone());
-        let helper = ImageRequest { name: helper, ..own.clone() };
-        let all = [own, &helper].into_iter().chain(services.iter().map(|service| &service.request.image));
-        let mut images = Vec::new();
-        for image in all {
-            images.push(self.image(image, log).await?);
+        let build = self.image(own, log).await?;
+        let helper = match &self.config.kubernetes.helper_image {
+            None => build.clone(),
+            Some(name) => {
+                // The helper has the policies of the job's image: `executors/kubernetes/kubernetes.go`
+                let (name, pull_policy) = (name.clone(), own.pull_policy.clone());
+                self.image(&ImageRequest { name, pull_policy, ..ImageRequest::default() }, log).await?
+            }
+        };
+        let mut images = vec![build, helper];
+        for service in services {
+            images.push(self.image(&service.request.image, log).await?);
         }
         Ok(images)
     }

@@ -240,7 +240,7 @@ impl Preparation<'_> {
             settings,
             places: &self.request.places,
             timeout: self.request.timeout,
-            labels,
+            labels: self.labels(),
             annotations: self.annotations(),
             owner: owner.clone(),
             containers: &containers,
@@ -257,13 +257,30 @@ impl Preparation<'_> {
             ("job.runner.gitlab.com/id".to_owned(), self.request.id.to_string()),
             ("job.runner.gitlab.com/name".to_owned(), self.log.masked(&self.request.name)),
         ]);
-        for (name, variable) in [("ref", "CI_COMMIT_REF_NAME"), ("sha", "CI_COMMIT_SHA")] {
-            let found = self.request.variables.iter().rev().find(|it| &*it.key == variable && !it.file);
-            if let Some(found) = found {
-                annotations.insert(format!("job.runner.gitlab.com/{name}"), self.log.masked(&found.value));
+        for (name, variable) in [("ref", "CI_COMMIT_REF_NAME"), ("sha", "CI_COMMIT_SHA"), ("url", "CI_JOB_URL")] {
+            if let Some(value) = self.public(variable) {
+                annotations.insert(format!("job.runner.gitlab.com/{name}"), value);
             }
         }
         annotations
+    }
+
+    /// The labels by which people find the pods of a project, and those that mark the pod as belonging to the pipeline.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.kubernetes.anchors.labels();
+        let project = [("id", "CI_PROJECT_ID"), ("name", "CI_PROJECT_NAME"), ("namespace", "CI_PROJECT_NAMESPACE")];
+        for (name, variable) in project {
+            if let Some(value) = self.public(variable) {
+                labels.insert(format!("project.runner.gitlab.com/{name}"), names::label_value(&value));
+            }
+        }
+        labels
+    }
+
+    /// The value of a variable that describes the job, without secrets.
+    fn public(&self, key: &str) -> Option<String> {
+        let found = self.request.variables.iter().rev().find(|it| &*it.key == key && !it.file)?;
+        Some(self.log.masked(&found.value))
     }
 
     fn containers(
