@@ -37,7 +37,7 @@ pub enum Executor {
     /// Jobs run in containers.
     Docker(docker::Docker),
     /// Jobs run in pods.
-    Kubernetes(kubernetes::Kubernetes),
+    Kubernetes(Box<kubernetes::Kubernetes>),
 }
 
 /// A job at an executor, from its preparation to its cleanup.
@@ -94,7 +94,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.put_sources(checkout).await,
             Self::Docker(session) => session.put_sources(checkout).await,
-            Self::Kubernetes(session) => session.put_sources(checkout).await,
+            Self::Kubernetes(session) => Box::pin(session.put_sources(checkout)).await,
         }
     }
 
@@ -106,7 +106,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.unpack(archive).await,
             Self::Docker(session) => session.unpack(archive).await,
-            Self::Kubernetes(session) => session.unpack(archive).await,
+            Self::Kubernetes(session) => Box::pin(session.unpack(archive)).await,
         }
     }
 
@@ -118,7 +118,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.pack(selection, archive).await,
             Self::Docker(session) => session.pack(selection, archive).await,
-            Self::Kubernetes(session) => session.pack(selection, archive).await,
+            Self::Kubernetes(session) => Box::pin(session.pack(selection, archive)).await,
         }
     }
 
@@ -131,7 +131,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.run(script, log).await,
             Self::Docker(session) => session.run(script, log).await,
-            Self::Kubernetes(session) => session.run(script, log).await,
+            Self::Kubernetes(session) => Box::pin(session.run(script, log)).await,
         }
     }
 
@@ -140,7 +140,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.stop().await,
             Self::Docker(session) => session.stop().await,
-            Self::Kubernetes(session) => session.stop().await,
+            Self::Kubernetes(session) => Box::pin(session.stop()).await,
         }
     }
 
@@ -149,7 +149,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.finish().await,
             Self::Docker(session) => session.finish().await,
-            Self::Kubernetes(session) => session.finish().await,
+            Self::Kubernetes(session) => Box::pin(session.finish()).await,
         }
     }
 }

@@ -97,7 +97,8 @@ impl PipelineDirs {
     /// An executor that runs the pipeline's jobs in pods of the cluster of `client`, in the namespace of the runner configuration or else
     /// in `namespace`. `images` provides images that do not come from a registry.
     pub fn kubernetes(&self, client: kube::Client, namespace: &str, images: Option<Arc<dyn ImageSource>>) -> Executor {
-        Executor::Kubernetes(Kubernetes::new(client, namespace, &self.config, images, self.label.clone()))
+        let kubernetes = Kubernetes::new(client, namespace, &self.config, images, self.label.clone());
+        Executor::Kubernetes(Box::new(kubernetes))
     }
 
     /// Assembles the pipeline.

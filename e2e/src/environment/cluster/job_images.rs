@@ -42,7 +42,7 @@ impl JobImages {
             load::load(&self.docker, &self.cluster, &references).await.map(drop)
         };
         let loaded = cell.get_or_try_init(load).await;
-        loaded.map(|()| ()).map_err(|error| {
+        loaded.copied().map_err(|error| {
             format!("cannot load image `{reference}` on the nodes of cluster {}: {}", self.cluster, error_chain(&error))
         })
     }

@@ -1,12 +1,14 @@
 //! Runs a program in a container of the job, and proves that its whole output has arrived.
 
 use std::fs::File;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::api::{ApiError, call, pause};
 use crate::executor::repack::PIECE_SIZE;
@@ -18,8 +20,9 @@ const BUFFER: usize = 256 * 1024;
 /// Maximum size of the output of a program that is not streamed, in bytes.
 const MAX_OUTPUT: u64 = 64 * 1024;
 
-/// Maximum number of attempts to run a program that can be repeated.
-const MAX_ATTEMPTS: u32 = 8;
+/// Maximum time without a connection to run a program that can be repeated: an API server that is restarted answers sooner. The job's own
+/// timeout applies as well.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The pod of a job.
 #[derive(Clone)]
@@ -107,10 +110,10 @@ impl PodRef {
         Ok(Output { code: exit_code(status.as_ref())?, stdout, stderr })
     }
 
-    /// Runs a program that may run several times, until its result is known. The caller limits the time.
+    /// Runs a program that may run several times, until its result is known.
     ///
     /// # Errors
-    /// The program fails, or cannot be run. `what` describes its purpose.
+    /// The program cannot be run. `what` describes its purpose.
     pub(super) async fn repeat(
         &self,
         container: &str,
@@ -118,22 +121,19 @@ impl PodRef {
         input: &Input<'_>,
         what: &str,
     ) -> Result<Output, ExecutorError> {
-        let mut attempt = 1;
-        loop {
+        let mut deadline = None;
+        for attempt in 1.. {
             let reason = match self.run(container, command, input).await {
                 Ok(output) => return Ok(output),
-                Err(ExecError::Lost(_)) if attempt < MAX_ATTEMPTS => None,
-                Err(error) => Some(error.to_string()),
+                Err(error) => error,
             };
-            if let Some(reason) = reason {
-                return Err(ExecutorError::system(format!(
-                    "cannot {what} in container {container} of pod {}: {reason}",
-                    self.name
-                )));
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+            if matches!(reason, ExecError::Refused(_)) || Instant::now() > deadline {
+                return Err(self.failed(container, what, &reason));
             }
             tokio::time::sleep(pause(attempt)).await;
-            attempt += 1;
         }
+        Err(self.failed(container, what, &"too many attempts"))
     }
 
     /// Like [`Self::repeat`], for a program whose exit code must be 0.
@@ -152,7 +152,11 @@ impl PodRef {
             "" => format!("exit code {}", output.code),
             text => text.lines().collect::<Vec<_>>().join("; "),
         };
-        Err(ExecutorError::system(format!("cannot {what} in container {container} of pod {}: {reason}", self.name)))
+        Err(self.failed(container, what, &reason))
+    }
+
+    fn failed(&self, container: &str, what: &str, reason: &dyn std::fmt::Display) -> ExecutorError {
+        ExecutorError::system(format!("cannot {what} in container {container} of pod {}: {reason}", self.name))
     }
 }
 

@@ -41,12 +41,12 @@ fn script(message: String) -> ExecutorError {
 
 /// Whether all containers of the pod have started.
 pub(super) fn is_running(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
     let has_started = |name: &str| {
-        let states = statuses(pod).filter(|status| status.name == name);
-        states.filter_map(|status| status.state.as_ref()).any(|state| state.running.is_some())
+        let own = statuses(pod).filter(|status| status.name == name);
+        own.filter_map(|status| status.state.as_ref()).any(|state| state.running.is_some())
     };
-    status.and_then(|status| status.phase.as_deref()) == Some("Running") && has_started(BUILD) && has_started(HELPER)
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase == Some("Running") && has_started(BUILD) && has_started(HELPER)
 }
 
 /// Why a pod that does not run yet will never run the job.

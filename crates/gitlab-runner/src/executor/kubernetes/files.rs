@@ -21,8 +21,8 @@ use crate::workspace::selection::Selection;
 /// Maximum time between two pieces of an archive, after which a connection counts as lost.
 const MAX_SILENCE: Duration = Duration::from_secs(50);
 
-/// Maximum number of connections in a row that deliver nothing.
-const MAX_ATTEMPTS: u32 = 8;
+/// Maximum number of connections in a row that deliver nothing: five minutes, with the longest pauses.
+const MAX_ATTEMPTS: u32 = 150;
 
 impl PodRef {
     /// Creates a directory, writable for all users, and its parents.
@@ -95,10 +95,9 @@ impl PodRef {
         let (sender, receiver) = mpsc::channel(MAX_PIECES);
         let repack = tokio::task::spawn_blocking(move || work.add(&root, receiver));
         let receive = async {
-            let received = self.receive(size, &sender).await;
             // Without an error, the reader would take the archive for a complete one.
-            if let Err(error) = &received {
-                let _ = sender.send(Err(io::Error::other(error.clone()))).await;
+            if let Err(reason) = self.receive(size, &sender).await {
+                let _ = sender.send(Err(io::Error::other(reason))).await;
             }
             drop(sender);
         };

@@ -251,6 +251,27 @@ mod tests {
     }
 
     #[test]
+    fn without_signs_of_life_both_containers_end() {
+        for shell in ["bash", "dash"] {
+            let dir = dirs();
+            let quick = |script: String| here(&script, dir.path()).replace("sleep 60", "sleep 0.05");
+            let started = std::time::Instant::now();
+            let alive = dir.path().join("scripts/alive");
+            let mut containers = [watchdog(), idle()]
+                .map(|script| Command::new(shell).args(["-c", &quick(script)]).stdin(Stdio::null()).spawn().unwrap());
+            for beat in 0..20 {
+                std::fs::write(&alive, format!("{beat}\n")).unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            assert!(!dir.path().join("scripts/quit").exists(), "{shell}");
+            for container in &mut containers {
+                assert!(container.wait().unwrap().success(), "{shell}");
+            }
+            assert!(started.elapsed() > Duration::from_millis(1500), "{shell}");
+        }
+    }
+
+    #[test]
     fn an_incomplete_script_is_not_stored() {
         let dir = dirs();
         let stored = sh("dash", &here(&store(1), dir.path()), &["5"], "echo");

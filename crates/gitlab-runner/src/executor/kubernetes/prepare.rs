@@ -56,7 +56,7 @@ impl Kubernetes {
         log.say(&format!("Using Kubernetes namespace: {}", settings.namespace));
         let image = self.own_image(&request)?;
         log.say(&format!("Using Kubernetes executor with image {} ...", image.name));
-        if image.entrypoint.as_ref().is_some_and(|words| !words.is_empty()) {
+        if image.entrypoint.iter().flatten().any(|word| !word.is_empty()) {
             log.say("The entrypoint of the image is replaced by a shell, as in GitLab Runner");
         }
         let services = service::plan(&config.services, &request)?;
@@ -176,25 +176,18 @@ impl Preparation<'_> {
             () = report => return Ok(()),
         };
         let pod = watch.now().pod;
-        match result {
-            Ok(result) => {
-                result?;
-                let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default();
-                self.log.say(&format!(
-                    "Running on {name} via node {node}, after {:.1} s ...",
-                    started.elapsed().as_secs_f32()
-                ));
-                Ok(())
-            }
-            Err(_) => {
-                let reasons = pod.map(|pod| pending(&pod)).unwrap_or_default().join("; ");
-                let reasons = if reasons.is_empty() { "no reason is known".to_owned() } else { reasons };
-                Err(PodFailure::Final(ExecutorError::system(format!(
-                    "pod {title} does not run after {} s (`poll_timeout`): {reasons}",
-                    limit.as_secs()
-                ))))
-            }
-        }
+        let Ok(result) = result else {
+            let reasons = pod.map(|pod| pending(&pod)).unwrap_or_default().join("; ");
+            let reasons = if reasons.is_empty() { "no reason is known".to_owned() } else { reasons };
+            return Err(PodFailure::Final(ExecutorError::system(format!(
+                "pod {title} does not run after {} s (`poll_timeout`): {reasons}",
+                limit.as_secs()
+            ))));
+        };
+        result?;
+        let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default();
+        self.log.say(&format!("Running on {name} via node {node}, after {:.1} s ...", started.elapsed().as_secs_f32()));
+        Ok(())
     }
 
     /// The pod's warning events, without repetitions. They are for people, so an error is not one of the job.

@@ -11,9 +11,8 @@ pub(super) fn refused(error: &ApiError, namespace: &str) -> ExecutorError {
         let (level, findings) = findings.split_once(": ").unwrap_or((findings, ""));
         let findings = findings.replace("), ", ")\n  ");
         format!(
-            "{}violates PodSecurity {level}:\n  {findings}\nChange the security contexts in [runners.kubernetes] of runner.toml, or use a \
-             namespace that allows this",
-            head
+            "{head}violates PodSecurity {level}:\n  {findings}\nChange the security contexts in [runners.kubernetes] of runner.toml, or use a \
+             namespace that allows this"
         )
     } else if message.contains("exceeded quota") {
         format!("{message}; wait for other pods, or request less")

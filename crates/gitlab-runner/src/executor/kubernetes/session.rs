@@ -25,6 +25,9 @@ use gitlab_ci::variables::collection::Variable;
 /// Maximum time to read the rest of the output after the pod has failed: the helper may still run.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A job that runs in a pod.
 pub struct Session {
     pod: PodRef,
@@ -141,10 +144,14 @@ impl Session {
         let observed = self.watch.now();
         if self.number > 0 && observed.failure(&self.pod.name).is_none() {
             let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
-            tokio::select! {
-                () = self.pod.stop_scripts(self.number) => {}
-                _ = failed => {}
-            }
+            let stop = async {
+                tokio::select! {
+                    () = self.pod.stop_scripts(self.number) => {}
+                    _ = failed => {}
+                }
+            };
+            // Without a connection, the processes end with the pod.
+            let _ = timeout(STOP_TIMEOUT, stop).await;
         }
     }
 
