@@ -37,6 +37,8 @@ pub struct KubernetesConfig {
     pub pull_policy: Vec<PullPolicy>,
     /// Pull policies that jobs may use; if empty, those of `pull_policy`.
     pub allowed_pull_policies: Vec<PullPolicy>,
+    /// Users that jobs may name with `kubernetes:user`; all but root if empty.
+    pub allowed_users: Vec<String>,
     /// Names of Secrets with the credentials for pulls.
     pub image_pull_secrets: Vec<String>,
     /// The service account of the pods.
@@ -221,6 +223,7 @@ impl Default for KubernetesConfig {
             allow_privilege_escalation: None,
             pull_policy: Vec::new(),
             allowed_pull_policies: Vec::new(),
+            allowed_users: Vec::new(),
             image_pull_secrets: Vec::new(),
             service_account: None,
             // GitLab Runner leaves this to the account. A job that finds a token would use it without notice.
@@ -232,7 +235,7 @@ impl Default for KubernetesConfig {
             pod_annotations: BTreeMap::new(),
             host_aliases: Vec::new(),
             volumes: Vec::new(),
-            // `common/config.go`, `KubernetesPollTimeout`
+            // `executors/kubernetes/util.go`
             poll_timeout: Duration::from_mins(3),
             termination_grace_period: None,
             dns_policy: None,

@@ -18,6 +18,7 @@ use gitlab_ci::config::image;
 const KNOWN: &[&str] = &[
     "allow_privilege_escalation",
     "allowed_pull_policies",
+    "allowed_users",
     "automount_service_account_token",
     "build_container_security_context",
     "cap_add",
@@ -59,7 +60,6 @@ const IGNORED: &[&str] = &[
     "allowed_groups",
     "allowed_images",
     "allowed_services",
-    "allowed_users",
     "autoscaler",
     "bearer_token",
     "bearer_token_overwrite_allowed",
@@ -133,7 +133,8 @@ pub(super) fn read(table: Table<'_>, reader: &mut Reader) -> KubernetesConfig {
         u64::try_from(reader::integer(value)?).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     });
     let mut lists = |key: &str| reader.strings(table, key).unwrap_or_default();
-    let (image_pull_secrets, cap_add, cap_drop) = (lists("image_pull_secrets"), lists("cap_add"), lists("cap_drop"));
+    let (image_pull_secrets, allowed_users) = (lists("image_pull_secrets"), lists("allowed_users"));
+    let (cap_add, cap_drop) = (lists("cap_add"), lists("cap_drop"));
     let services = reader.tables(table, "services", "[[runners.kubernetes.services]]");
     KubernetesConfig {
         namespace: reader.string(table, "namespace"),
@@ -144,6 +145,7 @@ pub(super) fn read(table: Table<'_>, reader: &mut Reader) -> KubernetesConfig {
         allow_privilege_escalation: reader.boolean(table, "allow_privilege_escalation"),
         pull_policy: reader.words(table, "pull_policy", image::PULL_POLICIES).unwrap_or_default(),
         allowed_pull_policies: reader.words(table, "allowed_pull_policies", image::PULL_POLICIES).unwrap_or_default(),
+        allowed_users,
         image_pull_secrets,
         service_account: reader.string(table, "service_account"),
         automount_service_account_token: reader

@@ -76,6 +76,8 @@ pub struct ImageRequest {
     pub user: Option<String>,
     /// `docker:platform`: `os/architecture`.
     pub platform: Option<String>,
+    /// `kubernetes:user`: the user, and the group after a colon, that runs the commands in a pod.
+    pub kubernetes_user: Option<String>,
     /// Pull policies, tried in this order; if empty, those of the runner configuration.
     pub pull_policy: Vec<PullPolicy>,
 }

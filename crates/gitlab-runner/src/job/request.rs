@@ -39,6 +39,7 @@ fn image_request(image: &Image, variables: &JobVariables) -> Result<ImageRequest
         entrypoint: image.entrypoint.as_deref().map(words),
         user: image.user.as_ref().map(|user| variables.expand(user)).transpose()?,
         platform: image.platform.as_ref().map(|platform| variables.expand(platform)).transpose()?,
+        kubernetes_user: image.kubernetes_user.as_ref().map(|user| variables.expand(user)).transpose()?,
         pull_policy: image.pull_policy.clone(),
     })
 }

@@ -24,6 +24,16 @@ fn a_job_runs_where_pod_security_is_restricted() {
 }
 
 #[test]
+fn a_job_chooses_its_user() {
+    let namespace = Namespace::new();
+    let pipeline = "default: {image: {name: debian-forky, kubernetes: {user: '1234:50'}}}\na:\n  stage: build\n  script: ['echo \"user $(id -u):$(id -g)\"', umask 077, echo 1 > x]\n  artifacts: {paths: [x]}\nb: {script: [cat x, stat -c '%u %a' x]}\n";
+    let run = namespace.run(pipeline, "");
+    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    run.has("a", "user 1234:50");
+    run.has("b", "1234 600");
+}
+
+#[test]
 fn a_pod_that_pod_security_forbids_is_explained() {
     let namespace = Namespace::with_level("restricted");
     let run = namespace.run("a: {script: 'true'}\n", "privileged = true");

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 /// Maximum time for one request that is answered at once.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum number of attempts of a request: `executors/kubernetes/kubernetes.go`, `defaultTries`.
+/// Maximum number of attempts of a request: `executors/kubernetes/kubernetes.go`.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// The shortest and the longest pause between two attempts: `executors/kubernetes/kubernetes.go`.

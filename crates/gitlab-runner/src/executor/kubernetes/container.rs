@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::overwrites::Resources;
 use super::policy::kubernetes_name;
+use super::user::User;
 use crate::config::kubernetes::{self, KubernetesConfig, SecurityConfig};
 use gitlab_ci::config::image::PullPolicy;
 
@@ -34,6 +35,8 @@ pub(super) struct ContainerPlan {
     pub(super) arguments: Option<Vec<String>>,
     pub(super) env: Vec<(String, Value)>,
     pub(super) resources: Resources,
+    /// The user that the job names.
+    pub(super) user: Option<User>,
 }
 
 /// The value of an environment variable.
@@ -69,7 +72,7 @@ pub(super) fn build(plan: &ContainerPlan, config: &KubernetesConfig, mounts: Vec
         args: plan.arguments.clone(),
         env: (!env.is_empty()).then_some(env),
         resources: requirements(&plan.resources),
-        security_context: Some(security_context(security, config)),
+        security_context: Some(security_context(security, config, plan.user)),
         volume_mounts: Some(mounts),
         ..Container::default()
     }
@@ -104,8 +107,10 @@ fn requirements(resources: &Resources) -> Option<ResourceRequirements> {
     })
 }
 
-fn security_context(own: &SecurityConfig, config: &KubernetesConfig) -> SecurityContext {
-    // `common/config.go`, `getCapabilities`: a container's own list of dropped capabilities replaces that of the runner.
+fn security_context(own: &SecurityConfig, config: &KubernetesConfig, user: Option<User>) -> SecurityContext {
+    // The operator's choice precedes that of the job.
+    let user = user.filter(|_| config.pod_security.run_as_user.is_none());
+    // `common/config.go`: a container's own list of dropped capabilities replaces that of the runner.
     let mut drop = if own.cap_drop.is_empty() {
         let default = "NET_RAW".to_owned();
         let is_wanted = config.cap_add.iter().chain(&own.cap_add).any(|name| *name == default || *name == "ALL");
@@ -122,8 +127,8 @@ fn security_context(own: &SecurityConfig, config: &KubernetesConfig) -> Security
     SecurityContext {
         privileged: own.privileged.or(config.privileged.then_some(true)),
         allow_privilege_escalation: own.allow_privilege_escalation.or(config.allow_privilege_escalation),
-        run_as_user: own.run_as_user,
-        run_as_group: own.run_as_group,
+        run_as_user: own.run_as_user.or(user.map(|(user, _)| user)),
+        run_as_group: own.run_as_group.or(user.and_then(|(_, group)| group)),
         run_as_non_root: own.run_as_non_root,
         read_only_root_filesystem: own.read_only_root_filesystem,
         capabilities: Some(Capabilities {
@@ -152,7 +157,7 @@ mod tests {
         let config =
             KubernetesConfig { cap_add: list(runner[0]), cap_drop: list(runner[1]), ..KubernetesConfig::default() };
         let own = SecurityConfig { cap_add: list(own[0]), cap_drop: list(own[1]), ..SecurityConfig::default() };
-        let merged = security_context(&own, &config).capabilities.unwrap();
+        let merged = security_context(&own, &config, None).capabilities.unwrap();
         [merged.add, merged.drop].map(|names| names.unwrap_or_default().join(" "))
     }
 
@@ -164,6 +169,21 @@ mod tests {
     #[case::dropping_wins(["", ""], ["MKNOD", "MKNOD"], ["", "MKNOD NET_RAW"])]
     fn capabilities_are_merged(#[case] own: [&str; 2], #[case] runner: [&str; 2], #[case] expected: [&str; 2]) {
         assert_eq!(capabilities(own, runner), expected);
+    }
+
+    #[rstest]
+    #[case::only_the_job(None, None, Some(5))]
+    #[case::container(Some(6), None, Some(6))]
+    #[case::pod(None, Some(7), None)]
+    fn the_users_of_the_runner_precede_that_of_the_job(
+        #[case] container: Option<i64>,
+        #[case] pod: Option<i64>,
+        #[case] expected: Option<i64>,
+    ) {
+        let own = SecurityConfig { run_as_user: container, ..SecurityConfig::default() };
+        let mut config = KubernetesConfig::default();
+        config.pod_security.run_as_user = pod;
+        assert_eq!(security_context(&own, &config, Some((5, None))).run_as_user, expected);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The images of a job's pod.
 
 use super::cluster::Kubernetes;
-use super::policy;
 use super::service::Service;
+use super::user::User;
+use super::{policy, user};
 use crate::executor::image_source::Resolved;
 use crate::executor::request::{ExecutorError, FailureReason, ImageRequest, Request};
 use crate::log::JobLog;
@@ -15,6 +16,8 @@ pub(super) struct PodImage {
     pub(super) name: String,
     /// The reference that the nodes know it by.
     pub(super) reference: String,
+    /// The user that the job names for it.
+    pub(super) user: Option<User>,
     pub(super) policies: Vec<Option<PullPolicy>>,
 }
 
@@ -41,7 +44,8 @@ impl Kubernetes {
     ) -> Result<Vec<PodImage>, ExecutorError> {
         let build = self.image(own, log).await?;
         let helper = match &self.config.kubernetes.helper_image {
-            None => build.clone(),
+            // The helper keeps the user of the image, who can read the files of all users if it is root.
+            None => PodImage { user: None, ..build.clone() },
             Some(name) => {
                 // The helper has the policies of the job's image: `executors/kubernetes/kubernetes.go`
                 let (name, pull_policy) = (name.clone(), own.pull_policy.clone());
@@ -70,6 +74,7 @@ impl Kubernetes {
         if image.user.is_some() {
             log.warn("the kubernetes executor ignores `docker:user`, as GitLab Runner does");
         }
+        let user = user::allowed(image.kubernetes_user.as_deref(), &self.config.kubernetes.allowed_users, log);
         if let Some(images) = &self.images
             && let Some(Resolved { reference, built_from }) = images.resolve(&name).await.map_err(failed)?
         {
@@ -78,9 +83,9 @@ impl Kubernetes {
             }
             images.note_use(&name, &reference);
             // It is on the nodes, and no registry has it.
-            return Ok(PodImage { name, reference, policies: vec![Some(PullPolicy::IfNotPresent)] });
+            return Ok(PodImage { name, reference, user, policies: vec![Some(PullPolicy::IfNotPresent)] });
         }
         let policies = policy::policies(image, &self.config.kubernetes)?;
-        Ok(PodImage { reference: name.clone(), name, policies })
+        Ok(PodImage { reference: name.clone(), name, user, policies })
     }
 }

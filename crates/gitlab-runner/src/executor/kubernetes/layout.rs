@@ -127,10 +127,15 @@ exit 0"
     )
 }
 
-/// Unpacks an archive of `$1` bytes, which arrives on standard input, in the directory `$2`. Everything is writable for all users, because
-/// the user of the job's image is not known here: GitLab Runner's helper works with umask 0 for the same reason.
+/// Unpacks an archive of `$1` bytes, which arrives on standard input, in the directory `$2`. New directories are writable for all users,
+/// because the user of the job's image is not known here: GitLab Runner's helper works with umask 0 for the same reason. The files keep
+/// their owners if the helper may set them.
 pub(super) const UNPACK: &str = "umask 0
-mkdir -p \"$2\" && head -c \"$1\" | tar -x -p -o -f - -C \"$2\"";
+mkdir -p \"$2\" || exit 1
+: > /.e2e/scripts/owner
+owner=
+chown 65534 /.e2e/scripts/owner 2> /dev/null || owner=-o
+head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 
 /// The exit code of [`pack`] if there is nothing of that name.
 pub(super) const ABSENT: i32 = 44;
@@ -298,7 +303,7 @@ mod tests {
         assert_eq!(rest.stdout, archive.get(10..).unwrap());
         let target = dir.path().join("target");
         let mut command = Command::new("dash");
-        command.args(["-c", UNPACK, "sh", &archive.len().to_string(), target.to_str().unwrap()]);
+        command.args(["-c", &here(UNPACK, dir.path()), "sh", &archive.len().to_string(), target.to_str().unwrap()]);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), &archive).unwrap();
         assert!(child.wait().unwrap().success());

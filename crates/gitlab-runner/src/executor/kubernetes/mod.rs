@@ -1,7 +1,7 @@
 //! The kubernetes executor, which runs each job in a pod of its own: GitLab Runner's `executors/kubernetes`.
 //!
 //! - `cluster`: the executor itself. `prepare`: creates the pod of a job, and waits until it runs. `session`: a job from then on.
-//! - `overwrites`: the settings of a job. `service`, `image`, `policy`: its services and images. `secret`: its secrets.
+//! - `overwrites`: the settings of a job. `service`, `image`, `policy`, `user`: its services and images. `secret`: its secrets.
 //! - `spec` and `container`: the pod. `layout`: the directories in it, and the shell programs that run there.
 //! - `api`: requests. `exec`: programs in containers. `state`: watches a pod. `failure` and `refusal`: explain what goes wrong.
 //! - `script`: runs commands. `files`: copies sources and artifacts. `health`: whether the services listen.
@@ -37,6 +37,7 @@ mod spec;
 #[cfg(test)]
 mod spec_tests;
 mod state;
+mod user;
 
 pub use self::cluster::Kubernetes;
 pub use self::leftovers::{SweepError, sweep, sweep_gone};

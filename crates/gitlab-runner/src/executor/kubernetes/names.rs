@@ -42,7 +42,7 @@ pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-/// A text as the value of a label: `executors/kubernetes/util.go`, `sanitizeLabel`.
+/// A text as the value of a label: `executors/kubernetes/util.go`.
 pub(super) fn label_value(text: &str) -> String {
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let replaced: String = text.chars().map(|letter| if is_allowed(letter) { letter } else { '_' }).collect();

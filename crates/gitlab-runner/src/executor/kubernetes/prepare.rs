@@ -294,6 +294,7 @@ impl Preparation<'_> {
                 // The script exports the variables itself: everyone who can read the pod could read them here.
                 env: Vec::new(),
                 resources: self.settings.build.clone(),
+                user: image.user,
             };
             let service = index.checked_sub(2).and_then(|index| self.services.get(index));
             containers.push(match (index, service) {

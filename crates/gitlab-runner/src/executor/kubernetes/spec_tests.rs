@@ -71,6 +71,7 @@ fn containers() -> Vec<ContainerPlan> {
         arguments: None,
         env: Vec::new(),
         resources: BTreeMap::new(),
+        user: None,
     };
     let helper = ContainerPlan { role: Role::Helper, name: "helper".to_owned(), ..build.clone() };
     let secret = Value::Secret { secret: "p-variables".to_owned(), key: "db.PASSWORD".to_owned() };

@@ -15,7 +15,7 @@ use super::api::{ApiError, call};
 use super::failure::{gone, while_running};
 use crate::executor::request::ExecutorError;
 
-/// The pause between two requests if the account may not watch pods: `executors/kubernetes`, `poll_interval`.
+/// The pause between two requests if the account may not watch pods: `executors/kubernetes/util.go`.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
 /// What is known of a pod.
