@@ -62,13 +62,20 @@ pub(super) struct Connected {
 
 impl ExecutorArgs {
     /// The executor of the command line, or else that of the settings, or else docker.
-    pub(super) fn choice(&self, config: &RunnerConfig) -> ExecutorName {
-        match self.executor {
+    pub(super) fn choice(&self, config: &RunnerConfig) -> Result<ExecutorName, CliError> {
+        let name = match self.executor {
             Some(ExecutorChoice::Docker) => ExecutorName::Docker,
             Some(ExecutorChoice::Kubernetes) => ExecutorName::Kubernetes,
             Some(ExecutorChoice::Shell) => ExecutorName::Shell,
             None => config.executor.unwrap_or(ExecutorName::Docker),
+        };
+        let selects_cluster = self.context.is_some() || self.namespace.is_some();
+        if selects_cluster && name != ExecutorName::Kubernetes {
+            let message =
+                "--context and --namespace select the cluster of --executor kubernetes; no other executor uses one";
+            return Err(CliError::Usage(message.to_owned()));
         }
+        Ok(name)
     }
 
     /// The cluster of the command line, or else that of the settings, or else that of `e2e up`, or else that of the kubeconfig or of the pod

@@ -102,7 +102,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     };
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(Live::with_names(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
-    let name = arguments.executor.choice(&config);
+    let name = arguments.executor.choice(&config)?;
     let context = config.kubernetes.context.clone();
     let namespace = config.kubernetes.namespace.clone();
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;

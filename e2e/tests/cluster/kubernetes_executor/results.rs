@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{IMAGE, Namespace, Run, runner};
-use crate::repository::Repository;
+use super::{IMAGE, Namespace, Run};
 
 #[test]
 fn an_exit_code_and_both_streams() {
@@ -88,12 +87,8 @@ fn results(run: &Run) -> BTreeMap<String, (Vec<String>, serde_json::Value)> {
 #[test]
 fn the_docker_executor_gives_the_same_results() {
     let namespace = Namespace::new();
-    let repository = Repository::new("main", &format!("default: {{image: {IMAGE}}}\n{PIPELINE}"));
-    let settings = runner("");
-    let pods = Run::new(namespace.command(&repository, &settings, &[]).output().expect("e2e"));
-    let repository = Repository::new("main", &format!("default: {{image: {IMAGE}}}\n{PIPELINE}"));
-    let docker = ["--executor", "docker"];
-    let containers = Run::new(namespace.command(&repository, &settings, &docker).output().expect("e2e"));
+    let pipeline = format!("default: {{image: {IMAGE}}}\n{PIPELINE}");
+    let (pods, containers) = (namespace.run(&pipeline, ""), Namespace::run_with_docker(&pipeline));
     assert_eq!((pods.code(), containers.code()), (Some(0), Some(0)), "{:#?}", results(&pods));
     for (job, expected) in results(&containers) {
         assert_eq!(results(&pods)[&job], expected, "{job}");

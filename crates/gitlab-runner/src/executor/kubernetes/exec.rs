@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::api::{ApiError, call, pause};
+use super::layout::HELPER;
 use crate::executor::repack::PIECE_SIZE;
 use crate::executor::request::ExecutorError;
 
@@ -148,11 +149,17 @@ impl PodRef {
         if output.code == 0 {
             return Ok(output);
         }
+        let help = match (output.code, container) {
+            (127, HELPER) => {
+                "; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar, head, tail and wc"
+            }
+            _ => "",
+        };
         let reason = match output.stderr.trim() {
             "" => format!("exit code {}", output.code),
             text => text.lines().collect::<Vec<_>>().join("; "),
         };
-        Err(self.failed(container, what, &reason))
+        Err(self.failed(container, what, &format!("{reason}{help}")))
     }
 
     fn failed(&self, container: &str, what: &str, reason: &dyn std::fmt::Display) -> ExecutorError {

@@ -111,22 +111,27 @@ impl Preparation<'_> {
         }
     }
 
-    /// Drops the pull policy of a container that has failed.
+    /// Drops the pull policy that has failed for a container, also for the other containers with the same image.
     fn next_policy(&mut self, container: &str, message: &str, events: &[String]) -> Result<(), ExecutorError> {
         let index = match container {
             BUILD => Some(0),
             HELPER => Some(1),
             _ => self.services.iter().position(|service| service.container == container).map(|index| index + 2),
         };
-        let image = index.and_then(|index| self.images.get_mut(index));
+        let image = index.and_then(|index| self.images.get(index)).cloned();
+        // A webhook may have added a container.
         let Some(image) = image else {
             return Err(ExecutorError::system(format!("container {container}: {message}")));
         };
         let failed = image.policies.first().copied().flatten();
-        if image.policies.len() > 1 {
-            image.policies.remove(0);
-            let next = policy::name(image.policies.first().copied().flatten());
+        if let Some(next) = image.policies.get(1) {
+            let next = policy::name(*next);
             self.log.warn(&format!("{}: {message}; trying pull policy \"{next}\" next", image.name));
+            for other in &mut self.images {
+                if other.reference == image.reference && other.policies == image.policies {
+                    other.policies.remove(0);
+                }
+            }
             return Ok(());
         }
         // A later message of the kubelet only says that it waits before the next attempt. The events have the cause.
