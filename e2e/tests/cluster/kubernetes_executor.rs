@@ -77,8 +77,8 @@ impl Namespace {
     /// Runs a pipeline to its end with the docker executor.
     fn run_with_docker(pipeline: &str) -> Run {
         let (repository, settings) = (Repository::new("main", pipeline), runner(""));
-        let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker", "--config"]);
-        Run::new(command.arg(settings.path()).output().expect("e2e"))
+        let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker"]);
+        Run::new(command.arg("--config").arg(settings.path()).output().expect("e2e"))
     }
 
     /// Runs a pipeline to its end. `settings` are lines of `[runners.kubernetes]`.
