@@ -54,8 +54,12 @@ impl Anchors {
     /// The owner of the objects in a namespace. It is created when it is first needed.
     pub(super) async fn in_namespace(&self, namespace: &str) -> Result<OwnerReference, ExecutorError> {
         let cell = Arc::clone(self.known.lock().await.entry(namespace.to_owned()).or_default());
-        let created = cell.get_or_try_init(|| self.create(namespace)).await;
-        created.cloned().map_err(|error| {
+        let created = cell.get_or_try_init(|| self.create(namespace)).await.cloned();
+        if created.as_ref().is_err_and(|error| matches!(error.code, Some(401 | 403 | 404))) {
+            // Nothing was created, and nothing can be removed.
+            self.known.lock().await.remove(namespace);
+        }
+        created.map_err(|error| {
             let help = match error.code {
                 Some(403) => "; the account needs the right to create, get, list and delete ConfigMaps there",
                 Some(404) => "; create the namespace, or select another one with --namespace or `namespace` in [runners.kubernetes]",

@@ -17,7 +17,7 @@ use container_engine::ownership;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The pause between two looks at the pods that are being deleted.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Objects of a pipeline could not be removed.
 #[derive(Clone, Debug, thiserror::Error)]
