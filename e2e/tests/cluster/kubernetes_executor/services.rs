@@ -67,3 +67,61 @@ fn a_service_that_does_not_listen_is_reported() {
     run.has("a", "both listen on port 5432");
     run.has("a", "service debian-forky (db, debian-forky) ended with exit code 0");
 }
+
+/// As in this project's `image_build`, with a registry in the same pod.
+const DIND: &str = r#"
+a:
+  image: docker:28.5.2-cli
+  services:
+    - {name: registry, alias: registry.test}
+    - {name: docker:28.5.2-dind, alias: docker, command: ["--insecure-registry=registry.test:5000"]}
+  variables:
+    DOCKER_HOST: tcp://docker:2376
+    DOCKER_TLS_CERTDIR: /certs
+    DOCKER_TLS_VERIFY: "1"
+    DOCKER_CERT_PATH: /certs/client
+    IMAGE: registry.test:5000/demo:$CI_COMMIT_SHORT_SHA
+  script:
+    - timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 0.2; done'
+    - printf 'FROM scratch\nCOPY .gitlab-ci.yml /\n' > Dockerfile
+    - docker build --tag "$IMAGE" .
+    - docker push "$IMAGE"
+    - docker image rm "$IMAGE"
+    - docker pull "$IMAGE"
+"#;
+
+/// The volume in which the engine puts the certificates for its clients.
+const CERTIFICATES: &str = r#"
+privileged = true
+[[runners.kubernetes.volumes.empty_dir]]
+name = "certificates"
+mount_path = "/certs/client"
+medium = "Memory"
+"#;
+
+#[test]
+fn docker_in_docker_builds_and_pushes_an_image() {
+    let namespace = Namespace::new();
+    let run = namespace.run(DIND, CERTIFICATES);
+    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    run.has("a", "Status: Downloaded newer image for registry.test:5000/demo:");
+}
+
+#[test]
+fn docker_in_docker_is_refused_where_pod_security_is_restricted() {
+    let namespace = Namespace::with_level("restricted");
+    let run = namespace.run(DIND, CERTIFICATES);
+    run.failed("a", "violates PodSecurity");
+    assert_eq!(namespace.objects(), Vec::<String>::new());
+}
+
+#[test]
+fn the_output_of_a_service_is_shown_when_asked_for() {
+    let namespace = Namespace::new();
+    let services = "    - {name: debian-forky, alias: db, command: [sh, -c, 'for i in 1 2 3; do echo started $i; sleep 1; done; sleep 600']}\n  \
+                    variables: {CI_DEBUG_SERVICES: 'true'}\n";
+    let run = namespace.run(&with_services(services, "[sleep 4]"), "");
+    assert_eq!(run.code(), Some(0));
+    let lines = run.all_lines("a").into_iter().filter(|line| line.starts_with("[service:db-debian-forky] 2")).count();
+    assert_eq!(lines, 3, "{:#?}", run.all_lines("a"));
+}

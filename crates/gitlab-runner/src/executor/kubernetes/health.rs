@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::{AsyncBufReadExt, TryStreamExt};
 use kube::api::LogParams;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::api::call;
+use super::api::{call, pause};
 use super::exec::{Input, PodRef};
 use super::failure::ended_services;
 use super::layout::{HELPER, wait_for_ports};
@@ -101,8 +102,8 @@ async fn warn_with_output(pod: &PodRef, service: &Service, text: &str, log: &Job
     }
 }
 
-/// Copies a service's output to the job's log. <https://docs.gitlab.com/ci/services/#capturing-service-container-logs>
-pub(super) async fn show(pod: PodRef, service: Service, log: Arc<JobLog>) {
+/// Copies a service's output to the job's log, until the service ends. <https://docs.gitlab.com/ci/services/#capturing-service-container-logs>
+pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver<Observed>, log: Arc<JobLog>) {
     let title = format!("[service:{}]", service.hosts.join("-"));
     let parameters = LogParams {
         container: Some(service.container.clone()),
@@ -110,9 +111,45 @@ pub(super) async fn show(pod: PodRef, service: Service, log: Arc<JobLog>) {
         timestamps: true,
         ..LogParams::default()
     };
-    let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await else { return };
-    let mut lines = std::pin::pin!(stream.lines());
-    while let Ok(Some(line)) = lines.try_next().await {
-        log.say(&format!("{title} {line}"));
+    let mut last = String::new();
+    for attempt in 1.. {
+        let has_ended = {
+            let observed = changes.borrow();
+            let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
+            observed.is_gone || ended.iter().any(|(name, _)| *name == service.container)
+        };
+        // The stream begins with the first line each time.
+        if let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await {
+            let mut lines = std::pin::pin!(stream.lines());
+            while let Ok(Some(line)) = lines.try_next().await {
+                let time = sortable(line.split(' ').next().unwrap_or_default());
+                if time > last {
+                    log.say(&format!("{title} {line}"));
+                    last = time;
+                }
+            }
+        }
+        if has_ended {
+            return;
+        }
+        sleep(pause(attempt)).await;
+    }
+}
+
+/// A time in RFC 3339 with nanoseconds, as text whose order is that of the times: Kubernetes leaves out zeros at the end.
+fn sortable(time: &str) -> String {
+    let (seconds, fraction) = time.trim_end_matches('Z').split_once('.').unwrap_or((time.trim_end_matches('Z'), ""));
+    format!("{seconds}.{fraction:0<9}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_order() {
+        let times =
+            ["2026-01-31T10:20:30Z", "2026-01-31T10:20:30.05Z", "2026-01-31T10:20:30.5Z", "2026-01-31T10:20:30.51Z"];
+        assert!(times.map(sortable).is_sorted());
     }
 }

@@ -72,7 +72,8 @@ impl Session {
         }
         if variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && &*it.value == "true") {
             for service in &services {
-                self.add(tokio::spawn(health::show(self.pod.clone(), service.clone(), Arc::clone(log))));
+                let (pod, changes) = (self.pod.clone(), self.watch.subscribe());
+                self.add(tokio::spawn(health::show(pod, service.clone(), changes, Arc::clone(log))));
             }
         }
         health::wait(&self.pod, &self.watch, &services, log).await;
