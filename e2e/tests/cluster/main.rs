@@ -1,10 +1,13 @@
 //! Tests that need the cluster of `make up`. They fail without one.
 
+#[path = "../pipeline/repository.rs"]
+mod repository;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod deployment;
 mod fixture;
+mod kubernetes_executor;
 mod lessons;
 mod measure;
 mod mutation;

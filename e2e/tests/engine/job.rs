@@ -120,6 +120,7 @@ impl Pipeline {
         let mut request = Request {
             name: "job".into(),
             id: 7,
+            timeout: Duration::from_hours(1),
             variables: Arc::default(),
             image: Some(ImageRequest { name: image.to_owned(), ..ImageRequest::default() }),
             services: Vec::new(),

@@ -23,6 +23,8 @@ pub struct Image {
     pub user: Option<Arc<str>>,
     /// `docker:platform`.
     pub platform: Option<Arc<str>>,
+    /// `kubernetes:user`.
+    pub kubernetes_user: Option<Arc<str>>,
     /// The pull policies, tried in order.
     pub pull_policy: Vec<PullPolicy>,
 }
@@ -88,14 +90,11 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
     if let Some(docker) = docker {
         reader.known_keys(docker, &format!("{path}:docker"), ["platform", "user"]);
     }
-    if let Some(entry) = mapping.get("kubernetes") {
-        if let Some(kubernetes) = value("kubernetes").and_then(|node| reader.hash(node, &format!("{path}:kubernetes")))
-        {
-            reader.known_keys(kubernetes, &format!("{path}:kubernetes"), ["user"]);
-        }
-        let keyword = path.split(':').next().unwrap_or(path);
-        reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {keyword}:kubernetes"));
+    let kubernetes = value("kubernetes").and_then(|node| reader.hash(node, &format!("{path}:kubernetes")));
+    if let Some(kubernetes) = kubernetes {
+        reader.known_keys(kubernetes, &format!("{path}:kubernetes"), ["user"]);
     }
+    let kubernetes_user = kubernetes.and_then(|kubernetes| kubernetes.get("user")?.value.scalar().map(Into::into));
     let docker_option = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
     let (user, platform) = (docker_option("user"), docker_option("platform"));
     Some(Image {
@@ -111,6 +110,7 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
             .unwrap_or_default(),
         user,
         platform,
+        kubernetes_user,
         pull_policy: value("pull_policy").map(|node| read_policies(node, path, reader)).unwrap_or_default(),
     })
 }

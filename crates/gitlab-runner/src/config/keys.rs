@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::kubernetes_keys;
 use super::reader::{Reader, Table, integer};
+use super::service_keys::read_service;
 use super::units::{Device, Mount, bytes, nano_cpus, pair};
-use crate::config::settings::{DockerConfig, ExecutorName, RunnerConfig, ServiceConfig};
+use crate::config::settings::{DockerConfig, ExecutorName, RunnerConfig};
 
 use gitlab_ci::config::image;
 use gitlab_ci::config::image::PullPolicy;
@@ -32,6 +34,7 @@ const RUNNER: &[&str] = &[
     "environment",
     "executor",
     "feature_flags",
+    "kubernetes",
     "name",
     "output_limit",
     "post_build_script",
@@ -49,7 +52,6 @@ const RUNNER_IGNORED: &[&str] = &[
     "custom_build_dir",
     "debug_trace_disabled",
     "instance",
-    "kubernetes",
     "limit",
     "machine",
     "parallels",
@@ -159,9 +161,8 @@ const DOCKER_SKIPPED: &[&str] = &[
     "volume_keep",
 ];
 
-const SERVICE: &[&str] = &["alias", "command", "entrypoint", "environment", "name"];
-
-const EXECUTORS: &[(&str, ExecutorName)] = &[("docker", ExecutorName::Docker), ("shell", ExecutorName::Shell)];
+const EXECUTORS: &[(&str, ExecutorName)] =
+    &[("docker", ExecutorName::Docker), ("kubernetes", ExecutorName::Kubernetes), ("shell", ExecutorName::Shell)];
 
 /// Reads the text of a configuration file. `file` reads the files that it names.
 pub(super) fn read(text: &str, reader: &mut Reader, file: &dyn Fn(&str) -> io::Result<String>) -> RunnerConfig {
@@ -204,6 +205,7 @@ fn read_runner(table: Table<'_>, reader: &mut Reader, file: &dyn Fn(&str) -> io:
     });
     let limit = |value: &_| usize::try_from(integer(value)?).ok().filter(|limit| *limit > 0);
     let docker = reader.table(table, "docker", "[runners.docker]");
+    let kubernetes = reader.table(table, "kubernetes", "[runners.kubernetes]");
     RunnerConfig {
         name: reader.string(table, "name"),
         executor: reader.word(table, "executor", EXECUTORS),
@@ -216,6 +218,7 @@ fn read_runner(table: Table<'_>, reader: &mut Reader, file: &dyn Fn(&str) -> io:
         post_build_script: reader.string(table, "post_build_script"),
         certificates,
         docker: docker.map(|docker| read_docker(docker, reader)).unwrap_or_default(),
+        kubernetes: kubernetes.map(|kubernetes| kubernetes_keys::read(kubernetes, reader)).unwrap_or_default(),
         feature_flags: read_flags(table, reader).unwrap_or_default(),
         ..defaults
     }
@@ -235,7 +238,8 @@ fn read_flags(table: Table<'_>, reader: &mut Reader) -> Option<std::collections:
             ("FF_NETWORK_PER_BUILD", Some(false)) => {
                 reader.warning(&key.span(), "FF_NETWORK_PER_BUILD cannot be disabled: every job has its own network");
             }
-            ("FF_NETWORK_PER_BUILD" | "FF_TIMESTAMPS", _) | (_, Some(false) | None) => {}
+            ("FF_NETWORK_PER_BUILD" | "FF_TIMESTAMPS" | "FF_USE_POD_ACTIVE_DEADLINE_SECONDS", _)
+            | (_, Some(false) | None) => {}
             (name, Some(true)) => {
                 reader.warning(&key.span(), format!("`{name}` is not supported and is ignored"));
             }
@@ -291,22 +295,4 @@ fn read_docker(table: Table<'_>, reader: &mut Reader) -> DockerConfig {
         shm_size: reader.integer(table, "shm_size"),
         user: reader.string(table, "user"),
     }
-}
-
-fn read_service(table: Table<'_>, range: &std::ops::Range<usize>, reader: &mut Reader) -> Option<ServiceConfig> {
-    reader.keys(table, SERVICE, &[], &[]);
-    let Some(name) = reader.string(table, "name") else {
-        if !table.entries.contains_key("name") {
-            reader.error(range, format!("{} has no `name`; expected an image", table.name));
-        }
-        return None;
-    };
-    let alias = reader.string(table, "alias").unwrap_or_default();
-    Some(ServiceConfig {
-        name,
-        aliases: alias.split([',', ' ']).filter(|alias| !alias.is_empty()).map(str::to_owned).collect(),
-        entrypoint: reader.strings(table, "entrypoint"),
-        command: reader.strings(table, "command"),
-        environment: reader.list(table, "environment", "`KEY=VALUE`", pair).unwrap_or_default(),
-    })
 }

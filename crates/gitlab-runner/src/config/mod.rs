@@ -6,7 +6,12 @@
 //! GitLab (`url`, `token`, `check_interval`, …) are skipped.
 
 mod keys;
+pub mod kubernetes;
+mod kubernetes_keys;
+pub mod quantity;
 mod reader;
+mod service;
+mod service_keys;
 mod settings;
 mod units;
 
@@ -17,10 +22,9 @@ use std::path::Path;
 
 use gitlab_ci::variables::collection::{Origin, Variable};
 
+pub use self::service::ServiceConfig;
 pub use self::units::{Device, Mount};
-pub use crate::config::settings::{
-    CERTIFICATES, DockerConfig, ExecutorName, RunnerConfig, RunnerConfigError, ServiceConfig,
-};
+pub use crate::config::settings::{CERTIFICATES, DockerConfig, ExecutorName, RunnerConfig, RunnerConfigError};
 
 impl RunnerConfig {
     /// Reads a configuration file. Relative paths in it are relative to its directory.

@@ -1,5 +1,6 @@
 //! Reads values from a TOML document, and collects diagnostics with their positions.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -176,6 +177,19 @@ impl Reader {
     pub(super) fn table<'doc>(&mut self, table: Table<'doc>, key: &str, name: &'static str) -> Option<Table<'doc>> {
         let entries = self.value(table, key, "a table", DeValue::as_table)?;
         Some(Table { name, entries })
+    }
+
+    /// The entries of the table `key`, whose values are strings. Empty if there is no such table.
+    pub(super) fn strings_by_key(&mut self, table: Table<'_>, key: &str) -> BTreeMap<String, String> {
+        let entries = self.value(table, key, "a table of strings", DeValue::as_table);
+        let mut read = BTreeMap::new();
+        for (name, value) in entries.into_iter().flat_map(|entries| entries.iter()) {
+            match value.get_ref().as_str() {
+                Some(text) => drop(read.insert(name.get_ref().to_string(), text.to_owned())),
+                None => self.wrong(table, name.get_ref(), value, "a string"),
+            }
+        }
+        read
     }
 
     /// The tables of the array `key`, each called `name` in messages, with their positions.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kubernetes::KubernetesConfig;
+use super::service::ServiceConfig;
 use super::units::{Device, Mount};
 use gitlab_ci::config::image::PullPolicy;
 
@@ -40,6 +42,8 @@ pub struct RunnerConfig {
     pub certificates: Option<Arc<str>>,
     /// The settings of the docker executor.
     pub docker: DockerConfig,
+    /// The settings of the kubernetes executor.
+    pub kubernetes: KubernetesConfig,
     /// Feature flags (`FF_...`) and whether they are on.
     pub feature_flags: BTreeMap<String, bool>,
     /// Settings that are valid but not supported here: one message each, with its position in the file.
@@ -53,6 +57,8 @@ pub enum ExecutorName {
     Shell,
     /// Jobs run in containers.
     Docker,
+    /// Jobs run in pods of a cluster.
+    Kubernetes,
 }
 
 /// `[runners.docker]`
@@ -100,21 +106,6 @@ pub struct DockerConfig {
     pub user: Option<String>,
 }
 
-/// `[[runners.docker.services]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServiceConfig {
-    /// The service's image.
-    pub name: String,
-    /// Host names of the service, in addition to those derived from the image's name.
-    pub aliases: Vec<String>,
-    /// Replaces the image's entrypoint.
-    pub entrypoint: Option<Vec<String>>,
-    /// Replaces the image's command.
-    pub command: Option<Vec<String>>,
-    /// The service's variables: names and values.
-    pub environment: Vec<(String, String)>,
-}
-
 /// Everything that is wrong with a configuration file: one message for each mistake, with its position.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -136,6 +127,7 @@ impl Default for RunnerConfig {
             post_build_script: None,
             certificates: None,
             docker: DockerConfig::default(),
+            kubernetes: KubernetesConfig::default(),
             feature_flags: BTreeMap::new(),
             warnings: Vec::new(),
         }

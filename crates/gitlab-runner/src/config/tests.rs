@@ -53,6 +53,84 @@ check_interval = 0
 }
 
 #[test]
+fn every_kubernetes_setting_is_read() {
+    let text = r#"
+[[runners]]
+  executor = "kubernetes"
+  [runners.kubernetes]
+    namespace = "ci"
+    namespace_overwrite_allowed = "^ci-"
+    image = "debian:13"
+    helper_image = "helper:1"
+    privileged = true
+    pull_policy = ["always", "if-not-present"]
+    allowed_pull_policies = ["never"]
+    service_account = "jobs"
+    automount_service_account_token = true
+    image_pull_secrets = ["registry"]
+    poll_timeout = 60
+    cpu_request = "500m"
+    memory_limit = "1Gi"
+    memory_limit_overwrite_max_allowed = "2Gi"
+    helper_cpu_limit = "1"
+    service_ephemeral_storage_request = "1Gi"
+    affinity = {}
+    retry_limit = 3
+    [runners.kubernetes.node_selector]
+      "kubernetes.io/arch" = "amd64"
+    [runners.kubernetes.node_tolerations]
+      "only=ci" = "NoSchedule"
+    [runners.kubernetes.pod_security_context]
+      run_as_user = 1000
+      supplemental_groups = [1, 2]
+    [runners.kubernetes.build_container_security_context]
+      allow_privilege_escalation = false
+      [runners.kubernetes.build_container_security_context.capabilities]
+        drop = ["ALL"]
+      [runners.kubernetes.build_container_security_context.seccomp_profile]
+        type = "RuntimeDefault"
+    [[runners.kubernetes.host_aliases]]
+      ip = "10.0.0.1"
+      hostnames = ["a.test", "b.test"]
+    [[runners.kubernetes.volumes.empty_dir]]
+      name = "shm"
+      mount_path = "/dev/shm"
+      medium = "Memory"
+    [[runners.kubernetes.services]]
+      name = "postgres:15"
+      alias = "db"
+"#;
+    let config = read(text).unwrap();
+    insta::assert_debug_snapshot!((config.kubernetes, config.warnings));
+}
+
+#[test]
+fn all_errors_of_kubernetes_settings_are_reported_at_once() {
+    let text = r#"
+[[runners]]
+  executor = "kubernetis"
+  [runners.kubernetes]
+    namspace = "ci"
+    memory_limit = "much"
+    cpu_limit = 1
+    pull_policy = "allways"
+    namespace_overwrite_allowed = "("
+    poll_timeout = 0
+    [runners.kubernetes.node_selector]
+      arch = 1
+    [[runners.kubernetes.host_aliases]]
+      hostnames = ["a.test"]
+    [[runners.kubernetes.host_aliases]]
+      ip = "a.test"
+    [runners.kubernetes.volumes]
+      emptydir = []
+      [[runners.kubernetes.volumes.empty_dir]]
+        name = "x"
+"#;
+    insta::assert_snapshot!(read(text).unwrap_err());
+}
+
+#[test]
 fn an_empty_file_gives_the_defaults() {
     assert_eq!(read("").unwrap(), RunnerConfig::default());
     assert_eq!(read("[[runners]]\n[runners.docker]\n").unwrap(), RunnerConfig::default());

@@ -2,9 +2,16 @@
 //!
 //! - [`shell`]: on this machine, in a directory that jobs reuse.
 //! - [`docker`]: in a container, with service containers alongside.
+//! - [`kubernetes`]: in a pod of a cluster, with services as further containers of the pod.
 
+mod credentials;
 pub mod docker;
+mod image_source;
+pub mod kubernetes;
+mod reference;
+mod repack;
 mod request;
+mod runner_service;
 pub mod shell;
 #[cfg(target_os = "linux")]
 pub mod supervise;
@@ -13,6 +20,8 @@ pub mod supervisor;
 use std::fs::File;
 use std::sync::Arc;
 
+pub use self::image_source::{ImageSource, Resolved};
+pub use self::reference::normalise;
 pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
@@ -27,6 +36,8 @@ pub enum Executor {
     Shell(shell::Shell),
     /// Jobs run in containers.
     Docker(docker::Docker),
+    /// Jobs run in pods.
+    Kubernetes(Box<kubernetes::Kubernetes>),
 }
 
 /// A job at an executor, from its preparation to its cleanup.
@@ -35,14 +46,17 @@ pub enum Session {
     Shell(shell::Session),
     /// The job runs in a container.
     Docker(Box<docker::Session>),
+    /// The job runs in a pod.
+    Kubernetes(Box<kubernetes::Session>),
 }
 
 impl Executor {
-    /// The executor's name: `shell` or `docker`.
+    /// The executor's name: `shell`, `docker` or `kubernetes`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Shell(_) => "shell",
             Self::Docker(_) => "docker",
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -51,18 +65,22 @@ impl Executor {
         match self {
             Self::Shell(shell) => shell.job_dirs(concurrent, project),
             Self::Docker(docker) => docker.job_dirs(project),
+            Self::Kubernetes(kubernetes) => kubernetes.job_dirs(project),
         }
     }
 
     /// Prepares everything that a job needs before its sources: image, network, volumes, services.
     ///
     /// # Errors
-    /// The image cannot be obtained, or the engine refuses a request. [`ExecutorError::reason`] distinguishes the two. The
-    /// resources that were created before the error are removed.
+    /// The image cannot be obtained, or the engine or the cluster refuses a request. [`ExecutorError::reason`] distinguishes the two.
+    /// The resources that were created before the error are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {
             Self::Shell(shell) => shell.prepare(request, log).map(Session::Shell),
             Self::Docker(docker) => docker.prepare(request, log).await.map(Box::new).map(Session::Docker),
+            Self::Kubernetes(kubernetes) => {
+                Box::pin(kubernetes.prepare(request, log)).await.map(Box::new).map(Session::Kubernetes)
+            }
         }
     }
 }
@@ -71,33 +89,36 @@ impl Session {
     /// Puts a checkout into the job's project directory; `None` leaves it empty.
     ///
     /// # Errors
-    /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
+    /// The disk is full, or the engine or the cluster no longer answers: a system failure, not a failure of the job.
     pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
         match self {
             Self::Shell(session) => session.put_sources(checkout).await,
             Self::Docker(session) => session.put_sources(checkout).await,
+            Self::Kubernetes(session) => Box::pin(session.put_sources(checkout)).await,
         }
     }
 
     /// Unpacks an archive into the job's project directory, over existing files.
     ///
     /// # Errors
-    /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
+    /// The disk is full, or the engine or the cluster no longer answers: a system failure, not a failure of the job.
     pub async fn unpack(&mut self, archive: File) -> Result<(), ExecutorError> {
         match self {
             Self::Shell(session) => session.unpack(archive).await,
             Self::Docker(session) => session.unpack(archive).await,
+            Self::Kubernetes(session) => Box::pin(session.unpack(archive)).await,
         }
     }
 
     /// Packs the selected files of the job's project directory into `archive`, and returns what was packed.
     ///
     /// # Errors
-    /// The disk is full, or the engine no longer answers: a system failure, not a failure of the job.
+    /// The disk is full, or the engine or the cluster no longer answers: a system failure, not a failure of the job.
     pub async fn pack(&mut self, selection: Selection, archive: DraftWriter) -> Result<Packed, ExecutorError> {
         match self {
             Self::Shell(session) => session.pack(selection, archive).await,
             Self::Docker(session) => session.pack(selection, archive).await,
+            Self::Kubernetes(session) => Box::pin(session.pack(selection, archive)).await,
         }
     }
 
@@ -110,6 +131,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.run(script, log).await,
             Self::Docker(session) => session.run(script, log).await,
+            Self::Kubernetes(session) => Box::pin(session.run(script, log)).await,
         }
     }
 
@@ -118,6 +140,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.stop().await,
             Self::Docker(session) => session.stop().await,
+            Self::Kubernetes(session) => Box::pin(session.stop()).await,
         }
     }
 
@@ -126,6 +149,7 @@ impl Session {
         match self {
             Self::Shell(session) => session.finish().await,
             Self::Docker(session) => session.finish().await,
+            Self::Kubernetes(session) => Box::pin(session.finish()).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The description of a job for an executor, and the executor's errors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::config::image::PullPolicy;
@@ -52,6 +53,8 @@ pub struct Request {
     pub name: Arc<str>,
     /// The job's number.
     pub id: u64,
+    /// The job's timeout.
+    pub timeout: Duration,
     /// The job's variables, expanded.
     pub variables: Arc<Vec<Variable>>,
     /// The job's image, expanded; `None` for the image of the runner configuration.
@@ -73,6 +76,8 @@ pub struct ImageRequest {
     pub user: Option<String>,
     /// `docker:platform`: `os/architecture`.
     pub platform: Option<String>,
+    /// `kubernetes:user`: the user, and the group after a colon, that runs the commands in a pod.
+    pub kubernetes_user: Option<String>,
     /// Pull policies, tried in this order; if empty, those of the runner configuration.
     pub pull_policy: Vec<PullPolicy>,
 }

@@ -170,7 +170,7 @@ async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result
 
 impl Attempt<'_> {
     async fn run(&mut self, id: u64, job_dirs: JobDirs) -> Result<(), AttemptError> {
-        let request = request::build(self.planned, id, &self.variables, job_dirs.clone())
+        let request = request::build(self.planned, (id, self.timeout), &self.variables, job_dirs.clone())
             .map_err(|error| failed(FailureReason::ScriptFailure, &error))?;
         let mut session = {
             let name = self.pipeline.executor.name();
@@ -236,6 +236,7 @@ impl Attempt<'_> {
         // The wording of GitLab Runner's executors.
         let message = match self.pipeline.executor.name() {
             "shell" => format!("exit status {code}"),
+            "kubernetes" => format!("command terminated with exit code {code}"),
             _ => format!("exit code {code}"),
         };
         Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), message })

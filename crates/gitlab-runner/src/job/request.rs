@@ -1,6 +1,7 @@
 //! Builds an executor's request for a job: its image and services, expanded as the runner does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::executor::{ImageRequest, Request, ServiceRequest};
 use crate::variables::JobVariables;
@@ -9,10 +10,10 @@ use gitlab_ci::config::image::Image;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::expand::ExpansionError;
 
-/// The request for a job.
+/// The request for a job, given its number and its timeout.
 pub(super) fn build(
     planned: &PlannedJob,
-    id: u64,
+    (id, timeout): (u64, Duration),
     variables: &JobVariables,
     job_dirs: JobDirs,
 ) -> Result<Request, ExpansionError> {
@@ -22,6 +23,7 @@ pub(super) fn build(
     Ok(Request {
         name: Arc::clone(&planned.name),
         id,
+        timeout,
         variables: Arc::clone(variables.list()),
         image: planned.job.image.as_ref().map(|image| image_request(image, variables)).transpose()?,
         services: services.collect(),
@@ -37,6 +39,7 @@ fn image_request(image: &Image, variables: &JobVariables) -> Result<ImageRequest
         entrypoint: image.entrypoint.as_deref().map(words),
         user: image.user.as_ref().map(|user| variables.expand(user)).transpose()?,
         platform: image.platform.as_ref().map(|platform| variables.expand(platform)).transpose()?,
+        kubernetes_user: image.kubernetes_user.as_ref().map(|user| variables.expand(user)).transpose()?,
         pull_policy: image.pull_policy.clone(),
     })
 }

@@ -14,10 +14,11 @@ use crate::config::{ExecutorName, RunnerConfig};
 use crate::context::{ARTIFACTS_LIMIT, Pipeline, Settings};
 use crate::deferred::DeferredVariables;
 use crate::event::EventSink;
-use crate::executor::Executor;
-use crate::executor::docker::{Docker, ImageSource};
+use crate::executor::docker::Docker;
+use crate::executor::kubernetes::Kubernetes;
 use crate::executor::shell::Shell;
 use crate::executor::supervisor::Supervisor;
+use crate::executor::{Executor, ImageSource};
 use crate::pipeline::concurrent::ConcurrentIds;
 use crate::project::prepare::Prepared;
 use crate::workspace::Workspace;
@@ -91,6 +92,13 @@ impl PipelineDirs {
     /// An executor that runs the pipeline's jobs in containers of `engine`. `images` provides images that do not come from a registry.
     pub fn docker(&self, engine: Engine, images: Option<Arc<dyn ImageSource>>) -> Executor {
         Executor::Docker(Docker::new(engine, &self.config, images, self.label.clone()))
+    }
+
+    /// An executor that runs the pipeline's jobs in pods of the cluster of `client`, in the namespace of the runner configuration or else
+    /// in `namespace`. `images` provides images that do not come from a registry.
+    pub fn kubernetes(&self, client: kube::Client, namespace: &str, images: Option<Arc<dyn ImageSource>>) -> Executor {
+        let kubernetes = Kubernetes::new(client, namespace, &self.config, images, self.label.clone());
+        Executor::Kubernetes(Box::new(kubernetes))
     }
 
     /// Assembles the pipeline.

@@ -5,18 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::ValueEnum;
+use e2e::environment::cluster::job_images::JobImages;
+use e2e::environment::images;
 use e2e::environment::images::{ImagePolicy, Images};
-use e2e::environment::{images, orphans};
 use e2e::record::event::Event as HarnessEvent;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 use gitlab_ci::plan::Plan;
 use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::event::Event;
-use gitlab_runner::executor::Executor;
-use gitlab_runner::executor::docker::{ImageSource, sweep, sweep_gone};
-use gitlab_runner::executor::supervisor::Supervisor;
+use gitlab_runner::executor::ImageSource;
 use gitlab_runner::pipeline::Outcome as PipelineOutcome;
 use gitlab_runner::pipeline::assemble::{Options, PipelineDirs};
 use gitlab_runner::pipeline::schedule::JobSelection;
@@ -26,8 +24,9 @@ use gitlab_runner::status::Status;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
+use super::executors::{self, ExecutorArgs};
 use super::planned::planned;
-use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, SUPERVISE, connect, print, write};
+use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
 
 /// Runs the pipeline of a ref as GitLab and GitLab Runner do
 ///
@@ -40,9 +39,8 @@ pub(crate) struct PipelineArguments {
     #[command(flatten)]
     reference: Reference,
 
-    /// Where jobs run [default: the executor of --config, else docker]
-    #[arg(long, value_name = "EXECUTOR")]
-    executor: Option<ExecutorChoice>,
+    #[command(flatten)]
+    executor: ExecutorArgs,
 
     /// The settings of the runner, in the format of GitLab Runner's config.toml
     #[arg(long, value_name = "FILE")]
@@ -89,15 +87,6 @@ pub(crate) struct PipelineArguments {
     quiet: bool,
 }
 
-/// The executors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ExecutorChoice {
-    /// In containers
-    Docker,
-    /// On this machine
-    Shell,
-}
-
 /// Plans and runs a pipeline, and prints the result. `cancel` stops its jobs and removes their resources.
 pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
     let PipelineArguments { input, reference, .. } = arguments;
@@ -113,24 +102,29 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     };
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(Live::with_names(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
-    let executor_choice = executor(arguments, &config);
+    let name = arguments.executor.choice(&config)?;
+    let context = config.kubernetes.context.clone();
+    let namespace = config.kubernetes.namespace.clone();
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
-    let mut sweeping = None;
-    let executor = match executor_choice {
-        ExecutorName::Shell => {
-            // A killed pipeline may have left its jobs running. This one does not wait for their end.
-            tokio::spawn(orphans::end_of_gone_pipelines());
-            dirs.shell(Supervisor::this_program(SUPERVISE))
-        }
+    let connected = match name {
+        ExecutorName::Shell => executors::shell(&dirs),
         ExecutorName::Docker => {
             let engine = connect().await?;
-            // What killed pipelines have left is removed while this one runs.
-            let swept = engine.clone();
-            sweeping = Some(tokio::spawn(async move { sweep_gone(&swept).await }));
             let images = images(arguments, &engine, dirs.dir(), &view);
-            dirs.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
+            executors::docker(&dirs, engine, images.map(|images| images as Arc<dyn ImageSource>))
+        }
+        ExecutorName::Kubernetes => {
+            let cluster = arguments.executor.cluster(context.as_deref(), namespace.as_deref()).await?;
+            let mut source = None;
+            if let Some(name) = cluster.managed.clone() {
+                let engine = connect().await?;
+                let images = images(arguments, &engine, dirs.dir(), &view);
+                source = images.map(|images| JobImages::new(images, engine, cluster.client.clone(), &name));
+            }
+            executors::kubernetes(&dirs, cluster, source.map(|source| Arc::new(source) as Arc<dyn ImageSource>))
         }
     };
+    let executors::Connected { executor, sweeping } = connected;
     let notify = Arc::clone(&view);
     let options = Options {
         concurrency: arguments.concurrency.map(std::num::NonZeroUsize::get),
@@ -149,12 +143,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         // The next pipeline tries again.
         let _ = sweeping.await;
     }
-    if matches!(pipeline.executor, Executor::Docker(_)) {
-        // Each job has removed its own containers. The engine may have completed another one after that.
-        let swept = sweep(&connect().await?, Some(dirs.label())).await;
-        swept
-            .map_err(|error| CliError::environment(format!("cannot remove all resources of the pipeline: {error}")))?;
-    }
+    executors::remove_rest(&pipeline.executor, dirs.label()).await?;
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }
@@ -181,14 +170,6 @@ fn exit_code(outcome: &PipelineOutcome) -> ExitCode {
     match outcome.status {
         Status::Success | Status::Skipped => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_FAILED),
-    }
-}
-
-/// The executor of the command line, or else that of the settings, or else docker.
-fn executor(arguments: &PipelineArguments, config: &RunnerConfig) -> ExecutorName {
-    match (arguments.executor, config.executor) {
-        (Some(ExecutorChoice::Shell), _) | (None, Some(ExecutorName::Shell)) => ExecutorName::Shell,
-        _ => ExecutorName::Docker,
     }
 }
 

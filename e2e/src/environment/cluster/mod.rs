@@ -1,7 +1,8 @@
 //! Creates a cluster with kind, and prepares it as its owner would.
 //!
 //! - [`kind`]: creates the cluster, and identifies the run that it belongs to.
-//! - [`node_image`]: builds the node image that contains the add-ons' images; [`load`] copies images to running nodes.
+//! - [`node_image`]: builds the node image that contains the add-ons' images; [`load`] copies images to running nodes, and
+//!   [`job_images`] those of jobs.
 //! - [`apply`]: applies manifests. [`ready`] waits until their workloads are ready, and [`explain`] shows why they are not.
 //! - [`objects`]: lists all objects in a namespace, of every kind.
 //! - [`addons`]: the Ingress controller and Prometheus.
@@ -11,6 +12,7 @@ pub mod addons;
 pub mod apply;
 pub mod conditions;
 pub mod explain;
+pub mod job_images;
 pub mod kind;
 pub mod load;
 pub mod node_image;

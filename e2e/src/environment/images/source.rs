@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use super::catalogue::{CATALOGUE, Image};
 use super::obtain::Images;
 use container_engine::error_chain::error_chain;
-use gitlab_runner::executor::docker::{ImageSource, Resolved, normalise};
+use gitlab_runner::executor::{ImageSource, Resolved, normalise};
 
 impl ImageSource for Images {
     fn resolve<'source>(&'source self, name: &'source str) -> BoxFuture<'source, Result<Option<Resolved>, String>> {

@@ -197,8 +197,6 @@ fn reports_mistakes_in_headers_and_includes(#[case] text: &str, #[case] expected
 #[case::expose_as("artifacts: {expose_as: a, paths: [b]}", "artifacts:expose_as")]
 #[case::access("artifacts: {access: all}", "artifacts:access")]
 #[case::public("artifacts: {public: false}", "artifacts:public")]
-#[case::kubernetes("image: {name: a, kubernetes: {user: b}}", "image:kubernetes")]
-#[case::of_a_service("services: [{name: a, kubernetes: {user: 5}}]", "services:kubernetes")]
 #[case::lsif("artifacts: {reports: {lsif: a}}", "artifacts:reports:lsif")]
 #[case::license_scanning("artifacts: {reports: {license_scanning: a}}", "artifacts:reports:license_scanning")]
 #[case::performance("artifacts: {reports: {performance: a}}", "artifacts:reports:performance")]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::files::Container;
-use super::image_source::ImageSource;
 use crate::config::{CERTIFICATES, RunnerConfig};
+use crate::executor::image_source::ImageSource;
 use crate::executor::request::ExecutorError;
 
 /// The docker executor.

@@ -2,7 +2,7 @@
 //! another one. Archives are streamed, so their size does not matter.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -11,8 +11,8 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
+use crate::executor::repack::{MAX_PIECES, PIECE_SIZE, Work};
 use crate::executor::request::ExecutorError;
-use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
@@ -21,12 +21,6 @@ use container_engine::error_message;
 
 /// Maximum time for an upload: the engine answers only after it has unpacked the archive.
 const TIMEOUT: Duration = Duration::from_hours(1);
-
-/// Size of the pieces that a file is read in, in bytes.
-const PIECE_SIZE: usize = 256 * 1024;
-
-/// Maximum number of pieces buffered between the engine and the disk.
-const MAX_PIECES: usize = 16;
 
 /// A container at its engine.
 #[derive(Clone, Copy)]
@@ -107,8 +101,7 @@ impl Container<'_> {
         archive: DraftWriter,
     ) -> Result<Packed, ExecutorError> {
         let mut roots = selection.roots();
-        let builder = tar::Builder::new(BufWriter::new(archive));
-        let mut work = Work { selection, builder, packed: Packed::default() };
+        let mut work = Work::new(selection, archive);
         // A selected hard link to a file that is not selected has no content in the engine's archive. It is downloaded separately,
         // after everything else.
         while let Some(root) = roots.pop() {
@@ -116,15 +109,11 @@ impl Container<'_> {
             (work, without_content) = self.take(project, root, work).await?;
             roots.extend(without_content);
         }
-        let Work { selection, builder, mut packed } = work;
-        let written = builder.into_inner().and_then(|mut file| file.flush());
-        written.map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))?;
-        packed.unmatched = selection.unmatched();
-        Ok(packed)
+        work.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
     }
 
     /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
-    async fn take(self, project: &str, root: String, mut work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
+    async fn take(self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
         let path = if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") };
         let failed =
             |reason: String| ExecutorError::system(format!("failed to read `{path}` in the job container: {reason}"));
@@ -136,11 +125,7 @@ impl Container<'_> {
             Some(Err(error)) if is_absent(&error) => return Ok((work, Vec::new())),
             Some(first) => first,
         };
-        let repack = tokio::task::spawn_blocking(move || {
-            let reader = Pieces { receiver, piece: None, read: 0 };
-            let Work { selection, builder, packed } = &mut work;
-            archive::repack(reader, &root, selection, builder, packed).map(|without_content| (work, without_content))
-        });
+        let repack = tokio::task::spawn_blocking(move || work.add(&root, receiver));
         let feed = async {
             let mut next = Some(first);
             while let Some(piece) = next {
@@ -163,65 +148,5 @@ fn is_absent(error: &Error) -> bool {
         Error::DockerResponseServerError { status_code: 404, .. } => true,
         Error::DockerResponseServerError { message, .. } => message.contains("not a directory"),
         _ => false,
-    }
-}
-
-/// The state that is passed between threads.
-struct Work {
-    selection: Selection,
-    builder: tar::Builder<BufWriter<DraftWriter>>,
-    packed: Packed,
-}
-
-/// A blocking reader over the pieces of an archive.
-struct Pieces<Piece> {
-    receiver: mpsc::Receiver<io::Result<Piece>>,
-    piece: Option<Piece>,
-    /// How many bytes of the current piece have been read.
-    read: usize,
-}
-
-impl<Piece: AsRef<[u8]>> Read for Pieces<Piece> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let rest = self.piece.as_ref().and_then(|piece| piece.as_ref().get(self.read..)).unwrap_or_default();
-            if !rest.is_empty() {
-                let mut rest = rest;
-                let count = Read::read(&mut rest, buffer)?;
-                self.read += count;
-                return Ok(count);
-            }
-            match self.receiver.blocking_recv() {
-                None => return Ok(0),
-                Some(piece) => self.piece = Some(piece?),
-            }
-            self.read = 0;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_read_as_one_stream() {
-        let (sender, receiver) = mpsc::channel(4);
-        for piece in ["ab", "", "cde"] {
-            sender.blocking_send(Ok(piece)).unwrap();
-        }
-        drop(sender);
-        let mut text = String::new();
-        Pieces { receiver, piece: None, read: 0 }.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "abcde");
-    }
-
-    #[test]
-    fn an_error_between_pieces_is_returned() {
-        let (sender, receiver) = mpsc::channel::<io::Result<&str>>(4);
-        sender.blocking_send(Ok("ab")).unwrap();
-        sender.blocking_send(Err(io::Error::other("gone"))).unwrap();
-        let error = Pieces { receiver, piece: None, read: 0 }.read_to_end(&mut Vec::new()).unwrap_err();
-        assert_eq!(error.to_string(), "gone");
     }
 }

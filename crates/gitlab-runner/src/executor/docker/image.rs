@@ -1,9 +1,9 @@
 //! Obtains the images of jobs and services: GitLab Runner's `executors/docker/internal/pull/manager.go`.
 
-use super::credentials;
 use super::engine::Docker;
-use super::image_source::Resolved;
-use super::reference::normalise;
+use crate::executor::credentials;
+use crate::executor::image_source::Resolved;
+use crate::executor::reference::normalise;
 use crate::executor::request::{ExecutorError, FailureReason, ImageRequest};
 use crate::log::JobLog;
 use container_engine::pull;

@@ -1,8 +1,7 @@
 //! The docker executor, which runs jobs in containers: GitLab Runner's `executors/docker`.
 //!
 //! - `engine`: the executor itself.
-//! - `image`: obtains the images of jobs and services. `reference`: parses their names. `credentials`: logins for pulls.
-//!   `image_source`: images that do not come from a registry.
+//! - `image`: obtains the images of jobs and services.
 //! - `resources`: the resources created for a job, and their removal. `container`: the settings that all containers of a job share.
 //! - `service` and `health`: the service containers of a job, and whether they listen.
 //! - `files`: copies sources and artifacts into and out of containers. `script`: runs commands.
@@ -12,14 +11,11 @@
 //! outside of the project directory still exist in `after_script`.
 
 mod container;
-mod credentials;
 mod engine;
 mod files;
 mod health;
 mod image;
-mod image_source;
 mod leftovers;
-mod reference;
 mod resources;
 mod script;
 mod service;
@@ -37,9 +33,7 @@ use crate::log::JobLog;
 use crate::workspace::job_dirs::JobDirs;
 
 pub use self::engine::Docker;
-pub use self::image_source::{ImageSource, Resolved};
 pub use self::leftovers::sweep_gone;
-pub use self::reference::normalise;
 pub use self::resources::sweep;
 pub use self::session::Session;
 

@@ -10,13 +10,13 @@ use tokio::task::JoinHandle;
 
 use super::container::Common;
 use super::engine::Docker;
-use super::reference;
 use super::resources::JobResources;
 use crate::config::{Mount, ServiceConfig};
-use crate::executor::request::{ExecutorError, ImageRequest, Request, ServiceRequest};
+use crate::executor::reference;
+use crate::executor::request::{ExecutorError, Request, ServiceRequest};
+use crate::executor::runner_service::from_config;
 use crate::log::JobLog;
 use container_engine::error_message;
-use gitlab_ci::variables::collection::{Origin, Variable};
 
 /// Maximum number of a service's ports that are probed: `executors/docker/services.go`.
 const MAX_PORTS: usize = 20;
@@ -88,28 +88,6 @@ pub(super) fn plan(runner_services: &[ServiceConfig], request: &Request, log: &J
         planned.push(Planned { request: service, aliases, is_shown });
     }
     planned
-}
-
-/// A service of the runner configuration. Like every service, it has the job's public variables.
-fn from_config(service: &ServiceConfig, variables: &[Variable]) -> ServiceRequest {
-    let is_public = |variable: &&Variable| {
-        let is_secret = matches!(
-            variable.origin,
-            Origin::Dotenv | Origin::Instance | Origin::Group | Origin::Project | Origin::User
-        );
-        !variable.masked && !variable.file && !is_secret
-    };
-    let public = variables.iter().filter(is_public).map(|it| (it.key.to_string(), it.value.to_string()));
-    ServiceRequest {
-        image: ImageRequest {
-            name: service.name.clone(),
-            entrypoint: service.entrypoint.clone(),
-            ..ImageRequest::default()
-        },
-        command: service.command.clone(),
-        aliases: service.aliases.clone(),
-        variables: public.chain(service.environment.iter().cloned()).collect(),
-    }
 }
 
 /// The directory of the client's certificates, if the job shares it with no service: with TLS, an engine in a service writes them there.
@@ -195,12 +173,22 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::executor::request::ImageRequest;
     use crate::mask::Masker;
     use crate::workspace::job_dirs::JobDirs;
+    use gitlab_ci::variables::collection::{Origin, Variable};
 
     fn request(services: Vec<ServiceRequest>, variables: Vec<Variable>) -> Request {
         let job_dirs = JobDirs { builds: "/builds".to_owned(), project: "/builds/p".to_owned() };
-        Request { name: "job".into(), id: 1, variables: Arc::new(variables), image: None, services, job_dirs }
+        Request {
+            name: "job".into(),
+            id: 1,
+            timeout: std::time::Duration::from_hours(1),
+            variables: Arc::new(variables),
+            image: None,
+            services,
+            job_dirs,
+        }
     }
 
     /// The planned services, and the lines of the log.

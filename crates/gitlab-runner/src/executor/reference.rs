@@ -3,7 +3,7 @@
 /// The full form of an image reference, with registry and tag: `github.com/distribution/reference`, `normalize.go`.
 ///
 /// ```
-/// use gitlab_runner::executor::docker::normalise;
+/// use gitlab_runner::executor::normalise;
 ///
 /// assert_eq!(normalise("debian"), "docker.io/library/debian:latest");
 /// ```

@@ -1,0 +1,109 @@
+//! The object that owns all others of a pipeline in a namespace. Deleting it deletes the others, which also works for a program that knows
+//! nothing of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::{Mutex, OnceCell};
+
+use super::api::{ApiError, retry};
+use super::names::{OWNER, anchor, pipeline_label};
+use crate::config::CERTIFICATES;
+use crate::executor::request::ExecutorError;
+use container_engine::labels::PIPELINE;
+
+/// The owners of a pipeline's objects, one per namespace.
+pub(super) struct Anchors {
+    client: Client,
+    /// The owner ID of the pipeline.
+    owner: String,
+    /// The certificates that the runner trusts, which are stored in the anchor.
+    certificates: Option<Arc<str>>,
+    known: Mutex<HashMap<String, Arc<OnceCell<OwnerReference>>>>,
+}
+
+impl Anchors {
+    pub(super) fn new(client: Client, owner: String, certificates: Option<Arc<str>>) -> Self {
+        Self { client, owner, certificates, known: Mutex::default() }
+    }
+
+    /// The owner ID of the pipeline.
+    pub(super) fn owner_id(&self) -> &str {
+        &self.owner
+    }
+
+    /// The name of the `ConfigMap` with the certificates, if there are any.
+    pub(super) fn certificates(&self) -> Option<String> {
+        self.certificates.is_some().then(|| anchor(&self.owner))
+    }
+
+    /// The namespaces in which the pipeline may have objects.
+    pub(super) async fn namespaces(&self) -> Vec<String> {
+        self.known.lock().await.keys().cloned().collect()
+    }
+
+    /// The labels of all objects of the pipeline.
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+        labels(&self.owner)
+    }
+
+    /// The owner of the objects in a namespace. It is created when it is first needed.
+    pub(super) async fn in_namespace(&self, namespace: &str) -> Result<OwnerReference, ExecutorError> {
+        let cell = Arc::clone(self.known.lock().await.entry(namespace.to_owned()).or_default());
+        let created = cell.get_or_try_init(|| self.create(namespace)).await.cloned();
+        if created.as_ref().is_err_and(|error| matches!(error.code, Some(401 | 403 | 404))) {
+            // Nothing was created, and nothing can be removed.
+            self.known.lock().await.remove(namespace);
+        }
+        created.map_err(|error| {
+            let help = match error.code {
+                Some(403) => "; the account needs the right to create, get, list and delete ConfigMaps there",
+                Some(404) => "; create the namespace, or select another one with --namespace or `namespace` in [runners.kubernetes]",
+                _ => "",
+            };
+            ExecutorError::system(format!("cannot create a ConfigMap in namespace {namespace}: {error}{help}"))
+        })
+    }
+
+    async fn create(&self, namespace: &str) -> Result<OwnerReference, ApiError> {
+        let api = Api::<ConfigMap>::namespaced(self.client.clone(), namespace);
+        let name = anchor(&self.owner);
+        let file = CERTIFICATES.rsplit('/').next().unwrap_or(CERTIFICATES);
+        let object = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(self.labels()),
+                annotations: Some(BTreeMap::from([(OWNER.to_owned(), self.owner.clone())])),
+                ..ObjectMeta::default()
+            },
+            data: self.certificates.as_ref().map(|text| BTreeMap::from([(file.to_owned(), text.to_string())])),
+            ..ConfigMap::default()
+        };
+        let parameters = PostParams::default();
+        let created = match retry(|| api.create(&parameters, &object)).await {
+            // The answer to an earlier attempt was lost. No other program uses this name.
+            Err(error) if error.is_taken => retry(|| api.get(&name)).await?,
+            created => created?,
+        };
+        Ok(OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            name,
+            // The API server sets it. With a wrong UID, the garbage collector would delete the objects at once.
+            uid: created.metadata.uid.unwrap_or_default(),
+            ..OwnerReference::default()
+        })
+    }
+}
+
+/// The labels of all objects of the pipeline with this owner ID.
+pub(super) fn labels(owner: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (PIPELINE.to_owned(), pipeline_label(owner)),
+        ("app.kubernetes.io/managed-by".to_owned(), "gitlab-ci-k8s-demo".to_owned()),
+    ])
+}

@@ -1,0 +1,123 @@
+//! Requests to the API server: their errors, timeouts and retries.
+
+use std::time::Duration;
+
+use container_engine::error_chain::error_chain;
+use kube::client::UpgradeConnectionError;
+use tokio::time::timeout;
+
+/// Maximum time for one request that is answered at once.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum number of attempts of a request: `executors/kubernetes/kubernetes.go`.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// The shortest and the longest pause between two attempts: `executors/kubernetes/kubernetes.go`.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+
+/// The pause before the attempt after `attempt`, which counts from 1 on.
+pub(super) fn pause(attempt: u32) -> Duration {
+    let (shortest, longest) = PAUSES;
+    shortest.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(longest)
+}
+
+/// The API server refused a request, or did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct ApiError {
+    /// The message of the API server, or the cause of a missing answer.
+    pub(super) message: String,
+    /// The status of the answer.
+    pub(super) code: Option<u16>,
+    /// Whether the same request may succeed later.
+    pub(super) is_temporary: bool,
+    /// Whether an object of this name exists already.
+    pub(super) is_taken: bool,
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) => {
+                let message = if status.message.is_empty() { &status.reason } else { &status.message };
+                // A quota that several pods change at the same time answers `Conflict`.
+                let is_temporary = matches!(status.code, 408 | 429 | 500 | 502..=504) || status.reason == "Conflict";
+                let is_taken = status.reason == "AlreadyExists";
+                Self { message: message.clone(), code: Some(status.code), is_temporary, is_taken }
+            }
+            kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => Self {
+                message: format!("the API server answered {code} in place of a WebSocket"),
+                code: Some(code.as_u16()),
+                is_temporary: code.is_server_error(),
+                is_taken: false,
+            },
+            _ => {
+                let is_temporary = matches!(
+                    error,
+                    kube::Error::HyperError(_)
+                        | kube::Error::Service(_)
+                        | kube::Error::ReadEvents(_)
+                        | kube::Error::UpgradeConnection(_)
+                );
+                Self { message: error_chain(&error), code: None, is_temporary, is_taken: false }
+            }
+        }
+    }
+}
+
+impl ApiError {
+    /// Whether the object does not exist.
+    pub(super) fn is_missing(&self) -> bool {
+        self.code == Some(404)
+    }
+}
+
+/// Waits for the answer to one request.
+pub(super) async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
+    let silent = |_| ApiError {
+        message: format!("the API server did not answer within {} s", TIMEOUT.as_secs()),
+        code: None,
+        is_temporary: true,
+        is_taken: false,
+    };
+    timeout(TIMEOUT, request).await.map_err(silent)?.map_err(ApiError::from)
+}
+
+/// Sends a request until it is answered or there were too many attempts.
+pub(super) async fn retry<T, Request: Future<Output = Result<T, kube::Error>>>(
+    request: impl Fn() -> Request,
+) -> Result<T, ApiError> {
+    let mut attempt = 1;
+    loop {
+        match call(request()).await {
+            Err(error) if error.is_temporary && attempt < MAX_ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            result => return result,
+        }
+        attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::quota(403, "exceeded quota: pods", false)]
+    #[case::not_found(404, "pods \"x\" not found", false)]
+    #[case::busy(429, "too many requests", true)]
+    #[case::no_leader(500, "etcdserver: leader changed", true)]
+    #[case::starting(503, "apiserver not ready", true)]
+    fn only_temporary_errors_are_retried(#[case] code: u16, #[case] message: &str, #[case] is_temporary: bool) {
+        let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+        let error = ApiError::from(kube::Error::Api(status.boxed()));
+        assert_eq!((error.code, error.is_temporary, error.to_string().as_str()), (Some(code), is_temporary, message));
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_limit() {
+        let pauses: Vec<_> = (1..=5).map(|attempt| pause(attempt).as_millis()).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 2000, 2000]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Copies files into and out of a pod as archives. An archive that leaves the pod is complete when as many bytes have arrived as `tar` has
+//! written; if a connection is lost, the rest follows over another one.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::api::pause;
+use super::exec::{ExecError, Input, PodRef};
+use super::layout::{self, ABSENT, HELPER, UNPACK};
+use crate::executor::repack::{MAX_PIECES, PIECE_SIZE, Work};
+use crate::executor::request::ExecutorError;
+use crate::workspace::archive::Packed;
+use crate::workspace::draft::DraftWriter;
+use crate::workspace::selection::Selection;
+
+/// Maximum time between two pieces of an archive, after which a connection counts as lost.
+const MAX_SILENCE: Duration = Duration::from_secs(50);
+
+/// Maximum number of connections in a row that deliver nothing: five minutes, with the longest pauses.
+const MAX_ATTEMPTS: u32 = 150;
+
+impl PodRef {
+    /// Creates a directory, writable for all users, and its parents.
+    pub(super) async fn make_dir(&self, dir: &str) -> Result<(), ExecutorError> {
+        let command = ["sh", "-c", "umask 0; mkdir -p \"$1\"", "sh", dir];
+        self.must(HELPER, &command, &Input::Nothing, "create a directory").await.map(drop)
+    }
+
+    /// Unpacks an archive in a directory, over existing files.
+    pub(super) async fn unpack(&self, archive: &File, dir: &str) -> Result<(), ExecutorError> {
+        let size =
+            archive.metadata().map_err(|error| ExecutorError::system(format!("cannot read an archive: {error}")))?;
+        let size = size.len().to_string();
+        let command = ["sh", "-c", UNPACK, "sh", &size, dir];
+        // `tar` reports success only after it has read everything: `head` waits for as many bytes as were announced.
+        self.must(HELPER, &command, &Input::File(archive), &format!("unpack files in `{dir}`")).await.map(drop)
+    }
+
+    /// Packs the selected files of the project directory.
+    pub(super) async fn pack(
+        &self,
+        project: &str,
+        selection: Selection,
+        archive: DraftWriter,
+    ) -> Result<Packed, ExecutorError> {
+        let mut roots = selection.roots();
+        let mut work = Work::new(selection, archive);
+        // A selected hard link to a file that is not selected has no content in the archive of its directory. It is fetched separately,
+        // after everything else.
+        while let Some(root) = roots.pop() {
+            let path = if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") };
+            let Some(size) = self.pack_one(&path).await? else { continue };
+            let without_content;
+            (work, without_content) = self.fetch(&path, root, size, work).await?;
+            roots.extend(without_content);
+        }
+        work.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
+    }
+
+    /// Packs a file or directory on the pod's own disk, and returns the size of the archive. `None` if there is nothing of that name.
+    async fn pack_one(&self, path: &str) -> Result<Option<u64>, ExecutorError> {
+        let (dir, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
+        let script = layout::pack(if dir.is_empty() { "/" } else { dir }, name);
+        // The paths of artifacts are on standard input: command lines end up in the audit logs of a cluster.
+        let what = format!("pack `{path}`");
+        let failed = |reason: &str| {
+            ExecutorError::system(format!("cannot {what} in container {HELPER} of pod {}: {reason}", self.name))
+        };
+        let output = self.repeat(HELPER, &["sh"], &Input::Text(&script), &what).await?;
+        match output.code {
+            0 => {}
+            ABSENT => return Ok(None),
+            code => {
+                let reason = output.stderr.trim().lines().collect::<Vec<_>>().join("; ");
+                return Err(failed(if reason.is_empty() { format!("exit code {code}") } else { reason }.as_str()));
+            }
+        }
+        let size = output.stdout.trim().parse();
+        size.map(Some).map_err(|_| failed("`wc` did not print the size of the archive"))
+    }
+
+    /// Adds the selected files of the archive on the pod's disk, which has `size` bytes.
+    async fn fetch(
+        &self,
+        path: &str,
+        root: String,
+        size: u64,
+        work: Work,
+    ) -> Result<(Work, Vec<String>), ExecutorError> {
+        let (sender, receiver) = mpsc::channel(MAX_PIECES);
+        let repack = tokio::task::spawn_blocking(move || work.add(&root, receiver));
+        let receive = async {
+            // Without an error, the reader would take the archive for a complete one.
+            if let Err(reason) = self.receive(size, &sender).await {
+                let _ = sender.send(Err(io::Error::other(reason))).await;
+            }
+            drop(sender);
+        };
+        let ((), repacked) = tokio::join!(receive, repack);
+        let failed =
+            |reason: String| ExecutorError::system(format!("failed to read `{path}` of pod {}: {reason}", self.name));
+        repacked.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+
+    /// Receives an archive of `size` bytes.
+    async fn receive(&self, size: u64, sender: &mpsc::Sender<io::Result<Vec<u8>>>) -> Result<(), String> {
+        let (mut offset, mut attempt) = (0, 0);
+        let script = layout::fetch();
+        while offset < size {
+            let before = offset;
+            let from = (offset + 1).to_string();
+            let reason = match self.start(HELPER, &["sh", "-c", &script, "sh", &from], false).await {
+                Err(ExecError::Refused(reason)) => return Err(reason),
+                Err(ExecError::Lost(reason)) => reason,
+                Ok(mut process) => {
+                    let Some(mut stdout) = process.stdout() else { return Err("no output".to_owned()) };
+                    let mut piece = vec![0; PIECE_SIZE];
+                    while let Ok(Ok(count @ 1..)) = timeout(MAX_SILENCE, stdout.read(&mut piece)).await {
+                        // What another program appends does not belong to the archive.
+                        let count = count.min(usize::try_from(size - offset).unwrap_or(usize::MAX));
+                        offset += count as u64;
+                        let read = piece.get(..count).unwrap_or_default().to_vec();
+                        // The reader has reached the end of the archive, or has failed and reports the reason itself.
+                        if sender.send(Ok(read)).await.is_err() || offset == size {
+                            return Ok(());
+                        }
+                    }
+                    format!("the connection was lost after {offset} of {size} bytes")
+                }
+            };
+            attempt = if offset > before { 0 } else { attempt + 1 };
+            if attempt >= MAX_ATTEMPTS {
+                return Err(reason);
+            }
+            sleep(pause(attempt.max(1))).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Waits for services to listen, and reports those that do not, or that end. The job continues in either case.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{AsyncBufReadExt, TryStreamExt};
+use kube::api::LogParams;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::api::{call, pause};
+use super::exec::{Input, PodRef};
+use super::failure::ended_services;
+use super::layout::{HELPER, wait_for_ports};
+use super::service::Service;
+use super::state::{Observed, Watch, until};
+use crate::log::JobLog;
+
+/// Maximum time to wait for services to listen, in seconds: the default of the docker executor. GitLab Runner waits on Kubernetes until the
+/// preparation of the job times out.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many of a service's last lines a warning shows.
+const LAST_LINES: i64 = 10;
+
+/// Waits until all services that have `HEALTHCHECK_TCP_PORT` listen, one of them ends, or the timeout expires.
+pub(super) async fn wait(pod: &PodRef, watch: &Watch, services: &[Service], log: &JobLog) {
+    let ports: Vec<u16> = services.iter().filter_map(|service| service.port).collect();
+    if ports.is_empty() {
+        return;
+    }
+    let seconds = TIMEOUT.as_secs();
+    log.say(&format!("Waiting for services to be up and running (timeout {seconds} seconds)..."));
+    let (script, limit) = (wait_for_ports(&ports), seconds.to_string());
+    let probe = async {
+        let command = ["sh", "-c", &script, "sh", &limit];
+        pod.repeat(HELPER, &command, &Input::Nothing, "wait for services").await
+    };
+    let has_ended = watch.until(|observed| {
+        let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
+        let is_awaited = |name: &String| services.iter().any(|it| it.container == *name && it.port.is_some());
+        (observed.is_gone || ended.iter().any(|(name, _)| is_awaited(name))).then_some(())
+    });
+    let output = tokio::select! {
+        output = probe => output,
+        // The end of a service is reported separately.
+        () = has_ended => return,
+    };
+    match output {
+        Err(error) => log.warn(&format!("cannot find out whether the services listen: {error}; the job continues")),
+        Ok(output) => {
+            let silent: Vec<u16> =
+                output.stdout.split_whitespace().filter_map(|port| u16::from_str_radix(port, 16).ok()).collect();
+            let is_silent = |service: &&Service| service.port.is_some_and(|port| silent.contains(&port));
+            for service in services.iter().filter(is_silent) {
+                let port = service.port.unwrap_or_default();
+                let text = format!("service {} does not listen on port {port} after {seconds} s", service.title());
+                warn_with_output(pod, service, &format!("{text}; the job continues"), log).await;
+            }
+        }
+    }
+}
+
+/// Warns when a service ends.
+pub(super) async fn report_ends(
+    pod: PodRef,
+    services: Vec<Service>,
+    changes: watch::Receiver<Observed>,
+    log: Arc<JobLog>,
+) {
+    let mut reported = BTreeSet::new();
+    loop {
+        let ended = until(changes.clone(), |observed| {
+            let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
+            let new: Vec<_> = ended.into_iter().filter(|(name, _)| !reported.contains(name)).collect();
+            (!new.is_empty()).then_some(new)
+        });
+        for (name, code) in ended.await {
+            if let Some(service) = services.iter().find(|service| service.container == name) {
+                let text = format!("service {} ended with exit code {code}", service.title());
+                warn_with_output(&pod, service, &text, &log).await;
+            }
+            reported.insert(name);
+        }
+    }
+}
+
+/// Writes a warning with the last lines of a service.
+async fn warn_with_output(pod: &PodRef, service: &Service, text: &str, log: &JobLog) {
+    let parameters =
+        LogParams { container: Some(service.container.clone()), tail_lines: Some(LAST_LINES), ..LogParams::default() };
+    // If the API server does not answer, warn without the output.
+    let output = call(pod.api.logs(&pod.name, &parameters)).await.unwrap_or_default();
+    if output.trim().is_empty() {
+        log.warn(&format!("{text}. It wrote no output."));
+        return;
+    }
+    log.warn(&format!("{text}. Its last lines:"));
+    for line in output.lines() {
+        log.say(&format!("  {line}"));
+    }
+}
+
+/// Copies a service's output to the job's log, until the service ends.
+/// <https://docs.gitlab.com/ci/services/#capturing-service-container-logs>
+pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver<Observed>, log: Arc<JobLog>) {
+    let title = format!("[service:{}]", service.hosts.join("-"));
+    let parameters = LogParams {
+        container: Some(service.container.clone()),
+        follow: true,
+        timestamps: true,
+        ..LogParams::default()
+    };
+    let mut last = String::new();
+    for attempt in 1.. {
+        let has_ended = {
+            let observed = changes.borrow();
+            let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
+            observed.is_gone || ended.iter().any(|(name, _)| *name == service.container)
+        };
+        // The stream begins with the first line each time.
+        if let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await {
+            let mut lines = std::pin::pin!(stream.lines());
+            while let Ok(Some(line)) = lines.try_next().await {
+                let time = sortable(line.split(' ').next().unwrap_or_default());
+                if time > last {
+                    log.say(&format!("{title} {line}"));
+                    last = time;
+                }
+            }
+        }
+        if has_ended {
+            return;
+        }
+        sleep(pause(attempt)).await;
+    }
+}
+
+/// A time in RFC 3339 with nanoseconds, as text whose order is that of the times: Kubernetes leaves out zeros at the end.
+fn sortable(time: &str) -> String {
+    let (seconds, fraction) = time.trim_end_matches('Z').split_once('.').unwrap_or((time.trim_end_matches('Z'), ""));
+    format!("{seconds}.{fraction:0<9}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_order() {
+        let times =
+            ["2026-01-31T10:20:30Z", "2026-01-31T10:20:30.05Z", "2026-01-31T10:20:30.5Z", "2026-01-31T10:20:30.51Z"];
+        assert!(times.map(sortable).is_sorted());
+    }
+}

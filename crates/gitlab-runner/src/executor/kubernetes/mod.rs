@@ -1,0 +1,44 @@
+//! The kubernetes executor, which runs each job in a pod of its own: GitLab Runner's `executors/kubernetes`.
+//!
+//! - `cluster`: the executor itself. `prepare`: creates the pod of a job, and waits until it runs. `session`: a job from then on.
+//! - `overwrites`: the settings of a job. `service`, `image`, `policy`, `user`: its services and images. `secret`: its secrets.
+//! - `spec` and `container`: the pod. `layout`: the directories in it, and the shell programs that run there.
+//! - `api`: requests. `exec`: programs in containers. `state`: watches a pod. `failure` and `refusal`: explain what goes wrong.
+//! - `script`: runs commands. `files`: copies sources and artifacts. `health`: whether the services listen.
+//! - `names`, `anchor`, `resources`, `leftovers`: the names, owner and removal of everything that is created.
+//!
+//! The helper container has the job's own image, unless the runner configuration names another one. It needs `sh`, `tar`, `head`, `tail`
+//! and `wc`.
+
+mod anchor;
+mod api;
+mod cluster;
+mod container;
+mod exec;
+mod failure;
+#[cfg(test)]
+mod failure_tests;
+mod files;
+mod health;
+mod image;
+mod layout;
+mod leftovers;
+mod names;
+mod overwrites;
+mod policy;
+mod prepare;
+mod refusal;
+mod resources;
+mod script;
+mod secret;
+mod service;
+mod session;
+mod spec;
+#[cfg(test)]
+mod spec_tests;
+mod state;
+mod user;
+
+pub use self::cluster::Kubernetes;
+pub use self::leftovers::{SweepError, sweep, sweep_gone};
+pub use self::session::Session;

@@ -1,0 +1,137 @@
+//! The objects that were created for a job, and their removal.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::RwLock;
+
+use super::api::{ApiError, retry};
+
+/// Time between SIGTERM and SIGKILL when a pod is deleted, in seconds. Its services have nothing to save.
+const GRACE_PERIOD: u32 = 1;
+
+/// Maximum time to wait for the containers of a deleted pod.
+pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Held for reading by every pending creation. The API server completes a request even if its caller has stopped waiting, and an object
+/// that does not exist yet cannot be removed.
+static CREATING: RwLock<()> = RwLock::const_new(());
+
+/// Waits until all objects that have been requested so far exist.
+pub(super) async fn all_are_created() {
+    drop(CREATING.write().await);
+}
+
+/// The objects of a job. When this is dropped, the remaining ones are removed in the background if a Tokio runtime is running; otherwise
+/// [`sweep`](super::leftovers::sweep) removes them.
+pub(super) struct JobObjects {
+    client: Client,
+    namespace: String,
+    names: Mutex<Names>,
+}
+
+/// The names of all requested objects, whether or not their creation succeeded.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    pods: Vec<String>,
+    secrets: Vec<String>,
+}
+
+impl JobObjects {
+    pub(super) fn new(client: Client, namespace: String) -> Self {
+        Self { client, namespace, names: Mutex::default() }
+    }
+
+    /// The pods of the job's namespace.
+    pub(super) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(super) async fn create_pod(&self, pod: Pod) -> Result<(), ApiError> {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        self.note(|names| names.pods.push(name));
+        create(self.pods(), pod).await
+    }
+
+    pub(super) async fn create_secret(&self, secret: Secret) -> Result<(), ApiError> {
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        self.note(|names| names.secrets.push(name));
+        create(Api::namespaced(self.client.clone(), &self.namespace), secret).await
+    }
+
+    /// Asks for the deletion of everything, without waiting for the end of the containers.
+    pub(super) async fn delete(&self) {
+        let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
+        // If the caller stops waiting, the rest is deleted in the background as well.
+        let deletion = tokio::spawn(delete(self.client.clone(), self.namespace.clone(), names));
+        let _ = deletion.await;
+    }
+
+    fn note(&self, what: impl FnOnce(&mut Names)) {
+        what(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for JobObjects {
+    fn drop(&mut self) {
+        let names = std::mem::take(self.names.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if names.pods.is_empty() && names.secrets.is_empty() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(delete(self.client.clone(), self.namespace.clone(), names));
+        }
+    }
+}
+
+/// Creates an object. The creation continues if the caller stops waiting.
+async fn create<K>(api: Api<K>, object: K) -> Result<(), ApiError>
+where
+    K: Resource<Scope = NamespaceResourceScope>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let guard = CREATING.read().await;
+    let task = tokio::spawn(async move {
+        let parameters = PostParams::default();
+        let created = retry(|| api.create(&parameters, &object)).await;
+        drop(guard);
+        match created {
+            // The names are random: the answer to an earlier attempt was lost.
+            Err(error) if error.is_taken => Ok(()),
+            created => created.map(drop),
+        }
+    });
+    let lost = |error: tokio::task::JoinError| ApiError {
+        message: error.to_string(),
+        code: None,
+        is_temporary: false,
+        is_taken: false,
+    };
+    task.await.map_err(lost)?
+}
+
+async fn delete(client: Client, namespace: String, names: Names) {
+    all_are_created().await;
+    let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
+    let secrets = Api::<Secret>::namespaced(client, &namespace);
+    let options = DeleteParams::background().grace_period(GRACE_PERIOD);
+    // What cannot be deleted now is removed with the pipeline, which reports a failure.
+    for name in &names.pods {
+        let _ = retry(|| pods.delete(name, &options)).await;
+    }
+    for name in &names.secrets {
+        let _ = retry(|| secrets.delete(name, &options)).await;
+    }
+}

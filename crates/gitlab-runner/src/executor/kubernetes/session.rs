@@ -1,0 +1,185 @@
+//! A job at the kubernetes executor, from its preparation to its cleanup.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::exec::{Input, PodRef};
+use super::layout::{HELPER, SCRIPTS, SIGN_OF_LIFE};
+use super::resources::{JobObjects, REMOVAL_TIMEOUT};
+use super::service::Service;
+use super::state::Watch;
+use super::{failure, health};
+use crate::executor::request::ExecutorError;
+use crate::log::JobLog;
+use crate::workspace::archive::Packed;
+use crate::workspace::checkout::Checkout;
+use crate::workspace::draft::DraftWriter;
+use crate::workspace::job_dirs::JobDirs;
+use crate::workspace::selection::Selection;
+use gitlab_ci::variables::collection::Variable;
+
+/// Maximum time to read the rest of the output after the pod has failed: the helper may still run.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A job that runs in a pod.
+pub struct Session {
+    pod: PodRef,
+    watch: Watch,
+    objects: JobObjects,
+    job_dirs: JobDirs,
+    /// The shell of the runner configuration.
+    shell: Option<String>,
+    /// The number of the last script.
+    number: u32,
+    /// Tasks that watch services or give signs of life. They are aborted with the session.
+    tasks: Tasks,
+}
+
+/// Background tasks, which are aborted when this is dropped.
+#[derive(Default)]
+struct Tasks(std::sync::Mutex<Vec<JoinHandle<()>>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            task.abort();
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        pod: PodRef,
+        watch: Watch,
+        objects: JobObjects,
+        job_dirs: JobDirs,
+        shell: Option<String>,
+    ) -> Self {
+        let session = Self { pod, watch, objects, job_dirs, shell, number: 0, tasks: Tasks::default() };
+        session.add(tokio::spawn(live(session.pod.clone())));
+        session
+    }
+
+    fn add(&self, task: JoinHandle<()>) {
+        self.tasks.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(task);
+    }
+
+    /// Waits for the services that say on which port they listen, and reports those that end while the job runs.
+    pub(super) async fn watch_services(&self, services: Vec<Service>, variables: &[Variable], log: &Arc<JobLog>) {
+        if services.is_empty() {
+            return;
+        }
+        if variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && &*it.value == "true") {
+            for service in &services {
+                let (pod, changes) = (self.pod.clone(), self.watch.subscribe());
+                self.add(tokio::spawn(health::show(pod, service.clone(), changes, Arc::clone(log))));
+            }
+        }
+        health::wait(&self.pod, &self.watch, &services, log).await;
+        let changes = self.watch.subscribe();
+        self.add(tokio::spawn(health::report_ends(self.pod.clone(), services, changes, Arc::clone(log))));
+    }
+
+    /// Waits for `work` until the pod can no longer run the job.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, ExecutorError> {
+        let work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = work => done.map_err(|error| self.watch.now().failure(&self.pod.name).unwrap_or(error)),
+            error = self.watch.until(|observed| observed.failure(&self.pod.name)) => Err(error),
+        }
+    }
+
+    /// Puts a checkout into the job's project directory; `None` leaves it empty.
+    ///
+    /// # Errors
+    /// The checkout cannot be packed, or the pod cannot store it.
+    pub async fn put_sources(&mut self, checkout: Option<&Arc<Checkout>>) -> Result<(), ExecutorError> {
+        let Some(checkout) = checkout else {
+            return self.within(self.pod.make_dir(&self.job_dirs.project)).await;
+        };
+        let archive = checkout.archive().await.map_err(|error| ExecutorError::system(error.to_string()))?;
+        let archive =
+            File::open(archive).map_err(|error| ExecutorError::system(format!("{}: {error}", archive.display())))?;
+        self.within(self.pod.unpack(&archive, &self.job_dirs.project)).await
+    }
+
+    /// Unpacks an archive into the job's project directory, over existing files.
+    ///
+    /// # Errors
+    /// The archive cannot be read, or the pod cannot store its files.
+    pub async fn unpack(&mut self, archive: File) -> Result<(), ExecutorError> {
+        self.within(self.pod.unpack(&archive, &self.job_dirs.project)).await
+    }
+
+    /// Packs the selected files of the job's project directory into `archive`.
+    ///
+    /// # Errors
+    /// The archive cannot be written, or the pod was lost.
+    pub async fn pack(&mut self, selection: Selection, archive: DraftWriter) -> Result<Packed, ExecutorError> {
+        self.within(self.pod.pack(&self.job_dirs.project, selection, archive)).await
+    }
+
+    /// Runs a script, and returns its exit code.
+    ///
+    /// # Errors
+    /// The script cannot be started, or the pod was lost while the script ran.
+    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+        self.number += 1;
+        let start = self.pod.start_script(self.number, script, self.shell.as_deref());
+        let mut follower = self.within(start).await?;
+        let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
+        let error = tokio::select! {
+            biased;
+            code = follower.follow(log) => return code,
+            error = failed => error,
+        };
+        // What the script wrote last may say why.
+        let _ = timeout(OUTPUT_TIMEOUT, follower.follow(log)).await;
+        Err(error)
+    }
+
+    /// Stops all processes of the job's own container.
+    pub async fn stop(&mut self) {
+        let observed = self.watch.now();
+        if self.number > 0 && observed.failure(&self.pod.name).is_none() {
+            let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
+            let stop = async {
+                tokio::select! {
+                    () = self.pod.stop_scripts(self.number) => {}
+                    _ = failed => {}
+                }
+            };
+            // Without a connection, the processes end with the pod.
+            let _ = timeout(STOP_TIMEOUT, stop).await;
+        }
+    }
+
+    /// Removes the pod and the Secrets of the job. The containers have ended then, unless the kubelet does not answer.
+    pub async fn finish(self) {
+        // Stop watching the services first: their end is not worth a warning now.
+        drop(self.tasks);
+        self.objects.delete().await;
+        let ended = self.watch.until(|observed| {
+            (observed.is_gone || observed.pod.as_ref().is_some_and(|pod| failure::has_ended(pod))).then_some(())
+        });
+        let _ = timeout(REMOVAL_TIMEOUT, ended).await;
+    }
+}
+
+/// Tells the pod regularly that the harness still exists.
+async fn live(pod: PodRef) {
+    for beat in 1_u64.. {
+        let sign = format!("echo {beat} > {SCRIPTS}/alive");
+        // If the pod cannot be reached for ten minutes, it ends itself.
+        let _ = pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing).await;
+        sleep(SIGN_OF_LIFE).await;
+    }
+}

@@ -1,0 +1,102 @@
+//! Selects the files of a job from archives that arrive in pieces.
+
+use std::io::{self, BufWriter, Read, Write};
+
+use tokio::sync::mpsc;
+
+use crate::workspace::archive;
+use crate::workspace::archive::Packed;
+use crate::workspace::draft::DraftWriter;
+use crate::workspace::selection::Selection;
+
+/// Size of the pieces that a file is read in, in bytes.
+pub(super) const PIECE_SIZE: usize = 256 * 1024;
+
+/// Maximum number of pieces buffered between the job's container and the disk.
+pub(super) const MAX_PIECES: usize = 16;
+
+/// A selection of files, and the archive that they are written to. It is passed between threads.
+pub(super) struct Work {
+    selection: Selection,
+    builder: tar::Builder<BufWriter<DraftWriter>>,
+    packed: Packed,
+}
+
+impl Work {
+    pub(super) fn new(selection: Selection, archive: DraftWriter) -> Self {
+        Self { selection, builder: tar::Builder::new(BufWriter::new(archive)), packed: Packed::default() }
+    }
+
+    /// Adds the selected files of the archive of `root`, which arrives in pieces. Also returns the hard links whose content is not in that
+    /// archive, see [`archive::repack`]. Blocks.
+    pub(super) fn add<Piece: AsRef<[u8]>>(
+        mut self,
+        root: &str,
+        receiver: mpsc::Receiver<io::Result<Piece>>,
+    ) -> io::Result<(Self, Vec<String>)> {
+        let reader = Pieces { receiver, piece: None, read: 0 };
+        let Self { selection, builder, packed } = &mut self;
+        archive::repack(reader, root, selection, builder, packed).map(|without_content| (self, without_content))
+    }
+
+    /// Completes the archive.
+    pub(super) fn finish(self) -> io::Result<Packed> {
+        let Self { selection, builder, mut packed } = self;
+        builder.into_inner()?.flush()?;
+        packed.unmatched = selection.unmatched();
+        Ok(packed)
+    }
+}
+
+/// A blocking reader over the pieces of an archive.
+struct Pieces<Piece> {
+    receiver: mpsc::Receiver<io::Result<Piece>>,
+    piece: Option<Piece>,
+    /// How many bytes of the current piece have been read.
+    read: usize,
+}
+
+impl<Piece: AsRef<[u8]>> Read for Pieces<Piece> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let rest = self.piece.as_ref().and_then(|piece| piece.as_ref().get(self.read..)).unwrap_or_default();
+            if !rest.is_empty() {
+                let mut rest = rest;
+                let count = Read::read(&mut rest, buffer)?;
+                self.read += count;
+                return Ok(count);
+            }
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(piece) => self.piece = Some(piece?),
+            }
+            self.read = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_read_as_one_stream() {
+        let (sender, receiver) = mpsc::channel(4);
+        for piece in ["ab", "", "cde"] {
+            sender.blocking_send(Ok(piece)).unwrap();
+        }
+        drop(sender);
+        let mut text = String::new();
+        Pieces { receiver, piece: None, read: 0 }.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abcde");
+    }
+
+    #[test]
+    fn an_error_between_pieces_is_returned() {
+        let (sender, receiver) = mpsc::channel::<io::Result<&str>>(4);
+        sender.blocking_send(Ok("ab")).unwrap();
+        sender.blocking_send(Err(io::Error::other("gone"))).unwrap();
+        let error = Pieces { receiver, piece: None, read: 0 }.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "gone");
+    }
+}

@@ -1,0 +1,151 @@
+//! Connects a pipeline to the place where its jobs run, and removes what the pipeline has left there.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use e2e::checks::target;
+use e2e::environment::cluster_dir::ClusterDir;
+use e2e::environment::orphans;
+use gitlab_runner::config::{ExecutorName, RunnerConfig};
+use gitlab_runner::executor::supervisor::Supervisor;
+use gitlab_runner::executor::{Executor, ImageSource, docker, kubernetes};
+use gitlab_runner::pipeline::assemble::PipelineDirs;
+use tokio::task::JoinHandle;
+
+use crate::cli::{CLUSTER, CliError, SUPERVISE, connect, print};
+
+/// The directory of the files of clusters: the default of `e2e up --state-dir`.
+const STATE_DIR: &str = "target/e2e/clusters";
+
+/// Where jobs run.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExecutorArgs {
+    /// Where jobs run [default: the executor of --config, else docker]
+    #[arg(long, value_name = "EXECUTOR")]
+    executor: Option<ExecutorChoice>,
+
+    /// The cluster of the kubernetes executor: a context of the kubeconfig [default: `context` of --config, else the cluster of `e2e up`,
+    /// else the current context]
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<String>,
+
+    /// The namespace of the kubernetes executor's pods [default: `namespace` of --config, else that of the context]
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+}
+
+/// The executors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExecutorChoice {
+    /// In containers
+    Docker,
+    /// In a cluster, in a pod for each job
+    Kubernetes,
+    /// On this machine
+    Shell,
+}
+
+/// A cluster that jobs run in.
+pub(super) struct Cluster {
+    pub(super) client: kube::Client,
+    /// The name of a cluster of `e2e up`, on whose nodes images can be loaded.
+    pub(super) managed: Option<String>,
+    namespace: String,
+}
+
+/// An executor, and the removal of what killed pipelines have left there.
+pub(super) struct Connected {
+    pub(super) executor: Executor,
+    pub(super) sweeping: Option<JoinHandle<()>>,
+}
+
+impl ExecutorArgs {
+    /// The executor of the command line, or else that of the settings, or else docker.
+    pub(super) fn choice(&self, config: &RunnerConfig) -> Result<ExecutorName, CliError> {
+        let name = match self.executor {
+            Some(ExecutorChoice::Docker) => ExecutorName::Docker,
+            Some(ExecutorChoice::Kubernetes) => ExecutorName::Kubernetes,
+            Some(ExecutorChoice::Shell) => ExecutorName::Shell,
+            None => config.executor.unwrap_or(ExecutorName::Docker),
+        };
+        let selects_cluster = self.context.is_some() || self.namespace.is_some();
+        if selects_cluster && name != ExecutorName::Kubernetes {
+            let message =
+                "--context and --namespace select the cluster of --executor kubernetes; no other executor uses one";
+            return Err(CliError::Usage(message.to_owned()));
+        }
+        Ok(name)
+    }
+
+    /// The cluster of the command line, or else that of the settings, or else that of `e2e up`, or else that of the kubeconfig or of the pod
+    /// that this program runs in. `context` and `namespace` are those of the settings.
+    pub(super) async fn cluster(&self, context: Option<&str>, namespace: Option<&str>) -> Result<Cluster, CliError> {
+        let context = self.context.as_deref().or(context);
+        let state = ClusterDir::new(Path::new(STATE_DIR), CLUSTER)?;
+        let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
+        let client = if is_managed {
+            target::client(&state.kubeconfig(), None).await?
+        } else {
+            match target::client_of_user(context).await {
+                Err(_) if context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => own_cluster()?,
+                client => client?,
+            }
+        };
+        let namespace =
+            self.namespace.as_deref().or(namespace).unwrap_or_else(|| client.default_namespace()).to_owned();
+        if !target::answers(&client).await {
+            let name = context.map_or_else(|| format!("the cluster {CLUSTER}"), |context| format!("context {context}"));
+            let help = if is_managed { "`make up` starts it" } else { "check the kubeconfig" };
+            return Err(CliError::environment(format!("the API server of {name} does not answer; {help}")));
+        }
+        Ok(Cluster { client, managed: is_managed.then(|| CLUSTER.to_owned()), namespace })
+    }
+}
+
+/// The cluster of the pod that this program runs in, with the pod's own account.
+fn own_cluster() -> Result<kube::Client, CliError> {
+    Ok(kube::Client::try_from(kube::Config::incluster()?)?)
+}
+
+/// Jobs run on this machine.
+pub(super) fn shell(dirs: &PipelineDirs) -> Connected {
+    // A killed pipeline may have left its jobs running. This one does not wait for their end.
+    tokio::spawn(orphans::end_of_gone_pipelines());
+    Connected { executor: dirs.shell(Supervisor::this_program(SUPERVISE)), sweeping: None }
+}
+
+/// Jobs run in containers of `engine`.
+pub(super) fn docker(dirs: &PipelineDirs, engine: bollard::Docker, images: Option<Arc<dyn ImageSource>>) -> Connected {
+    // What killed pipelines have left is removed while this one runs.
+    let swept = engine.clone();
+    let sweeping = tokio::spawn(async move { drop(docker::sweep_gone(&swept).await) });
+    Connected { executor: dirs.docker(engine, images), sweeping: Some(sweeping) }
+}
+
+/// Jobs run in pods of a cluster.
+pub(super) fn kubernetes(dirs: &PipelineDirs, cluster: Cluster, images: Option<Arc<dyn ImageSource>>) -> Connected {
+    let Cluster { client, namespace, .. } = cluster;
+    let (swept, of) = (client.clone(), namespace.clone());
+    let sweeping = tokio::spawn(async move {
+        if let Err(error) = kubernetes::sweep_gone(&swept, &of).await {
+            print(&format!("e2e: {error}; the next pipeline tries again"));
+        }
+    });
+    Connected { executor: dirs.kubernetes(client, &namespace, images), sweeping: Some(sweeping) }
+}
+
+/// Removes what the jobs of the pipeline have left. Each job has removed its own containers; the engine or the cluster may have completed
+/// another one after that.
+pub(super) async fn remove_rest(executor: &Executor, label: &str) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::environment(format!("cannot remove all resources of the pipeline: {error}"))
+    };
+    match executor {
+        Executor::Shell(_) => Ok(()),
+        Executor::Docker(_) => {
+            docker::sweep(&connect().await?, Some(label)).await.map(drop).map_err(|error| failed(&error))
+        }
+        Executor::Kubernetes(kubernetes) => kubernetes.sweep().await.map_err(|error| failed(&error)),
+    }
+}

@@ -1,0 +1,196 @@
+//! Tests of the kubernetes executor: pipelines whose jobs run in pods of the cluster, each test in a namespace of its own.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "test helpers fail by panicking")]
+
+mod cleanup;
+mod connection;
+mod failures;
+mod results;
+mod security;
+mod services;
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use crate::fixture::{STATUS, feed, owner};
+use crate::repository::Repository;
+use crate::support::{error, eventually, run};
+
+/// Maximum time for a step that takes seconds on an idle machine.
+const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The catalogue's image of the jobs: Debian's base system, with bash and Perl.
+const IMAGE: &str = "debian-forky";
+
+/// A namespace, which is deleted at the end of the test, even if it panics.
+struct Namespace(String);
+
+impl Namespace {
+    /// A namespace in which Pod Security allows everything.
+    fn new() -> Self {
+        Self::with_level("privileged")
+    }
+
+    /// A namespace with a level of Pod Security.
+    fn with_level(level: &str) -> Self {
+        let name = format!("executor-test-{:08x}", fastrand::u32(..));
+        let labels = serde_json::json!({"pod-security.kubernetes.io/enforce": level});
+        let object =
+            serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        assert!(STATUS["cluster"].is_string(), "no cluster");
+        feed(&mut owner(&["apply", "--filename", "-"]), &object.to_string());
+        Self(name)
+    }
+
+    /// kubectl in this namespace, as the cluster's owner.
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        run(owner(arguments).args(["--namespace", &self.0]))
+    }
+
+    /// The names of the pods, Secrets and `ConfigMap`s that the harness has created.
+    fn objects(&self) -> Vec<String> {
+        let selector = "app.kubernetes.io/managed-by=gitlab-ci-k8s-demo";
+        let text = self.kubectl(&["get", "pods,secrets,configmaps", "--output=name", "--selector", selector]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The name of the only pod, when it exists.
+    fn pod(&self) -> String {
+        eventually("the pod", TIMEOUT, || {
+            let pods = self.objects().into_iter().filter(|name| name.starts_with("pod/")).collect::<Vec<_>>();
+            <[String; 1]>::try_from(pods).map(|[pod]| pod).map_err(|pods| format!("{pods:?}"))
+        })
+    }
+
+    /// The command that runs a pipeline in this namespace.
+    fn command(&self, repository: &Repository, settings: &NamedTempFile, arguments: &[&str]) -> Command {
+        let config = settings.path().to_str().expect("a path");
+        let fixed = ["pipeline", "--format", "json", "--namespace", &self.0, "--config", config];
+        let mut command = repository.e2e(&[&fixed, arguments].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a pipeline to its end with the docker executor.
+    fn run_with_docker(pipeline: &str) -> Run {
+        let (repository, settings) = (Repository::new("main", pipeline), runner(""));
+        let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker"]);
+        Run::new(command.arg("--config").arg(settings.path()).output().expect("e2e"))
+    }
+
+    /// Runs a pipeline to its end. `settings` are lines of `[runners.kubernetes]`.
+    fn run(&self, pipeline: &str, settings: &str) -> Run {
+        let repository = Repository::new("main", pipeline);
+        Run::new(self.command(&repository, &runner(settings), &[]).output().expect("e2e"))
+    }
+
+    /// Starts a pipeline, and waits until its only job has written a line.
+    fn start(&self, pipeline: &str, settings: &str, line: &str) -> Running {
+        let (repository, settings) = (Repository::new("main", pipeline), runner(settings));
+        let child = self.command(&repository, &settings, &[]).spawn().expect("e2e");
+        let running = Running { child, repository, _settings: settings };
+        running.wait_for(line);
+        running
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = owner(&["delete", "namespace", &self.0, "--wait=false"]).output();
+    }
+}
+
+/// The settings of a runner, whose jobs have [`IMAGE`] by default.
+fn runner(settings: &str) -> NamedTempFile {
+    let text = format!(
+        "[[runners]]\nexecutor = \"kubernetes\"\noutput_limit = 65536\n[runners.kubernetes]\nimage = \"{IMAGE}\"\n{settings}\n"
+    );
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("settings");
+    file
+}
+
+/// A pipeline that runs.
+struct Running {
+    child: Child,
+    repository: Repository,
+    /// Read by the pipeline when it starts.
+    _settings: NamedTempFile,
+}
+
+impl Running {
+    /// Waits until the log of the job `a` has a line.
+    fn wait_for(&self, line: &str) {
+        let log = self.repository.path().join("target/e2e/pipelines/1/logs/a.log");
+        eventually("a line of the job", TIMEOUT, || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if text.lines().any(|it| it.ends_with(line)) { Ok(()) } else { Err(text) }
+        });
+    }
+
+    fn signal(&self, signal: &str) {
+        run(Command::new("kill").args([signal, &self.child.id().to_string()]));
+    }
+
+    /// The result, after the end of the pipeline.
+    fn end(self) -> Run {
+        Run::new(self.child.wait_with_output().expect("an end"))
+    }
+}
+
+/// The result of a pipeline.
+struct Run {
+    output: Output,
+    events: Vec<Value>,
+}
+
+impl Run {
+    fn new(output: Output) -> Self {
+        let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+        let events = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        Self { output, events }
+    }
+
+    fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    /// All lines of a job, with those of the runner.
+    fn all_lines(&self, job: &str) -> Vec<String> {
+        let lines = self.events.iter().filter(|event| event["event"] == "line" && event["job"] == job);
+        lines.map(|event| event["line"].as_str().expect("a line").to_owned()).collect()
+    }
+
+    /// The event of the last end of a job.
+    fn ended(&self, job: &str) -> &Value {
+        let ended = self.events.iter().rev().find(|event| event["event"] == "job_ended" && event["job"] == job);
+        ended.unwrap_or_else(|| panic!("{job} never ended: {}", error(&self.output)))
+    }
+
+    /// The status of a job, and the reason for it.
+    fn result(&self, job: &str) -> (&str, &str) {
+        let ended = self.ended(job);
+        (ended["status"].as_str().expect("a status"), ended["why"].as_str().expect("a reason"))
+    }
+
+    #[track_caller]
+    fn has(&self, job: &str, text: &str) {
+        let lines = self.all_lines(job);
+        assert!(lines.iter().any(|line| line.contains(text)), "`{text}` is not in {lines:#?}");
+    }
+
+    /// Fails unless the job failed for this reason, which is part of the given one.
+    #[track_caller]
+    fn failed(&self, job: &str, reason: &str) {
+        let (status, actual) = self.result(job);
+        assert!(status == "failed" && actual.contains(reason), "{status}: {actual}\n{:#?}", self.all_lines(job));
+    }
+
+    /// How many attempts of a job there were.
+    fn attempts(&self, job: &str) -> usize {
+        self.events.iter().filter(|event| event["event"] == "job_started" && event["job"] == job).count()
+    }
+}
