@@ -103,6 +103,9 @@ pub enum TargetError {
         #[source]
         source: kube::config::KubeconfigError,
     },
+    /// The files of the pod's account cannot be used.
+    #[error("cannot use the account of the pod")]
+    Pod(#[from] kube::config::InClusterError),
     /// No client can be created for the cluster.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -230,7 +233,19 @@ async fn client_for_context(
     failed: impl Fn(kube::config::KubeconfigError) -> TargetError,
 ) -> Result<Client, TargetError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
+    with_timeouts(config)
+}
+
+/// Creates a client for the cluster of the pod that this program runs in, with the pod's own account.
+///
+/// # Errors
+/// If this program does not run in a pod, or the pod has no token.
+pub fn client_of_pod() -> Result<Client, TargetError> {
+    with_timeouts(kube::Config::incluster()?)
+}
+
+fn with_timeouts(mut config: kube::Config) -> Result<Client, TargetError> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
     // Start the read timeout at the request instead of at the last use of the connection.

@@ -238,7 +238,13 @@ fn read_flags(table: Table<'_>, reader: &mut Reader) -> Option<std::collections:
             ("FF_NETWORK_PER_BUILD", Some(false)) => {
                 reader.warning(&key.span(), "FF_NETWORK_PER_BUILD cannot be disabled: every job has its own network");
             }
-            ("FF_NETWORK_PER_BUILD" | "FF_TIMESTAMPS" | "FF_USE_POD_ACTIVE_DEADLINE_SECONDS", _)
+            (
+                "FF_KUBERNETES_HONOR_ENTRYPOINT"
+                | "FF_NETWORK_PER_BUILD"
+                | "FF_TIMESTAMPS"
+                | "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
+                _,
+            )
             | (_, Some(false) | None) => {}
             (name, Some(true)) => {
                 reader.warning(&key.span(), format!("`{name}` is not supported and is ignored"));

@@ -146,7 +146,7 @@ pub struct Volume {
 /// The source of a [`Volume`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeSource {
-    /// A directory that exists as long as the pod.
+    /// A directory that is removed with the pod.
     EmptyDir {
         /// `Memory`, or else a disk of the node.
         medium: Option<String>,

@@ -88,7 +88,9 @@ impl ExecutorArgs {
             target::client(&state.kubeconfig(), None).await?
         } else {
             match target::client_of_user(context).await {
-                Err(_) if context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => own_cluster()?,
+                Err(_) if context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+                    target::client_of_pod()?
+                }
                 client => client?,
             }
         };
@@ -101,11 +103,6 @@ impl ExecutorArgs {
         }
         Ok(Cluster { client, managed: is_managed.then(|| CLUSTER.to_owned()), namespace })
     }
-}
-
-/// The cluster of the pod that this program runs in, with the pod's own account.
-fn own_cluster() -> Result<kube::Client, CliError> {
-    Ok(kube::Client::try_from(kube::Config::incluster()?)?)
 }
 
 /// Jobs run on this machine.

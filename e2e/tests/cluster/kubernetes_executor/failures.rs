@@ -49,6 +49,18 @@ fn an_image_without_a_shell_is_explained() {
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
+/// The entrypoint of this image is a server, which takes no command as arguments.
+#[test]
+fn an_entrypoint_that_runs_no_shell_is_explained() {
+    let namespace = Namespace::new();
+    let flag = "[runners.feature_flags]\nFF_KUBERNETES_HONOR_ENTRYPOINT = true";
+    let started = Instant::now();
+    let run = namespace.run("a: {image: registry, script: 'true'}\n", flag);
+    run.failed("a", "with FF_KUBERNETES_HONOR_ENTRYPOINT, the image's entrypoint must run its arguments");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    assert_eq!(namespace.run("a: {image: registry, script: 'true'}\n", "").code(), Some(0));
+}
+
 #[test]
 fn a_job_that_runs_out_of_memory() {
     let namespace = Namespace::new();

@@ -67,7 +67,7 @@ breaks:
 tests:
   script: [echo "<testsuite><testcase/></testsuite>" > r.xml]
   artifacts: {reports: {junit: r.xml}}
-last: {stage: deploy, needs: [breaks, make], script: [ls, 'cat "$CI_PROJECT_DIR.tmp/none" || echo none']}
+last: {stage: deploy, needs: [breaks, make], script: [ls, 'cat "$CI_PROJECT_DIR.tmp/none" 2> /dev/null || echo none']}
 "#;
 
 /// What the jobs of a run have written, and how they have ended, without what differs between executors.
@@ -75,7 +75,7 @@ fn results(run: &Run) -> BTreeMap<String, (Vec<String>, serde_json::Value)> {
     let jobs = ["make", "list", "breaks", "tests", "last"];
     let result = |job: &str| {
         let lines = run.all_lines(job).into_iter().filter(|line| !line.starts_with('\x1b'));
-        let own = [" executor with image ", "Using ", "Waiting for ", "Running on ", "The entrypoint "];
+        let own = [" executor with image ", "Using ", "Waiting for ", "Running on "];
         let lines = lines.filter(|line| !own.iter().any(|text| line.contains(text)));
         let ended = run.ended(job);
         let end = serde_json::json!([ended["status"], ended["exit_code"], ended["tests"], ended["allow_failure"]]);
@@ -107,4 +107,21 @@ fn a_script_that_takes_too_long_is_stopped() {
     run.has("a", "status timedout");
     run.has("a", "sleeping: 0");
     run.has("a", "Uploading artifacts... 1 files");
+}
+
+/// The catalogue's image of the registry has busybox, and no other shell or archiver.
+#[test]
+fn busybox_is_enough_for_a_job_and_its_helper() {
+    let namespace = Namespace::new();
+    let pipeline = "default: {image: registry}\na:\n  stage: build\n  script: [mkdir -p 'out/a b', echo 1 > 'out/a b/x', ln -s x 'out/a b/y', \
+                    chmod 750 'out/a b/x', echo begun, sleep 600]\n  after_script: ['echo \"status $CI_JOB_STATUS\"']\n  allow_failure: true\n  \
+                    variables: {RUNNER_SCRIPT_TIMEOUT: 3s}\n  artifacts: {paths: [out/], when: always}\nb:\n  script: [cat 'out/a b/y', ls -l \
+                    'out/a b']\n";
+    let run = namespace.run(pipeline, "");
+    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    run.failed("a", "script took longer than 3s");
+    run.has("a", "status timedout");
+    run.has("b", "1");
+    run.has("b", "-rwxr-x---");
+    run.has("b", "y -> x");
 }

@@ -1,6 +1,9 @@
 //! Tests of Pod Security, permissions and secrets.
 
+use rstest::rstest;
+
 use super::{Namespace, Run, runner};
+use crate::fixture::{feed, owner};
 use crate::repository::Repository;
 
 /// The settings with which a pod is allowed where Pod Security is `restricted`.
@@ -69,19 +72,27 @@ fn no_secret_is_in_the_pod_or_in_the_logs_of_the_node() {
     }
 }
 
-/// The rights that the documentation names are enough.
-#[test]
-fn the_documented_role_is_enough() {
+/// The rights that the documentation names: resources and verbs.
+const RIGHTS: &[(&str, &str)] = &[
+    ("pods", "create, get, list, watch, delete"),
+    ("pods/exec", "get, create"),
+    ("pods/log", "get"),
+    ("configmaps", "create, get, list, delete"),
+    ("secrets", "create, delete"),
+    ("events", "list"),
+];
+
+/// Runs a job with a service and an artifact, by an account that has the documented rights without `missing`. An item of `missing` is a
+/// resource, or a verb of pods.
+fn run_without(missing: &str) -> (Namespace, Run) {
     let namespace = Namespace::new();
-    let rules = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: runner}\nrules:\n\
-        - {apiGroups: [''], resources: [pods], verbs: [create, get, list, watch, delete]}\n\
-        - {apiGroups: [''], resources: [pods/exec], verbs: [get, create]}\n\
-        - {apiGroups: [''], resources: [pods/log], verbs: [get]}\n\
-        - {apiGroups: [''], resources: [configmaps], verbs: [create, get, list, delete]}\n\
-        - {apiGroups: [''], resources: [secrets], verbs: [create, delete]}\n\
-        - {apiGroups: [''], resources: [events], verbs: [list]}\n";
-    let mut apply = crate::fixture::owner(&["apply", "--filename", "-", "--namespace", &namespace.0]);
-    crate::fixture::feed(&mut apply, rules);
+    let rights = RIGHTS.iter().filter(|(resource, _)| *resource != missing).map(|(resource, verbs)| {
+        let verbs: Vec<_> = verbs.split(", ").filter(|verb| *resource != "pods" || *verb != missing).collect();
+        serde_json::json!({"apiGroups": [""], "resources": [resource], "verbs": verbs})
+    });
+    let role = serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "runner"},
+        "rules": rights.collect::<Vec<_>>()});
+    feed(&mut owner(&["apply", "--filename", "-", "--namespace", &namespace.0]), &role.to_string());
     namespace.kubectl(&["create", "serviceaccount", "runner"]);
     let account = format!("--serviceaccount={}:runner", namespace.0);
     namespace.kubectl(&["create", "rolebinding", "runner", "--role=runner", &account]);
@@ -95,6 +106,26 @@ fn the_documented_role_is_enough() {
     let (repository, settings) = (Repository::new("main", &pipeline), runner(""));
     let mut command = namespace.command(&repository, &settings, &["--context", "test"]);
     let run = Run::new(command.env("KUBECONFIG", kubeconfig.path()).output().expect("e2e"));
+    (namespace, run)
+}
+
+#[rstest]
+#[case::all_rights("")]
+#[case::no_watch("watch")]
+#[case::no_logs("pods/log")]
+#[case::no_events("events")]
+#[case::no_secrets("secrets")]
+fn the_documented_rights_are_enough(#[case] missing: &str) {
+    let (namespace, run) = run_without(missing);
     assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
     assert_eq!(namespace.objects(), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::config_maps("configmaps", "the account needs the right to create, get, list and delete ConfigMaps")]
+#[case::pods("create", "the account needs the right to create pods and Secrets")]
+#[case::exec("pods/exec", "cannot get resource \"pods/exec\"")]
+fn a_missing_right_is_named(#[case] missing: &str, #[case] expected: &str) {
+    let (_, run) = run_without(missing);
+    run.failed("a", expected);
 }

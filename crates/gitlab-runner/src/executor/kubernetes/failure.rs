@@ -5,6 +5,9 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod}
 use super::layout::{BUILD, HELPER};
 use crate::executor::request::{ExecutorError, FailureReason};
 
+/// Time without contact to the harness after which the containers end themselves, in seconds.
+const CONTACT_TIMEOUT: i64 = 600;
+
 /// The state of a pod that cannot run the job.
 #[derive(Clone, Debug)]
 pub(super) enum PodFailure {
@@ -163,8 +166,12 @@ fn ended(pod: &Pod, container: &str, terminated: &ContainerStateTerminated) -> E
         return explained;
     }
     match (code, reason) {
-        (0, _) => ExecutorError::system(format!(
+        (0, _) if is_older(terminated, CONTACT_TIMEOUT) => ExecutorError::system(format!(
             "container {container} ended itself: it had no contact with the harness for ten minutes"
+        )),
+        (0, _) => script(format!(
+            "container {container} ended with exit code 0: the job has stopped its first process, or the image's entrypoint does not run \
+             its arguments (FF_KUBERNETES_HONOR_ENTRYPOINT)"
         )),
         (127, _) => script(format!(
             "container {container} ended with exit code 127: its image has no `sleep`; use an image with the standard utilities"
@@ -176,6 +183,12 @@ fn ended(pod: &Pod, container: &str, terminated: &ContainerStateTerminated) -> E
             ExecutorError::system(format!("container {container} ended: exit code {code}, reason {reason}: {message}"))
         }
     }
+}
+
+/// Whether the container has run for at least `seconds`.
+fn is_older(terminated: &ContainerStateTerminated, seconds: i64) -> bool {
+    let (started, finished) = (terminated.started_at.as_ref(), terminated.finished_at.as_ref());
+    started.zip(finished).is_none_or(|(started, finished)| finished.0.duration_since(started.0).as_secs() >= seconds)
 }
 
 /// The error about a container that the kubelet cannot start.

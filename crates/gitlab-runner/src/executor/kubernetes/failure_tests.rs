@@ -95,9 +95,16 @@ fn a_pod_that_cannot_start_fails_at_once(#[case] status: Value, #[case] reason: 
     "container build ended: exit code 137, reason Error"
 )]
 #[case::without_contact(
-    with_build(&json!({"terminated": {"exitCode": 0, "reason": "Completed"}})),
+    with_build(&json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": "2026-01-31T10:00:00Z",
+        "finishedAt": "2026-01-31T10:11:00Z"}})),
     RunnerSystemFailure,
     "no contact with the harness"
+)]
+#[case::ended_early(
+    with_build(&json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": "2026-01-31T10:00:00Z",
+        "finishedAt": "2026-01-31T10:00:02Z"}})),
+    ScriptFailure,
+    "the image's entrypoint does not run its arguments"
 )]
 #[case::evicted(
     json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. "}),

@@ -12,7 +12,7 @@ pub(super) const BUILD: &str = "build";
 /// The container that moves files and reads the output.
 pub(super) const HELPER: &str = "helper";
 
-/// Scripts, exit codes and signs of life, in memory: scripts contain secrets.
+/// Scripts, exit codes and signs of life, in memory: scripts contain secrets. Such a directory has the sticky bit.
 pub(super) const SCRIPTS: &str = "/.e2e/scripts";
 
 /// The output of scripts, and archives on their way out.
@@ -67,9 +67,12 @@ pub(super) fn start(number: u32, shell: Option<&str>) -> String {
     let shells = SHELLS.iter().filter(|path| shell.is_none_or(|shell| path.rsplit('/').next() == Some(shell)));
     let shells = shells.copied().collect::<Vec<_>>().join(" ");
     let (name, files) = (shell.unwrap_or("bash or sh"), format!("{SCRIPTS}/{number}"));
-    // The wrapper survives SIGTERM, so that it can report the exit code. Programs that it starts get the default action.
+    // The file for the exit code belongs to the user who writes it: the directory has the sticky bit, and the kernel may refuse to open
+    // the files of other users there (`fs.protected_regular`). The wrapper survives SIGTERM, so that it can report the exit code. Programs
+    // that it starts get the default action.
     format!(
-        "(
+        ": >> {files}.end || exit 1
+(
   set -C
   {{ : > {files}.begun; }} || exit 0
   set +C
@@ -94,7 +97,7 @@ pub(super) fn store(number: u32) -> String {
         "umask 0
 head -c \"$1\" > {files}.new || exit 1
 [ \"$(wc -c < {files}.new)\" -eq \"$1\" ] || {{ echo 'the script is incomplete' >&2; exit 1; }}
-: >> {LOGS}/{number}.log && : >> {files}.end && mv {files}.new {files}.sh"
+: >> {LOGS}/{number}.log && mv {files}.new {files}.sh"
     )
 }
 
@@ -133,9 +136,10 @@ exit 0"
 /// their owners if the helper may set them.
 pub(super) const UNPACK: &str = "umask 0
 mkdir -p \"$2\" || exit 1
-: > /.e2e/scripts/owner
+rm -f /.e2e/logs/owner
+: > /.e2e/logs/owner
 owner=
-chown 65534 /.e2e/scripts/owner 2> /dev/null || owner=-o
+chown 65534 /.e2e/logs/owner 2> /dev/null || owner=-o
 head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 
 /// The exit code of [`pack`] if there is nothing of that name.

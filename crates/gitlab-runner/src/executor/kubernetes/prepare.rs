@@ -32,6 +32,9 @@ use crate::log::JobLog;
 /// The pause between two messages about a pod that does not run yet: `executors/kubernetes/util.go`.
 const REPORT_INTERVAL: Duration = Duration::from_secs(3);
 
+/// The feature flag that keeps the entrypoint of the job's image.
+const HONOR_ENTRYPOINT: &str = "FF_KUBERNETES_HONOR_ENTRYPOINT";
+
 /// A job whose pod is being created.
 struct Preparation<'job> {
     kubernetes: &'job Kubernetes,
@@ -57,7 +60,7 @@ impl Kubernetes {
         let image = self.own_image(&request)?;
         log.say(&format!("Using Kubernetes executor with image {} ...", image.name));
         if image.entrypoint.iter().flatten().any(|word| !word.is_empty()) {
-            log.say("The entrypoint of the image is replaced by a shell, as in GitLab Runner");
+            log.warn("the kubernetes executor ignores `entrypoint` of the job's image, as GitLab Runner does");
         }
         let services = service::plan(&config.services, &request)?;
         if let Some(warning) = service::shared_port(&services) {
@@ -104,11 +107,26 @@ impl Preparation<'_> {
                 self.log.warn(event);
             }
             match failure {
-                PodFailure::Final(error) => return Err(error),
+                PodFailure::Final(error) => return Err(self.with_entrypoint(error)),
                 PodFailure::Pull { container, message } => self.next_policy(&container, &message, &events)?,
             }
             self.objects.delete().await;
         }
+    }
+
+    /// Whether the entrypoint of the job's image runs.
+    fn honors_entrypoint(&self) -> bool {
+        self.kubernetes.config.feature_flags.get(HONOR_ENTRYPOINT) == Some(&true)
+    }
+
+    /// Adds to an error about a container that has ended at once that the image's entrypoint may be the cause.
+    fn with_entrypoint(&self, error: ExecutorError) -> ExecutorError {
+        if !self.honors_entrypoint() || !error.message.starts_with(&format!("container {BUILD} ended")) {
+            return error;
+        }
+        let message =
+            format!("{}; with {HONOR_ENTRYPOINT}, the image's entrypoint must run its arguments", error.message);
+        ExecutorError { reason: FailureReason::ScriptFailure, message }
     }
 
     /// Drops the pull policy that has failed for a container, also for the other containers with the same image.
@@ -287,6 +305,9 @@ impl Preparation<'_> {
         data: &mut BTreeMap<String, k8s_openapi::ByteString>,
     ) -> Result<Vec<ContainerPlan>, ExecutorError> {
         let shell = |script: String| Some(vec!["sh".to_owned(), "-c".to_owned(), script]);
+        // The image's own entrypoint gets the shell as arguments. `executors/kubernetes/kubernetes.go`
+        let honors = self.honors_entrypoint();
+        let (command, arguments) = if honors { (None, shell(idle())) } else { (shell(idle()), None) };
         let mut containers = Vec::new();
         for (index, image) in self.images.iter().enumerate() {
             let common = ContainerPlan {
@@ -294,8 +315,8 @@ impl Preparation<'_> {
                 name: BUILD.to_owned(),
                 image: image.reference.clone(),
                 policy: image.policies.first().copied().flatten(),
-                command: shell(idle()),
-                arguments: None,
+                command: command.clone(),
+                arguments: arguments.clone(),
                 // The script exports the variables itself: everyone who can read the pod could read them here.
                 env: Vec::new(),
                 resources: self.settings.build.clone(),
@@ -308,6 +329,7 @@ impl Preparation<'_> {
                     role: Role::Helper,
                     name: HELPER.to_owned(),
                     command: shell(watchdog()),
+                    arguments: None,
                     resources: self.settings.helper.clone(),
                     ..common
                 },
@@ -320,8 +342,9 @@ impl Preparation<'_> {
                     ContainerPlan {
                         role: Role::Service,
                         name: service.container.clone(),
-                        command: set(&request.image.entrypoint),
-                        arguments: set(&request.command),
+                        // With the flag, GitLab Runner keeps both of the image.
+                        command: set(&request.image.entrypoint).filter(|_| !honors),
+                        arguments: set(&request.command).filter(|_| !honors),
                         env: secret::environment(service, secret, data, self.log),
                         resources: service_resources(config, &request.variables, &self.request.variables)?,
                         ..common
