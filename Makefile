@@ -48,7 +48,7 @@ test-cluster: ## Run the tests against the cluster of `make up`
 	# The saboteurs record their rows here; .ci/matrix compares them with docs/saboteurs.md.
 	rm -rf target/e2e/saboteurs
 	# More threads than cores: these tests wait most of the time.
-	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 8
+	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 6
 
 .PHONY: test-lifecycle
 test-lifecycle: ## Run the tests that create clusters, kill the harness and clean up: 15 minutes
