@@ -63,6 +63,11 @@ test-versions: ## Run `make e2e` with the oldest supported version of Kubernetes
 soak-kills: ## Kill `e2e run` ten times at random moments and check each time that nothing is left: 30 minutes
 	KILLS_WITHIN=$(or $(KILLS_WITHIN),240) cargo test --locked -p e2e --all-features --test lifecycle -- --nocapture ten_kills
 
+.PHONY: soak-mutations
+soak-mutations: ## Deploy twenty manifests with a random change each: a check must fail, or the service meets every claim: 25 minutes
+	MUTATIONS=$(or $(MUTATIONS),20) MUTATION_SEED=$(or $(MUTATION_SEED),$$RANDOM) \
+		cargo test --locked -p e2e --all-features --test cluster -- --nocapture a_random_change
+
 # Sanitizers and coverage are nightly features; this variable enables them in a stable compiler.
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP = 1
