@@ -117,22 +117,9 @@ fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) ->
 
 /// Records the causes that the checks have reported.
 fn record_reported(names: &[&str], failed: &BTreeMap<String, Value>) {
-    let cause = |check: &Value| without_suffixes(check["failure"]["cause"].as_str().unwrap_or_default());
+    let cause = |check: &Value| record::stable(check["failure"]["cause"].as_str().unwrap_or_default());
     let causes: Vec<(&str, String)> = failed.iter().map(|(name, check)| (&**name, cause(check))).collect();
     record(names, &causes.iter().map(|(name, cause)| (*name, &**cause)).collect::<Vec<_>>());
-}
-
-/// The text with `…` for the random endings of pods' names, such as `-6fcd7cfdbf-bq4vx`.
-fn without_suffixes(text: &str) -> String {
-    let is_random = |part: &str| part.len() > 3 && part.bytes().any(|it| it.is_ascii_digit());
-    let word = |word: &str| match word.split_once("gitlab-k8s-demo-") {
-        Some((before, name)) => {
-            let parts: Vec<&str> = name.split('-').map(|part| if is_random(part) { "…" } else { part }).collect();
-            format!("{before}gitlab-k8s-demo-{}", parts.join("-"))
-        }
-        None => word.to_owned(),
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Asserts that exactly these checks fail, that each has seen its cause, which contains the words, and that each took less than this number

@@ -30,3 +30,46 @@ pub(crate) fn record(ran: &[&str], failed: &[(&str, &str)]) {
     fs::create_dir_all(&dir).expect("a directory");
     fs::write(dir.join(format!("{test}-{number}.json")), format!("{row:#}\n")).expect("written");
 }
+
+/// The maximum length of a cause in the matrix, in characters.
+const MAX_LENGTH: usize = 160;
+
+/// The beginning of a cause, with `…` for what differs in each run: the random endings of pods' names, and addresses.
+pub(super) fn stable(cause: &str) -> String {
+    let words = cause.split(' ').map(|word| match word.split_once("gitlab-k8s-demo-") {
+        Some((before, name)) => {
+            let parts: Vec<&str> = name.split('-').map(|part| if is_random(part) { "…" } else { part }).collect();
+            format!("{before}gitlab-k8s-demo-{}", parts.join("-"))
+        }
+        None => without_addresses(word),
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(MAX_LENGTH) {
+        Some((at, _)) => format!("{}…", text[..at].trim_end()),
+        None => text,
+    }
+}
+
+/// Whether a part of a pod's name is a random one: of a check (hexadecimal digits), or of a `ReplicaSet` (without vowels).
+/// <https://github.com/kubernetes/apimachinery/blob/master/pkg/util/rand/rand.go>
+fn is_random(part: &str) -> bool {
+    let part = part.trim_end_matches([':', ',', ';']);
+    let is_safe = |it: u8| b"bcdfghjklmnpqrstvwxz2456789".contains(&it);
+    part.len() > 3 && part.bytes().any(|it| it.is_ascii_digit()) || part.len() > 4 && part.bytes().all(is_safe)
+}
+
+fn without_addresses(word: &str) -> String {
+    let parts = word.split_inclusive(|it: char| !it.is_ascii_digit() && it != '.').map(|part| {
+        let end = part.trim_end_matches(|it: char| !it.is_ascii_digit() && it != '.').len();
+        let (address, rest) = part.split_at(end);
+        if address.parse::<std::net::Ipv4Addr>().is_ok() { format!("…{rest}") } else { part.to_owned() }
+    });
+    parts.collect()
+}
+
+#[test]
+fn what_differs_in_each_run_is_left_out() {
+    let cause = "Pod gitlab/gitlab-k8s-demo-dev-66f6c5555f-qzklj: dial tcp 10.244.0.189:9999: refused";
+    assert_eq!(stable(cause), "Pod gitlab/gitlab-k8s-demo-dev-…-… dial tcp …:9999: refused");
+    assert_eq!(stable("gitlab-k8s-demo-twice and twice-as-much"), "gitlab-k8s-demo-twice and twice-as-much");
+}
