@@ -139,10 +139,9 @@ impl JobLog {
     /// Writes a message of the runner.
     pub fn say(&self, text: &str) {
         self.with(|inner, lines| {
-            let mut masked = Vec::new();
-            inner.out.masker.push(format!("{text}\n").as_bytes(), &mut masked);
-            inner.out.masker.finish(&mut masked);
-            inner.take(Stream::Out, &masked, lines);
+            // Independent of the output: the last chunk of the output may have ended within a secret.
+            let masked = inner.out.masker.masked(&format!("{text}\n"));
+            inner.take(Stream::Out, masked.as_bytes(), lines);
         });
     }
 

@@ -35,6 +35,17 @@ fn secrets_are_masked_across_chunks_and_streams() {
     assert_eq!(kinds, ["00O a ", "00E other [MASKED]", "00O+[MASKED] b", "00O no end", "00O+"]);
 }
 
+#[test]
+fn a_message_of_the_runner_does_not_cut_a_secret_in_two() {
+    let (_dir, log, lines) = log(1 << 20);
+    log.write(Stream::Out, b"a s3cr3t-");
+    log.say("the connection was lost");
+    log.write(Stream::Out, b"value b\n");
+    log.flush();
+    assert_eq!(*lines.lock().unwrap(), ["a the connection was lost", "[MASKED] b"]);
+    assert!(!std::fs::read_to_string(log.path()).unwrap().contains("s3cr3t"));
+}
+
 #[rstest]
 #[case::colours(b"a s3cr3t\x1b[1m-value b\n", "a [MASKED] b")]
 #[case::utf16(b"s\x003\0c\0r\x003\0t\0-\0v\0a\0l\0u\0e\0\n", "[MASKED]")]
