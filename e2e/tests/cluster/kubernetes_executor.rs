@@ -10,12 +10,13 @@ mod security;
 mod services;
 
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{LockResult, RwLockReadGuard};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::fixture::{STATUS, feed, owner};
+use crate::fixture::{DEPLOYER, STATUS, feed, owner};
 use crate::repository::Repository;
 use crate::support::{error, eventually, run};
 
@@ -25,8 +26,11 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The catalogue's image of the jobs: Debian's base system, with bash and Perl.
 const IMAGE: &str = "debian-forky";
 
-/// A namespace, which is deleted at the end of the test, even if it panics.
-struct Namespace(String);
+/// A namespace, which is deleted at the end of the test, even if it panics. Tests that change the nodes or the cluster's DNS wait for it.
+struct Namespace {
+    name: String,
+    _lock: LockResult<RwLockReadGuard<'static, ()>>,
+}
 
 impl Namespace {
     /// A namespace in which Pod Security allows everything.
@@ -42,12 +46,17 @@ impl Namespace {
             serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         assert!(STATUS["cluster"].is_string(), "no cluster");
         feed(&mut owner(&["apply", "--filename", "-"]), &object.to_string());
-        Self(name)
+        Self { name, _lock: DEPLOYER.read() }
+    }
+
+    /// The name of a namespace that does not exist.
+    fn missing(name: &str) -> Self {
+        Self { name: name.to_owned(), _lock: DEPLOYER.read() }
     }
 
     /// kubectl in this namespace, as the cluster's owner.
     fn kubectl(&self, arguments: &[&str]) -> String {
-        run(owner(arguments).args(["--namespace", &self.0]))
+        run(owner(arguments).args(["--namespace", &self.name]))
     }
 
     /// The names of the pods, Secrets and `ConfigMap`s that the harness has created.
@@ -68,7 +77,7 @@ impl Namespace {
     /// The command that runs a pipeline in this namespace.
     fn command(&self, repository: &Repository, settings: &NamedTempFile, arguments: &[&str]) -> Command {
         let config = settings.path().to_str().expect("a path");
-        let fixed = ["pipeline", "--format", "json", "--namespace", &self.0, "--config", config];
+        let fixed = ["pipeline", "--format", "json", "--namespace", &self.name, "--config", config];
         let mut command = repository.e2e(&[&fixed, arguments].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -99,7 +108,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = owner(&["delete", "namespace", &self.0, "--wait=false"]).output();
+        let _ = owner(&["delete", "namespace", &self.name, "--wait=false"]).output();
     }
 }
 

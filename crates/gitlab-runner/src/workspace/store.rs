@@ -83,8 +83,11 @@ impl ProjectStore {
     }
 }
 
-/// Refuses a repository that tracks files where the harness keeps its own.
-fn refuse_tracked(project: &Path) -> io::Result<()> {
+/// Refuses a repository that tracks files where the harness keeps its own, below `target/e2e` of the directory `project`.
+///
+/// # Errors
+/// It tracks such files, or git cannot be run.
+pub fn refuse_tracked(project: &Path) -> io::Result<()> {
     let listed = git::command(project, &["ls-files", "-z", "--", "target/e2e"]).output()?;
     // Outside of a repository, nothing is tracked.
     if !listed.status.success() || listed.stdout.is_empty() {

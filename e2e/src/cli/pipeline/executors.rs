@@ -11,6 +11,7 @@ use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::executor::supervisor::Supervisor;
 use gitlab_runner::executor::{Executor, ImageSource, docker, kubernetes};
 use gitlab_runner::pipeline::assemble::PipelineDirs;
+use gitlab_runner::workspace::store::refuse_tracked;
 use tokio::task::JoinHandle;
 
 use crate::cli::{CLUSTER, CliError, SUPERVISE, connect, print};
@@ -84,6 +85,10 @@ impl ExecutorArgs {
         let context = self.context.as_deref().or(context);
         let state = ClusterDir::new(Path::new(STATE_DIR), CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
+        if is_managed {
+            // A kubeconfig can name programs, which the client runs. A repository must not bring one along.
+            refuse_tracked(Path::new(".")).map_err(|error| CliError::Usage(error.to_string()))?;
+        }
         let client = if is_managed {
             target::client(&state.kubeconfig(), None).await?
         } else {

@@ -100,9 +100,9 @@ fn the_docker_executor_gives_the_same_results() {
 #[test]
 fn a_script_that_takes_too_long_is_stopped() {
     let namespace = Namespace::new();
-    let pipeline = "a:\n  script: [echo begun, sleep 600 & sleep 601]\n  after_script:\n    - echo \"status $CI_JOB_STATUS\"\n    - 'echo \"sleeping: $(cat /proc/[0-9]*/cmdline | tr \"\\0\" \" \" | grep -c \"slee[p] 60[01]\")\"'\n  variables: {RUNNER_SCRIPT_TIMEOUT: 3s}\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
+    let pipeline = "a:\n  script: [echo begun, sleep 600 & sleep 601]\n  after_script:\n    - echo \"status $CI_JOB_STATUS\"\n    - 'echo \"sleeping: $(cat /proc/[0-9]*/cmdline | tr \"\\0\" \" \" | grep -c \"slee[p] 60[01]\")\"'\n  variables: {RUNNER_SCRIPT_TIMEOUT: 10s}\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
     let run = namespace.run(pipeline, "");
-    run.failed("a", "script took longer than 3s");
+    run.failed("a", "script took longer than 10s");
     run.has("a", "begun");
     run.has("a", "status timedout");
     run.has("a", "sleeping: 0");
@@ -115,11 +115,11 @@ fn busybox_is_enough_for_a_job_and_its_helper() {
     let namespace = Namespace::new();
     let pipeline = "default: {image: registry}\na:\n  stage: build\n  script: [mkdir -p 'out/a b', echo 1 > 'out/a b/x', ln -s x 'out/a b/y', \
                     chmod 750 'out/a b/x', echo begun, sleep 600]\n  after_script: ['echo \"status $CI_JOB_STATUS\"']\n  allow_failure: true\n  \
-                    variables: {RUNNER_SCRIPT_TIMEOUT: 3s}\n  artifacts: {paths: [out/], when: always}\nb:\n  script: [cat 'out/a b/y', ls -l \
+                    variables: {RUNNER_SCRIPT_TIMEOUT: 10s}\n  artifacts: {paths: [out/], when: always}\nb:\n  script: [cat 'out/a b/y', ls -l \
                     'out/a b']\n";
     let run = namespace.run(pipeline, "");
     assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
-    run.failed("a", "script took longer than 3s");
+    run.failed("a", "script took longer than 10s");
     run.has("a", "status timedout");
     run.has("b", "1");
     run.has("b", "-rwxr-x---");

@@ -92,9 +92,9 @@ fn run_without(missing: &str) -> (Namespace, Run) {
     });
     let role = serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "runner"},
         "rules": rights.collect::<Vec<_>>()});
-    feed(&mut owner(&["apply", "--filename", "-", "--namespace", &namespace.0]), &role.to_string());
+    feed(&mut owner(&["apply", "--filename", "-", "--namespace", &namespace.name]), &role.to_string());
     namespace.kubectl(&["create", "serviceaccount", "runner"]);
-    let account = format!("--serviceaccount={}:runner", namespace.0);
+    let account = format!("--serviceaccount={}:runner", namespace.name);
     namespace.kubectl(&["create", "rolebinding", "runner", "--role=runner", &account]);
     let token = namespace.kubectl(&["create", "token", "runner"]);
     let kubeconfig = super::connection::kubeconfig(None, Some(&token));

@@ -151,7 +151,7 @@ impl PodRef {
         }
         let help = match (output.code, container) {
             (127, HELPER) => {
-                "; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar, head, tail and wc"
+                "; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar and the standard utilities"
             }
             _ => "",
         };
@@ -196,6 +196,9 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// What container runtimes say about a program that they cannot start.
+const NOT_STARTED: [&str; 3] = ["executable file not found", "no such file or directory", "permission denied"];
+
 /// The exit code in the result of a program. `k8s.io/apimachinery/pkg/util/remotecommand`
 ///
 /// # Errors
@@ -209,7 +212,10 @@ fn exit_code(status: Option<&Status>) -> Result<i32, ExecError> {
     }
     let message = || status.message.clone().unwrap_or_else(|| "the container runtime gives no reason".to_owned());
     if status.reason.as_deref() != Some("NonZeroExitCode") {
-        return Err(ExecError::Refused(message()));
+        // Also how the API server reports that it has lost the kubelet.
+        let message = message();
+        let is_final = NOT_STARTED.iter().any(|text| message.contains(text));
+        return Err(if is_final { ExecError::Refused(message) } else { ExecError::Lost(message) });
     }
     let causes = status.details.as_ref().and_then(|details| details.causes.as_ref());
     let code = causes.into_iter().flatten().find(|cause| cause.reason.as_deref() == Some("ExitCode"));

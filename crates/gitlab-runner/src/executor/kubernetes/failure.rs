@@ -209,7 +209,7 @@ fn without_shell(container: &str, message: &str) -> Option<ExecutorError> {
     }
     let text = if container == HELPER {
         "the image of the helper container has no shell; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, \
-         tar, head and tail"
+         tar and the standard utilities"
     } else {
         "the job's image has no shell: `sh` runs a job's commands; use an image with a shell, such as a variant of this one whose tag \
          ends in `debug`, `alpine` or `slim`"

@@ -13,8 +13,8 @@ use super::names::{OWNER, anchor, pipeline_label};
 use container_engine::labels::PIPELINE;
 use container_engine::ownership;
 
-/// Maximum time until the pods of a pipeline are deleted. The kubelet ends their containers first.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time until the pods of a pipeline are deleted. The kubelet ends their containers first, which takes long on a loaded node.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The pause between two looks at the pods that are being deleted.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -75,7 +75,8 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
 /// `namespace`. Returns how many pods there were.
 ///
 /// # Errors
-/// The API server does not answer, or an object is still there. It is safe to call this again.
+/// The first error: the API server does not answer, or an object is still there. What can be removed is removed. It is safe to call this
+/// again.
 pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, SweepError> {
     let labelled = ListParams::default().labels(PIPELINE);
     let everywhere = Api::<ConfigMap>::all(client.clone());
@@ -87,16 +88,24 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
         anchors => anchors,
     };
     let anchors = anchors.map_err(|error| SweepError { namespace: namespace.to_owned(), reason: error.message })?;
-    let mut count = 0;
+    let (mut count, mut first_error) = (0, None);
     for found in anchors.items {
         let owner = found.annotations().get(OWNER).cloned().unwrap_or_default();
         // Everyone who can create objects in the namespace can write an annotation: name and label must agree with it.
         let is_anchor = found.name_any() == anchor(&owner)
             && found.labels().get(PIPELINE).is_some_and(|label| *label == pipeline_label(&owner));
         if is_anchor && ownership::owner_is_gone(&owner) {
-            count += sweep(client, &found.namespace().unwrap_or_default(), &owner).await?;
+            // One namespace must not keep the objects in others.
+            match sweep(client, &found.namespace().unwrap_or_default(), &owner).await {
+                Ok(removed) => count += removed,
+                Err(error) => drop(first_error.get_or_insert(error)),
+            }
         }
     }
+    if let Some(error) = first_error {
+        return Err(error);
+    }
+    // Only now: without their files, these owners would count as running.
     ownership::forget_gone_owners();
     Ok(count)
 }

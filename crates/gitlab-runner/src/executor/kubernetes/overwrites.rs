@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Toleration;
 use regex::Regex;
 
+use super::names::is_label;
 use crate::config::kubernetes::{KubernetesConfig, ResourceConfig};
 use crate::config::quantity;
 use crate::executor::request::{ExecutorError, FailureReason};
@@ -43,6 +44,12 @@ pub(super) fn settings(
 ) -> Result<JobSettings, ExecutorError> {
     let rules = &config.overwrites;
     let own_namespace = text(variables, "KUBERNETES_NAMESPACE_OVERWRITE", rules.namespace.as_deref())?;
+    // It becomes a part of the paths of requests, which delete objects, too.
+    if let Some(namespace) = own_namespace.as_ref().filter(|namespace| !is_label(namespace)) {
+        return Err(broken(format!(
+            "KUBERNETES_NAMESPACE_OVERWRITE is `{namespace}`; expected a name of lower-case letters, digits and hyphens"
+        )));
+    }
     let account = text(variables, "KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", rules.service_account.as_deref())?;
     let mut labels = config.pod_labels.clone();
     labels.extend(pairs(variables, "KUBERNETES_POD_LABELS_", rules.pod_labels.as_deref())?);
@@ -98,6 +105,10 @@ fn resources(
         let Some(amount) = quantity::parse(&wanted) else {
             return Err(broken(format!("{key} is `{wanted}`; expected a quantity such as `500m` or `1Gi`")));
         };
+        // For the kubelet, a limit of 0 is none.
+        if name.ends_with("_limit") && amount == 0 {
+            return Err(broken(format!("{key} is `{wanted}`, which would remove the limit; the maximum is `{max}`")));
+        }
         if quantity::parse(max).is_some_and(|max| amount > max) {
             return Err(broken(format!(
                 "{key} is `{wanted}`, more than the maximum `{max}` that the runner allows \
@@ -254,6 +265,8 @@ mod tests {
 
     #[rstest]
     #[case::namespace("KUBERNETES_NAMESPACE_OVERWRITE", "kube-system", "does not match the expression `^ci-`")]
+    #[case::another_path("KUBERNETES_NAMESPACE_OVERWRITE", "ci-1/pods?", "expected a name of lower-case letters")]
+    #[case::no_limit("KUBERNETES_MEMORY_LIMIT", "0", "would remove the limit")]
     #[case::too_much("KUBERNETES_MEMORY_LIMIT", "3Gi", "more than the maximum `2Gi`")]
     #[case::no_quantity("KUBERNETES_MEMORY_LIMIT", "much", "expected a quantity")]
     #[case::no_pair("KUBERNETES_POD_LABELS_1", "team", "expected `KEY=VALUE`")]

@@ -25,6 +25,7 @@ use super::session::Session;
 use super::spec::PodPlan;
 use super::state::Watch;
 use super::{names, policy, secret, service};
+use crate::config::kubernetes::{KubernetesConfig, Volume, VolumeSource};
 use crate::executor::credentials;
 use crate::executor::request::{ExecutorError, FailureReason, Request};
 use crate::log::JobLog;
@@ -56,6 +57,7 @@ impl Kubernetes {
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         let config = &self.config.kubernetes;
         let settings = settings(config, &self.namespace, &request.variables)?;
+        refuse_shared_builds(config, &request.job_dirs.builds)?;
         log.say(&format!("Using Kubernetes namespace: {}", settings.namespace));
         let image = self.own_image(&request)?;
         log.say(&format!("Using Kubernetes executor with image {} ...", image.name));
@@ -85,6 +87,19 @@ impl Kubernetes {
             }
         }
     }
+}
+
+/// Refuses a volume for the checkouts that outlives the pod: concurrent jobs would share one checkout, and later ones would find the files
+/// and secrets of earlier ones.
+fn refuse_shared_builds(config: &KubernetesConfig, builds: &str) -> Result<(), ExecutorError> {
+    let is_shared = |volume: &&Volume| {
+        volume.mount_path.trim_end_matches('/') == builds && !matches!(volume.source, VolumeSource::EmptyDir { .. })
+    };
+    let Some(volume) = config.volumes.iter().find(is_shared) else { return Ok(()) };
+    Err(ExecutorError::system(format!(
+        "volume `{}` in [runners.kubernetes] is mounted at {builds}, where all jobs would share it; mount it elsewhere, or use an empty_dir",
+        volume.name
+    )))
 }
 
 impl Preparation<'_> {
@@ -353,5 +368,23 @@ impl Preparation<'_> {
             });
         }
         Ok(containers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::of_the_pod(VolumeSource::EmptyDir { medium: None, size_limit: None }, "/builds", true)]
+    #[case::that_outlives_the_pod(VolumeSource::Claim, "/builds/", false)]
+    #[case::elsewhere(VolumeSource::Claim, "/cache", true)]
+    fn a_volume_for_checkouts(#[case] source: VolumeSource, #[case] mount_path: &str, #[case] is_allowed: bool) {
+        let (name, mount_path) = ("v".to_owned(), mount_path.to_owned());
+        let volumes = vec![Volume { name, mount_path, sub_path: None, read_only: false, source }];
+        let config = KubernetesConfig { volumes, ..KubernetesConfig::default() };
+        assert_eq!(refuse_shared_builds(&config, "/builds").is_ok(), is_allowed);
     }
 }

@@ -23,6 +23,9 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// After this many attempts to read the output, the job's log says that there is no connection.
 const ATTEMPTS_BEFORE_WARNING: u32 = 3;
 
+/// Maximum length of a line about the end of a script. A job can write longer ones to the file, which say nothing.
+const MAX_NOTE: usize = 256;
+
 /// The end of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct End {
@@ -138,6 +141,9 @@ impl Follower {
                         let rest = line.split_off(at + 1);
                         self.end = self.end.or_else(|| parse_end(&String::from_utf8_lossy(&line)));
                         line = rest;
+                    }
+                    if line.len() > MAX_NOTE {
+                        line.clear();
                     }
                 }
             }

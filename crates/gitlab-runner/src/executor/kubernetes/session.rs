@@ -28,6 +28,9 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Maximum time for a sign of life. A connection that was lost without a word would otherwise withhold all later ones.
+const BEAT_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A job that runs in a pod.
 pub struct Session {
     pod: PodRef,
@@ -179,7 +182,7 @@ async fn live(pod: PodRef) {
     for beat in 1_u64.. {
         let sign = format!("echo {beat} > {SCRIPTS}/alive");
         // If the pod cannot be reached for ten minutes, it ends itself.
-        let _ = pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing).await;
+        let _ = timeout(BEAT_TIMEOUT, pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing)).await;
         sleep(SIGN_OF_LIFE).await;
     }
 }
