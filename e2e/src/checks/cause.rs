@@ -5,6 +5,8 @@
 pub enum Part {
     /// The Deployment, its pods, and the nodes that they run on.
     Pods,
+    /// The creation of new pods by the Deployment. Its old pods may still work.
+    Update,
     /// The pods that the check itself has created.
     Own,
     Service,
@@ -37,7 +39,7 @@ impl Remedy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) part: Part,
-    /// For [`Part::Own`], the name of the check that created the pod.
+    /// The only check that this concerns: for [`Part::Own`], the one that created the pod.
     pub(crate) check: Option<String>,
     /// The object, for example `Pod gitlab/gitlab-k8s-demo-dev-1`.
     pub(crate) object: String,

@@ -42,7 +42,12 @@ pub struct Check {
 
 impl Check {
     /// Whether a cause can make this check fail.
-    pub(super) fn concerns(&self, cause: &Cause) -> bool {
+    pub(super) fn concerns(&self, cause: &Cause, environment: &Environment) -> bool {
+        // Without the controller's address, `liveness` sends no requests to the host.
+        let sends_none = environment.ingress.is_none() && self.parts.contains(&Part::Ingress);
+        if sends_none && matches!(cause.part, Part::Service | Part::Ingress) {
+            return false;
+        }
         self.parts.contains(&cause.part) && cause.check.as_deref().is_none_or(|check| check == self.name)
     }
 }

@@ -112,8 +112,8 @@ async fn resolve(
         if started.elapsed() > environment.patience {
             let what = if wanted.is_empty() { "an address".to_owned() } else { list(wanted) };
             return Err(failure(environment, pod, format!("{name} is {what}")).await?.actual(seen).hint(
-                "one of: the cluster's DNS has no ready pod; a NetworkPolicy blocks port 53; the pod has another dnsPolicy than ClusterFirst",
-                "look at `kubectl -n kube-system get pods -l k8s-app=kube-dns`, and at dnsPolicy and dnsConfig of the Deployment",
+                "one of: a NetworkPolicy blocks port 53; the cluster's DNS does not know Services; the name server does not respond",
+                "look at the logs of `kubectl -n kube-system get pods -l k8s-app=kube-dns`",
             ));
         }
         sleep(POLL_INTERVAL).await;
@@ -160,7 +160,9 @@ fn answer(name: &str, status: u16, body: &str) -> Option<Answer> {
         let reason = reason.to_owned();
         return Some(if is_known { Answer::Unknown(reason) } else { Answer::None(reason) });
     }
-    is_of_proxy(status, body).then(|| Answer::None(format!("no response: {}", body.trim())))
+    // Only the service itself says that it does not have the path.
+    let is_unanswered = is_of_proxy(status, body) || status != 404;
+    is_unanswered.then(|| Answer::None(format!("no response: {status}: {}", body.trim())))
 }
 
 async fn failure(environment: &Environment, pod: &str, wanted: String) -> Result<Failure, Failure> {
@@ -195,6 +197,7 @@ mod tests {
     #[case::no_server(404, "web: failed to lookup address information: Temporary failure in name resolution\n", "none")]
     #[case::no_server_with_musl(404, "web: failed to lookup address information: Try again\n", "none")]
     #[case::no_pod(503, "error trying to reach service: dial tcp 10.244.0.7:8000: connect: connection refused", "none")]
+    #[case::a_slow_server(504, "the server was unable to return a response in the time allotted", "none")]
     #[case::another_service(404, "404 page not found", "not an answer")]
     fn the_response_of_the_service(#[case] status: u16, #[case] body: &str, #[case] expected: &str) {
         let seen = match answer("web", status, body) {

@@ -148,7 +148,9 @@ impl Environment {
     pub async fn pods(&self) -> Result<Vec<Pod>, Failure> {
         let mut pods = self.list::<Pod>().await?;
         // Pods of concurrent checks belong to no ReplicaSet.
-        pods.retain(|pod| !pod.owner_references().is_empty() && pod.metadata.deletion_timestamp.is_none());
+        pods.retain(|pod| {
+            !pod.owner_references().is_empty() && pod.metadata.deletion_timestamp.is_none() && !is_replaced(pod)
+        });
         Ok(pods)
     }
 
@@ -275,6 +277,12 @@ const PROXY_ERRORS: [&str; 5] = [
 /// Whether the API server itself has responded, because it cannot reach the pod.
 pub(super) fn is_of_proxy(status: u16, body: &str) -> bool {
     status >= 400 && PROXY_ERRORS.iter().any(|text| body.contains(text))
+}
+
+/// Whether a controller has replaced the pod, because it has ended for good: it was evicted, or its node was shut down.
+pub(super) fn is_replaced(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    !pod.owner_references().is_empty() && matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// The name of an object in messages.

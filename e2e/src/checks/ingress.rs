@@ -19,6 +19,9 @@ use crate::record::Failure;
 /// Number of requests to each host.
 const REQUESTS: usize = 20;
 
+/// What stands for the environment of pods without the label `ref`.
+const NO_ENVIRONMENT: &str = "no environment";
+
 /// Pause between two attempts.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -32,12 +35,14 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let hosts: Vec<String> = rules.into_iter().filter_map(|rule| rule.host).collect();
     if !hosts.contains(&environment.host) {
         let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).because(
-            "the deploy job uses another base domain",
-            "set KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
+            "the Ingress has no rule for this host",
+            "set the host in manifests/ingress.yaml, or KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
         );
         return Err(with_diagnostics(failure, &environment, &ingress).await);
     }
     let mut pods = Pods::default();
+    // Without pods, no waiting helps.
+    environment.some_pods().await?;
     let own = match answering(&environment, &http, &mut pods).await? {
         Ok(own) => own,
         Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
@@ -183,11 +188,25 @@ async fn other(
     })
 }
 
-fn mixed(host: &str, reference: &str, stranger: &str) -> Failure {
-    expected(format!("responses from pods of {reference} for {host}")).actual(stranger).because(
+fn mixed(host: &str, reference: &str, stranger: &Stranger) -> Failure {
+    let failure = expected(format!("responses from pods of {reference} for {host}")).actual(&stranger.text);
+    if !stranger.is_of_environment {
+        return failure.hint(
+            "one of: an Ingress of another namespace has the same host; the Service selects pods of another program",
+            "look at the Ingresses of all namespaces: `kubectl get ingress --all-namespaces`",
+        );
+    }
+    failure.because(
         "two Services select the same pods, or an Ingress names the Service of another environment",
         "make Deployments and Services select `ref` in addition to `app`",
     )
+}
+
+/// A pod that responded, and does not belong to the environment.
+struct Stranger {
+    text: String,
+    /// Whether it belongs to another environment.
+    is_of_environment: bool,
 }
 
 /// All pods seen so far, each with its label `ref`: a pod that has responded may be gone by the time it is looked up.
@@ -198,20 +217,21 @@ impl Pods {
     async fn update(&mut self, environment: &Environment) -> Result<(), Failure> {
         let all = environment.api::<Pod>().list(&ListParams::default()).await?;
         self.0.extend(all.into_iter().map(|pod| {
-            let reference = pod.labels().get("ref").cloned().unwrap_or_else(|| "no environment".to_owned());
+            let reference = pod.labels().get("ref").cloned().unwrap_or_else(|| NO_ENVIRONMENT.to_owned());
             (pod.name_any(), reference)
         }));
         Ok(())
     }
 
     /// A pod in `seen` that does not belong to this environment.
-    fn stranger(&self, seen: &BTreeSet<String>, reference: &str) -> Option<String> {
+    fn stranger(&self, seen: &BTreeSet<String>, reference: &str) -> Option<Stranger> {
         let mut all = seen.iter().map(|pod| (pod, self.0.get(pod)));
         let (pod, label) = all.find(|(_, label)| label.is_none_or(|label| label != reference))?;
-        Some(match label {
+        let text = match label {
             Some(label) => format!("{pod}, of {label}"),
             None => format!("{pod}, which is not in the namespace"),
-        })
+        };
+        Some(Stranger { text, is_of_environment: label.is_some_and(|label| label != NO_ENVIRONMENT) })
     }
 }
 
@@ -232,6 +252,6 @@ mod tests {
             [("web-0", "dev"), ("web-1", "dev"), ("web-2", "dev"), ("live-1", "live"), ("job-1", "no environment")];
         let pods = Pods(known.iter().map(|(pod, reference)| ((*pod).to_owned(), (*reference).to_owned())).collect());
         let seen = seen.iter().map(ToString::to_string).collect();
-        assert_eq!(pods.stranger(&seen, "dev").as_deref(), expected);
+        assert_eq!(pods.stranger(&seen, "dev").map(|stranger| stranger.text).as_deref(), expected);
     }
 }

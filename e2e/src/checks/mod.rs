@@ -86,7 +86,7 @@ pub static CHECKS: &[Check] = &[
         "all replicas are available, with their labels and without privileges",
         &[],
         Deployed,
-        &[Part::Pods]
+        &[Part::Pods, Part::Update]
     ),
     check!(
         readiness,
@@ -129,7 +129,7 @@ pub static CHECKS: &[Check] = &[
         "no request fails during an update and after a pod is deleted",
         &[Need::Ingress],
         Replaced,
-        &[Part::Pods, Part::Service, Part::Ingress]
+        &[Part::Pods, Part::Update, Part::Service, Part::Ingress]
     ),
 ];
 

@@ -72,26 +72,30 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
     .await
 }
 
-/// Waits until a pod with the pull secret has pulled the image, and returns a line of evidence. A node that already has the image contacts
-/// the registry, too, because the pull policy is `Always`.
-async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure> {
-    let pod = environment.api::<Pod>().get(name).await?;
-    let images = images(&pod);
+/// Waits until the images of a pod are pulled, or the registry denies one. Other failures may end: the kubelet pulls again, and the observer
+/// reports a state that lasts. The error has the last failure, or says that there was no result in time.
+async fn pull(environment: &Environment, name: &str, images: &[String]) -> Result<PullResult, String> {
     let last = Mutex::new(None);
-    // The registry may be down for a moment: the kubelet pulls again. The observer reports a state that lasts.
     let ended = environment.watch_pod(name, |pod| {
         let result = pull_result(pod)?;
-        let is_pending = matches!(&result, PullResult::Waiting { message, .. } if !is_denied(message, &images));
+        let is_pending = matches!(&result, PullResult::Waiting { message, .. } if !is_denied(message, images));
         *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.to_string());
         (!is_pending).then_some(result)
     });
     let ended = ended.await;
     let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let seen = match (&ended, last) {
-        (Ok(PullResult::Started), _) => return Ok("a pod with it pulls the image".to_owned()),
-        (Ok(denied), _) => denied.to_string(),
-        (Err(_), Some(last)) => last,
-        (Err(reason), None) => format!("no result of the pull: {reason}"),
+    ended.map_err(|reason| last.unwrap_or_else(|| format!("no result of the pull: {reason}")))
+}
+
+/// Waits until a pod with the pull secret has pulled the image, and returns a line of evidence. A node that already has the image contacts
+/// the registry, too, because the pull policy is `Always`.
+async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure> {
+    let pod = environment.api::<Pod>().get(name).await?;
+    let images = images(&pod);
+    let seen = match pull(environment, name, &images).await {
+        Ok(PullResult::Started) => return Ok("a pod with it pulls the image".to_owned()),
+        Ok(denied) => denied.to_string(),
+        Err(last) => last,
     };
     let failure = expected("a pod with the pull secret pulls the image")
         .actual(&seen)
@@ -100,8 +104,11 @@ async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure
     let secrets = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     if is_denied(&seen, &images) {
         return Err(failure.because(
-            format!("the registry denies the credentials in Secret {secrets}"),
-            "create the Secret again with the registry's current password: `kubectl create secret docker-registry`",
+            format!(
+                "the registry denies the pull with Secret {secrets}: its password is wrong, it is for another registry, or its user may not \
+                 read the image"
+            ),
+            "create the Secret again for this registry, with its current password: `kubectl create secret docker-registry`",
         ));
     }
     Err(not_pulled(failure))
@@ -123,40 +130,36 @@ fn not_pulled(failure: Failure) -> Failure {
 /// only if no other secret works. The check does not read the secret's content.
 async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Result<String, Failure> {
     let secret = environment.api::<Secret>().get_opt(name).await?;
-    let seen = match secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned())) {
+    let (seen, cause) = match secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned())) {
         Some(kind) if TYPES.contains(&&*kind) => return Ok(kind),
-        Some(kind) => format!("{name} of type {kind}"),
-        None => format!("no Secret {name}"),
+        Some(kind) => {
+            (format!("{name} of type {kind}"), format!("kubelets do not read credentials from a Secret of type {kind}"))
+        }
+        None => {
+            (format!("no Secret {name}"), "the Secret was deleted, or was never created in this namespace".to_owned())
+        }
     };
     Err(expected(format!("the pull secret {name} of type {}", TYPES[0]))
         .actual(seen)
         .at(format!("Secret {}/{name}", environment.namespace))
         .with(&environment.explain_pod(pod).await)
         .because(
-            "the Secret was deleted, was never created in this namespace, or has a wrong type: nodes without the image cannot pull it",
+            cause,
             "run `kubectl create secret docker-registry NAME --docker-server=…` in the namespace, or remove the name from imagePullSecrets",
         ))
 }
 
 /// Waits until the registry denies the pod's image, and returns a line of evidence.
 async fn refused(environment: &Environment, name: &str) -> Result<String, Failure> {
-    let result = environment.watch_pod(name, pull_result).await;
-    if let Ok(PullResult::Waiting { reason, message }) = &result {
-        let pod = environment.api::<Pod>().get(name).await?;
-        if is_denied(message, &images(&pod)) {
-            return Ok(format!("a pod without it cannot pull the image: {reason}"));
-        }
-        let failure = expected("a pull that the registry denies because of missing credentials")
-            .actual(format!("{reason}: {message}"))
-            .at(object_ref(&pod))
-            .with(&environment.explain_pod(&pod).await);
-        return Err(not_pulled(failure));
-    }
     let pod = environment.api::<Pod>().get(name).await?;
-    let failure = expected("ImagePullBackOff for a pod without the pull secret").at(object_ref(&pod));
+    let result = pull(environment, name, &images(&pod)).await;
+    if let Ok(PullResult::Waiting { reason, .. }) = &result {
+        return Ok(format!("a pod without it cannot pull the image: {reason}"));
+    }
+    let failure = expected("a pull that the registry denies because of missing credentials").at(object_ref(&pod));
     let failure = failure.with(&environment.explain_pod(&pod).await);
-    if let Err(reason) = result {
-        return Err(not_pulled(failure.actual(format!("no result of the pull: {reason}"))));
+    if let Err(last) = result {
+        return Err(not_pulled(failure.actual(last)));
     }
     let own = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     let cause = if own.is_empty() {

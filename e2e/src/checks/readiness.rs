@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{ListParams, LogParams};
 use kube::runtime::watcher;
@@ -60,7 +61,7 @@ async fn compare_times(environment: &Environment, name: &str) -> Outcome {
     let own = log.lines().find(|line| line.contains(READY)).and_then(|line| line.split(' ').next()).map(str::to_owned);
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let known = condition.and_then(|condition| condition.last_transition_time).map(|time| time.0.to_string());
+    let known = condition.and_then(|condition| condition.last_transition_time).map(|time| time.0);
     let Some(known) = known else {
         let seen = "an endpoint while its condition Ready is not true";
         if publishes_unready(&environment.service().await?) {
@@ -79,9 +80,8 @@ async fn compare_times(environment: &Environment, name: &str) -> Outcome {
         ));
         return Ok(evidence);
     };
-    // The cluster records whole seconds: `2026-01-31T10:20:30`
-    let second = |time: &str| time.get(..19).unwrap_or_default().to_owned();
-    if second(&known) < second(&own) {
+    // The cluster records whole seconds. The log has the time zone of the node.
+    if own.parse::<Timestamp>().is_ok_and(|own| known.as_second() < own.as_second()) {
         return Err(
             early(environment, name, &format!("Ready since {known}, but /health returned 500 until {own}")).await?
         );
@@ -166,7 +166,13 @@ fn slices_of(service: &str) -> String {
 fn ready_in(slice: &EndpointSlice) -> BTreeSet<&str> {
     let is_ready =
         |endpoint: &&Endpoint| endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false);
-    let targets = slice.endpoints.iter().filter(is_ready).filter_map(|it| it.target_ref.as_ref());
+    // Without a port, for example because the pods have none of the targetPort's name, an endpoint gets no requests.
+    let has_port = slice.ports.as_ref().is_some_and(|ports| !ports.is_empty());
+    let targets = slice
+        .endpoints
+        .iter()
+        .filter(|endpoint| has_port && is_ready(endpoint))
+        .filter_map(|it| it.target_ref.as_ref());
     targets.filter(|target| target.kind.as_deref() == Some("Pod")).filter_map(|pod| pod.name.as_deref()).collect()
 }
 
@@ -196,7 +202,7 @@ mod tests {
             let target = json!({"kind": kind, "name": name});
             json!({"addresses": ["10.0.0.1"], "targetRef": target, "conditions": conditions})
         };
-        let slice = json!({"addressType": "IPv4", "endpoints": [
+        let slice = json!({"addressType": "IPv4", "ports": [{"port": 8000}], "endpoints": [
             endpoint("Pod", "web-1", json!({"ready": true, "serving": true, "terminating": false})),
             endpoint("Pod", "starting", json!({"ready": false, "serving": false, "terminating": false})),
             endpoint("Pod", "draining", json!({"ready": false, "serving": true, "terminating": true})),
@@ -204,7 +210,9 @@ mod tests {
             {"addresses": ["10.0.0.3"]},
             endpoint("Pod", "web-2", json!({})),
         ]});
-        let slice = serde_json::from_value(slice).unwrap();
+        let mut slice: EndpointSlice = serde_json::from_value(slice).unwrap();
         assert_eq!(ready_in(&slice).into_iter().collect::<Vec<_>>(), ["web-1", "web-2"]);
+        slice.ports = None;
+        assert!(ready_in(&slice).is_empty());
     }
 }

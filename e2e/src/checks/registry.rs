@@ -90,7 +90,7 @@ async fn require_denied(registry: &RegistryApi, password: Option<&str>, how: &st
     Err(expected(format!("{} returns 401 {how}", registry.host))
         .actual(status)
         .at(format!("registry {}", registry.host))
-        .hint(
+        .because(
             "the registry does not require a login, so anyone can push the images that the cluster runs",
             "configure the registry with htpasswd or a token service",
         ))

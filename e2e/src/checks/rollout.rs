@@ -68,18 +68,16 @@ fn why_failed(deployment: &Deployment) -> Option<(String, &'static str)> {
     if strategy.type_.as_deref() == Some("Recreate") {
         return Some(("its strategy is Recreate: all old pods end before new ones start".to_owned(), fix));
     }
-    let unavailable = match strategy.rolling_update?.max_unavailable? {
-        IntOrString::Int(0) => return None,
-        IntOrString::Int(number) => number.to_string(),
+    let all = spec.replicas.unwrap_or(1);
+    let (number, text) = match strategy.rolling_update?.max_unavailable? {
+        IntOrString::Int(number) => (number, number.to_string()),
         IntOrString::String(share) => {
             let percent: i32 = share.trim_end_matches('%').parse().ok()?;
-            if percent.saturating_mul(spec.replicas.unwrap_or(1)) < 100 {
-                return None;
-            }
-            share
+            (percent.saturating_mul(all) / 100, share)
         }
     };
-    Some((format!("maxUnavailable is {unavailable}: old pods end before new ones are ready"), fix))
+    // As long as one pod remains, requests fail for another reason.
+    (number >= all).then(|| (format!("maxUnavailable is {text}: all old pods may end before new ones are ready"), fix))
 }
 
 async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome {
@@ -172,8 +170,9 @@ mod tests {
 
     #[rstest]
     #[case::recreate(json!({"type": "Recreate"}), Some("its strategy is Recreate: all old pods end before new ones start"))]
-    #[case::one(json!({"rollingUpdate": {"maxUnavailable": 1}}), Some("maxUnavailable is 1: old pods end before new ones are ready"))]
-    #[case::all(json!({"rollingUpdate": {"maxUnavailable": "100%"}}), Some("maxUnavailable is 100%: old pods end before new ones are ready"))]
+    #[case::one(json!({"rollingUpdate": {"maxUnavailable": 1}}), None)]
+    #[case::two(json!({"rollingUpdate": {"maxUnavailable": 2}}), Some("maxUnavailable is 2: all old pods may end before new ones are ready"))]
+    #[case::all(json!({"rollingUpdate": {"maxUnavailable": "100%"}}), Some("maxUnavailable is 100%: all old pods may end before new ones are ready"))]
     #[case::none(json!({"rollingUpdate": {"maxUnavailable": 0}}), None)]
     #[case::the_default(json!({"rollingUpdate": {"maxUnavailable": "25%"}}), None)]
     #[case::not_set(json!({}), None)]

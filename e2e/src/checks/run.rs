@@ -131,13 +131,15 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     notify(&Event::CheckBegan { environment: &environment.reference, name: check.name });
     let limit = limit(environment.patience);
     let outcome = tokio::select! {
+        // What the check itself says is more specific.
+        biased;
         outcome = tokio::time::timeout(limit, (check.run)(environment.clone())) => match outcome {
             Ok(Ok(evidence)) => Ok(evidence),
             Ok(Err(failure)) if failure.is_seen => Err(failure),
             Ok(Err(failure)) => Err(failure.explained_by(&Box::pin(causes(check, context)).await)),
             Err(_) => Err(Box::pin(timed_out(check, environment, limit)).await),
         },
-        causes = observer.lasting(|cause| check.concerns(cause)) => Err(Box::pin(stopped(check, environment, &causes)).await),
+        causes = observer.lasting(|cause| check.concerns(cause, environment)) => Err(Box::pin(stopped(check, environment, &causes)).await),
     };
     remaining.one_less();
     let outcome = match outcome {
@@ -168,10 +170,10 @@ async fn causes(check: &Check, context: Context<'_, '_>) -> Vec<Cause> {
     if check.parts.is_empty() {
         return Vec::new();
     }
-    let latest = context.observer.latest(|cause| check.concerns(cause));
+    let latest = context.observer.latest(|cause| check.concerns(cause, context.environment));
     let Ok(observed) = tokio::time::timeout(OBSERVATION, observe(context.environment)).await else { return latest };
     let mut causes = observed.causes;
-    causes.retain(|cause| check.concerns(cause));
+    causes.retain(|cause| check.concerns(cause, context.environment));
     for cause in latest.into_iter().filter(|cause| cause.part == Part::Own) {
         if causes.iter().all(|known| known.object != cause.object) {
             causes.push(cause);

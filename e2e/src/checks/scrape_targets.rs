@@ -11,6 +11,9 @@ use serde_json::Value;
 pub(super) const METHOD: &str = "HEAD";
 pub(super) const ROUTE: &str = "/version";
 
+/// What stands for the Service of targets that Prometheus has not discovered through one.
+const NO_SERVICE: &str = "no Service";
+
 /// A pod as a target of Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
@@ -102,7 +105,7 @@ pub(super) fn why_wrong(
     let own: Vec<&Target> = targets.iter().filter(|target| pods.contains(&target.pod)).collect();
     let is_own = |target: &&&Target| target.service == service;
     let jobs: BTreeSet<&str> = own.iter().filter(is_own).map(|target| &*target.job).collect();
-    let of_jobs = own.iter().filter(|target| jobs.contains(&*target.job));
+    let of_jobs = own.iter().filter(|target| jobs.contains(&*target.job) && target.service != NO_SERVICE);
     let services: BTreeSet<&str> = of_jobs.map(|target| &*target.service).collect();
     if services.len() > 1 {
         let services = services.into_iter().collect::<Vec<_>>().join(" and ");
@@ -132,7 +135,7 @@ impl Target {
             pod: text(&found["__meta_kubernetes_pod_name"])?,
             instance: text(&labels["instance"])?,
             job: text(&labels["job"]).unwrap_or_default(),
-            service: text(&found["__meta_kubernetes_service_name"]).unwrap_or_else(|| "no Service".to_owned()),
+            service: text(&found["__meta_kubernetes_service_name"]).unwrap_or_else(|| NO_SERVICE.to_owned()),
             is_up: target["health"] == "up",
             url: text(&target["scrapeUrl"]).unwrap_or_default(),
             error: text(&target["lastError"]).unwrap_or_default(),
@@ -225,6 +228,7 @@ mod tests {
         &[("web-1", "a", "web", true), ("web-1", "a", "detour", true)], "8000",
         Some("the Services detour and web have the annotations and select the same pods")
     )]
+    #[case::also_without_a_service(&[("web-1", "a", "web", true), ("web-1", "a", "no Service", true)], "8000", None)]
     #[case::another_job_without_a_service(&[("web-1", "a", "web", true), ("web-1", "pods", "no Service", true)], "8000", None)]
     #[case::not_yet(
         &[("web-1", "a", "web", true)], "9999",

@@ -51,6 +51,10 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         }
         sleep(POLL_INTERVAL).await;
     }
+    // The API server chooses an endpoint at random: one of another environment may not have responded yet.
+    for host in ready_pods(&environment, &service.name_any()).await? {
+        refuse_stranger(&environment, &service, &host).await?;
+    }
     evidence.add(format!(
         "{}: responses from {}",
         object_ref(&service),

@@ -71,8 +71,8 @@ async fn version(environment: &Environment, pod: &Pod) -> Result<(u16, String), 
 }
 
 fn not_pushed(commit: &str, seen: &str) -> Failure {
-    expected(format!("commit {commit}")).actual(seen).because(
-        "another build is deployed: another pipeline has pushed the image's tag, or the node uses an old image",
+    expected(format!("commit {commit}")).actual(seen).hint(
+        "one of: another pipeline has pushed the image's tag; the node uses an old image; the annotation was changed",
         "run the pipeline of the commit again; keep `imagePullPolicy: Always` for mutable tags",
     )
 }
@@ -87,9 +87,10 @@ async fn first_line(environment: &Environment, pod: &Pod, commit: &str) -> Resul
         Revision::Rotated => {
             return Ok("the first lines were lost in a log rotation; /version has the commit".to_owned());
         }
-        Revision::NoJson(line) => expected("a log of JSON lines")
-            .actual(line)
-            .hint("the service was started without `--log-format json`", "keep the args of manifests/deployment.yaml"),
+        Revision::NoJson(line) => expected("a log of JSON lines").actual(line).because(
+            "the service was started without `--log-format json`",
+            "keep the args of manifests/deployment.yaml",
+        ),
         Revision::Other(line) => expected(format!("a line with {commit} in the log"))
             .actual(line)
             .hint("the pods run another build than the pipeline's", "run the pipeline's compile job"),

@@ -11,7 +11,7 @@ use crate::deployment::manifest_of;
 use crate::fixture::{Cleanup, DEPLOYER, feed, owner};
 use crate::measure::measured;
 use crate::saboteurs::{COMMIT, all, failing};
-use crate::support::run;
+use crate::support::{eventually, run};
 
 const FILES: [&str; 3] = ["deployment.yaml", "service.yaml", "ingress.yaml"];
 
@@ -37,7 +37,10 @@ impl Mutation {
         fields.retain(|field| !NAMES.contains(&&**field) && !field.ends_with("/host"));
         let field = fields.swap_remove(random.usize(..fields.len()));
         let old = manifest.pointer(&field).expect("a field of the manifest");
-        Self { file, value: other(old, random), field }
+        // A node has room for some pods only.
+        let value =
+            other(old, random).map(|value| if field == "/spec/replicas" { json!(random.u8(..4)) } else { value });
+        Self { file, field, value }
     }
 
     fn apply(&self, manifest: &mut Value) {
@@ -194,5 +197,9 @@ fn an_intact_environment_meets_every_claim() {
     let _cleanup = crate::saboteurs::intact("measured");
     assert_eq!(measured("measured"), Ok(()));
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-measured"]));
+    eventually("one pod", std::time::Duration::from_mins(1), || {
+        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", "--selector=ref=measured", "--output=name"]));
+        if pods.lines().count() == 1 { Ok(()) } else { Err(pods) }
+    });
     assert!(measured("measured").is_err());
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{pod, policy, traffic, workload};
 use crate::checks::cause::{Cause, Part, Remedy};
-use crate::checks::environment::{CHECK_LABEL, Environment, object_ref};
+use crate::checks::environment::{CHECK_LABEL, Environment, is_replaced, object_ref};
 use crate::checks::extra_pod::is_never_ready;
 use crate::environment::cluster::conditions::{is_node_ready, is_pod_ready};
 use crate::environment::cluster::explain;
@@ -74,7 +74,11 @@ fn merged(before: &[(Cause, Instant)], observation: Observation, now: Instant) -
     let is_same = |one: &Cause, other: &Cause| one.object == other.object && one.remedy.fix == other.remedy.fix;
     let gone =
         before.iter().filter(|(cause, _)| cause.part == Part::Own && !observation.own_pods.contains(&cause.object));
-    let mut all: Vec<_> = gone.cloned().collect();
+    // The check is about to report its failure: it needs no other end.
+    let ended = |(cause, since): &(Cause, Instant)| {
+        (Cause { remedy: Remedy { is_lasting: false, ..cause.remedy.clone() }, ..cause.clone() }, *since)
+    };
+    let mut all: Vec<_> = gone.map(ended).collect();
     all.extend(observation.causes.into_iter().map(|cause| {
         let since = before.iter().find(|(known, _)| is_same(known, &cause)).map_or(now, |(_, since)| *since);
         (cause, since)
@@ -98,9 +102,9 @@ pub(crate) async fn observe(environment: &Environment) -> Observation {
     let pods = pods.unwrap_or_default();
     let mut causes = Vec::new();
     for deployment in workload.unwrap_or_default() {
-        causes.extend(
-            workload::without_pods(&deployment).map(|remedy| cause(Part::Pods, object_ref(&deployment), remedy)),
-        );
+        let found = workload::without_pods(&deployment).into_iter();
+        let found = found.chain(workload::own_resolver(&deployment).map(|remedy| (Part::Dns, remedy)));
+        causes.extend(found.map(|(part, remedy)| cause(part, object_ref(&deployment), remedy)));
     }
     let (of_pods, of_nodes, of_ingress, of_dns) =
         join4(of_pods(environment, &pods), of_nodes(environment, &pods), of_ingress(environment), of_dns(environment))
@@ -131,18 +135,23 @@ async fn of_pods(environment: &Environment, pods: &[Pod]) -> Vec<Cause> {
         pod.labels().get(CHECK_LABEL).is_some_and(|check| check == "pull-secret")
             && pod.spec.as_ref().is_none_or(|spec| spec.image_pull_secrets.iter().flatten().count() == 0)
     };
-    let is_ending = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    let is_ending = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() || is_replaced(pod);
     let unready = pods.iter().filter(|pod| !is_pod_ready(pod) && !is_denied(pod) && !is_ending(pod));
     let unready = unready.map(async |pod| {
         let events = explain::pod_events(&environment.client, pod).await;
         let check = pod.labels().get(CHECK_LABEL).cloned();
         let part = if check.is_some() { Part::Own } else { Part::Pods };
-        // Some checks create pods that never get ready.
-        let is_made_so = pod.spec.as_ref().is_some_and(is_never_ready);
+        // Some checks create pods that never get ready, and `liveness` makes its pod hang until it is restarted.
+        let is_hung = check.as_deref() == Some("liveness") && has_restarted(pod);
+        let is_made_so = is_hung || pod.spec.as_ref().is_some_and(is_never_ready);
         let remedy = if is_made_so { pod::not_started(pod, &events) } else { pod::not_ready(pod, &events) };
         remedy.map(|remedy| Cause { part, check, object: object_ref(pod), remedy })
     });
     join_all(unready).await.into_iter().flatten().collect()
+}
+
+fn has_restarted(pod: &Pod) -> bool {
+    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()).any(|it| it.restart_count > 0)
 }
 
 async fn of_nodes(environment: &Environment, pods: &[Pod]) -> Vec<Cause> {
@@ -193,15 +202,14 @@ async fn of_dns(environment: &Environment) -> Vec<Cause> {
     let slices = slices.map(|list| list.items).unwrap_or_default();
     // An endpoint without the condition counts as ready, like in kube-proxy.
     let is_ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().is_none_or(|it| it.ready != Some(false));
-    if slices.is_empty() || slices.iter().flat_map(|slice| &slice.endpoints).any(is_ready) {
+    let endpoints: Vec<&Endpoint> = slices.iter().flat_map(|slice| &slice.endpoints).collect();
+    if slices.is_empty() || endpoints.iter().any(|endpoint| is_ready(endpoint)) {
         return Vec::new();
     }
     let fix = "scale it up, or read the events of its pods: `kubectl -n kube-system get pods -l k8s-app=kube-dns`";
-    vec![cause(
-        Part::Dns,
-        "Service kube-system/kube-dns".to_owned(),
-        Remedy::lasting("the cluster's DNS has no ready pod", fix),
-    )]
+    // Pods that exist may be about to start.
+    let remedy = Remedy { is_lasting: endpoints.is_empty(), ..Remedy::new("the cluster's DNS has no ready pod", fix) };
+    vec![cause(Part::Dns, "Service kube-system/kube-dns".to_owned(), remedy)]
 }
 
 async fn of_controller(environment: &Environment, class: &IngressClass) -> Vec<Cause> {
@@ -229,8 +237,7 @@ where
 async fn of_policies(environment: &Environment, deployed: &[Pod]) -> Vec<Cause> {
     let policies = environment.api::<NetworkPolicy>().list(&ListParams::default()).await;
     let policies = policies.map(|list| list.items).unwrap_or_default();
-    let denials = deployed.first().map(|pod| policy::denials(pod, &policies)).unwrap_or_default();
-    denials.into_iter().map(|(part, object, remedy)| cause(part, object, remedy)).collect()
+    deployed.first().map(|pod| policy::denials(pod, &policies)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -261,7 +268,8 @@ mod tests {
     fn the_cause_of_a_checks_own_pod_outlives_it_unless_it_recovered() {
         let (now, found) = (Instant::now(), own("Pod gitlab/a", "push the image"));
         let seen = merged(&[], observation(std::slice::from_ref(&found), &["Pod gitlab/a"]), now);
-        assert_eq!(merged(&seen, observation(&[], &[]), now), [(found, now)]);
+        let ended = Cause { remedy: Remedy { is_lasting: false, ..found.remedy.clone() }, ..found };
+        assert_eq!(merged(&seen, observation(&[], &[]), now), [(ended, now)]);
         assert_eq!(merged(&seen, observation(&[], &["Pod gitlab/a"]), now), []);
     }
 }

@@ -19,7 +19,9 @@ pub(super) fn not_ready(pod: &Pod, events: &[Event]) -> Option<Remedy> {
         return None;
     }
     let status = pod.status.clone().unwrap_or_default();
-    not_started(pod, events).or_else(|| containers(&status).find_map(exited)).or_else(|| probe(events))
+    let killed = || killed_by_probe(events).map(|what| Remedy::new(what, PROBES));
+    let ended = || containers(&status).find_map(exited);
+    not_started(pod, events).or_else(|| ended().map(|exited| killed().unwrap_or(exited))).or_else(|| probe(events))
 }
 
 /// Why the pod's containers do not run.
@@ -60,6 +62,9 @@ fn waiting(container: &ContainerStatus, events: &[Event]) -> Option<Remedy> {
         return Some(image(&container.image, reason, message, events));
     }
     if reason == "CrashLoopBackOff" {
+        if let Some(what) = killed_by_probe(events) {
+            return Some(Remedy::lasting(format!("{what}: {reason}"), PROBES));
+        }
         let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
         let how = last.map_or("exits".to_owned(), exit);
         return Some(Remedy::lasting(
@@ -102,7 +107,9 @@ fn image(image: &str, reason: &str, message: &str, events: &[Event]) -> Remedy {
 
 fn not_created(events: &[Event]) -> Option<Remedy> {
     let is_such = |event: &&Event| event.reason.as_deref().is_some_and(|reason| NOT_CREATED.contains(&reason));
-    let event = events.iter().rev().find(is_such)?;
+    // The image is pulled after volumes and network exist.
+    let is_over = |event: &&Event| event.reason.as_deref().is_some_and(|reason| reason.starts_with("Pull"));
+    let event = events.iter().rev().take_while(|event| !is_over(event)).find(is_such)?;
     let (reason, message) = (event.reason.as_deref()?, event.message.as_deref().unwrap_or_default());
     Some(Remedy::new(
         format!("{reason}: {}", message.trim()),
@@ -121,7 +128,7 @@ fn exited(container: &ContainerStatus) -> Option<Remedy> {
 fn exit(state: &ContainerStateTerminated) -> String {
     let code = state.exit_code;
     match state.reason.as_deref() {
-        Some("OOMKilled") => format!("exceeds its memory limit (OOMKilled, exit code {code})"),
+        Some("OOMKilled") => format!("was killed for lack of memory (OOMKilled, exit code {code})"),
         _ => format!("exits with code {code}"),
     }
 }
@@ -129,10 +136,21 @@ fn exit(state: &ContainerStateTerminated) -> String {
 fn probe(events: &[Event]) -> Option<Remedy> {
     let event = events.iter().rev().find(|event| event.reason.as_deref() == Some("Unhealthy"))?;
     let message = event.message.as_deref()?.trim();
-    Some(Remedy::new(
-        message.to_owned(),
-        "make the probes request the paths and the port that manifests/deployment.yaml has",
-    ))
+    Some(Remedy::new(message.to_owned(), PROBES))
+}
+
+/// The remedy for probes that fail.
+const PROBES: &str = "make the probes request the paths and the port that manifests/deployment.yaml has";
+
+/// The probe that makes the kubelet end a container, if the last one that it has ended was ended for that.
+fn killed_by_probe(events: &[Event]) -> Option<String> {
+    let message = |event: &Event| event.message.clone().unwrap_or_default();
+    let killing = events.iter().rev().find(|event| event.reason.as_deref() == Some("Killing"))?;
+    let kind =
+        ["liveness", "startup"].into_iter().find(|kind| message(killing).contains(&format!("failed {kind} probe")))?;
+    let is_such = |event: &&Event| message(event).to_lowercase().starts_with(&format!("{kind} probe failed"));
+    let failed = events.iter().rev().find(is_such)?;
+    Some(format!("the kubelet restarts the container: {}", message(failed).trim()))
 }
 
 #[cfg(test)]
@@ -191,7 +209,7 @@ mod tests {
     )]
     #[case::memory(
         container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), &json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})),
-        "container app exceeds its memory limit (OOMKilled, exit code 137), and was restarted 3 times: CrashLoopBackOff"
+        "container app was killed for lack of memory (OOMKilled, exit code 137), and was restarted 3 times: CrashLoopBackOff"
     )]
     #[case::configuration(
         container(&json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"x\" not found"}}), &json!({})),
@@ -238,6 +256,24 @@ mod tests {
     #[case::no_status(json!({}))]
     fn nothing_is_said_of_a_pod_that_is_ready_or_starts(#[case] status: Value) {
         assert_eq!(cause(&status, &[]), None);
+    }
+
+    #[test]
+    fn a_container_that_fails_its_liveness_probe_does_not_exit_by_itself() {
+        let crash = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let status = container(&crash, &json!({"terminated": {"exitCode": 137, "reason": "Error"}}));
+        let events = [
+            ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404"),
+            ("Killing", "Container app failed liveness probe, will be restarted"),
+        ];
+        let expected = "the kubelet restarts the container: Liveness probe failed: HTTP probe failed with statuscode: 404: CrashLoopBackOff";
+        assert_eq!(cause(&status, &events).unwrap().what, expected);
+    }
+
+    #[test]
+    fn a_volume_that_was_mounted_later_is_no_cause() {
+        let waiting = container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({}));
+        assert_eq!(cause(&waiting, &[("FailedMount", "timed out"), ("Pulling", "Pulling image")]), None);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::ResourceExt;
 
-use crate::checks::cause::{Part, Remedy};
+use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::object_ref;
 
 /// The policies that select the pod and without which it could be reached, or could reach others. Policies add up: if one of them has a
 /// rule, the connection may be allowed, and none is returned. Whether the cluster enforces policies is unknown, so no such cause lasts.
 /// <https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation>
-pub(super) fn denials(pod: &Pod, policies: &[NetworkPolicy]) -> Vec<(Part, String, Remedy)> {
+pub(super) fn denials(pod: &Pod, policies: &[NetworkPolicy]) -> Vec<Cause> {
     let selecting: Vec<&NetworkPolicy> = policies.iter().filter(|policy| selects(policy, pod)).collect();
     let mut found = Vec::new();
     for direction in [Direction::Ingress, Direction::Egress] {
@@ -22,14 +22,20 @@ pub(super) fn denials(pod: &Pod, policies: &[NetworkPolicy]) -> Vec<(Part, Strin
         for policy in isolating {
             let (what, fix) = match direction {
                 Direction::Ingress => (
-                    "it allows no connection to the pods",
+                    "it allows no connection to the pods, if the cluster enforces policies",
                     "allow port 8000 from the Ingress controller and from Prometheus",
                 ),
-                Direction::Egress => {
-                    ("it allows the pods no connection", "allow port 53, UDP and TCP, to the cluster's DNS")
-                }
+                Direction::Egress => (
+                    "it allows the pods no connection, if the cluster enforces policies",
+                    "allow port 53, UDP and TCP, to the cluster's DNS",
+                ),
             };
-            found.extend(direction.parts().iter().map(|part| (*part, object_ref(*policy), Remedy::new(what, fix))));
+            found.extend(direction.parts().iter().map(|(part, check)| Cause {
+                part: *part,
+                check: check.map(str::to_owned),
+                object: object_ref(*policy),
+                remedy: Remedy::new(what, fix),
+            }));
         }
     }
     found
@@ -60,11 +66,12 @@ impl Direction {
         })
     }
 
-    /// What does not work without connections in this direction. A node may always connect to its pods, so probes still succeed.
-    fn parts(self) -> &'static [Part] {
+    /// What does not work without connections in this direction, and the only check for which that matters. A node may always connect to
+    /// its pods, so probes succeed, and `readiness` does not depend on policies.
+    fn parts(self) -> &'static [(Part, Option<&'static str>)] {
         match self {
-            Self::Ingress => &[Part::Service, Part::Ingress],
-            Self::Egress => &[Part::Dns],
+            Self::Ingress => &[(Part::Service, Some("service")), (Part::Ingress, None)],
+            Self::Egress => &[(Part::Dns, None)],
         }
     }
 }
@@ -97,8 +104,8 @@ mod tests {
 
     use super::*;
 
-    const TO: &str = "it allows no connection to the pods";
-    const FROM: &str = "it allows the pods no connection";
+    const TO: &str = "it allows no connection to the pods, if the cluster enforces policies";
+    const FROM: &str = "it allows the pods no connection, if the cluster enforces policies";
 
     #[rstest]
     #[case::all(&[json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})], &[TO, TO, FROM])]
@@ -117,7 +124,7 @@ mod tests {
         let pod = serde_json::from_value(json!({"metadata": {"labels": {"app": "demo", "ref": "dev"}}})).unwrap();
         let policy = |spec: &Value| serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
         let found = denials(&pod, &specs.iter().map(policy).collect::<Vec<_>>());
-        assert_eq!(found.iter().map(|(_, _, remedy)| &*remedy.what).collect::<Vec<_>>(), expected);
-        assert!(found.iter().all(|(_, _, remedy)| !remedy.is_lasting));
+        assert_eq!(found.iter().map(|cause| &*cause.remedy.what).collect::<Vec<_>>(), expected);
+        assert!(found.iter().all(|cause| !cause.remedy.is_lasting));
     }
 }

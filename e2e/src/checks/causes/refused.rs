@@ -8,20 +8,20 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
     let reason = message.split_once("forbidden: ").map_or(message, |(_, reason)| reason);
     if let Some((_, rest)) = message.split_once("exceeded quota: ") {
         let name = rest.split(',').next().unwrap_or_default();
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("ResourceQuota {rest}"),
             format!("raise ResourceQuota {name}, or remove what it counts: `kubectl describe resourcequota {name}`"),
         ));
     }
     // The quota counts resources that the pod does not declare.
     if let Some((_, rest)) = message.split_once("failed quota: ") {
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("ResourceQuota {rest}"),
             "declare these resources in manifests/deployment.yaml, or create a LimitRange with defaults",
         ));
     }
     if let Some((_, rest)) = message.split_once("violates PodSecurity ") {
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("PodSecurity rejects the pod: it violates {rest}"),
             "copy the securityContext from manifests/deployment.yaml, or lower the level that the namespace enforces \
              (label pod-security.kubernetes.io/enforce)",
@@ -37,14 +37,16 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
     ] {
         if let Some((name, rest)) = message.split_once(phrase).and_then(|(_, rest)| rest.split_once('"')) {
             let reason = rest.trim_start_matches([':', ' ']).trim_start_matches("denied the request: ");
-            return Some(Remedy::new(format!("admission webhook {name} {verb}: {reason}"), fix));
+            let what = format!("admission webhook {name} {verb}: {reason}");
+            // The webhook's pod may be about to start.
+            return Some(if verb == "rejects the pod" { Remedy::lasting(what, fix) } else { Remedy::new(what, fix) });
         }
     }
     let is_of_limit_range = ["maximum ", "minimum "].iter().any(|word| message.contains(word))
         && message.contains(" usage per ")
         || message.contains(" max limit to request ratio per ");
     if is_of_limit_range {
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("a LimitRange rejects the pod: {reason}"),
             "change the resources in manifests/deployment.yaml, or the LimitRange: `kubectl describe limitrange`",
         ));
@@ -53,7 +55,7 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
         message.split_once("ValidatingAdmissionPolicy '").and_then(|(_, rest)| rest.split_once('\''))
     {
         let reason = rest.split_once("denied request: ").map_or(rest, |(_, reason)| reason);
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("ValidatingAdmissionPolicy {name} rejects the pod: {reason}"),
             format!(
                 "change the pod as the policy demands, or change the policy: `kubectl describe validatingadmissionpolicy {name}`"
@@ -61,13 +63,13 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
         ));
     }
     if message.contains("serviceaccount") && message.contains("not found") {
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("the pod's ServiceAccount does not exist: {reason}"),
             "create the ServiceAccount, or remove serviceAccountName from the pod template",
         ));
     }
     if message.contains("forbidden: User \"") {
-        return Some(Remedy::new(
+        return Some(Remedy::lasting(
             format!("the account is not allowed to create pods: {message}"),
             "run the checks with a kubeconfig of the cluster's owner",
         ));

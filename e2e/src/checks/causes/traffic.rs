@@ -40,7 +40,9 @@ pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
     }
     let names: Vec<&str> = selected
         .iter()
-        .flat_map(|pod| pod.spec.iter().flat_map(|spec| &spec.containers))
+        .flat_map(|pod| pod.spec.iter())
+        // Sidecars are init containers.
+        .flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()))
         .flat_map(|container| container.ports.iter().flatten())
         .filter_map(|port| port.name.as_deref())
         .collect();
@@ -59,11 +61,14 @@ pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[S
     let is_annotated = spec.ingress_class_name.is_none() && ingress.annotations().contains_key(CLASS_ANNOTATION);
     if !is_annotated && class(ingress, classes).is_none() {
         let existing = list(classes.iter().filter_map(|class| class.metadata.name.as_deref()));
-        let what = match &spec.ingress_class_name {
-            Some(name) => format!("there is no IngressClass {name}; existing: {existing}"),
-            None => format!("it names no IngressClass, and none is the default; existing: {existing}"),
-        };
-        return Some(Remedy::lasting(what, "set ingressClassName to an existing class: `kubectl get ingressclass`"));
+        let fix = "set ingressClassName to an existing class: `kubectl get ingressclass`";
+        return Some(match &spec.ingress_class_name {
+            Some(name) => Remedy::lasting(format!("there is no IngressClass {name}; existing: {existing}"), fix),
+            // Some controllers serve it all the same.
+            None => {
+                Remedy::new(format!("it names no IngressClass, and none is the default; existing: {existing}"), fix)
+            }
+        });
     }
     let paths = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
     let backends = paths.filter_map(|path| path.backend.service.as_ref());
@@ -137,10 +142,12 @@ impl Workload for DaemonSet {
 pub(super) fn controller(workload: &impl Workload) -> Option<Remedy> {
     let (ready, wanted) = workload.pods();
     (ready == 0).then(|| {
-        Remedy::lasting(
-            format!("the Ingress controller has no ready pod: 0 of {wanted}"),
-            "scale the controller up, or read the events of its pods",
-        )
+        let what = format!("the Ingress controller has no ready pod: 0 of {wanted}");
+        // A pod that is wanted may be about to start.
+        Remedy {
+            is_lasting: wanted == 0,
+            ..Remedy::new(what, "scale the controller up, or read the events of its pods")
+        }
     })
 }
 

@@ -21,9 +21,12 @@ use indicatif::MultiProgress;
 use tokio::sync::oneshot;
 
 use self::queue::{Queue, Taken};
-use self::screen::{CHECK_INTERVAL, Screen, Shown};
+use self::screen::{Screen, Shown};
 
 pub use self::change::{Change, LiveEvent};
+
+/// The time between two looks at what is still running.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The maximum width of the name before a line of output, in characters.
 const MAX_NAME_WIDTH: usize = 24;
@@ -118,7 +121,7 @@ impl Live {
         loop {
             tokio::select! {
                 result = &mut work => return result,
-                () = tokio::time::sleep(CHECK_INTERVAL) => self.queue.push(Item::Heartbeat(self.started.elapsed())),
+                () = tokio::time::sleep(TICK) => self.queue.push(Item::Heartbeat(self.started.elapsed())),
             }
         }
     }

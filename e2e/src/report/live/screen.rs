@@ -15,7 +15,7 @@ use crate::report::printable::printable;
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// The same for a check.
-pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An event, as a screen shows it.
 pub(super) struct Shown {
@@ -88,7 +88,7 @@ impl Screen {
         self.show(&Shown { at, change: Change::Nothing, line: Some(line) });
     }
 
-    /// Reports long-running work, at most once in each interval. To be called every [`CHECK_INTERVAL`].
+    /// Reports long-running work, at most once in each interval. To be called every second.
     pub(super) fn heartbeat(&mut self, at: Duration) {
         let Self::Log { running, .. } = self else { return };
         let long = still_running(running, at);

@@ -92,7 +92,7 @@ fn the_pull_secret_has_a_wrong_password() {
         "mistyped",
         &["pull-secret", "deployment", "readiness", "service", "version"],
         20.0,
-        &[("pull-secret", "the registry denies the credentials in Secret mistyped"), ("readiness", "ImagePull")],
+        &[("pull-secret", "the registry denies the pull with Secret mistyped"), ("readiness", "ImagePull")],
     );
 }
 

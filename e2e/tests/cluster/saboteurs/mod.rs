@@ -206,10 +206,15 @@ fn replaced(slug: &str) {
 /// Changes the pods' template without waiting for new pods, which never become ready.
 fn patch_template(slug: &str, change: &Value) {
     patch_as("strategic", "deployment", slug, change);
-    // Until the controller has seen it, the Deployment counts as complete.
-    eventually("a new ReplicaSet", TIMEOUT, || {
-        let sets = run(&mut deployer(&["get", "replicasets", &format!("--selector=ref={slug}"), "--output=name"]));
-        if sets.lines().count() > 1 { Ok(()) } else { Err(sets) }
+    // Until the controller has seen it, the Deployment counts as complete. It may not be able to create pods.
+    let count = |kind: &str| {
+        run(&mut deployer(&["get", kind, &format!("--selector=ref={slug}"), "--output=name"])).lines().count()
+    };
+    eventually("new pods, or the reason why there are none", TIMEOUT, || {
+        let path = "--output=jsonpath={.status.conditions[?(@.type=='ReplicaFailure')].status}";
+        let failure = run(&mut deployer(&["get", "deployment", &format!("gitlab-k8s-demo-{slug}"), path]));
+        let (sets, pods) = (count("replicasets"), count("pods"));
+        if sets > 1 && (pods > 2 || failure == "True") { Ok(()) } else { Err(format!("{sets} {pods}")) }
     });
 }
 

@@ -192,6 +192,7 @@ fn the_ingress_controller_has_no_pod() {
     let (_deployer, _cleanup) = alone("uncontrolled");
     let undo = Undo::new(&["--namespace=ingress", "scale", "--replicas=1", "deployment/traefik"]);
     run(&mut owner(&["--namespace=ingress", "scale", "--replicas=0", "deployment/traefik"]));
+    without_pods("ingress", "app=traefik");
     let words = "the Ingress controller has no ready pod: 0 of 0";
     explained("uncontrolled", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
     drop(undo);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{COMMIT, QUICK, caught, container, failing, intact, patch, patch_pods, told};
+use super::{COMMIT, QUICK, caught, container, failing, intact, patch, patch_pods, record_reported, told};
 use crate::fixture::DEPLOYER;
 
 #[test]
@@ -38,6 +38,17 @@ fn all_pods_may_be_unavailable_during_an_update() {
     let update = json!({"maxUnavailable": "100%", "maxSurge": 0});
     patch("deployment", "absent", &json!({"spec": {"strategy": {"rollingUpdate": update}}}));
     fails_requests("absent", &["rollout", "service", "ingress"], "maxUnavailable is 100%");
+}
+
+#[test]
+fn the_pods_close_connections_at_once() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("abrupt");
+    patch_pods("abrupt", &container(json!({"env": [{"name": "SHUTDOWN_DELAY", "value": "0s"}]})));
+    let names = ["rollout", "service", "ingress"];
+    let failed = failing("abrupt", &names, "2m", &[]);
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["rollout"], "{failed:?}");
+    record_reported(&names, &failed);
 }
 
 #[test]
