@@ -33,7 +33,7 @@ pub struct KubernetesConfig {
     pub privileged: bool,
     /// `allowPrivilegeEscalation` of all containers.
     pub allow_privilege_escalation: Option<bool>,
-    /// Pull policies, tried in order. If there is none, the cluster's default applies.
+    /// Pull policies, in the order in which they are tried. If the list is empty, the cluster decides.
     pub pull_policy: Vec<PullPolicy>,
     /// Pull policies that jobs may use; if empty, those of `pull_policy`.
     pub allowed_pull_policies: Vec<PullPolicy>,

@@ -4,6 +4,7 @@
 //! - [`docker`]: in a container, with service containers alongside.
 //! - [`kubernetes`]: in a pod of a cluster, with services as further containers of the pod.
 
+mod creations;
 mod credentials;
 pub mod docker;
 mod image_source;

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Read, Write};
 
 use tokio::sync::mpsc;
 
+use super::request::ExecutorError;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
@@ -15,6 +16,36 @@ pub(super) const PIECE_SIZE: usize = 256 * 1024;
 /// Maximum number of pieces buffered between the job's container and the disk.
 pub(super) const MAX_PIECES: usize = 16;
 
+/// Packs the selected files of a job's project directory. `add` adds those of the archive of one root, and returns what [`Work::add`] does; it
+/// changes nothing if the root does not exist.
+///
+/// # Errors
+/// Those of `add`, or the archive cannot be written.
+pub(super) async fn pack<Added>(
+    selection: Selection,
+    archive: DraftWriter,
+    add: impl Fn(String, Work) -> Added,
+) -> Result<Packed, ExecutorError>
+where
+    Added: Future<Output = Result<(Work, Vec<String>), ExecutorError>>,
+{
+    let mut roots = selection.roots();
+    let mut work = Work::new(selection, archive);
+    // A selected hard link to a file that is not selected has no content in the archive of its directory. It is added separately, after
+    // everything else.
+    while let Some(root) = roots.pop() {
+        let without_content;
+        (work, without_content) = add(root, work).await?;
+        roots.extend(without_content);
+    }
+    work.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
+}
+
+/// The path of a root in the directory `project`.
+pub(super) fn path(project: &str, root: &str) -> String {
+    if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") }
+}
+
 /// A selection of files, and the archive that they are written to. It is passed between threads.
 pub(super) struct Work {
     selection: Selection,
@@ -23,7 +54,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(selection: Selection, archive: DraftWriter) -> Self {
+    fn new(selection: Selection, archive: DraftWriter) -> Self {
         Self { selection, builder: tar::Builder::new(BufWriter::new(archive)), packed: Packed::default() }
     }
 
@@ -40,7 +71,7 @@ impl Work {
     }
 
     /// Completes the archive.
-    pub(super) fn finish(self) -> io::Result<Packed> {
+    fn finish(self) -> io::Result<Packed> {
         let Self { selection, builder, mut packed } = self;
         builder.into_inner()?.flush()?;
         packed.unmatched = selection.unmatched();

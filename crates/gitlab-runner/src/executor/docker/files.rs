@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-use crate::executor::repack::{MAX_PIECES, PIECE_SIZE, Work};
+use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
 use crate::executor::request::ExecutorError;
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
@@ -100,21 +100,12 @@ impl Container<'_> {
         selection: Selection,
         archive: DraftWriter,
     ) -> Result<Packed, ExecutorError> {
-        let mut roots = selection.roots();
-        let mut work = Work::new(selection, archive);
-        // A selected hard link to a file that is not selected has no content in the engine's archive. It is downloaded separately,
-        // after everything else.
-        while let Some(root) = roots.pop() {
-            let without_content;
-            (work, without_content) = self.take(project, root, work).await?;
-            roots.extend(without_content);
-        }
-        work.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
+        repack::pack(selection, archive, |root, work| self.take(project, root, work)).await
     }
 
     /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
     async fn take(self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
-        let path = if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") };
+        let path = repack::path(project, &root);
         let failed =
             |reason: String| ExecutorError::system(format!("failed to read `{path}` in the job container: {reason}"));
         let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();

@@ -12,8 +12,8 @@ use bollard::query_parameters::{
     CreateContainerOptions, InspectNetworkOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 use futures_util::future::join_all;
-use tokio::sync::RwLock;
 
+use crate::executor::creations;
 use crate::executor::request::{ExecutorError, Request};
 use container_engine::error_message;
 use container_engine::labelled::{self, Resource};
@@ -37,21 +37,20 @@ pub(super) struct JobResources {
     names: Mutex<Names>,
 }
 
-/// Held for reading by every pending creation. The engine completes a request even if its caller has stopped waiting, and a resource
-/// that does not exist yet cannot be removed.
-static CREATING: RwLock<()> = RwLock::const_new(());
-
-/// Waits until all resources that have been requested so far exist.
-async fn all_are_created() {
-    drop(CREATING.write().await);
-}
-
 /// The names or IDs of all requested resources, whether or not their creation succeeded.
 #[derive(Clone, Debug, Default)]
 struct Names {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
+}
+
+/// Waits for the engine to create a resource.
+fn create<T: Send + 'static>(
+    creation: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> impl Future<Output = Result<T, Error>> + Send {
+    let created = creations::create(creation);
+    async { created.await.map_err(std::io::Error::other)? }
 }
 
 impl JobResources {
@@ -67,20 +66,6 @@ impl JobResources {
         what(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits for the engine to create a resource. The creation continues if the caller stops waiting.
-    async fn create<T: Send + 'static>(
-        &self,
-        creation: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        let guard = CREATING.read().await;
-        let task = tokio::spawn(async move {
-            let created = creation.await;
-            drop(guard);
-            created
-        });
-        task.await.map_err(std::io::Error::other)?
-    }
-
     /// Creates the job's network, on which containers can resolve each other's names.
     pub(super) async fn network(&self) -> Result<String, ExecutorError> {
         let name = self.prefix.clone();
@@ -92,7 +77,7 @@ impl JobResources {
             ..NetworkCreateRequest::default()
         };
         let engine = self.engine.clone();
-        self.create(async move { engine.create_network(request).await }).await.map_err(|error| {
+        create(async move { engine.create_network(request).await }).await.map_err(|error| {
             let reason = error_message(&error);
             let help = if reason.contains("pool") { "; `docker network prune` frees addresses" } else { "" };
             ExecutorError::system(format!("cannot create the job's network: {reason}{help}"))
@@ -110,7 +95,7 @@ impl JobResources {
             ..VolumeCreateRequest::default()
         };
         let engine = self.engine.clone();
-        let created = self.create(async move { engine.create_volume(request).await }).await;
+        let created = create(async move { engine.create_volume(request).await }).await;
         created.map_err(|error| {
             ExecutorError::system(format!("cannot create the job's volume: {}", error_message(&error)))
         })?;
@@ -143,7 +128,7 @@ impl JobResources {
             ExecutorError::system(format!("cannot create the container {what}: {}", error_message(&error)))
         };
         let engine = self.engine.clone();
-        self.create(async move { engine.create_container(Some(options), body).await }).await.map_err(failed)?;
+        create(async move { engine.create_container(Some(options), body).await }).await.map_err(failed)?;
         for network in networks {
             let endpoint_config = Some(EndpointSettings::default());
             let request = NetworkConnectRequest { container: name.clone(), endpoint_config };
@@ -157,7 +142,7 @@ impl JobResources {
     /// [`sweep`] removes the remaining ones.
     pub(super) async fn remove(mut self) {
         let mut names = self.names.get_mut().unwrap_or_else(PoisonError::into_inner).clone();
-        all_are_created().await;
+        creations::all_are_complete().await;
         let volumes = std::mem::take(&mut names.volumes);
         let volumes = Names { volumes, ..Names::default() };
         remove(&self.engine, &names).await;
@@ -176,7 +161,7 @@ impl Drop for JobResources {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let engine = self.engine.clone();
             runtime.spawn(async move {
-                all_are_created().await;
+                creations::all_are_complete().await;
                 remove(&engine, &names).await;
             });
         }
@@ -208,7 +193,7 @@ impl Names {
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
     // This also removes volumes whose removal in the background has not ended. Waiting for that would take longer, because it would
     // include the volumes of other pipelines.
-    all_are_created().await;
+    creations::all_are_complete().await;
     let mut removed = 0;
     let mut names = Names::list(engine, pipeline).await?;
     let mut left = Vec::new();

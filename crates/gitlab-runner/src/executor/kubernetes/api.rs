@@ -59,13 +59,18 @@ impl From<kube::Error> for ApiError {
                         | kube::Error::ReadEvents(_)
                         | kube::Error::UpgradeConnection(_)
                 );
-                Self { message: error_chain(&error), code: None, is_temporary, is_taken: false }
+                Self::without_answer(error_chain(&error), is_temporary)
             }
         }
     }
 }
 
 impl ApiError {
+    /// An error without an answer of the API server.
+    pub(super) fn without_answer(message: String, is_temporary: bool) -> Self {
+        Self { message, code: None, is_temporary, is_taken: false }
+    }
+
     /// Whether the object does not exist.
     pub(super) fn is_missing(&self) -> bool {
         self.code == Some(404)
@@ -74,12 +79,8 @@ impl ApiError {
 
 /// Waits for the answer to one request.
 pub(super) async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
-    let silent = |_| ApiError {
-        message: format!("the API server did not answer within {} s", TIMEOUT.as_secs()),
-        code: None,
-        is_temporary: true,
-        is_taken: false,
-    };
+    let silent =
+        |_| ApiError::without_answer(format!("the API server did not answer within {} s", TIMEOUT.as_secs()), true);
     timeout(TIMEOUT, request).await.map_err(silent)?.map_err(ApiError::from)
 }
 

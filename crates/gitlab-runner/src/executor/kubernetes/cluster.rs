@@ -6,8 +6,8 @@ use kube::Client;
 
 use super::anchor::Anchors;
 use super::leftovers::{SweepError, sweep};
-use super::resources::all_are_created;
 use crate::config::RunnerConfig;
+use crate::executor::creations;
 use crate::executor::image_source::ImageSource;
 use crate::workspace::job_dirs::JobDirs;
 
@@ -50,7 +50,7 @@ impl Kubernetes {
     /// # Errors
     /// The API server does not answer, or an object is still there. It is safe to call this again.
     pub async fn sweep(&self) -> Result<(), SweepError> {
-        all_are_created().await;
+        creations::all_are_complete().await;
         for namespace in self.anchors.namespaces().await {
             sweep(&self.client, &namespace, self.anchors.owner_id()).await?;
         }

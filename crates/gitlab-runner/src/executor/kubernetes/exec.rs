@@ -47,6 +47,16 @@ pub(super) struct Output {
     pub(super) stderr: String,
 }
 
+impl Output {
+    /// Why the program failed: what it wrote to standard error, or else its exit code.
+    pub(super) fn reason(&self) -> String {
+        match self.stderr.trim() {
+            "" => format!("exit code {}", self.code),
+            text => text.lines().collect::<Vec<_>>().join("; "),
+        }
+    }
+}
+
 /// A program could not be run, or its result is not known.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ExecError {
@@ -122,8 +132,8 @@ impl PodRef {
         input: &Input<'_>,
         what: &str,
     ) -> Result<Output, ExecutorError> {
-        let mut deadline = None;
-        for attempt in 1.. {
+        let (mut attempt, mut deadline) = (0, None);
+        loop {
             let reason = match self.run(container, command, input).await {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
@@ -132,9 +142,9 @@ impl PodRef {
             if matches!(reason, ExecError::Refused(_)) || Instant::now() > deadline {
                 return Err(self.failed(container, what, &reason));
             }
+            attempt += 1;
             tokio::time::sleep(pause(attempt)).await;
         }
-        Err(self.failed(container, what, &"too many attempts"))
     }
 
     /// Like [`Self::repeat`], for a program whose exit code must be 0.
@@ -155,14 +165,11 @@ impl PodRef {
             }
             _ => "",
         };
-        let reason = match output.stderr.trim() {
-            "" => format!("exit code {}", output.code),
-            text => text.lines().collect::<Vec<_>>().join("; "),
-        };
-        Err(self.failed(container, what, &format!("{reason}{help}")))
+        Err(self.failed(container, what, &format!("{}{help}", output.reason())))
     }
 
-    fn failed(&self, container: &str, what: &str, reason: &dyn std::fmt::Display) -> ExecutorError {
+    /// The error about a program in the pod; `what` describes its purpose.
+    pub(super) fn failed(&self, container: &str, what: &str, reason: &dyn std::fmt::Display) -> ExecutorError {
         ExecutorError::system(format!("cannot {what} in container {container} of pod {}: {reason}", self.name))
     }
 }

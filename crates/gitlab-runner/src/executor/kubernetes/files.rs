@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::api::pause;
 use super::exec::{ExecError, Input, PodRef};
 use super::layout::{self, ABSENT, HELPER, UNPACK};
-use crate::executor::repack::{MAX_PIECES, PIECE_SIZE, Work};
+use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
 use crate::executor::request::ExecutorError;
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
@@ -48,18 +48,16 @@ impl PodRef {
         selection: Selection,
         archive: DraftWriter,
     ) -> Result<Packed, ExecutorError> {
-        let mut roots = selection.roots();
-        let mut work = Work::new(selection, archive);
-        // A selected hard link to a file that is not selected has no content in the archive of its directory. It is fetched separately,
-        // after everything else.
-        while let Some(root) = roots.pop() {
-            let path = if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") };
-            let Some(size) = self.pack_one(&path).await? else { continue };
-            let without_content;
-            (work, without_content) = self.fetch(&path, root, size, work).await?;
-            roots.extend(without_content);
+        repack::pack(selection, archive, |root, work| self.add(project, root, work)).await
+    }
+
+    /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
+    async fn add(&self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
+        let path = repack::path(project, &root);
+        match self.pack_one(&path).await? {
+            Some(size) => self.fetch(&path, root, size, work).await,
+            None => Ok((work, Vec::new())),
         }
-        work.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
     }
 
     /// Packs a file or directory on the pod's own disk, and returns the size of the archive. `None` if there is nothing of that name.
@@ -68,20 +66,14 @@ impl PodRef {
         let script = layout::pack(if dir.is_empty() { "/" } else { dir }, name);
         // The paths of artifacts are on standard input: command lines end up in the audit logs of a cluster.
         let what = format!("pack `{path}`");
-        let failed = |reason: &str| {
-            ExecutorError::system(format!("cannot {what} in container {HELPER} of pod {}: {reason}", self.name))
-        };
         let output = self.repeat(HELPER, &["sh"], &Input::Text(&script), &what).await?;
         match output.code {
             0 => {}
             ABSENT => return Ok(None),
-            code => {
-                let reason = output.stderr.trim().lines().collect::<Vec<_>>().join("; ");
-                return Err(failed(if reason.is_empty() { format!("exit code {code}") } else { reason }.as_str()));
-            }
+            _ => return Err(self.failed(HELPER, &what, &output.reason())),
         }
         let size = output.stdout.trim().parse();
-        size.map(Some).map_err(|_| failed("`wc` did not print the size of the archive"))
+        size.map(Some).map_err(|_| self.failed(HELPER, &what, &"`wc` did not print the size of the archive"))
     }
 
     /// Adds the selected files of the archive on the pod's disk, which has `size` bytes.

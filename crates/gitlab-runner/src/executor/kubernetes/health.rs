@@ -11,7 +11,6 @@ use tokio::time::sleep;
 
 use super::api::{call, pause};
 use super::exec::{Input, PodRef};
-use super::failure::ended_services;
 use super::layout::{HELPER, wait_for_ports};
 use super::service::Service;
 use super::state::{Observed, Watch, until};
@@ -38,9 +37,8 @@ pub(super) async fn wait(pod: &PodRef, watch: &Watch, services: &[Service], log:
         pod.repeat(HELPER, &command, &Input::Nothing, "wait for services").await
     };
     let has_ended = watch.until(|observed| {
-        let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
         let is_awaited = |name: &String| services.iter().any(|it| it.container == *name && it.port.is_some());
-        (observed.is_gone || ended.iter().any(|(name, _)| is_awaited(name))).then_some(())
+        (observed.is_gone || observed.ended_services().iter().any(|(name, _)| is_awaited(name))).then_some(())
     });
     let output = tokio::select! {
         output = probe => output,
@@ -72,8 +70,8 @@ pub(super) async fn report_ends(
     let mut reported = BTreeSet::new();
     loop {
         let ended = until(changes.clone(), |observed| {
-            let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
-            let new: Vec<_> = ended.into_iter().filter(|(name, _)| !reported.contains(name)).collect();
+            let new: Vec<_> =
+                observed.ended_services().into_iter().filter(|(name, _)| !reported.contains(name)).collect();
             (!new.is_empty()).then_some(new)
         });
         for (name, code) in ended.await {
@@ -116,8 +114,7 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
     for attempt in 1.. {
         let has_ended = {
             let observed = changes.borrow();
-            let ended = observed.pod.as_ref().map(|pod| ended_services(pod)).unwrap_or_default();
-            observed.is_gone || ended.iter().any(|(name, _)| *name == service.container)
+            observed.is_gone || observed.ended_services().iter().any(|(name, _)| *name == service.container)
         };
         // The stream begins with the first line each time.
         if let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await {

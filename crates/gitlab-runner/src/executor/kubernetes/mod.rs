@@ -41,4 +41,5 @@ mod user;
 
 pub use self::cluster::Kubernetes;
 pub use self::leftovers::{SweepError, sweep, sweep_gone};
+pub use self::names::is_subdomain;
 pub use self::session::Session;

@@ -37,8 +37,15 @@ pub(super) fn is_label(text: &str) -> bool {
         && bytes.last().is_some_and(is_alphanumeric)
 }
 
-/// Whether a text is a DNS subdomain (RFC 1123): a host name in `hostAliases`.
-pub(super) fn is_subdomain(text: &str) -> bool {
+/// Whether a text is a DNS subdomain (RFC 1123): the name of a pod, or a host name in `hostAliases`.
+///
+/// ```
+/// use gitlab_runner::executor::kubernetes::is_subdomain;
+///
+/// assert!(is_subdomain("web-1.test"));
+/// assert!(!is_subdomain("web/log"));
+/// ```
+pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 

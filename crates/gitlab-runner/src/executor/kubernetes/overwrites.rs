@@ -105,7 +105,7 @@ fn resources(
         let Some(amount) = quantity::parse(&wanted) else {
             return Err(broken(format!("{key} is `{wanted}`; expected a quantity such as `500m` or `1Gi`")));
         };
-        // For the kubelet, a limit of 0 is none.
+        // The kubelet takes a limit of 0 as no limit.
         if name.ends_with("_limit") && amount == 0 {
             return Err(broken(format!("{key} is `{wanted}`, which would remove the limit; the maximum is `{max}`")));
         }

@@ -9,24 +9,15 @@ use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::RwLock;
 
 use super::api::{ApiError, retry};
+use crate::executor::creations;
 
 /// Time between SIGTERM and SIGKILL when a pod is deleted, in seconds. Its services have nothing to save.
 const GRACE_PERIOD: u32 = 1;
 
 /// Maximum time to wait for the containers of a deleted pod.
 pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Held for reading by every pending creation. The API server completes a request even if its caller has stopped waiting, and an object
-/// that does not exist yet cannot be removed.
-static CREATING: RwLock<()> = RwLock::const_new(());
-
-/// Waits until all objects that have been requested so far exist.
-pub(super) async fn all_are_created() {
-    drop(CREATING.write().await);
-}
 
 /// The objects of a job. When this is dropped, the remaining ones are removed in the background if a Tokio runtime is running; otherwise
 /// [`sweep`](super::leftovers::sweep) removes them.
@@ -102,28 +93,20 @@ where
         + Sync
         + 'static,
 {
-    let guard = CREATING.read().await;
-    let task = tokio::spawn(async move {
+    let creation = async move {
         let parameters = PostParams::default();
-        let created = retry(|| api.create(&parameters, &object)).await;
-        drop(guard);
-        match created {
+        match retry(|| api.create(&parameters, &object)).await {
             // The names are random: the answer to an earlier attempt was lost.
             Err(error) if error.is_taken => Ok(()),
             created => created.map(drop),
         }
-    });
-    let lost = |error: tokio::task::JoinError| ApiError {
-        message: error.to_string(),
-        code: None,
-        is_temporary: false,
-        is_taken: false,
     };
-    task.await.map_err(lost)?
+    let created = creations::create(creation).await;
+    created.map_err(|error| ApiError::without_answer(error.to_string(), false))?
 }
 
 async fn delete(client: Client, namespace: String, names: Names) {
-    all_are_created().await;
+    creations::all_are_complete().await;
     let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
     let secrets = Api::<Secret>::namespaced(client, &namespace);
     let options = DeleteParams::background().grace_period(GRACE_PERIOD);
