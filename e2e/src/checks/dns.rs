@@ -56,26 +56,39 @@ async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Ou
 
 /// Waits until the resolver says that the name does not exist, and returns a line of evidence.
 async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Result<String, Failure> {
+    let pick = |answer| match answer {
+        Answer::Unknown(_) => Ok(BTreeSet::new()),
+        Answer::Addresses(found) => Ok(found),
+        Answer::None(reason) => Err(reason),
+    };
+    match asked(environment, pod, name, pick).await? {
+        Ok(found) if found.is_empty() => Ok(format!("{name}: no address")),
+        Ok(found) => Err(failure(environment, pod, format!("no address of {name}")).await?.actual(list(&found)).because(
+            "the cluster's DNS, or the resolver behind it, returns an address for every name",
+            "look for a wildcard in the zone of the pod's search path, and in the CoreDNS configuration: `kubectl -n kube-system get configmap coredns`",
+        )),
+        Err(seen) => Err(failure(environment, pod, format!("the resolver says that {name} does not exist"))
+            .await?
+            .actual(seen)
+            .hint(
+                "the cluster's DNS does not respond, or not to every request",
+                "look at `kubectl -n kube-system get pods -l k8s-app=kube-dns`",
+            )),
+    }
+}
+
+/// Asks for a name until `pick` returns a value. The inner error is the last one of `pick`, after the patience has ended.
+async fn asked<T>(
+    environment: &Environment,
+    pod: &str,
+    name: &str,
+    pick: impl Fn(Answer) -> Result<T, String>,
+) -> Result<Result<T, String>, Failure> {
     let started = Instant::now();
     loop {
-        let seen = match ask(environment, pod, name).await? {
-            Answer::Unknown(_) => return Ok(format!("{name}: no address")),
-            Answer::Addresses(found) => {
-                return Err(failure(environment, pod, format!("no address of {name}")).await?.actual(list(&found)).because(
-                    "the cluster's DNS, or the resolver behind it, returns an address for every name",
-                    "look for a wildcard in the zone of the pod's search path, and in the CoreDNS configuration: `kubectl -n kube-system get configmap coredns`",
-                ));
-            }
-            Answer::None(reason) => reason,
-        };
-        if started.elapsed() > environment.patience {
-            return Err(failure(environment, pod, format!("the resolver says that {name} does not exist"))
-                .await?
-                .actual(seen)
-                .hint(
-                    "the cluster's DNS does not respond, or not to every request",
-                    "look at `kubectl -n kube-system get pods -l k8s-app=kube-dns`",
-                ));
+        let picked = pick(ask(environment, pod, name).await?);
+        if picked.is_ok() || started.elapsed() > environment.patience {
+            return Ok(picked);
         }
         sleep(POLL_INTERVAL).await;
     }
@@ -100,23 +113,20 @@ async fn resolve(
     name: &str,
     wanted: &BTreeSet<IpAddr>,
 ) -> Result<String, Failure> {
-    let started = Instant::now();
-    loop {
-        let seen = match ask(environment, pod, name).await? {
-            Answer::Addresses(found) if wanted.is_empty() || found == *wanted => {
-                return Ok(format!("{name}: {}", list(&found)));
-            }
-            Answer::Addresses(found) => list(&found),
-            Answer::Unknown(reason) | Answer::None(reason) => reason,
-        };
-        if started.elapsed() > environment.patience {
+    let pick = |answer| match answer {
+        Answer::Addresses(found) if wanted.is_empty() || found == *wanted => Ok(found),
+        Answer::Addresses(found) => Err(list(&found)),
+        Answer::Unknown(reason) | Answer::None(reason) => Err(reason),
+    };
+    match asked(environment, pod, name, pick).await? {
+        Ok(found) => Ok(format!("{name}: {}", list(&found))),
+        Err(seen) => {
             let what = if wanted.is_empty() { "an address".to_owned() } else { list(wanted) };
-            return Err(failure(environment, pod, format!("{name} is {what}")).await?.actual(seen).hint(
+            Err(failure(environment, pod, format!("{name} is {what}")).await?.actual(seen).hint(
                 "one of: a NetworkPolicy blocks port 53; the cluster's DNS does not know Services; the name server does not respond",
                 "look at the logs of `kubectl -n kube-system get pods -l k8s-app=kube-dns`",
-            ));
+            ))
         }
-        sleep(POLL_INTERVAL).await;
     }
 }
 

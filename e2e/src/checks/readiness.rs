@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{ListParams, LogParams};
@@ -16,6 +16,7 @@ use super::check::{Evidence, Outcome, end_pod};
 use super::environment::{Environment, is_of_proxy, object_ref};
 use super::extra_pod::ExtraPod;
 use super::failure::expected;
+use crate::environment::cluster::conditions::is_endpoint_ready;
 use crate::record::Failure;
 
 /// A part of the log line in which the service reports that it is ready.
@@ -162,16 +163,14 @@ fn slices_of(service: &str) -> String {
     format!("kubernetes.io/service-name={service}")
 }
 
-/// The pods in a slice that get requests. An endpoint without the condition counts as ready, like in kube-proxy.
+/// The pods in a slice that get requests.
 fn ready_in(slice: &EndpointSlice) -> BTreeSet<&str> {
-    let is_ready =
-        |endpoint: &&Endpoint| endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false);
     // Without a port, for example because the pods have none of the targetPort's name, an endpoint gets no requests.
     let has_port = slice.ports.as_ref().is_some_and(|ports| !ports.is_empty());
     let targets = slice
         .endpoints
         .iter()
-        .filter(|endpoint| has_port && is_ready(endpoint))
+        .filter(|endpoint| has_port && is_endpoint_ready(endpoint))
         .filter_map(|it| it.target_ref.as_ref());
     targets.filter(|target| target.kind.as_deref() == Some("Pod")).filter_map(|pod| pod.name.as_deref()).collect()
 }

@@ -13,6 +13,7 @@ use super::failure::expected;
 use super::load::host_of;
 use super::readiness::ready_pods;
 use crate::record::Failure;
+use gitlab_runner::executor::kubernetes::is_subdomain;
 
 /// Pause between two requests.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -66,7 +67,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 /// Refuses a response of a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may have been
 /// one of the environment's.
 async fn refuse_stranger(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
-    if !is_pod_name(host) {
+    // The pod decides what it calls itself, and the name becomes a part of a path of the API.
+    if !is_subdomain(host) {
         return Err(expected("a response with the name of a pod").actual(host).at(object_ref(service)).hint(
             "the Service selects pods of another service",
             "make it select `app` and `ref`, as manifests/service.yaml does",
@@ -89,14 +91,6 @@ async fn refuse_stranger(environment: &Environment, service: &Service, host: &st
         ))
 }
 
-/// A pod decides what it calls itself, and the name becomes a part of a path of the API.
-/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>
-fn is_pod_name(name: &str) -> bool {
-    let is_allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.');
-    let is_end = |it: Option<char>| it.is_some_and(|it| it.is_ascii_alphanumeric());
-    name.len() <= 253 && name.bytes().all(is_allowed) && is_end(name.chars().next()) && is_end(name.chars().last())
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -111,6 +105,6 @@ mod tests {
     #[case("web?x", false)]
     #[case("Web", false)]
     fn the_name_of_a_pod(#[case] name: &str, #[case] expected: bool) {
-        assert_eq!(is_pod_name(name), expected);
+        assert_eq!(is_subdomain(name), expected);
     }
 }

@@ -17,7 +17,7 @@ use gitlab_runner::executor::docker::sweep_gone;
 use gitlab_runner::workspace::sweep_left;
 
 use super::images::ImageSource;
-use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, cluster_name, connect, width, write};
+use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, STATE_DIR, cluster_name, connect, width, write};
 
 /// Creates a cluster with a private registry, an Ingress controller and Prometheus, or repairs an incomplete one
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ pub(crate) struct ClusterArgs {
     pub(crate) name: String,
 
     /// The directory for the files of clusters
-    #[arg(long, default_value = "target/e2e/clusters", value_name = "DIR")]
+    #[arg(long, default_value = STATE_DIR, value_name = "DIR")]
     state_dir: PathBuf,
 }
 

@@ -38,6 +38,9 @@ pub(crate) const SUPERVISE: &str = "__supervise";
 /// The default name of a cluster.
 pub(crate) const CLUSTER: &str = "gitlab-ci-k8s-demo";
 
+/// The default directory for the files of clusters.
+pub(crate) const STATE_DIR: &str = "target/e2e/clusters";
+
 /// A name that kind, the engine and Kubernetes all accept. kind: `^[a-z0-9.-]+$`. kind adds 14 characters for the name of a node, which is
 /// a host name of at most 63 characters.
 pub(crate) fn cluster_name(name: &str) -> Result<String, String> {

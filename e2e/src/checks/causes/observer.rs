@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all, join3, join4};
+use futures_util::future::{join, join_all, join3, join5};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -18,7 +18,7 @@ use super::{pod, policy, traffic, workload};
 use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::{CHECK_LABEL, Environment, is_replaced, object_ref};
 use crate::checks::extra_pod::is_never_ready;
-use crate::environment::cluster::conditions::{is_node_ready, is_pod_ready};
+use crate::environment::cluster::conditions::{is_endpoint_ready, is_node_ready, is_pod_ready};
 use crate::environment::cluster::explain;
 
 /// Interval between two observations.
@@ -106,12 +106,17 @@ pub(crate) async fn observe(environment: &Environment) -> Observation {
         let found = found.chain(workload::own_resolver(&deployment).map(|remedy| (Part::Dns, remedy)));
         causes.extend(found.map(|(part, remedy)| cause(part, object_ref(&deployment), remedy)));
     }
-    let (of_pods, of_nodes, of_ingress, of_dns) =
-        join4(of_pods(environment, &pods), of_nodes(environment, &pods), of_ingress(environment), of_dns(environment))
-            .await;
+    let (own, deployed): (Vec<Pod>, _) = pods.into_iter().partition(|pod| pod.labels().contains_key(CHECK_LABEL));
+    let (of_pods, of_nodes, of_ingress, of_dns, of_policies) = join5(
+        of_pods(environment, own.iter().chain(&deployed)),
+        of_nodes(environment, own.iter().chain(&deployed)),
+        of_ingress(environment),
+        of_dns(environment),
+        of_policies(environment, deployed.first()),
+    )
+    .await;
     causes.extend(of_pods);
     causes.extend(of_nodes);
-    let (own, deployed): (Vec<Pod>, _) = pods.into_iter().partition(|pod| pod.labels().contains_key(CHECK_LABEL));
     for service in services.unwrap_or_default() {
         causes.extend(
             traffic::service(&service, &deployed).map(|remedy| cause(Part::Service, object_ref(&service), remedy)),
@@ -119,7 +124,7 @@ pub(crate) async fn observe(environment: &Environment) -> Observation {
     }
     causes.extend(of_ingress);
     causes.extend(of_dns);
-    causes.extend(of_policies(environment, &deployed).await);
+    causes.extend(of_policies);
     // The kubelet ends the containers of a terminating pod: its states say nothing about the check.
     let own = own.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     Observation { causes, own_pods: own.map(object_ref).collect() }
@@ -129,14 +134,14 @@ fn cause(part: Part, object: String, remedy: Remedy) -> Cause {
     Cause { part, check: None, object, remedy }
 }
 
-async fn of_pods(environment: &Environment, pods: &[Pod]) -> Vec<Cause> {
+async fn of_pods(environment: &Environment, pods: impl Iterator<Item = &Pod>) -> Vec<Cause> {
     // The check `pull-secret` creates a pod that must not be able to pull.
     let is_denied = |pod: &Pod| {
         pod.labels().get(CHECK_LABEL).is_some_and(|check| check == "pull-secret")
             && pod.spec.as_ref().is_none_or(|spec| spec.image_pull_secrets.iter().flatten().count() == 0)
     };
     let is_ending = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() || is_replaced(pod);
-    let unready = pods.iter().filter(|pod| !is_pod_ready(pod) && !is_denied(pod) && !is_ending(pod));
+    let unready = pods.filter(|pod| !is_pod_ready(pod) && !is_denied(pod) && !is_ending(pod));
     let unready = unready.map(async |pod| {
         let events = explain::pod_events(&environment.client, pod).await;
         let check = pod.labels().get(CHECK_LABEL).cloned();
@@ -154,14 +159,12 @@ fn has_restarted(pod: &Pod) -> bool {
     pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()).any(|it| it.restart_count > 0)
 }
 
-async fn of_nodes(environment: &Environment, pods: &[Pod]) -> Vec<Cause> {
+async fn of_nodes(environment: &Environment, pods: impl Iterator<Item = &Pod>) -> Vec<Cause> {
     let nodes = Api::<Node>::all(environment.client.clone()).list(&ListParams::default()).await;
     let nodes = nodes.map(|list| list.items).unwrap_or_default();
-    let has_pods = |node: &Node| {
-        let name = node.name_any();
-        pods.iter().any(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(&*name)))
-    };
-    let broken = nodes.into_iter().filter(|node| !is_node_ready(node) && has_pods(node)).map(|node| {
+    let used: BTreeSet<&str> = pods.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
+    let is_used = |node: &Node| used.contains(&*node.name_any());
+    let broken = nodes.into_iter().filter(|node| !is_node_ready(node) && is_used(node)).map(|node| {
         let remedy =
             Remedy::new("the node is not Ready", "look at its conditions and its kubelet: `kubectl describe node`");
         cause(Part::Pods, format!("Node {}", node.name_any()), remedy)
@@ -200,10 +203,8 @@ async fn of_dns(environment: &Environment) -> Vec<Cause> {
     let slices = environment.api_in::<EndpointSlice>(DNS.0).list(&ListParams::default().labels(DNS.1)).await;
     // Without slices, the account may not list them, or the cluster's DNS is another Service.
     let slices = slices.map(|list| list.items).unwrap_or_default();
-    // An endpoint without the condition counts as ready, like in kube-proxy.
-    let is_ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().is_none_or(|it| it.ready != Some(false));
     let endpoints: Vec<&Endpoint> = slices.iter().flat_map(|slice| &slice.endpoints).collect();
-    if slices.is_empty() || endpoints.iter().any(|endpoint| is_ready(endpoint)) {
+    if slices.is_empty() || endpoints.iter().any(|endpoint| is_endpoint_ready(endpoint)) {
         return Vec::new();
     }
     let fix = "scale it up, or read the events of its pods: `kubectl -n kube-system get pods -l k8s-app=kube-dns`";
@@ -234,10 +235,10 @@ where
     found.map(|list| list.iter().map(|it| (object_ref(it), traffic::controller(it))).collect()).unwrap_or_default()
 }
 
-async fn of_policies(environment: &Environment, deployed: &[Pod]) -> Vec<Cause> {
+async fn of_policies(environment: &Environment, deployed: Option<&Pod>) -> Vec<Cause> {
+    let Some(pod) = deployed else { return Vec::new() };
     let policies = environment.api::<NetworkPolicy>().list(&ListParams::default()).await;
-    let policies = policies.map(|list| list.items).unwrap_or_default();
-    deployed.first().map(|pod| policy::denials(pod, &policies)).unwrap_or_default()
+    policies.map(|list| policy::denials(pod, &list.items)).unwrap_or_default()
 }
 
 #[cfg(test)]

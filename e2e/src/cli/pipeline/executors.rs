@@ -14,10 +14,7 @@ use gitlab_runner::pipeline::assemble::PipelineDirs;
 use gitlab_runner::workspace::store::refuse_tracked;
 use tokio::task::JoinHandle;
 
-use crate::cli::{CLUSTER, CliError, SUPERVISE, connect, print};
-
-/// The directory of the files of clusters: the default of `e2e up --state-dir`.
-const STATE_DIR: &str = "target/e2e/clusters";
+use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE, connect, print};
 
 /// Where jobs run.
 #[derive(Debug, clap::Args)]

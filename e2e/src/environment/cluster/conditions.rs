@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::discovery::v1::Endpoint;
 
 /// Whether a Deployment is complete, by the rule of `kubectl rollout status`.
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment>
@@ -14,6 +15,11 @@ pub(super) fn is_rolled_out(deployment: &Deployment) -> bool {
             && count(status.replicas) == wanted
             && count(status.available_replicas) == wanted
     })
+}
+
+/// Whether a Service sends requests to an endpoint. Without the condition, it counts as ready, like in kube-proxy.
+pub fn is_endpoint_ready(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false)
 }
 
 /// Whether a node's condition `Ready` is true.
