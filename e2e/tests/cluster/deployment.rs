@@ -4,13 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner, prometheus, pushed_image};
+use crate::fixture::{Cleanup, DEPLOYER, Load, access, deployer, feed, http, owner, prometheus, pushed_image};
 use crate::support::{error, eventually, project, run};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -173,17 +171,7 @@ fn no_request_fails_while_pods_are_replaced() {
     });
     let pods = || run(&mut deployer(&["get", "pods", "--selector=ref=renewed", "--output=name"]));
     let before = pods();
-    let over = Arc::new(AtomicBool::new(false));
-    let load = std::thread::spawn({
-        let over = Arc::clone(&over);
-        move || {
-            let mut answers = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                answers.push(http(host, "/version").0);
-            }
-            answers
-        }
-    });
+    let load = Load::begin(host);
     let annotation = r#"{"spec":{"template":{"metadata":{"annotations":{"renewed":"yes"}}}}}"#;
     run(&mut deployer(&["patch", "deployment", "gitlab-k8s-demo-renewed", "--patch", annotation]));
     run(&mut deployer(&["rollout", "status", "--timeout=120s", "deployment/gitlab-k8s-demo-renewed"]));
@@ -191,8 +179,7 @@ fn no_request_fails_while_pods_are_replaced() {
         let now = pods();
         if before.lines().any(|pod| now.contains(pod)) { Err(now) } else { Ok(()) }
     });
-    over.store(true, Ordering::Relaxed);
-    let answers = load.join().expect("the load");
+    let answers = load.end().expect("the load");
     let failed = answers.iter().filter(|status| **status != 200).collect::<Vec<_>>();
     assert!(answers.len() > 100 && failed.is_empty(), "{} requests, failed: {failed:?}", answers.len());
 }

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers fail by panicking")]
 
 use std::io::Write;
-use std::process::{Command, Stdio};
-use std::sync::{LazyLock, OnceLock, RwLock};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock, RwLock};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{docker, e2e, project, run};
+use crate::support::{docker, e2e, eventually, project, run};
 
 /// The output of `e2e status` for the cluster, which must be complete.
 pub(crate) static STATUS: LazyLock<Value> = LazyLock::new(|| {
@@ -47,11 +49,16 @@ fn kubectl(kubeconfig: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a program with this standard input. The program must succeed.
-pub(crate) fn feed(command: &mut Command, input: &str) -> String {
+/// Runs a program with this standard input.
+pub(crate) fn fed(command: &mut Command, input: &str) -> Output {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Runs a program with this standard input. The program must succeed.
+pub(crate) fn feed(command: &mut Command, input: &str) -> String {
+    let output = fed(command, input);
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -60,6 +67,49 @@ pub(crate) fn feed(command: &mut Command, input: &str) -> String {
 pub(crate) fn prometheus(path: &str) -> Value {
     let text = http(access("prometheus_host"), path).1;
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The address of the cluster's DNS.
+pub(crate) fn dns_address() -> String {
+    run(&mut owner(&["--namespace=kube-system", "get", "service", "kube-dns", "--output=jsonpath={.spec.clusterIP}"]))
+}
+
+/// Waits until a namespace has this number of pods with this label, terminating ones included.
+pub(crate) fn wait_for_pods(namespace: &str, label: &str, count: usize, patience: Duration) {
+    let (namespace, selector) = (format!("--namespace={namespace}"), format!("--selector={label}"));
+    eventually(&format!("{count} pods"), patience, || {
+        let pods = run(&mut owner(&[&namespace, "get", "pods", &selector, "--output=name"]));
+        if pods.lines().count() == count { Ok(()) } else { Err(pods) }
+    });
+}
+
+/// Requests to a host, one after the other, until they are ended.
+pub(crate) struct Load {
+    is_over: Arc<AtomicBool>,
+    statuses: std::thread::JoinHandle<Vec<u16>>,
+}
+
+impl Load {
+    pub(crate) fn begin(host: &str) -> Self {
+        let (is_over, host) = (Arc::new(AtomicBool::new(false)), host.to_owned());
+        let statuses = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                let mut statuses = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    statuses.push(http(&host, "/version").0);
+                }
+                statuses
+            }
+        });
+        Self { is_over, statuses }
+    }
+
+    /// The statuses of all responses. The error is a request without one.
+    pub(crate) fn end(self) -> std::thread::Result<Vec<u16>> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.statuses.join()
+    }
 }
 
 /// The status and body of the Ingress controller's response for a host.

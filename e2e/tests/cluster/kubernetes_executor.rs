@@ -1,6 +1,6 @@
 //! Tests of the kubernetes executor: pipelines whose jobs run in pods of the cluster, each test in a namespace of its own.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "test helpers fail by panicking")]
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 mod cleanup;
 mod connection;
@@ -9,16 +9,16 @@ mod results;
 mod security;
 mod services;
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{LockResult, RwLockReadGuard};
 use std::time::Duration;
 
-use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::fixture::{DEPLOYER, STATUS, feed, owner};
+use crate::outcome::Run;
 use crate::repository::Repository;
-use crate::support::{error, eventually, run};
+use crate::support::{eventually, run};
 
 /// Maximum time for a step that takes seconds on an idle machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -150,35 +150,7 @@ impl Running {
     }
 }
 
-/// The result of a pipeline.
-struct Run {
-    output: Output,
-    events: Vec<Value>,
-}
-
 impl Run {
-    fn new(output: Output) -> Self {
-        let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
-        let events = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-        Self { output, events }
-    }
-
-    fn code(&self) -> Option<i32> {
-        self.output.status.code()
-    }
-
-    /// All lines of a job, with those of the runner.
-    fn all_lines(&self, job: &str) -> Vec<String> {
-        let lines = self.events.iter().filter(|event| event["event"] == "line" && event["job"] == job);
-        lines.map(|event| event["line"].as_str().expect("a line").to_owned()).collect()
-    }
-
-    /// The event of the last end of a job.
-    fn ended(&self, job: &str) -> &Value {
-        let ended = self.events.iter().rev().find(|event| event["event"] == "job_ended" && event["job"] == job);
-        ended.unwrap_or_else(|| panic!("{job} never ended: {}", error(&self.output)))
-    }
-
     /// The status of a job, and the reason for it.
     fn result(&self, job: &str) -> (&str, &str) {
         let ended = self.ended(job);

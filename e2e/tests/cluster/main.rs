@@ -1,5 +1,7 @@
 //! Tests that need the cluster of `make up`. They fail without one.
 
+#[path = "../pipeline/outcome.rs"]
+mod outcome;
 #[path = "../pipeline/repository.rs"]
 mod repository;
 #[path = "../support/mod.rs"]

@@ -3,13 +3,11 @@
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::fixture::{http, owner, prometheus};
+use crate::fixture::{Load, dns_address, http, owner, prometheus};
 use crate::saboteurs::COMMIT;
 use crate::support::{docker, run};
 
@@ -89,8 +87,7 @@ impl Process {
             }
         }
         let resolver = self.file("root/etc/resolv.conf");
-        let address = ["--namespace=kube-system", "get", "service", "kube-dns", "--output=jsonpath={.spec.clusterIP}"];
-        let address = run(&mut owner(&address));
+        let address = dns_address();
         let is_right = |line: &str| resolver.lines().any(|it| it.starts_with(line));
         if is_right(&format!("nameserver {address}")) && is_right("search gitlab.svc.cluster.local svc.cluster.local") {
             return Ok(());
@@ -174,26 +171,15 @@ fn is_replaced_without_failures(slug: &str) -> Result<(), String> {
     if !is_complete(status()) {
         return Err(format!("{name} is not complete after a restart of its pod"));
     }
-    let is_over = Arc::new(AtomicBool::new(false));
-    let load = std::thread::spawn({
-        let (is_over, host) = (Arc::clone(&is_over), host.clone());
-        move || {
-            let mut failed = Vec::new();
-            while !is_over.load(Ordering::Relaxed) {
-                let (status, _) = http(&host, "/version");
-                failed.extend((status != 200).then_some(status));
-            }
-            failed
-        }
-    });
+    let load = Load::begin(&host);
     run(&mut owner(&["--namespace=gitlab", "rollout", "restart", &name]));
     let is_updated = is_complete(status());
     // The old pods are still terminating.
     std::thread::sleep(Duration::from_secs(10));
-    is_over.store(true, Ordering::Relaxed);
-    let failed = load.join().map_err(|_| "a request without a response while the pods are replaced".to_owned())?;
+    let statuses = load.end().map_err(|_| "a request without a response while the pods are replaced".to_owned())?;
     if !is_updated {
         return Err(format!("{name} is not complete after an update"));
     }
+    let failed: Vec<u16> = statuses.into_iter().filter(|status| *status != 200).collect();
     if failed.is_empty() { Ok(()) } else { Err(format!("{host} returned {failed:?} while the pods were replaced")) }
 }

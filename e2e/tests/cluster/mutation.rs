@@ -8,10 +8,10 @@
 use serde_json::{Value, json};
 
 use crate::deployment::manifest_of;
-use crate::fixture::{Cleanup, DEPLOYER, feed, owner};
+use crate::fixture::{Cleanup, DEPLOYER, fed, feed, owner, wait_for_pods};
 use crate::measure::measured;
 use crate::saboteurs::{COMMIT, all, failing};
-use crate::support::{eventually, run};
+use crate::support::run;
 
 const FILES: [&str; 3] = ["deployment.yaml", "service.yaml", "ingress.yaml"];
 
@@ -180,14 +180,7 @@ impl Deployed {
 }
 
 fn is_applied(manifest: &str) -> bool {
-    use std::io::Write;
-    use std::process::Stdio;
-
-    let mut command = owner(&["apply", "--filename=-"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("kubectl runs");
-    child.stdin.take().expect("a pipe").write_all(manifest.as_bytes()).expect("written");
-    child.wait().expect("it ends").success()
+    fed(&mut owner(&["apply", "--filename=-"]), manifest).status.success()
 }
 
 /// Without a mutation, the measurements agree with the checks.
@@ -197,9 +190,6 @@ fn an_intact_environment_meets_every_claim() {
     let _cleanup = crate::saboteurs::intact("measured");
     assert_eq!(measured("measured"), Ok(()));
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-measured"]));
-    eventually("one pod", std::time::Duration::from_mins(1), || {
-        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", "--selector=ref=measured", "--output=name"]));
-        if pods.lines().count() == 1 { Ok(()) } else { Err(pods) }
-    });
+    wait_for_pods("gitlab", "ref=measured", 1, std::time::Duration::from_mins(1));
     assert!(measured("measured").is_err());
 }

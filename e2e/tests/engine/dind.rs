@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::outcome::Run;
 use crate::repository::Repository;
 use crate::support::error;
 
@@ -63,10 +64,9 @@ fn run(pipeline: &str, privileged: bool) -> (i32, Vec<Value>, String) {
     std::fs::write(settings.path(), text).expect("settings");
     let config = settings.path().to_str().expect("a path");
     let arguments = ["pipeline", "--format", "json", "--config", config];
-    let output = repository.e2e(&arguments).output().expect("e2e");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let events = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-    (output.status.code().expect("a code"), events, format!("{text}\n{}", error(&output)))
+    let run = Run::new(repository.e2e(&arguments).output().expect("e2e"));
+    let all = format!("{}\n{}", String::from_utf8_lossy(&run.output.stdout), error(&run.output));
+    (run.code(), run.events, all)
 }
 
 #[test]

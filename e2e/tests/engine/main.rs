@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../pipeline/outcome.rs"]
+mod outcome;
 #[path = "../pipeline/repository.rs"]
 mod repository;
 #[path = "../pipeline/run.rs"]

@@ -5,6 +5,7 @@ mod support;
 
 mod end;
 mod lint;
+mod outcome;
 mod plan;
 mod repository;
 mod run;

@@ -12,7 +12,7 @@ mod hostile;
 mod surroundings;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rstest::rstest;
@@ -20,17 +20,12 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::EXECUTOR;
+use crate::outcome::Run;
 use crate::repository::Repository;
 use crate::support::{error, eventually};
 
 /// Maximum time for steps that take a second on an idle machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
-
-/// A run of `e2e pipeline`.
-struct Run {
-    output: Output,
-    events: Vec<Value>,
-}
 
 /// The settings of a runner whose jobs reach `dir` at its own path. Only containers need the volume for that.
 fn settings(dir: &Path) -> NamedTempFile {
@@ -46,10 +41,7 @@ fn settings(dir: &Path) -> NamedTempFile {
 fn run_in(dir: &Path, repository: &Repository, arguments: &[&str]) -> Run {
     let settings = settings(dir);
     let fixed = ["pipeline", "--format", "json", "--config", settings.path().to_str().expect("a path")];
-    let output = repository.e2e(&[&fixed, arguments].concat()).output().expect("e2e");
-    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
-    let events = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-    Run { output, events }
+    Run::new(repository.e2e(&[&fixed, arguments].concat()).output().expect("e2e"))
 }
 
 fn run(repository: &Repository, arguments: &[&str]) -> Run {
@@ -57,23 +49,6 @@ fn run(repository: &Repository, arguments: &[&str]) -> Run {
 }
 
 impl Run {
-    fn code(&self) -> i32 {
-        self.output.status.code().expect("a code")
-    }
-
-    /// The lines that a job wrote, without the runner's own coloured lines.
-    fn lines(&self, job: &str) -> Vec<String> {
-        let lines = self.events.iter().filter(|event| event["event"] == "line" && event["job"] == job);
-        let lines = lines.map(|event| event["line"].as_str().expect("a line").to_owned());
-        lines.filter(|line| !line.starts_with('\x1b')).collect()
-    }
-
-    /// The event of the last end of a job.
-    fn ended(&self, job: &str) -> &Value {
-        let ended = self.events.iter().rev().find(|event| event["event"] == "job_ended" && event["job"] == job);
-        ended.unwrap_or_else(|| panic!("{job} never ended: {}", error(&self.output)))
-    }
-
     fn status(&self, job: &str) -> &str {
         self.ended(job)["status"].as_str().expect("a status")
     }

@@ -12,7 +12,7 @@ fn an_interrupted_pipeline_leaves_nothing() {
     let running = namespace.start(PIPELINE, "", "begun");
     running.signal("-INT");
     let run = running.end();
-    assert_eq!((run.code(), run.result("a").0), (Some(130), "canceled"));
+    assert_eq!((run.code(), run.result("a").0), (130, "canceled"));
     assert_eq!(namespace.objects(), Vec::<String>::new());
 }
 
@@ -27,12 +27,12 @@ fn the_next_start_removes_what_a_killed_pipeline_has_left() {
     killed.child.wait().expect("its end");
     assert!(namespace.objects().len() > pods.len(), "the killed pipeline has left a pod");
     let next = namespace.run("a: {script: 'true'}\n", "");
-    assert_eq!(next.code(), Some(0));
+    assert_eq!(next.code(), 0);
     eventually("the removal", TIMEOUT, || {
         let left = namespace.objects();
         if left == pods { Ok(()) } else { Err(format!("{left:?}, expected {pods:?}")) }
     });
     other.signal("-INT");
-    assert_eq!(other.end().code(), Some(130));
+    assert_eq!(other.end().code(), 130);
     assert_eq!(namespace.objects(), Vec::<String>::new());
 }

@@ -34,7 +34,7 @@ pub(super) fn kubeconfig(server: Option<&str>, token: Option<&str>) -> NamedTemp
 
 /// The reference of [`IMAGE`], which the nodes have after a job has used it.
 pub(super) fn image_on_the_node(namespace: &Namespace) -> String {
-    assert_eq!(namespace.run("a: {script: 'true'}\n", "").code(), Some(0));
+    assert_eq!(namespace.run("a: {script: 'true'}\n", "").code(), 0);
     let images = run(&mut e2e(&["images", "--format", "json", IMAGE]));
     let images: Value = serde_json::from_str(&images).expect("JSON");
     images[0]["reference"].as_str().expect("a reference").to_owned()

@@ -58,7 +58,7 @@ fn an_entrypoint_that_runs_no_shell_is_explained() {
     let run = namespace.run("a: {image: registry, script: 'true'}\n", flag);
     run.failed("a", "with FF_KUBERNETES_HONOR_ENTRYPOINT, the image's entrypoint must run its arguments");
     assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
-    assert_eq!(namespace.run("a: {image: registry, script: 'true'}\n", "").code(), Some(0));
+    assert_eq!(namespace.run("a: {image: registry, script: 'true'}\n", "").code(), 0);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_pod_that_is_taken_away_is_a_system_failure(#[case] how: &[&str], #[case] ex
         _ => drop(namespace.kubectl(&[how, &[&pod]].concat())),
     }
     let run = running.end();
-    assert_eq!((run.code(), run.attempts("a")), (Some(0), 2));
+    assert_eq!((run.code(), run.attempts("a")), (0, 2));
     let first = run.events.iter().find(|event| event["event"] == "job_ended").expect("an end");
     assert!(first["why"].as_str().is_some_and(|reason| reason.contains(expected)), "{first}");
     assert_eq!(namespace.objects(), Vec::<String>::new());

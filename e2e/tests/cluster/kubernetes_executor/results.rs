@@ -8,7 +8,7 @@ use super::{IMAGE, Namespace, Run};
 fn an_exit_code_and_both_streams() {
     let namespace = Namespace::new();
     let run = namespace.run("a: {script: [echo out, echo err >&2, exit 3]}\n", "");
-    assert_eq!((run.code(), &run.ended("a")["exit_code"]), (Some(1), &3.into()));
+    assert_eq!((run.code(), &run.ended("a")["exit_code"]), (1, &3.into()));
     run.failed("a", "command terminated with exit code 3");
     let lines = run.all_lines("a");
     assert!(lines.contains(&"out".to_owned()) && lines.contains(&"err".to_owned()), "{lines:#?}");
@@ -31,7 +31,7 @@ fn no_output_is_lost() {
     // 20 MB, in lines of 100 bytes.
     let print = "perl -e 'printf \"%099d\\n\", $_ for 1..200000'; echo END";
     let run = namespace.run(&format!("a: {{script: ['{}']}}\n", print.replace('\'', "''")), "");
-    assert_eq!(run.code(), Some(0), "{:?}", run.result("a"));
+    assert_eq!(run.code(), 0, "{:?}", run.result("a"));
     let lines = run.all_lines("a");
     let numbers: Vec<u32> = lines.iter().filter(|line| line.len() == 99).filter_map(|line| line.parse().ok()).collect();
     assert!(numbers.iter().copied().eq(1..=200_000), "{} lines", numbers.len());
@@ -89,7 +89,7 @@ fn the_docker_executor_gives_the_same_results() {
     let namespace = Namespace::new();
     let pipeline = format!("default: {{image: {IMAGE}}}\n{PIPELINE}");
     let (pods, containers) = (namespace.run(&pipeline, ""), Namespace::run_with_docker(&pipeline));
-    assert_eq!((pods.code(), containers.code()), (Some(0), Some(0)), "{:#?}", results(&pods));
+    assert_eq!((pods.code(), containers.code()), (0, 0), "{:#?}", results(&pods));
     for (job, expected) in results(&containers) {
         assert_eq!(results(&pods)[&job], expected, "{job}");
     }
@@ -118,7 +118,7 @@ fn busybox_is_enough_for_a_job_and_its_helper() {
                     variables: {RUNNER_SCRIPT_TIMEOUT: 10s}\n  artifacts: {paths: [out/], when: always}\nb:\n  script: [cat 'out/a b/y', ls -l \
                     'out/a b']\n";
     let run = namespace.run(pipeline, "");
-    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
     run.failed("a", "script took longer than 10s");
     run.has("a", "status timedout");
     run.has("b", "1");

@@ -22,7 +22,7 @@ fn a_job_runs_where_pod_security_is_restricted() {
     let namespace = Namespace::with_level("restricted");
     let pipeline = "a:\n  stage: build\n  script: [id -u, mkdir out, echo 1 > out/x]\n  artifacts: {paths: [out/]}\nb: {script: cat out/x}\n";
     let run = namespace.run(pipeline, RESTRICTED);
-    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
     run.has("a", "1000");
 }
 
@@ -31,7 +31,7 @@ fn a_job_chooses_its_user() {
     let namespace = Namespace::new();
     let pipeline = "default: {image: {name: debian-forky, kubernetes: {user: '1234:50'}}}\na:\n  stage: build\n  script: ['echo \"user $(id -u):$(id -g)\"', umask 077, echo 1 > x]\n  artifacts: {paths: [x]}\nb: {script: [cat x, stat -c '%u %a' x]}\n";
     let run = namespace.run(pipeline, "");
-    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
     run.has("a", "user 1234:50");
     run.has("b", "1234 600");
 }
@@ -65,7 +65,7 @@ fn no_secret_is_in_the_pod_or_in_the_logs_of_the_node() {
     ];
     running.signal("-INT");
     let run = running.end();
-    assert_eq!(run.code(), Some(130));
+    assert_eq!(run.code(), 130);
     run.has("a", "password [MASKED]");
     for text in seen.iter().chain([&String::from_utf8_lossy(&run.output.stdout).into_owned()]) {
         assert!(!text.contains("w0rd-12345"), "{text}");
@@ -117,7 +117,7 @@ fn run_without(missing: &str) -> (Namespace, Run) {
 #[case::no_secrets("secrets")]
 fn the_documented_rights_are_enough(#[case] missing: &str) {
     let (namespace, run) = run_without(missing);
-    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
     assert_eq!(namespace.objects(), Vec::<String>::new());
 }
 

@@ -27,8 +27,8 @@ fn services_listen_on_this_host_under_all_their_names() {
     std::fs::write(variables.path(), list.to_string()).expect("a file");
     let arguments = ["--variables", variables.path().to_str().expect("a path")];
     let settings = super::runner("");
-    let run = super::Run::new(namespace.command(&repository, &settings, &arguments).output().expect("e2e"));
-    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    let run = crate::outcome::Run::new(namespace.command(&repository, &settings, &arguments).output().expect("e2e"));
+    assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
     let lines = run.all_lines("a");
     let hosts = lines.iter().filter(|line| line.starts_with("127.0.0.1")).count();
     assert_eq!(hosts, 4, "{lines:#?}");
@@ -52,7 +52,7 @@ fn a_service_that_ends_is_reported() {
     let services =
         "    - {name: debian-forky, alias: db, command: [sh, -c, 'echo cannot open the database; sleep 1; exit 4']}\n";
     let run = namespace.run(&with_services(services, "[sleep 5]"), "");
-    assert_eq!(run.code(), Some(0));
+    assert_eq!(run.code(), 0);
     run.has("a", "service debian-forky (db, debian-forky) ended with exit code 4. Its last lines:");
     run.has("a", "  cannot open the database");
 }
@@ -63,7 +63,7 @@ fn a_service_that_does_not_listen_is_reported() {
     let services = "    - {name: debian-forky, alias: db, command: [sleep, '3'], variables: {HEALTHCHECK_TCP_PORT: '5432'}}\n    - {name: \
                     debian-forky, alias: other, command: [sleep, '600'], variables: {HEALTHCHECK_TCP_PORT: '5432'}}\n";
     let run = namespace.run(&with_services(services, "'true'"), "");
-    assert_eq!(run.code(), Some(0));
+    assert_eq!(run.code(), 0);
     run.has("a", "both listen on port 5432");
     run.has("a", "service debian-forky (db, debian-forky) ended with exit code 0");
 }
@@ -103,7 +103,7 @@ medium = "Memory"
 fn docker_in_docker_builds_and_pushes_an_image() {
     let namespace = Namespace::new();
     let run = namespace.run(DIND, CERTIFICATES);
-    assert_eq!(run.code(), Some(0), "{:#?}", run.all_lines("a"));
+    assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
     run.has("a", "Status: Downloaded newer image for registry.test:5000/demo:");
 }
 
@@ -121,7 +121,7 @@ fn the_output_of_a_service_is_shown_when_asked_for() {
     let services = "    - {name: debian-forky, alias: db, command: [sh, -c, 'for i in 1 2 3; do echo started $i; sleep 1; done; sleep 600']}\n  \
                     variables: {CI_DEBUG_SERVICES: 'true'}\n";
     let run = namespace.run(&with_services(services, "[sleep 4]"), "");
-    assert_eq!(run.code(), Some(0));
+    assert_eq!(run.code(), 0);
     let lines = run.all_lines("a").into_iter().filter(|line| line.starts_with("[service:db-debian-forky] 2")).count();
     assert_eq!(lines, 3, "{:#?}", run.all_lines("a"));
 }

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::record::record;
 use crate::deployment::deploy_as;
-use crate::fixture::{Cleanup, DEPLOYER, deployer, feed, http, owner};
+use crate::fixture::{Cleanup, DEPLOYER, deployer, feed, http, owner, wait_for_pods};
 use crate::support::{e2e, eventually, project, run};
 
 /// The commit that `dist/app` was built from.
@@ -195,12 +195,7 @@ fn patch_pods(slug: &str, change: &Value) {
 fn replaced(slug: &str) {
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));
-    // Terminating pods still have the label.
-    eventually("the end of the old pods", Duration::from_mins(3), || {
-        let selector = format!("--selector=ref={slug}");
-        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", &selector, "--output=name"]));
-        if pods.lines().count() == 2 { Ok(()) } else { Err(pods) }
-    });
+    wait_for_pods("gitlab", &format!("ref={slug}"), 2, Duration::from_mins(3));
 }
 
 /// Changes the pods' template without waiting for new pods, which never become ready.
@@ -232,15 +227,6 @@ fn pod_spec(change: &Value) -> Value {
 fn rule(host: &str, service: &str, port: &Value) -> Value {
     let backend = json!({"service": {"name": service, "port": port}});
     json!({"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}})
-}
-
-/// Waits until a namespace has no pods with this label.
-fn without_pods(namespace: &str, label: &str) {
-    let (namespace, selector) = (format!("--namespace={namespace}"), format!("--selector={label}"));
-    eventually("the end of the pods", TIMEOUT, || {
-        let pods = run(&mut owner(&[&namespace, "get", "pods", &selector, "--output=name"]));
-        if pods.is_empty() { Ok(()) } else { Err(pods) }
-    });
 }
 
 #[test]

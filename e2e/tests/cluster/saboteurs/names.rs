@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{failing, intact, patch_pods, pod_spec, told};
-use crate::fixture::{DEPLOYER, owner};
-use crate::support::run;
+use crate::fixture::{DEPLOYER, dns_address};
 
 #[test]
 fn the_pods_use_the_resolver_of_the_node() {
@@ -27,8 +26,7 @@ fn the_pods_have_a_name_server_that_does_not_respond() {
 fn the_pods_have_no_search_path() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("pathless");
-    let address = ["--namespace=kube-system", "get", "service", "kube-dns", "--output=jsonpath={.spec.clusterIP}"];
-    let config = json!({"nameservers": [run(&mut owner(&address))]});
+    let config = json!({"nameservers": [dns_address()]});
     resolves_nothing("pathless", &json!({"dnsPolicy": "None", "dnsConfig": config}), "and the search path none");
 }
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     QUICK, TIMEOUT, caught, container, explained, failing, intact, object, patch_template, pod_spec, record_reported,
-    told, without_pods,
+    told,
 };
-use crate::fixture::{DEPLOYER, owner};
+use crate::fixture::{DEPLOYER, owner, wait_for_pods};
 use crate::support::{eventually, run};
 
 #[test]
@@ -14,10 +14,7 @@ fn the_deployment_is_scaled_down() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("lonely");
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-lonely"]));
-    eventually("one pod", std::time::Duration::from_mins(1), || {
-        let pods = run(&mut owner(&["--namespace=gitlab", "get", "pods", "--selector=ref=lonely", "--output=name"]));
-        if pods.lines().count() == 1 { Ok(()) } else { Err(pods) }
-    });
+    wait_for_pods("gitlab", "ref=lonely", 1, TIMEOUT);
     caught("lonely", "deployment", &QUICK, "1", &[]);
 }
 
@@ -26,7 +23,7 @@ fn the_deployment_is_scaled_to_zero() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("empty");
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=0", "deployment/gitlab-k8s-demo-empty"]));
-    without_pods("gitlab", "ref=empty");
+    wait_for_pods("gitlab", "ref=empty", 0, TIMEOUT);
     let names = ["deployment", "service", "scraping", "version", "rollout"];
     explained("empty", &names, 15.0, &names.map(|check| (check, "scaled")));
     // The check's own pods must not count.
@@ -101,7 +98,7 @@ fn the_pods_mount_a_volume_that_does_not_exist() {
 fn the_pods_have_an_account_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("disowned");
-    patch_template("disowned", &pod_spec(&json!({"serviceAccountName": "nobody"})));
+    patch_template("disowned", &pod_spec(&json!({"serviceAccountName": "no-such-account"})));
     let words = "the pod's ServiceAccount does not exist";
     explained(
         "disowned",

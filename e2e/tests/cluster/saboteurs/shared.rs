@@ -6,10 +6,10 @@ use std::sync::{PoisonError, RwLockWriteGuard};
 use serde_json::{Value, json};
 
 use super::{
-    COMMIT, QUICK, Undo, all, caught, container, explained, failing, intact, object, patch_pods, record_reported,
-    served, told, without_pods,
+    COMMIT, QUICK, TIMEOUT, Undo, all, caught, container, explained, failing, intact, object, patch_pods,
+    record_reported, served, told,
 };
-use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, Rights, access, owner};
+use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, Rights, access, owner, wait_for_pods};
 use crate::support::{e2e, run};
 
 /// Checks that take a second.
@@ -121,7 +121,7 @@ fn the_clusters_dns_has_no_pod() {
     let (_deployer, _cleanup) = alone("nameless");
     let undo = Undo::new(&["--namespace=kube-system", "scale", "--replicas=2", "deployment/coredns"]);
     run(&mut owner(&["--namespace=kube-system", "scale", "--replicas=0", "deployment/coredns"]));
-    without_pods("kube-system", "k8s-app=kube-dns");
+    wait_for_pods("kube-system", "k8s-app=kube-dns", 0, TIMEOUT);
     explained(
         "nameless",
         &["dns", "deployment", "service", "ingress"],
@@ -192,7 +192,7 @@ fn the_ingress_controller_has_no_pod() {
     let (_deployer, _cleanup) = alone("uncontrolled");
     let undo = Undo::new(&["--namespace=ingress", "scale", "--replicas=1", "deployment/traefik"]);
     run(&mut owner(&["--namespace=ingress", "scale", "--replicas=0", "deployment/traefik"]));
-    without_pods("ingress", "app=traefik");
+    wait_for_pods("ingress", "app=traefik", 0, TIMEOUT);
     let words = "the Ingress controller has no ready pod: 0 of 0";
     explained("uncontrolled", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
     drop(undo);
@@ -205,7 +205,7 @@ fn prometheus_has_no_pod() {
     let (_deployer, _cleanup) = alone("unmeasured");
     let undo = Undo::new(&["--namespace=monitoring", "scale", "--replicas=1", "deployment/prometheus"]);
     run(&mut owner(&["--namespace=monitoring", "scale", "--replicas=0", "deployment/prometheus"]));
-    without_pods("monitoring", "app.kubernetes.io/name=prometheus");
+    wait_for_pods("monitoring", "app.kubernetes.io/name=prometheus", 0, TIMEOUT);
     let failed = failing("unmeasured", &SCRAPED, "10s", &[]);
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["scraping"], "{failed:?}");
     assert_eq!(failed["scraping"]["failure"]["object"], "Service monitoring/prometheus");
