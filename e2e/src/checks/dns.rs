@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::check::{Evidence, Outcome, end_pod};
 use super::environment::{Environment, is_of_proxy, object_ref};
@@ -15,6 +15,10 @@ use crate::record::Failure;
 
 /// Pause between two attempts.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Time after which a new pod's network is what it will be: the enforcer of `NetworkPolicies` may see a pod only after its start, and until
+/// then all connections are allowed. kube-router took half a second.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// The value of a headless Service's `clusterIP`.
 const HEADLESS: &str = "None";
@@ -34,6 +38,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 
 async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Outcome {
     running(environment, pod).await?;
+    let started = Instant::now();
     let mut evidence = Evidence::default();
     let (name, namespace) = (service.name_any(), &environment.namespace);
     let own = addresses(service);
@@ -51,6 +56,9 @@ async fn resolves(environment: &Environment, pod: &str, service: &Service) -> Ou
         evidence.add(resolve(environment, pod, &name, wanted).await?);
     }
     evidence.add(has_no_address(environment, pod, &format!("no-such-service.{namespace}.svc")).await?);
+    sleep_until(started + SETTLED).await;
+    let line = resolve(environment, pod, &name, &own).await?;
+    evidence.add(format!("{line}, {} s after the pod's start", SETTLED.as_secs()));
     Ok(evidence)
 }
 

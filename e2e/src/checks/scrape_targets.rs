@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use serde_json::Value;
 
@@ -47,6 +47,13 @@ impl Annotated {
         }
         let path = value("path").unwrap_or_else(|| "/metrics".to_owned());
         Ok(Self { port: value("port").unwrap_or_default(), path })
+    }
+
+    /// Whether the port is one that the containers of these pods declare.
+    pub(super) fn is_port_of(&self, pods: &[Pod]) -> bool {
+        let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
+        let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+        ports.any(|port| port.container_port.to_string() == self.port)
     }
 
     /// Whether a target is what the annotations ask for. Without a port, Prometheus scrapes every port.
@@ -95,13 +102,23 @@ pub(super) fn once_each(
     if wrong.is_empty() { Ok(up) } else { Err(wrong) }
 }
 
-/// Why not every pod is up once in each job, if Prometheus' targets show it, and the remedy.
+/// Why not every pod is up once in each job, and the remedy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// Prometheus' targets show it.
+    Shown(String, &'static str),
+    /// Something keeps Prometheus from connecting to the pods.
+    Blocked(String, &'static str),
+}
+
+/// Why not every pod is up once in each job, if Prometheus' targets show it. `is_declared` is whether the pods declare the annotated port.
 pub(super) fn why_wrong(
     targets: &[Target],
     service: &str,
     pods: &BTreeSet<String>,
     annotated: &Annotated,
-) -> Option<(String, &'static str)> {
+    is_declared: bool,
+) -> Option<Wrong> {
     let own: Vec<&Target> = targets.iter().filter(|target| pods.contains(&target.pod)).collect();
     let is_own = |target: &&&Target| target.service == service;
     let jobs: BTreeSet<&str> = own.iter().filter(is_own).map(|target| &*target.job).collect();
@@ -110,17 +127,24 @@ pub(super) fn why_wrong(
     if services.len() > 1 {
         let services = services.into_iter().collect::<Vec<_>>().join(" and ");
         let cause = format!("the Services {services} have the annotations and select the same pods");
-        return Some((cause, "keep the annotations of manifests/service.yaml in one Service only"));
+        return Some(Wrong::Shown(cause, "keep the annotations of manifests/service.yaml in one Service only"));
     }
     let Annotated { port, path } = annotated;
     if own.iter().filter(is_own).any(|target| !annotated.matches(&target.url)) {
         let cause = format!("Prometheus does not yet scrape port {port} and path {path}, which the annotations have");
-        return Some((cause, "look at Prometheus' log and at its permissions to watch Services and EndpointSlices"));
+        let fix = "look at Prometheus' log and at its permissions to watch Services and EndpointSlices";
+        return Some(Wrong::Shown(cause, fix));
     }
     let down = own.iter().filter(is_own).find(|target| !target.error.is_empty())?;
+    if is_declared && down.has_no_answer() {
+        let cause = format!("Prometheus gets no answer from port {port} of the pods: {}", down.error);
+        let fix =
+            "allow connections from Prometheus to this port: look for NetworkPolicies and for firewalls between nodes";
+        return Some(Wrong::Blocked(cause, fix));
+    }
     let cause =
         format!("Prometheus cannot scrape port {port} and path {path}, which the annotations have: {}", down.error);
-    Some((
+    Some(Wrong::Shown(
         cause,
         "make the annotations prometheus.io/port and prometheus.io/path those of the service: 8000 and /metrics",
     ))
@@ -140,6 +164,11 @@ impl Target {
             url: text(&target["scrapeUrl"]).unwrap_or_default(),
             error: text(&target["lastError"]).unwrap_or_default(),
         })
+    }
+
+    /// Whether Prometheus could not connect, or waited in vain. Its errors are those of Go's package net.
+    fn has_no_answer(&self) -> bool {
+        ["dial tcp", "i/o timeout", "context deadline exceeded"].iter().any(|words| self.error.contains(words))
     }
 
     /// The path of the Prometheus query for the number of requests to this pod.
@@ -246,7 +275,27 @@ mod tests {
     ) {
         let all: Vec<_> = all.iter().map(|(pod, job, service, is_up)| target(pod, job, service, *is_up)).collect();
         let annotated = Annotated { port: port.to_owned(), path: "/metrics".to_owned() };
-        let found = why_wrong(&all, "web", &["web-1".to_owned()].into(), &annotated);
-        assert_eq!(found.map(|(cause, _)| cause).as_deref(), expected);
+        let found = why_wrong(&all, "web", &["web-1".to_owned()].into(), &annotated, true);
+        let shown = found.map(|wrong| match wrong {
+            Wrong::Shown(cause, _) => cause,
+            Wrong::Blocked(..) => panic!("{wrong:?}"),
+        });
+        assert_eq!(shown.as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::refused("dial tcp 10.244.0.9:8000: connect: connection refused", true, true)]
+    #[case::no_answer("context deadline exceeded", true, true)]
+    #[case::another_port("dial tcp 10.244.0.9:8000: connect: connection refused", false, false)]
+    #[case::no_metrics("server returned HTTP status 404 Not Found", true, false)]
+    fn a_declared_port_without_an_answer_is_blocked(
+        #[case] error: &str,
+        #[case] is_declared: bool,
+        #[case] expected: bool,
+    ) {
+        let all = [Target { error: error.to_owned(), ..target("web-1", "a", "web", false) }];
+        let annotated = Annotated { port: "8000".to_owned(), path: "/metrics".to_owned() };
+        let found = why_wrong(&all, "web", &["web-1".to_owned()].into(), &annotated, is_declared);
+        assert_eq!(matches!(found, Some(Wrong::Blocked(..))), expected, "{found:?}");
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::check::{Evidence, Outcome};
 use super::environment::{Environment, Prometheus, object_ref};
 use super::failure::expected;
-use super::scrape_targets::{Annotated, METHOD, ROUTE, Target, once_each, why_wrong};
+use super::scrape_targets::{Annotated, METHOD, ROUTE, Target, Wrong, once_each, why_wrong};
 use crate::record::Failure;
 
 /// Interval between queries.
@@ -111,8 +111,10 @@ async fn all_up(
                 .with(&errors.into_iter().collect::<Vec<_>>().join("\n"))
                 .with(&annotations.collect::<Vec<_>>().join("\n"))
                 .with(&environment.diagnostics(&service).await);
-            return Err(match why_wrong(&targets, &name, pods, &annotated) {
-                Some((cause, fix)) => failure.because(cause, fix),
+            let is_declared = annotated.is_port_of(&environment.pods().await?);
+            return Err(match why_wrong(&targets, &name, pods, &annotated, is_declared) {
+                Some(Wrong::Shown(cause, fix)) => failure.because(cause, fix),
+                Some(Wrong::Blocked(cause, fix)) => failure.hint(cause, fix),
                 None => failure.hint(
                     "one of: Prometheus' scrape configuration ignores the annotations; Prometheus has not discovered the pods yet, or may \
                     not list them",

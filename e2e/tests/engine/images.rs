@@ -152,6 +152,7 @@ const PROGRAMS: &[(&str, &[&[&str]])] = &[
     ("docker", &[&["docker", "--version"]]),
     ("kubectl", &[&["kubectl", "version", "--client"]]),
     ("rust", &[&["rustc", "--version"], &["cargo", "--version"]]),
+    ("kube-router", &[&["kube-router", "--version"]]),
 ];
 
 /// Runs each program of an image, and compares its output with the expected version.

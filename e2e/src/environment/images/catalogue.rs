@@ -193,6 +193,15 @@ static RUST: Image = Image {
     recipe: recipe("rust", ON_FORKY, 80),
 };
 
+/// Enforces `NetworkPolicies` in the cluster's tests. `e2e up` does not need it, so it is obtained only by its name.
+static KUBE_ROUTER: Image = Image {
+    name: "kube-router",
+    purpose: "enforces NetworkPolicies, in tests",
+    upstream: Some("docker.io/cloudnativelabs/kube-router:v2.1.0"),
+    digest: None,
+    recipe: recipe("kube-router", ON_FORKY_WITH_GO, 100),
+};
+
 /// All images. Base images come before the images that are built on them.
 pub static CATALOGUE: &[&Image] = &[
     &DEBIAN_BOOKWORM,
@@ -215,6 +224,7 @@ pub static CATALOGUE: &[&Image] = &[
     &DOCKER,
     &KUBECTL,
     &RUST,
+    &KUBE_ROUTER,
 ];
 
 /// The images of the harness and the pipeline other than the node image; they do not depend on the Kubernetes version.
@@ -271,8 +281,8 @@ mod tests {
             // A reference without a version can change its image at any time.
             assert!(image.upstream.is_none_or(|upstream| upstream.rsplit('/').next().unwrap().contains(':')));
         }
-        let nodes = [&KIND_NODE_1_34, &KIND_NODE_1_37];
-        let used: BTreeSet<_> = SHARED.iter().copied().chain(nodes).map(|image| image.name).collect();
+        let by_name = [&KIND_NODE_1_34, &KIND_NODE_1_37, &KUBE_ROUTER];
+        let used: BTreeSet<_> = SHARED.iter().copied().chain(by_name).map(|image| image.name).collect();
         let public: BTreeSet<_> =
             CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name).collect();
         assert_eq!(used, public, "exactly the images that are used directly have an upstream reference");

@@ -11,6 +11,7 @@ mod images;
 mod metrics;
 mod names;
 mod pods;
+mod policies;
 mod record;
 mod shared;
 mod traffic;

@@ -19,7 +19,7 @@ const FAST: [&str; 7] = ["registry", "rbac", "pod-security", "deployment", "serv
 const SCRAPED: [&str; 5] = ["deployment", "service", "scraping", "ingress", "version"];
 
 /// Deploys an intact environment, and waits until no other test uses the cluster.
-fn alone(slug: &str) -> (RwLockWriteGuard<'static, ()>, Cleanup) {
+pub(super) fn alone(slug: &str) -> (RwLockWriteGuard<'static, ()>, Cleanup) {
     let cleanup = {
         let _deployer = DEPLOYER.read();
         intact(slug)

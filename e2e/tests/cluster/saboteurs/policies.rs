@@ -1,0 +1,101 @@
+//! Saboteurs that are `NetworkPolicies`, on a cluster that enforces them: kube-router does so while a test runs.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::shared::alone;
+use super::{failing, object, replaced, served, told, unserved};
+use crate::fixture::{feed, owner};
+use crate::support::{e2e, run};
+
+/// The checks that need connections to the pods or from them, and two that do not.
+const CONNECTED: [&str; 7] = ["deployment", "readiness", "dns", "service", "scraping", "ingress", "version"];
+
+/// kube-router on all nodes, which is removed with its rules at the end of the test, even if it panics.
+struct Enforcer {
+    manifest: String,
+    nodes: Vec<String>,
+}
+
+impl Enforcer {
+    fn start() -> Self {
+        let obtained = run(&mut e2e(&["images", "--format", "json", "kube-router"]));
+        let obtained: Value = serde_json::from_str(&obtained).expect("JSON");
+        let image = obtained[0]["reference"].as_str().unwrap_or_else(|| panic!("no reference: {obtained}"));
+        let nodes = run(&mut owner(&["get", "nodes", "--output=name"]));
+        let nodes: Vec<String> = nodes.lines().map(|node| node.trim_start_matches("node/").to_owned()).collect();
+        for node in &nodes {
+            load(image, node);
+        }
+        let manifest = include_str!("kube-router.yaml").replace("KUBE_ROUTER_IMAGE", image);
+        let enforcer = Self { manifest, nodes };
+        feed(&mut owner(&["apply", "--filename", "-"]), &enforcer.manifest);
+        run(&mut owner(&["--namespace=kube-system", "rollout", "status", "--timeout=60s", "daemonset/kube-router"]));
+        enforcer
+    }
+}
+
+/// Removes kube-router's rules on a node. `kube-router --cleanup-config` of this version panics.
+const CLEAN: &str = "iptables-save --table filter | grep --invert-match --regexp KUBE-ROUTER --regexp KUBE-POD-FW --regexp KUBE-NWPLCY \
+                     | iptables-restore --wait --table filter";
+
+impl Drop for Enforcer {
+    fn drop(&mut self) {
+        // Must not panic: a panic during unwinding would abort all tests.
+        let mut delete = owner(&["delete", "--ignore-not-found", "--filename", "-"]);
+        let child = delete.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        if let Ok(mut child) = child {
+            if let Some(mut input) = child.stdin.take() {
+                let _ = input.write_all(self.manifest.as_bytes());
+            }
+            let _ = child.wait();
+        }
+        for node in &self.nodes {
+            let _ = Command::new("docker").args(["exec", node, "sh", "-c", CLEAN]).output();
+        }
+    }
+}
+
+/// Copies an image to a node.
+fn load(image: &str, node: &str) {
+    let mut save = Command::new("docker").args(["save", image]).stdout(Stdio::piped()).spawn().expect("docker runs");
+    let archive = save.stdout.take().expect("standard output");
+    let import = ["exec", "--interactive", node, "ctr", "--namespace=k8s.io", "images", "import", "-"];
+    run(Command::new("docker").args(import).stdin(archive));
+    assert!(save.wait().expect("docker runs").success(), "docker save {image}");
+}
+
+/// Replaces the pods: a policy does not end the connections that the Ingress controller keeps open.
+fn renew(slug: &str) {
+    let name = format!("deployment/gitlab-k8s-demo-{slug}");
+    run(&mut owner(&["--namespace=gitlab", "rollout", "restart", &name]));
+    replaced(slug);
+}
+
+#[test]
+fn a_network_policy_blocks_connections() {
+    let (_deployer, _cleanup) = alone("walled");
+    let _enforcer = Enforcer::start();
+    assert!(failing("walled", &CONNECTED, "30s", &[]).is_empty());
+    let other = json!({"podSelector": {"matchLabels": {"ref": "walled"}}, "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": 9999, "protocol": "TCP"}]}]});
+    let port = "NetworkPolicy gitlab/other-port: it allows no connection to port 8000 of the pods";
+    blocked("other-port", &other, &[("ingress", port), ("scraping", port)]);
+    let all = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
+    let to = "NetworkPolicy gitlab/nothing: it allows no connection to the pods";
+    let from = "NetworkPolicy gitlab/nothing: it allows the pods no connection";
+    blocked("nothing", &all, &[("ingress", to), ("scraping", to), ("dns", from)]);
+}
+
+/// Asserts that these checks fail while there is this policy, with these words.
+fn blocked(name: &str, spec: &Value, expected: &[(&str, &str)]) {
+    let policy = object(&json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "gitlab"}, "spec": spec}));
+    renew("walled");
+    unserved("walled");
+    told(&failing("walled", &CONNECTED, "15s", &[]), &CONNECTED, expected);
+    drop(policy);
+    served("walled");
+}
