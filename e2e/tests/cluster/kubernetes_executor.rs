@@ -5,6 +5,7 @@
 mod cleanup;
 mod connection;
 mod failures;
+mod manifests;
 mod results;
 mod security;
 mod services;

@@ -5,6 +5,7 @@ mod support;
 
 mod end;
 mod lint;
+mod manifests;
 mod outcome;
 mod plan;
 mod repository;

@@ -43,8 +43,9 @@ pub struct KubernetesConfig {
     pub image_pull_secrets: Vec<String>,
     /// The service account of the pods.
     pub service_account: Option<String>,
-    /// Whether the account's token is mounted in the containers.
-    pub automount_service_account_token: bool,
+    /// Whether the account's token is mounted in the containers. Without a value, it is mounted only for a job that names its account, if
+    /// the account allows it.
+    pub automount_service_account_token: Option<bool>,
     /// Services of every job.
     pub services: Vec<ServiceConfig>,
     /// Labels that a node must have.
@@ -226,8 +227,7 @@ impl Default for KubernetesConfig {
             allowed_users: Vec::new(),
             image_pull_secrets: Vec::new(),
             service_account: None,
-            // GitLab Runner leaves this to the account. A job that finds a token would use it without notice.
-            automount_service_account_token: false,
+            automount_service_account_token: None,
             services: Vec::new(),
             node_selector: BTreeMap::new(),
             node_tolerations: BTreeMap::new(),

@@ -148,9 +148,7 @@ pub(super) fn read(table: Table<'_>, reader: &mut Reader) -> KubernetesConfig {
         allowed_users,
         image_pull_secrets,
         service_account: reader.string(table, "service_account"),
-        automount_service_account_token: reader
-            .boolean(table, "automount_service_account_token")
-            .unwrap_or(defaults.automount_service_account_token),
+        automount_service_account_token: reader.boolean(table, "automount_service_account_token"),
         services: services.into_iter().filter_map(|(it, range)| read_service(it, &range, reader)).collect(),
         node_selector: reader.strings_by_key(table, "node_selector"),
         node_tolerations: reader.strings_by_key(table, "node_tolerations"),

@@ -104,6 +104,29 @@ fn every_kubernetes_setting_is_read() {
     insta::assert_debug_snapshot!((config.kubernetes, config.warnings));
 }
 
+/// `e2e pipeline --config` replays jobs with the configuration of the runner that `manifests/runner` installs.
+#[test]
+fn the_configuration_in_the_manifests_is_read_without_a_warning() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/runner/config.toml");
+    let config = RunnerConfig::read(&path).unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert_eq!((config.concurrent.map(usize::from), config.executor), (Some(4), Some(ExecutorName::Kubernetes)));
+    let kubernetes = config.kubernetes;
+    assert_eq!(kubernetes.namespace.as_deref(), Some("gitlab-runner-jobs"));
+    assert_eq!(
+        (kubernetes.service_account.as_deref(), kubernetes.automount_service_account_token),
+        (Some("job"), None)
+    );
+    assert_eq!(kubernetes.overwrites.service_account.as_deref(), Some("^deployer$"));
+    assert_eq!(kubernetes.build.values["memory_limit"], "4Gi");
+    assert_eq!(kubernetes.helper.values["memory_limit"], "512Mi");
+    let privileged = [&kubernetes.build_security, &kubernetes.helper_security, &kubernetes.service_security];
+    assert_eq!((kubernetes.privileged, privileged.map(|it| it.privileged)), (false, [None, None, Some(true)]));
+    assert_eq!(kubernetes.build_security.allow_privilege_escalation, Some(false));
+    let mounts: Vec<_> = kubernetes.volumes.iter().map(|volume| &*volume.mount_path).collect();
+    assert_eq!(mounts, ["/certs/client"]);
+}
+
 #[test]
 fn all_errors_of_kubernetes_settings_are_reported_at_once() {
     let text = r#"

@@ -73,7 +73,7 @@ fn no_secret_is_in_the_pod_or_in_the_logs_of_the_node() {
 }
 
 /// The rights that the documentation names: resources and verbs.
-const RIGHTS: &[(&str, &str)] = &[
+pub(super) const RIGHTS: &[(&str, &str)] = &[
     ("pods", "create, get, list, watch, delete"),
     ("pods/exec", "get, create"),
     ("pods/log", "get"),
@@ -82,16 +82,21 @@ const RIGHTS: &[(&str, &str)] = &[
     ("events", "list"),
 ];
 
-/// Runs a job with a service and an artifact, by an account that has the documented rights without `missing`. An item of `missing` is a
-/// resource, or a verb of pods.
+/// Runs a job with a service and an artifact, by an account that has the documented rights without `missing`, which is a resource or a verb
+/// of pods.
 fn run_without(missing: &str) -> (Namespace, Run) {
-    let namespace = Namespace::new();
     let rights = RIGHTS.iter().filter(|(resource, _)| *resource != missing).map(|(resource, verbs)| {
         let verbs: Vec<_> = verbs.split(", ").filter(|verb| *resource != "pods" || *verb != missing).collect();
         serde_json::json!({"apiGroups": [""], "resources": [resource], "verbs": verbs})
     });
+    run_with(&rights.collect::<Vec<_>>())
+}
+
+/// Runs a job with a service and an artifact, by an account with the rules of a Role.
+pub(super) fn run_with(rules: &[serde_json::Value]) -> (Namespace, Run) {
+    let namespace = Namespace::new();
     let role = serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "runner"},
-        "rules": rights.collect::<Vec<_>>()});
+        "rules": rules});
     feed(&mut owner(&["apply", "--filename", "-", "--namespace", &namespace.name]), &role.to_string());
     namespace.kubectl(&["create", "serviceaccount", "runner"]);
     let account = format!("--serviceaccount={}:runner", namespace.name);

@@ -69,7 +69,7 @@ fn a_service_that_does_not_listen_is_reported() {
 }
 
 /// As in this project's `image_build`, with a registry in the same pod.
-const DIND: &str = r#"
+pub(super) const DIND: &str = r#"
 a:
   image: docker:28.5.2-cli
   services:

@@ -25,6 +25,8 @@ pub(super) type Resources = BTreeMap<&'static str, String>;
 pub(super) struct JobSettings {
     pub(super) namespace: String,
     pub(super) service_account: Option<String>,
+    /// Whether the account's token is mounted. Without a value, the account decides.
+    pub(super) automount_token: Option<bool>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) node_selector: BTreeMap<String, String>,
@@ -51,6 +53,9 @@ pub(super) fn settings(
         )));
     }
     let account = text(variables, "KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", rules.service_account.as_deref())?;
+    // GitLab Runner leaves this to the account. A job that finds a token by chance would use it without notice, so the account decides only
+    // for jobs that name one.
+    let automount_token = config.automount_service_account_token.or_else(|| account.is_none().then_some(false));
     let mut labels = config.pod_labels.clone();
     labels.extend(pairs(variables, "KUBERNETES_POD_LABELS_", rules.pod_labels.as_deref())?);
     labels.retain(|key, _| !is_reserved(key));
@@ -68,6 +73,7 @@ pub(super) fn settings(
     Ok(JobSettings {
         namespace: own_namespace.unwrap_or_else(|| namespace.to_owned()),
         service_account: account.or_else(|| config.service_account.clone()),
+        automount_token,
         labels,
         annotations,
         node_selector,
@@ -261,6 +267,22 @@ mod tests {
             .map(|it| (it.key.as_deref(), it.operator.as_deref(), it.value.as_deref()))
             .collect();
         assert_eq!(tolerations, [(Some("any"), Some("Exists"), None), (Some("only"), Some("Equal"), Some("ci"))]);
+    }
+
+    #[rstest]
+    #[case::the_account_of_the_runner(None, &[], Some(false))]
+    #[case::the_account_of_the_job(None, &[("KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", "deployer")], None)]
+    #[case::never(Some(false), &[("KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", "deployer")], Some(false))]
+    #[case::always(Some(true), &[], Some(true))]
+    fn the_account_decides_on_its_token_if_the_job_names_it(
+        #[case] setting: Option<bool>,
+        #[case] variables: &[(&str, &str)],
+        #[case] expected: Option<bool>,
+    ) {
+        let mut config = KubernetesConfig { automount_service_account_token: setting, ..config() };
+        config.overwrites.service_account = Some("^deployer$".to_owned());
+        let variables: Vec<_> = variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Job)).collect();
+        assert_eq!(settings(&config, "default", &variables).unwrap().automount_token, expected);
     }
 
     #[rstest]

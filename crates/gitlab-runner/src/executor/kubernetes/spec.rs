@@ -72,7 +72,7 @@ impl PodPlan<'_> {
             active_deadline_seconds: Some(i64::try_from(deadline).unwrap_or(i64::MAX)),
             termination_grace_period_seconds: Some(config.termination_grace_period.unwrap_or(GRACE_PERIOD)),
             service_account_name: settings.service_account.clone(),
-            automount_service_account_token: Some(config.automount_service_account_token),
+            automount_service_account_token: settings.automount_token,
             // Otherwise variables of every Service of the namespace would appear in the job.
             enable_service_links: Some(false),
             node_selector: (!settings.node_selector.is_empty()).then(|| settings.node_selector.clone()),
