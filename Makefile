@@ -159,12 +159,19 @@ bench-up: ## Compare `e2e up` with `kind create cluster`: bench/README.md
 	cargo build --locked -p e2e
 	cargo run --release --locked -p bench -- up $(BENCH_FLAGS)
 
-.PHONY: bench-pipeline
-bench-pipeline: ## Compare planning and running with gitlab-ci-local: bench/README.md
+.PHONY: bench-e2e
+bench-e2e:
 	# A fixed load address needs no relocation, which saves half a millisecond at every start.
 	RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' \
 		cargo build --profile harness --locked -p e2e --target $(HOST) --target-dir target/bench-e2e
+
+.PHONY: bench-pipeline
+bench-pipeline: bench-e2e ## Compare planning and running with gitlab-ci-local: bench/README.md
 	cargo run --release --locked -p bench -- pipeline --e2e target/bench-e2e/$(HOST)/harness/e2e $(BENCH_FLAGS)
+
+.PHONY: bench-pods
+bench-pods: bench-e2e ## Compare jobs in pods of the cluster of `make up` with kubectl: bench/README.md
+	cargo run --release --locked -p bench -- pods --e2e target/bench-e2e/$(HOST)/harness/e2e $(BENCH_FLAGS)
 
 .PHONY: picture
 picture: build ## Draw docs/first-run.svg from a real run

@@ -9,6 +9,8 @@ mod machine;
 mod metrics_text;
 mod page;
 mod pipeline;
+mod pods;
+mod repository;
 mod sample;
 mod server_process;
 mod table;
@@ -40,6 +42,7 @@ enum What {
     App(app::Arguments),
     Up(up::Arguments),
     Pipeline(pipeline::Arguments),
+    Pods(pods::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn run(what: What) -> Result<(), Error> {
                 What::Up(arguments) => up::run(&arguments).await,
                 // The child processes are in the terminal's process group, so Ctrl-C ends them too.
                 What::Pipeline(arguments) => pipeline::run(&arguments),
+                What::Pods(arguments) => pods::run(&arguments),
             }
         };
         // A signal drops the measurement here, which kills the processes that it has started.

@@ -1,11 +1,6 @@
-//! The pipelines that both programs read, each in its own repository.
+//! The pipelines that both programs read.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use crate::error::{Context, Error};
 
 /// The article's pipeline in the style of 2019.
 pub(super) const ARTICLE: &str = include_str!("../../../e2e/tests/pipeline/fixtures/of-2019.gitlab-ci.yml");
@@ -36,26 +31,4 @@ pub(super) fn mixed(count: usize) -> String {
 /// `count` jobs that do nothing.
 pub(super) fn trivial(count: usize) -> String {
     (0..count).map(|number| format!("job-{number}: {{script: \"true\"}}\n")).collect::<Vec<_>>().concat()
-}
-
-/// A repository of one commit with this pipeline, on branch `main`.
-pub(super) fn repository(dir: &Path, name: &str, pipeline: &str) -> Result<PathBuf, Error> {
-    let dir = dir.join(name);
-    fs::create_dir_all(&dir).context(dir.display())?;
-    fs::write(dir.join(".gitlab-ci.yml"), pipeline).context(name)?;
-    // Both programs create files there that do not belong to the repository.
-    fs::write(dir.join(".gitignore"), ".gitlab-ci-local/\ntarget/\n").context(name)?;
-    let lines: [&[&str]; 4] = [
-        &["-c", "init.defaultBranch=main", "init", "--quiet"],
-        &["add", "."],
-        &["-c", "user.name=Bench", "-c", "user.email=bench@gitlab.test", "commit", "--quiet", "--message", "Pipeline"],
-        &["remote", "add", "origin", "https://gitlab.test/course/demo.git"],
-    ];
-    for line in lines {
-        let status = Command::new("git").arg("-C").arg(&dir).args(line).status().context("git")?;
-        if !status.success() {
-            return Err(Error::Measurement(format!("git {}: {status}", line.join(" "))));
-        }
-    }
-    Ok(dir)
 }

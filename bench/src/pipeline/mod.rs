@@ -14,6 +14,7 @@ use self::measurement::{CONCURRENCY, Measurement, SIZES};
 use self::report::Report;
 use crate::error::{Context, Error};
 use crate::page::Page;
+use crate::repository;
 use crate::tools::{self, Need};
 use crate::{machine, progress};
 
@@ -101,10 +102,10 @@ fn install(dir: &Path) -> Result<PathBuf, Error> {
 }
 
 fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error> {
-    let article = files::repository(dir, "article", files::ARTICLE)?;
-    let mixed = SIZES.map(|size| files::repository(dir, &size.to_string(), &files::mixed(size)));
+    let article = repository::create(dir, "article", files::ARTICLE)?;
+    let mixed = SIZES.map(|size| repository::create(dir, &size.to_string(), &files::mixed(size)));
     let mixed: Vec<PathBuf> = mixed.into_iter().collect::<Result<_, _>>()?;
-    let trivial = files::repository(dir, "trivial", &files::trivial(100))?;
+    let trivial = repository::create(dir, "trivial", &files::trivial(100))?;
     let hundred = mixed.first().ok_or_else(|| Error::Measurement("no sizes".to_owned()))?;
     let mut found = Measurement { too_many: check(sides, &article, hundred)?, ..Measurement::default() };
     for round in 1..=rounds {

@@ -1,0 +1,22 @@
+//! Runs programs.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::error::{Context, Error};
+
+/// Runs a program that must succeed, and returns its duration in seconds.
+pub(super) fn time(command: &mut Command) -> Result<f64, Error> {
+    let started = Instant::now();
+    output(command)?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+pub(super) fn output(command: &mut Command) -> Result<String, Error> {
+    let output = command.stdin(Stdio::null()).output().context("cannot be run")?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Measurement(format!("{command:?} failed: {}", said.trim())))
+}
