@@ -14,11 +14,11 @@ use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{pod, policy, traffic, workload};
+use super::{node, pod, policy, traffic, workload};
 use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::{CHECK_LABEL, Environment, is_replaced, object_ref};
 use crate::checks::extra_pod::is_never_ready;
-use crate::environment::cluster::conditions::{is_endpoint_ready, is_node_ready, is_pod_ready};
+use crate::environment::cluster::conditions::{is_endpoint_ready, is_pod_ready};
 use crate::environment::cluster::explain;
 
 /// Interval between two observations.
@@ -163,13 +163,8 @@ async fn of_nodes(environment: &Environment, pods: impl Iterator<Item = &Pod>) -
     let nodes = Api::<Node>::all(environment.client.clone()).list(&ListParams::default()).await;
     let nodes = nodes.map(|list| list.items).unwrap_or_default();
     let used: BTreeSet<&str> = pods.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
-    let is_used = |node: &Node| used.contains(&*node.name_any());
-    let broken = nodes.into_iter().filter(|node| !is_node_ready(node) && is_used(node)).map(|node| {
-        let remedy =
-            Remedy::new("the node is not Ready", "look at its conditions and its kubelet: `kubectl describe node`");
-        cause(Part::Pods, format!("Node {}", node.name_any()), remedy)
-    });
-    broken.collect()
+    let used = nodes.into_iter().filter(|it| used.contains(&*it.name_any()));
+    used.filter_map(|it| Some(cause(Part::Pods, format!("Node {}", it.name_any()), node::unhealthy(&it)?))).collect()
 }
 
 async fn of_ingress(environment: &Environment) -> Vec<Cause> {
