@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use container_engine::labels;
 use e2e::checks::target;
 use e2e::environment::doctor::Platform;
@@ -15,7 +16,8 @@ use e2e::record::{Record, Verdict};
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
-use e2e::scenario::{self, ClusterSource, ReplayError, Scenario, ScenarioError};
+use e2e::scenario::{self, ClusterSource, JobExecutor, PodJobs, ReplayError, Scenario, ScenarioError};
+use gitlab_runner::config::RunnerConfig;
 use private_dir::PrivateDir;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +50,14 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value = "manifests/cluster", value_name = "DIR")]
     manifests: PathBuf,
 
+    /// Where jobs run
+    #[arg(long, default_value = "docker", value_name = "EXECUTOR")]
+    executor: ExecutorChoice,
+
+    /// The directory with config.toml and the manifests of the runner, for --executor kubernetes
+    #[arg(long, default_value = "manifests/runner", value_name = "DIR")]
+    runner: PathBuf,
+
     #[command(flatten)]
     source: ImageSource,
 
@@ -68,8 +78,18 @@ pub(crate) struct RunArguments {
     quiet: bool,
 }
 
+/// The executors that can run the jobs of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExecutorChoice {
+    /// In containers
+    Docker,
+    /// In pods of the cluster
+    Kubernetes,
+}
+
 /// Runs the scenario, and writes the report.
 pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> Outcome {
+    let executor = executor(arguments.executor, arguments.runner)?;
     let docker = connect().await?;
     let id = labels::RunId::new("").id;
     let report = match arguments.report {
@@ -81,7 +101,9 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let dir = report.path().to_owned();
     let cluster_source = if arguments.place.is_existing() {
         let target = arguments.place.target().await?;
-        if target.registry.is_none() || target.deployer_kubeconfig.is_none() {
+        // Without a kubeconfig, jobs in pods deploy with the account of their pods.
+        let can_deploy = target.deployer_kubeconfig.is_some() || arguments.executor == ExecutorChoice::Kubernetes;
+        if target.registry.is_none() || !can_deploy {
             let message = "the pipeline pushes and deploys: it needs --registry and --deployer-kubeconfig";
             return Err(CliError::Usage(message.to_owned()));
         }
@@ -114,6 +136,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         branch: arguments.branch,
         tag: arguments.tag,
         cluster: cluster_source,
+        executor,
         keep: arguments.keep,
         dir: dir.clone(),
         cancel,
@@ -130,6 +153,18 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     }
     written?;
     Ok(exit_code(&record, stop.as_ref()))
+}
+
+fn executor(choice: ExecutorChoice, manifests: PathBuf) -> Result<JobExecutor, CliError> {
+    match choice {
+        ExecutorChoice::Docker => Ok(JobExecutor::Docker),
+        ExecutorChoice::Kubernetes => {
+            let config = RunnerConfig::read(&manifests.join("config.toml"))
+                .map_err(|error| CliError::Usage(error.to_string()))?;
+            config.warnings.iter().for_each(|warning| print(warning));
+            Ok(JobExecutor::Kubernetes(Box::new(PodJobs { config, manifests })))
+        }
+    }
 }
 
 fn exit_code(record: &Record, stop: Option<&ScenarioError>) -> ExitCode {

@@ -7,17 +7,18 @@ use kube::ResourceExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::definition::{ClusterSource, Scenario, ScenarioError};
+use super::definition::{ClusterSource, JobExecutor, Ref, Scenario, ScenarioError};
 use super::milestone::{Milestone, Reach, milestone};
-use super::project::Project;
+use super::place::ClusterState;
 use super::recorder::Recorder;
-use super::replay::{EnvironmentJobs, Ref, Replayer};
+use super::replay::{EnvironmentJobs, Replayer};
 use super::snapshot::{self, Snapshot};
 use super::{commands, environment_checks, variables, versions};
 use crate::checks::environment::Environment;
 use crate::checks::http::Http;
 use crate::checks::load::Load;
-use crate::checks::target::Target;
+use crate::checks::target::{self, Target};
+use crate::environment::cluster::owner;
 use crate::environment::images::Image;
 use crate::environment::registry::run as registry;
 use crate::environment::up;
@@ -47,6 +48,8 @@ pub(super) struct Branch<'run> {
     pub(super) lease: Option<&'run up::ClusterLease>,
     /// Receives the values of the CI/CD variables that are unknown until the cluster is up.
     pub(super) values: watch::Sender<Option<Values>>,
+    /// Receives whether the cluster is up, for jobs that run in it.
+    pub(super) state: watch::Sender<ClusterState>,
     /// Reached when the pipeline's jobs that need neither registry nor cluster have ended.
     pub(super) compiled: Reach<()>,
     /// Reached when the branch is deployed; its value is the environment that the tag is deployed to.
@@ -91,8 +94,17 @@ impl Branch<'_> {
     async fn ready(&self) -> Result<Target, ScenarioError> {
         let name = if self.is_new_cluster { "Cluster, registry and add-ons" } else { "Cluster and registry" };
         let result = self.recorder.step(name, self.bring_up()).await;
-        // If the pipeline has already ended, nothing receives the values.
-        let _ = self.values.send(Some(values(&result, &self.replayer.project)));
+        let (values, state) = match &result {
+            Ok(target) => {
+                let has_kubeconfig = self.scenario.gives_kubeconfig();
+                let values = variables::from_target(target, &self.replayer.project.path, has_kubeconfig);
+                (Ok(values), ClusterState::Up(target.client.clone()))
+            }
+            Err(error) => (Err(error.to_string().into()), ClusterState::Failed),
+        };
+        // If the pipeline has already ended, nothing receives them.
+        let _ = self.values.send(Some(values));
+        let _ = self.state.send(state);
         result
     }
 
@@ -107,6 +119,12 @@ impl Branch<'_> {
         let Scenario { docker, images, .. } = self.scenario;
         let notify = |event: &Event<'_>| self.recorder.record(event);
         self.scenario.cancellable(Box::pin(up::finish(docker, images, plan, lease, &notify))).await??;
+        if let JobExecutor::Kubernetes(jobs) = &self.scenario.executor {
+            let client = target::client(&plan.state.kubeconfig(), None).await;
+            let client = client.map_err(|error| ScenarioError::broken(&error))?;
+            let applied = owner::apply_job_manifests(&client, lease.run(), &jobs.manifests).await;
+            applied.map_err(|error| ScenarioError::broken(&error))?;
+        }
         let registry = registry::running(docker, lease.run(), &plan.state).await;
         let target = Target::from_kind(&plan.state, &plan.cluster, &plan.kind_config, registry.as_ref()).await;
         let target = target.map_err(|error| ScenarioError::broken(&error))?;
@@ -133,13 +151,6 @@ impl Branch<'_> {
         let mut on_live = target.environment(&live.slug, Some(&replayer.project.tagged.sha));
         on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
         (on_dev, on_live)
-    }
-}
-
-fn values(target: &Result<Target, ScenarioError>, project: &Project) -> Values {
-    match target {
-        Ok(target) => Ok(variables::from_target(target, &project.path)),
-        Err(error) => Err(error.to_string().into()),
     }
 }
 

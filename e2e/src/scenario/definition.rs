@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::Docker;
+use gitlab_runner::config::RunnerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::project::ProjectError;
@@ -26,6 +27,7 @@ pub struct Scenario {
     /// The tag to push. `None` for a new tag.
     pub tag: Option<String>,
     pub cluster: ClusterSource,
+    pub executor: JobExecutor,
     /// Whether the cluster and the deployed environments are kept after the run.
     pub keep: bool,
     /// The directory of the run.
@@ -34,11 +36,35 @@ pub struct Scenario {
     pub cancel: CancellationToken,
 }
 
+/// The ref of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ref {
+    Branch,
+    Tag,
+}
+
 /// The source of the cluster.
 pub enum ClusterSource {
     /// A kind cluster, which the run creates if it is not running.
     Kind(Box<Plan>),
     Existing(Box<Target>),
+}
+
+/// How jobs run.
+pub enum JobExecutor {
+    /// In containers.
+    Docker,
+    /// In pods of the cluster that the pipeline deploys to.
+    Kubernetes(Box<PodJobs>),
+}
+
+/// The settings of jobs that run in pods.
+pub struct PodJobs {
+    /// The settings of the runner.
+    pub config: RunnerConfig,
+    /// The directory with the manifests of the runner. The owner of a kind cluster applies those that job pods need; the owner of an
+    /// existing cluster has applied them.
+    pub manifests: PathBuf,
 }
 
 /// The reason why a run ends early.
@@ -107,6 +133,15 @@ impl StepError for ScenarioError {
 }
 
 impl Scenario {
+    /// Whether jobs get the deployer's kubeconfig. Without one, they use the account of their pods.
+    pub(super) fn gives_kubeconfig(&self) -> bool {
+        match (&self.executor, &self.cluster) {
+            (JobExecutor::Kubernetes(_), ClusterSource::Kind(_)) => false,
+            (_, ClusterSource::Existing(target)) => target.deployer_kubeconfig.is_some(),
+            (JobExecutor::Docker, ClusterSource::Kind(_)) => true,
+        }
+    }
+
     /// Waits for `work`, or fails when the user interrupts the run.
     pub(super) async fn cancellable<T>(&self, work: impl Future<Output = T>) -> Result<T, ScenarioError> {
         tokio::select! {

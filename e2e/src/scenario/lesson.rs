@@ -10,10 +10,11 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::definition::ReplayError;
+use super::definition::{Ref, ReplayError};
+use super::place::Place;
 use super::project::Project;
 use super::recorder::Recorder;
-use super::replay::{Ref, Replayer};
+use super::replay::Replayer;
 use super::variables::RegistryVariables;
 use super::{snapshot, variables};
 use crate::checks::target::Target;
@@ -202,9 +203,9 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
     let LessonContext { target, .. } = context;
     let is_given = |key: &str| !withheld.contains(&key);
     let registry = RegistryVariables::from_target(target, &project.path);
-    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry.as_ref());
+    let mut settings = variables::placeholders(&target.base_domain, &target.namespace, registry.as_ref(), true);
     settings.retain(|setting| is_given(&setting.variable.key));
-    let values = variables::from_target(target, &project.path);
+    let values = variables::from_target(target, &project.path, true);
     let values = values.iter().filter(|variable| is_given(&variable.key)).cloned().collect();
     Replayer {
         docker: context.docker.clone(),
@@ -213,7 +214,7 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
         dir: context.dir.clone(),
         recorder: Arc::clone(&context.recorder),
         cancel: context.cancel.clone(),
-        networks: target.networks.clone(),
+        place: Place::Engine(target.networks.clone()),
         values: watch::channel(Some(Ok(values))).1,
         settings,
         project,

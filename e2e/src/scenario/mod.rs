@@ -12,6 +12,7 @@ pub mod lesson;
 mod listener;
 mod milestone;
 pub mod pending_checks;
+pub mod place;
 pub mod project;
 pub mod recorder;
 pub mod replay;
@@ -20,16 +21,18 @@ mod tag;
 pub mod variables;
 pub mod versions;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use self::branch::Branch;
-pub use self::definition::{ClusterSource, ReplayError, Scenario, ScenarioError};
+pub use self::definition::{ClusterSource, JobExecutor, PodJobs, Ref, ReplayError, Scenario, ScenarioError};
 use self::milestone::milestone;
+use self::place::{ClusterState, JobCluster, Place};
 use self::project::Project;
 use self::recorder::Recorder;
-use self::replay::{EnvironmentJobs, Ref, Replayer, environments, images_of};
+use self::replay::{EnvironmentJobs, Replayer, environments, images_of};
 use self::tag::Tag;
 use self::variables::RegistryVariables;
 use crate::checks::environment::Environment;
@@ -77,13 +80,18 @@ async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Clean
     let workspace = Workspace::new(&std::env::temp_dir()).map_err(|error| ScenarioError::broken(&error))?;
     let project = clone_project(scenario, recorder, &workspace).await?;
     let (values, known) = watch::channel(None);
-    let replayer = replayer(scenario, recorder, project, known);
+    let (state, is_up) = watch::channel(ClusterState::Starting);
+    let mut replayer = replayer(scenario, recorder, project, (known, is_up));
 
     // Errors in the pipeline file are reported before anything is created.
     let branch_plan = replayer.plan(Ref::Branch)?.plan;
     let dev = first_environment(&branch_plan, "branch", false)?;
     let tag_plan = replayer.plan(Ref::Tag)?.plan;
     let live = first_environment(&tag_plan, "tag", true)?;
+    if !scenario.gives_kubeconfig() {
+        let names = BTreeSet::from([&*dev.name, &*live.name]);
+        replayer.settings.extend(variables::deployer_account(names.into_iter()));
+    }
     expect_steps(recorder, &replayer, &dev, &live);
 
     match &scenario.cluster {
@@ -113,6 +121,7 @@ async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Clean
         is_new_cluster: *cluster,
         lease: lease.as_ref(),
         values,
+        state,
         compiled,
         deployed,
         cancel_tag: cancel_tag.clone(),
@@ -183,7 +192,7 @@ fn replayer(
     scenario: &Scenario,
     recorder: &Arc<Recorder>,
     project: Project,
-    values: watch::Receiver<Option<Values>>,
+    (values, state): (watch::Receiver<Option<Values>>, watch::Receiver<ClusterState>),
 ) -> Replayer {
     let (domain, namespace, registry, networks) = match &scenario.cluster {
         ClusterSource::Kind(plan) => {
@@ -197,7 +206,17 @@ fn replayer(
             (&*target.base_domain, &*target.namespace, registry, target.networks.clone())
         }
     };
-    let settings = variables::placeholders(domain, namespace, registry.as_ref());
+    let settings = variables::placeholders(domain, namespace, registry.as_ref(), scenario.gives_kubeconfig());
+    let place = match &scenario.executor {
+        JobExecutor::Docker => Place::Engine(networks),
+        JobExecutor::Kubernetes(jobs) => {
+            let kind = match &scenario.cluster {
+                ClusterSource::Kind(plan) => Some(plan.cluster.clone()),
+                ClusterSource::Existing(_) => None,
+            };
+            Place::Cluster(Box::new(JobCluster { config: jobs.config.clone(), kind, state }))
+        }
+    };
     Replayer {
         docker: scenario.docker.clone(),
         images: Arc::clone(&scenario.images),
@@ -208,7 +227,7 @@ fn replayer(
         project,
         settings,
         values,
-        networks,
+        place,
     }
 }
 

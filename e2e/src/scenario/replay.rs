@@ -8,9 +8,10 @@ use bollard::Docker;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::definition::ReplayError;
+use super::definition::{Ref, ReplayError};
 use super::listener::{Compiling, Starts, listener};
 use super::milestone::Reach;
+use super::place::Place;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::variables;
@@ -23,31 +24,14 @@ use gitlab_ci::plan::knowledge::ProjectVariables;
 use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::render::diagnostics;
 use gitlab_ci::variables::settings::Setting;
-use gitlab_runner::config::{ExecutorName, Mount, RunnerConfig};
 use gitlab_runner::deferred::{DeferredVariables, Values};
 use gitlab_runner::event::JobReport;
-use gitlab_runner::executor::docker::{sweep, sweep_gone};
 use gitlab_runner::pipeline::assemble::{Options, PipelineDirs};
 use gitlab_runner::pipeline::schedule::JobSelection;
 use gitlab_runner::project::input::Input;
 use gitlab_runner::project::prepare::{PrepareError, Prepared, prepare};
 use gitlab_runner::project::reference::Reference;
 use gitlab_runner::status::Status;
-
-/// The ref of a pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ref {
-    Branch,
-    Tag,
-}
-
-/// The CPU shares of the branch's jobs. Image builds and the cluster have the engine's default, 1024, because everything else waits for
-/// them: they take precedence over jobs that compile at the same time.
-const SHARES_OF_BRANCH: i64 = 512;
-
-/// The CPU shares of the tag's jobs: so few that the branch's jobs end early. The deployment of the branch and its checks follow, which
-/// mostly wait, so that the tag's jobs then get the processors.
-const SHARES_OF_TAG: i64 = 32;
 
 /// Everything that all pipelines of a run share.
 #[derive(Clone)]
@@ -66,8 +50,8 @@ pub struct Replayer {
     pub values: watch::Receiver<Option<Values>>,
     /// The directory of the report, and of the job logs.
     pub dir: std::path::PathBuf,
-    /// Networks that jobs join.
-    pub networks: Vec<String>,
+    /// Where jobs run.
+    pub place: Place,
     /// Records the pipelines.
     pub recorder: Arc<Recorder>,
     /// Cancels the pipelines.
@@ -149,23 +133,19 @@ impl Replayer {
     ) -> Result<(Plan, String), ReplayError> {
         let prepared = self.plan(wanted)?;
         let not_run = |error: &dyn std::fmt::Display| ReplayError::NotRun(error.to_string());
-        sweep_gone(&self.docker).await.map_err(|error| not_run(&error))?;
-        let mut config = RunnerConfig { executor: Some(ExecutorName::Docker), ..RunnerConfig::default() };
-        config.docker.privileged = true;
-        // The job reads the certificates there with which the engine in its service accepts it.
-        config.docker.volumes = vec![Mount::Shared("/certs/client".to_owned())];
-        config.docker.networks.clone_from(&self.networks);
-        config.docker.cpu_shares = Some(match wanted {
-            Ref::Branch => SHARES_OF_BRANCH,
-            Ref::Tag => SHARES_OF_TAG,
-        });
+        let config = self.place.config(wanted);
         let dirs = PipelineDirs::new(&self.kept, config).map_err(|error| not_run(&error))?;
         let id = dirs.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
         let starts: Arc<Mutex<Starts>> = Arc::default();
         let start = self.recorder.seconds();
         let compiling = compiled.map(|compiled| Compiling::new(&prepared.plan, compiled.clone()));
-        let executor = dirs.docker(self.docker.clone(), Some(self.images.clone()));
+        let executor = tokio::select! {
+            () = self.cancel.cancelled() => return Err(ReplayError::Interrupted),
+            executor = self.place.executor(&dirs, &self.docker, &self.images) => executor,
+        };
+        let executor = executor.ok_or_else(|| not_run(&"the cluster that its jobs run in did not come up"))?;
+        executor.sweep_gone().await.map_err(|error| not_run(&error))?;
         let options = Options {
             concurrency: None,
             logs: Some(self.dir.join("logs").join(&id)),
@@ -192,8 +172,8 @@ impl Replayer {
         let only: HashSet<Arc<str>> = only.iter().cloned().collect();
         let choice = JobSelection { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
-        // Each job has removed its own containers. The engine may have completed another one after that.
-        let swept = sweep(&self.docker, Some(dirs.label())).await;
+        // Each job has removed its own resources. The engine or the cluster may have completed another one after that.
+        let swept = pipeline.executor.sweep().await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.dir)).collect();
         self.recorder.pipeline(record::Pipeline {

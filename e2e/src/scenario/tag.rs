@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::definition::{ReplayError, Scenario, ScenarioError};
+use super::definition::{Ref, ReplayError, Scenario, ScenarioError};
 use super::environment_checks;
 use super::milestone::{Milestone, Reach};
 use super::recorder::Recorder;
-use super::replay::{EnvironmentJobs, Ref, Replayer};
+use super::replay::{EnvironmentJobs, Replayer};
 use crate::checks::environment::Environment;
 
 /// The inputs of the part.

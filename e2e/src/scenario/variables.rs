@@ -32,22 +32,38 @@ impl RegistryVariables {
 }
 
 /// The variables of a target that is not up yet: their values follow later.
-pub fn placeholders(base_domain: &str, namespace: &str, registry: Option<&RegistryVariables>) -> Vec<Setting> {
+pub fn placeholders(
+    base_domain: &str,
+    namespace: &str,
+    registry: Option<&RegistryVariables>,
+    has_kubeconfig: bool,
+) -> Vec<Setting> {
     let mut all = known(base_domain, namespace, registry);
-    all.extend([secret("CI_REGISTRY_PASSWORD", ""), file("KUBECONFIG", "")]);
+    all.push(secret("CI_REGISTRY_PASSWORD", ""));
+    all.extend(has_kubeconfig.then(|| file("KUBECONFIG", "")));
     all.into_iter().map(setting).collect()
 }
 
-/// The variables of a target. `path` is that of the project: `group/project`.
-pub fn from_target(target: &Target, path: &str) -> Arc<[Variable]> {
+/// The variables of a target. `path` is that of the project: `group/project`. Without `KUBECONFIG`, jobs use the account of their pods.
+pub fn from_target(target: &Target, path: &str, has_kubeconfig: bool) -> Arc<[Variable]> {
     let registry = RegistryVariables::from_target(target, path);
     let mut all = known(&target.base_domain, &target.namespace, registry.as_ref());
     if let Some(registry) = &target.registry {
         all.push(plain("CI_REGISTRY_USER", &registry.user));
         all.push(secret("CI_REGISTRY_PASSWORD", &registry.password));
     }
-    all.extend(target.deployer_kubeconfig.as_deref().map(|text| file("KUBECONFIG", text)));
+    let kubeconfig = target.deployer_kubeconfig.as_deref().filter(|_| has_kubeconfig);
+    all.extend(kubeconfig.map(|text| file("KUBECONFIG", text)));
     all.into()
+}
+
+/// The account of manifests/runner that deploys.
+const DEPLOYER: &str = "deployer";
+
+/// The variable by which the jobs of these environments use the deployer's account: docs/runner.md.
+pub(super) fn deployer_account<'name>(environments: impl Iterator<Item = &'name str>) -> Vec<Setting> {
+    let account = || plain("KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", DEPLOYER);
+    environments.map(|name| Setting { scope: name.to_owned(), ..setting(account()) }).collect()
 }
 
 fn known(base_domain: &str, namespace: &str, registry: Option<&RegistryVariables>) -> Vec<Variable> {
@@ -110,5 +126,19 @@ mod tests {
     fn a_job_that_uses_these_variables_waits_for_the_cluster(#[case] job: &str, #[case] expected: bool) {
         let text = if job.starts_with('{') { format!("a: {job}\n") } else { format!("a:\n  {job}\n") };
         assert_eq!(is_needed(&plan(&text).jobs[0]), expected);
+    }
+
+    #[test]
+    fn without_a_kubeconfig_the_deploy_jobs_use_the_account_of_the_runner() {
+        let keys = |has_kubeconfig| {
+            let settings = placeholders("example.test", "gitlab", None, has_kubeconfig);
+            settings.iter().map(|setting| setting.variable.key.to_string()).collect::<Vec<_>>()
+        };
+        assert!(keys(true).contains(&"KUBECONFIG".to_owned()));
+        assert!(!keys(false).contains(&"KUBECONFIG".to_owned()));
+        let accounts = deployer_account(["dev", "live"].into_iter());
+        let scopes: Vec<_> = accounts.iter().map(|it| (&*it.scope, &*it.variable.key, &*it.variable.value)).collect();
+        let key = "KUBERNETES_SERVICE_ACCOUNT_OVERWRITE";
+        assert_eq!(scopes, [("dev", key, "deployer"), ("live", key, "deployer")]);
     }
 }

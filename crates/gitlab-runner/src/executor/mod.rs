@@ -17,6 +17,7 @@ pub mod shell;
 #[cfg(target_os = "linux")]
 pub mod supervise;
 pub mod supervisor;
+mod sweep;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub use self::image_source::{ImageSource, Resolved};
 pub use self::reference::normalise;
 pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
+pub use self::sweep::SweepError;
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
@@ -83,6 +85,33 @@ impl Executor {
                 Box::pin(kubernetes.prepare(request, log)).await.map(Box::new).map(Session::Kubernetes)
             }
         }
+    }
+
+    /// Removes everything that the executor's pipeline has left. Each job has removed its own resources; the engine or the cluster may have
+    /// completed another one after that.
+    ///
+    /// # Errors
+    /// The engine or the API server does not answer, or something is still there. It is safe to call this again.
+    pub async fn sweep(&self) -> Result<(), SweepError> {
+        match self {
+            Self::Shell(_) => {}
+            Self::Docker(docker) => docker.sweep().await?,
+            Self::Kubernetes(kubernetes) => kubernetes.sweep().await?,
+        }
+        Ok(())
+    }
+
+    /// Removes what pipelines of this user whose processes have ended have left at the engine or in the cluster.
+    ///
+    /// # Errors
+    /// The engine or the API server does not answer, or something is still there. It is safe to call this again.
+    pub async fn sweep_gone(&self) -> Result<(), SweepError> {
+        match self {
+            Self::Shell(_) => {}
+            Self::Docker(docker) => docker.sweep_gone().await?,
+            Self::Kubernetes(kubernetes) => kubernetes.sweep_gone().await?,
+        }
+        Ok(())
     }
 }
 

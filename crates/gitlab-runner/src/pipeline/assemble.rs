@@ -79,11 +79,6 @@ impl PipelineDirs {
         self.own.dir.path()
     }
 
-    /// The owner ID that labels everything created for the pipeline, so that a later process can remove it.
-    pub fn label(&self) -> &str {
-        &self.label
-    }
-
     /// An executor that runs the pipeline's jobs on this machine. With a supervisor, everything that a job starts ends with the job.
     pub fn shell(&self, supervisor: Option<Supervisor>) -> Executor {
         Executor::Shell(Shell::new(&self.workspace.dir().join("builds"), self.config.shell.as_deref(), supervisor))

@@ -14,7 +14,7 @@ use gitlab_runner::pipeline::assemble::PipelineDirs;
 use gitlab_runner::workspace::store::refuse_tracked;
 use tokio::task::JoinHandle;
 
-use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE, connect, print};
+use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE, print};
 
 /// Where jobs run.
 #[derive(Debug, clap::Args)]
@@ -132,19 +132,4 @@ pub(super) fn kubernetes(dirs: &PipelineDirs, cluster: Cluster, images: Option<A
         }
     });
     Connected { executor: dirs.kubernetes(client, &namespace, images), sweeping: Some(sweeping) }
-}
-
-/// Removes what the jobs of the pipeline have left. Each job has removed its own containers; the engine or the cluster may have completed
-/// another one after that.
-pub(super) async fn remove_rest(executor: &Executor, label: &str) -> Result<(), CliError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::environment(format!("cannot remove all resources of the pipeline: {error}"))
-    };
-    match executor {
-        Executor::Shell(_) => Ok(()),
-        Executor::Docker(_) => {
-            docker::sweep(&connect().await?, Some(label)).await.map(drop).map_err(|error| failed(&error))
-        }
-        Executor::Kubernetes(kubernetes) => kubernetes.sweep().await.map_err(|error| failed(&error)),
-    }
 }

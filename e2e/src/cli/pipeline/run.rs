@@ -143,7 +143,9 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         // The next pipeline tries again.
         let _ = sweeping.await;
     }
-    executors::remove_rest(&pipeline.executor, dirs.label()).await?;
+    // Each job has removed its own resources; the engine or the cluster may have completed another one after that.
+    let swept = pipeline.executor.sweep().await;
+    swept.map_err(|error| CliError::environment(format!("cannot remove all resources of the pipeline: {error}")))?;
     if mode != Mode::Json {
         write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
     }

@@ -79,18 +79,29 @@ pub enum OwnerError {
 /// # Errors
 /// If a manifest cannot be read or applied.
 pub async fn apply_manifests(client: &Client, run: &RunId, directory: &Path) -> Result<(), OwnerError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OwnerError::Manifests { path, source }
-    };
-    let entries =
-        fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(failed(directory))?;
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|source| OwnerError::Manifests { path: directory.to_owned(), source })?;
     let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     // The namespace first, because the other objects are in it.
     files.sort_by_key(|file| (file.file_stem().is_none_or(|stem| stem != "namespace"), file.clone()));
+    apply_files(client, run, &files).await
+}
+
+/// The manifests of the runner that job pods need. The others install GitLab Runner itself.
+const FOR_JOBS: [&str; 4] = ["namespace.yaml", "service-account.yaml", "role.yaml", "role-binding.yaml"];
+
+/// Applies the manifests in `directory` that job pods need: their namespace, accounts and permissions.
+///
+/// # Errors
+/// If a manifest cannot be read or applied.
+pub async fn apply_job_manifests(client: &Client, run: &RunId, directory: &Path) -> Result<(), OwnerError> {
+    apply_files(client, run, &FOR_JOBS.map(|name| directory.join(name))).await
+}
+
+async fn apply_files(client: &Client, run: &RunId, files: &[PathBuf]) -> Result<(), OwnerError> {
     for file in files {
-        let text = fs::read_to_string(&file).map_err(failed(&file))?;
+        let text = fs::read_to_string(file).map_err(|source| OwnerError::Manifests { path: file.clone(), source })?;
         apply(client, run, &file.display().to_string(), &text).await?;
     }
     Ok(())
@@ -218,5 +229,14 @@ mod tests {
         insta::assert_snapshot!(text);
         let read = Kubeconfig::from_yaml(&text).unwrap();
         assert_eq!(read.current_context.as_deref(), Some("gitlab"));
+    }
+
+    #[test]
+    fn job_pods_need_all_manifests_of_the_runner_but_its_deployment() {
+        let kustomization = include_str!("../../../../manifests/runner/kustomization.yaml");
+        let (_, resources) = kustomization.split_once("\nresources:\n").unwrap();
+        let listed = resources.lines().map_while(|line| line.strip_prefix("  - "));
+        let others: Vec<_> = listed.filter(|name| *name != "deployment.yaml").collect();
+        assert_eq!(others, FOR_JOBS);
     }
 }

@@ -32,6 +32,22 @@ impl Docker {
         &self.config.docker.networks
     }
 
+    /// Removes what pipelines of this user whose processes have ended have left at the engine: [`sweep_gone`](super::sweep_gone).
+    ///
+    /// # Errors
+    /// The engine does not answer, or a resource cannot be removed. It is safe to call this again.
+    pub async fn sweep_gone(&self) -> Result<(), bollard::errors::Error> {
+        super::sweep_gone(&self.engine).await.map(drop)
+    }
+
+    /// Removes everything that the pipeline has left at the engine.
+    ///
+    /// # Errors
+    /// The engine does not answer, or a resource cannot be removed. It is safe to call this again.
+    pub async fn sweep(&self) -> Result<(), bollard::errors::Error> {
+        super::sweep(&self.engine, Some(&self.pipeline)).await.map(drop)
+    }
+
     /// Copies the certificates that the runner trusts into a container, to GitLab Runner's path.
     pub(super) async fn put_certificates(&self, container: &str) -> Result<(), ExecutorError> {
         let Some(certificates) = self.config.certificates.as_deref() else { return Ok(()) };

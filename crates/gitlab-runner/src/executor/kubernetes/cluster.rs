@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::Client;
 
 use super::anchor::Anchors;
-use super::leftovers::{SweepError, sweep};
+use super::leftovers::{SweepError, sweep, sweep_gone};
 use crate::config::RunnerConfig;
 use crate::executor::creations;
 use crate::executor::image_source::ImageSource;
@@ -25,8 +25,7 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// An executor that runs jobs in `namespace` of the cluster of `client`, with the settings of `config`. `images` provides the images
-    /// that
-    /// it knows, on the nodes of the cluster; all others are pulled by the cluster. Everything that the executor creates belongs to the
+    /// that it knows, on the nodes of the cluster; all others are pulled by the cluster. Everything that the executor creates belongs to the
     /// pipeline with the owner ID `owner`, so that [`sweep`] finds it.
     pub fn new(
         client: Client,
@@ -43,6 +42,14 @@ impl Kubernetes {
     pub fn job_dirs(&self, project: &str) -> JobDirs {
         let builds = self.config.builds_dir.as_deref().unwrap_or(BUILDS).trim_end_matches('/').to_owned();
         JobDirs { project: format!("{builds}/{project}"), builds }
+    }
+
+    /// Removes what pipelines of this user whose processes have ended have left in the cluster: [`sweep_gone`].
+    ///
+    /// # Errors
+    /// The API server does not answer, or an object is still there. It is safe to call this again.
+    pub async fn sweep_gone(&self) -> Result<(), SweepError> {
+        sweep_gone(&self.client, &self.namespace).await.map(drop)
     }
 
     /// Removes everything that the pipeline has left in the cluster. Each job has removed its own pod.

@@ -1,0 +1,14 @@
+//! The error of the removal of what jobs have left.
+
+use super::kubernetes;
+
+/// Something that jobs have left cannot be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The engine does not answer, or keeps a resource.
+    #[error(transparent)]
+    Engine(#[from] bollard::errors::Error),
+    /// The API server does not answer, or keeps an object.
+    #[error(transparent)]
+    Cluster(#[from] kubernetes::SweepError),
+}
