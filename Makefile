@@ -68,6 +68,10 @@ soak-mutations: ## Deploy twenty manifests with a random change each: a check mu
 	MUTATIONS=$(or $(MUTATIONS),20) MUTATION_SEED=$(or $(MUTATION_SEED),$$RANDOM) \
 		cargo test --locked -p e2e --all-features --test cluster -- --nocapture a_random_change
 
+.PHONY: soak-jobs
+soak-jobs: ## Run a pipeline of 200 jobs in pods, and check that nothing is left: 10 minutes
+	JOBS=$(or $(JOBS),200) cargo test --locked -p e2e --all-features --test cluster -- --nocapture many_jobs
+
 # Sanitizers and coverage are nightly features; this variable enables them in a stable compiler.
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP = 1

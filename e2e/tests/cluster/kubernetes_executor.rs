@@ -2,10 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
+mod admission;
 mod cleanup;
 mod connection;
 mod failures;
 mod manifests;
+mod many;
 mod results;
 mod security;
 mod services;

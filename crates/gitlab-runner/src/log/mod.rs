@@ -142,6 +142,8 @@ impl JobLog {
             // Independent of the output: the last chunk of the output may have ended within a secret.
             let masked = inner.out.masker.masked(&format!("{text}\n"));
             inner.take(Stream::Out, masked.as_bytes(), lines);
+            // A user may be following the file, and wonder what the job waits for.
+            inner.flush();
         });
     }
 

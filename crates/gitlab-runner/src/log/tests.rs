@@ -46,6 +46,13 @@ fn a_message_of_the_runner_does_not_cut_a_secret_in_two() {
     assert!(!std::fs::read_to_string(log.path()).unwrap().contains("s3cr3t"));
 }
 
+#[test]
+fn a_message_of_the_runner_is_in_the_file_at_once() {
+    let (_dir, log, _lines) = log(1 << 20);
+    log.say("Waiting for pod a");
+    assert!(std::fs::read_to_string(log.path()).unwrap().ends_with("Waiting for pod a\n"));
+}
+
 #[rstest]
 #[case::colours(b"a s3cr3t\x1b[1m-value b\n", "a [MASKED] b")]
 #[case::utf16(b"s\x003\0c\0r\x003\0t\0-\0v\0a\0l\0u\0e\0\n", "[MASKED]")]

@@ -165,7 +165,7 @@ impl Undo {
 }
 
 /// An object that is deleted at the end of the test, even if it panics.
-fn object(object: &Value) -> Cleanup {
+pub(crate) fn object(object: &Value) -> Cleanup {
     let name = |field: &str| object[field].as_str().unwrap_or_default().to_lowercase();
     let metadata = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
     let mut arguments = vec![format!("{}/{}", name("kind"), metadata("name"))];
