@@ -22,8 +22,12 @@ use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use gitlab_ci::variables::collection::Variable;
 
-/// Maximum time to read the rest of the output after the pod has failed: the helper may still run.
+/// Maximum time without further output after the pod has failed. What has arrived is read, and the helper may still run: it ends later than
+/// the job if another program deletes the pod.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Maximum time to read the output after the pod has failed. It is more than the grace period of the pod.
+const MAX_OUTPUT_TIME: Duration = Duration::from_secs(10);
 
 /// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -139,13 +143,15 @@ impl Session {
         let start = self.pod.start_script(self.number, script, self.shell.as_deref());
         let mut follower = self.within(start).await?;
         let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
+        let progress = follower.progress();
+        let mut follow = std::pin::pin!(follower.follow(log));
         let error = tokio::select! {
             biased;
-            code = follower.follow(log) => return code,
+            code = &mut follow => return code,
             error = failed => error,
         };
-        // What the script wrote last may say why.
-        let _ = timeout(OUTPUT_TIMEOUT, follower.follow(log)).await;
+        // What the script wrote last may say why. The connection is still open, and has buffered output.
+        let _ = timeout(MAX_OUTPUT_TIME, progress.within(OUTPUT_TIMEOUT, follow)).await;
         Err(error)
     }
 
