@@ -42,6 +42,7 @@ mod session;
 mod spec;
 #[cfg(test)]
 mod spec_tests;
+mod startup;
 mod state;
 mod user;
 
