@@ -20,6 +20,8 @@ mod exec;
 mod failure;
 #[cfg(test)]
 mod failure_tests;
+#[cfg(test)]
+mod fake_api;
 mod files;
 mod health;
 mod image;
@@ -27,6 +29,8 @@ mod layout;
 #[cfg(test)]
 mod layout_tests;
 mod leftovers;
+#[cfg(test)]
+mod leftovers_tests;
 mod names;
 mod output;
 mod overwrites;

@@ -180,7 +180,7 @@ mod tests {
     )]
     #[case::quota(403, "pods \"p\" is forbidden: exceeded quota: q", false)]
     fn a_missing_account_is_recognised(#[case] code: u16, #[case] message: &str, #[case] expected: bool) {
-        let error = ApiError { message: message.to_owned(), code: Some(code), is_temporary: false, is_taken: false };
+        let error = ApiError { code: Some(code), ..ApiError::without_answer(message.to_owned(), false) };
         assert_eq!(lacks_account(&error), expected);
     }
 }
