@@ -191,8 +191,8 @@ fn ended(pod: &Pod, container: &str, terminated: &ContainerStateTerminated) -> E
             "container {container} ended itself: it had no contact with the harness for ten minutes"
         )),
         (0 | 127, _) if container == HELPER => ExecutorError::system(format!(
-            "container {container} ended with exit code {code}: its image has no usable `sh` and `sleep`, or another program stopped it; set \
-             `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar and the standard utilities"
+            "container {container} ended with exit code {code}: its image has no usable `sh` and `sleep`, or another program stopped it; \
+             set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar and the standard utilities"
         )),
         (0, _) => script(format!(
             "container {container} ended with exit code 0: the job has stopped its first process, or the image's entrypoint does not run \
@@ -236,8 +236,8 @@ fn without_shell(container: &str, message: &str) -> Option<ExecutorError> {
     }
     Some(match container {
         HELPER => ExecutorError::system(
-            "the image of container helper has no shell; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar \
-             and the standard utilities",
+            "the image of container helper has no shell; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, \
+             tar and the standard utilities",
         ),
         BUILD => script(
             "the job's image has no shell: `sh` runs a job's commands; use an image with a shell, such as a variant of this one whose tag \

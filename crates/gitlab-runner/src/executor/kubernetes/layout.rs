@@ -177,8 +177,8 @@ head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 /// The exit code of [`pack`] if there is nothing of that name.
 pub(super) const ABSENT: i32 = 44;
 
-/// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output. While the archive grows, writes an
-/// empty line to standard error every 20 s, as a sign of life.
+/// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output. While the archive grows, writes
+/// an empty line to standard error every 20 s, as a sign of life.
 pub(super) fn pack(dir: &str, name: &str) -> String {
     let (dir, name) = (quote(dir), quote(name));
     // GNU tar reports a file that changes while it is read with exit code 1, after it has packed it.

@@ -177,6 +177,27 @@ fn a_packed_directory_is_unpacked_elsewhere() {
     assert_eq!(std::fs::read_link(target.join("sub/link")).unwrap(), std::path::Path::new("nowhere"));
 }
 
+/// A `tar` that hangs must not look like one that works.
+#[test]
+fn an_archive_that_grows_is_a_sign_of_life() {
+    for shell in ["bash", "dash"] {
+        let dir = dirs();
+        let tar = "#!/bin/sh\nfor i in 1 2 3 4 5; do echo x >> $3; sleep 0.3; done\nsleep 1.5\n";
+        std::fs::write(dir.path().join("tar"), tar).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path().join("tar"), executable).unwrap();
+        let script = here(&pack("/", "etc"), dir.path()).replace("sleep 20", "sleep 0.1");
+        let path = format!("PATH={}:$PATH\n{script}", dir.path().display());
+        let started = std::time::Instant::now();
+        let output = sh(shell, &path, &[], "");
+        // Nothing holds the streams open after the end.
+        assert!(started.elapsed() < Duration::from_secs(15), "{shell}: {:?}", started.elapsed());
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).trim()), (Some(0), "10"), "{shell}");
+        let beats = String::from_utf8(output.stderr).unwrap();
+        assert!(beats.chars().all(|letter| letter == '\n') && (1..=6).contains(&beats.len()), "{shell}: {beats:?}");
+    }
+}
+
 #[test]
 fn listening_ports_are_found() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -77,7 +77,7 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
     let name = anchor(owner);
     match retry(|| maps.get_metadata(&name)).await {
         Ok(found) if is_anchor(&found.metadata, owner) => {
-            delete(&maps, &found.metadata, None).await.map_err(refused)?
+            delete(&maps, &found.metadata, None).await.map_err(refused)?;
         }
         Err(error) if !error.is_missing() => return Err(refused(error)),
         _ => {}
@@ -85,9 +85,9 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
     Ok(all.len())
 }
 
-/// Removes the objects of pipelines that have ended: those of this user whose processes have ended, and those of others whose anchor was not
-/// renewed for 24 hours. Removes them from all namespaces, or if the account may not list them, from `namespace`. Returns how many pods
-/// there were.
+/// Removes the objects of pipelines that have ended: those of this user whose processes have ended, and those of others whose anchor was
+/// not renewed for 24 hours. Removes them from all namespaces, or if the account may not list them, from `namespace`. Returns how many
+/// pods there were.
 ///
 /// # Errors
 /// The first error: the API server does not answer, or an object is still there. What can be removed is removed. It is safe to call this

@@ -142,7 +142,7 @@ mod tests {
             let (_dir, log) = log();
             let (mut from_output, output) = tokio::io::duplex(1 << 20);
             let (mut from_notes, notes) = tokio::io::duplex(1 << 20);
-            from_output.write_all(&[b'x'; 200 * 1024]).await.unwrap();
+            from_output.write_all(&vec![b'x'; 200 * 1024]).await.unwrap();
             from_output.write_all(b"END\n").await.unwrap();
             from_notes.write_all(note.as_bytes()).await.unwrap();
             // The other stream stays open.

@@ -94,11 +94,13 @@ pub(super) async fn with_account<Creation: Future<Output = Result<(), ApiError>>
     create: impl Fn() -> Creation,
     log: &JobLog,
 ) -> Result<(), ApiError> {
-    let started = Instant::now();
+    let (started, mut is_reported) = (Instant::now(), false);
     loop {
         match create().await {
             Err(error) if lacks_account(&error) && started.elapsed() < GRACE => {
-                log.warn(&format!("{}; trying again for up to {} s", error.message, GRACE.as_secs()));
+                if !std::mem::replace(&mut is_reported, true) {
+                    log.warn(&format!("{}; trying again for up to {} s", error.message, GRACE.as_secs()));
+                }
                 sleep(ACCOUNT_INTERVAL).await;
             }
             created => return created,
