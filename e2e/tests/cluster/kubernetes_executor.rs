@@ -5,6 +5,8 @@
 mod cleanup;
 mod connection;
 mod failures;
+mod files;
+mod proxy;
 mod results;
 mod security;
 mod services;
@@ -22,6 +24,9 @@ use crate::support::{eventually, run};
 
 /// Maximum time for a step that takes seconds on an idle machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The log of the job `a`, in the repository.
+const LOG: &str = "target/e2e/pipelines/1/logs/a.log";
 
 /// The catalogue's image of the jobs: Debian's base system, with bash and Perl.
 const IMAGE: &str = "debian-forky";
@@ -133,11 +138,27 @@ struct Running {
 impl Running {
     /// Waits until the log of the job `a` has a line.
     fn wait_for(&self, line: &str) {
-        let log = self.repository.path().join("target/e2e/pipelines/1/logs/a.log");
+        let log = self.repository.path().join(LOG);
         eventually("a line of the job", TIMEOUT, || {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             if text.lines().any(|it| it.ends_with(line)) { Ok(()) } else { Err(text) }
         });
+    }
+
+    /// The result, and the lines of the log of the job `a`. Unlike the events, the log has all lines even if the test reads slowly.
+    fn end_with_log(self) -> (Run, Vec<String>) {
+        let run = Run::new(self.child.wait_with_output().expect("an end"));
+        let text = std::fs::read_to_string(self.repository.path().join(LOG)).expect("a log");
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.lines() {
+            // The time, the stream, and a mark of a continued line.
+            let (prefix, rest) = line.split_at_checked(32).expect("a prefix");
+            match lines.last_mut() {
+                Some(last) if prefix.ends_with('+') => last.push_str(rest),
+                _ => lines.push(rest.to_owned()),
+            }
+        }
+        (run, lines)
     }
 
     fn signal(&self, signal: &str) {
