@@ -86,7 +86,7 @@ fn a_silent_connection_costs_no_line() {
 
 /// A command that writes this many lines of 1000 bytes, each with its number.
 fn print_lines(count: u32) -> String {
-    format!(r#"perl -e 'printf qq(%0999d\n), $_ for 1..{count}'"#)
+    format!(r"perl -e 'printf qq(%0999d\n), $_ for 1..{count}'")
 }
 
 /// The numbers of the lines that [`print_lines`] has written.
