@@ -158,6 +158,12 @@ pub(super) fn ended_services(pod: &Pod) -> Vec<(String, i32)> {
         .collect()
 }
 
+/// Whether the container that reads the output has ended.
+pub(super) fn helper_has_ended(pod: &Pod) -> bool {
+    let mut helper = statuses(pod).filter(|status| status.name == HELPER);
+    helper.any(|status| status.state.as_ref().is_some_and(|state| state.terminated.is_some()))
+}
+
 /// Whether all containers have ended, after the pod was deleted.
 pub(super) fn has_ended(pod: &Pod) -> bool {
     let mut states = statuses(pod).map(|status| status.state.as_ref());

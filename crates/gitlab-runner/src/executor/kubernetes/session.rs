@@ -22,9 +22,12 @@ use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use gitlab_ci::variables::collection::Variable;
 
-/// Maximum time without further output after the pod has failed. What has arrived is read, and the helper may still run: it ends later than
-/// the job if another program deletes the pod.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time without further output after the pod has failed, while the helper runs: it ends up to three seconds later than the job if
+/// another program deletes the pod.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The same after the end of the helper: only what is on its way can still arrive.
+const LATE_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum time to read the output after the pod has failed. It is more than the grace period of the pod.
 const MAX_OUTPUT_TIME: Duration = Duration::from_secs(10);
@@ -151,7 +154,14 @@ impl Session {
             error = failed => error,
         };
         // What the script wrote last may say why. The connection is still open, and has buffered output.
-        let _ = timeout(MAX_OUTPUT_TIME, progress.within(OUTPUT_TIMEOUT, follow)).await;
+        let rest = async {
+            tokio::select! {
+                _ = progress.within(OUTPUT_TIMEOUT, &mut follow) => return,
+                () = self.watch.until(|observed| observed.helper_has_ended().then_some(())) => {}
+            }
+            progress.within(LATE_OUTPUT_TIMEOUT, follow).await;
+        };
+        let _ = timeout(MAX_OUTPUT_TIME, rest).await;
         Err(error)
     }
 
