@@ -117,17 +117,17 @@ fn a_slow_connection_costs_no_line() {
 fn the_output_of_a_deleted_pod_is_read() {
     let namespace = Namespace::new();
     let image = image_on_the_node(&namespace);
-    let print = print_lines(4_000);
+    let print = print_lines(8_000);
     let pipeline = format!(
         "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - sleep 3\n    - {print}\n    - echo END; sleep 600\n"
     );
-    let running = start(&namespace, &pipeline, &Proxy::with_rate(2_000_000));
+    let running = start(&namespace, &pipeline, &Proxy::with_rate(6_000_000));
     let pod = namespace.pod();
-    // The job has written everything long before the first lines arrive here. The rest takes two seconds.
+    // The job has written everything long before the first lines arrive here. The rest takes more than a second.
     running.wait_for("00042");
     namespace.kubectl(&["delete", &pod, "--wait=false"]);
     let (run, lines) = running.end_with_log();
     run.failed("a", "is being deleted by another program or user");
-    assert!(numbers(&lines).into_iter().eq(1..=4_000), "{} numbers", numbers(&lines).len());
+    assert!(numbers(&lines).into_iter().eq(1..=8_000), "{} numbers", numbers(&lines).len());
     assert!(lines.iter().any(|line| line == "END"));
 }
