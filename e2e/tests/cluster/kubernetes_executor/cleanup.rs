@@ -46,7 +46,7 @@ fn the_next_start_removes_what_a_killed_pipeline_has_left() {
 #[test]
 fn the_pod_of_a_killed_pipeline_ends_by_itself() {
     let namespace = Namespace::new();
-    let pipeline = PIPELINE.replace("a: {", "a: {timeout: 20s, ");
+    let pipeline = PIPELINE.replace("a: {", "a: {timeout: 60s, ");
     let (repository, settings) = (Repository::new("main", &pipeline), runner(""));
     // Without access to its lock, the pipelines of other tests do not remove what it leaves.
     let state = tempfile::tempdir().expect("a directory");
@@ -57,7 +57,7 @@ fn the_pod_of_a_killed_pipeline_ends_by_itself() {
     let pod = namespace.pod();
     killed.child.kill().expect("kill -9");
     killed.child.wait().expect("its end");
-    eventually("the end of the pod", Duration::from_mins(5), || {
+    eventually("the end of the pod", Duration::from_mins(6), || {
         let status = namespace.kubectl(&["get", &pod, "--output=jsonpath={.status.phase} {.status.reason}"]);
         if status == "Failed DeadlineExceeded" { Ok(()) } else { Err(status) }
     });
