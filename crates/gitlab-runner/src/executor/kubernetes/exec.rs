@@ -127,8 +127,12 @@ impl PodRef {
             };
             (stdout, stderr, status)
         };
-        let silent =
-            || ExecError::Lost(format!("it neither made progress nor ended within {} s", MAX_SILENCE.as_secs()));
+        let silent = || {
+            ExecError::Lost(format!(
+                "it neither made progress nor ended within {} s; its node may be overloaded, or a volume of the pod may hang",
+                MAX_SILENCE.as_secs()
+            ))
+        };
         let (stdout, stderr, status) = progress.within(MAX_SILENCE, work).await.ok_or_else(silent)?;
         Ok(Output { code: exit_code(status.as_ref())?, stdout, stderr })
     }
