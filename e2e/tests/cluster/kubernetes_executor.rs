@@ -6,14 +6,17 @@ mod admission;
 mod cleanup;
 mod connection;
 mod failures;
+mod files;
 mod manifests;
 mod many;
+mod proxy;
+mod restart;
 mod results;
 mod security;
 mod services;
 
 use std::process::{Child, Command, Stdio};
-use std::sync::{LockResult, RwLockReadGuard};
+use std::sync::{LockResult, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
@@ -26,13 +29,23 @@ use crate::support::{eventually, run};
 /// Maximum time for a step that takes seconds on an idle machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
+/// The log of the job `a`, in the repository.
+const LOG: &str = "target/e2e/pipelines/1/logs/a.log";
+
 /// The catalogue's image of the jobs: Debian's base system, with bash and Perl.
 const IMAGE: &str = "debian-forky";
 
 /// A namespace, which is deleted at the end of the test, even if it panics. Tests that change the nodes or the cluster's DNS wait for it.
 struct Namespace {
     name: String,
-    _lock: LockResult<RwLockReadGuard<'static, ()>>,
+    _lock: Lock,
+}
+
+/// Whether other tests may use the cluster at the same time.
+#[expect(dead_code, reason = "the guards are only held")]
+enum Lock {
+    Shared(LockResult<RwLockReadGuard<'static, ()>>),
+    Exclusive(LockResult<RwLockWriteGuard<'static, ()>>),
 }
 
 impl Namespace {
@@ -41,20 +54,30 @@ impl Namespace {
         Self::with_level("privileged")
     }
 
+    /// A namespace in which Pod Security allows everything. No other test uses the cluster until it is dropped.
+    fn alone() -> Self {
+        let lock = Lock::Exclusive(DEPLOYER.write());
+        Self::create("privileged", lock)
+    }
+
     /// A namespace with a level of Pod Security.
     fn with_level(level: &str) -> Self {
+        Self::create(level, Lock::Shared(DEPLOYER.read()))
+    }
+
+    fn create(level: &str, lock: Lock) -> Self {
         let name = format!("executor-test-{:08x}", fastrand::u32(..));
         let labels = serde_json::json!({"pod-security.kubernetes.io/enforce": level});
         let object =
             serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         assert!(STATUS["cluster"].is_string(), "no cluster");
         feed(&mut owner(&["apply", "--filename", "-"]), &object.to_string());
-        Self { name, _lock: DEPLOYER.read() }
+        Self { name, _lock: lock }
     }
 
     /// The name of a namespace that does not exist.
     fn missing(name: &str) -> Self {
-        Self { name: name.to_owned(), _lock: DEPLOYER.read() }
+        Self { name: name.to_owned(), _lock: Lock::Shared(DEPLOYER.read()) }
     }
 
     /// kubectl in this namespace, as the cluster's owner.
@@ -136,11 +159,27 @@ struct Running {
 impl Running {
     /// Waits until the log of the job `a` has a line.
     fn wait_for(&self, line: &str) {
-        let log = self.repository.path().join("target/e2e/pipelines/1/logs/a.log");
+        let log = self.repository.path().join(LOG);
         eventually("a line of the job", TIMEOUT, || {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             if text.lines().any(|it| it.ends_with(line)) { Ok(()) } else { Err(text) }
         });
+    }
+
+    /// The result, and the lines of the log of the job `a`. Unlike the events, the log has all lines even if the test reads slowly.
+    fn end_with_log(self) -> (Run, Vec<String>) {
+        let run = Run::new(self.child.wait_with_output().expect("an end"));
+        let text = std::fs::read_to_string(self.repository.path().join(LOG)).expect("a log");
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.lines() {
+            // The time, the stream, and a mark of a continued line.
+            let (prefix, rest) = line.split_at_checked(32).expect("a prefix");
+            match lines.last_mut() {
+                Some(last) if prefix.ends_with('+') => last.push_str(rest),
+                _ => lines.push(rest.to_owned()),
+            }
+        }
+        (run, lines)
     }
 
     fn signal(&self, signal: &str) {

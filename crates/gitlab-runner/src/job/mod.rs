@@ -253,16 +253,17 @@ impl Attempt<'_> {
         let script = self.script(job_dirs, &commands, &variables);
         let _section = self.log.section("after_script", "Running after_script");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
-        let (code, message) = match self.run_for(session, &script, Some(limit)).await {
+        let own = FailureReason::ScriptFailure;
+        let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
             Ok(Some(0)) => return Ok(()),
-            Ok(Some(code)) => (Some(code), format!("exit code {code}")),
-            Ok(None) => (None, format!("it took longer than {}", humantime::format_duration(limit))),
-            Err(AttemptError::Failed { message, .. }) => (None, message),
+            Ok(Some(code)) => (own, Some(code), format!("exit code {code}")),
+            Ok(None) => (own, None, format!("it took longer than {}", humantime::format_duration(limit))),
+            Err(AttemptError::Failed { reason, message, .. }) => (reason, None, message),
             Err(error) => return Err(error),
         };
         if status == "success" && self.variables.get("AFTER_SCRIPT_IGNORE_ERRORS").as_deref() == Some("false") {
             let message = format!("after_script: {message}");
-            return Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code, message });
+            return Err(AttemptError::Failed { reason, code, message });
         }
         self.log.warn(&format!("after_script failed, but job will continue unaffected: {message}"));
         Ok(())

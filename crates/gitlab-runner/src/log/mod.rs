@@ -147,6 +147,16 @@ impl JobLog {
         });
     }
 
+    /// Writes a line of a service, which counts as output of the job. Returns whether the log takes more output.
+    pub fn say_output(&self, text: &str) -> bool {
+        self.with(|inner, lines| {
+            // Independent of the output, like a message of the runner.
+            let masked = inner.out.masker.masked(&format!("{text}\n"));
+            inner.take_output(Stream::Out, masked.as_bytes(), lines);
+        });
+        self.lock().left.is_some()
+    }
+
     /// Writes a warning of the runner, in yellow.
     pub fn warn(&self, text: &str) {
         self.say(&format!("\x1b[0;33mWARNING: {text}\x1b[0;m"));

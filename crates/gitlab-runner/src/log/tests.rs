@@ -120,6 +120,16 @@ fn output_has_a_limit() {
     assert!(lines.last().unwrap().starts_with("Job's log exceeded limit of 2 KiB."), "{lines:?}");
 }
 
+#[test]
+fn the_lines_of_services_count_as_output() {
+    let (_dir, log, lines) = log(2048);
+    let count = (0..100).take_while(|_| log.say_output(&format!("s3cr3t-value{}", "x".repeat(100)))).count();
+    log.say("a message of the runner");
+    let lines = lines.lock().unwrap();
+    assert!(count < 20 && lines.len() < 25, "{count} {lines:?}");
+    assert!(lines[0].starts_with("[MASKED]xxx") && lines.last().unwrap() == "a message of the runner", "{lines:?}");
+}
+
 /// `yes` writes lines of two bytes, and the file has 32 more for each.
 #[test]
 fn the_limit_counts_what_the_file_gets() {

@@ -1,17 +1,14 @@
 //! Tests of lost connections to the API server.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use super::proxy::Proxy;
 use super::{IMAGE, Namespace, Running, runner};
-use crate::fixture::{access, owner};
+use crate::fixture::owner;
 use crate::repository::Repository;
 use crate::support::{e2e, run};
 
@@ -40,73 +37,15 @@ pub(super) fn image_on_the_node(namespace: &Namespace) -> String {
     images[0]["reference"].as_str().expect("a reference").to_owned()
 }
 
-/// A proxy in front of the API server, whose connections can be cut.
-struct Proxy {
-    address: String,
-    is_cut: Arc<AtomicBool>,
-    /// How many times all connections have fallen silent.
-    silences: Arc<AtomicUsize>,
-    connections: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    fn new() -> Self {
-        let text = std::fs::read_to_string(access("kubeconfig")).expect("a kubeconfig");
-        let server = text.lines().find_map(|line| line.trim().strip_prefix("server: https://")).expect("a server");
-        let (server, listener) = (server.to_owned(), TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let address = format!("https://{}", listener.local_addr().expect("an address"));
-        let (is_cut, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (cut, all) = (Arc::clone(&is_cut), Arc::clone(&connections));
-        let silences = Arc::new(AtomicUsize::new(0));
-        let silent = Arc::clone(&silences);
-        spawn(move || {
-            for client in listener.incoming().flatten() {
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let Ok(server) = TcpStream::connect(&server) else { continue };
-                let mut all = all.lock().expect("a lock");
-                for (from, to) in [(&client, &server), (&server, &client)] {
-                    let (from, to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
-                    all.push(from.try_clone().expect("a socket"));
-                    let silent = Arc::clone(&silent);
-                    spawn(move || copy(from, to, &silent));
-                }
-            }
-        });
-        Self { address, is_cut, silences, connections }
-    }
-
-    /// Loses everything that is sent over the connections that exist now, without closing them.
-    fn silence(&self) {
-        self.silences.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Cuts all connections, and accepts no others for a while.
-    fn cut(&self, duration: Duration) {
-        self.is_cut.store(true, Ordering::SeqCst);
-        for connection in self.connections.lock().expect("a lock").drain(..) {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-        sleep(duration);
-        self.is_cut.store(false, Ordering::SeqCst);
-    }
-}
-
-/// Copies until the end, or until all connections fall silent: from then on, everything is lost.
-fn copy(mut from: TcpStream, mut to: TcpStream, silences: &AtomicUsize) {
-    let mut buffer = [0; 16 * 1024];
-    let before = silences.load(Ordering::SeqCst);
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(_) if silences.load(Ordering::SeqCst) > before => {}
-            Ok(count) if to.write_all(buffer.get(..count).unwrap_or_default()).is_ok() => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => break,
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
+/// Starts a pipeline that reaches the API server through a proxy, and waits until its job `a` has written `begun`.
+fn start(namespace: &Namespace, pipeline: &str, proxy: &Proxy) -> Running {
+    let kubeconfig = kubeconfig(Some(&proxy.address), None);
+    let (repository, settings) = (Repository::new("main", pipeline), runner(""));
+    let mut command = namespace.command(&repository, &settings, &["--context", "test"]);
+    let child = command.env("KUBECONFIG", kubeconfig.path()).spawn().expect("e2e");
+    let running = Running { child, repository, _settings: settings };
+    running.wait_for("begun");
+    running
 }
 
 /// Runs a job that writes 600 lines in 30 s through a proxy, and disturbs its connections. No line may be lost or repeated.
@@ -114,17 +53,12 @@ fn disturbed(disturb: impl Fn(&Proxy)) {
     let namespace = Namespace::new();
     let image = image_on_the_node(&namespace);
     let proxy = Proxy::new();
-    let kubeconfig = kubeconfig(Some(&proxy.address), None);
     let print = r"perl -e '$| = 1; for (1..600) { print qq(line $_\\n); select undef, undef, undef, 0.05 }'";
     let pipeline = format!(
         "a:\n  image: '{image}'\n  script: [echo begun, \"{print}\", head -c 3000000 /dev/urandom > big, exit 9]\n  artifacts: \
          {{paths: [big], when: always}}\n",
     );
-    let (repository, settings) = (Repository::new("main", &pipeline), runner(""));
-    let mut command = namespace.command(&repository, &settings, &["--context", "test"]);
-    let child = command.env("KUBECONFIG", kubeconfig.path()).spawn().expect("e2e");
-    let running = Running { child, repository, _settings: settings };
-    running.wait_for("begun");
+    let running = start(&namespace, &pipeline, &proxy);
     sleep(Duration::from_secs(3));
     disturb(&proxy);
     let run = running.end();
@@ -148,4 +82,52 @@ fn a_lost_connection_costs_no_line() {
 #[test]
 fn a_silent_connection_costs_no_line() {
     disturbed(Proxy::silence);
+}
+
+/// A command that writes this many lines of 1000 bytes, each with its number.
+fn print_lines(count: u32) -> String {
+    format!(r"perl -e 'printf qq(%0999d\n), $_ for 1..{count}'")
+}
+
+/// The numbers of the lines that [`print_lines`] has written.
+fn numbers(lines: &[String]) -> Vec<u32> {
+    lines.iter().filter(|line| line.len() == 999).filter_map(|line| line.parse().ok()).collect()
+}
+
+/// The job writes much faster than its output can be read.
+#[test]
+fn a_slow_connection_costs_no_line() {
+    let namespace = Namespace::new();
+    let image = image_on_the_node(&namespace);
+    let pipeline = format!(
+        "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - {}\n    - echo END\n    - sleep 10\n",
+        print_lines(40_000)
+    );
+    let running = start(&namespace, &pipeline, &Proxy::with_rate(5_000_000));
+    running.wait_for("END");
+    let pod = namespace.pod();
+    assert_eq!(namespace.kubectl(&["logs", &pod, "--container=build"]), "", "the node keeps the output as well");
+    let (run, lines) = running.end_with_log();
+    assert_eq!(run.code(), 0, "{:?}", run.result("a"));
+    assert!(numbers(&lines).into_iter().eq(1..=40_000), "{} numbers", numbers(&lines).len());
+}
+
+/// The pod is deleted while its output is still on its way: the helper must not end before it has been read.
+#[test]
+fn the_output_of_a_deleted_pod_is_read() {
+    let namespace = Namespace::new();
+    let image = image_on_the_node(&namespace);
+    let print = print_lines(8_000);
+    let pipeline = format!(
+        "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - sleep 3\n    - {print}\n    - echo END; sleep 600\n"
+    );
+    let running = start(&namespace, &pipeline, &Proxy::with_rate(6_000_000));
+    let pod = namespace.pod();
+    // The job has written everything long before the first lines arrive here. The rest takes more than a second.
+    running.wait_for("00042");
+    namespace.kubectl(&["delete", &pod, "--wait=false"]);
+    let (run, lines) = running.end_with_log();
+    run.failed("a", "is being deleted by another program or user");
+    assert!(numbers(&lines).into_iter().eq(1..=8_000), "{} numbers", numbers(&lines).len());
+    assert!(lines.iter().any(|line| line == "END"));
 }

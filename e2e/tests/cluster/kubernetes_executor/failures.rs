@@ -1,11 +1,13 @@
 //! Tests of failures: each ends with GitLab's reason and names its cause.
 
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
-use super::Namespace;
+use super::{Namespace, Running, runner};
 use crate::fixture::owner;
+use crate::repository::Repository;
 use crate::support::run;
 
 #[test]
@@ -127,4 +129,51 @@ fn a_variable_that_breaks_a_rule_fails_the_job() {
     let pipeline = "a: {script: 'true', variables: {KUBERNETES_MEMORY_LIMIT: 3Gi}}\n";
     let rule = "memory_limit_overwrite_max_allowed = \"2Gi\"";
     namespace.run(pipeline, rule).failed("a", "KUBERNETES_MEMORY_LIMIT is `3Gi`, more than the maximum `2Gi`");
+}
+
+/// What a job does to its own processes must not make it wait for its timeout.
+#[rstest]
+#[case::its_wrapper("kill -9 $PPID; sleep 600")]
+#[case::everything("kill -9 -1; sleep 600")]
+fn a_job_that_kills_its_own_shell_ends(#[case] command: &str) {
+    let namespace = Namespace::new();
+    let started = Instant::now();
+    let pipeline = format!(
+        "a:\n  script: [echo begun, '{command}']\n  after_script: ['echo \"after $CI_JOB_STATUS\"', 'echo \"sleeping: $(cat \
+         /proc/[0-9]*/cmdline | tr \"\\0\" \" \" | grep -c \"slee[p] 600\")\"']\n"
+    );
+    let run = namespace.run(&pipeline, "");
+    assert_eq!(run.ended("a")["exit_code"], 137, "{:?}", run.result("a"));
+    run.failed("a", "command terminated with exit code 137");
+    for text in ["begun", "The process that ran the script was killed", "after failed", "sleeping: 0"] {
+        run.has("a", text);
+    }
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+}
+
+/// Both attempts fail for the same reason; a failure of the script would not be repeated.
+#[test]
+fn a_helper_that_cannot_start_is_a_system_failure() {
+    let namespace = Namespace::new();
+    let images = run(&mut owner(&["get", "nodes", "--output=jsonpath={.items[0].status.images[*].names[*]}"]));
+    let pause = images.split_whitespace().find(|name| name.contains("/pause:")).expect("the image of the sandboxes");
+    let pipeline = "a: {script: 'true', retry: {max: 1, when: runner_system_failure}}\n";
+    let run = namespace.run(pipeline, &format!("helper_image = \"{pause}\""));
+    run.failed("a", "the image of container helper has no shell; set `helper_image`");
+    assert_eq!(run.attempts("a"), 2);
+}
+
+#[test]
+fn an_account_may_appear_late() {
+    let namespace = Namespace::new();
+    let (repository, settings) =
+        (Repository::new("main", "a: {script: 'true'}\n"), runner("service_account = \"late\""));
+    let child = namespace.command(&repository, &settings, &[]).spawn().expect("e2e");
+    let running = Running { child, repository, _settings: settings };
+    // Long enough for the first attempt, and less than the 30 s of all attempts.
+    sleep(Duration::from_secs(10));
+    namespace.kubectl(&["create", "serviceaccount", "late"]);
+    let run = running.end();
+    assert_eq!(run.code(), 0, "{:?}", run.result("a"));
+    run.has("a", "error looking up service account");
 }

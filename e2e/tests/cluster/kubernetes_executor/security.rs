@@ -77,7 +77,7 @@ pub(super) const RIGHTS: &[(&str, &str)] = &[
     ("pods", "create, get, list, watch, delete"),
     ("pods/exec", "get, create"),
     ("pods/log", "get"),
-    ("configmaps", "create, get, list, delete"),
+    ("configmaps", "create, get, list, patch, delete"),
     ("secrets", "create, delete"),
     ("events", "list"),
 ];

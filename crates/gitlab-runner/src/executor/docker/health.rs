@@ -119,7 +119,9 @@ impl Docker {
             let mut output = std::pin::pin!(engine.logs(&name, Some(options)));
             while let Some(Ok(output)) = output.next().await {
                 for line in output.to_string().lines() {
-                    log.say(&format!("{title} {line}"));
+                    if !log.say_output(&format!("{title} {line}")) {
+                        return;
+                    }
                 }
             }
         })

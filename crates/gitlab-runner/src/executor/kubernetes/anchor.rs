@@ -2,19 +2,31 @@
 //! nothing of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::api::PostParams;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde_json::json;
 use tokio::sync::{Mutex, OnceCell};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::api::{ApiError, retry};
-use super::names::{OWNER, anchor, pipeline_label};
+use super::names::{OWNER, RENEWED, anchor, pipeline_label};
 use crate::config::CERTIFICATES;
 use crate::executor::request::ExecutorError;
 use container_engine::labels::PIPELINE;
+
+/// Time between two renewals of an anchor. An anchor that was not renewed for 24 hours is
+/// [removed](super::leftovers::sweep_gone) by other pipelines, which cannot see whether a process of another machine still runs.
+const RENEWAL: Duration = Duration::from_mins(10);
+
+/// The anchors by namespace.
+type Known = Mutex<HashMap<String, Arc<OnceCell<OwnerReference>>>>;
 
 /// The owners of a pipeline's objects, one per namespace.
 pub(super) struct Anchors {
@@ -23,12 +35,14 @@ pub(super) struct Anchors {
     owner: String,
     /// The certificates that the runner trusts, which are stored in the anchor.
     certificates: Option<Arc<str>>,
-    known: Mutex<HashMap<String, Arc<OnceCell<OwnerReference>>>>,
+    known: Arc<Known>,
+    /// Tasks that renew the anchors. They are aborted with the pipeline.
+    renewals: std::sync::Mutex<JoinSet<()>>,
 }
 
 impl Anchors {
     pub(super) fn new(client: Client, owner: String, certificates: Option<Arc<str>>) -> Self {
-        Self { client, owner, certificates, known: Mutex::default() }
+        Self { client, owner, certificates, known: Arc::default(), renewals: std::sync::Mutex::default() }
     }
 
     /// The owner ID of the pipeline.
@@ -89,14 +103,35 @@ impl Anchors {
             Err(error) if error.is_taken => retry(|| api.get(&name)).await?,
             created => created?,
         };
+        // The API server sets it. With a wrong UID, the garbage collector would delete the objects at once.
+        let uid = created.metadata.uid.unwrap_or_default();
+        let renewal = renew(api, name.clone(), uid.clone(), namespace.to_owned(), Arc::clone(&self.known));
+        self.renewals.lock().unwrap_or_else(PoisonError::into_inner).spawn(renewal);
         Ok(OwnerReference {
             api_version: "v1".to_owned(),
             kind: "ConfigMap".to_owned(),
             name,
-            // The API server sets it. With a wrong UID, the garbage collector would delete the objects at once.
-            uid: created.metadata.uid.unwrap_or_default(),
+            uid,
             ..OwnerReference::default()
         })
+    }
+}
+
+/// Renews an anchor regularly. If it no longer exists, forgets it, so that the next job creates another one.
+async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String, known: Arc<Known>) {
+    loop {
+        // With the UID, the API server refuses to change another object of this name.
+        let patch = json!({"metadata": {"uid": uid, "annotations": {RENEWED: Timestamp::now().to_string()}}});
+        let (patch, parameters) = (Patch::Merge(patch), PatchParams::default());
+        match retry(|| api.patch_metadata(&name, &parameters, &patch)).await {
+            // Without the right, the anchor never expires.
+            Err(ApiError { code: Some(401 | 403), .. }) => return,
+            Err(ApiError { code: Some(404 | 409 | 422), .. }) => {
+                known.lock().await.remove(&namespace);
+                return;
+            }
+            _ => sleep(RENEWAL).await,
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct ApiError {
     pub(super) is_temporary: bool,
     /// Whether an object of this name exists already.
     pub(super) is_taken: bool,
+    /// Whether the object of this name is not the one, or not the version, that the request names.
+    pub(super) is_replaced: bool,
 }
 
 impl From<kube::Error> for ApiError {
@@ -40,16 +42,20 @@ impl From<kube::Error> for ApiError {
         match &error {
             kube::Error::Api(status) => {
                 let message = if status.message.is_empty() { &status.reason } else { &status.message };
+                // `k8s.io/apiserver/pkg/storage/interfaces.go`, `Preconditions.Check`
+                let is_replaced = status.reason == "Conflict" && message.contains("Precondition failed");
                 // A quota that several pods change at the same time answers `Conflict`.
-                let is_temporary = matches!(status.code, 408 | 429 | 500 | 502..=504) || status.reason == "Conflict";
+                let is_conflict = status.reason == "Conflict" && !is_replaced;
+                let is_temporary = matches!(status.code, 408 | 429 | 500 | 502..=504) || is_conflict;
                 let is_taken = status.reason == "AlreadyExists";
-                Self { message: message.clone(), code: Some(status.code), is_temporary, is_taken }
+                Self { message: message.clone(), code: Some(status.code), is_temporary, is_taken, is_replaced }
             }
             kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => Self {
                 message: format!("the API server answered {code} in place of a WebSocket"),
                 code: Some(code.as_u16()),
                 is_temporary: code.is_server_error(),
                 is_taken: false,
+                is_replaced: false,
             },
             _ => {
                 let is_temporary = matches!(
@@ -68,7 +74,7 @@ impl From<kube::Error> for ApiError {
 impl ApiError {
     /// An error without an answer of the API server.
     pub(super) fn without_answer(message: String, is_temporary: bool) -> Self {
-        Self { message, code: None, is_temporary, is_taken: false }
+        Self { message, code: None, is_temporary, is_taken: false, is_replaced: false }
     }
 
     /// Whether the object does not exist.
@@ -114,6 +120,24 @@ mod tests {
         let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
         let error = ApiError::from(kube::Error::Api(status.boxed()));
         assert_eq!((error.code, error.is_temporary, error.to_string().as_str()), (Some(code), is_temporary, message));
+    }
+
+    #[rstest]
+    #[case::quota("Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified", true, false)]
+    #[case::another_object(
+        "Operation cannot be fulfilled on pods \"p\": Precondition failed: UID in precondition: a, UID in object meta: b",
+        false,
+        true
+    )]
+    fn a_conflict_with_another_object_is_final(
+        #[case] message: &str,
+        #[case] is_temporary: bool,
+        #[case] is_replaced: bool,
+    ) {
+        let (reason, message) = ("Conflict".to_owned(), message.to_owned());
+        let status = kube::core::Status { code: 409, reason, message, ..kube::core::Status::default() };
+        let error = ApiError::from(kube::Error::Api(status.boxed()));
+        assert_eq!((error.is_temporary, error.is_replaced), (is_temporary, is_replaced));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::api::{ApiError, call, pause};
 use super::layout::HELPER;
+use super::progress::Progress;
 use crate::executor::repack::PIECE_SIZE;
 use crate::executor::request::ExecutorError;
 
@@ -19,11 +20,15 @@ use crate::executor::request::ExecutorError;
 const BUFFER: usize = 256 * 1024;
 
 /// Maximum size of the output of a program that is not streamed, in bytes.
-const MAX_OUTPUT: u64 = 64 * 1024;
+const MAX_OUTPUT: usize = 64 * 1024;
 
 /// Maximum time without a connection to run a program that can be repeated: an API server that is restarted answers sooner. The job's own
 /// timeout applies as well.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Maximum time in which a program neither reads, nor writes, nor ends: it hangs, or its connection was lost without a word. A program that
+/// needs longer writes signs of life.
+const MAX_SILENCE: Duration = Duration::from_mins(2);
 
 /// The pod of a job.
 #[derive(Clone)]
@@ -102,22 +107,33 @@ impl PodRef {
         let mut process = self.start(container, command, !matches!(input, Input::Nothing)).await?;
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let status = process.take_status();
+        let progress = Progress::default();
         let feed = async {
             let Some(mut stdin) = stdin else { return };
             // A program that ends before it has read everything reports the reason itself.
             let _ = match input {
                 Input::Nothing => Ok(()),
                 Input::Text(text) => stdin.write_all(text.as_bytes()).await,
-                Input::File(file) => copy(file, &mut stdin).await,
+                Input::File(file) => copy(file, &mut stdin, &progress).await,
             };
             let _ = stdin.shutdown().await;
         };
-        // One task serves all streams: one that is not read would block the others.
-        let ((), stdout, stderr) = tokio::join!(feed, read(stdout), read(stderr));
-        let status = match status {
-            Some(status) => status.await,
-            None => None,
+        let work = async {
+            // One task serves all streams: one that is not read would block the others.
+            let ((), stdout, stderr) = tokio::join!(feed, read(stdout, &progress), read(stderr, &progress));
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            (stdout, stderr, status)
         };
+        let silent = || {
+            ExecError::Lost(format!(
+                "it neither made progress nor ended within {} s; its node may be overloaded, or a volume of the pod may hang",
+                MAX_SILENCE.as_secs()
+            ))
+        };
+        let (stdout, stderr, status) = progress.within(MAX_SILENCE, work).await.ok_or_else(silent)?;
         Ok(Output { code: exit_code(status.as_ref())?, stdout, stderr })
     }
 
@@ -175,7 +191,7 @@ impl PodRef {
 }
 
 /// Copies a file from its beginning.
-async fn copy(file: &File, to: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
+async fn copy(file: &File, to: &mut (impl AsyncWriteExt + Unpin), progress: &Progress) -> std::io::Result<()> {
     let mut offset = 0;
     loop {
         let file = file.try_clone()?;
@@ -190,16 +206,20 @@ async fn copy(file: &File, to: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Re
             return Ok(());
         }
         to.write_all(&piece).await?;
+        progress.add(piece.len());
         offset += piece.len() as u64;
     }
 }
 
 /// The beginning of a stream, which is read to its end.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+async fn read(stream: Option<impl AsyncRead + Unpin>, progress: &Progress) -> String {
     let Some(mut stream) = stream else { return String::new() };
-    let mut text = Vec::new();
-    let _ = (&mut stream).take(MAX_OUTPUT).read_to_end(&mut text).await;
-    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    let (mut text, mut piece) = (Vec::new(), vec![0; 8 * 1024]);
+    while let Ok(count @ 1..) = stream.read(&mut piece).await {
+        progress.add(count);
+        let count = count.min(MAX_OUTPUT.saturating_sub(text.len()));
+        text.extend_from_slice(piece.get(..count).unwrap_or_default());
+    }
     String::from_utf8_lossy(&text).into_owned()
 }
 
@@ -262,12 +282,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn output_is_read_to_its_end_and_its_beginning_is_kept() {
+        let (progress, output) = (Progress::default(), vec![b'x'; MAX_OUTPUT + 10_000]);
+        let kept = progress.within(Duration::from_secs(10), read(Some(&output[..]), &progress)).await.unwrap();
+        assert_eq!(kept.len(), MAX_OUTPUT);
+    }
+
+    #[tokio::test]
     async fn a_file_is_copied_from_its_beginning_each_time() {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, "x".repeat(PIECE_SIZE + 1).as_bytes()).unwrap();
         for _ in 0..2 {
             let mut copied = Vec::new();
-            copy(&file, &mut copied).await.unwrap();
+            copy(&file, &mut copied, &Progress::default()).await.unwrap();
             assert_eq!(copied.len(), PIECE_SIZE + 1);
         }
     }

@@ -18,6 +18,8 @@ pub(super) enum PodFailure {
         /// The reason and the message of the kubelet.
         message: String,
     },
+    /// The job cannot run in this pod, unless the kubelet, which repeats the attempt, succeeds soon.
+    Temporary(ExecutorError),
     /// The job cannot run in this pod.
     Final(ExecutorError),
 }
@@ -25,17 +27,30 @@ pub(super) enum PodFailure {
 /// Reasons of a waiting container whose image cannot be obtained with the container's pull policy.
 const PULL_REASONS: &[&str] = &["ErrImageNeverPull", "ErrImagePull", "ErrRegistryUnavailable", "ImagePullBackOff"];
 
-/// Reasons of a waiting container that waiting longer does not change, and whether the job's image or its settings are the cause.
-const FINAL_REASONS: &[(&str, bool)] = &[
-    ("CrashLoopBackOff", false),
-    ("CreateContainerConfigError", true),
-    ("CreateContainerError", true),
-    ("CreatePodSandboxError", false),
-    ("ImageInspectError", false),
-    ("InvalidImageName", true),
-    ("PostStartHookError", false),
-    ("PreCreateHookError", false),
-    ("RunContainerError", true),
+/// Reasons of a waiting container that waiting longer does not change.
+const FINAL_REASONS: &[&str] = &["CrashLoopBackOff", "InvalidImageName", "PostStartHookError", "RunContainerError"];
+
+/// Reasons of a waiting container that may be gone at the kubelet's next attempt: a Secret or `ConfigMap` that does not exist yet, or a
+/// container runtime that was too slow. GitLab Runner gives up at the first `CreateContainerConfigError`, and waits until `poll_timeout`
+/// for the others. `executors/kubernetes/internal/watchers/pod.go`
+const TEMPORARY_REASONS: &[&str] = &[
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "CreatePodSandboxError",
+    "ImageInspectError",
+    "PreCreateHookError",
+];
+
+/// Parts of messages about an image or its user that cannot run here. Only these come from the job, and no later attempt changes them.
+/// `k8s.io/kubernetes/pkg/kubelet/kuberuntime/security_context.go`, containerd's `pkg/oci/spec_opts.go`
+const IMAGE_FAULTS: &[&str] = &[
+    "runAsNonRoot",
+    "no command specified",
+    "no users found",
+    "unable to find user",
+    "unable to find group",
+    "no matching entries in passwd file",
+    "exec format error",
 ];
 
 fn script(message: String) -> ExecutorError {
@@ -54,6 +69,7 @@ pub(super) fn is_running(pod: &Pod) -> bool {
 
 /// Why a pod that does not run yet will never run the job.
 pub(super) fn before_running(pod: &Pod) -> Option<PodFailure> {
+    let mut temporary = None;
     for status in statuses(pod) {
         let Some(waiting) = status.state.as_ref().and_then(|state| state.waiting.as_ref()) else { continue };
         let reason = waiting.reason.as_deref().unwrap_or_default();
@@ -62,11 +78,16 @@ pub(super) fn before_running(pod: &Pod) -> Option<PodFailure> {
         if PULL_REASONS.contains(&reason) {
             return Some(PodFailure::Pull { container: status.name.clone(), message: detail });
         }
-        if let Some((_, is_of_job)) = FINAL_REASONS.iter().find(|(known, _)| *known == reason) {
-            return Some(PodFailure::Final(not_started(status, &detail, *is_of_job)));
+        let is_temporary = TEMPORARY_REASONS.contains(&reason);
+        if is_temporary || FINAL_REASONS.contains(&reason) {
+            let (error, is_known) = not_started(status, reason, &detail);
+            if !is_temporary || is_known {
+                return Some(PodFailure::Final(error));
+            }
+            temporary.get_or_insert(PodFailure::Temporary(error));
         }
     }
-    while_running(pod).map(PodFailure::Final)
+    while_running(pod).map(PodFailure::Final).or(temporary)
 }
 
 /// Why a pod can no longer run the job.
@@ -137,6 +158,12 @@ pub(super) fn ended_services(pod: &Pod) -> Vec<(String, i32)> {
         .collect()
 }
 
+/// Whether the container that reads the output has ended.
+pub(super) fn helper_has_ended(pod: &Pod) -> bool {
+    let mut helper = statuses(pod).filter(|status| status.name == HELPER);
+    helper.any(|status| status.state.as_ref().is_some_and(|state| state.terminated.is_some()))
+}
+
 /// Whether all containers have ended, after the pod was deleted.
 pub(super) fn has_ended(pod: &Pod) -> bool {
     let mut states = statuses(pod).map(|status| status.state.as_ref());
@@ -169,6 +196,10 @@ fn ended(pod: &Pod, container: &str, terminated: &ContainerStateTerminated) -> E
         (0, _) if is_older(terminated, CONTACT_TIMEOUT) => ExecutorError::system(format!(
             "container {container} ended itself: it had no contact with the harness for ten minutes"
         )),
+        (0 | 127, _) if container == HELPER => ExecutorError::system(format!(
+            "container {container} ended with exit code {code}: its image has no usable `sh` and `sleep`, or another program stopped it; \
+             set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar and the standard utilities"
+        )),
         (0, _) => script(format!(
             "container {container} ended with exit code 0: the job has stopped its first process, or the image's entrypoint does not run \
              its arguments (FF_KUBERNETES_HONOR_ENTRYPOINT)"
@@ -191,30 +222,36 @@ fn is_older(terminated: &ContainerStateTerminated, seconds: i64) -> bool {
     started.zip(finished).is_none_or(|(started, finished)| finished.0.duration_since(started.0).as_secs() >= seconds)
 }
 
-/// The error about a container that the kubelet cannot start.
-fn not_started(status: &ContainerStatus, detail: &str, is_of_job: bool) -> ExecutorError {
+/// The error about a container that the kubelet cannot start, and whether its cause is known to be permanent.
+fn not_started(status: &ContainerStatus, reason: &str, detail: &str) -> (ExecutorError, bool) {
     if let Some(explained) = without_shell(&status.name, detail) {
-        return explained;
+        return (explained, true);
     }
     let message = format!("container {} of image {} does not start: {detail}", status.name, status.image);
-    // Only the names of images and the users of containers come from the job.
-    if is_of_job { script(message) } else { ExecutorError::system(message) }
+    let is_of_image = reason == "InvalidImageName" || IMAGE_FAULTS.iter().any(|fault| detail.contains(fault));
+    // Only the names of images and the users of containers come from the job, and only for containers of its own.
+    let is_of_job = (is_of_image || reason == "RunContainerError") && status.name != HELPER;
+    (if is_of_job { script(message) } else { ExecutorError::system(message) }, is_of_image)
 }
 
-/// Explains to the job's author that an image has no shell.
+/// Explains that an image has no shell: to the job's author, or for the helper to the operator.
 fn without_shell(container: &str, message: &str) -> Option<ExecutorError> {
     let is_missing = message.contains("executable file not found") || message.contains("no such file or directory");
     if !is_missing || !message.contains("\"sh\"") {
         return None;
     }
-    let text = if container == HELPER {
-        "the image of the helper container has no shell; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, \
-         tar and the standard utilities"
-    } else {
-        "the job's image has no shell: `sh` runs a job's commands; use an image with a shell, such as a variant of this one whose tag \
-         ends in `debug`, `alpine` or `slim`"
-    };
-    Some(script(text.to_owned()))
+    Some(match container {
+        HELPER => ExecutorError::system(
+            "the image of container helper has no shell; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, \
+             tar and the standard utilities",
+        ),
+        BUILD => script(
+            "the job's image has no shell: `sh` runs a job's commands; use an image with a shell, such as a variant of this one whose tag \
+             ends in `debug`, `alpine` or `slim`"
+                .to_owned(),
+        ),
+        _ => script(format!("the image of service container {container} has no shell, but its command needs `sh`")),
+    })
 }
 
 fn memory_limit<'pod>(pod: &'pod Pod, container: &str) -> Option<&'pod str> {

@@ -44,7 +44,7 @@ fn a_pod_runs_when_its_own_containers_have_started() {
 fn a_pull_that_fails_is_reported_at_once(#[case] status: Value, #[case] expected: Option<&str>) {
     let failure = before_running(&pod(&status)).map(|failure| match failure {
         PodFailure::Pull { container, message } => format!("{container}: {message}"),
-        PodFailure::Final(error) => panic!("{error}"),
+        PodFailure::Final(error) | PodFailure::Temporary(error) => panic!("{error}"),
     });
     assert_eq!(failure.as_deref(), expected);
 }
@@ -76,11 +76,56 @@ fn a_pull_that_fails_is_reported_at_once(#[case] status: Value, #[case] expected
     ScriptFailure,
     "its image has no `sleep`"
 )]
-#[case::runtime(waiting("CreatePodSandboxError", "cni"), RunnerSystemFailure, "CreatePodSandboxError: cni")]
+#[case::unknown_user(
+    waiting(
+        "CreateContainerError",
+        "failed to generate spec: unable to find user app: no matching entries in passwd file"
+    ),
+    ScriptFailure,
+    "unable to find user app"
+)]
+#[case::helper_without_shell(
+    json!({"phase": "Pending", "containerStatuses": [container("helper", &json!({"waiting":
+        {"reason": "CreateContainerError", "message": "exec: \"sh\": executable file not found in $PATH"}}))]}),
+    RunnerSystemFailure,
+    "the image of container helper has no shell; set `helper_image`"
+)]
+#[case::helper_of_another_platform(
+    json!({"phase": "Pending", "containerStatuses": [container("helper", &json!({"waiting":
+        {"reason": "RunContainerError", "message": "exec format error"}}))]}),
+    RunnerSystemFailure,
+    "container helper of image i:1 does not start: RunContainerError"
+)]
 fn a_pod_that_cannot_start_fails_at_once(#[case] status: Value, #[case] reason: FailureReason, #[case] expected: &str) {
     let Some(PodFailure::Final(error)) = before_running(&pod(&status)) else { panic!("no final failure") };
     assert_eq!(error.reason, reason);
     assert!(error.message.contains(expected), "{error}");
+}
+
+/// The kubelet tries again: only the message tells a Secret that is about to appear from an image that cannot run.
+#[rstest]
+#[case::no_secret(waiting("CreateContainerConfigError", "secret \"s\" not found"), "secret \"s\" not found")]
+#[case::slow_runtime(waiting("CreateContainerError", "context deadline exceeded"), "context deadline exceeded")]
+#[case::sandbox(waiting("CreatePodSandboxError", "cni"), "CreatePodSandboxError: cni")]
+fn a_pod_that_may_start_later_is_given_time(#[case] status: Value, #[case] expected: &str) {
+    let Some(PodFailure::Temporary(error)) = before_running(&pod(&status)) else { panic!("no temporary failure") };
+    assert_eq!(error.reason, RunnerSystemFailure);
+    assert!(error.message.contains(expected), "{error}");
+}
+
+/// The job has no influence on the helper.
+#[rstest]
+#[case::stopped(0)]
+#[case::no_sleep(127)]
+#[case::killed(137)]
+fn a_helper_that_ends_is_a_system_failure(#[case] code: i32) {
+    let ended = json!({"terminated": {"exitCode": code, "reason": "Error", "startedAt": "2026-01-31T10:00:00Z",
+        "finishedAt": "2026-01-31T10:00:01Z"}});
+    let build = container("build", &json!({"running": {}}));
+    let status = json!({"phase": "Running", "containerStatuses": [build, container("helper", &ended)]});
+    let error = while_running(&pod(&status)).unwrap();
+    assert_eq!(error.reason, RunnerSystemFailure);
+    assert!(error.message.contains("container helper ended"), "{error}");
 }
 
 #[rstest]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api::pause;
 use super::exec::{ExecError, Input, PodRef};
@@ -21,8 +21,8 @@ use crate::workspace::selection::Selection;
 /// Maximum time between two pieces of an archive, after which a connection counts as lost.
 const MAX_SILENCE: Duration = Duration::from_secs(50);
 
-/// Maximum number of connections in a row that deliver nothing: five minutes, with the longest pauses.
-const MAX_ATTEMPTS: u32 = 150;
+/// Maximum time in which no connection delivers anything.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 impl PodRef {
     /// Creates a directory, writable for all users, and its parents.
@@ -101,7 +101,7 @@ impl PodRef {
 
     /// Receives an archive of `size` bytes.
     async fn receive(&self, size: u64, sender: &mpsc::Sender<io::Result<Vec<u8>>>) -> Result<(), String> {
-        let (mut offset, mut attempt) = (0, 0);
+        let (mut offset, mut attempt, mut last_progress) = (0, 0, Instant::now());
         let script = layout::fetch();
         while offset < size {
             let before = offset;
@@ -116,6 +116,7 @@ impl PodRef {
                         // What another program appends does not belong to the archive.
                         let count = count.min(usize::try_from(size - offset).unwrap_or(usize::MAX));
                         offset += count as u64;
+                        last_progress = Instant::now();
                         let read = piece.get(..count).unwrap_or_default().to_vec();
                         // The reader has reached the end of the archive, or has failed and reports the reason itself.
                         if sender.send(Ok(read)).await.is_err() || offset == size {
@@ -126,8 +127,8 @@ impl PodRef {
                 }
             };
             attempt = if offset > before { 0 } else { attempt + 1 };
-            if attempt >= MAX_ATTEMPTS {
-                return Err(reason);
+            if last_progress.elapsed() > PATIENCE {
+                return Err(format!("{reason}; nothing has arrived for {} s", PATIENCE.as_secs()));
             }
             sleep(pause(attempt.max(1))).await;
         }

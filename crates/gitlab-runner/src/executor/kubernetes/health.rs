@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{AsyncBufReadExt, TryStreamExt};
+use futures_util::{AsyncBufRead, AsyncBufReadExt};
 use kube::api::LogParams;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -22,6 +22,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many of a service's last lines a warning shows.
 const LAST_LINES: i64 = 10;
+
+/// Maximum size of these lines, in bytes.
+const MAX_LAST_LINES: i64 = 64 * 1024;
+
+/// Maximum length of a line of a service, in bytes. The rest of a longer line is left out. Container runtimes cut lines at this length.
+const MAX_LINE: usize = 16 * 1024;
 
 /// Waits until all services that have `HEALTHCHECK_TCP_PORT` listen, one of them ends, or the timeout expires.
 pub(super) async fn wait(pod: &PodRef, watch: &Watch, services: &[Service], log: &JobLog) {
@@ -86,8 +92,12 @@ pub(super) async fn report_ends(
 
 /// Writes a warning with the last lines of a service.
 async fn warn_with_output(pod: &PodRef, service: &Service, text: &str, log: &JobLog) {
-    let parameters =
-        LogParams { container: Some(service.container.clone()), tail_lines: Some(LAST_LINES), ..LogParams::default() };
+    let parameters = LogParams {
+        container: Some(service.container.clone()),
+        tail_lines: Some(LAST_LINES),
+        limit_bytes: Some(MAX_LAST_LINES),
+        ..LogParams::default()
+    };
     // If the API server does not answer, warn without the output.
     let output = call(pod.api.logs(&pod.name, &parameters)).await.unwrap_or_default();
     if output.trim().is_empty() {
@@ -100,7 +110,7 @@ async fn warn_with_output(pod: &PodRef, service: &Service, text: &str, log: &Job
     }
 }
 
-/// Copies a service's output to the job's log, until the service ends.
+/// Copies a service's output to the job's log, until the service ends or the log has its maximum size.
 /// <https://docs.gitlab.com/ci/services/#capturing-service-container-logs>
 pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver<Observed>, log: Arc<JobLog>) {
     let title = format!("[service:{}]", service.hosts.join("-"));
@@ -118,11 +128,13 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
         };
         // The stream begins with the first line each time.
         if let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await {
-            let mut lines = std::pin::pin!(stream.lines());
-            while let Ok(Some(line)) = lines.try_next().await {
+            let mut stream = std::pin::pin!(stream);
+            while let Ok(Some(line)) = next_line(&mut stream).await {
                 let time = sortable(line.split(' ').next().unwrap_or_default());
                 if time > last {
-                    log.say(&format!("{title} {line}"));
+                    if !log.say_output(&format!("{title} {line}")) {
+                        return;
+                    }
                     last = time;
                 }
             }
@@ -131,6 +143,26 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
             return;
         }
         sleep(pause(attempt)).await;
+    }
+}
+
+/// The next line of a stream, at most [`MAX_LINE`] bytes of it. `None` at the end.
+async fn next_line(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<String>> {
+    let (mut line, mut has_begun) = (Vec::new(), false);
+    loop {
+        let buffered = stream.fill_buf().await?;
+        if buffered.is_empty() {
+            return Ok(has_begun.then(|| String::from_utf8_lossy(&line).into_owned()));
+        }
+        has_begun = true;
+        let end = buffered.iter().position(|byte| *byte == b'\n');
+        let piece = buffered.get(..end.unwrap_or(buffered.len())).unwrap_or_default();
+        line.extend_from_slice(piece.get(..piece.len().min(MAX_LINE - line.len())).unwrap_or_default());
+        let count = piece.len() + usize::from(end.is_some());
+        stream.consume_unpin(count);
+        if end.is_some() {
+            return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+        }
     }
 }
 
@@ -143,6 +175,18 @@ fn sortable(time: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A service may write without ever ending a line.
+    #[tokio::test]
+    async fn the_rest_of_a_long_line_is_left_out() {
+        let output = format!("a\n{}\n\nb", "x".repeat(3 * MAX_LINE));
+        let mut stream = output.as_bytes();
+        let mut lines = Vec::new();
+        while let Some(line) = next_line(&mut stream).await.unwrap() {
+            lines.push(line);
+        }
+        assert_eq!(lines, ["a", &"x".repeat(MAX_LINE), "", "b"]);
+    }
 
     #[test]
     fn times_are_in_order() {

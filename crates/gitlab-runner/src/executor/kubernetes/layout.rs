@@ -21,26 +21,55 @@ pub(super) const LOGS: &str = "/.e2e/logs";
 /// The archive of the files that leave the pod.
 pub(super) const ARCHIVE: &str = "/.e2e/logs/out.tar";
 
+/// Exists while the harness reads the output of a script.
+const FOLLOWED: &str = "/.e2e/logs/followed";
+
+/// Time between two looks at the wrapper of a script, in seconds.
+const POLL_SECONDS: u32 = 2;
+
 /// Time between two signs of life of the harness.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 
 /// The first process of `build`. It adopts the processes that a job leaves behind, and ends at SIGTERM, which the kernel would otherwise
 /// withhold from a first process without a handler.
+///
+/// The first process of a container is the only one that a job cannot kill. If the wrapper of a script, from [`start`], is gone and has
+/// left no exit code, this process writes that of SIGKILL, and ends what remains of the script.
 pub(super) fn idle() -> String {
     format!(
         "trap 'exit 0' TERM INT
 while [ ! -e {SCRIPTS}/quit ]; do
-  sleep 60 & wait $!
+  sleep {POLL_SECONDS} & wait $!
   [ $? -ne 127 ] || exit 127
+  for begun in {SCRIPTS}/*.begun; do
+    number=${{begun##*/}} number=${{number%.begun}} pid=
+    [ -e \"$begun\" ] && [ ! -s {SCRIPTS}/$number.end ] && read -r pid < \"$begun\" || continue
+    kill -0 \"$pid\" 2> /dev/null && continue
+    [ ! -s {SCRIPTS}/$number.end ] || continue
+    [ $$ -ne 1 ] || kill -KILL -1
+    echo 'The process that ran the script was killed, by the script itself or because memory ran out.' >> {LOGS}/$number.log
+    echo \"137 $(wc -c < {LOGS}/$number.log)\" >> {SCRIPTS}/$number.end
+  done
 done"
     )
 }
 
 /// The first process of `helper`. If the harness was killed, or has lost the cluster, and gives no sign of life for ten minutes, it ends
 /// both containers. Before the first sign, images of other containers may still be pulled. The services run until the deadline of the pod.
+///
+/// If another program deletes the pod while the harness reads output, it ends up to three seconds later than `build`, so that the harness
+/// can read the rest.
 pub(super) fn watchdog() -> String {
     format!(
-        "trap 'exit 0' TERM INT
+        "end() {{
+  i=0
+  while [ -e {FOLLOWED} ] && [ $i -lt 30 ]; do
+    i=$((i + 1))
+    sleep 0.1 2> /dev/null || {{ sleep 1; i=$((i + 9)); }}
+  done
+  exit 0
+}}
+trap end TERM INT
 umask 0
 : >> {SCRIPTS}/alive
 missed=0 last=
@@ -69,13 +98,14 @@ pub(super) fn start(number: u32, shell: Option<&str>) -> String {
     let (name, files) = (shell.unwrap_or("bash or sh"), format!("{SCRIPTS}/{number}"));
     // The file for the exit code belongs to the user who writes it: the directory has the sticky bit, and the kernel may refuse to open
     // the files of other users there (`fs.protected_regular`). The wrapper survives SIGTERM, so that it can report the exit code. Programs
-    // that it starts get the default action.
+    // that it starts get the default action. It notes its process ID for `idle`; `$$` would be that of the program that starts it.
     format!(
         ": >> {files}.end || exit 1
 (
   set -C
   {{ : > {files}.begun; }} || exit 0
   set +C
+  sh -c 'echo $PPID' >> {files}.begun
   trap : TERM
   for shell in {shells}; do [ -x $shell ] && break; shell=; done
   if [ -n \"$shell\" ]; then
@@ -106,13 +136,15 @@ head -c \"$1\" > {files}.new || exit 1
 /// the harness has read everything, or when the connection is lost.
 pub(super) fn follow(number: u32) -> String {
     format!(
-        "tail -n +1 -f {SCRIPTS}/{number}.end >&2 &
+        ": > {FOLLOWED}
+tail -n +1 -f {SCRIPTS}/{number}.end >&2 &
 ends=$!
 tail -c \"+$1\" -f {LOGS}/{number}.log &
 output=$!
 while sleep 20; do echo >&2; done &
 beats=$!
 head -c 1 > /dev/null
+rm -f {FOLLOWED}
 kill $ends $output $beats"
     )
 }
@@ -145,7 +177,8 @@ head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 /// The exit code of [`pack`] if there is nothing of that name.
 pub(super) const ABSENT: i32 = 44;
 
-/// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output.
+/// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output. While the archive grows, writes
+/// an empty line to standard error every 20 s, as a sign of life.
 pub(super) fn pack(dir: &str, name: &str) -> String {
     let (dir, name) = (quote(dir), quote(name));
     // GNU tar reports a file that changes while it is read with exit code 1, after it has packed it.
@@ -154,8 +187,18 @@ pub(super) fn pack(dir: &str, name: &str) -> String {
 cd {dir} 2> /dev/null || exit {ABSENT}
 [ -e {name} ] || [ -h {name} ] || exit {ABSENT}
 rm -f {ARCHIVE}
+{{
+  last=
+  while sleep 20 3>&-; do
+    size=$(wc -c < {ARCHIVE} 3>&-)
+    [ \"$size\" = \"$last\" ] || echo >&3
+    last=$size
+  done
+}} 3>&2 > /dev/null 2>&1 &
+beats=$!
 tar -c -f {ARCHIVE} -- {name} 2> {LOGS}/tar.err
 code=$?
+kill $beats
 if [ $code -ne 0 ]; then
   [ $code -eq 1 ] && grep -q 'changed as we read it' {LOGS}/tar.err || {{ cat {LOGS}/tar.err >&2; exit 1; }}
 fi
@@ -194,140 +237,4 @@ echo $silent",
 /// Quotes a text as a single word for every POSIX shell.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::{Command, Stdio};
-
-    use rstest::rstest;
-
-    use super::*;
-
-    /// Replaces the directories of the containers with those of a test.
-    fn here(script: &str, dir: &std::path::Path) -> String {
-        script.replace("/.e2e", dir.to_str().unwrap())
-    }
-
-    fn dirs() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("scripts")).unwrap();
-        std::fs::create_dir(dir.path().join("logs")).unwrap();
-        dir
-    }
-
-    fn sh(shell: &str, script: &str, arguments: &[&str], input: &str) -> std::process::Output {
-        let mut command = Command::new(shell);
-        command.args(["-c", script, "sh"]).args(arguments).stdin(Stdio::piped());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    #[rstest]
-    #[case::success("echo out; echo err >&2", "0", "out\nerr\n")]
-    #[case::exit_code("echo a; exit 3", "3", "a\n")]
-    #[case::forged_code("echo 0; exit 7", "7", "0\n")]
-    fn a_script_runs_once_and_leaves_its_exit_code(#[case] script: &str, #[case] code: &str, #[case] output: &str) {
-        for shell in ["bash", "dash"] {
-            let dir = dirs();
-            let length = script.len().to_string();
-            let stored = sh(shell, &here(&store(1), dir.path()), &[&length], script);
-            assert!(stored.status.success(), "{stored:?}");
-            for _ in 0..2 {
-                assert!(sh(shell, &here(&start(1, None), dir.path()), &[], "").status.success());
-            }
-            let end = dir.path().join("scripts/1.end");
-            while std::fs::read_to_string(&end).unwrap().is_empty() {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            let expected = format!("{code} {}\n", output.len());
-            assert_eq!(std::fs::read_to_string(&end).unwrap(), expected, "{shell}");
-            assert_eq!(std::fs::read_to_string(dir.path().join("logs/1.log")).unwrap(), output, "{shell}");
-            // The follower starts at the second byte, and ends with its input.
-            let mut command = Command::new(shell);
-            command.args(["-c", &here(&follow(1), dir.path()), "sh", "2"]).stdin(Stdio::piped());
-            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            std::thread::sleep(Duration::from_millis(500));
-            drop(child.stdin.take());
-            let (mut out, mut err) = (vec![0; output.len() - 1], String::new());
-            std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut out).unwrap();
-            let mut reader = std::io::BufReader::new(child.stderr.take().unwrap());
-            std::io::BufRead::read_line(&mut reader, &mut err).unwrap();
-            child.wait().unwrap();
-            assert_eq!(out, output.as_bytes().get(1..).unwrap(), "{shell}");
-            assert_eq!(err, expected, "{shell}");
-        }
-    }
-
-    #[test]
-    fn without_signs_of_life_both_containers_end() {
-        for shell in ["bash", "dash"] {
-            let dir = dirs();
-            let quick = |script: String| here(&script, dir.path()).replace("sleep 60", "sleep 0.2");
-            let alive = dir.path().join("scripts/alive");
-            let mut containers = [watchdog(), idle()]
-                .map(|script| Command::new(shell).args(["-c", &quick(script)]).stdin(Stdio::null()).spawn().unwrap());
-            for beat in 0..20 {
-                std::fs::write(&alive, format!("{beat}\n")).unwrap();
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            assert!(!dir.path().join("scripts/quit").exists(), "{shell}");
-            for container in &mut containers {
-                assert!(container.wait().unwrap().success(), "{shell}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_incomplete_script_is_not_stored() {
-        let dir = dirs();
-        let stored = sh("dash", &here(&store(1), dir.path()), &["5"], "echo");
-        assert_eq!(stored.status.code(), Some(1));
-        assert!(!dir.path().join("scripts/1.sh").exists());
-    }
-
-    #[test]
-    fn a_packed_directory_is_unpacked_elsewhere() {
-        let dir = dirs();
-        let project = dir.path().join("it's a project/sub");
-        std::fs::create_dir_all(&project).unwrap();
-        std::fs::write(project.join("file"), "text").unwrap();
-        std::os::unix::fs::symlink("nowhere", project.join("link")).unwrap();
-        let packed = |name: &str| {
-            let script = pack(project.parent().unwrap().to_str().unwrap(), name);
-            sh("dash", &script.replace("/.e2e/", &format!("{}/", dir.path().display())), &[], "")
-        };
-        assert_eq!(packed("absent").status.code(), Some(ABSENT));
-        let output = packed("sub");
-        let archive = std::fs::read(dir.path().join("logs/out.tar")).unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), archive.len().to_string());
-        let rest = sh("dash", &here(&fetch(), dir.path()), &["11"], "");
-        assert_eq!(rest.stdout, archive.get(10..).unwrap());
-        let target = dir.path().join("target");
-        let mut command = Command::new("dash");
-        command.args(["-c", &here(UNPACK, dir.path()), "sh", &archive.len().to_string(), target.to_str().unwrap()]);
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), &archive).unwrap();
-        assert!(child.wait().unwrap().success());
-        assert_eq!(std::fs::read_to_string(target.join("sub/file")).unwrap(), "text");
-        assert_eq!(std::fs::read_link(target.join("sub/link")).unwrap(), std::path::Path::new("nowhere"));
-    }
-
-    #[test]
-    fn listening_ports_are_found() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let open = listener.local_addr().unwrap().port();
-        assert!(sh("dash", &wait_for_ports(&[open]), &["0"], "").stdout.is_empty());
-        drop(listener);
-        let silent = sh("dash", &wait_for_ports(&[open]), &["0"], "").stdout;
-        assert_eq!(String::from_utf8(silent).unwrap().trim(), format!("{open:04X}"));
-    }
-
-    #[test]
-    fn the_configured_shell_is_the_only_one() {
-        assert!(start(1, None).contains("/bin/bash"));
-        let sh = start(1, Some("sh"));
-        assert!(!sh.contains("bash") && sh.contains("/busybox/sh"), "{sh}");
-    }
 }

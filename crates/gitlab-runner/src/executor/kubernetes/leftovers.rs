@@ -1,15 +1,19 @@
-//! Removes the objects of pipelines from a cluster.
+//! Removes the objects of pipelines from a cluster. Only the object that was read is deleted: if another one has its name meanwhile, its
+//! UID differs, and the API server refuses the deletion.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::api::{DeleteParams, ListParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::api::{ApiError, retry};
-use super::names::{OWNER, anchor, pipeline_label};
+use super::names::{OWNER, RENEWED, anchor, pipeline_label};
 use container_engine::labels::PIPELINE;
 use container_engine::ownership;
 
@@ -18,6 +22,10 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The pause between two looks at the pods that are being deleted.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Time after the last [renewal](super::anchor) of its anchor after which a pipeline of another machine or user has ended. Its pods have
+/// ended ten minutes after it. The clocks of two machines differ by much less.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Objects of a pipeline could not be removed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -29,50 +37,57 @@ pub struct SweepError {
     pub reason: String,
 }
 
-/// Removes the pods, Secrets and `ConfigMap`s of the pipeline with the owner ID `owner` from a namespace, and returns how many there were.
+/// Removes the pods, Secrets and `ConfigMap`s of the pipeline with the owner ID `owner` from a namespace, and returns how many pods there
+/// were.
 ///
 /// # Errors
 /// The API server does not answer, or an object is still there. It is safe to call this again.
 pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usize, SweepError> {
     let failed = |reason: String| SweepError { namespace: namespace.to_owned(), reason };
+    let refused = |error: ApiError| failed(error.message);
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     let selected = ListParams::default().labels(&format!("{PIPELINE}={}", pipeline_label(owner)));
-    let deletion = DeleteParams::background().grace_period(1);
     let mut all = BTreeSet::new();
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let found = retry(|| pods.list(&selected)).await.map_err(|error| failed(error.message))?;
-        if found.items.is_empty() {
+        let mut found = retry(|| pods.list(&selected)).await.map_err(refused)?.items;
+        found.retain(|pod| is_owned(&pod.metadata, owner));
+        if found.is_empty() {
             break;
         }
-        for pod in &found.items {
-            let name = pod.name_any();
-            if all.insert(name.clone()) || pod.metadata.deletion_timestamp.is_none() {
-                gone(retry(|| pods.delete(&name, &deletion)).await).map_err(&failed)?;
+        for pod in &found {
+            if all.insert(pod.uid()) || pod.metadata.deletion_timestamp.is_none() {
+                delete(&pods, &pod.metadata, None).await.map_err(refused)?;
             }
         }
         if Instant::now() > deadline {
-            let names: Vec<String> = found.items.iter().map(ResourceExt::name_any).collect();
+            let names: Vec<String> = found.iter().map(ResourceExt::name_any).collect();
             return Err(failed(format!("after {} s there still are the pods {}", TIMEOUT.as_secs(), names.join(", "))));
         }
         sleep(POLL_INTERVAL).await;
     }
-    let anchor = anchor(owner);
     // Secrets have an owner, so the cluster deletes them with it; an account that may not list them needs nothing more.
     if let Ok(found) = retry(|| secrets.list_metadata(&selected)).await {
-        for secret in found.items {
-            let name = secret.name_any();
-            gone(retry(|| secrets.delete(&name, &deletion)).await).map_err(&failed)?;
+        for secret in found.items.iter().filter(|secret| is_owned(&secret.metadata, owner)) {
+            delete(&secrets, &secret.metadata, None).await.map_err(refused)?;
         }
     }
-    gone(retry(|| maps.delete(&anchor, &deletion)).await).map_err(&failed)?;
+    let name = anchor(owner);
+    match retry(|| maps.get_metadata(&name)).await {
+        Ok(found) if is_anchor(&found.metadata, owner) => {
+            delete(&maps, &found.metadata, None).await.map_err(refused)?;
+        }
+        Err(error) if !error.is_missing() => return Err(refused(error)),
+        _ => {}
+    }
     Ok(all.len())
 }
 
-/// Removes the objects of pipelines of this user whose processes have ended: from all namespaces, or if the account may not list them, from
-/// `namespace`. Returns how many pods there were.
+/// Removes the objects of pipelines that have ended: those of this user whose processes have ended, and those of others whose anchor was
+/// not renewed for 24 hours. Removes them from all namespaces, or if the account may not list them, from `namespace`. Returns how many
+/// pods there were.
 ///
 /// # Errors
 /// The first error: the API server does not answer, or an object is still there. What can be removed is removed. It is safe to call this
@@ -92,14 +107,21 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
     for found in anchors.items {
         let owner = found.annotations().get(OWNER).cloned().unwrap_or_default();
         // Everyone who can create objects in the namespace can write an annotation: name and label must agree with it.
-        let is_anchor = found.name_any() == anchor(&owner)
-            && found.labels().get(PIPELINE).is_some_and(|label| *label == pipeline_label(&owner));
-        if is_anchor && ownership::owner_is_gone(&owner) {
-            // One namespace must not keep the objects in others.
-            match sweep(client, &found.namespace().unwrap_or_default(), &owner).await {
-                Ok(removed) => count += removed,
-                Err(error) => drop(first_error.get_or_insert(error)),
-            }
+        if !is_anchor(&found.metadata, &owner) {
+            continue;
+        }
+        let namespace = found.namespace().unwrap_or_default();
+        let removed = if ownership::owner_is_gone(&owner) {
+            sweep(client, &namespace, &owner).await
+        } else if is_expired(found.annotations().get(RENEWED).map(String::as_str), Timestamp::now()) {
+            sweep_expired(client, &namespace, &found.metadata, &owner).await
+        } else {
+            continue;
+        };
+        // One namespace must not keep the objects in others.
+        match removed {
+            Ok(removed) => count += removed,
+            Err(error) => drop(first_error.get_or_insert(error)),
         }
     }
     if let Some(error) = first_error {
@@ -110,10 +132,56 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
     Ok(count)
 }
 
-/// The result of a deletion: an object that no longer exists is deleted, too.
-fn gone<T>(result: Result<T, ApiError>) -> Result<(), String> {
-    match result {
-        Err(error) if !error.is_missing() => Err(error.message),
+/// Removes the objects of a pipeline of another machine or user. Its anchor is first: if it is renewed at this moment, nothing is deleted.
+async fn sweep_expired(client: &Client, namespace: &str, found: &ObjectMeta, owner: &str) -> Result<usize, SweepError> {
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    match delete(&maps, found, found.resource_version.clone()).await {
+        // If the anchor was renewed, it is still there.
+        Ok(()) => {
+            let name = anchor(owner);
+            match retry(|| maps.get_metadata(&name)).await {
+                Err(error) if error.is_missing() => sweep(client, namespace, owner).await,
+                _ => Ok(0),
+            }
+        }
+        // The objects of others are theirs to remove, in a namespace of theirs.
+        Err(ApiError { code: Some(403), .. }) => Ok(0),
+        Err(error) => Err(SweepError { namespace: namespace.to_owned(), reason: error.message }),
+    }
+}
+
+/// Whether the last renewal is too old. An anchor that was never renewed does not expire: its account may lack the right to patch it.
+fn is_expired(renewed: Option<&str>, now: Timestamp) -> bool {
+    let renewed = renewed.and_then(|time| time.parse::<Timestamp>().ok());
+    renewed.is_some_and(|renewed| now.duration_since(renewed) > MAX_AGE)
+}
+
+/// Whether this is the anchor of the pipeline.
+fn is_anchor(found: &ObjectMeta, owner: &str) -> bool {
+    let has = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str, value: &str| {
+        map.as_ref().and_then(|map| map.get(key)).is_some_and(|it| it == value)
+    };
+    found.name.as_deref() == Some(&anchor(owner))
+        && has(&found.labels, PIPELINE, &pipeline_label(owner))
+        && has(&found.annotations, OWNER, owner)
+}
+
+/// Whether the pipeline's anchor owns this object. Everyone who can create objects in the namespace can copy a label.
+fn is_owned(found: &ObjectMeta, owner: &str) -> bool {
+    let name = anchor(owner);
+    found.owner_references.iter().flatten().any(|it| it.kind == "ConfigMap" && it.name == name)
+}
+
+/// Deletes the object that was read, unless it no longer exists. With `version`, it must not have changed since.
+async fn delete<K>(api: &Api<K>, found: &ObjectMeta, version: Option<String>) -> Result<(), ApiError>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let name = found.name.as_deref().unwrap_or_default();
+    let read = Preconditions { uid: found.uid.clone(), resource_version: version };
+    let deletion = DeleteParams::background().grace_period(1).preconditions(read);
+    match retry(|| api.delete(name, &deletion)).await {
+        Err(error) if !error.is_missing() && !error.is_replaced => Err(error),
         _ => Ok(()),
     }
 }

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::ListParams;
-use tokio::time::{Instant, interval, timeout};
 
 use super::api::{ApiError, call};
 use super::cluster::Kubernetes;
 use super::container::{ContainerPlan, Role};
 use super::exec::PodRef;
-use super::failure::{PodFailure, before_running, gone, is_running, pending};
+use super::failure::PodFailure;
 use super::image::PodImage;
 use super::layout::{BUILD, HELPER, idle, watchdog};
 use super::overwrites::{JobSettings, service_resources, settings};
@@ -24,14 +22,11 @@ use super::service::Service;
 use super::session::Session;
 use super::spec::PodPlan;
 use super::state::Watch;
-use super::{names, policy, secret, service};
+use super::{names, policy, secret, service, startup};
 use crate::config::kubernetes::{KubernetesConfig, Volume, VolumeSource};
 use crate::executor::credentials;
 use crate::executor::request::{ExecutorError, FailureReason, Request};
 use crate::log::JobLog;
-
-/// The pause between two messages about a pod that does not run yet: `executors/kubernetes/util.go`.
-const REPORT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The feature flag that keeps the entrypoint of the job's image.
 const HONOR_ENTRYPOINT: &str = "FF_KUBERNETES_HONOR_ENTRYPOINT";
@@ -110,7 +105,8 @@ impl Preparation<'_> {
         loop {
             let name = names::pod(self.kubernetes.anchors.owner_id(), self.request.id);
             let pod = self.plan(&name, &owner).await?;
-            self.objects.create_pod(pod).await.map_err(|error| refused(&error, &self.settings.namespace))?;
+            let created = startup::with_account(|| self.objects.create_pod(pod.clone()), self.log).await;
+            created.map_err(|error| refused(&error, &self.settings.namespace))?;
             let pods = self.objects.pods();
             let watch = Watch::new(pods.clone(), name.clone());
             let failure = match self.wait(&name, &watch).await {
@@ -122,7 +118,7 @@ impl Preparation<'_> {
                 self.log.warn(event);
             }
             match failure {
-                PodFailure::Final(error) => return Err(self.with_entrypoint(error)),
+                PodFailure::Final(error) | PodFailure::Temporary(error) => return Err(self.with_entrypoint(error)),
                 PodFailure::Pull { container, message } => self.next_policy(&container, &message, &events)?,
             }
             self.objects.delete().await;
@@ -176,56 +172,20 @@ impl Preparation<'_> {
             policy::name(failed),
             cause.unwrap_or_else(|| message.to_owned())
         );
+        // Without `helper_image`, the helper has the image of the job.
+        let is_of_runner =
+            container == HELPER && self.images.first().is_some_and(|own| own.reference != image.reference);
+        if is_of_runner {
+            return Err(ExecutorError::system(format!("container {container}: {message}")));
+        }
         Err(ExecutorError { reason: FailureReason::ScriptFailure, message })
     }
 
     /// Waits until the pod runs.
     async fn wait(&self, name: &str, watch: &Watch) -> Result<(), PodFailure> {
-        let limit = self.kubernetes.config.kubernetes.poll_timeout;
         let title = format!("{}/{name}", self.settings.namespace);
-        let runs = watch.until(|observed| {
-            let pod = observed.pod.as_ref();
-            let failure = || pod.and_then(|pod| before_running(pod));
-            if observed.is_gone {
-                let last = failure().and_then(|failure| match failure {
-                    PodFailure::Final(error) => Some(error),
-                    PodFailure::Pull { .. } => None,
-                });
-                return Some(Err(PodFailure::Final(gone(name, last))));
-            }
-            if pod.is_some_and(|pod| is_running(pod)) {
-                return Some(Ok(()));
-            }
-            failure().map(Err)
-        });
-        let report = async {
-            let mut ticks = interval(REPORT_INTERVAL);
-            loop {
-                ticks.tick().await;
-                let pod = watch.now().pod;
-                let reasons = pod.map(|pod| pending(&pod).join("; ")).filter(|it| !it.is_empty());
-                let reasons = reasons.map(|reasons| format!(" ({reasons})")).unwrap_or_default();
-                self.log.say(&format!("Waiting for pod {title} to be running, status is Pending{reasons}"));
-            }
-        };
-        let started = Instant::now();
-        let result = tokio::select! {
-            result = timeout(limit, runs) => result,
-            () = report => return Ok(()),
-        };
-        let pod = watch.now().pod;
-        let Ok(result) = result else {
-            let reasons = pod.map(|pod| pending(&pod)).unwrap_or_default().join("; ");
-            let reasons = if reasons.is_empty() { "no reason is known".to_owned() } else { reasons };
-            return Err(PodFailure::Final(ExecutorError::system(format!(
-                "pod {title} does not run after {} s (`poll_timeout`): {reasons}",
-                limit.as_secs()
-            ))));
-        };
-        result?;
-        let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default();
-        self.log.say(&format!("Running on {name} via node {node}, after {:.1} s ...", started.elapsed().as_secs_f32()));
-        Ok(())
+        let limit = self.kubernetes.config.kubernetes.poll_timeout;
+        startup::wait(watch, name, &title, limit, self.log).await
     }
 
     /// The pod's warning events, without repetitions. They are for people, so an error is not one of the job.

@@ -44,7 +44,7 @@ mod tests {
         "the pod of the job: admission webhook \"w\" denied"
     )]
     fn a_refused_pod_is_explained(#[case] message: &str, #[case] expected: &str) {
-        let error = ApiError { message: message.to_owned(), code: Some(403), is_temporary: false, is_taken: false };
+        let error = ApiError { code: Some(403), ..ApiError::without_answer(message.to_owned(), false) };
         let error = refused(&error, "n");
         assert_eq!(error.reason, FailureReason::RunnerSystemFailure);
         assert!(error.message.contains(expected), "{error}");

@@ -22,8 +22,15 @@ use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use gitlab_ci::variables::collection::Variable;
 
-/// Maximum time to read the rest of the output after the pod has failed: the helper may still run.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time without further output after the pod has failed, while the helper runs: it ends up to three seconds later than the job if
+/// another program deletes the pod.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The same after the end of the helper: only what is on its way can still arrive.
+const LATE_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Maximum time to read the output after the pod has failed. It is more than the grace period of the pod.
+const MAX_OUTPUT_TIME: Duration = Duration::from_secs(10);
 
 /// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -139,13 +146,22 @@ impl Session {
         let start = self.pod.start_script(self.number, script, self.shell.as_deref());
         let mut follower = self.within(start).await?;
         let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
+        let progress = follower.progress();
+        let mut follow = std::pin::pin!(follower.follow(log));
         let error = tokio::select! {
             biased;
-            code = follower.follow(log) => return code,
+            code = &mut follow => return code,
             error = failed => error,
         };
-        // What the script wrote last may say why.
-        let _ = timeout(OUTPUT_TIMEOUT, follower.follow(log)).await;
+        // What the script wrote last may say why. The connection is still open, and has buffered output.
+        let rest = async {
+            tokio::select! {
+                _ = progress.within(OUTPUT_TIMEOUT, &mut follow) => return,
+                () = self.watch.until(|observed| observed.helper_has_ended().then_some(())) => {}
+            }
+            progress.within(LATE_OUTPUT_TIMEOUT, follow).await;
+        };
+        let _ = timeout(MAX_OUTPUT_TIME, rest).await;
         Err(error)
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::api::{ApiError, call};
-use super::failure::{ended_services, gone, while_running};
+use super::failure::{ended_services, gone, helper_has_ended, while_running};
 use crate::executor::request::ExecutorError;
 
 /// The pause between two requests if the account may not watch pods: `executors/kubernetes/util.go`.
@@ -32,6 +32,11 @@ impl Observed {
     pub(super) fn failure(&self, name: &str) -> Option<ExecutorError> {
         let failure = self.pod.as_ref().and_then(|pod| while_running(pod));
         if self.is_gone { Some(gone(name, failure)) } else { failure }
+    }
+
+    /// Whether no output can be read any more.
+    pub(super) fn helper_has_ended(&self) -> bool {
+        self.is_gone || self.pod.as_ref().is_some_and(|pod| helper_has_ended(pod))
     }
 
     /// The services that have ended, by the names of their containers, with their exit codes.
