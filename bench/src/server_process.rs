@@ -26,12 +26,13 @@ pub(crate) struct Server {
 /// Time that a server has to become ready.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Interval between two requests for its state.
-const ASK_EVERY: Duration = Duration::from_micros(200);
+/// Pause between two requests to `/health` while a server starts.
+const POLL_INTERVAL: Duration = Duration::from_micros(200);
 
 /// A running server. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
+    name: &'static str,
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
     /// Seconds from its creation to the first 200 on `/health`.
@@ -41,7 +42,7 @@ pub(crate) struct ServerProcess {
     /// Its access log.
     pub(crate) log: AccessLog,
     child: Child,
-    process_folder: PathBuf,
+    process_dir: PathBuf,
 }
 
 /// Resident memory, in bytes.
@@ -69,9 +70,10 @@ impl ServerProcess {
             .kill_on_drop(true);
         let (created, child) = cores.on_server_core(|| (Instant::now(), command.spawn()))?;
         let mut child = child.context(format_args!("cannot start {}", server.program.display()))?;
-        let stdout = child.stdout.take().ok_or("it is closed");
-        let log = stdout.context("standard output")?.into_owned_fd().and_then(AccessLog::read);
-        let log = log.context(format_args!("cannot read the log of {name}"))?;
+        let stdout = child.stdout.take().ok_or("its standard output is closed");
+        let stdout = stdout.context(format_args!("cannot read the access log of {name}"))?;
+        let log = stdout.into_owned_fd().and_then(AccessLog::read);
+        let log = log.context(format_args!("cannot read the access log of {name}"))?;
 
         let mut not_ready = 0;
         let start_up = loop {
@@ -81,28 +83,28 @@ impl ServerProcess {
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
                 Err(error) => return Err(error).context(format_args!("{name} does not answer")),
             }
-            if let Some(status) = child.try_wait().context("cannot wait")? {
+            if let Some(status) = child.try_wait().context(format_args!("cannot read the exit status of {name}"))? {
                 return Err(Error::Measurement(format!("{name} ended while it started: {status}")));
             }
             if created.elapsed() > TIMEOUT {
                 return Err(Error::Measurement(format!("{name} is not ready after {TIMEOUT:?}")));
             }
-            thread::sleep(ASK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         };
-        let process_folder = PathBuf::from(format!("/proc/{}", child.id().unwrap_or_default()));
-        Ok(Self { address, start_up: start_up.as_secs_f64(), not_ready, log, child, process_folder })
+        let process_dir = PathBuf::from(format!("/proc/{}", child.id().unwrap_or_default()));
+        Ok(Self { name, address, start_up: start_up.as_secs_f64(), not_ready, log, child, process_dir })
     }
 
     /// Reads its resident memory.
     pub(crate) fn memory(&self) -> Result<Memory, Error> {
-        let path = self.process_folder.join("status");
+        let path = self.process_dir.join("status");
         let status = fs::read_to_string(&path).context(path.display())?;
         memory(&status).ok_or("no VmRSS or VmHWM").context(path.display())
     }
 
     /// The CPU time that it has used on all cores since its start, in seconds.
     pub(crate) fn processor_seconds(&self) -> Result<f64, Error> {
-        let path = self.process_folder.join("stat");
+        let path = self.process_dir.join("stat");
         let stat = fs::read_to_string(&path).context(path.display())?;
         let ticks = processor_ticks(&stat).ok_or("no utime or stime").context(path.display())?;
         let ticks_per_second = u32::try_from(clock_ticks_per_second()).context("clock ticks")?;
@@ -111,12 +113,12 @@ impl ServerProcess {
 
     /// Kills it. A graceful stop would take seconds, and is not measured.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
-        self.child.kill().await.context("cannot stop a server")
+        self.child.kill().await.context(format_args!("cannot kill {}", self.name))
     }
 }
 
-/// A free address of the loopback interface. No other process gets it before the server uses it, because the kernel assigns other
-/// ports first.
+/// A loopback address with a port that is free now. Another process may take the port first: the server then ends with an error, and so
+/// does the measurement.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -56,8 +56,8 @@ impl Report {
 
     /// The report for a Markdown page.
     pub(crate) fn markdown(&self) -> String {
-        let made_by = format!("made by: `{}`", self.command);
-        let notes = [self.notes(), vec![made_by]].concat();
+        let command = format!("command: `{}`", self.command);
+        let notes = [self.notes(), vec![command]].concat();
         format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
     }
 
@@ -254,7 +254,7 @@ mod tests {
         - machine: AMD EPYC, 2 cores, Linux 6.1.0; rustc 1.95.0, go1.26.8; 2026-01-31
         - method: 3 × 5 s on each route over 32 connections, 2 starts; server and load generator on separate cores; median (least–greatest)
         - caution: on /metrics the Rust service used only 80 % of its core, so it was not the bottleneck
-        - made by: `cargo run --release -p bench -- app`
+        - command: `cargo run --release -p bench -- app`
         ");
     }
 

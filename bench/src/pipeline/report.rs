@@ -29,8 +29,8 @@ impl Report {
 
     /// For a page.
     pub(super) fn markdown(&self) -> String {
-        let made_by = format!("made by: `make bench-pipeline BENCH_FLAGS='--rounds {}'`", self.rounds);
-        let notes = [self.notes(), vec![made_by]].concat();
+        let command = format!("command: `make bench-pipeline BENCH_FLAGS='--rounds {}'`", self.rounds);
+        let notes = [self.notes(), vec![command]].concat();
         format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
     }
 
@@ -44,9 +44,9 @@ impl Report {
                 self.dir.display()
             ),
             format!(
-                "of the article's pipeline gitlab-ci-local lists {} jobs that GitLab would not run for the branch: it does not know \
+                "for the article's pipeline, gitlab-ci-local lists {} that GitLab would not run for the branch: it does not know \
                  `only` and `except`",
-                self.found.too_many
+                jobs(self.found.too_many)
             ),
         ]
     }
@@ -80,11 +80,11 @@ impl Report {
         let figure = |measure: &str, seconds: f64, target: &str| {
             [measure, &format!("{:.0} µs", seconds * 1e6), "–", "–", target].map(str::to_owned).to_vec()
         };
-        rows.push(figure("each job more, from 100 to 1,000", first, "–"));
+        rows.push(figure("each additional job, from 100 to 1,000", first, "–"));
         rows.push(figure(
-            "each job more, from 1,000 to 10,000",
+            "each additional job, from 1,000 to 10,000",
             second,
-            &verdict("≤ 1.5 × that", second <= 1.5 * first),
+            &verdict("≤ 1.5 × the row above", second <= 1.5 * first),
         ));
         rows.push(compared("running 100 jobs that do nothing", run, run_beside, &faster(run, run_beside, 10.0)));
         let each: Sample = [run.median() / 100.0].into_iter().collect();
@@ -108,6 +108,10 @@ fn verdict(target: &str, is_met: bool) -> String {
     format!("{target}: {}", if is_met { "met" } else { "missed" })
 }
 
+fn jobs(number: usize) -> String {
+    if number == 1 { "1 job".to_owned() } else { format!("{number} jobs") }
+}
+
 fn milliseconds(sample: &Sample) -> String {
     let (median, (least, greatest)) = (sample.median() * 1e3, sample.range());
     let (least, greatest) = (least * 1e3, greatest * 1e3);
@@ -127,6 +131,11 @@ mod tests {
 
     fn sample(values: [f64; 3]) -> Sample {
         values.into_iter().collect()
+    }
+
+    #[test]
+    fn one_job_is_singular() {
+        assert_eq!([jobs(0), jobs(1), jobs(2)], ["0 jobs", "1 job", "2 jobs"]);
     }
 
     #[test]

@@ -28,8 +28,8 @@ impl Report {
 
     /// For a page.
     pub(super) fn markdown(&self) -> String {
-        let made_by = format!("made by: `make bench-pods BENCH_FLAGS='--rounds {} --jobs {}'`", self.rounds, self.jobs);
-        let notes = [self.notes(), vec![made_by]].concat();
+        let command = format!("command: `make bench-pods BENCH_FLAGS='--rounds {} --jobs {}'`", self.rounds, self.jobs);
+        let notes = [self.notes(), vec![command]].concat();
         format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
     }
 

@@ -27,8 +27,8 @@ impl Report {
 
     /// For a page.
     pub(super) fn markdown(&self) -> String {
-        let made_by = format!("made by: `cargo run --release -p bench -- up --rounds {}`", self.rounds);
-        let notes = [self.notes(), vec![made_by]].concat();
+        let command = format!("command: `cargo run --release -p bench -- up --rounds {}`", self.rounds);
+        let notes = [self.notes(), vec![command]].concat();
         format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
     }
 

@@ -47,7 +47,7 @@
 //!    archives.
 //! 4. [`variables`] expands a job's variables. [`deferred`] has variables whose values become known later. [`artifacts`] has
 //!    artifacts, reports and caches.
-//! 5. [`config`] reads `runner.toml`. [`executor`] runs scripts on this machine, in containers or in pods.
+//! 5. [`config`] reads the runner configuration. [`executor`] runs scripts on this machine, in containers or in pods.
 //! 6. [`context`] has the data of a pipeline to run, [`job`] runs an attempt of a job, and [`pipeline`] runs all jobs.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]

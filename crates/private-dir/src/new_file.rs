@@ -45,7 +45,7 @@ impl NewFile {
     /// Renames the file to `name`, and replaces an existing file.
     ///
     /// # Errors
-    /// In place of the file, there is a directory, or another process has removed the new file.
+    /// `name` is not a single file name, `name` is a directory, or another process has removed the file.
     pub fn keep(mut self, name: impl AsRef<OsStr>) -> io::Result<()> {
         let place = single(name.as_ref())?;
         renameat(&self.dir.fd, &self.name, &self.dir.fd, place)

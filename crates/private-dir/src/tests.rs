@@ -156,7 +156,7 @@ fn a_new_file_appears_complete_or_not_at_all() {
 }
 
 #[test]
-fn a_lock_is_held_once_and_truncates_nothing() {
+fn a_lock_is_exclusive_and_keeps_the_content_of_its_file() {
     let (_parent, dir) = dir();
     fs::write(dir.path().join("lock"), "content").unwrap();
     let held = dir.try_lock("lock").unwrap();
@@ -172,7 +172,7 @@ fn a_lock_is_held_once_and_truncates_nothing() {
 
 /// The holder of a lock may remove the file before it releases the lock.
 #[test]
-fn the_lock_of_a_removed_file_is_taken_again() {
+fn a_lock_on_a_removed_file_does_not_block_a_new_file_with_its_name() {
     let (_parent, dir) = dir();
     let first = dir.try_lock("lock").unwrap().unwrap();
     dir.remove_file("lock").unwrap();

@@ -31,19 +31,19 @@ impl Failure {
         self
     }
 
-    /// Sets the likely cause and the remedy. A cause that the cluster shows replaces them.
+    /// Sets a likely cause, which the check has not observed, and its remedy. Observed causes replace both.
     #[must_use]
     pub fn hint(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { cause: cause.into(), fix: fix.into(), ..self }
     }
 
-    /// Sets the cause that the check has seen, and the remedy.
+    /// Sets the observed cause, which the check has seen itself, and its remedy.
     #[must_use]
     pub fn because(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { is_seen: true, ..self.hint(cause, fix) }
     }
 
-    /// Replaces a likely cause by the causes that the cluster shows, and puts them before the details.
+    /// Replaces a likely cause by the causes observed in the cluster, and puts them before the details.
     #[must_use]
     pub(super) fn explained_by(self, causes: &[Cause]) -> Self {
         if self.is_seen || causes.is_empty() {

@@ -117,7 +117,7 @@ pub static CHECKS: &[Check] = &[
     check!(
         ingress,
         "ingress",
-        "the host responds, an unknown host does not, and environments never mix",
+        "the host responds, an unknown host does not, and pods of one environment never respond for the host of another",
         &[Need::Ingress],
         Deployed,
         &[Part::Service, Part::Ingress]

@@ -65,7 +65,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
-    /// Do not remove the cluster and the deployed environments at the end
+    /// Do not remove the deployed environments at the end, nor the cluster if this run has created it
     #[arg(long)]
     keep: bool,
 

@@ -10,7 +10,8 @@ use super::{Check, Span, Step, Verdict};
 /// Receives events.
 pub type EventSink<'sink> = dyn Fn(&Event<'_>) + Send + Sync + 'sink;
 
-/// An event. Events of a run are serialized, as lines of `--format json`; a run turns the others into activities.
+/// An event. `--format json` prints each event on one line, except those with `serde(skip)`: for these, the recorder of a run emits the
+/// events of an activity instead.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'event> {
@@ -31,12 +32,7 @@ pub enum Event<'event> {
     PartBegan { part: &'static str, log: Option<&'event Path> },
     /// A part of the setup has ended. The caller reports the error of a part that failed.
     #[serde(skip)]
-    PartEnded {
-        part: &'static str,
-        verdict: Verdict,
-        #[serde(rename = "took")]
-        duration: Duration,
-    },
+    PartEnded { part: &'static str, verdict: Verdict, duration: Duration },
     /// Progress in obtaining the image with this name in the catalogue.
     #[serde(skip)]
     Image { name: &'static str, progress: ImageProgress<'event> },
@@ -76,8 +72,8 @@ pub struct Pace {
     pub is_waiting: bool,
 }
 
-/// The packages of a Go program: the number that is compiled, and the number of all. Packages that are cached from an earlier build are
-/// never counted as done.
+/// The packages of a Go program. `done` counts those that this build has compiled, `total` all of them. A package that is cached from an
+/// earlier build counts in `total` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compiled {
     pub done: u32,
@@ -88,7 +84,7 @@ pub struct Compiled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageOrigin {
-    /// The engine had it already.
+    /// The engine had it already. Readers of `e2e images --format json` depend on the word `here`; tables have `present`.
     #[serde(rename = "here")]
     Local,
     /// It was pulled from its public registry.

@@ -228,7 +228,7 @@ impl Job {
         let script = Script {
             dir: &self.project,
             variables: &self.variables,
-            temporary_folder: &self.temporary,
+            temporary_dir: &self.temporary,
             commands,
             is_traced: false,
         };

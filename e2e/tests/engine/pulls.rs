@@ -49,7 +49,7 @@ async fn a_policy_that_the_runner_does_not_allow() {
     let docker = DockerConfig { allowed_pull_policies: vec![PullPolicy::Never], ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let (prepared, _) = pipeline.prepare("a:1", with_policies(&[PullPolicy::Always])).await;
-    let expected = "no pull policy of a:1 (always) is among `allowed_pull_policies` (never) in runner.toml";
+    let expected = "no pull policy of a:1 (always) is among `allowed_pull_policies` (never) in [runners.docker]";
     assert_eq!(prepared.err().unwrap().message, expected);
 }
 

@@ -32,8 +32,8 @@ fn the_file_as_it_lies_there() {
 }
 
 #[test]
-fn a_folder_that_is_no_repository() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn a_directory_outside_a_repository() {
+    let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join(".gitlab-ci.yml"), "include: b.yml\n").expect("written");
     std::fs::write(dir.path().join("b.yml"), "b: {script: x}\n").expect("written");
     let text = run(crate::support::e2e(&["lint", "-C"]).arg(dir.path()));
@@ -41,11 +41,11 @@ fn a_folder_that_is_no_repository() {
 }
 
 #[test]
-fn a_folder_stands_for_another_project() {
+fn a_directory_replaces_another_project() {
     let repository = Repository::new("main", "include: {project: other/ci, file: /build.yml}\n");
     let missing = repository.e2e(&["lint"]).output().expect("e2e runs");
     assert_eq!(missing.status.code(), Some(1));
-    let other = tempfile::tempdir().expect("a folder");
+    let other = tempfile::tempdir().expect("a directory");
     std::fs::write(other.path().join("build.yml"), "build: {script: make}\n").expect("written");
     let include = format!("other/ci={}", other.path().display());
     assert_eq!(run(&mut repository.e2e(&["lint", "--include", &include])), "The pipeline is valid: 1 job.");
@@ -53,11 +53,11 @@ fn a_folder_stands_for_another_project() {
 
 /// In a repository without commits, and in a subdirectory of it.
 #[test]
-fn a_repository_without_commits_and_a_folder_of_it() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn a_repository_without_commits_and_its_subdirectory() {
+    let dir = tempfile::tempdir().expect("a directory");
     run(std::process::Command::new("git").arg("-C").arg(dir.path()).args(["init", "--quiet"]));
     std::fs::write(dir.path().join(".gitlab-ci.yml"), "a: {script: x}\n").expect("written");
-    std::fs::create_dir(dir.path().join("sub")).expect("a folder");
+    std::fs::create_dir(dir.path().join("sub")).expect("a directory");
     for path in [dir.path().to_owned(), dir.path().join("sub")] {
         assert_eq!(run(crate::support::e2e(&["lint", "-C"]).arg(path)), "The pipeline is valid: 1 job.");
     }

@@ -109,8 +109,8 @@ mod tests {
         }
     }
 
-    // From GitLab's `spec/lib/gitlab/ci/pipeline/expression/parser_spec.rb`. The cases with `!` follow section 2.3 of
-    // the reference.
+    // From GitLab's `spec/lib/gitlab/ci/pipeline/expression/parser_spec.rb`. The cases with `!` follow
+    // `lib/gitlab/ci/pipeline/expression/lexeme/not.rb`.
     #[rstest]
     #[case::comparison("$A == '123'", "($A == \"123\")")]
     #[case::comparisons_are_left_associative("$A == '1' == $B", "(($A == \"1\") == $B)")]

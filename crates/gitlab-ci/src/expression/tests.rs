@@ -112,7 +112,8 @@ fn evaluates_like_gitlabs_specs(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(holds(text), expected);
 }
 
-// Section 2.3 of the reference in its order, then cases from the code that it cites.
+// The rules of GitLab's `lib/gitlab/ci/pipeline/expression/statement.rb` and of `lexeme/*.rb` next to it. The syntax:
+// https://docs.gitlab.com/ci/jobs/job_rules/#cicd-variable-expressions
 #[rstest]
 #[case::undefined_is_not_empty("$UNDEFINED == ''", false)]
 #[case::empty_is_truthy("$EMPTY && $PRESENT", true)]

@@ -60,7 +60,8 @@ pub(super) fn find(text: &str) -> Option<Block<'_>> {
 pub(super) fn value(data: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String) -> Result<Option<Node>, BlockError> {
     let mut parts = data.split('|').map(str::trim);
     let access = parts.next().unwrap_or_default();
-    // GitLab replaces `matrix` later, for each instance. It knows `component` only where it stores the component.
+    // These blocks stay as written. GitLab replaces `matrix` later, for each instance of the job. The data of `component` is only on the
+    // GitLab server that has the component.
     if matches!(access.split('.').next(), Some("matrix" | "component")) {
         return Ok(None);
     }

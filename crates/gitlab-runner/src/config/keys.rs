@@ -1,4 +1,4 @@
-//! The keys of `runner.toml` and their meaning: GitLab Runner's `common/config.go`.
+//! The keys of the runner configuration and their meaning: GitLab Runner's `common/config.go`.
 
 use std::io;
 use std::num::NonZeroUsize;

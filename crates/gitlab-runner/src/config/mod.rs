@@ -1,4 +1,4 @@
-//! `runner.toml`: the runner configuration, in the format of GitLab Runner's `config.toml`, of which it may be a copy.
+//! The runner configuration, in the format of GitLab Runner's `config.toml`.
 //! <https://docs.gitlab.com/runner/configuration/advanced-configuration/>
 //!
 //! A key that affects jobs but is not supported here causes a warning, and an unknown key is an error: a setting that silently has no
@@ -38,12 +38,12 @@ impl RunnerConfig {
     /// use gitlab_runner::config::{ExecutorName, RunnerConfig};
     ///
     /// let dir = tempfile::tempdir()?;
-    /// let path = dir.path().join("runner.toml");
+    /// let path = dir.path().join("config.toml");
     /// std::fs::write(&path, "concurrent = 4\n[[runners]]\nexecutor = \"shell\"\nlimit = 2\n")?;
     ///
     /// let config = RunnerConfig::read(&path)?;
     /// assert_eq!(config.executor, Some(ExecutorName::Shell));
-    /// assert!(config.warnings[0].ends_with("runner.toml:4:1: `limit` in [[runners]] is not supported and is ignored"));
+    /// assert!(config.warnings[0].ends_with("config.toml:4:1: `limit` in [[runners]] is not supported and is ignored"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(path: &Path) -> Result<Self, RunnerConfigError> {

@@ -1,4 +1,4 @@
-//! The settings in `runner.toml`.
+//! The settings in the runner configuration.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -5,7 +5,7 @@ use super::units::{bytes, nano_cpus};
 use super::*;
 
 fn read(text: &str) -> Result<RunnerConfig, RunnerConfigError> {
-    RunnerConfig::parse("runner.toml", text, &|name| match name {
+    RunnerConfig::parse("config.toml", text, &|name| match name {
         "ca.pem" => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
         "empty.pem" => Ok(String::new()),
         _ => Err(std::io::ErrorKind::NotFound.into()),
@@ -188,11 +188,11 @@ concurrent = 0
 }
 
 #[rstest]
-#[case::invalid_toml("concurrent = = 4\n", "runner.toml:1:14: ")]
-#[case::duplicate_key("concurrent = 1\nconcurrent = 2\n", "runner.toml:2:1: ")]
+#[case::invalid_toml("concurrent = = 4\n", "config.toml:1:14: ")]
+#[case::duplicate_key("concurrent = 1\nconcurrent = 2\n", "config.toml:2:1: ")]
 #[case::no_certificate(
     "[[runners]]\ntls-ca-file = \"empty.pem\"",
-    "runner.toml:2:15: empty.pem contains no certificate"
+    "config.toml:2:15: empty.pem contains no certificate"
 )]
 fn errors_have_positions(#[case] text: &str, #[case] expected: &str) {
     let error = read(text).unwrap_err().to_string();
@@ -201,12 +201,12 @@ fn errors_have_positions(#[case] text: &str, #[case] expected: &str) {
 
 #[test]
 fn a_missing_file_is_an_error() {
-    let error = RunnerConfig::read(Path::new("no-such-dir/runner.toml")).unwrap_err().to_string();
-    assert!(error.starts_with("no-such-dir/runner.toml: No such file"), "{error}");
+    let error = RunnerConfig::read(Path::new("no-such-dir/config.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("no-such-dir/config.toml: No such file"), "{error}");
 }
 
 #[test]
-fn every_job_has_these_variables() {
+fn every_job_gets_the_certificates_and_the_environment_as_variables() {
     let config = read("[[runners]]\nenvironment = [\"A=1\"]\ntls-ca-file = \"ca.pem\"").unwrap();
     let variables = config.variables();
     let actual: Vec<_> = variables.iter().map(|it| (&*it.key, &*it.value, it.file)).collect();
@@ -241,7 +241,7 @@ proptest! {
     fn every_text_is_read_or_rejected(lines in prop::collection::vec(line(), 0..12)) {
         if let Err(RunnerConfigError(errors)) = read(&lines.join("\n")) {
             prop_assert!(!errors.is_empty());
-            prop_assert!(errors.iter().all(|it| it.starts_with("runner.toml:")), "{errors:?}");
+            prop_assert!(errors.iter().all(|it| it.starts_with("config.toml:")), "{errors:?}");
         }
     }
 }

@@ -300,7 +300,7 @@ impl Attempt<'_> {
         Script {
             dir: &job_dirs.project,
             variables,
-            temporary_folder: &job_dirs.temporary(),
+            temporary_dir: &job_dirs.temporary(),
             commands,
             is_traced: self.variables.is_on("CI_DEBUG_TRACE"),
         }

@@ -14,7 +14,7 @@ pub struct Script<'job> {
     /// The job's variables, expanded.
     pub variables: &'job [Variable],
     /// The directory of file variables, outside of the checkout.
-    pub temporary_folder: &'job str,
+    pub temporary_dir: &'job str,
     /// The commands, in order.
     pub commands: &'job [&'job str],
     /// `CI_DEBUG_TRACE`: whether the shell prints every command that it executes (`xtrace`).
@@ -35,9 +35,9 @@ const RESET: &str = "\x1b[0;m";
 impl Script<'_> {
     /// The script, which `bash` and every POSIX shell can read from standard input.
     pub fn text(&self) -> String {
-        let temporary = quote(self.temporary_folder);
+        let temporary = quote(self.temporary_dir);
         let file = quote(&self.environment_file());
-        let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_folder)).collect();
+        let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_dir)).collect();
         let mut commands = String::new();
         for command in self.commands {
             // `printf`, because the `echo` of some shells interprets backslashes.
@@ -59,12 +59,12 @@ impl Script<'_> {
     }
 
     fn environment_file(&self) -> String {
-        format!("{}/{ENVIRONMENT_FILE}", self.temporary_folder)
+        format!("{}/{ENVIRONMENT_FILE}", self.temporary_dir)
     }
 }
 
 /// Exports a variable. Writes a file variable to its file and exports the path.
-fn export(variable: &Variable, temporary_folder: &str) -> String {
+fn export(variable: &Variable, temporary_dir: &str) -> String {
     let key = &variable.key;
     // GitLab allows a name to begin with a digit, a shell does not.
     if key.starts_with(|first: char| first.is_ascii_digit()) {
@@ -74,7 +74,7 @@ fn export(variable: &Variable, temporary_folder: &str) -> String {
     if !variable.file {
         return format!("export {key}={value}\n");
     }
-    let path = quote(&format!("{temporary_folder}/{key}"));
+    let path = quote(&format!("{temporary_dir}/{key}"));
     format!("printf '%s' {value} > {path}\nchmod 600 {path}\nexport {key}={path}\n")
 }
 
@@ -111,7 +111,7 @@ mod tests {
         let script = Script {
             dir: dir.to_str().unwrap(),
             variables,
-            temporary_folder: temporary.to_str().unwrap(),
+            temporary_dir: temporary.to_str().unwrap(),
             commands,
             is_traced: false,
         };

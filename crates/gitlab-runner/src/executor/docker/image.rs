@@ -64,7 +64,7 @@ impl Docker {
             policies.iter().filter(|policy| allowed.is_empty() || allowed.contains(policy)).copied().collect();
         if policies.is_empty() {
             return Err(failed(format!(
-                "no pull policy of {name} ({}) is among `allowed_pull_policies` ({}) in runner.toml",
+                "no pull policy of {name} ({}) is among `allowed_pull_policies` ({}) in [runners.docker]",
                 policy_names(requested),
                 policy_names(allowed)
             )));

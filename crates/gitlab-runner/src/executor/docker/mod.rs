@@ -68,13 +68,13 @@ impl Docker {
         }
     }
 
-    /// The image of the job itself: its own, else the default of runner.toml.
+    /// The image of the job itself: its own, else the runner's default.
     fn own_image(&self, request: &Request) -> Result<ImageRequest, ExecutorError> {
         let default = || self.config.docker.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
         request.image.clone().or_else(default).ok_or_else(|| {
             ExecutorError::system(format!(
-                "{} has no image, and the runner has no default image; set `image` in the job or `image` in [runners.docker] of \
-                 runner.toml",
+                "{} has no image, and the runner has no default image; set `image` in the job or `image` in \
+                 [runners.docker]",
                 request.name
             ))
         })
@@ -91,14 +91,12 @@ impl Docker {
         let names = planned.iter().map(|service| &service.request.image);
         if names.clone().any(|image| image.name.contains("dind")) {
             if !self.config.docker.privileged {
-                log.warn(
-                    "docker-in-docker does not start without `privileged = true` in [runners.docker] of runner.toml",
-                );
+                log.warn("docker-in-docker does not start without `privileged = true` in [runners.docker]");
             }
             if let Some(path) = service::unshared_certificates(&self.config.docker.volumes, request) {
                 log.warn(&format!(
                     "the job cannot read the certificates of docker-in-docker in {path}: add `volumes = [\"{path}\"]` to \
-                     [runners.docker] of runner.toml"
+                     [runners.docker]"
                 ));
             }
         }

@@ -252,7 +252,7 @@ async fn retry<Removal: Future<Output = Result<(), Error>>>(
 
 fn cannot_join(network: &str, error: &Error) -> ExecutorError {
     ExecutorError::system(format!(
-        "cannot join the network {network} of runner.toml: {}; the networks in `networks` must exist: docker network create \
+        "cannot join the network {network}: {}; the networks of `networks` in [runners.docker] must exist: docker network create \
          {network}",
         error_message(error)
     ))

@@ -80,7 +80,7 @@ impl Container<'_> {
         let code = code.map_err(|error| lost(&error))?;
         if code == 137 && self.is_out_of_memory().await {
             log.warn(
-                "the job container ran out of memory: the limit is `memory` in runner.toml or this machine's memory",
+                "the job container ran out of memory: the limit is `memory` in [runners.docker] or this machine's memory",
             );
         }
         // Exit codes fit in a byte.

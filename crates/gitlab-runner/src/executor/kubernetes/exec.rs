@@ -177,7 +177,7 @@ impl PodRef {
         }
         let help = match (output.code, container) {
             (127, HELPER) => {
-                "; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar and the standard utilities"
+                "; set `helper_image` in [runners.kubernetes] to an image with sh, tar and the standard utilities"
             }
             _ => "",
         };

@@ -186,7 +186,7 @@ fn ended(pod: &Pod, container: &str, terminated: &ContainerStateTerminated) -> E
         );
         return ExecutorError::system(format!(
             "container {container} ran out of memory (OOMKilled, exit code {code}); {limit}. Set `memory_limit` in \
-             [runners.kubernetes] of runner.toml, or use less"
+             [runners.kubernetes], or use less"
         ));
     }
     if let Some(explained) = without_shell(container, message) {
@@ -198,7 +198,7 @@ fn ended(pod: &Pod, container: &str, terminated: &ContainerStateTerminated) -> E
         )),
         (0 | 127, _) if container == HELPER => ExecutorError::system(format!(
             "container {container} ended with exit code {code}: its image has no usable `sh` and `sleep`, or another program stopped it; \
-             set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, tar and the standard utilities"
+             set `helper_image` in [runners.kubernetes] to an image with sh, tar and the standard utilities"
         )),
         (0, _) => script(format!(
             "container {container} ended with exit code 0: the job has stopped its first process, or the image's entrypoint does not run \
@@ -242,7 +242,7 @@ fn without_shell(container: &str, message: &str) -> Option<ExecutorError> {
     }
     Some(match container {
         HELPER => ExecutorError::system(
-            "the image of container helper has no shell; set `helper_image` in [runners.kubernetes] of runner.toml to an image with sh, \
+            "the image of container helper has no shell; set `helper_image` in [runners.kubernetes] to an image with sh, \
              tar and the standard utilities",
         ),
         BUILD => script(

@@ -28,8 +28,8 @@ impl Kubernetes {
         let default = || config.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
         request.image.clone().or_else(default).ok_or_else(|| {
             ExecutorError::system(format!(
-                "{} has no image, and the runner has no default image; set `image` in the job or `image` in [runners.kubernetes] of \
-                 runner.toml",
+                "{} has no image, and the runner has no default image; set `image` in the job or `image` in \
+                 [runners.kubernetes]",
                 request.name
             ))
         })

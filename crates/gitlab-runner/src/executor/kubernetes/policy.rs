@@ -21,8 +21,8 @@ pub(super) fn policies(
     let policies: Vec<_> = wanted.iter().copied().filter(|policy| allowed.contains(policy)).map(Some).collect();
     if policies.is_empty() {
         let message = format!(
-            "no pull policy of {} ({}) is allowed: `allowed_pull_policies`, or else `pull_policy`, in [runners.kubernetes] of \
-             runner.toml has {}",
+            "no pull policy of {} ({}) is allowed: `allowed_pull_policies`, or else `pull_policy`, in \
+             [runners.kubernetes] has {}",
             image.name,
             names(wanted),
             if allowed.is_empty() { "none".to_owned() } else { names(allowed) }
@@ -69,7 +69,7 @@ mod tests {
     #[case::intersection(&[Never, Always], &[Always], &[], Ok(&[Some(Always)][..]))]
     #[case::twice(&[Always, Always], &[Always], &[], Ok(&[Some(Always), Some(Always)][..]))]
     #[case::not_allowed(&[Never], &[Always], &[], Err("(never) is allowed: "))]
-    #[case::runner_without_policies(&[Never], &[], &[], Err("runner.toml has none"))]
+    #[case::runner_without_policies(&[Never], &[], &[], Err("[runners.kubernetes] has none"))]
     fn a_job_may_only_use_allowed_policies(
         #[case] job: &[PullPolicy],
         #[case] runner: &[PullPolicy],

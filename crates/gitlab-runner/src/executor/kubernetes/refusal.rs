@@ -11,7 +11,7 @@ pub(super) fn refused(error: &ApiError, namespace: &str) -> ExecutorError {
         let (level, findings) = findings.split_once(": ").unwrap_or((findings, ""));
         let findings = findings.replace("), ", ")\n  ");
         format!(
-            "{head}violates PodSecurity {level}:\n  {findings}\nChange the security contexts in [runners.kubernetes] of runner.toml, or use a \
+            "{head}violates PodSecurity {level}:\n  {findings}\nChange the security contexts in [runners.kubernetes], or use a \
              namespace that allows this"
         )
     } else if message.contains("exceeded quota") {

@@ -91,7 +91,7 @@ fn containers() -> Vec<ContainerPlan> {
 /// The pod for a configuration.
 fn pod(config: &str, pull_secret: Option<&str>) -> Pod {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("runner.toml");
+    let path = dir.path().join("config.toml");
     std::fs::write(&path, config).unwrap();
     let config = RunnerConfig::read(&path).unwrap().kubernetes;
     let settings = settings(&config, config.namespace.as_deref().unwrap_or("default"), &[]).unwrap();
