@@ -65,7 +65,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Also write the result, the table, the JSON and the `JUnit` report to this ConfigMap, in the namespace of the pod or
+    /// Also write the result, the table, the JSON and the `JUnit` report to this `ConfigMap`, in the namespace of the pod or
     /// else of the context
     #[arg(long, value_name = "NAME")]
     report_configmap: Option<String>,

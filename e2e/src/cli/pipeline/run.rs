@@ -79,7 +79,7 @@ pub(crate) struct PipelineArguments {
     #[arg(long, default_value = "images", value_name = "DIR")]
     recipes: PathBuf,
 
-    /// Also write the result to this ConfigMap, in the namespace of the pod or else of the context; only with the kubernetes executor
+    /// Also write the result to this `ConfigMap`, in the namespace of the pod or else of the context; only with the kubernetes executor
     #[arg(long, value_name = "NAME")]
     report_configmap: Option<String>,
 

@@ -5,9 +5,9 @@ use std::sync::{LockResult, Mutex, MutexGuard, RwLockReadGuard};
 use serde_json::{Value, json};
 
 use super::{Job, TIMEOUT, load_image};
-use crate::fixture::{DEPLOYER, feed, owner};
+use crate::fixture::{DEPLOYER, access, feed, owner};
 use crate::saboteurs::intact;
-use crate::support::{error, eventually, run};
+use crate::support::{e2e, error, eventually, run};
 
 const DIR: &str = "manifests/checks";
 
@@ -121,4 +121,16 @@ fn a_job_that_is_deleted_reports_the_interruption_and_removes_its_pods() {
         pods if pods.is_empty() => Ok(()),
         pods => Err(pods),
     });
+}
+
+#[test]
+fn an_account_that_may_not_write_the_report_runs_no_check() {
+    let _deployer = DEPLOYER.read();
+    let arguments = ["check", "--kubeconfig", access("gitlab_kubeconfig"), "--report-configmap", "report", "version"];
+    let output = e2e(&arguments).output().expect("e2e");
+    assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b""[..]));
+    let text = error(&output);
+    let begin = "e2e: cannot write the report to ConfigMap gitlab/report: configmaps \"report\" is forbidden: ";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.ends_with("; its account needs the rights to create and patch ConfigMaps\n"), "{text}");
 }
