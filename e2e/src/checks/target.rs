@@ -237,6 +237,12 @@ async fn client_for_context(
     with_timeouts(config)
 }
 
+/// Whether this program runs in a pod: the kubelet sets this variable in every container.
+/// <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>
+pub fn is_in_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+}
+
 /// Creates a client for the cluster of the pod that this program runs in, with the pod's own account.
 ///
 /// # Errors

@@ -15,14 +15,15 @@ use e2e::report::live::{Live, Mode};
 use e2e::report::run::junit;
 use tokio_util::sync::CancellationToken;
 
+use super::report_config_map::{ReportConfigMap, Stage};
 use super::target_args::TargetArgs;
 use super::{CliError, EXIT_FAILED, Format, Outcome, write};
 
 /// Checks a deployed environment of the service
 ///
-/// The default is the cluster of `e2e up`; --context or --kubeconfig selects another one. Exit codes: 0 every check that
-/// could run passed, 1 a check failed, or a named check could not run, 2 the command line is wrong,
-/// 3 the cluster does not answer.
+/// The default is the cluster of `e2e up`, and in a pod the cluster of the pod, with the pod's account; --context or
+/// --kubeconfig selects another one. Exit codes: 0 every check that could run passed, 1 a check failed, or a named check
+/// could not run, 2 the command line is wrong, 3 the cluster does not answer, or a report cannot be written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArguments {
     /// Checks that must run; by default, all that can run
@@ -64,6 +65,11 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
+    /// Also write the result, the table, the JSON and the `JUnit` report to this `ConfigMap`, in the namespace of the pod or
+    /// else of the context
+    #[arg(long, value_name = "NAME")]
+    report_configmap: Option<String>,
+
     /// Print nothing before the result
     #[arg(long, short)]
     quiet: bool,
@@ -97,6 +103,10 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     environment.others = arguments.others.into_iter().collect();
     let are_named = !arguments.names.is_empty();
     let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
+    let config_map = match &arguments.report_configmap {
+        Some(name) => Some(ReportConfigMap::begin(&environment.client, name).await?),
+        None => None,
+    };
     let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -106,33 +116,41 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
             let _ = sweep(&environment).await;
+            if let Some(config_map) = &config_map {
+                config_map.end(Stage::Interrupted, &[]).await?;
+            }
             return Err(CliError::Interrupted);
         }
     };
     // The result follows what is shown of the checks.
     drop(live);
-    let code = exit_code(&checks, are_named);
+    let is_failed = is_failed(&checks, are_named);
+    let (text, json) = (report::checks::text(&checks), serde_json::to_string_pretty(&checks)? + "\n");
+    write(match arguments.format {
+        Format::Table => &text,
+        Format::Json => &json,
+    })?;
+    let (duration, verdict) =
+        (began.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
+    let junit = junit::xml(&Record { began_at, duration, verdict, checks, ..Record::default() })?;
+    if let Some(config_map) = &config_map {
+        let stage = if is_failed { Stage::Failed } else { Stage::Passed };
+        config_map.end(stage, &[("report.txt", &text), ("junit.xml", &junit), ("report.json", &json)]).await?;
+    }
     if let Some(path) = &arguments.junit {
-        let duration = began.elapsed().as_secs_f64();
-        let record = Record { began_at, duration, checks: checks.clone(), ..Record::default() };
-        let written = fs::write(path, junit::xml(&record)?);
+        let written = fs::write(path, junit);
         written.map_err(|error| CliError::environment(format!("{}: {error}", path.display())))?;
     }
-    write(&match arguments.format {
-        Format::Table => report::checks::text(&checks),
-        Format::Json => serde_json::to_string_pretty(&checks)? + "\n",
-    })?;
-    Ok(code)
+    Ok(ExitCode::from(if is_failed { EXIT_FAILED } else { 0 }))
 }
 
 /// A check that the user named and that did not run is a failure.
-fn exit_code(checks: &[CheckRecord], are_named: bool) -> ExitCode {
-    let is_bad = |check: &CheckRecord| match check.verdict {
+fn is_failed(checks: &[CheckRecord], are_named: bool) -> bool {
+    checks.iter().any(|check| match check.verdict {
         Verdict::Passed => false,
         Verdict::NotRun => are_named,
         Verdict::Failed | Verdict::Interrupted => true,
-    };
-    ExitCode::from(if checks.iter().any(is_bad) { EXIT_FAILED } else { 0 })
+    })
 }
 
 #[cfg(test)]
@@ -143,12 +161,12 @@ mod tests {
     fn a_named_check_that_does_not_run_is_a_failure() {
         let check = |verdict| CheckRecord { verdict, ..CheckRecord::default() };
         let (passed, not_run, failed) = (check(Verdict::Passed), check(Verdict::NotRun), check(Verdict::Failed));
-        let code = |checks: &[&CheckRecord], are_named| {
-            exit_code(&checks.iter().map(|check| (*check).clone()).collect::<Vec<_>>(), are_named)
+        let is_failed = |checks: &[&CheckRecord], are_named| {
+            is_failed(&checks.iter().map(|check| (*check).clone()).collect::<Vec<_>>(), are_named)
         };
-        assert_eq!(code(&[&passed, &not_run], false), ExitCode::SUCCESS);
-        assert_eq!(code(&[&passed], true), ExitCode::SUCCESS);
-        assert_eq!(code(&[&passed, &not_run], true), ExitCode::from(EXIT_FAILED));
-        assert_eq!(code(&[&passed, &failed], false), ExitCode::from(EXIT_FAILED));
+        assert!(!is_failed(&[&passed, &not_run], false));
+        assert!(!is_failed(&[&passed], true));
+        assert!(is_failed(&[&passed, &not_run], true));
+        assert!(is_failed(&[&passed, &failed], false));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod images;
 pub(crate) mod lesson;
 mod output;
 pub(crate) mod pipeline;
+mod report_config_map;
 pub(crate) mod run;
 pub(crate) mod signals;
 pub(crate) mod target_args;

@@ -9,6 +9,7 @@ use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::target;
 use e2e::checks::target::{DEFAULT_TIMEOUT, RegistryTarget, Target};
 use e2e::environment::registry::run as registry;
+use tokio::net::lookup_host;
 
 use super::cluster::ClusterArgs;
 use super::{CliError, connect};
@@ -43,9 +44,9 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "FILE")]
     deployer_kubeconfig: Option<PathBuf>,
 
-    /// The address of the Ingress controller
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    ingress: Option<SocketAddr>,
+    /// The address of the Ingress controller: an IP address, or a name that this machine resolves
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    ingress: Option<String>,
 
     /// The Service of Prometheus
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT", value_parser = prometheus)]
@@ -85,6 +86,22 @@ fn prometheus(text: &str) -> Result<Prometheus, String> {
     Ok(Prometheus { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() })
 }
 
+fn address(text: &str) -> Result<String, String> {
+    let is_name = |host: &str| !host.is_empty() && !host.contains([':', '/']);
+    let is_pair = |(host, port): (&str, &str)| is_name(host) && port.parse::<u16>().is_ok();
+    if text.parse::<SocketAddr>().is_ok() || text.rsplit_once(':').is_some_and(is_pair) {
+        return Ok(text.to_owned());
+    }
+    Err("expected ADDRESS:PORT, for example 192.0.2.10:80 or traefik.ingress.svc:80".to_owned())
+}
+
+/// Resolves a name once: a check that sends requests measures the service, and not the resolver.
+async fn resolved(address: &str) -> Result<SocketAddr, CliError> {
+    let failed = |reason: &str| CliError::environment(format!("cannot resolve --ingress {address}: {reason}"));
+    let mut found = lookup_host(address).await.map_err(|error| failed(&error.to_string()))?;
+    found.next().ok_or_else(|| failed("the name has no address"))
+}
+
 impl TargetArgs {
     /// Whether an existing cluster is selected.
     pub(crate) fn is_existing(&self) -> bool {
@@ -96,9 +113,11 @@ impl TargetArgs {
         (&self.cluster_args, self.kind_config.clone())
     }
 
-    /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus.
+    /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus. In a pod without a cluster of
+    /// `e2e up`, it is the cluster of the pod.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
-        if !self.is_existing() {
+        let is_of_pod = !self.is_existing() && target::is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
+        if !self.is_existing() && !is_of_pod {
             let (docker, state) = (connect().await?, self.cluster_args.state()?);
             let Some(id) = state.noted_run() else {
                 let name = &self.cluster_args.name;
@@ -111,12 +130,17 @@ impl TargetArgs {
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
         let client = match &self.kubeconfig {
+            _ if is_of_pod => target::client_of_pod()?,
             Some(path) => target::client(path, self.context.as_deref()).await?,
             None => target::client_of_user(self.context.as_deref()).await?,
         };
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
             Some(path) => (Some(target::client(path, None).await?), Some(target::read(path)?)),
             None => (None, None),
+        };
+        let ingress = match &self.ingress {
+            Some(address) => Some(resolved(address).await?),
+            None => None,
         };
         let registry = self.registry()?;
         Ok(Target {
@@ -126,7 +150,7 @@ impl TargetArgs {
             deployer,
             namespace: self.namespace.clone(),
             base_domain: self.base_domain.clone(),
-            ingress: self.ingress,
+            ingress,
             registry,
             prometheus: self.prometheus.clone(),
             networks: self.networks.clone(),
@@ -154,5 +178,28 @@ impl TargetArgs {
         }
         let has_private_authority = authority.is_some();
         Ok(Some(RegistryTarget { host: host.clone(), image, user, password, has_private_authority, api }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ingress_controller_has_an_ip_address_or_a_name_and_a_port() {
+        for good in ["192.0.2.10:80", "[2001:db8::1]:80", "traefik.ingress.svc:8080"] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["192.0.2.10", "traefik.ingress.svc", ":80", "2001:db8::1:80", "http://traefik:80", "traefik:http"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_an_error_with_the_flag() {
+        assert_eq!(resolved("127.0.0.1:80").await.map_err(drop), Ok(([127, 0, 0, 1], 80).into()));
+        let error = resolved("traefik.invalid:80").await.unwrap_err();
+        assert!(matches!(error, CliError::Environment(error)
+            if error.to_string().starts_with("cannot resolve --ingress traefik.invalid:80: ")));
     }
 }

@@ -180,6 +180,20 @@ pub(crate) fn pushed_image() -> &'static str {
     })
 }
 
+/// Copies an image to all nodes, and returns their names.
+pub(crate) fn load(image: &str) -> Vec<String> {
+    let nodes = run(&mut owner(&["get", "nodes", "--output=name"]));
+    let nodes: Vec<String> = nodes.lines().map(|node| node.trim_start_matches("node/").to_owned()).collect();
+    for node in &nodes {
+        let mut save = Command::new("docker").args(["save", image]).stdout(Stdio::piped()).spawn().unwrap();
+        let archive = save.stdout.take().unwrap();
+        let import = ["exec", "--interactive", node, "ctr", "--namespace=k8s.io", "images", "import", "-"];
+        run(Command::new("docker").args(import).stdin(archive));
+        assert!(save.wait().unwrap().success(), "docker save {image}");
+    }
+    nodes
+}
+
 /// Resources that are deleted at the end of the test, even if it panics.
 pub(crate) struct Cleanup(pub(crate) Vec<String>);
 

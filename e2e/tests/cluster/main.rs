@@ -9,6 +9,7 @@ mod support;
 
 mod deployment;
 mod fixture;
+mod inside;
 mod kubernetes_executor;
 mod lessons;
 mod measure;

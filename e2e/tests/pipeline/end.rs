@@ -23,6 +23,7 @@ fn a_table_at_the_end() {
 #[case::no_such_job(&["--job", "biuld"], 2, "there is no job `biuld` in this pipeline; the jobs are build")]
 #[case::not_in_it(&["--manual", "release"], 2, "the job `release` is not in this pipeline")]
 #[case::no_cluster(&["--context", "x"], 2, "--context and --namespace select the cluster of --executor kubernetes")]
+#[case::no_report(&["--report-configmap", "x"], 2, "--report-configmap needs the cluster of --executor kubernetes")]
 #[case::no_such_branch(&["--branch", "nothing"], 2, "no such branch: `nothing`")]
 fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &str) {
     let pipeline = "build: {script: x}\nrelease: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n";

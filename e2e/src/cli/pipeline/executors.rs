@@ -90,9 +90,7 @@ impl ExecutorArgs {
             target::client(&state.kubeconfig(), None).await?
         } else {
             match target::client_of_user(context).await {
-                Err(_) if context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
-                    target::client_of_pod()?
-                }
+                Err(_) if context.is_none() && target::is_in_pod() => target::client_of_pod()?,
                 client => client?,
             }
         };

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::executors::{self, ExecutorArgs};
 use super::planned::planned;
+use crate::cli::report_config_map::{ReportConfigMap, Stage};
 use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
 
 /// Runs the pipeline of a ref as GitLab and GitLab Runner do
@@ -78,6 +79,10 @@ pub(crate) struct PipelineArguments {
     #[arg(long, default_value = "images", value_name = "DIR")]
     recipes: PathBuf,
 
+    /// Also write the result to this `ConfigMap`, in the namespace of the pod or else of the context; only with the kubernetes executor
+    #[arg(long, value_name = "NAME")]
+    report_configmap: Option<String>,
+
     /// The format of the events
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
@@ -103,9 +108,14 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
     let view = Arc::new(Live::with_names(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
     let name = arguments.executor.choice(&config)?;
+    if arguments.report_configmap.is_some() && name != ExecutorName::Kubernetes {
+        let message = "--report-configmap needs the cluster of --executor kubernetes; no other executor uses one";
+        return Err(CliError::Usage(message.to_owned()));
+    }
     let context = config.kubernetes.context.clone();
     let namespace = config.kubernetes.namespace.clone();
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
+    let mut config_map = None;
     let connected = match name {
         ExecutorName::Shell => executors::shell(&dirs),
         ExecutorName::Docker => {
@@ -115,6 +125,9 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         }
         ExecutorName::Kubernetes => {
             let cluster = arguments.executor.cluster(context.as_deref(), namespace.as_deref()).await?;
+            if let Some(name) = &arguments.report_configmap {
+                config_map = Some(ReportConfigMap::begin(&cluster.client, name).await?);
+            }
             let mut source = None;
             if let Some(name) = cluster.managed.clone() {
                 let engine = connect().await?;
@@ -145,9 +158,13 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     }
     // Each job has removed its own resources; the engine or the cluster may have completed another one after that.
     let swept = pipeline.executor.sweep().await;
+    let text = report::pipeline::text(&pipeline.plan, pipeline.id, &outcome);
+    if let Some(config_map) = &config_map {
+        config_map.end(stage(&outcome), &[("report.txt", &text)]).await?;
+    }
     swept.map_err(|error| CliError::environment(format!("cannot remove all resources of the pipeline: {error}")))?;
     if mode != Mode::Json {
-        write(&report::pipeline::text(&pipeline.plan, pipeline.id, &outcome))?;
+        write(&text)?;
     }
     written?;
     Ok(exit_code(&outcome))
@@ -172,6 +189,14 @@ fn exit_code(outcome: &PipelineOutcome) -> ExitCode {
     match outcome.status {
         Status::Success | Status::Skipped => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_FAILED),
+    }
+}
+
+fn stage(outcome: &PipelineOutcome) -> Stage {
+    match outcome.status {
+        Status::Success | Status::Skipped => Stage::Passed,
+        Status::Canceled => Stage::Interrupted,
+        _ => Stage::Failed,
     }
 }
 

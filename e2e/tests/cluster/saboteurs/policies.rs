@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::shared::alone;
 use super::{failing, object, replaced, served, told, unserved};
-use crate::fixture::{feed, owner};
+use crate::fixture::{feed, load, owner};
 use crate::support::{e2e, run};
 
 /// The checks that need connections to the pods or from them, and two that do not.
@@ -24,11 +24,7 @@ impl Enforcer {
         let obtained = run(&mut e2e(&["images", "--format", "json", "kube-router"]));
         let obtained: Value = serde_json::from_str(&obtained).expect("JSON");
         let image = obtained[0]["reference"].as_str().unwrap_or_else(|| panic!("no reference: {obtained}"));
-        let nodes = run(&mut owner(&["get", "nodes", "--output=name"]));
-        let nodes: Vec<String> = nodes.lines().map(|node| node.trim_start_matches("node/").to_owned()).collect();
-        for node in &nodes {
-            load(image, node);
-        }
+        let nodes = load(image);
         let manifest = include_str!("kube-router.yaml").replace("KUBE_ROUTER_IMAGE", image);
         let enforcer = Self { manifest, nodes };
         feed(&mut owner(&["apply", "--filename", "-"]), &enforcer.manifest);
@@ -56,15 +52,6 @@ impl Drop for Enforcer {
             let _ = Command::new("docker").args(["exec", node, "sh", "-c", CLEAN]).output();
         }
     }
-}
-
-/// Copies an image to a node.
-fn load(image: &str, node: &str) {
-    let mut save = Command::new("docker").args(["save", image]).stdout(Stdio::piped()).spawn().expect("docker runs");
-    let archive = save.stdout.take().expect("standard output");
-    let import = ["exec", "--interactive", node, "ctr", "--namespace=k8s.io", "images", "import", "-"];
-    run(Command::new("docker").args(import).stdin(archive));
-    assert!(save.wait().expect("docker runs").success(), "docker save {image}");
 }
 
 /// Replaces the pods: a policy does not end the connections that the Ingress controller keeps open.
