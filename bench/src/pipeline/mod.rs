@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     rounds: u32,
 
     /// The harness's executable
-    #[arg(long, default_value = "target/harness/e2e", value_name = "FILE")]
+    #[arg(long, default_value = "dist/e2e", value_name = "FILE")]
     e2e: PathBuf,
 
     /// The directory into which gitlab-ci-local is installed

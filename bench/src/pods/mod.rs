@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     megabytes: u32,
 
     /// The harness's executable
-    #[arg(long, default_value = "target/harness/e2e", value_name = "FILE")]
+    #[arg(long, default_value = "dist/e2e", value_name = "FILE")]
     e2e: PathBuf,
 
     /// The directory of the clusters of `e2e up`, one of which must be running
