@@ -1,7 +1,7 @@
 //! `e2e up`, `e2e down`, `e2e status`
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use e2e::record::event::Event;
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use gitlab_runner::executor::docker::sweep_gone;
+use gitlab_runner::workspace::store::refuse_tracked_in;
 use gitlab_runner::workspace::sweep_left;
 
 use super::images::ImageSource;
@@ -100,6 +101,7 @@ pub(crate) struct StatusArguments {
 /// Creates or repairs the cluster, and prints its status.
 pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let Up { cluster: Provider::Kind, cluster_args, kind_config, manifests, format, quiet, source } = arguments;
+    let state = cluster_args.state()?;
     let docker = connect().await?;
     command::mark(&cluster_args.name);
     let display = Arc::new(Live::new(if quiet { Mode::Quiet } else { Mode::People }));
@@ -107,7 +109,6 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
         let display = Arc::clone(&display);
         move |event: &Event<'_>| display.show(event)
     });
-    let state = cluster_args.state()?;
     let plan = Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state: state.clone() };
     let shown = Arc::clone(&display);
     let show = move |event: &Event<'_>| shown.show(event);
@@ -127,6 +128,8 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
 /// Removes clusters, and prints what was removed.
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
     let Down { cluster_args, all, format } = arguments;
+    // Before anything is removed.
+    cluster_args.state()?;
     let docker = connect().await?;
     // End the jobs of pipelines whose process was killed.
     orphans::end_of_gone_pipelines().await;
@@ -139,7 +142,7 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
     };
     let mut removed = Vec::new();
     for name in names {
-        removed.push(down::down(&docker, &name, &ClusterDir::new(&cluster_args.state_dir, &name)?).await?);
+        removed.push(down::down(&docker, &name, &cluster_dir(&cluster_args.state_dir, &name)?).await?);
     }
     // Remove resources that the engine has meanwhile completed for a pipeline that was just killed.
     sweep_gone(&docker).await?;
@@ -154,7 +157,8 @@ pub(crate) async fn run_down(arguments: Down) -> Outcome {
 /// Prints the status.
 pub(crate) async fn run_status(arguments: StatusArguments) -> Outcome {
     let StatusArguments { cluster_args, kind_config, format } = arguments;
-    write_status(&connect().await?, &cluster_args.name, &kind_config, &cluster_args.state()?, format).await
+    let state = cluster_args.state()?;
+    write_status(&connect().await?, &cluster_args.name, &kind_config, &state, format).await
 }
 
 async fn write_status(
@@ -174,7 +178,13 @@ async fn write_status(
 
 impl ClusterArgs {
     /// The directory of the cluster's files.
-    pub(crate) fn state(&self) -> Result<ClusterDir, e2e::environment::cluster_dir::StateError> {
-        ClusterDir::new(&self.state_dir, &self.name)
+    pub(crate) fn state(&self) -> Result<ClusterDir, CliError> {
+        cluster_dir(&self.state_dir, &self.name)
     }
+}
+
+/// The directory of a cluster's files in `root`, in which no repository may track files.
+pub(crate) fn cluster_dir(root: &Path, name: &str) -> Result<ClusterDir, CliError> {
+    refuse_tracked_in(root).map_err(|error| CliError::Usage(error.to_string()))?;
+    Ok(ClusterDir::new(root, name)?)
 }

@@ -118,7 +118,7 @@ impl TargetArgs {
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
         let is_of_pod = !self.is_existing() && target::is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
         if !self.is_existing() && !is_of_pod {
-            let (docker, state) = (connect().await?, self.cluster_args.state()?);
+            let (state, docker) = (self.cluster_args.state()?, connect().await?);
             let Some(id) = state.noted_run() else {
                 let name = &self.cluster_args.name;
                 let message =

@@ -87,15 +87,40 @@ impl ProjectStore {
 ///
 /// # Errors
 /// It tracks such files, or git cannot be run.
-pub fn refuse_tracked(project: &Path) -> io::Result<()> {
-    let listed = git::command(project, &["ls-files", "-z", "--", "target/e2e"]).output()?;
-    // Outside of a repository, nothing is tracked.
-    if !listed.status.success() || listed.stdout.is_empty() {
+fn refuse_tracked(project: &Path) -> io::Result<()> {
+    if !has_tracked(project, "target/e2e")? {
         return Ok(());
     }
     let message = "the repository tracks files below target/e2e, where logs, caches and locks of pipelines are kept: remove them \
                    from the repository (`git rm -r --cached target/e2e`)";
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+/// Refuses a directory of the harness in which a repository tracks files: it could bring along a kubeconfig, which names programs that a
+/// client runs. Without git on this machine, nothing is refused.
+///
+/// # Errors
+/// It tracks such files, or git cannot be run.
+pub fn refuse_tracked_in(dir: &Path) -> io::Result<()> {
+    match dir.is_dir().then(|| has_tracked(dir, ".")) {
+        None | Some(Ok(false)) => Ok(()),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Some(Err(error)) => Err(error),
+        Some(Ok(true)) => {
+            let dir = dir.display();
+            let message = format!(
+                "the repository tracks files in {dir}, where the harness keeps its own: remove them from the repository \
+                 (`git rm -r --cached {dir}`)"
+            );
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+    }
+}
+
+/// Whether the repository of `dir` tracks files at `path`. Outside of a repository, nothing is tracked.
+fn has_tracked(dir: &Path, path: &str) -> io::Result<bool> {
+    let listed = git::command(dir, &["ls-files", "-z", "--", path]).output()?;
+    Ok(listed.status.success() && !listed.stdout.is_empty())
 }
 
 /// The directory of a new pipeline. Other processes do not remove it until this is dropped.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use e2e::checks::target;
-use e2e::environment::cluster_dir::ClusterDir;
 use e2e::environment::orphans;
 use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::executor::supervisor::Supervisor;
 use gitlab_runner::executor::{Executor, ImageSource, docker, kubernetes};
 use gitlab_runner::pipeline::assemble::PipelineDirs;
-use gitlab_runner::workspace::store::refuse_tracked;
 use tokio::task::JoinHandle;
 
+use crate::cli::cluster::cluster_dir;
 use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE, print};
 
 /// Where jobs run.
@@ -80,12 +79,8 @@ impl ExecutorArgs {
     /// that this program runs in. `context` and `namespace` are those of the settings.
     pub(super) async fn cluster(&self, context: Option<&str>, namespace: Option<&str>) -> Result<Cluster, CliError> {
         let context = self.context.as_deref().or(context);
-        let state = ClusterDir::new(Path::new(STATE_DIR), CLUSTER)?;
+        let state = cluster_dir(Path::new(STATE_DIR), CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
-        if is_managed {
-            // A kubeconfig can name programs, which the client runs. A repository must not bring one along.
-            refuse_tracked(Path::new(".")).map_err(|error| CliError::Usage(error.to_string()))?;
-        }
         let client = if is_managed {
             target::client(&state.kubeconfig(), None).await?
         } else {

@@ -1,6 +1,7 @@
 //! Tests of what jobs get from the machine, and of what they disclose.
 
 use super::*;
+use crate::support::e2e;
 
 /// A run with project variables, and everything that it has printed.
 fn with_secret(pipeline: &str) -> (Run, String) {
@@ -145,6 +146,24 @@ fn a_repository_that_tracks_files_below_target_e2e_is_refused() {
     let output = repository.e2e(&["pipeline", "--executor", "shell"]).output().expect("e2e");
     assert!(!output.status.success() && error(&output).contains("tracks files below target/e2e"), "{}", error(&output));
     assert_eq!(std::fs::read_dir(victim.path()).expect("a folder").count(), 0);
+}
+
+/// A kubeconfig can name a program, which its reader runs.
+#[rstest::rstest]
+#[case::check(&["check"])]
+#[case::status(&["status"])]
+#[case::up(&["up"])]
+#[case::down(&["down"])]
+fn a_kubeconfig_of_the_repository_is_refused(#[case] arguments: &[&str]) {
+    let repository = Repository::new("main", "a: {script: 'true'}\n");
+    let dir = repository.path().join("target/e2e/clusters/gitlab-ci-k8s-demo");
+    std::fs::create_dir_all(&dir).expect("a directory");
+    std::fs::write(dir.join("kubeconfig"), "kind: Config\n").expect("a file");
+    repository.git(&["add", "--force", "target"]);
+    repository.git(&["commit", "--quiet", "--message", "Kubeconfig"]);
+    let output = e2e(arguments).current_dir(repository.path()).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(2), "{}", error(&output));
+    assert!(error(&output).contains("the repository tracks files in "), "{}", error(&output));
 }
 
 /// git would end at a request for a file outside of the repository, and then not answer requests for other files.

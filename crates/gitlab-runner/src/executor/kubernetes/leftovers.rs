@@ -52,7 +52,11 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
     let mut all = BTreeSet::new();
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let mut found = retry(|| pods.list(&selected)).await.map_err(refused)?.items;
+        let mut found = match retry(|| pods.list(&selected)).await {
+            // The API server may be restarting.
+            Err(error) if error.is_temporary && Instant::now() < deadline => continue,
+            found => found.map_err(refused)?.items,
+        };
         found.retain(|pod| is_owned(&pod.metadata, owner));
         if found.is_empty() {
             break;
