@@ -49,12 +49,12 @@ fn a_script_runs_once_and_leaves_its_exit_code(#[case] script: &str, #[case] cod
         let mut command = Command::new(shell);
         command.args(["-c", &here(&follow(1), dir.path()), "sh", "2"]).stdin(Stdio::piped());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(500));
-        drop(child.stdin.take());
+        let input = child.stdin.take();
         let (mut out, mut err) = (vec![0; output.len() - 1], String::new());
         std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut out).unwrap();
         let mut reader = std::io::BufReader::new(child.stderr.take().unwrap());
         std::io::BufRead::read_line(&mut reader, &mut err).unwrap();
+        drop(input);
         child.wait().unwrap();
         assert_eq!(out, output.as_bytes().get(1..).unwrap(), "{shell}");
         assert_eq!(err, expected, "{shell}");

@@ -163,7 +163,8 @@ mod tests {
                 sender.send_replace(observed(&json!({"running": {}})));
             }
         };
-        let (result, ()) = tokio::join!(settled(receiver, "p", Duration::from_millis(300), &log), change);
+        // The change first: however late both are polled, it is not later than the end of the grace.
+        let ((), result) = tokio::join!(change, settled(receiver, "p", Duration::from_millis(300), &log));
         match (result, expected) {
             (Ok(()), None) => {}
             (Err(PodFailure::Final(error) | PodFailure::Temporary(error)), Some(expected)) => {
