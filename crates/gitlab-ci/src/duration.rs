@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::numerals::with_digits;
+
 /// The text is not a duration. The message names the cause and shows valid forms.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -103,7 +105,7 @@ fn sum(text: &str) -> Result<f64, Reason> {
     let mut seconds = 0.0;
     let mut waiting: Option<(f64, String)> = None;
     let mut is_first = true;
-    for word in words(text).into_iter().filter(|word| !FILLERS.contains(&word.as_str())) {
+    for word in with_digits(&words(text)).into_iter().filter(|word| !FILLERS.contains(&word.as_str())) {
         if let Some(value) = number(&word) {
             if let Some((_, other)) = waiting.replace((value, word)) {
                 return Err(Reason::TwoNumbers(other));
@@ -175,6 +177,8 @@ mod tests {
     #[case::seconds("42", 42)]
     #[case::with_unit("42 seconds", 42)]
     #[case::two("3 mins 4 sec", 184)]
+    #[case::in_words("two and a half hours", 9000)]
+    #[case::words_and_digits("one week 2 days", 777_600)]
     #[case::hours("2 hrs 20 min", 8400)]
     #[case::without_space("2h20min", 8400)]
     #[case::short_units("3h 30m", 12_600)]

@@ -28,6 +28,7 @@ pub mod glob;
 pub mod include;
 pub mod inputs;
 pub mod lint;
+mod numerals;
 pub mod plan;
 pub mod render;
 pub mod source;
