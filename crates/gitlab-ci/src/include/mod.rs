@@ -85,25 +85,44 @@ impl Loader<'_, '_> {
         let before = self.diagnostics.errors();
         let documents = compose(self.sources, file, self.diagnostics);
         let is_read = self.diagnostics.errors() == before;
+        // Empty documents are left out. `reject_empty: true` in `lib/gitlab/ci/config/yaml/loader.rb`
+        let filled: Vec<Node> = documents.iter().filter(|document| !document.is_blank()).cloned().collect();
+        let documents = if filled.is_empty() { documents } else { filled };
         let spec = documents.first().filter(|_| documents.len() > 1).and_then(|header| header.get("spec"));
         let Some(spec) = spec else {
             if let Some((input, entry)) = context.inputs.first() {
                 self.diagnostics
                     .error(entry.key_span, format!("unknown input arguments: {input}: {name} has no `spec:inputs`"));
             }
-            return self.only(&documents, file, is_read);
+            return self.only(&documents, file, is_read, (name, context));
         };
         documents.first().into_iter().for_each(|header| header::check(header, self.diagnostics));
         let by = context.span.map_or(GivenBy::Pipeline, GivenBy::Include);
         let values = inputs::values(spec, context.inputs, by, self.diagnostics);
-        let body = self.only(documents.get(1..)?, file, is_read)?;
+        // With a header, the last document counts. `Yaml::Result#content`
+        let body = self.only(documents.get(documents.len() - 1..)?, file, is_read, (name, context))?;
         let body = inputs::interpolate(&body, &values, self.environment.expand, self.sources, self.diagnostics);
         // With missing values the body would have errors that the file does not have.
         (self.diagnostics.errors() == before).then_some(body)
     }
 
-    fn only(&mut self, documents: &[Node], file: FileId, is_read: bool) -> Option<Node> {
+    fn only(
+        &mut self,
+        documents: &[Node],
+        file: FileId,
+        is_read: bool,
+        (name, context): (&str, &Context<'_>),
+    ) -> Option<Node> {
         let span = Span { file, start: 0, end: 0 };
+        match (documents, context.span) {
+            // `validate_hash!` of `lib/gitlab/ci/config/external/file/base.rb`
+            (all, Some(include)) if is_read && all.iter().all(Node::is_blank) => {
+                let message = format!("Included file `{name}` does not have valid YAML syntax!");
+                self.diagnostics.error(include, message).help("it is empty, or has only comments");
+                return None;
+            }
+            _ => {}
+        }
         match documents {
             // The reason has been reported.
             [] if !is_read => {}
@@ -113,12 +132,15 @@ impl Loader<'_, '_> {
             [document] if document.is_null() => {
                 self.diagnostics.error(document.span, "Please provide content of .gitlab-ci.yml");
             }
-            [document] if document.mapping().is_some() => return Some(document.clone()),
-            [document] => {
-                self.diagnostics.error(document.span, "Invalid configuration format");
+            [document, rest @ ..] if document.mapping().is_some() => {
+                if let Some(second) = rest.first() {
+                    let warning = self.diagnostics.warning(second.span, "only the first document of the file is read");
+                    warning.help("a file has two documents only if the first one is a header with `spec`");
+                }
+                return Some(document.clone());
             }
-            [_, second, ..] => {
-                self.diagnostics.error(second.span, "Invalid configuration format: too many documents");
+            [document, ..] => {
+                self.diagnostics.error(document.span, "Invalid configuration format");
             }
         }
         None

@@ -44,7 +44,7 @@ pub fn pipeline_inputs(given: &[(String, String)], sources: &mut Sources) -> Map
         let key_span = Span { file, start: byte(start), end: byte(start + name.len()) };
         let span = Span { file, start: byte(start + name.len() + 1), end: byte(start + line.len() - 1) };
         let value = Node::new(span, Value::String(value.as_str().into()));
-        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false });
+        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false, has_string_key: true });
         start += line.len();
     }
     mapping
@@ -209,8 +209,12 @@ fn from_json(json: serde_json::Value, span: Span) -> Value {
             Value::Sequence(items.into_iter().map(|item| Node::new(span, from_json(item, span))).collect())
         }
         serde_json::Value::Object(entries) => {
-            let entry =
-                |value| Entry { key_span: span, value: Node::new(span, from_json(value, span)), is_merged: false };
+            let entry = |value| Entry {
+                key_span: span,
+                value: Node::new(span, from_json(value, span)),
+                is_merged: false,
+                has_string_key: true,
+            };
             Value::Mapping(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), entry(value))).collect()))
         }
     }

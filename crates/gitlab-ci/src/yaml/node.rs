@@ -48,6 +48,8 @@ pub struct Entry {
     pub value: Node,
     /// Whether the entry was merged by `<<`.
     pub is_merged: bool,
+    /// Whether the key is a string for Ruby, and not a number, a boolean or null: `on:` is `true`.
+    pub has_string_key: bool,
 }
 
 impl Node {

@@ -65,7 +65,8 @@ enum Content {
 }
 
 enum Key {
-    Plain(Arc<str>, Span),
+    /// The text, its place, and whether it is a string for Ruby.
+    Plain(Arc<str>, Span, bool),
     Merge(Span),
     /// A key that is a list or a mapping. Its value is dropped.
     Ignored,
@@ -85,6 +86,10 @@ impl Composer<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if is_reference(tag.as_deref()) {
+                    let value = serde_json::Value::from(text.as_ref());
+                    self.refuse_reference(span, &value.to_string());
+                }
                 let is_string = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
                 let value = if style == ScalarStyle::Plain && !is_string {
                     match scalar::resolve(&text) {
@@ -104,10 +109,13 @@ impl Composer<'_> {
                 self.add(Node::new(span, value), anchor, size)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                let is_reference = tag.as_ref().is_some_and(|tag| tag.is_custom() && tag.suffix() == "reference");
+                let is_reference = is_reference(tag.as_deref());
                 self.begin(span, anchor, Content::Sequence { items: Vec::new(), is_reference })
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                if is_reference(tag.as_deref()) {
+                    self.refuse_reference(span, "of a hash");
+                }
                 self.begin(span, anchor, Content::Mapping { mapping: Mapping::default(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
@@ -155,8 +163,15 @@ impl Composer<'_> {
         if let Some(path) = path.filter(|path| !path.is_empty()) {
             return Value::Reference(path);
         }
-        self.diagnostics.error(span, "!reference should be a non-empty array of strings");
+        let items: Vec<String> = items.iter().map(|item| item.json().to_string()).collect();
+        self.refuse_reference(span, &format!("[{}]", items.join(", ")));
         Value::Null
+    }
+
+    /// `lib/gitlab/ci/config/yaml/tags/reference.rb`
+    fn refuse_reference(&mut self, span: Span, value: &str) {
+        let error = self.diagnostics.error(span, format!("!reference {value} is not valid"));
+        error.help("write a list of strings: `!reference [job, keyword]`");
     }
 
     fn add(&mut self, node: Node, anchor: usize, size: usize) -> Option<()> {
@@ -184,14 +199,14 @@ impl Composer<'_> {
                 None => *key = Some(as_key(&node, self.diagnostics)),
                 Some(Key::Ignored) => {}
                 Some(Key::Merge(at)) => merge(mapping, &node, at, self.diagnostics),
-                Some(Key::Plain(name, key_span)) => {
+                Some(Key::Plain(name, key_span, has_string_key)) => {
                     if let Some(first) = mapping.get(&name)
                         && first.is_own(key_span)
                     {
                         let warning = self.diagnostics.warning(key_span, format!("duplicate key `{name}`"));
                         warning.help("the last one wins, as in GitLab");
                     }
-                    mapping.insert(name, Entry { key_span, value: node, is_merged: false });
+                    mapping.insert(name, Entry { key_span, value: node, is_merged: false, has_string_key });
                 }
             },
         }
@@ -206,11 +221,15 @@ impl Entry {
     }
 }
 
+fn is_reference(tag: Option<&granit_parser::Tag>) -> bool {
+    tag.is_some_and(|tag| tag.is_custom() && tag.suffix() == "reference")
+}
+
 fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
     match node.scalar() {
         Some("<<") => Key::Merge(node.span),
-        Some(text) => Key::Plain(text.into(), node.span),
-        None if node.is_null() => Key::Plain("".into(), node.span),
+        Some(text) => Key::Plain(text.into(), node.span, node.string().is_some()),
+        None if node.is_null() => Key::Plain("".into(), node.span, false),
         None => {
             diagnostics.error(node.span, format!("a key cannot be {}", node.kind()));
             Key::Ignored
@@ -273,7 +292,10 @@ mod tests {
     #[case::date("a:\n  b: 2020-01-31\n", "a.yml:2:6: Tried to load unspecified class: Date")]
     #[case::merging_a_string("a: {<<: b}\n", "a.yml:1:5: `<<` merges hashes, not a string")]
     #[case::structure_as_key("? [a]\n: b\n", "a.yml:1:3: a key cannot be an array")]
-    #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference should be a non-empty array of strings")]
+    #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference [] is not valid")]
+    #[case::reference_with_a_number("a: !reference [b, 1]\n", "a.yml:1:15: !reference [\"b\", 1] is not valid")]
+    #[case::reference_of_a_word("a: !reference foo\n", "a.yml:1:15: !reference \"foo\" is not valid")]
+    #[case::reference_of_a_hash("a: !reference {b: c}\n", "a.yml:1:15: !reference of a hash is not valid")]
     fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(read(text).1, [expected]);
     }

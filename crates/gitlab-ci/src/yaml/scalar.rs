@@ -20,6 +20,8 @@ pub(super) fn resolve(text: &str) -> Plain {
         None => Value::Null,
         Some(b'~') if text == "~" => Value::Null,
         Some(byte) if byte.is_ascii_alphabetic() => word(text),
+        // A Ruby symbol, whose text has no colon.
+        Some(b':') if text.len() > 1 => string(symbol(&text[1..])),
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => match number(text) {
             Some(value) => value,
             None if is_date(text) => return Plain::Refused("Date"),
@@ -37,7 +39,7 @@ fn string(text: &str) -> Value {
 
 fn word(text: &str) -> Value {
     let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if matches!(text, "null" | "Null" | "NULL") {
+    if is(&["null"]) {
         Value::Null
     } else if is(&["yes", "true", "on"]) {
         Value::Boolean(true)
@@ -48,7 +50,16 @@ fn word(text: &str) -> Value {
     }
 }
 
+/// The text of a symbol, which may be quoted: `:"a b"`.
+fn symbol(text: &str) -> &str {
+    let quoted = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    quoted('"').or_else(|| quoted('\'')).unwrap_or(text)
+}
+
 fn number(text: &str) -> Option<Value> {
+    if text.contains(':') {
+        return sexagesimal(text);
+    }
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => ("-", &text[1..]),
         b'+' => ("", &text[1..]),
@@ -80,9 +91,6 @@ fn integer(digits: &str) -> Option<String> {
     if let Some(hexadecimal) = digits.strip_prefix("0x") {
         return in_base(hexadecimal, 16);
     }
-    if digits.contains(':') {
-        return sexagesimal(digits);
-    }
     let bytes = digits.as_bytes();
     let is_separator = |byte: u8| matches!(byte, b'_' | b',');
     match bytes {
@@ -103,28 +111,47 @@ fn integer(digits: &str) -> Option<String> {
 }
 
 /// Parses a number in base 60 with two or three parts: an unquoted time of day. Psych reads two parts as hours and
-/// minutes, too, and returns seconds: `1:30` is 5400.
-fn sexagesimal(digits: &str) -> Option<String> {
-    let mut parts = digits.split(':');
-    let first = parts.next()?.replace('_', "");
-    if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_digit()) {
+/// minutes, too, and returns seconds: `1:30` is 5400. The sign belongs to the first part only: `-1:30` is -1800.
+fn sexagesimal(text: &str) -> Option<Value> {
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let mut parts = whole.split(':');
+    let first = parts.next()?;
+    let digits = first.strip_prefix(['-', '+']).unwrap_or(first);
+    if !digits.starts_with(|digit: char| digit.is_ascii_digit()) || !is_digits(digits) {
         return None;
     }
-    let mut total = first.parse::<u128>().ok()?;
-    let mut count = 0;
+    let mut values = vec![first.replace('_', "").parse::<i128>().ok()?];
     for part in parts {
-        let value = part.parse::<u128>().ok().filter(|value| *value < 60 && part.len() <= 2)?;
-        if !part.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        total = total.checked_mul(60)?.checked_add(value)?;
-        count += 1;
+        let is_part = matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit());
+        values.push(part.parse::<i128>().ok().filter(|value| is_part && *value < 60)?);
     }
-    match count {
-        1 => total.checked_mul(60).map(|seconds| seconds.to_string()),
-        2 => Some(total.to_string()),
-        _ => None,
+    let weights: &[i128] = match values.len() {
+        2 => &[3600, 60],
+        3 => &[3600, 60, 1],
+        _ => return None,
+    };
+    let mut total: i128 = 0;
+    for (value, weight) in values.iter().zip(weights) {
+        total = total.checked_add(value.checked_mul(*weight)?)?;
     }
+    let Some(fraction) = fraction else { return Some(Value::Integer(total.to_string().into())) };
+    if !is_digits(fraction) {
+        return None;
+    }
+    let weight = if values.len() == 2 { 60.0 } else { 1.0 };
+    let part = format!("0.{}", if fraction.is_empty() { "0" } else { fraction }).replace('_', "");
+    let total = total.to_string().parse::<f64>().ok()? + part.parse::<f64>().ok()? * weight;
+    Some(Value::Float(ruby_float(total).into()))
+}
+
+/// A number as Ruby's `Float#to_s` writes it.
+fn ruby_float(value: f64) -> String {
+    let text = format!("{value:?}");
+    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    let point = if mantissa.contains('.') { "" } else { ".0" };
+    format!("{mantissa}{point}e{sign}{digits:0>2}")
 }
 
 /// Parses `1.5`, `.5`, `1.` and `1.5e+3`. The point is required, and so is a sign in the exponent.
@@ -151,8 +178,7 @@ fn float(digits: &str) -> Option<Arc<str>> {
         if fraction.is_empty() { "0" } else { fraction },
         if has_exponent { format!("e{exponent}") } else { String::new() }
     );
-    // Ruby prints `1.50` as `1.5`, as Rust's `{:?}` does.
-    text.parse::<f64>().ok().map(|value| format!("{value:?}").into())
+    text.parse::<f64>().ok().map(|value| ruby_float(value).into())
 }
 
 fn is_date(text: &str) -> bool {
@@ -201,6 +227,10 @@ mod tests {
     #[case::empty("", json!(null))]
     #[case::tilde("~", json!(null))]
     #[case::null("null", json!(null))]
+    #[case::null_in_any_case("nUll", json!(null))]
+    #[case::symbol(":latest", json!("latest"))]
+    #[case::quoted_symbol(":\"a b\"", json!("a b"))]
+    #[case::colon(":", json!(":"))]
     #[case::yes("yes", json!(true))]
     #[case::on("On", json!(true))]
     #[case::off("OFF", json!(false))]
@@ -217,6 +247,8 @@ mod tests {
     #[case::doubled_separator("1__0", json!("1__0"))]
     #[case::time_of_day("1:30", json!(5400))]
     #[case::with_seconds("1:30:15", json!(5415))]
+    #[case::negative_time("-1:30", json!(-1800))]
+    #[case::time_with_a_fraction("1:30.5", json!(5430.0))]
     #[case::too_many_minutes("1:75", json!("1:75"))]
     #[case::port("8080:80", json!("8080:80"))]
     #[case::low_port("22:22", json!(80_520))]
@@ -234,5 +266,16 @@ mod tests {
     #[case::text_that_starts_with_a_date("2020-01-31 was cold", json!("2020-01-31 was cold"))]
     fn types_scalars_like_psych(#[case] text: &str, #[case] expected: serde_json::Value) {
         assert_eq!(value(text), expected);
+    }
+
+    #[rstest]
+    #[case("1.0e-5", "1.0e-05")]
+    #[case("1.0e+20", "1.0e+20")]
+    #[case("2.5e+16", "2.5e+16")]
+    #[case("0.0001", "0.0001")]
+    #[case("-1.50", "-1.5")]
+    fn writes_floats_like_ruby(#[case] text: &str, #[case] expected: &str) {
+        let Plain::Value(Value::Float(found)) = resolve(text) else { panic!("{text} is no float") };
+        assert_eq!(&*found, expected);
     }
 }
