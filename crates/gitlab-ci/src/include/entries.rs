@@ -23,7 +23,8 @@ impl Loader<'_, '_> {
     pub(super) fn entries(&mut self, node: &Node) -> Vec<Include> {
         let items = node.sequence().unwrap_or(std::slice::from_ref(node));
         let mut includes = Vec::new();
-        for item in items {
+        // `Array.wrap(values.fetch(:include, [])).compact` in `mapper.rb`
+        for item in items.iter().filter(|item| !item.is_null()) {
             if let Some(text) = item.string() {
                 let kind = if text.starts_with("http://") || text.starts_with("https://") { "remote" } else { "local" };
                 let target = (self.environment.expand)(text);
@@ -43,8 +44,8 @@ impl Loader<'_, '_> {
         };
         let known = ["file", "ref", "job", "inputs", "rules", "integrity", "cache"];
         for (key, entry) in mapping.iter().filter(|(key, _)| !KINDS.contains(&&***key) && !known.contains(&&***key)) {
-            let error = self.diagnostics.error(entry.key_span, format!("include config contains unknown keys: {key}"));
-            error.nearest(key, KINDS.into_iter().chain(known));
+            let message = format!("include has the unknown key `{key}`, which GitLab ignores");
+            self.diagnostics.warning(entry.key_span, message).nearest(key, KINDS.into_iter().chain(known));
         }
         let kinds: Vec<_> = KINDS.into_iter().filter(|kind| mapping.contains_key(*kind)).collect();
         let [kind] = kinds.as_slice() else {
@@ -52,7 +53,7 @@ impl Loader<'_, '_> {
             self.diagnostics.error(item.span, format!("Each include must specify exactly one of `{all}`"));
             return Vec::new();
         };
-        if let Some(rules) = mapping.get("rules")
+        if let Some(rules) = mapping.get("rules").filter(|rules| !rules.value.is_null())
             && !(self.environment.admits)(&rules.value, self.diagnostics)
         {
             return Vec::new();

@@ -19,13 +19,18 @@ impl Loader<'_, '_> {
     /// Expands an include with a wildcard into one include per matching file, or none if nothing matches.
     /// `lib/gitlab/ci/config/external/mapper/location_expander.rb`
     pub(super) fn expanded(&mut self, include: Include, home: &Home) -> Vec<Include> {
-        let pattern = include.target.trim_start_matches('/');
         if include.kind != "local" {
             return vec![include];
         }
-        if !pattern.contains('*') || !is_yaml(pattern) {
-            self.locals.insert((home.root(), pattern.to_owned()));
+        let pattern = &include.target;
+        if !pattern.contains('*') {
+            self.locals.insert((home.root(), pattern.trim_start_matches('/').to_owned()));
             return vec![include];
+        }
+        if pattern.starts_with('/') {
+            let message =
+                format!("`{pattern}` includes no file: a wildcard is compared with paths that do not start with `/`");
+            self.diagnostics.warning(include.span, message).help("remove the first `/`");
         }
         let wildcard = wildcard(pattern);
         let matches = |path: &String| wildcard.as_ref().is_some_and(|wildcard| wildcard.is_match(path));
@@ -148,10 +153,10 @@ impl Home {
 
 fn is_yaml(path: &str) -> bool {
     let extension = path.rsplit_once('.').map(|(_, extension)| extension);
-    matches!(extension, Some("yml" | "yaml"))
+    extension.is_some_and(|it| it.eq_ignore_ascii_case("yml") || it.eq_ignore_ascii_case("yaml"))
 }
 
-/// Compiles a wildcard: `*` matches within a directory, `**` across directories.
+/// Compiles a wildcard: `*` matches within a directory, `**` across directories, and `**/` any number of directories.
 /// <https://docs.gitlab.com/ci/yaml/includes/#use-includelocal-with-wildcard-file-paths>
 fn wildcard(pattern: &str) -> Option<regex::Regex> {
     let mut expression = "^".to_owned();
@@ -159,9 +164,12 @@ fn wildcard(pattern: &str) -> Option<regex::Regex> {
     while let Some(at) = rest.find('*') {
         expression += &regex::escape(rest.get(..at).unwrap_or_default());
         let stars = rest.get(at..).unwrap_or_default();
-        let (part, behind) = match stars.strip_prefix("**") {
-            Some(behind) => (".*", behind),
-            None => ("[^/]*", stars.get(1..).unwrap_or_default()),
+        let (part, behind) = if let Some(behind) = stars.strip_prefix("**/") {
+            ("(?:.*/)?", behind)
+        } else if let Some(behind) = stars.strip_prefix("**") {
+            (".*", behind)
+        } else {
+            ("[^/]*", stars.get(1..).unwrap_or_default())
         };
         expression += part;
         rest = behind;

@@ -232,6 +232,22 @@ mod tests {
         "include: ci/a.txt\n",
         ".gitlab-ci.yml:1:10: Included file `ci/a.txt` does not have YAML extension!"
     )]
+    #[case::only_a_comment(
+        "include: ci/notes.yml\n",
+        ".gitlab-ci.yml:1:10: Included file `ci/notes.yml` does not have valid YAML syntax! (it is empty, or has only comments)"
+    )]
+    #[case::wildcard_of_other_files(
+        "include: 'ci/*.t*'\n",
+        ".gitlab-ci.yml:1:10: Included file `ci/b.txt` does not have YAML extension!"
+    )]
+    #[case::wildcard_with_a_slash(
+        "include: '/ci/*.yml'\n",
+        ".gitlab-ci.yml:1:10: `/ci/*.yml` includes no file: a wildcard is compared with paths that do not start with `/` (remove the first `/`)"
+    )]
+    #[case::unknown_key(
+        "include: {local: ci/a.yml, rulse: []}\n",
+        ".gitlab-ci.yml:1:28: include has the unknown key `rulse`, which GitLab ignores (did you mean `rules`?)"
+    )]
     #[case::empty_file("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
     #[case::elsewhere(
         "include: {template: Auto.yml}\n",
@@ -240,7 +256,13 @@ mod tests {
     #[case::itself("include: .gitlab-ci.yml\n", ".gitlab-ci.yml:1:10: Maximum of 150 nested includes are allowed!")]
     fn reports_invalid_includes(#[case] include: &str, #[case] expected: &str) {
         let text = format!("{include}a: {{script: x}}\n");
-        let lint = lint_files(&[(".gitlab-ci.yml", &text), ("ci/a.yml", "b: {script: y}\n"), ("ci/empty.yml", " \n")]);
+        let lint = lint_files(&[
+            (".gitlab-ci.yml", &text),
+            ("ci/a.yml", "b: {script: y}\n"),
+            ("ci/b.txt", "b: {script: y}\n"),
+            ("ci/notes.yml", "# b: {script: y}\n"),
+            ("ci/empty.yml", " \n"),
+        ]);
         assert_eq!(complaints(&lint).first().map(String::as_str), Some(expected));
     }
 
@@ -249,6 +271,8 @@ mod tests {
     #[case::no_match("none/*.yml", &["a"])]
     #[case::a_file_that_matches_its_own_wildcard("ci/b.yml", &["b", "c", "a"])]
     #[case::several_matches("ci/*.yml", &["b", "c", "a"])]
+    #[case::any_number_of_directories("'**/*.yml'", &["b", "c", "a"])]
+    #[case::directories_within("ci/**/*.yml", &["b", "c", "a"])]
     fn expands_wildcards(#[case] include: &str, #[case] expected: &[&str]) {
         let text = format!("include: {include}\na: {{script: x}}\n");
         let lint = lint_files(&[
