@@ -99,7 +99,8 @@ fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] mess
 #[rstest]
 #[case::workflow(
     "workflow: {rules: [{if: $CI_COMMIT_TAG}]}\na: {script: x}\n",
-    "e2e: The pipeline did not run. Review the workflow:rules configuration for the pipeline."
+    "e2e: The pipeline did not run. Review the workflow:rules configuration for the pipeline.\n  \
+     workflow: no rule matches (.gitlab-ci.yml:1:20)"
 )]
 #[case::empty(
     "a: {script: x, only: [tags]}\n",

@@ -9,7 +9,7 @@ use super::environment::Action;
 use super::job::Job;
 use super::names;
 use super::needs::{self, Need};
-use super::parallel::{Parallel, instance_name};
+use super::parallel::{self, Parallel, instance_name};
 use super::root::Configuration;
 use crate::diagnostic;
 use crate::diagnostic::Diagnostics;
@@ -57,8 +57,15 @@ fn check_needs(
         if !check_count_of_needs(job, list, configuration, diagnostics) {
             continue;
         }
-        for need in list {
-            let other = &need.job.value;
+        for (need, other) in
+            list.iter().flat_map(|need| names::needed_names(job, need).into_iter().map(move |name| (need, name)))
+        {
+            if let Some(unknown) = unknown_matrix_name(job, need) {
+                let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
+                diagnostics.error(need.job.span, message);
+                break;
+            }
+            let other = &other;
             match names::find(configuration, other) {
                 None if need.optional => {}
                 None => {
@@ -78,6 +85,18 @@ fn check_needs(
             }
         }
     }
+}
+
+/// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have.
+/// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
+fn unknown_matrix_name<'need>(job: &Job, need: &'need Need) -> Option<&'need str> {
+    let own = match &job.parallel {
+        Some(Parallel::Matrix(matrix)) => matrix.as_slice(),
+        _ => return None,
+    };
+    let values = need.matrix.iter().flatten().flatten().map(|(_, value)| &**value);
+    let mut names = [&*need.job.value].into_iter().chain(values).flat_map(parallel::matrix_names);
+    names.find(|name| !own.iter().all(|values| values.iter().any(|(key, _)| &**key == *name)))
 }
 
 /// The names that `needs:parallel` produces must be names of instances. `lib/gitlab/ci/config/normalizer.rb`
@@ -189,7 +208,8 @@ const MAX_REPORTED: usize = 1000;
 fn check_cycles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let jobs = &configuration.jobs;
     let needs = |job: &Job| -> Vec<usize> {
-        let needed = job.needs.iter().flatten().filter_map(|need| names::find(configuration, &need.job.value));
+        let names = job.needs.iter().flatten().flat_map(|need| names::needed_names(job, need));
+        let needed = names.filter_map(|name| names::find(configuration, &name));
         needed.filter_map(|needed| jobs.get_index_of(&needed.name)).collect()
     };
     let mut visited = vec![Visited::No; jobs.len()];

@@ -61,6 +61,8 @@ pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
     for item in items {
         item.flatten(&mut flat);
     }
+    // `lib/gitlab/config/entry/composable_array.rb` leaves them out.
+    flat.retain(|item| !item.is_null());
     flat.into_iter().filter_map(|item| read_one(item, "services:service", known, reader)).collect()
 }
 

@@ -195,6 +195,9 @@ fn report_missing_script(name: &str, span: Span, node: &Node, reader: &mut Reade
     let keyword = keywords::names(keywords::ROOT).find(is_misspelling_of);
     let error = reader.diagnostics.error(span, message);
     match keyword {
+        Some("spec") if name == "spec" => {
+            error.help("a header is a document of its own: write `---` on the line after it")
+        }
         Some(keyword) => error.help(format!("did you mean `{keyword}`?")),
         None => error.help(format!("to define a template for `extends`, start the name with a dot: `.{name}`")),
     }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::job::Job;
 use super::limits::MAX_JOB_NAME;
 use super::needs::Need;
-use super::parallel::{Matrix, Parallel, instance_name, with_own_values};
+use super::parallel::{Matrix, Parallel, instance_name, own_value, with_own_values};
 use super::root::Configuration;
 
 /// Returns the job of this name, or the job that has an instance of this name.
@@ -46,14 +48,29 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
 pub fn selected_instances(job: &Job, need: &Need, matrix: &Matrix) -> Vec<String> {
     let no_values = [Vec::new()];
     let owns: &[_] = match &job.parallel {
-        Some(Parallel::Matrix(owns)) if matrix.iter().flatten().any(|(_, value)| value.contains("$[[")) => owns,
+        Some(Parallel::Matrix(owns))
+            if need.job.value.contains("$[[") || matrix.iter().flatten().any(|(_, value)| value.contains("$[[")) =>
+        {
+            owns
+        }
         _ => &no_values,
     };
     let mut names = Vec::new();
     for own in owns {
         for values in matrix {
-            names.push(instance_name(&need.job.value, &with_own_values(values, own)));
+            names.push(instance_name(&own_value(&need.job.value, own), &with_own_values(values, own)));
         }
     }
     names
+}
+
+/// Returns the names that a need has for the instances of `job`: different ones, if it refers to their values.
+pub fn needed_names(job: &Job, need: &Need) -> Vec<Arc<str>> {
+    match &job.parallel {
+        Some(Parallel::Matrix(owns)) if need.job.value.contains("$[[") => {
+            let names: IndexSet<Arc<str>> = owns.iter().map(|own| own_value(&need.job.value, own)).collect();
+            names.into_iter().collect()
+        }
+        _ => vec![Arc::clone(&need.job.value)],
+    }
 }

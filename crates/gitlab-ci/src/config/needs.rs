@@ -52,6 +52,8 @@ pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> V
     // Lists may be nested because of `!reference`.
     let mut flat = Vec::new();
     node.flatten(&mut flat);
+    // `lib/gitlab/config/entry/factory.rb` makes an entry without a type of an empty item, which `entry/needs.rb` leaves out.
+    flat.retain(|item| !item.is_null());
     let mut needs: Vec<Need> = flat.into_iter().filter_map(|item| read_need(item, path, owner, reader)).collect();
     if needs.len() > MAX_NEEDS {
         reader.complain(node.span, path, &format!("config can only have up to {MAX_NEEDS} jobs"));

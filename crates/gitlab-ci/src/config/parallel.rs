@@ -78,19 +78,17 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
         };
         let mut combinations: Matrix = vec![Vec::new()];
         for (key, entry) in mapping {
-            if entry.value.is_blank() {
-                // An empty value would remove all instances of the job. `validate_array_value_variables` of
-                // `validators.rb`
-                reader.complain(entry.value.span, &format!("{path}:matrix:variables"), PAIRS);
-                return None;
-            }
             let values = entry.value.sequence().unwrap_or(std::slice::from_ref(&entry.value));
             let mut texts: Vec<Arc<str>> = Vec::new();
             for value in values {
-                match value.scalar() {
-                    Some(text) => texts.push(text.into()),
-                    None => {
-                        reader.complain(value.span, &format!("{path}:matrix:variables"), PAIRS);
+                // Unlike the values of `variables`. `validate_alphanumeric` of `legacy_validation_helpers.rb`
+                match &value.value {
+                    Value::String(text) | Value::Integer(text) => texts.push(Arc::clone(text)),
+                    _ => {
+                        let error = reader.complain(value.span, &format!("{path}:matrix:variables"), PAIRS);
+                        if let Some(text) = value.scalar() {
+                            error.help(format!("quote the value: '{text}'"));
+                        }
                     }
                 }
             }
@@ -144,9 +142,39 @@ pub fn with_own_values(values: &[(Arc<str>, Arc<str>)], own: &[(Arc<str>, Arc<st
     values.iter().map(|(key, value)| (Arc::clone(key), own_value(value, own))).collect()
 }
 
-fn own_value(value: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
-    let key = value.strip_prefix("$[[").and_then(|rest| rest.strip_suffix("]]")).map(str::trim);
-    let key = key.and_then(|access| access.strip_prefix("matrix."));
-    let found = key.and_then(|key| own.iter().find(|(name, _)| &**name == key));
-    found.map_or_else(|| Arc::clone(value), |(_, value)| Arc::clone(value))
+/// Replaces each `$[[ matrix.X ]]` in a text. Names that the instance does not have stay as they are written.
+pub fn own_value(text: &Arc<str>, own: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+    if !text.contains("$[[") {
+        return Arc::clone(text);
+    }
+    let mut replaced = String::new();
+    for part in parts(text) {
+        let value = own.iter().find(|(name, _)| part.name == Some(&**name)).map(|(_, value)| &**value);
+        replaced.push_str(value.unwrap_or(part.text));
+    }
+    replaced.into()
+}
+
+/// The names `X` of all `$[[ matrix.X ]]` in a text.
+pub fn matrix_names(text: &str) -> impl Iterator<Item = &str> {
+    parts(text).into_iter().filter_map(|part| part.name)
+}
+
+/// A part of a text: one `$[[ matrix.X ]]`, or the text between two of them.
+struct Part<'text> {
+    text: &'text str,
+    name: Option<&'text str>,
+}
+
+fn parts(text: &str) -> Vec<Part<'_>> {
+    let (mut all, mut rest) = (Vec::new(), text);
+    while let Some((before, after)) = rest.split_once("$[[") {
+        let Some((inside, next)) = after.split_once("]]") else { break };
+        let access = rest.get(before.len()..rest.len() - next.len()).unwrap_or_default();
+        all.push(Part { text: before, name: None });
+        all.push(Part { text: access, name: inside.trim().strip_prefix("matrix.") });
+        rest = next;
+    }
+    all.push(Part { text: rest, name: None });
+    all
 }

@@ -57,9 +57,11 @@ pub fn read(
     may_lack: &dyn Fn(&str) -> bool,
     diagnostics: &mut Diagnostics,
 ) -> Configuration {
+    // A key of the top level without a value counts as missing.
+    let value = |key: &str| root.get(key).filter(|entry| !entry.value.is_null());
     let (defaults, size_of_defaults) = defaults(root, diagnostics);
     let stages = stages(root, diagnostics);
-    let workflow = root.get("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
+    let workflow = value("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
     let has_workflow_rules = root.get("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
     let variables = root.get("variables").map(|entry| {
         let mut reader = Reader::for_keyword("variables", diagnostics);
@@ -68,7 +70,9 @@ pub fn read(
     let mut jobs = IndexMap::new();
     // Every job gets a copy of the defaults.
     let mut size = 0;
-    for (name, entry) in root.iter().filter(|(name, _)| keywords::support(ROOT, name).is_none()) {
+    // `spec` is a keyword of a header only.
+    let is_job = |name: &str| keywords::support(ROOT, name).is_none() || name == "spec";
+    for (name, entry) in root.iter().filter(|(name, _)| is_job(name)) {
         if name.starts_with('.') {
             check_hidden(name, entry, diagnostics);
             continue;
@@ -82,6 +86,16 @@ pub fn read(
         }
         let mut reader = Reader::for_job(name, diagnostics);
         reader.is_incomplete = may_lack(name);
+        if name.is_empty() {
+            Reader::for_job("job", reader.diagnostics).complain(entry.key_span, " name", "can't be blank");
+            continue;
+        }
+        if !entry.has_string_key {
+            // `validates :name, type: Symbol` of `entry/processable.rb`
+            let error = reader.complain(entry.key_span, " name", "should be a symbol");
+            error.help(format!("quote the name: '{name}'"));
+            continue;
+        }
         if name.chars().count() > MAX_JOB_NAME {
             reader.complain(entry.key_span, " name", &format!("is too long (maximum is {MAX_JOB_NAME} characters)"));
         }
@@ -148,7 +162,7 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
 
 fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = DEFAULT_STAGES.map(Into::into).to_vec();
-    if let Some(entry) = root.get("stages") {
+    if let Some(entry) = root.get("stages").filter(|entry| !entry.value.is_null()) {
         let mut flat = Vec::new();
         let mut reader = Reader::for_keyword("stages", diagnostics);
         if entry.value.sequence().is_none() || !flatten(&entry.value, &mut flat) {

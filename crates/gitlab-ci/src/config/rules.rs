@@ -71,7 +71,8 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
         reader.complain(node.span, "rules", "config should be an array of hashes");
         return Vec::new();
     }
-    if flat.is_empty() {
+    // A list that contains only empty lists is valid, and none of its rules matches.
+    if node.is_blank() {
         reader.complain(node.span, "", "rules can't be blank");
     }
     flat.into_iter().filter_map(|rule| read_rule(rule, owner, reader)).collect()

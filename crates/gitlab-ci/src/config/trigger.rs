@@ -21,6 +21,10 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if mapping.contains_key("include") {
         reader.known_keys(mapping, "trigger", ["strategy", "include", "forward", "inputs"]);
+        if let Some(node) = value("include").filter(|node| node.mapping().is_some()) {
+            let error = reader.complain(node.span, "trigger:include", "config should be an array or a string");
+            error.help("write a list, even for one file: `[{local: FILE}]`");
+        }
         if let Some(node) = value("include").filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_INCLUDES)) {
             reader.complain(node.span, "trigger:include", &format!("config is too long (maximum is {MAX_INCLUDES})"));
         }

@@ -60,7 +60,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    fn new(text: impl Into<String>, span: Option<Span>) -> Self {
+    pub(super) fn new(text: impl Into<String>, span: Option<Span>) -> Self {
         Self { text: text.into(), span }
     }
 }
@@ -94,7 +94,8 @@ fn evaluate_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Resul
         when,
         allow_failure: rule.allow_failure.map_or_else(|| own_allow_failure(job), AllowFailure::Fixed),
         start_in: rule.start_in.or(job.start_in),
-        needs: rule.needs.clone(),
+        // An empty list does not take away the needs of the job.
+        needs: rule.needs.clone().filter(|needs| !needs.is_empty()),
         variables: rule.variables.clone(),
         reason,
     })

@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::admission::{Admitted, Reason, Situation, admit, describe, first_rule};
 use super::context::Context;
 use super::error::{MissingNeed, PlanError, RuleError};
@@ -88,10 +90,13 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         let known = ExpandedVariables::new(workflow_variables(&base, &[top]));
         let found = decide(context, project, &known, |situation| first_rule(rules, situation)).map_err(plan_error)?;
         match found {
-            None => return Err(PlanError::Workflow(None)),
+            None => {
+                let first = rules.first().map(|rule| rule.span);
+                return Err(PlanError::Workflow(Reason::new("no rule matches", first)));
+            }
             Some(rule) if rule.when == Some(When::Never) => {
                 let reason = Reason { text: describe(rule), span: Some(rule.span) };
-                return Err(PlanError::Workflow(Some(reason)));
+                return Err(PlanError::Workflow(reason));
             }
             Some(rule) => rule_variables = &rule.variables,
         }
@@ -142,19 +147,23 @@ impl Builder<'_> {
     fn plan(&self, name: Option<String>) -> Result<Plan, PlanError> {
         let mut candidates = Vec::new();
         let mut skipped = Vec::new();
+        // A job may have the name of another job's instance. The later one replaces the former.
+        let mut all: IndexMap<Arc<str>, (Arc<Job>, Instance)> = IndexMap::new();
         for job in self.configuration.jobs.values() {
             let job = Arc::new(job.clone());
-            for instance in instances::expand(&job) {
-                let plan_error = |error: RuleError| error.into_plan_error(&instance.name);
-                let simple = self.variables.simple(&job, &instance);
-                match self.admit(&job, &simple).map_err(plan_error)? {
-                    Ok((admitted, known)) => {
-                        let candidate = self.create(&job, &instance, simple, &known, admitted);
-                        let candidate = candidate.map_err(|error| plan_error(error.into()))?;
-                        candidates.push(candidate);
-                    }
-                    Err(reason) => skipped.push(Skipped { job: Arc::clone(&job.name), name: instance.name, reason }),
+            let instances = instances::expand(&job).into_iter();
+            all.extend(instances.map(|instance| (Arc::clone(&instance.name), (Arc::clone(&job), instance))));
+        }
+        for (job, instance) in all.into_values() {
+            let plan_error = |error: RuleError| error.into_plan_error(&instance.name);
+            let simple = self.variables.simple(&job, &instance);
+            match self.admit(&job, &simple).map_err(plan_error)? {
+                Ok((admitted, known)) => {
+                    let candidate = self.create(&job, &instance, simple, &known, admitted);
+                    let candidate = candidate.map_err(|error| plan_error(error.into()))?;
+                    candidates.push(candidate);
                 }
+                Err(reason) => skipped.push(Skipped { job: Arc::clone(&job.name), name: instance.name, reason }),
             }
         }
         // GitLab does not create a pipeline with jobs in `.pre` and `.post` only.

@@ -11,9 +11,9 @@ use crate::variables::expand::ExpansionError;
 /// Why GitLab does not create the pipeline. The messages are GitLab's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// `workflow:rules` exclude the pipeline. Contains the rule, or `None` if no rule matches.
+    /// `workflow:rules` exclude the pipeline. Contains the rule that does, or the first one if none matches.
     #[error("The pipeline did not run. Review the workflow:rules configuration for the pipeline.")]
-    Workflow(Option<Reason>),
+    Workflow(Reason),
     /// The pipeline would have no jobs. Contains the jobs of the file with the reasons.
     #[error("The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.")]
     Empty(Vec<(Arc<str>, Reason)>),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::PlannedNeed;
 use crate::config::job::Job;
 use crate::config::needs::Need;
-use crate::config::parallel::{Parallel, instance_name, with_own_values};
+use crate::config::parallel::{Parallel, instance_name, own_value, with_own_values};
 use crate::config::reader::Text;
 
 /// An instance of a job.
@@ -67,13 +67,14 @@ pub fn needed(
     let mut planned: Vec<PlannedNeed> = Vec::new();
     let mut missing = Vec::new();
     for need in needs {
-        let all = instances.get(&need.job.value).map(Vec::as_slice).unwrap_or_default();
-        let is_parallel = all.first().is_none_or(|name| *name != need.job.value);
+        let wanted_job = own_value(&need.job.value, own);
+        let all = instances.get(&wanted_job).map(Vec::as_slice).unwrap_or_default();
+        let is_parallel = all.first().is_none_or(|name| *name != wanted_job);
         let wanted: Vec<Arc<str>> = match &need.matrix {
             Some(matrix) if is_parallel && !all.is_empty() => {
                 let names = matrix
                     .iter()
-                    .map(|values| -> Arc<str> { instance_name(&need.job.value, &with_own_values(values, own)).into() });
+                    .map(|values| -> Arc<str> { instance_name(&wanted_job, &with_own_values(values, own)).into() });
                 let (present, absent): (Vec<_>, Vec<_>) = names.partition(|name| all.contains(name));
                 // Every instance in the matrix counts as a separate need.
                 if !present.is_empty() && !need.optional {
@@ -85,14 +86,14 @@ pub fn needed(
             _ => {
                 // A need of all instances requires each of them.
                 if !all.is_empty() && !need.optional {
-                    let absent = absent.get(&need.job.value).into_iter().flatten();
+                    let absent = absent.get(&wanted_job).into_iter().flatten();
                     missing.extend(absent.map(|name| Text { value: Arc::clone(name), span: need.job.span }));
                 }
                 all.to_vec()
             }
         };
         if wanted.is_empty() && !need.optional {
-            missing.push(need.job.clone());
+            missing.push(Text { value: wanted_job, span: need.job.span });
         }
         for name in wanted {
             if !planned.iter().any(|other| other.name == name) {

@@ -125,7 +125,7 @@ fn reasons(error: &PlanError, lint: &Lint) -> String {
     };
     let reasons: Vec<String> = match error {
         PlanError::Empty(jobs) => jobs.iter().map(|(name, reason)| describe(name, reason)).collect(),
-        PlanError::Workflow(reason) => reason.iter().map(|reason| describe("workflow", reason)).collect(),
+        PlanError::Workflow(reason) => vec![describe("workflow", reason)],
         PlanError::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", position(*span))],
         PlanError::Needs(missing) => missing.iter().map(describe_need).collect(),
         PlanError::Variables { .. } => Vec::new(),

@@ -88,7 +88,6 @@ fn reports_mistakes_between_jobs(#[case] text: &str, #[case] expected: &[&str]) 
 #[case::delay_of_a_rule("a: {script: x, rules: [{if: $A, start_in: 1 day}]}\n", &["1:33: jobs:a:rules:rule config contains disallowed keys: start_in"])]
 #[case::empty_only("a: {script: x, only: {}}\n", &["1:22: jobs:a:only config can't be blank"])]
 #[case::needs_is_a_string("b: {script: x}\na: {script: x, needs: b}\n", &["2:23: jobs:a:needs config can only be a hash or an array (use a list, even for a single job: `[b]`)"])]
-#[case::matrix_without_values("a: {script: x, parallel: {matrix: [{A: []}]}}\n", &["1:40: jobs:a:parallel:matrix:variables config should be a hash of key value pairs, value can be an array"])]
 #[case::last_rule_is_when("a: {script: x, rules: [{if: $A}, {when: always}]}\n", &["1:34: jobs:a may allow multiple pipelines to run for a single action due to `rules:when` clause with no `workflow:rules` (https://docs.gitlab.com/ci/jobs/job_troubleshooting/)"])]
 #[case::last_rule_is_never("a: {script: x, rules: [{if: $A}, {when: never}]}\n", &[])]
 #[case::workflow_has_rules("workflow: {rules: [{when: always}]}\na: {script: x, rules: [{when: always}]}\n", &[])]

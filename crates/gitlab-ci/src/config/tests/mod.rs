@@ -1,6 +1,7 @@
 //! GitLab's messages about single keywords, and valid values that look invalid.
 
 mod jobs;
+mod odd_values;
 mod parts;
 
 use rstest::rstest;

@@ -110,10 +110,36 @@ fn sets_when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allo
 #[case::matrix("parallel: {matrix: [{X: [1, 2], Y: [p, q]}]}", &["a: [1, p]", "a: [1, q]", "a: [2, p]", "a: [2, q]"])]
 #[case::matrices("parallel: {matrix: [{X: 1}, {Y: [p, q]}]}", &["a: [1]", "a: [p]", "a: [q]"])]
 #[case::by_rule("parallel: {matrix: [{X: [1, 2]}]}, rules: [{if: '$X == \"2\"'}]", &["a: [2]"])]
+#[case::an_empty_value("parallel: {matrix: [{X: ''}]}", &["a: []"])]
+#[case::no_value("parallel: {matrix: [{X: []}, {Y: 1}]}", &["a: [1]"])]
 fn creates_instances(#[case] a: &str, #[case] names: &[&str]) {
     let plan = plan_for(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
     let found: Vec<_> = plan.jobs.iter().map(|job| &*job.name).collect();
     assert_eq!(found, names);
+}
+
+// lib/gitlab/ci/config/normalizer.rb: the later one of two jobs with the same name replaces the former.
+#[test]
+fn a_job_replaces_an_instance_with_its_name() {
+    let text = "a: {script: x, parallel: {matrix: [{X: [1, 2]}]}}\n'a: [1]': {script: own}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    let found: Vec<_> = plan.jobs.iter().map(|job| (&*job.name, &*job.job.script[0].value)).collect();
+    assert_eq!(found, [("a: [1]", "own"), ("a: [2]", "x")]);
+}
+
+// lib/gitlab/ci/config/interpolation/matrix_interpolator.rb: in every text of `needs`.
+#[test]
+fn needs_contain_values_of_the_matrix() {
+    let text = "build: {script: x, parallel: {matrix: [{I: [img-deb, img-alp]}]}}\npkg-deb: {script: x}\npkg-alp: {script: x}\n\
+        t:\n  script: x\n  parallel: {matrix: [{OS: [deb, alp]}]}\n  needs:\n    - pkg-$[[ matrix.OS ]]\n    \
+        - {job: build, parallel: {matrix: [{I: 'img-$[[ matrix.OS ]]'}]}}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    let needs = |name: &str| {
+        let job = plan.jobs.iter().find(|job| &*job.name == name).unwrap();
+        job.needs.iter().flatten().map(|need| need.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(needs("t: [deb]"), ["pkg-deb", "build: [img-deb]"]);
+    assert_eq!(needs("t: [alp]"), ["pkg-alp", "build: [img-alp]"]);
 }
 
 // https://docs.gitlab.com/ci/yaml/#needs
@@ -123,8 +149,8 @@ fn creates_instances(#[case] a: &str, #[case] names: &[&str]) {
 #[case::by_stages("", None)]
 #[case::optional("needs: [{job: t, optional: true}]", Some(&[][..]))]
 #[case::of_a_rule("needs: [p], rules: [{when: always, needs: [m]}]", Some(&["m: [1]", "m: [2]"][..]))]
-// lib/gitlab/ci/build/rules.rb: an empty list in a rule removes the needs, and has no effect on a job without needs.
-#[case::empty_list_of_a_rule("needs: [p], rules: [{when: always, needs: []}]", Some(&[][..]))]
+// lib/gitlab/ci/build/rules.rb: an empty list in a rule has no effect.
+#[case::empty_list_of_a_rule("needs: [p], rules: [{when: always, needs: []}]", Some(&["p 1/2", "p 2/2"][..]))]
 #[case::empty_list_of_a_rule_without_needs("rules: [{when: always, needs: []}]", None)]
 #[case::an_instance("needs: [{job: m, parallel: {matrix: [{X: 2}]}}]", Some(&["m: [2]"][..]))]
 #[case::instances_by_name("needs: ['m: [1]', p 2/2]", Some(&["m: [1]", "p 2/2"][..]))]
