@@ -194,13 +194,13 @@ fn report_missing_script(name: &str, span: Span, node: &Node, reader: &mut Reade
         |keyword: &&str| name.len() <= MAX_JOB_NAME && strsim::osa_distance(name, keyword) <= MAX_EDIT_DISTANCE;
     let keyword = keywords::names(keywords::ROOT).find(is_misspelling_of);
     let error = reader.diagnostics.error(span, message);
-    match keyword {
+    error.help(match keyword {
         Some("spec") if name == "spec" => {
-            error.help("a header is a document of its own: write `---` on the line after it")
+            "a header is a document of its own: write `---` on the line after it".to_owned()
         }
-        Some(keyword) => error.help(format!("did you mean `{keyword}`?")),
-        None => error.help(format!("to define a template for `extends`, start the name with a dot: `.{name}`")),
-    }
+        Some(keyword) => format!("did you mean `{keyword}`?"),
+        None => format!("to define a template for `extends`, start the name with a dot: `.{name}`"),
+    });
     keyword.is_none()
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Loader<'loading, 'environment> {
     pub(super) locals: HashSet<(Option<PathBuf>, String)>,
     /// Whether a limit was exceeded. Nothing is included after that.
     pub(super) is_over: bool,
+    /// Whether an included file is missing or cannot be read.
+    pub(super) lacks_files: bool,
 }
 
 /// The project in which the `include:local` entries of a file are looked up.

@@ -23,6 +23,14 @@ use crate::yaml::{header, size};
 /// The maximum number of included files. A file counts each time it is included.
 const MAX_INCLUDES: usize = 150;
 
+/// A file with its includes.
+pub struct Loaded {
+    /// The merged tree.
+    pub root: Node,
+    /// Whether an included file is missing or cannot be read, which has been reported.
+    pub lacks_files: bool,
+}
+
 /// Reads the file `path` with all its includes and merges them. Errors go to `diagnostics`. Returns `None` if the file
 /// is missing, not valid YAML or not a hash.
 pub fn load(
@@ -30,7 +38,7 @@ pub fn load(
     environment: &Environment<'_>,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
-) -> Option<Node> {
+) -> Option<Loaded> {
     let Some(text) = environment.files.read(path) else {
         let file = sources.add(path, "");
         let span = Span { file, start: 0, end: 0 };
@@ -38,9 +46,18 @@ pub fn load(
         return None;
     };
     let inputs = inputs::pipeline_inputs(environment.inputs, sources);
-    let mut loader =
-        Loader { environment, sources, diagnostics, count: 0, size: 0, locals: HashSet::new(), is_over: false };
-    loader.file(path, &text, &Context { inputs: &inputs, span: None, home: &Home::Own })
+    let mut loader = Loader {
+        environment,
+        sources,
+        diagnostics,
+        count: 0,
+        size: 0,
+        locals: HashSet::new(),
+        is_over: false,
+        lacks_files: false,
+    };
+    let root = loader.file(path, &text, &Context { inputs: &inputs, span: None, home: &Home::Own })?;
+    Some(Loaded { root, lacks_files: loader.lacks_files })
 }
 
 /// The context in which a file is read.
@@ -162,9 +179,13 @@ impl Loader<'_, '_> {
             if self.is_over {
                 break;
             }
-            let Some(Found { name, text, home }) = self.find(&include, home) else { continue };
+            let Some(Found { name, text, home }) = self.find(&include, home) else {
+                self.lacks_files = true;
+                continue;
+            };
             self.count += 1;
             if text.trim().is_empty() {
+                self.lacks_files = true;
                 self.diagnostics.error(include.span, empty_message(&include));
                 continue;
             }
@@ -174,11 +195,14 @@ impl Loader<'_, '_> {
                 "The parsed YAML is too big".to_owned()
             } else {
                 let context = Context { inputs: &include.inputs, span: Some(include.span), home: &home };
-                trees.extend(self.file(&name, &text, &context));
+                let tree = self.file(&name, &text, &context);
+                self.lacks_files |= tree.is_none();
+                trees.extend(tree);
                 continue;
             };
             // One error is enough: every further include would exceed the limit as well.
             self.is_over = true;
+            self.lacks_files = true;
             self.diagnostics.error(include.span, complaint);
         }
         trees

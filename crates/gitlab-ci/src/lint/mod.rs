@@ -8,7 +8,7 @@ use super::config::extent;
 use super::config::root::{self, Configuration};
 use super::diagnostic::Diagnostics;
 use super::source::Sources;
-use crate::include::{Environment, load};
+use crate::include::{Environment, Loaded, load};
 use crate::yaml::{extends, reference};
 
 /// The result of reading a pipeline file.
@@ -19,8 +19,10 @@ pub struct Lint {
     /// All errors and warnings.
     pub diagnostics: Diagnostics,
     /// The content of the file, as far as it could be read. Plan it only if there are no errors. `None` if the file is
-    /// missing, not valid YAML or not a hash.
+    /// missing, not valid YAML or not a hash, or if an included file is missing.
     pub configuration: Option<Configuration>,
+    /// Whether an included file is missing, which has been reported. The rest is not checked then.
+    pub lacks_files: bool,
 }
 
 /// Reads the file `path` of a project, and validates it in GitLab's order. Continues after a mistake where possible; all
@@ -41,7 +43,14 @@ pub struct Lint {
 /// ```
 pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let mut lint = Lint::default();
-    let Some(root) = load(path, environment, &mut lint.sources, &mut lint.diagnostics) else { return lint };
+    let loaded = load(path, environment, &mut lint.sources, &mut lint.diagnostics);
+    let Some(Loaded { root, lacks_files }) = loaded else { return lint };
+    // Jobs, parents and references may be in the missing file, so errors about them would mislead.
+    // `External::Processor#perform`
+    lint.lacks_files = lacks_files;
+    if lacks_files {
+        return lint;
+    }
     let Some(mapping) = root.mapping() else { return lint };
     let before = lint.diagnostics.count();
     let extended = extends::resolve(mapping, &mut lint.diagnostics);

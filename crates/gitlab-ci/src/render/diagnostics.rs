@@ -54,7 +54,8 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
         (0, _) => format!("The pipeline is valid: {}, {}.", plural(jobs, "job"), plural(warnings, "warning")),
         _ => format!("The pipeline is not valid: {}, {}.", plural(errors, "error"), plural(warnings, "warning")),
     };
-    let _ = writeln!(text, "{verdict}");
+    let rest = if lint.lacks_files { " The rest was not checked, because an included file is missing." } else { "" };
+    let _ = writeln!(text, "{verdict}{rest}");
     text
 }
 

@@ -81,3 +81,10 @@ fn a_document_that_is_not_read_is_told() {
 fn is_refused_with(#[case] text: &str, #[case] expected: &str) {
     assert!(reported(text).iter().any(|message| message.contains(expected)), "{:#?}", reported(text));
 }
+
+// `External::Processor#perform` ends at the first include that cannot be read.
+#[test]
+fn errors_that_follow_from_a_missing_include_are_left_out() {
+    let text = "include: b.yml\na: {extends: .b, script: !reference [.b, script], needs: [b]}\n";
+    assert_eq!(reported(text), ["1:10: Local file `b.yml` does not exist!"]);
+}
