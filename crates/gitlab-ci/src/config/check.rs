@@ -2,7 +2,7 @@
 //!
 //! Whether a needed job is in the pipeline of a certain ref is checked when the pipeline is planned.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::environment::Action;
@@ -13,6 +13,7 @@ use super::parallel::{self, Parallel, instance_name};
 use super::root::Configuration;
 use crate::diagnostic;
 use crate::diagnostic::Diagnostics;
+use crate::source::Span;
 
 /// Checks every job against the others.
 pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
@@ -51,7 +52,8 @@ fn check_needs(
 ) {
     let rule_needs = job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref());
     for list in job.needs.iter().chain(rule_needs) {
-        if let Some((duplicate, span)) = needs::duplicate(list) {
+        let duplicate = needs::duplicate(list).or_else(|| duplicate_instance(list, configuration));
+        if let Some((duplicate, span)) = duplicate {
             diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
         }
         if !check_count_of_needs(job, list, configuration, diagnostics) {
@@ -85,6 +87,29 @@ fn check_needs(
             }
         }
     }
+}
+
+/// The first instance that a list of needs selects twice, for example as a part of its job and by its own name.
+fn duplicate_instance(list: &[Need], configuration: &Configuration) -> Option<(Arc<str>, Span)> {
+    let mut seen = HashSet::new();
+    list.iter().find_map(|need| {
+        let parallel = configuration.jobs.get(&need.job.value).and_then(|needed| needed.parallel.as_ref());
+        let names: Vec<Arc<str>> = match (&need.matrix, parallel) {
+            (Some(matrix), Some(_)) => {
+                matrix.iter().map(|values| instance_name(&need.job.value, values).into()).collect()
+            }
+            (None, Some(Parallel::Count(count))) => {
+                (1..=*count).map(|number| format!("{} {number}/{count}", need.job.value).into()).collect()
+            }
+            (None, Some(Parallel::Matrix(matrix))) => {
+                let names: HashSet<_> = matrix.iter().map(|values| instance_name(&need.job.value, values)).collect();
+                names.into_iter().map(Into::into).collect()
+            }
+            (_, None) => vec![Arc::clone(&need.job.value)],
+        };
+        let twice = names.into_iter().find(|name| !seen.insert(Arc::clone(name)))?;
+        Some((twice, need.job.span))
+    })
 }
 
 /// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have.

@@ -43,6 +43,15 @@ fn is_valid(#[case] text: &str) {
     "a: {script: !reference b}\n",
     "1:24: !reference \"b\" is not valid (write a list of strings: `!reference [job, keyword]`)"
 )]
+// `lib/gitlab/ci/yaml_processor/dag.rb`, after `normalizer.rb`
+#[case::instance_that_is_needed_twice(
+    "b: {script: x, parallel: 2}\na: {script: x, needs: [b, b 1/2]}\n",
+    "2:27: a has the following needs duplicated: b 1/2."
+)]
+#[case::instance_with_one_value_twice(
+    "b: {script: x, parallel: {matrix: [{X: [1, 2]}]}}\na: {script: x, needs: [{job: b, parallel: {matrix: [{X: [1, 1]}]}}]}\n",
+    "2:30: a has the following needs duplicated: b: [1]."
+)]
 // `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
 #[case::unknown_name_in_a_need(
     "b: {script: x}\na: {script: x, parallel: {matrix: [{A: b}]}, needs: ['$[[ matrix.B ]]']}\n",
