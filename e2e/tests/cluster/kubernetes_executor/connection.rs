@@ -100,13 +100,15 @@ fn a_slow_connection_costs_no_line() {
     let namespace = Namespace::new();
     let image = image_on_the_node(&namespace);
     let pipeline = format!(
-        "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - {}\n    - echo END\n    - sleep 10\n",
+        "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - {}\n    - echo END\n    - until [ -e /tmp/go ]; do sleep 0.2; done\n",
         print_lines(40_000)
     );
     let running = start(&namespace, &pipeline, &Proxy::with_rate(5_000_000));
-    running.wait_for("END");
     let pod = namespace.pod();
+    running.wait_for("END");
     assert_eq!(namespace.kubectl(&["logs", &pod, "--container=build"]), "", "the node keeps the output as well");
+    let exec = ["exec", &pod, "--container=build", "--", "touch", "/tmp/go"];
+    run(owner(&["--namespace", &namespace.name]).args(exec));
     let (run, lines) = running.end_with_log();
     assert_eq!(run.code(), 0, "{:?}", run.result("a"));
     assert!(numbers(&lines).into_iter().eq(1..=40_000), "{} numbers", numbers(&lines).len());
