@@ -46,7 +46,7 @@ impl Kubectl {
 
     /// The duration of a pod that does nothing, until it is deleted.
     pub(super) fn one(&self) -> Result<f64, Error> {
-        time(&mut self.run("one", "true"))
+        time(&mut self.run("one", "exit 0"))
     }
 
     /// The duration of this number of pods that do nothing and run at the same time, until they are deleted.
@@ -54,7 +54,7 @@ impl Kubectl {
         let started = Instant::now();
         let running: Vec<_> = (0..count)
             .map(|number| {
-                let mut command = self.run(&format!("many-{number}"), "true");
+                let mut command = self.run(&format!("many-{number}"), "exit 0");
                 command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
             })
             .collect();

@@ -98,8 +98,8 @@ fn measure(arguments: &Arguments, kubectl: &Kubectl, dir: &Path) -> Result<Measu
     let job = |name: &str, script: &str| format!("{name}:\n  image: {IMAGE}\n  script:\n    - {script}\n");
     let megabytes = arguments.megabytes;
     let print = kubectl::print(megabytes);
-    let one = repository::create(dir, "one", &job("job", "true"))?;
-    let many: String = (0..arguments.jobs).map(|number| job(&format!("job-{number}"), "true")).collect();
+    let one = repository::create(dir, "one", &job("job", "exit 0"))?;
+    let many: String = (0..arguments.jobs).map(|number| job(&format!("job-{number}"), "exit 0")).collect();
     let many = repository::create(dir, "many", &many)?;
     let loud = repository::create(dir, "loud", &job("job", &print))?;
     let config = dir.join("config.toml");
