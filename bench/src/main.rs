@@ -2,6 +2,7 @@
 
 mod access_log;
 mod app;
+mod comparison;
 mod cores;
 mod error;
 mod http;
@@ -10,6 +11,7 @@ mod metrics_text;
 mod page;
 mod pipeline;
 mod pods;
+mod program;
 mod repository;
 mod sample;
 mod server_process;

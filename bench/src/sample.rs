@@ -22,6 +22,12 @@ impl Sample {
         }
     }
 
+    /// The median and the range of values in seconds.
+    pub(crate) fn seconds(&self) -> String {
+        let (least, greatest) = self.range();
+        format!("{:.1} s ({least:.1}–{greatest:.1})", self.median())
+    }
+
     /// The minimum and the maximum.
     pub(crate) fn range(&self) -> (f64, f64) {
         self.0.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), value| {

@@ -7,6 +7,7 @@ mod report;
 
 use std::path::PathBuf;
 
+use crate::comparison::Comparison;
 use crate::cores::Cores;
 use crate::error::{Context, Error};
 use crate::page::Page;
@@ -101,10 +102,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
         rust: rust_found,
         go: go_found,
     };
-    if let Some(page) = page {
-        page.write(&report.markdown())?;
-    }
-    Ok(report.plain())
+    report.write(page)
 }
 
 /// Both, in an order that alternates: a machine that becomes slower or faster affects both equally.

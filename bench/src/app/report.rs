@@ -1,6 +1,7 @@
 //! Formats the results for people.
 
 use super::measure::{Found, Plan};
+use crate::comparison::{Comparison, verdict};
 use crate::sample::Sample;
 use crate::table::Table;
 
@@ -48,17 +49,9 @@ enum Unit {
 /// generator.
 const BUSY: f64 = 0.95;
 
-impl Report {
-    /// The report for the terminal.
-    pub(crate) fn plain(&self) -> String {
-        format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
-    }
-
-    /// The report for a Markdown page.
-    pub(crate) fn markdown(&self) -> String {
-        let command = format!("command: `{}`", self.command);
-        let notes = [self.notes(), vec![command]].concat();
-        format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
+impl Comparison for Report {
+    fn command(&self) -> String {
+        self.command.clone()
     }
 
     fn notes(&self) -> Vec<String> {
@@ -119,7 +112,7 @@ impl Target {
             Self::AtLeast(bound) => (format!("≥ {bound}×"), ratio >= bound),
             Self::AtMostOneIn(parts) => (format!("≤ 1/{parts}"), ratio * parts <= 1.0),
         };
-        format!("{text}: {}", if met { "met" } else { "missed" })
+        verdict(&text, met)
     }
 }
 

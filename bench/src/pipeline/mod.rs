@@ -7,13 +7,14 @@ mod report;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
 use self::measurement::{CONCURRENCY, Measurement, SIZES};
 use self::report::Report;
+use crate::comparison::Comparison;
 use crate::error::{Context, Error};
 use crate::page::Page;
+use crate::program::{output, time};
 use crate::repository;
 use crate::tools::{self, Need};
 use crate::{machine, progress};
@@ -79,10 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
         dir: arguments.dir.clone(),
         found: measured?,
     };
-    if let Some(page) = page {
-        page.write(&report.markdown())?;
-    }
-    Ok(report.plain())
+    report.write(page)
 }
 
 /// Installs the version of gitlab-ci-local in the lock file, unless it is installed already.
@@ -182,22 +180,4 @@ impl Sides {
         // The first line is the header. The first column is the job's name.
         Ok(text.lines().skip(1).filter_map(|line| line.split(';').next()).map(str::to_owned).collect())
     }
-}
-
-/// Runs a program that must succeed, and returns its duration in seconds.
-fn time(command: &mut Command) -> Result<f64, Error> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let started = Instant::now();
-    let status = command.status().context("cannot be run")?;
-    let duration = started.elapsed().as_secs_f64();
-    if status.success() { Ok(duration) } else { Err(Error::Measurement(format!("{command:?}: {status}"))) }
-}
-
-fn output(command: &mut Command) -> Result<String, Error> {
-    let output = command.stdin(Stdio::null()).output().context("cannot be run")?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Measurement(format!("{command:?} failed: {}", said.trim())))
 }

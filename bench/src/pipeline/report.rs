@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::measurement::{CONCURRENCY, Measurement, SIZES};
+use crate::comparison::{Comparison, verdict};
 use crate::sample::Sample;
 use crate::table::Table;
 
@@ -21,17 +22,9 @@ pub(super) struct Report {
     pub(super) found: Measurement,
 }
 
-impl Report {
-    /// For the terminal.
-    pub(super) fn plain(&self) -> String {
-        format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
-    }
-
-    /// For a page.
-    pub(super) fn markdown(&self) -> String {
-        let command = format!("command: `make bench-pipeline BENCH_FLAGS='--rounds {}'`", self.rounds);
-        let notes = [self.notes(), vec![command]].concat();
-        format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
+impl Comparison for Report {
+    fn command(&self) -> String {
+        format!("make bench-pipeline BENCH_FLAGS='--rounds {}'", self.rounds)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -102,10 +95,6 @@ fn compared(measure: &str, ours: &Sample, theirs: &Sample, target: &str) -> Vec<
 
 fn alone(measure: &str, ours: &Sample, target: &str) -> Vec<String> {
     vec![measure.to_owned(), milliseconds(ours), "–".to_owned(), "–".to_owned(), target.to_owned()]
-}
-
-fn verdict(target: &str, is_met: bool) -> String {
-    format!("{target}: {}", if is_met { "met" } else { "missed" })
 }
 
 fn jobs(number: usize) -> String {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use super::program::{output, time};
 use crate::error::{Context, Error};
+use crate::program::{output, time};
 
 /// The namespace of all pods. It is deleted at the end.
 pub(super) const NAMESPACE: &str = "bench-pods";

@@ -2,7 +2,6 @@
 
 mod kubectl;
 mod measurement;
-mod program;
 mod report;
 
 use std::fs;
@@ -11,10 +10,11 @@ use std::process::Command;
 
 use self::kubectl::Kubectl;
 use self::measurement::Measurement;
-use self::program::{output, time};
 use self::report::Report;
+use crate::comparison::Comparison;
 use crate::error::{Context, Error};
 use crate::page::Page;
+use crate::program::{output, time};
 use crate::repository;
 use crate::tools::{self, Need};
 use crate::{machine, progress};
@@ -81,10 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
         megabytes: arguments.megabytes,
         found: measured?,
     };
-    if let Some(page) = page {
-        page.write(&report.markdown())?;
-    }
-    Ok(report.plain())
+    report.write(page)
 }
 
 /// The reference of the image on the node.

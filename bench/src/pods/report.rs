@@ -1,6 +1,7 @@
 //! Formats the measurements for people.
 
 use super::measurement::Measurement;
+use crate::comparison::{Comparison, verdict};
 use crate::sample::Sample;
 use crate::table::Table;
 
@@ -20,17 +21,9 @@ pub(super) struct Report {
     pub(super) found: Measurement,
 }
 
-impl Report {
-    /// For the terminal.
-    pub(super) fn plain(&self) -> String {
-        format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
-    }
-
-    /// For a page.
-    pub(super) fn markdown(&self) -> String {
-        let command = format!("command: `make bench-pods BENCH_FLAGS='--rounds {} --jobs {}'`", self.rounds, self.jobs);
-        let notes = [self.notes(), vec![command]].concat();
-        format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
+impl Comparison for Report {
+    fn command(&self) -> String {
+        format!("make bench-pods BENCH_FLAGS='--rounds {} --jobs {}'", self.rounds, self.jobs)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -46,19 +39,18 @@ impl Report {
     fn table(&self) -> Table {
         let Measurement { one, one_bare, many, many_bare, output, output_bare } = &self.found;
         let ratio = |sample: &Sample, bare: &Sample| format!("{:.2}×", sample.median() / bare.median());
-        let is_met = |target: &str, is_met: bool| format!("{target}: {}", if is_met { "met" } else { "missed" });
         let rows = [
             vec![
                 "one job that does nothing".to_owned(),
-                seconds(one),
-                seconds(one_bare),
+                one.seconds(),
+                one_bare.seconds(),
                 ratio(one, one_bare),
-                is_met("≤ 1.3×", one.median() <= 1.3 * one_bare.median()),
+                verdict("≤ 1.3×", one.median() <= 1.3 * one_bare.median()),
             ],
             vec![
                 format!("{} such jobs at the same time", self.jobs),
-                seconds(many),
-                seconds(many_bare),
+                many.seconds(),
+                many_bare.seconds(),
                 ratio(many, many_bare),
                 "–".to_owned(),
             ],
@@ -67,17 +59,12 @@ impl Report {
                 rate(output),
                 rate(output_bare),
                 ratio(output, output_bare),
-                is_met("≥ 50 MB/s", output.median() >= 50.0),
+                verdict("≥ 50 MB/s", output.median() >= 50.0),
             ],
         ];
         let header = ["measure", "e2e", "kubectl", "e2e : kubectl", "target"].map(str::to_owned).to_vec();
         Table([vec![header], rows.to_vec()].concat())
     }
-}
-
-fn seconds(sample: &Sample) -> String {
-    let (least, greatest) = sample.range();
-    format!("{:.1} s ({least:.1}–{greatest:.1})", sample.median())
 }
 
 fn rate(sample: &Sample) -> String {

@@ -11,6 +11,7 @@ use tokio::process::Command;
 
 use self::measurement::Measurement;
 use self::report::Report;
+use crate::comparison::Comparison;
 use crate::error::{Context, Error};
 use crate::page::Page;
 use crate::tools::{self, Need};
@@ -86,10 +87,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
         let _ = std::fs::remove_file(&left).or_else(|_| std::fs::remove_dir(&left));
     }
     let report = Report { machine: machine::describe()?, day: machine::today(), node, rounds: arguments.rounds, found };
-    if let Some(page) = page {
-        page.write(&report.markdown())?;
-    }
-    Ok(report.plain())
+    report.write(page)
 }
 
 /// Runs a program that must succeed, and returns its duration in seconds.

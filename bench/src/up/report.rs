@@ -1,6 +1,7 @@
 //! Formats the measurements for people.
 
 use super::measurement::Measurement;
+use crate::comparison::{Comparison, verdict};
 use crate::sample::Sample;
 use crate::table::Table;
 
@@ -19,17 +20,9 @@ pub(super) struct Report {
     pub(super) found: Measurement,
 }
 
-impl Report {
-    /// For the terminal.
-    pub(super) fn plain(&self) -> String {
-        format!("{}\n\n{}", self.notes().join("\n"), self.table().plain())
-    }
-
-    /// For a page.
-    pub(super) fn markdown(&self) -> String {
-        let command = format!("command: `cargo run --release -p bench -- up --rounds {}`", self.rounds);
-        let notes = [self.notes(), vec![command]].concat();
-        format!("\n{}\n- {}\n\n", self.table().markdown(), notes.join("\n- "))
+impl Comparison for Report {
+    fn command(&self) -> String {
+        format!("cargo run --release -p bench -- up --rounds {}", self.rounds)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -58,19 +51,10 @@ impl Report {
 
 fn row(measure: &str, e2e: &Sample, kind: Option<&Sample>, target: &str) -> Vec<String> {
     let (alone, ratio) = match kind {
-        Some(kind) => (seconds(kind), format!("{:.2}×", e2e.median() / kind.median())),
+        Some(kind) => (kind.seconds(), format!("{:.2}×", e2e.median() / kind.median())),
         None => ("–".to_owned(), "–".to_owned()),
     };
-    vec![measure.to_owned(), seconds(e2e), alone, ratio, target.to_owned()]
-}
-
-fn verdict(target: &str, is_met: bool) -> String {
-    format!("{target}: {}", if is_met { "met" } else { "missed" })
-}
-
-fn seconds(sample: &Sample) -> String {
-    let (least, greatest) = sample.range();
-    format!("{:.1} s ({least:.1}–{greatest:.1})", sample.median())
+    vec![measure.to_owned(), e2e.seconds(), alone, ratio, target.to_owned()]
 }
 
 #[cfg(test)]

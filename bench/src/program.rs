@@ -6,13 +6,14 @@ use std::time::Instant;
 use crate::error::{Context, Error};
 
 /// Runs a program that must succeed, and returns its duration in seconds.
-pub(super) fn time(command: &mut Command) -> Result<f64, Error> {
+pub(crate) fn time(command: &mut Command) -> Result<f64, Error> {
     let started = Instant::now();
-    output(command)?;
+    output(command.stdout(Stdio::null()))?;
     Ok(started.elapsed().as_secs_f64())
 }
 
-pub(super) fn output(command: &mut Command) -> Result<String, Error> {
+/// Runs a program that must succeed, and returns what it writes to standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     let output = command.stdin(Stdio::null()).output().context("cannot be run")?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
