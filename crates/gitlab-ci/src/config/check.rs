@@ -52,40 +52,50 @@ fn check_needs(
 ) {
     let rule_needs = job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref());
     for list in job.needs.iter().chain(rule_needs) {
-        let duplicate = needs::duplicate(list).or_else(|| duplicate_instance(list, configuration));
-        if let Some((duplicate, span)) = duplicate {
+        let is_few = check_count_of_needs(job, list, configuration, diagnostics);
+        // Too many needs would have too many instances.
+        let instance = || if is_few { duplicate_instance(list, configuration) } else { None };
+        if let Some((duplicate, span)) = needs::duplicate(list).or_else(instance) {
             diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
         }
-        if !check_count_of_needs(job, list, configuration, diagnostics) {
+        if !is_few {
             continue;
         }
-        for (need, other) in
-            list.iter().flat_map(|need| names::needed_names(job, need).into_iter().map(move |name| (need, name)))
-        {
+        for need in list {
             if let Some(unknown) = unknown_matrix_name(job, need) {
                 let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
                 diagnostics.error(need.job.span, message);
-                break;
+                continue;
             }
-            let other = &other;
-            match names::find(configuration, other) {
-                None if need.optional => {}
-                None => {
-                    let message = format!("{} job: undefined need: {other}", job.name);
-                    let error = diagnostics.error(need.job.span, message);
-                    error.nearest(other, configuration.jobs.keys().map(|name| &**name));
-                }
-                Some(needed) if is_later(needed, job, stage_index) => {
-                    let message = format!("{} job: need {other} is not defined in current or prior stages", job.name);
-                    let error = diagnostics.error(need.job.span, message);
-                    error.help(format!(
-                        "{other} is in stage {}, {} in {}",
-                        needed.stage.value, job.name, job.stage.value
-                    ));
-                }
-                Some(needed) => check_instances(job, need, needed, diagnostics),
+            for name in names::needed_names(job, need) {
+                check_need(job, need, &name, configuration, stage_index, diagnostics);
             }
         }
+    }
+}
+
+/// Checks a need. `other` is its name, for some instances of `job` if it differs between them.
+fn check_need(
+    job: &Job,
+    need: &Need,
+    other: &Arc<str>,
+    configuration: &Configuration,
+    stage_index: &HashMap<&str, usize>,
+    diagnostics: &mut Diagnostics,
+) {
+    match names::find(configuration, other) {
+        None if need.optional => {}
+        None => {
+            let message = format!("{} job: undefined need: {other}", job.name);
+            let error = diagnostics.error(need.job.span, message);
+            error.nearest(other, configuration.jobs.keys().map(|name| &**name));
+        }
+        Some(needed) if is_later(needed, job, stage_index) => {
+            let message = format!("{} job: need {other} is not defined in current or prior stages", job.name);
+            let error = diagnostics.error(need.job.span, message);
+            error.help(format!("{other} is in stage {}, {} in {}", needed.stage.value, job.name, job.stage.value));
+        }
+        Some(needed) => check_instances(job, (need, other), needed, diagnostics),
     }
 }
 
@@ -93,19 +103,12 @@ fn check_needs(
 fn duplicate_instance(list: &[Need], configuration: &Configuration) -> Option<(Arc<str>, Span)> {
     let mut seen = HashSet::new();
     list.iter().find_map(|need| {
-        let parallel = configuration.jobs.get(&need.job.value).and_then(|needed| needed.parallel.as_ref());
-        let names: Vec<Arc<str>> = match (&need.matrix, parallel) {
-            (Some(matrix), Some(_)) => {
-                matrix.iter().map(|values| instance_name(&need.job.value, values).into()).collect()
+        let names: Vec<Arc<str>> = match (configuration.jobs.get(&need.job.value), &need.matrix) {
+            (Some(needed), Some(matrix)) if needed.parallel.is_some() => {
+                matrix.iter().map(|values| instance_name(&needed.name, values).into()).collect()
             }
-            (None, Some(Parallel::Count(count))) => {
-                (1..=*count).map(|number| format!("{} {number}/{count}", need.job.value).into()).collect()
-            }
-            (None, Some(Parallel::Matrix(matrix))) => {
-                let names: HashSet<_> = matrix.iter().map(|values| instance_name(&need.job.value, values)).collect();
-                names.into_iter().map(Into::into).collect()
-            }
-            (_, None) => vec![Arc::clone(&need.job.value)],
+            (Some(needed), None) => names::of_instances(needed).into_iter().collect(),
+            _ => vec![Arc::clone(&need.job.value)],
         };
         let twice = names.into_iter().find(|name| !seen.insert(Arc::clone(name)))?;
         Some((twice, need.job.span))
@@ -125,14 +128,13 @@ fn unknown_matrix_name<'need>(job: &Job, need: &'need Need) -> Option<&'need str
 }
 
 /// The names that `needs:parallel` produces must be names of instances. `lib/gitlab/ci/config/normalizer.rb`
-fn check_instances(job: &Job, need: &Need, needed: &Job, diagnostics: &mut Diagnostics) {
+fn check_instances(job: &Job, (need, other): (&Need, &Arc<str>), needed: &Job, diagnostics: &mut Diagnostics) {
     let Some(matrix) = need.matrix.as_ref().filter(|_| needed.parallel.is_some() && !need.optional) else { return };
-    let wanted = names::selected_instances(job, need, matrix);
+    let wanted = names::selected_instances(job, (need, other), matrix);
     for name in wanted.iter().filter(|name| !names::has_instance(needed, name)) {
         let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {name}", job.name));
-        if let Some(Parallel::Matrix(instances)) = &needed.parallel {
-            let instances: Vec<_> = instances.iter().map(|values| instance_name(&needed.name, values)).collect();
-            error.nearest(name, instances.iter().map(String::as_str));
+        if let Some(Parallel::Matrix(_)) = &needed.parallel {
+            error.nearest(name, names::of_instances(needed).iter().map(|name| &**name));
         }
     }
 }

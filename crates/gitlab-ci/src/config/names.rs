@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use super::job::Job;
 use super::limits::MAX_JOB_NAME;
 use super::needs::Need;
-use super::parallel::{Matrix, Parallel, instance_name, own_value, with_own_values};
+use super::parallel::{Matrix, Parallel, instance_name, numbered_name, own_value, with_own_values};
 use super::root::Configuration;
 
 /// Returns the job of this name, or the job that has an instance of this name.
@@ -22,6 +22,18 @@ pub fn find<'configuration>(configuration: &'configuration Configuration, name: 
     })
 }
 
+/// Returns the names of the job's instances. A job that is not parallel is its own single instance.
+pub fn of_instances(job: &Job) -> IndexSet<Arc<str>> {
+    match &job.parallel {
+        None => [Arc::clone(&job.name)].into(),
+        Some(Parallel::Count(count)) => {
+            (1..=*count).map(|number| numbered_name(&job.name, number, *count).into()).collect()
+        }
+        // Several combinations can have the same name.
+        Some(Parallel::Matrix(matrix)) => matrix.iter().map(|values| instance_name(&job.name, values).into()).collect(),
+    }
+}
+
 /// Whether an instance of the job has this name.
 pub fn has_instance(job: &Job, name: &str) -> bool {
     match &job.parallel {
@@ -29,7 +41,7 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
         Some(Parallel::Count(count)) => {
             let number = name.rsplit_once(' ').and_then(|(_, number)| number.split_once('/')?.0.parse::<usize>().ok());
             number.is_some_and(|number| {
-                (1..=*count).contains(&number) && name == format!("{} {number}/{count}", job.name)
+                (1..=*count).contains(&number) && name == numbered_name(&job.name, number, *count)
             })
         }
         Some(Parallel::Matrix(matrix)) => {
@@ -45,7 +57,9 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
 
 /// Returns the names of the instances that a need with a matrix selects. If its values refer to the values of `job`,
 /// they differ between the instances of `job`.
-pub fn selected_instances(job: &Job, need: &Need, matrix: &Matrix) -> Vec<String> {
+///
+/// `other` is the name of the need in the instances of `job` that are meant.
+pub fn selected_instances(job: &Job, (need, other): (&Need, &Arc<str>), matrix: &Matrix) -> Vec<String> {
     let no_values = [Vec::new()];
     let owns: &[_] = match &job.parallel {
         Some(Parallel::Matrix(owns))
@@ -56,9 +70,9 @@ pub fn selected_instances(job: &Job, need: &Need, matrix: &Matrix) -> Vec<String
         _ => &no_values,
     };
     let mut names = Vec::new();
-    for own in owns {
+    for own in owns.iter().filter(|own| own_value(&need.job.value, own) == *other) {
         for values in matrix {
-            names.push(instance_name(&own_value(&need.job.value, own), &with_own_values(values, own)));
+            names.push(instance_name(other, &with_own_values(values, own)));
         }
     }
     names

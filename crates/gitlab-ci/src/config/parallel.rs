@@ -136,6 +136,11 @@ pub fn instance_name(job: &str, values: &[(Arc<str>, Arc<str>)]) -> String {
     format!("{job}: [{}]", values.join(", "))
 }
 
+/// Returns the name of an instance of a job with a number of equal instances: `job 1/3`.
+pub fn numbered_name(job: &str, number: usize, count: usize) -> String {
+    format!("{job} {number}/{count}")
+}
+
 /// Replaces `$[[ matrix.X ]]` in the values of a need by the value of `X` in the instance that needs it.
 /// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
 pub fn with_own_values(values: &[(Arc<str>, Arc<str>)], own: &[(Arc<str>, Arc<str>)]) -> Vec<(Arc<str>, Arc<str>)> {

@@ -130,16 +130,13 @@ impl Loader<'_, '_> {
         is_read: bool,
         (name, context): (&str, &Context<'_>),
     ) -> Option<Node> {
-        let span = Span { file, start: 0, end: 0 };
-        match (documents, context.span) {
-            // `validate_hash!` of `lib/gitlab/ci/config/external/file/base.rb`
-            (all, Some(include)) if is_read && all.iter().all(Node::is_blank) => {
-                let message = format!("Included file `{name}` does not have valid YAML syntax!");
-                self.diagnostics.error(include, message).help("it is empty, or has only comments");
-                return None;
-            }
-            _ => {}
+        // `validate_hash!` of `lib/gitlab/ci/config/external/file/base.rb`
+        if let Some(include) = context.span.filter(|_| is_read && documents.iter().all(Node::is_blank)) {
+            let message = format!("Included file `{name}` does not have valid YAML syntax!");
+            self.diagnostics.error(include, message).help("it is empty, or has only comments");
+            return None;
         }
+        let span = Span { file, start: 0, end: 0 };
         match documents {
             // The reason has been reported.
             [] if !is_read => {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::PlannedNeed;
 use crate::config::job::Job;
 use crate::config::needs::Need;
-use crate::config::parallel::{Parallel, instance_name, own_value, with_own_values};
+use crate::config::parallel::{Parallel, instance_name, numbered_name, own_value, with_own_values};
 use crate::config::reader::Text;
 
 /// An instance of a job.
@@ -26,7 +26,7 @@ pub fn expand(job: &Job) -> Vec<Instance> {
         None => vec![Instance { name: Arc::clone(&job.name), variables: Vec::new(), node: None }],
         Some(Parallel::Count(count)) => (1..=*count)
             .map(|number| Instance {
-                name: format!("{} {number}/{count}", job.name).into(),
+                name: numbered_name(&job.name, number, *count).into(),
                 variables: Vec::new(),
                 node: Some((number, *count)),
             })

@@ -129,6 +129,18 @@ fn a_job_replaces_an_instance_with_its_name() {
 
 // lib/gitlab/ci/config/interpolation/matrix_interpolator.rb: in every text of `needs`.
 #[test]
+fn each_instance_needs_instances_of_its_own_job() {
+    let text = "b-deb: {script: x, parallel: {matrix: [{I: [1]}]}}\nb-alp: {script: x, parallel: {matrix: [{I: [2]}]}}\n\
+        t:\n  script: x\n  parallel: {matrix: [{OS: deb, N: 1}, {OS: alp, N: 2}]}\n  needs:\n    \
+        - {job: 'b-$[[ matrix.OS ]]', parallel: {matrix: [{I: '$[[ matrix.N ]]'}]}}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    let needs =
+        |job: &super::PlannedJob| job.needs.iter().flatten().map(|need| need.name.to_string()).collect::<Vec<_>>();
+    let found: Vec<_> = plan.jobs.iter().filter(|job| job.name.starts_with('t')).map(needs).collect();
+    assert_eq!(found, [["b-deb: [1]"], ["b-alp: [2]"]]);
+}
+
+#[test]
 fn needs_contain_values_of_the_matrix() {
     let text = "build: {script: x, parallel: {matrix: [{I: [img-deb, img-alp]}]}}\npkg-deb: {script: x}\npkg-alp: {script: x}\n\
         t:\n  script: x\n  parallel: {matrix: [{OS: [deb, alp]}]}\n  needs:\n    - pkg-$[[ matrix.OS ]]\n    \
