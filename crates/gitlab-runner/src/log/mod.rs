@@ -342,4 +342,6 @@ fn unix_time() -> u64 {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
     use crate::executor::request::ImageRequest;
-    use crate::mask::Masker;
+    use crate::log::testing::log;
     use crate::workspace::job_dirs::JobDirs;
     use gitlab_ci::variables::collection::{Origin, Variable};
 
@@ -193,11 +193,7 @@ mod tests {
 
     /// The planned services, and the lines of the log.
     fn planned(services: &[(&str, &str)], variables: Vec<Variable>) -> (Vec<Planned>, Vec<String>) {
-        let dir = tempfile::tempdir().unwrap();
-        let masker = Masker::new([""; 0]);
-        let path = dir.path().join("log");
-        let file = std::fs::File::create(&path).unwrap();
-        let log = JobLog::new("job".into(), file, path, &masker, 1 << 20, Arc::new(|_| ()));
+        let (_dir, log) = log(&[]);
         let services = services.iter().map(|(name, aliases)| ServiceRequest {
             image: ImageRequest { name: (*name).to_owned(), ..ImageRequest::default() },
             aliases: aliases.split_whitespace().map(str::to_owned).collect(),

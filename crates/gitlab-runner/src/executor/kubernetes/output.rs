@@ -109,15 +109,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
-    use crate::mask::Masker;
-
-    fn log() -> (tempfile::TempDir, JobLog) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let file = std::fs::File::create(&path).unwrap();
-        let log = JobLog::new("job".into(), file, path, &Masker::new([""; 0]), 1 << 20, Arc::new(|_| ()));
-        (dir, log)
-    }
+    use crate::log::testing::log;
 
     #[rstest]
     #[case::end("3 200\n", Some((3, Some(200))))]
@@ -139,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn buffered_output_of_a_lost_connection_is_read(#[case] note: &str, #[case] code: Option<i32>) {
         for ends_first in ["output", "notes"] {
-            let (_dir, log) = log();
+            let (_dir, log) = log(&[]);
             let (mut from_output, output) = tokio::io::duplex(1 << 20);
             let (mut from_notes, notes) = tokio::io::duplex(1 << 20);
             from_output.write_all(&vec![b'x'; 200 * 1024]).await.unwrap();
@@ -162,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_a_connection_is_not_the_end_of_the_script() {
-        let (_dir, log) = log();
+        let (_dir, log) = log(&[]);
         let mut received = Received::default();
         assert_eq!(received.read(&b"out"[..], &b"0 5\n"[..], &log).await, None);
         let end = received.read(&b"+2"[..], &b""[..], &log).await;

@@ -100,11 +100,10 @@ fn is_name(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
     use crate::executor::request::ServiceRequest;
-    use crate::mask::Masker;
+    use crate::log::testing::log;
     use gitlab_ci::variables::collection::Origin;
 
     #[test]
@@ -124,10 +123,7 @@ mod tests {
 
     #[test]
     fn secrets_are_not_in_the_environment() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let file = std::fs::File::create(&path).unwrap();
-        let log = JobLog::new("job".into(), file, path, &Masker::new(["hunter22"]), 1 << 20, Arc::new(|_| ()));
+        let (_dir, log) = log(&["hunter22"]);
         let variables = [("USER", "db"), ("URL", "db://hunter22@db"), ("1ST", "x"), ("USER", "other")];
         let variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let service = Service {

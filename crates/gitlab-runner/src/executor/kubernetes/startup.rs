@@ -122,15 +122,7 @@ mod tests {
     use tokio::sync::watch::channel;
 
     use super::*;
-    use crate::mask::Masker;
-
-    fn log() -> (tempfile::TempDir, JobLog) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let file = std::fs::File::create(&path).unwrap();
-        let log = JobLog::new("job".into(), file, path, &Masker::new([""; 0]), 1 << 20, Arc::new(|_| ()));
-        (dir, log)
-    }
+    use crate::log::testing::log;
 
     fn observed(state: &Value) -> Observed {
         let container = |name: &str| json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
@@ -153,7 +145,7 @@ mod tests {
     #[case::another_failure(waiting("InvalidImageName", "i"), Some("InvalidImageName: i"))]
     #[tokio::test]
     async fn a_failure_that_may_be_temporary_gets_a_grace(#[case] next: Value, #[case] expected: Option<&str>) {
-        let (_dir, log) = log();
+        let (_dir, log) = log(&[]);
         let (sender, receiver) = channel(observed(&waiting("CreateContainerConfigError", "secret \"s\" not found")));
         let change = async {
             sleep(Duration::from_millis(100)).await;

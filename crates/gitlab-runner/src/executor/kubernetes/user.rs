@@ -35,12 +35,11 @@ fn parse(text: &str) -> Option<User> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use rstest::rstest;
 
     use super::*;
-    use crate::mask::Masker;
+    use crate::log::testing::log;
 
     #[rstest]
     #[case::user("1000", &[], Some((1000, None)))]
@@ -52,10 +51,7 @@ mod tests {
     #[case::negative("-1", &[], None)]
     #[case::nothing("", &[], None)]
     fn only_allowed_users_are_used(#[case] wanted: &str, #[case] list: &[&str], #[case] expected: Option<User>) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let file = std::fs::File::create(&path).unwrap();
-        let log = JobLog::new("job".into(), file, path, &Masker::new([""; 0]), 1 << 20, Arc::new(|_| ()));
+        let (_dir, log) = log(&[]);
         let list: Vec<_> = list.iter().map(ToString::to_string).collect();
         assert_eq!(allowed(Some(wanted), &list, &log), expected);
         assert_eq!(log.last_lines().is_empty(), expected.is_some() || wanted.is_empty());
