@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock, RwLock};
+use std::sync::{Arc, LazyLock, LockResult, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -178,6 +178,43 @@ pub(crate) fn pushed_image() -> &'static str {
         docker(&["rmi", &here]);
         format!("{}/course/demo", access("registry_host"))
     })
+}
+
+/// The objects of manifests with fixed names, which one test at a time installs. They are deleted at its end, even if it panics.
+pub(crate) struct Installation {
+    /// The arguments of `kubectl delete`, for each call.
+    deletions: &'static [&'static [&'static str]],
+    _lock: LockResult<MutexGuard<'static, ()>>,
+    _deployer: LockResult<RwLockReadGuard<'static, ()>>,
+}
+
+impl Installation {
+    /// Creates the namespaces of the manifests in `dir`.
+    pub(crate) fn new(dir: &str, lock: &'static Mutex<()>, deletions: &'static [&'static [&'static str]]) -> Self {
+        let installation = Self { deletions, _lock: lock.lock(), _deployer: DEPLOYER.read() };
+        run(&mut owner(&["apply", "--server-side", "--filename", &format!("{dir}/namespace.yaml")]));
+        installation
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        for arguments in self.deletions {
+            let _ = owner(&["delete", "--ignore-not-found"]).args(*arguments).output();
+        }
+    }
+}
+
+/// The objects of a kustomization.
+pub(crate) fn kustomized(dir: &str) -> Vec<Value> {
+    let objects = run(&mut owner(&["create", "--dry-run=client", "--output=json", "--kustomize", dir]));
+    serde_json::Deserializer::from_str(&objects).into_iter().map(Result::unwrap).collect()
+}
+
+/// Applies all of these objects.
+pub(crate) fn apply(items: &[Value]) {
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
+    feed(&mut owner(&["apply", "--server-side", "--filename", "-"]), &list.to_string());
 }
 
 /// Copies an image to all nodes, and returns their names.

@@ -30,9 +30,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Builds an image from the catalogue's Debian image, once for all tests.
 fn image(name: &str, dockerfile: &str) -> String {
-    let base = support::run(support::e2e(&["images", "--format", "json", DEBIAN]).env("LC_ALL", "C"));
-    let base: serde_json::Value = serde_json::from_str(&base).unwrap();
-    let dockerfile = dockerfile.replace("DEBIAN", base[0]["reference"].as_str().unwrap());
+    let dockerfile = dockerfile.replace("DEBIAN", &support::image(DEBIAN));
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
     let tag = format!("e2e-test/{name}:latest");

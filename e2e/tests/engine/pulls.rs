@@ -55,15 +55,13 @@ async fn a_policy_that_the_runner_does_not_allow() {
 
 /// A registry that requires a login and is only reachable from this machine.
 fn registry(pipeline: &Pipeline, login: &Login) -> String {
-    let images = support::run(&mut support::e2e(&["images", "--format", "json", "registry"]));
-    let images: serde_json::Value = serde_json::from_str(&images).unwrap();
     let label = format!("io.gitlab-ci-k8s-demo.pipeline={}", pipeline.name);
     let passwords = login.htpasswd().unwrap();
     let script = format!("printf '%s' '{passwords}' > /htpasswd; exec registry serve /etc/distribution/config.yml");
     let options = ["run", "--detach", "--label", &label, "--publish", "127.0.0.1::5000", "--entrypoint", "sh"];
     let environment = ["--env", "REGISTRY_AUTH=htpasswd", "--env", "REGISTRY_AUTH_HTPASSWD_REALM=test"];
     let file = ["--env", "REGISTRY_AUTH_HTPASSWD_PATH=/htpasswd"];
-    let image = [images[0]["reference"].as_str().unwrap(), "-c", &script];
+    let image = [&*support::image("registry"), "-c", &script];
     let id = support::docker(&[&options[..], &environment, &file, &image].concat());
     let address = support::docker(&["port", &id, "5000/tcp"]);
     support::eventually("the registry listens", Duration::from_secs(20), || {

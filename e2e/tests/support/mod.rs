@@ -44,6 +44,13 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     run(Command::new("docker").args(arguments))
 }
 
+/// Obtains an image of the catalogue, and returns its reference.
+pub(crate) fn image(name: &str) -> String {
+    let images = run(&mut e2e(&["images", "--format", "json", name]));
+    let images: serde_json::Value = serde_json::from_str(&images).unwrap();
+    images[0]["reference"].as_str().unwrap().to_owned()
+}
+
 /// Retries until `ask` succeeds, and fails with its last error if that takes longer than `patience`.
 pub(crate) fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();

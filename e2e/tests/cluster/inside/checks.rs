@@ -1,11 +1,11 @@
 //! Tests of `manifests/checks`: a Job that checks an environment.
 
-use std::sync::{LockResult, Mutex, MutexGuard, RwLockReadGuard};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
 use super::{Job, TIMEOUT, load_image};
-use crate::fixture::{DEPLOYER, access, feed, owner};
+use crate::fixture::{DEPLOYER, Installation, access, apply, kustomized, owner};
 use crate::saboteurs::intact;
 use crate::support::{e2e, error, eventually, run};
 
@@ -16,40 +16,21 @@ const JOB: Job<'_> = Job { namespace: "gitlab-checks", name: "checks" };
 /// The objects have fixed names, so one test at a time uses them.
 static INSTALLATION: Mutex<()> = Mutex::new(());
 
-/// The objects of the manifests, which are deleted at the end of the test, even if it panics.
-struct Installation {
-    _lock: LockResult<MutexGuard<'static, ()>>,
-    _deployer: LockResult<RwLockReadGuard<'static, ()>>,
-}
-
-impl Installation {
-    fn new() -> Self {
-        let installation = Self { _lock: INSTALLATION.lock(), _deployer: DEPLOYER.read() };
-        load_image();
-        run(&mut owner(&["apply", "--server-side", "--filename", &format!("{DIR}/namespace.yaml")]));
-        installation
-    }
-}
-
-impl Drop for Installation {
-    fn drop(&mut self) {
-        let _ = owner(&["delete", "--ignore-not-found", "--timeout=2m", "--kustomize", DIR]).output();
-    }
+fn installation() -> Installation {
+    load_image();
+    Installation::new(DIR, &INSTALLATION, &[&["--timeout=2m", "--kustomize", DIR]])
 }
 
 /// Starts the Job for an environment, with more arguments.
 fn start(slug: &str, more: &[&str]) {
     JOB.kubectl(&["delete", "job", JOB.name, "--ignore-not-found", "--timeout=2m"]);
-    let objects = run(&mut owner(&["create", "--dry-run=client", "--output=json", "--kustomize", DIR]));
-    let objects = serde_json::Deserializer::from_str(&objects).into_iter::<Value>();
-    let mut items: Vec<_> = objects.map(|object| object.expect("JSON")).collect();
+    let mut items = kustomized(DIR);
     let job = items.iter_mut().find(|item| item["kind"] == "Job").expect("a Job");
     let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array_mut().expect("arguments");
     let reference = arguments.iter_mut().find(|argument| **argument == "--ref=dev").expect("--ref");
     *reference = json!(format!("--ref={slug}"));
     arguments.extend(more.iter().map(|argument| json!(argument)));
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    feed(&mut owner(&["apply", "--server-side", "--filename", "-"]), &list.to_string());
+    apply(&items);
 }
 
 /// The names of the checks with this verdict.
@@ -66,7 +47,7 @@ fn pods_of_checks(slug: &str) -> String {
 
 #[test]
 fn a_dry_run_accepts_all_objects_without_a_warning() {
-    let _installation = Installation::new();
+    let _installation = installation();
     let dry_run = ["apply", "--server-side", "--dry-run=server", "--kustomize", DIR];
     let output = owner(&dry_run).output().expect("kubectl");
     assert_eq!((output.status.code(), &*error(&output)), (Some(0), ""));
@@ -74,7 +55,7 @@ fn a_dry_run_accepts_all_objects_without_a_warning() {
 
 #[test]
 fn the_job_passes_with_its_own_account_and_fails_when_a_service_leads_nowhere() {
-    let _installation = Installation::new();
+    let _installation = installation();
     let _environment = intact("inside");
     start("inside", &[]);
     let (ended, report) = JOB.end();
@@ -106,7 +87,7 @@ fn the_job_passes_with_its_own_account_and_fails_when_a_service_leads_nowhere() 
 
 #[test]
 fn a_job_that_is_deleted_reports_the_interruption_and_removes_its_pods() {
-    let _installation = Installation::new();
+    let _installation = installation();
     let _environment = intact("deleted");
     start("deleted", &[]);
     eventually("a pod of a check", TIMEOUT, || {

@@ -1,25 +1,16 @@
 //! Tests of `manifests/pipeline`: a Job that clones a repository and runs its pipeline.
 
-use serde_json::Value;
-
 use super::{Job, load_image};
-use crate::fixture::{Cleanup, DEPLOYER, feed, owner};
+use crate::fixture::{Cleanup, DEPLOYER, feed, load, owner};
 use crate::repository::Repository;
-use crate::support::{e2e, run};
-
-/// An image that a node has after `load`, as a reference.
-fn image_of_jobs() -> String {
-    let images = run(&mut e2e(&["images", "--format", "json", "debian-forky"]));
-    let images: Value = serde_json::from_str(&images).expect("JSON");
-    images[0]["reference"].as_str().expect("a reference").to_owned()
-}
+use crate::support::{image, run};
 
 #[test]
 fn the_job_runs_the_pipeline_of_a_clone_in_pods_of_the_cluster() {
     let _deployer = DEPLOYER.read();
     load_image();
-    let image = image_of_jobs();
-    crate::fixture::load(&image);
+    let image = image("debian-forky");
+    load(&image);
     // Namespaces and bindings of its own, because other tests install manifests/runner.
     let name = format!("inside-{:08x}", fastrand::u32(..));
     let jobs = format!("{name}-jobs");

@@ -10,7 +10,7 @@ use super::proxy::Proxy;
 use super::{IMAGE, Namespace, Running, runner};
 use crate::fixture::owner;
 use crate::repository::Repository;
-use crate::support::{e2e, run};
+use crate::support::{image, run};
 
 /// The owner's kubeconfig as the context `test`, with another address of the API server or another account.
 pub(super) fn kubeconfig(server: Option<&str>, token: Option<&str>) -> NamedTempFile {
@@ -32,9 +32,7 @@ pub(super) fn kubeconfig(server: Option<&str>, token: Option<&str>) -> NamedTemp
 /// The reference of [`IMAGE`], which the nodes have after a job has used it.
 pub(super) fn image_on_the_node(namespace: &Namespace) -> String {
     assert_eq!(namespace.run("a: {script: 'true'}\n", "").code(), 0);
-    let images = run(&mut e2e(&["images", "--format", "json", IMAGE]));
-    let images: Value = serde_json::from_str(&images).expect("JSON");
-    images[0]["reference"].as_str().expect("a reference").to_owned()
+    image(IMAGE)
 }
 
 /// Starts a pipeline that reaches the API server through a proxy, and waits until its job `a` has written `begun`.

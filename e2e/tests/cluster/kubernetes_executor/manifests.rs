@@ -1,7 +1,7 @@
 //! Tests of `manifests/runner`, which installs GitLab Runner: the objects, the permissions, and pipelines with its configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{LockResult, Mutex, MutexGuard, RwLockReadGuard};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::connection::image_on_the_node;
 use super::security::{RIGHTS, run_with};
 use super::services::DIND;
 use super::{Namespace, TIMEOUT};
-use crate::fixture::{DEPLOYER, fed, feed, owner};
+use crate::fixture::{Installation, apply, fed, feed, kustomized, owner};
 use crate::outcome::Run;
 use crate::repository::Repository;
 use crate::support::{error, eventually, project, run};
@@ -19,46 +19,30 @@ const DIR: &str = "manifests/runner";
 /// The namespaces have fixed names, so one test at a time uses them.
 static INSTALLATION: Mutex<()> = Mutex::new(());
 
-/// The namespaces of the manifests, which are deleted at the end of the test with all objects in them, even if it panics.
-struct Installation {
-    _lock: LockResult<MutexGuard<'static, ()>>,
-    _deployer: LockResult<RwLockReadGuard<'static, ()>>,
-}
-
-impl Installation {
-    fn new() -> Self {
-        let installation = Self { _lock: INSTALLATION.lock(), _deployer: DEPLOYER.read() };
-        run(&mut owner(&["apply", "--server-side", "--filename", &format!("{DIR}/namespace.yaml")]));
-        installation
-    }
-}
-
-impl Drop for Installation {
-    fn drop(&mut self) {
-        let binding = ["delete", "rolebinding", "gitlab-runner-deployer", "--namespace=gitlab", "--ignore-not-found"];
-        let _ = owner(&binding).output();
-        // Until they are gone, the next test cannot create them.
-        let _ = owner(&["delete", "namespace", "gitlab-runner", "gitlab-runner-jobs", "--timeout=2m"]).output();
-    }
+/// The namespaces of the manifests, which are deleted at the end of the test with all objects in them.
+fn installation() -> Installation {
+    // Until the namespaces are gone, the next test cannot create them.
+    const DELETIONS: &[&[&str]] = &[
+        &["rolebinding", "gitlab-runner-deployer", "--namespace=gitlab"],
+        &["namespace", "gitlab-runner", "gitlab-runner-jobs", "--timeout=2m"],
+    ];
+    Installation::new(DIR, &INSTALLATION, DELETIONS)
 }
 
 /// Applies all objects, with changes to the pod of the runner.
 fn install(change: impl Fn(&mut Value)) {
-    let objects = run(&mut owner(&["create", "--dry-run=client", "--output=json", "--kustomize", DIR]));
-    let objects = serde_json::Deserializer::from_str(&objects).into_iter::<Value>();
-    let mut items: Vec<_> = objects.map(|object| object.expect("JSON")).collect();
+    let mut items = kustomized(DIR);
     let deployment = items.iter_mut().find(|item| item["kind"] == "Deployment").expect("a Deployment");
     let pod = &mut deployment["spec"]["template"]["spec"];
     // The removal of a namespace waits for its pods, and this runner has no jobs that it must wait for.
     pod["terminationGracePeriodSeconds"] = json!(1);
     change(pod);
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    feed(&mut owner(&["apply", "--server-side", "--filename", "-"]), &list.to_string());
+    apply(&items);
 }
 
 #[test]
 fn a_dry_run_accepts_all_objects_without_a_warning() {
-    let _installation = Installation::new();
+    let _installation = installation();
     let dry_run = ["apply", "--server-side", "--dry-run=server"];
     let output = owner(&dry_run).args(["--kustomize", DIR]).output().expect("kubectl");
     assert_eq!((output.status.code(), &*error(&output)), (Some(0), ""));
@@ -90,7 +74,7 @@ fn a_dry_run_accepts_all_objects_without_a_warning() {
 #[test]
 fn the_pod_configures_the_runner_as_an_ordinary_user() {
     let image = image_on_the_node(&Namespace::new());
-    let _installation = Installation::new();
+    let _installation = installation();
     // docs/runner.md creates it after the Deployment, whose pod the kubelet then starts within two minutes.
     let secret = ["create", "secret", "generic", "gitlab-runner", "--namespace=gitlab-runner"];
     feed(owner(&secret).arg("--from-file=token=/dev/stdin"), "glrt-abc");
@@ -185,7 +169,7 @@ deploy:
 
 #[test]
 fn a_pipeline_runs_with_the_configuration_of_the_runner() {
-    let _installation = Installation::new();
+    let _installation = installation();
     install(|_| {});
     let repository = Repository::new("main", &format!("{DIND}{JOBS}"));
     let config = project().join(DIR).join("config.toml");

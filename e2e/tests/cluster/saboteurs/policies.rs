@@ -1,33 +1,28 @@
 //! Saboteurs that are `NetworkPolicies`, on a cluster that enforces them: kube-router does so while a test runs.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::shared::alone;
 use super::{failing, object, replaced, served, told, unserved};
 use crate::fixture::{feed, load, owner};
-use crate::support::{e2e, run};
+use crate::support::{image, run};
 
 /// The checks that need connections to the pods or from them, and two that do not.
 const CONNECTED: [&str; 7] = ["deployment", "readiness", "dns", "service", "scraping", "ingress", "version"];
 
 /// kube-router on all nodes, which is removed with its rules at the end of the test, even if it panics.
 struct Enforcer {
-    manifest: String,
     nodes: Vec<String>,
 }
 
 impl Enforcer {
     fn start() -> Self {
-        let obtained = run(&mut e2e(&["images", "--format", "json", "kube-router"]));
-        let obtained: Value = serde_json::from_str(&obtained).expect("JSON");
-        let image = obtained[0]["reference"].as_str().unwrap_or_else(|| panic!("no reference: {obtained}"));
-        let nodes = load(image);
-        let manifest = include_str!("kube-router.yaml").replace("KUBE_ROUTER_IMAGE", image);
-        let enforcer = Self { manifest, nodes };
-        feed(&mut owner(&["apply", "--filename", "-"]), &enforcer.manifest);
+        let image = image("kube-router");
+        let enforcer = Self { nodes: load(&image) };
+        let manifest = include_str!("kube-router.yaml").replace("KUBE_ROUTER_IMAGE", &image);
+        feed(&mut owner(&["apply", "--filename", "-"]), &manifest);
         run(&mut owner(&["--namespace=kube-system", "rollout", "status", "--timeout=60s", "daemonset/kube-router"]));
         enforcer
     }
@@ -40,14 +35,11 @@ const CLEAN: &str = "iptables-save --table filter | grep --invert-match --regexp
 impl Drop for Enforcer {
     fn drop(&mut self) {
         // Must not panic: a panic during unwinding would abort all tests.
-        let mut delete = owner(&["delete", "--ignore-not-found", "--filename", "-"]);
-        let child = delete.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        if let Ok(mut child) = child {
-            if let Some(mut input) = child.stdin.take() {
-                let _ = input.write_all(self.manifest.as_bytes());
-            }
-            let _ = child.wait();
-        }
+        let kinds = ["daemonset", "serviceaccount", "clusterrole", "clusterrolebinding"];
+        let objects = kinds.map(|kind| format!("{kind}/kube-router"));
+        // Waits for the end of its pods, which would write the rules again.
+        let delete = ["--namespace=kube-system", "delete", "--ignore-not-found", "--cascade=foreground"];
+        let _ = owner(&delete).args(objects).output();
         for node in &self.nodes {
             let _ = Command::new("docker").args(["exec", node, "sh", "-c", CLEAN]).output();
         }
