@@ -35,7 +35,7 @@ pub(super) fn denials(pod: &Pod, policies: &[NetworkPolicy]) -> Vec<Cause> {
     found
 }
 
-/// A port to which somebody connects.
+/// A port of a pod, or of the cluster's DNS.
 struct Port {
     number: i32,
     /// The name in the container's list of ports.
