@@ -126,21 +126,28 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     drop(live);
     let is_failed = is_failed(&checks, are_named);
     let (text, json) = (report::checks::text(&checks), serde_json::to_string_pretty(&checks)? + "\n");
+    let (duration, verdict) =
+        (began.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
+    let junit = junit::xml(&Record { began_at, duration, verdict, checks, ..Record::default() })?;
+    // Each reader gets the result, whatever happens to the other ones.
+    let stored = match &config_map {
+        Some(config_map) => {
+            let stage = if is_failed { Stage::Failed } else { Stage::Passed };
+            config_map.end(stage, &[("report.txt", &text), ("junit.xml", &junit), ("report.json", &json)]).await
+        }
+        None => Ok(()),
+    };
+    let written = match &arguments.junit {
+        Some(path) => {
+            fs::write(path, junit).map_err(|error| CliError::environment(format!("{}: {error}", path.display())))
+        }
+        None => Ok(()),
+    };
     write(match arguments.format {
         Format::Table => &text,
         Format::Json => &json,
     })?;
-    let (duration, verdict) =
-        (began.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
-    let junit = junit::xml(&Record { began_at, duration, verdict, checks, ..Record::default() })?;
-    if let Some(config_map) = &config_map {
-        let stage = if is_failed { Stage::Failed } else { Stage::Passed };
-        config_map.end(stage, &[("report.txt", &text), ("junit.xml", &junit), ("report.json", &json)]).await?;
-    }
-    if let Some(path) = &arguments.junit {
-        let written = fs::write(path, junit);
-        written.map_err(|error| CliError::environment(format!("{}: {error}", path.display())))?;
-    }
+    stored.and(written)?;
     Ok(ExitCode::from(if is_failed { EXIT_FAILED } else { 0 }))
 }
 

@@ -1,19 +1,17 @@
-//! Connects a pipeline to the place where its jobs run, and removes what the pipeline has left there.
+//! Selects where the jobs of a pipeline run.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use e2e::checks::target;
 use e2e::environment::orphans;
 use gitlab_runner::config::{ExecutorName, RunnerConfig};
+use gitlab_runner::executor::Executor;
 use gitlab_runner::executor::supervisor::Supervisor;
-use gitlab_runner::executor::{Executor, ImageSource, docker, kubernetes};
 use gitlab_runner::pipeline::assemble::PipelineDirs;
-use tokio::task::JoinHandle;
 
 use crate::cli::cluster::cluster_dir;
-use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE, print};
+use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE};
 
 /// Where jobs run.
 #[derive(Debug, clap::Args)]
@@ -48,13 +46,7 @@ pub(super) struct Cluster {
     pub(super) client: kube::Client,
     /// The name of a cluster of `e2e up`, on whose nodes images can be loaded.
     pub(super) managed: Option<String>,
-    namespace: String,
-}
-
-/// An executor, and the removal of what killed pipelines have left there.
-pub(super) struct Connected {
-    pub(super) executor: Executor,
-    pub(super) sweeping: Option<JoinHandle<()>>,
+    pub(super) namespace: String,
 }
 
 impl ExecutorArgs {
@@ -101,28 +93,8 @@ impl ExecutorArgs {
 }
 
 /// Jobs run on this machine.
-pub(super) fn shell(dirs: &PipelineDirs) -> Connected {
+pub(super) fn shell(dirs: &PipelineDirs) -> Executor {
     // A killed pipeline may have left its jobs running. This one does not wait for their end.
     tokio::spawn(orphans::end_of_gone_pipelines());
-    Connected { executor: dirs.shell(Supervisor::this_program(SUPERVISE)), sweeping: None }
-}
-
-/// Jobs run in containers of `engine`.
-pub(super) fn docker(dirs: &PipelineDirs, engine: bollard::Docker, images: Option<Arc<dyn ImageSource>>) -> Connected {
-    // What killed pipelines have left is removed while this one runs.
-    let swept = engine.clone();
-    let sweeping = tokio::spawn(async move { drop(docker::sweep_gone(&swept).await) });
-    Connected { executor: dirs.docker(engine, images), sweeping: Some(sweeping) }
-}
-
-/// Jobs run in pods of a cluster.
-pub(super) fn kubernetes(dirs: &PipelineDirs, cluster: Cluster, images: Option<Arc<dyn ImageSource>>) -> Connected {
-    let Cluster { client, namespace, .. } = cluster;
-    let (swept, of) = (client.clone(), namespace.clone());
-    let sweeping = tokio::spawn(async move {
-        if let Err(error) = kubernetes::sweep_gone(&swept, &of).await {
-            print(&format!("e2e: {error}; the next pipeline tries again"));
-        }
-    });
-    Connected { executor: dirs.kubernetes(client, &namespace, images), sweeping: Some(sweeping) }
+    dirs.shell(Supervisor::this_program(SUPERVISE))
 }

@@ -116,12 +116,12 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let namespace = config.kubernetes.namespace.clone();
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
     let mut config_map = None;
-    let connected = match name {
+    let executor = match name {
         ExecutorName::Shell => executors::shell(&dirs),
         ExecutorName::Docker => {
             let engine = connect().await?;
             let images = images(arguments, &engine, dirs.dir(), &view);
-            executors::docker(&dirs, engine, images.map(|images| images as Arc<dyn ImageSource>))
+            dirs.docker(engine, images.map(|images| images as Arc<dyn ImageSource>))
         }
         ExecutorName::Kubernetes => {
             let cluster = arguments.executor.cluster(context.as_deref(), namespace.as_deref()).await?;
@@ -134,10 +134,10 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
                 let images = images(arguments, &engine, dirs.dir(), &view);
                 source = images.map(|images| JobImages::new(images, engine, cluster.client.clone(), &name));
             }
-            executors::kubernetes(&dirs, cluster, source.map(|source| Arc::new(source) as Arc<dyn ImageSource>))
+            let source = source.map(|source| Arc::new(source) as Arc<dyn ImageSource>);
+            dirs.kubernetes(cluster.client, &cluster.namespace, source)
         }
     };
-    let executors::Connected { executor, sweeping } = connected;
     let notify = Arc::clone(&view);
     let options = Options {
         concurrency: arguments.concurrency.map(std::num::NonZeroUsize::get),
@@ -150,11 +150,10 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     };
     let pipeline = dirs.pipeline(prepared, executor, options)?;
     allow_files(pipeline.settings.concurrency);
-    let outcome = view.watch(pipeline.run(&choice)).await;
+    let (outcome, swept_gone) = tokio::join!(view.watch(pipeline.run(&choice)), pipeline.executor.sweep_gone());
     let written = view.finish().await;
-    if let Some(sweeping) = sweeping {
-        // The next pipeline tries again.
-        let _ = sweeping.await;
+    if let Err(error) = swept_gone {
+        print(&format!("e2e: {error}; the next pipeline tries again"));
     }
     // Each job has removed its own resources; the engine or the cluster may have completed another one after that.
     let swept = pipeline.executor.sweep().await;
