@@ -10,12 +10,13 @@ mod files;
 mod manifests;
 mod many;
 mod proxy;
+mod restart;
 mod results;
 mod security;
 mod services;
 
 use std::process::{Child, Command, Stdio};
-use std::sync::{LockResult, RwLockReadGuard};
+use std::sync::{LockResult, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
@@ -37,7 +38,14 @@ const IMAGE: &str = "debian-forky";
 /// A namespace, which is deleted at the end of the test, even if it panics. Tests that change the nodes or the cluster's DNS wait for it.
 struct Namespace {
     name: String,
-    _lock: LockResult<RwLockReadGuard<'static, ()>>,
+    _lock: Lock,
+}
+
+/// Whether other tests may use the cluster at the same time.
+#[expect(dead_code, reason = "the guards are only held")]
+enum Lock {
+    Shared(LockResult<RwLockReadGuard<'static, ()>>),
+    Exclusive(LockResult<RwLockWriteGuard<'static, ()>>),
 }
 
 impl Namespace {
@@ -46,20 +54,30 @@ impl Namespace {
         Self::with_level("privileged")
     }
 
+    /// A namespace in which Pod Security allows everything. No other test uses the cluster until it is dropped.
+    fn alone() -> Self {
+        let lock = Lock::Exclusive(DEPLOYER.write());
+        Self::create("privileged", lock)
+    }
+
     /// A namespace with a level of Pod Security.
     fn with_level(level: &str) -> Self {
+        Self::create(level, Lock::Shared(DEPLOYER.read()))
+    }
+
+    fn create(level: &str, lock: Lock) -> Self {
         let name = format!("executor-test-{:08x}", fastrand::u32(..));
         let labels = serde_json::json!({"pod-security.kubernetes.io/enforce": level});
         let object =
             serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         assert!(STATUS["cluster"].is_string(), "no cluster");
         feed(&mut owner(&["apply", "--filename", "-"]), &object.to_string());
-        Self { name, _lock: DEPLOYER.read() }
+        Self { name, _lock: lock }
     }
 
     /// The name of a namespace that does not exist.
     fn missing(name: &str) -> Self {
-        Self { name: name.to_owned(), _lock: DEPLOYER.read() }
+        Self { name: name.to_owned(), _lock: Lock::Shared(DEPLOYER.read()) }
     }
 
     /// kubectl in this namespace, as the cluster's owner.

@@ -124,12 +124,12 @@ async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String
         let patch = json!({"metadata": {"uid": uid, "annotations": {RENEWED: Timestamp::now().to_string()}}});
         let (patch, parameters) = (Patch::Merge(patch), PatchParams::default());
         match retry(|| api.patch_metadata(&name, &parameters, &patch)).await {
-            // Without the right, the anchor never expires.
-            Err(ApiError { code: Some(401 | 403), .. }) => return,
             Err(ApiError { code: Some(404 | 409 | 422), .. }) => {
                 known.lock().await.remove(&namespace);
                 return;
             }
+            // An API server that was restarted refuses everything at first. Without the right, the anchor is never renewed and does not
+            // expire.
             _ => sleep(RENEWAL).await,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use container_engine::error_chain::error_chain;
 use kube::client::UpgradeConnectionError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Maximum time for one request that is answered at once.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -14,6 +14,9 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// The shortest and the longest pause between two attempts: `executors/kubernetes/kubernetes.go`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+
+/// Maximum time from the last missing answer of an API server that is restarted until it knows all permissions.
+const RESTART: Duration = Duration::from_secs(30);
 
 /// The pause before the attempt after `attempt`, which counts from 1 on.
 pub(super) fn pause(attempt: u32) -> Duration {
@@ -90,22 +93,66 @@ pub(super) async fn call<T>(request: impl Future<Output = Result<T, kube::Error>
     timeout(TIMEOUT, request).await.map_err(silent)?.map_err(ApiError::from)
 }
 
+/// Recognizes refusals of an API server that was restarted: it serves before it has read the Roles, and then refuses every request.
+#[derive(Debug, Default)]
+pub(super) struct Restart {
+    /// When the API server last did not answer.
+    unanswered: Option<Instant>,
+}
+
+impl Restart {
+    /// Notes that an answer is missing.
+    pub(super) fn note_missing_answer(&mut self) {
+        self.unanswered = Some(Instant::now());
+    }
+
+    /// Whether a refusal may be withdrawn soon.
+    pub(super) fn explains_refusal(&self) -> bool {
+        self.unanswered.is_some_and(|at| at.elapsed() < RESTART)
+    }
+}
+
 /// Sends a request until it is answered or there were too many attempts.
 pub(super) async fn retry<T, Request: Future<Output = Result<T, kube::Error>>>(
     request: impl Fn() -> Request,
 ) -> Result<T, ApiError> {
-    let mut attempt = 1;
+    retry_while(request, |attempt| attempt < MAX_ATTEMPTS).await
+}
+
+/// Sends a request until it is answered, at least once, but not again after `deadline`.
+pub(super) async fn retry_until<T, Request: Future<Output = Result<T, kube::Error>>>(
+    deadline: Instant,
+    request: impl Fn() -> Request,
+) -> Result<T, ApiError> {
+    retry_while(request, |_| Instant::now() < deadline).await
+}
+
+async fn retry_while<T, Request: Future<Output = Result<T, kube::Error>>>(
+    request: impl Fn() -> Request,
+    may_continue: impl Fn(u32) -> bool,
+) -> Result<T, ApiError> {
+    let (mut attempt, mut restart) = (1, Restart::default());
     loop {
-        match call(request()).await {
-            Err(error) if error.is_temporary && attempt < MAX_ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
-            result => return result,
+        let error = match call(request()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if error.code.is_none() {
+            restart.note_missing_answer();
         }
+        let is_restart = error.code == Some(403) && restart.explains_refusal();
+        if !is_restart && !(error.is_temporary && may_continue(attempt)) {
+            return Err(error);
+        }
+        tokio::time::sleep(pause(attempt)).await;
         attempt += 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
     use rstest::rstest;
 
     use super::*;
@@ -138,6 +185,29 @@ mod tests {
         let status = kube::core::Status { code: 409, reason, message, ..kube::core::Status::default() };
         let error = ApiError::from(kube::Error::Api(status.boxed()));
         assert_eq!((error.is_temporary, error.is_replaced), (is_temporary, is_replaced));
+    }
+
+    fn refused() -> kube::Error {
+        kube::Error::Api(kube::core::Status { code: 403, ..kube::core::Status::default() }.boxed())
+    }
+
+    /// The number of requests until there is a result, which is the status of an error.
+    async fn sent(answers: Vec<Result<(), kube::Error>>) -> (usize, Result<(), Option<u16>>) {
+        let (answers, count) = (RefCell::new(answers.into_iter()), Cell::new(0));
+        let result = retry(|| {
+            count.set(count.get() + 1);
+            let answer = answers.borrow_mut().next().unwrap();
+            async { answer }
+        });
+        let result = result.await.map_err(|error| error.code);
+        (count.get(), result)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_counts_unless_the_api_server_was_restarted() {
+        assert_eq!(sent(vec![Err(refused())]).await, (1, Err(Some(403))));
+        let lost = kube::Error::Service("connection refused".into());
+        assert_eq!(sent(vec![Err(lost), Err(refused()), Ok(())]).await, (3, Ok(())));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::api::{ApiError, call, pause};
+use super::api::{ApiError, Restart, call, pause};
 use super::layout::HELPER;
 use super::progress::Progress;
 use crate::executor::repack::PIECE_SIZE;
@@ -148,14 +148,21 @@ impl PodRef {
         input: &Input<'_>,
         what: &str,
     ) -> Result<Output, ExecutorError> {
-        let (mut attempt, mut deadline) = (0, None);
+        let (mut attempt, mut deadline, mut restart) = (0, None, Restart::default());
         loop {
             let reason = match self.run(container, command, input).await {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
+            let is_final = match reason {
+                ExecError::Lost(_) => {
+                    restart.note_missing_answer();
+                    false
+                }
+                ExecError::Refused(_) => !restart.explains_refusal(),
+            };
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-            if matches!(reason, ExecError::Refused(_)) || Instant::now() > deadline {
+            if is_final || Instant::now() > deadline {
                 return Err(self.failed(container, what, &reason));
             }
             attempt += 1;

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::pause;
+use super::api::{Restart, pause};
 use super::exec::{ExecError, Input, PodRef};
 use super::layout::{self, ABSENT, HELPER, UNPACK};
 use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
@@ -102,13 +102,17 @@ impl PodRef {
     /// Receives an archive of `size` bytes.
     async fn receive(&self, size: u64, sender: &mpsc::Sender<io::Result<Vec<u8>>>) -> Result<(), String> {
         let (mut offset, mut attempt, mut last_progress) = (0, 0, Instant::now());
-        let script = layout::fetch();
+        let (script, mut restart) = (layout::fetch(), Restart::default());
         while offset < size {
             let before = offset;
             let from = (offset + 1).to_string();
             let reason = match self.start(HELPER, &["sh", "-c", &script, "sh", &from], false).await {
-                Err(ExecError::Refused(reason)) => return Err(reason),
-                Err(ExecError::Lost(reason)) => reason,
+                Err(ExecError::Refused(reason)) if !restart.explains_refusal() => return Err(reason),
+                Err(ExecError::Refused(reason)) => reason,
+                Err(ExecError::Lost(reason)) => {
+                    restart.note_missing_answer();
+                    reason
+                }
                 Ok(mut process) => {
                     let Some(mut stdout) = process.stdout() else { return Err("no output".to_owned()) };
                     let mut piece = vec![0; PIECE_SIZE];
@@ -123,6 +127,7 @@ impl PodRef {
                             return Ok(());
                         }
                     }
+                    restart.note_missing_answer();
                     format!("the connection was lost after {offset} of {size} bytes")
                 }
             };

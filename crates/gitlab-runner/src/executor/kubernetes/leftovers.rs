@@ -12,16 +12,13 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use super::api::{ApiError, retry};
+use super::api::{ApiError, retry, retry_until};
 use super::names::{OWNER, RENEWED, anchor, pipeline_label};
 use container_engine::labels::PIPELINE;
 use container_engine::ownership;
 
 /// Maximum time until the pods of a pipeline are deleted. The kubelet ends their containers first, which takes long on a loaded node.
 const TIMEOUT: Duration = Duration::from_mins(2);
-
-/// Maximum time from the last missing answer of an API server that is restarted until it knows all permissions.
-const RESTART: Duration = Duration::from_secs(30);
 
 /// The pause between two looks at the pods that are being deleted.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -54,21 +51,8 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
     let selected = ListParams::default().labels(&format!("{PIPELINE}={}", pipeline_label(owner)));
     let mut all = BTreeSet::new();
     let deadline = Instant::now() + TIMEOUT;
-    // When the API server last did not answer.
-    let mut unanswered: Option<Instant> = None;
     loop {
-        let mut found = match retry(|| pods.list(&selected)).await {
-            Err(error) if error.is_temporary && Instant::now() < deadline => {
-                unanswered = Some(Instant::now());
-                continue;
-            }
-            // An API server that was restarted knows no permissions at first.
-            Err(error) if error.code == Some(403) && unanswered.is_some_and(|at| at.elapsed() < RESTART) => {
-                sleep(POLL_INTERVAL).await;
-                continue;
-            }
-            found => found.map_err(refused)?.items,
-        };
+        let mut found = retry_until(deadline, || pods.list(&selected)).await.map_err(refused)?.items;
         found.retain(|pod| is_owned(&pod.metadata, owner));
         if found.is_empty() {
             break;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-use super::api::pause;
+use super::api::{Restart, pause};
 use super::exec::{ExecError, Input, PodRef};
 use super::layout::{self, BUILD, HELPER};
 use super::output::Received;
@@ -62,7 +62,7 @@ impl Follower {
     /// The account may not run programs in pods.
     pub(super) async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let script = layout::follow(self.number);
-        let mut attempt = 0;
+        let (mut attempt, mut restart) = (0, Restart::default());
         loop {
             let before = self.received.offset;
             let from = (self.received.offset + 1).to_string();
@@ -79,10 +79,17 @@ impl Follower {
                     }
                     match end {
                         Some(end) => return Ok(end.code),
-                        None => "the connection was lost".to_owned(),
+                        None => {
+                            restart.note_missing_answer();
+                            "the connection was lost".to_owned()
+                        }
                     }
                 }
-                Err(ExecError::Lost(reason)) => reason,
+                Err(ExecError::Lost(reason)) => {
+                    restart.note_missing_answer();
+                    reason
+                }
+                Err(ExecError::Refused(reason)) if restart.explains_refusal() => reason,
                 Err(ExecError::Refused(reason)) => {
                     return Err(ExecutorError::system(format!(
                         "cannot read the output of the script in pod {}: {reason}; the account needs the rights to get and create pods/exec",
