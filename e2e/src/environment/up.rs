@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Patch, PatchParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
+use tokio::sync::Notify;
 
 use crate::environment::cluster::addons::{AddonError, PROMETHEUS, TRAEFIK};
 use crate::environment::cluster::kind::{ClusterState, KindError};
@@ -288,8 +289,11 @@ async fn prepare(
         owner::apply_registry_hosting(&client, run, registry.address.port()).await?;
         Ok::<_, UpError>(())
     };
+    // The Ingress controller's Role is in the namespace of the service.
+    let has_namespace = Notify::new();
     let deployer = async {
         owner::apply_manifests(&client, run, &plan.manifests).await?;
+        has_namespace.notify_one();
         tokio::try_join!(
             owner::write_kubeconfigs(&client, run, &plan.state),
             owner::apply_pull_secret(&client, run, &registry.login)
@@ -305,6 +309,7 @@ async fn prepare(
         part(notify, "namespace, account and pull secret", deployer),
         part(notify, "kube-system", cluster_itself),
         part(notify, "Ingress controller", async {
+            has_namespace.notified().await;
             Ok(addons::install(&client, run, &TRAEFIK, &images.traefik).await?)
         }),
         part(notify, "Prometheus", async { Ok(addons::install(&client, run, &PROMETHEUS, &images.prometheus).await?) }),

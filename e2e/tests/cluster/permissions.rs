@@ -40,6 +40,17 @@ fn the_account_is_not_allowed(#[case] arguments: &[&str]) {
     assert!(error.to_lowercase().contains("forbidden"), "{error}");
 }
 
+/// Traefik lists Secrets to find certificates.
+#[rstest]
+#[case::where_it_serves("gitlab", true)]
+#[case::elsewhere("kube-system", false)]
+fn the_ingress_controller_reads_secrets_only_where_it_serves(#[case] namespace: &str, #[case] is_allowed: bool) {
+    let namespace = format!("--namespace={namespace}");
+    let account = "--as=system:serviceaccount:ingress:traefik";
+    let answer = owner(&["auth", "can-i", "list", "secrets", &namespace, account]).output().expect("kubectl");
+    assert_eq!(answer.status.success(), is_allowed, "{answer:?}");
+}
+
 #[test]
 fn the_token_is_short_lived_and_belongs_to_the_account() {
     let token = run(&mut deployer(&["config", "view", "--raw", "--output=jsonpath={.users[0].user.token}"]));
