@@ -135,7 +135,13 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    pub(super) async fn archive_caches(&mut self, session: &mut Session, has_succeeded: bool, tracked: &Tracked) {
+    pub(super) async fn archive_caches(
+        &mut self,
+        session: &mut Session,
+        has_succeeded: bool,
+        job_dirs: &JobDirs,
+        tracked: &Tracked,
+    ) {
         // An expansion error was reported when the caches were restored.
         let Ok(caches) = self.caches().await else { return };
         let kept: Vec<&JobCache> =
@@ -147,7 +153,7 @@ impl Attempt<'_> {
         for cache in kept {
             let key = cache.keys.first().map(String::as_str).unwrap_or_default();
             self.log.say(&format!("Creating cache {key}..."));
-            match self.archive_cache(session, cache, key, tracked).await {
+            match self.archive_cache(session, cache, key, job_dirs, tracked).await {
                 Ok(0) => self.log.warn("no files to cache: the existing cache is kept"),
                 Ok(entries) => self.log.say(&format!("Created cache of {entries} files and directories")),
                 Err(message) => self.log.warn(&format!("cannot save the cache: {message}")),
@@ -160,6 +166,7 @@ impl Attempt<'_> {
         session: &mut Session,
         cache: &JobCache,
         key: &str,
+        job_dirs: &JobDirs,
         tracked: &Tracked,
     ) -> Result<usize, String> {
         let name = cache::dir_name(key, &self.log.masked(key));
@@ -168,8 +175,7 @@ impl Attempt<'_> {
         let draft = Draft::new(&dir).map_err(|error| error.to_string())?;
         let writer = draft.writer().map_err(|error| error.to_string())?;
         let untracked = cache.untracked.then_some(tracked);
-        let project = self.variables.get("CI_PROJECT_DIR").unwrap_or_default();
-        let selection = Selection::new(&project, &cache.paths, &[], untracked);
+        let selection = Selection::new(&job_dirs.project, &cache.paths, &[], untracked);
         let packed = match self.within(session.pack(selection, writer)).await {
             Ok(packed) => packed,
             Err(AttemptError::Failed { message, .. }) => return Err(message),

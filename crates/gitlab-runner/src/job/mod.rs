@@ -205,7 +205,7 @@ impl Attempt<'_> {
         if matches!(result, Err(AttemptError::Canceled | AttemptError::TimedOut(_))) {
             return result;
         }
-        self.archive_caches(session, result.is_ok(), &tracked).await;
+        self.archive_caches(session, result.is_ok(), job_dirs, &tracked).await;
         let uploaded = self.upload_artifacts(session, result.is_ok(), job_dirs, &tracked).await;
         result.and(uploaded)
     }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 use super::git::{SourcesError, failed, fields, git, path};
 use private_dir::remove_if_exists;
@@ -69,12 +70,16 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
     Ok(copied.await??)
 }
 
-/// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones. In a repository with
-/// SHA-256 hashes, these are not the hashes of the commit.
+/// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones.
 pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, SourcesError> {
     // Do not use commands such as `git diff` and `git diff-files`: to compare contents, they run the filter programs that the
     // repository configures.
-    let listed = git(Some(repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
+    let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let (listed, format) = tokio::try_join!(
+        git(Some(repository), &listing),
+        git(Some(repository), &["rev-parse", "--show-object-format"])
+    )?;
+    let blob_hash = if format.trim_ascii() == b"sha256" { blob_hash::<Sha256> } else { blob_hash::<Sha1> };
     let repository = repository.to_owned();
     let hashed = tokio::task::spawn_blocking(move || {
         let names: BTreeSet<&[u8]> = fields(&listed).collect();
@@ -88,19 +93,19 @@ pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, So
     hashed.await.map_err(|error| failed("cannot read the working tree", &error.to_string()))
 }
 
-/// The SHA-1 hash that git gives to a file or link as it is, without filters. `None` if it cannot be read, or is a directory.
-fn blob_hash(path: &Path) -> Option<String> {
+/// The hash that git gives to a file or link as it is, without filters. `None` if it cannot be read, or is a directory.
+fn blob_hash<Hash: Digest>(path: &Path) -> Option<String> {
     let found = fs::symlink_metadata(path).ok()?;
     if found.is_symlink() {
         let target = fs::read_link(path).ok()?;
         let target = target.as_os_str().as_bytes();
         let head = format!("blob {}\0", target.len());
-        return Some(hex::encode(Sha1::new_with_prefix(head).chain_update(target).finalize()));
+        return Some(hex::encode(Hash::new_with_prefix(head).chain_update(target).finalize()));
     }
     if !found.is_file() {
         return None;
     }
-    let mut hash = Sha1::new_with_prefix(format!("blob {}\0", found.len()));
+    let mut hash = Hash::new_with_prefix(format!("blob {}\0", found.len()));
     let mut file = File::open(path).ok()?.take(found.len());
     let mut piece = vec![0; 64 << 10];
     loop {
@@ -124,16 +129,27 @@ fn link_above(dir: &Path, path: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
-    #[test]
-    fn git_hashes_a_file_like_this() {
+    /// The files are a text and a link.
+    #[rstest]
+    #[case::sha1("sha1")]
+    #[case::sha256("sha256")]
+    #[tokio::test]
+    async fn the_hashes_are_those_of_git(#[case] format: &str) {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("file"), "hello\n").unwrap();
-        std::os::unix::fs::symlink("hello", dir.path().join("link")).unwrap();
-        // `echo hello | git hash-object --stdin`, and for the link `printf hello`.
-        assert_eq!(blob_hash(&dir.path().join("file")).unwrap(), "ce013625030ba8dba906f756967f9e9ca394464a");
-        assert_eq!(blob_hash(&dir.path().join("link")).unwrap(), "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0");
-        assert_eq!(blob_hash(dir.path()), None);
+        let dir = dir.path();
+        git(Some(dir), &["init", "--quiet", &format!("--object-format={format}")]).await.unwrap();
+        fs::write(dir.join("file"), "hello\n").unwrap();
+        std::os::unix::fs::symlink("hello", dir.join("link")).unwrap();
+        fs::create_dir(dir.join("directory")).unwrap();
+        let found = blobs(dir).await.unwrap();
+        git(Some(dir), &["add", "."]).await.unwrap();
+        let staged = git(Some(dir), &["ls-files", "-z", "--format=%(path) %(objectname)"]).await.unwrap();
+        let staged: Vec<_> = fields(&staged).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        assert_eq!(found.iter().map(|(path, hash)| format!("{path} {hash}")).collect::<Vec<_>>(), staged);
+        assert_eq!(staged.len(), 2);
     }
 }
