@@ -30,6 +30,9 @@ const POLL_SECONDS: u32 = 2;
 /// Time between two signs of life of the harness.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 
+/// Time until the first one. Most jobs start a script before, which is a sign of life itself, or have ended.
+pub(super) const FIRST_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
 /// The first process of `build`. It adopts the processes that a job leaves behind, and ends at SIGTERM, which the kernel would otherwise
 /// withhold from a first process without a handler.
 ///
@@ -120,24 +123,29 @@ pub(super) fn start(number: u32, shell: Option<&str>) -> String {
     )
 }
 
-/// Stores the script `number`, of `$1` bytes, which arrives on standard input.
+/// Stores the script `number`, of `$1` bytes, which arrives on standard input, and gives a sign of life.
 pub(super) fn store(number: u32) -> String {
     let files = format!("{SCRIPTS}/{number}");
     format!(
         "umask 0
 head -c \"$1\" > {files}.new || exit 1
 [ \"$(wc -c < {files}.new)\" -eq \"$1\" ] || {{ echo 'the script is incomplete' >&2; exit 1; }}
+echo {number} > {SCRIPTS}/alive
 : >> {LOGS}/{number}.log && mv {files}.new {files}.sh"
     )
 }
 
-/// Copies the output of the script `number`, from byte `$1` on, to standard output. When the script has ended, writes its exit code and the
+/// Copies the output of the script `number`, which is stored, from byte `$1` on, to standard output. Waits until the script is started.
+/// When it has ended, writes its exit code and the
 /// size of its output to standard error. Writes an empty line there every 20 s, as a sign of life. Ends when standard input does: after
 /// the harness has read everything, or when the connection is lost.
 pub(super) fn follow(number: u32) -> String {
     format!(
         ": > {FOLLOWED}
-tail -n +1 -f {SCRIPTS}/{number}.end >&2 &
+{{
+  until [ -e {SCRIPTS}/{number}.end ]; do sleep 0.05 2> /dev/null || sleep 1; done
+  exec tail -n +1 -f {SCRIPTS}/{number}.end
+}} >&2 &
 ends=$!
 tail -c \"+$1\" -f {LOGS}/{number}.log &
 output=$!

@@ -25,19 +25,11 @@ pub(super) struct Follower {
 }
 
 impl PodRef {
-    /// Starts a script. It may be started only once; `number` identifies it.
-    pub(super) async fn start_script(
-        &self,
-        number: u32,
-        script: &str,
-        shell: Option<&str>,
-    ) -> Result<Follower, ExecutorError> {
-        let size = script.len().to_string();
-        let store = layout::store(number);
+    /// Stores a script, which `number` identifies.
+    pub(super) async fn store_script(&self, number: u32, script: &str) -> Result<Follower, ExecutorError> {
+        let (size, store) = (script.len().to_string(), layout::store(number));
         let command = ["sh", "-c", &store, "sh", &size];
         self.must(HELPER, &command, &Input::Text(script), "store the script").await?;
-        let start = layout::start(number, shell);
-        self.must(BUILD, &["sh", "-c", &start], &Input::Nothing, "start the script").await?;
         Ok(Follower { pod: self.clone(), number, received: Received::default() })
     }
 
@@ -55,12 +47,21 @@ impl Follower {
         Arc::clone(&self.received.progress)
     }
 
-    /// Copies the output to the log until the script has ended, and returns its exit code. Connects again for as long as it takes: the
-    /// script continues meanwhile. The caller limits the time, and watches the pod.
+    /// Starts the script, which may be done only once, and returns its exit code.
     ///
     /// # Errors
     /// The account may not run programs in pods.
-    pub(super) async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+    pub(super) async fn run(&mut self, shell: Option<&str>, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+        let (pod, start) = (self.pod.clone(), layout::start(self.number, shell));
+        let command = ["sh", "-c", &start];
+        let start = pod.must(BUILD, &command, &Input::Nothing, "start the script");
+        // The API server needs a while for each connection, so the reader does not wait for the start.
+        tokio::try_join!(start, self.follow(log)).map(|(_, code)| code)
+    }
+
+    /// Copies the output to the log until the script has ended, and returns its exit code. Connects again for as long as it takes: the
+    /// script continues meanwhile. The caller limits the time, and watches the pod.
+    async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let script = layout::follow(self.number);
         let (mut attempt, mut restart) = (0, Restart::default());
         loop {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::exec::{Input, PodRef};
-use super::layout::{HELPER, SCRIPTS, SIGN_OF_LIFE};
+use super::layout::{FIRST_SIGN_OF_LIFE, HELPER, SCRIPTS, SIGN_OF_LIFE};
 use super::resources::{JobObjects, REMOVAL_TIMEOUT};
 use super::service::Service;
 use super::state::Watch;
@@ -143,23 +143,22 @@ impl Session {
     /// The script cannot be started, or the pod was lost while the script ran.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         self.number += 1;
-        let start = self.pod.start_script(self.number, script, self.shell.as_deref());
-        let mut follower = self.within(start).await?;
+        let mut follower = self.within(self.pod.store_script(self.number, script)).await?;
         let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
         let progress = follower.progress();
-        let mut follow = std::pin::pin!(follower.follow(log));
+        let mut run = std::pin::pin!(follower.run(self.shell.as_deref(), log));
         let error = tokio::select! {
             biased;
-            code = &mut follow => return code,
+            code = &mut run => return code.map_err(|error| self.watch.now().failure(&self.pod.name).unwrap_or(error)),
             error = failed => error,
         };
         // What the script wrote last may say why. The connection is still open, and has buffered output.
         let rest = async {
             tokio::select! {
-                _ = progress.within(OUTPUT_TIMEOUT, &mut follow) => return,
+                _ = progress.within(OUTPUT_TIMEOUT, &mut run) => return,
                 () = self.watch.until(|observed| observed.helper_has_ended().then_some(())) => {}
             }
-            progress.within(LATE_OUTPUT_TIMEOUT, follow).await;
+            progress.within(LATE_OUTPUT_TIMEOUT, run).await;
         };
         let _ = timeout(MAX_OUTPUT_TIME, rest).await;
         Err(error)
@@ -195,8 +194,10 @@ impl Session {
 
 /// Tells the pod regularly that the harness still exists.
 async fn live(pod: PodRef) {
+    sleep(FIRST_SIGN_OF_LIFE).await;
     for beat in 1_u64.. {
-        let sign = format!("echo {beat} > {SCRIPTS}/alive");
+        // It differs from that of a script.
+        let sign = format!("echo beat {beat} > {SCRIPTS}/alive");
         // If the pod cannot be reached for ten minutes, it ends itself.
         let _ = timeout(BEAT_TIMEOUT, pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing)).await;
         sleep(SIGN_OF_LIFE).await;
