@@ -50,7 +50,7 @@ const PLANS: u32 = 10;
 /// The two programs.
 struct Sides {
     e2e: PathBuf,
-    beside: PathBuf,
+    other: PathBuf,
     /// An empty home directory for gitlab-ci-local, without the user's settings.
     home: PathBuf,
     /// The directory for the temporary files of both programs.
@@ -68,9 +68,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-pipeline")).transpose()?;
     let dir = arguments.dir.join(format!("bench-pipeline-{}", std::process::id()));
     fs::create_dir_all(&dir).context(dir.display())?;
-    let measured = install(&arguments.install).and_then(|beside| {
+    let measured = install(&arguments.install).and_then(|other| {
         let e2e = std::path::absolute(&arguments.e2e).context("the current directory")?;
-        measure(arguments.rounds, &Sides { e2e, beside, home: dir.join("home"), temporary: dir.clone() }, &dir)
+        measure(arguments.rounds, &Sides { e2e, other, home: dir.join("home"), temporary: dir.clone() }, &dir)
     });
     let _ = fs::remove_dir_all(&dir);
     let report = Report {
@@ -145,8 +145,8 @@ impl Sides {
         command
     }
 
-    fn beside(&self, repository: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.beside);
+    fn other(&self, repository: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.other);
         command.args(arguments).env("HOME", &self.home).env("TMPDIR", &self.temporary).current_dir(repository);
         command
     }
@@ -156,7 +156,7 @@ impl Sides {
     }
 
     fn list(&self, repository: &Path) -> Result<f64, Error> {
-        time(&mut self.beside(repository, &["--list"]))
+        time(&mut self.other(repository, &["--list"]))
     }
 
     fn run(&self, repository: &Path) -> Result<f64, Error> {
@@ -165,7 +165,7 @@ impl Sides {
     }
 
     fn run_beside(&self, repository: &Path) -> Result<f64, Error> {
-        time(&mut self.beside(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
+        time(&mut self.other(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
     }
 
     fn names(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
@@ -176,7 +176,7 @@ impl Sides {
     }
 
     fn names_beside(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
-        let text = output(&mut self.beside(repository, &["--list-csv"]))?;
+        let text = output(&mut self.other(repository, &["--list-csv"]))?;
         // The first line is the header. The first column is the job's name.
         Ok(text.lines().skip(1).filter_map(|line| line.split(';').next()).map(str::to_owned).collect())
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub(super) const METHOD: &str = "HEAD";
 pub(super) const ROUTE: &str = "/version";
 
-/// What stands for the Service of targets that Prometheus has not discovered through one.
+/// Used instead of the Service's name for targets that Prometheus has not discovered through a Service.
 const NO_SERVICE: &str = "no Service";
 
 /// A pod as a target of Prometheus.

@@ -141,24 +141,24 @@ fn the_projects_variables() {
     let file = repository.path().join("variables.json");
     std::fs::write(&file, SETTINGS).expect("a file");
     let file = file.to_string_lossy().into_owned();
-    let told = |arguments: &[&str]| {
+    let plan = |arguments: &[&str]| {
         let output = repository.e2e(&[&["plan", "--variables", &file], arguments].concat()).output().expect("e2e runs");
         let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
         assert!(!(text.clone() + &error(&output)).contains("secret"), "{text}{}", error(&output));
         (text, error(&output))
     };
-    let (text, notes) = told(&["--var", "NAME=review/x"]);
+    let (text, notes) = plan(&["--var", "NAME=review/x"]);
     assert!(text.contains("review/x https://review.test/[MASKED]"), "{text}");
     assert_eq!(
         notes.trim(),
         "e2e: protected variables are unavailable because the ref is not protected (set `--protected` if it is): URL\n\
          e2e: hidden variables are unavailable because GitLab does not export their values: HIDDEN"
     );
-    let (text, _) = told(&["--var", "NAME=live", "--protected"]);
+    let (text, _) = plan(&["--var", "NAME=live", "--protected"]);
     assert!(text.contains("live https://gitlab.test/[MASKED]"), "{text}");
     for format in ["table", "json", "mermaid"] {
-        told(&["--var", "NAME=review/x", "--format", format]);
-        let (text, _) = told(&["--var", "NAME=review/x", "--format", format, "--show-variables", "a"]);
+        plan(&["--var", "NAME=review/x", "--format", format]);
+        let (text, _) = plan(&["--var", "NAME=review/x", "--format", format, "--show-variables", "a"]);
         assert!(text.contains("[MASKED]"), "{text}");
     }
 }
@@ -230,7 +230,7 @@ fn variables_as_the_job_gets_them() {
     assert_eq!(of("CI_JOB_ID")["value"], serde_json::Value::Null);
 }
 
-/// A column is as wide as what it shows. A wider one would tell the length of a secret.
+/// A column is as wide as its visible texts. A wider one would reveal the length of a secret.
 #[test]
 fn secrets_and_files_do_not_show_in_the_widths_of_columns() {
     let pipeline = "a: {script: x, environment: {name: 'e-$TOKEN'}}\n";

@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// Whether `only: [word]` selects this source: by its name without `_event`, in the singular or the plural.
+    /// Whether `only: [word]` selects this source: `word` is its name without `_event`, in the singular or the plural.
     /// `lib/gitlab/ci/build/policy/refs.rb`
     pub fn is_called(self, word: &str) -> bool {
         let name = self.name();

@@ -1,4 +1,4 @@
-//! Tests of what is left of a pipeline that ends early: nothing.
+//! Tests that a pipeline that ends early leaves nothing in the cluster.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime};

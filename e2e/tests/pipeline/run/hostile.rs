@@ -46,8 +46,8 @@ fn a_report_that_is_too_large_is_not_read() {
     assert_eq!((run.status("a"), run.status("b")), ("failed", "success"), "{:#?}", run.events);
     let reason = run.ended("a")["why"].as_str().expect("a reason");
     assert!(reason.ends_with("the dotenv reports are larger than 64 KiB together"), "{reason}");
-    let told = run.events.iter().filter_map(|event| event["line"].as_str());
-    let all: Vec<_> = told.filter(|line| line.contains("larger than 30 MiB together")).collect();
+    let lines = run.events.iter().filter_map(|event| event["line"].as_str());
+    let all: Vec<_> = lines.filter(|line| line.contains("larger than 30 MiB together")).collect();
     assert_eq!(all.len(), 1, "{:#?}", run.events);
 }
 

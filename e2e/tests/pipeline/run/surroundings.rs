@@ -41,9 +41,9 @@ fn the_address_of_an_environment_has_all_variables() {
     assert!(url.starts_with("https://last.own.test/100002/review-x-"), "{url}");
 }
 
-/// Jobs ignore the variables with which git tells hooks their repository, and the variables of a surrounding CI job.
+/// Jobs ignore the variables in which git passes the repository to hooks, and the variables of a surrounding CI job.
 #[test]
-fn another_repository_and_another_job_are_nobodys_business() {
+fn a_job_does_not_see_the_surrounding_repository_or_job() {
     let pipeline = "default: {image: rust}\na:\n  script:\n    - git tag from-job\n    - 'echo \"tag [$CI_COMMIT_TAG] [$GITLAB_USER_LOGIN_OF_ANOTHER]\"'\n    - git rev-parse --show-toplevel | grep -c demo\n";
     let repository = Repository::new("main", pipeline);
     let settings = settings(repository.path());

@@ -174,7 +174,7 @@ owner=
 chown 65534 /.e2e/logs/owner 2> /dev/null || owner=-o
 head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 
-/// The exit code of [`pack`] if there is nothing of that name.
+/// The exit code of [`pack`] if nothing with that name exists.
 pub(super) const ABSENT: i32 = 44;
 
 /// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output. While the archive grows, writes

@@ -55,8 +55,8 @@ impl Follower {
         Arc::clone(&self.received.progress)
     }
 
-    /// Copies the output to the log until the script has ended, and returns its exit code. Connects again for as long as it takes: the
-    /// script continues meanwhile. The caller limits the time, and watches the pod.
+    /// Copies the output to the log until the script has ended, and returns its exit code. Connects again after each lost
+    /// connection: the script continues meanwhile. The caller limits the time, and watches the pod.
     ///
     /// # Errors
     /// The account may not run programs in pods.

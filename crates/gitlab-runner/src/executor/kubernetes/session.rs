@@ -26,7 +26,7 @@ use gitlab_ci::variables::collection::Variable;
 /// another program deletes the pod.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The same after the end of the helper: only what is on its way can still arrive.
+/// The same after the end of the helper: only output that was sent before can still arrive.
 const LATE_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum time to read the output after the pod has failed. It is more than the grace period of the pod.
@@ -193,7 +193,7 @@ impl Session {
     }
 }
 
-/// Tells the pod regularly that the harness still exists.
+/// Shows the pod regularly that the harness still runs.
 async fn live(pod: PodRef) {
     for beat in 1_u64.. {
         let sign = format!("echo {beat} > {SCRIPTS}/alive");
