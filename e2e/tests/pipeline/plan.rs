@@ -31,7 +31,11 @@ const EVERYWHERE: [&str; 4] = ["test on_success", "test2 on_success", "compile o
 #[case::a_branch(&["--branch", "feature/x"], &["deploy_review on_success", "stop_review manual"], &["deploy_live"])]
 #[case::the_default_branch(&[], &["deploy_review on_success"], &["stop_review", "deploy_live"])]
 #[case::a_tag(&["--tag", "v1.0"], &["deploy_live manual"], &["deploy_review", "stop_review"])]
-fn as_the_article_says(#[case] reference: &[&str], #[case] deploys: &[&str], #[case] skipped: &[&str]) {
+fn both_pipelines_have_the_jobs_of_the_article(
+    #[case] reference: &[&str],
+    #[case] deploys: &[&str],
+    #[case] skipped: &[&str],
+) {
     for (style, pipeline) in [("of 2019", OF_2019), ("today's", &own())] {
         let expected = (
             EVERYWHERE.iter().chain(deploys).map(ToString::to_string).collect::<Vec<_>>(),
@@ -42,7 +46,7 @@ fn as_the_article_says(#[case] reference: &[&str], #[case] deploys: &[&str], #[c
 }
 
 #[test]
-fn a_table_tells_why() {
+fn a_table_shows_the_reason_for_each_job() {
     let repository = Repository::new("master", OF_2019);
     insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--branch", "feature/x"])));
 }
@@ -90,7 +94,7 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
 #[case::no_tag(&["--tag", "v1.1"], 2, "e2e: no such tag: `v1.1`; did you mean `v1.0`?")]
 #[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]
 #[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; the jobs are a")]
-fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
+fn a_missing_tag_branch_or_job_is_reported(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
     let repository = Repository::new("main", "a: {script: x}\n");
     let output = repository.e2e(&[&["plan"], arguments].concat()).output().expect("e2e runs");
     assert_eq!((output.status.code(), error(&output).trim()), (Some(code), message));
@@ -164,7 +168,7 @@ fn the_projects_variables() {
 }
 
 #[test]
-fn a_list_of_variables_that_is_none() {
+fn an_invalid_list_of_variables_is_reported_with_its_position() {
     let repository = Repository::new("main", "a: {script: x}\n");
     std::fs::write(repository.path().join("variables.json"), "[\n  {\"key\": 1}]").expect("a file");
     for command in ["plan", "lint"] {
@@ -176,7 +180,7 @@ fn a_list_of_variables_that_is_none() {
 }
 
 #[test]
-fn needs_that_are_not_there_are_all_told() {
+fn all_missing_needs_are_reported() {
     let pipeline = "a: {script: x, only: [tags]}\nb:\n  script: x\n  needs: [a]\nc:\n  script: x\n  needs: [b, a]\n";
     let output = Repository::new("main", pipeline).e2e(&["plan"]).output().expect("e2e runs");
     assert_eq!(output.status.code(), Some(1));
@@ -184,7 +188,7 @@ fn needs_that_are_not_there_are_all_told() {
 }
 
 #[test]
-fn what_is_not_replayed_is_told_beside_the_plan() {
+fn unsupported_keywords_are_reported_on_standard_error() {
     let repository = Repository::new("main", "a:\n  script: x\n  id_tokens: {}\nb:\n  trigger: g/p\n");
     let output = repository.e2e(&["plan"]).output().expect("e2e runs");
     assert_eq!(

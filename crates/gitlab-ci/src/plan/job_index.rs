@@ -10,7 +10,7 @@ use super::{Plan, PlannedJob};
 /// ```
 /// # use std::collections::BTreeMap;
 /// # use gitlab_ci::include::Environment;
-/// # use gitlab_ci::plan::{build, commit::Commit, context::Context, knowledge::ProjectVariables};
+/// # use gitlab_ci::plan::{build, commit::Commit, context::Context, job_variables::ProjectVariables};
 /// # use gitlab_ci::{glob, lint};
 /// # let files = BTreeMap::from([(".gitlab-ci.yml", "a: {script: x}\nb: {script: x}\n")]);
 /// # let configuration = lint::lint(".gitlab-ci.yml", &Environment::new(&files)).configuration.unwrap();

@@ -12,7 +12,7 @@ use gitlab_ci::lint::Lint;
 use gitlab_ci::plan::build::{Project, build};
 use gitlab_ci::plan::context::Context;
 use gitlab_ci::plan::error::{MissingNeed, PlanError};
-use gitlab_ci::plan::knowledge::{ProjectVariables, base_variables};
+use gitlab_ci::plan::job_variables::{ProjectVariables, base_variables};
 use gitlab_ci::plan::{Plan, admission};
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;

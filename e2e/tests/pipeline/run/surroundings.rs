@@ -60,7 +60,7 @@ fn a_job_does_not_see_the_surrounding_repository_or_job() {
 }
 
 #[test]
-fn what_is_not_committed_may_be_of_another_kind() {
+fn uncommitted_changes_may_replace_files_by_directories_and_links() {
     let repository =
         Repository::new("main", "a: {script: 'cat file/below folder; readlink link; ls -d gone || echo gone'}\n");
     let at = |path: &str| repository.path().join(path);
@@ -234,7 +234,7 @@ fn untracked_files_are_those_that_git_lists() {
 }
 
 #[test]
-fn who_stops_reading_does_not_make_it_fail() {
+fn a_closed_output_does_not_change_the_exit_code() {
     let repository = Repository::new("main", "a: {script: 'true'}\n");
     let settings = settings(repository.path());
     for arguments in [&["pipeline", "--config", settings.path().to_str().expect("a path")][..], &["plan"]] {

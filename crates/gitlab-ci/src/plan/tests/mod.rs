@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::admission;
 use super::context::{Context, RefKind, Source};
 use super::error::{MissingNeed, PlanError};
-use super::knowledge::ProjectVariables;
+use super::job_variables::ProjectVariables;
 use crate::config::when::{AllowFailure, When};
 use crate::plan::commit::Commit;
 use crate::testing::{branch, context, plan_for, plan_with};
