@@ -166,7 +166,7 @@ impl Target {
         })
     }
 
-    /// Whether Prometheus could not connect, or waited in vain. Its errors are those of Go's package net.
+    /// Whether Prometheus could not connect, or timed out. Its errors are those of Go's package net.
     fn has_no_answer(&self) -> bool {
         ["dial tcp", "i/o timeout", "context deadline exceeded"].iter().any(|words| self.error.contains(words))
     }

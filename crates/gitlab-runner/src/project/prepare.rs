@@ -112,7 +112,7 @@ fn note_unavailable_variables(given: &ProjectVariables, context: &Context, note:
     }
 }
 
-/// The reason why each job is not in an empty pipeline, or the position of what is wrong.
+/// The reason why each job is not in an empty pipeline, or the positions of the mistakes.
 fn reasons(error: &PlanError, lint: &Lint) -> String {
     let position = |span| lint.sources.location(span);
     let describe = |name: &str, reason: &admission::Reason| {

@@ -109,7 +109,7 @@ pub(super) fn shell(dirs: &PipelineDirs) -> Connected {
 
 /// Jobs run in containers of `engine`.
 pub(super) fn docker(dirs: &PipelineDirs, engine: bollard::Docker, images: Option<Arc<dyn ImageSource>>) -> Connected {
-    // What killed pipelines have left is removed while this one runs.
+    // The leftovers of killed pipelines are removed while this one runs.
     let swept = engine.clone();
     let sweeping = tokio::spawn(async move { drop(docker::sweep_gone(&swept).await) });
     Connected { executor: dirs.docker(engine, images), sweeping: Some(sweeping) }
