@@ -1,4 +1,4 @@
-//! Addresses of the jobs of a plan.
+//! Indexes of the jobs of a plan.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -82,7 +82,7 @@ impl<T> PerJob<T> {
         self.0.iter()
     }
 
-    /// The values, in order, for changes.
+    /// Mutable references to the values, in order.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut()
     }
