@@ -27,7 +27,7 @@ build: ## Build dist/app: one static, stripped binary, byte-identical for the sa
 	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/app dist/app
 
 .PHONY: test
-test: ## Run every test that needs only Rust: unit tests, routes in process, the real binary
+test: ## Run every test that needs no engine, cluster or browser: unit tests, routes in process, the real binary
 	# The service is tested separately. Otherwise cargo would enable the features of shared crates that other packages need.
 	cargo test --locked -p app
 	# The library is tested separately, too: nothing in it may need the features that the tests of other crates enable.
@@ -108,11 +108,8 @@ lint: style ## Check the code's structure, formatting, clippy and docs; a warnin
 harness:
 	cargo build --locked -p e2e
 
-# The profile of the benchmark's harness compiles faster than a release build, and the harness waits most of the time. A static binary runs
-# on both bases: upstream's image is Alpine, the built one is Debian.
 HARNESS_IMAGE ?= gitlab-ci-k8s-demo/e2e:latest
-# Optimised, and static, so that it runs in any image. A fixed load address needs no relocation, which saves half a millisecond at every
-# start.
+# Static, so that it runs in any image. A fixed load address needs no relocation, which saves half a millisecond at every start.
 .PHONY: build-harness
 build-harness: ## Build dist/e2e: the harness as one static, stripped binary
 	RUSTFLAGS='$(STATIC) -C relocation-model=static' cargo build --profile harness --locked -p e2e --target $(HOST)

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help() {
+    fn the_help_text_has_every_flag() {
         // Without the current values of the variables, which depend on the machine.
         let mut command = Arguments::command().mut_args(|argument| argument.hide_env_values(true));
         insta::assert_snapshot!(command.render_long_help());
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn refused() {
+    fn invalid_arguments_are_refused_on_one_line() {
         let cases: &[&[&str]] = &[
             &["--ready-after", "5"],
             &["--shutdown-delay=-1s"],

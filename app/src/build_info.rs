@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn this_build_knows_its_compiler() {
+    fn the_build_information_names_the_compiler() {
         assert!(BuildInfo::current().rustc.starts_with("rustc "));
     }
 }

@@ -48,7 +48,7 @@ impl Health {
     /// Whether the service is ready for traffic.
     ///
     /// # Errors
-    /// The reason why it does not: the first one in the order starting, draining, fault.
+    /// The first reason why it is not, in the order starting, draining, fault.
     pub fn ready(&self) -> Result<(), NotReady> {
         if Instant::now() < self.ready_at {
             Err(NotReady::Starting)
@@ -110,7 +110,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn ready_after_the_time_given_until_the_drain() {
+    async fn a_service_is_ready_from_ready_after_until_it_drains() {
         let health = Health::new(5 * SECOND);
         assert_eq!(health.ready(), Err(NotReady::Starting));
         tokio::time::advance(Duration::from_millis(4999)).await;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fault_ends_when_it_was_told_to() {
+    async fn unreadiness_ends_after_its_duration() {
         let health = Health::new(Duration::ZERO);
         health.make_unready(Some(SECOND));
         assert_eq!(health.ready(), Err(NotReady::Fault));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hang_lasts_as_long_as_told_and_no_longer_than_the_service() {
+    async fn a_hang_ends_after_its_duration_or_with_the_service() {
         let health = Health::new(Duration::ZERO);
         let started = Instant::now();
         health.alive().await;

@@ -18,7 +18,6 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(HOST).iter();
     let accepted = match (hosts.next(), hosts.next()) {
         (Some(host), None) => is_valid(host),
-        // HTTP/1.0 does not require a Host.
         (None, _) => request.version() < Version::HTTP_11,
         (Some(_), Some(_)) => false,
     };

@@ -11,14 +11,14 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const MAX_LENGTH: usize = 128;
 
 /// Removes an identifier that cannot be logged as it is, so that the next layer generates one.
-pub(crate) async fn remove_unfit_id(mut request: Request) -> Request {
-    if request.headers().get(X_REQUEST_ID).is_some_and(|value| !is_fit(value)) {
+pub(crate) async fn remove_invalid_id(mut request: Request) -> Request {
+    if request.headers().get(X_REQUEST_ID).is_some_and(|value| !is_valid(value)) {
         request.headers_mut().remove(X_REQUEST_ID);
     }
     request
 }
 
-fn is_fit(value: &HeaderValue) -> bool {
+fn is_valid(value: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
@@ -53,7 +53,7 @@ mod tests {
     /// The identifier that a handler sees when the client sends `value`.
     async fn id(value: &[u8]) -> String {
         let handler = async |request: Request| request_id(&request).to_owned();
-        let layers = (map_request(remove_unfit_id), SetRequestIdLayer::x_request_id(RandomId));
+        let layers = (map_request(remove_invalid_id), SetRequestIdLayer::x_request_id(RandomId));
         let router: Router = Router::new().fallback(handler).layer(layers);
         let request = Request::builder().header(X_REQUEST_ID, value).body(Body::empty()).unwrap();
         let body = router.oneshot(request).await.unwrap().into_body();
@@ -64,7 +64,7 @@ mod tests {
     #[case::uuid("d7f0e4d6-2b3c-4f0a-9a8e-0c1d2e3f4a5b")]
     #[case::longest(&"x".repeat(128))]
     #[tokio::test]
-    async fn kept(#[case] value: &str) {
+    async fn a_valid_identifier_is_kept(#[case] value: &str) {
         assert_eq!(id(value.as_bytes()).await, value);
     }
 
@@ -75,10 +75,10 @@ mod tests {
     #[case::tab(b"a\tb")]
     #[case::not_ascii("é".as_bytes())]
     #[tokio::test]
-    async fn replaced(#[case] value: &[u8]) {
-        let made = id(value).await;
-        assert_eq!(made.len(), 32);
-        assert!(made.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_ne!(made, id(value).await);
+    async fn an_invalid_identifier_is_replaced(#[case] value: &[u8]) {
+        let generated = id(value).await;
+        assert_eq!(generated.len(), 32);
+        assert!(generated.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_ne!(generated, id(value).await);
     }
 }

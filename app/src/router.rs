@@ -18,7 +18,7 @@ use tracing::debug_span;
 
 use crate::host::require_host;
 use crate::observe::observe;
-use crate::request_id::{RandomId, remove_unfit_id, request_id};
+use crate::request_id::{RandomId, remove_invalid_id, request_id};
 use crate::routes::{self, fault};
 use crate::state::AppState;
 
@@ -47,7 +47,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let answer_to_panic = |_: Box<dyn Any + Send>| StatusCode::INTERNAL_SERVER_ERROR.into_response();
     // A request passes the layers from top to bottom, its answer from bottom to top.
     let layers = ServiceBuilder::new()
-        .layer(map_request(remove_unfit_id))
+        .layer(map_request(remove_invalid_id))
         .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(from_fn_with_state(Arc::clone(&state), observe))

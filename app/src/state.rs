@@ -4,7 +4,6 @@ use crate::build_info::BuildInfo;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
-/// The state that the handlers share.
 #[derive(Debug)]
 pub struct AppState {
     /// The host name; in a cluster, the pod's name.

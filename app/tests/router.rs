@@ -89,7 +89,11 @@ async fn status(#[case] method: &str, #[case] path: &str, #[case] expected: u16)
 #[case::unknown_method("BREW", "/health", "GET,HEAD")]
 #[case::get_of_an_action("GET", "/fault/panic", "POST")]
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones(#[case] method: &str, #[case] path: &str, #[case] allowed: &str) {
+async fn a_wrong_method_gets_405_with_the_allowed_methods(
+    #[case] method: &str,
+    #[case] path: &str,
+    #[case] allowed: &str,
+) {
     let response = ask(&ready(), method, path).await;
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()["allow"], allowed);
@@ -105,7 +109,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn without_the_flag_there_are_no_faults() {
+async fn without_enable_faults_the_fault_routes_do_not_exist() {
     let service = service(Duration::ZERO, false);
     for path in [
         "/fault/delay?ms=1",
@@ -122,7 +126,7 @@ async fn without_the_flag_there_are_no_faults() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_begins_and_ends_and_liveness_does_not_care() {
+async fn readiness_changes_and_liveness_does_not() {
     let service = service(Duration::from_secs(5), true);
     let probes = async || {
         let mut answers = Vec::new();
@@ -144,7 +148,7 @@ async fn readiness_begins_and_ends_and_liveness_does_not_care() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_stops_liveness_and_nothing_else() {
+async fn a_hang_affects_only_livez() {
     let service = ready();
     ask(&service, "POST", "/fault/hang").await;
     let livez = tokio::time::timeout(Duration::from_secs(3600), ask(&service, "GET", "/livez")).await;
@@ -154,7 +158,7 @@ async fn a_hang_stops_liveness_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_lasts_as_long_as_asked() {
+async fn a_delay_lasts_the_requested_time() {
     let started = tokio::time::Instant::now();
     ask(&ready(), "GET", "/fault/delay?ms=60000").await;
     assert_eq!(started.elapsed().as_secs(), 60);
@@ -169,7 +173,7 @@ async fn answers_ask_for_another_connection_while_draining() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_returned_or_made() {
+async fn a_request_id_is_returned_or_generated() {
     let request = Request::builder().uri("/").header("host", "app").header("x-request-id", "abc-123");
     let request = request.body(Body::empty()).unwrap();
     let response = router(ready()).oneshot(request).await.unwrap();
@@ -205,7 +209,11 @@ async fn a_request_id_is_returned_or_made() {
 #[case::brackets_behind_a_name(&["app[fd00::7]"], Version::HTTP_11, 400)]
 #[case::invalid_before_http_1_1(&["app/health"], Version::HTTP_10, 400)]
 #[tokio::test]
-async fn a_request_names_its_host_once(#[case] hosts: &[&str], #[case] version: Version, #[case] expected: u16) {
+async fn a_request_needs_exactly_one_valid_host(
+    #[case] hosts: &[&str],
+    #[case] version: Version,
+    #[case] expected: u16,
+) {
     let request = Request::builder().uri("/health").version(version);
     let request = hosts.iter().fold(request, |request, host| request.header("host", *host));
     let response = router(ready()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -266,7 +274,7 @@ async fn metrics() {
 }
 
 #[tokio::test]
-async fn a_scanner_is_two_series() {
+async fn requests_of_a_scanner_create_two_series() {
     let service = ready();
     let series = async || {
         let metrics = text(ask(&service, "GET", "/metrics").await).await;
@@ -297,7 +305,7 @@ async fn a_client_that_goes_away_is_counted_and_no_longer_in_flight() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_with_500_and_counted() {
+async fn a_panic_gets_500_and_is_counted() {
     let service = ready();
     let response = ask(&service, "POST", "/fault/panic").await;
     assert!(response.headers().contains_key("x-request-id"));

@@ -42,7 +42,7 @@ mod tests {
     #[case::whole("HTTP/1.0 200 OK\r\nDate: now\r\n\r\n200", 200, "200")]
     #[case::no_body("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 503, "")]
     #[case::no_reason("HTTP/1.1 500\r\n\r\n500", 500, "500")]
-    fn answers(#[case] text: &str, #[case] status: u16, #[case] body: &str) {
+    fn an_answer_has_a_status_and_a_body(#[case] text: &str, #[case] status: u16, #[case] body: &str) {
         assert_eq!(parse(text), Some(Answer { status, body: body.to_owned() }));
     }
 
@@ -50,7 +50,7 @@ mod tests {
     #[case::nothing("")]
     #[case::cut("HTTP/1.1 200 OK\r\nDate")]
     #[case::other("SSH-2.0-OpenSSH_9.2\r\n\r\n")]
-    fn not_answers(#[case] text: &str) {
+    fn other_texts_are_not_answers(#[case] text: &str) {
         assert_eq!(parse(text), None);
     }
 }

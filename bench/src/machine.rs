@@ -41,12 +41,12 @@ mod tests {
     #[rstest]
     #[case::two("processor\t: 0\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n", ("AMD EPYC", 2))]
     #[case::no_name("processor\t: 0\nCPU part\t: 0xd0c\n", ("unknown processor", 1))]
-    fn processors(#[case] text: &str, #[case] expected: (&str, usize)) {
+    fn processors_are_read_from_cpuinfo(#[case] text: &str, #[case] expected: (&str, usize)) {
         assert_eq!(model_and_cpus(text), expected);
     }
 
     #[test]
-    fn a_day() {
+    fn a_date_has_ten_characters() {
         assert_eq!(today().len(), 10);
     }
 }

@@ -25,7 +25,7 @@ up 1
 "#;
 
     #[test]
-    fn one_metric() {
+    fn samples_and_labels_are_parsed() {
         let found: Vec<_> = samples(TEXT, "http_requests_total").collect();
         let [(first, 3.0), (second, 1_234_567.0)] = found[..] else { panic!("{found:?}") };
         assert_eq!(first, r#"method="GET",route="/",status="200""#);

@@ -51,7 +51,7 @@ mod tests {
     const END: &str = "<!-- bench-app:end -->";
 
     #[test]
-    fn what_is_around_the_report_stays() {
+    fn text_around_the_report_is_kept() {
         let text = format!("# Title\n\n{BEGIN}\nold\n{END}\n\nrest {END}\n");
         assert_eq!(split(&text, "bench-app"), Ok(("# Title\n\n", format!("\n\nrest {END}\n").as_str())));
     }
@@ -60,7 +60,7 @@ mod tests {
     #[case::no_begin(format!("old\n{END}\n"), "it has no <!-- bench-app:begin -->")]
     #[case::no_end(format!("{END}\n{BEGIN}\n"), "it has no <!-- bench-app:end --> after <!-- bench-app:begin -->")]
     #[case::anothers("<!-- bench-up:begin --><!-- bench-up:end -->".to_owned(), "it has no <!-- bench-app:begin -->")]
-    fn no_place(#[case] text: String, #[case] reason: &str) {
+    fn a_page_without_both_markers_is_an_error(#[case] text: String, #[case] reason: &str) {
         assert_eq!(split(&text, "bench-app"), Err(reason.to_owned()));
     }
 }

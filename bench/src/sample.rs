@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured() {
+    fn the_median_of_no_measurements_is_nan() {
         assert!(Sample::default().median().is_nan());
     }
 }

@@ -145,14 +145,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_of_status() {
+    fn memory_is_read_from_proc_status() {
         let status = "Name:\tapp\nVmPeak:\t  207000 kB\nVmHWM:\t    4000 kB\nVmRSS:\t    3000 kB\nThreads:\t4\n";
         assert_eq!(memory(status), Some(Memory { now: 3_072_000.0, peak: 4_096_000.0 }));
         assert_eq!(memory("Name:\tkthreadd\n"), None);
     }
 
     #[test]
-    fn ticks_of_stat() {
+    fn processor_ticks_are_read_from_proc_stat() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 300 0 0 0 120 34 0 0 20 0 4 0 100 200 300";
         assert_eq!(processor_ticks(stat), Some(154.0));
         assert_eq!(processor_ticks("7 (app) S 1 7"), None);

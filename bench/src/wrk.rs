@@ -109,7 +109,7 @@ Transfer/sec:     16.00MB
 ";
 
     #[test]
-    fn good() {
+    fn the_figures_are_read() {
         let expected = Load { requests: 211_041.0, per_second: 100_453.05, p50: 304.0 * 1e-6, p99: 1.46 * 1e-3 };
         assert_eq!(parse(OUTPUT), Ok(expected));
     }
@@ -117,7 +117,7 @@ Transfer/sec:     16.00MB
     #[rstest]
     #[case::status("Non-2xx or 3xx responses: 110049")]
     #[case::socket("Socket errors: connect 0, read 3, write 0, timeout 1")]
-    fn bad(#[case] line: &str) {
+    fn failed_requests_are_an_error(#[case] line: &str) {
         let output = OUTPUT.replace("Requests/sec:", &format!("  {line}\nRequests/sec:"));
         assert_eq!(parse(&output), Err(format!("some requests failed: {line}")));
     }
@@ -127,7 +127,7 @@ Transfer/sec:     16.00MB
     #[case::rate("Requests/sec:", "its output has no rate")]
     #[case::median("50%", "its output has no median latency")]
     #[case::tail("99%", "its output has no 99th percentile")]
-    fn incomplete(#[case] part: &str, #[case] message: &str) {
+    fn a_missing_figure_is_an_error(#[case] part: &str, #[case] message: &str) {
         assert!(parse(&OUTPUT.replace(part, "?")).unwrap_err().starts_with(message));
     }
 

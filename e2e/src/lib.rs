@@ -3,13 +3,13 @@
 //! Each module imports only those below it:
 //!
 //! - [`scenario`]: a run, from a push to a running service. Only the command line uses it.
-//! - [`report`]: everything that is formatted. No other module formats.
-//! - [`lessons`]: the failures of the course, as data.
-//! - [`checks`]: whether a deployed environment works.
+//! - [`report`]: all formatting.
+//! - [`lessons`]: the five failures of the article's pipeline, as data.
+//! - [`checks`]: the checks of a deployed environment.
 //! - [`environment`]: the machine, its images, the cluster, the registry.
-//! - [`record`]: what happened in a run, as data.
+//! - [`record`]: the record of a run, as data.
 //!
-//! `main.rs` is the command line. The library exists for it and for the tests.
+//! `main.rs` is the command line. Only it and the tests use this library.
 
 pub mod checks;
 pub mod environment;

@@ -1,4 +1,4 @@
-//! Tests of the real `e2e doctor` on a machine that looks bare.
+//! Tests of the real `e2e doctor` on a machine without an engine and without tools.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 

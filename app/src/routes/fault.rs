@@ -46,7 +46,8 @@ pub(crate) struct Name {
     name: String,
 }
 
-/// `GET /fault/resolve?name=N`: the addresses that the pod's resolver returns for a name, one per line. The image has no shell to ask from.
+/// `GET /fault/resolve?name=N`: the addresses that the pod's resolver returns for a name, one per line. The image has no shell and no
+/// `nslookup` for this.
 pub(crate) async fn resolve(Query(Name { name }): Query<Name>) -> (StatusCode, String) {
     // The port does not matter.
     match tokio::net::lookup_host((&*name, 0)).await {

@@ -79,7 +79,7 @@ async fn a_head_that_does_not_end_is_cut_and_others_are_answered_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_connection_may_rest_between_requests_longer_than_within_one() {
+async fn a_connection_may_be_idle_longer_than_a_head_may_take() {
     let app = App::start(&["--ready-after", "0s", "--header-read-timeout", "500ms", "--idle-timeout", "1h"]).await;
     let mut stream = connect(&app).await;
     for _ in 0..2 {
@@ -92,7 +92,7 @@ async fn a_connection_may_rest_between_requests_longer_than_within_one() {
 }
 
 #[tokio::test]
-async fn a_connection_does_not_rest_longer_than_it_may() {
+async fn an_idle_connection_is_closed_after_its_timeout() {
     let app = App::start(&["--ready-after", "0s", "--idle-timeout", "500ms"]).await;
     assert_eq!(read_to_end(&mut connect(&app).await).await, "");
     let used = async || {
@@ -102,11 +102,11 @@ async fn a_connection_does_not_rest_longer_than_it_may() {
         let answer = read_to_end(&mut stream).await;
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("200")
     };
-    until("a connection is used, rests and is closed", used).await;
+    until("a connection is used, is idle and is closed", used).await;
 }
 
 #[tokio::test]
-async fn a_full_house_of_requests_refuses_and_a_full_house_of_idlers_makes_room() {
+async fn at_the_limit_an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let app = App::start(&["--ready-after", "0s", "--max-connections", "3", "--enable-faults"]).await;
     let delay = || tokio::spawn(client().get(app.url("/fault/delay?ms=60000")).send());
     let busy = [delay(), delay()];
@@ -140,7 +140,7 @@ async fn a_full_house_of_requests_refuses_and_a_full_house_of_idlers_makes_room(
 }
 
 #[tokio::test]
-async fn out_of_file_descriptors_idlers_make_room() {
+async fn without_free_file_descriptors_idle_connections_are_closed() {
     let mut command = Command::new("sh");
     command.env_clear().kill_on_drop(true).args(["-c", r#"ulimit -n 64; exec "$0" "$@""#, env!("CARGO_BIN_EXE_app")]);
     command.args(["--listen-address", "127.0.0.1:0", "--log-format", "json", "--ready-after", "0s"]);
@@ -178,7 +178,7 @@ async fn a_head_may_be_limited_below_the_smallest_buffer() {
 #[case::invalid_host(b"GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", "400")]
 #[case::body_too_large(b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 65537\r\nConnection: close\r\n\r\n", "413")]
 #[tokio::test]
-async fn nonsense_is_refused(#[case] request: impl AsRef<[u8]>, #[case] status: &str) {
+async fn invalid_requests_are_refused(#[case] request: impl AsRef<[u8]>, #[case] status: &str) {
     let app = App::start(&["--ready-after", "0s"]).await;
     let mut stream = connect(&app).await;
     // The server may have answered and closed the connection before everything is sent.
@@ -189,7 +189,7 @@ async fn nonsense_is_refused(#[case] request: impl AsRef<[u8]>, #[case] status: 
 }
 
 #[tokio::test]
-async fn a_body_without_an_end_is_not_read_to_one() {
+async fn an_endless_body_is_not_read() {
     let app = App::start(&["--ready-after", "0s"]).await;
     let (mut receive, mut send) = connect(&app).await.into_split();
     let endless = tokio::spawn(async move {

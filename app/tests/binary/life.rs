@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 #[tokio::test]
-async fn not_ready_until_the_time_has_come() {
+async fn a_service_is_not_ready_before_ready_after() {
     let app = App::start(&["--ready-after", "1h"]).await;
     let early = client().get(app.url("/health")).send().await.unwrap();
     assert_eq!(early.status(), 500);
@@ -26,7 +26,7 @@ async fn not_ready_until_the_time_has_come() {
 }
 
 #[tokio::test]
-async fn ready_when_the_time_has_come_and_scraped() {
+async fn a_service_is_ready_after_ready_after_and_can_be_scraped() {
     let app = App::start(&["--ready-after", "1s"]).await;
     let client = client();
     let time = |line: &Value| humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).unwrap();
@@ -51,7 +51,7 @@ async fn ready_when_the_time_has_come_and_scraped() {
 }
 
 #[tokio::test]
-async fn a_draining_service_is_not_ready_and_answers_everybody() {
+async fn a_draining_service_is_not_ready_and_answers_all_requests() {
     let app = App::start(&["--ready-after", "0s", "--shutdown-delay", "1h"]).await;
     let load = Load::start(&app);
     load.ten_more_answers_each().await;
@@ -160,7 +160,7 @@ impl Load {
 #[case::sigterm("TERM", "SIGTERM")]
 #[case::sigint("INT", "SIGINT")]
 #[tokio::test]
-async fn either_signal_ends_an_idle_service_well(#[case] signal: &str, #[case] name: &str) {
+async fn either_signal_ends_an_idle_service_with_exit_code_0(#[case] signal: &str, #[case] name: &str) {
     let app = App::start(&["--shutdown-delay", "0s", "--shutdown-timeout", "1h"]).await;
     // Idle connections do not delay the shutdown, neither before their first request nor between two.
     let _fresh = TcpStream::connect(app.address).await.unwrap();
@@ -174,7 +174,7 @@ async fn either_signal_ends_an_idle_service_well(#[case] signal: &str, #[case] n
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once_and_says_what_was_cut() {
+async fn a_second_signal_ends_the_service_at_once_and_the_log_counts_the_cut_requests() {
     let app = App::start(&["--enable-faults", "--shutdown-delay", "60s"]).await;
     let slow = tokio::spawn(client().get(app.url("/fault/delay?ms=60000")).send());
     wait_for_in_flight(&app, 2).await;
@@ -189,7 +189,7 @@ async fn a_second_signal_ends_it_at_once_and_says_what_was_cut() {
 }
 
 #[tokio::test]
-async fn the_shutdown_timeout_cuts_what_does_not_end() {
+async fn the_shutdown_timeout_cuts_requests_that_do_not_end() {
     let app = App::start(&["--enable-faults", "--shutdown-delay", "0s", "--shutdown-timeout", "300ms"]).await;
     let slow = tokio::spawn(client().get(app.url("/fault/delay?ms=60000")).send());
     wait_for_in_flight(&app, 2).await;
@@ -214,7 +214,7 @@ async fn a_hung_probe_does_not_hold_up_the_shutdown() {
 }
 
 #[tokio::test]
-async fn a_panic_is_logged_and_survived() {
+async fn a_panic_is_logged_and_the_service_continues() {
     let app = App::start(&["--enable-faults"]).await;
     assert_eq!(client().post(app.url("/fault/panic")).send().await.unwrap().status(), 500);
     let line = app.logged("panicked").await;
@@ -278,7 +278,7 @@ async fn text_lines_carry_the_request() {
 }
 
 #[tokio::test]
-async fn bad_flags_and_a_taken_port_are_one_line_and_a_code() {
+async fn bad_flags_and_a_port_in_use_are_reported_on_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let address = format!("127.0.0.1:{port}");
@@ -303,7 +303,7 @@ async fn bad_flags_and_a_taken_port_are_one_line_and_a_code() {
 }
 
 #[tokio::test]
-async fn variables_stand_in_for_flags() {
+async fn environment_variables_replace_flags() {
     let mut command = command(&[]);
     command.envs([("LISTEN_ADDRESS", "127.0.0.1:0"), ("READY_AFTER", "0s"), ("LOG_FORMAT", "json")]);
     command.envs([("ENABLE_FAULTS", "true"), ("RUST_LOG", "info,access=off"), ("SHUTDOWN_DELAY", "0")]);

@@ -141,7 +141,7 @@ mod tests {
     #[rstest]
     #[case::exact(text(1001, 100, 2, 0))]
     #[case::some_uncounted(text(1065, 164, 2, 0))]
-    fn agreed(#[case] text: String) {
+    fn counts_that_agree_are_accepted(#[case] text: String) {
         assert_eq!(compare(&text, &sent(), &OWN), Ok(()));
     }
 
@@ -150,7 +150,7 @@ mod tests {
     #[case::too_many(text(1001, 165, 2, 0), "165 requests to /metrics by its own count, and 100 by wrk's")]
     #[case::not_ready(text(1001, 100, 9, 0), "9 answers that do not belong to the load, instead of 2")]
     #[case::strangers(text(1001, 100, 2, 5), "7 answers that do not belong to the load, instead of 2")]
-    fn contradicted(#[case] text: String, #[case] reason: &str) {
+    fn counts_that_differ_are_an_error(#[case] text: String, #[case] reason: &str) {
         assert_eq!(compare(&text, &sent(), &OWN), Err(reason.to_owned()));
     }
 
@@ -161,7 +161,7 @@ mod tests {
     )]
     #[case::go(r#"go_info{version="go1.26.8"} 1"#, "go1.26.8")]
     #[case::neither("up 1", "unknown compiler")]
-    fn compilers(#[case] text: &str, #[case] expected: &str) {
+    fn the_compiler_is_read_from_the_metrics(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(compiler(text), expected);
     }
 }

@@ -12,11 +12,11 @@ pub(super) const SIZES: [usize; 3] = [100, 1_000, 10_000];
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
     pub(super) article: Sample,
-    pub(super) article_beside: Sample,
+    pub(super) article_other: Sample,
     pub(super) plans: [Sample; SIZES.len()],
-    pub(super) hundred_beside: Sample,
+    pub(super) hundred_other: Sample,
     pub(super) run: Sample,
-    pub(super) run_beside: Sample,
+    pub(super) run_other: Sample,
     /// The number of jobs of the article's pipeline that gitlab-ci-local lists, but GitLab would not run.
     pub(super) too_many: usize,
 }

@@ -50,7 +50,7 @@ const PLANS: u32 = 10;
 /// The two programs.
 struct Sides {
     e2e: PathBuf,
-    beside: PathBuf,
+    other: PathBuf,
     /// An empty home directory for gitlab-ci-local, without the user's settings.
     home: PathBuf,
     /// The directory for the temporary files of both programs.
@@ -68,9 +68,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-pipeline")).transpose()?;
     let dir = arguments.dir.join(format!("bench-pipeline-{}", std::process::id()));
     fs::create_dir_all(&dir).context(dir.display())?;
-    let measured = install(&arguments.install).and_then(|beside| {
+    let measured = install(&arguments.install).and_then(|other| {
         let e2e = std::path::absolute(&arguments.e2e).context("the current directory")?;
-        measure(arguments.rounds, &Sides { e2e, beside, home: dir.join("home"), temporary: dir.clone() }, &dir)
+        measure(arguments.rounds, &Sides { e2e, other, home: dir.join("home"), temporary: dir.clone() }, &dir)
     });
     let _ = fs::remove_dir_all(&dir);
     let report = Report {
@@ -108,15 +108,15 @@ fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error>
     let mut found = Measurement { too_many: check(sides, &article, hundred)?, ..Measurement::default() };
     for round in 1..=rounds {
         progress(&format!("round {round} of {rounds}"));
-        found.article_beside.push(sides.list(&article)?);
-        found.hundred_beside.push(sides.list(hundred)?);
+        found.article_other.push(sides.list(&article)?);
+        found.hundred_other.push(sides.list(hundred)?);
         for _ in 0..PLANS {
             found.article.push(sides.plan(&article)?);
         }
         for (sample, repository) in found.plans.iter_mut().zip(&mixed) {
             sample.push(sides.plan(repository)?);
         }
-        found.run_beside.push(sides.run_beside(&trivial)?);
+        found.run_other.push(sides.run_other(&trivial)?);
         found.run.push(sides.run(&trivial)?);
     }
     Ok(found)
@@ -126,12 +126,12 @@ fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error>
 /// gitlab-ci-local must list at least the jobs that `e2e` lists. Returns the number of additional jobs in its list: it does not
 /// support `only` and `except`.
 fn check(sides: &Sides, article: &Path, hundred: &Path) -> Result<usize, Error> {
-    let (ours, theirs) = (sides.names(hundred)?, sides.names_beside(hundred)?);
+    let (ours, theirs) = (sides.names(hundred)?, sides.names_other(hundred)?);
     if ours != theirs || ours.len() != 100 {
         let (ours, theirs) = (ours.len(), theirs.len());
         return Err(Error::Measurement(format!("the programs list different jobs: {ours} and {theirs}")));
     }
-    let (ours, theirs) = (sides.names(article)?, sides.names_beside(article)?);
+    let (ours, theirs) = (sides.names(article)?, sides.names_other(article)?);
     if ours.is_subset(&theirs) {
         return Ok(theirs.len() - ours.len());
     }
@@ -145,8 +145,8 @@ impl Sides {
         command
     }
 
-    fn beside(&self, repository: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.beside);
+    fn other(&self, repository: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.other);
         command.args(arguments).env("HOME", &self.home).env("TMPDIR", &self.temporary).current_dir(repository);
         command
     }
@@ -156,7 +156,7 @@ impl Sides {
     }
 
     fn list(&self, repository: &Path) -> Result<f64, Error> {
-        time(&mut self.beside(repository, &["--list"]))
+        time(&mut self.other(repository, &["--list"]))
     }
 
     fn run(&self, repository: &Path) -> Result<f64, Error> {
@@ -164,8 +164,8 @@ impl Sides {
         time(&mut self.e2e(repository, &arguments))
     }
 
-    fn run_beside(&self, repository: &Path) -> Result<f64, Error> {
-        time(&mut self.beside(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
+    fn run_other(&self, repository: &Path) -> Result<f64, Error> {
+        time(&mut self.other(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
     }
 
     fn names(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
@@ -175,8 +175,8 @@ impl Sides {
         Ok(jobs.filter_map(|job| job["name"].as_str()).map(str::to_owned).collect())
     }
 
-    fn names_beside(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
-        let text = output(&mut self.beside(repository, &["--list-csv"]))?;
+    fn names_other(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
+        let text = output(&mut self.other(repository, &["--list-csv"]))?;
         // The first line is the header. The first column is the job's name.
         Ok(text.lines().skip(1).filter_map(|line| line.split(';').next()).map(str::to_owned).collect())
     }

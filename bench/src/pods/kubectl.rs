@@ -70,7 +70,7 @@ impl Kubectl {
 
     /// The duration of reading this number of megabytes from a program in a pod that runs already.
     pub(super) fn output(&self, megabytes: u32) -> Result<f64, Error> {
-        let name = "loud";
+        let name = "output";
         let image = ["--image", &self.image, "--image-pull-policy=Never", "--restart=Never", "--command", "--"];
         output(self.command().args(["run", name]).args(image).args(["sleep", "600"]))?;
         output(self.command().args(["wait", "--for=condition=Ready", "--timeout=60s", "pod", name]))?;

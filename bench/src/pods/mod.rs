@@ -98,7 +98,7 @@ fn measure(arguments: &Arguments, kubectl: &Kubectl, dir: &Path) -> Result<Measu
     let one = repository::create(dir, "one", &job("job", "exit 0"))?;
     let many: String = (0..arguments.jobs).map(|number| job(&format!("job-{number}"), "exit 0")).collect();
     let many = repository::create(dir, "many", &many)?;
-    let loud = repository::create(dir, "loud", &job("job", &print))?;
+    let large = repository::create(dir, "large", &job("job", &print))?;
     let config = dir.join("config.toml");
     // Without this limit, the output would be cut off after 4 MiB.
     fs::write(&config, format!("[[runners]]\noutput_limit = {}\n", megabytes * 1024)).context("config.toml")?;
@@ -120,9 +120,9 @@ fn measure(arguments: &Arguments, kubectl: &Kubectl, dir: &Path) -> Result<Measu
         found.many_bare.push(kubectl.many(arguments.jobs)?);
         found.many.push(pipeline(&many, &["--concurrency", &jobs])?);
         let (bare, before) = (kubectl.output(megabytes)?, pipeline(&one, &[])?);
-        let loud = pipeline(&loud, &[&*config[0], &*config[1]])?;
+        let duration = pipeline(&large, &[&*config[0], &*config[1]])?;
         found.output_bare.push(f64::from(megabytes) / bare);
-        found.output.push(f64::from(megabytes) / (loud - before));
+        found.output.push(f64::from(megabytes) / (duration - before));
     }
     Ok(found)
 }

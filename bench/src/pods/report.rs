@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page() {
+    fn the_report_is_a_table_with_notes() {
         let sample = |values: [f64; 3]| values.into_iter().collect();
         let found = Measurement {
             one: sample([3.1, 3.0, 3.2]),

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page() {
+    fn the_report_is_a_table_with_notes() {
         let found = Measurement {
             kind: sample([26.0, 24.0, 25.0]),
             kind_delete: sample([1.0, 1.1, 1.2]),

@@ -34,7 +34,7 @@ const SMALL: [(&str, u64); 28] = [
     ("ninety", 90),
 ];
 
-/// Words that multiply what is before them.
+/// Words that multiply the number before them.
 const LARGE: [(&str, u64); 3] = [("hundred", 100), ("thousand", 1000), ("million", 1_000_000)];
 
 /// Replaces numbers in words by digits. `words` are lower-case words, numbers and punctuation marks.

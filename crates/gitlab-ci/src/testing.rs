@@ -11,7 +11,7 @@ use crate::plan::build::{Project, build};
 use crate::plan::commit::Commit;
 use crate::plan::context::{Context, RefKind, Source};
 use crate::plan::error::PlanError;
-use crate::plan::knowledge::ProjectVariables;
+use crate::plan::job_variables::ProjectVariables;
 use crate::variables::collection::{Origin, Variable};
 use crate::variables::settings::Setting;
 

@@ -45,7 +45,7 @@ impl ProcessGroup {
     }
 }
 
-/// Kills a process group when dropped, unless [`over`](Self::over) was called.
+/// Kills a process group when dropped, unless [`disarm`](Self::disarm) was called.
 #[derive(Debug)]
 pub struct KillOnDrop(Option<ProcessGroup>);
 
@@ -56,7 +56,7 @@ impl KillOnDrop {
     }
 
     /// Releases the guard: the group has ended by itself.
-    pub fn over(mut self) {
+    pub fn disarm(mut self) {
         self.0 = None;
     }
 }

@@ -26,7 +26,7 @@ pub struct Facts<'run> {
     pub token: &'run str,
     /// The job's directories: `CI_BUILDS_DIR`, `CI_PROJECT_DIR`.
     pub job_dirs: &'run JobDirs,
-    /// The executor's name: `shell` or `docker`.
+    /// The executor's name: `shell`, `docker` or `kubernetes`.
     pub executor: &'static str,
     /// The job's timeout: `CI_JOB_TIMEOUT`, in seconds.
     pub timeout: Duration,

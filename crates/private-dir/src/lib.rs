@@ -26,7 +26,8 @@ pub use self::lock::Lock;
 pub use self::new_file::NewFile;
 pub use self::remove::{remove, remove_file_if_exists, remove_if_exists};
 
-/// An open directory. It belongs to this user, and, unless it was opened with [`PrivateDir::open_shared`], only this user can enter it.
+/// An open directory. It belongs to this user, and only this user can enter it, unless it was opened with [`PrivateDir::open_shared`] or
+/// [`PrivateDir::open_chosen`].
 #[derive(Clone, Debug)]
 pub struct PrivateDir {
     fd: Arc<OwnedFd>,

@@ -19,7 +19,7 @@ use crate::record::Failure;
 /// Number of requests to each host.
 const REQUESTS: usize = 20;
 
-/// What stands for the environment of pods without the label `ref`.
+/// Used instead of the environment's name for pods without the label `ref`.
 const NO_ENVIRONMENT: &str = "no environment";
 
 /// Pause between two attempts.

@@ -76,7 +76,7 @@ fn why_failed(deployment: &Deployment) -> Option<(String, &'static str)> {
             (percent.saturating_mul(all) / 100, share)
         }
     };
-    // As long as one pod remains, requests fail for another reason.
+    // If one pod remains, requests fail for another reason.
     (number >= all).then(|| (format!("maxUnavailable is {text}: all old pods may end before new ones are ready"), fix))
 }
 

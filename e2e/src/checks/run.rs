@@ -131,7 +131,7 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     notify(&Event::CheckBegan { environment: &environment.reference, name: check.name });
     let limit = limit(environment.patience);
     let outcome = tokio::select! {
-        // What the check itself says is more specific.
+        // The check's own failure is more specific.
         biased;
         outcome = tokio::time::timeout(limit, (check.run)(environment.clone())) => match outcome {
             Ok(Ok(evidence)) => Ok(evidence),

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub(super) const METHOD: &str = "HEAD";
 pub(super) const ROUTE: &str = "/version";
 
-/// What stands for the Service of targets that Prometheus has not discovered through one.
+/// Used instead of the Service's name for targets that Prometheus has not discovered through a Service.
 const NO_SERVICE: &str = "no Service";
 
 /// A pod as a target of Prometheus.
@@ -166,7 +166,7 @@ impl Target {
         })
     }
 
-    /// Whether Prometheus could not connect, or waited in vain. Its errors are those of Go's package net.
+    /// Whether Prometheus could not connect, or timed out. Its errors are those of Go's package net.
     fn has_no_answer(&self) -> bool {
         ["dial tcp", "i/o timeout", "context deadline exceeded"].iter().any(|words| self.error.contains(words))
     }

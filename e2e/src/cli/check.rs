@@ -122,7 +122,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
             return Err(CliError::Interrupted);
         }
     };
-    // The result follows what is shown of the checks.
+    // The result is printed after the progress of the checks.
     drop(live);
     let is_failed = is_failed(&checks, are_named);
     let (text, json) = (report::checks::text(&checks), serde_json::to_string_pretty(&checks)? + "\n");

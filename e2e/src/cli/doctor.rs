@@ -26,7 +26,7 @@ pub(crate) struct Doctor {
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
     kind_config: PathBuf,
 
-    /// The cluster that may use these ports already
+    /// The name of the cluster; its own use of these ports is no conflict
     #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
     name: String,
 
@@ -35,7 +35,7 @@ pub(crate) struct Doctor {
     kubernetes: KubernetesVersion,
 
     /// How images may be obtained
-    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    #[arg(long = "images", default_value = "auto", value_name = "POLICY")]
     policy: ImagePolicy,
 
     /// The directory with the recipes of images

@@ -31,7 +31,7 @@ pub(crate) struct ImagesArguments {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImageSource {
     /// How images may be obtained
-    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    #[arg(long = "images", default_value = "auto", value_name = "POLICY")]
     policy: ImagePolicy,
 
     /// The Kubernetes version of the cluster

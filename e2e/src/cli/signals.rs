@@ -46,7 +46,7 @@ impl Interruption {
         Ok(Self { received })
     }
 
-    /// Waits for the first signal, and returns the exit code that it asks for.
+    /// Waits for the first signal, and returns its exit code.
     pub(crate) async fn received(&mut self) -> u8 {
         match self.received.recv().await {
             Some(code) => code,

@@ -228,7 +228,7 @@ mod tests {
 
     /// A repository can contain such links. A relative path leads through it.
     #[test]
-    fn links_on_the_way_are_refused() {
+    fn links_in_the_path_are_refused() {
         let (trusted, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(victim.path(), trusted.path().join("target")).unwrap();
         let state =

@@ -43,9 +43,9 @@ pub fn text(checks: &[Record]) -> String {
             Verdict::NotRun => ("not run", check.not_run.clone()),
             _ => ("failed", check.failure.as_ref().map(|failure| failure.seen.clone()).unwrap_or_default()),
         };
-        let format_duration =
+        let duration =
             if check.verdict == Verdict::NotRun { String::new() } else { format!("{:.1} s", check.duration) };
-        table.add_row([&*check.name, &check.environment, verdict, &format_duration, &seen]);
+        table.add_row([&*check.name, &check.environment, verdict, &duration, &seen]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);

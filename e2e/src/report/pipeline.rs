@@ -17,8 +17,8 @@ pub fn text(plan: &Plan, id: u64, outcome: &Outcome) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["job", "stage", "status", "duration", "details"]);
     for job in &outcome.jobs {
-        let format_duration = if job.attempt > 0 { seconds(job.duration) } else { String::new() };
-        table.add_row([job.job.to_string(), job.stage.to_string(), status(job), format_duration, details(job)]);
+        let duration = if job.attempt > 0 { seconds(job.duration) } else { String::new() };
+        table.add_row([job.job.to_string(), job.stage.to_string(), status(job), duration, details(job)]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -89,6 +89,6 @@ pub fn verdict(plan: &Plan, id: u64, outcome: &Outcome) -> String {
 }
 
 /// `12.3 s`
-pub fn seconds(format_duration: Duration) -> String {
-    format!("{:.1} s", format_duration.as_secs_f64())
+pub fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
 }

@@ -59,7 +59,7 @@ mod tests {
     #[case::delete("a\x7fb", "a^?b")]
     #[case::c1("a\u{9b}2Jb", "a\u{fffd}2Jb")]
     #[case::incomplete("\x1b[31", "^[[31")]
-    fn a_terminal_obeys_only_colours(#[case] text: &str, #[case] expected: &str) {
+    fn only_colour_sequences_are_kept(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(printable(text), expected);
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     use gitlab_ci::testing::plan;
 
     #[test]
-    fn it_is_compiled_when_all_jobs_have_ended_that_need_nothing_else() {
+    fn the_code_is_compiled_when_all_jobs_without_cluster_or_registry_have_ended() {
         let plan = plan("a: {script: x}\nb: {script: x}\nc: {script: kubectl}\nd: {script: x, when: manual}\n");
         let (compiled, is_compiled) = milestone();
         let compiling = Compiling::new(&plan, compiled);

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_wait_get_the_first_value() {
+    async fn all_waiters_get_the_first_value() {
         let (reach, milestone) = milestone();
         let other = milestone.clone();
         assert_eq!(milestone.reached().now_or_never(), None);

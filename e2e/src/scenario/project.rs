@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ref_that_is_none() {
+    async fn an_unknown_ref_is_an_input_error() {
         let dir = tempfile::tempdir().unwrap();
         let (source, clone) = (dir.path().join("demo"), dir.path().join("clone"));
         repository(&source).await;

@@ -20,7 +20,7 @@ use crate::{record, report};
 use gitlab_ci::config::environment::Action;
 use gitlab_ci::config::when::When;
 use gitlab_ci::plan::context::Source;
-use gitlab_ci::plan::knowledge::ProjectVariables;
+use gitlab_ci::plan::job_variables::ProjectVariables;
 use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::render::diagnostics;
 use gitlab_ci::variables::settings::Setting;

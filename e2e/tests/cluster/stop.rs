@@ -25,11 +25,11 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     // Runs alone: objects that other tests delete in the namespace would count as deleted by the stop job.
     let _deployer = DEPLOYER.write();
     let (cleanup, _other) = (intact("ending"), intact("staying"));
-    let _extra = Cleanup(vec!["--namespace=gitlab".into(), "configmaps/ending".into(), "configmaps/nobodys".into()]);
+    let _extra = Cleanup(vec!["--namespace=gitlab".into(), "configmaps/ending".into(), "configmaps/unrelated".into()]);
     let make = |name: &str| run(&mut owner(&["--namespace=gitlab", "create", "configmap", name]));
     make("ending");
     run(&mut owner(&["--namespace=gitlab", "label", "configmap", "ending", "ref=ending"]));
-    make("nobodys");
+    make("unrelated");
     let target = target().await;
     let (ending, staying) = (target.environment("ending", None), target.environment("staying", None));
     let before = Snapshot::take(&staying).await.expect("a snapshot");
@@ -52,9 +52,9 @@ async fn stopping_an_environment_leaves_objects_or_deletes_too_many() {
     run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "ending"]));
     let check = stopped(&ending, &staying, &before, origin).await;
     assert_eq!(check.failure, None, "{check:?}");
-    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "nobodys"]));
-    let failure = left("ConfigMap nobodys is gone").await;
-    assert_eq!(failure.seen, "ConfigMap nobodys is gone");
+    run(&mut owner(&["--namespace=gitlab", "delete", "configmap", "unrelated"]));
+    let failure = left("ConfigMap unrelated is gone").await;
+    assert_eq!(failure.seen, "ConfigMap unrelated is gone");
     delete("services", "staying");
     let failure = left("Service gitlab-k8s-demo-staying is gone").await;
     assert!(

@@ -103,7 +103,7 @@ async fn a_private_image_needs_a_login() {
         assert!(lines.text().contains("Authenticating as gitlab"), "{}", lines.text());
         support::docker(&["rmi", &image]);
     }
-    // Another image, which is requested by its name only.
+    // An image that the registry does not have.
     let request = ImageRequest { name: format!("{address}/group/none:1"), ..ImageRequest::default() };
     let (prepared, _) = pipeline
         .prepare("", |it| {

@@ -34,9 +34,9 @@ fn a_cluster_is_created_repaired_and_removed() {
     docker(&["kill", &format!("{NAME}-control-plane")]);
     let status = bench.e2e(&["status"]).output().expect("e2e runs");
     assert_eq!(status.status.code(), Some(1));
-    let told = bench.e2e(&["up"]).output().expect("e2e runs");
-    assert!(told.status.success(), "{}", error(&told));
-    assert!(error(&told).contains("is incomplete or stopped; recreating it"), "{}", error(&told));
+    let output = bench.e2e(&["up"]).output().expect("e2e runs");
+    assert!(output.status.success(), "{}", error(&output));
+    assert!(error(&output).contains("is incomplete or stopped; recreating it"), "{}", error(&output));
     assert_ne!(bench.run_id(), first);
 
     bench.down();

@@ -6,7 +6,7 @@ use crate::support::{error, run};
 const WRONG: &str = "stages: [build, test]\n\nbuild:\n  stage: biuld\n  script: make\n\ntest:\n  servces: [redis]\n  script: make test\n  needs: [bild]\n  id_tokens: {}\n";
 
 #[test]
-fn every_mistake_with_its_text() {
+fn mistakes_with_excerpts_of_the_file() {
     let repository = Repository::new("main", WRONG);
     let output = repository.e2e(&["lint"]).output().expect("e2e runs");
     assert_eq!(output.status.code(), Some(1));
@@ -14,14 +14,14 @@ fn every_mistake_with_its_text() {
 }
 
 #[test]
-fn for_programs() {
+fn mistakes_as_json() {
     let output = Repository::new("main", WRONG).e2e(&["lint", "--format", "json"]).output().expect("e2e runs");
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));
 }
 
 /// `lint` reads uncommitted changes; `plan` reads them only with `--worktree`.
 #[test]
-fn the_file_as_it_lies_there() {
+fn lint_reads_uncommitted_changes() {
     let repository = Repository::new("main", "a: {script: x}\n");
     std::fs::write(repository.path().join(".gitlab-ci.yml"), "a: {scrpt: x}\n").expect("written");
     assert_eq!(repository.e2e(&["lint"]).output().expect("e2e runs").status.code(), Some(1));

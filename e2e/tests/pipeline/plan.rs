@@ -31,7 +31,11 @@ const EVERYWHERE: [&str; 4] = ["test on_success", "test2 on_success", "compile o
 #[case::a_branch(&["--branch", "feature/x"], &["deploy_review on_success", "stop_review manual"], &["deploy_live"])]
 #[case::the_default_branch(&[], &["deploy_review on_success"], &["stop_review", "deploy_live"])]
 #[case::a_tag(&["--tag", "v1.0"], &["deploy_live manual"], &["deploy_review", "stop_review"])]
-fn as_the_article_says(#[case] reference: &[&str], #[case] deploys: &[&str], #[case] skipped: &[&str]) {
+fn both_pipelines_have_the_jobs_of_the_article(
+    #[case] reference: &[&str],
+    #[case] deploys: &[&str],
+    #[case] skipped: &[&str],
+) {
     for (style, pipeline) in [("of 2019", OF_2019), ("today's", &own())] {
         let expected = (
             EVERYWHERE.iter().chain(deploys).map(ToString::to_string).collect::<Vec<_>>(),
@@ -42,7 +46,7 @@ fn as_the_article_says(#[case] reference: &[&str], #[case] deploys: &[&str], #[c
 }
 
 #[test]
-fn a_table_tells_why() {
+fn a_table_shows_the_reason_for_each_job() {
     let repository = Repository::new("master", OF_2019);
     insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--branch", "feature/x"])));
 }
@@ -90,7 +94,7 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
 #[case::no_tag(&["--tag", "v1.1"], 2, "e2e: no such tag: `v1.1`; did you mean `v1.0`?")]
 #[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]
 #[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; the jobs are a")]
-fn what_there_is_not(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
+fn a_missing_tag_branch_or_job_is_reported(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
     let repository = Repository::new("main", "a: {script: x}\n");
     let output = repository.e2e(&[&["plan"], arguments].concat()).output().expect("e2e runs");
     assert_eq!((output.status.code(), error(&output).trim()), (Some(code), message));
@@ -141,30 +145,30 @@ fn the_projects_variables() {
     let file = repository.path().join("variables.json");
     std::fs::write(&file, SETTINGS).expect("a file");
     let file = file.to_string_lossy().into_owned();
-    let told = |arguments: &[&str]| {
+    let plan = |arguments: &[&str]| {
         let output = repository.e2e(&[&["plan", "--variables", &file], arguments].concat()).output().expect("e2e runs");
         let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
         assert!(!(text.clone() + &error(&output)).contains("secret"), "{text}{}", error(&output));
         (text, error(&output))
     };
-    let (text, notes) = told(&["--var", "NAME=review/x"]);
+    let (text, notes) = plan(&["--var", "NAME=review/x"]);
     assert!(text.contains("review/x https://review.test/[MASKED]"), "{text}");
     assert_eq!(
         notes.trim(),
         "e2e: protected variables are unavailable because the ref is not protected (set `--protected` if it is): URL\n\
          e2e: hidden variables are unavailable because GitLab does not export their values: HIDDEN"
     );
-    let (text, _) = told(&["--var", "NAME=live", "--protected"]);
+    let (text, _) = plan(&["--var", "NAME=live", "--protected"]);
     assert!(text.contains("live https://gitlab.test/[MASKED]"), "{text}");
     for format in ["table", "json", "mermaid"] {
-        told(&["--var", "NAME=review/x", "--format", format]);
-        let (text, _) = told(&["--var", "NAME=review/x", "--format", format, "--show-variables", "a"]);
+        plan(&["--var", "NAME=review/x", "--format", format]);
+        let (text, _) = plan(&["--var", "NAME=review/x", "--format", format, "--show-variables", "a"]);
         assert!(text.contains("[MASKED]"), "{text}");
     }
 }
 
 #[test]
-fn a_list_of_variables_that_is_none() {
+fn an_invalid_list_of_variables_is_reported_with_its_position() {
     let repository = Repository::new("main", "a: {script: x}\n");
     std::fs::write(repository.path().join("variables.json"), "[\n  {\"key\": 1}]").expect("a file");
     for command in ["plan", "lint"] {
@@ -176,7 +180,7 @@ fn a_list_of_variables_that_is_none() {
 }
 
 #[test]
-fn needs_that_are_not_there_are_all_told() {
+fn all_missing_needs_are_reported() {
     let pipeline = "a: {script: x, only: [tags]}\nb:\n  script: x\n  needs: [a]\nc:\n  script: x\n  needs: [b, a]\n";
     let output = Repository::new("main", pipeline).e2e(&["plan"]).output().expect("e2e runs");
     assert_eq!(output.status.code(), Some(1));
@@ -184,7 +188,7 @@ fn needs_that_are_not_there_are_all_told() {
 }
 
 #[test]
-fn what_is_not_replayed_is_told_beside_the_plan() {
+fn unsupported_keywords_are_reported_on_standard_error() {
     let repository = Repository::new("main", "a:\n  script: x\n  id_tokens: {}\nb:\n  trigger: g/p\n");
     let output = repository.e2e(&["plan"]).output().expect("e2e runs");
     assert_eq!(
@@ -230,7 +234,7 @@ fn variables_as_the_job_gets_them() {
     assert_eq!(of("CI_JOB_ID")["value"], serde_json::Value::Null);
 }
 
-/// A column is as wide as what it shows. A wider one would tell the length of a secret.
+/// A column is as wide as its visible texts. A wider one would reveal the length of a secret.
 #[test]
 fn secrets_and_files_do_not_show_in_the_widths_of_columns() {
     let pipeline = "a: {script: x, environment: {name: 'e-$TOKEN'}}\n";

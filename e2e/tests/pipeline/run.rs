@@ -86,7 +86,7 @@ fn a_checkout_is_clean_and_the_jobs_own() {
 }
 
 #[test]
-fn what_is_not_committed_comes_along_when_asked_for() {
+fn with_worktree_jobs_get_uncommitted_files() {
     let repository = Repository::new("main", "a: {script: cat new .gitlab-ci.yml}\n");
     std::fs::write(repository.path().join("new"), "fresh\n").expect("a file");
     std::fs::write(repository.path().join(".gitlab-ci.yml"), "a: {script: cat new, variables: {B: c}}\n")
@@ -122,7 +122,7 @@ fn artifacts_between_jobs() {
 }
 
 #[test]
-fn artifacts_of_a_job_that_was_not_asked_for() {
+fn missing_artifacts_of_an_unselected_job_are_reported() {
     let pipeline = "a: {script: 'true', stage: build, artifacts: {paths: [x]}}\nb: {script: 'true'}\n";
     let run = run(&Repository::new("main", pipeline), &["--job", "b"]);
     let notes: Vec<_> = run.events.iter().filter(|event| event["event"] == "note").map(|note| &note["text"]).collect();
@@ -207,7 +207,7 @@ fn after_script_is_another_shell_and_may_fail() {
 }
 
 #[test]
-fn secrets_are_masked_and_files_are_files() {
+fn masked_variables_are_masked_and_file_variables_are_files() {
     let pipeline = "a:\n  script:\n    - echo \"password $PASSWORD\"\n    - printf 'pass-'; sleep 0.2; echo w0rd-$((12344 + 1))\n    - cat \"$KUBECONFIG\"; echo; case \"$KUBECONFIG\" in \"$CI_PROJECT_DIR.tmp/KUBECONFIG\") echo outside;; esac\n    - echo \"$CI_JOB_TOKEN\"\n";
     let repository = Repository::new("main", pipeline);
     let variables = tempfile::NamedTempFile::new().expect("a file");
@@ -240,7 +240,7 @@ fn a_cache_comes_back_in_the_next_pipeline() {
 }
 
 #[test]
-fn what_has_no_script() {
+fn a_job_without_a_script_is_not_run() {
     let run = ran("a: {trigger: other/project, stage: build}\nb: {run: [{name: x, script: y}]}\n");
     assert_eq!((run.code(), run.status("a"), run.status("b")), (1, "success", "failed"));
     assert!(run.ended("a")["why"].as_str().is_some_and(|reason| reason.contains("is not run")));
@@ -254,7 +254,7 @@ fn two_hundred_jobs() {
 
 /// The kernel releases a lock when the last process that inherited it has ended. A pipeline that waited for such a process would not end.
 #[test]
-fn what_a_job_leaves_running_ends_with_it() {
+fn processes_that_a_job_leaves_running_end_with_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let lock = dir.path().join("lock");
     let pipeline = format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity & echo left'}}\n", lock.display());
@@ -322,7 +322,7 @@ fn an_interrupted_pipeline_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_one_has_left_the_next_one_takes_away() {
+fn the_next_pipeline_removes_leftovers_of_a_killed_one() {
     let dir = tempfile::tempdir().expect("a folder");
     let begun = dir.path().join("begun");
     let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\nb: {{script: 'true'}}\n", begun.display());

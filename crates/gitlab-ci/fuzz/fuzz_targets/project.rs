@@ -10,7 +10,7 @@ use gitlab_ci::plan::build::build;
 use gitlab_ci::plan::commit::Commit;
 use gitlab_ci::plan::context::{Context, RefKind, Source};
 use gitlab_ci::plan::error::PlanError;
-use gitlab_ci::plan::knowledge::{ProjectVariables, base_variables};
+use gitlab_ci::plan::job_variables::{ProjectVariables, base_variables};
 use gitlab_ci::plan::{Plan, build};
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;

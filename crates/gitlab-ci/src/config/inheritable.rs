@@ -68,7 +68,7 @@ pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
 impl Inheritable {
     /// Adds the keywords of `defaults` that are absent here and that the job inherits.
     #[must_use]
-    pub fn over(self, defaults: &Self, inherit: &Inherit) -> Self {
+    pub fn with_defaults(self, defaults: &Self, inherit: &Inherit) -> Self {
         Self {
             before_script: either("before_script", self.before_script, defaults.before_script.as_ref(), inherit),
             after_script: either("after_script", self.after_script, defaults.after_script.as_ref(), inherit),

@@ -125,7 +125,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     let inherited = if kind == Kind::Bridge {
         Inheritable::default()
     } else {
-        inheritable::read(own, reader).over(defaults, &inherit_default)
+        inheritable::read(own, reader).with_defaults(defaults, &inherit_default)
     };
     let test = || Text { value: "test".into(), span };
     let words = if kind == Kind::Bridge { when::BRIDGE_VALUES } else { when::JOB_VALUES };

@@ -55,10 +55,8 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
     }
 }
 
-/// Returns the names of the instances that a need with a matrix selects. If its values refer to the values of `job`,
-/// they differ between the instances of `job`.
-///
-/// `other` is the name of the need in the instances of `job` that are meant.
+/// Returns the names of the instances that a need with a matrix selects. If the need refers to the values of `job`, it
+/// selects other ones for each instance of `job`. Only the instances for which the need has the name `other` count.
 pub fn selected_instances(job: &Job, (need, other): (&Need, &Arc<str>), matrix: &Matrix) -> Vec<String> {
     let no_values = [Vec::new()];
     let owns: &[_] = match &job.parallel {

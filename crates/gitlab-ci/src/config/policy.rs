@@ -88,7 +88,7 @@ fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern
     }
     let mut refs = Vec::new();
     for text in reader.strings(node, path) {
-        // The first `@` counts, even inside a regular expression, where `\x40` stands for a literal one.
+        // The first `@` counts, even inside a regular expression, where `\x40` is a literal `@`.
         let (pattern, project) = match text.value.split_once('@') {
             Some((pattern, project)) => (pattern, Some(project.into())),
             None => (&*text.value, None),

@@ -157,7 +157,7 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
             reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {keyword}"));
         }
     }
-    (inheritable::read(mapping, &mut reader).over(&older_defaults, &Inherit::All(true)), size)
+    (inheritable::read(mapping, &mut reader).with_defaults(&older_defaults, &Inherit::All(true)), size)
 }
 
 fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {

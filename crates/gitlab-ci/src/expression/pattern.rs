@@ -121,7 +121,7 @@ fn reason(message: &str) -> String {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        // A backslash before the closing slash would make it `\/`, which also stands for a slash.
+        // A backslash before the closing slash would make it `\/`, which also matches a slash.
         let end = if self.source.ends_with('\\') { r"\/" } else { "/" };
         write!(formatter, "/{}{end}{}", self.source.replace('/', r"\/"), self.flags)
     }

@@ -94,7 +94,7 @@ fn evaluate_rules(job: &Job, rules: &[Rule], situation: &Situation<'_>) -> Resul
         when,
         allow_failure: rule.allow_failure.map_or_else(|| own_allow_failure(job), AllowFailure::Fixed),
         start_in: rule.start_in.or(job.start_in),
-        // An empty list does not take away the needs of the job.
+        // With an empty list, the job keeps its own needs.
         needs: rule.needs.clone().filter(|needs| !needs.is_empty()),
         variables: rule.variables.clone(),
         reason,

@@ -10,7 +10,7 @@ use super::admission::{Admitted, Reason, Situation, admit, describe, first_rule}
 use super::context::Context;
 use super::error::{MissingNeed, PlanError, RuleError};
 use super::instances::{self, Instance, Instances};
-use super::knowledge::{
+use super::job_variables::{
     Phase, ProjectVariables, VariableBuilder, base_variables, for_texts, resource_group_variables, workflow_variables,
 };
 use super::{Plan, PlannedEnvironment, PlannedJob, Skipped};
@@ -57,7 +57,7 @@ impl Variables for Collection {
 /// use gitlab_ci::plan::build::{Project, build};
 /// use gitlab_ci::plan::commit::Commit;
 /// use gitlab_ci::plan::context::Context;
-/// use gitlab_ci::plan::knowledge::ProjectVariables;
+/// use gitlab_ci::plan::job_variables::ProjectVariables;
 /// use gitlab_ci::plan::error::PlanError;
 /// use gitlab_ci::{glob, lint};
 ///

@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// Whether `only: [word]` selects this source: by its name without `_event`, in the singular or the plural.
+    /// Whether `only: [word]` selects this source: `word` is its name without `_event`, in the singular or the plural.
     /// `lib/gitlab/ci/build/policy/refs.rb`
     pub fn is_called(self, word: &str) -> bool {
         let name = self.name();
@@ -126,8 +126,8 @@ impl Context {
         }
     }
 
-    /// Returns the phrase of the commit message that skips the pipeline. Only pushes and merge requests obey it: a user
-    /// who starts a pipeline in another way wants it to run (`ignore_skip_ci`).
+    /// Returns the phrase of the commit message that skips the pipeline. It applies only to pushes and merge requests
+    /// (`ignore_skip_ci`).
     pub fn skipped_by(&self) -> Option<&'static str> {
         if !matches!(self.source, Source::Push | Source::MergeRequestEvent) {
             return None;

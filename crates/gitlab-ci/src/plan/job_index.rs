@@ -1,4 +1,4 @@
-//! Addresses of the jobs of a plan.
+//! Indexes of the jobs of a plan.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -10,7 +10,7 @@ use super::{Plan, PlannedJob};
 /// ```
 /// # use std::collections::BTreeMap;
 /// # use gitlab_ci::include::Environment;
-/// # use gitlab_ci::plan::{build, commit::Commit, context::Context, knowledge::ProjectVariables};
+/// # use gitlab_ci::plan::{build, commit::Commit, context::Context, job_variables::ProjectVariables};
 /// # use gitlab_ci::{glob, lint};
 /// # let files = BTreeMap::from([(".gitlab-ci.yml", "a: {script: x}\nb: {script: x}\n")]);
 /// # let configuration = lint::lint(".gitlab-ci.yml", &Environment::new(&files)).configuration.unwrap();
@@ -82,7 +82,7 @@ impl<T> PerJob<T> {
         self.0.iter()
     }
 
-    /// The values, in order, for changes.
+    /// Mutable references to the values, in order.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut()
     }

@@ -4,7 +4,7 @@
 //! - [`admission`]: `rules`, `only` and `except` decide whether a job is in the pipeline.
 //! - [`job_index`]: addresses of its jobs.
 //! - [`instances`]: `parallel`, and the needs between instances.
-//! - [`knowledge`]: the variables of a job's rules, texts and runner.
+//! - [`job_variables`]: the variables of a job's rules, texts and runner.
 //! - [`build`]: creates the plan. [`error`]: why GitLab would not create the pipeline.
 
 pub mod admission;
@@ -14,7 +14,7 @@ pub mod context;
 pub mod error;
 pub mod instances;
 pub mod job_index;
-pub mod knowledge;
+pub mod job_variables;
 pub mod predefined;
 
 use std::sync::Arc;

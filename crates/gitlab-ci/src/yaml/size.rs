@@ -1,8 +1,7 @@
 //! The size of a tree in memory. A shared value counts each time it is used, so that a few lines cannot become a tree
 //! of billions of nodes.
 //!
-//! GitLab adds up the memory of Ruby's objects (`lib/gitlab/utils/deep_size.rb`). The sizes here are the minimum of
-//! that.
+//! GitLab adds up the memory of Ruby's objects (`lib/gitlab/utils/deep_size.rb`). The sizes here are not greater than GitLab's.
 
 use super::node::{Mapping, Node, Value};
 
@@ -13,7 +12,7 @@ pub const GITLAB_MAX_FILE: usize = 2 << 20;
 pub use crate::files::MAX_FILE;
 
 /// The maximum size, in bytes, of a file with all its includes, and of each of the results of `extends`, references and
-/// defaults. GitLab accepts 150 files of the maximum size and has no limit for the rest, but a server has more memory
+/// defaults. GitLab accepts 150 files of the maximum size and does not limit these results, but a server has more memory
 /// than this program may use.
 pub const MAX_TOTAL: usize = 32 << 20;
 

@@ -90,7 +90,7 @@ pub struct KubernetesConfig {
     pub helper_security: SecurityConfig,
     /// The security context of each service.
     pub service_security: SecurityConfig,
-    /// What the variables of a job may change.
+    /// The settings that the variables of a job may change.
     pub overwrites: OverwriteConfig,
 }
 

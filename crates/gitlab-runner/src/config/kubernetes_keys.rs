@@ -182,7 +182,7 @@ pub(super) fn read(table: Table<'_>, reader: &mut Reader) -> KubernetesConfig {
     }
 }
 
-/// A regular expression, which is empty if GitLab Runner's registration has left it so: then it means "not set".
+/// Reads a regular expression. An empty one, as `gitlab-runner register` writes it, means "not set".
 fn expression(table: Table<'_>, key: &str, reader: &mut Reader) -> Option<String> {
     let valid = |value: &DeValue<'_>| value.as_str().filter(|text| Regex::new(text).is_ok()).map(str::to_owned);
     reader.value(table, key, "a regular expression", valid).filter(|text| !text.is_empty())

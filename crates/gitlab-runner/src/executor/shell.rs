@@ -208,7 +208,7 @@ impl Session {
             return;
         }
         self.signal(Signal::TERM);
-        // A supervisor waits for so long itself.
+        // A supervisor itself gives the processes this grace period.
         let grace = if self.supervisor.is_some() { GRACE + SUPERVISOR_GRACE } else { GRACE };
         let deadline = tokio::time::Instant::now() + grace;
         while self.is_running() && tokio::time::Instant::now() < deadline {

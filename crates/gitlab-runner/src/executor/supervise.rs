@@ -73,7 +73,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
                         ended
                     } else {
                         signal_all(Signal::KILL);
-                        // The kernel may hold it, or it may have become a process of another user.
+                        // It may be in an uninterruptible system call, or belong to another user by now.
                         timeout(MAX_WAIT, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
                     };
                     end_all(deadline.duration_since(Instant::now())).await;

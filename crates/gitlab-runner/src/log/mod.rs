@@ -281,7 +281,7 @@ impl Inner {
         }
     }
 
-    /// Notes the first error of the file. The job goes on: its output is still reported as events.
+    /// Notes the first error of the file. The job continues: its output is still reported as events.
     fn lose(&mut self, error: &io::Error) {
         self.lost.get_or_insert_with(|| error.to_string());
     }

@@ -14,7 +14,7 @@ use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::include::Environment;
 use gitlab_ci::lint::{Conditions, Lint, admits, lint};
-use gitlab_ci::plan::knowledge::ProjectVariables;
+use gitlab_ci::plan::job_variables::ProjectVariables;
 use gitlab_ci::variables::collection::{Collection, Origin, Variable};
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;

@@ -12,7 +12,7 @@ use gitlab_ci::lint::Lint;
 use gitlab_ci::plan::build::{Project, build};
 use gitlab_ci::plan::context::Context;
 use gitlab_ci::plan::error::{MissingNeed, PlanError};
-use gitlab_ci::plan::knowledge::{ProjectVariables, base_variables};
+use gitlab_ci::plan::job_variables::{ProjectVariables, base_variables};
 use gitlab_ci::plan::{Plan, admission};
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
@@ -112,7 +112,7 @@ fn note_unavailable_variables(given: &ProjectVariables, context: &Context, note:
     }
 }
 
-/// The reason why each job is not in an empty pipeline, or the position of what is wrong.
+/// The reason why each job is not in an empty pipeline, or the positions of the mistakes.
 fn reasons(error: &PlanError, lint: &Lint) -> String {
     let position = |span| lint.sources.location(span);
     let describe = |name: &str, reason: &admission::Reason| {

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_stops_when_nobody_needs_the_draft() {
+    fn a_writer_fails_after_its_draft_was_dropped() {
         let (_parent, dir) = dir();
         let draft = Draft::new(&dir).unwrap();
         let mut writer = draft.writer().unwrap();

@@ -40,7 +40,7 @@ pub(super) async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8
     let child = command.args(arguments).spawn().map_err(lost)?;
     let ending = KillOnDrop::group_of(&child);
     let output = child.wait_with_output().await.map_err(lost)?;
-    ending.over();
+    ending.disarm();
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_is_the_users_own() {
+    fn only_the_user_can_enter_a_workspace() {
         let parent = tempfile::tempdir().unwrap();
         let workspace = Workspace::new(parent.path()).unwrap();
         let user_dir = workspace.dir().parent().unwrap().to_owned();

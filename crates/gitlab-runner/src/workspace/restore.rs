@@ -325,7 +325,7 @@ mod tests {
         symlink("/etc/passwd", from.join("sub/program")).unwrap();
     })]
     #[case::a_pack(|from: &Path| fs::write(from.join(".git/objects/pack/x.pack"), "PACK").unwrap())]
-    fn a_job_that_changes_the_checkout_of_all_jobs_is_found_out(#[case] job: fn(&Path)) {
+    fn a_changed_checkout_fails_the_jobs_that_copy_it(#[case] job: fn(&Path)) {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&to).unwrap();

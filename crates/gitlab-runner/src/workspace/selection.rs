@@ -13,7 +13,7 @@ use gitlab_ci::glob::Glob;
 pub struct Selection {
     paths: Vec<Path>,
     exclude: Vec<Glob>,
-    /// The files that git tracks, if all others are selected. A submodule ends with a slash and stands for everything in it.
+    /// The files that git tracks, if all others are selected. The path of a submodule ends with a slash and selects all of its files.
     tracked: Option<Arc<HashSet<String>>>,
 }
 

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_store_keeps_is_the_users_own() {
+    fn only_the_user_can_read_the_directories_of_the_store() {
         let project = tempfile::tempdir().unwrap();
         let other = project.path().join("other");
         fs::write(&other, "precious").unwrap();

@@ -254,7 +254,7 @@ mod tests {
     #[case::ready(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))]
     #[case::starting(container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({})))]
     #[case::no_status(json!({}))]
-    fn nothing_is_said_of_a_pod_that_is_ready_or_starts(#[case] status: Value) {
+    fn a_pod_that_is_ready_or_starts_has_no_cause(#[case] status: Value) {
         assert_eq!(cause(&status, &[]), None);
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use gitlab_ci::plan::context::{Context, Source};
-use gitlab_ci::plan::knowledge::base_variables;
+use gitlab_ci::plan::job_variables::base_variables;
 use gitlab_runner::project::changes::Changes;
 use gitlab_runner::project::git::{GitError, Repository, WorkingTree};
 use gitlab_runner::project::input::{Input, without_secrets};

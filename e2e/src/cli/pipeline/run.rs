@@ -72,7 +72,7 @@ pub(crate) struct PipelineArguments {
     max_artifacts_size: u64,
 
     /// How images of the catalogue may be obtained
-    #[arg(long = "images", default_value = "auto", value_name = "WAY")]
+    #[arg(long = "images", default_value = "auto", value_name = "POLICY")]
     policy: ImagePolicy,
 
     /// The directory with the recipes of the catalogue's images; if it is missing, images are only pulled

@@ -193,7 +193,7 @@ static RUST: Image = Image {
     recipe: recipe("rust", ON_FORKY, 80),
 };
 
-/// Enforces `NetworkPolicies` in the cluster's tests. `e2e up` does not need it, so it is obtained only by its name.
+/// Enforces `NetworkPolicies` in the cluster's tests. `e2e up` does not obtain it.
 static KUBE_ROUTER: Image = Image {
     name: "kube-router",
     purpose: "enforces NetworkPolicies, in tests",

@@ -1,6 +1,5 @@
 //! The ways in which images may be obtained.
 
-/// The ways in which images may be obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ImagePolicy {
     /// Use a present image, or else pull it, or else build it

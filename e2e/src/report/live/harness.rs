@@ -41,8 +41,8 @@ impl LiveEvent for Event<'_> {
             }
             Self::Ended { span, words } => {
                 let words = if words.is_empty() { String::new() } else { format!(", {words}") };
-                let format_duration = span.end - span.start;
-                format!("    {} {}: {} {format_duration:.1} s{words}", mark(span.verdict), span.lane, span.name)
+                let duration = span.end - span.start;
+                format!("    {} {}: {} {duration:.1} s{words}", mark(span.verdict), span.lane, span.name)
             }
             Self::Note { text } => format!("    {text}"),
             Self::PartBegan { part, log: None } => format!("{part} …"),

@@ -25,7 +25,7 @@ use self::screen::{Screen, Shown};
 
 pub use self::change::{Change, LiveEvent};
 
-/// The time between two looks at what is still running.
+/// The interval at which running work is checked.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The maximum width of the name before a line of output, in characters.
@@ -56,7 +56,7 @@ pub struct Live {
 #[error("cannot write the events to standard output")]
 pub struct EventsLost(#[source] io::Error);
 
-/// What the view's thread gets.
+/// A message to the thread of the view.
 enum Item {
     Shown(Shown),
     Heartbeat(Duration),

@@ -24,11 +24,11 @@ enum Entry<T> {
     Dropped(usize),
 }
 
-/// What the reader gets.
+/// The next entry of the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken<T> {
     Item(T),
-    /// So many items are missing here, because the queue was full.
+    /// This number of items was dropped here, because the queue was full.
     Dropped(usize),
 }
 

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_names_what_has_been_running_for_long() {
+    fn a_heartbeat_names_long_running_work() {
         let text = |running: Running| {
             let mut all = BTreeMap::from([("a".to_owned(), running)]);
             still_running(&mut all, INTERVAL)

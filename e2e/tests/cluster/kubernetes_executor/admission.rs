@@ -1,4 +1,4 @@
-//! Admission that refuses the pods of jobs.
+//! Tests of admission policies and webhooks that refuse the pods of jobs.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::saboteurs::object;
 use crate::support::eventually;
 
 impl Namespace {
-    /// An object of admission with this specification, named after the namespace.
+    /// Creates an admission object with these fields, named after the namespace.
     fn admission(&self, kind: &str, fields: Value) -> Cleanup {
         let mut webhook_or_policy = fields;
         webhook_or_policy["apiVersion"] = json!("admissionregistration.k8s.io/v1");

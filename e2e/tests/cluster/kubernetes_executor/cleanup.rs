@@ -1,4 +1,4 @@
-//! Tests of what is left of a pipeline that ends early: nothing.
+//! Tests that a pipeline that ends early leaves nothing in the cluster.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,7 @@ fn an_interrupted_pipeline_leaves_nothing() {
 #[test]
 fn the_next_start_removes_what_a_killed_pipeline_has_left() {
     let namespace = Namespace::new();
-    // Another pipeline of this machine, which goes on.
+    // Another pipeline of this machine, which continues.
     let other = namespace.start(PIPELINE, "", "begun");
     let pods = namespace.objects();
     let mut killed = namespace.start(PIPELINE, "", "begun");

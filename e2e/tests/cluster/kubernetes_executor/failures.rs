@@ -78,7 +78,7 @@ fn a_job_that_runs_out_of_memory() {
 #[rstest]
 #[case::deleted(&["delete", "--wait=false"], "is being deleted by another program or user")]
 #[case::evicted(&["drain"], "EvictionByEvictionAPI")]
-fn a_pod_that_is_taken_away_is_a_system_failure(#[case] how: &[&str], #[case] expected: &str) {
+fn a_deleted_or_evicted_pod_is_a_system_failure(#[case] how: &[&str], #[case] expected: &str) {
     let namespace = Namespace::new();
     let pipeline = "a:\n  script: [echo begun, 'test $CI_JOB_ID = 100002 || sleep 600']\n  retry: {max: 1, when: runner_system_failure}\n";
     let running = namespace.start(pipeline, "", "begun");

@@ -70,7 +70,7 @@ tests:
 last: {stage: deploy, needs: [breaks, make], script: [ls, 'cat "$CI_PROJECT_DIR.tmp/none" 2> /dev/null || echo none']}
 "#;
 
-/// What the jobs of a run have written, and how they have ended, without what differs between executors.
+/// The output and the results of the jobs of a run, without the lines that differ between executors.
 fn results(run: &Run) -> BTreeMap<String, (Vec<String>, serde_json::Value)> {
     let jobs = ["make", "list", "breaks", "tests", "last"];
     let result = |job: &str| {

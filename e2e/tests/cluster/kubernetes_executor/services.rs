@@ -116,7 +116,7 @@ fn docker_in_docker_is_refused_where_pod_security_is_restricted() {
 }
 
 #[test]
-fn the_output_of_a_service_is_shown_when_asked_for() {
+fn with_ci_debug_services_the_output_of_services_is_logged() {
     let namespace = Namespace::new();
     let services = "    - {name: debian-forky, alias: db, command: [sh, -c, 'for i in 1 2 3; do echo started $i; sleep 1; done; sleep 600']}\n  \
                     variables: {CI_DEBUG_SERVICES: 'true'}\n";

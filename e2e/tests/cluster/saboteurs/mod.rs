@@ -123,19 +123,19 @@ fn record_reported(names: &[&str], failed: &BTreeMap<String, Value>) {
     record(names, &causes.iter().map(|(name, cause)| (*name, &**cause)).collect::<Vec<_>>());
 }
 
-/// Asserts that exactly these checks fail, that each has seen its cause, which contains the words, and that each took less than this number
-/// of seconds.
+/// Asserts that exactly these checks fail, that each has observed its cause, which contains the words, and that each took less than
+/// `seconds`.
 fn explained(slug: &str, names: &[&str], seconds: f64, expected: &[(&str, &str)]) {
     let failed = failing(slug, names, "2m", &["--commit", &COMMIT]);
-    told(&failed, names, expected);
+    assert_causes(&failed, names, expected);
     for (check, record) in &failed {
         let took = record["took"].as_f64();
         assert!(took.is_some_and(|took| took < seconds), "{check}: {took:?} s: {record:#}");
     }
 }
 
-/// Asserts that exactly these checks have failed, and that each has seen its cause, which contains the words.
-fn told(failed: &BTreeMap<String, Value>, names: &[&str], expected: &[(&str, &str)]) {
+/// Asserts that exactly these checks have failed, and that each has observed its cause, which contains the words.
+fn assert_causes(failed: &BTreeMap<String, Value>, names: &[&str], expected: &[(&str, &str)]) {
     let text = serde_json::to_string_pretty(&failed).expect("JSON");
     let mut checks: Vec<&str> = expected.iter().map(|(check, _)| *check).collect();
     checks.sort_unstable();
@@ -148,7 +148,7 @@ fn told(failed: &BTreeMap<String, Value>, names: &[&str], expected: &[(&str, &st
     record(names, expected);
 }
 
-/// A change of the cluster that is taken back at the end of the test, even if it panics.
+/// Reverts a change of the cluster at the end of the test, even if the test panics.
 struct Undo(Vec<String>);
 
 impl Drop for Undo {

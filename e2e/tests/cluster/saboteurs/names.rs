@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{failing, intact, patch_pods, pod_spec, told};
+use super::{assert_causes, failing, intact, patch_pods, pod_spec};
 use crate::fixture::{DEPLOYER, dns_address};
 
 #[test]
@@ -35,5 +35,5 @@ fn resolves_nothing(slug: &str, change: &Value, cause: &str) {
     patch_pods(slug, &pod_spec(change));
     let names = ["dns", "deployment", "service", "version"];
     let failed = failing(slug, &names, "10s", &[]);
-    told(&failed, &names, &[("dns", cause)]);
+    assert_causes(&failed, &names, &[("dns", cause)]);
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    QUICK, TIMEOUT, caught, container, explained, failing, intact, object, patch_template, pod_spec, record_reported,
-    told,
+    QUICK, TIMEOUT, assert_causes, caught, container, explained, failing, intact, object, patch_template, pod_spec,
+    record_reported,
 };
 use crate::fixture::{DEPLOYER, owner, wait_for_pods};
 use crate::support::{eventually, run};
@@ -42,7 +42,7 @@ fn a_new_pod_cannot_start() {
     let details = failure["details"].to_string();
     assert!(details.contains("BackOff") || details.contains("Error"), "{failure}");
     assert!(details.contains("unexpected argument '--no-such-flag'"), "last log lines: {failure}");
-    told(&failed, &["deployment"], &[("deployment", "container app exits with code 2")]);
+    assert_causes(&failed, &["deployment"], &[("deployment", "container app exits with code 2")]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_readiness_probe_requests_a_path_that_does_not_exist() {
     let words = "Readiness probe failed: HTTP probe failed with statuscode: 404";
     let failed = failing("astray", &names, "15s", &[]);
     // The new pods do not respond through the Service.
-    told(&failed, &names, &["deployment", "readiness", "service"].map(|check| (check, words)));
+    assert_causes(&failed, &names, &["deployment", "readiness", "service"].map(|check| (check, words)));
 }
 
 #[test]
@@ -91,7 +91,11 @@ fn the_pods_mount_a_volume_that_does_not_exist() {
     patch_template("unmounted", &pod_spec(&change));
     let names = ["deployment", "service", "ingress"];
     let failed = failing("unmounted", &names, "15s", &[]);
-    told(&failed, &names, &["deployment", "service"].map(|check| (check, "configmap \"no-such-map\" not found")));
+    assert_causes(
+        &failed,
+        &names,
+        &["deployment", "service"].map(|check| (check, "configmap \"no-such-map\" not found")),
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::shared::alone;
-use super::{failing, object, replaced, served, told, unserved};
+use super::{assert_causes, failing, object, replaced, served, unserved};
 use crate::fixture::{feed, load, owner};
 use crate::support::{image, run};
 
@@ -74,7 +74,7 @@ fn blocked(name: &str, spec: &Value, expected: &[(&str, &str)]) {
         "metadata": {"name": name, "namespace": "gitlab"}, "spec": spec}));
     renew("walled");
     unserved("walled");
-    told(&failing("walled", &CONNECTED, "15s", &[]), &CONNECTED, expected);
+    assert_causes(&failing("walled", &CONNECTED, "15s", &[]), &CONNECTED, expected);
     drop(policy);
     served("walled");
 }

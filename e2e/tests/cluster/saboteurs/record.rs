@@ -68,7 +68,7 @@ fn without_addresses(word: &str) -> String {
 }
 
 #[test]
-fn what_differs_in_each_run_is_left_out() {
+fn addresses_and_random_names_are_left_out_of_causes() {
     let cause = "Pod gitlab/gitlab-k8s-demo-dev-66f6c5555f-qzklj: dial tcp 10.244.0.189:9999: refused";
     assert_eq!(stable(cause), "Pod gitlab/gitlab-k8s-demo-dev-…-… dial tcp …:9999: refused");
     assert_eq!(stable("gitlab-k8s-demo-twice and twice-as-much"), "gitlab-k8s-demo-twice and twice-as-much");

@@ -6,8 +6,8 @@ use std::sync::{PoisonError, RwLockWriteGuard};
 use serde_json::{Value, json};
 
 use super::{
-    COMMIT, QUICK, TIMEOUT, Undo, all, caught, container, explained, failing, intact, object, patch_pods,
-    record_reported, served, told,
+    COMMIT, QUICK, TIMEOUT, Undo, all, assert_causes, caught, container, explained, failing, intact, object,
+    patch_pods, record_reported, served,
 };
 use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, Rights, access, owner, wait_for_pods};
 use crate::support::{e2e, run};
@@ -157,7 +157,11 @@ fn no_node_takes_another_pod() {
     // A cluster may add nodes, so the checks wait.
     let failed = failing("cordoned", &all(), "10s", &["--commit", &COMMIT]);
     let words = "no node takes the pod: 0/1 nodes are available: 1 node(s) were unschedulable";
-    told(&failed, &all(), &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|check| (check, words)));
+    assert_causes(
+        &failed,
+        &all(),
+        &["pull-secret", "readiness", "dns", "liveness", "rollout"].map(|check| (check, words)),
+    );
 }
 
 #[test]

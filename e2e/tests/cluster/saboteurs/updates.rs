@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{COMMIT, QUICK, caught, container, failing, intact, patch, patch_pods, record_reported, told};
+use super::{COMMIT, QUICK, assert_causes, caught, container, failing, intact, patch, patch_pods, record_reported};
 use crate::fixture::DEPLOYER;
 
 #[test]
@@ -65,5 +65,5 @@ fn fails_requests(slug: &str, names: &[&str], cause: &str) {
     let failed = failing(slug, names, "2m", &[]);
     let seen = failed.get("rollout").and_then(|check| check["failure"]["seen"].as_str());
     assert!(seen.is_some_and(|seen| seen.ends_with(" failed")), "{seen:?}");
-    told(&failed, names, &[("rollout", cause)]);
+    assert_causes(&failed, names, &[("rollout", cause)]);
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// In GitLab, a retry is a new job.
 #[test]
-fn nothing_stays_of_an_attempt_that_failed() {
+fn a_retry_gets_no_files_of_the_failed_attempt() {
     let dir = tempfile::tempdir().expect("a folder");
     let once = dir.path().join("once");
     let pipeline = format!(
@@ -62,7 +62,7 @@ fn a_checkout_that_takes_too_long() {
 }
 
 #[test]
-fn who_waits_for_another_pipeline_makes_room() {
+fn a_job_that_waits_for_another_pipeline_frees_its_slot() {
     let dir = tempfile::tempdir().expect("a folder");
     let done = dir.path().join("done");
     let pipeline = format!("a: {{script: 'true', resource_group: r}}\nb: {{script: 'touch {}'}}\n", done.display());

@@ -1,11 +1,11 @@
-//! Jobs that are hostile, or clumsy: names of files, sizes, and the checkout of other jobs.
+//! Tests of jobs that are hostile or make mistakes: names of files, sizes, and the checkout of other jobs.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 
-/// `\351` is é in Latin-1, and no UTF-8.
+/// `\351` is é in Latin-1, and invalid in UTF-8.
 #[test]
 fn names_that_are_not_utf8_are_checked_out_and_passed_on() {
     let pipeline = "default: {image: rust}\na:\n  stage: build\n  script:\n    - git status --short\n    - mkdir out; echo text > \"out/$(printf 'b\\351d.txt')\"\n  artifacts: {paths: [out]}\nb: {script: ['cat dir*/inner*.txt', 'cat \"out/$(printf ''b\\351d.txt'')\"']}\n";
@@ -22,7 +22,7 @@ fn names_that_are_not_utf8_are_checked_out_and_passed_on() {
     has(&run.lines("b"), "text");
 }
 
-/// GitLab refuses the upload, and so the job fails. Later jobs get nothing of it.
+/// GitLab refuses the upload, so the job fails. Later jobs do not get the artifacts.
 #[test]
 fn artifacts_that_are_too_large_fail_their_job_and_leave_nothing() {
     let pipeline = "a:\n  stage: build\n  allow_failure: true\n  script: head -c 3000000 /dev/urandom > big\n  artifacts: {paths: [big]}\nfits:\n  stage: build\n  script: head -c 30000000 /dev/zero > zeros\n  artifacts: {paths: [zeros]}\nb: {script: ls}\n";
@@ -46,8 +46,8 @@ fn a_report_that_is_too_large_is_not_read() {
     assert_eq!((run.status("a"), run.status("b")), ("failed", "success"), "{:#?}", run.events);
     let reason = run.ended("a")["why"].as_str().expect("a reason");
     assert!(reason.ends_with("the dotenv reports are larger than 64 KiB together"), "{reason}");
-    let told = run.events.iter().filter_map(|event| event["line"].as_str());
-    let all: Vec<_> = told.filter(|line| line.contains("larger than 30 MiB together")).collect();
+    let lines = run.events.iter().filter_map(|event| event["line"].as_str());
+    let all: Vec<_> = lines.filter(|line| line.contains("larger than 30 MiB together")).collect();
     assert_eq!(all.len(), 1, "{:#?}", run.events);
 }
 

@@ -41,9 +41,9 @@ fn the_address_of_an_environment_has_all_variables() {
     assert!(url.starts_with("https://last.own.test/100002/review-x-"), "{url}");
 }
 
-/// Jobs ignore the variables with which git tells hooks their repository, and the variables of a surrounding CI job.
+/// Jobs ignore the variables in which git passes the repository to hooks, and the variables of a surrounding CI job.
 #[test]
-fn another_repository_and_another_job_are_nobodys_business() {
+fn a_job_does_not_see_the_surrounding_repository_or_job() {
     let pipeline = "default: {image: rust}\na:\n  script:\n    - git tag from-job\n    - 'echo \"tag [$CI_COMMIT_TAG] [$GITLAB_USER_LOGIN_OF_ANOTHER]\"'\n    - git rev-parse --show-toplevel | grep -c demo\n";
     let repository = Repository::new("main", pipeline);
     let settings = settings(repository.path());
@@ -60,7 +60,7 @@ fn another_repository_and_another_job_are_nobodys_business() {
 }
 
 #[test]
-fn what_is_not_committed_may_be_of_another_kind() {
+fn uncommitted_changes_may_replace_files_by_directories_and_links() {
     let repository =
         Repository::new("main", "a: {script: 'cat file/below folder; readlink link; ls -d gone || echo gone'}\n");
     let at = |path: &str| repository.path().join(path);
@@ -234,7 +234,7 @@ fn untracked_files_are_those_that_git_lists() {
 }
 
 #[test]
-fn who_stops_reading_does_not_make_it_fail() {
+fn a_closed_output_does_not_change_the_exit_code() {
     let repository = Repository::new("main", "a: {script: 'true'}\n");
     let settings = settings(repository.path());
     for arguments in [&["pipeline", "--config", settings.path().to_str().expect("a path")][..], &["plan"]] {

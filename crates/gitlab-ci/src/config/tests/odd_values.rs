@@ -71,7 +71,7 @@ fn one_of_several_documents_counts(#[case] text: &str, #[case] expected: &str) {
 }
 
 #[test]
-fn a_document_that_is_not_read_is_told() {
+fn an_ignored_document_is_reported() {
     let expected = "2:5: only the first document of the file is read (a file has two documents only if the first one is a header with `spec`)";
     assert_eq!(reported("a: {script: x}\n--- {b: {script: x}}\n"), [expected]);
 }

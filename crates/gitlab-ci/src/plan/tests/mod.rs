@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::admission;
 use super::context::{Context, RefKind, Source};
 use super::error::{MissingNeed, PlanError};
-use super::knowledge::ProjectVariables;
+use super::job_variables::ProjectVariables;
 use crate::config::when::{AllowFailure, When};
 use crate::plan::commit::Commit;
 use crate::testing::{branch, context, plan_for, plan_with};
@@ -40,7 +40,7 @@ fn has_a(a: &str, context: &Context, variables: &[(&str, &str)]) -> bool {
     false
 )]
 #[case::the_projects_variables("rules: [{if: $DEPLOY == 'yes'}]", true)]
-fn rules_decide(#[case] a: &str, #[case] expected: bool) {
+fn rules_select_jobs(#[case] a: &str, #[case] expected: bool) {
     assert_eq!(has_a(a, &branch("main"), &[("DEPLOY", "yes")]), expected);
 }
 
@@ -69,7 +69,7 @@ fn rules_decide(#[case] a: &str, #[case] expected: bool) {
 #[case::kubernetes("only: {kubernetes: active}", false)]
 #[case::unknown_changes("only: {changes: [none.txt]}", true)]
 #[case::except_unknown_changes("except: {changes: [none.txt]}", false)]
-fn only_and_except_decide(#[case] a: &str, #[case] expected: bool) {
+fn only_and_except_select_jobs(#[case] a: &str, #[case] expected: bool) {
     assert_eq!(has_a(a, &branch("release"), &[]), expected);
 }
 
@@ -80,7 +80,7 @@ fn only_and_except_decide(#[case] a: &str, #[case] expected: bool) {
 #[case::only("only: {changes: [docs/*]}", false)]
 #[case::except("except: {changes: [src/*]}", false)]
 #[case::variables_of_policies_are_not_expanded("variables: {FOLDER: src}, only: {changes: ['$FOLDER/*']}", false)]
-fn changed_files_decide(#[case] a: &str, #[case] expected: bool) {
+fn changed_files_select_jobs(#[case] a: &str, #[case] expected: bool) {
     let changed = ["src/main.rs".to_owned()];
     let plan = plan_with(&with_another_job(a), &branch("main"), &ProjectVariables::default(), Some(&changed)).unwrap();
     assert_eq!(plan.jobs.iter().any(|job| &*job.name == "a"), expected);
@@ -97,7 +97,7 @@ fn changed_files_decide(#[case] a: &str, #[case] expected: bool) {
 #[case::a_rule_with_when("when: manual, rules: [{if: $CI, when: always}]", When::Always, true)]
 #[case::allowed("allow_failure: true", When::OnSuccess, true)]
 #[case::delayed("when: delayed, start_in: 5 minutes", When::Delayed, false)]
-fn sets_when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allowed: bool) {
+fn a_rule_sets_when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allowed: bool) {
     let plan = plan_for(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
     let job = &plan.jobs[0];
     assert_eq!((job.when, &job.allow_failure), (when, &AllowFailure::Fixed(allowed)));
@@ -112,7 +112,7 @@ fn sets_when_and_allow_failure(#[case] a: &str, #[case] when: When, #[case] allo
 #[case::by_rule("parallel: {matrix: [{X: [1, 2]}]}, rules: [{if: '$X == \"2\"'}]", &["a: [2]"])]
 #[case::an_empty_value("parallel: {matrix: [{X: ''}]}", &["a: []"])]
 #[case::no_value("parallel: {matrix: [{X: []}, {Y: 1}]}", &["a: [1]"])]
-fn creates_instances(#[case] a: &str, #[case] names: &[&str]) {
+fn a_parallel_job_has_instances(#[case] a: &str, #[case] names: &[&str]) {
     let plan = plan_for(&format!("a: {{script: x, {a}}}\n"), &branch("main"), &[]).unwrap();
     let found: Vec<_> = plan.jobs.iter().map(|job| &*job.name).collect();
     assert_eq!(found, names);
@@ -168,7 +168,7 @@ fn needs_contain_values_of_the_matrix() {
 #[case::instances_by_name("needs: ['m: [1]', p 2/2]", Some(&["m: [1]", "p 2/2"][..]))]
 #[case::optional_instances("needs: [{job: m, optional: true, parallel: {matrix: [{X: [2, 3]}]}}]", Some(&["m: [2]"][..]))]
 #[case::instances_of_a_job_that_is_not_parallel("needs: [{job: s, parallel: {matrix: [{X: 2}]}}]", Some(&["s"][..]))]
-fn resolves_needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
+fn needs_are_resolved_to_instances(#[case] a: &str, #[case] expected: Option<&[&str]>) {
     let text = format!(
         "p: {{script: x, parallel: 2}}\nm: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}}}\nt: {{script: x, only: [tags]}}\ns: {{script: x}}\na: {{script: x, {a}}}\n"
     );
@@ -180,7 +180,7 @@ fn resolves_needs(#[case] a: &str, #[case] expected: Option<&[&str]>) {
 
 // lib/gitlab/ci/pipeline/seed/build.rb, `needs_errors`
 #[test]
-fn reports_all_missing_needs() {
+fn all_missing_needs_are_reported() {
     let text = "t: {script: x, only: [tags]}\np: {script: x, parallel: 2, only: [tags]}\na: {script: x, needs: [t, p]}\nb: {script: x, needs: [t]}\n";
     let error = plan_for(text, &branch("main"), &[]).unwrap_err();
     let PlanError::Needs(missing) = &error else { panic!("{error}") };
@@ -197,7 +197,7 @@ fn reports_all_missing_needs() {
 #[case::needed("needs: [m]", Some("m: [1]"))]
 #[case::optional("needs: [{job: m, optional: true}]", None)]
 #[case::another_instance("needs: ['m: [2]']", None)]
-fn reports_missing_instances(#[case] needs: &str, #[case] missing: Option<&str>) {
+fn missing_instances_are_reported(#[case] needs: &str, #[case] missing: Option<&str>) {
     let text = format!(
         "m: {{script: x, parallel: {{matrix: [{{X: [1, 2]}}]}}, rules: [{{if: '$X == \"2\"'}}]}}\na: {{script: x, {needs}}}\n"
     );
@@ -219,7 +219,7 @@ fn reports_missing_instances(#[case] needs: &str, #[case] missing: Option<&str>)
     "workflow: {rules: [{changes: {paths: [src/*], compare_to: nope}}]}\na: {script: x}\n",
     "workflow"
 )]
-fn refuses_a_comparison_with_an_unknown_ref(#[case] text: &str, #[case] job: &str) {
+fn a_comparison_with_an_unknown_ref_is_an_error(#[case] text: &str, #[case] job: &str) {
     let error = plan_for(text, &branch("main"), &[]).unwrap_err();
     let expected = format!("Failed to parse rule for {job}: rules:changes:compare_to is not a valid ref");
     assert_eq!(error.to_string(), expected);

@@ -1,5 +1,5 @@
-//! The object that owns all others of a pipeline in a namespace. Deleting it deletes the others, which also works for a program that knows
-//! nothing of them.
+//! The object that owns all others of a pipeline in a namespace. When a program deletes it, Kubernetes deletes the others, even if the
+//! program does not know them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};

@@ -42,7 +42,7 @@ pub(super) struct ContainerPlan {
 /// The value of an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A value that everyone who can read the pod may see.
+    /// A value that is not secret: any user who can read the pod can read it.
     Plain(String),
     /// A key of this Secret.
     Secret { secret: String, key: String },

@@ -26,7 +26,7 @@ const MAX_OUTPUT: usize = 64 * 1024;
 /// timeout applies as well.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Maximum time in which a program neither reads, nor writes, nor ends: it hangs, or its connection was lost without a word. A program that
+/// Maximum time in which a program neither reads, nor writes, nor ends: it hangs, or its connection was lost silently. A program that
 /// needs longer writes signs of life.
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 
@@ -230,7 +230,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, progress: &Progress) -> St
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What container runtimes say about a program that they cannot start.
+/// Parts of the messages of container runtimes about a program that they cannot start.
 const NOT_STARTED: [&str; 3] = ["executable file not found", "no such file or directory", "permission denied"];
 
 /// The exit code in the result of a program. `k8s.io/apimachinery/pkg/util/remotecommand`

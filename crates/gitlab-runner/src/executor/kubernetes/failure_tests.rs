@@ -102,7 +102,7 @@ fn a_pod_that_cannot_start_fails_at_once(#[case] status: Value, #[case] reason: 
     assert!(error.message.contains(expected), "{error}");
 }
 
-/// The kubelet tries again: only the message tells a Secret that is about to appear from an image that cannot run.
+/// The kubelet tries again. Only the message distinguishes a Secret that does not exist yet from an image that cannot run.
 #[rstest]
 #[case::no_secret(waiting("CreateContainerConfigError", "secret \"s\" not found"), "secret \"s\" not found")]
 #[case::slow_runtime(waiting("CreateContainerError", "context deadline exceeded"), "context deadline exceeded")]

@@ -60,7 +60,7 @@ impl PodRef {
         }
     }
 
-    /// Packs a file or directory on the pod's own disk, and returns the size of the archive. `None` if there is nothing of that name.
+    /// Packs a file or directory on the pod's own disk, and returns the size of the archive. `None` if nothing with that name exists.
     async fn pack_one(&self, path: &str) -> Result<Option<u64>, ExecutorError> {
         let (dir, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
         let script = layout::pack(if dir.is_empty() { "/" } else { dir }, name);

@@ -44,7 +44,7 @@ impl Kubernetes {
     ) -> Result<Vec<PodImage>, ExecutorError> {
         let build = self.image(own, log).await?;
         let helper = match &self.config.kubernetes.helper_image {
-            // The helper keeps the user of the image, who can read the files of all users if it is root.
+            // The helper runs as the user of the image. If that is root, it can read the files of all users.
             None => PodImage { user: None, ..build.clone() },
             Some(name) => {
                 // The helper has the policies of the job's image: `executors/kubernetes/kubernetes.go`

@@ -1,8 +1,8 @@
 //! The directories in the containers of a job, and the programs that keep the containers running.
 //!
 //! The job's own container, `build`, and `helper` share two directories. The harness writes a script into the first one, starts it in
-//! `build`, and reads its output and its exit code through `helper`. So a lost connection costs nothing: the script continues, and its
-//! output is read from where the reader stopped.
+//! `build`, and reads its output and its exit code through `helper`. After a lost connection, the script continues, and reading
+//! continues at the same position.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) const ARCHIVE: &str = "/.e2e/logs/out.tar";
 /// Exists while the harness reads the output of a script.
 const FOLLOWED: &str = "/.e2e/logs/followed";
 
-/// Time between two looks at the wrapper of a script, in seconds.
+/// Interval at which the wrapper of a script is checked, in seconds.
 const POLL_SECONDS: u32 = 2;
 
 /// Time between two signs of life of the harness.
@@ -182,7 +182,7 @@ owner=
 chown 65534 /.e2e/logs/owner 2> /dev/null || owner=-o
 head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 
-/// The exit code of [`pack`] if there is nothing of that name.
+/// The exit code of [`pack`] if nothing with that name exists.
 pub(super) const ABSENT: i32 = 44;
 
 /// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output. While the archive grows, writes

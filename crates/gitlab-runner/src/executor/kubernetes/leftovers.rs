@@ -20,7 +20,7 @@ use container_engine::ownership;
 /// Maximum time until the pods of a pipeline are deleted. The kubelet ends their containers first, which takes long on a loaded node.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The pause between two looks at the pods that are being deleted.
+/// The interval at which the pods that are being deleted are listed.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Time after the last [renewal](super::anchor) of its anchor after which a pipeline of another machine or user has ended. Its pods have
@@ -41,7 +41,7 @@ pub struct SweepError {
 /// were.
 ///
 /// # Errors
-/// The API server does not answer, or an object is still there. It is safe to call this again.
+/// The API server does not answer, or an object still exists. It is safe to call this again.
 pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usize, SweepError> {
     let failed = |reason: String| SweepError { namespace: namespace.to_owned(), reason };
     let refused = |error: ApiError| failed(error.message);
@@ -68,7 +68,7 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
         }
         sleep(POLL_INTERVAL).await;
     }
-    // Secrets have an owner, so the cluster deletes them with it; an account that may not list them needs nothing more.
+    // The cluster deletes Secrets with their owner, too, so an account that may not list them leaves nothing behind.
     if let Ok(found) = retry(|| secrets.list_metadata(&selected)).await {
         for secret in found.items.iter().filter(|secret| is_owned(&secret.metadata, owner)) {
             delete(&secrets, &secret.metadata, None).await.map_err(refused)?;
@@ -90,7 +90,7 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
 /// pods there were.
 ///
 /// # Errors
-/// The first error: the API server does not answer, or an object is still there. What can be removed is removed. It is safe to call this
+/// The first error: the API server does not answer, or an object still exists. The other objects are removed. It is safe to call this
 /// again.
 pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, SweepError> {
     let labelled = ListParams::default().labels(PIPELINE);
@@ -106,7 +106,7 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
     let (mut count, mut first_error) = (0, None);
     for found in anchors.items {
         let owner = found.annotations().get(OWNER).cloned().unwrap_or_default();
-        // Everyone who can create objects in the namespace can write an annotation: name and label must agree with it.
+        // Any user who can create objects in the namespace can write an annotation: name and label must agree with it.
         if !is_anchor(&found.metadata, &owner) {
             continue;
         }
@@ -118,7 +118,7 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
         } else {
             continue;
         };
-        // One namespace must not keep the objects in others.
+        // After a failure in one namespace, continue with the others.
         match removed {
             Ok(removed) => count += removed,
             Err(error) => drop(first_error.get_or_insert(error)),
@@ -144,7 +144,7 @@ async fn sweep_expired(client: &Client, namespace: &str, found: &ObjectMeta, own
                 _ => Ok(0),
             }
         }
-        // The objects of others are theirs to remove, in a namespace of theirs.
+        // The account may not delete objects in this namespace. The next pipeline of their user removes them.
         Err(ApiError { code: Some(403), .. }) => Ok(0),
         Err(error) => Err(SweepError { namespace: namespace.to_owned(), reason: error.message }),
     }
@@ -166,7 +166,7 @@ fn is_anchor(found: &ObjectMeta, owner: &str) -> bool {
         && has(&found.annotations, OWNER, owner)
 }
 
-/// Whether the pipeline's anchor owns this object. Everyone who can create objects in the namespace can copy a label.
+/// Whether the pipeline's anchor owns this object. Any user who can create objects in the namespace can copy a label.
 fn is_owned(found: &ObjectMeta, owner: &str) -> bool {
     let name = anchor(owner);
     found.owner_references.iter().flatten().any(|it| it.kind == "ConfigMap" && it.name == name)

@@ -92,7 +92,7 @@ async fn an_anchor_that_is_renewed_meanwhile_is_kept() {
 }
 
 #[tokio::test]
-async fn what_others_have_left_is_no_error_without_the_right_to_delete_it() {
+async fn without_the_right_to_delete_leftovers_of_others_are_ignored() {
     let api = pipeline(Some(SignedDuration::from_hours(25)));
     api.forbid("DELETE");
     assert_eq!(sweep_gone(&api.client(), "n").await.unwrap(), 0);

@@ -69,7 +69,7 @@ impl Received {
                 }
             };
             match timeout(silence, next).await {
-                // The script has ended, and its output as well, as far as anyone can tell.
+                // The script has ended, and no more output has arrived for a second.
                 Err(_) => return self.end.filter(|end| end.size.is_none()),
                 Ok(None) => return None,
                 Ok(Some((0, true))) => has_output = false,

@@ -242,7 +242,7 @@ impl Preparation<'_> {
         Ok(plan.pod())
     }
 
-    /// What people want to know of a pod: GitLab Runner's `executors/kubernetes/kubernetes.go`.
+    /// The annotations that describe the job: GitLab Runner's `executors/kubernetes/kubernetes.go`.
     fn annotations(&self) -> BTreeMap<String, String> {
         let mut annotations = BTreeMap::from([
             ("job.runner.gitlab.com/id".to_owned(), self.request.id.to_string()),
@@ -292,7 +292,7 @@ impl Preparation<'_> {
                 policy: image.policies.first().copied().flatten(),
                 command: command.clone(),
                 arguments: arguments.clone(),
-                // The script exports the variables itself: everyone who can read the pod could read them here.
+                // The script exports the variables itself: any user who can read the pod could read them here.
                 env: Vec::new(),
                 resources: self.settings.build.clone(),
                 user: image.user,

@@ -20,7 +20,7 @@ impl Progress {
         let mut work = std::pin::pin!(work);
         let (mut seen, mut since) = (self.0.load(Ordering::Relaxed), Instant::now());
         loop {
-            // Several looks within the limit, so that the wait is not much longer than the limit.
+            // Check several times within the limit, so that the wait is not much longer than the limit.
             let next = Instant::now() + limit / 8;
             tokio::select! {
                 biased;

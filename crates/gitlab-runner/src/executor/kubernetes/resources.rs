@@ -110,7 +110,7 @@ async fn delete(client: Client, namespace: String, names: Names) {
     let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
     let secrets = Api::<Secret>::namespaced(client, &namespace);
     let options = DeleteParams::background().grace_period(GRACE_PERIOD);
-    // What cannot be deleted now is removed with the pipeline, which reports a failure.
+    // The removal of the pipeline deletes the remaining objects, and reports a failure.
     for name in &names.pods {
         let _ = retry(|| pods.delete(name, &options)).await;
     }

@@ -1,5 +1,5 @@
-//! Runs a script in the job's container. The script does not depend on any connection: its output is a file, which is read from where the
-//! reader stopped if a connection is lost.
+//! Runs a script in the job's container. The script does not depend on any connection: it writes its output to a file. After a lost
+//! connection, reading continues at the same position.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::log::JobLog;
 /// After this many attempts to read the output, the job's log says that there is no connection.
 const ATTEMPTS_BEFORE_WARNING: u32 = 3;
 
-/// A script that is read.
+/// A running script, whose output is read.
 pub(super) struct Follower {
     pod: PodRef,
     number: u32,
@@ -59,8 +59,8 @@ impl Follower {
         tokio::try_join!(start, self.follow(log)).map(|(_, code)| code)
     }
 
-    /// Copies the output to the log until the script has ended, and returns its exit code. Connects again for as long as it takes: the
-    /// script continues meanwhile. The caller limits the time, and watches the pod.
+    /// Copies the output to the log until the script has ended, and returns its exit code. Connects again after each lost
+    /// connection: the script continues meanwhile. The caller limits the time, and watches the pod.
     async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let script = layout::follow(self.number);
         let (mut attempt, mut restart) = (0, Restart::default());
@@ -72,7 +72,7 @@ impl Follower {
                     let (Some(output), Some(notes)) = (process.stdout(), process.stderr()) else {
                         return Err(self.pod.failed(HELPER, "read the output of the script", &"there is no stream"));
                     };
-                    // The reader in the pod ends with its input.
+                    // The program that copies the output ends when its standard input does.
                     let stdin = process.stdin();
                     let end = self.received.read(output, notes, log).await;
                     if let Some(mut stdin) = stdin {

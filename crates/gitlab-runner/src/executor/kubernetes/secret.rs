@@ -1,4 +1,4 @@
-//! The Secrets of a job: logins for pulls, and variables of services that contain secrets. Everyone who can read a pod can read its
+//! The Secrets of a job: logins for pulls, and variables of services that contain secrets. Any user who can read a pod can read its
 //! environment, but not the Secrets that it refers to.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! A job at the kubernetes executor, from its preparation to its cleanup.
+//! A job of the kubernetes executor, from its preparation to its cleanup.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use gitlab_ci::variables::collection::Variable;
 /// another program deletes the pod.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The same after the end of the helper: only what is on its way can still arrive.
+/// The same after the end of the helper: only output that was sent before can still arrive.
 const LATE_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum time to read the output after the pod has failed. It is more than the grace period of the pod.
@@ -35,7 +35,7 @@ const MAX_OUTPUT_TIME: Duration = Duration::from_secs(10);
 /// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Maximum time for a sign of life. A connection that was lost without a word would otherwise withhold all later ones.
+/// Maximum time for a sign of life. A silently lost connection would otherwise delay all later ones.
 const BEAT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A job that runs in a pod.
@@ -73,7 +73,7 @@ impl Session {
         shell: Option<String>,
     ) -> Self {
         let session = Self { pod, watch, objects, job_dirs, shell, number: 0, tasks: Tasks::default() };
-        session.add(tokio::spawn(live(session.pod.clone())));
+        session.add(tokio::spawn(give_signs_of_life(session.pod.clone())));
         session
     }
 
@@ -81,7 +81,7 @@ impl Session {
         self.tasks.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(task);
     }
 
-    /// Waits for the services that say on which port they listen, and reports those that end while the job runs.
+    /// Waits until the services with `HEALTHCHECK_TCP_PORT` listen, and reports services that end while the job runs.
     pub(super) async fn watch_services(&self, services: Vec<Service>, variables: &[Variable], log: &Arc<JobLog>) {
         if services.is_empty() {
             return;
@@ -152,7 +152,7 @@ impl Session {
             code = &mut run => return code.map_err(|error| self.watch.now().failure(&self.pod.name).unwrap_or(error)),
             error = failed => error,
         };
-        // What the script wrote last may say why. The connection is still open, and has buffered output.
+        // The last output of the script may contain the reason. The connection is still open, and has buffered output.
         let rest = async {
             tokio::select! {
                 _ = progress.within(OUTPUT_TIMEOUT, &mut run) => return,
@@ -182,7 +182,7 @@ impl Session {
 
     /// Removes the pod and the Secrets of the job. The containers have ended then, unless the kubelet does not answer.
     pub async fn finish(self) {
-        // Stop watching the services first: their end is not worth a warning now.
+        // Stop watching the services first, because their end is expected now.
         drop(self.tasks);
         self.objects.delete().await;
         let ended = self.watch.until(|observed| {
@@ -192,8 +192,8 @@ impl Session {
     }
 }
 
-/// Tells the pod regularly that the harness still exists.
-async fn live(pod: PodRef) {
+/// Shows the pod regularly that the harness still runs.
+async fn give_signs_of_life(pod: PodRef) {
     sleep(FIRST_SIGN_OF_LIFE).await;
     for beat in 1_u64.. {
         // It differs from that of a script.

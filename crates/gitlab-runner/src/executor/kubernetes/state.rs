@@ -18,7 +18,7 @@ use crate::executor::request::ExecutorError;
 /// The pause between two requests if the account may not watch pods: `executors/kubernetes/util.go`.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
-/// What is known of a pod.
+/// The observed state of a pod.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     /// Its last state.
@@ -74,7 +74,7 @@ impl Watch {
         self.receiver.clone()
     }
 
-    /// What is known now.
+    /// The latest observed state.
     pub(super) fn now(&self) -> Observed {
         self.receiver.borrow().clone()
     }

@@ -5,7 +5,7 @@ use crate::log::JobLog;
 /// The numbers of a user and of a group.
 pub(super) type User = (i64, Option<i64>);
 
-/// The user that `wanted` names, if the runner configuration allows it. Another text is a warning, not an error, as in GitLab Runner.
+/// The user that `wanted` names, if the runner configuration allows it. As in GitLab Runner, an invalid text causes only a warning.
 pub(super) fn allowed(wanted: Option<&str>, allowed: &[String], log: &JobLog) -> Option<User> {
     let wanted = wanted.filter(|wanted| !wanted.is_empty())?;
     let Some(user) = parse(wanted) else {

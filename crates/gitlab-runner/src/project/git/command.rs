@@ -48,7 +48,7 @@ pub(super) fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
     output(command(dir, arguments), arguments)
 }
 
-/// Runs a command of [`command`] with these arguments, and returns its standard output without trailing line breaks.
+/// Runs a command that [`command`] has created with `arguments`, and returns its standard output without trailing line breaks.
 pub(super) fn output(mut command: Command, arguments: &[&str]) -> Result<String, GitError> {
     let output = command.output().map_err(GitError::NotRun)?;
     if output.status.success() {

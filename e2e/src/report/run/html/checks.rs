@@ -80,7 +80,7 @@ fn failure_markup(failure: &Failure) -> Markup {
             }
         }
         @let (first, rest) = details.split_at(details.len().min(MAX_DETAILS));
-        @if !first.is_empty() { pre tabindex="0" aria-label="What explains the failure" { (first.join("\n")) } }
+        @if !first.is_empty() { pre tabindex="0" aria-label="Details of the failure" { (first.join("\n")) } }
         @if !rest.is_empty() {
             details {
                 summary { (rest.len()) " more lines: events and last log lines" }
