@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, Text};
 use super::when::read_exit_codes;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Node, Value};
 
 /// When GitLab retries a failed job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,8 +91,22 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
         error.nearest(&reason.value, REASONS.iter().copied());
     }
     Some(Retry {
-        max: value("max").and_then(|node| times(node, reader)).unwrap_or_default(),
+        max: value("max").and_then(|node| read_max(node, reader)).unwrap_or_default(),
         when,
         exit_codes: value("exit_codes").map(|node| read_exit_codes(node, "retry", reader)).unwrap_or_default(),
     })
+}
+
+/// Reads `retry:max`. Rails' `numericality` accepts a string with an integer.
+fn read_max(node: &Node, reader: &mut Reader<'_>) -> Option<usize> {
+    let max = node
+        .scalar()
+        .unwrap_or_default()
+        .parse::<usize>()
+        .ok()
+        .filter(|max| *max <= 2 && !matches!(node.value, Value::Float(_)));
+    if max.is_none() {
+        reader.complain(node.span, "retry", RANGE);
+    }
+    max
 }

@@ -39,7 +39,8 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         let error = reader.complain(node.span, "trigger strategy", "should be depend or mirror");
         error.nearest(node.scalar().unwrap_or_default(), ["depend", "mirror"]);
     }
-    let Some(forward) = value("forward").and_then(|node| reader.hash(node, "trigger:forward")) else { return };
+    // `entry/trigger/forward.rb` accepts any other value.
+    let Some(forward) = value("forward").and_then(Node::mapping) else { return };
     let known = ["yaml_variables", "pipeline_variables"];
     reader.known_keys(forward, "trigger:forward", known);
     for key in known {

@@ -15,7 +15,7 @@ use self::values::text_of;
 use crate::diagnostic::Diagnostics;
 use crate::source::{Sources, Span};
 use crate::yaml::header::TYPES;
-use crate::yaml::node::{Entry, Mapping, Node, Value};
+use crate::yaml::node::{Entry, KeyKind, Mapping, Node, Value};
 
 /// The maximum length of a regular expression, in bytes. Parsing one takes far more memory than its text.
 const MAX_PATTERN_LENGTH: usize = 4096;
@@ -44,7 +44,7 @@ pub fn pipeline_inputs(given: &[(String, String)], sources: &mut Sources) -> Map
         let key_span = Span { file, start: byte(start), end: byte(start + name.len()) };
         let span = Span { file, start: byte(start + name.len() + 1), end: byte(start + line.len() - 1) };
         let value = Node::new(span, Value::String(value.as_str().into()));
-        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false, has_string_key: true });
+        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false, key_kind: KeyKind::Text });
         start += line.len();
     }
     mapping
@@ -213,7 +213,7 @@ fn from_json(json: serde_json::Value, span: Span) -> Value {
                 key_span: span,
                 value: Node::new(span, from_json(value, span)),
                 is_merged: false,
-                has_string_key: true,
+                key_kind: KeyKind::Text,
             };
             Value::Mapping(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), entry(value))).collect()))
         }

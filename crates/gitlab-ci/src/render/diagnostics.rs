@@ -66,11 +66,12 @@ fn miette_diagnostic(diagnostic: &Diagnostic) -> MietteDiagnostic {
     converted
 }
 
-/// The range to underline, or `None` if a line is too long to show: miette writes lines in full, and panics on lines of
+/// The range to underline, or `None` if the file is empty or a line is too long to show: miette writes lines in full, and panics on lines of
 /// more than 65,535 columns.
 fn underlined(lint: &Lint, diagnostic: &Diagnostic) -> Option<Range<usize>> {
     let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
-    let text = lint.sources.file(diagnostic.span.file).map_or("", |file| &*file.text);
+    // A file that is missing or empty has nothing to show.
+    let text = lint.sources.file(diagnostic.span.file).map(|file| &*file.text).filter(|text| !text.is_empty())?;
     let line_end = |at: usize| text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| at + length);
     // Of a long range, only the first line is underlined.
     let end = if end.saturating_sub(start) > MAX_EXCERPT_LENGTH { line_end(start) } else { end };

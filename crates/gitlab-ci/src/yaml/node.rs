@@ -48,8 +48,19 @@ pub struct Entry {
     pub value: Node,
     /// Whether the entry was merged by `<<`.
     pub is_merged: bool,
-    /// Whether the key is a string for Ruby, and not a number, a boolean or null: `on:` is `true`.
-    pub has_string_key: bool,
+    /// What the key is for Ruby.
+    pub key_kind: KeyKind,
+}
+
+/// What a key is for Ruby: `on:` is `true`, for example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A string or a symbol.
+    Text,
+    /// An integer.
+    Integer,
+    /// A floating-point number, a boolean or null.
+    Other,
 }
 
 impl Node {

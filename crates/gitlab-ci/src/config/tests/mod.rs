@@ -54,7 +54,7 @@ fn job_diagnostics(keywords: &str) -> Vec<String> {
 #[case::inherit("script: x, inherit: ")]
 #[case::need_without_parallel("script: x, needs: ")]
 #[case::cache("script: x, cache: {key: , paths: , fallback_keys: }")]
-#[case::only("script: x, only: {refs: , variables: , changes: , kubernetes: }")]
+#[case::only("script: x, only: {refs: , variables: , changes: }")]
 #[case::allow_failure("script: x, allow_failure: {exit_codes: }")]
 #[case::auto_stop("script: x, environment: {name: dev, url: , action: }")]
 // The entries accept these values.
