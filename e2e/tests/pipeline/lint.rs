@@ -41,6 +41,23 @@ fn a_directory_outside_a_repository() {
 }
 
 #[test]
+fn a_directory_that_does_not_exist_is_bad_usage() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("missing");
+    for command in ["lint", "plan", "pipeline"] {
+        let output = crate::support::e2e(&[command, "-C"]).arg(&missing).output().expect("e2e runs");
+        let expected = format!("e2e: there is no directory `{}`\n", missing.display());
+        assert_eq!((output.status.code(), error(&output)), (Some(2), expected), "{command}");
+    }
+    let output = crate::support::e2e(&["plan", "-C"]).arg(dir.path()).output().expect("e2e runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error(&output).contains("is not in a git repository; run `git init`"), "{}", error(&output));
+    let output = crate::support::e2e(&["lint", "-C"]).arg(dir.path()).output().expect("e2e runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.starts_with(".gitlab-ci.yml:1:1\n  × Local file `.gitlab-ci.yml` does not exist!\n\n"), "{text}");
+}
+
+#[test]
 fn a_directory_replaces_another_project() {
     let repository = Repository::new("main", "include: {project: other/ci, file: /build.yml}\n");
     let missing = repository.e2e(&["lint"]).output().expect("e2e runs");

@@ -40,7 +40,10 @@ pub(crate) struct LintArguments {
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let LintArguments { input, format, .. } = arguments;
     let given = input.given().map_err(CliError::Usage)?;
-    let repository = Repository::open(&input.directory).ok();
+    let repository = match Repository::open(&input.directory) {
+        Err(error @ GitError::NoDirectory(_)) => return Err(CliError::Usage(error.to_string())),
+        opened => opened.ok(),
+    };
     // Rules of includes depend on a commit.
     let context = match repository.as_ref().map(|repository| arguments.context(repository)).transpose() {
         Ok(context) => context,
