@@ -113,9 +113,8 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     reader.known_keys(mapping, path, ["files", "files_commits", "prefix"]);
     let (files, commits) = (mapping.get("files"), mapping.get("files_commits"));
     if let Some(entry) = commits {
-        let message =
-            "valid, but not supported here: cache:key:files_commits; the key is computed from the content of the files";
-        reader.diagnostics.warning(entry.key_span, message.to_owned());
+        let warning = reader.diagnostics.unsupported(entry.key_span, "cache:key:files_commits");
+        warning.help("the key is computed from the content of the files");
     }
     let Some(files) = files.or(commits).filter(|_| files.is_none() || commits.is_none()) else {
         reader.complain(node.span, path, "config must use exactly one of these keys: files, files_commits");

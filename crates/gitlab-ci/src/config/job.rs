@@ -249,7 +249,7 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
     }
     for (key, entry) in own {
         if &**key == "trigger" || keywords::support(JOB, key) == Some(Support::No) {
-            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {key}"));
+            reader.diagnostics.unsupported(entry.key_span, key);
         }
     }
 }

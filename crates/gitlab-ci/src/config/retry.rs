@@ -2,6 +2,7 @@
 
 use super::reader::{Reader, Text};
 use super::when::read_exit_codes;
+use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Node, Value};
 
 /// When GitLab retries a failed job.
@@ -73,6 +74,19 @@ pub const REASONS: &[&str] = &[
     "user_blocked",
 ];
 
+/// The reasons that GitLab 19.1 has added. <https://docs.gitlab.com/ci/yaml/#retrywhen>
+const NEW_REASONS: [&str; 9] = [
+    "no_updates_canceling",
+    "no_updates_running",
+    "runner_configuration_error",
+    "runner_external_dependency_failure",
+    "runner_interrupted",
+    "server_timeout_canceling",
+    "server_timeout_running",
+    "stuck_pending_no_matching_runners",
+    "stuck_pending_with_matching_runners",
+];
+
 const RANGE: &str = "config must be greater than or equal to 0 and less than or equal to 2";
 
 /// Reads the keyword. Returns `None` if it is invalid.
@@ -89,6 +103,9 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
     for reason in when.iter().filter(|reason| !REASONS.contains(&&*reason.value)) {
         let error = reader.complain(reason.span, "retry", "when is unknown");
         error.nearest(&reason.value, REASONS.iter().copied());
+    }
+    for reason in when.iter().filter(|reason| NEW_REASONS.contains(&&*reason.value)) {
+        reader.diagnostics.since(GitlabVersion::new(19, 1), reason.span, &reason.value);
     }
     Some(Retry {
         max: value("max").and_then(|node| read_max(node, reader)).unwrap_or_default(),

@@ -165,7 +165,7 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
     size += size::entries(mapping);
     for (keyword, entry) in mapping {
         if keywords::support(JOB, keyword) == Some(Support::No) {
-            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {keyword}"));
+            reader.diagnostics.unsupported(entry.key_span, keyword);
         }
     }
     (inheritable::read(mapping, &mut reader).over(&older_defaults, &Inherit::All(true)), size)

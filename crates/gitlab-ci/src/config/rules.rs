@@ -111,7 +111,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     }
     if let Some(entry) = mapping.get("auto_cancel").filter(|entry| owner == Owner::Workflow && !entry.value.is_null()) {
         auto_cancel::read(&entry.value, "rules:rule:auto_cancel", reader);
-        reader.diagnostics.warning(entry.key_span, "valid, but not supported here: workflow:rules:auto_cancel");
+        reader.diagnostics.unsupported(entry.key_span, "workflow:rules:auto_cancel");
     }
     let mut set_keys = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
     let is_bare_when = set_keys.next() == Some("when") && set_keys.next().is_none();
@@ -201,7 +201,7 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
 
 fn other_project(mapping: &Mapping, reader: &mut Reader<'_>) {
     if let Some(entry) = mapping.get("project") {
-        let warning = reader.diagnostics.warning(entry.key_span, "valid, but not supported here: rules:exists:project");
+        let warning = reader.diagnostics.unsupported(entry.key_span, "rules:exists:project");
         warning.help("the files of another project are not available; the paths are looked up in this project");
     }
 }

@@ -1,6 +1,7 @@
 //! `trigger`. `entry/trigger.rb`, `entry/trigger/forward.rb`
 
 use super::reader::Reader;
+use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Mapping, Node};
 
 /// The maximum number of files in the configuration of a child pipeline.
@@ -34,6 +35,10 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         if let Some(node) = value("branch") {
             reader.string(node, "trigger branch");
         }
+    }
+    if let Some(node) = value("strategy").filter(|node| node.string() == Some("mirror")) {
+        // <https://docs.gitlab.com/ci/yaml/#triggerstrategy>
+        reader.diagnostics.since(GitlabVersion::new(18, 2), node.span, "mirror");
     }
     if let Some(node) = value("strategy").filter(|node| !matches!(node.string(), Some("depend" | "mirror"))) {
         let error = reader.complain(node.span, "trigger strategy", "should be depend or mirror");

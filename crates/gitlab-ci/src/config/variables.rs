@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::reader::{self, Reader};
+use super::runner_settings;
 use crate::source::Span;
 use crate::yaml::node::{KeyKind, Mapping, Node};
 
@@ -70,6 +71,10 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
             continue;
         }
         if let Some(value) = value {
+            let value: Arc<str> = value;
+            if runner_settings::is_unsupported(key, &value) {
+                reader.diagnostics.unsupported(entry.key_span, &format!("variables:{key}"));
+            }
             variables.push(YamlVariable { key: Arc::clone(key), value, expand, span: entry.key_span });
         }
     }

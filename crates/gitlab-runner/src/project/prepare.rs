@@ -61,7 +61,7 @@ pub fn prepare(
     let repository = Repository::open(&input.directory)?;
     let context = reference.context(&repository, &input.file);
     repository.check()?;
-    let context = context?;
+    let context = Context { version: input.gitlab.unwrap_or_default(), ..context? };
     note_unavailable_variables(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);

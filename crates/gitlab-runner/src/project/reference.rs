@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::project::git::{GitError, Repository};
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_ci::plan::context::{Context, RefKind, Source};
 
 /// The ref that the pipeline is for, and its circumstances.
@@ -112,6 +113,7 @@ impl Reference {
             default_branch,
             project_path,
             server,
+            version: GitlabVersion::default(),
             target_branch: target_branch.map(str::to_owned),
             diff_base,
             config_path: file.to_owned(),

@@ -72,7 +72,8 @@ impl LintArguments {
         let Self { branch, tag, source, .. } = self;
         let reference =
             Reference { branch: branch.clone(), tag: tag.clone(), source: *source, ..Reference::from_checkout() };
-        reference.context(repository, &self.input.file)
+        let context = reference.context(repository, &self.input.file)?;
+        Ok(Context { version: self.input.gitlab.unwrap_or_default(), ..context })
     }
 
     fn names_a_ref(&self) -> bool {

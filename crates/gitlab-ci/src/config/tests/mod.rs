@@ -33,7 +33,7 @@ fn reported(text: &str) -> Vec<String> {
     let lint = read(text);
     let written = |it: &&crate::diagnostic::Diagnostic| {
         let place = lint.sources.location(it.span);
-        let help = it.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let help = it.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
         format!("{}:{}: {}{help}", place.line, place.column, it.message)
     };
     lint.diagnostics.sorted().iter().map(written).collect()

@@ -2,7 +2,11 @@
 
 use rstest::rstest;
 
-use super::reported;
+use super::{OneFile, reported};
+use crate::diagnostic::Severity;
+use crate::gitlab_version::GitlabVersion;
+use crate::include::Environment;
+use crate::lint::lint;
 use crate::testing::{branch, plan_for};
 
 #[rstest]
@@ -18,7 +22,7 @@ use crate::testing::{branch, plan_for};
 #[case::rules_in_empty_lists("a: {script: x, rules: [[]]}\n")]
 // `entry/retry.rb`
 #[case::reason_that_the_documentation_lacks(
-    "a: {script: x, retry: {max: 1, when: [runner_interrupted, user_blocked]}}\n"
+    "a: {script: x, retry: {max: 1, when: [ci_quota_exceeded, user_blocked]}}\n"
 )]
 #[case::number_of_retries_as_a_text("a: {script: x, retry: {max: '1'}}\n")]
 // `lib/gitlab/untrusted_regexp/ruby_syntax.rb`: what does not have the form of a regular expression is a name.
@@ -171,6 +175,78 @@ fn only_a_hash_of_forward_is_checked() {
 fn a_policy_without_a_value_never_holds(#[case] policy: &str, #[case] expected: bool) {
     let plan = plan_for(&format!("a: {{script: x, {policy}}}\nb: {{script: x}}\n"), &branch("main"), &[]).unwrap();
     assert_eq!(plan.jobs.iter().any(|job| &*job.name == "a"), expected);
+}
+
+// <https://docs.gitlab.com/ci/yaml/>: the history of each keyword
+#[rstest]
+#[case::reason_to_retry("a: {script: x, retry: {when: runner_interrupted}}\n", "runner_interrupted", "19.1")]
+#[case::strategy("a: {trigger: {project: p, strategy: mirror}}\n", "mirror", "18.2")]
+#[case::access("a: {script: x, artifacts: {access: maintainer}}\n", "maintainer", "18.4")]
+#[case::function(
+    "spec: {inputs: {a: {default: b}}}\n---\na: {script: '$[[ inputs.a | posix_escape ]]'}\n",
+    "posix_escape",
+    "18.6"
+)]
+#[case::rules_of_an_input(
+    "spec: {inputs: {a: {rules: [{default: b}]}}}\n---\na: {script: x}\n",
+    "spec:inputs:rules",
+    "18.7"
+)]
+#[case::includes_of_a_header("spec: {include: [], inputs: }\n---\na: {script: x}\n", "spec:include", "18.9")]
+fn a_newer_word_is_refused_by_an_older_version(#[case] text: &str, #[case] word: &str, #[case] since: &str) {
+    let files = OneFile(text);
+    let since_version: GitlabVersion = since.parse().unwrap();
+    let expected = |version: &str| format!("`{word}` is new in GitLab {since}: GitLab {version} refuses it");
+    let found = |version: Option<GitlabVersion>| {
+        let lint = lint(".gitlab-ci.yml", &Environment { version, ..Environment::new(&files) });
+        let all = lint.diagnostics.sorted().into_iter().map(|it| (it.severity, it.message.clone()));
+        all.filter(|(_, message)| message.contains("is new in")).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some(GitlabVersion::new(17, 11))), [(Severity::Error, expected("17.11"))]);
+    assert_eq!(found(Some(since_version)), []);
+    let by_default =
+        if since_version > GitlabVersion::default() { vec![(Severity::Warning, expected("18.11"))] } else { vec![] };
+    assert_eq!(found(None), by_default);
+}
+
+#[test]
+fn what_is_not_supported_is_one_line_for_each_kind() {
+    let text = "variables: {GIT_CLEAN_FLAGS: none, FF_X: false}\na: &a {script: x, hooks: {}, variables: {FF_SCRIPT_SECTIONS: true}}\nb: *a\nc: {script: x, hooks: {}, artifacts: {access: all}}\n";
+    assert_eq!(
+        reported(text),
+        [
+            "1:13: valid, but not supported here: variables:GIT_CLEAN_FLAGS",
+            "2:19: valid, but not supported here: hooks (in 2 places)",
+            "2:42: valid, but not supported here: variables:FF_SCRIPT_SECTIONS",
+            "4:39: valid, but not supported here: artifacts:access",
+        ]
+    );
+}
+
+// `lib/gitlab/ci/config/interpolation/block.rb`, `lib/ci/inputs/`
+#[rstest]
+#[case::no_function("a: {default: x}", "$[[ inputs.a | ]]", &[])]
+#[case::line_break_at_the_end("a: {default: x}", "$[[ inputs.a\n\n  ]]", &[])]
+#[case::list_as_a_string("a: {default: [x, 1]}", "$[[ inputs.a ]]", &[])]
+#[case::rules_without_a_value("a: {default: x, rules: }", "$[[ inputs.a ]]", &[])]
+#[case::pattern_of_a_number(
+    "a: {type: number, default: 1, regex: ''}",
+    "x",
+    &["1:47: `a` input: RegEx validation can only be used with string inputs"]
+)]
+#[case::options_of_a_boolean(
+    "a: {type: boolean, default: true, options: [true]}",
+    "x",
+    &["1:51: `a` input: Options can only be used with string and number inputs"]
+)]
+#[case::pattern_without_a_value(
+    "a: {default: x, regex: }",
+    "x",
+    &["1:33: Undefined error (give `regex` a value, or remove it: GitLab fails if the key has no value)"]
+)]
+fn inputs_are_checked(#[case] inputs: &str, #[case] script: &str, #[case] expected: &[&str]) {
+    let text = format!("spec: {{inputs: {{{inputs}}}}}\n---\na: {{script: \"{script}\"}}\n");
+    assert_eq!(reported(&text), expected);
 }
 
 // `External::Processor#perform` ends at the first include that cannot be read.
