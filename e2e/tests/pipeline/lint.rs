@@ -111,7 +111,7 @@ fn a_repository_without_commits_and_its_subdirectory() {
 
 #[test]
 fn includes_of_a_tag() {
-    let pipeline = "include: {local: b.yml, rules: [{if: $CI_COMMIT_TAG}]}\na: {script: x}\n";
+    let pipeline = "include: [{local: b.yml, rules: [{if: $CI_COMMIT_TAG}]}]\na: {script: x}\n";
     let repository = Repository::new("main", pipeline);
     std::fs::write(repository.path().join("b.yml"), "b: {script: x}\n").expect("written");
     assert_eq!(run(&mut repository.e2e(&["lint"])), "The pipeline is valid for GitLab 18.11: 1 job.");

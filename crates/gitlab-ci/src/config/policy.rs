@@ -7,7 +7,7 @@ use super::rules::{Changes, read_changes, read_condition};
 use crate::expression::Expression;
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Node, Value};
 
 /// The value of `only` or `except`. A job is included if all keys of `only` match and no key of `except` does.
 #[derive(Clone, Debug)]
@@ -99,6 +99,11 @@ fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern
         return Vec::new();
     }
     let mut refs = Vec::new();
+    for symbol in node.sequence().into_iter().flatten().filter(|item| matches!(item.value, Value::Symbol(_))) {
+        // `validate_string_or_regexp` of `validators.rb`
+        let message = "config should be an array of strings or regular expressions using re2 syntax";
+        reader.complain(symbol.span, path, message);
+    }
     for text in reader.strings(node, path) {
         // A text that does not have the form of a regular expression is a name, even if it starts with a slash.
         if let Some(Err(error)) = Pattern::find(&text.value) {

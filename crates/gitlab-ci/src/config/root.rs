@@ -200,7 +200,22 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     Workflow {
         rules: value("rules").map(|node| rules::read(node, Owner::Workflow, &mut reader)),
-        name: value("name").and_then(|node| reader.string(node, "name")),
+        name: value("name").and_then(|node| read_name(node, &mut reader)),
         cancel_on_failure: value("auto_cancel").is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
     }
+}
+
+/// The maximum length of the name of a pipeline, in characters.
+const MAX_NAME_LENGTH: usize = 255;
+
+/// Reads `workflow:name`. GitLab checks only its length, so that a number is a name. `entry/workflow.rb`
+fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let items = node.sequence().map(<[Node]>::len).or_else(|| node.mapping().map(Mapping::len));
+    let length = items.unwrap_or_else(|| node.scalar().unwrap_or_default().chars().count());
+    if length == 0 {
+        reader.complain(node.span, " name", "is too short (minimum is 1 character)");
+    } else if length > MAX_NAME_LENGTH {
+        reader.complain(node.span, " name", &format!("is too long (maximum is {MAX_NAME_LENGTH} characters)"));
+    }
+    Some(Text { value: node.scalar()?.into(), span: node.span })
 }

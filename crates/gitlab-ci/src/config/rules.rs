@@ -60,7 +60,7 @@ pub enum Owner {
     Include,
 }
 
-/// The maximum number of `changes` paths.
+/// The maximum number of paths of `changes` and of `exists`.
 const MAX_PATHS: usize = 50;
 
 /// Reads a list of rules, which may be nested because of `!reference`. Skips rules that are not hashes.
@@ -68,15 +68,21 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
     if node.sequence().is_none() {
-        reader.complain(node.span, "rules", "config should be an array of hashes");
+        match owner {
+            Owner::Job => reader.complain(node.span, " rules", NESTED),
+            Owner::Workflow | Owner::Include => reader.complain(node.span, "rules", &format!("config {NESTED}")),
+        };
         return Vec::new();
     }
     // A list that contains only empty lists is valid, and none of its rules matches.
     if node.is_blank() {
-        reader.complain(node.span, "", "rules can't be blank");
+        reader.complain(node.span, "rules", "config can't be blank");
     }
     flat.into_iter().filter_map(|rule| read_rule(rule, owner, reader)).collect()
 }
+
+/// `NestedArrayOfHashesOrArraysValidator`
+const NESTED: &str = "should be an array containing hashes and arrays of hashes";
 
 fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule> {
     let path = "rules:rule";
@@ -186,6 +192,7 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
     let path = "rules:rule:exists";
     let paths = match node.mapping() {
         None => node,
+        Some(mapping) if mapping.is_empty() => node,
         Some(mapping) => {
             reader.known_keys(mapping, path, ["paths", "project", "ref"]);
             other_project(mapping, reader);
@@ -196,7 +203,19 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
             &entry.value
         }
     };
-    reader.strings(paths, path)
+    // `SimpleExists` of `entry/rules/rule/exists.rb`
+    if std::ptr::eq(paths, node) && node.is_blank() {
+        return Vec::new();
+    }
+    if paths.sequence().is_none() && paths.string().is_none() {
+        reader.complain(paths.span, path, "should be a string, an array of strings, or a hash");
+        return Vec::new();
+    }
+    let texts = reader.strings(paths, path);
+    if texts.len() > MAX_PATHS {
+        reader.complain(paths.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
+    }
+    texts
 }
 
 fn other_project(mapping: &Mapping, reader: &mut Reader<'_>) {

@@ -60,7 +60,7 @@ impl Loader<'_, '_> {
 
     fn hash(&mut self, item: &Node) -> Vec<Include> {
         let Some(mapping) = item.mapping() else {
-            self.diagnostics.error(item.span, "include config should be an array of hashes or strings");
+            self.diagnostics.error(item.span, "Each include must be a hash or a string");
             return Vec::new();
         };
         for (key, entry) in unknown_keys(mapping) {
@@ -71,10 +71,18 @@ impl Loader<'_, '_> {
             // <https://docs.gitlab.com/ci/yaml/#includecache>
             self.diagnostics.since(GitlabVersion::new(19, 0), cache.key_span, "include:cache");
         }
-        let kinds: Vec<_> = KINDS.into_iter().filter(|kind| mapping.contains_key(*kind)).collect();
+        let is_set = |kind: &&str| mapping.get(*kind).is_some_and(|entry| !entry.value.is_blank());
+        let kinds: Vec<_> = KINDS.into_iter().filter(is_set).collect();
         let [kind] = kinds.as_slice() else {
+            // `lib/gitlab/ci/config/external/mapper/matcher.rb`
             let all = KINDS.join("`, `");
-            self.diagnostics.error(item.span, format!("Each include must specify exactly one of `{all}`"));
+            let message = if kinds.is_empty() {
+                let written = item.json();
+                format!("`{written}` does not have a valid subkey for include. Valid subkeys are: `{all}`")
+            } else {
+                format!("Each include must use only one of: `{all}`")
+            };
+            self.diagnostics.error(item.span, message);
             return Vec::new();
         };
         if let Some(rules) = mapping.get("rules").filter(|rules| !rules.value.is_null())

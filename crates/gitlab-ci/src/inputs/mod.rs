@@ -213,7 +213,7 @@ fn coerced(value: &Node, kind: &str) -> Node {
         ("string", Value::Null) => Value::Null,
         ("string", Value::Sequence(_) | Value::Mapping(_)) => Value::String(value.json().to_string().into()),
         ("string", _) => Value::String(text_of(value).into()),
-        (_, Value::String(text)) => {
+        (_, Value::String(text) | Value::Symbol(text)) => {
             // The JSON parser refuses deeply nested values.
             serde_json::from_str(text).map_or_else(|_| value.value.clone(), |json| from_json(json, value.span))
         }

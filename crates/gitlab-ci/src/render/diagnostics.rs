@@ -50,6 +50,9 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
         let notes = diagnostic.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
         let _ = writeln!(text, "{}: {}{notes}", lint.sources.location(diagnostic.span), diagnostic.message);
     }
+    if diagnostics.iter().any(|it| it.is_unsupported) {
+        text.push('\n');
+    }
     let count = |severity: Severity| diagnostics.iter().filter(|it| it.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let jobs = lint.configuration.as_ref().map_or(0, |configuration| configuration.jobs.len());

@@ -294,7 +294,7 @@ fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
         Some("<<") => Key::Merge(node.span),
         Some(text) => {
             let kind = match node.value {
-                Value::String(_) => KeyKind::Text,
+                Value::String(_) | Value::Symbol(_) => KeyKind::Text,
                 Value::Integer(_) => KeyKind::Integer,
                 _ => KeyKind::Other,
             };

@@ -12,7 +12,8 @@ pub(super) fn resolve(tag: &Tag, text: &str) -> Plain {
     let string = |text: &str| Plain::Value(Value::String(text.into()));
     match name(tag).as_str() {
         // `! x` has no tag for libyaml, but is a string.
-        "!" | "!!str" | "!str" | "!ruby/string" | "!ruby/symbol" | "!ruby/sym" => string(text),
+        "!" | "!!str" | "!str" | "!ruby/string" => string(text),
+        "!ruby/symbol" | "!ruby/sym" => Plain::Value(Value::Symbol(text.into())),
         "!!binary" | "!binary" => match decode(text) {
             Some(text) => string(&text),
             None => Plain::Refused("binary text that is not UTF-8"),

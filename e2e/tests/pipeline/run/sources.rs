@@ -59,6 +59,7 @@ fn settings_of_the_runner_in_variables_have_an_effect() {
     assert_eq!(run.code(), 0, "{}", error(&run.output));
     let tags = run.lines("tags");
     has(&tags, "v1.0");
+    let tags = run.all_lines("tags");
     let warning = "GIT_FETCH_EXTRA_FLAGS: not supported and ignored: --upload-pack=/tmp/x";
     assert!(tags.iter().any(|line| line.contains(warning)), "{tags:#?}");
     assert_eq!((run.status("codes"), &run.ended("codes")["exit_code"]), ("failed", &serde_json::json!(3)));
