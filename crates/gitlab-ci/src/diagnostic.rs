@@ -1,7 +1,8 @@
 //! Errors and warnings about a pipeline file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::gitlab_version::GitlabVersion;
 use super::source::Span;
 use crate::suggest;
 
@@ -26,6 +27,10 @@ pub struct Diagnostic {
     pub span: Span,
     /// The expected value, the most similar valid word, or the remedy.
     pub help: Option<String>,
+    /// How many places the diagnostic is about. More than one only for what is not supported here, which is reported once.
+    pub places: usize,
+    /// Whether the diagnostic is about a keyword or variable that is valid, but not supported here.
+    pub is_unsupported: bool,
     /// Whether the diagnostic is part of the list. One that is not needs no help text.
     is_kept: bool,
 }
@@ -46,10 +51,14 @@ pub struct Diagnostics {
     kept: Vec<Diagnostic>,
     /// The keys of `kept`, without the help texts.
     keys: HashSet<(Span, Severity, String)>,
+    /// The index in `kept` of the warning about each keyword that is not supported here.
+    unsupported: HashMap<String, usize>,
     /// The last diagnostic that was not kept, because it is a duplicate or because there are too many.
     last_dropped: Option<Diagnostic>,
     count: usize,
     errors: usize,
+    version: GitlabVersion,
+    is_version_chosen: bool,
 }
 
 impl Diagnostics {
@@ -63,10 +72,56 @@ impl Diagnostics {
         self.push(Severity::Warning, span, &message.into())
     }
 
+    /// Adds a warning about a valid keyword, such as `artifacts:access`, that has no effect here. All places with the same
+    /// keyword share one warning, at the first place. The caller may add a help text to the result.
+    pub fn unsupported(&mut self, span: Span, keyword: &str) -> &mut Diagnostic {
+        let message = format!("valid, but not supported here: {keyword}");
+        let Some(index) = self.unsupported.get(&message).copied() else {
+            let index = self.kept.len();
+            let is_kept = {
+                let warning = self.warning(span, message.clone());
+                warning.is_unsupported = true;
+                warning.is_kept
+            };
+            if !is_kept {
+                return self.last_dropped.get_or_insert(Diagnostic::new(Severity::Warning, span, &message));
+            }
+            self.unsupported.insert(message, index);
+            return &mut self.kept[index];
+        };
+        self.count += 1;
+        let is_new = self.keys.insert((span, Severity::Warning, message));
+        let warning = &mut self.kept[index];
+        warning.places += usize::from(is_new);
+        warning.span = warning.span.min(span);
+        warning
+    }
+
+    /// Sets the version of GitLab that is imitated, if the user has chosen one.
+    pub fn imitate(&mut self, version: Option<GitlabVersion>) {
+        self.version = version.unwrap_or_default();
+        self.is_version_chosen = version.is_some();
+    }
+
+    /// The version of GitLab that is imitated.
+    pub fn version(&self) -> GitlabVersion {
+        self.version
+    }
+
+    /// Reports a word that is newer than the imitated version of GitLab: an error if the user has chosen the version.
+    pub fn since(&mut self, version: GitlabVersion, span: Span, word: &str) {
+        if version <= self.version {
+            return;
+        }
+        let severity = if self.is_version_chosen { Severity::Error } else { Severity::Warning };
+        let message = format!("`{word}` is new in GitLab {version}: GitLab {} refuses it", self.version);
+        self.push(severity, span, &message).help(format!("if your GitLab is newer, check with `--gitlab {version}`"));
+    }
+
     fn push(&mut self, severity: Severity, span: Span, message: &str) -> &mut Diagnostic {
         self.count += 1;
         self.errors += usize::from(severity == Severity::Error);
-        let mut diagnostic = Diagnostic { severity, message: shortened(message), span, help: None, is_kept: false };
+        let mut diagnostic = Diagnostic::new(severity, span, message);
         // A value with an anchor is read again at every alias, which finds the same mistakes.
         if self.kept.len() < MAX_DIAGNOSTICS && self.keys.insert((span, severity, diagnostic.message.clone())) {
             diagnostic.is_kept = true;
@@ -116,6 +171,18 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
+    fn new(severity: Severity, span: Span, message: &str) -> Self {
+        let message = shortened(message);
+        Self { severity, message, span, help: None, places: 1, is_unsupported: false, is_kept: false }
+    }
+
+    /// The help text, and the number of places if there are several.
+    pub fn notes(&self) -> Option<String> {
+        let places = (self.places > 1).then(|| format!("in {} places", self.places));
+        let notes: Vec<String> = places.into_iter().chain(self.help.clone()).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+
     /// Sets the help text.
     pub fn help(&mut self, help: impl Into<String>) {
         self.help = Some(shortened(&help.into()));
@@ -159,6 +226,17 @@ mod tests {
         let kept: Vec<_> = diagnostics.sorted().iter().map(|it| (it.span.start, it.help.clone())).collect();
         assert_eq!((kept, diagnostics.count()), (vec![(0, Some("y".into())), (1, Some("y".into()))], 3));
         assert!(!diagnostics.has_errors());
+    }
+
+    #[test]
+    fn what_is_not_supported_is_reported_once_for_all_places() {
+        let mut diagnostics = Diagnostics::default();
+        for start in [5, 3, 5, 9] {
+            diagnostics.unsupported(span(start), "tags").help("h");
+        }
+        diagnostics.unsupported(span(4), "hooks");
+        let kept: Vec<_> = diagnostics.sorted().iter().map(|it| (it.span.start, it.notes())).collect();
+        assert_eq!(kept, [(3, Some("in 3 places; h".into())), (4, None)]);
     }
 
     #[test]

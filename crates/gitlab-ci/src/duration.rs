@@ -24,11 +24,7 @@ enum Reason {
     Empty,
     #[error("`{0}` is neither a number nor a unit (seconds, minutes, hours, days, weeks, months, years)")]
     Unknown(String),
-    #[error("expected a unit after the number {0}, not another number")]
-    TwoNumbers(String),
-    #[error("expected a number before `{0}`")]
-    NoNumber(String),
-    #[error("expected two to six numbers separated by colons, the last one in seconds")]
+    #[error("expected at most six numbers separated by colons, the last one in seconds")]
     Clock,
     #[error("expected more than 0 seconds")]
     Zero,
@@ -47,11 +43,11 @@ const UNITS: &[(f64, &[&str])] = &[
     (31_557_600.0, &["y", "yr", "yrs", "year", "years"]),
 ];
 
-/// The length in seconds of each place in `1:02:03`, starting from the last one. The format has no place for weeks.
-const CLOCK: [f64; 6] = [1.0, 60.0, 3600.0, 86_400.0, 2_592_000.0, 31_557_600.0];
+/// The unit of each place in `1:02:03`, starting from the last one. The format has no place for weeks.
+const CLOCK: [&str; 6] = ["seconds", "minutes", "hours", "days", "months", "years"];
 
 /// Words without a meaning.
-const FILLERS: [&str; 4] = ["and", "with", "plus", ","];
+const FILLERS: [&str; 3] = ["and", "with", "plus"];
 
 /// Parses a duration of more than 0 seconds.
 ///
@@ -68,7 +64,7 @@ const FILLERS: [&str; 4] = ["and", "with", "plus", ","];
 /// The text is not a duration, or the duration is 0: GitLab refuses both. The message names the cause.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let wrong = |reason| DurationError { text: text.to_owned(), reason };
-    let seconds = if text.contains(':') { clock(text) } else { sum(text) }.map_err(wrong)?;
+    let seconds = seconds(text).map_err(wrong)?;
     if seconds <= 0.0 {
         return Err(wrong(Reason::Zero));
     }
@@ -90,78 +86,92 @@ pub fn parse_expiry(text: &str) -> Result<Option<Duration>, DurationError> {
     if text.eq_ignore_ascii_case("never") { Ok(None) } else { parse(text).map(Some) }
 }
 
-/// Parses `1:02:03`.
-fn clock(text: &str) -> Result<f64, Reason> {
-    let places: Vec<&str> = text.split(':').map(str::trim).collect();
-    if places.len() > CLOCK.len() {
-        return Err(Reason::Clock);
-    }
-    let seconds = places.iter().rev().zip(CLOCK).map(|(place, unit)| Some(number(place)? * unit));
-    seconds.sum::<Option<f64>>().ok_or(Reason::Clock)
-}
-
-/// Parses numbers with units.
-fn sum(text: &str) -> Result<f64, Reason> {
-    let mut seconds = 0.0;
-    let mut waiting: Option<(f64, String)> = None;
-    let mut is_first = true;
-    for word in with_digits(&words(text)).into_iter().filter(|word| !FILLERS.contains(&word.as_str())) {
-        if let Some(value) = number(&word) {
-            if let Some((_, other)) = waiting.replace((value, word)) {
-                return Err(Reason::TwoNumbers(other));
-            }
-        } else {
-            let unit = UNITS.iter().find(|(_, names)| names.contains(&word.as_str())).map(|(unit, _)| *unit);
-            let unit = unit.ok_or_else(|| Reason::Unknown(word.clone()))?;
-            // A unit without a number counts once at the beginning only: `day` is one day.
-            seconds += match waiting.take() {
-                Some((value, _)) => value * unit,
-                None if is_first => unit,
-                None => return Err(Reason::NoNumber(word)),
-            };
-        }
-        is_first = false;
-    }
-    match waiting {
-        // A number at the end is a number of seconds.
-        Some((value, _)) => Ok(seconds + value),
-        None if is_first => Err(Reason::Empty),
-        None => Ok(seconds),
-    }
-}
-
-/// Accepts digits, with an optional point followed by digits. Rust's parser accepts more: exponents and `inf`.
-fn number(word: &str) -> Option<f64> {
-    let is_number = word.ends_with(|last: char| last.is_ascii_digit())
-        && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    is_number.then(|| word.parse().ok()).flatten()
-}
-
-/// Splits a text into numbers, words and punctuation marks. They need no space between them.
-fn words(text: &str) -> Vec<String> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Kind {
-        Number,
-        Word,
-        Mark,
-    }
-    let mut words: Vec<String> = Vec::new();
-    let mut last = Kind::Mark;
-    for character in text.to_lowercase().chars() {
-        let kind = match character {
-            '0'..='9' | '.' => Kind::Number,
-            letter if letter.is_alphabetic() => Kind::Word,
-            _ => Kind::Mark,
+/// The sum of all numbers times their units, as the gem computes it. Its parts are lenient: a number before another number counts as 0
+/// seconds, and so does a unit without a number, except at the beginning.
+fn seconds(text: &str) -> Result<f64, Reason> {
+    let parts = parts(&with_colons(&with_digits(&text.to_lowercase()))?)?;
+    let first = if matches!(parts.first(), Some(Part::Unit(_))) { Some(Part::Number(1.0)) } else { None };
+    let parts: Vec<Part> = first.into_iter().chain(parts).collect();
+    let mut sum = 0.0;
+    for (index, part) in parts.iter().enumerate() {
+        let Part::Number(value) = part else { continue };
+        sum += match parts.get(index + 1) {
+            Some(Part::Unit(unit)) => value * unit,
+            Some(Part::Number(_)) => 0.0,
+            // A number at the end is a number of seconds.
+            None => *value,
         };
-        let is_more = kind == last && kind != Kind::Mark;
-        last = kind;
-        match words.last_mut() {
-            _ if character.is_whitespace() => {}
-            Some(word) if is_more => word.push(character),
-            _ => words.push(character.to_string()),
+    }
+    if parts.is_empty() { Err(Reason::Empty) } else { Ok(sum) }
+}
+
+enum Part {
+    Number(f64),
+    /// The length of the unit, in seconds.
+    Unit(f64),
+}
+
+/// Replaces `1:02:03` by `1 hours 02 minutes 03 seconds`: `filter_by_type` of the gem.
+fn with_colons(text: &str) -> Result<String, Reason> {
+    let compact = text.replace(' ', "");
+    let is_between_numbers = |(at, _): (usize, &str)| {
+        let (before, after) = (compact.get(..at).unwrap_or_default(), compact.get(at + 1..).unwrap_or_default());
+        let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let is_digit = |character: char| character.is_ascii_digit();
+        let starts = compact.get(at + 1..).is_some_and(|rest| rest.starts_with(is_digit));
+        before.ends_with(is_digit) && (starts || after.strip_prefix('.').is_some_and(|rest| rest.starts_with(is_digit)))
+    };
+    if !compact.match_indices(':').any(is_between_numbers) {
+        return Ok(text.to_owned());
+    }
+    let places: Vec<&str> = compact.trim_end_matches(':').split(':').rev().collect();
+    let named: Option<Vec<String>> =
+        places.iter().enumerate().map(|(index, place)| Some(format!("{place} {}", CLOCK.get(index)?))).collect();
+    let mut named = named.ok_or(Reason::Clock)?;
+    named.reverse();
+    Ok(named.join(" "))
+}
+
+/// Splits a text into numbers and units: `filter_through_white_list` of the gem.
+fn parts(text: &str) -> Result<Vec<Part>, Reason> {
+    let mut parts = Vec::new();
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        while !rest.is_empty() {
+            // A number needs no space before and after it.
+            let start = rest.find(|digit: char| digit.is_ascii_digit());
+            let start = start.map(|at| if rest.get(..at).is_some_and(|it| it.ends_with('.')) { at - 1 } else { at });
+            let (before, number) = rest.split_at(start.unwrap_or(rest.len()));
+            if !before.is_empty() {
+                parts.extend(unit(before)?);
+            }
+            let end = end_of_number(number);
+            let (number, after) = number.split_at(end);
+            // The text of the number has only digits and at most one point.
+            parts.extend(number.parse().ok().map(Part::Number));
+            rest = after;
         }
     }
-    words
+    Ok(parts)
+}
+
+/// The length of a number at the start of a text: `[0-9]*\.?[0-9]+`.
+fn end_of_number(text: &str) -> usize {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let whole = digits(text);
+    let fraction = text.get(whole..).and_then(|rest| rest.strip_prefix('.')).map_or(0, digits);
+    if fraction == 0 { whole } else { whole + 1 + fraction }
+}
+
+/// The unit with this name, or `None` for a word without a meaning.
+fn unit(word: &str) -> Result<Option<Part>, Reason> {
+    let bare = word.strip_prefix(',').unwrap_or(word);
+    let bare = bare.strip_suffix(',').unwrap_or(bare);
+    let unit = UNITS.iter().find(|(_, names)| names.contains(&bare)).map(|(unit, _)| Part::Unit(*unit));
+    if unit.is_none() && !FILLERS.contains(&bare) {
+        return Err(Reason::Unknown(word.to_owned()));
+    }
+    Ok(unit)
 }
 
 #[cfg(test)]
@@ -197,6 +207,14 @@ mod tests {
     #[case::clock("4:01:01", 14_461)]
     #[case::short_clock(" 1:20 ", 80)]
     #[case::long_clock("1:00:00:00", 86_400)]
+    #[case::number_before_a_number("1 1 day", 86_400)]
+    #[case::two_points("10.2.30 hours", 1080)]
+    #[case::unit_without_a_number("3 hours minutes", 10_800)]
+    #[case::clock_with_a_unit("1:20 hours", 72_060)]
+    #[case::clock_that_starts_with_a_colon(":1:20", 3680)]
+    #[case::clock_that_ends_with_a_colon("1:20:", 80)]
+    #[case::hyphen("twenty-one days", 1_814_400)]
+    #[case::comma_after_a_word("one week, two days", 777_600)]
     #[case::white_space("  1\tday\n", 86_400)]
     fn parses_durations(#[case] text: &str, #[case] seconds: u64) {
         assert_eq!(parse(text), Ok(Duration::from_secs(seconds)));
@@ -208,19 +226,17 @@ mod tests {
     #[case::filler_word_only("and", "expected a number or a unit")]
     #[case::word("soon", "`soon` is neither a number nor a unit")]
     #[case::unknown_unit("3 fortnights", "`fortnights` is neither")]
-    #[case::two_numbers("3 4 hours", "expected a unit after the number 3")]
-    #[case::number_with_two_points("1.2.3 hours", "`1.2.3` is neither")]
-    #[case::trailing_point("5. hours", "`5.` is neither")]
-    #[case::no_number("3 hours minutes", "expected a number before `minutes`")]
+    #[case::trailing_point("5. hours", "`.` is neither")]
+    #[case::lone_comma("3 weeks , 2 days", "`,` is neither")]
+    #[case::word_between_commas("1 day,hour", "`day,hour` is neither")]
     #[case::negative("-3 hours", "`-` is neither")]
     #[case::infinite("inf", "`inf` is neither")]
     #[case::zero("0", "expected more than 0 seconds")]
     #[case::zero_hours("0h 0m", "expected more than 0 seconds")]
     #[case::too_long("99999999999999999999 years", "it is too long")]
     #[case::far_too_long(&"9".repeat(1000), "it is too long")]
-    #[case::clock_with_words("1:20 hours", "separated by colons")]
     #[case::clock_with_seven_places("1:1:1:1:1:1:1", "separated by colons")]
-    #[case::clock_with_an_empty_place("1::1", "separated by colons")]
+    #[case::clock_with_an_empty_place("1::1", "`::` is neither")]
     fn rejects_other_texts(#[case] text: &str, #[case] reason: &str) {
         let error = parse(text).unwrap_err();
         let message = error.to_string();

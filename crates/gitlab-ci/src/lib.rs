@@ -24,6 +24,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod expression;
 pub mod files;
+pub mod gitlab_version;
 pub mod glob;
 pub mod include;
 pub mod inputs;

@@ -37,20 +37,67 @@ const SMALL: [(&str, u64); 28] = [
 /// Words that multiply the number before them.
 const LARGE: [(&str, u64); 3] = [("hundred", 100), ("thousand", 1000), ("million", 1_000_000)];
 
-/// Replaces numbers in words by digits. `words` are lower-case words, numbers and punctuation marks.
-pub(crate) fn with_digits(words: &[String]) -> Vec<String> {
-    let (mut replaced, mut rest) = (Vec::new(), words);
+/// Replaces numbers in words by digits. `text` is in lower case.
+pub(crate) fn with_digits(text: &str) -> String {
+    let words = words(text);
+    if !words.iter().any(|word| find(&SMALL, word).is_some()) {
+        return text.to_owned();
+    }
+    let mut replaced = String::new();
+    let mut rest = words.as_slice();
     while let [first, others @ ..] = rest {
-        if let Some((value, after)) = number(rest) {
-            let is_and_a_half = matches!(after, [and, a, half, ..] if and == "and" && a == "a" && half == "half");
-            replaced.push(if is_and_a_half { format!("{value}.5") } else { value.to_string() });
-            rest = after.get(if is_and_a_half { 3 } else { 0 }..).unwrap_or_default();
-        } else {
-            replaced.push(first.clone());
-            rest = others;
+        let (word, after) = match number(rest) {
+            Some((value, after)) => {
+                let is_and_a_half = matches!(after, [and, a, half, ..] if and == "and" && a == "a" && half == "half");
+                let digits = if is_and_a_half { format!("{value}.5") } else { value.to_string() };
+                (digits, after.get(if is_and_a_half { 3 } else { 0 }..).unwrap_or_default())
+            }
+            None => (first.clone(), others),
+        };
+        // A comma belongs to the word before it, and a colon to both.
+        let is_attached = matches!(word.as_str(), "," | ":") || replaced.ends_with(':');
+        if !replaced.is_empty() && !is_attached {
+            replaced.push(' ');
         }
+        replaced.push_str(&word);
+        rest = after;
     }
     replaced
+}
+
+/// Splits a text into numbers, words and punctuation marks. They need no space between them. A hyphen between two words is a space.
+fn words(text: &str) -> Vec<String> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Number,
+        Word,
+        Mark,
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut last = Kind::Mark;
+    for character in text.chars() {
+        let kind = match character {
+            '0'..='9' | '.' => Kind::Number,
+            letter if letter.is_alphabetic() => Kind::Word,
+            _ => Kind::Mark,
+        };
+        let is_more = kind == last && kind != Kind::Mark;
+        last = kind;
+        match words.last_mut() {
+            _ if character.is_whitespace() => {}
+            Some(word) if is_more => word.push(character),
+            _ => words.push(character.to_string()),
+        }
+    }
+    let is_word = |word: Option<&String>| word.is_some_and(|word| word.starts_with(char::is_alphabetic));
+    let is_hyphen = |index: usize| {
+        words.get(index).is_some_and(|word| word == "-")
+            && index > 0
+            && is_word(words.get(index - 1))
+            && is_word(words.get(index + 1))
+    };
+    let hyphens: Vec<bool> = (0..words.len()).map(is_hyphen).collect();
+    words.into_iter().zip(hyphens).filter(|(_, is_hyphen)| !is_hyphen).map(|(word, _)| word).collect()
 }
 
 /// The number in words at the beginning, and what follows it.
@@ -71,7 +118,7 @@ fn number(words: &[String]) -> Option<(u64, &[String])> {
             } else {
                 total = total.checked_add(value)?;
             }
-        } else if part.is_some_and(|part| part >= 100) && word == "and" || part.is_some() && word == "-" {
+        } else if part.is_some_and(|part| part >= 100) && word == "and" {
             // Only between two words of a number.
             let goes_on = others.first().is_some_and(|next| find(&SMALL, next).is_some());
             if !goes_on {
@@ -99,7 +146,8 @@ mod tests {
     #[rstest]
     #[case("one week", "1 week")]
     #[case("thirty minutes", "30 minutes")]
-    #[case("twenty - one days", "21 days")]
+    #[case("twenty-one days", "21 days")]
+    #[case("one week, 2 days", "1 week, 2 days")]
     #[case("two hundred and five seconds", "205 seconds")]
     #[case("two thousand three hundred s", "2300 s")]
     #[case("two and a half hours", "2.5 hours")]
@@ -110,7 +158,6 @@ mod tests {
     #[case("hundred", "hundred")]
     #[case("soon", "soon")]
     fn numbers_become_digits(#[case] text: &str, #[case] expected: &str) {
-        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        assert_eq!(with_digits(&words).join(" "), expected);
+        assert_eq!(with_digits(text), expected);
     }
 }

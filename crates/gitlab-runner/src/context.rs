@@ -1,5 +1,6 @@
 //! A pipeline to run: the data that the scheduler and every job read.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub pre_build_script: Option<String>,
     /// Commands that run after every job's `script` and before `after_script`.
     pub post_build_script: Option<String>,
+    /// `[runners.feature_flags]`.
+    pub feature_flags: BTreeMap<String, bool>,
     /// `workflow:auto_cancel:on_job_failure: all`: whether the first failure cancels all other jobs.
     pub cancels_on_failure: bool,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             artifacts_limit: ARTIFACTS_LIMIT,
             pre_build_script: None,
             post_build_script: None,
+            feature_flags: BTreeMap::new(),
             cancels_on_failure: false,
         }
     }

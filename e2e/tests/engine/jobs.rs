@@ -6,7 +6,8 @@ use gitlab_ci::plan::context::RefKind;
 use gitlab_runner::config::{CERTIFICATES, DockerConfig, Mount, RunnerConfig};
 use gitlab_runner::executor::FailureReason;
 use gitlab_runner::workspace::archive;
-use gitlab_runner::workspace::checkout::{Origin, Shape, Sources, Submodules};
+use gitlab_runner::workspace::checkout::{Origin, Shape, Sources};
+use gitlab_runner::workspace::submodules::Submodules;
 use rstest::rstest;
 
 use crate::job::{DEBIAN, Pipeline, WITH_SH, WITHOUT_SHELL, selection, variables};
@@ -134,7 +135,7 @@ async fn sources_and_artifacts_are_passed_between_jobs() {
     let origin = Origin::new(&repository, &git("rev-parse HEAD"), RefKind::Branch, "main", false);
     let sources = Sources::new(origin, dir.join("checkouts"));
     std::fs::create_dir(dir.join("checkouts")).unwrap();
-    let shape = Shape { depth: 20, submodules: Submodules::None, has_files: true };
+    let shape = Shape { depth: 20, fetch_flags: Vec::new(), submodules: Submodules::default(), has_files: true };
     let checkout = sources.checkout(&shape).await.unwrap();
 
     let mut first = pipeline.job(DEBIAN, |_| ()).await;

@@ -258,3 +258,25 @@ fn secrets_and_files_do_not_show_in_the_widths_of_columns() {
     let longest = text.lines().filter(|line| line.contains("[MASKED]")).map(str::len).max();
     assert!(longest.is_some_and(|longest| longest < 200), "{text}");
 }
+
+/// A branch of the project at GitLab may exist only as a branch of the remote here.
+#[test]
+fn branches_of_the_remote_have_full_names() {
+    let rule = |name: &str| format!("{{script: x, rules: [{{changes: {{paths: [new], compare_to: {name}}}}}]}}\n");
+    let pipeline = format!("a: {}b: {}c: {}", rule("main"), rule("refs/heads/main"), rule("heads/main"));
+    let source = Repository::new("main", &pipeline);
+    source.git(&["checkout", "--quiet", "feature/x"]);
+    std::fs::write(source.path().join("new"), "x").expect("a file");
+    source.git(&["add", "new"]);
+    source.git(&["commit", "--quiet", "--message", "New"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let clone = dir.path().join("clone");
+    run(std::process::Command::new("git")
+        .args(["clone", "--quiet", "--branch", "feature/x"])
+        .arg(source.path())
+        .arg(&clone));
+    let branch = ["plan", "--branch", "refs/heads/feature/x", "--default-branch", "refs/heads/main"];
+    let text = run(crate::support::e2e(&branch).arg("-C").arg(&clone));
+    assert_eq!(text.matches("changes: new").count(), 3, "{text}");
+    assert!(text.starts_with("branch feature/x, "), "{text}");
+}

@@ -8,6 +8,8 @@
 mod ends;
 #[path = "run/hostile.rs"]
 mod hostile;
+#[path = "run/sources.rs"]
+mod sources;
 #[path = "run/surroundings.rs"]
 mod surroundings;
 

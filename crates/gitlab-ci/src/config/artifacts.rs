@@ -2,6 +2,7 @@
 
 use super::reader::{Reader, Text};
 use crate::duration;
+use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Mapping, Node};
 
 /// The files that a job leaves for later jobs and for download.
@@ -115,13 +116,17 @@ fn check_access(mapping: &Mapping, reader: &mut Reader<'_>) {
     }
     if let Some(node) = value("access") {
         reader.word(node, "artifacts:access", ACCESS);
+        if node.string() == Some("maintainer") {
+            // <https://docs.gitlab.com/ci/yaml/#artifactsaccess>
+            reader.diagnostics.since(GitlabVersion::new(18, 4), node.span, "maintainer");
+        }
     }
     if let Some(node) = value("expose_as") {
         check_exposed(node, value("paths"), mapping, reader);
     }
     for key in ["access", "expose_as", "public"] {
         if let Some(entry) = mapping.get(key) {
-            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: artifacts:{key}"));
+            reader.diagnostics.unsupported(entry.key_span, &format!("artifacts:{key}"));
         }
     }
 }
@@ -169,8 +174,7 @@ fn read_reports(reports: &Mapping, artifacts: &mut Artifacts, reader: &mut Reade
                         reader.strings(&entry.value, &path);
                     }
                 }
-                let message = format!("valid, but not supported here: artifacts:reports:{displayed}");
-                reader.diagnostics.warning(entry.key_span, message);
+                reader.diagnostics.unsupported(entry.key_span, &format!("artifacts:reports:{displayed}"));
             }
             _ => {}
         }

@@ -23,9 +23,7 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> bool {
         }
     }
     if let Some(entry) = mapping.get("on_new_commit") {
-        let warning = reader
-            .diagnostics
-            .warning(entry.key_span, "valid, but not supported here: workflow:auto_cancel:on_new_commit");
+        let warning = reader.diagnostics.unsupported(entry.key_span, "workflow:auto_cancel:on_new_commit");
         warning.help("a local replay has no newer pipeline that could cancel this one");
     }
     value("on_job_failure").and_then(Node::string) == Some("all")

@@ -47,7 +47,8 @@ const MAX_FALLBACK_KEYS: usize = 5;
 /// Reads one cache or a list of caches. Invalid ones are left out.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
     if node.mapping().is_none() && node.sequence().is_none() {
-        reader.complain(node.span, "cache", "config can only be a hash or an array");
+        // The entry has a name of its own, without that of the job.
+        reader.diagnostics.error(node.span, "caches config can only be a hash or an array");
         return Vec::new();
     }
     if node.sequence().is_some_and(|items| items.len() > MAX_CACHES) {
@@ -75,7 +76,8 @@ fn read_one(node: &Node, reader: &mut Reader<'_>) -> Option<Cache> {
         paths: value("paths").map(|node| reader.list(node, "cache:paths")).unwrap_or_default(),
         untracked: value("untracked").and_then(|node| reader.boolean(node, "cache:untracked")) == Some(true),
         when: value("when").and_then(|node| reader.word(node, "cache:when", WHEN)).unwrap_or_default(),
-        policy: value("policy").and_then(|node| read_policy(node, reader)),
+        // `allow_blank: true`
+        policy: value("policy").filter(|node| !node.is_blank()).and_then(|node| read_policy(node, reader)),
         is_unprotected: value("unprotect").and_then(|node| reader.boolean(node, "cache:unprotect")) == Some(true),
     })
 }
@@ -94,7 +96,7 @@ fn read_policy(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
 fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     let path = "cache:key";
     let Some(mapping) = node.mapping() else {
-        let Some(text) = node.string() else {
+        let Some(text) = node.text() else {
             let error = reader.complain(node.span, path, "should be a hash, a string or a symbol");
             if let Some(text) = node.scalar() {
                 error.help(format!("put it in quotes: `\"{text}\"`"));
@@ -113,9 +115,8 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     reader.known_keys(mapping, path, ["files", "files_commits", "prefix"]);
     let (files, commits) = (mapping.get("files"), mapping.get("files_commits"));
     if let Some(entry) = commits {
-        let message =
-            "valid, but not supported here: cache:key:files_commits; the key is computed from the content of the files";
-        reader.diagnostics.warning(entry.key_span, message.to_owned());
+        let warning = reader.diagnostics.unsupported(entry.key_span, "cache:key:files_commits");
+        warning.help("the key is computed from the content of the files");
     }
     let Some(files) = files.or(commits).filter(|_| files.is_none() || commits.is_none()) else {
         reader.complain(node.span, path, "config must use exactly one of these keys: files, files_commits");

@@ -75,7 +75,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
     }
     for key in ["kubernetes", "auto_stop_in"] {
         if let Some(entry) = mapping.get(key) {
-            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: environment:{key}"));
+            reader.diagnostics.unsupported(entry.key_span, &format!("environment:{key}"));
         }
     }
     Some(Environment {

@@ -118,6 +118,9 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
 }
 
 fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPolicy> {
+    if node.sequence().is_some_and(<[Node]>::is_empty) {
+        reader.complain(node.span, &format!("{path}:pull_policy"), "config can't be blank");
+    }
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
     items.iter().filter_map(|item| reader.word(item, &format!("{path}:pull_policy"), PULL_POLICIES)).collect()
 }

@@ -96,6 +96,11 @@ enum Kind {
     Neither,
 }
 
+/// Whether an entry of the top level looks like a job. `find_type` of `entry/jobs.rb`
+pub fn is_job(mapping: &Mapping) -> bool {
+    kind(mapping) != Kind::Neither
+}
+
 fn kind(mapping: &Mapping) -> Kind {
     if mapping.contains_key("script") || mapping.contains_key("run") {
         Kind::Job
@@ -130,7 +135,9 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     let test = || Text { value: "test".into(), span };
     let words = if kind == Kind::Bridge { when::BRIDGE_VALUES } else { when::JOB_VALUES };
     let when = set("when").and_then(|node| reader.word(node, "when", words));
-    let start_in = set("start_in").and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
+    // Without a delay, `start_in` must be blank, and GitLab does not read it.
+    let start_in = set("start_in").filter(|_| when == Some(When::Delayed));
+    let start_in = start_in.and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
     check_delay(span, own, when, reader);
     let needs_owner = if kind == Kind::Bridge { needs::Owner::Bridge } else { needs::Owner::Job };
     Some(Job {
@@ -232,6 +239,9 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
         if let Some(node) = set("release") {
             release::check(node, reader);
         }
+        if let Some(node) = set("inputs") {
+            reader.hash(node, "inputs");
+        }
         if let Some(node) = set("manual_confirmation") {
             reader.string(node, " manual_confirmation");
         }
@@ -239,7 +249,7 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
     }
     for (key, entry) in own {
         if &**key == "trigger" || keywords::support(JOB, key) == Some(Support::No) {
-            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {key}"));
+            reader.diagnostics.unsupported(entry.key_span, key);
         }
     }
 }
@@ -270,20 +280,16 @@ fn check_keys_forbidden_by_rules(own: &Mapping, reader: &mut Reader<'_>) {
 }
 
 fn check_delay(span: Span, own: &Mapping, when: Option<When>, reader: &mut Reader<'_>) {
-    let start_in = own.get("start_in").filter(|entry| !entry.value.is_null());
     let is_delayed = when == Some(When::Delayed);
-    match (start_in, own.get("rules")) {
-        (None, _) if is_delayed => {
-            reader.complain(span, " start_in", "should be a duration");
-        }
-        // `check_keys_forbidden_by_rules` reports `start_in` only if `rules` has a value. Without one, it is an error, too.
-        (Some(entry), Some(rules)) if rules.value.is_null() => {
-            reader.complain(entry.key_span, " start_in", "must be blank");
-        }
-        (Some(_), None) if !is_delayed => {
-            reader.complain(span, " start_in", "must be blank");
-        }
-        _ => {}
+    let start_in = own.get("start_in");
+    if is_delayed && start_in.is_none_or(|entry| entry.value.is_null()) {
+        reader.complain(span, " start_in", "should be a duration");
+    }
+    // `check_keys_forbidden_by_rules` reports `start_in` together with the value of `rules`.
+    let rules = own.get("rules").map(|entry| &entry.value);
+    let is_forbidden = rules.is_some_and(Node::is_null) || rules.is_none() && !is_delayed;
+    if let Some(entry) = start_in.filter(|entry| is_forbidden && !entry.value.is_blank()) {
+        reader.complain(entry.key_span, " start_in", "must be blank");
     }
 }
 

@@ -27,6 +27,7 @@ pub mod release;
 pub mod retry;
 pub mod root;
 pub mod rules;
+pub mod runner_settings;
 pub mod script;
 pub mod secrets;
 pub mod tags;

@@ -97,8 +97,7 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
                 reader.complain(entry.key_span, path, &format!("config uses invalid types: {kind}"));
                 return None;
             }
-            let warning =
-                reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: needs:{other}"));
+            let warning = reader.diagnostics.unsupported(entry.key_span, &format!("needs:{other}"));
             warning.help("the job in the other pipeline counts as succeeded, without artifacts");
             return None;
         }

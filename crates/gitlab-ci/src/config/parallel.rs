@@ -83,7 +83,7 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
             for value in values {
                 // Unlike the values of `variables`. `validate_alphanumeric` of `legacy_validation_helpers.rb`
                 match &value.value {
-                    Value::String(text) | Value::Integer(text) => texts.push(Arc::clone(text)),
+                    Value::String(text) | Value::Symbol(text) | Value::Integer(text) => texts.push(Arc::clone(text)),
                     _ => {
                         let error = reader.complain(value.span, &format!("{path}:matrix:variables"), PAIRS);
                         if let Some(text) = value.scalar() {

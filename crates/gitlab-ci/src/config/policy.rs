@@ -7,7 +7,7 @@ use super::rules::{Changes, read_changes, read_condition};
 use crate::expression::Expression;
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Node, Value};
 
 /// The value of `only` or `except`. A job is included if all keys of `only` match and no key of `except` does.
 #[derive(Clone, Debug)]
@@ -65,7 +65,16 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
     }
     reader.known_keys(mapping, keyword, ["refs", "kubernetes", "variables", "changes"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    // The clause of a key without a value never holds: `Array(nil)` in `lib/gitlab/ci/build/policy/`. A key `refs` without one replaces
+    // the default.
+    let is_empty = |key: &str| mapping.get(key).is_some_and(|entry| entry.value.is_null());
     policy.refs = value("refs").map(|node| read_refs(node, &format!("{keyword}:refs"), reader));
+    policy.refs = policy.refs.or_else(|| is_empty("refs").then(Vec::new));
+    if let Some(entry) = mapping.get("kubernetes").filter(|entry| entry.value.is_null()) {
+        // `lib/gitlab/ci/build/policy/kubernetes.rb` calls `to_sym`, which null does not have.
+        let error = reader.diagnostics.error(entry.key_span, "Undefined error");
+        error.help(format!("write `{keyword}: {{kubernetes: active}}`: GitLab fails if the key has no value"));
+    }
     if let Some(node) = value("kubernetes") {
         policy.kubernetes = reader.word(node, &format!("{keyword}:kubernetes"), &[("active", ())]).is_some();
     }
@@ -77,7 +86,10 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
         };
         policy.variables = Some(items.iter().filter_map(|item| read_condition(item, &path, reader)).collect());
     }
-    policy.changes = value("changes").and_then(|node| read_changes(node, &format!("{keyword}:changes"), reader));
+    let no_changes = || is_empty("changes").then(|| Changes { paths: Vec::new(), compare_to: None });
+    policy.variables = policy.variables.or_else(|| is_empty("variables").then(Vec::new));
+    policy.changes =
+        value("changes").and_then(|node| read_changes(node, &format!("{keyword}:changes"), reader)).or_else(no_changes);
     Some(policy)
 }
 
@@ -87,24 +99,25 @@ fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern
         return Vec::new();
     }
     let mut refs = Vec::new();
+    for symbol in node.sequence().into_iter().flatten().filter(|item| matches!(item.value, Value::Symbol(_))) {
+        // `validate_string_or_regexp` of `validators.rb`
+        let message = "config should be an array of strings or regular expressions using re2 syntax";
+        reader.complain(symbol.span, path, message);
+    }
     for text in reader.strings(node, path) {
-        // The first `@` counts, even inside a regular expression, where `\x40` is a literal `@`.
+        // A text that does not have the form of a regular expression is a name, even if it starts with a slash.
+        if let Some(Err(error)) = Pattern::find(&text.value) {
+            let message = "config should be an array of strings or regular expressions using re2 syntax";
+            reader.complain(text.span, path, message).help(error.to_string());
+            continue;
+        }
+        // The first `@` counts, even inside a regular expression, where `\x40` is a literal `@`. `matches_pattern?` of
+        // `lib/gitlab/ci/build/policy/refs.rb`
         let (pattern, project) = match text.value.split_once('@') {
             Some((pattern, project)) => (pattern, Some(project.into())),
             None => (&*text.value, None),
         };
-        let compiled = if pattern.starts_with('/') {
-            match Pattern::parse(pattern) {
-                Ok(pattern) => Some(pattern),
-                Err(error) => {
-                    let message = "config should be an array of strings or regular expressions using re2 syntax";
-                    reader.complain(text.span, path, message).help(error.to_string());
-                    continue;
-                }
-            }
-        } else {
-            None
-        };
+        let compiled = Pattern::find(pattern).and_then(Result::ok);
         refs.push(RefPattern { pattern: compiled, project, text: text.clone() });
     }
     refs

@@ -156,7 +156,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         let items = node.sequence().unwrap_or(std::slice::from_ref(node));
         let mut texts = Vec::new();
         for item in items {
-            match item.string() {
+            match item.text() {
                 Some(text) => texts.push(Spanned { value: text.into(), span: item.span }),
                 None => {
                     self.complain(item.span, path, "config should be an array of strings or a string");
@@ -175,7 +175,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         };
         let mut texts = Vec::new();
         for item in items {
-            match item.string() {
+            match item.text() {
                 Some(text) => texts.push(Spanned { value: text.into(), span: item.span }),
                 None => {
                     self.complain(item.span, path, message);

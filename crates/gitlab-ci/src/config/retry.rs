@@ -2,7 +2,8 @@
 
 use super::reader::{Reader, Text};
 use super::when::read_exit_codes;
-use crate::yaml::node::Node;
+use crate::gitlab_version::GitlabVersion;
+use crate::yaml::node::{Node, Value};
 
 /// When GitLab retries a failed job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,26 +74,63 @@ pub const REASONS: &[&str] = &[
     "user_blocked",
 ];
 
-const RANGE: &str = "config must be greater than or equal to 0 and less than or equal to 2";
+/// The reasons that GitLab 19.1 has added. <https://docs.gitlab.com/ci/yaml/#retrywhen>
+const NEW_REASONS: [&str; 9] = [
+    "no_updates_canceling",
+    "no_updates_running",
+    "runner_configuration_error",
+    "runner_external_dependency_failure",
+    "runner_interrupted",
+    "server_timeout_canceling",
+    "server_timeout_running",
+    "stuck_pending_no_matching_runners",
+    "stuck_pending_with_matching_runners",
+];
+
+/// The maximum number of retries.
+const MAX: i64 = 2;
 
 /// Reads the keyword. Returns `None` if it is invalid.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
-    let times = |node: &Node, reader: &mut Reader<'_>| {
-        reader.number(node, "retry", 0..=2, RANGE).and_then(|max| usize::try_from(max).ok())
-    };
     let Some(mapping) = node.mapping() else {
-        return times(node, reader).map(|max| Retry { max, ..Retry::default() });
+        if !matches!(node.value, Value::Integer(_)) {
+            // The entry has a name of its own, without that of the job.
+            reader.diagnostics.error(node.span, "retry config has to be either an integer or a hash");
+            return None;
+        }
+        return read_max(node, "config", reader).map(|max| Retry { max, ..Retry::default() });
     };
     reader.known_keys(mapping, "retry", ["max", "when", "exit_codes"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").map(|node| reader.strings(node, "retry:when")).unwrap_or_default();
-    for reason in when.iter().filter(|reason| !REASONS.contains(&&*reason.value)) {
+    // GitLab looks up strings and the items of lists, but not a symbol.
+    let is_symbol = value("when").is_some_and(|node| matches!(node.value, Value::Symbol(_)));
+    for reason in when.iter().filter(|reason| !is_symbol && !REASONS.contains(&&*reason.value)) {
         let error = reader.complain(reason.span, "retry", "when is unknown");
         error.nearest(&reason.value, REASONS.iter().copied());
     }
+    for reason in when.iter().filter(|reason| NEW_REASONS.contains(&&*reason.value)) {
+        reader.diagnostics.since(GitlabVersion::new(19, 1), reason.span, &reason.value);
+    }
     Some(Retry {
-        max: value("max").and_then(|node| times(node, reader)).unwrap_or_default(),
+        max: value("max").and_then(|node| read_max(node, "max", reader)).unwrap_or_default(),
         when,
         exit_codes: value("exit_codes").map(|node| read_exit_codes(node, "retry", reader)).unwrap_or_default(),
     })
+}
+
+/// Reads the number of retries. Rails' `numericality` accepts a string with an integer.
+fn read_max(node: &Node, attribute: &str, reader: &mut Reader<'_>) -> Option<usize> {
+    let text = node.scalar().unwrap_or_default().trim();
+    let is_number = matches!(node.value, Value::Integer(_) | Value::Float(_)) || text.parse::<f64>().is_ok();
+    let message = match text.parse::<i64>().map_err(|_| is_number) {
+        Ok(max) if max < 0 => "must be greater than or equal to 0".to_owned(),
+        Ok(max) if max > MAX => format!("must be less than or equal to {MAX}"),
+        Ok(max) if !matches!(node.value, Value::Boolean(_)) => return usize::try_from(max).ok(),
+        Err(true) => "must be an integer".to_owned(),
+        _ => "is not a number".to_owned(),
+    };
+    // The entry has a name of its own, without that of the job.
+    reader.diagnostics.error(node.span, format!("retry {attribute} {message}"));
+    None
 }

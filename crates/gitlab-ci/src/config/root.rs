@@ -12,11 +12,12 @@ use super::keywords::{self, DEFAULT, JOB, ROOT, Support};
 use super::limits::MAX_JOB_NAME;
 use super::reader::{Reader, Text};
 use super::rules::{self, Owner, Rule};
+use super::script;
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::When;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
-use crate::yaml::node::{Entry, Mapping, Node};
+use crate::yaml::node::{Entry, KeyKind, Mapping, Node};
 use crate::yaml::size;
 
 /// The content of a pipeline file, resolved and typed.
@@ -58,11 +59,11 @@ pub fn read(
     diagnostics: &mut Diagnostics,
 ) -> Configuration {
     // A key of the top level without a value counts as missing.
-    let value = |key: &str| root.get(key).filter(|entry| !entry.value.is_null());
+    let value = |key: &str| root.get(key).filter(|entry| !entry.value.is_null() && !is_job(key, &entry.value));
     let (defaults, size_of_defaults) = defaults(root, diagnostics);
     let stages = stages(root, diagnostics);
     let workflow = value("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
-    let has_workflow_rules = root.get("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
+    let has_workflow_rules = value("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
     let variables = root.get("variables").map(|entry| {
         let mut reader = Reader::for_keyword("variables", diagnostics);
         variables::read(&entry.value, VariableScope::Root, "", &mut reader)
@@ -70,9 +71,7 @@ pub fn read(
     let mut jobs = IndexMap::new();
     // Every job gets a copy of the defaults.
     let mut size = 0;
-    // `spec` is a keyword of a header only.
-    let is_job = |name: &str| keywords::support(ROOT, name).is_none() || name == "spec";
-    for (name, entry) in root.iter().filter(|(name, _)| is_job(name)) {
+    for (name, entry) in root.iter().filter(|(name, entry)| is_job(name, &entry.value)) {
         if name.starts_with('.') {
             check_hidden(name, entry, diagnostics);
             continue;
@@ -90,7 +89,7 @@ pub fn read(
             Reader::for_job("job", reader.diagnostics).complain(entry.key_span, " name", "can't be blank");
             continue;
         }
-        if !entry.has_string_key {
+        if entry.key_kind != KeyKind::Text {
             // `validates :name, type: Symbol` of `entry/processable.rb`
             let error = reader.complain(entry.key_span, " name", "should be a symbol");
             error.help(format!("quote the name: '{name}'"));
@@ -110,6 +109,17 @@ pub fn read(
         diagnostics.error(span, "jobs config should contain at least one visible job");
     }
     Configuration { stages, workflow, variables: variables.unwrap_or_default(), jobs }
+}
+
+/// Whether an entry of the top level is a job, and not a keyword. `filter_jobs!` of `entry/root.rb`
+fn is_job(name: &str, node: &Node) -> bool {
+    match name {
+        // A keyword of a header only.
+        "spec" => true,
+        // These two are not reserved: one that looks like a job is a job.
+        "default" | "workflow" => node.mapping().is_some_and(job::is_job),
+        _ => keywords::support(ROOT, name).is_none(),
+    }
 }
 
 /// A hidden job may have any content, but must not be blank. `entry/hidden.rb`
@@ -142,7 +152,8 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
     let older_defaults = inheritable::read(&older, &mut Reader::for_file(diagnostics));
     let mut size = size::entries(&older);
     let mut reader = Reader::for_keyword("default", diagnostics);
-    let default = root.get("default").map(|entry| &entry.value).filter(|node| !node.is_null());
+    let default = root.get("default").map(|entry| &entry.value);
+    let default = default.filter(|node| !node.is_null() && !is_job("default", node));
     let Some(mapping) = default.and_then(|node| reader.hash(node, "")) else { return (older_defaults, size) };
     reader.known_keys(mapping, "", DEFAULT.iter().copied());
     for (keyword, entry) in &older {
@@ -154,7 +165,7 @@ fn defaults(root: &Mapping, diagnostics: &mut Diagnostics) -> (Inheritable, usiz
     size += size::entries(mapping);
     for (keyword, entry) in mapping {
         if keywords::support(JOB, keyword) == Some(Support::No) {
-            reader.diagnostics.warning(entry.key_span, format!("valid, but not supported here: {keyword}"));
+            reader.diagnostics.unsupported(entry.key_span, keyword);
         }
     }
     (inheritable::read(mapping, &mut reader).with_defaults(&older_defaults, &Inherit::All(true)), size)
@@ -165,27 +176,21 @@ fn stages(root: &Mapping, diagnostics: &mut Diagnostics) -> Vec<Arc<str>> {
     if let Some(entry) = root.get("stages").filter(|entry| !entry.value.is_null()) {
         let mut flat = Vec::new();
         let mut reader = Reader::for_keyword("stages", diagnostics);
-        if entry.value.sequence().is_none() || !flatten(&entry.value, &mut flat) {
-            reader.complain(entry.value.span, "", "config should be an array of strings");
-        } else if !flat.is_empty() {
-            names = flat;
+        if entry.value.sequence().is_none() || script::flatten(&entry.value, 0, &mut flat).is_err() {
+            let message = "config should be an array of strings or a nested array of strings up to 10 levels deep";
+            reader.complain(entry.value.span, "", message);
+        } else {
+            names = flat.into_iter().map(|stage| stage.value).collect();
+        }
+        // `lib/gitlab/ci/config/edge_stages_injector.rb` adds no stages to an empty list.
+        if entry.value.is_blank() {
+            return Vec::new();
         }
     }
     // These two stages are always the first and the last one.
     let between = names.into_iter().filter(|name| !matches!(&**name, ".pre" | ".post"));
     let stages: IndexSet<Arc<str>> = [".pre".into()].into_iter().chain(between).chain([".post".into()]).collect();
     stages.into_iter().collect()
-}
-
-fn flatten(node: &Node, names: &mut Vec<Arc<str>>) -> bool {
-    match (node.sequence(), node.string()) {
-        (Some(items), _) => items.iter().all(|item| flatten(item, names)),
-        (None, Some(name)) => {
-            names.push(name.into());
-            true
-        }
-        (None, None) => false,
-    }
 }
 
 fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
@@ -195,7 +200,22 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     Workflow {
         rules: value("rules").map(|node| rules::read(node, Owner::Workflow, &mut reader)),
-        name: value("name").and_then(|node| reader.string(node, "name")),
+        name: value("name").and_then(|node| read_name(node, &mut reader)),
         cancel_on_failure: value("auto_cancel").is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
     }
+}
+
+/// The maximum length of the name of a pipeline, in characters.
+const MAX_NAME_LENGTH: usize = 255;
+
+/// Reads `workflow:name`. GitLab checks only its length, so that a number is a name. `entry/workflow.rb`
+fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let items = node.sequence().map(<[Node]>::len).or_else(|| node.mapping().map(Mapping::len));
+    let length = items.unwrap_or_else(|| node.scalar().unwrap_or_default().chars().count());
+    if length == 0 {
+        reader.complain(node.span, " name", "is too short (minimum is 1 character)");
+    } else if length > MAX_NAME_LENGTH {
+        reader.complain(node.span, " name", &format!("is too long (maximum is {MAX_NAME_LENGTH} characters)"));
+    }
+    Some(Text { value: node.scalar()?.into(), span: node.span })
 }

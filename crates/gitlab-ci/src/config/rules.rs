@@ -60,7 +60,7 @@ pub enum Owner {
     Include,
 }
 
-/// The maximum number of `changes` paths.
+/// The maximum number of paths of `changes` and of `exists`.
 const MAX_PATHS: usize = 50;
 
 /// Reads a list of rules, which may be nested because of `!reference`. Skips rules that are not hashes.
@@ -68,15 +68,21 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
     if node.sequence().is_none() {
-        reader.complain(node.span, "rules", "config should be an array of hashes");
+        match owner {
+            Owner::Job => reader.complain(node.span, " rules", NESTED),
+            Owner::Workflow | Owner::Include => reader.complain(node.span, "rules", &format!("config {NESTED}")),
+        };
         return Vec::new();
     }
     // A list that contains only empty lists is valid, and none of its rules matches.
     if node.is_blank() {
-        reader.complain(node.span, "", "rules can't be blank");
+        reader.complain(node.span, "rules", "config can't be blank");
     }
     flat.into_iter().filter_map(|rule| read_rule(rule, owner, reader)).collect()
 }
+
+/// `NestedArrayOfHashesOrArraysValidator`
+const NESTED: &str = "should be an array containing hashes and arrays of hashes";
 
 fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule> {
     let path = "rules:rule";
@@ -111,7 +117,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     }
     if let Some(entry) = mapping.get("auto_cancel").filter(|entry| owner == Owner::Workflow && !entry.value.is_null()) {
         auto_cancel::read(&entry.value, "rules:rule:auto_cancel", reader);
-        reader.diagnostics.warning(entry.key_span, "valid, but not supported here: workflow:rules:auto_cancel");
+        reader.diagnostics.unsupported(entry.key_span, "workflow:rules:auto_cancel");
     }
     let mut set_keys = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
     let is_bare_when = set_keys.next() == Some("when") && set_keys.next().is_none();
@@ -186,6 +192,7 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
     let path = "rules:rule:exists";
     let paths = match node.mapping() {
         None => node,
+        Some(mapping) if mapping.is_empty() => node,
         Some(mapping) => {
             reader.known_keys(mapping, path, ["paths", "project", "ref"]);
             other_project(mapping, reader);
@@ -196,12 +203,24 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
             &entry.value
         }
     };
-    reader.strings(paths, path)
+    // `SimpleExists` of `entry/rules/rule/exists.rb`
+    if std::ptr::eq(paths, node) && node.is_blank() {
+        return Vec::new();
+    }
+    if paths.sequence().is_none() && paths.string().is_none() {
+        reader.complain(paths.span, path, "should be a string, an array of strings, or a hash");
+        return Vec::new();
+    }
+    let texts = reader.strings(paths, path);
+    if texts.len() > MAX_PATHS {
+        reader.complain(paths.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
+    }
+    texts
 }
 
 fn other_project(mapping: &Mapping, reader: &mut Reader<'_>) {
     if let Some(entry) = mapping.get("project") {
-        let warning = reader.diagnostics.warning(entry.key_span, "valid, but not supported here: rules:exists:project");
+        let warning = reader.diagnostics.unsupported(entry.key_span, "rules:exists:project");
         warning.help("the files of another project are not available; the paths are looked up in this project");
     }
 }

@@ -29,9 +29,9 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Text> {
 }
 
 /// Adds all commands to `commands`. The error is the first node that is not a command.
-fn flatten<'node>(node: &'node Node, depth: usize, commands: &mut Vec<Text>) -> Result<(), &'node Node> {
+pub(super) fn flatten<'node>(node: &'node Node, depth: usize, commands: &mut Vec<Text>) -> Result<(), &'node Node> {
     match &node.value {
-        Value::String(text) => {
+        Value::String(text) | Value::Symbol(text) => {
             commands.push(Spanned { value: text.clone(), span: node.span });
             Ok(())
         }

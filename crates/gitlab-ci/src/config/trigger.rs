@@ -1,6 +1,7 @@
 //! `trigger`. `entry/trigger.rb`, `entry/trigger/forward.rb`
 
 use super::reader::Reader;
+use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Mapping, Node};
 
 /// The maximum number of files in the configuration of a child pipeline.
@@ -35,11 +36,16 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
             reader.string(node, "trigger branch");
         }
     }
+    if let Some(node) = value("strategy").filter(|node| node.string() == Some("mirror")) {
+        // <https://docs.gitlab.com/ci/yaml/#triggerstrategy>
+        reader.diagnostics.since(GitlabVersion::new(18, 2), node.span, "mirror");
+    }
     if let Some(node) = value("strategy").filter(|node| !matches!(node.string(), Some("depend" | "mirror"))) {
         let error = reader.complain(node.span, "trigger strategy", "should be depend or mirror");
         error.nearest(node.scalar().unwrap_or_default(), ["depend", "mirror"]);
     }
-    let Some(forward) = value("forward").and_then(|node| reader.hash(node, "trigger:forward")) else { return };
+    // `entry/trigger/forward.rb` accepts any other value.
+    let Some(forward) = value("forward").and_then(Node::mapping) else { return };
     let known = ["yaml_variables", "pipeline_variables"];
     reader.known_keys(forward, "trigger:forward", known);
     for key in known {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::reader::{self, Reader};
+use super::runner_settings;
 use crate::source::Span;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::{KeyKind, Mapping, Node};
 
 /// A variable in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +45,23 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
         let (value, expand) = match (node.scalar(), node.mapping()) {
             (Some(text), _) => (Some(text.into()), true),
             (None, Some(hash)) => hash_form(hash, node.span, scope, &below(path, key), reader),
-            // `VAR:` without a value is an empty string.
-            (None, None) if node.is_null() => (Some("".into()), true),
+            // `VAR:` without a value is an empty hash. `lib/gitlab/config/entry/composable_hash.rb`
+            (None, None) if node.is_null() => {
+                hash_form(&Mapping::default(), entry.key_span, scope, &below(path, key), reader)
+            }
             (None, None) => {
                 let message = "variable definition must be either a string or a hash";
                 reader.diagnostics.error(node.span, message);
                 (None, true)
             }
         };
+        if entry.key_kind == KeyKind::Other {
+            // `validates :key, alphanumeric: true` of `entry/variable.rb`
+            let path = format!("{} key", below(path, key));
+            let error = reader.complain(entry.key_span, &path, "must be an alphanumeric string");
+            error.help(format!("quote the name: '{key}'"));
+            continue;
+        }
         let is_name = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
             // GitLab accepts any string as a name, but neither `$` nor a shell can refer to such a variable.
@@ -61,6 +71,10 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
             continue;
         }
         if let Some(value) = value {
+            let value: Arc<str> = value;
+            if runner_settings::is_unsupported(key, &value) {
+                reader.diagnostics.unsupported(entry.key_span, &format!("variables:{key}"));
+            }
             variables.push(YamlVariable { key: Arc::clone(key), value, expand, span: entry.key_span });
         }
     }

@@ -34,7 +34,8 @@ thread_local! {
 }
 
 impl Pattern {
-    /// Parses `/re/flags`, as `only` and `except` use it and as the value of a variable may contain it. In a text of
+    /// Parses `/re/flags` of an expression or of a variable's value. GitLab replaces `\/` by `/` first
+    /// (`expression/lexeme/pattern.rb`). In a text of
     /// several lines, the first line of that form counts, because Ruby's `^` and `$` match at line breaks.
     ///
     /// `/a/` is valid here. Only the lexer of expressions refuses a literal of one character.
@@ -43,7 +44,18 @@ impl Pattern {
     /// The text does not have the form `/re/flags`, the part between the slashes is not valid RE2 syntax, or it is too
     /// large.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let (source, flags) = text.split('\n').find_map(halves).ok_or(PatternError::Form)?;
+        Self::find(&text.replace(r"\/", "/")).unwrap_or(Err(PatternError::Form))
+    }
+
+    /// Finds a regular expression, as `only` and `except` do: `None` if the text does not have the form `/re/flags`, which
+    /// makes it a name. Unlike in expressions, `\/` at the end does not close the expression: `fabricate!` of
+    /// `ruby_syntax.rb` does not replace it.
+    pub fn find(text: &str) -> Option<Result<Self, PatternError>> {
+        let (source, flags) = text.split('\n').find_map(halves)?;
+        Some(Self::new(source, flags))
+    }
+
+    fn new(source: String, flags: String) -> Result<Self, PatternError> {
         if source.len() > MAX_LENGTH {
             return Err(PatternError::Size);
         }
@@ -105,10 +117,8 @@ impl Pattern {
     }
 }
 
-/// Splits a line into the part between the first and the last slash, and the flags. GitLab replaces `\/` by `/` first
-/// (`expression/lexeme/pattern.rb`).
+/// Splits a line into the part between the first and the last slash, and the flags.
 fn halves(line: &str) -> Option<(String, String)> {
-    let line = line.replace(r"\/", "/");
     let (source, flags) = line.strip_prefix('/')?.rsplit_once('/')?;
     flags.chars().all(|flag| "ismU".contains(flag)).then(|| (source.to_owned(), flags.to_owned()))
 }

@@ -1,7 +1,6 @@
 //! Translates RE2 syntax for the `regex` crate where the two differ, so that the meaning stays the same.
 //!
-//! See `https://github.com/google/re2/wiki/Syntax`. `\C`, octal numbers and `\p{^...}`, which RE2 accepts, are not
-//! supported.
+//! See `https://github.com/google/re2/wiki/Syntax`. `\C` and octal numbers, which RE2 accepts, are not supported.
 
 use super::error::PatternError;
 
@@ -137,7 +136,8 @@ impl Translation<'_> {
             'w' => self.push("[0-9A-Za-z_]"),
             'W' => self.push("[^0-9A-Za-z_]"),
             '<' | '>' => self.push(escaped.encode_utf8(&mut [0; 4])),
-            'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'p' | 'P' => {
+            'p' | 'P' => self.unicode_class(escaped)?,
+            'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' => {
                 self.push("\\");
                 self.push(escaped.encode_utf8(&mut [0; 4]))
             }
@@ -147,6 +147,25 @@ impl Translation<'_> {
             }
             _ => return Err(PatternError::Syntax(format!("RE2 does not support `\\{}`", escaped.escape_debug()))),
         })
+    }
+
+    /// `\pL`, `\p{Greek}`, `\p{^Lu}`: general categories and scripts.
+    fn unicode_class(&mut self, escaped: char) -> Result<bool, PatternError> {
+        let Some(rest) = self.rest.strip_prefix('{') else {
+            self.push("\\");
+            return Ok(self.push(escaped.encode_utf8(&mut [0; 4])));
+        };
+        let name = rest.split_once('}').map_or(rest, |(name, _)| name);
+        self.skip(name.len() + 2);
+        let (is_negated, bare) = name.strip_prefix('^').map_or((false, name), |bare| (true, bare));
+        // The `regex` crate also has names of properties, and ignores case.
+        let is_name = bare.starts_with(|first: char| first.is_ascii_uppercase())
+            && bare.chars().all(|character| character.is_ascii_alphabetic() || character == '_');
+        if !is_name {
+            return Err(PatternError::Syntax(format!("RE2 has no Unicode class `{}`", name.escape_debug())));
+        }
+        let class = if is_negated == (escaped == 'P') { "p" } else { "P" };
+        Ok(self.push(&format!("\\{class}{{{bare}}}")))
     }
 
     /// In a class, `[`, `&&`, `--` and `~~` are literals.
@@ -212,6 +231,11 @@ mod tests {
     #[case::flags_within("^(?i)ab(?-i:C)$", "ABC", true)]
     #[case::named_group("^(?P<a>b)(?<c>d)$", "bd", true)]
     #[case::dollar_matches_only_at_the_end("a$", "a\n", false)]
+    #[case::unicode_class(r"^\p{L}+$", "äb", true)]
+    #[case::script(r"^\p{Greek}$", "λ", true)]
+    #[case::negated_class(r"^\p{^L}\P{L}\P{^L}$", "12λ", true)]
+    #[case::unicode_class_in_a_class(r"^[\p{Lu}\d-]+$", "Ä-1", true)]
+    #[case::unicode_class_with_a_count(r"^\p{Nd}{2}$", "12", true)]
     #[case::not_at_a_word_boundary(r"a\Bb", "ab", true)]
     fn keeps_the_meaning(#[case] pattern: &str, #[case] text: &str, #[case] expected: bool) {
         let translated = translate(pattern).unwrap();
@@ -228,6 +252,8 @@ mod tests {
     #[case::look_ahead("(?=a)")]
     #[case::unknown_letter(r"\u0041")]
     #[case::back_reference(r"(a)\1")]
+    #[case::unicode_class_in_lower_case(r"\p{greek}")]
+    #[case::unicode_property(r"\p{script=Greek}")]
     #[case::end_of_text(r"a\Z")]
     #[case::unclosed_class("[a")]
     fn rejects_what_re2_does_not_support(#[case] pattern: &str) {

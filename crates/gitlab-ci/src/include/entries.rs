@@ -1,8 +1,11 @@
 //! Reads the entries of `include`. `lib/gitlab/ci/config/external/mapper.rb`, `entry/include.rb`
 
+use std::sync::Arc;
+
 use super::loader::Loader;
+use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::{Entry, Mapping, Node};
 
 /// One entry of `include`.
 #[derive(Debug)]
@@ -15,6 +18,9 @@ pub(super) struct Include {
     pub(super) file: Option<String>,
     pub(super) inputs: Mapping,
 }
+
+/// The other keys of an include. `entry/include.rb`
+const OTHER_KEYS: [&str; 7] = ["file", "ref", "job", "inputs", "rules", "integrity", "cache"];
 
 /// The kinds of include. Only the first kind is always available locally.
 const KINDS: [&str; 6] = ["local", "project", "remote", "template", "component", "artifact"];
@@ -37,25 +43,59 @@ impl Loader<'_, '_> {
         includes
     }
 
+    /// Checks `include` of a file that includes nothing, for example because no rule matches. GitLab leaves the keyword in the
+    /// configuration then, where `entry/includes.rb` validates it.
+    pub(super) fn check_unused(&mut self, node: &Node) {
+        if node.mapping().is_some() {
+            let error = self.diagnostics.error(node.span, "include config should be an array or a string");
+            error.help("no rule of it matches; write a list, which may be empty: `- local: FILE`");
+        }
+        for item in node.sequence().into_iter().flatten().filter_map(Node::mapping) {
+            for (key, entry) in unknown_keys(item) {
+                let message = format!("include:include config contains unknown keys: {key}");
+                self.diagnostics.error(entry.key_span, message).nearest(key, KINDS.into_iter().chain(OTHER_KEYS));
+            }
+        }
+    }
+
     fn hash(&mut self, item: &Node) -> Vec<Include> {
         let Some(mapping) = item.mapping() else {
-            self.diagnostics.error(item.span, "include config should be an array of hashes or strings");
+            self.diagnostics.error(item.span, "Each include must be a hash or a string");
             return Vec::new();
         };
-        let known = ["file", "ref", "job", "inputs", "rules", "integrity", "cache"];
-        for (key, entry) in mapping.iter().filter(|(key, _)| !KINDS.contains(&&***key) && !known.contains(&&***key)) {
+        for (key, entry) in unknown_keys(mapping) {
             let message = format!("include has the unknown key `{key}`, which GitLab ignores");
-            self.diagnostics.warning(entry.key_span, message).nearest(key, KINDS.into_iter().chain(known));
+            self.diagnostics.warning(entry.key_span, message).nearest(key, KINDS.into_iter().chain(OTHER_KEYS));
         }
-        let kinds: Vec<_> = KINDS.into_iter().filter(|kind| mapping.contains_key(*kind)).collect();
+        if let Some(cache) = mapping.get("cache") {
+            // <https://docs.gitlab.com/ci/yaml/#includecache>
+            self.diagnostics.since(GitlabVersion::new(19, 0), cache.key_span, "include:cache");
+        }
+        let is_set = |kind: &&str| mapping.get(*kind).is_some_and(|entry| !entry.value.is_blank());
+        let kinds: Vec<_> = KINDS.into_iter().filter(is_set).collect();
         let [kind] = kinds.as_slice() else {
+            // `lib/gitlab/ci/config/external/mapper/matcher.rb`
             let all = KINDS.join("`, `");
-            self.diagnostics.error(item.span, format!("Each include must specify exactly one of `{all}`"));
+            let message = if kinds.is_empty() {
+                let written = item.json();
+                format!("`{written}` does not have a valid subkey for include. Valid subkeys are: `{all}`")
+            } else {
+                format!("Each include must use only one of: `{all}`")
+            };
+            self.diagnostics.error(item.span, message);
             return Vec::new();
         };
         if let Some(rules) = mapping.get("rules").filter(|rules| !rules.value.is_null())
             && !(self.environment.admits)(&rules.value, self.diagnostics)
         {
+            return Vec::new();
+        }
+        if let Some(entry) =
+            mapping.get("inputs").filter(|entry| !entry.value.is_null() && entry.value.mapping().is_none())
+        {
+            // `lib/ci/inputs/builder.rb`
+            self.diagnostics.error(entry.value.span, "Given inputs must be a hash");
+            self.lacks_files = true;
             return Vec::new();
         }
         let inputs = mapping.get("inputs").and_then(|entry| entry.value.mapping()).cloned().unwrap_or_default();
@@ -82,4 +122,8 @@ impl Loader<'_, '_> {
         let files = files.iter().filter_map(Node::string).map(|file| file.trim_start_matches('/').to_owned());
         files.map(|file| include(Some(file))).collect()
     }
+}
+
+fn unknown_keys(mapping: &Mapping) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+    mapping.iter().filter(|(key, _)| !KINDS.contains(&&***key) && !OTHER_KEYS.contains(&&***key))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
 use crate::files::{Directory, Files};
+use crate::gitlab_version::GitlabVersion;
 use crate::source::Sources;
 use crate::yaml::node::Node;
 
@@ -25,6 +26,8 @@ pub struct Environment<'environment> {
     pub open: &'environment dyn Fn(&Path) -> Arc<dyn Files>,
     /// The inputs of the pipeline itself, as names and values.
     pub inputs: &'environment [(String, String)],
+    /// The version of GitLab to imitate. Without one, words that are newer than the default version are only warnings.
+    pub version: Option<GitlabVersion>,
 }
 
 /// The default: no directory replaces another project.
@@ -41,6 +44,7 @@ impl<'environment> Environment<'environment> {
             directories: &NO_DIRECTORIES,
             open: &|directory| Arc::new(Directory(directory.to_owned())),
             inputs: &[],
+            version: None,
         }
     }
 }

@@ -83,7 +83,11 @@ impl Loader<'_, '_> {
         };
         let Some(include) = own.get("include") else { return Some(root) };
         let mut below = Mapping::default();
-        for tree in self.included(&include.value, context.home) {
+        let trees = self.included(&include.value, context.home);
+        if trees.is_empty() && context.span.is_none() && !self.lacks_files {
+            self.check_unused(&include.value);
+        }
+        for tree in trees {
             if let Some(mapping) = tree.mapping() {
                 below = merge_mappings(&below, mapping);
             }

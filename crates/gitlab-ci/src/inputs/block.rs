@@ -31,7 +31,7 @@ pub(super) struct BlockError {
     pub name: Option<String>,
 }
 
-/// Finds the first block of a text. A block ends on the line on which it starts.
+/// Finds the first block of a text. Its data are on one line.
 pub(super) fn find(text: &str) -> Option<Block<'_>> {
     let mut from = 0;
     loop {
@@ -39,12 +39,15 @@ pub(super) fn find(text: &str) -> Option<Block<'_>> {
         let inner = text.get(start + 3..)?.trim_start();
         let inner_start = text.len() - inner.len();
         let line = inner.split('\n').next().unwrap_or_default();
-        let Some(at) = line.find("]]") else {
+        // White space before the end may contain line breaks.
+        let after = inner.get(line.len()..).unwrap_or_default();
+        let at_line_end = || after.trim_start().starts_with("]]").then(|| inner.len() - after.trim_start().len());
+        let Some(at) = line.find("]]").or_else(at_line_end) else {
             // Without a `]]` on the rest of the line, no later block on this line can end either.
             from = inner_start + line.len();
             continue;
         };
-        let data = line.get(..at)?.trim_end();
+        let data = inner.get(..at)?.trim_end();
         // `\S{1}.*?\S{1}`: at least two characters.
         if data.chars().nth(1).is_some() {
             let end = inner_start + at + 2;
@@ -66,7 +69,11 @@ pub(super) fn value(data: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String
         return Ok(None);
     }
     let mut value = evaluate_access(access, inputs)?;
-    let functions: Vec<&str> = parts.collect();
+    let mut functions: Vec<&str> = parts.collect();
+    // Ruby's `split` leaves out what is empty at the end.
+    if data.ends_with('|') {
+        functions.pop();
+    }
     if functions.len() > MAX_FUNCTIONS {
         return Err(error("too many functions in interpolation block"));
     }
@@ -221,7 +228,8 @@ mod tests {
     #[case::chained("$[[ inputs.y | expand_vars | truncate(1, 3) ]]", "roo")]
     #[case::matrix_blocks_stay("$[[ matrix.X ]]", "$[[ matrix.X ]]")]
     #[case::unclosed("$[[ inputs.x", "$[[ inputs.x")]
-    #[case::over_two_lines("$[[ inputs.x\n]]", "$[[ inputs.x\n]]")]
+    #[case::line_break_before_the_end("$[[ inputs.x\n]]", "it's")]
+    #[case::line_break_within("$[[ inputs.x\n| posix_escape ]]", "$[[ inputs.x\n| posix_escape ]]")]
     #[case::an_item("$[[ inputs.list[0] ]]", "p")]
     #[case::an_item_of_an_item("$[[ inputs.list[1][1] ]]", "r")]
     #[case::a_list_in_a_text("of $[[ inputs.list ]]", "of [\"p\", [\"q\", \"r\"]]")]

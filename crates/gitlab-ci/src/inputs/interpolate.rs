@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::block::{self, Block, BlockError};
 use super::values::{Inputs, text_of};
 use crate::diagnostic::Diagnostics;
+use crate::gitlab_version::GitlabVersion;
 use crate::source::{Sources, Span};
 use crate::yaml::node::{Entry, Mapping, Node, Value};
 use crate::yaml::size;
@@ -105,6 +106,10 @@ impl<'file> Interpolator<'file> {
         self.blocks += 1;
         if self.blocks > MAX_BLOCKS {
             return self.give_up(span, "too many interpolation blocks");
+        }
+        if block.data.split('|').skip(1).any(|function| function.trim() == "posix_escape") {
+            // <https://docs.gitlab.com/ci/inputs/#posix_escape>
+            self.diagnostics.since(GitlabVersion::new(18, 6), span, "posix_escape");
         }
         let value = match block::value(block.data, self.inputs, self.expand) {
             Ok(value) => value?,

@@ -15,7 +15,7 @@ use self::values::text_of;
 use crate::diagnostic::Diagnostics;
 use crate::source::{Sources, Span};
 use crate::yaml::header::TYPES;
-use crate::yaml::node::{Entry, Mapping, Node, Value};
+use crate::yaml::node::{Entry, KeyKind, Mapping, Node, Value};
 
 /// The maximum length of a regular expression, in bytes. Parsing one takes far more memory than its text.
 const MAX_PATTERN_LENGTH: usize = 4096;
@@ -44,7 +44,7 @@ pub fn pipeline_inputs(given: &[(String, String)], sources: &mut Sources) -> Map
         let key_span = Span { file, start: byte(start), end: byte(start + name.len()) };
         let span = Span { file, start: byte(start + name.len() + 1), end: byte(start + line.len() - 1) };
         let value = Node::new(span, Value::String(value.as_str().into()));
-        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false, has_string_key: true });
+        mapping.insert(name.as_str().into(), Entry { key_span, value, is_merged: false, key_kind: KeyKind::Text });
         start += line.len();
     }
     mapping
@@ -56,7 +56,7 @@ pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagn
     let mut inputs = Inputs::new();
     let declared = spec.get("inputs").and_then(Node::mapping);
     if let Some(include) = spec.mapping().and_then(|spec| spec.get("include")) {
-        diagnostics.warning(include.key_span, "valid, but not supported here: spec:include");
+        diagnostics.unsupported(include.key_span, "spec:include");
     }
     for (name, entry) in declared.into_iter().flatten() {
         let input = Input { name, entry, by };
@@ -92,7 +92,8 @@ impl Input<'_> {
     /// inputs declared before it.
     fn value(&self, given: &Mapping, resolved: &Inputs, diagnostics: &mut Diagnostics) -> Option<Node> {
         let kind = self.kind()?;
-        let rules = self.definition().get("rules");
+        self.check_definition(kind, diagnostics);
+        let rules = self.definition().get("rules").filter(|rules| !rules.is_null());
         let rule = rules.and_then(|rules| rules::first(rules, self.name, given, resolved, diagnostics));
         // `lib/ci/inputs/base_input.rb`: for an input with rules, an empty string counts as no value.
         let is_nothing = |value: &Node| value.is_null() || rules.is_some() && value.string() == Some("");
@@ -119,6 +120,27 @@ impl Input<'_> {
     fn kind(&self) -> Option<&'static str> {
         let Some(kind) = self.definition().get("type").filter(|kind| !kind.is_null()) else { return Some("string") };
         TYPES.into_iter().find(|known| kind.scalar() == Some(known))
+    }
+
+    /// Reports keys that the type of the input does not have. `validate_regex!` and `validate_options!` of
+    /// `lib/ci/inputs/base_input.rb`
+    fn check_definition(&self, kind: &str, diagnostics: &mut Diagnostics) {
+        let key = |key: &str| self.definition().mapping()?.get(key);
+        if let Some(entry) = key("regex") {
+            if kind != "string" {
+                let message = "RegEx validation can only be used with string inputs";
+                self.complain(entry.key_span, message, diagnostics);
+            } else if entry.value.is_null() {
+                let error = diagnostics.error(entry.key_span, "Undefined error");
+                error.help("give `regex` a value, or remove it: GitLab fails if the key has no value");
+            }
+        }
+        if let Some(entry) = key("options").filter(|entry| !entry.value.is_null())
+            && matches!(kind, "boolean" | "array")
+        {
+            let message = "Options can only be used with string and number inputs";
+            self.complain(entry.key_span, message, diagnostics);
+        }
     }
 
     fn report_missing(&self, diagnostics: &mut Diagnostics) {
@@ -183,13 +205,15 @@ impl Input<'_> {
     }
 }
 
-/// Converts a value to the type of its input. For a string input, any scalar becomes a string. For other types, a
+/// Converts a value to the type of its input. For a string input, any value becomes a string: a list its JSON. For other types, a
 /// string is parsed as JSON, because the inputs of a pipeline are always strings. `coerced_value` of
 /// `lib/ci/inputs/base_input.rb`
 fn coerced(value: &Node, kind: &str) -> Node {
     let coerced = match (kind, &value.value) {
-        ("string", other) => value.scalar().map_or_else(|| other.clone(), |text| Value::String(text.into())),
-        (_, Value::String(text)) => {
+        ("string", Value::Null) => Value::Null,
+        ("string", Value::Sequence(_) | Value::Mapping(_)) => Value::String(value.json().to_string().into()),
+        ("string", _) => Value::String(text_of(value).into()),
+        (_, Value::String(text) | Value::Symbol(text)) => {
             // The JSON parser refuses deeply nested values.
             serde_json::from_str(text).map_or_else(|_| value.value.clone(), |json| from_json(json, value.span))
         }
@@ -213,7 +237,7 @@ fn from_json(json: serde_json::Value, span: Span) -> Value {
                 key_span: span,
                 value: Node::new(span, from_json(value, span)),
                 is_merged: false,
-                has_string_key: true,
+                key_kind: KeyKind::Text,
             };
             Value::Mapping(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), entry(value))).collect()))
         }

@@ -43,6 +43,7 @@ pub struct Lint {
 /// ```
 pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let mut lint = Lint::default();
+    lint.diagnostics.imitate(environment.version);
     let loaded = load(path, environment, &mut lint.sources, &mut lint.diagnostics);
     let Some(Loaded { root, lacks_files }) = loaded else { return lint };
     // Jobs, parents and references may be in the missing file, so errors about them would mislead.
@@ -101,7 +102,7 @@ mod tests {
 
     fn complaints(lint: &Lint) -> Vec<String> {
         let describe = |it: &&Diagnostic| {
-            let help = it.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            let help = it.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
             format!("{}: {}{help}", lint.sources.location(it.span), it.message)
         };
         lint.diagnostics.sorted().iter().map(describe).collect()
@@ -257,6 +258,15 @@ mod tests {
         "include: {local: ci/a.yml, rulse: []}\n",
         ".gitlab-ci.yml:1:28: include has the unknown key `rulse`, which GitLab ignores (did you mean `rules`?)"
     )]
+    // `External::Processor#perform` leaves `include` in the configuration if nothing is included.
+    #[case::hash_that_includes_nothing(
+        "include: {local: ci/a.yml, rules: [{if: $A}]}\n",
+        ".gitlab-ci.yml:1:10: include config should be an array or a string (no rule of it matches; write a list, which may be empty: `- local: FILE`)"
+    )]
+    #[case::unknown_key_that_includes_nothing(
+        "include: [{rulse: x, local: ci/a.yml, rules: [{if: $A}]}]\n",
+        ".gitlab-ci.yml:1:12: include:include config contains unknown keys: rulse (did you mean `rules`?)"
+    )]
     #[case::empty_file("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
     #[case::elsewhere(
         "include: {template: Auto.yml}\n",
@@ -377,10 +387,7 @@ mod tests {
         "{local: t.yml, inputs: {name: x, nmae: y}}",
         ".gitlab-ci.yml:1:43: unknown input arguments: nmae (did you mean `name`?)"
     )]
-    #[case::wrong_type(
-        "{local: t.yml, inputs: {name: [x]}}",
-        ".gitlab-ci.yml:1:40: `name` input: provided value is not a string"
-    )]
+    #[case::list("{local: t.yml, inputs: [name]}", ".gitlab-ci.yml:1:33: Given inputs must be a hash")]
     fn reports_invalid_inputs(#[case] include: &str, #[case] expected: &str) {
         let text = format!("include: {include}\n");
         let lint = lint_files(&[

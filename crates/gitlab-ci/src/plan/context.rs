@@ -1,6 +1,7 @@
 //! The ref and the event for which GitLab creates a pipeline.
 
 use super::commit::Commit;
+use crate::gitlab_version::GitlabVersion;
 
 /// The kind of ref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub struct Context {
     pub project_path: String,
     /// The URL of the GitLab instance: `https://host`.
     pub server: String,
+    /// The version of the GitLab instance.
+    pub version: GitlabVersion,
     /// The target branch of a merge request.
     pub target_branch: Option<String>,
     /// The merge base of a merge request and its target branch.
@@ -117,6 +120,7 @@ impl Context {
             default_branch: "main".to_owned(),
             project_path: "group/project".to_owned(),
             server: "https://gitlab.com".to_owned(),
+            version: GitlabVersion::default(),
             target_branch: None,
             diff_base: None,
             config_path: ".gitlab-ci.yml".to_owned(),

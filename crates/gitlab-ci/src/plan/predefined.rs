@@ -24,9 +24,6 @@ const MAX_TITLE_LENGTH: usize = 100;
 /// The maximum length of a commit message in variables, in bytes. `lib/gitlab/ci/variables/builder/pipeline.rb`
 const MAX_MESSAGE_BYTES: usize = 100_000;
 
-/// The version of GitLab whose behaviour this crate replicates.
-const VERSION: [&str; 3] = ["18", "11", "2"];
-
 /// The ID of the project, the merge request and the pipeline: a replay has one of each.
 const ID: &str = "1";
 
@@ -137,7 +134,7 @@ fn server_variables(context: &Context) -> Vec<(&'static str, String)> {
     let (protocol, host_and_port) = server.split_once("://").unwrap_or(("https", server));
     let default_port = if protocol == "http" { "80" } else { "443" };
     let (host, port) = host_and_port.split_once(':').unwrap_or((host_and_port, default_port));
-    let [major, minor, patch] = VERSION;
+    let [major, minor, patch] = context.version.parts();
     vec![
         ("CI_SERVER_URL", server.to_owned()),
         ("CI_SERVER_HOST", host.to_owned()),
@@ -147,10 +144,10 @@ fn server_variables(context: &Context) -> Vec<(&'static str, String)> {
         ("CI_SERVER_SHELL_SSH_HOST", host.to_owned()),
         ("CI_SERVER_SHELL_SSH_PORT", "22".to_owned()),
         ("CI_SERVER_NAME", "GitLab".to_owned()),
-        ("CI_SERVER_VERSION", VERSION.join(".")),
-        ("CI_SERVER_VERSION_MAJOR", major.to_owned()),
-        ("CI_SERVER_VERSION_MINOR", minor.to_owned()),
-        ("CI_SERVER_VERSION_PATCH", patch.to_owned()),
+        ("CI_SERVER_VERSION", format!("{major}.{minor}.{patch}")),
+        ("CI_SERVER_VERSION_MAJOR", major),
+        ("CI_SERVER_VERSION_MINOR", minor),
+        ("CI_SERVER_VERSION_PATCH", patch),
         ("CI_SERVER_REVISION", String::new()),
         ("CI_API_V4_URL", format!("{server}/api/v4")),
         ("CI_API_GRAPHQL_URL", format!("{server}/api/graphql")),
@@ -310,6 +307,7 @@ mod tests {
             tag_message: "good".to_owned(),
             default_branch: "main".to_owned(),
             project_path: "group/Sub_Group/demo".to_owned(),
+            version: crate::gitlab_version::GitlabVersion::default(),
             server: "https://gitlab.test:8443".to_owned(),
             target_branch: None,
             diff_base: (kind == RefKind::MergeRequest).then(|| "76543210".repeat(5)),

@@ -24,7 +24,7 @@ const MAX_EXCERPT_LENGTH: usize = 2000;
 ///
 /// let files = BTreeMap::from([(".gitlab-ci.yml", "test: {script: make test}\n")]);
 /// let lint = lint::lint(".gitlab-ci.yml", &Environment::new(&files));
-/// assert_eq!(render::diagnostics::text(&lint, None, false), "The pipeline is valid: 1 job.\n");
+/// assert_eq!(render::diagnostics::text(&lint, None, false), "The pipeline is valid for GitLab 18.11: 1 job.\n");
 /// ```
 pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
@@ -32,7 +32,7 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
         GraphicalReportHandler::new_themed(theme).with_width(width.map_or(120, usize::from)).with_links(false);
     let mut text = String::new();
     let diagnostics = lint.diagnostics.sorted();
-    for diagnostic in &diagnostics {
+    for diagnostic in diagnostics.iter().filter(|it| !it.is_unsupported) {
         let mut report = miette_diagnostic(diagnostic);
         // Writing to a `String` cannot fail.
         let report = if let Some(range) = underlined(lint, diagnostic) {
@@ -45,15 +45,26 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
         let _ = handler.render_report(&mut text, report.as_ref());
         text.push('\n');
     }
+    // These need no excerpt: nothing is wrong with the file.
+    for diagnostic in diagnostics.iter().filter(|it| it.is_unsupported) {
+        let notes = diagnostic.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
+        let _ = writeln!(text, "{}: {}{notes}", lint.sources.location(diagnostic.span), diagnostic.message);
+    }
+    if diagnostics.iter().any(|it| it.is_unsupported) {
+        text.push('\n');
+    }
     let count = |severity: Severity| diagnostics.iter().filter(|it| it.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let jobs = lint.configuration.as_ref().map_or(0, |configuration| configuration.jobs.len());
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let verdict = match (errors, warnings) {
-        (0, 0) => format!("The pipeline is valid: {}.", plural(jobs, "job")),
-        (0, _) => format!("The pipeline is valid: {}, {}.", plural(jobs, "job"), plural(warnings, "warning")),
-        _ => format!("The pipeline is not valid: {}, {}.", plural(errors, "error"), plural(warnings, "warning")),
+    let version = lint.diagnostics.version();
+    let counts = match (errors, warnings) {
+        (0, 0) => plural(jobs, "job"),
+        (0, _) => format!("{}, {}", plural(jobs, "job"), plural(warnings, "warning")),
+        _ => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
     };
+    let verdict = if errors == 0 { "valid" } else { "not valid" };
+    let verdict = format!("The pipeline is {verdict} for GitLab {version}: {counts}.");
     let rest = if lint.lacks_files { " The rest was not checked, because an included file is missing." } else { "" };
     let _ = writeln!(text, "{verdict}{rest}");
     text
@@ -62,15 +73,16 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
 fn miette_diagnostic(diagnostic: &Diagnostic) -> MietteDiagnostic {
     let level = if diagnostic.severity == Severity::Error { Level::Error } else { Level::Warning };
     let mut converted = MietteDiagnostic::new(diagnostic.message.clone()).with_severity(level);
-    converted.help.clone_from(&diagnostic.help);
+    converted.help = diagnostic.notes();
     converted
 }
 
-/// The range to underline, or `None` if a line is too long to show: miette writes lines in full, and panics on lines of
+/// The range to underline, or `None` if the file is empty or a line is too long to show: miette writes lines in full, and panics on lines of
 /// more than 65,535 columns.
 fn underlined(lint: &Lint, diagnostic: &Diagnostic) -> Option<Range<usize>> {
     let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
-    let text = lint.sources.file(diagnostic.span.file).map_or("", |file| &*file.text);
+    // A file that is missing or empty has nothing to show.
+    let text = lint.sources.file(diagnostic.span.file).map(|file| &*file.text).filter(|text| !text.is_empty())?;
     let line_end = |at: usize| text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| at + length);
     // Of a long range, only the first line is underlined.
     let end = if end.saturating_sub(start) > MAX_EXCERPT_LENGTH { line_end(start) } else { end };
@@ -103,7 +115,7 @@ pub fn json(lint: &Lint) -> Result<String, serde_json::Error> {
         file: Arc<str>,
         line: usize,
         column: usize,
-        help: Option<&'lint str>,
+        help: Option<String>,
     }
     let lines = lint.diagnostics.sorted().into_iter().map(|diagnostic| {
         let location = lint.sources.location(diagnostic.span);
@@ -113,7 +125,7 @@ pub fn json(lint: &Lint) -> Result<String, serde_json::Error> {
             file: location.file,
             line: location.line,
             column: location.column,
-            help: diagnostic.help.as_deref(),
+            help: diagnostic.notes(),
         }
     });
     Ok(serde_json::to_string_pretty(&lines.collect::<Vec<_>>())? + "\n")

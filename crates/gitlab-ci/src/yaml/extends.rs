@@ -89,7 +89,7 @@ impl Resolver<'_, '_> {
         let mut parents = Vec::new();
         // An empty `extends` counts as absent. `lib/gitlab/ci/config/extendable/entry.rb`
         for item in items.iter().filter(|_| !extends.is_null()) {
-            if let Some(parent) = item.string() {
+            if let Some(parent) = item.text() {
                 parents.push((parent.into(), item.span));
             } else {
                 let message = format!("jobs:{} extends should be an array of strings or a string", name.to_lowercase());

@@ -2,10 +2,14 @@
 
 use super::node::{Mapping, Node};
 use crate::diagnostic::Diagnostics;
+use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
 
 /// The types of inputs. `lib/gitlab/ci/config/entry/base_input.rb`
 pub const TYPES: [&str; 4] = ["string", "number", "boolean", "array"];
+
+/// `ALLOWED_OPTIONS_LIMIT` of `lib/gitlab/ci/config/header/input.rb`
+const MAX_OPTIONS: usize = 50;
 
 /// Reports everything in a header that GitLab would refuse.
 pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
@@ -14,6 +18,10 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
     let Some(spec) = mapping.get("spec").and_then(|entry| hash(&entry.value, "header:spec", diagnostics)) else {
         return;
     };
+    if let Some(include) = spec.get("include") {
+        // <https://docs.gitlab.com/ci/yaml/#specinclude>
+        diagnostics.since(GitlabVersion::new(18, 9), include.key_span, "spec:include");
+    }
     known_keys(spec, "header:spec", &["inputs", "include", "component", "description"], diagnostics);
     let inputs = spec.get("inputs").and_then(|entry| hash(&entry.value, "header:spec:inputs", diagnostics));
     for (name, entry) in inputs.into_iter().flatten() {
@@ -27,11 +35,16 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
 fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
     known_keys(input, path, &["default", "description", "options", "regex", "type", "rules"], diagnostics);
     for other in ["options", "default"] {
-        if let Some(second) = input.get(other).filter(|_| input.contains_key("rules")) {
+        let has_rules = input.get("rules").is_some_and(|rules| !rules.value.is_null());
+        if let Some(second) = input.get(other).filter(|_| has_rules) {
             let names: Vec<_> = input.keys().map(|key| &**key).filter(|key| [other, "rules"].contains(key)).collect();
             let message = format!("{path} config these keys cannot be used together: {}", names.join(", "));
             diagnostics.error(second.key_span, message);
         }
+    }
+    if let Some(rules) = input.get("rules") {
+        // <https://docs.gitlab.com/ci/yaml/#specinputsrules>
+        diagnostics.since(GitlabVersion::new(18, 7), rules.key_span, "spec:inputs:rules");
     }
     let value = |key: &str| input.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if let Some(node) = value("type").filter(|node| !node.scalar().is_some_and(|it| TYPES.contains(&it))) {
@@ -46,6 +59,9 @@ fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
     }
     if let Some(node) = value("options").filter(|node| node.sequence().is_none()) {
         wrong(node.span, "input options should be an array");
+    }
+    if let Some(node) = value("options").filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_OPTIONS)) {
+        wrong(node.span, &format!("config cannot define more than {MAX_OPTIONS} options"));
     }
 }
 

@@ -6,12 +6,14 @@
 
 pub mod extends;
 pub mod header;
+mod libyaml;
 pub mod merge;
 pub mod node;
 pub mod parse;
 pub mod reference;
 mod scalar;
 pub mod size;
+mod tag;
 
 #[cfg(test)]
 mod testing;

@@ -28,6 +28,8 @@ pub enum Value {
     Float(Arc<str>),
     /// A string.
     String(Arc<str>),
+    /// A Ruby symbol: `:b`. Some keywords accept it as a string.
+    Symbol(Arc<str>),
     /// A list.
     Sequence(Arc<[Node]>),
     /// Keys and their values, in the order in which they are written.
@@ -48,8 +50,19 @@ pub struct Entry {
     pub value: Node,
     /// Whether the entry was merged by `<<`.
     pub is_merged: bool,
-    /// Whether the key is a string for Ruby, and not a number, a boolean or null: `on:` is `true`.
-    pub has_string_key: bool,
+    /// What the key is for Ruby.
+    pub key_kind: KeyKind,
+}
+
+/// What a key is for Ruby: `on:` is `true`, for example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A string or a symbol.
+    Text,
+    /// An integer.
+    Integer,
+    /// A floating-point number, a boolean or null.
+    Other,
 }
 
 impl Node {
@@ -71,6 +84,12 @@ impl Node {
     /// Returns the text of a string.
     pub fn string(&self) -> Option<&str> {
         if let Value::String(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// Returns the text of a string or of a symbol. `validate_string` of
+    /// `lib/gitlab/config/entry/legacy_validation_helpers.rb`
+    pub fn text(&self) -> Option<&str> {
+        if let Value::String(text) | Value::Symbol(text) = &self.value { Some(text) } else { None }
     }
 
     /// Adds all items of a list to `flat`, including those of nested lists. A node that is not a list is added itself.
@@ -95,7 +114,7 @@ impl Node {
     pub fn is_blank(&self) -> bool {
         match &self.value {
             Value::Null | Value::Boolean(false) => true,
-            Value::String(text) => text.trim().is_empty(),
+            Value::String(text) | Value::Symbol(text) => text.trim().is_empty(),
             Value::Sequence(items) => items.is_empty(),
             Value::Mapping(mapping) => mapping.is_empty(),
             _ => false,
@@ -107,7 +126,7 @@ impl Node {
         match &self.value {
             Value::Boolean(true) => Some("true"),
             Value::Boolean(false) => Some("false"),
-            Value::Integer(text) | Value::Float(text) | Value::String(text) => Some(text),
+            Value::Integer(text) | Value::Float(text) | Value::String(text) | Value::Symbol(text) => Some(text),
             Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Reference(_) => None,
         }
     }
@@ -119,6 +138,7 @@ impl Node {
             Value::Boolean(_) => "a boolean",
             Value::Integer(_) | Value::Float(_) => "a number",
             Value::String(_) => "a string",
+            Value::Symbol(_) => "a symbol",
             Value::Sequence(_) => "an array",
             Value::Mapping(_) => "a hash",
             Value::Reference(_) => "a reference",
@@ -132,7 +152,7 @@ impl Node {
             Value::Boolean(value) => (*value).into(),
             Value::Integer(text) => text.parse::<i64>().map_or_else(|_| (&**text).into(), Into::into),
             Value::Float(text) => text.parse::<f64>().map_or_else(|_| (&**text).into(), Into::into),
-            Value::String(text) => (&**text).into(),
+            Value::String(text) | Value::Symbol(text) => (&**text).into(),
             Value::Sequence(items) => items.iter().map(Self::json).collect(),
             Value::Mapping(mapping) => {
                 mapping.iter().map(|(key, entry)| (key.to_string(), entry.value.json())).collect()

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
-use super::node::{Entry, Mapping, Node, Value};
+use super::node::{Entry, KeyKind, Mapping, Node, Value};
 use super::scalar::{self, Plain};
-use super::size;
-use crate::diagnostic::Diagnostics;
+use super::{libyaml, size, tag};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, Sources, Span};
 
 /// The maximum depth of a document: GitLab's default of `max_yaml_depth`.
@@ -19,8 +19,19 @@ const MAX_DEPTH: usize = 100;
 pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let Some(text) = sources.file(file).map(|file| Arc::clone(&file.text)) else { return Vec::new() };
     let options = granit_parser::options! { emit_comments: false };
-    let mut composer =
-        Composer { file, diagnostics, frames: Vec::new(), anchors: HashMap::new(), documents: Vec::new() };
+    let mut composer = Composer {
+        file,
+        text: &text,
+        diagnostics,
+        frames: Vec::new(),
+        anchors: HashMap::new(),
+        documents: Vec::new(),
+        tabs: libyaml::tabs(&text),
+    };
+    if let Some(range) = libyaml::directive(&text) {
+        composer.syntax_error(range, "found a directive, but expected <document start>").help("remove the line");
+        return Vec::new();
+    }
     let mut parser = Parser::new_from_str_with_options(&text, options);
     while let Some(next) = parser.next_event() {
         let result = match next {
@@ -38,22 +49,31 @@ pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -
             return Vec::new();
         }
     }
+    if let Some(at) = composer.tabs.first().copied() {
+        composer.syntax_error(at..at + 1, "found character that cannot start any token").help("remove the tab");
+        return Vec::new();
+    }
     composer.documents
 }
 
 struct Composer<'reading> {
     file: FileId,
+    text: &'reading str,
     diagnostics: &'reading mut Diagnostics,
     frames: Vec<Frame>,
     /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
     documents: Vec<Node>,
+    /// The places of tabs that no quotes or brackets have enclosed so far.
+    tabs: Vec<usize>,
 }
 
 /// A list or mapping that is being read.
 struct Frame {
     start: Span,
     anchor: usize,
+    /// Whether it is written in brackets.
+    is_flow: bool,
     /// The size of its content so far.
     size: usize,
     content: Content,
@@ -65,8 +85,7 @@ enum Content {
 }
 
 enum Key {
-    /// The text, its place, and whether it is a string for Ruby.
-    Plain(Arc<str>, Span, bool),
+    Plain(Arc<str>, Span, KeyKind),
     Merge(Span),
     /// A key that is a list or a mapping. Its value is dropped.
     Ignored,
@@ -90,33 +109,34 @@ impl Composer<'_> {
                     let value = serde_json::Value::from(text.as_ref());
                     self.refuse_reference(span, &value.to_string());
                 }
-                let is_string = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-                let value = if style == ScalarStyle::Plain && !is_string {
-                    match scalar::resolve(&text) {
-                        Plain::Value(value) => value,
-                        Plain::Refused(class) => {
-                            // Psych's message.
-                            let error =
-                                self.diagnostics.error(span, format!("Tried to load unspecified class: {class}"));
-                            error.help(format!("quote it: '{text}'"));
-                            Value::String(text.as_ref().into())
-                        }
+                self.check_scalar(&text, style, span)?;
+                let tag = tag.as_deref().filter(|tag| !is_reference(Some(tag)));
+                let read = match (tag, style) {
+                    (Some(tag), _) => tag::resolve(tag, &text),
+                    (None, ScalarStyle::Plain) => scalar::resolve(&text),
+                    (None, _) => Plain::Value(Value::String(text.as_ref().into())),
+                };
+                let value = match read {
+                    Plain::Value(value) => value,
+                    Plain::Refused(class) => {
+                        self.refuse_class(span, class).help(format!("quote it: '{text}'"));
+                        Value::String(text.as_ref().into())
                     }
-                } else {
-                    Value::String(text.as_ref().into())
                 };
                 let size = size::without_content(&value);
                 self.add(Node::new(span, value), anchor, size)
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
                 let is_reference = is_reference(tag.as_deref());
-                self.begin(span, anchor, Content::Sequence { items: Vec::new(), is_reference })
+                self.check_class(span, tag.as_deref());
+                self.begin((span, anchor, style), Content::Sequence { items: Vec::new(), is_reference })
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
+                self.check_class(span, tag.as_deref());
                 if is_reference(tag.as_deref()) {
                     self.refuse_reference(span, "of a hash");
                 }
-                self.begin(span, anchor, Content::Mapping { mapping: Mapping::default(), key: None })
+                self.begin((span, anchor, style), Content::Mapping { mapping: Mapping::default(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(anchor) => {
@@ -130,11 +150,54 @@ impl Composer<'_> {
         }
     }
 
-    fn begin(&mut self, start: Span, anchor: usize, content: Content) -> Option<()> {
+    /// An error in a text that libyaml refuses.
+    fn syntax_error(&mut self, range: std::ops::Range<usize>, message: &str) -> &mut Diagnostic {
+        self.diagnostics.error(self.place(range), format!("Invalid configuration format: {message}"))
+    }
+
+    /// Reports a scalar that libyaml refuses. Returns `None` for one.
+    fn check_scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Option<()> {
+        let (start, end) = (span.start as usize, span.end as usize);
+        self.enclose(span, matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));
+        let is_flow = self.frames.last().is_some_and(|frame| frame.is_flow);
+        if style == ScalarStyle::Plain && is_flow && text.starts_with(':') {
+            let error = self.syntax_error(start..end, "did not find expected node content");
+            error.help(format!("a value in brackets cannot start with a colon; quote it: '{text}'"));
+            return None;
+        }
+        let source = self.text.get(start..end).filter(|_| style == ScalarStyle::DoubleQuoted);
+        if let Some(range) = source.and_then(libyaml::surrogate) {
+            let range = start + range.start..start + range.end;
+            let error = self.syntax_error(range, "found invalid Unicode character escape code");
+            error.help("write the character itself, or `\\U` and eight digits");
+            return None;
+        }
+        Some(())
+    }
+
+    /// Tabs within quotes and brackets are white space.
+    fn enclose(&mut self, span: Span, is_enclosing: bool) {
+        if is_enclosing && !self.tabs.is_empty() {
+            self.tabs.retain(|at| !(span.start as usize..span.end as usize).contains(at));
+        }
+    }
+
+    fn check_class(&mut self, span: Span, tag: Option<&granit_parser::Tag>) {
+        if let Some(class) = tag.and_then(tag::refused_class) {
+            self.refuse_class(span, class).help("remove the tag");
+        }
+    }
+
+    /// Psych's message.
+    fn refuse_class(&mut self, span: Span, class: &str) -> &mut Diagnostic {
+        self.diagnostics.error(span, format!("Tried to load unspecified class: {class}"))
+    }
+
+    fn begin(&mut self, (start, anchor, style): (Span, usize, StructureStyle), content: Content) -> Option<()> {
         if self.frames.len() >= MAX_DEPTH {
             return self.too_big(start);
         }
-        self.frames.push(Frame { start, anchor, size: 0, content });
+        self.frames.push(Frame { start, anchor, is_flow: style == StructureStyle::Flow, size: 0, content });
         Some(())
     }
 
@@ -145,8 +208,9 @@ impl Composer<'_> {
     }
 
     fn end(&mut self, end: Span) -> Option<()> {
-        let Frame { start, anchor, size, content } = self.frames.pop()?;
+        let Frame { start, anchor, is_flow, size, content } = self.frames.pop()?;
         let span = Span { end: end.end.max(start.end), ..start };
+        self.enclose(span, is_flow);
         let value = match content {
             Content::Sequence { items, is_reference: false } => Value::Sequence(items.into()),
             Content::Sequence { items, is_reference: true } => self.reference(&items, span),
@@ -199,14 +263,14 @@ impl Composer<'_> {
                 None => *key = Some(as_key(&node, self.diagnostics)),
                 Some(Key::Ignored) => {}
                 Some(Key::Merge(at)) => merge(mapping, &node, at, self.diagnostics),
-                Some(Key::Plain(name, key_span, has_string_key)) => {
+                Some(Key::Plain(name, key_span, key_kind)) => {
                     if let Some(first) = mapping.get(&name)
                         && first.is_own(key_span)
                     {
                         let warning = self.diagnostics.warning(key_span, format!("duplicate key `{name}`"));
                         warning.help("the last one wins, as in GitLab");
                     }
-                    mapping.insert(name, Entry { key_span, value: node, is_merged: false, has_string_key });
+                    mapping.insert(name, Entry { key_span, value: node, is_merged: false, key_kind });
                 }
             },
         }
@@ -228,8 +292,15 @@ fn is_reference(tag: Option<&granit_parser::Tag>) -> bool {
 fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
     match node.scalar() {
         Some("<<") => Key::Merge(node.span),
-        Some(text) => Key::Plain(text.into(), node.span, node.string().is_some()),
-        None if node.is_null() => Key::Plain("".into(), node.span, false),
+        Some(text) => {
+            let kind = match node.value {
+                Value::String(_) | Value::Symbol(_) => KeyKind::Text,
+                Value::Integer(_) => KeyKind::Integer,
+                _ => KeyKind::Other,
+            };
+            Key::Plain(text.into(), node.span, kind)
+        }
+        None if node.is_null() => Key::Plain("".into(), node.span, KeyKind::Other),
         None => {
             diagnostics.error(node.span, format!("a key cannot be {}", node.kind()));
             Key::Ignored
@@ -256,94 +327,4 @@ fn merge(mapping: &mut Mapping, from: &Node, at: Span, diagnostics: &mut Diagnos
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(text: &str) -> (Vec<serde_json::Value>, Vec<String>) {
-        let mut sources = Sources::default();
-        let file = sources.add("a.yml", text);
-        let mut diagnostics = Diagnostics::default();
-        let documents = compose(&sources, file, &mut diagnostics);
-        let messages =
-            diagnostics.sorted().iter().map(|it| format!("{}: {}", sources.location(it.span), it.message)).collect();
-        (documents.iter().map(Node::json).collect(), messages)
-    }
-
-    #[rstest]
-    #[case::mapping("a: 1\nb: [x, 'y']\n", json!({"a": 1, "b": ["x", "y"]}))]
-    #[case::quoted_is_string("a: '1'\nb: \"yes\"\n", json!({"a": "1", "b": "yes"}))]
-    #[case::block("a: |\n  x\n  y\n", json!({"a": "x\ny\n"}))]
-    #[case::tagged_string("a: !!str 1\n", json!({"a": "1"}))]
-    #[case::number_as_key("1: a\n", json!({"1": "a"}))]
-    #[case::alias("a: &x {k: v}\nb: *x\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
-    #[case::merge("a: &x {k: v, l: v}\nb: {<<: *x, k: w}\n", json!({"a": {"k": "v", "l": "v"}, "b": {"k": "w", "l": "v"}}))]
-    #[case::a_merge_replaces_earlier_keys("a: &x {k: v}\nb: {k: w, <<: *x}\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
-    #[case::the_first_of_several_merges_wins("b: {<<: [{k: 1}, {k: 2, l: 3}]}\n", json!({"b": {"k": 1, "l": 3}}))]
-    #[case::reference("a: !reference [.b, script]\n", json!({"a": "!reference [\".b\", \"script\"]"}))]
-    fn parses_documents(#[case] text: &str, #[case] expected: serde_json::Value) {
-        assert_eq!(read(text), (vec![expected], Vec::new()));
-    }
-
-    #[rstest]
-    #[case::duplicate("a: 1\nb: 2\na: 3\n", "a.yml:3:1: duplicate key `a`")]
-    #[case::date("a:\n  b: 2020-01-31\n", "a.yml:2:6: Tried to load unspecified class: Date")]
-    #[case::merging_a_string("a: {<<: b}\n", "a.yml:1:5: `<<` merges hashes, not a string")]
-    #[case::structure_as_key("? [a]\n: b\n", "a.yml:1:3: a key cannot be an array")]
-    #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference [] is not valid")]
-    #[case::reference_with_a_number("a: !reference [b, 1]\n", "a.yml:1:15: !reference [\"b\", 1] is not valid")]
-    #[case::reference_of_a_word("a: !reference foo\n", "a.yml:1:15: !reference \"foo\" is not valid")]
-    #[case::reference_of_a_hash("a: !reference {b: c}\n", "a.yml:1:15: !reference of a hash is not valid")]
-    fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(read(text).1, [expected]);
-    }
-
-    #[rstest]
-    #[case::unclosed("a: [1\n")]
-    #[case::tabs("a:\n\t- b\n")]
-    #[case::unknown_alias("a: *x\n")]
-    #[case::alias_of_itself("a: &x [*x]\n")]
-    fn rejects_invalid_yaml(#[case] text: &str) {
-        let (documents, messages) = read(text);
-        assert_eq!((documents.len(), messages.len()), (0, 1), "{messages:?}");
-    }
-
-    #[rstest]
-    #[case::at_the_end("a: [")]
-    #[case::at_a_letter("a: ]ä")]
-    #[case::before_a_letter("ä: ä: ä")]
-    fn error_places_are_within_the_text(#[case] text: &str) {
-        let mut sources = Sources::default();
-        let file = sources.add("", text);
-        let mut diagnostics = Diagnostics::default();
-        compose(&sources, file, &mut diagnostics);
-        let span = diagnostics.sorted()[0].span;
-        assert!(text.get(span.start as usize..span.end as usize).is_some(), "{span:?}");
-    }
-
-    #[test]
-    fn rejects_exponential_aliases() {
-        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..12 {
-            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.extend([format!("a{level}: &a{level} [{aliases}]\n")]);
-        }
-        let (documents, messages) = read(&text);
-        assert!(documents.is_empty());
-        assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
-    }
-
-    #[test]
-    fn rejects_deep_nesting() {
-        let (documents, messages) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));
-        assert!(documents.is_empty());
-        assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
-    }
-
-    #[test]
-    fn parses_two_documents() {
-        assert_eq!(read("spec: {inputs: {}}\n---\na: 1\n").0, [json!({"spec": {"inputs": {}}}), json!({"a": 1})]);
-    }
-}
+mod tests;

@@ -21,7 +21,7 @@ pub(super) fn resolve(text: &str) -> Plain {
         Some(b'~') if text == "~" => Value::Null,
         Some(byte) if byte.is_ascii_alphabetic() => word(text),
         // A Ruby symbol, whose text has no colon.
-        Some(b':') if text.len() > 1 => string(symbol(&text[1..])),
+        Some(b':') if text.len() > 1 => Value::Symbol(symbol(&text[1..]).into()),
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => match number(text) {
             Some(value) => value,
             None if is_date(text) => return Plain::Refused("Date"),

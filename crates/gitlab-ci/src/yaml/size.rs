@@ -27,7 +27,7 @@ const SLOT: usize = 8;
 pub fn without_content(value: &Value) -> usize {
     SLOT + match value {
         Value::Null | Value::Boolean(_) => 0,
-        Value::Integer(text) | Value::Float(text) | Value::String(text) => string(text),
+        Value::Integer(text) | Value::Float(text) | Value::String(text) | Value::Symbol(text) => string(text),
         Value::Sequence(_) | Value::Mapping(_) => OBJECT,
         Value::Reference(path) => OBJECT + path.iter().map(|part| SLOT + string(part)).sum::<usize>(),
     }

@@ -18,7 +18,7 @@ pub(super) fn resolved(
     let node = compose(&sources, file, &mut diagnostics).remove(0);
     let root = step(node.mapping().unwrap(), &mut diagnostics);
     let messages = diagnostics.sorted().into_iter().map(|it| {
-        let line = format!("{}: {} {}", sources.location(it.span), it.message, it.help.clone().unwrap_or_default());
+        let line = format!("{}: {} {}", sources.location(it.span), it.message, it.notes().unwrap_or_default());
         line.trim_end().to_owned()
     });
     (Node::new(node.span, Value::Mapping(Arc::new(root))).json(), messages.collect())

@@ -239,7 +239,8 @@ fn read_flags(table: Table<'_>, reader: &mut Reader) -> Option<std::collections:
                 reader.warning(&key.span(), "FF_NETWORK_PER_BUILD cannot be disabled: every job has its own network");
             }
             (
-                "FF_KUBERNETES_HONOR_ENTRYPOINT"
+                "FF_ENABLE_BASH_EXIT_CODE_CHECK"
+                | "FF_KUBERNETES_HONOR_ENTRYPOINT"
                 | "FF_NETWORK_PER_BUILD"
                 | "FF_TIMESTAMPS"
                 | "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",

@@ -10,10 +10,12 @@ use crate::artifacts::{cache, is_kept, providers};
 use crate::executor::{ExecutorError, FailureReason, Session};
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
-use crate::workspace::checkout::{Blob, Shape, Submodules};
+use crate::workspace::checkout::{Blob, Shape};
 use crate::workspace::draft::{self, Draft};
+use crate::workspace::fetch;
 use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
+use crate::workspace::submodules::{self, Strategy, Submodules};
 use gitlab_ci::config::cache::Key;
 use gitlab_ci::config::reader::Text;
 
@@ -36,23 +38,10 @@ impl Attempt<'_> {
             let message = format!("unknown GIT_STRATEGY: {strategy}; expected clone, fetch, none or empty");
             return Err(failed(FailureReason::RunnerSystemFailure, &message));
         }
-        let submodules = match self.variables.get("GIT_SUBMODULE_STRATEGY").unwrap_or_default().as_str() {
-            "normal" => Submodules::Normal,
-            "recursive" => Submodules::Recursive,
-            "" | "none" => Submodules::None,
-            other => {
-                let message = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; expected none, normal or recursive");
-                return Err(failed(FailureReason::RunnerSystemFailure, &message));
-            }
-        };
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
             self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
         }
-        let shape = Shape {
-            depth: self.variables.get("GIT_DEPTH").and_then(|depth| depth.parse().ok()).unwrap_or(DEFAULT_DEPTH),
-            submodules,
-            has_files: self.variables.get("GIT_CHECKOUT").as_deref() != Some("false"),
-        };
+        let shape = self.shape()?;
         let context = &self.pipeline.plan.context;
         let checkout = async {
             let checkout = self.pipeline.sources.checkout(&shape).await;
@@ -66,10 +55,45 @@ impl Attempt<'_> {
             self.log.say("Skipping Git checkout");
         }
         self.within(session.put_sources(Some(&checkout))).await?;
-        if shape.submodules == Submodules::None {
+        if shape.submodules.strategy == Strategy::None {
             self.log.say("Skipping Git submodules setup");
         }
         Ok(Arc::clone(&checkout.tracked))
+    }
+
+    /// The options of the checkout. Options of git that cannot be passed on are reported in the log.
+    fn shape(&self) -> Result<Shape, AttemptError> {
+        let get = |name: &str| self.variables.get(name).unwrap_or_default();
+        let strategy = match get("GIT_SUBMODULE_STRATEGY").as_str() {
+            "normal" => Strategy::Normal,
+            "recursive" => Strategy::Recursive,
+            "" | "none" => Strategy::None,
+            other => {
+                let message = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; expected none, normal or recursive");
+                return Err(failed(FailureReason::RunnerSystemFailure, &message));
+            }
+        };
+        let passed = |name: &str, split: fn(&str) -> (Vec<String>, Vec<String>)| {
+            let (passed, ignored) = split(&get(name));
+            if !ignored.is_empty() {
+                self.log.warn(&format!("{name}: not supported and ignored: {}", ignored.join(" ")));
+            }
+            passed
+        };
+        let depth = self.variables.get("GIT_DEPTH").map_or(DEFAULT_DEPTH, |depth| fetch::depth(&depth));
+        let submodules = match strategy {
+            Strategy::None => Submodules::default(),
+            strategy => Submodules {
+                strategy,
+                paths: get("GIT_SUBMODULE_PATHS").split_whitespace().map(str::to_owned).collect(),
+                // `common/build.go`, `GetSubmoduleDepth`: the default is the depth of the project.
+                depth: self.variables.get("GIT_SUBMODULE_DEPTH").map_or(depth, |depth| fetch::depth(&depth)),
+                flags: passed("GIT_SUBMODULE_UPDATE_FLAGS", submodules::flags),
+            },
+        };
+        let fetch_flags = passed("GIT_FETCH_EXTRA_FLAGS", fetch::flags);
+        let has_files = self.variables.get("GIT_CHECKOUT").as_deref() != Some("false");
+        Ok(Shape { depth, fetch_flags, submodules, has_files })
     }
 
     /// The job's caches that select files. A key or path that cannot be expanded ends the job.

@@ -302,9 +302,18 @@ impl Attempt<'_> {
             variables,
             temporary_dir: &job_dirs.temporary(),
             commands,
+            checks_exit_codes: self.is_flag_on("FF_ENABLE_BASH_EXIT_CODE_CHECK"),
             is_traced: self.variables.is_on("CI_DEBUG_TRACE"),
         }
         .text()
+    }
+
+    /// Whether a feature flag is on. The runner configuration has precedence over the job: `common/build.go`, `IsFeatureFlagOn`.
+    fn is_flag_on(&self, flag: &str) -> bool {
+        // Go's `strconv.ParseBool`.
+        let is_true = |value: String| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True");
+        let configured = self.pipeline.settings.feature_flags.get(flag).copied();
+        configured.unwrap_or_else(|| self.variables.get(flag).is_some_and(is_true))
     }
 
     /// Waits for `work` until the job is canceled or times out.

@@ -17,6 +17,8 @@ pub struct Script<'job> {
     pub temporary_dir: &'job str,
     /// The commands, in order.
     pub commands: &'job [&'job str],
+    /// `FF_ENABLE_BASH_EXIT_CODE_CHECK`: whether a failed command ends the script even without `errexit`.
+    pub checks_exit_codes: bool,
     /// `CI_DEBUG_TRACE`: whether the shell prints every command that it executes (`xtrace`).
     pub is_traced: bool,
 }
@@ -27,6 +29,10 @@ const ENVIRONMENT_FILE: &str = "gitlab_runner_env";
 
 /// Sets the option if the shell supports it. Bash does; for other shells, the test needs a subprocess.
 const PIPEFAIL: &str = "if [ -n \"${BASH_VERSION:-}\" ] || (set -o pipefail) 2> /dev/null; then set -o pipefail; fi";
+
+/// `shells/bash.go` (`CheckForErrors`)
+const EXIT_CODE_CHECK: &str =
+    "_runner_exit_code=$?; if [ $_runner_exit_code -ne 0 ]; then exit $_runner_exit_code; fi\n";
 
 /// The colour of an echoed command, as in GitLab Runner.
 const BOLD_GREEN: &str = "\x1b[32;1m";
@@ -42,6 +48,9 @@ impl Script<'_> {
         for command in self.commands {
             // `printf`, because the `echo` of some shells interprets backslashes.
             commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
+            if self.checks_exit_codes {
+                commands.push_str(EXIT_CODE_CHECK);
+            }
         }
         let body = format!(
             "[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
@@ -113,6 +122,7 @@ mod tests {
             variables,
             temporary_dir: temporary.to_str().unwrap(),
             commands,
+            checks_exit_codes: false,
             is_traced: false,
         };
         let mut child =

@@ -131,6 +131,7 @@ impl PipelineDirs {
                 output_limit: config.output_limit.saturating_mul(1024),
                 pre_build_script: config.pre_build_script.clone(),
                 post_build_script: config.post_build_script.clone(),
+                feature_flags: config.feature_flags.clone(),
                 cancels_on_failure: lint.configuration.is_some_and(|it| it.workflow.cancel_on_failure),
             },
             sources: Sources::new(origin, sources),

@@ -35,8 +35,7 @@ impl<'pipeline> Changes<'pipeline> {
     /// The ref does not exist. GitLab does not create the pipeline then.
     pub fn against(&self, name: &str) -> Compared {
         let Some((repository, context)) = self.of else { return Ok(None) };
-        // The branch may exist only at the remote.
-        let found = repository.commit(name).or_else(|_| repository.branch(name)).map_err(|_| NoSuchRef)?;
+        let found = repository.pushed(name).map_err(|_| NoSuchRef)?;
         let base = repository.merge_base(&found.sha, &context.commit.sha).ok();
         Ok(base.and_then(|base| repository.changed(&base, &context.commit.sha).ok()))
     }

@@ -11,6 +11,7 @@ use crate::mask::Masker;
 use crate::project::git::WorkingTree;
 use gitlab_ci::diagnostic::Diagnostics;
 use gitlab_ci::files::Files;
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_ci::glob;
 use gitlab_ci::include::Environment;
 use gitlab_ci::lint::{Conditions, Lint, admits, lint};
@@ -40,6 +41,10 @@ pub struct Input {
     #[cfg_attr(feature = "clap", arg(long = "input", value_name = "NAME=VALUE", value_parser = pair))]
     pub inputs: Vec<(String, String)>,
 
+    /// Version of GitLab to imitate, from 17.11 to 19.x (default: 18.11; newer words are then warnings instead of errors)
+    #[cfg_attr(feature = "clap", arg(long = "gitlab", value_name = "VERSION"))]
+    pub gitlab: Option<GitlabVersion>,
+
     /// Project CI/CD variables, in the JSON format of GitLab's API and of `glab variable export --output json`; `-` reads
     /// standard input
     #[cfg_attr(feature = "clap", arg(long = "variables", value_name = "FILE"))]
@@ -57,6 +62,7 @@ impl Default for Input {
             file: ".gitlab-ci.yml".to_owned(),
             includes: Vec::new(),
             inputs: Vec::new(),
+            gitlab: None,
             settings: None,
             variables: Vec::new(),
         }
@@ -112,6 +118,7 @@ impl Input {
             directories: &directories,
             open: &|directory| Arc::new(WorkingTree(directory.to_owned())),
             inputs: &self.inputs,
+            version: self.gitlab,
         };
         lint(&self.file, &environment)
     }

@@ -6,6 +6,7 @@ use super::changes::Changes;
 use super::input::Input;
 use super::reference::Reference;
 use crate::project::git::{GitError, Repository, WorkingTree};
+use gitlab_ci::config::runner_settings::is_unsupported;
 use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::lint::Lint;
@@ -61,7 +62,7 @@ pub fn prepare(
     let repository = Repository::open(&input.directory)?;
     let context = reference.context(&repository, &input.file);
     repository.check()?;
-    let context = context?;
+    let context = Context { version: input.gitlab.unwrap_or_default(), ..context? };
     note_unavailable_variables(&given, &context, note);
     let variables = base_variables(&context, &given);
     let tree = repository.at(&context.commit.sha);
@@ -104,6 +105,15 @@ fn note_unavailable_variables(given: &ProjectVariables, context: &Context, note:
     if !protected.is_empty() {
         note(&format!(
             "protected variables are unavailable because the ref is not protected (set `--protected` if it is): {protected}"
+        ));
+    }
+    let own = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
+    let unsupported: Vec<&str> =
+        own.filter(|variable| is_unsupported(&variable.key, &variable.value)).map(|variable| &*variable.key).collect();
+    if !unsupported.is_empty() {
+        note(&format!(
+            "settings of GitLab Runner in variables, which are not supported here: {}",
+            unsupported.join(", ")
         ));
     }
     let hidden = keys(&mut given.settings.iter().filter(|setting| setting.hidden));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::project::git::{GitError, Repository};
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_ci::plan::context::{Context, RefKind, Source};
 
 /// The ref that the pipeline is for, and its circumstances.
@@ -63,13 +64,19 @@ impl Reference {
     /// # Errors
     /// A ref or commit does not exist, or git failed.
     pub fn context(&self, repository: &Repository, file: &str) -> Result<Context, GitError> {
-        let default_branch = self.default_branch.clone().unwrap_or_else(|| repository.default_branch());
-        let (ref_name, commit, tag_message) = match (&self.branch, &self.tag) {
+        let default_branch = self
+            .default_branch
+            .as_deref()
+            .map_or_else(|| repository.default_branch(), |name| branch_name(name).to_owned());
+        let target_branch = self.target_branch.as_deref().map(branch_name);
+        let branch = self.branch.as_deref().map(branch_name);
+        let tag = self.tag.as_deref().map(|tag| tag.strip_prefix("refs/tags/").unwrap_or(tag));
+        let (ref_name, commit, tag_message) = match (branch, tag) {
             (_, Some(tag)) => {
                 let (commit, message) = repository.tag(tag)?;
-                (tag.clone(), commit, message)
+                (tag.to_owned(), commit, message)
             }
-            (Some(branch), None) => (branch.clone(), repository.branch(branch)?, String::new()),
+            (Some(branch), None) => (branch.to_owned(), repository.branch(branch)?, String::new()),
             // With a detached HEAD, use the name of the default branch.
             (None, None) => {
                 let branch = repository.current_branch().unwrap_or_else(|| default_branch.clone());
@@ -82,7 +89,7 @@ impl Reference {
             (None, _) => RefKind::Branch,
         };
         let before = match (&self.before, kind, self.source) {
-            (Some(before), _, _) => Some(repository.commit(before)?.sha),
+            (Some(before), _, _) => Some(repository.pushed(before)?.sha),
             // As if the branch were pushed now.
             (None, RefKind::Branch, Source::Push) => {
                 repository.commit(&format!("refs/remotes/origin/{ref_name}")).ok().map(|commit| commit.sha)
@@ -90,7 +97,7 @@ impl Reference {
             _ => None,
         };
         let diff_base = if kind == RefKind::MergeRequest {
-            let target = self.target_branch.as_ref().unwrap_or(&default_branch);
+            let target = target_branch.unwrap_or(&default_branch);
             Some(repository.merge_base(&repository.branch(target)?.sha, &commit.sha)?)
         } else {
             None
@@ -106,7 +113,8 @@ impl Reference {
             default_branch,
             project_path,
             server,
-            target_branch: self.target_branch.clone(),
+            version: GitlabVersion::default(),
+            target_branch: target_branch.map(str::to_owned),
             diff_base,
             config_path: file.to_owned(),
             created_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -115,6 +123,11 @@ impl Reference {
             user: repository.user(),
         })
     }
+}
+
+/// A branch may be given by its full name.
+fn branch_name(name: &str) -> &str {
+    name.strip_prefix("refs/heads/").unwrap_or(name)
 }
 
 /// The server's URL and the project's path, from the URL of the remote. Without a usable remote, the path is `local/` and the name of

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::copy::Listing;
+use super::fetch::fetch;
 use super::git::{failed, git};
+use super::submodules::{self, Submodules};
 use super::worktree;
 use gitlab_ci::plan::context::RefKind;
 use private_dir::remove_if_exists;
@@ -21,8 +23,10 @@ pub struct Origin {
     pub repository: PathBuf,
     /// The hash of the commit.
     pub sha: String,
-    /// The refspecs to fetch.
-    pub refspecs: Vec<String>,
+    /// Whether the pipeline is for a branch, a tag or a merge request.
+    pub kind: RefKind,
+    /// The name of the branch or tag.
+    pub name: String,
     /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
 }
@@ -30,12 +34,7 @@ pub struct Origin {
 impl Origin {
     /// The commit `sha` of the branch, tag or merge request `name`.
     pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
-        let refspecs = match kind {
-            // Fetch the tag object as well: `git describe` uses annotated tags.
-            RefKind::Tag => vec![format!("+{sha}:refs/pipelines/1"), format!("+refs/tags/{name}:refs/tags/{name}")],
-            RefKind::Branch | RefKind::MergeRequest => vec![format!("+{sha}:refs/remotes/origin/{name}")],
-        };
-        Self { repository: repository.to_owned(), sha: sha.to_owned(), refspecs, has_worktree }
+        Self { repository: repository.to_owned(), sha: sha.to_owned(), kind, name: name.to_owned(), has_worktree }
     }
 }
 
@@ -43,24 +42,14 @@ impl Origin {
 /// <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// `GIT_DEPTH`: number of commits; 0 for all.
+    /// `GIT_DEPTH`: number of commits; 0 for all, and for all branches and tags.
     pub depth: u32,
-    /// `GIT_SUBMODULE_STRATEGY`.
+    /// `GIT_FETCH_EXTRA_FLAGS`: options of `git fetch`.
+    pub fetch_flags: Vec<String>,
+    /// The submodules.
     pub submodules: Submodules,
     /// `GIT_CHECKOUT`: whether the files are checked out.
     pub has_files: bool,
-}
-
-/// `GIT_SUBMODULE_STRATEGY`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Submodules {
-    /// No submodules: their directories stay empty.
-    #[default]
-    None,
-    /// The submodules of the project.
-    Normal,
-    /// The submodules of the project and, recursively, their submodules.
-    Recursive,
 }
 
 /// A checkout, which jobs receive copies of.
@@ -131,7 +120,7 @@ impl Sources {
     }
 
     async fn make(&self, shape: &Shape, dir: PathBuf) -> Result<Arc<Checkout>, SourcesError> {
-        let Origin { repository, sha, refspecs, has_worktree } = &self.origin;
+        let Origin { repository, sha, has_worktree, .. } = &self.origin;
         let path = dir.to_string_lossy().into_owned();
         // A job that timed out may have left an incomplete checkout.
         remove_if_exists(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
@@ -139,19 +128,7 @@ impl Sources {
         let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
         let address = address(repository);
-        // Allows fetching a commit by its hash; by default a repository only serves branches and tags.
-        let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
-        let depth = format!("--depth={}", shape.depth);
-        // Store all commits in one pack, however few they are, because copies of a checkout share it. Skip maintenance, because the
-        // checkout is temporary.
-        let mut arguments = vec!["-c", "fetch.unpackLimit=1", "-c", "maintenance.auto=false"];
-        arguments.extend(["fetch", "--quiet", "--no-write-fetch-head", upload]);
-        if shape.depth > 0 {
-            arguments.push(&depth);
-        }
-        arguments.push(&address);
-        arguments.extend(refspecs.iter().map(String::as_str));
-        git(Some(&dir), &arguments).await?;
+        fetch(&dir, &self.origin, &address, (shape.depth, &shape.fetch_flags)).await?;
         // git itself writes the settings: the address contains the name of a directory, which may contain anything.
         git(Some(&dir), &["remote", "add", "origin", &address]).await?;
         // With these settings, git compares only size and modification time in seconds, so that copied files count as unchanged.
@@ -161,14 +138,7 @@ impl Sources {
             return Checkout::new(dir, HashSet::new());
         }
         git(Some(&dir), &["checkout", "--quiet", "--force", "--detach", sha]).await?;
-        let recursive: &[&str] = match shape.submodules {
-            Submodules::None => &[],
-            Submodules::Normal => &["submodule", "update", "--init", "--quiet"],
-            Submodules::Recursive => &["submodule", "update", "--init", "--quiet", "--recursive"],
-        };
-        if !recursive.is_empty() {
-            git(Some(&dir), recursive).await?;
-        }
+        submodules::update(&dir, repository, &shape.submodules).await?;
         if *has_worktree {
             let changed = worktree::apply(repository, &dir).await;
             changed.map_err(|error| failed("cannot copy uncommitted changes", &error.to_string()))?;
@@ -214,7 +184,7 @@ impl Checkout {
 }
 
 /// The URL of a directory. git decodes `%` and two digits in a URL.
-fn address(dir: &Path) -> String {
+pub(super) fn address(dir: &Path) -> String {
     format!("file://{}", dir.display().to_string().replace('%', "%25"))
 }
 

@@ -7,11 +7,13 @@ pub mod archive;
 pub mod checkout;
 pub mod copy;
 pub mod draft;
+pub mod fetch;
 mod git;
 pub mod job_dirs;
 pub mod restore;
 pub mod selection;
 pub mod store;
+pub mod submodules;
 mod worktree;
 
 use std::ffi::OsStr;

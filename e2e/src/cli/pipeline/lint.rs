@@ -40,7 +40,10 @@ pub(crate) struct LintArguments {
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let LintArguments { input, format, .. } = arguments;
     let given = input.given().map_err(CliError::Usage)?;
-    let repository = Repository::open(&input.directory).ok();
+    let repository = match Repository::open(&input.directory) {
+        Err(error @ GitError::NoDirectory(_)) => return Err(CliError::Usage(error.to_string())),
+        opened => opened.ok(),
+    };
     // Rules of includes depend on a commit.
     let context = match repository.as_ref().map(|repository| arguments.context(repository)).transpose() {
         Ok(context) => context,
@@ -69,7 +72,8 @@ impl LintArguments {
         let Self { branch, tag, source, .. } = self;
         let reference =
             Reference { branch: branch.clone(), tag: tag.clone(), source: *source, ..Reference::from_checkout() };
-        reference.context(repository, &self.input.file)
+        let context = reference.context(repository, &self.input.file)?;
+        Ok(Context { version: self.input.gitlab.unwrap_or_default(), ..context })
     }
 
     fn names_a_ref(&self) -> bool {

@@ -38,7 +38,7 @@ fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
 /// Prints the warnings about a valid pipeline file, one line each.
 fn print_warnings(Prepared { lint, given, .. }: &Prepared) {
     for warning in lint.diagnostics.sorted() {
-        let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let help = warning.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
         let line = format!("e2e: {}: {}{help}", lint.sources.location(warning.span), warning.message);
         print(&without_secrets(given, &line));
     }

@@ -100,7 +100,7 @@ fn reports_mistakes_in_jobs(#[case] text: &str, #[case] expected: &[&str]) {
 #[case::no_job_inherits(
     "default: {retry: 9, timeout: x y, before_script: {a: b}}\na: {script: x, inherit: {default: false}}\n",
     &[
-        "1:18: default:retry config must be greater than or equal to 0 and less than or equal to 2",
+        "1:18: retry config must be less than or equal to 2",
         "1:30: default:timeout config should be a duration",
         "1:50: default:before_script config should be a string or a nested array of strings up to 10 levels deep"
     ]

@@ -1,5 +1,6 @@
 //! GitLab's messages about single keywords, and valid values that look invalid.
 
+mod entry_rules;
 mod jobs;
 mod odd_values;
 mod parts;
@@ -33,7 +34,7 @@ fn reported(text: &str) -> Vec<String> {
     let lint = read(text);
     let written = |it: &&crate::diagnostic::Diagnostic| {
         let place = lint.sources.location(it.span);
-        let help = it.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let help = it.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
         format!("{}:{}: {}{help}", place.line, place.column, it.message)
     };
     lint.diagnostics.sorted().iter().map(written).collect()
@@ -54,7 +55,7 @@ fn job_diagnostics(keywords: &str) -> Vec<String> {
 #[case::inherit("script: x, inherit: ")]
 #[case::need_without_parallel("script: x, needs: ")]
 #[case::cache("script: x, cache: {key: , paths: , fallback_keys: }")]
-#[case::only("script: x, only: {refs: , variables: , changes: , kubernetes: }")]
+#[case::only("script: x, only: {refs: , variables: , changes: }")]
 #[case::allow_failure("script: x, allow_failure: {exit_codes: }")]
 #[case::auto_stop("script: x, environment: {name: dev, url: , action: }")]
 // The entries accept these values.

@@ -2,7 +2,11 @@
 
 use rstest::rstest;
 
-use super::reported;
+use super::{OneFile, reported};
+use crate::diagnostic::Severity;
+use crate::gitlab_version::GitlabVersion;
+use crate::include::Environment;
+use crate::lint::lint;
 use crate::testing::{branch, plan_for};
 
 #[rstest]
@@ -18,8 +22,21 @@ use crate::testing::{branch, plan_for};
 #[case::rules_in_empty_lists("a: {script: x, rules: [[]]}\n")]
 // `entry/retry.rb`
 #[case::reason_that_the_documentation_lacks(
-    "a: {script: x, retry: {max: 1, when: [runner_interrupted, user_blocked]}}\n"
+    "a: {script: x, retry: {max: 1, when: [ci_quota_exceeded, user_blocked]}}\n"
 )]
+#[case::number_of_retries_as_a_text("a: {script: x, retry: {max: '1'}}\n")]
+// `lib/gitlab/untrusted_regexp/ruby_syntax.rb`: what does not have the form of a regular expression is a name.
+#[case::name_with_a_slash("a: {script: x, only: [/main, /, /main/g, /main/x, '/(/@g/p']}\n")]
+#[case::unicode_class("a: {script: x, only: ['/^\\p{L}+$/'], except: {variables: ['$A =~ /^\\p{^Lu}/']}}\n")]
+// `entry/stages.rb`, `lib/gitlab/ci/config/edge_stages_injector.rb`
+#[case::stages_of_nothing("stages: [[]]\na: {script: x, stage: .pre}\nb: {script: x, stage: .post}\n")]
+#[case::nested_stages("stages: [[a], [[b]]]\na: {script: x, stage: b}\n")]
+// `filter_jobs!` of `entry/root.rb`
+#[case::job_named_default("default: {script: x}\n")]
+#[case::job_named_workflow("workflow: {script: x}\n")]
+// `entry/job.rb`: `validates :start_in, absence: true`
+#[case::blank_delay("a: {script: x, start_in: ''}\nb: {script: x, start_in: []}\n")]
+#[case::anchor_of_a_symbol(":j:\n  script: x\n  variables: {A: &b c}\n")]
 // `lib/gitlab/config/loader/multi_doc_yaml.rb`
 #[case::empty_first_document("---\n---\na: {script: x}\n")]
 #[case::empty_last_document("a: {script: x}\n---\n")]
@@ -57,6 +74,57 @@ fn is_valid(#[case] text: &str) {
     "b: {script: x}\na: {script: x, parallel: {matrix: [{A: b}]}, needs: ['$[[ matrix.B ]]']}\n",
     "2:54: a job: 'B' does not exist in matrix configuration"
 )]
+// `lib/gitlab/config/entry/composable_hash.rb` makes an empty hash of null, and rules have no hash form: `entry/variable.rb`
+#[case::nothing_as_a_variable_of_a_rule(
+    "a: {script: x, rules: [{if: $A, variables: {V: }}]}\n",
+    "1:45: jobs:a:rules:rule:variables:v config must be a string"
+)]
+// `validates :key, alphanumeric: true` of `entry/variable.rb`
+#[case::boolean_as_a_variable(
+    "a: {script: x, variables: {on: 1}}\n",
+    "1:28: jobs:a:variables:true key must be an alphanumeric string (quote the name: 'true')"
+)]
+#[case::fraction_as_a_variable(
+    "variables: {1.5: 1}\na: {script: x}\n",
+    "1:13: variables:1.5 key must be an alphanumeric string (quote the name: '1.5')"
+)]
+// `lib/gitlab/ci/build/policy/kubernetes.rb`
+#[case::kubernetes_without_a_value(
+    "a: {script: x, only: {kubernetes: }}\n",
+    "1:23: Undefined error (write `only: {kubernetes: active}`: GitLab fails if the key has no value)"
+)]
+// `lib/gitlab/untrusted_regexp/ruby_syntax.rb`
+#[case::escaped_slash_at_the_end(
+    "a: {script: x, only: ['/main\\/']}\n",
+    "1:23: jobs:a:only config should be an array of strings or regular expressions using re2 syntax (incomplete escape sequence, reached end of pattern prematurely)"
+)]
+// `lib/gitlab/ci/config/edge_stages_injector.rb`
+#[case::no_stages(
+    "stages: []\na: {script: x}\n",
+    "2:1: a job: chosen stage test does not exist; available stages are "
+)]
+#[case::stages_that_are_too_deep(
+    "stages: [[[[[[[[[[[a]]]]]]]]]]]\na: {script: x}\n",
+    "1:9: stages config should be an array of strings or a nested array of strings up to 10 levels deep"
+)]
+// `entry/pull_policy.rb`
+#[case::no_pull_policy(
+    "a: {script: x, image: {name: b, pull_policy: []}}\n",
+    "1:46: jobs:a:image:pull_policy config can't be blank"
+)]
+// `entry/bridge.rb`, `PROCESSABLE_ALLOWED_KEYS` of `entry/processable.rb`
+#[case::inputs_of_a_bridge("a: {trigger: g/p, inputs: {}}\n", "1:19: jobs:a config contains unknown keys: inputs")]
+#[case::confirmation_of_a_bridge(
+    "a: {trigger: g/p, manual_confirmation: x}\n",
+    "1:19: jobs:a config contains unknown keys: manual_confirmation"
+)]
+// `entry/job.rb`
+#[case::list_of_inputs("a: {script: x, inputs: []}\n", "1:24: jobs:a:inputs config should be a hash")]
+// Psych's `lib/psych/visitors/to_ruby.rb`
+#[case::tagged_number_as_a_command(
+    "a: {script: !!int '1'}\n",
+    "1:19: jobs:a:script config should be a string or a nested array of strings up to 10 levels deep (put it in quotes: `\"1\"`)"
+)]
 fn is_refused(#[case] text: &str, #[case] expected: &str) {
     assert!(reported(text).iter().any(|message| message == expected), "{:#?}", reported(text));
 }
@@ -89,6 +157,96 @@ fn an_ignored_document_is_reported() {
 )]
 fn is_refused_with(#[case] text: &str, #[case] expected: &str) {
     assert!(reported(text).iter().any(|message| message.contains(expected)), "{:#?}", reported(text));
+}
+
+// `entry/trigger/forward.rb`
+#[test]
+fn only_a_hash_of_forward_is_checked() {
+    let text = "a: {trigger: {project: g/p, forward: [{yaml_variables: 1}]}}\n";
+    assert_eq!(reported(text), ["1:5: valid, but not supported here: trigger"]);
+}
+
+// A clause whose key has no value: `Array(nil)` in `lib/gitlab/ci/build/policy/`
+#[rstest]
+#[case::refs("only: {refs: }", false)]
+#[case::variables("only: {refs: [main], variables: }", false)]
+#[case::no_key("only: {refs: [main]}", true)]
+#[case::excluded_refs("except: {refs: }", true)]
+fn a_policy_without_a_value_never_holds(#[case] policy: &str, #[case] expected: bool) {
+    let plan = plan_for(&format!("a: {{script: x, {policy}}}\nb: {{script: x}}\n"), &branch("main"), &[]).unwrap();
+    assert_eq!(plan.jobs.iter().any(|job| &*job.name == "a"), expected);
+}
+
+// <https://docs.gitlab.com/ci/yaml/>: the history of each keyword
+#[rstest]
+#[case::reason_to_retry("a: {script: x, retry: {when: runner_interrupted}}\n", "runner_interrupted", "19.1")]
+#[case::strategy("a: {trigger: {project: p, strategy: mirror}}\n", "mirror", "18.2")]
+#[case::access("a: {script: x, artifacts: {access: maintainer}}\n", "maintainer", "18.4")]
+#[case::function(
+    "spec: {inputs: {a: {default: b}}}\n---\na: {script: '$[[ inputs.a | posix_escape ]]'}\n",
+    "posix_escape",
+    "18.6"
+)]
+#[case::rules_of_an_input(
+    "spec: {inputs: {a: {rules: [{default: b}]}}}\n---\na: {script: x}\n",
+    "spec:inputs:rules",
+    "18.7"
+)]
+#[case::includes_of_a_header("spec: {include: [], inputs: }\n---\na: {script: x}\n", "spec:include", "18.9")]
+fn a_newer_word_is_refused_by_an_older_version(#[case] text: &str, #[case] word: &str, #[case] since: &str) {
+    let files = OneFile(text);
+    let since_version: GitlabVersion = since.parse().unwrap();
+    let expected = |version: &str| format!("`{word}` is new in GitLab {since}: GitLab {version} refuses it");
+    let found = |version: Option<GitlabVersion>| {
+        let lint = lint(".gitlab-ci.yml", &Environment { version, ..Environment::new(&files) });
+        let all = lint.diagnostics.sorted().into_iter().map(|it| (it.severity, it.message.clone()));
+        all.filter(|(_, message)| message.contains("is new in")).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some(GitlabVersion::new(17, 11))), [(Severity::Error, expected("17.11"))]);
+    assert_eq!(found(Some(since_version)), []);
+    let by_default =
+        if since_version > GitlabVersion::default() { vec![(Severity::Warning, expected("18.11"))] } else { vec![] };
+    assert_eq!(found(None), by_default);
+}
+
+#[test]
+fn what_is_not_supported_is_one_line_for_each_kind() {
+    let text = "variables: {GIT_CLEAN_FLAGS: none, FF_X: false}\na: &a {script: x, hooks: {}, variables: {FF_SCRIPT_SECTIONS: true}}\nb: *a\nc: {script: x, hooks: {}, artifacts: {access: all}}\n";
+    assert_eq!(
+        reported(text),
+        [
+            "1:13: valid, but not supported here: variables:GIT_CLEAN_FLAGS",
+            "2:19: valid, but not supported here: hooks (in 2 places)",
+            "2:42: valid, but not supported here: variables:FF_SCRIPT_SECTIONS",
+            "4:39: valid, but not supported here: artifacts:access",
+        ]
+    );
+}
+
+// `lib/gitlab/ci/config/interpolation/block.rb`, `lib/ci/inputs/`
+#[rstest]
+#[case::no_function("a: {default: x}", "$[[ inputs.a | ]]", &[])]
+#[case::line_break_at_the_end("a: {default: x}", "$[[ inputs.a\n\n  ]]", &[])]
+#[case::list_as_a_string("a: {default: [x, 1]}", "$[[ inputs.a ]]", &[])]
+#[case::rules_without_a_value("a: {default: x, rules: }", "$[[ inputs.a ]]", &[])]
+#[case::pattern_of_a_number(
+    "a: {type: number, default: 1, regex: ''}",
+    "x",
+    &["1:47: `a` input: RegEx validation can only be used with string inputs"]
+)]
+#[case::options_of_a_boolean(
+    "a: {type: boolean, default: true, options: [true]}",
+    "x",
+    &["1:51: `a` input: Options can only be used with string and number inputs"]
+)]
+#[case::pattern_without_a_value(
+    "a: {default: x, regex: }",
+    "x",
+    &["1:33: Undefined error (give `regex` a value, or remove it: GitLab fails if the key has no value)"]
+)]
+fn inputs_are_checked(#[case] inputs: &str, #[case] script: &str, #[case] expected: &[&str]) {
+    let text = format!("spec: {{inputs: {{{inputs}}}}}\n---\na: {{script: \"{script}\"}}\n");
+    assert_eq!(reported(&text), expected);
 }
 
 // `External::Processor#perform` ends at the first include that cannot be read.

@@ -1,5 +1,7 @@
 //! Errors of git commands.
 
+use std::path::PathBuf;
+
 /// A failed git command.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -14,6 +16,13 @@ pub enum GitError {
         /// The output on standard error.
         message: String,
     },
+    /// The directory does not exist, or is not a directory.
+    #[error("there is no directory `{}`", .0.display())]
+    NoDirectory(PathBuf),
+    /// The directory is not in the working tree of a repository.
+    #[error("`{}` is not in a git repository; run `git init` and commit the pipeline file, or use `e2e lint`, which needs no repository",
+        .0.display())]
+    NoRepository(PathBuf),
     /// The branch, tag or commit does not exist.
     #[error("no such {kind}: `{name}`{}", nearest.as_ref().map(|it| format!("; did you mean `{it}`?")).unwrap_or_default())]
     NoSuchRef {
@@ -29,6 +38,6 @@ pub enum GitError {
 impl GitError {
     /// Whether the user's input caused the error.
     pub fn is_input(&self) -> bool {
-        matches!(self, Self::NoSuchRef { .. })
+        matches!(self, Self::NoSuchRef { .. } | Self::NoDirectory(_) | Self::NoRepository(_))
     }
 }

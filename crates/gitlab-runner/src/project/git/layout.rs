@@ -119,7 +119,7 @@ mod tests {
         let found = read(&clone.join(path));
         assert_eq!(found.is_some(), is_read);
         if let Some(found) = found {
-            assert_eq!(found, parse_opening(opening(&clone.join(path))).unwrap());
+            assert_eq!(found, parse_opening(&clone.join(path), opening(&clone.join(path))).unwrap());
         }
     }
 }

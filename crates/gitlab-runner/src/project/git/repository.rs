@@ -49,15 +49,18 @@ impl Repository {
     /// Opens the repository whose working tree contains `dir`.
     ///
     /// # Errors
-    /// `dir` is not in a working tree, or git cannot be run.
+    /// `dir` does not exist or is not in a working tree, or git cannot be run.
     pub fn open(dir: &Path) -> Result<Self, GitError> {
+        if !dir.is_dir() {
+            return Err(GitError::NoDirectory(dir.to_owned()));
+        }
         let read = layout::read(dir);
         // Start all processes concurrently, in the order in which their results are needed.
         let opening = read.map_or_else(|| Err(opening(dir)), Ok);
         let objects = Objects::start(dir).map_err(GitError::NotRun)?;
         let mut settings = command(dir, &["config", "-z", "--get-regexp", SETTINGS]);
         let settings = settings.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Opened { dir, head, remote_head } = opening.or_else(parse_opening)?;
+        let Opened { dir, head, remote_head } = opening.or_else(|opening| parse_opening(dir, opening))?;
         Ok(Self(Arc::new(Inner {
             dir,
             head,
@@ -174,6 +177,17 @@ impl Repository {
         Ok(object.commit(sha))
     }
 
+    /// A commit by the name that it has in the project's repository at GitLab, where each branch of the remote `origin` is a branch of
+    /// its own: `main`, `main~2` and `refs/heads/main` may exist only as `refs/remotes/origin/main` here.
+    ///
+    /// # Errors
+    /// Neither git nor the remote's branches know the name.
+    pub fn pushed(&self, name: &str) -> Result<Commit, GitError> {
+        let branch = name.strip_prefix("refs/").unwrap_or(name);
+        let branch = branch.strip_prefix("heads/").unwrap_or(branch);
+        self.commit(name).or_else(|_| self.branch(branch))
+    }
+
     /// The paths of the files that differ between two commits.
     ///
     /// # Errors
@@ -198,13 +212,16 @@ pub(super) fn opening(dir: &Path) -> std::io::Result<Child> {
 }
 
 /// Reads the output of [`opening`].
-pub(super) fn parse_opening(opening: std::io::Result<Child>) -> Result<Opened, GitError> {
+pub(super) fn parse_opening(dir: &Path, opening: std::io::Result<Child>) -> Result<Opened, GitError> {
     let output = opening.and_then(Child::wait_with_output).map_err(GitError::NotRun)?;
     // git ends at the first unknown name, after it has printed the results for the names before it.
     let answers = String::from_utf8_lossy(&output.stdout);
     let mut answers = answers.lines();
     let Some(top) = answers.next() else {
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if message.contains("not a git repository") {
+            return Err(GitError::NoRepository(dir.to_owned()));
+        }
         return Err(GitError::Failed { line: "rev-parse --show-toplevel".to_owned(), message });
     };
     let mut branch = |below: &str| answers.next()?.strip_prefix(below).filter(|it| *it != "HEAD").map(str::to_owned);
@@ -292,6 +309,6 @@ pub(super) mod tests {
         assert_eq!(repository.tag("nothing").unwrap_err().to_string(), "no such tag: `nothing`");
         std::fs::remove_dir_all(dir.path().join(".git")).unwrap();
         assert_eq!(WorkingTree(dir.path().to_owned()).list(), ["a.txt", "b/c.txt"]);
-        assert!(Repository::open(dir.path()).unwrap_err().to_string().contains("not a git repository"));
+        assert!(Repository::open(dir.path()).unwrap_err().to_string().contains("is not in a git repository"));
     }
 }

@@ -1,0 +1,104 @@
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+fn read(text: &str) -> (Vec<serde_json::Value>, Vec<String>) {
+    let mut sources = Sources::default();
+    let file = sources.add("a.yml", text);
+    let mut diagnostics = Diagnostics::default();
+    let documents = compose(&sources, file, &mut diagnostics);
+    let messages =
+        diagnostics.sorted().iter().map(|it| format!("{}: {}", sources.location(it.span), it.message)).collect();
+    (documents.iter().map(Node::json).collect(), messages)
+}
+
+#[rstest]
+#[case::mapping("a: 1\nb: [x, 'y']\n", json!({"a": 1, "b": ["x", "y"]}))]
+#[case::quoted_is_string("a: '1'\nb: \"yes\"\n", json!({"a": "1", "b": "yes"}))]
+#[case::block("a: |\n  x\n  y\n", json!({"a": "x\ny\n"}))]
+#[case::tagged_string("a: !!str 1\n", json!({"a": "1"}))]
+#[case::tagged_integer("a: !!int '0x1F'\nb: !!int x\n", json!({"a": 31, "b": "x"}))]
+#[case::tagged_float("a: !!float 1\n", json!({"a": 1.0}))]
+#[case::tagged_binary("a: !binary aGk=\nb: !!binary 'aG k='\n", json!({"a": "hi", "b": "hi"}))]
+#[case::tagged_symbol("a: !ruby/symbol b\n", json!({"a": "b"}))]
+#[case::unknown_tag("a: !x '12'\nb: ! 12\n", json!({"a": 12, "b": "12"}))]
+#[case::tabs_within_quotes_and_brackets("a: 'b\n\t\n  c'\nd: [e,\n\t\n  f]\n", json!({"a": "b\nc", "d": ["e", "f"]}))]
+#[case::number_as_key("1: a\n", json!({"1": "a"}))]
+#[case::alias("a: &x {k: v}\nb: *x\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
+#[case::merge("a: &x {k: v, l: v}\nb: {<<: *x, k: w}\n", json!({"a": {"k": "v", "l": "v"}, "b": {"k": "w", "l": "v"}}))]
+#[case::a_merge_replaces_earlier_keys("a: &x {k: v}\nb: {k: w, <<: *x}\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
+#[case::the_first_of_several_merges_wins("b: {<<: [{k: 1}, {k: 2, l: 3}]}\n", json!({"b": {"k": 1, "l": 3}}))]
+#[case::reference("a: !reference [.b, script]\n", json!({"a": "!reference [\".b\", \"script\"]"}))]
+fn parses_documents(#[case] text: &str, #[case] expected: serde_json::Value) {
+    assert_eq!(read(text), (vec![expected], Vec::new()));
+}
+
+#[rstest]
+#[case::duplicate("a: 1\nb: 2\na: 3\n", "a.yml:3:1: duplicate key `a`")]
+#[case::date("a:\n  b: 2020-01-31\n", "a.yml:2:6: Tried to load unspecified class: Date")]
+#[case::set("a: !!set {b, c}\n", "a.yml:1:10: Tried to load unspecified class: Set")]
+#[case::object("a: !ruby/object:Foo {}\n", "a.yml:1:21: Tried to load unspecified class: Object")]
+#[case::text_as_float("a: !!float x\n", "a.yml:1:12: Tried to load unspecified class: Float")]
+#[case::merging_a_string("a: {<<: b}\n", "a.yml:1:5: `<<` merges hashes, not a string")]
+#[case::structure_as_key("? [a]\n: b\n", "a.yml:1:3: a key cannot be an array")]
+#[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference [] is not valid")]
+#[case::reference_with_a_number("a: !reference [b, 1]\n", "a.yml:1:15: !reference [\"b\", 1] is not valid")]
+#[case::reference_of_a_word("a: !reference foo\n", "a.yml:1:15: !reference \"foo\" is not valid")]
+#[case::reference_of_a_hash("a: !reference {b: c}\n", "a.yml:1:15: !reference of a hash is not valid")]
+fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(read(text).1, [expected]);
+}
+
+#[rstest]
+#[case::unclosed("a: [1\n")]
+#[case::tabs("a:\n\t- b\n")]
+#[case::tab_on_a_line("a: b\n\t\nc: d\n")]
+#[case::tab_before_a_comment("a:\n\t# b\n  c: d\n")]
+#[case::directive("%YAML 1.1\n---\na: b\n")]
+#[case::surrogates("a: \"\\ud83d\\ude00\"\n")]
+#[case::symbol_in_brackets("a: [:b]\n")]
+#[case::symbol_in_braces("a: {b: :c}\n")]
+#[case::unknown_alias("a: *x\n")]
+#[case::alias_of_itself("a: &x [*x]\n")]
+fn rejects_invalid_yaml(#[case] text: &str) {
+    let (documents, messages) = read(text);
+    assert_eq!((documents.len(), messages.len()), (0, 1), "{messages:?}");
+}
+
+#[rstest]
+#[case::at_the_end("a: [")]
+#[case::at_a_letter("a: ]ä")]
+#[case::before_a_letter("ä: ä: ä")]
+fn error_places_are_within_the_text(#[case] text: &str) {
+    let mut sources = Sources::default();
+    let file = sources.add("", text);
+    let mut diagnostics = Diagnostics::default();
+    compose(&sources, file, &mut diagnostics);
+    let span = diagnostics.sorted()[0].span;
+    assert!(text.get(span.start as usize..span.end as usize).is_some(), "{span:?}");
+}
+
+#[test]
+fn rejects_exponential_aliases() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        text.extend([format!("a{level}: &a{level} [{aliases}]\n")]);
+    }
+    let (documents, messages) = read(&text);
+    assert!(documents.is_empty());
+    assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
+}
+
+#[test]
+fn rejects_deep_nesting() {
+    let (documents, messages) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));
+    assert!(documents.is_empty());
+    assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
+}
+
+#[test]
+fn parses_two_documents() {
+    assert_eq!(read("spec: {inputs: {}}\n---\na: 1\n").0, [json!({"spec": {"inputs": {}}}), json!({"a": 1})]);
+}

@@ -1,0 +1,144 @@
+//! Which refs and commits a checkout has. GitLab's `app/presenters/ci/build_runner_presenter.rb` (`refspecs`)
+
+use std::path::Path;
+
+use gitlab_ci::plan::context::RefKind;
+
+use super::checkout::Origin;
+use super::git::{SourcesError, git};
+
+/// The ref of the pipeline, which GitLab keeps apart from branches and tags.
+const PIPELINE_REF: &str = "refs/pipelines/1";
+
+/// The options of `git fetch` that a job may set with `GIT_FETCH_EXTRA_FLAGS`. git runs outside of the job's container, so options that
+/// name a program, such as `--upload-pack`, are not among them.
+const SAFE_FLAGS: [&str; 19] = [
+    "--atomic",
+    "--force",
+    "--no-progress",
+    "--no-recurse-submodules",
+    "--no-tags",
+    "--progress",
+    "--quiet",
+    "--refetch",
+    "--tags",
+    "--unshallow",
+    "--update-head-ok",
+    "--verbose",
+    "-4",
+    "-6",
+    "-f",
+    "-n",
+    "-q",
+    "-t",
+    "-v",
+];
+
+/// The options with a value that a job may set.
+const SAFE_SETTINGS: [&str; 5] = ["--deepen=", "--depth=", "--jobs=", "--shallow-exclude=", "--shallow-since="];
+
+/// Options without an effect on a new repository.
+const PRUNING: [&str; 5] = ["--no-prune", "--prune", "--prune-tags", "-P", "-p"];
+
+/// Splits `GIT_FETCH_EXTRA_FLAGS` into the options that are passed to git, and those that are not. The value `none` means no options.
+pub fn flags(text: &str) -> (Vec<String>, Vec<String>) {
+    let is_safe = |flag: &String| {
+        SAFE_FLAGS.contains(&flag.as_str()) || SAFE_SETTINGS.iter().any(|setting| flag.starts_with(setting))
+    };
+    let written = if text.trim() == "none" { "" } else { text };
+    written.split_whitespace().filter(|flag| !PRUNING.contains(flag)).map(str::to_owned).partition(is_safe)
+}
+
+/// The number of commits in `GIT_DEPTH`; 0 for all. `git_depth` calls Ruby's `to_i`: it reads the digits at the beginning, and a text
+/// without digits is 0.
+pub fn depth(text: &str) -> u32 {
+    let digits = text.trim_start().trim_start_matches('+');
+    let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
+    let digits = digits.get(..end).unwrap_or_default();
+    if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) }
+}
+
+/// Fetches the commit into the empty repository `dir`. With a `depth`, it gets no other ref. Without one, it gets all branches and tags.
+pub(super) async fn fetch(
+    dir: &Path,
+    origin: &Origin,
+    address: &str,
+    (depth, flags): (u32, &[String]),
+) -> Result<(), SourcesError> {
+    // Allows fetching a commit by its hash; by default a repository only serves branches and tags.
+    let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
+    // Store all commits in one pack, however few they are, because copies of a checkout share it. Skip maintenance, because the
+    // checkout is temporary.
+    let mut arguments = vec!["-c", "fetch.unpackLimit=1", "-c", "maintenance.auto=false"];
+    arguments.extend(["fetch", "--quiet", "--no-write-fetch-head", upload]);
+    let depth_flag = format!("--depth={depth}");
+    if depth > 0 {
+        arguments.push(&depth_flag);
+    } else {
+        // The repository may be shallow itself.
+        arguments.push("--update-shallow");
+    }
+    arguments.extend(flags.iter().map(String::as_str));
+    arguments.push(address);
+    if depth == 0 {
+        // Branches of the remote that are not checked out here, and then the local ones, as if they were pushed.
+        for refspecs in [
+            ["+refs/remotes/origin/*:refs/remotes/origin/*", "^refs/remotes/origin/HEAD"].as_slice(),
+            &["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"],
+        ] {
+            git(Some(dir), &[&arguments, refspecs].concat()).await?;
+        }
+    }
+    let refspecs = refspecs(origin);
+    arguments.extend(refspecs.iter().map(String::as_str));
+    git(Some(dir), &arguments).await?;
+    Ok(())
+}
+
+/// The refspecs of the pipeline's own commit.
+fn refspecs(origin: &Origin) -> Vec<String> {
+    let Origin { sha, kind, name, .. } = origin;
+    let own = format!("+{sha}:{PIPELINE_REF}");
+    match kind {
+        // Fetch the tag object as well: `git describe` uses annotated tags.
+        RefKind::Tag => vec![own, format!("+refs/tags/{name}:refs/tags/{name}")],
+        RefKind::Branch => vec![format!("+{sha}:refs/remotes/origin/{name}")],
+        // `branch?` of a merge request's pipeline is false.
+        RefKind::MergeRequest => vec![own],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::number("50", 50)]
+    #[case::all("0", 0)]
+    #[case::empty("", 0)]
+    #[case::with_a_unit("5 commits", 5)]
+    #[case::word("all", 0)]
+    #[case::negative("-1", 0)]
+    #[case::too_large("99999999999", u32::MAX)]
+    fn depths_are_read_as_in_ruby(#[case] text: &str, #[case] expected: u32) {
+        assert_eq!(depth(text), expected);
+    }
+
+    #[rstest]
+    #[case::safe("--tags  --prune --depth=3", &["--tags", "--depth=3"], &[])]
+    #[case::none(" none ", &[], &[])]
+    #[case::a_program("--upload-pack=/tmp/x -o --tags", &["--tags"], &["--upload-pack=/tmp/x", "-o"])]
+    fn options_that_run_programs_are_left_out(
+        #[case] text: &str,
+        #[case] safe: &[&str],
+        #[case] unsafe_flags: &[&str],
+    ) {
+        let (passed, ignored) = flags(text);
+        assert_eq!(
+            (passed, ignored),
+            (safe.iter().map(ToString::to_string).collect(), unsafe_flags.iter().map(ToString::to_string).collect())
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! Which commits, refs and submodules a job's checkout has.
+
+use rstest::rstest;
+
+use super::{has, run};
+use crate::outcome::Run;
+use crate::repository::Repository;
+use crate::support::error;
+
+/// A repository whose branch `feature/x` has one commit more than `main`.
+fn ahead(pipeline: &str) -> Repository {
+    let repository = Repository::new("main", pipeline);
+    repository.git(&["checkout", "--quiet", "feature/x"]);
+    std::fs::write(repository.path().join("new.txt"), "x").expect("a file");
+    repository.git(&["add", "new.txt"]);
+    repository.git(&["commit", "--quiet", "--message", "New"]);
+    repository
+}
+
+fn branches(run: &Run) -> Vec<String> {
+    assert_eq!(run.code(), 0, "{}", error(&run.output));
+    let lines = run.lines("a").into_iter().map(|line| line.trim().to_owned());
+    lines.filter(|line| line.starts_with("origin/") || line.starts_with("v1")).collect()
+}
+
+// GitLab's `app/presenters/ci/build_runner_presenter.rb` (`refspecs`)
+#[rstest]
+#[case::with_a_depth("2", &[], &["origin/feature/x"])]
+#[case::with_all_commits("0", &[], &["origin/feature/x", "origin/main", "v1.0"])]
+#[case::without_a_number("", &[], &["origin/feature/x", "origin/main", "v1.0"])]
+#[case::merge_request("2", &["--source", "merge_request_event"], &[])]
+#[case::merge_request_with_all_commits("0", &["--source", "merge_request_event"], &["origin/feature/x", "origin/main", "v1.0"])]
+fn the_depth_decides_which_refs_a_job_has(#[case] depth: &str, #[case] arguments: &[&str], #[case] expected: &[&str]) {
+    let repository = ahead(&format!(
+        "a:\n  image: rust\n  variables: {{GIT_DEPTH: '{depth}'}}\n  rules: [{{when: on_success}}]\n  script: [git branch -r, git tag]\n"
+    ));
+    let all = [&["--default-branch", "main"], arguments].concat();
+    let found = branches(&run(&repository, &all));
+    let found: Vec<_> = found.iter().filter(|name| **name != "v1.0" || depth != "2").collect();
+    assert_eq!(found, expected);
+}
+
+/// A branch that is not checked out here is a branch at GitLab as well.
+#[test]
+fn all_commits_include_the_branches_of_the_remote() {
+    let repository = ahead(
+        "a:\n  image: rust\n  variables: {GIT_DEPTH: '0'}\n  script: git diff --name-only origin/release...HEAD\n",
+    );
+    repository.git(&["update-ref", "refs/remotes/origin/release", "main"]);
+    repository.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/release"]);
+    has(&run(&repository, &[]).lines("a"), "new.txt");
+}
+
+// GitLab Runner's `shells/abstract.go` (`GetGitFetchFlags`), `shells/bash.go` (`CheckForErrors`)
+#[test]
+fn settings_of_the_runner_in_variables_have_an_effect() {
+    let pipeline = "tags:\n  image: rust\n  variables: {GIT_DEPTH: '1', GIT_FETCH_EXTRA_FLAGS: '--tags --prune --upload-pack=/tmp/x'}\n  script: git tag\ncodes:\n  variables: {FF_ENABLE_BASH_EXIT_CODE_CHECK: 'true'}\n  script:\n    - set +e\n    - sh -c 'exit 3'\n    - echo not reached\n  allow_failure: {exit_codes: 3}\n";
+    let run = run(&ahead(pipeline), &[]);
+    assert_eq!(run.code(), 0, "{}", error(&run.output));
+    let tags = run.lines("tags");
+    has(&tags, "v1.0");
+    let tags = run.all_lines("tags");
+    let warning = "GIT_FETCH_EXTRA_FLAGS: not supported and ignored: --upload-pack=/tmp/x";
+    assert!(tags.iter().any(|line| line.contains(warning)), "{tags:#?}");
+    assert_eq!((run.status("codes"), &run.ended("codes")["exit_code"]), ("failed", &serde_json::json!(3)));
+    assert!(!run.lines("codes").iter().any(|line| line == "not reached"));
+}
+
+/// <https://docs.gitlab.com/ci/runners/git_submodules/>: relative addresses are relative to the project's.
+#[rstest]
+#[case::all("", &["sub", "two"])]
+#[case::some("GIT_SUBMODULE_PATHS: deep/two, ", &["two"])]
+fn submodules_come_from_the_repository_that_has_them(#[case] variables: &str, #[case] expected: &[&str]) {
+    let (one, two) = (Repository::new("main", "{}"), Repository::new("main", "{}"));
+    for (module, text) in [(&one, "sub"), (&two, "two")] {
+        std::fs::write(module.path().join("f"), text).expect("a file");
+        module.git(&["add", "f"]);
+        module.git(&["commit", "--quiet", "--message", "File"]);
+    }
+    let repository = Repository::new("main", "{}");
+    std::fs::write(
+        repository.path().join(".gitlab-ci.yml"),
+        format!("a:\n  image: rust\n  variables: {{{variables}GIT_SUBMODULE_STRATEGY: recursive}}\n  script:\n    - for f in sm/f deep/two/f; do if [ -e $f ]; then echo \"$(cat $f)\"; fi; done\n    - git -C deep/two config --get remote.origin.url\n"),
+    )
+    .expect("a file");
+    for (module, path) in [(&one, "sm"), (&two, "deep/two")] {
+        let address = module.path().to_str().expect("a path");
+        repository.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", address, path]);
+        let name = format!("submodule.{path}.url");
+        repository.git(&["config", "--file", ".gitmodules", &name, &format!("../{}", path.replace('/', "-"))]);
+    }
+    repository.git(&["add", "--all"]);
+    repository.git(&["commit", "--quiet", "--message", "Submodules"]);
+    let found = run(&repository, &[]);
+    assert_eq!(found.code(), 0, "{}", error(&found.output));
+    let lines = found.lines("a");
+    let texts: Vec<_> = lines.iter().filter(|line| matches!(line.as_str(), "sub" | "two")).collect();
+    assert_eq!(texts, expected);
+    has(&lines, "https://gitlab.test/course/deep-two");
+    // Without them, the message names the way out once.
+    std::fs::remove_dir_all(repository.path().join(".git/modules")).expect("removed");
+    repository.git(&["remote", "set-url", "origin", "https://127.0.0.1:1/course/demo.git"]);
+    let failed = run(&repository, &[]);
+    let reason = failed.ended("a")["why"].as_str().expect("a reason").to_owned();
+    assert!(
+        reason.contains("`git submodule update --init --recursive`") && reason.matches("127.0.0.1:1").count() <= 2,
+        "{reason}"
+    );
+}
