@@ -4,6 +4,7 @@
 //!
 //! - [`scenario`]: a run, from a push to a running service. Only the command line uses it.
 //! - [`report`]: everything that is formatted. No other module formats.
+//! - [`course`]: the exercises of the course, and how to verify them.
 //! - [`lessons`]: the failures of the course, as data.
 //! - [`checks`]: whether a deployed environment works.
 //! - [`environment`]: the machine, its images, the cluster, the registry.
@@ -12,6 +13,7 @@
 //! `main.rs` is the command line. The library exists for it and for the tests.
 
 pub mod checks;
+pub mod course;
 pub mod environment;
 pub mod lessons;
 pub mod record;
