@@ -21,7 +21,7 @@ pub(crate) struct CourseArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum CourseCommand {
-    /// List the exercises, and what to achieve in each
+    /// List the exercises
     List,
     Verify(Box<VerifyArguments>),
     Reset(ResetArguments),
@@ -82,7 +82,7 @@ fn reset(dir: &Path) -> Outcome {
     if let Some(previous) = Project::reset(&source, dir).map_err(cli_error)? {
         write(&format!("Your previous project is in {}.\n", previous.display()))?;
     }
-    write(&format!("{} is a new clone, with the branch feature/greeting.\n", dir.display()))?;
+    write(&format!("{} is a new clone, with the branch feature/greeting and the tag v1.0.0.\n", dir.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ use crate::checks::environment::Environment;
 
 pub(super) const LOG_LEVEL: Exercise = Exercise {
     id: Id { page: 6, number: 1 },
+    title: "A log level for each environment",
     goal: "each environment has a ConfigMap gitlab-k8s-demo-SLUG with the key log-filter and the labels of the other objects; the \
            container gets its value as RUST_LOG; the deploy jobs apply it, and stop_review deletes it",
     hint: "compare with how the Service gets its name: which commands of which jobs name the file, or the kind?",
@@ -21,6 +22,7 @@ pub(super) const LOG_LEVEL: Exercise = Exercise {
 
 pub(super) const DEPLOYED: Exercise = Exercise {
     id: Id { page: 6, number: 2 },
+    title: "Deploy it",
     goal: "the solution of 6.1 is deployed: the commit of the Deployment is the last one of your branch, and all of its pods run",
     hint: "which account runs the job, and who may change its Role? The pipeline runs commits, not the working tree",
     verifier: Verifier::Cluster(|project, environment| deployed(project, environment).boxed()),

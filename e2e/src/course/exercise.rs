@@ -24,6 +24,8 @@ impl fmt::Display for Id {
 #[derive(Debug)]
 pub struct Exercise {
     pub id: Id,
+    /// As in the heading on the page.
+    pub title: &'static str,
     /// What the student must achieve, in one line.
     pub goal: &'static str,
     /// A question or a place to look at, which does not contain the answer.

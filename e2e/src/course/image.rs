@@ -7,6 +7,7 @@ use super::rehearsal::Rehearsal;
 
 pub(super) const VENDOR: Exercise = Exercise {
     id: Id { page: 2, number: 1 },
+    title: "A label",
     goal: "the image has the label org.opencontainers.image.vendor with the value of the build argument VENDOR, and job image_build \
            sets VENDOR to the namespace of the project",
     hint: "where in the Dockerfile is a build argument known, and which predefined variable of GitLab has the namespace?",

@@ -8,6 +8,7 @@ use super::project::Project;
 
 pub(super) const CONFIG_MAPS: Exercise = Exercise {
     id: Id { page: 5, number: 1 },
+    title: "One more kind",
     goal: "the Role in manifests/cluster/role.yaml allows the pipeline's account to get, list, create, patch and delete ConfigMaps, and \
            nothing else that it did not allow before",
     hint: "which API group has ConfigMaps (`kubectl api-resources`)? A rule allows every verb for every resource in its lists",

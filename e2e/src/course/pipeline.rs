@@ -6,6 +6,7 @@ use super::project::Project;
 
 pub(super) const CHANGES: Exercise = Exercise {
     id: Id { page: 4, number: 1 },
+    title: "A job for some changes",
     goal: "a job check_manifests in stage test, in the pipeline of a branch only if the push changes a file of manifests/ or of a \
            directory below it, and never in the pipeline of a tag",
     hint: "which files does a push of a tag change, as far as GitLab knows? `rules` may combine conditions",
@@ -14,6 +15,7 @@ pub(super) const CHANGES: Exercise = Exercise {
 
 pub(super) const NEEDS: Exercise = Exercise {
     id: Id { page: 4, number: 2 },
+    title: "A shorter way",
     goal: "job image_build starts as soon as compile has passed, with its artifact, even if the tests still run; the deploy jobs still \
            wait for the tests",
     hint: "compile itself shows the keyword; which artifacts does a job get that has it?",

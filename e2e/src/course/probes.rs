@@ -8,6 +8,7 @@ use super::project::Project;
 
 pub(super) const STARTUP: Exercise = Exercise {
     id: Id { page: 7, number: 1 },
+    title: "A slow start",
     goal: "a startupProbe on /livez gives the container at least 60 s to start; the other two probes have no initialDelaySeconds, and \
            are otherwise unchanged",
     hint: "which two fields of a probe, multiplied, are the time that a container has?",
@@ -16,6 +17,7 @@ pub(super) const STARTUP: Exercise = Exercise {
 
 pub(super) const SHUTDOWN: Exercise = Exercise {
     id: Id { page: 7, number: 2 },
+    title: "A long shutdown",
     goal: "the container gets --shutdown-timeout 60s, and Kubernetes never kills a pod that still keeps to its own time limits",
     hint: "a shutdown has two phases: `dist/app --help`; a comment in the Deployment names the field",
     verifier: Verifier::Project(shutdown),

@@ -9,6 +9,7 @@ use super::rehearsal::Rehearsal;
 
 pub(super) const COMMIT_TAG: Exercise = Exercise {
     id: Id { page: 3, number: 1 },
+    title: "A tag for each commit",
     goal: "job image_build pushes each image twice: with the tag of the branch or Git tag as before, and with the first eight digits of \
            the commit as the tag",
     hint: "a push sends what the engine knows by that name: look at how the job adds the tag `latest`, and at the names of GitLab's \

@@ -11,6 +11,7 @@ use crate::checks::environment::Environment;
 
 pub(super) const BROKEN: Exercise = Exercise {
     id: Id { page: 10, number: 1 },
+    title: "Four mistakes",
     goal: "docs/course/broken.yaml of the project has four mistakes; with them corrected and applied, the Deployment `broken` is \
            available, and its Service answers",
     hint: "one mistake hides the next: after each correction, read the events of the pod, then its log, then its conditions, then the \
@@ -20,6 +21,7 @@ pub(super) const BROKEN: Exercise = Exercise {
 
 pub(super) const REVERT: Exercise = Exercise {
     id: Id { page: 10, number: 2 },
+    title: "Take it back",
     goal: "your branch has a commit that breaks manifests/deployment.yaml, and after it a commit that takes it back; nothing is rewritten",
     hint: "`kubectl rollout undo` changes the cluster; what does the next pipeline of the branch deploy, and which git command adds the \
            opposite of a commit?",

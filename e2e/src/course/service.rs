@@ -15,6 +15,7 @@ use super::project::Project;
 
 pub(super) const PING: Exercise = Exercise {
     id: Id { page: 1, number: 1 },
+    title: "A route",
     goal: "GET /ping answers `pong` and a line break, and the metrics count these requests with route=\"/ping\"",
     hint: "follow the path of /livez through app/src: where does a request find its handler, and where does the label `route` come from?",
     verifier: Verifier::Service(|project| ping(project).boxed()),

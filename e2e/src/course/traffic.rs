@@ -14,6 +14,7 @@ use crate::checks::environment::{Environment, Prometheus};
 
 pub(super) const SECOND_HOST: Exercise = Exercise {
     id: Id { page: 8, number: 1 },
+    title: "A second host",
     goal: "users reach each environment also under the host SLUG-api.DOMAIN, for paths below /version only; the first host is unchanged",
     hint: "a rule has one host; how does `pathType` decide whether /version/x or /versions match?",
     verifier: Verifier::Project(second_host),
@@ -21,6 +22,7 @@ pub(super) const SECOND_HOST: Exercise = Exercise {
 
 pub(super) const QUERY: Exercise = Exercise {
     id: Id { page: 8, number: 2 },
+    title: "Requests per second",
     goal: "a file requests.promql in the project with a query: the requests per second to route \"/\" over the last five minutes, summed \
            for each environment (`ref`) and status",
     hint: "the number of a counter says how many requests there were since the pod's start; which function makes a speed of it, and what \

@@ -8,21 +8,21 @@ use crate::course::{Exercise, Verdict};
 
 pub fn list(exercises: &[Exercise]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["exercise", "cluster", "goal"]);
+    table.load_style(presets::NOTHING).set_header(["exercise", "title", "needs"]);
     for exercise in exercises {
-        let cluster = if exercise.needs_cluster() { "yes" } else { "" };
-        table.add_row([&*exercise.id.to_string(), cluster, exercise.goal]);
+        let needs = if exercise.needs_cluster() { "the cluster" } else { "" };
+        table.add_row([&*exercise.id.to_string(), exercise.title, needs]);
     }
     format!("{}\n", table.trim_fmt())
 }
 
 /// The verdict of an exercise.
 pub fn verdict(exercise: &Exercise, verdict: &Verdict) -> String {
-    let Exercise { id, goal, hint, .. } = exercise;
+    let Exercise { id, title, goal, hint, .. } = exercise;
     match verdict {
-        Ok(()) => format!("✔ {id}  done\n"),
+        Ok(()) => format!("✔ {id} {title}: done\n"),
         Err(unsolved) => {
-            let mut text = format!("✘ {id}  not done\n");
+            let mut text = format!("✘ {id} {title}: not done\n");
             // Writing to a `String` cannot fail.
             let _ = write!(text, "  goal:  {goal}\n  found: {}\n  hint:  {hint}\n", unsolved.0);
             text

@@ -73,7 +73,8 @@ fn pages_and_solutions_belong_to_exercises() {
         let names = names.filter_map(|name| name.into_string().ok());
         let page = names.into_iter().find(|name| name.starts_with(&format!("{}-", exercise.id.page))).expect("a page");
         let text = std::fs::read_to_string(course.join(&page)).expect("a page");
-        assert!(text.contains(&format!("### {}", exercise.id)), "{page} has no heading `### {}`", exercise.id);
+        let heading = format!("\n### {} {}\n", exercise.id, exercise.title);
+        assert!(text.contains(&heading), "{page} has no heading `{}`", heading.trim());
         assert!(text.contains("\n## What you know now\n"), "{page}");
         solution(&exercise.id.to_string(), "");
         solution(&exercise.id.to_string(), ".wrong");
