@@ -71,8 +71,9 @@ async fn query(project: &Project, environment: &Environment) -> Verdict {
     let Some(prometheus) = &environment.prometheus else {
         return Err(Unsolved::new("the cluster has no Prometheus (`--prometheus`)"));
     };
-    // Both queries are evaluated at the same time, a moment ago: a scrape between them cannot change the result.
-    let now = SystemTime::now() - Duration::from_secs(1);
+    // Both queries are evaluated at the same time, 5 s ago: a scrape that ends between them cannot
+    // change the result.
+    let now = SystemTime::now() - Duration::from_secs(5);
     let time = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
     let expected = series(environment, prometheus, EXPECTED, &time).await?;
     Unsolved::unless(!expected.is_empty(), || {

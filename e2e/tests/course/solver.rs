@@ -38,12 +38,20 @@ impl Student {
 
     /// Applies a solution as a user would.
     pub(crate) fn apply(&self, solution: &Path) {
+        self.apply_with(solution, &[]);
+    }
+
+    /// The same, with other paths than those that the pages of the course use.
+    pub(crate) fn apply_with(&self, solution: &Path, paths: &[(&str, String)]) {
         if solution.extension().is_some_and(|extension| extension == "patch") {
             run(Command::new("git").arg("-C").arg(&self.dir).arg("apply").arg(solution));
             return;
         }
         let script = std::fs::read_to_string(solution).unwrap();
-        let script = script.replace("target/course/project", &self.dir.to_string_lossy());
+        let mut script = script.replace("target/course/project", &self.dir.to_string_lossy());
+        for (path, replacement) in paths {
+            script = script.replace(path, replacement);
+        }
         let mut command = Command::new("bash");
         command.current_dir(project()).args(["-euc", &script]);
         for (variable, value) in [("NAME", "A Student"), ("EMAIL", "student@gitlab.test")] {
