@@ -4,11 +4,12 @@ use futures_util::FutureExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
-use super::manifest::Deployed;
+use super::deployed::Deployed;
+use super::exercise::{Exercise, Id, Verifier};
 use super::plans::{self, Push};
 use super::project::Project;
 use super::rehearsal::Rehearsal;
+use super::verdict::{Unsolved, Verdict};
 use crate::checks::environment::Environment;
 
 pub(super) const LOG_LEVEL: Exercise = Exercise {

@@ -5,8 +5,8 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 
 use super::project::Project;
+use super::verdict::Verdict;
 use crate::checks::environment::Environment;
-use crate::record::Failure;
 
 /// The page of the course, and the number of the exercise on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,30 +58,5 @@ impl fmt::Debug for Verifier {
             Self::Service(_) => "Service",
             Self::Cluster(_) => "Cluster",
         })
-    }
-}
-
-/// The error is the difference between the actual state and the goal.
-pub type Verdict = Result<(), Unsolved>;
-
-/// What the verifier has seen instead of the goal, as one sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsolved(pub String);
-
-impl Unsolved {
-    pub(super) fn new(seen: impl Into<String>) -> Self {
-        Self(seen.into())
-    }
-
-    /// An error unless `is_met` holds. `seen` describes the actual state.
-    pub(super) fn unless(is_met: bool, seen: impl FnOnce() -> String) -> Verdict {
-        if is_met { Ok(()) } else { Err(Self(seen())) }
-    }
-}
-
-/// The cluster lacks an object, or did not answer.
-impl From<Failure> for Unsolved {
-    fn from(failure: Failure) -> Self {
-        Self(format!("expected {}, found {}", failure.expected, failure.seen))
     }
 }

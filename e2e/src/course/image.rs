@@ -1,9 +1,10 @@
 //! Page 2: a label of the image.
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::plans::{self, PROJECT_PATH, Push};
 use super::project::Project;
 use super::rehearsal::Rehearsal;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const VENDOR: Exercise = Exercise {
     id: Id { page: 2, number: 1 },

@@ -1,18 +1,20 @@
 //! The exercises of the course: what the student must achieve, a verifier that looks at the result, and a hint.
 //!
-//! - [`exercise`]: the types. [`project`]: the student's clone. [`selection`]: exercises by page and number.
-//! - [`plans`], [`rehearsal`]: the pipelines of the clone, and what their jobs would do. [`manifest`]: their Kubernetes objects.
+//! - [`exercise`], [`verdict`]: the types. [`project`]: the student's clone. [`selection`]: exercises by page and number.
+//! - [`plans`], [`rehearsal`]: the pipelines of the clone, and what their jobs would do. [`manifest`], [`deployed`]: Kubernetes objects.
 //! - The other modules have the verifiers, one module for each page of docs/course.
 //!
 //! A verifier accepts every solution with the required effect, so it looks at plans, at objects and at responses, and not at the text of a
 //! file. docs/course/teacher has an answer and a wrong solution for each exercise; `e2e/tests/course` runs them.
 
+mod deployed;
 mod exercise;
 mod manifest;
 mod plans;
 pub mod project;
 mod rehearsal;
 pub mod selection;
+mod verdict;
 
 mod deployment;
 mod image;
@@ -25,7 +27,8 @@ mod repair;
 mod service;
 mod traffic;
 
-pub use self::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+pub use self::exercise::{Exercise, Id, Verifier};
+pub use self::verdict::{Unsolved, Verdict};
 
 /// All exercises, in the order of the pages.
 pub static EXERCISES: &[Exercise] = &[

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::manifest;
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const CONFIG_MAPS: Exercise = Exercise {
     id: Id { page: 5, number: 1 },

@@ -1,8 +1,9 @@
 //! Page 4: rules and needs.
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::plans::{self, Push};
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const CHANGES: Exercise = Exercise {
     id: Id { page: 4, number: 1 },

@@ -14,8 +14,8 @@ use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
 use gitlab_runner::project::git::WorkingTree;
 
-use super::exercise::Unsolved;
 use super::project::Project;
+use super::verdict::Unsolved;
 
 const FILE: &str = ".gitlab-ci.yml";
 

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
-use super::manifest::Deployed;
+use super::deployed::Deployed;
+use super::exercise::{Exercise, Id, Verifier};
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const STARTUP: Exercise = Exercise {
     id: Id { page: 7, number: 1 },
@@ -23,7 +24,8 @@ pub(super) const SHUTDOWN: Exercise = Exercise {
     verifier: Verifier::Project(shutdown),
 };
 
-/// The default of `periodSeconds`, and of `failureThreshold`. <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>
+/// The default of `periodSeconds`, and of `failureThreshold`.
+/// <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>
 const PERIOD: u64 = 10;
 const FAILURES: u64 = 3;
 

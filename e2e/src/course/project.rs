@@ -5,7 +5,7 @@ use std::process::Command;
 
 use gitlab_runner::project::git;
 
-use super::exercise::Unsolved;
+use super::verdict::Unsolved;
 
 /// The default directory of the project. The pages of the course use it in their commands.
 pub const DIR: &str = "target/course/project";
@@ -117,8 +117,14 @@ fn is_clone(dir: &Path) -> bool {
 /// The first of `dir-1`, `dir-2` and so on that does not exist.
 fn unused(dir: &Path) -> PathBuf {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let numbered = (1u32..).map(|number| dir.with_file_name(format!("{name}-{number}")));
-    numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| dir.with_file_name(format!("{name}-old")))
+    let mut number = 1u32;
+    loop {
+        let path = dir.with_file_name(format!("{name}-{number}"));
+        if !path.exists() {
+            return path;
+        }
+        number += 1;
+    }
 }
 
 fn run(dir: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::plans::{self, COMMIT, IMAGE, Push};
 use super::project::Project;
 use super::rehearsal::Rehearsal;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const COMMIT_TAG: Exercise = Exercise {
     id: Id { page: 3, number: 1 },

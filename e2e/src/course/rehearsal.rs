@@ -12,9 +12,9 @@ use gitlab_runner::project::git::WorkingTree;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::exercise::Unsolved;
 use super::manifest;
 use super::project::Project;
+use super::verdict::Unsolved;
 
 /// The recorded programs. `kubectl apply` reports what it would report for a new object, which some scripts read.
 const PROGRAMS: [(&str, &str); 2] =

@@ -3,9 +3,10 @@
 use gitlab_ci::config::environment::Action;
 use gitlab_ci::config::when::When;
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::plans::{self, Push};
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const VERIFY: Exercise = Exercise {
     id: Id { page: 9, number: 1 },

@@ -5,8 +5,9 @@ use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 use crate::checks::environment::Environment;
 
 pub(super) const BROKEN: Exercise = Exercise {

@@ -10,8 +10,9 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
+use super::exercise::{Exercise, Id, Verifier};
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 
 pub(super) const PING: Exercise = Exercise {
     id: Id { page: 1, number: 1 },

@@ -7,9 +7,10 @@ use futures_util::FutureExt;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::exercise::{Exercise, Id, Unsolved, Verdict, Verifier};
-use super::manifest::Deployed;
+use super::deployed::Deployed;
+use super::exercise::{Exercise, Id, Verifier};
 use super::project::Project;
+use super::verdict::{Unsolved, Verdict};
 use crate::checks::environment::{Environment, Prometheus};
 
 pub(super) const SECOND_HOST: Exercise = Exercise {
