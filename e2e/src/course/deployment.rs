@@ -1,4 +1,4 @@
-//! Page 6: a ConfigMap for each environment.
+//! Page 6: a `ConfigMap` for each environment.
 
 use futures_util::FutureExt;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -29,7 +29,7 @@ pub(super) const DEPLOYED: Exercise = Exercise {
     verifier: Verifier::Cluster(|project, environment| deployed(project, environment).boxed()),
 };
 
-/// The reference of the variable to the ConfigMap.
+/// The reference of the variable to the `ConfigMap`.
 fn reference(container: &Value) -> Value {
     let variables = container["env"].as_array().map(Vec::as_slice).unwrap_or_default();
     let variable = variables.iter().find(|variable| variable["name"] == "RUST_LOG");

@@ -18,8 +18,8 @@ pub fn select(exercises: &'static [Exercise], text: &str) -> Result<Vec<&'static
     let of_page: Vec<&Exercise> = exercises.iter().filter(|exercise| exercise.id.page == page).collect();
     let list = |found: &[&Exercise]| found.iter().map(|it| it.id.to_string()).collect::<Vec<_>>().join(", ");
     if of_page.is_empty() {
-        let last = exercises.last().map_or(0, |exercise| exercise.id.page);
-        return Err(format!("there is no page {page}: the pages are 1 to {last}"));
+        let final_page = exercises.last().map_or(0, |exercise| exercise.id.page);
+        return Err(format!("there is no page {page}: the pages are 1 to {final_page}"));
     }
     let Some(number) = number else { return Ok(of_page) };
     let found = of_page.iter().find(|exercise| exercise.id == Id { page, number });

@@ -93,6 +93,6 @@ async fn build(project: &Project) -> Result<String, Unsolved> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = messages.filter_map(|message| message["executable"].as_str().map(str::to_owned)).last();
+    let program = messages.filter_map(|message| message["executable"].as_str().map(str::to_owned)).next_back();
     program.ok_or_else(|| Unsolved::new("cargo has built no program"))
 }
