@@ -90,10 +90,10 @@ async fn verify(arguments: VerifyArguments) -> Outcome {
     let VerifyArguments { exercises, directory, reference, place } = arguments;
     let project = Project::open(&directory).map_err(cli_error)?;
     let exercises: Vec<&Exercise> = exercises.into_iter().flat_map(|selected| selected.0).collect();
-    let environment = match exercises.iter().any(|exercise| exercise.needs_cluster()) {
-        true => Some(environment(&place, &reference).await),
-        false => None,
-    };
+    let mut environment = None;
+    if exercises.iter().any(|exercise| exercise.needs_cluster()) {
+        environment = Some(self::environment(&place, &reference).await);
+    }
     let mut done = 0;
     for exercise in &exercises {
         let verdict: Verdict = match (exercise.verifier, &environment) {

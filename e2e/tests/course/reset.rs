@@ -1,7 +1,5 @@
 //! `e2e course reset` creates the student's project, and never deletes one.
 
-#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
-
 use std::process::Command;
 
 use crate::solver::Student;
