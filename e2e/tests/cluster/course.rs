@@ -34,7 +34,9 @@ fn a_query_is_verified_with_prometheus() {
     let _cleanup = intact("queried");
     eventually("rates", TIMEOUT, || {
         http("queried.gitlab-k8s-demo.test", "/");
-        let query = "/api/v1/query?query=rate(http_requests_total%7Bref=%22queried%22,route=%22/%22%7D%5B5m%5D)%3E0";
+        // The verifier evaluates both queries at a moment some seconds ago.
+        let query =
+            "/api/v1/query?query=rate(http_requests_total%7Bref=%22queried%22,route=%22/%22%7D%5B5m%5D+offset+10s)%3E0";
         let result = crate::fixture::prometheus(query)["data"]["result"].clone();
         if result.as_array().is_some_and(|series| !series.is_empty()) { Ok(()) } else { Err(result.to_string()) }
     });
