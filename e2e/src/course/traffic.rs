@@ -1,6 +1,6 @@
 //! Page 8: a second host, and a query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
@@ -81,9 +81,8 @@ async fn query(project: &Project, environment: &Environment) -> Verdict {
         "Prometheus knows no requests to / of the last five minutes: send some, and wait half a minute".to_owned()
     })?;
     let found = series(environment, prometheus, query.trim(), &time).await?;
-    let labels = |series: &BTreeMap<String, f64>| series.keys().cloned().collect::<Vec<_>>().join(" ");
     Unsolved::unless(found.keys().eq(expected.keys()), || {
-        format!("the query has the series {}; expected {}", labels(&found), labels(&expected))
+        format!("the query has {}; expected {}", describe(&found), describe(&expected))
     })?;
     // Both are sums of the same floating point numbers, in any order.
     let differing = found.iter().find(|(labels, value)| {
@@ -94,6 +93,17 @@ async fn query(project: &Project, environment: &Environment) -> Verdict {
         let (labels, value) = differing.map(|(labels, value)| (labels.as_str(), *value)).unwrap_or_default();
         format!("{labels} is {value}, which is not the number of requests per second")
     })
+}
+
+/// The number of the series, and the names of their labels or the series themselves.
+fn describe(series: &BTreeMap<String, f64>) -> String {
+    let parsed = series.keys().filter_map(|labels| serde_json::from_str::<BTreeMap<String, Value>>(labels).ok());
+    let names: BTreeSet<String> = parsed.flat_map(BTreeMap::into_keys).collect();
+    match (names.len(), series.len()) {
+        (_, 0) => "no series".to_owned(),
+        (..=2, ..=4) => format!("the series {}", series.keys().cloned().collect::<Vec<_>>().join(" ")),
+        (_, count) => format!("{count} series with the labels {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// The series of an instant query, with their values. <https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>
