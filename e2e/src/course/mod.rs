@@ -1,7 +1,7 @@
 //! The exercises of the course: what the student must achieve, a verifier that looks at the result, and a hint.
 //!
-//! - [`exercise`], [`verdict`]: the types. [`project`]: the student's clone. [`selection`]: exercises by page and number.
-//! - [`plans`], [`rehearsal`]: the pipelines of the clone, and what their jobs would do. [`manifest`], [`deployed`]: Kubernetes objects.
+//! - `exercise`, `verdict`: the types. [`project`]: the student's clone. [`selection`]: exercises by page and number.
+//! - `plans`, `rehearsal`: the pipelines of the clone, and what their jobs would do. `manifest`, `deployed`: Kubernetes objects.
 //! - The other modules have the verifiers, one module for each page of docs/course.
 //!
 //! A verifier accepts every solution with the required effect, so it looks at plans, at objects and at responses, and not at the text of a
