@@ -122,6 +122,17 @@ harness-image: $(if $(HARNESS),,build-harness) ## Build the image of the harness
 	base=$$(dist/e2e images --format json docker | sed -n 's/.*"reference": "\(.*\)".*/\1/p') && \
 		docker build --build-arg "BASE=$$base" --file e2e/Dockerfile --tag '$(HARNESS_IMAGE)' dist
 
+# Compiled once, when `make docs` first runs: no other target needs it.
+MDBOOK_VERSION = 0.5.4
+MDBOOK = target/tools/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+$(MDBOOK):
+	cargo install --locked --root target/tools/mdbook-$(MDBOOK_VERSION) --version $(MDBOOK_VERSION) \
+		--no-default-features --features search mdbook
+
+.PHONY: docs
+docs: $(MDBOOK) ## Build the pages and the course into one static site, target/book/index.html, and check its links
+	.ci/book $(MDBOOK) target/book
+
 .PHONY: doctor
 doctor: harness ## Check the prerequisites of a cluster on this machine; DOCTOR_FLAGS=--fix installs the missing ones
 	cargo run --quiet --locked -p e2e -- doctor $(VERSION_FLAG) $(DOCTOR_FLAGS)

@@ -4,6 +4,7 @@
 //!
 //! - [`scenario`]: a run, from a push to a running service. Only the command line uses it.
 //! - [`report`]: all formatting.
+//! - [`course`]: the exercises of the course, and how to verify them.
 //! - [`lessons`]: the five failures of the article's pipeline, as data.
 //! - [`checks`]: the checks of a deployed environment.
 //! - [`environment`]: the machine, its images, the cluster, the registry.
@@ -12,6 +13,7 @@
 //! `main.rs` is the command line. Only it and the tests use this library.
 
 pub mod checks;
+pub mod course;
 pub mod environment;
 pub mod lessons;
 pub mod record;

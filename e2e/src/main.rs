@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::signals::Interruption;
-use crate::cli::{EXIT_ENVIRONMENT, SUPERVISE, check, cluster, doctor, images, lesson, pipeline, print, run};
+use crate::cli::{EXIT_ENVIRONMENT, SUPERVISE, check, cluster, course, doctor, images, lesson, pipeline, print, run};
 
 /// Creates a cluster and a registry, runs the pipeline of a repository, and verifies what was deployed
 ///
@@ -34,6 +34,7 @@ enum Command {
     Check(Box<check::CheckArguments>),
     Run(Box<run::RunArguments>),
     Lesson(Box<lesson::LessonArguments>),
+    Course(course::CourseArguments),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +89,7 @@ async fn watch(command: Command) -> ExitCode {
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
             Command::Run(arguments) => Box::pin(run::run(*arguments, cancel.clone())).await,
             Command::Lesson(arguments) => Box::pin(lesson::run(*arguments, cancel.clone())).await,
+            Command::Course(arguments) => Box::pin(course::run(arguments)).await,
             Command::Check(arguments) => Box::pin(check::run(*arguments, cancel.clone())).await,
             Command::Pipeline(arguments) => Box::pin(pipeline::run_pipeline(&arguments, cancel.clone())).await,
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod cluster;
+pub(crate) mod course;
 pub(crate) mod doctor;
 mod error;
 pub(crate) mod images;

@@ -1,6 +1,7 @@
 //! All output of the harness, for people and for programs.
 
 pub mod checks;
+pub mod course;
 pub mod findings;
 pub mod images;
 pub mod lessons;

@@ -4,9 +4,12 @@
 mod outcome;
 #[path = "../pipeline/repository.rs"]
 mod repository;
+#[path = "../course/solver.rs"]
+mod solver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod course;
 mod deployment;
 mod fixture;
 mod inside;

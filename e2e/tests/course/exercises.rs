@@ -1,0 +1,88 @@
+//! Every verifier refuses the new project and a wrong solution, and accepts the answer.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::fmt::Write;
+use std::path::Path;
+
+use e2e::course::{EXERCISES, Exercise, Verifier};
+
+use crate::solver::{Student, accepted, refusal, solution};
+use crate::support::project;
+
+/// The exercises whose verifier reads only files and commits.
+fn of_project() -> impl Iterator<Item = &'static Exercise> {
+    EXERCISES.iter().filter(|exercise| matches!(exercise.verifier, Verifier::Project(_)))
+}
+
+/// The refusals, one paragraph for each exercise.
+fn refusals(prepare: impl Fn(&Student, &str)) -> String {
+    let mut text = String::new();
+    for exercise in of_project() {
+        let (student, id) = (Student::new(), exercise.id.to_string());
+        prepare(&student, &id);
+        let seen = refusal(&student.verify(&id).output().expect("e2e runs"));
+        writeln!(text, "{id}: {seen}").expect("a text");
+    }
+    text
+}
+
+#[test]
+fn a_new_project_solves_no_exercise() {
+    insta::assert_snapshot!(refusals(|_, _| {}));
+}
+
+#[test]
+fn each_wrong_solution_is_refused_for_its_mistake() {
+    insta::assert_snapshot!(refusals(|student, id| student.apply(&solution(id, ".wrong"))));
+}
+
+#[test]
+fn each_answer_is_accepted() {
+    for exercise in of_project() {
+        let (student, id) = (Student::new(), exercise.id.to_string());
+        student.apply(&solution(&id, ""));
+        accepted(&id, &student.verify(&id).output().expect("e2e runs"));
+    }
+}
+
+/// In one directory, so that the service's dependencies are compiled once.
+#[test]
+fn the_route_of_the_service_is_verified_with_the_real_program() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("course");
+    let verify = |suffix: Option<&str>| {
+        let _ = std::fs::remove_dir_all(dir.join("project"));
+        let student = Student::at(&dir.join("project"));
+        if let Some(suffix) = suffix {
+            student.apply(&solution("1.1", suffix));
+        }
+        student.verify("1.1").env("CARGO_TARGET_DIR", dir.join("target")).output().expect("e2e runs")
+    };
+    assert_eq!(refusal(&verify(None)), r#"GET /ping answers 404 and "404 page not found\n""#);
+    let wrong = refusal(&verify(Some(".wrong")));
+    assert!(wrong.starts_with("/metrics has no series for the route /ping, only "), "{wrong}");
+    accepted("1.1", &verify(Some("")));
+}
+
+/// A page of the course names its exercises, and the teacher's directory has no file without an exercise.
+#[test]
+fn pages_and_solutions_belong_to_exercises() {
+    let course = project().join("docs/course");
+    for exercise in EXERCISES {
+        let names = std::fs::read_dir(&course).expect("the course").flatten().map(|entry| entry.file_name());
+        let names = names.filter_map(|name| name.into_string().ok());
+        let page = names.into_iter().find(|name| name.starts_with(&format!("{}-", exercise.id.page))).expect("a page");
+        let text = std::fs::read_to_string(course.join(&page)).expect("a page");
+        let heading = format!("\n### {} {}\n", exercise.id, exercise.title);
+        assert!(text.contains(&heading), "{page} has no heading `{}`", heading.trim());
+        assert!(text.contains("\n## What you know now\n"), "{page}");
+        solution(&exercise.id.to_string(), "");
+        solution(&exercise.id.to_string(), ".wrong");
+    }
+    for entry in std::fs::read_dir(course.join("teacher")).expect("the directory").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id: Vec<&str> = name.split('.').take(2).collect();
+        let is_known = EXERCISES.iter().any(|exercise| exercise.id.to_string() == id.join("."));
+        assert!(is_known || name == "README.md", "{name} belongs to no exercise");
+    }
+}
