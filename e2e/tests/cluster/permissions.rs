@@ -42,7 +42,8 @@ fn the_account_is_not_allowed(#[case] arguments: &[&str]) {
 
 /// Traefik lists Secrets to find certificates.
 #[rstest]
-#[case::where_it_serves("gitlab", true)]
+#[case::of_the_service("gitlab", true)]
+#[case::of_prometheus("monitoring", true)]
 #[case::elsewhere("kube-system", false)]
 fn the_ingress_controller_reads_secrets_only_where_it_serves(#[case] namespace: &str, #[case] is_allowed: bool) {
     let namespace = format!("--namespace={namespace}");
