@@ -8,7 +8,7 @@ use gitlab_ci::lint::lint;
 use gitlab_ci::plan::build::{Project as PlanProject, build};
 use gitlab_ci::plan::commit::Commit;
 use gitlab_ci::plan::context::{Context, RefKind};
-use gitlab_ci::plan::knowledge::ProjectVariables;
+use gitlab_ci::plan::job_variables::ProjectVariables;
 use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
