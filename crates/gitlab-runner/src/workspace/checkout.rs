@@ -39,6 +39,10 @@ impl Origin {
     }
 }
 
+/// Without a depth, GitLab lets the runner fetch all branches and tags. `app/presenters/ci/build_runner_presenter.rb`, `refspecs`
+const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+const ALL_TAGS: &str = "+refs/tags/*:refs/tags/*";
+
 /// The options of a checkout that jobs can set.
 /// <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -150,6 +154,8 @@ impl Sources {
             arguments.push(&depth);
         }
         arguments.push(&address);
+        let everything = [format!("+{sha}:refs/pipelines/1"), ALL_BRANCHES.to_owned(), ALL_TAGS.to_owned()];
+        let refspecs = if shape.depth > 0 { refspecs } else { &everything[..] };
         arguments.extend(refspecs.iter().map(String::as_str));
         git(Some(&dir), &arguments).await?;
         // git itself writes the settings: the address contains the name of a directory, which may contain anything.
