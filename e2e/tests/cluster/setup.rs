@@ -84,9 +84,14 @@ fn as_of_an_agent(kubeconfig: &Path) -> String {
 
 /// The names of the pods, and the IDs of their images.
 fn pods(namespace: &str) -> Vec<(String, String)> {
-    let path = "--output=jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].imageID}{\"\\n\"}{end}";
-    let text = run(&mut owner(&["get", "pods", "--field-selector=status.phase=Running", path, "--namespace", namespace]));
-    text.lines().filter_map(|line| line.split_once(' ')).map(|(name, image)| (name.to_owned(), image.to_owned())).collect()
+    let path =
+        "--output=jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].imageID}{\"\\n\"}{end}";
+    let text =
+        run(&mut owner(&["get", "pods", "--field-selector=status.phase=Running", path, "--namespace", namespace]));
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, image)| (name.to_owned(), image.to_owned()))
+        .collect()
 }
 
 #[test]
@@ -226,7 +231,8 @@ fn an_agent_gets_the_permissions_of_the_pipeline() {
 fn without_a_deploy_token_nothing_is_applied() {
     let dir = tempfile::tempdir().expect("a directory");
     let none = dir.path().join("none");
-    let mut command = e2e(&["setup", "--context", "none", "--project", "group/demo", "--apply", "--registry-password-file"]);
+    let mut command =
+        e2e(&["setup", "--context", "none", "--project", "group/demo", "--apply", "--registry-password-file"]);
     let output = command.arg(&none).output().expect("e2e runs");
     assert_eq!(output.status.code(), Some(2));
     assert!(error(&output).contains("write the deploy token with the scope read_registry to it"), "{}", error(&output));

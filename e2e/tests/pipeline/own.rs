@@ -109,3 +109,56 @@ fn a_protected_kubeconfig(#[case] reference: &[&str], #[case] is_given: bool) {
     let text = run(&mut repository.e2e(&[&fixed, reference].concat()));
     assert_eq!(text.lines().any(|line| line.trim_start().starts_with("KUBECONFIG ")), is_given, "{text}");
 }
+
+/// The manifests as a deploy job applies them.
+fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
+    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
+    let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["deployment.yaml", "service.yaml", "ingress.yaml", "pod-disruption-budget.yaml"] {
+        std::fs::copy(project().join("manifests").join(name), dir.path().join(name)).expect("copied");
+    }
+    // The commands after `cd manifests` and before the first one that needs a cluster.
+    for line in script.skip(1).take_while(|line| !line.contains("kubectl")) {
+        run(std::process::Command::new("sh")
+            .args(["-euc", line])
+            .current_dir(dir.path())
+            .envs(variables.iter().copied()));
+    }
+    let text = std::fs::read_to_string(dir.path().join(file)).expect("a manifest");
+    assert!(!text.contains("__"), "{text}");
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+const VARIABLES: [(&str, &str); 9] = [
+    ("CI_ENVIRONMENT_SLUG", "dev"),
+    ("CI_COMMIT_SHA", "0123"),
+    ("CI_JOB_ID", "42"),
+    ("IMAGE_TAG", "main"),
+    ("CI_REGISTRY_IMAGE", "r.test/demo"),
+    ("KUBE_ARCH", "arm64"),
+    ("KUBE_NAMESPACE", "demo"),
+    ("KUBE_INGRESS_BASE_DOMAIN", "example.test"),
+    ("KUBE_INGRESS_CLASS", "nginx"),
+];
+
+#[rstest]
+#[case::without_a_certificate("", Value::Null)]
+#[case::with_a_certificate("certificate", json!([{"hosts": ["dev.example.test"], "secretName": "certificate"}]))]
+fn variables_decide_the_class_and_the_certificate_of_the_ingress(#[case] secret: &str, #[case] tls: Value) {
+    let ingress = rendered("ingress.yaml", &[&VARIABLES[..], &[("KUBE_TLS_SECRET", secret)]].concat());
+    assert_eq!((&ingress["spec"]["ingressClassName"], &ingress["spec"]["tls"]), (&json!("nginx"), &tls), "{ingress:#}");
+    assert_eq!(ingress["spec"]["rules"][0]["host"], "dev.example.test");
+}
+
+/// Each job has another pod template, pods run only where the binary does, and the cluster may choose their user.
+#[test]
+fn the_pods_of_a_job() {
+    let deployment = rendered("deployment.yaml", &[&VARIABLES[..], &[("KUBE_TLS_SECRET", "")]].concat());
+    let template = &deployment["spec"]["template"];
+    assert_eq!(template["metadata"]["annotations"], json!({"ci-commit-sha": "0123", "ci-job-id": "42"}));
+    assert_eq!(template["spec"]["nodeSelector"], json!({"kubernetes.io/arch": "arm64"}));
+    let security = &template["spec"]["securityContext"];
+    assert_eq!((&security["runAsNonRoot"], &security["runAsUser"]), (&json!(true), &Value::Null), "{security:#}");
+}
