@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use e2e::checks::target;
 use e2e::environment::setup::{self, Access, Setup};
 use e2e::report;
+use gitlab_runner::workspace::store::refuse_tracked_in;
 
 use super::{CliError, Outcome, print, write};
 
@@ -116,6 +117,8 @@ pub(crate) async fn run(arguments: SetupArguments) -> Outcome {
         );
         return Err(CliError::Usage(message));
     }
+    // The repository could have a link there, for example to a directory that others can read.
+    refuse_tracked_in(&setup.dir).map_err(|error| CliError::Usage(error.to_string()))?;
     for step in setup.steps() {
         print(report::setup::step(&step).trim_end());
         setup::apply(&step).await.map_err(|error| CliError::Failed(error.to_string()))?;

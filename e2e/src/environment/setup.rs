@@ -138,9 +138,9 @@ impl Setup {
     fn token(&self, hours: u32) -> String {
         let (kubectl, namespace) = (&self.kubectl, &self.namespace);
         let (dir, file) = (quoted(&self.dir.to_string_lossy()), quoted(&self.kubeconfig().to_string_lossy()));
-        // JSON is valid YAML. The output of kubectl for the cluster is JSON: its address and its authority.
+        // A file that exists would keep its mode. JSON is valid YAML. The output of kubectl for the cluster is JSON: its address and its authority.
         format!(
-            "( umask 077 && mkdir -p {dir} &&\n\
+            "( umask 077 && mkdir -p {dir} && rm -f {file} &&\n\
              cluster=$({kubectl} config view --raw --minify --flatten --output='jsonpath={{.clusters[0].cluster}}') &&\n\
              token=$({kubectl} create token {SERVICE_ACCOUNT} --namespace {namespace} --duration={hours}h) &&\n\
              cat >{file} <<END\n\
