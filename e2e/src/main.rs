@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::signals::Interruption;
-use crate::cli::{EXIT_ENVIRONMENT, SUPERVISE, check, cluster, course, doctor, images, lesson, pipeline, print, run};
+use crate::cli::{
+    EXIT_ENVIRONMENT, SUPERVISE, check, cluster, course, doctor, images, lesson, pipeline, print, run, setup,
+};
 
 /// Creates a cluster and a registry, runs the pipeline of a repository, and verifies what was deployed
 ///
@@ -28,6 +30,7 @@ enum Command {
     Up(cluster::Up),
     Down(cluster::Down),
     Status(cluster::StatusArguments),
+    Setup(setup::SetupArguments),
     Lint(pipeline::LintArguments),
     Plan(pipeline::PlanArguments),
     Pipeline(Box<pipeline::PipelineArguments>),
@@ -85,6 +88,7 @@ async fn watch(command: Command) -> ExitCode {
             Command::Up(arguments) => Box::pin(cluster::run_up(arguments)).await,
             Command::Down(arguments) => cluster::run_down(arguments).await,
             Command::Status(arguments) => cluster::run_status(arguments).await,
+            Command::Setup(arguments) => setup::run(arguments).await,
             Command::Lint(arguments) => pipeline::run_lint(&arguments),
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
             Command::Run(arguments) => Box::pin(run::run(*arguments, cancel.clone())).await,

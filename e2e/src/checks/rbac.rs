@@ -25,6 +25,12 @@ const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 /// The resources that the deploy jobs read when a rollout fails.
 const READ: [(&str, &str); 3] = [("apps", "replicasets"), ("", "pods"), ("", "events")];
 
+/// The request of the deploy jobs to the deployed Service, through the API server.
+const SMOKE_TEST: (&str, &str, &str) = ("get", "", "services/proxy");
+
+/// The deploy jobs keep the number of replicas if an autoscaler decides it.
+const AUTOSCALER: (&str, &str, &str) = ("get", "autoscaling", "horizontalpodautoscalers");
+
 /// Namespaces that every cluster has. One more of the existing namespaces is added.
 const ELSEWHERE: [&str; 2] = ["kube-system", "default"];
 
@@ -64,6 +70,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         .iter()
         .flat_map(|(group, resource)| VERBS.iter().map(move |verb| (*verb, *group, *resource)))
         .chain(READ.iter().flat_map(|(group, resource)| ["get", "list"].map(|verb| (verb, *group, *resource))))
+        .chain([SMOKE_TEST, AUTOSCALER])
         .collect();
     let missing = which(deployer, &needed, own, false).await?;
     if !missing.is_empty() {

@@ -13,6 +13,7 @@ use crate::checks::environment::{Environment, Prometheus};
 use crate::checks::registry_api::RegistryApi;
 use crate::environment::cluster::{ApiError, ClientError, owner};
 use crate::environment::cluster_dir::ClusterDir;
+use crate::environment::command::quoted;
 use crate::environment::registry::login;
 use crate::environment::registry::run::Registry;
 use crate::environment::{kind_config, registry};
@@ -191,15 +192,6 @@ pub fn kubectl(kubeconfig: Option<&Path>, context: Option<&str>) -> String {
     }
     words.extend(context.iter().flat_map(|context| ["--context".to_owned(), quoted(context)]));
     words.join(" ")
-}
-
-/// Quotes a word for a shell if necessary.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:@+=,".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Reads a file of the target.

@@ -11,6 +11,7 @@ mod output;
 pub(crate) mod pipeline;
 mod report_config_map;
 pub(crate) mod run;
+pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod target_args;
 

@@ -64,6 +64,15 @@ pub enum CommandError {
     },
 }
 
+/// Quotes a word for a shell if necessary.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:@+=,".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Runs `program` with `arguments` for at most `limit`, and returns its standard output.
 ///
 /// The program gets its own process group, so that Ctrl-C on the terminal reaches only `e2e`, which then stops the program.

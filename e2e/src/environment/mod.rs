@@ -11,6 +11,6 @@ pub mod orphans;
 pub mod package_sources;
 pub mod progress;
 pub mod registry;
-
+pub mod setup;
 pub mod status;
 pub mod up;

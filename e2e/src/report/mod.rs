@@ -9,4 +9,5 @@ pub mod live;
 pub mod pipeline;
 pub mod printable;
 pub mod run;
+pub mod setup;
 pub mod status;

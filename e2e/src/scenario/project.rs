@@ -14,8 +14,8 @@ use gitlab_runner::project::reference::project_of;
 /// The default branch to push.
 pub const BRANCH: &str = "feature/e2e";
 
-/// The default tag to push.
-pub const TAG: &str = "v0.0.0-e2e";
+/// The default tag to push: a release that is older than every other one.
+pub const TAG: &str = "v0.0.0";
 
 /// The clones.
 #[derive(Clone, Debug)]

@@ -268,7 +268,7 @@ mod tests {
     /// cluster.
     fn facts(text: &str) -> (Vec<(String, bool)>, Vec<String>, Vec<String>) {
         let (push, tagged) =
-            (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1"), &[]).unwrap());
+            (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1.0.0"), &[]).unwrap());
         let deployed = environments(&push).into_iter().chain(environments(&tagged));
         let stops = environments(&push).into_iter().filter_map(|environment| environment.on_stop).collect();
         let free = push.jobs.iter().filter(|job| !variables::is_needed(job)).map(|job| job.name.to_string());
@@ -294,7 +294,7 @@ mod tests {
     fn other_names_and_another_stage() {
         let mut text =
             OWN.replacen("stages: [", "stages: [scan, ", 1) + "\nscan:\n  stage: scan\n  script: [cargo audit]\n";
-        let both = [plan_for(OWN, &branch("feature/x"), &[]).unwrap(), plan_for(OWN, &tag("v1"), &[]).unwrap()];
+        let both = [plan_for(OWN, &branch("feature/x"), &[]).unwrap(), plan_for(OWN, &tag("v1.0.0"), &[]).unwrap()];
         let names: std::collections::BTreeSet<_> =
             both.iter().flat_map(|plan| plan.jobs.iter().map(|job| job.name.to_string())).collect();
         for name in &names {

@@ -39,6 +39,7 @@ pub fn placeholders(
     has_kubeconfig: bool,
 ) -> Vec<Setting> {
     let mut all = known(base_domain, namespace, registry);
+    all.push(plain("KUBE_ARCH", architecture()));
     all.push(secret("CI_REGISTRY_PASSWORD", ""));
     all.extend(has_kubeconfig.then(|| file("KUBECONFIG", "")));
     all.into_iter().map(setting).collect()
@@ -55,6 +56,15 @@ pub fn from_target(target: &Target, path: &str, has_kubeconfig: bool) -> Arc<[Va
     let kubeconfig = target.deployer_kubeconfig.as_deref().filter(|_| has_kubeconfig);
     all.extend(kubeconfig.map(|text| file("KUBECONFIG", text)));
     all.into()
+}
+
+/// The architecture that jobs on this machine compile for, as nodes have it in the label `kubernetes.io/arch`.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 /// The account of manifests/runner that deploys.

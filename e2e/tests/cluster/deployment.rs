@@ -20,15 +20,26 @@ pub(crate) fn manifest(file: &str, slug: &str) -> String {
 
 pub(crate) fn manifest_of(file: &str, slug: &str, commit: &str) -> String {
     let text = std::fs::read_to_string(project().join("manifests").join(file)).expect("a manifest");
+    // Without a certificate, like the deploy jobs.
+    let (before, tls) = text.split_once("  tls:\n").unwrap_or((&text, ""));
+    let text = tls.split_once("__KUBE_TLS_SECRET__\n").map_or(text.clone(), |(_, after)| format!("{before}{after}"));
     let values = [
         ("__CI_ENVIRONMENT_SLUG__", slug),
         ("__CI_COMMIT_SHA__", commit),
+        ("__CI_JOB_ID__", "1"),
+        ("__KUBE_ARCH__", architecture()),
+        ("__KUBE_INGRESS_CLASS__", "traefik"),
         ("__CI_REGISTRY_IMAGE__", if file == "deployment.yaml" { pushed_image() } else { "" }),
         ("__VERSION__", "test"),
         ("__KUBE_NAMESPACE__", "gitlab"),
         ("__KUBE_INGRESS_BASE_DOMAIN__", "gitlab-k8s-demo.test"),
     ];
     values.iter().fold(text, |text, (placeholder, value)| text.replace(placeholder, value))
+}
+
+/// The architecture of this machine and of the cluster's nodes, as Kubernetes names it.
+fn architecture() -> &'static str {
+    e2e::scenario::variables::architecture()
 }
 
 /// Deploys an environment, which is removed at the end of the test.

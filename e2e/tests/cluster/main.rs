@@ -20,5 +20,6 @@ mod mutation;
 mod permissions;
 mod registry;
 mod saboteurs;
+mod setup;
 mod stop;
 mod system;

@@ -28,6 +28,8 @@ fn the_account_is_allowed_to_apply_the_manifests() {
 #[case::secrets(&["get", "secrets"])]
 #[case::the_pull_secret(&["get", "secret", "myregistry"])]
 #[case::shells(&["create", "--raw", "/api/v1/namespaces/gitlab/pods/x/exec?command=sh", "--filename=/dev/null"])]
+#[case::pods_through_the_api_server(&["get", "--raw", "/api/v1/namespaces/gitlab/pods/x:8000/proxy/"])]
+#[case::services_elsewhere(&["get", "--raw", "/api/v1/namespaces/default/services/https:kubernetes:443/proxy/"])]
 #[case::another_namespace(&["get", "pods", "--namespace=default"])]
 #[case::secrets_elsewhere(&["get", "secrets", "--namespace=kube-system"])]
 #[case::deploying_elsewhere(&["create", "deployment", "x", "--image=x", "--namespace=default"])]

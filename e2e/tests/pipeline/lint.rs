@@ -115,7 +115,10 @@ fn includes_of_a_tag() {
     let repository = Repository::new("main", pipeline);
     std::fs::write(repository.path().join("b.yml"), "b: {script: x}\n").expect("written");
     assert_eq!(run(&mut repository.e2e(&["lint"])), "The pipeline is valid for GitLab 18.11: 1 job.");
-    assert_eq!(run(&mut repository.e2e(&["lint", "--tag", "v1.0"])), "The pipeline is valid for GitLab 18.11: 2 jobs.");
+    assert_eq!(
+        run(&mut repository.e2e(&["lint", "--tag", "v1.0.0"])),
+        "The pipeline is valid for GitLab 18.11: 2 jobs."
+    );
     let output = repository.e2e(&["lint", "--tag", "v9"]).output().expect("e2e runs");
     assert_eq!((output.status.code(), error(&output).contains("no such tag: `v9`")), (Some(2), true));
 }

@@ -7,6 +7,7 @@ mod end;
 mod lint;
 mod manifests;
 mod outcome;
+mod own;
 mod plan;
 mod repository;
 mod run;

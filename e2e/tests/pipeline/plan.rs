@@ -30,7 +30,7 @@ const EVERYWHERE: [&str; 4] = ["test on_success", "test2 on_success", "compile o
 #[rstest]
 #[case::a_branch(&["--branch", "feature/x"], &["deploy_review on_success", "stop_review manual"], &["deploy_live"])]
 #[case::the_default_branch(&[], &["deploy_review on_success"], &["stop_review", "deploy_live"])]
-#[case::a_tag(&["--tag", "v1.0"], &["deploy_live manual"], &["deploy_review", "stop_review"])]
+#[case::a_tag(&["--tag", "v1.0.0"], &["deploy_live manual"], &["deploy_review", "stop_review"])]
 fn both_pipelines_have_the_jobs_of_the_article(
     #[case] reference: &[&str],
     #[case] deploys: &[&str],
@@ -54,7 +54,7 @@ fn a_table_shows_the_reason_for_each_job() {
 #[test]
 fn the_whole_document() {
     let repository = Repository::new("main", OF_2019);
-    insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--tag", "v1.0", "--format", "json"])));
+    insta::assert_snapshot!(run(&mut repository.e2e(&["plan", "--tag", "v1.0.0", "--format", "json"])));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
 }
 
 #[rstest]
-#[case::no_tag(&["--tag", "v1.1"], 2, "e2e: no such tag: `v1.1`; did you mean `v1.0`?")]
+#[case::no_tag(&["--tag", "v1.1.0"], 2, "e2e: no such tag: `v1.1.0`; did you mean `v1.0.0`?")]
 #[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]
 #[case::no_job(&["--show-variables", "b"], 2, "e2e: there is no job `b` in this pipeline; the jobs are a")]
 fn a_missing_tag_branch_or_job_is_reported(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::{e2e, run};
 
-/// A repository with one commit, to which the default branch, a branch `feature/x` and a tag `v1.0` point.
+/// A repository with one commit, to which the default branch, a branch `feature/x` and a tag `v1.0.0` point.
 pub(crate) struct Repository(tempfile::TempDir);
 
 impl Repository {
@@ -19,7 +19,7 @@ impl Repository {
         repository.git(&["add", "."]);
         repository.git(&["commit", "--quiet", "--message", "Pipeline"]);
         repository.git(&["branch", "feature/x"]);
-        repository.git(&["tag", "v1.0"]);
+        repository.git(&["tag", "v1.0.0"]);
         repository.git(&["remote", "add", "origin", "https://gitlab.test/course/demo.git"]);
         repository
     }

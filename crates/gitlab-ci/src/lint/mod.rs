@@ -120,7 +120,7 @@ mod tests {
         let jobs: Vec<_> = configuration.jobs.keys().map(|name| &**name).collect();
         assert_eq!(jobs, ["test", "test2", "compile", "image_build", "deploy_review", "stop_review", "deploy_live"]);
         assert_eq!(configuration.stages.join(" "), ".pre test build release review deploy .post");
-        assert_eq!(configuration.jobs["deploy_review"].script.len(), 7);
+        assert_eq!(configuration.jobs["deploy_review"].script.len(), 8);
     }
 
     // GitLab's messages, from lib/gitlab/ci/config/entry/ and lib/gitlab/ci/yaml_processor.rb of 18.11.

@@ -38,6 +38,10 @@ impl Origin {
     }
 }
 
+/// Without a depth, GitLab lets the runner fetch all branches and tags. `app/presenters/ci/build_runner_presenter.rb`, `refspecs`
+const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+const ALL_TAGS: &str = "+refs/tags/*:refs/tags/*";
+
 /// The options of a checkout that jobs can set.
 /// <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -295,7 +295,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.trim().split_once("_IMAGE: "))
             .map(|(_, reference)| reference)
-            .filter(|reference| !reference.starts_with('$'))
+            .filter_map(|reference| reference.strip_prefix("${IMAGE_PREFIX}"))
             .collect();
         assert_eq!(images.len(), 4, "{images:?}");
         for reference in images {

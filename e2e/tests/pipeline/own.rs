@@ -1,0 +1,164 @@
+//! Tests of the repository's own pipeline, as far as they need neither an engine nor a cluster.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::outcome::Run;
+use crate::repository::Repository;
+use crate::support::{error, project, run};
+
+/// A repository with the own pipeline, and the tag `v1.0.0`.
+fn own() -> Repository {
+    Repository::new("main", &std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file"))
+}
+
+fn plan(repository: &Repository, arguments: &[&str]) -> Value {
+    let text = run(&mut repository.e2e(&[&["plan", "--format", "json"], arguments].concat()));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn names(plan: &Value) -> Vec<&str> {
+    let jobs = plan["jobs"].as_array().expect("jobs");
+    jobs.iter().map(|job| job["name"].as_str().expect("a name")).collect()
+}
+
+/// Only a release can be deployed to the live environment.
+#[rstest]
+#[case::a_release("v1.0.0", true)]
+#[case::a_later_release("v10.20.30", true)]
+#[case::a_pre_release("v1.0.0-rc.1", false)]
+#[case::a_build("v1.0.0+1", false)]
+#[case::two_numbers("v1.0", false)]
+#[case::no_prefix("1.0.0", false)]
+#[case::a_leading_zero("v01.0.0", false)]
+#[case::a_name("test", false)]
+fn releases(#[case] tag: &str, #[case] is_release: bool) {
+    let repository = own();
+    repository.git(&["tag", "--force", tag]);
+    let plan = plan(&repository, &["--tag", tag]);
+    assert_eq!(names(&plan).contains(&"deploy_live"), is_release, "{plan:#}");
+    let jobs = plan["jobs"].as_array().expect("jobs");
+    let build = jobs.iter().find(|job| job["name"] == "image_build").expect("the job");
+    // Pushes of `latest` wait for each other.
+    let group = build["resource_group"].as_str().expect("a group");
+    assert_eq!(group == "push-latest", is_release, "{group}");
+}
+
+/// A program that records its arguments instead of the client of an engine, and the variables of a registry.
+fn without_engine(dir: &Path) -> (String, String) {
+    let docker = dir.join("docker");
+    std::fs::write(&docker, format!("#!/bin/sh\necho \"$*\" >>{}/calls\n", dir.display())).expect("a file");
+    std::fs::set_permissions(&docker, PermissionsExt::from_mode(0o755)).expect("executable");
+    let variables = dir.join("variables.json");
+    let registry = json!([
+        {"key": "CI_REGISTRY", "value": "r.test"},
+        {"key": "CI_REGISTRY_IMAGE", "value": "r.test/demo"},
+        {"key": "CI_REGISTRY_USER", "value": "ci"},
+        {"key": "CI_REGISTRY_PASSWORD", "value": "password-of-ci", "masked": true},
+    ]);
+    std::fs::write(&variables, registry.to_string()).expect("a file");
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").expect("PATH"));
+    (path, variables.display().to_string())
+}
+
+/// A release that is older than another one does not become `latest`, and neither does anything but a release.
+#[rstest]
+#[case::the_newest_release(&["--tag", "v1.10.0"], &["v1.10.0", "latest"])]
+#[case::an_older_release(&["--tag", "v1.9.0"], &["v1.9.0"])]
+#[case::a_pre_release(&["--tag", "v2.0.0-rc.1"], &["v2.0.0-rc.1"])]
+#[case::another_tag(&["--tag", "latest"], &["ref-latest"])]
+#[case::a_branch(&["--branch", "feature/x"], &["feature-x"])]
+fn latest_never_goes_backwards(#[case] reference: &[&str], #[case] pushed: &[&str]) {
+    let repository = own();
+    for (number, tag) in ["v1.9.0", "v1.10.0", "v2.0.0-rc.1", "latest"].iter().enumerate() {
+        // Each tag has a commit of its own, so only a checkout with all tags has all of them.
+        repository.git(&["commit", "--quiet", "--allow-empty", "--message", &number.to_string()]);
+        repository.git(&["tag", tag]);
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, variables) = without_engine(dir.path());
+    let fixed =
+        ["pipeline", "--executor", "shell", "--job", "image_build", "--format", "json", "--variables", &variables];
+    let output = repository.e2e(&[&fixed, reference].concat()).env("PATH", path).output().expect("e2e runs");
+    let run = Run::new(output);
+    assert_eq!(run.code(), 0, "{:#?}\n{}", run.all_lines("image_build"), error(&run.output));
+    let calls = std::fs::read_to_string(dir.path().join("calls")).expect("calls");
+    let tags: Vec<_> = calls.lines().filter_map(|call| call.strip_prefix("push r.test/demo:")).collect();
+    assert_eq!(tags, pushed, "{calls}");
+}
+
+/// A protected variable exists only in pipelines of protected branches and tags.
+#[rstest]
+#[case::the_default_branch(&["--protected"], true)]
+#[case::a_branch(&["--branch", "feature/x"], false)]
+#[case::a_protected_branch(&["--branch", "feature/x", "--protected"], true)]
+#[case::a_tag(&["--tag", "v1.0.0"], false)]
+#[case::a_protected_tag(&["--tag", "v1.0.0", "--protected"], true)]
+fn a_protected_kubeconfig(#[case] reference: &[&str], #[case] is_given: bool) {
+    let repository = own();
+    let file = repository.path().join("variables.json");
+    let kubeconfig = json!([{"key": "KUBECONFIG", "value": "{}", "variable_type": "file", "protected": true}]);
+    std::fs::write(&file, kubeconfig.to_string()).expect("a file");
+    let job = if reference.contains(&"--tag") { "deploy_live" } else { "deploy_review" };
+    let fixed = ["plan", "--show-variables", job, "--variables", file.to_str().expect("a path")];
+    let text = run(&mut repository.e2e(&[&fixed, reference].concat()));
+    assert_eq!(text.lines().any(|line| line.trim_start().starts_with("KUBECONFIG ")), is_given, "{text}");
+}
+
+/// The manifests as a deploy job applies them.
+fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
+    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
+    let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["deployment.yaml", "service.yaml", "ingress.yaml", "pod-disruption-budget.yaml"] {
+        std::fs::copy(project().join("manifests").join(name), dir.path().join(name)).expect("copied");
+    }
+    // The commands after `cd manifests` and before the first one that needs a cluster.
+    for line in script.skip(1).take_while(|line| !line.contains("kubectl")) {
+        run(std::process::Command::new("sh")
+            .args(["-euc", line])
+            .current_dir(dir.path())
+            .envs(variables.iter().copied()));
+    }
+    let text = std::fs::read_to_string(dir.path().join(file)).expect("a manifest");
+    assert!(!text.contains("__"), "{text}");
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+const VARIABLES: [(&str, &str); 9] = [
+    ("CI_ENVIRONMENT_SLUG", "dev"),
+    ("CI_COMMIT_SHA", "0123"),
+    ("CI_JOB_ID", "42"),
+    ("IMAGE_TAG", "main"),
+    ("CI_REGISTRY_IMAGE", "r.test/demo"),
+    ("KUBE_ARCH", "arm64"),
+    ("KUBE_NAMESPACE", "demo"),
+    ("KUBE_INGRESS_BASE_DOMAIN", "example.test"),
+    ("KUBE_INGRESS_CLASS", "nginx"),
+];
+
+#[rstest]
+#[case::without_a_certificate("", Value::Null)]
+#[case::with_a_certificate("certificate", json!([{"hosts": ["dev.example.test"], "secretName": "certificate"}]))]
+fn variables_decide_the_class_and_the_certificate_of_the_ingress(#[case] secret: &str, #[case] tls: Value) {
+    let ingress = rendered("ingress.yaml", &[&VARIABLES[..], &[("KUBE_TLS_SECRET", secret)]].concat());
+    assert_eq!((&ingress["spec"]["ingressClassName"], &ingress["spec"]["tls"]), (&json!("nginx"), &tls), "{ingress:#}");
+    assert_eq!(ingress["spec"]["rules"][0]["host"], "dev.example.test");
+}
+
+/// Each job has another pod template, pods run only where the binary does, and the cluster may choose their user.
+#[test]
+fn the_pods_of_a_job() {
+    let deployment = rendered("deployment.yaml", &[&VARIABLES[..], &[("KUBE_TLS_SECRET", "")]].concat());
+    let template = &deployment["spec"]["template"];
+    assert_eq!(template["metadata"]["annotations"], json!({"ci-commit-sha": "0123", "ci-job-id": "42"}));
+    assert_eq!(template["spec"]["nodeSelector"], json!({"kubernetes.io/arch": "arm64"}));
+    let security = &template["spec"]["securityContext"];
+    assert_eq!((&security["runAsNonRoot"], &security["runAsUser"]), (&json!(true), &Value::Null), "{security:#}");
+}
