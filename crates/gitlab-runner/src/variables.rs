@@ -82,11 +82,6 @@ impl JobVariables {
         Some(if variable.file { path(&self.temporary, variable) } else { variable.value.to_string() })
     }
 
-    /// Whether the variable `key` is `true`, `1` or `yes`.
-    pub fn is_on(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "1" | "yes"))
-    }
-
     /// All variables, sorted by name.
     pub fn list(&self) -> &Arc<Vec<Variable>> {
         &self.list
@@ -199,7 +194,14 @@ fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
 /// The runner's variables that nothing overrides.
 fn after(facts: &Facts<'_>) -> Vec<Variable> {
     let kind = if facts.executor == "shell" { "CI_SHARED_ENVIRONMENT" } else { "CI_DISPOSABLE_ENVIRONMENT" };
-    let architecture = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    // Go's names: `common/version.go`
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    let architecture = format!("{}/{processor}", std::env::consts::OS);
     let own = [
         (kind, "true"),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::script::is_identifier;
 use super::{Attempt, AttemptError, failed};
 use crate::artifacts;
 use crate::artifacts::cache::JobCache;
 use crate::artifacts::{cache, is_kept, providers};
 use crate::executor::{ExecutorError, FailureReason, Session};
+use crate::job_settings;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::{Blob, Shape};
@@ -28,6 +30,8 @@ type Tracked = Arc<HashSet<String>>;
 impl Attempt<'_> {
     pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, AttemptError> {
         let _section = self.log.section("get_sources", "Getting source from Git repository");
+        self.warn_of_settings();
+        self.check_names()?;
         let strategy = self.variables.get("GIT_STRATEGY").unwrap_or_default();
         if matches!(strategy.as_str(), "none" | "empty") {
             self.log.say("Skipping Git repository setup");
@@ -35,8 +39,9 @@ impl Attempt<'_> {
             return Ok(Tracked::default());
         }
         if !matches!(strategy.as_str(), "" | "fetch" | "clone") {
-            let message = format!("unknown GIT_STRATEGY: {strategy}; expected clone, fetch, none or empty");
-            return Err(failed(FailureReason::RunnerSystemFailure, &message));
+            self.log.warn(&format!(
+                "GIT_STRATEGY: expected either 'clone', 'fetch', 'none' or 'empty' got {strategy:?}, using default value 'fetch'"
+            ));
         }
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
             self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
@@ -59,6 +64,27 @@ impl Attempt<'_> {
             self.log.say("Skipping Git submodules setup");
         }
         Ok(Arc::clone(&checkout.tracked))
+    }
+
+    /// Reports settings whose values are neither true nor false. `common/build_settings.go` (`validate`)
+    fn warn_of_settings(&self) {
+        let settings = [("AFTER_SCRIPT_IGNORE_ERRORS", true), ("CI_DEBUG_TRACE", false), ("GIT_CHECKOUT", true)];
+        for (name, default) in settings {
+            let value = self.variables.get(name).filter(|value| !value.is_empty());
+            if let Some(value) = value.filter(|value| job_settings::parse_bool(value).is_none()) {
+                self.log.warn(&format!("{name}: expected bool got {value:?}, using default value: {default}"));
+            }
+        }
+    }
+
+    /// A shell cannot export every name of a variable. `shells/bash.go` (`Variable`)
+    fn check_names(&self) -> Result<(), AttemptError> {
+        let Some(wrong) = self.variables.list().iter().find(|variable| !is_identifier(&variable.key)) else {
+            return Ok(());
+        };
+        self.log.say(&format!("export: `{}': not a valid identifier", wrong.key));
+        let message = self.exit_message(1);
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(1), message })
     }
 
     /// The options of the checkout. Options of git that cannot be passed on are reported in the log.
@@ -92,7 +118,7 @@ impl Attempt<'_> {
             },
         };
         let fetch_flags = passed("GIT_FETCH_EXTRA_FLAGS", fetch::flags);
-        let has_files = self.variables.get("GIT_CHECKOUT").as_deref() != Some("false");
+        let has_files = self.flag("GIT_CHECKOUT", true);
         Ok(Shape { depth, fetch_flags, submodules, has_files })
     }
 
