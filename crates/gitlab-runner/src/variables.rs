@@ -87,11 +87,15 @@ impl JobVariables {
         &self.list
     }
 
-    /// All variables, with `value` as the value of `key`.
+    /// All variables, with `status` as the value of `CI_JOB_STATUS`, unless the job sets that variable itself: `common/build.go`.
     #[must_use]
-    pub fn with(&self, key: &str, value: &str) -> Arc<Vec<Variable>> {
-        let mut list: Vec<Variable> = self.list.iter().filter(|variable| &*variable.key != key).cloned().collect();
-        list.push(Variable { raw: true, ..Variable::new(key, value, Origin::Predefined) });
+    pub fn with_status(&self, status: &str) -> Arc<Vec<Variable>> {
+        const KEY: &str = "CI_JOB_STATUS";
+        if self.list.iter().any(|variable| &*variable.key == KEY && variable.origin != Origin::Predefined) {
+            return Arc::clone(&self.list);
+        }
+        let mut list: Vec<Variable> = self.list.iter().filter(|variable| &*variable.key != KEY).cloned().collect();
+        list.push(Variable { raw: true, ..Variable::new(KEY, status, Origin::Predefined) });
         Arc::new(list)
     }
 
@@ -206,6 +210,7 @@ fn after(facts: &Facts<'_>) -> Vec<Variable> {
         (kind, "true"),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),
         ("CI_RUNNER_EXECUTABLE_ARCH", &architecture),
+        ("RUNNER_TEMP_PROJECT_DIR", &facts.job_dirs.temporary()),
     ];
     own.map(|(key, value)| Variable::new(key, value, Origin::Environment)).to_vec()
 }
@@ -274,7 +279,7 @@ mod tests {
     #[test]
     fn a_status_is_replaced_and_the_token_is_a_secret() {
         let variables = variables("a: {script: x}\n", &[]);
-        let status = variables.with("CI_JOB_STATUS", "failed");
+        let status = variables.with_status("failed");
         let found: Vec<_> = status.iter().filter(|it| &*it.key == "CI_JOB_STATUS").map(|it| &*it.value).collect();
         assert_eq!(found, ["failed"]);
         assert_eq!(variables.secrets(), ["t0ken-t0ken"]);

@@ -50,7 +50,11 @@ impl Attempt<'_> {
         let context = &self.pipeline.plan.context;
         let checkout = async {
             let checkout = self.pipeline.sources.checkout(&shape).await;
-            checkout.map_err(|error| ExecutorError::system(error.to_string()))
+            // A submodule that cannot be fetched is a failure of git in the job's own scripts: `common/build.go`
+            let reason = |is_unreachable| {
+                if is_unreachable { FailureReason::ScriptFailure } else { FailureReason::RunnerSystemFailure }
+            };
+            checkout.map_err(|error| ExecutorError { reason: reason(error.is_unreachable), message: error.to_string() })
         };
         let checkout = self.within(checkout).await?;
         if shape.has_files {
@@ -158,6 +162,9 @@ impl Attempt<'_> {
         }
         let _section = self.log.section("restore_cache", "Restoring cache");
         for cache in caches.iter().filter(|cache| cache.is_pulled) {
+            for (key, name) in &cache.sanitized {
+                self.log.warn(&format!("cache key {key:?} sanitized to {name:?}"));
+            }
             let mut found = None;
             for key in &cache.keys {
                 self.log.say(&format!("Checking cache for {key}..."));
@@ -193,7 +200,13 @@ impl Attempt<'_> {
         if kept.is_empty() {
             return;
         }
-        let _section = self.log.section("archive_cache", "Saving cache");
+        // `common/build.go`
+        let (name, title) = if has_succeeded {
+            ("archive_cache", "Saving cache for successful job")
+        } else {
+            ("archive_cache_on_failure", "Saving cache for failed job")
+        };
+        let _section = self.log.section(name, title);
         for cache in kept {
             let key = cache.keys.first().map(String::as_str).unwrap_or_default();
             self.log.say(&format!("Creating cache {key}..."));
@@ -266,8 +279,12 @@ impl Attempt<'_> {
         if !keeps_files && dotenv.is_empty() && junit.is_empty() {
             return Ok(());
         }
-        let name = if has_succeeded { "upload_artifacts_on_success" } else { "upload_artifacts_on_failure" };
-        let _section = self.log.section(name, "Uploading artifacts");
+        let (name, title) = if has_succeeded {
+            ("upload_artifacts_on_success", "Uploading artifacts for successful job")
+        } else {
+            ("upload_artifacts_on_failure", "Uploading artifacts for failed job")
+        };
+        let _section = self.log.section(name, title);
         if keeps_files {
             let untracked = written.untracked.then_some(tracked);
             let selection = Selection::new(&job_dirs.project, &paths, &exclude, untracked);

@@ -245,7 +245,7 @@ impl Attempt<'_> {
         status: &str,
     ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
-        let variables = self.variables.with("CI_JOB_STATUS", status);
+        let variables = self.variables.with_status(status);
         let script = self.script(job_dirs, &commands, &variables);
         let _section = self.log.section("after_script", "Running after_script");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
@@ -253,7 +253,10 @@ impl Attempt<'_> {
         let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
             Ok(Some(0)) => return Ok(()),
             Ok(Some(code)) => (own, Some(code), self.exit_message(code)),
-            Ok(None) => (own, None, format!("it took longer than {}", humantime::format_duration(limit))),
+            Ok(None) => {
+                self.log.warn(&format!("after_script took longer than {}", humantime::format_duration(limit)));
+                (own, Some(1), self.exit_message(1))
+            }
             Err(AttemptError::Failed { reason, message, .. }) => (reason, None, message),
             Err(error) => return Err(error),
         };

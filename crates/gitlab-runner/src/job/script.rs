@@ -45,7 +45,12 @@ impl Script<'_> {
         let file = quote(&self.environment_file());
         let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_dir)).collect();
         let mut commands = String::new();
-        for command in self.commands {
+        // `shells/abstract.go` (`writeCommands`): an empty command is an empty line.
+        for command in self.commands.iter().map(|command| command.trim()) {
+            if command.is_empty() {
+                commands.push_str("echo\n");
+                continue;
+            }
             // `printf`, because the `echo` of some shells interprets backslashes.
             commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
             if self.checks_exit_codes {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::git::{SourcesError, failed, fields, git};
+use super::git::{SourcesError, fields, git};
 
 /// `GIT_SUBMODULE_STRATEGY`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -186,12 +186,13 @@ fn unreachable(Module { path, address, .. }: &Module, error: &SourcesError) -> S
     // git tries twice, and repeats its message.
     let reason = error.reason.lines().find(|line| line.starts_with("fatal:")).unwrap_or(&error.reason);
     let reason = reason.trim_start_matches("fatal: ");
-    failed(
-        &format!("cannot fetch the submodule `{path}` from {address}"),
-        &format!(
+    SourcesError {
+        step: format!("cannot fetch the submodule `{path}` from {address}"),
+        reason: format!(
             "{reason}; run `git submodule update --init --recursive` in the repository: jobs get the submodules that it has checked out"
         ),
-    )
+        is_unreachable: true,
+    }
 }
 
 #[cfg(test)]

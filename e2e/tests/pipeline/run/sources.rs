@@ -153,3 +153,43 @@ fn a_script_that_gets_a_signal_fails(#[case] command: &str) {
     let run = super::ran(&format!("a: {{image: rust, script: ['{command}', echo b]}}\n"));
     assert_eq!((run.status("a"), &run.ended("a")["exit_code"]), ("failed", &serde_json::json!(1)));
 }
+
+// GitLab Runner's `shells/abstract.go` (`cacheExtractor`, `writeCommands`), `cache/cachekey`, `common/build.go`
+#[rstest]
+#[case::unknown_policy(
+    "variables: {P: sometimes}, cache: {key: k, paths: [c], policy: $P}, script: x",
+    "failed",
+    "unknown cache policy sometimes for k-non_protected"
+)]
+#[case::key(
+    "variables: {K: x/../k}, cache: {key: $K, paths: [c]}, script: 'true'",
+    "success",
+    "cache key \"x/../k-non_protected\" sanitized to \"k-non_protected\""
+)]
+#[case::key_of_nothing(
+    "cache: {key: $NOTHING, paths: [c]}, script: 'true'",
+    "success",
+    "Checking cache for -non_protected..."
+)]
+#[case::space_around_a_command(
+    "script: [\"\\n\\necho x\\necho y\\n\\n\"]",
+    "success",
+    "$ echo x # collapsed multi-line command"
+)]
+#[case::status_of_its_own(
+    "variables: {CI_JOB_STATUS: mine}, script: 'true', after_script: echo is $CI_JOB_STATUS",
+    "success",
+    "is mine"
+)]
+#[case::status("script: 'true', after_script: echo is $CI_JOB_STATUS", "success", "is success")]
+#[case::temporary_directory(
+    "variables: {RUNNER_TEMP_PROJECT_DIR: x}, script: 'echo ${RUNNER_TEMP_PROJECT_DIR#$CI_PROJECT_DIR}'",
+    "success",
+    ".tmp"
+)]
+fn a_job_runs_as_with_the_runner(#[case] keywords: &str, #[case] status: &str, #[case] expected: &str) {
+    let run = super::ran(&format!("a: {{image: rust, {keywords}}}\n"));
+    let lines = run.all_lines("a");
+    assert_eq!(run.status("a"), status, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains(expected)), "{lines:#?}");
+}
