@@ -59,6 +59,7 @@ pub mod deferred;
 pub mod event;
 pub mod executor;
 pub mod job;
+mod job_settings;
 pub mod log;
 pub mod mask;
 pub mod pipeline;

@@ -82,21 +82,20 @@ impl JobVariables {
         Some(if variable.file { path(&self.temporary, variable) } else { variable.value.to_string() })
     }
 
-    /// Whether the variable `key` is `true`, `1` or `yes`.
-    pub fn is_on(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "1" | "yes"))
-    }
-
     /// All variables, sorted by name.
     pub fn list(&self) -> &Arc<Vec<Variable>> {
         &self.list
     }
 
-    /// All variables, with `value` as the value of `key`.
+    /// All variables, with `status` as the value of `CI_JOB_STATUS`, unless the job sets that variable itself: `common/build.go`.
     #[must_use]
-    pub fn with(&self, key: &str, value: &str) -> Arc<Vec<Variable>> {
-        let mut list: Vec<Variable> = self.list.iter().filter(|variable| &*variable.key != key).cloned().collect();
-        list.push(Variable { raw: true, ..Variable::new(key, value, Origin::Predefined) });
+    pub fn with_status(&self, status: &str) -> Arc<Vec<Variable>> {
+        const KEY: &str = "CI_JOB_STATUS";
+        if self.list.iter().any(|variable| &*variable.key == KEY && variable.origin != Origin::Predefined) {
+            return Arc::clone(&self.list);
+        }
+        let mut list: Vec<Variable> = self.list.iter().filter(|variable| &*variable.key != KEY).cloned().collect();
+        list.push(Variable { raw: true, ..Variable::new(KEY, status, Origin::Predefined) });
         Arc::new(list)
     }
 
@@ -199,11 +198,19 @@ fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
 /// The runner's variables that nothing overrides.
 fn after(facts: &Facts<'_>) -> Vec<Variable> {
     let kind = if facts.executor == "shell" { "CI_SHARED_ENVIRONMENT" } else { "CI_DISPOSABLE_ENVIRONMENT" };
-    let architecture = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    // Go's names: `common/version.go`
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    let architecture = format!("{}/{processor}", std::env::consts::OS);
     let own = [
         (kind, "true"),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),
         ("CI_RUNNER_EXECUTABLE_ARCH", &architecture),
+        ("RUNNER_TEMP_PROJECT_DIR", &facts.job_dirs.temporary()),
     ];
     own.map(|(key, value)| Variable::new(key, value, Origin::Environment)).to_vec()
 }
@@ -272,7 +279,7 @@ mod tests {
     #[test]
     fn a_status_is_replaced_and_the_token_is_a_secret() {
         let variables = variables("a: {script: x}\n", &[]);
-        let status = variables.with("CI_JOB_STATUS", "failed");
+        let status = variables.with_status("failed");
         let found: Vec<_> = status.iter().filter(|it| &*it.key == "CI_JOB_STATUS").map(|it| &*it.value).collect();
         assert_eq!(found, ["failed"]);
         assert_eq!(variables.secrets(), ["t0ken-t0ken"]);

@@ -16,9 +16,15 @@ use super::manifest;
 use super::project::Project;
 use super::verdict::Unsolved;
 
-/// The recorded programs. `kubectl apply` reports what it would report for a new object, which some scripts read.
-const PROGRAMS: [(&str, &str); 2] =
-    [("docker", ""), ("kubectl", r#"case " $* " in *" apply "*) echo created ;; esac"#)];
+/// The recorded programs, and what they answer. The deploy jobs compare the pod that answers a request with the pods of the deployment.
+const PROGRAMS: [(&str, &str); 2] = [("docker", ""), ("kubectl", KUBECTL)];
+
+/// The answers of kubectl in a cluster with one pod.
+const KUBECTL: &str = r#"case " $* " in
+  *" apply "*) echo created ;;
+  *" --raw "*) echo "host: pod" ;;
+  *" get pods "*) echo pod ;;
+esac"#;
 
 /// Time limit for a script, in seconds. The recorded programs return at once.
 const TIMEOUT: &str = "60";

@@ -24,7 +24,9 @@ pub struct Shares {
 pub fn shares(record: &Record) -> Shares {
     let spans = record.spans.iter().filter(|span| !has_steps(record, span)).map(|span| (span.start, span.end));
     let steps = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).flat_map(|job| &job.steps);
-    let steps = steps.filter(|step| !OWN.contains(&&*step.name)).map(|step| (step.start, step.start + step.duration));
+    let steps = steps
+        .filter(|step| !OWN.iter().any(|own| step.name.starts_with(own)))
+        .map(|step| (step.start, step.start + step.duration));
     let mut busy: Vec<(f64, f64)> = spans.chain(steps).collect();
     busy.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (mut covered, mut until) = (0.0, 0.0_f64);

@@ -228,6 +228,7 @@ impl Job {
             variables: &self.variables,
             temporary_dir: &self.temporary,
             commands,
+            checks_exit_codes: false,
             is_traced: false,
         };
         let text = script.text();

@@ -56,6 +56,8 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
     }
     let mut flat = Vec::new();
     node.flatten(&mut flat);
+    // `lib/gitlab/config/entry/composable_array.rb` makes an entry without a value of an empty item.
+    flat.retain(|item| !item.is_null());
     flat.into_iter().filter_map(|item| read_one(item, reader)).collect()
 }
 

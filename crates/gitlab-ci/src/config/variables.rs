@@ -62,13 +62,15 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
             error.help(format!("quote the name: '{key}'"));
             continue;
         }
-        let is_name = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let starts_with_digit = key.starts_with(|first: char| first.is_ascii_digit());
+        let is_name = !key.is_empty()
+            && !starts_with_digit
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
             // GitLab accepts any string as a name, but neither `$` nor a shell can refer to such a variable.
             let warning =
                 reader.diagnostics.warning(entry.key_span, format!("`{key}` is not a valid name for a shell variable"));
-            warning.help("the variable is ignored; a name may contain letters, digits and `_`");
-            continue;
+            warning.help("the job fails, because no shell can export it; a name may contain letters, digits and `_`");
         }
         if let Some(value) = value {
             let value: Arc<str> = value;

@@ -61,6 +61,7 @@ impl Loader<'_, '_> {
     fn hash(&mut self, item: &Node) -> Vec<Include> {
         let Some(mapping) = item.mapping() else {
             self.diagnostics.error(item.span, "Each include must be a hash or a string");
+            self.lacks_files = true;
             return Vec::new();
         };
         for (key, entry) in unknown_keys(mapping) {
@@ -83,6 +84,7 @@ impl Loader<'_, '_> {
                 format!("Each include must use only one of: `{all}`")
             };
             self.diagnostics.error(item.span, message);
+            self.lacks_files = true;
             return Vec::new();
         };
         if let Some(rules) = mapping.get("rules").filter(|rules| !rules.value.is_null())

@@ -256,7 +256,7 @@ pub fn user_variables(context: &Context) -> Vec<(&'static str, String)> {
 }
 
 /// The variables whose values are known only when a job runs.
-const RUNTIME_VARIABLES: [(&str, Origin); 18] = [
+const RUNTIME_VARIABLES: [(&str, Origin); 19] = [
     ("CI_PIPELINE_ID", Origin::Persisted),
     ("CI_PIPELINE_URL", Origin::Persisted),
     ("CI_JOB_ID", Origin::Persisted),
@@ -275,6 +275,7 @@ const RUNTIME_VARIABLES: [(&str, Origin); 18] = [
     ("CI_RUNNER_TAGS", Origin::Predefined),
     ("CI_RUNNER_VERSION", Origin::Environment),
     ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
+    ("RUNNER_TEMP_PROJECT_DIR", Origin::Environment),
 ];
 
 /// Returns the names and origins of the variables that a job gets when it runs, in addition to those of its plan.

@@ -65,7 +65,7 @@ pub fn text(lint: &Lint, width: Option<u16>, color: bool) -> String {
     };
     let verdict = if errors == 0 { "valid" } else { "not valid" };
     let verdict = format!("The pipeline is {verdict} for GitLab {version}: {counts}.");
-    let rest = if lint.lacks_files { " The rest was not checked, because an included file is missing." } else { "" };
+    let rest = if lint.lacks_files { " The rest was not checked, because a file cannot be included." } else { "" };
     let _ = writeln!(text, "{verdict}{rest}");
     text
 }

@@ -74,6 +74,8 @@ struct Frame {
     anchor: usize,
     /// Whether it is written in brackets.
     is_flow: bool,
+    /// Where its last item or value ends.
+    end: u32,
     /// The size of its content so far.
     size: usize,
     content: Content,
@@ -144,7 +146,11 @@ impl Composer<'_> {
                     self.diagnostics.error(span, "an alias cannot be used inside the value of its own anchor");
                     return None;
                 };
-                self.add(node, 0, size)
+                self.add(node, 0, size)?;
+                if let Some(frame) = self.frames.last_mut() {
+                    frame.end = span.end;
+                }
+                Some(())
             }
             _ => Some(()),
         }
@@ -197,7 +203,14 @@ impl Composer<'_> {
         if self.frames.len() >= MAX_DEPTH {
             return self.too_big(start);
         }
-        self.frames.push(Frame { start, anchor, is_flow: style == StructureStyle::Flow, size: 0, content });
+        self.frames.push(Frame {
+            start,
+            anchor,
+            is_flow: style == StructureStyle::Flow,
+            end: start.end,
+            size: 0,
+            content,
+        });
         Some(())
     }
 
@@ -208,8 +221,9 @@ impl Composer<'_> {
     }
 
     fn end(&mut self, end: Span) -> Option<()> {
-        let Frame { start, anchor, is_flow, size, content } = self.frames.pop()?;
-        let span = Span { end: end.end.max(start.end), ..start };
+        let Frame { start, anchor, is_flow, end: last, size, content } = self.frames.pop()?;
+        // What follows a block ends it, so the parser's place is that of the next token.
+        let span = Span { end: if is_flow { end.end } else { last }.max(start.end), ..start };
         self.enclose(span, is_flow);
         let value = match content {
             Content::Sequence { items, is_reference: false } => Value::Sequence(items.into()),
@@ -254,6 +268,7 @@ impl Composer<'_> {
             return Some(());
         };
         frame.size = frame.size.saturating_add(size);
+        frame.end = frame.end.max(node.span.end);
         if frame.size > size::MAX_FILE {
             return self.too_big(node.span);
         }

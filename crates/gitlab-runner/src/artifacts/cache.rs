@@ -22,6 +22,8 @@ use gitlab_ci::variables::expand::ExpansionError;
 pub struct JobCache {
     /// The key, then the fallback keys in order.
     pub keys: Vec<String>,
+    /// The keys that are not valid as written, and the keys that replace them.
+    pub sanitized: Vec<(String, String)>,
     /// Glob patterns of the cached files.
     pub paths: Vec<String>,
     /// Whether all files that git does not track are cached.
@@ -38,14 +40,14 @@ pub struct JobCache {
 /// protected. Returns `None` for a cache that selects no files.
 ///
 /// # Errors
-/// A key or a path exceeds the size limit of an expansion.
+/// A key or a path exceeds the size limit of an expansion, or the policy is unknown.
 pub fn expand(
     cache: &Cache,
     index: usize,
     variables: &JobVariables,
     blobs: &[Blob],
     is_protected: bool,
-) -> Result<Option<JobCache>, ExpansionError> {
+) -> Result<Option<JobCache>, CacheError> {
     if cache.paths.is_empty() && !cache.untracked {
         return Ok(None);
     }
@@ -55,7 +57,8 @@ pub fn expand(
     let key = match &cache.key {
         Key::Default => "default".to_owned(),
         Key::Text(text) => {
-            Some(variables.expand(&text.value)?).filter(|key| !key.is_empty()).unwrap_or("default".to_owned())
+            // A key that expands to nothing is a key of its own, and not that of caches without a key.
+            variables.expand(&text.value)?
         }
         Key::Files { files, prefix } => {
             let files = variables.expand_each(files.iter().map(|file| &*file.value))?;
@@ -68,17 +71,60 @@ pub fn expand(
         keys.push(format!("{}{suffix}", variables.expand(&fallback.value)?));
     }
     // A variable must not give access to the caches of protected refs.
-    keys.extend(variables.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty() && !key.ends_with("-protected")));
+    keys.extend(
+        variables.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty() && !sanitized(key).ends_with("-protected")),
+    );
     let policy = cache.policy.as_ref().map(|policy| variables.expand(&policy.value)).transpose()?;
-    let policy = policy.as_deref().unwrap_or("pull-push");
+    let policy = policy.as_deref().filter(|policy| !policy.is_empty()).unwrap_or("pull-push");
+    if !matches!(policy, "pull-push" | "pull" | "push") {
+        let key = keys.into_iter().next().unwrap_or_default();
+        return Err(CacheError::UnknownPolicy { policy: policy.to_owned(), key });
+    }
+    let sanitized = keys.iter().map(|key| (key.clone(), sanitized(key))).filter(|(key, name)| key != name).collect();
     Ok(Some(JobCache {
-        keys,
+        keys: keys.iter().map(|key| self::sanitized(key)).filter(|key| !key.is_empty()).collect(),
+        sanitized,
         paths: variables.expand_each(cache.paths.iter().map(|path| &*path.value))?,
         untracked: cache.untracked,
         is_pulled: policy != "push",
         is_pushed: policy != "pull",
         when: cache.when,
     }))
+}
+
+/// Why a job cannot use a cache.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CacheError {
+    /// A key or a path exceeds the size limit of an expansion.
+    #[error(transparent)]
+    Expansion(#[from] ExpansionError),
+    /// The policy is none, once its variables are expanded. `shells/abstract.go` (`cacheExtractor`)
+    #[error("unknown cache policy {policy} for {key}")]
+    UnknownPolicy {
+        /// The expanded policy.
+        policy: String,
+        /// The key of the cache.
+        key: String,
+    },
+}
+
+/// A key as the name of an archive: without `..`, and without dots and spaces at the end. GitLab Runner's `cache/cachekey`
+fn sanitized(key: &str) -> String {
+    let mut plain = key.replace('\\', "/");
+    for (encoded, character) in [("%2f", "/"), ("%2F", "/"), ("%5c", "/"), ("%5C", "/"), ("%2e", "."), ("%2E", ".")] {
+        plain = plain.replace(encoded, character);
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in plain.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/").trim_end_matches([' ', '.']).to_owned()
 }
 
 /// A cache key from the contents of files: `cache:key:files`.
@@ -180,6 +226,19 @@ mod tests {
         assert!(!are_stored(&dir, &plan, &blobs));
         dir.subdir(stored).unwrap();
         assert_eq!(are_stored(&dir, &plan, &blobs), expected);
+    }
+
+    // GitLab Runner's `cache/cachekey`
+    #[rstest]
+    #[case::plain("a-b", "a-b")]
+    #[case::parent_directory("x/../k", "k")]
+    #[case::above_the_root("../../k", "k")]
+    #[case::backslash("a\\b", "a/b")]
+    #[case::encoded("a%2fb%2E%2e%2Fc", "a/b../c")]
+    #[case::spaces_and_dots_at_the_end("a b. ", "a b")]
+    #[case::dot(".", "")]
+    fn keys_are_sanitized(#[case] key: &str, #[case] expected: &str) {
+        assert_eq!(sanitized(key), expected);
     }
 
     #[test]

@@ -47,7 +47,7 @@ check_interval = 0
   [runners.feature_flags]
     FF_NETWORK_PER_BUILD = false
     FF_USE_FASTZIP = false
-    FF_ENABLE_BASH_EXIT_CODE_CHECK = true
+    FF_SCRIPT_SECTIONS = true
 "#;
     insta::assert_debug_snapshot!(read(text).unwrap());
 }

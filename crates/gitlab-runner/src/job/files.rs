@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::script::is_identifier;
 use super::{Attempt, AttemptError, failed};
 use crate::artifacts;
 use crate::artifacts::cache::JobCache;
 use crate::artifacts::{cache, is_kept, providers};
 use crate::executor::{ExecutorError, FailureReason, Session};
+use crate::job_settings;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::{Blob, Shape};
@@ -28,6 +30,8 @@ type Tracked = Arc<HashSet<String>>;
 impl Attempt<'_> {
     pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, AttemptError> {
         let _section = self.log.section("get_sources", "Getting source from Git repository");
+        self.warn_of_settings();
+        self.check_names()?;
         let strategy = self.variables.get("GIT_STRATEGY").unwrap_or_default();
         if matches!(strategy.as_str(), "none" | "empty") {
             self.log.say("Skipping Git repository setup");
@@ -35,8 +39,9 @@ impl Attempt<'_> {
             return Ok(Tracked::default());
         }
         if !matches!(strategy.as_str(), "" | "fetch" | "clone") {
-            let message = format!("unknown GIT_STRATEGY: {strategy}; expected clone, fetch, none or empty");
-            return Err(failed(FailureReason::RunnerSystemFailure, &message));
+            self.log.warn(&format!(
+                "GIT_STRATEGY: expected either 'clone', 'fetch', 'none' or 'empty' got {strategy:?}, using default value 'fetch'"
+            ));
         }
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
             self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
@@ -45,7 +50,11 @@ impl Attempt<'_> {
         let context = &self.pipeline.plan.context;
         let checkout = async {
             let checkout = self.pipeline.sources.checkout(&shape).await;
-            checkout.map_err(|error| ExecutorError::system(error.to_string()))
+            // A submodule that cannot be fetched is a failure of git in the job's own scripts: `common/build.go`
+            let reason = |is_unreachable| {
+                if is_unreachable { FailureReason::ScriptFailure } else { FailureReason::RunnerSystemFailure }
+            };
+            checkout.map_err(|error| ExecutorError { reason: reason(error.is_unreachable), message: error.to_string() })
         };
         let checkout = self.within(checkout).await?;
         if shape.has_files {
@@ -59,6 +68,27 @@ impl Attempt<'_> {
             self.log.say("Skipping Git submodules setup");
         }
         Ok(Arc::clone(&checkout.tracked))
+    }
+
+    /// Reports settings whose values are neither true nor false. `common/build_settings.go` (`validate`)
+    fn warn_of_settings(&self) {
+        let settings = [("AFTER_SCRIPT_IGNORE_ERRORS", true), ("CI_DEBUG_TRACE", false), ("GIT_CHECKOUT", true)];
+        for (name, default) in settings {
+            let value = self.variables.get(name).filter(|value| !value.is_empty());
+            if let Some(value) = value.filter(|value| job_settings::parse_bool(value).is_none()) {
+                self.log.warn(&format!("{name}: expected bool got {value:?}, using default value: {default}"));
+            }
+        }
+    }
+
+    /// A shell cannot export every name of a variable. `shells/bash.go` (`Variable`)
+    fn check_names(&self) -> Result<(), AttemptError> {
+        let Some(wrong) = self.variables.list().iter().find(|variable| !is_identifier(&variable.key)) else {
+            return Ok(());
+        };
+        self.log.say(&format!("export: `{}': not a valid identifier", wrong.key));
+        let message = self.exit_message(1);
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(1), message })
     }
 
     /// The options of the checkout. Options of git that cannot be passed on are reported in the log.
@@ -92,7 +122,7 @@ impl Attempt<'_> {
             },
         };
         let fetch_flags = passed("GIT_FETCH_EXTRA_FLAGS", fetch::flags);
-        let has_files = self.variables.get("GIT_CHECKOUT").as_deref() != Some("false");
+        let has_files = self.flag("GIT_CHECKOUT", true);
         Ok(Shape { depth, fetch_flags, submodules, has_files })
     }
 
@@ -132,6 +162,9 @@ impl Attempt<'_> {
         }
         let _section = self.log.section("restore_cache", "Restoring cache");
         for cache in caches.iter().filter(|cache| cache.is_pulled) {
+            for (key, name) in &cache.sanitized {
+                self.log.warn(&format!("cache key {key:?} sanitized to {name:?}"));
+            }
             let mut found = None;
             for key in &cache.keys {
                 self.log.say(&format!("Checking cache for {key}..."));
@@ -173,7 +206,13 @@ impl Attempt<'_> {
         if kept.is_empty() {
             return;
         }
-        let _section = self.log.section("archive_cache", "Saving cache");
+        // `common/build.go`
+        let (name, title) = if has_succeeded {
+            ("archive_cache", "Saving cache for successful job")
+        } else {
+            ("archive_cache_on_failure", "Saving cache for failed job")
+        };
+        let _section = self.log.section(name, title);
         for cache in kept {
             let key = cache.keys.first().map(String::as_str).unwrap_or_default();
             self.log.say(&format!("Creating cache {key}..."));
@@ -246,8 +285,12 @@ impl Attempt<'_> {
         if !keeps_files && dotenv.is_empty() && junit.is_empty() {
             return Ok(());
         }
-        let name = if has_succeeded { "upload_artifacts_on_success" } else { "upload_artifacts_on_failure" };
-        let _section = self.log.section(name, "Uploading artifacts");
+        let (name, title) = if has_succeeded {
+            ("upload_artifacts_on_success", "Uploading artifacts for successful job")
+        } else {
+            ("upload_artifacts_on_failure", "Uploading artifacts for failed job")
+        };
+        let _section = self.log.section(name, title);
         if keeps_files {
             let untracked = written.untracked.then_some(tracked);
             let selection = Selection::new(&job_dirs.project, &paths, &exclude, untracked);

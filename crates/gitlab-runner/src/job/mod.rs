@@ -20,6 +20,7 @@ use super::log::JobLog;
 use super::status::Status;
 use super::variables::{Facts, JobVariables};
 use crate::job::script::Script;
+use crate::job_settings::{self, DurationError};
 use crate::mask::Masker;
 use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::expression::pattern::Pattern;
@@ -233,12 +234,7 @@ impl Attempt<'_> {
         if code == 0 {
             return Ok(());
         }
-        // The wording of GitLab Runner's executors.
-        let message = match self.pipeline.executor.name() {
-            "shell" => format!("exit status {code}"),
-            "kubernetes" => format!("command terminated with exit code {code}"),
-            _ => format!("exit code {code}"),
-        };
+        let message = self.exit_message(code);
         Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), message })
     }
 
@@ -249,20 +245,22 @@ impl Attempt<'_> {
         status: &str,
     ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
-        let variables = self.variables.with("CI_JOB_STATUS", status);
+        let variables = self.variables.with_status(status);
         let script = self.script(job_dirs, &commands, &variables);
         let _section = self.log.section("after_script", "Running after_script");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
         let own = FailureReason::ScriptFailure;
         let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
             Ok(Some(0)) => return Ok(()),
-            Ok(Some(code)) => (own, Some(code), format!("exit code {code}")),
-            Ok(None) => (own, None, format!("it took longer than {}", humantime::format_duration(limit))),
+            Ok(Some(code)) => (own, Some(code), self.exit_message(code)),
+            Ok(None) => {
+                self.log.warn(&format!("after_script took longer than {}", humantime::format_duration(limit)));
+                (own, Some(1), self.exit_message(1))
+            }
             Err(AttemptError::Failed { reason, message, .. }) => (reason, None, message),
             Err(error) => return Err(error),
         };
-        if status == "success" && self.variables.get("AFTER_SCRIPT_IGNORE_ERRORS").as_deref() == Some("false") {
-            let message = format!("after_script: {message}");
+        if status == "success" && !self.flag("AFTER_SCRIPT_IGNORE_ERRORS", true) {
             return Err(AttemptError::Failed { reason, code, message });
         }
         self.log.warn(&format!("after_script failed, but job will continue unaffected: {message}"));
@@ -289,9 +287,16 @@ impl Attempt<'_> {
     /// <https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts>
     fn limit(&self, variable: &str) -> Option<Duration> {
         let written = self.variables.get(variable).filter(|written| !written.is_empty())?;
-        let limit = humantime::parse_duration(&written);
-        if limit.is_err() {
-            self.log.warn(&format!("{variable} is `{written}`; expected a duration such as 10m or 1h30m"));
+        let limit = job_settings::parse_duration(&written);
+        let kind = match limit {
+            Ok(_) => "",
+            Err(DurationError::Malformed) => "malformed",
+            Err(DurationError::Negative) => "relative",
+        };
+        if !kind.is_empty() {
+            self.log.warn(&format!(
+                "Ignoring {kind} {variable} timeout: {written} (write a duration such as 10m or 1h30m)"
+            ));
         }
         limit.ok().filter(|limit| !limit.is_zero())
     }
@@ -303,17 +308,29 @@ impl Attempt<'_> {
             temporary_dir: &job_dirs.temporary(),
             commands,
             checks_exit_codes: self.is_flag_on("FF_ENABLE_BASH_EXIT_CODE_CHECK"),
-            is_traced: self.variables.is_on("CI_DEBUG_TRACE"),
+            is_traced: self.flag("CI_DEBUG_TRACE", false),
         }
         .text()
     }
 
     /// Whether a feature flag is on. The runner configuration has precedence over the job: `common/build.go`, `IsFeatureFlagOn`.
     fn is_flag_on(&self, flag: &str) -> bool {
-        // Go's `strconv.ParseBool`.
-        let is_true = |value: String| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True");
         let configured = self.pipeline.settings.feature_flags.get(flag).copied();
-        configured.unwrap_or_else(|| self.variables.get(flag).is_some_and(is_true))
+        configured.unwrap_or_else(|| self.flag(flag, false))
+    }
+
+    /// A setting that is on or off. Other values count as the `default`, which `warn_of_settings` reports.
+    fn flag(&self, name: &str, default: bool) -> bool {
+        self.variables.get(name).and_then(|value| job_settings::parse_bool(&value)).unwrap_or(default)
+    }
+
+    /// The wording of GitLab Runner's executors.
+    fn exit_message(&self, code: i32) -> String {
+        match self.pipeline.executor.name() {
+            "shell" => format!("exit status {code}"),
+            "kubernetes" => format!("command terminated with exit code {code}"),
+            _ => format!("exit code {code}"),
+        }
     }
 
     /// Waits for `work` until the job is canceled or times out.

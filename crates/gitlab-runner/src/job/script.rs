@@ -45,7 +45,12 @@ impl Script<'_> {
         let file = quote(&self.environment_file());
         let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_dir)).collect();
         let mut commands = String::new();
-        for command in self.commands {
+        // `shells/abstract.go` (`writeCommands`): an empty command is an empty line.
+        for command in self.commands.iter().map(|command| command.trim()) {
+            if command.is_empty() {
+                commands.push_str("echo\n");
+                continue;
+            }
             // `printf`, because the `echo` of some shells interprets backslashes.
             commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
             if self.checks_exit_codes {
@@ -53,14 +58,14 @@ impl Script<'_> {
             }
         }
         let body = format!(
-            "[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
+            "trap 'exit 1' TERM\n[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
              if [ -f {file} ]; then while read -r line; do export \"$line\" || true; done < {file}; fi\n\
              cd {dir}\n{commands}",
             dir = quote(self.dir),
         );
         let trace = if self.is_traced { "set -o xtrace\n" } else { "" };
         format!(
-            "trap exit 1 TERM\n{trace}\
+            "trap 'exit 1' TERM\n{trace}\
              {PIPEFAIL}\nset -o errexit\nset +o noclobber\n\
              ( eval {} ) < /dev/null\nexit 0\n",
             quote(&body)
@@ -75,8 +80,8 @@ impl Script<'_> {
 /// Exports a variable. Writes a file variable to its file and exports the path.
 fn export(variable: &Variable, temporary_dir: &str) -> String {
     let key = &variable.key;
-    // GitLab allows a name to begin with a digit, a shell does not.
-    if key.starts_with(|first: char| first.is_ascii_digit()) {
+    // A job with such a name fails before its script.
+    if !is_identifier(key) {
         return String::new();
     }
     let value = quote(&variable.value);
@@ -85,6 +90,12 @@ fn export(variable: &Variable, temporary_dir: &str) -> String {
     }
     let path = quote(&format!("{temporary_dir}/{key}"));
     format!("printf '%s' {value} > {path}\nchmod 600 {path}\nexport {key}={path}\n")
+}
+
+/// Whether a shell can export a variable with this name.
+pub(super) fn is_identifier(key: &str) -> bool {
+    let starts = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    starts && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The echo of a command: its first line, and a note if there are more.

@@ -9,38 +9,13 @@ use tokio::sync::{Mutex, OnceCell};
 use super::copy::Listing;
 use super::fetch::fetch;
 use super::git::{failed, git};
+use super::origin::address;
 use super::submodules::{self, Submodules};
 use super::worktree;
-use gitlab_ci::plan::context::RefKind;
 use private_dir::remove_if_exists;
 
 pub use super::git::SourcesError;
-
-/// The source of a checkout.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// The directory of the repository.
-    pub repository: PathBuf,
-    /// The hash of the commit.
-    pub sha: String,
-    /// Whether the pipeline is for a branch, a tag or a merge request.
-    pub kind: RefKind,
-    /// The name of the branch or tag.
-    pub name: String,
-    /// Whether the checkout includes uncommitted changes.
-    pub has_worktree: bool,
-}
-
-impl Origin {
-    /// The commit `sha` of the branch, tag or merge request `name`.
-    pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
-        Self { repository: repository.to_owned(), sha: sha.to_owned(), kind, name: name.to_owned(), has_worktree }
-    }
-}
-
-/// Without a depth, GitLab lets the runner fetch all branches and tags. `app/presenters/ci/build_runner_presenter.rb`, `refspecs`
-const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
-const ALL_TAGS: &str = "+refs/tags/*:refs/tags/*";
+pub use super::origin::Origin;
 
 /// The options of a checkout that jobs can set.
 /// <https://docs.gitlab.com/ci/runners/configure_runners/#configure-runner-behavior-with-variables>
@@ -185,11 +160,6 @@ impl Checkout {
         };
         self.archive.get_or_try_init(make).await.map(PathBuf::as_path)
     }
-}
-
-/// The URL of a directory. git decodes `%` and two digits in a URL.
-pub(super) fn address(dir: &Path) -> String {
-    format!("file://{}", dir.display().to_string().replace('%', "%25"))
 }
 
 /// Removes the parts of a `.git` directory that git creates again when needed. Each job copies the rest, and directories are the most

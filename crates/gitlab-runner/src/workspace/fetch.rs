@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gitlab_ci::plan::context::RefKind;
 
-use super::checkout::Origin;
 use super::git::{SourcesError, git};
+use super::origin::Origin;
 
 /// The ref of the pipeline, which GitLab keeps apart from branches and tags.
 const PIPELINE_REF: &str = "refs/pipelines/1";

@@ -18,10 +18,12 @@ pub struct SourcesError {
     pub step: String,
     /// The output of git on standard error, or the system's error.
     pub reason: String,
+    /// Whether a repository of somewhere else could not be reached.
+    pub is_unreachable: bool,
 }
 
 pub(super) fn failed(step: &str, reason: &str) -> SourcesError {
-    SourcesError { step: step.to_owned(), reason: reason.to_owned() }
+    SourcesError { step: step.to_owned(), reason: reason.to_owned(), is_unreachable: false }
 }
 
 /// Runs git in a directory, and returns its standard output.

@@ -10,6 +10,7 @@ pub mod draft;
 pub mod fetch;
 mod git;
 pub mod job_dirs;
+pub mod origin;
 pub mod restore;
 pub mod selection;
 pub mod store;

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::git::{SourcesError, failed, fields, git};
+use super::git::{SourcesError, fields, git};
 
 /// `GIT_SUBMODULE_STRATEGY`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -159,7 +159,7 @@ impl Level {
             && git(Some(&local), &["cat-file", "-e", &commit]).await.is_ok();
         let mut arguments = Vec::new();
         if is_here {
-            git(dir, &["config", &url, &super::checkout::address(&local)]).await?;
+            git(dir, &["config", &url, &super::origin::address(&local)]).await?;
             // By default, git refuses addresses of directories, because `.gitmodules` may name any directory. This one was found in the
             // user's repository.
             arguments.extend(["-c", "protocol.file.allow=always"]);
@@ -172,25 +172,26 @@ impl Level {
         arguments.extend(options.flags.iter().map(String::as_str));
         let literal = format!(":(literal){path}");
         arguments.extend(["--", &literal]);
-        git(dir, &arguments).await.map_err(|error| self.unreachable(module, &error))?;
+        git(dir, &arguments).await.map_err(|error| unreachable(module, &error))?;
         if is_here {
             git(dir, &["config", &url, address]).await?;
             git(Some(&self.checkout.join(path)), &["remote", "set-url", "origin", address]).await?;
         }
         Ok(())
     }
+}
 
-    /// The error for a submodule that cannot be fetched.
-    fn unreachable(&self, Module { path, address, .. }: &Module, error: &SourcesError) -> SourcesError {
-        // git tries twice, and repeats its message.
-        let reason = error.reason.lines().find(|line| line.starts_with("fatal:")).unwrap_or(&error.reason);
-        let reason = reason.trim_start_matches("fatal: ");
-        failed(
-            &format!("cannot fetch the submodule `{path}` from {address}"),
-            &format!(
-                "{reason}; run `git submodule update --init --recursive` in the repository: jobs get the submodules that it has checked out"
-            ),
-        )
+/// The error for a submodule that cannot be fetched.
+fn unreachable(Module { path, address, .. }: &Module, error: &SourcesError) -> SourcesError {
+    // git tries twice, and repeats its message.
+    let reason = error.reason.lines().find(|line| line.starts_with("fatal:")).unwrap_or(&error.reason);
+    let reason = reason.trim_start_matches("fatal: ");
+    SourcesError {
+        step: format!("cannot fetch the submodule `{path}` from {address}"),
+        reason: format!(
+            "{reason}; run `git submodule update --init --recursive` in the repository: jobs get the submodules that it has checked out"
+        ),
+        is_unreachable: true,
     }
 }
 

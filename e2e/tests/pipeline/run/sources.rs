@@ -107,3 +107,89 @@ fn submodules_come_from_the_repository_that_has_them(#[case] variables: &str, #[
         "{reason}"
     );
 }
+
+// GitLab Runner's `common/build_settings.go`, `common/build.go`, `shells/bash.go`; each value was given to the real runner.
+#[rstest]
+#[case::on_or_off("{AFTER_SCRIPT_IGNORE_ERRORS: '0'}", "failed", 3, "ERROR: Job failed: exit status 3")]
+#[case::neither_on_nor_off(
+    "{GIT_CHECKOUT: 'yes'}",
+    "success",
+    0,
+    "WARNING: GIT_CHECKOUT: expected bool got \"yes\", using default value: true"
+)]
+#[case::unknown_strategy("{GIT_STRATEGY: bogus}", "success", 0, "got \"bogus\", using default value 'fetch'")]
+#[case::number_as_a_timeout(
+    "{RUNNER_SCRIPT_TIMEOUT: '2'}",
+    "success",
+    0,
+    "WARNING: Ignoring malformed RUNNER_SCRIPT_TIMEOUT timeout: 2"
+)]
+#[case::wording("{}", "success", 0, "WARNING: after_script failed, but job will continue unaffected: exit status 3")]
+#[case::name_that_no_shell_can_export("{'a b': x}", "failed", 1, "export: `a b': not a valid identifier")]
+#[case::name_that_starts_with_a_digit("{1A: x}", "failed", 1, "export: `1A': not a valid identifier")]
+fn settings_are_read_as_by_the_runner(
+    #[case] variables: &str,
+    #[case] status: &str,
+    #[case] code: i64,
+    #[case] expected: &str,
+) {
+    let pipeline =
+        format!("a: {{image: rust, variables: {variables}, script: test -e .gitlab-ci.yml, after_script: exit 3}}\n");
+    let run = run(&Repository::new("main", &pipeline), &[]);
+    let found = &run.ended("a")["exit_code"];
+    assert_eq!((run.status("a"), found.as_i64().unwrap_or_default()), (status, code));
+    let lines = run.all_lines("a");
+    // Containers have another wording for exit codes.
+    let expected =
+        if crate::EXECUTOR == "shell" { expected.to_owned() } else { expected.replace("exit status", "exit code") };
+    assert!(lines.iter().any(|line| line.contains(&expected)), "{lines:#?}");
+}
+
+/// `trap` is set within the subshell as well, so that a script that is asked to end fails.
+#[rstest]
+#[case::itself("kill -TERM $$; sleep 0.3")]
+#[case::its_subshell("kill -TERM $BASHPID; sleep 0.3")]
+fn a_script_that_gets_a_signal_fails(#[case] command: &str) {
+    let run = super::ran(&format!("a: {{image: rust, script: ['{command}', echo b]}}\n"));
+    assert_eq!((run.status("a"), &run.ended("a")["exit_code"]), ("failed", &serde_json::json!(1)));
+}
+
+// GitLab Runner's `shells/abstract.go` (`cacheExtractor`, `writeCommands`), `cache/cachekey`, `common/build.go`
+#[rstest]
+#[case::unknown_policy(
+    "variables: {P: sometimes}, cache: {key: k, paths: [c], policy: $P}, script: x",
+    "failed",
+    "unknown cache policy sometimes for k-non_protected"
+)]
+#[case::key(
+    "variables: {K: x/../k}, cache: {key: $K, paths: [c]}, script: 'true'",
+    "success",
+    "cache key \"x/../k-non_protected\" sanitized to \"k-non_protected\""
+)]
+#[case::key_of_nothing(
+    "cache: {key: $NOTHING, paths: [c]}, script: 'true'",
+    "success",
+    "Checking cache for -non_protected..."
+)]
+#[case::space_around_a_command(
+    "script: [\"\\n\\necho x\\necho y\\n\\n\"]",
+    "success",
+    "$ echo x # collapsed multi-line command"
+)]
+#[case::status_of_its_own(
+    "variables: {CI_JOB_STATUS: mine}, script: 'true', after_script: echo is $CI_JOB_STATUS",
+    "success",
+    "is mine"
+)]
+#[case::status("script: 'true', after_script: echo is $CI_JOB_STATUS", "success", "is success")]
+#[case::temporary_directory(
+    "variables: {RUNNER_TEMP_PROJECT_DIR: x}, script: 'echo ${RUNNER_TEMP_PROJECT_DIR#$CI_PROJECT_DIR}'",
+    "success",
+    ".tmp"
+)]
+fn a_job_runs_as_with_the_runner(#[case] keywords: &str, #[case] status: &str, #[case] expected: &str) {
+    let run = super::ran(&format!("a: {{image: rust, {keywords}}}\n"));
+    let lines = run.all_lines("a");
+    assert_eq!(run.status("a"), status, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains(expected)), "{lines:#?}");
+}

@@ -7,7 +7,7 @@ use self::Rule::{
     Any, Boolean, Coverage, Duration, Exists, Expression, Integer, Length, List, Name, NonBlank, Optional, Or, Scalar,
     Text, Texts, TextsOrText, Word,
 };
-use self::keywords::rows;
+use self::keywords::ROWS;
 use super::read;
 use crate::diagnostic::Severity;
 
@@ -182,13 +182,13 @@ impl Rule {
 #[test]
 fn each_keyword_accepts_the_values_of_its_rule() {
     let mut wrong = Vec::new();
-    for (file, subject, rule, source) in rows() {
+    for (file, subject, rule, source) in ROWS {
         for (text, value) in VALUES {
             let file = format!("{}\n", file.replace('@', text));
             let lint = read(&file);
             let errors = lint.diagnostics.sorted().into_iter().filter(|it| it.severity == Severity::Error);
             let errors: Vec<String> =
-                errors.map(|it| it.message.clone()).filter(|message| message.starts_with(subject)).collect();
+                errors.map(|it| it.message.clone()).filter(|message| message.starts_with(*subject)).collect();
             let expected = rule.accepts(text, value);
             if errors.is_empty() != expected {
                 wrong.push(format!("{source}: {file:?} {errors:?}"));

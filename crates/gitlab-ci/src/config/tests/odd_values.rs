@@ -16,6 +16,7 @@ use crate::testing::{branch, plan_for};
 // `lib/gitlab/config/entry/factory.rb`
 #[case::need_without_a_value("b: {script: x}\na: {script: x, needs: [null, b]}\n")]
 #[case::service_without_a_value("a: {script: x, services: [null, redis]}\n")]
+#[case::cache_without_a_value("a: {script: x, cache: [null, {paths: [b]}]}\n")]
 #[case::stages_without_a_value("stages:\na: {script: x}\n")]
 #[case::workflow_without_a_value("workflow:\na: {script: x}\n")]
 // `entry/rules.rb`

@@ -91,6 +91,20 @@ fn rejects_exponential_aliases() {
     assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
 }
 
+/// The place of a block ends with its last value, and not at the token behind it.
+#[rstest]
+#[case::list("a:\n  - b\n  - c: d\n\n# e\nf: g\n", "- b\n  - c: d")]
+#[case::mapping("a:\n  b: c\n\nd: e\n", "b: c")]
+#[case::alias("z: &z x\na:\n  b: *z\nd: e\n", "b: *z")]
+#[case::brackets("a: [b,\n  c ]\nd: e\n", "[b,\n  c ]")]
+fn places_end_with_the_last_value(#[case] text: &str, #[case] expected: &str) {
+    let mut sources = Sources::default();
+    let file = sources.add("a.yml", text);
+    let documents = compose(&sources, file, &mut Diagnostics::default());
+    let span = documents[0].get("a").unwrap().span;
+    assert_eq!(&text[span.start as usize..span.end as usize], expected);
+}
+
 #[test]
 fn rejects_deep_nesting() {
     let (documents, messages) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));

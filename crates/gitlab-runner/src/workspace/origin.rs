@@ -1,0 +1,32 @@
+//! Where a checkout comes from.
+
+use std::path::{Path, PathBuf};
+
+use gitlab_ci::plan::context::RefKind;
+
+/// The source of a checkout.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The directory of the repository.
+    pub repository: PathBuf,
+    /// The hash of the commit.
+    pub sha: String,
+    /// Whether the pipeline is for a branch, a tag or a merge request.
+    pub kind: RefKind,
+    /// The name of the branch or tag.
+    pub name: String,
+    /// Whether the checkout includes uncommitted changes.
+    pub has_worktree: bool,
+}
+
+impl Origin {
+    /// The commit `sha` of the branch, tag or merge request `name`.
+    pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
+        Self { repository: repository.to_owned(), sha: sha.to_owned(), kind, name: name.to_owned(), has_worktree }
+    }
+}
+
+/// The URL of a directory. git decodes `%` and two digits in a URL.
+pub(super) fn address(dir: &Path) -> String {
+    format!("file://{}", dir.display().to_string().replace('%', "%25"))
+}
