@@ -20,7 +20,7 @@ pub(super) const VERIFY: Exercise = Exercise {
 const JOB: &str = "verify_live";
 
 fn verify(project: &Project) -> Verdict {
-    for push in [Push::Branch(&["README.md"]), Push::DefaultBranch] {
+    for push in [Push::Branch(&["README.md"]), Push::DefaultBranch, Push::Tag("demo")] {
         let plan = plans::plan(project, push)?;
         Unsolved::unless(plans::find(&plan, JOB).is_none(), || {
             format!("the pipeline of {} has the job {JOB}", push.describe())
