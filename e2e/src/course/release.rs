@@ -11,7 +11,7 @@ use super::verdict::{Unsolved, Verdict};
 pub(super) const VERIFY: Exercise = Exercise {
     id: Id { page: 9, number: 1 },
     title: "A job after the release",
-    goal: "a job verify_live in stage deploy, only in the pipelines of tags: it starts by itself when deploy_live has passed, and \
+    goal: "a job verify_live in stage deploy, only in the pipelines of releases: it starts by itself when deploy_live has passed, and \
            accesses environment live without being a deployment of it",
     hint: "what makes a job wait for another one of its own stage, and which keyword of `environment` tells GitLab what a job does?",
     verifier: Verifier::Project(verify),
