@@ -26,17 +26,17 @@ fn branches(run: &Run) -> Vec<String> {
 // GitLab's `app/presenters/ci/build_runner_presenter.rb` (`refspecs`)
 #[rstest]
 #[case::with_a_depth("2", &[], &["origin/feature/x"])]
-#[case::with_all_commits("0", &[], &["origin/feature/x", "origin/main", "v1.0"])]
-#[case::without_a_number("", &[], &["origin/feature/x", "origin/main", "v1.0"])]
+#[case::with_all_commits("0", &[], &["origin/feature/x", "origin/main", "v1.0.0"])]
+#[case::without_a_number("", &[], &["origin/feature/x", "origin/main", "v1.0.0"])]
 #[case::merge_request("2", &["--source", "merge_request_event"], &[])]
-#[case::merge_request_with_all_commits("0", &["--source", "merge_request_event"], &["origin/feature/x", "origin/main", "v1.0"])]
+#[case::merge_request_with_all_commits("0", &["--source", "merge_request_event"], &["origin/feature/x", "origin/main", "v1.0.0"])]
 fn the_depth_decides_which_refs_a_job_has(#[case] depth: &str, #[case] arguments: &[&str], #[case] expected: &[&str]) {
     let repository = ahead(&format!(
         "a:\n  image: rust\n  variables: {{GIT_DEPTH: '{depth}'}}\n  rules: [{{when: on_success}}]\n  script: [git branch -r, git tag]\n"
     ));
     let all = [&["--default-branch", "main"], arguments].concat();
     let found = branches(&run(&repository, &all));
-    let found: Vec<_> = found.iter().filter(|name| **name != "v1.0" || depth != "2").collect();
+    let found: Vec<_> = found.iter().filter(|name| **name != "v1.0.0" || depth != "2").collect();
     assert_eq!(found, expected);
 }
 
@@ -58,7 +58,7 @@ fn settings_of_the_runner_in_variables_have_an_effect() {
     let run = run(&ahead(pipeline), &[]);
     assert_eq!(run.code(), 0, "{}", error(&run.output));
     let tags = run.lines("tags");
-    has(&tags, "v1.0");
+    has(&tags, "v1.0.0");
     let tags = run.all_lines("tags");
     let warning = "GIT_FETCH_EXTRA_FLAGS: not supported and ignored: --upload-pack=/tmp/x";
     assert!(tags.iter().any(|line| line.contains(warning)), "{tags:#?}");
