@@ -171,6 +171,13 @@ exit 0"
     )
 }
 
+/// Ends the container that this runs in, by ending its first process. The kernel then kills all others, including this program.
+pub(super) const END: &str = "kill -TERM 1
+sleep 2";
+
+/// The exit code of [`END`] in a container that has ended.
+pub(super) const ENDED: i32 = 137;
+
 /// Unpacks an archive of `$1` bytes, which arrives on standard input, in the directory `$2`. New directories are writable for all users,
 /// because the user of the job's image is not known here: GitLab Runner's helper works with umask 0 for the same reason. The files keep
 /// their owners if the helper may set them.

@@ -17,7 +17,7 @@ use super::image::PodImage;
 use super::layout::{BUILD, HELPER, idle, watchdog};
 use super::overwrites::{JobSettings, service_resources, settings};
 use super::refusal::refused;
-use super::resources::JobObjects;
+use super::resources::{Containers, JobObjects};
 use super::service::Service;
 use super::session::Session;
 use super::spec::PodPlan;
@@ -77,7 +77,7 @@ impl Kubernetes {
                 Ok(session)
             }
             Err(error) => {
-                objects.delete().await;
+                objects.delete(Containers::Running).await;
                 Err(error)
             }
         }
@@ -121,7 +121,7 @@ impl Preparation<'_> {
                 PodFailure::Final(error) | PodFailure::Temporary(error) => return Err(self.with_entrypoint(error)),
                 PodFailure::Pull { container, message } => self.next_policy(&container, &message, &events)?,
             }
-            self.objects.delete().await;
+            self.objects.delete(Containers::Running).await;
         }
     }
 

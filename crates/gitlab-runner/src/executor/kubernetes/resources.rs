@@ -16,6 +16,14 @@ use crate::executor::creations;
 /// Time between SIGTERM and SIGKILL when a pod is deleted, in seconds. Its services have nothing to save.
 const GRACE_PERIOD: u32 = 1;
 
+/// Whether programs of the job may still run in its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Containers {
+    Running,
+    /// All of them have ended. The API server removes such a pod at once, without an answer of the kubelet.
+    Ended,
+}
+
 /// Maximum time to wait for the containers of a deleted pod.
 pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -57,10 +65,10 @@ impl JobObjects {
     }
 
     /// Asks for the deletion of everything, without waiting for the end of the containers.
-    pub(super) async fn delete(&self) {
+    pub(super) async fn delete(&self, containers: Containers) {
         let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
         // If the caller stops waiting, the rest is deleted in the background as well.
-        let deletion = tokio::spawn(delete(self.client.clone(), self.namespace.clone(), names));
+        let deletion = tokio::spawn(delete(self.client.clone(), self.namespace.clone(), names, containers));
         let _ = deletion.await;
     }
 
@@ -76,7 +84,7 @@ impl Drop for JobObjects {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(delete(self.client.clone(), self.namespace.clone(), names));
+            runtime.spawn(delete(self.client.clone(), self.namespace.clone(), names, Containers::Running));
         }
     }
 }
@@ -105,11 +113,15 @@ where
     created.map_err(|error| ApiError::without_answer(error.to_string(), false))?
 }
 
-async fn delete(client: Client, namespace: String, names: Names) {
+async fn delete(client: Client, namespace: String, names: Names, containers: Containers) {
     creations::all_are_complete().await;
     let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
     let secrets = Api::<Secret>::namespaced(client, &namespace);
-    let options = DeleteParams::background().grace_period(GRACE_PERIOD);
+    let grace_period = match containers {
+        Containers::Running => GRACE_PERIOD,
+        Containers::Ended => 0,
+    };
+    let options = DeleteParams::background().grace_period(grace_period);
     // The removal of the pipeline deletes the remaining objects, and reports a failure.
     for name in &names.pods {
         let _ = retry(|| pods.delete(name, &options)).await;

@@ -72,10 +72,12 @@ impl Follower {
                     let (Some(output), Some(notes)) = (process.stdout(), process.stderr()) else {
                         return Err(self.pod.failed(HELPER, "read the output of the script", &"there is no stream"));
                     };
-                    // The program that copies the output ends when its standard input does.
                     let stdin = process.stdin();
                     let end = self.received.read(output, notes, log).await;
                     if let Some(mut stdin) = stdin {
+                        // The program that copies the output ends with its first byte of input. The end of its input would arrive later, and
+                        // the helper waits for this program when the pod is deleted.
+                        let _ = stdin.write_all(b"\n").await;
                         let _ = stdin.shutdown().await;
                     }
                     match end {

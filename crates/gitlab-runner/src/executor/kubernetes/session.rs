@@ -4,12 +4,13 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::exec::{Input, PodRef};
-use super::layout::{FIRST_SIGN_OF_LIFE, HELPER, SCRIPTS, SIGN_OF_LIFE};
-use super::resources::{JobObjects, REMOVAL_TIMEOUT};
+use super::layout::{BUILD, END, ENDED, FIRST_SIGN_OF_LIFE, HELPER, SCRIPTS, SIGN_OF_LIFE};
+use super::resources::{Containers, JobObjects, REMOVAL_TIMEOUT};
 use super::service::Service;
 use super::state::Watch;
 use super::{failure, health};
@@ -35,6 +36,9 @@ const MAX_OUTPUT_TIME: Duration = Duration::from_secs(10);
 
 /// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Maximum time to end a container.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum time for a sign of life. A silently lost connection would otherwise delay all later ones.
 const BEAT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -183,14 +187,44 @@ impl Session {
 
     /// Removes the pod and the Secrets of the job. The containers have ended then, unless the kubelet does not answer.
     pub async fn finish(self) {
+        let containers = self.end_containers().await;
         // Stop watching the services first, because their end is expected now.
         drop(self.tasks);
-        self.objects.delete().await;
-        let ended = self.watch.until(|observed| {
-            (observed.is_gone || observed.pod.as_ref().is_some_and(|pod| failure::has_ended(pod))).then_some(())
-        });
-        let _ = timeout(REMOVAL_TIMEOUT, ended).await;
+        self.objects.delete(containers).await;
+        if containers == Containers::Running {
+            let ended = self.watch.until(|observed| {
+                (observed.is_gone || observed.pod.as_ref().is_some_and(|pod| failure::has_ended(pod))).then_some(())
+            });
+            let _ = timeout(REMOVAL_TIMEOUT, ended).await;
+        }
     }
+
+    /// Ends the containers of a pod without services. The kubelet itself would end them up to two seconds after the deletion of the pod: it
+    /// first waits until it has looked at all containers of the node, which it does once per second.
+    async fn end_containers(&self) -> Containers {
+        let observed = self.watch.now();
+        // A webhook may have added containers.
+        let has_others = observed.pod.as_ref().is_none_or(|pod| has_other_containers(pod));
+        if has_others || observed.failure(&self.pod.name).is_some() {
+            return Containers::Running;
+        }
+        let end = async |container| {
+            let ended = timeout(END_TIMEOUT, self.pod.run(container, &["sh", "-c", END], &Input::Nothing)).await;
+            matches!(ended, Ok(Ok(output)) if output.code == ENDED)
+        };
+        match tokio::join!(end(BUILD), end(HELPER)) {
+            (true, true) => Containers::Ended,
+            _ => Containers::Running,
+        }
+    }
+}
+
+/// Whether the pod has other containers than those of the job itself.
+fn has_other_containers(pod: &Pod) -> bool {
+    let Some(spec) = &pod.spec else { return true };
+    let mut sidecars = spec.init_containers.iter().flatten().filter(|container| container.restart_policy.is_some());
+    sidecars.next().is_some()
+        || spec.containers.iter().any(|container| container.name != BUILD && container.name != HELPER)
 }
 
 /// Shows the pod regularly that the harness still runs.
