@@ -75,8 +75,9 @@ fn leave(namespace: &Namespace, id: &str, renewed: SystemTime) -> [String; 2] {
     let anchor = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels,
         "annotations": {"io.gitlab-ci-k8s-demo.owner": id, "io.gitlab-ci-k8s-demo.renewed": renewed}}});
     let apply = ["apply", "--filename", "-", "--namespace", &namespace.name];
-    feed(&mut owner(&apply), &anchor.to_string());
-    let uid = namespace.kubectl(&["get", "configmap", &name, "--output=jsonpath={.metadata.uid}"]);
+    // The pipeline of another test may remove it at any time.
+    let apply_anchor = [&apply[..], &["--output=jsonpath={.metadata.uid}"]].concat();
+    let uid = feed(&mut owner(&apply_anchor), &anchor.to_string());
     let references = serde_json::json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid}]);
     let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-pull"),
         "labels": labels, "ownerReferences": references}});
