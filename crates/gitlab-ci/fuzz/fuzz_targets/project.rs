@@ -3,6 +3,7 @@
 use gitlab_ci::changes::{Compared, NoSuchRef};
 use gitlab_ci::config::root::Configuration;
 use gitlab_ci::files::Files;
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_ci::glob;
 use gitlab_ci::include::Environment;
 use gitlab_ci::lint::{Conditions, Lint, admits, lint};
@@ -126,6 +127,7 @@ fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
         default_branch: "main".to_owned(),
         project_path: "course/demo".to_owned(),
         server: "https://gitlab.test".to_owned(),
+        version: GitlabVersion::default(),
         target_branch: None,
         diff_base: None,
         config_path: NAMES[0].to_owned(),

@@ -141,7 +141,8 @@ async fn retry_while<T, Request: Future<Output = Result<T, kube::Error>>>(
             restart.note_missing_answer();
         }
         let is_restart = error.code == Some(403) && restart.explains_refusal();
-        if !is_restart && !(error.is_temporary && may_continue(attempt)) {
+        let may_repeat = is_restart || error.is_temporary && may_continue(attempt);
+        if !may_repeat {
             return Err(error);
         }
         tokio::time::sleep(pause(attempt)).await;

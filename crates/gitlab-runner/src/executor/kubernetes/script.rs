@@ -80,13 +80,11 @@ impl Follower {
                         let _ = stdin.write_all(b"\n").await;
                         let _ = stdin.shutdown().await;
                     }
-                    match end {
-                        Some(end) => return Ok(end.code),
-                        None => {
-                            restart.note_missing_answer();
-                            "the connection was lost".to_owned()
-                        }
+                    if let Some(end) = end {
+                        return Ok(end.code);
                     }
+                    restart.note_missing_answer();
+                    "the connection was lost".to_owned()
                 }
                 Err(ExecError::Lost(reason)) => {
                     restart.note_missing_answer();
