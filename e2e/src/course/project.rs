@@ -1,9 +1,8 @@
 //! The student's project: a clone of the repository in which a student may change anything.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use gitlab_runner::project::git;
+use gitlab_runner::project::git::{GitError, git};
 
 use super::verdict::Unsolved;
 
@@ -29,13 +28,8 @@ pub enum ProjectError {
         "{0} is not a git repository, so `e2e course reset` leaves it as it is; select another directory with --directory"
     )]
     Foreign(PathBuf),
-    #[error("git {line}: {said}")]
-    Git {
-        /// The arguments of git.
-        line: String,
-        /// git's message.
-        said: String,
-    },
+    #[error(transparent)]
+    Git(#[from] GitError),
     #[error("{path}")]
     File {
         path: PathBuf,
@@ -60,7 +54,7 @@ impl Project {
         if is_clone(dir) { Ok(Self { dir: dir.to_owned() }) } else { Err(ProjectError::Missing(dir.to_owned())) }
     }
 
-    /// Creates the project anew from the repository of `source`, and returns where the previous project is now.
+    /// Creates the project again, as a clone of the repository of `source`. Returns the new path of the previous project, if there was one.
     ///
     /// # Errors
     /// git fails, or `dir` is in use for something else.
@@ -81,16 +75,16 @@ impl Project {
         if let Some(parent) = dir.parent() {
             std::fs::create_dir_all(parent).map_err(failed(parent))?;
         }
-        run(None, &["clone", "--quiet", &source.to_string_lossy(), &dir.to_string_lossy()])?;
+        git(Path::new("."), &["clone", "--quiet", &source.to_string_lossy(), &dir.to_string_lossy()])?;
         for line in [
             &["remote", "remove", "origin"][..],
             &["switch", "--quiet", "--force-create", DEFAULT_BRANCH],
             &["switch", "--quiet", "--force-create", BRANCH],
         ] {
-            run(Some(dir), line)?;
+            git(dir, line)?;
         }
         // `git tag` would require a message if the user's configuration signs all tags.
-        run(Some(dir), &["update-ref", &format!("refs/tags/{TAG}"), "HEAD"])?;
+        git(dir, &["update-ref", &format!("refs/tags/{TAG}"), "HEAD"])?;
         Ok(previous)
     }
 
@@ -105,7 +99,7 @@ impl Project {
 
     /// The standard output of git, without trailing line breaks.
     pub(super) fn git(&self, arguments: &[&str]) -> Result<String, Unsolved> {
-        run(Some(&self.dir), arguments).map_err(|error| Unsolved(error.to_string()))
+        git(&self.dir, arguments).map_err(|error| Unsolved(error.to_string()))
     }
 }
 
@@ -125,17 +119,4 @@ fn unused(dir: &Path) -> PathBuf {
         }
         number += 1;
     }
-}
-
-fn run(dir: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectError> {
-    let mut command: Command = git::program();
-    if let Some(dir) = dir {
-        command.arg("-C").arg(dir);
-    }
-    let failed = |said: String| ProjectError::Git { line: arguments.join(" "), said };
-    let output = command.args(arguments).env("LC_ALL", "C").output().map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
-    }
-    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

@@ -44,7 +44,10 @@ pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Runs git in a directory, and returns its standard output without trailing line breaks.
-pub(super) fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
+///
+/// # Errors
+/// git cannot be started, or ends with an error.
+pub fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
     output(command(dir, arguments), arguments)
 }
 

@@ -9,7 +9,7 @@ mod repository;
 mod uncommitted;
 
 pub(crate) use self::command::command;
-pub use self::command::{REPOSITORY_VARIABLES, program};
+pub use self::command::{REPOSITORY_VARIABLES, git, program};
 pub use self::error::GitError;
 pub use self::files::{Tree, WorkingTree};
 pub use self::repository::Repository;
