@@ -84,6 +84,19 @@ impl From<ApiError> for ExecError {
     }
 }
 
+impl ExecError {
+    /// Whether another attempt is useless. `restart` notes what the attempts say of the API server.
+    pub(super) fn is_final(&self, restart: &mut Restart) -> bool {
+        match self {
+            Self::Lost(_) => {
+                restart.note_missing_answer();
+                false
+            }
+            Self::Refused(_) => !restart.explains_refusal(),
+        }
+    }
+}
+
 /// The parameters of a program whose output is read.
 fn parameters(container: &str, has_input: bool) -> AttachParams {
     let parameters = AttachParams::default().container(container).stdin(has_input).stdout(true).stderr(true);
@@ -154,15 +167,8 @@ impl PodRef {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
-            let is_final = match reason {
-                ExecError::Lost(_) => {
-                    restart.note_missing_answer();
-                    false
-                }
-                ExecError::Refused(_) => !restart.explains_refusal(),
-            };
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-            if is_final || Instant::now() > deadline {
+            if reason.is_final(&mut restart) || Instant::now() > deadline {
                 return Err(self.failed(container, what, &reason));
             }
             attempt += 1;

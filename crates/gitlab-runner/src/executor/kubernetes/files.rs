@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::api::{Restart, pause};
-use super::exec::{ExecError, Input, PodRef};
+use super::exec::{Input, PodRef};
 use super::layout::{self, ABSENT, HELPER, UNPACK};
 use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
 use crate::executor::request::ExecutorError;
@@ -107,12 +107,8 @@ impl PodRef {
             let before = offset;
             let from = (offset + 1).to_string();
             let reason = match self.start(HELPER, &["sh", "-c", &script, "sh", &from], false).await {
-                Err(ExecError::Refused(reason)) if !restart.explains_refusal() => return Err(reason),
-                Err(ExecError::Refused(reason)) => reason,
-                Err(ExecError::Lost(reason)) => {
-                    restart.note_missing_answer();
-                    reason
-                }
+                Err(error) if error.is_final(&mut restart) => return Err(error.to_string()),
+                Err(error) => error.to_string(),
                 Ok(mut process) => {
                     let Some(mut stdout) = process.stdout() else { return Err("no output".to_owned()) };
                     let mut piece = vec![0; PIECE_SIZE];

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
 use super::api::{Restart, pause};
-use super::exec::{ExecError, Input, PodRef};
+use super::exec::{Input, PodRef};
 use super::layout::{self, BUILD, HELPER};
 use super::output::Received;
 use super::progress::Progress;
@@ -86,12 +86,8 @@ impl Follower {
                     restart.note_missing_answer();
                     "the connection was lost".to_owned()
                 }
-                Err(ExecError::Lost(reason)) => {
-                    restart.note_missing_answer();
-                    reason
-                }
-                Err(ExecError::Refused(reason)) if restart.explains_refusal() => reason,
-                Err(ExecError::Refused(reason)) => {
+                Err(error) if !error.is_final(&mut restart) => error.to_string(),
+                Err(reason) => {
                     return Err(ExecutorError::system(format!(
                         "cannot read the output of the script in pod {}: {reason}; the account needs the rights to get and create pods/exec",
                         self.pod.name
