@@ -86,7 +86,7 @@ impl Sources {
     pub async fn blobs(&self) -> Result<&[Blob], SourcesError> {
         let list = || async {
             if self.origin.has_worktree {
-                return worktree::blobs(&self.origin.repository).await;
+                return worktree::blobs(&self.origin).await;
             }
             let listed = git(Some(&self.origin.repository), &["ls-tree", "-r", "-z", &self.origin.sha]).await?;
             // `100644 blob HASH<tab>PATH`
@@ -103,11 +103,10 @@ impl Sources {
         let path = dir.to_string_lossy().into_owned();
         // A job that timed out may have left an incomplete checkout.
         remove_if_exists(&dir).map_err(|error| failed("cannot remove an incomplete checkout", &error.to_string()))?;
-        // A SHA-256 hash has 64 digits, a SHA-1 hash 40.
-        let format = format!("--object-format={}", if sha.len() == 64 { "sha256" } else { "sha1" });
+        let format = format!("--object-format={}", if self.origin.is_sha256() { "sha256" } else { "sha1" });
         git(None, &["init", "--quiet", "--template=", "--initial-branch=main", &format, &path]).await?;
         let address = address(repository);
-        fetch(&dir, &self.origin, &address, (shape.depth, &shape.fetch_flags)).await?;
+        fetch(&dir, &self.origin, &address, shape.depth, &shape.fetch_flags).await?;
         // git itself writes the settings: the address contains the name of a directory, which may contain anything.
         git(Some(&dir), &["remote", "add", "origin", &address]).await?;
         // With these settings, git compares only size and modification time in seconds, so that copied files count as unchanged.

@@ -63,7 +63,8 @@ pub(super) async fn fetch(
     dir: &Path,
     origin: &Origin,
     address: &str,
-    (depth, flags): (u32, &[String]),
+    depth: u32,
+    flags: &[String],
 ) -> Result<(), SourcesError> {
     // Allows fetching a commit by its hash; by default a repository only serves branches and tags.
     let upload = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";

@@ -49,6 +49,11 @@ pub(super) async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8
     Err(failed(&step(), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
+/// An output of one line, without its line break.
+pub(super) fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim_end_matches('\n').to_owned()
+}
+
 /// The fields of an output of `git … -z`.
 pub(super) fn fields(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     output.split(|byte| *byte == 0).filter(|field| !field.is_empty())

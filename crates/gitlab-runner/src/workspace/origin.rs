@@ -24,6 +24,11 @@ impl Origin {
     pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
         Self { repository: repository.to_owned(), sha: sha.to_owned(), kind, name: name.to_owned(), has_worktree }
     }
+
+    /// Whether the repository has SHA-256 hashes, which have 64 digits. SHA-1 hashes have 40.
+    pub(super) fn is_sha256(&self) -> bool {
+        self.sha.len() == 64
+    }
 }
 
 /// The URL of a directory. git decodes `%` and two digits in a URL.

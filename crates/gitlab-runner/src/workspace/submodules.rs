@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::git::{SourcesError, fields, git};
+use super::git::{SourcesError, fields, git, text};
 
 /// `GIT_SUBMODULE_STRATEGY`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,14 +48,15 @@ const SAFE_FLAGS: [&str; 11] = [
 ];
 
 /// Splits `GIT_SUBMODULE_UPDATE_FLAGS` into the options that are passed to git, and those that are not.
-pub fn flags(text: &str) -> (Vec<String>, Vec<String>) {
-    let mut words = text.split_whitespace().map(str::to_owned).peekable();
+pub fn flags(written: &str) -> (Vec<String>, Vec<String>) {
+    let mut words = written.split_whitespace().map(str::to_owned).peekable();
     let (mut passed, mut ignored) = (Vec::new(), Vec::new());
     while let Some(word) = words.next() {
         // The number of jobs has no effect: submodules are updated one after the other.
         if word == "--jobs" || word == "-j" {
             words.next_if(|next| next.bytes().all(|byte| byte.is_ascii_digit()));
         } else if word.starts_with("--jobs=") {
+            // It has no effect either.
         } else if SAFE_FLAGS.contains(&word.as_str()) {
             passed.push(word);
         } else {
@@ -86,10 +87,9 @@ pub(super) async fn update(checkout: &Path, repository: &Path, options: &Submodu
     if options.strategy == Strategy::None || !checkout.join(".gitmodules").exists() {
         return Ok(());
     }
-    let modules = git(Some(repository), &["rev-parse", "--git-path", "modules"]).await?;
-    let modules = repository.join(String::from_utf8_lossy(&modules).trim_end_matches('\n'));
+    let modules = repository.join(text(&git(Some(repository), &["rev-parse", "--git-path", "modules"]).await?));
     let address = git(Some(repository), &["config", "--get", "remote.origin.url"]).await.ok();
-    let address = address.map(|address| public(String::from_utf8_lossy(&address).trim_end_matches('\n')));
+    let address = address.map(|address| public(&text(&address)));
     let mut levels = vec![Level { checkout: checkout.to_owned(), modules, address }];
     let mut is_first = true;
     while let Some(level) = levels.pop() {
@@ -141,8 +141,8 @@ impl Level {
             let staged = String::from_utf8_lossy(&staged);
             // `160000 HASH 0<tab>PATH`
             let Some(sha) = staged.strip_prefix("160000 ").and_then(|rest| rest.split(' ').next()) else { continue };
-            let address = String::from_utf8_lossy(&address).trim_end_matches('\n').to_owned();
-            modules.push(Module { name: name.to_owned(), path: path.to_owned(), sha: sha.to_owned(), address });
+            let (name, path, sha) = (name.to_owned(), path.to_owned(), sha.to_owned());
+            modules.push(Module { name, path, sha, address: text(&address) });
         }
         Ok(modules)
     }

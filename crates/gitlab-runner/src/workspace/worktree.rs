@@ -10,6 +10,7 @@ use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
 use super::git::{SourcesError, failed, fields, git, path};
+use super::origin::Origin;
 use private_dir::remove_if_exists;
 
 /// Applies the uncommitted changes of the repository's working tree to a checkout: changed, new and deleted files, except ignored ones.
@@ -70,17 +71,13 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
     Ok(copied.await??)
 }
 
-/// The files in the working tree of `repository` with their hashes: tracked and new ones, except ignored ones.
-pub(super) async fn blobs(repository: &Path) -> Result<Vec<(String, String)>, SourcesError> {
+/// The files in the working tree of the repository with their hashes: tracked and new ones, except ignored ones.
+pub(super) async fn blobs(origin: &Origin) -> Result<Vec<(String, String)>, SourcesError> {
     // Do not use commands such as `git diff` and `git diff-files`: to compare contents, they run the filter programs that the
     // repository configures.
-    let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let (listed, format) = tokio::try_join!(
-        git(Some(repository), &listing),
-        git(Some(repository), &["rev-parse", "--show-object-format"])
-    )?;
-    let blob_hash = if format.trim_ascii() == b"sha256" { blob_hash::<Sha256> } else { blob_hash::<Sha1> };
-    let repository = repository.to_owned();
+    let repository = origin.repository.clone();
+    let listed = git(Some(&repository), &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await?;
+    let blob_hash = if origin.is_sha256() { blob_hash::<Sha256> } else { blob_hash::<Sha1> };
     let hashed = tokio::task::spawn_blocking(move || {
         let names: BTreeSet<&[u8]> = fields(&listed).collect();
         let blob = |name: &[u8]| {
@@ -129,6 +126,7 @@ fn link_above(dir: &Path, path: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use gitlab_ci::plan::context::RefKind;
     use rstest::rstest;
 
     use super::*;
@@ -145,7 +143,9 @@ mod tests {
         fs::write(dir.join("file"), "hello\n").unwrap();
         std::os::unix::fs::symlink("hello", dir.join("link")).unwrap();
         fs::create_dir(dir.join("directory")).unwrap();
-        let found = blobs(dir).await.unwrap();
+        let tree = git(Some(dir), &["write-tree"]).await.unwrap();
+        let origin = Origin::new(dir, String::from_utf8(tree).unwrap().trim(), RefKind::Branch, "main", true);
+        let found = blobs(&origin).await.unwrap();
         git(Some(dir), &["add", "."]).await.unwrap();
         let staged = git(Some(dir), &["ls-files", "-z", "--format=%(path) %(objectname)"]).await.unwrap();
         let staged: Vec<_> = fields(&staged).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
