@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-/// The values of Go's `strconv.ParseBool`.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
+use gitlab_ci::config::runner_settings::parse_bool;
+use gitlab_ci::variables::collection::Variable;
+
+/// Whether the log of the job also shows the output of its services: `CI_DEBUG_SERVICES`.
+pub(crate) fn shows_services(variables: &[Variable]) -> bool {
+    variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && parse_bool(&it.value) == Some(true))
 }
 
 /// The units of Go's durations, in nanoseconds. A unit that starts with another one precedes it.
 const UNITS: [(&str, f64); 8] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
-/// Parses a duration as Go's `time.ParseDuration` does: `1h30m`, `1.5h`, `300ms`. `Err` if the text is none or negative.
+/// Parses a duration as Go's `time.ParseDuration` does: `1h30m`, `1.5h`, `300ms`. Fails if the text is not a duration, or if the duration is negative.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let (is_negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

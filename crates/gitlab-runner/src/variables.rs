@@ -173,6 +173,16 @@ fn persisted(plan: &Plan, facts: &Facts<'_>) -> Vec<Variable> {
     seen.chain(secret).collect()
 }
 
+/// The architecture of this machine by the name that Go, and therefore GitLab Runner and Kubernetes, give it.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    }
+}
+
 /// The runner's variables that a job can override.
 fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
     let mut variables = facts.own.to_vec();
@@ -198,14 +208,8 @@ fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
 /// The runner's variables that nothing overrides.
 fn after(facts: &Facts<'_>) -> Vec<Variable> {
     let kind = if facts.executor == "shell" { "CI_SHARED_ENVIRONMENT" } else { "CI_DISPOSABLE_ENVIRONMENT" };
-    // Go's names: `common/version.go`
-    let processor = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
-    };
-    let architecture = format!("{}/{processor}", std::env::consts::OS);
+    // `common/version.go`
+    let architecture = format!("{}/{}", std::env::consts::OS, architecture());
     let own = [
         (kind, "true"),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),

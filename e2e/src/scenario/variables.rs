@@ -7,6 +7,7 @@ use gitlab_ci::config::image::Image;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::variables::collection::{Origin, Variable};
 use gitlab_ci::variables::settings::Setting;
+use gitlab_runner::variables::architecture;
 
 /// The registry of a target, as the variables describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +57,6 @@ pub fn from_target(target: &Target, path: &str, has_kubeconfig: bool) -> Arc<[Va
     let kubeconfig = target.deployer_kubeconfig.as_deref().filter(|_| has_kubeconfig);
     all.extend(kubeconfig.map(|text| file("KUBECONFIG", text)));
     all.into()
-}
-
-/// The architecture that jobs on this machine compile for, as nodes have it in the label `kubernetes.io/arch`.
-pub fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 /// The account of manifests/runner that deploys.

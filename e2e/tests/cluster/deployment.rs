@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
+use gitlab_runner::variables::architecture;
 use serde_json::Value;
 
 use crate::fixture::{Cleanup, DEPLOYER, Load, access, deployer, feed, http, owner, prometheus, pushed_image};
@@ -35,11 +36,6 @@ pub(crate) fn manifest_of(file: &str, slug: &str, commit: &str) -> String {
         ("__KUBE_INGRESS_BASE_DOMAIN__", "gitlab-k8s-demo.test"),
     ];
     values.iter().fold(text, |text, (placeholder, value)| text.replace(placeholder, value))
-}
-
-/// The architecture of this machine and of the cluster's nodes, as Kubernetes names it.
-fn architecture() -> &'static str {
-    e2e::scenario::variables::architecture()
 }
 
 /// Deploys an environment, which is removed at the end of the test.

@@ -113,7 +113,7 @@ fn jobs_deploy_with_only_what_setup_has_created() {
             {"key": "KUBECONFIG", "value": as_of_an_agent(&kubeconfig), "variable_type": "file"},
             {"key": "KUBE_CONTEXT", "value": context},
             {"key": "KUBE_NAMESPACE", "value": namespace},
-            {"key": "KUBE_ARCH", "value": e2e::scenario::variables::architecture()},
+            {"key": "KUBE_ARCH", "value": gitlab_runner::variables::architecture()},
             {"key": "KUBE_INGRESS_BASE_DOMAIN", "value": "setup.test"},
             {"key": "CI_REGISTRY_IMAGE", "value": image},
         ])

@@ -93,6 +93,9 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
     Some(policy)
 }
 
+/// `validate_string_or_regexp` of `validators.rb`
+const NOT_A_REF: &str = "config should be an array of strings or regular expressions using re2 syntax";
+
 fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern> {
     if node.sequence().is_none() {
         reader.complain(node.span, path, "config should be an array of strings or regular expressions");
@@ -100,15 +103,12 @@ fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern
     }
     let mut refs = Vec::new();
     for symbol in node.sequence().into_iter().flatten().filter(|item| matches!(item.value, Value::Symbol(_))) {
-        // `validate_string_or_regexp` of `validators.rb`
-        let message = "config should be an array of strings or regular expressions using re2 syntax";
-        reader.complain(symbol.span, path, message);
+        reader.complain(symbol.span, path, NOT_A_REF);
     }
     for text in reader.strings(node, path) {
         // A text that does not have the form of a regular expression is a name, even if it starts with a slash.
         if let Some(Err(error)) = Pattern::find(&text.value) {
-            let message = "config should be an array of strings or regular expressions using re2 syntax";
-            reader.complain(text.span, path, message).help(error.to_string());
+            reader.complain(text.span, path, NOT_A_REF).help(error.to_string());
             continue;
         }
         // The first `@` counts, even inside a regular expression, where `\x40` is a literal `@`. `matches_pattern?` of

@@ -23,6 +23,21 @@ const KNOWN_FLAGS: [&str; 6] = [
     "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
 ];
 
+/// Parses a setting that is on or off. The values are those of Go's `strconv.ParseBool`; `None` for any other text.
+///
+/// ```
+/// use gitlab_ci::config::runner_settings::parse_bool;
+///
+/// assert_eq!((parse_bool("T"), parse_bool("0"), parse_bool("yes")), (Some(true), Some(false), None));
+/// ```
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether a job that sets the variable `key` runs differently with GitLab Runner.
 ///
 /// ```
@@ -32,12 +47,10 @@ const KNOWN_FLAGS: [&str; 6] = [
 /// assert!(!is_unsupported("GIT_DEPTH", "1"));
 /// ```
 pub fn is_unsupported(key: &str, value: &str) -> bool {
-    // Go's `strconv.ParseBool`.
-    let is_on = matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
-    match key.starts_with("FF_") {
-        true => is_on && !KNOWN_FLAGS.contains(&key),
-        // One attempt is the default.
-        false if key.ends_with("_ATTEMPTS") => VARIABLES.contains(&key) && value != "1",
-        false => VARIABLES.contains(&key) && !value.is_empty(),
+    if key.starts_with("FF_") {
+        return parse_bool(value) == Some(true) && !KNOWN_FLAGS.contains(&key);
     }
+    // One attempt is the default.
+    let default = if key.ends_with("_ATTEMPTS") { "1" } else { "" };
+    VARIABLES.contains(&key) && value != default
 }

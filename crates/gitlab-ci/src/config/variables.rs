@@ -62,11 +62,7 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
             error.help(format!("quote the name: '{key}'"));
             continue;
         }
-        let starts_with_digit = key.starts_with(|first: char| first.is_ascii_digit());
-        let is_name = !key.is_empty()
-            && !starts_with_digit
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !is_name {
+        if !is_shell_name(key) {
             // GitLab accepts any string as a name, but neither `$` nor a shell can refer to such a variable.
             let warning =
                 reader.diagnostics.warning(entry.key_span, format!("`{key}` is not a valid name for a shell variable"));
@@ -81,6 +77,12 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
         }
     }
     variables
+}
+
+/// Whether a shell can export a variable with this name.
+pub fn is_shell_name(key: &str) -> bool {
+    let starts = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    starts && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn below(path: &str, key: &str) -> String {

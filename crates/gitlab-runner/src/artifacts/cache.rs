@@ -98,7 +98,7 @@ pub enum CacheError {
     /// A key or a path exceeds the size limit of an expansion.
     #[error(transparent)]
     Expansion(#[from] ExpansionError),
-    /// The policy is none, once its variables are expanded. `shells/abstract.go` (`cacheExtractor`)
+    /// After the expansion of its variables, the policy is not a valid one. `shells/abstract.go` (`cacheExtractor`)
     #[error("unknown cache policy {policy} for {key}")]
     UnknownPolicy {
         /// The expanded policy.

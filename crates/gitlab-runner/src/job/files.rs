@@ -3,13 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::script::is_identifier;
 use super::{Attempt, AttemptError, failed};
 use crate::artifacts;
 use crate::artifacts::cache::JobCache;
 use crate::artifacts::{cache, is_kept, providers};
 use crate::executor::{ExecutorError, FailureReason, Session};
-use crate::job_settings;
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::{Blob, Shape};
@@ -20,6 +18,8 @@ use crate::workspace::selection::Selection;
 use crate::workspace::submodules::{self, Strategy, Submodules};
 use gitlab_ci::config::cache::Key;
 use gitlab_ci::config::reader::Text;
+use gitlab_ci::config::runner_settings::parse_bool;
+use gitlab_ci::config::variables::is_shell_name;
 
 /// The default of `GIT_DEPTH`, as for a new project in GitLab.
 const DEFAULT_DEPTH: u32 = 20;
@@ -75,7 +75,7 @@ impl Attempt<'_> {
         let settings = [("AFTER_SCRIPT_IGNORE_ERRORS", true), ("CI_DEBUG_TRACE", false), ("GIT_CHECKOUT", true)];
         for (name, default) in settings {
             let value = self.variables.get(name).filter(|value| !value.is_empty());
-            if let Some(value) = value.filter(|value| job_settings::parse_bool(value).is_none()) {
+            if let Some(value) = value.filter(|value| parse_bool(value).is_none()) {
                 self.log.warn(&format!("{name}: expected bool got {value:?}, using default value: {default}"));
             }
         }
@@ -83,7 +83,7 @@ impl Attempt<'_> {
 
     /// A shell cannot export every name of a variable. `shells/bash.go` (`Variable`)
     fn check_names(&self) -> Result<(), AttemptError> {
-        let Some(wrong) = self.variables.list().iter().find(|variable| !is_identifier(&variable.key)) else {
+        let Some(wrong) = self.variables.list().iter().find(|variable| !is_shell_name(&variable.key)) else {
             return Ok(());
         };
         self.log.say(&format!("export: `{}': not a valid identifier", wrong.key));

@@ -23,6 +23,7 @@ use crate::job::script::Script;
 use crate::job_settings::{self, DurationError};
 use crate::mask::Masker;
 use crate::workspace::job_dirs::JobDirs;
+use gitlab_ci::config::runner_settings::parse_bool;
 use gitlab_ci::expression::pattern::Pattern;
 use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::plan::job_index::JobIndex;
@@ -321,7 +322,7 @@ impl Attempt<'_> {
 
     /// A setting that is on or off. Other values count as the `default`, which `warn_of_settings` reports.
     fn flag(&self, name: &str, default: bool) -> bool {
-        self.variables.get(name).and_then(|value| job_settings::parse_bool(&value)).unwrap_or(default)
+        self.variables.get(name).and_then(|value| parse_bool(&value)).unwrap_or(default)
     }
 
     /// The wording of GitLab Runner's executors.

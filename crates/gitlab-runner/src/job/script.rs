@@ -4,6 +4,7 @@
 //! close the surrounding script. Standard input is empty, so that commands that read from it end instead of waiting. As in GitLab
 //! Runner, only `errexit` (and `pipefail` if the shell supports it) decides about failure: commands are not checked one by one.
 
+use gitlab_ci::config::variables::is_shell_name;
 use gitlab_ci::variables::collection::Variable;
 
 /// The input of a shell script.
@@ -81,7 +82,7 @@ impl Script<'_> {
 fn export(variable: &Variable, temporary_dir: &str) -> String {
     let key = &variable.key;
     // A job with such a name fails before its script.
-    if !is_identifier(key) {
+    if !is_shell_name(key) {
         return String::new();
     }
     let value = quote(&variable.value);
@@ -90,12 +91,6 @@ fn export(variable: &Variable, temporary_dir: &str) -> String {
     }
     let path = quote(&format!("{temporary_dir}/{key}"));
     format!("printf '%s' {value} > {path}\nchmod 600 {path}\nexport {key}={path}\n")
-}
-
-/// Whether a shell can export a variable with this name.
-pub(super) fn is_identifier(key: &str) -> bool {
-    let starts = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    starts && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The echo of a command: its first line, and a note if there are more.

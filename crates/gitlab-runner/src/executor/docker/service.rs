@@ -15,7 +15,7 @@ use crate::config::{Mount, ServiceConfig};
 use crate::executor::reference;
 use crate::executor::request::{ExecutorError, Request, ServiceRequest};
 use crate::executor::runner_service::from_config;
-use crate::job_settings::parse_bool;
+use crate::job_settings::shows_services;
 use crate::log::JobLog;
 use container_engine::error_message;
 
@@ -62,8 +62,7 @@ impl Running {
 /// The services of a job: those of the runner configuration, then the job's own. A host name that an earlier service has is left out,
 /// and so is a service without any remaining host name.
 pub(super) fn plan(runner_services: &[ServiceConfig], request: &Request, log: &JobLog) -> Vec<Planned> {
-    let is_shown =
-        request.variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && parse_bool(&it.value) == Some(true));
+    let is_shown = shows_services(&request.variables);
     let runner_services = runner_services.iter().map(|service| from_config(service, &request.variables));
     let mut taken: Vec<String> = Vec::new();
     let mut planned = Vec::new();

@@ -15,7 +15,7 @@ use super::service::Service;
 use super::state::Watch;
 use super::{failure, health};
 use crate::executor::request::ExecutorError;
-use crate::job_settings::parse_bool;
+use crate::job_settings::shows_services;
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
@@ -91,7 +91,7 @@ impl Session {
         if services.is_empty() {
             return;
         }
-        if variables.iter().any(|it| &*it.key == "CI_DEBUG_SERVICES" && parse_bool(&it.value) == Some(true)) {
+        if shows_services(variables) {
             for service in &services {
                 let (pod, changes) = (self.pod.clone(), self.watch.subscribe());
                 self.add(tokio::spawn(health::show(pod, service.clone(), changes, Arc::clone(log))));
