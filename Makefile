@@ -126,7 +126,7 @@ harness-image: $(if $(HARNESS),,build-harness) ## Build the image of the harness
 MDBOOK_VERSION = 0.5.4
 MDBOOK = target/tools/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 $(MDBOOK):
-	cargo install --locked --root target/tools/mdbook-$(MDBOOK_VERSION) --version $(MDBOOK_VERSION) \
+	cargo install --locked --debug --root target/tools/mdbook-$(MDBOOK_VERSION) --version $(MDBOOK_VERSION) \
 		--no-default-features --features search mdbook
 
 .PHONY: docs

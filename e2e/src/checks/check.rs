@@ -64,7 +64,7 @@ pub enum Pods {
 }
 
 /// An input that is not available on every cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// The registry's address and credentials.
     Registry,
@@ -75,6 +75,8 @@ pub enum Need {
     Prometheus,
     /// The permission to create pods in the namespace.
     PodCreation,
+    /// That the user allows changes in the cluster, which the check takes back.
+    Changes,
 }
 
 impl Need {
@@ -86,6 +88,7 @@ impl Need {
             Self::Deployer => environment.deployer.is_some(),
             Self::Ingress => environment.ingress.is_some(),
             Self::Prometheus => environment.prometheus.is_some(),
+            Self::Changes => !environment.is_read_only,
             Self::PodCreation => {
                 let namespace = Some(&*environment.namespace);
                 let asked = access::may(&environment.client, namespace, ("create", "", "pods"));
@@ -95,9 +98,11 @@ impl Need {
         }
     }
 
-    /// Why the check is not run without the input, and the flag that provides it.
-    pub(super) fn hint(self) -> &'static str {
-        match self {
+    /// Why the check is not run without the input, and what to do.
+    pub(super) fn hint(self, environment: &Environment) -> String {
+        let hint = match self {
+            _ if environment.missing.contains_key(&self) => environment.missing.get(&self).map_or("", String::as_str),
+            Self::Changes => "it changes the cluster for a moment (without `--read-only`)",
             Self::Registry => "the registry's credentials are not given (`--registry`)",
             Self::Deployer => "the pipeline's account is not given (`--deployer-kubeconfig`)",
             Self::Ingress => "the Ingress controller's address is not given (`--ingress`)",
@@ -105,7 +110,8 @@ impl Need {
             Self::PodCreation => {
                 "the account of the checks is not allowed to create pods in the namespace (`--kubeconfig`)"
             }
-        }
+        };
+        hint.to_owned()
     }
 }
 

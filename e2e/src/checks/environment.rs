@@ -1,6 +1,7 @@
 //! The environment under test: one environment of the service in a cluster, and access to the systems around it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::check::Need;
 use super::failure::expected;
 use super::registry_api::RegistryApi;
 use crate::environment::cluster::explain;
@@ -48,6 +50,10 @@ pub struct Environment {
     pub commit: Option<String>,
     /// The hosts of other environments of the service, by their `ref`.
     pub others: BTreeMap<String, String>,
+    /// Why an input was not found, and what to do.
+    pub missing: BTreeMap<Need, String>,
+    /// Whether no check may change anything in the cluster.
+    pub is_read_only: bool,
     /// Time limit for each expected change.
     pub patience: Duration,
 }
@@ -60,6 +66,21 @@ pub struct Prometheus {
     pub service: String,
     /// The name or number of its port.
     pub port: String,
+}
+
+impl Prometheus {
+    /// The path at which the API server forwards a request to it.
+    pub(super) fn proxied(&self, path: &str) -> String {
+        let Self { namespace, service, port } = self;
+        format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}")
+    }
+}
+
+impl fmt::Display for Prometheus {
+    /// As `--prometheus` takes it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}:{}", self.namespace, self.service, self.port)
+    }
 }
 
 impl Environment {
@@ -236,9 +257,8 @@ impl Environment {
 
     /// Queries Prometheus, and returns the `data` of its response.
     pub async fn ask_prometheus(&self, prometheus: &Prometheus, path: &str) -> Result<serde_json::Value, Failure> {
-        let Prometheus { namespace, service, port } = prometheus;
-        let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
-        let (status, body) = ask(&self.client, "GET", &path).await?;
+        let Prometheus { namespace, service, .. } = prometheus;
+        let (status, body) = ask(&self.client, "GET", &prometheus.proxied(path)).await?;
         let answer = serde_json::from_str::<serde_json::Value>(&body).unwrap_or_default();
         if status == 200 && answer["status"] == "success" {
             return Ok(answer["data"].clone());

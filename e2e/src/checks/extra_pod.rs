@@ -155,6 +155,9 @@ fn selector(environment: &Environment, check: &str) -> String {
 }
 
 async fn sweep_selected(environment: &Environment, selector: &str) -> Result<(), Failure> {
+    if environment.is_read_only {
+        return Ok(());
+    }
     let parameters = ListParams::default().labels(selector);
     environment.api::<Pod>().delete_collection(&DeleteParams::default(), &parameters).await?;
     Ok(())

@@ -4,8 +4,11 @@
 //! has created.
 //!
 //! - [`environment`]: the environment under test. [`failure`]: why a check failed.
+//! - [`connection`]: the cluster and the account. [`discovery`]: finds what the checks need in a cluster of others.
 //! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: tools for checks.
 
+pub mod connection;
+pub mod discovery;
 pub mod environment;
 pub mod extra_pod;
 pub mod failure;
@@ -67,7 +70,7 @@ pub static CHECKS: &[Check] = &[
         pull_secret,
         "pull-secret",
         "pods pull the image with the pull secret, and cannot pull it without one",
-        &[],
+        &[Need::Changes],
         Own,
         &[Part::Own]
     ),
@@ -79,7 +82,14 @@ pub static CHECKS: &[Check] = &[
         Deployed,
         &[]
     ),
-    check!(pod_security, "pod-security", "the namespace rejects privileged pods", &[Need::PodCreation], Deployed, &[]),
+    check!(
+        pod_security,
+        "pod-security",
+        "the namespace rejects privileged pods",
+        &[Need::Changes, Need::PodCreation],
+        Deployed,
+        &[]
+    ),
     check!(
         deployment,
         "deployment",
@@ -92,7 +102,7 @@ pub static CHECKS: &[Check] = &[
         readiness,
         "readiness",
         "a pod gets no traffic until /health returns 200, and gets traffic afterwards",
-        &[],
+        &[Need::Changes],
         Own,
         &[Part::Own, Part::Service]
     ),
@@ -100,11 +110,18 @@ pub static CHECKS: &[Check] = &[
         liveness,
         "liveness",
         "a hanging pod is restarted, and no request fails",
-        &[],
+        &[Need::Changes],
         Own,
         &[Part::Own, Part::Service, Part::Ingress]
     ),
-    check!(dns, "dns", "a pod resolves the names of Services, and no others", &[], Own, &[Part::Own, Part::Dns]),
+    check!(
+        dns,
+        "dns",
+        "a pod resolves the names of Services, and no others",
+        &[Need::Changes],
+        Own,
+        &[Part::Own, Part::Dns]
+    ),
     check!(service, "service", "every pod responds through the Service", &[], Deployed, &[Part::Pods, Part::Service]),
     check!(
         scraping,
@@ -127,7 +144,7 @@ pub static CHECKS: &[Check] = &[
         rollout,
         "rollout",
         "no request fails during an update and after a pod is deleted",
-        &[Need::Ingress],
+        &[Need::Changes, Need::Ingress],
         Replaced,
         &[Part::Pods, Part::Update, Part::Service, Part::Ingress]
     ),

@@ -46,7 +46,7 @@ pub async fn run_until_observed(
 ) -> Vec<CheckRecord> {
     let remaining = &Remaining::new(checks.len(), Box::new(observed));
     // Pods that an interrupted run has left would be counted as pods of the service. If one remains, a check will report it.
-    if sweep(environment).await.is_ok() {
+    if !environment.is_read_only && sweep(environment).await.is_ok() {
         Box::pin(swept(environment)).await;
     }
     let causes = &Observer::new();
@@ -119,7 +119,7 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     let mut unmet = Vec::new();
     for need in check.needs {
         if !need.is_met(environment).await {
-            unmet.push(need.hint());
+            unmet.push(need.hint(environment));
         }
     }
     if !unmet.is_empty() {

@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use e2e::checks::connection::answers;
+use e2e::checks::discovery::discover;
 use e2e::checks::extra_pod::sweep;
 use e2e::checks::run;
-use e2e::checks::{self, CHECKS, Check, target};
+use e2e::checks::{self, CHECKS, Check};
 use e2e::record::event::Event;
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
 use e2e::report::live::{Live, Mode};
 use e2e::report::run::junit;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use super::output::print;
 use super::report_config_map::{ReportConfigMap, Stage};
 use super::target_args::TargetArgs;
 use super::{CliError, EXIT_FAILED, Format, Outcome, write};
@@ -34,19 +38,24 @@ pub(crate) struct CheckArguments {
     #[arg(long)]
     list: bool,
 
-    /// The slug of the environment: the value of the label `ref`
-    #[arg(long = "ref", default_value = "dev", value_name = "REF")]
-    reference: String,
+    /// The slug of an environment, the value of the label `ref`; repeatable [default: all in the namespace]
+    #[arg(long = "ref", value_name = "REF")]
+    references: Vec<String>,
 
-    /// The host of the environment [default: `REF.BASE_DOMAIN`]
-    #[arg(long, value_name = "HOST")]
+    /// The host of the one environment of --ref [default: that of its Ingress, else `REF.BASE_DOMAIN`]
+    #[arg(long, value_name = "HOST", requires = "references")]
     host: Option<String>,
 
-    /// The commit that was deployed [default: the one in the Deployment's annotation]
-    #[arg(long, value_name = "COMMIT")]
+    /// The commit that was deployed to the one environment of --ref [default: the one in the Deployment's annotation]
+    #[arg(long, value_name = "COMMIT", requires = "references")]
     commit: Option<String>,
 
-    /// Another environment of the service, whose pods must not answer for this host; repeatable
+    /// Change nothing in the cluster: read objects, and send requests through its API server
+    #[arg(long)]
+    read_only: bool,
+
+    /// Another environment of the service, whose pods must not answer for this host; repeatable [default: the others in the
+    /// namespace]
     #[arg(long = "other", value_name = "REF=HOST", value_parser = other)]
     others: Vec<(String, String)>,
 
@@ -93,18 +102,30 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         write(&report::checks::list(CHECKS))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let (host, commit) = (arguments.host, arguments.commit);
+    if arguments.references.len() > 1 && (host.is_some() || commit.is_some()) {
+        return Err(CliError::Usage("--host and --commit are those of one environment: give one --ref".to_owned()));
+    }
+    let selection = arguments.place.selection(arguments.references, arguments.read_only);
     let mut target = arguments.place.target().await?;
     target.patience = arguments.patience;
-    if !target::answers(&target.client).await {
+    if !answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
-    let mut environment = target.environment(&arguments.reference, arguments.commit.as_deref());
-    environment.host = arguments.host.unwrap_or(environment.host);
-    environment.others = arguments.others.into_iter().collect();
+    let found = discover(&target, &selection).await?;
+    if !arguments.quiet {
+        print(&report::discovery::text(&found.choices));
+    }
+    let mut environments = found.environments.clone();
+    for environment in &mut environments {
+        environment.host = host.clone().unwrap_or(std::mem::take(&mut environment.host));
+        environment.commit.clone_from(&commit);
+        environment.others.extend(arguments.others.iter().cloned());
+    }
     let are_named = !arguments.names.is_empty();
     let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
     let config_map = match &arguments.report_configmap {
-        Some(name) => Some(ReportConfigMap::begin(&environment.client, name).await?),
+        Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
         None => None,
     };
     let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
@@ -112,10 +133,12 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let began = Instant::now();
     let checks = tokio::select! {
-        checks = live.watch(run::run(&chosen, &environment, began, &show)) => checks,
+        checks = live.watch(join_all(environments.iter().map(|environment| run::run(&chosen, environment, began, &show)))) => {
+            checks.into_iter().flatten().collect::<Vec<_>>()
+        }
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
-            let _ = sweep(&environment).await;
+            join_all(environments.iter().map(sweep)).await;
             if let Some(config_map) = &config_map {
                 config_map.end(Stage::Interrupted, &[]).await?;
             }

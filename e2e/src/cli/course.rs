@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use e2e::checks::connection::answers;
 use e2e::checks::environment::Environment;
-use e2e::checks::target;
 use e2e::course::project::{self, Project, ProjectError};
 use e2e::course::{EXERCISES, Exercise, Verdict, Verifier, selection};
 use e2e::report;
@@ -118,7 +118,7 @@ async fn verify(arguments: VerifyArguments) -> Outcome {
 
 async fn environment(place: &TargetArgs, reference: &str) -> Result<Environment, CliError> {
     let target = place.target().await?;
-    if target::answers(&target.client).await {
+    if answers(&target.client).await {
         return Ok(target.environment(reference, None));
     }
     Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"))

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::checks::target;
+use e2e::checks::connection::answers;
 use e2e::lessons::{self, LESSONS, Lesson};
 use e2e::record::event::Event;
 use e2e::report;
@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
         return Ok(ExitCode::SUCCESS);
     }
     let target = arguments.place.target().await?;
-    if !target::answers(&target.client).await {
+    if !answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
     let docker = connect().await?;

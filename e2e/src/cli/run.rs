@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use container_engine::labels;
-use e2e::checks::target;
+use e2e::checks::connection::answers;
 use e2e::environment::doctor::Platform;
 use e2e::environment::up::Plan;
 use e2e::environment::{command, up};
@@ -115,7 +115,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         ClusterSource::Kind(Box::new(Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state }))
     };
     if let ClusterSource::Existing(target) = &cluster_source
-        && !target::answers(&target.client).await
+        && !answers(&target.client).await
     {
         return Err(CliError::environment("the cluster does not answer"));
     }

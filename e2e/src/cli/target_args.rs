@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use container_engine::labels::RunId;
+use e2e::checks::connection::{Connection, is_in_pod};
+use e2e::checks::discovery::Selection;
 use e2e::checks::environment::Prometheus;
 use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::target;
-use e2e::checks::target::{DEFAULT_TIMEOUT, RegistryTarget, Target};
+use e2e::checks::target::{BASE_DOMAIN, DEFAULT_TIMEOUT, RegistryTarget, Target};
+use e2e::environment::cluster::owner;
 use e2e::environment::registry::run as registry;
 use tokio::net::lookup_host;
 
@@ -32,17 +35,21 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// The namespace of the deployments
-    #[arg(long, default_value = "gitlab", value_name = "NAMESPACE")]
-    namespace: String,
+    /// The namespace of the deployments [default: `gitlab`; `e2e check` looks for it]
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
 
-    /// The domain of the environments' hosts
-    #[arg(long, default_value = target::BASE_DOMAIN, value_name = "DOMAIN")]
-    base_domain: String,
+    /// The domain of the environments' hosts [default: `gitlab-k8s-demo.test`; `e2e check` uses the hosts of the Ingresses]
+    #[arg(long, value_name = "DOMAIN")]
+    base_domain: Option<String>,
 
     /// The kubeconfig of the account that the pipeline deploys with
     #[arg(long, value_name = "FILE")]
     deployer_kubeconfig: Option<PathBuf>,
+
+    /// The ServiceAccount that the pipeline deploys with, for a check that acts as it
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "deployer_kubeconfig", value_parser = account)]
+    deployer_account: Option<String>,
 
     /// The address of the Ingress controller: an IP address, or a name that this machine resolves
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
@@ -86,6 +93,11 @@ fn prometheus(text: &str) -> Result<Prometheus, String> {
     Ok(Prometheus { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() })
 }
 
+fn account(text: &str) -> Result<String, String> {
+    let pair = text.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty());
+    pair.map(|_| text.to_owned()).ok_or_else(|| "expected NAMESPACE/NAME".to_owned())
+}
+
 fn address(text: &str) -> Result<String, String> {
     let is_name = |host: &str| !host.is_empty() && !host.contains([':', '/']);
     let is_pair = |(host, port): (&str, &str)| is_name(host) && port.parse::<u16>().is_ok();
@@ -116,7 +128,7 @@ impl TargetArgs {
     /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus. In a pod without a cluster of
     /// `e2e up`, it is the cluster of the pod.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
-        let is_of_pod = !self.is_existing() && target::is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
+        let is_of_pod = !self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
         if !self.is_existing() && !is_of_pod {
             let (state, docker) = (self.cluster_args.state()?, connect().await?);
             let Some(id) = state.noted_run() else {
@@ -129,33 +141,58 @@ impl TargetArgs {
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
-        let client = match &self.kubeconfig {
-            _ if is_of_pod => target::client_of_pod()?,
-            Some(path) => target::client(path, self.context.as_deref()).await?,
-            None => target::client_of_user(self.context.as_deref()).await?,
+        let connection = match &self.kubeconfig {
+            _ if is_of_pod => Connection::of_pod()?,
+            Some(path) => Connection::of_file(path, self.context.as_deref()).await?,
+            None => Connection::of_user(self.context.as_deref()).await?,
         };
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
-            Some(path) => (Some(target::client(path, None).await?), Some(target::read(path)?)),
+            Some(path) => (Some(Connection::of_file(path, None).await?.client()?), Some(target::read(path)?)),
             None => (None, None),
         };
         let ingress = match &self.ingress {
             Some(address) => Some(resolved(address).await?),
             None => None,
         };
-        let registry = self.registry()?;
+        let registry = match self.registry()? {
+            None => self.registry_of_kind(&connection).await?,
+            given => given,
+        };
         Ok(Target {
-            client,
+            client: connection.client()?,
+            connection,
             kubectl: target::kubectl(self.kubeconfig.as_deref(), self.context.as_deref()),
             deployer_kubeconfig,
             deployer,
-            namespace: self.namespace.clone(),
-            base_domain: self.base_domain.clone(),
+            namespace: self.namespace.clone().unwrap_or_else(|| owner::NAMESPACE.to_owned()),
+            base_domain: self.base_domain.clone().unwrap_or_else(|| BASE_DOMAIN.to_owned()),
             ingress,
             registry,
             prometheus: self.prometheus.clone(),
             networks: self.networks.clone(),
             patience: DEFAULT_TIMEOUT,
         })
+    }
+
+    /// The registry of `e2e up`, if the connection leads to its cluster.
+    async fn registry_of_kind(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
+        let state = self.cluster_args.state()?;
+        let (Some(id), Ok(own)) = (state.noted_run(), Connection::of_file(&state.kubeconfig(), None).await) else {
+            return Ok(None);
+        };
+        let (true, Ok(docker)) = (own.has_server_of(connection), connect().await) else { return Ok(None) };
+        let run = RunId { id, cluster: self.cluster_args.name.clone() };
+        let registry = registry::running(&docker, &run, &state).await;
+        Ok(registry.as_ref().map(RegistryTarget::of_kind).transpose()?)
+    }
+
+    /// What the user has chosen for the search in the cluster. The namespace and the hosts are known for the cluster of `e2e up`, and for
+    /// that of the pod that this program runs in.
+    pub(crate) fn selection(&self, references: Vec<String>, is_read_only: bool) -> Selection {
+        let own = (!self.is_existing()).then(|| owner::NAMESPACE.to_owned());
+        let namespace = self.namespace.clone().or(own);
+        let has_known_hosts = !self.is_existing() || self.base_domain.is_some();
+        Selection { namespace, references, account: self.deployer_account.clone(), has_known_hosts, is_read_only }
     }
 
     fn registry(&self) -> Result<Option<RegistryTarget>, CliError> {

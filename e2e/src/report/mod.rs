@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod course;
+pub mod discovery;
 pub mod findings;
 pub mod images;
 pub mod lessons;

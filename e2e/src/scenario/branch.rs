@@ -14,10 +14,11 @@ use super::recorder::Recorder;
 use super::replay::{EnvironmentJobs, Replayer};
 use super::snapshot::{self, Snapshot};
 use super::{commands, environment_checks, variables, versions};
+use crate::checks::connection::Connection;
 use crate::checks::environment::Environment;
 use crate::checks::http::Http;
 use crate::checks::load::Load;
-use crate::checks::target::{self, Target};
+use crate::checks::target::Target;
 use crate::environment::cluster::owner;
 use crate::environment::images::Image;
 use crate::environment::registry::run as registry;
@@ -120,8 +121,9 @@ impl Branch<'_> {
         let notify = |event: &Event<'_>| self.recorder.record(event);
         self.scenario.cancellable(Box::pin(up::finish(docker, images, plan, lease, &notify))).await??;
         if let JobExecutor::Kubernetes(jobs) = &self.scenario.executor {
-            let client = target::client(&plan.state.kubeconfig(), None).await;
-            let client = client.map_err(|error| ScenarioError::broken(&error))?;
+            let connection = Connection::of_file(&plan.state.kubeconfig(), None).await;
+            let client =
+                connection.and_then(|connection| connection.client()).map_err(|error| ScenarioError::broken(&error))?;
             let applied = owner::apply_job_manifests(&client, lease.run(), &jobs.manifests).await;
             applied.map_err(|error| ScenarioError::broken(&error))?;
         }

@@ -58,6 +58,7 @@ fn commands(target: &Target, cluster: Option<&str>, environments: &[&Environment
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::connection::Connection;
 
     fn environment(name: &str, on_stop: Option<&str>) -> EnvironmentJobs {
         EnvironmentJobs {
@@ -71,9 +72,10 @@ mod tests {
 
     #[tokio::test]
     async fn commands_for_each_kind_of_cluster() {
-        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let connection = Connection::from(kube::Config::new(http::Uri::from_static("http://127.0.0.1:1")));
         let target = Target {
-            client: kube::Client::try_from(config).unwrap(),
+            client: connection.client().unwrap(),
+            connection,
             kubectl: "kubectl --kubeconfig /x/config --context mine".to_owned(),
             deployer_kubeconfig: None,
             deployer: None,

@@ -11,6 +11,7 @@ mod support;
 
 mod course;
 mod deployment;
+mod discovery;
 mod fixture;
 mod inside;
 mod kubernetes_executor;

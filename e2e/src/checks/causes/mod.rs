@@ -5,7 +5,7 @@ mod observer;
 mod pod;
 mod policy;
 mod refused;
-mod traffic;
+pub(super) mod traffic;
 mod workload;
 
 pub(super) use self::observer::{Observer, observe};

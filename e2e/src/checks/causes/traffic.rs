@@ -18,7 +18,7 @@ const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 /// The label that names the program of a workload.
-pub(super) const NAME: &str = "app.kubernetes.io/name";
+pub(in crate::checks) const NAME: &str = "app.kubernetes.io/name";
 
 /// Why the Service reaches none of the environment's pods: its selector, or its named targetPort.
 pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
@@ -101,7 +101,10 @@ pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[S
 }
 
 /// The class of an Ingress.
-pub(super) fn class<'class>(ingress: &Ingress, classes: &'class [IngressClass]) -> Option<&'class IngressClass> {
+pub(in crate::checks) fn class<'class>(
+    ingress: &Ingress,
+    classes: &'class [IngressClass],
+) -> Option<&'class IngressClass> {
     let annotated = ingress.annotations().get(CLASS_ANNOTATION);
     let named = ingress.spec.as_ref()?.ingress_class_name.as_deref().or(annotated.map(String::as_str));
     classes.iter().find(|class| match named {
@@ -112,7 +115,7 @@ pub(super) fn class<'class>(ingress: &Ingress, classes: &'class [IngressClass]) 
 
 /// Candidates for the label [`NAME`] of a class's controller: the first part of its domain, and its path. `traefik.io/ingress-controller`
 /// is labelled `traefik`, `k8s.io/ingress-nginx` is labelled `ingress-nginx`.
-pub(super) fn controller_names(class: &IngressClass) -> Vec<String> {
+pub(in crate::checks) fn controller_names(class: &IngressClass) -> Vec<String> {
     let controller = class.spec.as_ref().and_then(|spec| spec.controller.clone()).unwrap_or_default();
     let (domain, path) = controller.split_once('/').unwrap_or((&controller, ""));
     let names = [domain.split('.').next().unwrap_or_default(), path];

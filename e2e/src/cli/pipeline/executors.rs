@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use e2e::checks::target;
+use e2e::checks::connection::{Connection, answers, is_in_pod};
 use e2e::environment::orphans;
 use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::executor::Executor;
@@ -74,16 +74,16 @@ impl ExecutorArgs {
         let state = cluster_dir(Path::new(STATE_DIR), CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
         let client = if is_managed {
-            target::client(&state.kubeconfig(), None).await?
+            Connection::of_file(&state.kubeconfig(), None).await?.client()?
         } else {
-            match target::client_of_user(context).await {
-                Err(_) if context.is_none() && target::is_in_pod() => target::client_of_pod()?,
-                client => client?,
+            match Connection::of_user(context).await {
+                Err(_) if context.is_none() && is_in_pod() => Connection::of_pod()?.client()?,
+                connection => connection?.client()?,
             }
         };
         let namespace =
             self.namespace.as_deref().or(namespace).unwrap_or_else(|| client.default_namespace()).to_owned();
-        if !target::answers(&client).await {
+        if !answers(&client).await {
             let name = context.map_or_else(|| format!("the cluster {CLUSTER}"), |context| format!("context {context}"));
             let help = if is_managed { "`make up` starts it" } else { "check the kubeconfig" };
             return Err(CliError::environment(format!("the API server of {name} does not answer; {help}")));

@@ -1,0 +1,128 @@
+//! The namespace, its environments and their hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::{Choice, DiscoveryError, Selection, path_of};
+use crate::checks::target::Target;
+use crate::environment::cluster::owner;
+
+/// The labels of the Deployments: the service, and any environment.
+pub(super) const LABELS: &str = "app=gitlab-k8s-demo,ref";
+
+/// A deployed environment, or a selected one that is not deployed: its checks report that.
+pub(super) struct Deployed {
+    pub(super) namespace: String,
+    /// The value of the label `ref`.
+    pub(super) reference: String,
+    pub(super) deployment: Option<Deployment>,
+    pub(super) ingress: Option<Ingress>,
+    pub(super) host: String,
+}
+
+/// Finds the environments, in the order of their names.
+pub(super) async fn find(
+    target: &Target,
+    selection: &Selection,
+    choices: &mut Vec<Choice>,
+) -> Result<Vec<Deployed>, DiscoveryError> {
+    let (namespace, deployments) = match &selection.namespace {
+        Some(namespace) => (namespace.clone(), list(target, Some(namespace)).await?),
+        None => in_one_namespace(target, choices).await?,
+    };
+    let parameters = ListParams::default().labels(LABELS);
+    let ingresses = Api::<Ingress>::namespaced(target.client.clone(), &namespace).list(&parameters).await;
+    let mut ingresses: BTreeMap<String, Ingress> =
+        ingresses.into_iter().flatten().filter_map(|ingress| Some((reference_of(&ingress)?, ingress))).collect();
+    let mut deployments: BTreeMap<String, Deployment> =
+        deployments.into_iter().filter_map(|deployment| Some((reference_of(&deployment)?, deployment))).collect();
+    let references: BTreeSet<String> = match &*selection.references {
+        [] => deployments.keys().cloned().collect(),
+        selected => selected.iter().cloned().collect(),
+    };
+    if references.is_empty() {
+        return Err(DiscoveryError::Nothing { place: place_of(Some(&namespace)) });
+    }
+    let mut deployed = Vec::new();
+    for reference in references {
+        let (deployment, ingress) = (deployments.remove(&reference), ingresses.remove(&reference));
+        let of_ingress = ingress.as_ref().and_then(host_of).filter(|_| !selection.has_known_hosts);
+        let mut reason = match &deployment {
+            Some(deployment) => format!("Deployment {}", path_of(deployment)),
+            None => "it is selected, and has no Deployment".to_owned(),
+        };
+        if let (Some(ingress), Some(_)) = (&ingress, &of_ingress) {
+            reason = format!("{reason}; the host is that of Ingress {}", path_of(ingress));
+        }
+        let host = of_ingress.unwrap_or_else(|| target.host(&reference));
+        choices.push(Choice { subject: "environment", value: Some(format!("{reference}: {host}")), reason });
+        deployed.push(Deployed { namespace: namespace.clone(), reference, deployment, ingress, host });
+    }
+    Ok(deployed)
+}
+
+/// The only namespace with environments.
+async fn in_one_namespace(
+    target: &Target,
+    choices: &mut Vec<Choice>,
+) -> Result<(String, Vec<Deployment>), DiscoveryError> {
+    let mut note = |value: &str, reason: &str| {
+        choices.push(Choice { subject: "namespace", value: Some(value.to_owned()), reason: reason.to_owned() });
+    };
+    let all = match list(target, None).await {
+        Ok(all) => all,
+        // An account without permissions for the whole cluster.
+        Err(DiscoveryError::Api { .. }) => {
+            let (namespace, reason) = match target.connection.namespace() {
+                Some(namespace) => (namespace, "the one of the context; the account cannot list Deployments elsewhere"),
+                None => (owner::NAMESPACE, "the default; the account cannot list Deployments of the whole cluster"),
+            };
+            note(namespace, reason);
+            return Ok((namespace.to_owned(), list(target, Some(namespace)).await?));
+        }
+        Err(error) => return Err(error),
+    };
+    let mut by_namespace: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
+    for deployment in all {
+        by_namespace.entry(deployment.namespace().unwrap_or_default()).or_default().push(deployment);
+    }
+    if by_namespace.len() > 1 {
+        let name = |it: &Deployment| reference_of(it).unwrap_or_default();
+        let names = by_namespace.iter().map(|(namespace, deployments)| {
+            format!("{namespace} ({})", deployments.iter().map(name).collect::<Vec<_>>().join(", "))
+        });
+        return Err(DiscoveryError::Several(names.collect::<Vec<_>>().join(", ")));
+    }
+    let Some((namespace, deployments)) = by_namespace.pop_first() else {
+        return Err(DiscoveryError::Nothing { place: place_of(None) });
+    };
+    note(&namespace, &format!("the only one with Deployments that have the labels {LABELS}"));
+    Ok((namespace, deployments))
+}
+
+async fn list(target: &Target, namespace: Option<&str>) -> Result<Vec<Deployment>, DiscoveryError> {
+    let client = target.client.clone();
+    let api: Api<Deployment> =
+        namespace.map_or_else(|| Api::all(client.clone()), |namespace| Api::namespaced(client.clone(), namespace));
+    let found = api.list(&ListParams::default().labels(LABELS)).await;
+    let place = place_of(namespace);
+    Ok(found.map_err(|error| DiscoveryError::Api { place, source: error.into() })?.items)
+}
+
+fn place_of(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "in the cluster".to_owned(), |namespace| format!("in namespace {namespace}"))
+}
+
+fn reference_of(object: &impl ResourceExt) -> Option<String> {
+    object.labels().get("ref").cloned()
+}
+
+/// The first host of an Ingress that is not a pattern.
+fn host_of(ingress: &Ingress) -> Option<String> {
+    let rules = ingress.spec.as_ref()?.rules.as_ref()?;
+    rules.iter().filter_map(|rule| rule.host.clone()).find(|host| !host.starts_with('*'))
+}

@@ -1,0 +1,179 @@
+//! Finds what the checks need in a cluster that somebody else has set up, and tells the reason for each choice. What is given is not
+//! looked for. Nothing in the cluster is changed.
+//!
+//! - [`environments`]: the namespace, the environments and their hosts. [`ingress`]: the address of the Ingress controller, if necessary
+//!   by [`forward`].
+//! - [`prometheus`], [`registry`], [`account`]: the Service of Prometheus, the login to the registry, the account of the pipeline.
+
+mod account;
+mod environments;
+mod forward;
+mod ingress;
+mod prometheus;
+mod registry;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+use self::environments::Deployed;
+use self::forward::Forward;
+use super::check::Need;
+use super::environment::Environment;
+use super::target::Target;
+use crate::environment::cluster::ApiError;
+
+/// What the user has chosen.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The namespace; without it, the only one with environments.
+    pub namespace: Option<String>,
+    /// The environments; without it, all in the namespace.
+    pub references: Vec<String>,
+    /// The account that the pipeline deploys with, a ServiceAccount: `NAMESPACE/NAME`.
+    pub account: Option<String>,
+    /// Whether the host of each environment is known: below the target's base domain. Otherwise it is that of the Ingress.
+    pub has_known_hosts: bool,
+    /// Whether nothing may be changed in the cluster, not even by a request that stores nothing.
+    pub is_read_only: bool,
+}
+
+/// A choice, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// What was looked for.
+    pub subject: &'static str,
+    /// What was found; `None` if nothing was.
+    pub value: Option<String>,
+    /// Why it was chosen, or why nothing was found and what to do.
+    pub reason: String,
+}
+
+/// What a search has found: a value with the reason, or why there is none and what to do.
+type Search<T> = Result<(T, String), String>;
+
+/// What was found.
+pub struct Found {
+    /// The environments, each with everything that its checks need.
+    pub environments: Vec<Environment>,
+    /// The choices, in the order in which they were made.
+    pub choices: Vec<Choice>,
+    /// A connection to the Ingress controller, which lasts as long as this value.
+    _forward: Option<Forward>,
+}
+
+/// The environments cannot be determined.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// No Deployment has the labels.
+    #[error(
+        "nothing is deployed {place}: no Deployment has the labels {}; run the pipeline's deploy job, or select the namespace with --namespace",
+        environments::LABELS
+    )]
+    Nothing { place: String },
+    /// The user has to choose.
+    #[error("several namespaces have environments: {0}; select one with --namespace")]
+    Several(String),
+    /// The API server does not list the Deployments.
+    #[error("cannot list the Deployments {place}")]
+    Api {
+        place: String,
+        /// The cause.
+        #[source]
+        source: ApiError,
+    },
+}
+
+/// Finds the environments, and what is missing in `target`.
+///
+/// # Errors
+/// If the environments cannot be determined. Everything else that is not found only keeps checks from running.
+pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, DiscoveryError> {
+    let mut choices = Vec::new();
+    let deployed = environments::find(target, selection, &mut choices).await?;
+    let mut target = target.clone();
+    deployed.iter().take(1).for_each(|first| target.namespace.clone_from(&first.namespace));
+    let mut missing = BTreeMap::new();
+    let deployments: Vec<&Deployment> = deployed.iter().filter_map(|it| it.deployment.as_ref()).collect();
+    // One after the other would take seconds where something does not answer.
+    let (controller, prometheus, registry, account) = tokio::join!(
+        async {
+            if target.ingress.is_some() {
+                None
+            } else {
+                Some(ingress::find(&target, &deployed, selection.is_read_only).await)
+            }
+        },
+        async { if target.prometheus.is_some() { None } else { Some(prometheus::find(&target).await) } },
+        async { if target.registry.is_some() { None } else { Some(registry::find(&target, &deployments).await) } },
+        async { if target.deployer.is_some() { None } else { Some(account::find(&target, selection).await) } },
+    );
+    let mut note = |subject, need, value: Option<String>, reason: String| {
+        if value.is_none() {
+            missing.insert(need, reason.clone());
+        }
+        choices.push(Choice { subject, value, reason });
+    };
+    let mut forward = None;
+    match controller {
+        Some(Ok((found, reason))) => {
+            note("Ingress controller", Need::Ingress, Some(found.address.to_string()), reason);
+            target.ingress = Some(found.address);
+            forward = found.forward;
+        }
+        Some(Err(reason)) => note("Ingress controller", Need::Ingress, None, reason),
+        None => {}
+    }
+    match prometheus {
+        Some(Ok((found, reason))) => {
+            note("Prometheus", Need::Prometheus, Some(found.to_string()), reason);
+            target.prometheus = Some(found);
+        }
+        Some(Err(reason)) => note("Prometheus", Need::Prometheus, None, reason),
+        None => {}
+    }
+    match registry {
+        Some(Ok((found, reason))) => {
+            note("registry", Need::Registry, Some(found.host.clone()), reason);
+            target.registry = Some(found);
+        }
+        Some(Err(reason)) => note("registry", Need::Registry, None, reason),
+        None => {}
+    }
+    match account {
+        Some(Ok((found, reason))) => {
+            note("pipeline's account", Need::Deployer, Some(found.name), reason);
+            target.deployer = Some(found.client);
+        }
+        Some(Err(reason)) => note("pipeline's account", Need::Deployer, None, reason),
+        None => {}
+    }
+    let environments = environments(&target, &deployed, selection, &missing);
+    Ok(Found { environments, choices, _forward: forward })
+}
+
+/// The environments. Pods of one must not answer for the host of another.
+fn environments(
+    target: &Target,
+    deployed: &[Deployed],
+    selection: &Selection,
+    missing: &BTreeMap<Need, String>,
+) -> Vec<Environment> {
+    let environment = |one: &Deployed| {
+        let others = deployed.iter().filter(|other| other.reference != one.reference);
+        Environment {
+            host: one.host.clone(),
+            others: others.map(|other| (other.reference.clone(), other.host.clone())).collect(),
+            missing: missing.clone(),
+            is_read_only: selection.is_read_only,
+            ..target.environment(&one.reference, None)
+        }
+    };
+    deployed.iter().map(environment).collect()
+}
+
+/// `Namespace/name` of an object.
+fn path_of(object: &impl ResourceExt) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}

@@ -1,0 +1,147 @@
+//! Tests of what `e2e check` finds in a cluster that it only has a kubeconfig of.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::deployment::{deploy_as, manifest_of};
+use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, owner};
+use crate::saboteurs::COMMIT;
+use crate::support::{e2e, error, eventually, run};
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The checks that change nothing in the cluster.
+const READING: [&str; 5] = ["deployment", "ingress", "scraping", "service", "version"];
+
+/// The verdicts of the checks by their names, and what the command printed before.
+fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, String) {
+    let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug]);
+    let output = command.args(["--format", "json", "--patience", "30s"]).args(more).output().expect("e2e runs");
+    let said = error(&output);
+    let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let verdicts = checks.iter().map(|check| (text(&check["name"]), text(&check["verdict"]))).collect();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    (verdicts, said)
+}
+
+/// The line about a choice.
+fn line<'said>(said: &'said str, subject: &str) -> &'said str {
+    said.lines().find(|line| line.trim_start().starts_with(subject)).unwrap_or_else(|| panic!("{subject}: {said}"))
+}
+
+/// The address of the controller, Prometheus, the registry with its login, and the account are found.
+#[test]
+fn a_kubeconfig_is_enough_for_all_checks() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = deploy_as("found", &COMMIT);
+    let (verdicts, said) = check("found", &[]);
+    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
+    assert_eq!(verdicts.len(), 13, "{verdicts:?}");
+    assert!(line(&said, "environment").contains("the host is that of Ingress gitlab/gitlab-k8s-demo-found"), "{said}");
+    assert!(line(&said, "Ingress controller").contains(":80 "), "{said}");
+    assert!(line(&said, "Prometheus").contains("monitoring/prometheus:http"), "{said}");
+    assert!(line(&said, "pipeline's account").contains("system:serviceaccount:gitlab:gitlab"), "{said}");
+}
+
+/// The `resourceVersion` of each object of the environment, of every kind that a check could change.
+fn versions(slug: &str) -> BTreeMap<String, String> {
+    let kinds =
+        "deployments,replicasets,pods,services,endpointslices,ingresses,poddisruptionbudgets,configmaps,secrets,events";
+    let path = "--output=jsonpath={range .items[*]}{.kind}/{.metadata.name}={.metadata.resourceVersion}{'\\n'}{end}";
+    let text = run(&mut owner(&["--namespace=gitlab", "get", kinds, path]));
+    let pairs = text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| name.contains(slug));
+    pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
+}
+
+#[test]
+fn read_only_changes_nothing() {
+    let _deployer = DEPLOYER.read();
+    let _cleanup = deploy_as("unchanged", &COMMIT);
+    // The status of the Ingress and the events of the start come a moment after the pods.
+    let before = eventually("a calm environment", TIMEOUT, || {
+        let before = versions("unchanged");
+        std::thread::sleep(Duration::from_secs(3));
+        if versions("unchanged") == before { Ok(before) } else { Err("it still changes".to_owned()) }
+    });
+    let (verdicts, said) = check("unchanged", &["--read-only"]);
+    let (passed, others): (Vec<_>, Vec<_>) = verdicts.iter().partition(|(_, verdict)| *verdict == "passed");
+    // The registry of this cluster is that of `make up`, which the program knows.
+    let expected = READING.iter().chain(&["registry"]).map(ToString::to_string);
+    assert_eq!(passed.into_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), sorted(expected), "{said}");
+    assert!(others.iter().all(|(_, verdict)| *verdict == "not_run"), "{others:?}");
+    assert_eq!(versions("unchanged"), before);
+    assert!(before.keys().any(|name| name.starts_with("Pod/")), "{before:?}");
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+/// A controller without a port of its node and without a Service, as behind the network of a cloud.
+const SECOND: &str = "
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: second}
+spec: {controller: traefik.io/ingress-controller}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: second, namespace: ingress}
+spec:
+  selector: {matchLabels: {second: 'true'}}
+  template:
+    metadata: {labels: {second: 'true', app.kubernetes.io/name: traefik}}
+    spec:
+      serviceAccountName: traefik
+      containers:
+        - name: traefik
+          image: __IMAGE__
+          imagePullPolicy: IfNotPresent
+          args:
+            - --entryPoints.web.address=:8000
+            - --providers.kubernetesIngress.ingressClass=second
+            - --providers.kubernetesIngress.namespaces=gitlab
+            - --global.checkNewVersion=false
+          ports: [{name: web, containerPort: 8000}]
+";
+
+#[test]
+fn a_controller_without_an_address_is_reached_through_the_api_server() {
+    let _deployer = DEPLOYER.read();
+    let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
+    let image = run(&mut owner(&["--namespace=ingress", "get", "deployment", "traefik", image]));
+    let _second = Cleanup(vec!["--namespace=ingress".into(), "deployment/second".into()]);
+    let _class = Cleanup(vec!["ingressclass/second".into()]);
+    feed(&mut owner(&["apply", "--filename", "-"]), &SECOND.replace("__IMAGE__", &image));
+    let _cleanup = deploy_as("inland", &COMMIT);
+    let ingress = manifest_of("ingress.yaml", "inland", &COMMIT);
+    let class = ingress.replace("ingressClassName: traefik", "ingressClassName: second");
+    assert_ne!(class, ingress);
+    feed(&mut deployer(&["apply", "--filename", "-"]), &class);
+    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=60s", "deployment/second"]));
+    let (verdicts, said) = check("inland", &["ingress", "rollout"]);
+    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
+    let found = line(&said, "Ingress controller");
+    assert!(found.contains("127.0.0.1:") && found.contains("Pod ingress/second-"), "{found}");
+}
+
+#[test]
+fn an_environment_that_does_not_exist_is_a_failure() {
+    let output = e2e(&["check", "--quiet", "--ref", "no-such-environment", "--patience", "5s", "deployment"]).output();
+    let output = output.expect("e2e runs");
+    assert_eq!(output.status.code(), Some(1), "{}", error(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("a Deployment with label ref=no-such-environment in namespace gitlab"), "{text}");
+
+    let arguments = ["check", "--quiet", "--kubeconfig", access("kubeconfig"), "--namespace", "default"];
+    let output = e2e(&arguments).output().expect("e2e runs");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(error(&output).contains("nothing is deployed in namespace default"), "{}", error(&output));
+}
