@@ -6,6 +6,7 @@ use super::access;
 use super::cause::{Cause, Part};
 use super::environment::Environment;
 use super::extra_pod::ExtraPod;
+use super::need::Need;
 use crate::record::Failure;
 
 /// The evidence that a check has collected.
@@ -61,22 +62,6 @@ pub enum Pods {
     Replaced,
     /// It creates its own pod and observes only that one.
     Own,
-}
-
-/// An input that is not available on every cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// The registry's address and credentials.
-    Registry,
-    /// The pipeline's account.
-    Deployer,
-    /// The Ingress controller's address.
-    Ingress,
-    Prometheus,
-    /// The permission to create pods in the namespace.
-    PodCreation,
-    /// That the user allows changes in the cluster, which the check takes back.
-    Changes,
 }
 
 impl Need {

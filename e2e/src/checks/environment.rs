@@ -17,8 +17,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::check::Need;
 use super::failure::expected;
+use super::need::Need;
 use super::registry_api::RegistryApi;
 use crate::environment::cluster::explain;
 use crate::environment::cluster::ready::watched;

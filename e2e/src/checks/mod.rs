@@ -27,6 +27,7 @@ mod deployment;
 mod dns;
 mod ingress;
 mod liveness;
+mod need;
 mod pod_security;
 mod pull_secret;
 mod rbac;
@@ -40,7 +41,8 @@ mod service;
 mod version;
 
 pub use self::cause::Part;
-pub use self::check::{Check, Evidence, Need, Outcome, Pods};
+pub use self::check::{Check, Evidence, Outcome, Pods};
+pub use self::need::Need;
 pub use self::registry::image as image_of;
 use gitlab_ci::suggest;
 

@@ -5,7 +5,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleBinding, Sub
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 
-use super::{Search, Selection};
+use super::choice::{Search, Selection};
 use crate::checks::target::Target;
 use container_engine::error_chain::error_chain;
 

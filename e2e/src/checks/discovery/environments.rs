@@ -7,12 +7,9 @@ use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::{Choice, DiscoveryError, Selection, path_of};
+use super::choice::{Choice, DiscoveryError, LABELS, Selection, path_of};
 use crate::checks::target::Target;
 use crate::environment::cluster::owner;
-
-/// The labels of the Deployments: the service, and any environment.
-pub(super) const LABELS: &str = "app=gitlab-k8s-demo,ref";
 
 /// A deployed environment, or a selected one that is not deployed: its checks report that.
 pub(super) struct Deployed {

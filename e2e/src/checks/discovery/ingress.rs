@@ -12,9 +12,9 @@ use kube::{Api, ResourceExt};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::choice::{Search, path_of};
 use super::environments::Deployed;
 use super::forward::Forward;
-use super::{Search, path_of};
 use crate::checks::causes::traffic;
 use crate::checks::http::Http;
 use crate::checks::load::host_of;

@@ -3,9 +3,11 @@
 //!
 //! - [`environments`]: the namespace, the environments and their hosts. [`ingress`]: the address of the Ingress controller, if necessary
 //!   by [`forward`].
+//! - [`choice`]: what the user has chosen, and what was.
 //! - [`prometheus`], [`registry`], [`account`]: the Service of Prometheus, the login to the registry, the account of the pipeline.
 
 mod account;
+mod choice;
 mod environments;
 mod forward;
 mod ingress;
@@ -15,43 +17,13 @@ mod registry;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt;
 
+pub use self::choice::{Choice, DiscoveryError, Selection};
 use self::environments::Deployed;
 use self::forward::Forward;
-use super::check::Need;
 use super::environment::Environment;
+use super::need::Need;
 use super::target::Target;
-use crate::environment::cluster::ApiError;
-
-/// What the user has chosen.
-#[derive(Debug, Default)]
-pub struct Selection {
-    /// The namespace; without it, the only one with environments.
-    pub namespace: Option<String>,
-    /// The environments; without it, all in the namespace.
-    pub references: Vec<String>,
-    /// The account that the pipeline deploys with, a ServiceAccount: `NAMESPACE/NAME`.
-    pub account: Option<String>,
-    /// Whether the host of each environment is known: below the target's base domain. Otherwise it is that of the Ingress.
-    pub has_known_hosts: bool,
-    /// Whether nothing may be changed in the cluster, not even by a request that stores nothing.
-    pub is_read_only: bool,
-}
-
-/// A choice, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// What was looked for.
-    pub subject: &'static str,
-    /// What was found; `None` if nothing was.
-    pub value: Option<String>,
-    /// Why it was chosen, or why nothing was found and what to do.
-    pub reason: String,
-}
-
-/// What a search has found: a value with the reason, or why there is none and what to do.
-type Search<T> = Result<(T, String), String>;
 
 /// What was found.
 pub struct Found {
@@ -61,28 +33,6 @@ pub struct Found {
     pub choices: Vec<Choice>,
     /// A connection to the Ingress controller, which lasts as long as this value.
     _forward: Option<Forward>,
-}
-
-/// The environments cannot be determined.
-#[derive(Debug, thiserror::Error)]
-pub enum DiscoveryError {
-    /// No Deployment has the labels.
-    #[error(
-        "nothing is deployed {place}: no Deployment has the labels {}; run the pipeline's deploy job, or select the namespace with --namespace",
-        environments::LABELS
-    )]
-    Nothing { place: String },
-    /// The user has to choose.
-    #[error("several namespaces have environments: {0}; select one with --namespace")]
-    Several(String),
-    /// The API server does not list the Deployments.
-    #[error("cannot list the Deployments {place}")]
-    Api {
-        place: String,
-        /// The cause.
-        #[source]
-        source: ApiError,
-    },
 }
 
 /// Finds the environments, and what is missing in `target`.
@@ -171,9 +121,4 @@ fn environments(
         }
     };
     deployed.iter().map(environment).collect()
-}
-
-/// `Namespace/name` of an object.
-fn path_of(object: &impl ResourceExt) -> String {
-    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }

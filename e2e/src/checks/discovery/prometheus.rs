@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::Search;
+use super::choice::Search;
 use crate::checks::environment::{Prometheus, ask};
 use crate::checks::target::Target;
 use container_engine::error_chain::error_chain;

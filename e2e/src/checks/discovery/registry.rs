@@ -8,7 +8,7 @@ use kube::Api;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use super::Search;
+use super::choice::Search;
 use crate::checks::registry::image;
 use crate::checks::registry_api::RegistryApi;
 use crate::checks::target::{RegistryTarget, Target};

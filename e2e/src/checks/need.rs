@@ -1,0 +1,17 @@
+//! What a check needs.
+
+/// An input that is not available on every cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The registry's address and credentials.
+    Registry,
+    /// The pipeline's account.
+    Deployer,
+    /// The Ingress controller's address.
+    Ingress,
+    Prometheus,
+    /// The permission to create pods in the namespace.
+    PodCreation,
+    /// That the user allows changes in the cluster, which the check takes back.
+    Changes,
+}
