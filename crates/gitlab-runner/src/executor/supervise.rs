@@ -13,7 +13,7 @@ use rustix::process::{
 };
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
 use super::shell::GRACE;
 use crate::processes::{self, Process};
@@ -59,7 +59,8 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
     runtime.block_on(async {
         let mut stopped = signal(SignalKind::terminate())?;
         let mut child = Command::new(program).process_group(0).spawn()?;
-        let mut reaping = interval(REAP_INTERVAL);
+        // The first tick of `interval` would come at once: most jobs end before one is useful, and it reads about every process.
+        let mut reaping = interval_at(Instant::now() + REAP_INTERVAL, REAP_INTERVAL);
         let status = loop {
             tokio::select! {
                 status = child.wait() => {
