@@ -27,6 +27,36 @@ fn names(plan: &Value) -> Vec<&str> {
     jobs.iter().map(|job| job["name"].as_str().expect("a name")).collect()
 }
 
+/// The environments of a plan: the job, its action and the name.
+fn environments(plan: &Value) -> Vec<String> {
+    let jobs = plan["jobs"].as_array().expect("jobs").iter();
+    let jobs = jobs.filter(|job| !job["environment"].is_null());
+    jobs.map(|job| {
+        let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+        let environment = &job["environment"];
+        // Jobs that change an environment wait for each other.
+        assert!(
+            job["resource_group"] == environment["slug"] || job["resource_group"] == environment["name"],
+            "{job:#}"
+        );
+        format!("{} {} {}", text(&job["name"]), text(&environment["action"]), text(&environment["name"]))
+    })
+    .collect()
+}
+
+/// Each branch has its own environment, which can be stopped. No job stops `dev`, not even after the merge of a branch.
+#[rstest]
+#[case::a_branch(&["--branch", "feature/x"], &["deploy_review start review/feature-x", "stop_review stop review/feature-x"])]
+#[case::the_default_branch(&[], &["deploy_dev start dev"])]
+#[case::a_release(&["--tag", "v1.0.0"], &["deploy_live start live"])]
+fn each_branch_has_an_environment(#[case] reference: &[&str], #[case] expected: &[&str]) {
+    let plan = plan(&own(), reference);
+    assert_eq!(environments(&plan), expected);
+    let stops = |job: &&Value| job["environment"]["action"] == "start" && !job["environment"]["on_stop"].is_null();
+    let stoppable: Vec<_> = plan["jobs"].as_array().expect("jobs").iter().filter(stops).collect();
+    assert_eq!(stoppable.len(), usize::from(reference.contains(&"--branch")), "{stoppable:#?}");
+}
+
 /// Only a release can be deployed to the live environment.
 #[rstest]
 #[case::a_release("v1.0.0", true)]
@@ -104,7 +134,11 @@ fn a_protected_kubeconfig(#[case] reference: &[&str], #[case] is_given: bool) {
     let file = repository.path().join("variables.json");
     let kubeconfig = json!([{"key": "KUBECONFIG", "value": "{}", "variable_type": "file", "protected": true}]);
     std::fs::write(&file, kubeconfig.to_string()).expect("a file");
-    let job = if reference.contains(&"--tag") { "deploy_live" } else { "deploy_review" };
+    let job = match reference[0] {
+        "--tag" => "deploy_live",
+        "--branch" => "deploy_review",
+        _ => "deploy_dev",
+    };
     let fixed = ["plan", "--show-variables", job, "--variables", file.to_str().expect("a path")];
     let text = run(&mut repository.e2e(&[&fixed, reference].concat()));
     assert_eq!(text.lines().any(|line| line.trim_start().starts_with("KUBECONFIG ")), is_given, "{text}");
