@@ -291,6 +291,15 @@ mod tests {
         assert!(!assert_is_scenario(OWN).is_empty());
     }
 
+    /// `e2e run --branch main`: `dev` is deployed and checked, and is not stopped.
+    #[test]
+    fn the_default_branch_has_an_environment_that_no_job_stops() {
+        let deployed = environments(&plan_for(OWN, &branch("main"), &[]).unwrap());
+        let facts: Vec<_> =
+            deployed.iter().map(|it| (&*it.job, &*it.slug, it.is_manual, it.on_stop.as_deref())).collect();
+        assert_eq!(facts, [("deploy_dev", "dev", false, None)]);
+    }
+
     /// The same pipeline with other job names and one more stage: a run depends on neither.
     #[test]
     fn other_names_and_another_stage() {

@@ -144,6 +144,32 @@ fn a_protected_kubeconfig(#[case] reference: &[&str], #[case] is_given: bool) {
     assert_eq!(text.lines().any(|line| line.trim_start().starts_with("KUBECONFIG ")), is_given, "{text}");
 }
 
+/// README.md: branches are confined to a namespace of their own. The more specific scope wins, also on a protected branch.
+#[rstest]
+#[case::a_branch(&["--branch", "feature/x"], "deploy_review", Some("demo-review"))]
+#[case::a_protected_branch(&["--branch", "feature/x", "--protected"], "deploy_review", Some("demo-review"))]
+#[case::the_default_branch(&["--protected"], "deploy_dev", Some("demo"))]
+#[case::a_protected_tag(&["--tag", "v1.0.0", "--protected"], "deploy_live", Some("demo"))]
+#[case::a_tag_that_any_developer_can_push(&["--tag", "v1.0.0"], "deploy_live", None)]
+fn branches_deploy_to_the_namespace_of_their_scope(
+    #[case] reference: &[&str],
+    #[case] job: &str,
+    #[case] namespace: Option<&str>,
+) {
+    let repository = own();
+    let file = repository.path().join("variables.json");
+    let variables = json!([
+        {"key": "KUBE_NAMESPACE", "value": "demo", "protected": true},
+        {"key": "KUBE_NAMESPACE", "value": "demo-review", "environment_scope": "review/*"},
+    ]);
+    std::fs::write(&file, variables.to_string()).expect("a file");
+    let fixed = ["plan", "--show-variables", job, "--variables", file.to_str().expect("a path")];
+    let text = run(&mut repository.e2e(&[&fixed, reference].concat()));
+    let line = text.lines().find(|line| line.trim_start().starts_with("KUBE_NAMESPACE ")).expect("the variable");
+    // Without a variable of the project, the job has the value of the pipeline file, and no kubeconfig for it.
+    assert_eq!(line.split_whitespace().nth(1), Some(namespace.unwrap_or("gitlab")), "{text}");
+}
+
 /// The manifests as a deploy job applies them.
 fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
     let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");

@@ -27,7 +27,11 @@ const EVERYWHERE: [&str; 4] = ["test on_success", "test2 on_success", "compile o
 #[case::a_branch(&["--branch", "feature/x"], &["deploy_review on_success", "stop_review manual"], &["deploy_live"])]
 #[case::the_default_branch(&[], &["deploy_review on_success"], &["stop_review", "deploy_live"])]
 #[case::a_tag(&["--tag", "v1.0.0"], &["deploy_live manual"], &["deploy_review", "stop_review"])]
-fn the_pipeline_of_2019_has_the_jobs_of_the_article(#[case] reference: &[&str], #[case] deploys: &[&str], #[case] skipped: &[&str]) {
+fn the_pipeline_of_2019_has_the_jobs_of_the_article(
+    #[case] reference: &[&str],
+    #[case] deploys: &[&str],
+    #[case] skipped: &[&str],
+) {
     let expected = (
         EVERYWHERE.iter().chain(deploys).map(ToString::to_string).collect::<Vec<_>>(),
         skipped.iter().map(ToString::to_string).collect::<Vec<_>>(),
