@@ -46,7 +46,7 @@ fn own() -> Repository {
     let read = |name: &str| std::fs::read_to_string(project().join(name)).expect("a file");
     let repository = Repository::new("main", &read(".gitlab-ci.yml"));
     std::fs::create_dir(repository.path().join("manifests")).expect("a directory");
-    for name in ["deployment", "service", "ingress", "pod-disruption-budget"] {
+    for name in ["deployment", "service", "ingress", "http-route", "pod-disruption-budget"] {
         let name = format!("manifests/{name}.yaml");
         std::fs::write(repository.path().join(&name), read(&name)).expect("a file");
     }

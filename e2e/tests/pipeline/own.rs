@@ -176,7 +176,7 @@ fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
     let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
     let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
     let dir = tempfile::tempdir().expect("a directory");
-    for name in ["deployment.yaml", "service.yaml", "ingress.yaml", "pod-disruption-budget.yaml"] {
+    for name in ["deployment.yaml", "service.yaml", "ingress.yaml", "http-route.yaml", "pod-disruption-budget.yaml"] {
         std::fs::copy(project().join("manifests").join(name), dir.path().join(name)).expect("copied");
     }
     // The commands after `cd manifests` and before the first one that needs a cluster.
@@ -191,7 +191,7 @@ fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
-const VARIABLES: [(&str, &str); 9] = [
+const VARIABLES: [(&str, &str); 10] = [
     ("CI_ENVIRONMENT_SLUG", "dev"),
     ("CI_COMMIT_SHA", "0123"),
     ("CI_JOB_ID", "42"),
@@ -201,6 +201,7 @@ const VARIABLES: [(&str, &str); 9] = [
     ("KUBE_NAMESPACE", "demo"),
     ("KUBE_INGRESS_BASE_DOMAIN", "example.test"),
     ("KUBE_INGRESS_CLASS", "nginx"),
+    ("KUBE_GATEWAY", ""),
 ];
 
 #[rstest]
@@ -210,6 +211,17 @@ fn variables_decide_the_class_and_the_certificate_of_the_ingress(#[case] secret:
     let ingress = rendered("ingress.yaml", &[&VARIABLES[..], &[("KUBE_TLS_SECRET", secret)]].concat());
     assert_eq!((&ingress["spec"]["ingressClassName"], &ingress["spec"]["tls"]), (&json!("nginx"), &tls), "{ingress:#}");
     assert_eq!(ingress["spec"]["rules"][0]["host"], "dev.example.test");
+}
+
+#[test]
+fn with_a_gateway_the_environment_has_a_route_instead_of_an_ingress() {
+    let gateway = [("KUBE_GATEWAY", "infra/web"), ("KUBE_TLS_SECRET", "")];
+    let route = rendered("ingress.yaml", &[&VARIABLES[..], &gateway].concat());
+    assert_eq!(route["kind"], "HTTPRoute");
+    assert_eq!(route["metadata"]["labels"]["ref"], "dev");
+    assert_eq!(route["spec"]["parentRefs"], json!([{"namespace": "infra", "name": "web"}]));
+    assert_eq!(route["spec"]["hostnames"], json!(["dev.example.test"]));
+    assert_eq!(route["spec"]["rules"][0]["backendRefs"], json!([{"name": "gitlab-k8s-demo-dev", "port": 8000}]));
 }
 
 /// Each job has another pod template, pods run only where the binary does, and the cluster may choose their user.
