@@ -91,12 +91,14 @@ fuzz: ## Fuzz readers, masker, archives and reports, FUZZ_SECONDS=60 each: crate
 style:
 	.ci/structure --self-test
 	.ci/structure
+	.ci/translations --self-test
+	.ci/translations
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path crates/gitlab-ci/fuzz/Cargo.toml
 	cargo fmt --all --check --manifest-path crates/gitlab-runner/fuzz/Cargo.toml
 
 .PHONY: lint
-lint: style ## Check the code's structure, formatting, clippy and docs; a warning is an error
+lint: style ## Check structure, translations, formatting, clippy and docs; a warning is an error
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# The fuzz targets, without the C++ library that they are linked with.

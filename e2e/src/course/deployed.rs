@@ -1,4 +1,4 @@
-//! The objects that the job for a branch deploys.
+//! The objects that the deploy jobs apply.
 
 use serde_json::Value;
 
@@ -8,19 +8,30 @@ use super::project::Project;
 use super::rehearsal::Rehearsal;
 use super::verdict::Unsolved;
 
-/// The objects that the job for a branch deploys, and the slug of its environment.
+/// Each deploy job, with a push whose pipeline has it.
+pub(super) const DEPLOYS: [(&str, Push<'static>); 3] = [
+    ("deploy_dev", Push::DefaultBranch),
+    ("deploy_review", Push::Branch(&["README.md"])),
+    ("deploy_live", Push::Tag("v1.0.0")),
+];
+
+/// The objects that a job deploys, and the slug of its environment.
 pub(super) struct Deployed {
     pub(super) objects: Vec<Value>,
     pub(super) slug: String,
 }
 
 impl Deployed {
-    /// Rehearses the job.
-    pub(super) fn read(project: &Project) -> Result<Self, Unsolved> {
-        let plan = plans::plan(project, Push::Branch(&["README.md"]))?;
-        let job = plans::job(&plan, "deploy_review")?;
+    /// Rehearses each deploy job: a solution must work for every environment.
+    pub(super) fn each(project: &Project) -> Result<Vec<Self>, Unsolved> {
+        DEPLOYS.into_iter().map(|(name, push)| Self::read(project, name, push)).collect()
+    }
+
+    fn read(project: &Project, name: &str, push: Push<'_>) -> Result<Self, Unsolved> {
+        let plan = plans::plan(project, push)?;
+        let job = plans::job(&plan, name)?;
         let environment = job.environment.as_ref();
-        let slug = environment.ok_or_else(|| Unsolved::new("job deploy_review has no environment"))?.slug.clone();
+        let slug = environment.ok_or_else(|| Unsolved(format!("job {name} has no environment")))?.slug.clone();
         let objects = Rehearsal::run(project, job)?.applied()?;
         Ok(Self { objects, slug })
     }

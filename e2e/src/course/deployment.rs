@@ -24,7 +24,7 @@ pub(super) const LOG_LEVEL: Exercise = Exercise {
 pub(super) const DEPLOYED: Exercise = Exercise {
     id: Id { page: 6, number: 2 },
     title: "Deploy it",
-    goal: "the solution of 6.1 is deployed: the commit of the Deployment is the last one of your branch, and all of its pods run",
+    goal: "the solution of 6.1 is deployed: the commit of the Deployment is the one that is checked out in your project, and all of its pods run",
     hint: "which account runs the job, and who may change its Role? The pipeline runs commits, not the working tree",
     verifier: Verifier::Cluster(|project, environment| deployed(project, environment).boxed()),
 };
@@ -37,7 +37,17 @@ fn reference(container: &Value) -> Value {
 }
 
 fn log_level(project: &Project) -> Verdict {
-    let deployed = Deployed::read(project)?;
+    Deployed::each(project)?.iter().try_for_each(has_log_level)?;
+    let plan = plans::plan(project, Push::Branch(&["README.md"]))?;
+    let stop = Rehearsal::run(project, plans::job(&plan, "stop_review")?)?;
+    let is_deleted = stop.calls.iter().filter(|call| call.is("kubectl", "delete")).any(|call| {
+        let kinds = call.arguments.iter().flat_map(|argument| argument.split(','));
+        kinds.into_iter().any(|kind| ["configmap", "configmaps", "cm"].contains(&kind))
+    });
+    Unsolved::unless(is_deleted, || "stop_review leaves the ConfigMap in the cluster".to_owned())
+}
+
+fn has_log_level(deployed: &Deployed) -> Verdict {
     let config_map = deployed.only("ConfigMap")?;
     let name = format!("gitlab-k8s-demo-{}", deployed.slug);
     let metadata = &config_map["metadata"];
@@ -55,14 +65,7 @@ fn log_level(project: &Project) -> Verdict {
     let reference = reference(deployed.container()?);
     Unsolved::unless(reference == json!({"name": name, "key": "log-filter"}), || {
         format!("RUST_LOG of the container refers to {reference}")
-    })?;
-    let plan = plans::plan(project, Push::Branch(&["README.md"]))?;
-    let stop = Rehearsal::run(project, plans::job(&plan, "stop_review")?)?;
-    let is_deleted = stop.calls.iter().filter(|call| call.is("kubectl", "delete")).any(|call| {
-        let kinds = call.arguments.iter().flat_map(|argument| argument.split(','));
-        kinds.into_iter().any(|kind| ["configmap", "configmaps", "cm"].contains(&kind))
-    });
-    Unsolved::unless(is_deleted, || "stop_review leaves the ConfigMap in the cluster".to_owned())
+    })
 }
 
 async fn deployed(project: &Project, environment: &Environment) -> Verdict {
@@ -70,7 +73,7 @@ async fn deployed(project: &Project, environment: &Environment) -> Verdict {
     let head = project.git(&["rev-parse", "HEAD"])?;
     let spec = deployment.spec.as_ref().map(|spec| json!(spec)).unwrap_or_default();
     let commit = spec["template"]["metadata"]["annotations"]["ci-commit-sha"].as_str().unwrap_or("unknown").to_owned();
-    Unsolved::unless(commit == head, || format!("the Deployment is of commit {commit}, your branch is at {head}"))?;
+    Unsolved::unless(commit == head, || format!("the Deployment is of commit {commit}, your project is at {head}"))?;
     let containers = spec["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
     let reference = containers.iter().map(reference).find(|reference| !reference.is_null()).unwrap_or_default();
     let Some(name) = reference["name"].as_str() else {

@@ -1,5 +1,6 @@
 //! Page 4: rules and needs.
 
+use super::deployed::DEPLOYS;
 use super::exercise::{Exercise, Id, Verifier};
 use super::plans::{self, Push};
 use super::project::Project;
@@ -48,7 +49,7 @@ fn changes(project: &Project) -> Verdict {
 }
 
 fn needs(project: &Project) -> Verdict {
-    for push in [Push::Branch(&["README.md"]), Push::Tag("v1.0.0")] {
+    for (deploy, push) in DEPLOYS {
         let plan = plans::plan(project, push)?;
         let job = plans::job(&plan, "image_build")?;
         let Some(needs) = &job.needs else {
@@ -63,15 +64,10 @@ fn needs(project: &Project) -> Verdict {
             "" => "image_build waits for no job, and gets no artifact".to_owned(),
             needs => format!("image_build waits for {needs}"),
         })?;
-        let deploys = plan.jobs.iter().filter(|job| ["deploy_review", "deploy_live"].contains(&&*job.name));
-        for job in deploys {
-            let waits =
-                |test: &str| job.needs.as_ref().is_none_or(|needs| needs.iter().any(|need| &*need.name == test));
-            let skipped: Vec<&str> = ["test", "test2"].into_iter().filter(|test| !waits(test)).collect();
-            Unsolved::unless(skipped.is_empty(), || {
-                format!("{} does not wait for {}", job.name, skipped.join(" and "))
-            })?;
-        }
+        let job = plans::job(&plan, deploy)?;
+        let waits = |test: &str| job.needs.as_ref().is_none_or(|needs| needs.iter().any(|need| &*need.name == test));
+        let skipped: Vec<&str> = ["test", "test2"].into_iter().filter(|test| !waits(test)).collect();
+        Unsolved::unless(skipped.is_empty(), || format!("{deploy} does not wait for {}", skipped.join(" and ")))?;
     }
     Ok(())
 }

@@ -39,7 +39,10 @@ fn budget(probe: &Value) -> u64 {
 }
 
 fn startup(project: &Project) -> Verdict {
-    let deployed = Deployed::read(project)?;
+    Deployed::each(project)?.iter().try_for_each(may_start_slowly)
+}
+
+fn may_start_slowly(deployed: &Deployed) -> Verdict {
     let container = deployed.container()?;
     let probe = &container["startupProbe"];
     Unsolved::unless(!probe.is_null(), || "the container has no startupProbe".to_owned())?;
@@ -63,8 +66,11 @@ fn startup(project: &Project) -> Verdict {
 }
 
 fn shutdown(project: &Project) -> Verdict {
-    let deployed = Deployed::read(project)?;
-    let (delay, timeout) = (flag(&deployed, "--shutdown-delay")?, flag(&deployed, "--shutdown-timeout")?);
+    Deployed::each(project)?.iter().try_for_each(may_end_slowly)
+}
+
+fn may_end_slowly(deployed: &Deployed) -> Verdict {
+    let (delay, timeout) = (flag(deployed, "--shutdown-delay")?, flag(deployed, "--shutdown-timeout")?);
     let timeout = timeout.ok_or_else(|| Unsolved::new("the container has no argument --shutdown-timeout"))?;
     Unsolved::unless(timeout == 60, || format!("--shutdown-timeout is {timeout} s"))?;
     // 5 s is the default of the service.

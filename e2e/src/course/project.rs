@@ -16,7 +16,7 @@ const DEFAULT_BRANCH: &str = "main";
 const BRANCH: &str = "feature/greeting";
 
 /// The tag that page 9 releases.
-const TAG: &str = "v1.0.0";
+pub(super) const TAG: &str = "v1.0.0";
 
 /// The project cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::exercise::{Exercise, Id, Verifier};
-use super::project::Project;
+use super::project::{Project, TAG};
 use super::verdict::{Unsolved, Verdict};
 use crate::checks::environment::Environment;
 
@@ -58,13 +58,19 @@ async fn broken(environment: &Environment) -> Verdict {
 fn revert(project: &Project) -> Verdict {
     const FILE: &str = "manifests/deployment.yaml";
     let file_at = |commit: &str| project.git(&["rev-parse", &format!("{commit}:{FILE}")]);
-    let before = file_at("main")?;
-    let commits = project.git(&["rev-list", "main..HEAD"])?;
-    // From the newest to the oldest.
-    let breaking = commits.lines().find(|commit| file_at(commit).is_ok_and(|file| file != before));
-    let breaking = breaking.ok_or_else(|| Unsolved(format!("no commit of your branch changes {FILE}")))?;
-    Unsolved::unless(file_at("HEAD")? == before, || {
-        let short = breaking.get(..8).unwrap_or(breaking);
+    // The commits after the first release that change the file, from the newest to the oldest. Any branch may be checked out, and
+    // solutions of other exercises may have been committed before.
+    let range = format!("{TAG}..HEAD");
+    let commits = project.git(&["rev-list", "--topo-order", "--full-history", "--no-merges", &range, "--", FILE])?;
+    let Some(last) = commits.lines().next() else {
+        return Err(Unsolved(format!("no commit of your branch changes {FILE}")));
+    };
+    // The last two commits break the file and take that back, so an earlier one has the same file.
+    let mut earlier = commits.lines().skip(2).chain([TAG]);
+    let now = file_at("HEAD")?;
+    let is_back = earlier.any(|commit| file_at(commit).is_ok_and(|file| file == now));
+    Unsolved::unless(is_back, || {
+        let short = last.get(..8).unwrap_or(last);
         format!("the last commit of your branch still deploys the change of {short}")
     })?;
     let changes = project.git(&["status", "--porcelain", "--", FILE])?;

@@ -40,7 +40,10 @@ const QUERY_FILE: &str = "requests.promql";
 const EXPECTED: &str = r#"sum by (ref, status) (rate(http_requests_total{route="/"}[5m]))"#;
 
 fn second_host(project: &Project) -> Verdict {
-    let deployed = Deployed::read(project)?;
+    Deployed::each(project)?.iter().try_for_each(has_second_host)
+}
+
+fn has_second_host(deployed: &Deployed) -> Verdict {
     let rules = deployed.only("Ingress")?["spec"]["rules"].as_array().cloned().unwrap_or_default();
     let path_of = |host: &str| {
         let of_host: Vec<&Value> = rules.iter().filter(|rule| rule["host"] == host).collect();

@@ -41,7 +41,7 @@ pub(super) struct Branch<'run> {
     pub(super) replayer: &'run Replayer,
     /// The images that the jobs of both pipelines run in.
     pub(super) images: Vec<&'static Image>,
-    pub(super) dev: &'run EnvironmentJobs,
+    pub(super) review: &'run EnvironmentJobs,
     pub(super) live: &'run EnvironmentJobs,
     /// Whether this run creates the cluster.
     pub(super) is_new_cluster: bool,
@@ -64,18 +64,18 @@ pub(super) struct Branch<'run> {
 impl Branch<'_> {
     /// Runs the part, and returns the checks that failed. Adds the environments that were deployed to `environments`.
     pub(super) async fn run(self, environments: &mut Vec<Environment>) -> Result<Vec<String>, ScenarioError> {
-        let (on_dev, on_live) = self.deploy(environments).await.inspect_err(|_| self.cancel_tag.cancel())?;
+        let (on_review, on_live) = self.deploy(environments).await.inspect_err(|_| self.cancel_tag.cancel())?;
         self.deployed.reach(on_live.clone());
 
         let (observed, is_observed) = milestone();
-        let check = environment_checks::check(self.scenario, self.recorder, &on_dev, observed);
+        let check = environment_checks::check(self.scenario, self.recorder, &on_review, observed);
         let change = async {
             // A milestone is missed if its part has failed. That part reports the reason.
             let Some(()) = is_observed.reached().await else { return Ok(Vec::new()) };
-            again(self.recorder, self.replayer, &on_dev, self.dev).await?;
+            again(self.recorder, self.replayer, &on_review, self.review).await?;
             // While the environments are compared, nothing else may change the tag's environment.
             let Some(()) = self.tag_is_observed.reached().await else { return Ok(Vec::new()) };
-            stopped(self.recorder, self.replayer, &on_dev, self.dev, &on_live).await
+            stopped(self.recorder, self.replayer, &on_review, self.review, &on_live).await
         };
         let (failed, changed) = tokio::join!(check, change);
         Ok([failed?, changed?].concat())
@@ -86,9 +86,9 @@ impl Branch<'_> {
         // Job images are obtained while the cluster comes up. A failure surfaces when a job needs the image.
         let obtain_images = self.scenario.cancellable(self.scenario.images.obtain(&self.images));
         let (target, pushed, _) = tokio::join!(self.ready(), self.push(), obtain_images);
-        let (on_dev, on_live) = self.environments(&target?).await;
-        environments.extend([on_dev.clone(), on_live.clone()]);
-        pushed.map(|()| (on_dev, on_live))
+        let (on_review, on_live) = self.environments(&target?).await;
+        environments.extend([on_review.clone(), on_live.clone()]);
+        pushed.map(|()| (on_review, on_live))
     }
 
     /// Ensures that registry and cluster are up. Jobs that need them start then.
@@ -145,14 +145,14 @@ impl Branch<'_> {
 
     /// The environments that the branch and the tag are deployed to.
     async fn environments(&self, target: &Target) -> (Environment, Environment) {
-        let Self { scenario, recorder, replayer, dev, live, .. } = self;
-        recorder.change(|record| commands::add(record, scenario, target, dev, live));
+        let Self { scenario, recorder, replayer, review, live, .. } = self;
+        recorder.change(|record| commands::add(record, scenario, target, review, live));
         let versions = versions::collect(scenario, target).await;
         recorder.change(|record| record.versions = versions);
-        let on_dev = target.environment(&dev.slug, Some(&replayer.project.commit.sha));
+        let on_review = target.environment(&review.slug, Some(&replayer.project.commit.sha));
         let mut on_live = target.environment(&live.slug, Some(&replayer.project.tagged.sha));
-        on_live.others.insert(dev.slug.clone(), on_dev.host.clone());
-        (on_dev, on_live)
+        on_live.others.insert(review.slug.clone(), on_review.host.clone());
+        (on_review, on_live)
     }
 }
 
@@ -214,7 +214,7 @@ pub(super) async fn stopped(
         recorder.skip(&name, &format!("no job stops it: {} has no on_stop", jobs.job));
         return Ok(Vec::new());
     };
-    // The pipeline of the default branch may have no job that stops the environment.
+    // Rules may exclude the job from the pipeline of the branch.
     if replayer.plan(Ref::Branch)?.plan.jobs.iter().all(|planned| *planned.name != **job) {
         let branch = &replayer.project.branch;
         recorder.skip(&name, &format!("{job} is not in the pipeline of branch {branch}"));

@@ -11,7 +11,7 @@ pub(super) fn add(
     record: &mut Record,
     scenario: &Scenario,
     target: &Target,
-    dev: &EnvironmentJobs,
+    review: &EnvironmentJobs,
     live: &EnvironmentJobs,
 ) {
     let cluster = match &scenario.cluster {
@@ -19,7 +19,7 @@ pub(super) fn add(
         ClusterSource::Existing(_) => None,
     };
     note(&mut record.commands_note, scenario.keep, cluster.is_some());
-    record.commands = commands(target, cluster, &[dev, live]);
+    record.commands = commands(target, cluster, &[review, live]);
 }
 
 fn note(note: &mut String, is_kept: bool, is_own: bool) {
@@ -60,10 +60,10 @@ mod tests {
     use super::*;
     use crate::checks::connection::Connection;
 
-    fn environment(name: &str, on_stop: Option<&str>) -> EnvironmentJobs {
+    fn environment(name: &str, slug: &str, on_stop: Option<&str>) -> EnvironmentJobs {
         EnvironmentJobs {
             name: name.to_owned(),
-            slug: name.to_owned(),
+            slug: slug.to_owned(),
             job: "deploy".into(),
             is_manual: false,
             on_stop: on_stop.map(str::to_owned),
@@ -87,9 +87,10 @@ mod tests {
             networks: Vec::new(),
             patience: std::time::Duration::ZERO,
         };
-        let (dev, live) = (environment("dev", Some("stop_review")), environment("live", None));
+        let review = environment("review/x", "review-x-f0a1b2", Some("stop_review"));
+        let live = environment("live", "live", None);
         let lines = |cluster, target: &Target| {
-            let commands = commands(target, cluster, &[&dev, &live]);
+            let commands = commands(target, cluster, &[&review, &live]);
             commands.iter().map(|(what, command)| format!("{what}:\n  {command}")).collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!("a_cluster_that_exists", lines(None, &target));

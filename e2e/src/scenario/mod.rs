@@ -85,18 +85,18 @@ async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Clean
 
     // Errors in the pipeline file are reported before anything is created.
     let branch_plan = replayer.plan(Ref::Branch)?.plan;
-    let dev = first_environment(&branch_plan, "branch", false)?;
+    let review = first_environment(&branch_plan, "branch", false)?;
     let tag_plan = replayer.plan(Ref::Tag)?.plan;
     let live = first_environment(&tag_plan, "tag", true)?;
     if !scenario.gives_kubeconfig() {
-        let names = BTreeSet::from([&*dev.name, &*live.name]);
+        let names = BTreeSet::from([&*review.name, &*live.name]);
         replayer.settings.extend(variables::deployer_account(names.into_iter()));
     }
-    expect_steps(recorder, &replayer, &dev, &live);
+    expect_steps(recorder, &replayer, &review, &live);
 
     match &scenario.cluster {
         ClusterSource::Existing(target) => {
-            existing::nothing_replaced(target, &replayer.project, &[&dev, &live]).await?;
+            existing::nothing_replaced(target, &replayer.project, &[&review, &live]).await?;
         }
         ClusterSource::Kind(plan) => {
             let notify = |event: &Event<'_>| recorder.record(event);
@@ -116,7 +116,7 @@ async fn play(scenario: &Scenario, recorder: &Arc<Recorder>, cleanup: &mut Clean
         recorder,
         replayer: &replayer,
         images: [&branch_plan, &tag_plan].into_iter().flat_map(images_of).collect(),
-        dev: &dev,
+        review: &review,
         live: &live,
         is_new_cluster: *cluster,
         lease: lease.as_ref(),
@@ -164,14 +164,14 @@ async fn clone_project(
 }
 
 /// Announces the steps and checks that follow the deployment of the branch, so that the report lists those that the run never reaches.
-fn expect_steps(recorder: &Recorder, replayer: &Replayer, dev: &EnvironmentJobs, live: &EnvironmentJobs) {
+fn expect_steps(recorder: &Recorder, replayer: &Replayer, review: &EnvironmentJobs, live: &EnvironmentJobs) {
     let play = live.is_manual.then(|| tag::play_step(live));
-    let steps = [environment_checks::step(&dev.slug), branch::AGAIN.to_owned(), tag::step(replayer)];
-    let last = [environment_checks::step(&live.slug), branch::stop_step(dev)];
+    let steps = [environment_checks::step(&review.slug), branch::AGAIN.to_owned(), tag::step(replayer)];
+    let last = [environment_checks::step(&live.slug), branch::stop_step(review)];
     for step in steps.into_iter().chain(play).chain(last) {
         recorder.expect(&step);
     }
-    for environment in [dev, live] {
+    for environment in [review, live] {
         recorder.expect_checks(&environment.slug);
     }
 }

@@ -279,7 +279,9 @@ mod tests {
     /// neither registry nor cluster.
     fn assert_is_scenario(text: &str) -> Vec<String> {
         let (deployed, stops, free) = facts(text);
-        assert_eq!(deployed, [("dev".to_owned(), false), ("live".to_owned(), true)]);
+        let is_scenario = matches!(&deployed[..], [(review, false), (live, true)]
+            if review.starts_with("review-feature-x-") && live == "live");
+        assert!(is_scenario, "{deployed:?}");
         assert_eq!(stops.len(), 1, "{stops:?}");
         free
     }
@@ -287,6 +289,15 @@ mod tests {
     #[test]
     fn the_repositorys_own_pipeline() {
         assert!(!assert_is_scenario(OWN).is_empty());
+    }
+
+    /// `e2e run --branch main`: `dev` is deployed and checked, and is not stopped.
+    #[test]
+    fn the_default_branch_has_an_environment_that_no_job_stops() {
+        let deployed = environments(&plan_for(OWN, &branch("main"), &[]).unwrap());
+        let facts: Vec<_> =
+            deployed.iter().map(|it| (&*it.job, &*it.slug, it.is_manual, it.on_stop.as_deref())).collect();
+        assert_eq!(facts, [("deploy_dev", "dev", false, None)]);
     }
 
     /// The same pipeline with other job names and one more stage: a run depends on neither.

@@ -76,18 +76,19 @@ fn a_broken_deployment_is_repaired() {
     eventually_accepted(&student, "10.1", "dev", || {});
 }
 
-/// The slug of the environment that the student's branch is deployed to.
+/// The slug of the environment that the checked-out default branch is deployed to.
 fn slug(student: &Student) -> String {
     let text = run(e2e(&["plan", "--format", "json", "-C"]).arg(&student.dir));
     let plan: Value = serde_json::from_str(&text).expect("JSON");
     let jobs = plan["jobs"].as_array().cloned().unwrap_or_default();
-    let job = jobs.iter().find(|job| job["name"] == "deploy_review").expect("a deploy job");
+    let job = jobs.iter().find(|job| job["name"] == "deploy_dev").expect("a deploy job");
     job["environment"]["slug"].as_str().expect("a slug").to_owned()
 }
 
-/// A project that is deployed to an environment of its own: other tests use `dev`.
+/// A project whose default branch is deployed to an environment of its own: other tests use `dev`. As after page 6, it is checked out.
 fn project_with_own_environment() -> Student {
     let student = Student::new();
+    run(Command::new("git").arg("-C").arg(&student.dir).args(["switch", "--quiet", "main"]));
     let file = student.dir.join(".gitlab-ci.yml");
     let text = std::fs::read_to_string(&file).expect("the pipeline");
     std::fs::write(&file, text.replace("name: dev\n", "name: exercise\n")).expect("the pipeline");

@@ -46,7 +46,7 @@ fn own() -> Repository {
     let read = |name: &str| std::fs::read_to_string(project().join(name)).expect("a file");
     let repository = Repository::new("main", &read(".gitlab-ci.yml"));
     std::fs::create_dir(repository.path().join("manifests")).expect("a directory");
-    for name in ["deployment", "service", "ingress", "pod-disruption-budget"] {
+    for name in ["deployment", "service", "ingress", "http-route", "pod-disruption-budget"] {
         let name = format!("manifests/{name}.yaml");
         std::fs::write(repository.path().join(&name), read(&name)).expect("a file");
     }
@@ -56,11 +56,24 @@ fn own() -> Repository {
     repository
 }
 
+/// The slug of the environment that the branch `test` is deployed to.
+fn slug(repository: &Repository) -> String {
+    let plan = run(&mut repository.e2e(&["plan", "--branch", "test", "--format", "json"]));
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    let mut jobs = plan["jobs"].as_array().expect("jobs").iter();
+    let job = jobs.find(|job| job["name"] == "deploy_review").expect("the job");
+    job["environment"]["slug"].as_str().expect("a slug").to_owned()
+}
+
 /// Runs a job of the branch `test` on this machine. It gets only these variables of the project.
-fn job(repository: &Repository, job: &str, variables: &Value) -> Run {
+fn job(repository: &Repository, name: &str, variables: &Value) -> Run {
+    job_of("test", repository, name, variables)
+}
+
+fn job_of(branch: &str, repository: &Repository, job: &str, variables: &Value) -> Run {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), variables.to_string()).expect("written");
-    let mut command = repository.e2e(&["pipeline", "--executor", "shell", "--format", "json", "--branch", "test"]);
+    let mut command = repository.e2e(&["pipeline", "--executor", "shell", "--format", "json", "--branch", branch]);
     Run::new(command.args(["--job", job, "--variables"]).arg(file.path()).output().expect("e2e runs"))
 }
 
@@ -108,6 +121,7 @@ fn jobs_deploy_with_only_what_setup_has_created() {
     let mode = std::os::unix::fs::MetadataExt::mode(&kubeconfig.metadata().expect("a file"));
     assert_eq!(mode & 0o777, 0o600);
     let (repository, image) = (own(), push(1));
+    let review = slug(&repository);
     let variables = |context: &str| {
         json!([
             {"key": "KUBECONFIG", "value": as_of_an_agent(&kubeconfig), "variable_type": "file"},
@@ -124,7 +138,7 @@ fn jobs_deploy_with_only_what_setup_has_created() {
     assert_eq!(pods(namespace), []);
 
     let lines = passes(&repository, "deploy_review", &variables(AGENT)).join("\n");
-    assert!(lines.contains("host: gitlab-k8s-demo-dev-"), "no smoke test: {lines}");
+    assert!(lines.contains(&format!("host: gitlab-k8s-demo-{review}-")), "no smoke test: {lines}");
     let before = pods(namespace);
     assert_eq!(before.len(), 2, "{before:?}");
 
@@ -137,7 +151,7 @@ fn jobs_deploy_with_only_what_setup_has_created() {
     });
     assert!(after.iter().all(|(_, image)| before.iter().all(|(_, old)| old != image)), "{before:?} {after:?}");
 
-    an_autoscaler_keeps_its_replicas(namespace, || passes(&repository, "deploy_review", &variables(AGENT)));
+    an_autoscaler_keeps_its_replicas(namespace, &review, || passes(&repository, "deploy_review", &variables(AGENT)));
 
     // A Service that leads to no pod fails the smoke test, although the rollout succeeds.
     let service = repository.path().join("manifests/service.yaml");
@@ -149,28 +163,35 @@ fn jobs_deploy_with_only_what_setup_has_created() {
     let lines = broken.lines("deploy_review").join("\n");
     assert!(broken.code() == 1 && lines.contains("The Service does not lead to the pods of this job"), "{lines}");
 
+    // The branch is merged, deployed to `dev`, and deleted: GitLab then runs its job `stop_review`.
+    repository.git(&["switch", "--quiet", "main"]);
+    let mut merged = variables(AGENT);
+    merged.as_array_mut().expect("a list").push(json!({"key": "IMAGE_TAG", "value": "test"}));
+    let dev = job_of("main", &repository, "deploy_dev", &merged);
+    assert_eq!(dev.code(), 0, "{:#?}", dev.all_lines("deploy_dev"));
     passes(&repository, "stop_review", &variables(AGENT));
     let left = run(&mut owner(&["get", "deployments,services,ingresses", "--output=name", "--namespace", namespace]));
-    assert_eq!(left, "");
+    assert!(left.lines().count() == 3 && left.lines().all(|name| name.ends_with("/gitlab-k8s-demo-dev")), "{left}");
 }
 
 /// A deployment does not reset the number of replicas that an autoscaler has set.
-fn an_autoscaler_keeps_its_replicas(namespace: &str, deploy: impl Fn() -> Vec<String>) {
+fn an_autoscaler_keeps_its_replicas(namespace: &str, slug: &str, deploy: impl Fn() -> Vec<String>) {
+    let name = format!("gitlab-k8s-demo-{slug}");
     // The controller raises the number to the minimum without metrics.
     let autoscaler = json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "gitlab-k8s-demo-dev", "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "minReplicas": 3,
             "maxReplicas": 4,
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gitlab-k8s-demo-dev"},
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
         },
     });
     feed(&mut owner(&["apply", "--filename", "-"]), &autoscaler.to_string());
     let deployment = |path: &str| {
         let path = format!("--output=jsonpath={{{path}}}");
-        run(&mut owner(&["get", "deployment", "gitlab-k8s-demo-dev", &path, "--namespace", namespace]))
+        run(&mut owner(&["get", "deployment", &name, &path, "--namespace", namespace]))
     };
     eventually("the autoscaler", TIMEOUT, || match &*deployment(".spec.replicas") {
         "3" => Ok(()),
@@ -181,7 +202,7 @@ fn an_autoscaler_keeps_its_replicas(namespace: &str, deploy: impl Fn() -> Vec<St
     let applied = deployment(".metadata.annotations.kubectl\\.kubernetes\\.io/last-applied-configuration");
     let applied: Value = serde_json::from_str(&applied).expect("JSON");
     assert_eq!(applied["spec"]["replicas"], 3, "{applied:#}");
-    run(&mut owner(&["delete", "horizontalpodautoscaler", "gitlab-k8s-demo-dev", "--namespace", namespace]));
+    run(&mut owner(&["delete", "horizontalpodautoscaler", &name, "--namespace", namespace]));
     deploy();
     assert_eq!(deployment(".spec.replicas"), "2");
 }

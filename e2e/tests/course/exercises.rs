@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use e2e::course::{EXERCISES, Exercise, Verifier};
+use rstest::rstest;
 
 use crate::solver::{Student, accepted, refusal, solution};
 use crate::support::project;
@@ -44,6 +45,60 @@ fn each_answer_is_accepted() {
         student.apply(&solution(&id, ""));
         accepted(&id, &student.verify(&id).output().expect("e2e runs"));
     }
+}
+
+/// A host that is right for `dev` only would be wrong for the environments of other branches.
+#[test]
+fn a_solution_must_work_for_each_environment() {
+    let student = Student::new();
+    student.apply(&solution("8.1", ""));
+    let file = student.dir.join("manifests/ingress.yaml");
+    let text = std::fs::read_to_string(&file).expect("a manifest");
+    assert!(text.contains("__CI_ENVIRONMENT_SLUG__-api."), "{text}");
+    std::fs::write(&file, text.replace("__CI_ENVIRONMENT_SLUG__-api.", "dev-api.")).expect("a manifest");
+    let seen = refusal(&student.verify("8.1").output().expect("e2e runs"));
+    assert!(
+        seen.starts_with("host review-feature-gr-") && seen.contains("-api.gitlab-k8s-demo.test has 0 paths"),
+        "{seen}"
+    );
+}
+
+/// Page 6 has merged the branch, and other solutions may have been committed. The repair may be on any branch.
+#[rstest]
+#[case::on_the_default_branch("git -C target/course/project switch --quiet main")]
+#[case::after_another_solution(
+    "cd target/course/project
+     git apply \"$OLDPWD/docs/course/teacher/7.1.patch\"
+     git commit --quiet --all --message 'Start slowly'"
+)]
+fn a_commit_is_taken_back(#[case] before: &str, #[values(false, true)] is_merged: bool) {
+    let student = Student::new();
+    student.run_script(before);
+    student.apply(&solution("10.2", ""));
+    if is_merged {
+        student.run_script(
+            "cd target/course/project
+             git switch --quiet --create work
+             git switch --quiet --create merged v1.0.0
+             git merge --quiet --no-ff --message 'Merge the work' work",
+        );
+    }
+    accepted("10.2", &student.verify("10.2").output().expect("e2e runs"));
+}
+
+/// A later change of the file is no repair.
+#[test]
+fn another_solution_takes_nothing_back() {
+    let student = Student::new();
+    student.run_script(
+        "cd target/course/project
+         sed --in-place 's|path: /health|path: /nowhere|' manifests/deployment.yaml
+         git commit --quiet --all --message 'Break the readiness probe'
+         git apply \"$OLDPWD/docs/course/teacher/7.2.patch\"
+         git commit --quiet --all --message 'End slowly'",
+    );
+    let seen = refusal(&student.verify("10.2").output().expect("e2e runs"));
+    assert!(seen.starts_with("the last commit of your branch still deploys the change of "), "{seen}");
 }
 
 /// In one directory, so that the service's dependencies are compiled once.

@@ -19,8 +19,8 @@ const RENAMED: [(&str, &str); 6] = [
     ("test2", "examine the binary"),
     ("compile", "build it"),
     ("image_build", "push the image"),
-    ("deploy_review", "to dev"),
-    ("stop_review", "away from dev"),
+    ("deploy_review", "to review"),
+    ("stop_review", "away from review"),
     ("deploy_live", "to live"),
 ];
 
@@ -71,7 +71,7 @@ fn an_existing_cluster_with_another_pipeline() {
         "get",
         "all",
         "--namespace=gitlab",
-        "--selector=ref in (dev, live)",
+        "--selector=app=gitlab-k8s-demo",
         "--output=name",
     ]));
     assert_eq!(left, "");
@@ -119,7 +119,7 @@ fn changed(dir: &Path) -> PathBuf {
     for (name, other) in RENAMED {
         change(&format!("\n{name}:"), &format!("\n{other}:"));
     }
-    change("on_stop: stop_review\n", "on_stop: away from dev\n");
+    change("on_stop: stop_review\n", "on_stop: away from review\n");
     change("stages: [test, ", "stages: [test, announce, ");
     change("    - cargo test --locked -p app --lib --test router\n", "    - cargo --version\n");
     change("    - cargo test --locked -p app --test binary\n", "    - cargo --version\n");

@@ -27,6 +27,36 @@ fn names(plan: &Value) -> Vec<&str> {
     jobs.iter().map(|job| job["name"].as_str().expect("a name")).collect()
 }
 
+/// The environments of a plan: the job, its action and the name.
+fn environments(plan: &Value) -> Vec<String> {
+    let jobs = plan["jobs"].as_array().expect("jobs").iter();
+    let jobs = jobs.filter(|job| !job["environment"].is_null());
+    jobs.map(|job| {
+        let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+        let environment = &job["environment"];
+        // Jobs that change an environment wait for each other.
+        assert!(
+            job["resource_group"] == environment["slug"] || job["resource_group"] == environment["name"],
+            "{job:#}"
+        );
+        format!("{} {} {}", text(&job["name"]), text(&environment["action"]), text(&environment["name"]))
+    })
+    .collect()
+}
+
+/// Each branch has its own environment, which can be stopped. No job stops `dev`, not even after the merge of a branch.
+#[rstest]
+#[case::a_branch(&["--branch", "feature/x"], &["deploy_review start review/feature-x", "stop_review stop review/feature-x"])]
+#[case::the_default_branch(&[], &["deploy_dev start dev"])]
+#[case::a_release(&["--tag", "v1.0.0"], &["deploy_live start live"])]
+fn each_branch_has_an_environment(#[case] reference: &[&str], #[case] expected: &[&str]) {
+    let plan = plan(&own(), reference);
+    assert_eq!(environments(&plan), expected);
+    let stops = |job: &&Value| job["environment"]["action"] == "start" && !job["environment"]["on_stop"].is_null();
+    let stoppable: Vec<_> = plan["jobs"].as_array().expect("jobs").iter().filter(stops).collect();
+    assert_eq!(stoppable.len(), usize::from(reference.contains(&"--branch")), "{stoppable:#?}");
+}
+
 /// Only a release can be deployed to the live environment.
 #[rstest]
 #[case::a_release("v1.0.0", true)]
@@ -104,10 +134,40 @@ fn a_protected_kubeconfig(#[case] reference: &[&str], #[case] is_given: bool) {
     let file = repository.path().join("variables.json");
     let kubeconfig = json!([{"key": "KUBECONFIG", "value": "{}", "variable_type": "file", "protected": true}]);
     std::fs::write(&file, kubeconfig.to_string()).expect("a file");
-    let job = if reference.contains(&"--tag") { "deploy_live" } else { "deploy_review" };
+    let job = match reference[0] {
+        "--tag" => "deploy_live",
+        "--branch" => "deploy_review",
+        _ => "deploy_dev",
+    };
     let fixed = ["plan", "--show-variables", job, "--variables", file.to_str().expect("a path")];
     let text = run(&mut repository.e2e(&[&fixed, reference].concat()));
     assert_eq!(text.lines().any(|line| line.trim_start().starts_with("KUBECONFIG ")), is_given, "{text}");
+}
+
+/// README.md: branches are confined to a namespace of their own. The more specific scope wins, also on a protected branch.
+#[rstest]
+#[case::a_branch(&["--branch", "feature/x"], "deploy_review", Some("demo-review"))]
+#[case::a_protected_branch(&["--branch", "feature/x", "--protected"], "deploy_review", Some("demo-review"))]
+#[case::the_default_branch(&["--protected"], "deploy_dev", Some("demo"))]
+#[case::a_protected_tag(&["--tag", "v1.0.0", "--protected"], "deploy_live", Some("demo"))]
+#[case::a_tag_that_any_developer_can_push(&["--tag", "v1.0.0"], "deploy_live", None)]
+fn branches_deploy_to_the_namespace_of_their_scope(
+    #[case] reference: &[&str],
+    #[case] job: &str,
+    #[case] namespace: Option<&str>,
+) {
+    let repository = own();
+    let file = repository.path().join("variables.json");
+    let variables = json!([
+        {"key": "KUBE_NAMESPACE", "value": "demo", "protected": true},
+        {"key": "KUBE_NAMESPACE", "value": "demo-review", "environment_scope": "review/*"},
+    ]);
+    std::fs::write(&file, variables.to_string()).expect("a file");
+    let fixed = ["plan", "--show-variables", job, "--variables", file.to_str().expect("a path")];
+    let text = run(&mut repository.e2e(&[&fixed, reference].concat()));
+    let line = text.lines().find(|line| line.trim_start().starts_with("KUBE_NAMESPACE ")).expect("the variable");
+    // Without a variable of the project, the job has the value of the pipeline file, and no kubeconfig for it.
+    assert_eq!(line.split_whitespace().nth(1), Some(namespace.unwrap_or("gitlab")), "{text}");
 }
 
 /// The manifests as a deploy job applies them.
@@ -116,7 +176,7 @@ fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
     let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
     let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
     let dir = tempfile::tempdir().expect("a directory");
-    for name in ["deployment.yaml", "service.yaml", "ingress.yaml", "pod-disruption-budget.yaml"] {
+    for name in ["deployment.yaml", "service.yaml", "ingress.yaml", "http-route.yaml", "pod-disruption-budget.yaml"] {
         std::fs::copy(project().join("manifests").join(name), dir.path().join(name)).expect("copied");
     }
     // The commands after `cd manifests` and before the first one that needs a cluster.
@@ -131,7 +191,7 @@ fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
-const VARIABLES: [(&str, &str); 9] = [
+const VARIABLES: [(&str, &str); 10] = [
     ("CI_ENVIRONMENT_SLUG", "dev"),
     ("CI_COMMIT_SHA", "0123"),
     ("CI_JOB_ID", "42"),
@@ -141,6 +201,7 @@ const VARIABLES: [(&str, &str); 9] = [
     ("KUBE_NAMESPACE", "demo"),
     ("KUBE_INGRESS_BASE_DOMAIN", "example.test"),
     ("KUBE_INGRESS_CLASS", "nginx"),
+    ("KUBE_GATEWAY", ""),
 ];
 
 #[rstest]
@@ -150,6 +211,17 @@ fn variables_decide_the_class_and_the_certificate_of_the_ingress(#[case] secret:
     let ingress = rendered("ingress.yaml", &[&VARIABLES[..], &[("KUBE_TLS_SECRET", secret)]].concat());
     assert_eq!((&ingress["spec"]["ingressClassName"], &ingress["spec"]["tls"]), (&json!("nginx"), &tls), "{ingress:#}");
     assert_eq!(ingress["spec"]["rules"][0]["host"], "dev.example.test");
+}
+
+#[test]
+fn with_a_gateway_the_environment_has_a_route_instead_of_an_ingress() {
+    let gateway = [("KUBE_GATEWAY", "infra/web"), ("KUBE_TLS_SECRET", "")];
+    let route = rendered("ingress.yaml", &[&VARIABLES[..], &gateway].concat());
+    assert_eq!(route["kind"], "HTTPRoute");
+    assert_eq!(route["metadata"]["labels"]["ref"], "dev");
+    assert_eq!(route["spec"]["parentRefs"], json!([{"namespace": "infra", "name": "web"}]));
+    assert_eq!(route["spec"]["hostnames"], json!(["dev.example.test"]));
+    assert_eq!(route["spec"]["rules"][0]["backendRefs"], json!([{"name": "gitlab-k8s-demo-dev", "port": 8000}]));
 }
 
 /// Each job has another pod template, pods run only where the binary does, and the cluster may choose their user.

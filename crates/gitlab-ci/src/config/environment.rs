@@ -73,10 +73,9 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
         let known = ["namespace", "agent", "flux_resource_path", "managed_resources", "dashboard"];
         reader.known_keys(kubernetes, "environment:kubernetes", known);
     }
-    for key in ["kubernetes", "auto_stop_in"] {
-        if let Some(entry) = mapping.get(key) {
-            reader.diagnostics.unsupported(entry.key_span, &format!("environment:{key}"));
-        }
+    // `auto_stop_in` changes nothing about a pipeline: GitLab's server starts the job `on_stop` later.
+    if let Some(entry) = mapping.get("kubernetes") {
+        reader.diagnostics.unsupported(entry.key_span, "environment:kubernetes");
     }
     Some(Environment {
         name: value("name").and_then(|node| read_name(node, reader)),

@@ -33,7 +33,7 @@ pub(super) fn passed() -> Record {
             vec![on(ran("deploy_live", "deploy", 158.6, 8.5), "live")],
         ),
     ];
-    let mut checks = all("dev", 96.0, 7);
+    let mut checks = all("review-feature-e2-tk2714", 96.0, 7);
     let mut on_live = all("live", 168.0, 4);
     on_live[1].duration = 13.2;
     checks.extend(on_live);
@@ -54,7 +54,7 @@ pub(super) fn passed() -> Record {
             95.2,
             "Pipeline 7 for branch feature/e2e, commit 4f2a9c11: success, 95.2 s (5 passed, 1 manual)",
         ),
-        step("The checks on dev", 96.0, 31.9, "7 passed"),
+        step("The checks on review-feature-e2-tk2714", 96.0, 31.9, "7 passed"),
         step("The same commit again", 128.0, 15.8, "new pods, 1204 requests meanwhile, none failed"),
         step(
             "Tag v1.2.0",
@@ -90,7 +90,7 @@ pub(super) fn passed() -> Record {
 /// The user interrupts the run during the checks of the first environment.
 pub(super) fn interrupted() -> Record {
     let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), branch_jobs())];
-    let mut checks = all("dev", 96.0, 7);
+    let mut checks = all("review-feature-e2-tk2714", 96.0, 7);
     checks[4] = Check { verdict: Verdict::Interrupted, duration: 4.1, evidence: Vec::new(), ..checks[4].clone() };
     let mut unreached = checks.split_off(5);
     unreached.extend(all("live", 0.0, 4));
@@ -110,11 +110,19 @@ pub(super) fn interrupted() -> Record {
             95.2,
             "Pipeline 13 for branch feature/e2e, commit 4f2a9c11: success, 95.2 s (5 passed, 1 manual)",
         ),
-        Step { verdict: Verdict::Interrupted, ..step("The checks on dev", 96.0, 4.2, "interrupted") },
+        Step {
+            verdict: Verdict::Interrupted,
+            ..step("The checks on review-feature-e2-tk2714", 96.0, 4.2, "interrupted")
+        },
         step("The cluster is removed", 100.3, 10.8, "nothing is left"),
     ];
-    let unreached =
-        ["The same commit again", "Tag v1.2.0", "deploy_live is played", "The checks on live", "dev is stopped"];
+    let unreached = [
+        "The same commit again",
+        "Tag v1.2.0",
+        "deploy_live is played",
+        "The checks on live",
+        "review/feature-e2e is stopped",
+    ];
     steps.extend(
         unreached.map(|name| Step {
             verdict: Verdict::NotRun,
@@ -153,7 +161,10 @@ pub(super) fn failed() -> Record {
             95.2,
             "Pipeline 11 for branch feature/e2e, commit 4f2a9c11: success, 95.2 s (5 passed, 1 manual)",
         ),
-        Step { verdict: Verdict::Failed, ..step("The checks on dev", 96.0, 31.9, "readiness, service") },
+        Step {
+            verdict: Verdict::Failed,
+            ..step("The checks on review-feature-e2-tk2714", 96.0, 31.9, "readiness, service")
+        },
         Step {
             verdict: Verdict::Failed,
             ..step(
@@ -167,17 +178,17 @@ pub(super) fn failed() -> Record {
     steps.push(Step {
         verdict: Verdict::NotRun,
         duration: 0.0,
-        ..step("dev is stopped", 194.3, 0.0, "no job stops it: deploy_review has no on_stop")
+        ..step("review/feature-e2e is stopped", 194.3, 0.0, "no job stops it: deploy_review has no on_stop")
     });
     let mut spans = spans(&pipelines, &checks);
     spans.push(Span {
         lane: "load".to_owned(),
-        name: "GET / on dev".to_owned(),
+        name: "GET / on review-feature-e2-tk2714".to_owned(),
         start: 128.0,
         end: 248.0,
         verdict: Verdict::Interrupted,
     });
-    let broken = Some("checks failed: readiness, service of dev".to_owned());
+    let broken = Some("checks failed: readiness, service of review-feature-e2-tk2714".to_owned());
     let project =
         Project { uncommitted: 3, title: "Probes: <fast> & `careful` | at last".to_owned(), ..begun().project };
     Record {
@@ -216,12 +227,12 @@ fn failed_pipelines() -> Vec<Pipeline> {
         log: Some("logs/2/deploy_review #1.log".to_owned()),
         last_lines: vec![
             "$ kubectl rollout status -f deployment.yaml --timeout=180s".to_owned(),
-            "Waiting for deployment \"gitlab-k8s-demo-dev\" rollout to finish: 0 of 2 updated replicas are available…"
+            "Waiting for deployment \"gitlab-k8s-demo-review-feature-e2-tk2714\" rollout to finish: 0 of 2 updated replicas are available…"
                 .to_owned(),
             NASTY.to_owned(),
             format!("a line that is long: {}", "0123456789abcdef".repeat(16)),
         ],
-        ..on(ran("deploy_review", "review", 131.0, 62.1), "dev")
+        ..on(ran("deploy_review", "review", 131.0, 62.1), "review/feature-e2e")
     };
     let again = vec![
         ran("compile", "build", 128.4, 1.1),
@@ -237,7 +248,7 @@ fn failed_pipelines() -> Vec<Pipeline> {
 }
 
 fn failed_checks() -> Vec<Check> {
-    let mut checks = all("dev", 96.0, 9);
+    let mut checks = all("review-feature-e2-tk2714", 96.0, 9);
     checks[2] = Check {
         verdict: Verdict::NotRun,
         not_run: "the pipeline's account is not given (`--deployer-kubeconfig`)".to_owned(),
@@ -250,9 +261,9 @@ fn failed_checks() -> Vec<Check> {
         failure: Some(Failure {
             expected: "no endpoint until /health returns 200".to_owned(),
             seen: "an endpoint while /health returns 503: starting <since> 2 s".to_owned(),
-            object: "Service gitlab/gitlab-k8s-demo-dev".to_owned(),
+            object: "Service gitlab/gitlab-k8s-demo-review-feature-e2-tk2714".to_owned(),
             details: vec![
-                "Pod gitlab-k8s-demo-dev-7d9c-x2lqp: Running, not Ready".to_owned(),
+                "Pod gitlab-k8s-demo-review-feature-e2-tk2714-7d9c-x2lqp: Running, not Ready".to_owned(),
                 "event: Warning Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503 (x4)"
                     .to_owned(),
                 NASTY.to_owned(),
@@ -298,7 +309,7 @@ fn begun() -> Record {
         .to_vec(),
         commands: [
             ("all deployed objects", "kubectl --kubeconfig /x/kubeconfig --namespace gitlab get all,ingress"),
-            ("the service on dev, until stop_review has run", "curl --header 'Host: dev.gitlab-k8s-demo.test' http://127.0.0.1:8080/"),
+            ("the service on review/feature-e2e, until stop_review has run", "curl --header 'Host: review-feature-e2-tk2714.gitlab-k8s-demo.test' http://127.0.0.1:8080/"),
         ]
         .map(pair)
         .to_vec(),
