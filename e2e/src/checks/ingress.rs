@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Evidence, Outcome};
-use super::environment::{Environment, object_ref};
+use super::environment::Environment;
 use super::failure::expected;
 use super::http::Http;
 use super::load::host_of;
+use super::route::Route;
 use crate::record::Failure;
 
 /// Number of requests to each host.
@@ -30,39 +30,34 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let Some(address) = environment.ingress else { return Ok(Evidence::default()) };
     let http = Http::new(address).map_err(|error| expected("an HTTP client").actual(error))?;
     let mut evidence = Evidence::default();
-    let ingress = environment.only_ingress().await?;
-    let rules = ingress.spec.as_ref().and_then(|spec| spec.rules.clone()).unwrap_or_default();
-    let hosts: Vec<String> = rules.into_iter().filter_map(|rule| rule.host).collect();
+    let route = Route::of(&environment).await?;
+    let hosts = route.hosts();
     if !hosts.contains(&environment.host) {
         let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).because(
-            "the Ingress has no rule for this host",
-            "set the host in manifests/ingress.yaml, or KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
+            "it has no rule for this host",
+            "set the host in manifests/ingress.yaml or http-route.yaml, or KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
         );
-        return Err(with_diagnostics(failure, &environment, &ingress).await);
+        return Err(route.with_diagnostics(failure, &environment).await);
     }
     let mut pods = Pods::default();
     // Without pods, no waiting helps.
     environment.some_pods().await?;
     let own = match answering(&environment, &http, &mut pods).await? {
         Ok(own) => own,
-        Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
+        Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
     };
     evidence.add(format!("{}: responses from {}", environment.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
     match unknown(&environment, &http).await {
         Ok(line) => evidence.add(line),
-        Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
+        Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
     }
     for (reference, host) in &environment.others {
         match other(&environment, &http, &mut pods, reference, host).await? {
             Ok(line) => evidence.add(line),
-            Err(failure) => return Err(with_diagnostics(failure, &environment, &ingress).await),
+            Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
         }
     }
     Ok(evidence)
-}
-
-async fn with_diagnostics(failure: Failure, environment: &Environment, ingress: &Ingress) -> Failure {
-    failure.at(object_ref(ingress)).with(&environment.diagnostics(ingress).await)
 }
 
 /// The pods that respond to the environment's host, which must be its own. The outer error is an error of the API server, the inner

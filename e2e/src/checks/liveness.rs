@@ -12,6 +12,7 @@ use super::extra_pod::ExtraPod;
 use super::failure::expected;
 use super::http::Http;
 use super::load::{Load, host_of};
+use super::route::Route;
 use crate::environment::cluster::conditions::is_pod_ready;
 use crate::record::Failure;
 
@@ -153,15 +154,13 @@ async fn reached(environment: &Environment, http: &Http, name: &str) -> Result<(
         sleep(POLL_INTERVAL).await;
     }
     let others = others.into_iter().collect::<Vec<_>>().join(", ");
-    let ingress = environment.only_ingress().await?;
-    Err(expected(format!("requests to {} reach {name}", environment.host))
+    let failure = expected(format!("requests to {} reach {name}", environment.host))
         .actual(if others.is_empty() { last } else { format!("responses only from {others}") })
-        .at(object_ref(&ingress))
-        .with(&environment.diagnostics(&ingress).await)
         .hint(
             "the Ingress routes to a Service that does not select this pod, or the controller does not see new endpoints",
             "make the Ingress name the environment's Service, and the Service select `app` and `ref`",
-        ))
+        );
+    Err(Route::of(environment).await?.with_diagnostics(failure, environment).await)
 }
 
 async fn wait(environment: &Environment, name: &str, what: &str, is_so: impl Fn(&Pod) -> bool) -> Result<(), Failure> {

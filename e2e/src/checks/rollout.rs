@@ -18,6 +18,7 @@ use super::environment::{Environment, object_ref};
 use super::failure::expected;
 use super::http::Http;
 use super::load::Load;
+use super::route::Route;
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
@@ -119,12 +120,9 @@ async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure>
             Err(reason) => reason,
         };
         if started.elapsed() > environment.patience {
-            let ingress = environment.only_ingress().await?;
-            return Err(expected(format!("{} returns 200 before the update", environment.host))
-                .actual(last)
-                .at(object_ref(&ingress))
-                .with(&environment.diagnostics(&ingress).await)
-                .hint("requests to the host do not reach the service", "see the check `ingress`"));
+            let failure = expected(format!("{} returns 200 before the update", environment.host)).actual(last);
+            let failure = failure.hint("requests to the host do not reach the service", "see the check `ingress`");
+            return Err(Route::of(environment).await?.with_diagnostics(failure, environment).await);
         }
         sleep(POLL_INTERVAL).await;
     }

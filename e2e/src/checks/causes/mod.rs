@@ -1,5 +1,6 @@
 //! Finds the causes of failures: states of objects that keep a check from passing.
 
+mod gateway;
 mod node;
 mod observer;
 mod pod;

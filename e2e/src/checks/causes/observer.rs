@@ -14,10 +14,11 @@ use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{node, pod, policy, traffic, workload};
+use super::{gateway, node, pod, policy, traffic, workload};
 use crate::checks::cause::{Cause, Part, Remedy};
 use crate::checks::environment::{CHECK_LABEL, Environment, is_replaced, object_ref};
 use crate::checks::extra_pod::is_never_ready;
+use crate::checks::gateway_api::HttpRoute;
 use crate::environment::cluster::conditions::{is_endpoint_ready, is_pod_ready};
 use crate::environment::cluster::explain;
 
@@ -181,7 +182,7 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
     .await;
     // Without the right to list them, a class or Service that exists would be missed.
     let (Ok(ingresses), Ok(services), Ok(classes)) = (ingresses, services, classes) else { return Vec::new() };
-    let mut causes = Vec::new();
+    let mut causes = of_routes(environment).await;
     for ingress in &ingresses {
         if let Some(remedy) = traffic::ingress(ingress, &classes, &services) {
             causes.push(cause(Part::Ingress, object_ref(ingress), remedy));
@@ -190,6 +191,14 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// What the controllers of Gateways say of the environment's routes. Without the Gateway API, there are none.
+async fn of_routes(environment: &Environment) -> Vec<Cause> {
+    let routes = environment.list::<HttpRoute>().await.unwrap_or_default();
+    let refused =
+        routes.iter().filter_map(|route| Some(cause(Part::Ingress, object_ref(route), gateway::unrouted(route)?)));
+    refused.collect()
 }
 
 /// The cluster's DNS is the Service `kube-dns`, whichever program it is.
@@ -209,7 +218,8 @@ async fn of_dns(environment: &Environment) -> Vec<Cause> {
 }
 
 async fn of_controller(environment: &Environment, class: &IngressClass) -> Vec<Cause> {
-    let selector = format!("{} in ({})", traffic::NAME, traffic::controller_names(class).join(","));
+    let controller = class.spec.as_ref().and_then(|spec| spec.controller.as_deref()).unwrap_or_default();
+    let selector = format!("{} in ({})", traffic::NAME, traffic::controller_names(controller).join(","));
     let (deployments, daemon_sets) =
         join(controllers::<Deployment>(environment, &selector), controllers::<DaemonSet>(environment, &selector)).await;
     let remedies = [deployments, daemon_sets].concat();

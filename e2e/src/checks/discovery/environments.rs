@@ -8,6 +8,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::choice::{Choice, DiscoveryError, LABELS, Selection, path_of};
+use crate::checks::gateway_api::HttpRoute;
+use crate::checks::route::Route;
 use crate::checks::target::Target;
 use crate::environment::cluster::owner;
 
@@ -17,7 +19,7 @@ pub(super) struct Deployed {
     /// The value of the label `ref`.
     pub(super) reference: String,
     pub(super) deployment: Option<Deployment>,
-    pub(super) ingress: Option<Ingress>,
+    pub(super) route: Option<Route>,
     pub(super) host: String,
 }
 
@@ -33,8 +35,14 @@ pub(super) async fn find(
     };
     let parameters = ListParams::default().labels(LABELS);
     let ingresses = Api::<Ingress>::namespaced(target.client.clone(), &namespace).list(&parameters).await;
-    let mut ingresses: BTreeMap<String, Ingress> =
-        ingresses.into_iter().flatten().filter_map(|ingress| Some((reference_of(&ingress)?, ingress))).collect();
+    let ingresses = ingresses.into_iter().flatten();
+    let ingresses = ingresses.filter_map(|it| Some((reference_of(&it)?, Route::Ingress(Box::new(it)))));
+    // Without the Gateway API, there is no such kind.
+    let routes = Api::<HttpRoute>::namespaced(target.client.clone(), &namespace).list(&parameters).await;
+    let routes = routes.into_iter().flatten();
+    let routes = routes.filter_map(|it| Some((reference_of(&it)?, Route::HttpRoute(Box::new(it)))));
+    // An Ingress replaces a route, as in the checks.
+    let mut routes: BTreeMap<String, Route> = routes.chain(ingresses).collect();
     let mut deployments: BTreeMap<String, Deployment> =
         deployments.into_iter().filter_map(|deployment| Some((reference_of(&deployment)?, deployment))).collect();
     let references: BTreeSet<String> = match &*selection.references {
@@ -46,18 +54,18 @@ pub(super) async fn find(
     }
     let mut deployed = Vec::new();
     for reference in references {
-        let (deployment, ingress) = (deployments.remove(&reference), ingresses.remove(&reference));
-        let of_ingress = ingress.as_ref().and_then(host_of).filter(|_| !selection.has_known_hosts);
+        let (deployment, route) = (deployments.remove(&reference), routes.remove(&reference));
+        let of_route = route.as_ref().and_then(host_of).filter(|_| !selection.has_known_hosts);
         let mut reason = match &deployment {
             Some(deployment) => format!("Deployment {}", path_of(deployment)),
             None => "it is selected, and has no Deployment".to_owned(),
         };
-        if let (Some(ingress), Some(_)) = (&ingress, &of_ingress) {
-            reason = format!("{reason}; the host is that of Ingress {}", path_of(ingress));
+        if let (Some(route), Some(_)) = (&route, &of_route) {
+            reason = format!("{reason}; the host is that of {}", route.object_ref());
         }
-        let host = of_ingress.unwrap_or_else(|| target.host(&reference));
+        let host = of_route.unwrap_or_else(|| target.host(&reference));
         choices.push(Choice { subject: "environment", value: Some(format!("{reference}: {host}")), reason });
-        deployed.push(Deployed { namespace: namespace.clone(), reference, deployment, ingress, host });
+        deployed.push(Deployed { namespace: namespace.clone(), reference, deployment, route, host });
     }
     Ok(deployed)
 }
@@ -118,8 +126,7 @@ fn reference_of(object: &impl ResourceExt) -> Option<String> {
     object.labels().get("ref").cloned()
 }
 
-/// The first host of an Ingress that is not a pattern.
-fn host_of(ingress: &Ingress) -> Option<String> {
-    let rules = ingress.spec.as_ref()?.rules.as_ref()?;
-    rules.iter().filter_map(|rule| rule.host.clone()).find(|host| !host.starts_with('*'))
+/// The first host of a route that is not a pattern.
+fn host_of(route: &Route) -> Option<String> {
+    route.hosts().into_iter().find(|host| !host.starts_with('*'))
 }

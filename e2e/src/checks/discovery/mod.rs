@@ -2,11 +2,12 @@
 //! looked for. Nothing in the cluster is changed.
 //!
 //! - [`environments`]: the namespace, the environments and their hosts. [`ingress`]: the address of the Ingress controller, if necessary
-//!   by [`forward`].
+//!   by [`forward`]; [`addresses`] are those that objects note.
 //! - [`choice`]: what the user has chosen, and what was.
 //! - [`prometheus`], [`registry`], [`account`]: the Service of Prometheus, the login to the registry, the account of the pipeline.
 
 mod account;
+mod addresses;
 mod choice;
 mod environments;
 mod forward;

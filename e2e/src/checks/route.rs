@@ -1,0 +1,59 @@
+//! How requests from outside the cluster reach an environment: by its Ingress, or by its `HTTPRoute` in a cluster with the Gateway API.
+
+use k8s_openapi::api::networking::v1::Ingress;
+
+use super::environment::{Environment, object_ref};
+use super::gateway_api::HttpRoute;
+use crate::record::Failure;
+
+/// The object that routes requests for the environment's host to its Service.
+#[derive(Clone, Debug)]
+pub(super) enum Route {
+    Ingress(Box<Ingress>),
+    HttpRoute(Box<HttpRoute>),
+}
+
+impl Route {
+    /// The route of an environment.
+    ///
+    /// # Errors
+    /// If the environment has no `HTTPRoute` and not exactly one Ingress, or the API server does not answer.
+    pub(super) async fn of(environment: &Environment) -> Result<Self, Failure> {
+        if environment.list::<Ingress>().await?.is_empty() {
+            // Without the Gateway API, there is no such kind.
+            let routes = environment.list::<HttpRoute>().await.unwrap_or_default();
+            if let Some(route) = routes.into_iter().next() {
+                return Ok(Self::HttpRoute(Box::new(route)));
+            }
+        }
+        Ok(Self::Ingress(Box::new(environment.only_ingress().await?)))
+    }
+
+    /// The hosts whose requests it routes.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        match self {
+            Self::Ingress(ingress) => {
+                let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
+                rules.filter_map(|rule| rule.host.clone()).collect()
+            }
+            Self::HttpRoute(route) => route.spec.hostnames.clone(),
+        }
+    }
+
+    /// The object, in messages.
+    pub(super) fn object_ref(&self) -> String {
+        match self {
+            Self::Ingress(ingress) => object_ref(&**ingress),
+            Self::HttpRoute(route) => object_ref(&**route),
+        }
+    }
+
+    /// A failure at this object, with its events and those of the environment's pods.
+    pub(super) async fn with_diagnostics(&self, failure: Failure, environment: &Environment) -> Failure {
+        let diagnostics = match self {
+            Self::Ingress(ingress) => environment.diagnostics(&**ingress).await,
+            Self::HttpRoute(route) => environment.diagnostics(&**route).await,
+        };
+        failure.at(self.object_ref()).with(&diagnostics)
+    }
+}
