@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const READING: [&str; 5] = ["deployment", "ingress", "scraping", "service", "version"];
 
 /// The verdicts of the checks by their names, and what the command printed before.
-fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, String) {
+pub(crate) fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, String) {
     let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug]);
     let output = command.args(["--format", "json", "--patience", "30s"]).args(more).output().expect("e2e runs");
     let said = error(&output);
@@ -30,7 +30,7 @@ fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, String) {
 }
 
 /// The line about a choice.
-fn line<'said>(said: &'said str, subject: &str) -> &'said str {
+pub(crate) fn line<'said>(said: &'said str, subject: &str) -> &'said str {
     said.lines().find(|line| line.trim_start().starts_with(subject)).unwrap_or_else(|| panic!("{subject}: {said}"))
 }
 

@@ -13,6 +13,7 @@ mod course;
 mod deployment;
 mod discovery;
 mod fixture;
+mod gateway;
 mod inside;
 mod kubernetes_executor;
 mod lessons;

@@ -86,7 +86,7 @@ fn is_one_of(port: i32, ports: &[u16]) -> bool {
 }
 
 /// The port of a pod to which a Service leads from the port of HTTP; without a Service, the one with a usual name.
-pub(super) fn http_port(pod: &Pod, services: &[Service], ports: &[u16]) -> Option<u16> {
+pub(super) fn http_port(pod: &Pod, services: &[&Service], ports: &[u16]) -> Option<u16> {
     let all = pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
     let all: Vec<_> = all.collect();
     let named =
@@ -173,6 +173,6 @@ mod tests {
     fn the_port_for_http_is_that_of_the_service(#[case] ports: Value, #[case] expected: Option<u16>) {
         let ports_of_pod = json!([{"name": "http", "containerPort": 8000}]);
         let pod = object(json!({"spec": {"containers": [{"name": "traefik", "ports": ports_of_pod}]}}));
-        assert_eq!(http_port(&pod, &[object(json!({"spec": {"ports": ports}}))], &[HTTP]), expected);
+        assert_eq!(http_port(&pod, &[&object(json!({"spec": {"ports": ports}}))], &[HTTP]), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! The address at which the Ingress controller answers for the hosts of the environments.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
             "this machine reaches no address of the controller, and --read-only forwards no port{tried}; {REMEDY}"
         ));
     }
-    let forwarded = forward(target, &pods, |pod| http_port(pod, &services, &ports), &hosts).await;
+    let forwarded = forward(target, &pods, |pod| port_of(pod, &services, &ports), &hosts).await;
     let is_served = matches!(forwarded, Some((_, _, Some(Answer::Service))));
     match (forwarded, other) {
         (Some((controller, pod, _)), None) => {
@@ -140,11 +140,16 @@ async fn of_http_route(target: &Target, route: &HttpRoute) -> Result<Entry, Stri
     Ok(Entry { candidates: addresses::of_gateway(&gateway), ports, pods })
 }
 
-/// The ready pods of a controller by its name in a class.
+/// The ready pods of all controllers that may have this name in a class: several installations of one program have the same.
 async fn controller_pods(target: &Target, controller: &str) -> Vec<Pod> {
     let names = traffic::controller_names(controller).join(",");
-    let pods = labelled(target, &format!("{} in ({names})", traffic::NAME)).await;
-    if pods.is_empty() { labelled(target, &format!("app in ({names})")).await } else { pods }
+    let mut pods = Vec::new();
+    for label in [traffic::NAME, "app"] {
+        pods.extend(labelled(target, &format!("{label} in ({names})")).await);
+    }
+    pods.sort_by_key(path_of);
+    pods.dedup_by_key(|pod| path_of(pod));
+    pods
 }
 
 /// The ready pods of the whole cluster with a label.
@@ -161,17 +166,20 @@ fn is_ready(pod: &Pod) -> bool {
 
 /// The Services that select one of the pods, with a port for HTTP.
 async fn services_of(target: &Target, pods: &[Pod]) -> Vec<Service> {
-    let Some(namespace) = pods.first().and_then(ResourceExt::namespace) else { return Vec::new() };
-    let services = Api::<Service>::namespaced(target.client.clone(), &namespace).list(&ListParams::default()).await;
-    let selects = |service: &Service| {
-        let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
-        !selector.is_empty() && pods.iter().any(|pod| contains(pod.labels(), &selector))
-    };
-    services.into_iter().flatten().filter(selects).collect()
+    let namespaces: BTreeSet<String> = pods.iter().filter_map(ResourceExt::namespace).collect();
+    let mut found = Vec::new();
+    for namespace in &namespaces {
+        let services = Api::<Service>::namespaced(target.client.clone(), namespace).list(&ListParams::default()).await;
+        found.extend(services.into_iter().flatten().filter(|service| pods.iter().any(|pod| selects(service, pod))));
+    }
+    found
 }
 
-fn contains(labels: &BTreeMap<String, String>, selector: &BTreeMap<String, String>) -> bool {
-    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+fn selects(service: &Service, pod: &Pod) -> bool {
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
+    service.namespace() == pod.namespace()
+        && !selector.is_empty()
+        && selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
 }
 
 /// What answers at a candidate's address, for any of the hosts.
@@ -192,6 +200,12 @@ async fn answer(address: SocketAddr, hosts: &[&str]) -> Option<Answer> {
         }
     }
     found
+}
+
+/// The port for HTTP of a pod.
+fn port_of(pod: &Pod, services: &[Service], ports: &[u16]) -> Option<u16> {
+    let services: Vec<&Service> = services.iter().filter(|service| selects(service, pod)).collect();
+    http_port(pod, &services, ports)
 }
 
 /// A port of this machine that leads to a pod of the controller: the one that serves the hosts, or else the first.

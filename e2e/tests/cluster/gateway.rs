@@ -1,0 +1,177 @@
+//! Tests of an environment with an `HTTPRoute`, with the Gateway API of its Go module and a Traefik that serves it.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::deployment::{deploy_as, manifest_of};
+use crate::discovery::{check, line};
+use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
+use crate::saboteurs::COMMIT;
+use crate::support::{e2e, eventually, run};
+
+/// The version that Traefik 3.7 supports.
+const GATEWAY_API: &str = "sigs.k8s.io/gateway-api@v1.6.1";
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Traefik as the controller of a Gateway. Its port is not one of the node.
+const CONTROLLER: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: gateway, namespace: ingress}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: e2e-test-gateway}
+rules:
+  - {apiGroups: [''], resources: [namespaces, services, secrets, configmaps, nodes], verbs: [get, list, watch]}
+  - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
+  - {apiGroups: [gateway.networking.k8s.io], resources: ['*'], verbs: [get, list, watch, update, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: e2e-test-gateway}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: e2e-test-gateway}
+subjects: [{kind: ServiceAccount, name: gateway, namespace: ingress}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: e2e-test}
+spec: {controllerName: traefik.io/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web, namespace: ingress}
+spec:
+  gatewayClassName: e2e-test
+  listeners:
+    - {name: web, protocol: HTTP, port: 8000, allowedRoutes: {namespaces: {from: All}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: gateway, namespace: ingress}
+spec:
+  selector: {matchLabels: {gateway: 'true'}}
+  template:
+    metadata: {labels: {gateway: 'true', app.kubernetes.io/name: traefik}}
+    spec:
+      serviceAccountName: gateway
+      containers:
+        - name: traefik
+          image: __IMAGE__
+          imagePullPolicy: IfNotPresent
+          args:
+            - --entryPoints.web.address=:8000
+            - --providers.kubernetesGateway=true
+            - --providers.kubernetesGateway.statusAddress.ip=127.0.0.1
+            - --global.checkNewVersion=false
+          ports: [{name: web, containerPort: 8000}]
+";
+
+/// Installs the kinds of the Gateway API, as their module has them.
+fn install_kinds() -> Cleanup {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("go.mod"), "module test\n").expect("written");
+    let text = run(Command::new("go").args(["mod", "download", "-json", GATEWAY_API]).current_dir(dir.path()));
+    let module: Value = serde_json::from_str(&text).expect("JSON");
+    let kinds = format!("{}/config/crd/standard", module["Dir"].as_str().expect("a directory"));
+    let cleanup = Cleanup(vec![format!("--filename={kinds}")]);
+    run(&mut owner(&["apply", "--server-side", "--filename", &kinds]));
+    run(&mut owner(&[
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        "crd",
+        "httproutes.gateway.networking.k8s.io",
+    ]));
+    cleanup
+}
+
+/// Installs the controller, and waits until it has accepted its class.
+fn install_controller() -> [Cleanup; 2] {
+    let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
+    let image = run(&mut owner(&["--namespace=ingress", "get", "deployment", "traefik", image]));
+    let cleanup = [
+        Cleanup(vec!["clusterrole/e2e-test-gateway".into(), "clusterrolebinding/e2e-test-gateway".into()]),
+        Cleanup(vec!["--namespace=ingress".into(), "deployment/gateway".into(), "serviceaccount/gateway".into()]),
+    ];
+    feed(&mut owner(&["apply", "--filename", "-"]), &CONTROLLER.replace("__IMAGE__", &image));
+    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=60s", "deployment/gateway"]));
+    run(&mut owner(&["wait", "--for=condition=Accepted", "--timeout=60s", "gatewayclass", "e2e-test"]));
+    cleanup
+}
+
+/// The route of an environment to a Gateway, applied by the pipeline's account.
+fn route(slug: &str, gateway: &str) -> Cleanup {
+    let text = manifest_of("http-route.yaml", slug, &COMMIT);
+    let text = text.replace("__KUBE_GATEWAY_NAMESPACE__", "ingress").replace("__KUBE_GATEWAY_NAME__", gateway);
+    let cleanup = Cleanup(vec!["--namespace=gitlab".into(), format!("httproute/gitlab-k8s-demo-{slug}")]);
+    feed(&mut deployer(&["apply", "--filename", "-"]), &text);
+    run(&mut deployer(&["delete", "ingress", &format!("gitlab-k8s-demo-{slug}")]));
+    let host = format!("{slug}.gitlab-k8s-demo.test");
+    eventually("the end of the Ingress", TIMEOUT, || match http(&host, "/health") {
+        (404, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    cleanup
+}
+
+/// The kinds exist only during this test, which therefore verifies everything about them.
+#[test]
+fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
+    let _deployer = DEPLOYER.read();
+    let _kinds = install_kinds();
+    let _controller = install_controller();
+    let _cleanup = deploy_as("routed", &COMMIT);
+    let _route = route("routed", "web");
+    let (verdicts, said) = check("routed", &["ingress", "liveness", "rollout"]);
+    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
+    assert!(
+        line(&said, "environment").contains("the host is that of HTTPRoute gitlab/gitlab-k8s-demo-routed"),
+        "{said}"
+    );
+    assert!(line(&said, "Ingress controller").contains("Pod ingress/gateway-"), "{said}");
+
+    // The controller reports a Service that does not exist.
+    let patch = json!([{"op": "replace", "path": "/spec/rules/0/backendRefs/0/name", "value": "no-such-service"}]);
+    let name = "gitlab-k8s-demo-routed";
+    run(&mut owner(&["--namespace=gitlab", "patch", "httproute", name, "--type=json", "--patch", &patch.to_string()]));
+    let failure = failure("routed", &[]);
+    let cause = failure["cause"].as_str().unwrap_or_default();
+    assert!(
+        cause.contains("HTTPRoute gitlab/gitlab-k8s-demo-routed: Gateway ingress/web does not route"),
+        "{failure:#}"
+    );
+
+    a_missing_gateway_is_named("routed");
+}
+
+/// The failure of `ingress`, at the address of the cluster's first controller.
+fn failure(slug: &str, more: &[&str]) -> Value {
+    let arguments = ["check", "--quiet", "--format", "json", "--ref", slug, "--patience", "20s", "ingress"];
+    eventually("the failure", TIMEOUT, || {
+        let output = e2e(&arguments).args(more).output().expect("e2e runs");
+        let checks: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let failure = checks[0]["failure"].clone();
+        if failure.is_object() { Ok(failure) } else { Err(checks.to_string()) }
+    })
+}
+
+/// Without a Gateway there is no address, and the reason says so.
+fn a_missing_gateway_is_named(slug: &str) {
+    let patch = json!([{"op": "replace", "path": "/spec/parentRefs/0/name", "value": "no-such-gateway"}]);
+    let name = format!("gitlab-k8s-demo-{slug}");
+    run(&mut owner(&["--namespace=gitlab", "patch", "httproute", &name, "--type=json", "--patch", &patch.to_string()]));
+    let missing = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug])
+        .args(["--format", "json", "ingress"])
+        .output()
+        .expect("e2e runs");
+    assert_eq!(missing.status.code(), Some(1), "a named check that does not run is a failure");
+    let checks: Value = serde_json::from_slice(&missing.stdout).expect("JSON");
+    let reason = checks[0]["not_run"].as_str().unwrap_or_default();
+    assert!(reason.contains("there is no Gateway ingress/no-such-gateway"), "{checks}");
+}
