@@ -314,9 +314,11 @@ fn read_script(own: &Mapping, kind: Kind, reader: &mut Reader<'_>) -> Vec<Text> 
 }
 
 fn read_coverage(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
-    let text = reader.string(node, "coverage")?;
-    if let Err(error) = Pattern::parse(&text.value) {
-        reader.complain(node.span, "", &format!("coverage must be a regular expression: {error}"));
+    let text = node.string().unwrap_or_default();
+    if let Err(error) = Pattern::parse(text) {
+        let message = "config must be a regular expression with re2 syntax";
+        reader.complain(node.span, "coverage", message).help(error.to_string());
+        return None;
     }
-    Some(text)
+    Some(Text { value: text.into(), span: node.span })
 }

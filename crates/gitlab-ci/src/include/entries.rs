@@ -53,9 +53,13 @@ impl Loader<'_, '_> {
     pub(super) fn check_unused(&mut self, node: &Node) {
         if node.mapping().is_some() {
             let error = self.diagnostics.error(node.span, "include config should be an array or a string");
-            error.help("no rule of it matches; write a list, which may be empty: `- local: FILE`");
+            error.help(if is_set(node, "project") && !is_set(node, "file") {
+                "it includes nothing; name the file of the project: `file: PATH`"
+            } else {
+                "no rule of it matches; write a list, which may be empty: `- local: FILE`"
+            });
         }
-        for item in node.sequence().into_iter().flatten().filter(|item| item.mapping().is_some()) {
+        for item in node.sequence().into_iter().flatten() {
             if is_set(item, "project") && !is_set(item, "file") {
                 // `entry/concerns/base_include.rb`
                 let message = "include:include config must specify the file where to fetch the config from";
