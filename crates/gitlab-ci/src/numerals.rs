@@ -115,10 +115,10 @@ const MAX_LENGTH: usize = 1000;
 
 /// Replaces numbers in words by digits. `text` is in lower case.
 pub(crate) fn with_digits(text: &str) -> String {
+    static STEPS: LazyLock<Option<Steps>> = LazyLock::new(|| Steps::new().ok());
     if text.len() > MAX_LENGTH {
         return text.to_owned();
     }
-    static STEPS: LazyLock<Option<Steps>> = LazyLock::new(|| Steps::new().ok());
     STEPS.as_ref().map_or_else(|| text.to_owned(), |steps| steps.apply(text))
 }
 

@@ -75,7 +75,9 @@ fn is_ref(name: &str) -> bool {
     let is_forbidden = |character: char| {
         character.is_ascii_control() || matches!(character, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\')
     };
-    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    // Names of locks, in this case only.
+    let is_lock = |part: &str| part.rsplit_once('.').is_some_and(|(_, extension)| extension == "lock");
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !is_lock(part);
     !name.contains(is_forbidden)
         && !name.contains("..")
         && !name.contains("@{")

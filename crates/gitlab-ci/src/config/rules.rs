@@ -239,10 +239,8 @@ fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> 
 /// `ComplexExists` of `entry/rules/rule/exists.rb`
 fn other_project(mapping: &Mapping, path: &str, reader: &mut Reader<'_>) {
     let is_set = |key: &str| mapping.get(key).is_some_and(|entry| !entry.value.is_null());
-    if is_set("ref") && !mapping.contains_key("project") {
-        if let Some(entry) = mapping.get("ref") {
-            reader.complain(entry.key_span, path, "config missing required keys: project");
-        }
+    if let Some(entry) = mapping.get("ref").filter(|_| is_set("ref") && !mapping.contains_key("project")) {
+        reader.complain(entry.key_span, path, "config missing required keys: project");
     }
     for key in ["project", "ref"] {
         if let Some(entry) = mapping.get(key).filter(|entry| !entry.value.is_null()) {

@@ -81,8 +81,11 @@ impl Loader<'_, '_> {
         }
         let all = files.list();
         let error = self.diagnostics.error(include.span, format!("Local file `{path}` does not exist!"));
-        explain_expansion(error, include);
-        error.nearest(path, all.iter().map(String::as_str));
+        if include.written == include.target {
+            error.nearest(path, all.iter().map(String::as_str));
+        } else {
+            explain_expansion(error, include);
+        }
         None
     }
 

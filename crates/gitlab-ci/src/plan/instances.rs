@@ -68,7 +68,9 @@ pub fn needed_by_rule(
         names.and_then(|names| names.first()).is_none_or(|name| *name == need.job.value)
     };
     needs.retain(is_own_name);
-    needs.iter_mut().for_each(|need| need.matrix = None);
+    for need in &mut needs {
+        need.matrix = None;
+    }
     needed(&needs, (instances, absent), &[])
 }
 

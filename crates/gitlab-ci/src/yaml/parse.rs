@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
+use super::keys::{Key, as_key, merge};
 use super::libyaml::Accepted;
 use super::node::{Entry, KeyKind, Mapping, Node, Value};
 use super::scalar::{self, Plain};
@@ -26,15 +27,22 @@ pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -
     let mut documents = Vec::new();
     for (base, part) in libyaml::parts(&text) {
         match first_document(part, (file, base), diagnostics) {
-            Some(document) => documents.extend(document),
-            None => return Vec::new(),
+            Ok(document) => documents.extend(document),
+            Err(Reported) => return Vec::new(),
         }
     }
     documents
 }
 
-/// Reads the first document of a text that begins at the byte `base` of a file. Returns `None` after an error.
-fn first_document(text: &str, (file, base): (FileId, usize), diagnostics: &mut Diagnostics) -> Option<Option<Node>> {
+/// The text is not valid, which has been reported.
+struct Reported;
+
+/// Reads the first document of a text that begins at the byte `base` of a file.
+fn first_document(
+    text: &str,
+    (file, base): (FileId, usize),
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<Node>, Reported> {
     let mut accepted = Accepted::new(text);
     loop {
         let mut composer = Composer {
@@ -48,15 +56,15 @@ fn first_document(text: &str, (file, base): (FileId, usize), diagnostics: &mut D
             document: None,
             tabs: libyaml::tabs(text),
         };
-        let Err(error) = composer.parse(&accepted.text) else { return Some(composer.document) };
-        let (at, message) = error?;
+        let Err(error) = composer.parse(&accepted.text) else { return Ok(composer.document) };
+        let (at, message) = error.ok_or(Reported)?;
         // Reading again from the start repeats the diagnostics, and the list drops duplicates.
         if !accepted.accept(at) {
             let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
             let span = place(file, base + at..base + at + length);
             // GitLab shows Psych's message instead, which differs for nearly every mistake.
             diagnostics.error(span, format!("Invalid configuration format: {message}"));
-            return None;
+            return Err(Reported);
         }
     }
 }
@@ -98,13 +106,6 @@ enum Content {
     Mapping { mapping: Mapping, key: Option<Key> },
 }
 
-enum Key {
-    Plain(Arc<str>, Span, KeyKind),
-    Merge(Span),
-    /// A key that is a list or a mapping. Its value is dropped.
-    Ignored,
-}
-
 impl Composer<'_> {
     /// Reads the first document. Fails with the place and the message of an error, or with `None` if it has been reported.
     fn parse(&mut self, text: &str) -> Result<(), Option<(usize, String)>> {
@@ -124,7 +125,7 @@ impl Composer<'_> {
                     self.event(event, span).ok_or(None)?;
                 }
                 Err(error) => {
-                    return Err(Some((error.marker().byte_offset().unwrap_or_default(), error.info().to_owned())));
+                    return Err(Some((error.marker().byte_offset().unwrap_or_default(), error.info().clone())));
                 }
             }
         }
@@ -384,50 +385,8 @@ fn place(file: FileId, range: Range<usize>) -> Span {
     Span { file, start: byte(range.start), end: byte(range.end) }
 }
 
-impl Entry {
-    /// Whether the key is written before `later` in the same file, and was not merged by `<<`.
-    fn is_own(&self, later: Span) -> bool {
-        !self.is_merged && self.key_span.file == later.file
-    }
-}
-
 fn is_reference(tag: Option<&granit_parser::Tag>) -> bool {
     tag.is_some_and(|tag| tag.is_custom() && tag.suffix() == "reference")
-}
-
-fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
-    match node.scalar() {
-        Some("<<") => Key::Merge(node.span),
-        Some(text) => {
-            let kind = match node.value {
-                Value::String(_) | Value::Symbol(_) => KeyKind::Text,
-                Value::Integer(_) => KeyKind::Integer,
-                _ => KeyKind::Other,
-            };
-            Key::Plain(text.into(), node.span, kind)
-        }
-        None if node.is_null() => Key::Plain("".into(), node.span, KeyKind::Other),
-        None => {
-            diagnostics.error(node.span, format!("a key cannot be {}", node.kind()));
-            Key::Ignored
-        }
-    }
-}
-
-/// Merges `<<: *base`, or a list of such values, of which the first has precedence. As in Psych, merged entries replace
-/// those written before the `<<` and are replaced by those written after it. Any other value is the value of a key `<<`.
-/// `revive_hash` of Psych's `lib/psych/visitors/to_ruby.rb`
-fn merge(mapping: &mut Mapping, from: Node, at: Span) {
-    let sources: Vec<&Node> = from.sequence().map_or_else(|| vec![&from], |items| items.iter().rev().collect());
-    let hashes: Option<Vec<&Mapping>> = sources.into_iter().map(Node::mapping).collect();
-    let Some(hashes) = hashes else {
-        let entry = Entry { key_span: at, value: from, is_merged: false, key_kind: KeyKind::Text };
-        mapping.insert("<<".into(), entry);
-        return;
-    };
-    for (key, entry) in hashes.into_iter().flatten() {
-        mapping.insert(Arc::clone(key), Entry { is_merged: true, ..entry.clone() });
-    }
 }
 
 #[cfg(test)]
