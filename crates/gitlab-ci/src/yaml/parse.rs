@@ -9,7 +9,7 @@ use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
 use super::keys::{Key, as_key, merge};
 use super::libyaml::Accepted;
-use super::node::{Entry, KeyKind, Mapping, Node, Value};
+use super::node::{Entry, Mapping, Node, Value};
 use super::scalar::{self, Plain};
 use super::{libyaml, size, tag};
 use crate::diagnostic::{Diagnostic, Diagnostics};
