@@ -117,8 +117,10 @@ impl Loader<'_, '_> {
         let spec = documents.first().filter(|_| documents.len() > 1).and_then(|header| header.get("spec"));
         let Some(spec) = spec else {
             if let Some((input, entry)) = context.inputs.first() {
-                self.diagnostics
-                    .error(entry.key_span, format!("unknown input arguments: {input}: {name} has no `spec:inputs`"));
+                // `inputs_without_header?` of `lib/gitlab/ci/config/interpolation/interpolator.rb`
+                let message = "Given inputs not defined in the `spec` section of the included configuration file";
+                let error = self.diagnostics.error(entry.key_span, message);
+                error.help(format!("`{name}` has no header with `spec:inputs`, so `{input}` is unknown"));
             }
             return self.only(&documents, file, is_read, (name, context));
         };

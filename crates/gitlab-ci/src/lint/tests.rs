@@ -342,3 +342,14 @@ fn reports_invalid_inputs(#[case] include: &str, #[case] expected: &str) {
     ]);
     assert_eq!(complaints(&lint), [expected]);
 }
+
+#[test]
+fn inputs_need_a_header() {
+    let lint = lint_files(&[
+        (".gitlab-ci.yml", "include: [{local: t.yml, inputs: {name: x}}]\na: {script: x}\n"),
+        ("t.yml", "b: {script: x}\n"),
+    ]);
+    let message = "Given inputs not defined in the `spec` section of the included configuration file";
+    let help = "`t.yml` has no header with `spec:inputs`, so `name` is unknown";
+    assert_eq!(complaints(&lint), [format!(".gitlab-ci.yml:1:35: {message} ({help})")]);
+}
