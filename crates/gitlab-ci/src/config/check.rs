@@ -21,8 +21,10 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let stage_index: HashMap<&str, usize> =
         configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
     let all_stages = diagnostic::shortened(&configuration.stages.join(", "));
+    let has_parallel = configuration.jobs.values().any(|job| job.parallel.is_some());
     for job in configuration.jobs.values() {
         check_stage(job, configuration, &stage_index, &all_stages, diagnostics);
+        check_matrix_names(job, has_parallel, diagnostics);
         check_needs(job, configuration, &stage_index, diagnostics);
         check_dependencies(job, configuration, &stage_index, diagnostics);
         check_on_stop(job, configuration, diagnostics);
@@ -59,6 +61,16 @@ fn check_needs(
     }
 }
 
+/// GitLab reads names in `$[[ matrix.NAME ]]` only if some job is parallel. `lib/gitlab/ci/config/normalizer.rb`
+fn check_matrix_names(job: &Job, has_parallel: bool, diagnostics: &mut Diagnostics) {
+    for need in job.needs.iter().flatten().filter(|_| has_parallel).take(needs::MAX_NEEDS) {
+        if let Some(unknown) = unknown_matrix_name(job, need) {
+            let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
+            diagnostics.error(need.job.span, message);
+        }
+    }
+}
+
 fn check_own_needs(
     job: &Job,
     list: &[Need],
@@ -76,9 +88,8 @@ fn check_own_needs(
         return;
     }
     for need in list {
-        if let Some(unknown) = unknown_matrix_name(job, need, configuration) {
-            let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
-            diagnostics.error(need.job.span, message);
+        // Such a name has been reported.
+        if unknown_matrix_name(job, need).is_some() && diagnostics.has_error_in(need.job.span) {
             continue;
         }
         for name in names::needed_names(job, need) {
@@ -184,16 +195,13 @@ fn duplicate_instance(list: &[Need], configuration: &Configuration) -> Option<(A
     })
 }
 
-/// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have. GitLab reads such a name only if some
-/// job is parallel. `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
-fn unknown_matrix_name<'need>(job: &Job, need: &'need Need, configuration: &Configuration) -> Option<&'need str> {
+/// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have.
+/// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
+fn unknown_matrix_name<'need>(job: &Job, need: &'need Need) -> Option<&'need str> {
     let no_values = [Vec::new()];
     let own = match &job.parallel {
         Some(Parallel::Matrix(matrix)) => matrix.as_slice(),
-        _ if need.job.value.contains("$[[") && configuration.jobs.values().any(|job| job.parallel.is_some()) => {
-            &no_values
-        }
-        _ => return None,
+        _ => &no_values,
     };
     let values = need.matrix.iter().flatten().flatten().map(|(_, value)| &**value);
     let mut names = [&*need.job.value].into_iter().chain(values).flat_map(parallel::matrix_names);
