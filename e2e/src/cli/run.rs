@@ -17,6 +17,7 @@ use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
 use e2e::scenario::recorder::Recorder;
 use e2e::scenario::{self, ClusterSource, JobExecutor, PodJobs, ReplayError, Scenario, ScenarioError};
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_runner::config::RunnerConfig;
 use private_dir::PrivateDir;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,10 @@ pub(crate) struct RunArguments {
     /// The tag to push [default: a new one at the checked-out commit]
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
+
+    /// The version of GitLab to imitate, from 17.11 to 19.x [default: 18.11; newer words are then warnings instead of errors]
+    #[arg(long, value_name = "VERSION")]
+    gitlab: Option<GitlabVersion>,
 
     #[command(flatten)]
     place: TargetArgs,
@@ -127,6 +132,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
     let view = Arc::new(Live::new(mode));
     let shown = Arc::clone(&view);
     let recorder = Arc::new(Recorder::new(&id, Box::new(move |event| shown.show(event))));
+    recorder.note(&format!("the pipelines are planned as by GitLab {}", arguments.gitlab.unwrap_or_default()));
     let image_events = Arc::clone(&recorder);
     let images = Arc::new(arguments.source.images(&docker, move |event: &Event<'_>| image_events.record(event)));
     let scenario = Scenario {
@@ -135,6 +141,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         source: std::path::absolute(&arguments.directory)?,
         branch: arguments.branch,
         tag: arguments.tag,
+        gitlab: arguments.gitlab,
         cluster: cluster_source,
         executor,
         keep: arguments.keep,

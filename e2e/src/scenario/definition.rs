@@ -13,6 +13,7 @@ use crate::checks::target::Target;
 use crate::environment::images::Images;
 use crate::environment::up::{Plan, UpError};
 use crate::record::Failure;
+use gitlab_ci::gitlab_version::GitlabVersion;
 
 /// The inputs of a run: the branch and the tag to push, and the cluster to deploy to.
 pub struct Scenario {
@@ -26,6 +27,8 @@ pub struct Scenario {
     pub branch: Option<String>,
     /// The tag to push. `None` for a new tag.
     pub tag: Option<String>,
+    /// The version of GitLab to imitate. Without one, words that are newer than the default version are only warnings.
+    pub gitlab: Option<GitlabVersion>,
     pub cluster: ClusterSource,
     pub executor: JobExecutor,
     /// Whether the cluster and the deployed environments are kept after the run.

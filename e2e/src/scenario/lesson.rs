@@ -218,6 +218,7 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
         values: watch::channel(Some(Ok(values))).1,
         settings,
         project,
+        gitlab: None,
     }
 }
 

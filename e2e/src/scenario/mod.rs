@@ -224,6 +224,7 @@ fn replayer(
         dir: scenario.dir.clone(),
         recorder: Arc::clone(recorder),
         cancel: scenario.cancel.clone(),
+        gitlab: scenario.gitlab,
         project,
         settings,
         values,

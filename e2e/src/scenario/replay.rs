@@ -19,6 +19,7 @@ use crate::environment::images::{Image, Images, in_catalogue};
 use crate::{record, report};
 use gitlab_ci::config::environment::Action;
 use gitlab_ci::config::when::When;
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_ci::plan::context::Source;
 use gitlab_ci::plan::job_variables::ProjectVariables;
 use gitlab_ci::plan::{Plan, PlannedJob};
@@ -42,6 +43,8 @@ pub struct Replayer {
     pub images: Arc<Images>,
     /// The project that is pushed.
     pub project: Project,
+    /// The version of GitLab to imitate.
+    pub gitlab: Option<GitlabVersion>,
     /// The directory of the project, where caches and artifacts are kept.
     pub kept: std::path::PathBuf,
     /// The project's CI/CD variables. Some values are unknown until the cluster is up.
@@ -81,7 +84,7 @@ impl Replayer {
             Ref::Branch => &self.project.dir,
             Ref::Tag => &self.project.tagged_dir,
         };
-        let input = Input { directory: dir.clone(), ..Input::default() };
+        let input = Input { directory: dir.clone(), gitlab: self.gitlab, ..Input::default() };
         let mut reference = Reference::from_checkout();
         reference.worktree = false;
         reference.source = Source::Push;

@@ -167,7 +167,7 @@ fn read_reports(reports: &Mapping, artifacts: &mut Artifacts, reader: &mut Reade
                 match displayed {
                     // `entry/reports/coverage_report.rb`. GitLab accepts any value for `codequality`.
                     "coverage_report" => {
-                        reader.hash(&entry.value, "artifacts:reports:coverage_report");
+                        check_coverage_report(&entry.value, reader);
                     }
                     "codequality" => {}
                     _ => {
@@ -177,6 +177,32 @@ fn read_reports(reports: &Mapping, artifacts: &mut Artifacts, reader: &mut Reade
                 reader.diagnostics.unsupported(entry.key_span, &format!("artifacts:reports:{displayed}"));
             }
             _ => {}
+        }
+    }
+}
+
+/// `entry/reports/coverage_report.rb`
+fn check_coverage_report(node: &Node, reader: &mut Reader<'_>) {
+    let path = "artifacts:reports:coverage_report";
+    let Some(report) = reader.hash(node, path) else { return };
+    reader.known_keys(report, path, ["coverage_format", "path"]);
+    let value = |key: &str| report.get(key).map(|entry| &entry.value);
+    let format = value("coverage_format").filter(|format| !format.is_blank());
+    match format {
+        None => {
+            reader.complain(node.span, &format!("{path} coverage_format"), "can't be blank");
+        }
+        Some(format) if !matches!(format.string(), Some("cobertura" | "jacoco")) => {
+            let message = "must be one of supported formats: cobertura, jacoco.";
+            let error = reader.complain(format.span, &format!("{path} coverage_format"), message);
+            error.nearest(format.scalar().unwrap_or_default(), ["cobertura", "jacoco"]);
+        }
+        Some(_) => {}
+    }
+    match value("path").filter(|path| !path.is_blank()) {
+        Some(file) => drop(reader.string(file, &format!("{path} path"))),
+        None => {
+            reader.complain(node.span, &format!("{path} path"), "can't be blank");
         }
     }
 }

@@ -124,9 +124,12 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
         reader.complain(node.span, path, "config must use exactly one of these keys: files, files_commits");
         return Key::Default;
     };
+    let count = files.value.sequence().map(<[Node]>::len);
     let files = reader.list(&files.value, "cache:key:files");
-    if files.is_empty() || files.len() > 2 {
-        reader.complain(node.span, "cache:key:files", "config has too many items (maximum is 2), or none");
+    match count {
+        Some(0) => drop(reader.complain(node.span, "cache:key:files", "config requires at least 1 item")),
+        Some(3..) => drop(reader.complain(node.span, "cache:key:files", "config has too many items (maximum is 2)")),
+        _ => {}
     }
     let prefix = mapping.get("prefix").filter(|entry| !entry.value.is_null());
     Key::Files { files, prefix: prefix.and_then(|entry| reader.string(&entry.value, "cache:key:prefix")) }

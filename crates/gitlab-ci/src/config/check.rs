@@ -10,9 +10,10 @@ use super::job::Job;
 use super::names;
 use super::needs::{self, Need};
 use super::parallel::{self, Parallel, instance_name};
+use super::reader::Text;
 use super::root::Configuration;
 use crate::diagnostic;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::Span;
 
 /// Checks every job against the others.
@@ -20,8 +21,10 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let stage_index: HashMap<&str, usize> =
         configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
     let all_stages = diagnostic::shortened(&configuration.stages.join(", "));
+    let has_parallel = configuration.jobs.values().any(|job| job.parallel.is_some());
     for job in configuration.jobs.values() {
         check_stage(job, configuration, &stage_index, &all_stages, diagnostics);
+        check_matrix_names(job, has_parallel, diagnostics);
         check_needs(job, configuration, &stage_index, diagnostics);
         check_dependencies(job, configuration, &stage_index, diagnostics);
         check_on_stop(job, configuration, diagnostics);
@@ -50,27 +53,108 @@ fn check_needs(
     stage_index: &HashMap<&str, usize>,
     diagnostics: &mut Diagnostics,
 ) {
-    let rule_needs = job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref());
-    for list in job.needs.iter().chain(rule_needs) {
-        let is_few = check_count_of_needs(job, list, configuration, diagnostics);
-        // Too many needs would have too many instances.
-        let instance = || if is_few { duplicate_instance(list, configuration) } else { None };
-        if let Some((duplicate, span)) = needs::duplicate(list).or_else(instance) {
-            diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
+    if let Some(list) = &job.needs {
+        check_own_needs(job, list, configuration, stage_index, diagnostics);
+    }
+    for list in job.rules.iter().flatten().filter_map(|rule| rule.needs.as_ref()) {
+        check_needs_of_rule(job, list, configuration, stage_index, diagnostics);
+    }
+}
+
+/// GitLab reads names in `$[[ matrix.NAME ]]` only if some job is parallel. `lib/gitlab/ci/config/normalizer.rb`
+fn check_matrix_names(job: &Job, has_parallel: bool, diagnostics: &mut Diagnostics) {
+    for need in job.needs.iter().flatten().filter(|_| has_parallel).take(needs::MAX_NEEDS) {
+        if let Some(unknown) = unknown_matrix_name(job, need) {
+            let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
+            diagnostics.error(need.job.span, message);
         }
-        if !is_few {
+    }
+}
+
+fn check_own_needs(
+    job: &Job,
+    list: &[Need],
+    configuration: &Configuration,
+    stage_index: &HashMap<&str, usize>,
+    diagnostics: &mut Diagnostics,
+) {
+    let is_few = check_count_of_needs(job, list, configuration, diagnostics);
+    // Too many needs would have too many instances.
+    let instance = || if is_few { duplicate_instance(list, configuration) } else { None };
+    if let Some((duplicate, span)) = needs::duplicate(list).or_else(instance) {
+        report_duplicate(job, &duplicate, span, diagnostics);
+    }
+    if !is_few {
+        return;
+    }
+    for need in list {
+        // Such a name has been reported.
+        if unknown_matrix_name(job, need).is_some() && diagnostics.has_error_in(need.job.span) {
             continue;
         }
-        for need in list {
-            if let Some(unknown) = unknown_matrix_name(job, need) {
-                let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
-                diagnostics.error(need.job.span, message);
-                continue;
-            }
-            for name in names::needed_names(job, need) {
-                check_need(job, need, &name, configuration, stage_index, diagnostics);
+        for name in names::needed_names(job, need) {
+            check_need(job, need, &name, configuration, stage_index, diagnostics);
+        }
+    }
+}
+
+/// GitLab does not replace parallel jobs in the needs of rules by their instances, nor the values of matrices. `normalize_job` of
+/// `lib/gitlab/ci/config/normalizer.rb`
+fn check_needs_of_rule(
+    job: &Job,
+    list: &[Need],
+    configuration: &Configuration,
+    stage_index: &HashMap<&str, usize>,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut seen = HashSet::new();
+    if let Some(twice) = list.iter().find(|need| !seen.insert(&need.job.value)) {
+        report_duplicate(job, &twice.job.value, twice.job.span, diagnostics);
+    }
+    for need in list {
+        let other = &need.job.value;
+        let parallel = configuration.jobs.get(other).filter(|needed| needed.parallel.is_some());
+        match names::find_instance(configuration, other) {
+            Some(needed) => check_stage_of_need(job, need, other, needed, stage_index, diagnostics),
+            None if need.optional => {}
+            None => {
+                let error = report_undefined_need(job, need, other, configuration, diagnostics);
+                if let Some(first) = parallel.and_then(|needed| names::of_instances(needed).into_iter().next()) {
+                    error.help(format!("a rule cannot need all instances of a parallel job; list them: `{first}`"));
+                }
             }
         }
+    }
+}
+
+fn report_duplicate(job: &Job, duplicate: &str, span: Span, diagnostics: &mut Diagnostics) {
+    diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
+}
+
+fn report_undefined_need<'diagnostics>(
+    job: &Job,
+    need: &Need,
+    other: &str,
+    configuration: &Configuration,
+    diagnostics: &'diagnostics mut Diagnostics,
+) -> &'diagnostics mut Diagnostic {
+    let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {other}", job.name));
+    error.nearest(other, configuration.jobs.keys().map(|name| &**name));
+    error
+}
+
+fn check_stage_of_need(
+    job: &Job,
+    need: &Need,
+    other: &str,
+    needed: &Job,
+    stage_index: &HashMap<&str, usize>,
+    diagnostics: &mut Diagnostics,
+) {
+    if is_later(needed, job, stage_index) {
+        let message = format!("{} job: need {other} is not defined in current or prior stages", job.name);
+        let error = diagnostics.error(need.job.span, message);
+        error.help(format!("{other} is in stage {}, {} in {}", needed.stage.value, job.name, job.stage.value));
     }
 }
 
@@ -86,14 +170,10 @@ fn check_need(
     match names::find(configuration, other) {
         None if need.optional => {}
         None => {
-            let message = format!("{} job: undefined need: {other}", job.name);
-            let error = diagnostics.error(need.job.span, message);
-            error.nearest(other, configuration.jobs.keys().map(|name| &**name));
+            report_undefined_need(job, need, other, configuration, diagnostics);
         }
         Some(needed) if is_later(needed, job, stage_index) => {
-            let message = format!("{} job: need {other} is not defined in current or prior stages", job.name);
-            let error = diagnostics.error(need.job.span, message);
-            error.help(format!("{other} is in stage {}, {} in {}", needed.stage.value, job.name, job.stage.value));
+            check_stage_of_need(job, need, other, needed, stage_index, diagnostics);
         }
         Some(needed) => check_instances(job, (need, other), needed, diagnostics),
     }
@@ -118,9 +198,10 @@ fn duplicate_instance(list: &[Need], configuration: &Configuration) -> Option<(A
 /// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have.
 /// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
 fn unknown_matrix_name<'need>(job: &Job, need: &'need Need) -> Option<&'need str> {
+    let no_values = [Vec::new()];
     let own = match &job.parallel {
         Some(Parallel::Matrix(matrix)) => matrix.as_slice(),
-        _ => return None,
+        _ => &no_values,
     };
     let values = need.matrix.iter().flatten().flatten().map(|(_, value)| &**value);
     let mut names = [&*need.job.value].into_iter().chain(values).flat_map(parallel::matrix_names);
@@ -171,6 +252,20 @@ fn check_dependencies(
     stage_index: &HashMap<&str, usize>,
     diagnostics: &mut Diagnostics,
 ) {
+    // `validate_dynamic_child_pipeline_dependencies!` of `lib/gitlab/ci/yaml_processor.rb`
+    for producer in &job.configuration_jobs {
+        match names::find_instance(configuration, &producer.value) {
+            None => {
+                let message = format!("{} job: undefined dependency: {}", job.name, producer.value);
+                let error = diagnostics.error(producer.span, message);
+                error.nearest(&producer.value, configuration.jobs.keys().map(|name| &**name));
+            }
+            Some(needed) if is_later(needed, job, stage_index) => {
+                report_later_dependency(job, producer, diagnostics);
+            }
+            Some(_) => {}
+        }
+    }
     for dependency in job.dependencies.iter().flatten() {
         let other = &dependency.value;
         match names::find(configuration, other) {
@@ -186,13 +281,17 @@ fn check_dependencies(
                         format!("jobs:{} dependencies the {other} should be part of needs", job.name.to_lowercase());
                     diagnostics.error(dependency.span, message);
                 } else if is_later(needed, job, stage_index) {
-                    let message =
-                        format!("{} job: dependency {other} is not defined in current or prior stages", job.name);
-                    diagnostics.error(dependency.span, message);
+                    report_later_dependency(job, dependency, diagnostics);
                 }
             }
         }
     }
+}
+
+fn report_later_dependency(job: &Job, dependency: &Text, diagnostics: &mut Diagnostics) {
+    let message =
+        format!("{} job: dependency {} is not defined in current or prior stages", job.name, dependency.value);
+    diagnostics.error(dependency.span, message);
 }
 
 fn is_later(needed: &Job, job: &Job, stage_index: &HashMap<&str, usize>) -> bool {
@@ -203,7 +302,7 @@ fn is_later(needed: &Job, job: &Job, stage_index: &HashMap<&str, usize>) -> bool
 fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Diagnostics) {
     let Some(environment) = &job.environment else { return };
     let Some(on_stop) = &environment.on_stop else { return };
-    let complaint = match configuration.jobs.get(&on_stop.value) {
+    let complaint = match names::find_instance(configuration, &on_stop.value) {
         None => "is not defined",
         Some(stop) => match &stop.environment {
             None => "does not have environment defined",
@@ -215,8 +314,14 @@ fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Dia
         },
     };
     let error = diagnostics.error(on_stop.span, format!("{} job: on_stop job {} {complaint}", job.name, on_stop.value));
-    if !configuration.jobs.contains_key(&on_stop.value) {
-        error.nearest(&on_stop.value, configuration.jobs.keys().map(|name| &**name));
+    match configuration.jobs.get(&on_stop.value) {
+        None => error.nearest(&on_stop.value, configuration.jobs.keys().map(|name| &**name)),
+        Some(stop) if stop.parallel.is_some() => {
+            if let Some(first) = names::of_instances(stop).into_iter().next() {
+                error.help(format!("the job is parallel; name one of its instances: `{first}`"));
+            }
+        }
+        Some(_) => {}
     }
 }
 

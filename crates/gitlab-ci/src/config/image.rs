@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::reader::{Reader, Text};
 use super::variables::{self, VariableScope, YamlVariable};
-use crate::yaml::node::Node;
+use crate::yaml::node::{Mapping, Node, Value};
 
 /// The image of a job or of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Image> {
 /// Reads `services`. Invalid ones are left out.
 pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
     let Some(items) = node.sequence() else {
-        reader.complain(node.span, "services", "config should be an array");
+        reader.complain(node.span, "services", "config should be a array");
         return Vec::new();
     };
     let known = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];
@@ -78,7 +78,11 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
         reader.complain(node.span, path, "config should be a hash or a string");
         return None;
     };
-    reader.known_keys(mapping, path, known.iter().copied());
+    // `with_image_ports?`
+    if let Some(entry) = mapping.get("ports") {
+        reader.complain(entry.key_span, path, "config contains disallowed keys: ports");
+    }
+    reader.known_keys(mapping, path, known.iter().copied().chain(["ports"]));
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let Some(name) = value("name").filter(|node| !node.is_blank()) else {
         let span = value("name").unwrap_or(node).span;
@@ -88,14 +92,9 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
     let name = reader.string(name, &format!("{path} name"))?;
     let texts = |list: Vec<Text>| list.into_iter().map(|text| text.value).collect::<Vec<_>>();
     let alias = value("alias").and_then(|node| reader.string(node, &format!("{path} alias")));
-    let docker = value("docker").and_then(|node| reader.hash(node, &format!("{path}:docker")));
-    if let Some(docker) = docker {
-        reader.known_keys(docker, &format!("{path}:docker"), ["platform", "user"]);
-    }
-    let kubernetes = value("kubernetes").and_then(|node| reader.hash(node, &format!("{path}:kubernetes")));
-    if let Some(kubernetes) = kubernetes {
-        reader.known_keys(kubernetes, &format!("{path}:kubernetes"), ["user"]);
-    }
+    let docker = value("docker").and_then(|node| read_options(node, ("docker", DOCKER_OPTIONS), path, reader));
+    let kubernetes =
+        value("kubernetes").and_then(|node| read_options(node, ("kubernetes", KUBERNETES_OPTIONS), path, reader));
     let kubernetes_user = kubernetes.and_then(|kubernetes| kubernetes.get("user")?.value.scalar().map(Into::into));
     let docker_option = |key: &str| docker?.get(key)?.value.scalar().map(Into::into);
     let (user, platform) = (docker_option("user"), docker_option("platform"));
@@ -117,10 +116,70 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
     })
 }
 
+/// The options of an executor, and the maximum lengths of their values.
+type Options = &'static [(&'static str, usize)];
+
+const DOCKER_OPTIONS: Options = &[("platform", 64), ("user", 255)];
+const KUBERNETES_OPTIONS: Options = &[("user", 255)];
+
+/// Reads the options of an executor. `entry/schemas/imageable/executor_opts.json`
+fn read_options<'node>(
+    node: &'node Node,
+    (executor, options): (&str, Options),
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<&'node Mapping> {
+    let path = format!("{path} executor_opts");
+    let Some(mapping) = node.mapping() else {
+        reader.complain(node.span, &path, &format!("value at `/{executor}` is not an object"));
+        return None;
+    };
+    for (key, entry) in mapping {
+        let place = format!("`/{executor}/{key}`");
+        let Some((_, max)) = options.iter().find(|(known, _)| known == &&**key) else {
+            let message = format!("object property at {place} is a disallowed additional property");
+            reader.complain(entry.key_span, &path, &message).nearest(key, options.iter().map(|(known, _)| *known));
+            continue;
+        };
+        let is_number = matches!(entry.value.value, Value::Integer(_)) && executor == "kubernetes";
+        let length = entry.value.string().map(|text| text.chars().count());
+        let message = match length {
+            Some(0) => format!("string length at {place} is less than: 1"),
+            Some(length) if length > *max => format!("string length at {place} is greater than: {max}"),
+            None if !is_number => format!("value at {place} is not a string"),
+            _ => continue,
+        };
+        let error = reader.complain(entry.value.span, &path, &message);
+        if let Some(text) = entry.value.scalar().filter(|text| !text.is_empty()) {
+            error.help(format!("put it in quotes: `\"{text}\"`"));
+        }
+    }
+    Some(mapping)
+}
+
 fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPolicy> {
     if node.sequence().is_some_and(<[Node]>::is_empty) {
         reader.complain(node.span, &format!("{path}:pull_policy"), "config can't be blank");
     }
+    let path = format!("{path}:pull_policy");
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
-    items.iter().filter_map(|item| reader.word(item, &format!("{path}:pull_policy"), PULL_POLICIES)).collect()
+    let mut policies = Vec::new();
+    for item in items {
+        let text = item.scalar().unwrap_or_default();
+        let found = PULL_POLICIES.iter().find(|(word, _)| item.string() == Some(*word));
+        let message = match found {
+            Some((_, policy)) => {
+                policies.push(*policy);
+                continue;
+            }
+            None if item.text().is_none() => "config should be an array of strings or a string".to_owned(),
+            None if node.sequence().is_some() => format!("config contains unknown values: {text}"),
+            None => "config is not included in the list".to_owned(),
+        };
+        let words = PULL_POLICIES.iter().map(|(word, _)| *word);
+        let error = reader.complain(item.span, &path, &message);
+        error.help(format!("one of {}", words.clone().collect::<Vec<_>>().join(", ")));
+        error.nearest(text, words);
+    }
+    policies
 }

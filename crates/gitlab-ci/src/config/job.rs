@@ -19,7 +19,7 @@ use super::retry::Retry;
 use super::rules::{self, Owner, Rule};
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, AllowFailure, When};
-use super::{pages, release, script, secrets, trigger};
+use super::{job_inputs, pages, release, script, secrets, trigger};
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node};
@@ -68,6 +68,8 @@ pub struct Job {
     pub needs: Option<Vec<Need>>,
     /// `dependencies`. `None` if the job downloads the artifacts of all earlier jobs.
     pub dependencies: Option<Vec<Text>>,
+    /// The jobs that create the configuration of the pipeline that `trigger` starts: `trigger:include:job`.
+    pub configuration_jobs: Vec<Text>,
     /// `parallel`.
     pub parallel: Option<Parallel>,
     /// `environment`.
@@ -139,6 +141,12 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     let start_in = set("start_in").filter(|_| when == Some(When::Delayed));
     let start_in = start_in.and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
     check_delay(span, own, when, reader);
+    if let Some(node) = set("needs").filter(|_| kind == Kind::Job)
+        && needs::are_of_other_pipelines(node)
+        && set("dependencies").is_some_and(|dependencies| !dependencies.is_blank())
+    {
+        reader.complain(node.span, " needs", "corresponding to dependencies must be from the same pipeline");
+    }
     let needs_owner = if kind == Kind::Bridge { needs::Owner::Bridge } else { needs::Owner::Job };
     Some(Job {
         name: Arc::clone(name),
@@ -166,6 +174,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
         }),
         needs: set("needs").map(|node| needs::read(node, "needs", needs_owner, reader)).filter(|_| !is_upstream),
         dependencies: set("dependencies").map(|node| reader.list(node, " dependencies")),
+        configuration_jobs: set("trigger").map(trigger::configuration_jobs).unwrap_or_default(),
         parallel: set("parallel").and_then(|node| match kind {
             Kind::Bridge => parallel::read_matrix_only(node, "parallel", reader).map(Parallel::Matrix),
             _ => parallel::read(node, reader),
@@ -240,7 +249,7 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
             release::check(node, reader);
         }
         if let Some(node) = set("inputs") {
-            reader.hash(node, "inputs");
+            job_inputs::check(node, reader);
         }
         if let Some(node) = set("manual_confirmation") {
             reader.string(node, " manual_confirmation");
@@ -305,9 +314,11 @@ fn read_script(own: &Mapping, kind: Kind, reader: &mut Reader<'_>) -> Vec<Text> 
 }
 
 fn read_coverage(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
-    let text = reader.string(node, "coverage")?;
-    if let Err(error) = Pattern::parse(&text.value) {
-        reader.complain(node.span, "", &format!("coverage must be a regular expression: {error}"));
+    let text = node.string().unwrap_or_default();
+    if let Err(error) = Pattern::parse(text) {
+        let message = "config must be a regular expression with re2 syntax";
+        reader.complain(node.span, "coverage", message).help(error.to_string());
+        return None;
     }
-    Some(text)
+    Some(Text { value: text.into(), span: node.span })
 }

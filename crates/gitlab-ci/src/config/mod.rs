@@ -15,6 +15,7 @@ pub mod image;
 pub mod inherit;
 pub mod inheritable;
 pub mod job;
+pub mod job_inputs;
 pub mod keywords;
 mod limits;
 pub mod names;

@@ -12,14 +12,30 @@ use super::root::Configuration;
 
 /// Returns the job of this name, or the job that has an instance of this name.
 pub fn find<'configuration>(configuration: &'configuration Configuration, name: &str) -> Option<&'configuration Job> {
-    let jobs = &configuration.jobs;
-    jobs.get(name).or_else(|| {
-        let numbered = name.rsplit_once(' ').map(|(job, _)| job);
-        // Names of jobs and values of matrices may also contain `: [`.
-        let with_values = name.match_indices(": [").take_while(|(at, _)| *at <= MAX_JOB_NAME);
-        let with_values = with_values.filter_map(|(at, _)| name.get(..at));
-        numbered.into_iter().chain(with_values).filter_map(|job| jobs.get(job)).find(|job| has_instance(job, name))
-    })
+    configuration.jobs.get(name).or_else(|| find_parallel(configuration, name))
+}
+
+/// Returns the job that is in the pipeline by this name: a job that is not parallel, or the one with an instance of this name. GitLab
+/// looks up some names only after it has replaced parallel jobs by their instances. `normalized_jobs` of
+/// `lib/gitlab/ci/yaml_processor.rb`
+pub fn find_instance<'configuration>(
+    configuration: &'configuration Configuration,
+    name: &str,
+) -> Option<&'configuration Job> {
+    let job = configuration.jobs.get(name).filter(|job| job.parallel.is_none());
+    job.or_else(|| find_parallel(configuration, name))
+}
+
+fn find_parallel<'configuration>(
+    configuration: &'configuration Configuration,
+    name: &str,
+) -> Option<&'configuration Job> {
+    let numbered = name.rsplit_once(' ').map(|(job, _)| job);
+    // Names of jobs and values of matrices may also contain `: [`.
+    let with_values = name.match_indices(": [").take_while(|(at, _)| *at <= MAX_JOB_NAME);
+    let with_values = with_values.filter_map(|(at, _)| name.get(..at));
+    let jobs = numbered.into_iter().chain(with_values).filter_map(|job| configuration.jobs.get(job));
+    jobs.into_iter().find(|job| has_instance(job, name))
 }
 
 /// Returns the names of the job's instances. A job that is not parallel is its own single instance.

@@ -23,6 +23,9 @@ pub struct Need {
 /// The maximum number of needs: `ci_needs_size_limit`.
 pub(super) const MAX_NEEDS: usize = 50;
 
+/// `NEEDS_CROSS_PIPELINE_DEPENDENCIES_LIMIT`
+const MAX_OTHER_PIPELINES: usize = 5;
+
 /// The owner of a list of needs, which decides the allowed kinds: `allowed_needs` of `entry/job.rb`, `entry/bridge.rb`
 /// and `entry/rules/rule.rb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,10 @@ pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> V
     node.flatten(&mut flat);
     // `lib/gitlab/config/entry/factory.rb` makes an entry without a type of an empty item, which `entry/needs.rb` leaves out.
     flat.retain(|item| !item.is_null());
+    let others = flat.iter().filter(|item| item.get("job").and_then(|_| item.get("pipeline")).is_some()).count();
+    if others > MAX_OTHER_PIPELINES {
+        reader.complain(node.span, path, &format!("config must be less than or equal to {MAX_OTHER_PIPELINES}"));
+    }
     let mut needs: Vec<Need> = flat.into_iter().filter_map(|item| read_need(item, path, owner, reader)).collect();
     if needs.len() > MAX_NEEDS {
         reader.complain(node.span, path, &format!("config can only have up to {MAX_NEEDS} jobs"));
@@ -89,18 +96,13 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
         reader.complain(node.span, &own, "has an unsupported type");
         return None;
     };
-    for other in ["pipeline", "project"] {
-        if let Some(entry) = mapping.get(other) {
-            let is_upstream = is_upstream(mapping);
-            if owner == Owner::Rule || is_upstream != (owner == Owner::Bridge) {
-                let kind = if is_upstream { "bridge" } else { "cross_dependency" };
-                reader.complain(entry.key_span, path, &format!("config uses invalid types: {kind}"));
-                return None;
-            }
-            let warning = reader.diagnostics.unsupported(entry.key_span, &format!("needs:{other}"));
-            warning.help("the job in the other pipeline counts as succeeded, without artifacts");
-            return None;
-        }
+    if mapping.contains_key("pipeline") || mapping.contains_key("project") {
+        check_other_pipeline(mapping, path, owner, reader);
+        return None;
+    }
+    if mapping.contains_key("ref") {
+        reader.complain(node.span, &own, "has an unsupported type").help("`ref` needs `project`");
+        return None;
     }
     reader.known_keys(mapping, &own, ["job", "artifacts", "optional", "parallel"]);
     let Some(job) = mapping.get("job") else {
@@ -123,6 +125,45 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
     let matrix =
         parallel.and_then(|entry| parallel::read_matrix_only(&entry.value, &format!("{own}:parallel"), reader));
     Some(Need { job, artifacts, optional, matrix })
+}
+
+/// Checks a need of another pipeline: `{pipeline: P}`, `{pipeline: P, job: J}` or `{project: P, ref: R, job: J}`. The last one is in
+/// `ee/lib/ee/gitlab/ci/config/entry/need.rb`.
+fn check_other_pipeline(need: &Mapping, path: &str, owner: Owner, reader: &mut Reader<'_>) {
+    let other = if need.contains_key("project") { "project" } else { "pipeline" };
+    let Some(entry) = need.get(other) else { return };
+    let is_upstream = is_upstream(need);
+    if owner == Owner::Rule || is_upstream != (owner == Owner::Bridge) {
+        let kind = if is_upstream { "bridge" } else { "cross_dependency" };
+        reader.complain(entry.key_span, path, &format!("config uses invalid types: {kind}"));
+        return;
+    }
+    let own = format!("{path}:need");
+    let (strings, others): (&[&str], &[&str]) = match other {
+        "project" => (&["project", "ref", "job"], &["artifacts"]),
+        _ if is_upstream => (&["pipeline"], &[]),
+        _ => (&["pipeline", "job"], &["artifacts"]),
+    };
+    reader.known_keys(need, &own, strings.iter().chain(others).copied());
+    for key in strings {
+        match need.get(*key) {
+            Some(entry) if !entry.value.is_blank() => drop(reader.string(&entry.value, &format!("{own} {key}"))),
+            _ => drop(reader.complain(entry.key_span, &format!("{own} {key}"), "can't be blank")),
+        }
+    }
+    if let Some(artifacts) = need.get("artifacts").filter(|entry| !entry.value.is_null()) {
+        reader.boolean(&artifacts.value, &format!("{own} artifacts"));
+    }
+    let warning = reader.diagnostics.unsupported(entry.key_span, &format!("needs:{other}"));
+    warning.help("the job in the other pipeline counts as succeeded, without artifacts");
+}
+
+/// Whether a list has needs of other pipelines and none of this one.
+pub fn are_of_other_pipelines(node: &Node) -> bool {
+    let mut flat = Vec::new();
+    node.flatten(&mut flat);
+    let mut needs = flat.into_iter().filter(|item| !item.is_null()).peekable();
+    needs.peek().is_some() && needs.all(|need| need.get("pipeline").or_else(|| need.get("project")).is_some())
 }
 
 /// Returns the first duplicate need: the name of the job, and the place of the second occurrence.

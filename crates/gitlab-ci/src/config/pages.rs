@@ -8,6 +8,7 @@ use super::artifacts::Artifacts;
 use super::reader::{Reader, Text};
 use crate::duration;
 use crate::source::Span;
+use crate::variables::has_reference;
 use crate::yaml::node::{Mapping, Node, Value};
 
 /// The default directory of a site.
@@ -49,7 +50,9 @@ fn check_pages(node: &Node, reader: &mut Reader<'_>) {
             reader.string(node, &format!("pages {key}"));
         }
     }
-    if let Some(node) = value("expire_in") {
+    // `contains_variable?` of `lib/gitlab/config/entry/validators.rb`
+    let has_variable = |node: &Node| node.scalar().is_some_and(has_reference);
+    if let Some(node) = value("expire_in").filter(|node| !has_variable(node)) {
         reader.duration_by(node, "pages expire_in", duration::parse_expiry);
     }
 }

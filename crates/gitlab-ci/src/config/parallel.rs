@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reader::Reader;
-use crate::yaml::node::{Node, Value};
+use crate::yaml::node::{KeyKind, Node, Value};
 
 /// The maximum number of instances of a job.
 const MAX_INSTANCES: usize = 200;
@@ -35,13 +35,19 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
     if node.mapping().is_some() {
         return read_matrix_only(node, "parallel", reader).map(Parallel::Matrix);
     }
-    if !matches!(node.value, Value::Integer(_)) {
-        reader.complain(node.span, "parallel", "should be an integer or a hash");
-        return None;
-    }
-    let message = format!("config must be between 1 and {MAX_INSTANCES}");
-    let count = reader.number(node, "parallel", 1..=i64::try_from(MAX_INSTANCES).unwrap_or(200), &message)?;
-    usize::try_from(count).ok().map(Parallel::Count)
+    // `numericality` of `ParallelBuilds` in `entry/product/parallel.rb`
+    let message = match &node.value {
+        Value::Integer(text) => match text.parse::<usize>() {
+            Ok(count @ 1..=MAX_INSTANCES) => return Some(Parallel::Count(count)),
+            Ok(0) => "config must be greater than or equal to 1".to_owned(),
+            Err(_) if text.starts_with('-') => "config must be greater than or equal to 1".to_owned(),
+            _ => format!("config must be less than or equal to {MAX_INSTANCES}"),
+        },
+        Value::Float(_) => "config must be an integer".to_owned(),
+        _ => "should be an integer or a hash".to_owned(),
+    };
+    reader.complain(node.span, "parallel", &message);
+    None
 }
 
 const PAIRS: &str = "config should be a hash of key value pairs, value can be an array";
@@ -72,10 +78,18 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
     };
     let mut matrix = Matrix::new();
     for item in items {
-        let Some(mapping) = item.mapping().filter(|mapping| !mapping.is_empty()) else {
+        let Some(mapping) = item.mapping() else {
             reader.complain(item.span, &format!("{path}:matrix"), "config should be an array of hashes");
             return None;
         };
+        let variables = format!("{path}:matrix:variables");
+        if mapping.is_empty() {
+            reader.complain(item.span, &variables, "config requires at least 1 items");
+            return None;
+        }
+        if let Some((name, entry)) = mapping.iter().find(|(_, entry)| entry.key_kind == KeyKind::Other) {
+            reader.complain(entry.key_span, &variables, PAIRS).help(format!("quote the name: '{name}'"));
+        }
         let mut combinations: Matrix = vec![Vec::new()];
         for (key, entry) in mapping {
             let values = entry.value.sequence().unwrap_or(std::slice::from_ref(&entry.value));
@@ -85,7 +99,7 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
                 match &value.value {
                     Value::String(text) | Value::Symbol(text) | Value::Integer(text) => texts.push(Arc::clone(text)),
                     _ => {
-                        let error = reader.complain(value.span, &format!("{path}:matrix:variables"), PAIRS);
+                        let error = reader.complain(value.span, &variables, PAIRS);
                         if let Some(text) = value.scalar() {
                             error.help(format!("quote the value: '{text}'"));
                         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::reader::{Reader, Text};
-use super::rules::{Changes, read_changes, read_condition};
+use super::rules::Changes;
 use crate::expression::Expression;
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
-use crate::yaml::node::{Node, Value};
+use crate::yaml::node::Node;
 
 /// The value of `only` or `except`. A job is included if all keys of `only` match and no key of `except` does.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
     // The clause of a key without a value never holds: `Array(nil)` in `lib/gitlab/ci/build/policy/`. A key `refs` without one replaces
     // the default.
     let is_empty = |key: &str| mapping.get(key).is_some_and(|entry| entry.value.is_null());
-    policy.refs = value("refs").map(|node| read_refs(node, &format!("{keyword}:refs"), reader));
+    policy.refs = value("refs").map(|node| read_refs(node, &format!("{keyword} refs"), reader));
     policy.refs = policy.refs.or_else(|| is_empty("refs").then(Vec::new));
     if let Some(entry) = mapping.get("kubernetes").filter(|entry| entry.value.is_null()) {
         // `lib/gitlab/ci/build/policy/kubernetes.rb` calls `to_sym`, which null does not have.
@@ -76,21 +76,53 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
         error.help(format!("write `{keyword}: {{kubernetes: active}}`: GitLab fails if the key has no value"));
     }
     if let Some(node) = value("kubernetes") {
-        policy.kubernetes = reader.word(node, &format!("{keyword}:kubernetes"), &[("active", ())]).is_some();
+        let text = node.scalar().unwrap_or_default();
+        policy.kubernetes = text == "active";
+        if !policy.kubernetes {
+            let error = reader.complain(node.span, &format!("{keyword} kubernetes"), &format!("unknown value: {text}"));
+            error.help("the only value is `active`");
+        }
     }
     if let Some(node) = value("variables") {
-        let path = format!("{keyword}:variables");
-        let Some(items) = node.sequence() else {
-            reader.complain(node.span, &path, "config should be an array of strings");
-            return None;
-        };
-        policy.variables = Some(items.iter().filter_map(|item| read_condition(item, &path, reader)).collect());
+        policy.variables = Some(read_variables(node, &format!("{keyword} variables"), reader)?);
     }
     let no_changes = || is_empty("changes").then(|| Changes { paths: Vec::new(), compare_to: None });
     policy.variables = policy.variables.or_else(|| is_empty("variables").then(Vec::new));
     policy.changes =
-        value("changes").and_then(|node| read_changes(node, &format!("{keyword}:changes"), reader)).or_else(no_changes);
+        value("changes").and_then(|node| read_changes(node, &format!("{keyword} changes"), reader)).or_else(no_changes);
     Some(policy)
+}
+
+/// `variables_expressions_syntax` of `entry/policy.rb`
+fn read_variables(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Vec<(Arc<str>, Arc<Expression>)>> {
+    let Some(items) = node.sequence() else {
+        reader.complain(node.span, path, "should be an array of strings");
+        return None;
+    };
+    let mut conditions = Vec::new();
+    for item in items {
+        match item.string().map(|text| (text, Expression::parse(text))) {
+            None => drop(reader.complain(item.span, path, "should be an array of strings")),
+            Some((text, Ok(expression))) => conditions.push((text.into(), Arc::new(expression))),
+            Some((text, Err(error))) => {
+                let complaint = reader.complain(item.span, path, "invalid expression syntax");
+                complaint.help(format!("{error} (in `{text}`)"));
+            }
+        }
+    }
+    Some(conditions)
+}
+
+/// Unlike `changes` of a rule, it has no form as a hash.
+fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Changes> {
+    if node.sequence().is_none() {
+        let error = reader.complain(node.span, path, "should be an array of strings");
+        if node.mapping().is_some() {
+            error.help("`paths` and `compare_to` are keys of `rules:changes` only");
+        }
+        return None;
+    }
+    Some(Changes { paths: reader.list(node, path), compare_to: None })
 }
 
 /// `validate_string_or_regexp` of `validators.rb`
@@ -98,14 +130,16 @@ const NOT_A_REF: &str = "config should be an array of strings or regular express
 
 fn read_refs(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<RefPattern> {
     if node.sequence().is_none() {
-        reader.complain(node.span, path, "config should be an array of strings or regular expressions");
+        reader.complain(node.span, path, NOT_A_REF);
         return Vec::new();
     }
     let mut refs = Vec::new();
-    for symbol in node.sequence().into_iter().flatten().filter(|item| matches!(item.value, Value::Symbol(_))) {
-        reader.complain(symbol.span, path, NOT_A_REF);
-    }
-    for text in reader.strings(node, path) {
+    for item in node.sequence().into_iter().flatten() {
+        let Some(text) = item.string() else {
+            reader.complain(item.span, path, NOT_A_REF);
+            continue;
+        };
+        let text = Text { value: text.into(), span: item.span };
         // A text that does not have the form of a regular expression is a name, even if it starts with a slash.
         if let Some(Err(error)) = Pattern::find(&text.value) {
             reader.complain(text.span, path, NOT_A_REF).help(error.to_string());

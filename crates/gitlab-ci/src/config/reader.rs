@@ -61,18 +61,21 @@ impl<'diagnostics> Reader<'diagnostics> {
     /// follows a space in `path`, as in GitLab's messages: `artifacts expire_in` becomes `jobs:a:artifacts expire in
     /// should be …`, while an entry `artifacts:reports` becomes `jobs:a:artifacts:reports config should be …`.
     pub fn complain(&mut self, span: Span, path: &str, message: &str) -> &mut Diagnostic {
+        let message = if path.contains(' ') { message.strip_prefix("config ").unwrap_or(message) } else { message };
+        let sentence = format!("{} {message}", self.subject(path));
+        self.diagnostics.error(span, sentence)
+    }
+
+    /// What a message about the keyword `path` begins with: `jobs:a:artifacts expire in`. See [`complain`](Self::complain).
+    pub fn subject(&self, path: &str) -> String {
         let (entry, attribute) =
             path.split_once(' ').map_or((path, None), |(entry, attribute)| (entry, Some(attribute)));
         let colon = if self.subject.is_empty() || entry.is_empty() { "" } else { ":" };
         let subject = format!("{}{colon}{entry}", self.subject);
-        let sentence = match attribute {
-            Some(attribute) => {
-                let message = message.strip_prefix("config ").unwrap_or(message);
-                format!("{subject} {} {message}", attribute.replace('_', " "))
-            }
-            None => format!("{subject} {message}"),
-        };
-        self.diagnostics.error(span, sentence)
+        match attribute {
+            Some(attribute) => format!("{subject} {}", attribute.replace('_', " ")),
+            None => subject,
+        }
     }
 
     /// Reports a warning about the whole job or keyword.

@@ -1,5 +1,9 @@
 //! `release`. `entry/release.rb`, `entry/release/assets.rb`, `entry/release/assets/link.rb`
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::reader::Reader;
 use crate::yaml::node::{Mapping, Node};
 
@@ -17,6 +21,17 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     }
     if let Some(milestones) = value("milestones") {
         reader.strings(milestones, "release milestones");
+    }
+    if let Some(time) = value("released_at")
+        && !time.string().is_some_and(is_iso_8601)
+    {
+        let error = reader.complain(time.span, "release released_at", "must be a valid datetime");
+        error.help("write it as in ISO 8601 and in quotes: `\"2026-01-31T09:20:30Z\"`");
+    }
+    if let Some(name) = value("ref")
+        && !name.string().is_some_and(is_ref)
+    {
+        reader.complain(name.span, "release ref", "must be a valid ref");
     }
     let assets = release.get("assets").map(|entry| &entry.value).filter(|node| !node.is_null());
     let Some((node, assets)) = assets.and_then(|node| Some((node, reader.hash(node, "release:assets")?))) else {
@@ -43,6 +58,32 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
             check_text(link, key, path, item, reader);
         }
     }
+}
+
+/// Whether Ruby's `DateTime.iso8601` accepts the text: a date, in any of its forms, and a time of day.
+fn is_iso_8601(text: &str) -> bool {
+    static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let date = r"[+-]?[0-9]{2,}(-?(0[1-9]|1[0-2])(-?(0[1-9]|[12][0-9]|3[01]))?|-?W[0-9]{2}(-?[1-7])?|-?[0-9]{3})?";
+        let time = r"(T([01]?[0-9]|2[0-4])(:?[0-5][0-9](:?[0-5][0-9]([.,][0-9]+)?)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?";
+        Regex::new(&format!(r"(?i)^\s*{date}{time}\s*$")).ok()
+    });
+    TIME.as_ref().is_some_and(|time| time.is_match(text))
+}
+
+/// Whether git accepts a name of a ref, or a variable is in it. `lib/gitlab/git_ref_validator.rb`
+fn is_ref(name: &str) -> bool {
+    let is_forbidden = |character: char| {
+        character.is_ascii_control() || matches!(character, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+    };
+    // Names of locks, in this case only.
+    let is_lock = |part: &str| part.rsplit_once('.').is_some_and(|(_, extension)| extension == "lock");
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !is_lock(part);
+    !name.contains(is_forbidden)
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && name.split('/').all(part)
 }
 
 /// Checks that a key is present and a string.

@@ -102,13 +102,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
     };
     reader.known_keys(mapping, "retry", ["max", "when", "exit_codes"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    let when = value("when").map(|node| reader.strings(node, "retry:when")).unwrap_or_default();
-    // GitLab looks up strings and the items of lists, but not a symbol.
-    let is_symbol = value("when").is_some_and(|node| matches!(node.value, Value::Symbol(_)));
-    for reason in when.iter().filter(|reason| !is_symbol && !REASONS.contains(&&*reason.value)) {
-        let error = reader.complain(reason.span, "retry", "when is unknown");
-        error.nearest(&reason.value, REASONS.iter().copied());
-    }
+    let when = value("when").map(|node| read_reasons(node, reader)).unwrap_or_default();
     for reason in when.iter().filter(|reason| NEW_REASONS.contains(&&*reason.value)) {
         reader.diagnostics.since(GitlabVersion::new(19, 1), reason.span, &reason.value);
     }
@@ -119,10 +113,32 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
     })
 }
 
+fn read_reasons(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
+    let items = node.sequence().unwrap_or(std::slice::from_ref(node));
+    let mut reasons = Vec::new();
+    for item in items {
+        let Some(text) = item.text() else {
+            reader.diagnostics.error(item.span, "retry when should be an array of strings or a string");
+            continue;
+        };
+        // GitLab looks up strings and the items of lists, but not a symbol.
+        let is_symbol = node.sequence().is_none() && matches!(node.value, Value::Symbol(_));
+        if !is_symbol && !REASONS.contains(&text) {
+            let message = match node.sequence() {
+                Some(_) => format!("retry when contains unknown values: {text}"),
+                None => "retry when is not included in the list".to_owned(),
+            };
+            reader.diagnostics.error(item.span, message).nearest(text, REASONS.iter().copied());
+        }
+        reasons.push(Text { value: text.into(), span: item.span });
+    }
+    reasons
+}
+
 /// Reads the number of retries. Rails' `numericality` accepts a string with an integer.
 fn read_max(node: &Node, attribute: &str, reader: &mut Reader<'_>) -> Option<usize> {
-    let text = node.scalar().unwrap_or_default().trim();
-    let is_number = matches!(node.value, Value::Integer(_) | Value::Float(_)) || text.parse::<f64>().is_ok();
+    let text = node.scalar().unwrap_or_default();
+    let is_number = matches!(node.value, Value::Integer(_) | Value::Float(_)) || text.trim().parse::<f64>().is_ok();
     let message = match text.parse::<i64>().map_err(|_| is_number) {
         Ok(max) if max < 0 => "must be greater than or equal to 0".to_owned(),
         Ok(max) if max > MAX => format!("must be less than or equal to {MAX}"),

@@ -104,13 +104,14 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").and_then(|node| read_when(node, words, reader));
     let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
-    if owner == Owner::Job {
+    if owner != Owner::Include {
         match mapping.get("start_in") {
             Some(entry) if when != Some(When::Delayed) => {
                 reader.complain(entry.key_span, path, "config contains disallowed keys: start_in");
             }
             None if when == Some(When::Delayed) => {
-                reader.complain(node.span, "rules:rule start_in", "should be a duration");
+                let error = reader.complain(node.span, "rules:rule start_in", "can't be blank");
+                error.help("write the delay, such as `start_in: 30 minutes`");
             }
             _ => {}
         }
@@ -126,7 +127,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
         span: node.span,
         condition: value("if").and_then(|node| read_condition(node, path, reader)),
         changes: value("changes").and_then(|node| read_changes(node, "rules:rule:changes", reader)),
-        exists: value("exists").map(|node| read_exists(node, reader)),
+        exists: value("exists").map(|node| read_exists(node, owner, reader)),
         when,
         start_in,
         allow_failure: value("allow_failure").and_then(|node| reader.boolean(node, "rules:rule allow_failure")),
@@ -151,9 +152,10 @@ fn read_when(node: &Node, words: &[(&str, When)], reader: &mut Reader<'_>) -> Op
 }
 
 /// Reads an expression and returns its text and its parsed form. `path` is the keyword for error messages.
-pub fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(Arc<str>, Arc<Expression>)> {
+fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(Arc<str>, Arc<Expression>)> {
     let Some(text) = node.string() else {
-        reader.complain(node.span, path, "if should be a string");
+        let error = reader.complain(node.span, path, "if invalid expression syntax");
+        error.help("an expression is a string");
         return None;
     };
     match Expression::parse(text) {
@@ -167,8 +169,12 @@ pub fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Optio
 }
 
 /// Reads `changes`: a list of patterns, or a hash with `paths`.
-pub fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Changes> {
+fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Changes> {
     let changes = match node.mapping() {
+        None if node.sequence().is_none() => {
+            reader.complain(node.span, path, "should be an array or a hash");
+            return None;
+        }
         None => Changes { paths: reader.list(node, path), compare_to: None },
         Some(mapping) => {
             reader.known_keys(mapping, path, ["paths", "compare_to"]);
@@ -178,7 +184,10 @@ pub fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<
             };
             Changes {
                 paths: reader.list(&paths.value, path),
-                compare_to: mapping.get("compare_to").and_then(|entry| reader.string(&entry.value, path)),
+                compare_to: mapping
+                    .get("compare_to")
+                    .filter(|entry| !entry.value.is_null())
+                    .and_then(|entry| reader.string(&entry.value, &format!("{path} compare_to"))),
             }
         }
     };
@@ -188,21 +197,28 @@ pub fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<
     Some(changes)
 }
 
-fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
+fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> {
     let path = "rules:rule:exists";
     let paths = match node.mapping() {
         None => node,
         Some(mapping) if mapping.is_empty() => node,
         Some(mapping) => {
             reader.known_keys(mapping, path, ["paths", "project", "ref"]);
-            other_project(mapping, reader);
+            other_project(mapping, path, reader);
             let Some(entry) = mapping.get("paths") else {
                 reader.complain(node.span, path, "config missing required keys: paths");
                 return Vec::new();
             };
+            if !entry.value.is_null() && entry.value.sequence().is_none() {
+                reader.complain(entry.value.span, &format!("{path} paths"), "should be an array of strings");
+                return Vec::new();
+            }
             &entry.value
         }
     };
+    if paths.is_null() {
+        return Vec::new();
+    }
     // `SimpleExists` of `entry/rules/rule/exists.rb`
     if std::ptr::eq(paths, node) && node.is_blank() {
         return Vec::new();
@@ -212,13 +228,25 @@ fn read_exists(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
         return Vec::new();
     }
     let texts = reader.strings(paths, path);
-    if texts.len() > MAX_PATHS {
+    // `disable_simple_exists_paths_limit` of `entry/include/rules/rule.rb`
+    let is_limited = owner != Owner::Include || node.mapping().is_some();
+    if is_limited && texts.len() > MAX_PATHS {
         reader.complain(paths.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }
     texts
 }
 
-fn other_project(mapping: &Mapping, reader: &mut Reader<'_>) {
+/// `ComplexExists` of `entry/rules/rule/exists.rb`
+fn other_project(mapping: &Mapping, path: &str, reader: &mut Reader<'_>) {
+    let is_set = |key: &str| mapping.get(key).is_some_and(|entry| !entry.value.is_null());
+    if let Some(entry) = mapping.get("ref").filter(|_| is_set("ref") && !mapping.contains_key("project")) {
+        reader.complain(entry.key_span, path, "config missing required keys: project");
+    }
+    for key in ["project", "ref"] {
+        if let Some(entry) = mapping.get(key).filter(|entry| !entry.value.is_null()) {
+            reader.string(&entry.value, &format!("{path} {key}"));
+        }
+    }
     if let Some(entry) = mapping.get("project") {
         let warning = reader.diagnostics.unsupported(entry.key_span, "rules:exists:project");
         warning.help("the files of another project are not available; the paths are looked up in this project");

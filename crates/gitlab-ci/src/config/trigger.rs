@@ -1,6 +1,6 @@
 //! `trigger`. `entry/trigger.rb`, `entry/trigger/forward.rb`
 
-use super::reader::Reader;
+use super::reader::{Reader, Text};
 use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Mapping, Node};
 
@@ -25,6 +25,9 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         if let Some(node) = value("include").filter(|node| node.mapping().is_some()) {
             let error = reader.complain(node.span, "trigger:include", "config should be an array or a string");
             error.help("write a list, even for one file: `[{local: FILE}]`");
+        }
+        for item in value("include").and_then(Node::sequence).into_iter().flatten() {
+            check_include(item, reader);
         }
         if let Some(node) = value("include").filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_INCLUDES)) {
             reader.complain(node.span, "trigger:include", &format!("config is too long (maximum is {MAX_INCLUDES})"));
@@ -53,6 +56,33 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
             reader.boolean(&entry.value, &format!("trigger:forward {key}"));
         }
     }
+}
+
+/// `entry/include.rb`
+fn check_include(item: &Node, reader: &mut Reader<'_>) {
+    let path = "trigger:include:include";
+    let Some(mapping) = item.mapping() else {
+        if item.string().is_none() && !item.is_null() {
+            reader.complain(item.span, path, "config should be a hash or a string");
+        }
+        return;
+    };
+    let known = ["local", "file", "remote", "template", "component", "artifact", "inputs", "job", "project", "ref"];
+    reader.known_keys(mapping, path, known.into_iter().chain(["rules", "integrity"]));
+    let is_set = |key: &str| mapping.get(key).is_some_and(|entry| !entry.value.is_blank());
+    if is_set("artifact") && !is_set("job") {
+        reader.complain(item.span, path, "config must specify the job where to fetch the artifact from");
+    }
+    if is_set("project") && !is_set("file") {
+        reader.complain(item.span, path, "config must specify the file where to fetch the config from");
+    }
+}
+
+/// The jobs whose artifacts are the configuration of the pipeline that the keyword starts.
+pub fn configuration_jobs(node: &Node) -> Vec<Text> {
+    let items = node.get("include").and_then(Node::sequence).unwrap_or_default();
+    let jobs = items.iter().filter_map(|item| item.get("job"));
+    jobs.filter_map(|job| Some(Text { value: job.string()?.into(), span: job.span })).collect()
 }
 
 fn check_project(mapping: &Mapping, whole: &Node, reader: &mut Reader<'_>) {

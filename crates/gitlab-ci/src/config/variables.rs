@@ -114,7 +114,7 @@ fn hash_form(
     if let Some(node) = value.filter(|node| node.scalar().is_none()) {
         reader.complain(node.span, &format!("{path} config_value"), "must be a scalar");
     }
-    if let Some(node) = part("description").filter(|node| node.scalar().is_none()) {
+    if let Some(node) = part("description").filter(|node| !node.is_alphanumeric()) {
         reader.complain(node.span, &format!("{path} config_description"), "must be an alphanumeric string");
     }
     if let Some(node) = part("options") {

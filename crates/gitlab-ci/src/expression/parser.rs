@@ -51,7 +51,17 @@ impl Parser<'_> {
         })
     }
 
+    /// Parses a value with the `!` before and behind it. GitLab's parser keeps each `!` until the next operator, so that `$A! == $B` is
+    /// `!$A == $B`.
     fn operand(&mut self) -> Result<Node, SyntaxError> {
+        let mut operand = self.value()?;
+        while self.tokens.next_if(|token| matches!(token.kind, Kind::Not)).is_some() {
+            operand = Node::Not(Box::new(operand));
+        }
+        Ok(operand)
+    }
+
+    fn value(&mut self) -> Result<Node, SyntaxError> {
         let Some(token) = self.tokens.next() else {
             let end = self.text.len();
             return Err(SyntaxError { place: end..end, problem: Problem::End, expected: OPERAND });
@@ -130,6 +140,11 @@ mod tests {
     #[case::not_on_the_right("$A == !$B || $C", "(($A == !$B) || $C)")]
     #[case::not_of_parentheses("!($A || $B)", "!($A || $B)")]
     #[case::not_twice("!!$A", "!!$A")]
+    // `tokens_rpn` of `lib/gitlab/ci/pipeline/expression/parser.rb`
+    #[case::not_behind_its_operand("$A! == $B", "(!$A == $B)")]
+    #[case::not_before_an_operator("null !!~ /xx/", "(!null !~ /xx/)")]
+    #[case::not_at_the_end("$A == $B !", "($A == !$B)")]
+    #[case::not_behind_parentheses("($A || $B)! && $C", "(!($A || $B) && $C)")]
     fn groups_by_precedence(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(grouped(&parse(text).unwrap()), expected);
     }

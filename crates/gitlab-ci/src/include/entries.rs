@@ -17,6 +17,10 @@ pub(super) struct Include {
     /// For `project`, the path of the file.
     pub(super) file: Option<String>,
     pub(super) inputs: Mapping,
+    /// The target before its variables are expanded.
+    pub(super) written: String,
+    /// Whether the include is a text and not a hash.
+    pub(super) is_text: bool,
 }
 
 /// The other keys of an include. `entry/include.rb`
@@ -35,7 +39,8 @@ impl Loader<'_, '_> {
                 let kind = if text.starts_with("http://") || text.starts_with("https://") { "remote" } else { "local" };
                 let target = (self.environment.expand)(text);
                 let inputs = Mapping::default();
-                includes.push(Include { span: item.span, kind, target, file: None, inputs });
+                let written = text.to_owned();
+                includes.push(Include { span: item.span, kind, target, file: None, inputs, written, is_text: true });
             } else {
                 includes.extend(self.hash(item));
             }
@@ -48,7 +53,18 @@ impl Loader<'_, '_> {
     pub(super) fn check_unused(&mut self, node: &Node) {
         if node.mapping().is_some() {
             let error = self.diagnostics.error(node.span, "include config should be an array or a string");
-            error.help("no rule of it matches; write a list, which may be empty: `- local: FILE`");
+            error.help(if is_set(node, "project") && !is_set(node, "file") {
+                "it includes nothing; name the file of the project: `file: PATH`"
+            } else {
+                "no rule of it matches; write a list, which may be empty: `- local: FILE`"
+            });
+        }
+        for item in node.sequence().into_iter().flatten() {
+            if is_set(item, "project") && !is_set(item, "file") {
+                // `entry/concerns/base_include.rb`
+                let message = "include:include config must specify the file where to fetch the config from";
+                self.diagnostics.error(item.span, message);
+            }
         }
         for item in node.sequence().into_iter().flatten().filter_map(Node::mapping) {
             for (key, entry) in unknown_keys(item) {
@@ -72,16 +88,13 @@ impl Loader<'_, '_> {
             // <https://docs.gitlab.com/ci/yaml/#includecache>
             self.diagnostics.since(GitlabVersion::new(19, 0), cache.key_span, "include:cache");
         }
-        let is_set = |kind: &&str| mapping.get(*kind).is_some_and(|entry| !entry.value.is_blank());
-        let kinds: Vec<_> = KINDS.into_iter().filter(is_set).collect();
+        let kinds: Vec<_> = KINDS.into_iter().filter(|kind| is_set(item, kind)).collect();
         let [kind] = kinds.as_slice() else {
             // `lib/gitlab/ci/config/external/mapper/matcher.rb`
-            let all = KINDS.join("`, `");
             let message = if kinds.is_empty() {
-                let written = item.json();
-                format!("`{written}` does not have a valid subkey for include. Valid subkeys are: `{all}`")
+                no_subkey(&item.json())
             } else {
-                format!("Each include must use only one of: `{all}`")
+                format!("Each include must use only one of: `{}`", KINDS.join("`, `"))
             };
             self.diagnostics.error(item.span, message);
             self.lacks_files = true;
@@ -101,14 +114,23 @@ impl Loader<'_, '_> {
             return Vec::new();
         }
         let inputs = mapping.get("inputs").and_then(|entry| entry.value.mapping()).cloned().unwrap_or_default();
-        let target = mapping.get(*kind).and_then(|entry| entry.value.scalar()).unwrap_or_default();
-        let target = (self.environment.expand)(target);
+        let target = mapping.get(*kind).map(|entry| &entry.value);
+        if let Some(list) = target.filter(|target| target.scalar().is_none()) {
+            let message = format!("Included file `{}` needs to be a string", list.json());
+            self.diagnostics.error(list.span, message);
+            self.lacks_files = true;
+            return Vec::new();
+        }
+        let written = target.and_then(Node::scalar).unwrap_or_default();
+        let target = (self.environment.expand)(written);
         let include = |file: Option<String>| Include {
             span: item.span,
             kind,
             target: target.clone(),
             file,
             inputs: inputs.clone(),
+            written: written.to_owned(),
+            is_text: false,
         };
         if *kind != "project" {
             return vec![include(None)];
@@ -116,14 +138,23 @@ impl Loader<'_, '_> {
         // `file` of a project is one file or a list.
         let files = mapping.get("file").map(|entry| &entry.value).filter(|node| !node.is_blank());
         if files.is_none() {
-            // `lib/gitlab/ci/config/entry/concerns/base_include.rb`
-            let message = "include config must specify the file where to fetch the config from";
-            self.diagnostics.error(item.span, message);
+            // `expand_project_files` makes no file of it. `check_unused` reports it if nothing else is included.
+            let message = "include:project without `file` includes nothing";
+            self.diagnostics.warning(item.span, message).help("name the file: `file: PATH`");
         }
         let files = files.map(|node| node.sequence().unwrap_or(std::slice::from_ref(node))).unwrap_or_default();
         let files = files.iter().filter_map(Node::string).map(|file| file.trim_start_matches('/').to_owned());
         files.map(|file| include(Some(file))).collect()
     }
+}
+
+fn is_set(item: &Node, key: &str) -> bool {
+    item.get(key).is_some_and(|value| !value.is_blank())
+}
+
+/// The message about an include without a target. `lib/gitlab/ci/config/external/mapper/matcher.rb`
+pub(super) fn no_subkey(location: &serde_json::Value) -> String {
+    format!("`{location}` does not have a valid subkey for include. Valid subkeys are: `{}`", KINDS.join("`, `"))
 }
 
 fn unknown_keys(mapping: &Mapping) -> impl Iterator<Item = (&Arc<str>, &Entry)> {

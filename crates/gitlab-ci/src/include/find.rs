@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::entries::Include;
+use super::entries::{Include, no_subkey};
 use super::loader::{Home, Loader};
+use crate::diagnostic::Diagnostic;
 use crate::files::{Directory, Files};
 
 /// The text of an included file.
@@ -22,10 +23,20 @@ impl Loader<'_, '_> {
         if include.kind != "local" {
             return vec![include];
         }
-        let pattern = &include.target;
+        // GitLab expands the variables of a text before it looks for a wildcard, and those of a hash after that.
+        // `process_without_instrumentation` of `lib/gitlab/ci/config/external/mapper.rb`
+        let pattern = if include.is_text { &include.target } else { &include.written };
         if !pattern.contains('*') {
-            self.locals.insert((home.root(), pattern.trim_start_matches('/').to_owned()));
+            self.locals.insert((home.root(), include.target.trim_start_matches('/').to_owned()));
             return vec![include];
+        }
+        if !include.is_text && include.written != include.target {
+            let message = format!(
+                "`{pattern}` includes no file: a wildcard of `local` is compared with paths before variables are expanded"
+            );
+            self.diagnostics
+                .warning(include.span, message)
+                .help(format!("write a text instead of a hash: `- {pattern}`"));
         }
         if pattern.starts_with('/') {
             let message =
@@ -38,7 +49,13 @@ impl Loader<'_, '_> {
         paths.sort();
         // A wildcard skips files that are already included, such as an included file that contains the wildcard.
         paths.retain(|path| self.locals.insert((home.root(), path.clone())));
-        let one = |path: String| Include { target: path, inputs: include.inputs.clone(), file: None, ..include };
+        let one = |path: String| Include {
+            written: path.clone(),
+            target: path,
+            inputs: include.inputs.clone(),
+            file: None,
+            ..include
+        };
         paths.into_iter().map(one).collect()
     }
 
@@ -48,8 +65,14 @@ impl Loader<'_, '_> {
 
     fn local(&mut self, include: &Include, home: &Home) -> Option<Found> {
         let path = include.target.trim_start_matches('/');
-        if !is_yaml(path) {
-            self.diagnostics.error(include.span, format!("Included file `{path}` does not have YAML extension!"));
+        if include.target.trim().is_empty() || !is_yaml(path) {
+            let message = if include.target.trim().is_empty() {
+                no_subkey(&serde_json::json!({ "local": include.target }))
+            } else {
+                format!("Included file `{path}` does not have YAML extension!")
+            };
+            let error = self.diagnostics.error(include.span, message);
+            explain_expansion(error, include);
             return None;
         }
         let files = home.files(self.environment.files);
@@ -58,7 +81,11 @@ impl Loader<'_, '_> {
         }
         let all = files.list();
         let error = self.diagnostics.error(include.span, format!("Local file `{path}` does not exist!"));
-        error.nearest(path, all.iter().map(String::as_str));
+        if include.written == include.target {
+            error.nearest(path, all.iter().map(String::as_str));
+        } else {
+            explain_expansion(error, include);
+        }
         None
     }
 
@@ -151,9 +178,22 @@ impl Home {
     }
 }
 
+/// Explains the path of an include that is written with variables.
+fn explain_expansion(error: &mut Diagnostic, include: &Include) {
+    if include.written != include.target {
+        let Include { written, target, .. } = include;
+        error.help(format!(
+            "`{written}` is `{target}` when its variables are expanded; variables of the file are not available here"
+        ));
+    }
+}
+
+/// `YAML_ALLOWLIST_EXTENSION` of `lib/gitlab/ci/config/external/file/base.rb`: something precedes the extension.
 fn is_yaml(path: &str) -> bool {
-    let extension = path.rsplit_once('.').map(|(_, extension)| extension);
-    extension.is_some_and(|it| it.eq_ignore_ascii_case("yml") || it.eq_ignore_ascii_case("yaml"))
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.rsplit_once('.').is_some_and(|(stem, extension)| {
+        !stem.is_empty() && (extension.eq_ignore_ascii_case("yml") || extension.eq_ignore_ascii_case("yaml"))
+    })
 }
 
 /// Compiles a wildcard: `*` matches within a directory, `**` across directories, and `**/` any number of directories.

@@ -17,7 +17,7 @@ use crate::diagnostic::Diagnostics;
 use crate::source::{FileId, Sources, Span};
 use crate::yaml::merge::merge_mappings;
 use crate::yaml::node::{Mapping, Node, Value};
-use crate::yaml::parse::compose;
+use crate::yaml::parse::{IGNORED, compose};
 use crate::yaml::{header, size};
 
 /// The maximum number of included files. A file counts each time it is included.
@@ -109,11 +109,18 @@ impl Loader<'_, '_> {
         // Empty documents are left out. `reject_empty: true` in `lib/gitlab/ci/config/yaml/loader.rb`
         let filled: Vec<Node> = documents.iter().filter(|document| !document.is_blank()).cloned().collect();
         let documents = if filled.is_empty() { documents } else { filled };
+        // GitLab loads all documents, also those that it ignores.
+        if let Some(other) = documents.iter().skip(1).find(|document| document.mapping().is_none()) {
+            self.diagnostics.error(other.span, "Invalid configuration format");
+            return None;
+        }
         let spec = documents.first().filter(|_| documents.len() > 1).and_then(|header| header.get("spec"));
         let Some(spec) = spec else {
             if let Some((input, entry)) = context.inputs.first() {
-                self.diagnostics
-                    .error(entry.key_span, format!("unknown input arguments: {input}: {name} has no `spec:inputs`"));
+                // `inputs_without_header?` of `lib/gitlab/ci/config/interpolation/interpolator.rb`
+                let message = "Given inputs not defined in the `spec` section of the included configuration file";
+                let error = self.diagnostics.error(entry.key_span, message);
+                error.help(format!("`{name}` has no header with `spec:inputs`, so `{input}` is unknown"));
             }
             return self.only(&documents, file, is_read, (name, context));
         };
@@ -152,7 +159,7 @@ impl Loader<'_, '_> {
             }
             [document, rest @ ..] if document.mapping().is_some() => {
                 if let Some(second) = rest.first() {
-                    let warning = self.diagnostics.warning(second.span, "only the first document of the file is read");
+                    let warning = self.diagnostics.warning(second.span, IGNORED);
                     warning.help("a file has two documents only if the first one is a header with `spec`");
                 }
                 return Some(document.clone());

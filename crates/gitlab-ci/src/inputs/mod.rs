@@ -59,7 +59,7 @@ pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagn
         diagnostics.unsupported(include.key_span, "spec:include");
     }
     for (name, entry) in declared.into_iter().flatten() {
-        let input = Input { name, entry, by };
+        let input = Input { name, entry, by, subject: "" };
         let empty = || Node::new(entry.key_span, Value::String("".into()));
         let value = input.value(given, &inputs, diagnostics).unwrap_or_else(empty);
         inputs.insert(name.to_string(), value);
@@ -77,6 +77,15 @@ struct Input<'header> {
     name: &'header str,
     entry: &'header Entry,
     by: GivenBy,
+    /// The job and the keyword that define the input. Empty for an input of a file.
+    subject: &'header str,
+}
+
+/// Checks the default of an input of a job, whose messages begin with `subject`. `builder.validate_input_params!` in
+/// `lib/gitlab/ci/config/entry/job.rb`
+pub fn check_default(subject: &str, name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
+    let input = Input { name, entry, by: GivenBy::Pipeline, subject };
+    input.value(&Mapping::default(), &Inputs::new(), diagnostics);
 }
 
 impl Input<'_> {
@@ -85,7 +94,12 @@ impl Input<'_> {
     }
 
     fn complain(&self, span: Span, message: &str, diagnostics: &mut Diagnostics) {
-        diagnostics.error(span, format!("`{}` input: {message}", self.name));
+        let name = self.name;
+        let sentence = match self.subject {
+            "" => format!("`{name}` input: {message}"),
+            subject => format!("{subject} `{name}`: {message}"),
+        };
+        diagnostics.error(span, sentence);
     }
 
     /// Returns the value of the input, or `None` if it has no valid one, which is reported. `resolved` contains the

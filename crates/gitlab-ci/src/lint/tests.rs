@@ -1,5 +1,3 @@
-//! Tests of the messages about whole files.
-
 use std::collections::BTreeMap;
 
 use rstest::rstest;
@@ -197,6 +195,28 @@ fn a_file_overrides_its_includes() {
     "include: [{rulse: x, local: ci/a.yml, rules: [{if: $A}]}]\n",
     ".gitlab-ci.yml:1:12: include:include config contains unknown keys: rulse (did you mean `rules`?)"
 )]
+// `.+` of `YAML_ALLOWLIST_EXTENSION` in `lib/gitlab/ci/config/external/file/base.rb`
+#[case::only_an_extension(
+    "include: ci/.yml\n",
+    ".gitlab-ci.yml:1:10: Included file `ci/.yml` does not have YAML extension!"
+)]
+#[case::no_path(
+    "include: ''\n",
+    ".gitlab-ci.yml:1:10: `{\"local\":\"\"}` does not have a valid subkey for include. Valid subkeys are: `local`, `project`, `remote`, `template`, `component`, `artifact`"
+)]
+#[case::list_as_a_path(
+    "include: {local: [ci/a.yml]}\n",
+    ".gitlab-ci.yml:1:18: Included file `[\"ci/a.yml\"]` needs to be a string"
+)]
+#[case::path_with_a_variable(
+    "include: ci/$TEAM.yml\n",
+    ".gitlab-ci.yml:1:10: Local file `ci/blue.yml` does not exist! (`ci/$TEAM.yml` is `ci/blue.yml` when its variables are expanded; variables of the file are not available here)"
+)]
+// `process_without_instrumentation` of `lib/gitlab/ci/config/external/mapper.rb`
+#[case::wildcard_with_a_variable_in_a_hash(
+    "include: [{local: 'ci/$TEAM/*.yml'}]\n",
+    ".gitlab-ci.yml:1:11: `ci/$TEAM/*.yml` includes no file: a wildcard of `local` is compared with paths before variables are expanded (write a text instead of a hash: `- ci/$TEAM/*.yml`)"
+)]
 #[case::empty_file("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
 #[case::elsewhere(
     "include: {template: Auto.yml}\n",
@@ -324,4 +344,15 @@ fn reports_invalid_inputs(#[case] include: &str, #[case] expected: &str) {
         ("t.yml", "spec: {inputs: {name: }}\n---\na: {script: '$[[ inputs.name ]]'}\n"),
     ]);
     assert_eq!(complaints(&lint), [expected]);
+}
+
+#[test]
+fn inputs_need_a_header() {
+    let lint = lint_files(&[
+        (".gitlab-ci.yml", "include: [{local: t.yml, inputs: {name: x}}]\na: {script: x}\n"),
+        ("t.yml", "b: {script: x}\n"),
+    ]);
+    let message = "Given inputs not defined in the `spec` section of the included configuration file";
+    let help = "`t.yml` has no header with `spec:inputs`, so `name` is unknown";
+    assert_eq!(complaints(&lint), [format!(".gitlab-ci.yml:1:35: {message} ({help})")]);
 }

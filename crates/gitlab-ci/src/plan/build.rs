@@ -272,8 +272,12 @@ fn resolve_needs(
     let own = job.job.needs.as_ref();
     // An empty list in a rule removes the needs of the job. For a job without needs, the stages still decide.
     // `build_attributes` of `lib/gitlab/ci/build/rules.rb`: `scheduling_type: (:dag if needs_job.present?)`
-    let needs = needs.as_ref().filter(|needs| own.is_some() || !needs.is_empty()).or(own);
-    let needs = needs.map(|needs| instances::needed(needs, instances, &instance.variables)).transpose();
+    let needs = needs.filter(|needs| own.is_some() || !needs.is_empty());
+    let needs = match needs {
+        Some(needs) => Some(instances::needed_by_rule(needs, instances)),
+        None => own.map(|needs| instances::needed(needs, instances, &instance.variables)),
+    };
+    let needs = needs.transpose();
     let missing = |need: &Text| MissingNeed {
         job: Arc::clone(&instance.name),
         need: Arc::clone(&need.value),

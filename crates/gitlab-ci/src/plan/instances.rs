@@ -54,6 +54,26 @@ pub fn expand(job: &Job) -> Vec<Instance> {
 /// The names of the instances in a pipeline, by the name of their job and by their own name.
 pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 
+/// Resolves the needs of a rule. GitLab finds them by their own names only: a parallel job is not in the pipeline by its name, which
+/// is valid for an optional need.
+///
+/// # Errors
+/// The needed jobs that are neither in the pipeline nor optional.
+pub fn needed_by_rule(
+    mut needs: Vec<Need>,
+    (instances, absent): (&Instances, &Instances),
+) -> Result<Vec<PlannedNeed>, Vec<Text>> {
+    let is_own_name = |need: &Need| {
+        let names = instances.get(&need.job.value).or_else(|| absent.get(&need.job.value));
+        names.and_then(|names| names.first()).is_none_or(|name| *name == need.job.value)
+    };
+    needs.retain(is_own_name);
+    for need in &mut needs {
+        need.matrix = None;
+    }
+    needed(&needs, (instances, absent), &[])
+}
+
 /// Resolves `needs` to jobs of the pipeline. `instances` are those in the pipeline; `absent` are the other instances of
 /// parallel jobs. `own` are the matrix values of the instance that has the needs.
 ///

@@ -15,3 +15,5 @@ mod reference;
 mod resolve;
 pub mod settings;
 pub mod slug;
+
+pub use self::reference::has_reference;

@@ -55,6 +55,13 @@ impl<'text> Iterator for Pieces<'text> {
     }
 }
 
+/// Whether a text refers to a variable. `VARIABLES_REGEXP` of `lib/expand_variables.rb`
+pub fn has_reference(text: &str) -> bool {
+    text.contains("$$")
+        || text.contains("%%")
+        || Pieces::from_text(text).any(|piece| matches!(piece, Piece::Reference(..)))
+}
+
 /// Parses a reference at the start of a text. Returns the name, and the length of the reference in bytes.
 fn server_reference(text: &str) -> Option<(&str, usize)> {
     let (open, close) = match text.as_bytes() {

@@ -108,11 +108,12 @@ impl Resolver<'_, '_> {
                 false
             }
             Some(value) if value.mapping().is_none() => {
-                self.diagnostics.error(span, format!("{name}: invalid base hash in `extends` ({parent})"));
+                self.diagnostics.error(span, format!("{name}: invalid base hashes in `extends` ({parent})"));
                 false
             }
             Some(_) if path.contains(parent) => {
-                self.diagnostics.error(span, format!("{name}: circular dependency detected in `extends`"));
+                // GitLab reports the job at which it has started, where it comes to that job again.
+                self.diagnostics.error(span, format!("{parent}: circular dependency detected in `extends`"));
                 false
             }
             Some(_) if path.len() > MAX_GENERATIONS => {
@@ -152,7 +153,7 @@ mod tests {
         ".build: {}\nb:\n  extends: .biuld\n",
         "a.yml:3:12: b: unknown keys in `extends` (.biuld) did you mean `.build`?"
     )]
-    #[case::parent_is_not_a_hash(".a: [x]\nb: {extends: .a}\n", "a.yml:2:14: b: invalid base hash in `extends` (.a)")]
+    #[case::parent_is_not_a_hash(".a: [x]\nb: {extends: .a}\n", "a.yml:2:14: b: invalid base hashes in `extends` (.a)")]
     #[case::itself("b: {extends: b}\n", "a.yml:1:14: b: circular dependency detected in `extends`")]
     #[case::wrong_type("b: {extends: [1]}\n", "a.yml:1:15: jobs:b extends should be an array of strings or a string")]
     fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {

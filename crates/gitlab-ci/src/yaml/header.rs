@@ -1,6 +1,6 @@
 //! Checks `spec`, the header document that precedes a file's content. `lib/gitlab/ci/config/header/`
 
-use super::node::{Mapping, Node};
+use super::node::{Entry, KeyKind, Mapping, Node};
 use crate::diagnostic::Diagnostics;
 use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
@@ -24,16 +24,39 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
     }
     known_keys(spec, "header:spec", &["inputs", "include", "component", "description"], diagnostics);
     let inputs = spec.get("inputs").and_then(|entry| hash(&entry.value, "header:spec:inputs", diagnostics));
+    if let Some(node) = spec.get("description").map(|entry| &entry.value).filter(|node| !node.is_null()) {
+        check_description(node, diagnostics);
+    }
     for (name, entry) in inputs.into_iter().flatten() {
         let path = format!("header:spec:inputs:{}", name.to_lowercase());
         if let Some(input) = hash(&entry.value, &path, diagnostics) {
-            check_input(input, &path, diagnostics);
+            check_definition(name, entry, &path, &KEYS_OF_INPUTS, diagnostics);
+            check_rules(input, &path, diagnostics);
         }
     }
 }
 
-fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
-    known_keys(input, path, &["default", "description", "options", "regex", "type", "rules"], diagnostics);
+/// The maximum length of a description, in characters. `lib/gitlab/ci/config/header/spec.rb`
+const MAX_DESCRIPTION: usize = 256;
+
+fn check_description(node: &Node, diagnostics: &mut Diagnostics) {
+    let path = "header:spec config description";
+    match node.string() {
+        None => drop(diagnostics.error(node.span, format!("{path} should be a string"))),
+        Some(text) if text.chars().count() > MAX_DESCRIPTION => {
+            diagnostics.error(node.span, format!("{path} is too long (maximum is {MAX_DESCRIPTION} characters)"));
+        }
+        Some(_) => {}
+    }
+}
+
+/// The keys of an input of a file. `lib/gitlab/ci/config/header/input.rb`
+const KEYS_OF_INPUTS: [&str; 6] = ["default", "description", "options", "regex", "type", "rules"];
+
+/// The keys of an input of a job. `COMMON_ALLOWED_KEYS` of `lib/gitlab/ci/config/entry/base_input.rb`
+pub const KEYS_OF_JOB_INPUTS: [&str; 5] = ["default", "description", "options", "regex", "type"];
+
+fn check_rules(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
     for other in ["options", "default"] {
         let has_rules = input.get("rules").is_some_and(|rules| !rules.value.is_null());
         if let Some(second) = input.get(other).filter(|_| has_rules) {
@@ -46,6 +69,16 @@ fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
         // <https://docs.gitlab.com/ci/yaml/#specinputsrules>
         diagnostics.since(GitlabVersion::new(18, 7), rules.key_span, "spec:inputs:rules");
     }
+}
+
+/// Checks the definition of an input with these keys. `lib/gitlab/ci/config/entry/base_input.rb`
+pub fn check_definition(name: &str, entry: &Entry, path: &str, keys: &[&str], diagnostics: &mut Diagnostics) {
+    if entry.key_kind == KeyKind::Other {
+        let error = diagnostics.error(entry.key_span, format!("{path} key must be an alphanumeric string"));
+        error.help(format!("quote the name: '{name}'"));
+    }
+    let Some(input) = entry.value.mapping() else { return };
+    known_keys(input, path, keys, diagnostics);
     let value = |key: &str| input.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if let Some(node) = value("type").filter(|node| !node.scalar().is_some_and(|it| TYPES.contains(&it))) {
         let word = node.scalar().unwrap_or_default();
@@ -54,14 +87,21 @@ fn check_input(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
     let mut wrong = |span: Span, message: &str| {
         diagnostics.error(span, format!("{path} {message}"));
     };
+    if let Some(node) = value("description").filter(|node| !node.is_alphanumeric()) {
+        wrong(node.span, "input description must be an alphanumeric string");
+    }
     if let Some(node) = value("regex").filter(|node| node.string().is_none()) {
         wrong(node.span, "input regex should be a string");
     }
     if let Some(node) = value("options").filter(|node| node.sequence().is_none()) {
-        wrong(node.span, "input options should be an array");
+        wrong(node.span, "input options should be a array");
     }
-    if let Some(node) = value("options").filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_OPTIONS)) {
-        wrong(node.span, &format!("config cannot define more than {MAX_OPTIONS} options"));
+    let options = value("options").and_then(|node| Some((node.span, node.sequence()?)));
+    if let Some((span, _)) = options.filter(|(_, options)| options.len() > MAX_OPTIONS) {
+        wrong(span, &format!("config cannot define more than {MAX_OPTIONS} options"));
+    }
+    if let Some(nothing) = options.and_then(|(_, options)| options.iter().find(|option| option.is_null())) {
+        wrong(nothing.span, "config options array cannot contain null values");
     }
 }
 

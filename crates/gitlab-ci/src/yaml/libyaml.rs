@@ -1,17 +1,112 @@
-//! Texts that the YAML parser of this crate accepts and libyaml, which Ruby uses, refuses.
+//! Texts for which the YAML parser of this crate and libyaml, which Ruby uses, differ.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-/// Finds a directive before the first document. GitLab cuts a file into documents at `---` before it parses them, so the
-/// directive is alone. `lib/gitlab/config/loader/multi_doc_yaml.rb`
-pub(super) fn directive(text: &str) -> Option<Range<usize>> {
+use regex::Regex;
+
+/// How many places of a text may be rewritten. The text is parsed again for each.
+const MAX_REWRITTEN: usize = 20;
+
+/// A text that libyaml accepts, rewritten for the parser of this crate. The places in it stay the same.
+pub(super) struct Accepted<'text> {
+    pub(super) text: Cow<'text, str>,
+    /// The places of single dashes, which are written as [`DASH`].
+    pub(super) dashes: Vec<usize>,
+    count: usize,
+}
+
+/// Stands for a dash that is a value in brackets: `{V: -}`.
+pub(super) const DASH: &str = "_";
+
+impl<'text> Accepted<'text> {
+    pub(super) fn new(text: &'text str) -> Self {
+        Self { text: Cow::Borrowed(text), dashes: Vec::new(), count: 0 }
+    }
+
+    /// Rewrites the place at which the parser fails. Returns whether the rest may be valid.
+    pub(super) fn accept(&mut self, at: usize) -> bool {
+        let (before, rest) = self.text.split_at_checked(at).unwrap_or_default();
+        let replacement = if rest.starts_with("-,") || rest.starts_with("-]") || rest.starts_with("-}") {
+            self.dashes.push(at);
+            DASH.to_owned()
+        } else if rest.starts_with('#') && before.ends_with(['"', '\'', ']', '}']) {
+            // libyaml needs no space between these and a comment.
+            " ".repeat(rest.lines().next().unwrap_or_default().len())
+        } else {
+            return false;
+        };
+        let end = at + replacement.len();
+        self.text.to_mut().replace_range(at..end, &replacement);
+        self.count += 1;
+        self.count <= MAX_REWRITTEN
+    }
+}
+
+/// What libyaml says of a plain scalar in brackets that it refuses, and the remedy. `rest` is the text behind the scalar.
+pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static str, &'static str)> {
+    if text.starts_with(':') {
+        return Some((
+            "did not find expected node content",
+            "a value in brackets cannot start with a colon; put it in quotes",
+        ));
+    }
+    if text.starts_with('?') {
+        return Some((
+            "did not find expected node content",
+            "a value in brackets cannot start with `?`; put it in quotes",
+        ));
+    }
+    let is_colon =
+        rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.starts_with([',', '?', '[', ']', '{', '}']));
+    is_colon.then_some(("found unexpected ':'", "write a space behind the colon, or put the value in quotes"))
+}
+
+/// How many parts a text has at most. `MAX_DOCUMENTS` of `lib/gitlab/ci/config/yaml/loader.rb`, and one that may be empty before a
+/// leading `---`
+const MAX_PARTS: usize = 3;
+
+/// Cuts a text at lines that begin with `---`, and returns the place and the content of each part. The white space behind `---` is
+/// dropped, so the indentation of the next line is. `documents` of `lib/gitlab/config/loader/multi_doc_yaml.rb`
+pub(super) fn parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    static DIVIDER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^---[ \t\r\n\x0B\x0C]+").ok());
+    let dividers = DIVIDER.as_ref().into_iter().flat_map(|divider| divider.find_iter(text)).take(MAX_PARTS - 1);
+    let mut ends: Vec<(usize, usize)> = dividers.map(|found| (found.start(), found.end())).collect();
+    ends.push((text.len(), text.len()));
+    ends.into_iter().scan(0, |start, (end, next)| {
+        let part = (*start, text.get(*start..end).unwrap_or_default());
+        *start = next;
+        Some(part)
+    })
+}
+
+/// Finds a line before the first document for which libyaml finds no document, and returns libyaml's message.
+pub(super) fn no_document(text: &str) -> Option<(Range<usize>, &'static str)> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
+        let range = start..start + line.trim_end().len();
         if line.starts_with('%') {
-            return Some(start..start + line.trim_end().len());
+            return Some((range, "found a directive, but expected <document start>"));
+        }
+        if line.strip_prefix("...").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            return Some((range, "did not find expected node content"));
         }
         if !line.trim().is_empty() && !line.starts_with('#') {
             return None;
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// Finds the first line that is neither blank, nor a comment, nor the end of a document.
+pub(super) fn content(text: &str) -> Option<usize> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim();
+        if !content.is_empty() && !content.starts_with('#') && content != "..." && content != "---" {
+            return Some(start + line.len() - line.trim_start().len());
         }
         start += line.len();
     }
@@ -30,6 +125,30 @@ pub(super) fn tabs(text: &str) -> Vec<usize> {
         line.is_empty() || line.starts_with('#')
     };
     starts.filter(is_blank).collect()
+}
+
+/// Finds a tab in the indentation of a block scalar, before its first character at `start`. An indicator with a digit, `|2`,
+/// defines the indentation.
+pub(super) fn tab_in_indentation(text: &str, start: usize) -> Option<Range<usize>> {
+    let before = text.get(..start)?.trim_end();
+    let header = before.lines().next_back()?.split(" #").next()?;
+    let indicator = header.get(header.rfind(['|', '>'])?..)?;
+    if indicator.contains(|digit: char| digit.is_ascii_digit()) {
+        return None;
+    }
+    let mut at = before.len();
+    for line in text.get(at..)?.split_inclusive('\n') {
+        let content = line.trim_start_matches(' ');
+        if content.starts_with('\t') {
+            let start = at + line.len() - content.len();
+            return Some(start..start + 1);
+        }
+        if !content.trim().is_empty() {
+            return None;
+        }
+        at += line.len();
+    }
+    None
 }
 
 /// Finds the first half of a surrogate pair among the escapes of a double-quoted scalar. `source` includes the quotes.

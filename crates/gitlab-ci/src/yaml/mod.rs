@@ -6,6 +6,7 @@
 
 pub mod extends;
 pub mod header;
+mod keys;
 mod libyaml;
 pub mod merge;
 pub mod node;

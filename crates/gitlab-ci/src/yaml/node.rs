@@ -92,6 +92,11 @@ impl Node {
         if let Value::String(text) | Value::Symbol(text) = &self.value { Some(text) } else { None }
     }
 
+    /// Whether the value is a string, a symbol or an integer. `AlphanumericValidator` of `lib/gitlab/config/entry/validators.rb`
+    pub fn is_alphanumeric(&self) -> bool {
+        matches!(self.value, Value::String(_) | Value::Symbol(_) | Value::Integer(_))
+    }
+
     /// Adds all items of a list to `flat`, including those of nested lists. A node that is not a list is added itself.
     pub fn flatten<'node>(&'node self, flat: &mut Vec<&'node Self>) {
         match self.sequence() {

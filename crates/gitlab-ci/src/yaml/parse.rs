@@ -1,11 +1,15 @@
 //! Parses text into nodes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
-use super::node::{Entry, KeyKind, Mapping, Node, Value};
+use super::keys::{Key, as_key, merge};
+use super::libyaml::Accepted;
+use super::node::{Entry, Mapping, Node, Value};
 use super::scalar::{self, Plain};
 use super::{libyaml, size, tag};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -14,56 +18,72 @@ use crate::source::{FileId, Sources, Span};
 /// The maximum depth of a document: GitLab's default of `max_yaml_depth`.
 const MAX_DEPTH: usize = 100;
 
-/// Parses a text of `sources` and returns its documents. If the text is not valid YAML or too large, reports that to
-/// `diagnostics` and returns no documents.
+/// Parses a text of `sources` and returns its documents, without those that have no value at all. If the text is not valid YAML or
+/// too large, reports that to `diagnostics` and returns no documents.
+///
+/// GitLab cuts a text into parts, and reads the first document of each part.
 pub fn compose(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let Some(text) = sources.file(file).map(|file| Arc::clone(&file.text)) else { return Vec::new() };
-    let options = granit_parser::options! { emit_comments: false };
-    let mut composer = Composer {
-        file,
-        text: &text,
-        diagnostics,
-        frames: Vec::new(),
-        anchors: HashMap::new(),
-        documents: Vec::new(),
-        tabs: libyaml::tabs(&text),
-    };
-    if let Some(range) = libyaml::directive(&text) {
-        composer.syntax_error(range, "found a directive, but expected <document start>").help("remove the line");
-        return Vec::new();
-    }
-    let mut parser = Parser::new_from_str_with_options(&text, options);
-    while let Some(next) = parser.next_event() {
-        let result = match next {
-            Ok((event, span)) => composer.event(event, composer.span(&span)),
-            Err(error) => {
-                let at = error.marker().byte_offset().unwrap_or_default();
-                let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-                let span = composer.place(at..at + length);
-                // GitLab shows Psych's message instead, which differs for nearly every mistake.
-                composer.diagnostics.error(span, format!("Invalid configuration format: {}", error.info()));
-                return Vec::new();
-            }
-        };
-        if result.is_none() {
-            return Vec::new();
+    let mut documents = Vec::new();
+    for (base, part) in libyaml::parts(&text) {
+        match first_document(part, (file, base), diagnostics) {
+            Ok(document) => documents.extend(document),
+            Err(Reported) => return Vec::new(),
         }
     }
-    if let Some(at) = composer.tabs.first().copied() {
-        composer.syntax_error(at..at + 1, "found character that cannot start any token").help("remove the tab");
-        return Vec::new();
-    }
-    composer.documents
+    documents
 }
+
+/// The text is not valid, which has been reported.
+struct Reported;
+
+/// Reads the first document of a text that begins at the byte `base` of a file.
+fn first_document(
+    text: &str,
+    (file, base): (FileId, usize),
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<Node>, Reported> {
+    let mut accepted = Accepted::new(text);
+    loop {
+        let mut composer = Composer {
+            file,
+            base,
+            text,
+            dashes: &accepted.dashes,
+            diagnostics,
+            frames: Vec::new(),
+            anchors: HashMap::new(),
+            document: None,
+            tabs: libyaml::tabs(text),
+        };
+        let Err(error) = composer.parse(&accepted.text) else { return Ok(composer.document) };
+        let (at, message) = error.ok_or(Reported)?;
+        // Reading again from the start repeats the diagnostics, and the list drops duplicates.
+        if !accepted.accept(at) {
+            let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+            let span = place(file, base + at..base + at + length);
+            // GitLab shows Psych's message instead, which differs for nearly every mistake.
+            diagnostics.error(span, format!("Invalid configuration format: {message}"));
+            return Err(Reported);
+        }
+    }
+}
+
+/// The warning about a document that has no effect.
+pub const IGNORED: &str = "only the first document of the file is read";
 
 struct Composer<'reading> {
     file: FileId,
+    /// Where `text` begins in the file. Places in `text` are relative to it, and spans are not.
+    base: usize,
     text: &'reading str,
+    /// The places of dashes that the parser reads as another character.
+    dashes: &'reading [usize],
     diagnostics: &'reading mut Diagnostics,
     frames: Vec<Frame>,
     /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
-    documents: Vec<Node>,
+    document: Option<Node>,
     /// The places of tabs that no quotes or brackets have enclosed so far.
     tabs: Vec<usize>,
 }
@@ -86,32 +106,64 @@ enum Content {
     Mapping { mapping: Mapping, key: Option<Key> },
 }
 
-enum Key {
-    Plain(Arc<str>, Span, KeyKind),
-    Merge(Span),
-    /// A key that is a list or a mapping. Its value is dropped.
-    Ignored,
-}
-
 impl Composer<'_> {
-    fn span(&self, span: &granit_parser::Span) -> Span {
-        self.place(span.byte_range().unwrap_or_default())
+    /// Reads the first document. Fails with the place and the message of an error, or with `None` if it has been reported.
+    fn parse(&mut self, text: &str) -> Result<(), Option<(usize, String)>> {
+        if let Some((range, message)) = libyaml::no_document(text) {
+            self.syntax_error(range, message).help("remove the line");
+            return Err(None);
+        }
+        let mut parser = Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false });
+        while let Some(next) = parser.next_event() {
+            match next {
+                Ok((Event::DocumentEnd, span)) => {
+                    self.warn_of_ignored_text(span.byte_range().unwrap_or_default().start);
+                    break;
+                }
+                Ok((event, span)) => {
+                    let span = self.place(span.byte_range().unwrap_or_default());
+                    self.event(event, span).ok_or(None)?;
+                }
+                Err(error) => {
+                    return Err(Some((error.marker().byte_offset().unwrap_or_default(), error.info().clone())));
+                }
+            }
+        }
+        if let Some(at) = self.tabs.first().copied() {
+            self.syntax_error(at..at + 1, "found character that cannot start any token").help("remove the tab");
+            return Err(None);
+        }
+        Ok(())
     }
 
-    fn place(&self, range: std::ops::Range<usize>) -> Span {
-        let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Span { file: self.file, start: byte(range.start), end: byte(range.end) }
+    fn warn_of_ignored_text(&mut self, end: usize) {
+        let Some(at) = self.text.get(end..).and_then(libyaml::content).map(|at| end + at) else { return };
+        let length = self.text.get(at..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
+        let warning = self.diagnostics.warning(place(self.file, self.base + at..self.base + at + length), IGNORED);
+        warning.help("what follows the end of a document is ignored");
+    }
+
+    /// The span of a range of `text`.
+    fn place(&self, range: Range<usize>) -> Span {
+        place(self.file, self.base + range.start..self.base + range.end)
+    }
+
+    /// The range of `text` at `span`.
+    fn range(&self, span: Span) -> Range<usize> {
+        (span.start as usize).saturating_sub(self.base)..(span.end as usize).saturating_sub(self.base)
     }
 
     /// Returns `None` if parsing cannot continue.
     fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let is_dash = &*text == libyaml::DASH && self.dashes.contains(&self.range(span).start);
+                let text = if is_dash { "-".into() } else { self.without_added_break(text, style, span) };
                 if is_reference(tag.as_deref()) {
                     let value = serde_json::Value::from(text.as_ref());
                     self.refuse_reference(span, &value.to_string());
                 }
-                self.check_scalar(&text, style, span)?;
+                self.check_scalar(&text, style, anchor, span)?;
                 let tag = tag.as_deref().filter(|tag| !is_reference(Some(tag)));
                 let read = match (tag, style) {
                     (Some(tag), _) => tag::resolve(tag, &text),
@@ -157,18 +209,36 @@ impl Composer<'_> {
     }
 
     /// An error in a text that libyaml refuses.
-    fn syntax_error(&mut self, range: std::ops::Range<usize>, message: &str) -> &mut Diagnostic {
+    fn syntax_error(&mut self, range: Range<usize>, message: &str) -> &mut Diagnostic {
         self.diagnostics.error(self.place(range), format!("Invalid configuration format: {message}"))
     }
 
     /// Reports a scalar that libyaml refuses. Returns `None` for one.
-    fn check_scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Option<()> {
-        let (start, end) = (span.start as usize, span.end as usize);
+    fn check_scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, span: Span) -> Option<()> {
+        let Range { start, end } = self.range(span);
         self.enclose(span, matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));
         let is_flow = self.frames.last().is_some_and(|frame| frame.is_flow);
-        if style == ScalarStyle::Plain && is_flow && text.starts_with(':') {
-            let error = self.syntax_error(start..end, "did not find expected node content");
-            error.help(format!("a value in brackets cannot start with a colon; quote it: '{text}'"));
+        let rest = self.text.get(end..).unwrap_or_default();
+        let is_plain = style == ScalarStyle::Plain;
+        if is_plain
+            && is_flow
+            && start < end
+            && let Some((message, help)) = libyaml::refused_in_brackets(text, rest)
+        {
+            self.syntax_error(start..end, message).help(help);
+            return None;
+        }
+        let is_key = matches!(self.frames.last(), Some(Frame { content: Content::Mapping { key: None, .. }, .. }));
+        if is_plain && is_key && anchor == 0 && start == end && rest.starts_with(':') && !self.is_explicit_key(start) {
+            let error = self.syntax_error(start..start + 1, "did not find expected key");
+            error.help("write a key before the colon");
+            return None;
+        }
+        if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+            && let Some(range) = libyaml::tab_in_indentation(self.text, start)
+        {
+            let error = self.syntax_error(range, "found a tab character where an indentation space is expected");
+            error.help("write the number of spaces after the indicator: `|2`, for example");
             return None;
         }
         let source = self.text.get(start..end).filter(|_| style == ScalarStyle::DoubleQuoted);
@@ -181,10 +251,27 @@ impl Composer<'_> {
         Some(())
     }
 
+    /// Removes the line break that the parser adds to a block scalar at the end of a text without one.
+    fn without_added_break<'event>(&self, text: Cow<'event, str>, style: ScalarStyle, span: Span) -> Cow<'event, str> {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let last_line = self.text.rsplit('\n').next().unwrap_or_default();
+        let is_added = is_block && self.range(span).end >= self.text.len() && !last_line.trim().is_empty();
+        match text.strip_suffix('\n').filter(|_| is_added) {
+            Some(whole) => Cow::Owned(whole.to_owned()),
+            None => text,
+        }
+    }
+
+    /// Whether `?` precedes the key at `start`.
+    fn is_explicit_key(&self, start: usize) -> bool {
+        self.text.get(..start).is_some_and(|before| before.trim_end().ends_with('?'))
+    }
+
     /// Tabs within quotes and brackets are white space.
     fn enclose(&mut self, span: Span, is_enclosing: bool) {
         if is_enclosing && !self.tabs.is_empty() {
-            self.tabs.retain(|at| !(span.start as usize..span.end as usize).contains(at));
+            let range = self.range(span);
+            self.tabs.retain(|at| !range.contains(at));
         }
     }
 
@@ -264,7 +351,7 @@ impl Composer<'_> {
                     .warning(start, "The parsed YAML is too big for a GitLab instance with the default settings");
                 warning.help("it is larger than 2 MiB, the default of `max_yaml_size_bytes`");
             }
-            self.documents.push(node);
+            self.document = Some(node);
             return Some(());
         };
         frame.size = frame.size.saturating_add(size);
@@ -277,7 +364,7 @@ impl Composer<'_> {
             Content::Mapping { mapping, key } => match key.take() {
                 None => *key = Some(as_key(&node, self.diagnostics)),
                 Some(Key::Ignored) => {}
-                Some(Key::Merge(at)) => merge(mapping, &node, at, self.diagnostics),
+                Some(Key::Merge(at)) => merge(mapping, node, at),
                 Some(Key::Plain(name, key_span, key_kind)) => {
                     if let Some(first) = mapping.get(&name)
                         && first.is_own(key_span)
@@ -293,52 +380,13 @@ impl Composer<'_> {
     }
 }
 
-impl Entry {
-    /// Whether the key is written before `later` in the same file, and was not merged by `<<`.
-    fn is_own(&self, later: Span) -> bool {
-        !self.is_merged && self.key_span.file == later.file
-    }
+fn place(file: FileId, range: Range<usize>) -> Span {
+    let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Span { file, start: byte(range.start), end: byte(range.end) }
 }
 
 fn is_reference(tag: Option<&granit_parser::Tag>) -> bool {
     tag.is_some_and(|tag| tag.is_custom() && tag.suffix() == "reference")
-}
-
-fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
-    match node.scalar() {
-        Some("<<") => Key::Merge(node.span),
-        Some(text) => {
-            let kind = match node.value {
-                Value::String(_) | Value::Symbol(_) => KeyKind::Text,
-                Value::Integer(_) => KeyKind::Integer,
-                _ => KeyKind::Other,
-            };
-            Key::Plain(text.into(), node.span, kind)
-        }
-        None if node.is_null() => Key::Plain("".into(), node.span, KeyKind::Other),
-        None => {
-            diagnostics.error(node.span, format!("a key cannot be {}", node.kind()));
-            Key::Ignored
-        }
-    }
-}
-
-/// Merges `<<: *base`, or a list of such values, of which the first has precedence. As in Psych, merged entries replace
-/// those written before the `<<` and are replaced by those written after it.
-fn merge(mapping: &mut Mapping, from: &Node, at: Span, diagnostics: &mut Diagnostics) {
-    let sources: Vec<&Node> = from.sequence().map_or_else(|| vec![from], |items| items.iter().rev().collect());
-    for source in sources {
-        match source.mapping() {
-            Some(entries) => {
-                for (key, entry) in entries {
-                    mapping.insert(Arc::clone(key), Entry { is_merged: true, ..entry.clone() });
-                }
-            }
-            None => {
-                diagnostics.error(at, format!("`<<` merges hashes, not {}", source.kind()));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Types of unquoted scalars. GitLab reads YAML with Ruby's Psych, which follows YAML 1.1 with exceptions
 //! (`Psych::ScalarScanner`): `012` is ten, `on` is true, `1:30` is 5400, and a date is an object that GitLab refuses.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
 
 use super::node::Value;
 
@@ -50,10 +52,15 @@ fn word(text: &str) -> Value {
     }
 }
 
-/// The text of a symbol, which may be quoted: `:"a b"`.
+/// The text of a symbol, which may be quoted: `:"a b"`. Psych drops what follows the last quote, and a colon after the
+/// first one.
 fn symbol(text: &str) -> &str {
-    let quoted = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
-    quoted('"').or_else(|| quoted('\'')).unwrap_or(text)
+    let quoted = |quote: char| {
+        let rest = text.strip_prefix(quote)?;
+        rest.get(..rest.rfind(quote)?)
+    };
+    let inner = quoted('"').or_else(|| quoted('\''));
+    inner.map_or(text, |inner| inner.strip_prefix(':').unwrap_or(inner))
 }
 
 fn number(text: &str) -> Option<Value> {
@@ -139,15 +146,21 @@ fn sexagesimal(text: &str) -> Option<Value> {
     if !is_digits(fraction) {
         return None;
     }
-    let weight = if values.len() == 2 { 60.0 } else { 1.0 };
-    let part = format!("0.{}", if fraction.is_empty() { "0" } else { fraction }).replace('_', "");
-    let total = total.to_string().parse::<f64>().ok()? + part.parse::<f64>().ok()? * weight;
+    // Psych adds the parts as floating-point numbers, in this order.
+    let mut total = 0.0;
+    for (part, weight) in text.replace('_', "").split(':').zip([3600.0, 60.0, 1.0]) {
+        total += part.parse::<f64>().ok()? * weight;
+    }
     Some(Value::Float(ruby_float(total).into()))
 }
 
+/// From this number on, Ruby writes an exponent.
+const FIRST_WITH_EXPONENT: f64 = 1e15;
+
 /// A number as Ruby's `Float#to_s` writes it.
 fn ruby_float(value: f64) -> String {
-    let text = format!("{value:?}");
+    let is_large = value.is_finite() && value.abs() >= FIRST_WITH_EXPONENT;
+    let text = if is_large { format!("{value:e}") } else { format!("{value:?}") };
     let Some((mantissa, exponent)) = text.split_once('e') else { return text };
     let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
     let point = if mantissa.contains('.') { "" } else { ".0" };
@@ -197,13 +210,15 @@ fn is_date(text: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// Whether the text is a date followed by a time of day.
+/// Whether the text is a date followed by a time of day. `TIME` of Psych's `lib/psych/scalar_scanner.rb`
 fn is_time(text: &str) -> bool {
-    text.split_once(['T', 't', ' ']).is_some_and(|(date, time)| {
-        is_date(date)
-            && time.trim_start().split(':').count() >= 3
-            && time.trim_start().starts_with(|it: char| it.is_ascii_digit())
-    })
+    static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let date = r"-?[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}";
+        let time = r"[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?";
+        let zone = r"([ \t]*(Z|[-+][0-9]{1,2}:?([0-9]{2})?))?";
+        Regex::new(&format!(r"(?m)^{date}([Tt]|[ \t]+){time}{zone}$")).ok()
+    });
+    TIME.as_ref().is_some_and(|time| time.is_match(text))
 }
 
 #[cfg(test)]
@@ -230,6 +245,8 @@ mod tests {
     #[case::null_in_any_case("nUll", json!(null))]
     #[case::symbol(":latest", json!("latest"))]
     #[case::quoted_symbol(":\"a b\"", json!("a b"))]
+    #[case::quote_within_a_symbol(":'a'b", json!("a"))]
+    #[case::unlike_quotes_of_a_symbol(":\"a'", json!("\"a'"))]
     #[case::colon(":", json!(":"))]
     #[case::yes("yes", json!(true))]
     #[case::on("On", json!(true))]
@@ -263,6 +280,9 @@ mod tests {
     #[case::date("2020-01-31", json!({"refused": "Date"}))]
     #[case::not_a_date("2020-13-31", json!("2020-13-31"))]
     #[case::time("2020-01-31 10:20:30", json!({"refused": "Time"}))]
+    #[case::time_with_a_zone("2001-12-14t21:59:43.10 -05:00", json!({"refused": "Time"}))]
+    #[case::text_that_starts_with_a_time("2020-01-31 10:20:30 was cold", json!("2020-01-31 10:20:30 was cold"))]
+    #[case::impossible_time("3735-77-88 4:76:17", json!({"refused": "Time"}))]
     #[case::text_that_starts_with_a_date("2020-01-31 was cold", json!("2020-01-31 was cold"))]
     fn types_scalars_like_psych(#[case] text: &str, #[case] expected: serde_json::Value) {
         assert_eq!(value(text), expected);
@@ -272,6 +292,9 @@ mod tests {
     #[case("1.0e-5", "1.0e-05")]
     #[case("1.0e+20", "1.0e+20")]
     #[case("2.5e+16", "2.5e+16")]
+    #[case("7.2e+15", "7.2e+15")]
+    #[case("999999999999999.0", "999999999999999.0")]
+    #[case("0:4.09", "245.39999999999998")]
     #[case("0.0001", "0.0001")]
     #[case("-1.50", "-1.5")]
     fn writes_floats_like_ruby(#[case] text: &str, #[case] expected: &str) {

@@ -11,8 +11,7 @@ use super::scalar::{self, Plain};
 pub(super) fn resolve(tag: &Tag, text: &str) -> Plain {
     let string = |text: &str| Plain::Value(Value::String(text.into()));
     match name(tag).as_str() {
-        // `! x` has no tag for libyaml, but is a string.
-        "!" | "!!str" | "!str" | "!ruby/string" => string(text),
+        "!!str" | "!str" | "!ruby/string" => string(text),
         "!ruby/symbol" | "!ruby/sym" => Plain::Value(Value::Symbol(text.into())),
         "!!binary" | "!binary" => match decode(text) {
             Some(text) => string(&text),

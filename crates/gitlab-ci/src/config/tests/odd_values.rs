@@ -38,6 +38,18 @@ use crate::testing::{branch, plan_for};
 // `entry/job.rb`: `validates :start_in, absence: true`
 #[case::blank_delay("a: {script: x, start_in: ''}\nb: {script: x, start_in: []}\n")]
 #[case::anchor_of_a_symbol(":j:\n  script: x\n  variables: {A: &b c}\n")]
+// `lib/gitlab/ci/yaml_processor.rb` looks these names up after `normalizer.rb`.
+#[case::instance_as_on_stop(
+    "s: {script: x, parallel: 2, environment: {name: e, action: stop}}\na: {script: x, environment: {name: e, on_stop: s 1/2}}\n"
+)]
+#[case::instances_in_needs_of_a_rule(
+    "b: {script: x, parallel: 2}\na: {script: x, rules: [{if: $A, needs: [b 1/2, {job: b, optional: true}]}]}\n"
+)]
+// `entry/rules/rule/changes.rb`, `entry/rules/rule/exists.rb`
+#[case::paths_without_a_value("a: {script: x, rules: [{changes: {paths: [b], compare_to: }}, {exists: {paths: }}]}\n")]
+// `entry/schemas/imageable/executor_opts.json`
+#[case::user_of_kubernetes("a: {script: x, image: {name: b, docker: {}, kubernetes: {user: 1000}}}\n")]
+#[case::keywords_without_a_value("a: {script: x, artifacts: {reports: {junit: , coverage_report: }}, environment: }\n")]
 // `lib/gitlab/config/loader/multi_doc_yaml.rb`
 #[case::empty_first_document("---\n---\na: {script: x}\n")]
 #[case::empty_last_document("a: {script: x}\n---\n")]
@@ -121,7 +133,10 @@ fn is_valid(#[case] text: &str) {
 )]
 // `entry/job.rb`
 #[case::list_of_inputs("a: {script: x, inputs: []}\n", "1:24: jobs:a:inputs config should be a hash")]
+// `lib/gitlab/config/loader/multi_doc_yaml.rb`: GitLab loads all documents.
+#[case::ignored_document_that_is_a_text("a: {script: x}\n--- b\n", "2:5: Invalid configuration format")]
 // Psych's `lib/psych/visitors/to_ruby.rb`
+#[case::merge_of_a_text("a: {script: x, <<: b}\n", "1:16: jobs:a config contains unknown keys: <<")]
 #[case::tagged_number_as_a_command(
     "a: {script: !!int '1'}\n",
     "1:19: jobs:a:script config should be a string or a nested array of strings up to 10 levels deep (put it in quotes: `\"1\"`)"
@@ -158,6 +173,21 @@ fn an_ignored_document_is_reported() {
 )]
 fn is_refused_with(#[case] text: &str, #[case] expected: &str) {
     assert!(reported(text).iter().any(|message| message.contains(expected)), "{:#?}", reported(text));
+}
+
+#[test]
+fn an_optional_need_of_a_rule_leaves_out_a_parallel_job() {
+    let text =
+        "b: {script: x, parallel: 2}\na: {script: x, rules: [{when: always, needs: [{job: b, optional: true}]}]}\n";
+    let plan = plan_for(text, &branch("main"), &[]).unwrap();
+    assert_eq!(plan.jobs.last().unwrap().needs, Some(Vec::new()));
+}
+
+// `contains_variable?` of `lib/gitlab/config/entry/validators.rb`
+#[test]
+fn the_lifetime_of_pages_may_be_a_variable() {
+    let text = "a: {script: x, pages: {expire_in: $TIME}}\n";
+    assert_eq!(reported(text), ["1:16: valid, but not supported here: pages"]);
 }
 
 // `entry/trigger/forward.rb`

@@ -184,8 +184,8 @@ fn reports_mistakes_at_the_top_level(#[case] text: &str, #[case] expected: &[&st
     "1:51: header:spec:inputs:v config these keys cannot be used together: rules, default"
 )]
 #[case::include_without_a_file(
-    "include: {project: g/p}\n",
-    "1:10: include config must specify the file where to fetch the config from"
+    "include: [{project: g/p}]\n",
+    "1:11: include:include config must specify the file where to fetch the config from"
 )]
 fn reports_mistakes_in_headers_and_includes(#[case] text: &str, #[case] expected: &str) {
     let reported = reported(&format!("{text}a: {{script: x}}\n"));

@@ -160,7 +160,7 @@ fn needs_contain_values_of_the_matrix() {
 #[case::empty_list("needs: []", Some(&[][..]))]
 #[case::by_stages("", None)]
 #[case::optional("needs: [{job: t, optional: true}]", Some(&[][..]))]
-#[case::of_a_rule("needs: [p], rules: [{when: always, needs: [m]}]", Some(&["m: [1]", "m: [2]"][..]))]
+#[case::of_a_rule("needs: [p], rules: [{when: always, needs: ['m: [1]', 'm: [2]']}]", Some(&["m: [1]", "m: [2]"][..]))]
 // lib/gitlab/ci/build/rules.rb: an empty list in a rule has no effect.
 #[case::empty_list_of_a_rule("needs: [p], rules: [{when: always, needs: []}]", Some(&["p 1/2", "p 2/2"][..]))]
 #[case::empty_list_of_a_rule_without_needs("rules: [{when: always, needs: []}]", None)]

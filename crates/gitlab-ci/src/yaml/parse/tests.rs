@@ -22,8 +22,19 @@ fn read(text: &str) -> (Vec<serde_json::Value>, Vec<String>) {
 #[case::tagged_float("a: !!float 1\n", json!({"a": 1.0}))]
 #[case::tagged_binary("a: !binary aGk=\nb: !!binary 'aG k='\n", json!({"a": "hi", "b": "hi"}))]
 #[case::tagged_symbol("a: !ruby/symbol b\n", json!({"a": "b"}))]
-#[case::unknown_tag("a: !x '12'\nb: ! 12\n", json!({"a": 12, "b": "12"}))]
+#[case::unknown_tag("a: !x '12'\nb: ! '12'\n", json!({"a": 12, "b": 12}))]
 #[case::tabs_within_quotes_and_brackets("a: 'b\n\t\n  c'\nd: [e,\n\t\n  f]\n", json!({"a": "b\nc", "d": ["e", "f"]}))]
+#[case::merging_a_string("a: {<<: b}\n", json!({"a": {"<<": "b"}}))]
+#[case::merging_nothing("a:\n  <<:\n  b: c\n", json!({"a": {"<<": null, "b": "c"}}))]
+#[case::merging_a_list("a: {<<: [{b: c}, d]}\n", json!({"a": {"<<": [{"b": "c"}, "d"]}}))]
+#[case::dash_in_brackets("a: {V: -, W: [-, -]}\n", json!({"a": {"V": "-", "W": ["-", "-"]}}))]
+#[case::comment_behind_a_quote("a: 'b'#c\nd: [e]#f\ng: h\n", json!({"a": "b", "d": ["e"], "g": "h"}))]
+#[case::no_line_break_at_the_end("a: |\n  b\n  c", json!({"a": "b\nc"}))]
+#[case::white_space_at_the_end("a: |\n  b\n  ", json!({"a": "b\n"}))]
+#[case::tab_behind_the_indentation("a: |\n  b\n  \tc\n", json!({"a": "b\n\tc\n"}))]
+#[case::indentation_in_the_header("a: |2\n  \tb\n", json!({"a": "\tb\n"}))]
+#[case::explicit_key_without_a_value("?\n: b\n", json!({"": "b"}))]
+#[case::end_of_the_document("a: b\n...\n", json!({"a": "b"}))]
 #[case::number_as_key("1: a\n", json!({"1": "a"}))]
 #[case::alias("a: &x {k: v}\nb: *x\n", json!({"a": {"k": "v"}, "b": {"k": "v"}}))]
 #[case::merge("a: &x {k: v, l: v}\nb: {<<: *x, k: w}\n", json!({"a": {"k": "v", "l": "v"}, "b": {"k": "w", "l": "v"}}))]
@@ -40,7 +51,6 @@ fn parses_documents(#[case] text: &str, #[case] expected: serde_json::Value) {
 #[case::set("a: !!set {b, c}\n", "a.yml:1:10: Tried to load unspecified class: Set")]
 #[case::object("a: !ruby/object:Foo {}\n", "a.yml:1:21: Tried to load unspecified class: Object")]
 #[case::text_as_float("a: !!float x\n", "a.yml:1:12: Tried to load unspecified class: Float")]
-#[case::merging_a_string("a: {<<: b}\n", "a.yml:1:5: `<<` merges hashes, not a string")]
 #[case::structure_as_key("? [a]\n: b\n", "a.yml:1:3: a key cannot be an array")]
 #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference [] is not valid")]
 #[case::reference_with_a_number("a: !reference [b, 1]\n", "a.yml:1:15: !reference [\"b\", 1] is not valid")]
@@ -59,6 +69,16 @@ fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
 #[case::surrogates("a: \"\\ud83d\\ude00\"\n")]
 #[case::symbol_in_brackets("a: [:b]\n")]
 #[case::symbol_in_braces("a: {b: :c}\n")]
+#[case::question_mark_in_brackets("a: [b, ?]\n")]
+#[case::colon_before_a_bracket("a: {V:}\n")]
+#[case::colon_before_a_comma("a: [b:, c]\n")]
+#[case::no_key("a: b\n: c\n")]
+#[case::no_key_in_brackets("a: [: b]\n")]
+#[case::tab_in_the_indentation("a: |\n  \tb\n")]
+#[case::tab_in_a_blank_line("a: >\n  \t\n  b\n")]
+#[case::end_of_no_document("...\na: b\n")]
+#[case::indentation_behind_a_divider("---\n  a: b\n  c: d\n")]
+#[case::alias_of_another_document("a: &x b\n---\nc: *x\n")]
 #[case::unknown_alias("a: *x\n")]
 #[case::alias_of_itself("a: &x [*x]\n")]
 fn rejects_invalid_yaml(#[case] text: &str) {
@@ -110,6 +130,14 @@ fn rejects_deep_nesting() {
     let (documents, messages) = read(&format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)));
     assert!(documents.is_empty());
     assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
+}
+
+// `MAX_DOCUMENTS`: the third part is not cut, and only its first document counts.
+#[test]
+fn parses_three_documents() {
+    let (documents, messages) = read("a: 1\n---\nb: 2\n---\nc: 3\n---\nd: [4\n");
+    assert_eq!(documents, [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]);
+    assert_eq!(messages, ["a.yml:7:1: only the first document of the file is read"]);
 }
 
 #[test]
