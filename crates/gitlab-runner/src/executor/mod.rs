@@ -13,7 +13,9 @@ mod reference;
 mod repack;
 mod request;
 mod runner_service;
+mod script_end;
 pub mod shell;
+mod shell_process;
 #[cfg(target_os = "linux")]
 pub mod supervise;
 pub mod supervisor;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 pub use self::image_source::{ImageSource, Resolved};
 pub use self::reference::normalise;
 pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
+pub use self::script_end::{ScriptEnd, signal_name};
 pub use self::sweep::SweepError;
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
@@ -152,23 +155,24 @@ impl Session {
         }
     }
 
-    /// Runs a script, writes its output to the log, and returns its exit code. A caller that drops the future must call
+    /// Runs a script, writes its output to the log, and returns its end. A caller that drops the future must call
     /// [`Session::stop`].
     ///
     /// # Errors
     /// The script could not be started, or its container was lost. A script that fails is not an error.
-    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<ScriptEnd, ExecutorError> {
         match self {
             Self::Shell(session) => session.run(script, log).await,
-            Self::Docker(session) => session.run(script, log).await,
-            Self::Kubernetes(session) => Box::pin(session.run(script, log)).await,
+            Self::Docker(session) => session.run(script, log).await.map(ScriptEnd::Code),
+            Self::Kubernetes(session) => Box::pin(session.run(script, log)).await.map(ScriptEnd::Code),
         }
     }
 
-    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds.
-    pub async fn stop(&mut self) {
+    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds. With `is_patient`, the shell executor waits as long as the runner
+    /// configuration grants. Output that the script still writes is in the log.
+    pub async fn stop(&mut self, is_patient: bool) {
         match self {
-            Self::Shell(session) => session.stop().await,
+            Self::Shell(session) => session.stop(is_patient).await,
             Self::Docker(session) => session.stop().await,
             Self::Kubernetes(session) => Box::pin(session.stop()).await,
         }

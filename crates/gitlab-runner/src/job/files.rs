@@ -7,7 +7,7 @@ use super::{Attempt, AttemptError, failed};
 use crate::artifacts;
 use crate::artifacts::cache::JobCache;
 use crate::artifacts::{cache, is_kept, providers};
-use crate::executor::{ExecutorError, FailureReason, Session};
+use crate::executor::{ExecutorError, FailureReason, ScriptEnd, Session};
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::{Blob, Shape};
@@ -87,7 +87,7 @@ impl Attempt<'_> {
             return Ok(());
         };
         self.log.say(&format!("export: `{}': not a valid identifier", wrong.key));
-        let message = self.exit_message(1);
+        let message = self.end_message(ScriptEnd::Code(1));
         Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(1), message })
     }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Pipeline;
 use super::event::{Event, TestCounts};
-use super::executor::{ExecutorError, FailureReason, Session};
+use super::executor::{ExecutorError, FailureReason, ScriptEnd, Session, signal_name};
 use super::log::JobLog;
 use super::status::Status;
 use super::variables::{Facts, JobVariables};
@@ -180,8 +180,8 @@ impl Attempt<'_> {
             self.within(self.pipeline.executor.prepare(request, &self.log)).await?
         };
         let result = self.with(&mut session, &job_dirs).await;
-        if !matches!(result, Ok(())) {
-            session.stop().await;
+        if let Err(error) = &result {
+            session.stop(matches!(error, AttemptError::TimedOut(_))).await;
         }
         session.finish().await;
         result
@@ -226,17 +226,17 @@ impl Attempt<'_> {
         let script = self.script(job_dirs, &commands, self.variables.list());
         let section = self.log.section("step_script", "Executing \"step_script\" stage of the job script");
         let limit = self.limit("RUNNER_SCRIPT_TIMEOUT");
-        let code = self.run_for(session, &script, limit).await?;
+        let end = self.run_for(session, &script, limit).await?;
         drop(section);
-        let Some(code) = code else {
+        let Some(end) = end else {
             let limit = humantime::format_duration(limit.unwrap_or_default());
             return Err(failed(FailureReason::JobExecutionTimeout, &format!("script took longer than {limit}")));
         };
-        if code == 0 {
+        if end == ScriptEnd::Code(0) {
             return Ok(());
         }
-        let message = self.exit_message(code);
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), message })
+        let message = self.end_message(end);
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
     }
 
     async fn after_script(
@@ -252,11 +252,11 @@ impl Attempt<'_> {
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
         let own = FailureReason::ScriptFailure;
         let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
-            Ok(Some(0)) => return Ok(()),
-            Ok(Some(code)) => (own, Some(code), self.exit_message(code)),
+            Ok(Some(ScriptEnd::Code(0))) => return Ok(()),
+            Ok(Some(end)) => (own, Some(end.code()), self.end_message(end)),
             Ok(None) => {
                 self.log.warn(&format!("after_script took longer than {}", humantime::format_duration(limit)));
-                (own, Some(1), self.exit_message(1))
+                (own, Some(1), self.end_message(ScriptEnd::Code(1)))
             }
             Err(AttemptError::Failed { reason, message, .. }) => (reason, None, message),
             Err(error) => return Err(error),
@@ -268,19 +268,19 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Runs a script and returns its exit code. Stops it after `limit` and returns `None`.
+    /// Runs a script and returns its end. Stops it after `limit` and returns `None`.
     async fn run_for(
         &self,
         session: &mut Session,
         script: &str,
         limit: Option<Duration>,
-    ) -> Result<Option<i32>, AttemptError> {
+    ) -> Result<Option<ScriptEnd>, AttemptError> {
         let run = self.within(session.run(script, &self.log));
         let Some(limit) = limit else { return run.await.map(Some) };
         if let Ok(ended) = tokio::time::timeout(limit, run).await {
             return ended.map(Some);
         }
-        session.stop().await;
+        session.stop(true).await;
         Ok(None)
     }
 
@@ -326,7 +326,11 @@ impl Attempt<'_> {
     }
 
     /// The wording of GitLab Runner's executors.
-    fn exit_message(&self, code: i32) -> String {
+    fn end_message(&self, end: ScriptEnd) -> String {
+        let code = match end {
+            ScriptEnd::Code(code) => code,
+            ScriptEnd::Signal(signal) => return format!("signal: {}", signal_name(signal)),
+        };
         match self.pipeline.executor.name() {
             "shell" => format!("exit status {code}"),
             "kubernetes" => format!("command terminated with exit code {code}"),

@@ -3,8 +3,12 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
 use super::files::Container;
 use super::resources::JobResources;
+use super::script::OUTPUT_TIMEOUT;
 use super::service::Running;
 use crate::executor::request::ExecutorError;
 use crate::log::JobLog;
@@ -23,6 +27,8 @@ pub struct Session {
     image: String,
     services: Vec<Running>,
     job_dirs: JobDirs,
+    /// Copies the output of the running script to the log.
+    copying: Option<JoinHandle<()>>,
 }
 
 impl Session {
@@ -34,7 +40,7 @@ impl Session {
         services: Vec<Running>,
         job_dirs: JobDirs,
     ) -> Self {
-        Self { engine, resources, container, image, services, job_dirs }
+        Self { engine, resources, container, image, services, job_dirs, copying: None }
     }
 
     fn container(&self) -> Container<'_> {
@@ -75,12 +81,18 @@ impl Session {
     /// # Errors
     /// The container does not start, or it was lost while the script ran.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
-        self.container().run(script, &self.image, log).await
+        let container = Container { engine: &self.engine, name: &self.container };
+        container.run(script, &self.image, log, &mut self.copying).await
     }
 
     /// Stops all processes in the job's container.
     pub async fn stop(&mut self) {
         self.container().stop().await;
+        if let Some(mut copying) = self.copying.take()
+            && timeout(OUTPUT_TIMEOUT, &mut copying).await.is_err()
+        {
+            copying.abort();
+        }
     }
 
     /// Removes the containers, the network and the volumes of the job.
