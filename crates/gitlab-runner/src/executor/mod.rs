@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use self::image_source::{ImageSource, Resolved};
 pub use self::reference::normalise;
-pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
+pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest, Surroundings};
 pub use self::script_end::{ScriptEnd, signal_name};
 pub use self::sweep::SweepError;
 use super::log::JobLog;
@@ -165,6 +165,18 @@ impl Session {
             Self::Shell(session) => session.run(script, log).await,
             Self::Docker(session) => session.run(script, log).await.map(ScriptEnd::Code),
             Self::Kubernetes(session) => Box::pin(session.run(script, log)).await.map(ScriptEnd::Code),
+        }
+    }
+
+    /// What a further step of the job finds. `environment` is the path of the file that `GITLAB_ENV` names.
+    ///
+    /// # Errors
+    /// The engine or the cluster no longer answers.
+    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+        match self {
+            Self::Shell(session) => Ok(session.surroundings(environment)),
+            Self::Docker(session) => session.surroundings(environment).await,
+            Self::Kubernetes(session) => Box::pin(session.surroundings(environment)).await,
         }
     }
 

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::process::Command;
 use super::script_end::ScriptEnd;
 use super::shell_process::ShellProcess;
 use super::supervisor::Supervisor;
-use crate::executor::request::{ExecutorError, Request};
+use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, Request, Surroundings};
 use crate::log::JobLog;
 use crate::project::git;
 use crate::workspace::archive::Packed;
@@ -175,6 +175,17 @@ impl Session {
         end.map_err(|_| {
             ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display()))
         })
+    }
+
+    /// What a further step of the job finds.
+    pub(super) fn surroundings(&self, environment: &str) -> Surroundings {
+        let mut content = Vec::new();
+        if let Ok(file) = File::open(environment) {
+            // What cannot be read is not there for a script either.
+            let _ = file.take(MAX_ENVIRONMENT).read_to_end(&mut content);
+        }
+        let environment = String::from_utf8_lossy(&content).into_owned();
+        Surroundings { has_project: self.project().is_dir(), environment }
     }
 
     /// Stops the script and all processes that it has started. With `is_patient`, a script has as long as the runner configuration grants;

@@ -43,7 +43,7 @@ impl Script<'_> {
     /// The script, which `bash` and every POSIX shell can read from standard input.
     pub fn text(&self) -> String {
         let temporary = quote(self.temporary_dir);
-        let file = quote(&self.environment_file());
+        let file = quote(&environment_file(self.temporary_dir));
         let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_dir)).collect();
         let mut commands = String::new();
         // `shells/abstract.go` (`writeCommands`): an empty command is an empty line.
@@ -60,7 +60,7 @@ impl Script<'_> {
         }
         let body = format!(
             "trap 'exit 1' TERM\n[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
-             if [ -f {file} ]; then while read -r line; do export \"$line\" || true; done < {file}; fi\n\
+             if [ -f {file} ]; then while read -r line; do export \"$line\"; done < {file}; fi\n\
              cd {dir}\n{commands}",
             dir = quote(self.dir),
         );
@@ -73,9 +73,18 @@ impl Script<'_> {
         )
     }
 
-    fn environment_file(&self) -> String {
-        format!("{}/{ENVIRONMENT_FILE}", self.temporary_dir)
-    }
+}
+
+/// The path of the file that `GITLAB_ENV` names.
+pub fn environment_file(temporary_dir: &str) -> String {
+    format!("{temporary_dir}/{ENVIRONMENT_FILE}")
+}
+
+/// The first line of the content of `GITLAB_ENV` that a shell cannot export. An incomplete last line is ignored. `shells/bash.go` (`SourceEnv`)
+pub fn invalid_line(content: &str) -> Option<&str> {
+    let lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let name = |line: &str| line.split_once('=').map_or(line, |(name, _)| name.strip_suffix('+').unwrap_or(name)).to_owned();
+    lines.map(str::trim).find(|line| !is_shell_name(&name(line)))
 }
 
 /// Exports a variable. Writes a file variable to its file and exports the path.
@@ -186,6 +195,31 @@ mod tests {
                 (0, "it's $HOME `x` \"y\"\\\nz\nline 1\n$HOME 'x'\\n\nthere"),
                 "{shell}"
             );
+        }
+    }
+
+    #[rstest]
+    #[case::assignments("A=1\nB=x=y\nC\n", None)]
+    #[case::incomplete_last_line("A=1\nnot a variable", None)]
+    #[case::text("A=1\nnot a variable\n", Some("not a variable"))]
+    #[case::comment("# a\n", Some("# a"))]
+    #[case::empty_line("A=1\n\nB=2\n", Some(""))]
+    #[case::digit("1A=1\n", Some("1A=1"))]
+    fn a_line_that_is_no_variable_is_found(#[case] content: &str, #[case] expected: Option<&str>) {
+        assert_eq!(invalid_line(content), expected);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(ENVIRONMENT_FILE), content).unwrap();
+        let script = Script {
+            dir: "/",
+            variables: &[],
+            temporary_dir: dir.path().to_str().unwrap(),
+            commands: &[],
+            checks_exit_codes: false,
+            is_traced: false,
+        };
+        for shell in ["bash", "dash"] {
+            let status = Command::new(shell).args(["-c", &script.text()]).stderr(Stdio::null()).status().unwrap();
+            assert_eq!(status.success(), expected.is_none(), "{shell}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::files::Container;
 use super::resources::JobResources;
 use super::script::OUTPUT_TIMEOUT;
 use super::service::Running;
-use crate::executor::request::ExecutorError;
+use crate::executor::request::{ExecutorError, Surroundings};
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
@@ -83,6 +83,16 @@ impl Session {
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let container = Container { engine: &self.engine, name: &self.container };
         container.run(script, &self.image, log, &mut self.copying).await
+    }
+
+    /// What a further step of the job finds.
+    ///
+    /// # Errors
+    /// The engine no longer answers.
+    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+        let container = self.container();
+        let has_project = container.stat(&self.job_dirs.project).await?.is_some();
+        Ok(Surroundings { has_project, environment: container.read(environment).await? })
     }
 
     /// Stops all processes in the job's container.

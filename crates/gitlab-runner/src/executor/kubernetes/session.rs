@@ -15,7 +15,7 @@ use super::script::Follower;
 use super::service::Service;
 use super::state::Watch;
 use super::{failure, health};
-use crate::executor::request::ExecutorError;
+use crate::executor::request::{ExecutorError, Surroundings};
 use crate::job_settings::shows_services;
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
@@ -171,6 +171,14 @@ impl Session {
         };
         let _ = timeout(MAX_OUTPUT_TIME, rest).await;
         Err(error)
+    }
+
+    /// What a further step of the job finds.
+    ///
+    /// # Errors
+    /// The pod was lost.
+    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+        self.within(self.pod.surroundings(&self.job_dirs.project, environment)).await
     }
 
     /// Stops all processes of the job's own container.
