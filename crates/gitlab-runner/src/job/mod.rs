@@ -1,6 +1,6 @@
 //! Runs one attempt of a job, step by step: GitLab Runner's `common/build.go` (`executeScript`).
 //!
-//! The steps are: preparation, sources, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
+//! The steps are: preparation, sources after their hook, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
 //! another shell; saving of caches and artifacts. If a step before the script fails, the job ends there.
 
 mod files;
@@ -161,7 +161,7 @@ impl Attempt<'_> {
     }
 
     async fn with(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
-        let tracked = match self.get_sources(session).await {
+        let tracked = match self.get_sources(session, job_dirs).await {
             Err(error) if self.has_sources => {
                 let uploaded = self.upload_artifacts(session, false, job_dirs, &Arc::default()).await;
                 return uploaded.and(Err(error));
@@ -205,7 +205,7 @@ impl Attempt<'_> {
             .chain(own)
             .chain(settings.post_build_script.as_deref())
             .collect();
-        let script = self.script(job_dirs, &commands, self.variables.list());
+        let script = self.script(&job_dirs.project, job_dirs, &commands, self.variables.list());
         let section = self.log.section("step_script", "Executing \"step_script\" stage of the job script");
         let limit = self.limit("RUNNER_SCRIPT_TIMEOUT");
         let end = self.run_for(session, &script, limit).await?;
@@ -235,7 +235,7 @@ impl Attempt<'_> {
     ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
         let variables = self.variables.with_status(status);
-        let script = self.script(job_dirs, &commands, &variables);
+        let script = self.script(&job_dirs.project, job_dirs, &commands, &variables);
         let section = self.log.section("after_script", "Running after_script");
         self.log.say("\x1b[32;1mRunning after script...\x1b[0;m");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
@@ -295,9 +295,9 @@ impl Attempt<'_> {
         limit.ok().filter(|limit| !limit.is_zero())
     }
 
-    fn script(&self, job_dirs: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
+    fn script(&self, dir: &str, job_dirs: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
         Script {
-            dir: &job_dirs.project,
+            dir,
             variables,
             temporary_dir: &job_dirs.temporary(),
             commands,

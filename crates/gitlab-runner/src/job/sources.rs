@@ -7,6 +7,7 @@ use super::{Attempt, AttemptError, failed};
 use crate::executor::{ExecutorError, FailureReason, ScriptEnd, Session};
 use crate::workspace::checkout::Shape;
 use crate::workspace::fetch;
+use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::submodules::{self, Strategy, Submodules};
 use gitlab_ci::config::runner_settings::parse_bool;
 use gitlab_ci::config::variables::is_shell_name;
@@ -18,10 +19,59 @@ const DEFAULT_DEPTH: u32 = 20;
 pub(super) type Tracked = Arc<HashSet<String>>;
 
 impl Attempt<'_> {
-    pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, AttemptError> {
+    pub(super) async fn get_sources(
+        &mut self,
+        session: &mut Session,
+        job_dirs: &JobDirs,
+    ) -> Result<Tracked, AttemptError> {
         let _section = self.log.section("get_sources", "Getting source from Git repository");
         self.warn_of_settings();
         self.check_names()?;
+        let attempts = self.attempts()?;
+        let mut attempt = 1;
+        loop {
+            match self.try_get_sources(session, job_dirs).await {
+                // `common/build.go` (`attemptExecuteStage`), `shells/abstract.go`
+                Err(AttemptError::Failed { message, .. }) if attempt < attempts => {
+                    self.log.say(&message);
+                    self.log.warn("Retrying...");
+                    self.log.say("Deleting tracked and untracked files...");
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// How often the sources are tried.
+    fn attempts(&self) -> Result<i64, AttemptError> {
+        let written = self.variables.get("GET_SOURCES_ATTEMPTS");
+        let attempts = written.and_then(|written| written.parse().ok()).unwrap_or(1);
+        if (1..=10).contains(&attempts) {
+            return Ok(attempts);
+        }
+        let message = "number of attempts out of the range [1, 10] for stage: get_sources";
+        Err(failed(FailureReason::RunnerSystemFailure, &message))
+    }
+
+    /// Runs `hooks:pre_get_sources_script` in the directory above the project directory. `shells/abstract.go` (`guardGetSourcesScriptHooks`)
+    async fn run_hook(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
+        let commands: Vec<&str> = self.planned.job.pre_get_sources_script.iter().map(|command| &*command.value).collect();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        // The directories must exist, but without files of an earlier job.
+        self.within(session.put_sources(None)).await?;
+        let script = self.script(&job_dirs.builds, job_dirs, &commands, self.variables.list());
+        let end = self.within(session.run(&script, &self.log)).await?;
+        if end == ScriptEnd::Code(0) {
+            return Ok(());
+        }
+        let message = self.end_message(end);
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
+    }
+
+    async fn try_get_sources(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<Tracked, AttemptError> {
         let strategy = self.variables.get("GIT_STRATEGY").unwrap_or_default();
         if matches!(strategy.as_str(), "none" | "empty") {
             self.log.say("Skipping Git repository setup");
@@ -36,6 +86,7 @@ impl Attempt<'_> {
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
             self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
         }
+        self.run_hook(session, job_dirs).await?;
         let shape = self.shape()?;
         let context = &self.pipeline.plan.context;
         let checkout = async {
@@ -76,7 +127,12 @@ impl Attempt<'_> {
 
     /// Reports settings whose values are neither true nor false. `common/build_settings.go` (`validate`)
     fn warn_of_settings(&self) {
-        let settings = [("AFTER_SCRIPT_IGNORE_ERRORS", true), ("CI_DEBUG_TRACE", false), ("GIT_CHECKOUT", true)];
+        let settings = [
+            ("AFTER_SCRIPT_IGNORE_ERRORS", true),
+            ("CI_DEBUG_SERVICES", false),
+            ("CI_DEBUG_TRACE", false),
+            ("GIT_CHECKOUT", true),
+        ];
         for (name, default) in settings {
             let value = self.variables.get(name).filter(|value| !value.is_empty());
             if let Some(value) = value.filter(|value| parse_bool(value).is_none()) {
