@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cases;
 mod end;
 mod lint;
 mod manifests;
