@@ -177,7 +177,11 @@ pub(crate) fn check_documentation(name: &str) {
     for case in Cases::read(name).cases {
         for (executor, difference) in case.differs {
             let sentence = words(&difference.documented);
-            assert!(pages.contains(&sentence), "{}, {executor}: docs/pipeline.md does not have {sentence:?}", case.name);
+            assert!(
+                pages.contains(&sentence),
+                "{}, {executor}: docs/pipeline.md does not have {sentence:?}",
+                case.name
+            );
         }
     }
 }

@@ -261,7 +261,8 @@ fn two_hundred_jobs() {
 fn processes_that_a_job_leaves_running_end_with_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let lock = dir.path().join("lock");
-    let pipeline = format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity > /dev/null 2>&1 & echo left'}}\n", lock.display());
+    let pipeline =
+        format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity > /dev/null 2>&1 & echo left'}}\n", lock.display());
     let run = run_in(dir.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!(run.code(), 0);
     assert!(std::fs::File::open(&lock).expect("the lock").try_lock().is_ok());
@@ -282,7 +283,9 @@ fn a_job_that_ignores_the_signals_of_its_timeout_is_killed() {
 #[case::no_environment("env -i setsid sleep SECONDS > /dev/null 2>&1 &")]
 #[case::no_parent("(setsid sh -c 'sleep SECONDS & sleep SECONDS' > /dev/null 2>&1 &)")]
 #[case::no_signals("(trap '' TERM; setsid sleep SECONDS > /dev/null 2>&1 &)")]
-#[case::a_name_that_is_not_utf8("(setsid sh -c 'printf \\\\\\\\377 > /proc/self/comm; sleep SECONDS & wait' > /dev/null 2>&1 &)")]
+#[case::a_name_that_is_not_utf8(
+    "(setsid sh -c 'printf \\\\\\\\377 > /proc/self/comm; sleep SECONDS & wait' > /dev/null 2>&1 &)"
+)]
 fn a_daemon_ends_with_its_job(#[case] command: &str) {
     // The other cases run at the same time.
     let seconds = fastrand::u32(100_000..).to_string();

@@ -66,6 +66,11 @@ impl Executor {
         }
     }
 
+    /// Whether the shell of all jobs is known to be bash. In containers, the image decides.
+    pub fn has_bash(&self) -> bool {
+        matches!(self, Self::Shell(shell) if shell.is_bash())
+    }
+
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
     pub fn job_dirs(&self, concurrent: usize, project: &str) -> JobDirs {
         match self {

@@ -75,6 +75,10 @@ impl Shell {
         Self { builds: builds.to_owned(), program, supervisor, hidden, checkouts: Checkouts::default(), patience }
     }
 
+    pub(super) fn is_bash(&self) -> bool {
+        self.program.file_name().is_some_and(|name| name == "bash")
+    }
+
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
     pub fn job_dirs(&self, concurrent: usize, project: &str) -> JobDirs {
         let builds = self.builds.join(concurrent.to_string()).to_string_lossy().into_owned();
@@ -158,7 +162,8 @@ impl Session {
     /// # Errors
     /// The shell cannot be started, or this process cannot wait for it.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<ScriptEnd, ExecutorError> {
-        let failed = |error: io::Error| ExecutorError::system(format!("cannot run {}: {error}", self.program.display()));
+        let failed =
+            |error: io::Error| ExecutorError::system(format!("cannot run {}: {error}", self.program.display()));
         let hidden = Arc::clone(&self.hidden);
         let environment = move |command: &mut Command| {
             for name in &*hidden {
@@ -172,9 +177,7 @@ impl Session {
         // What the script leaves running ends with the job, so that it does not disturb the next one.
         self.left.extend(self.running.take());
         self.left.retain(ShellProcess::is_running);
-        end.map_err(|_| {
-            ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display()))
-        })
+        end.map_err(|_| ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())))
     }
 
     /// What a further step of the job finds.

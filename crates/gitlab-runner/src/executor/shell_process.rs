@@ -140,7 +140,11 @@ impl Drop for ShellProcess {
 }
 
 /// The command that runs a script, and the connection to its supervisor.
-fn command(program: &OsStr, supervisor: Option<&Supervisor>, script: &str) -> io::Result<(Command, Option<UnixStream>)> {
+fn command(
+    program: &OsStr,
+    supervisor: Option<&Supervisor>,
+    script: &str,
+) -> io::Result<(Command, Option<UnixStream>)> {
     let Some(supervisor) = supervisor else {
         let mut command = Command::new(program);
         command.stdin(input(script.as_bytes())?);

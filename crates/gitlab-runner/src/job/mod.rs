@@ -302,6 +302,7 @@ impl Attempt<'_> {
             temporary_dir: &job_dirs.temporary(),
             commands,
             checks_exit_codes: self.is_flag_on("FF_ENABLE_BASH_EXIT_CODE_CHECK"),
+            is_bash: self.pipeline.executor.has_bash(),
             is_traced: self.flag("CI_DEBUG_TRACE", false),
         }
         .text()

@@ -20,6 +20,8 @@ pub struct Script<'job> {
     pub commands: &'job [&'job str],
     /// `FF_ENABLE_BASH_EXIT_CODE_CHECK`: whether a failed command ends the script even without `errexit`.
     pub checks_exit_codes: bool,
+    /// Whether the shell is known to be bash. Commands are then printed as by GitLab Runner, which `set -x` shows.
+    pub is_bash: bool,
     /// `CI_DEBUG_TRACE`: whether the shell prints every command that it executes (`xtrace`).
     pub is_traced: bool,
 }
@@ -52,8 +54,10 @@ impl Script<'_> {
                 commands.push_str("echo\n");
                 continue;
             }
-            // `printf`, because the `echo` of some shells interprets backslashes.
-            commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
+            // The `echo` of some shells interprets backslashes. `shells/bash.go` (`Noticef`)
+            let print = if self.is_bash { "echo $" } else { "printf '%s\\n' " };
+            let text = if self.is_bash { quote_ansi(&echo(command)) } else { quote(&echo(command)) };
+            commands.extend([print, &text, "\n", command, "\n"]);
             if self.checks_exit_codes {
                 commands.push_str(EXIT_CODE_CHECK);
             }
@@ -72,7 +76,6 @@ impl Script<'_> {
             quote(&body)
         )
     }
-
 }
 
 /// The path of the file that `GITLAB_ENV` names.
@@ -83,7 +86,8 @@ pub fn environment_file(temporary_dir: &str) -> String {
 /// The first line of the content of `GITLAB_ENV` that a shell cannot export. An incomplete last line is ignored. `shells/bash.go` (`SourceEnv`)
 pub fn invalid_line(content: &str) -> Option<&str> {
     let lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    let name = |line: &str| line.split_once('=').map_or(line, |(name, _)| name.strip_suffix('+').unwrap_or(name)).to_owned();
+    let name =
+        |line: &str| line.split_once('=').map_or(line, |(name, _)| name.strip_suffix('+').unwrap_or(name)).to_owned();
     lines.map(str::trim).find(|line| !is_shell_name(&name(line)))
 }
 
@@ -117,6 +121,11 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Quotes a text of one line for bash, after a dollar sign.
+fn quote_ansi(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'").replace('\x1b', r"\x1b"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -138,6 +147,7 @@ mod tests {
             temporary_dir: temporary.to_str().unwrap(),
             commands,
             checks_exit_codes: false,
+            is_bash: shell == "bash",
             is_traced: false,
         };
         let mut child =
@@ -215,12 +225,35 @@ mod tests {
             temporary_dir: dir.path().to_str().unwrap(),
             commands: &[],
             checks_exit_codes: false,
+            is_bash: false,
             is_traced: false,
         };
         for shell in ["bash", "dash"] {
             let status = Command::new(shell).args(["-c", &script.text()]).stderr(Stdio::null()).status().unwrap();
             assert_eq!(status.success(), expected.is_none(), "{shell}");
         }
+    }
+
+    #[test]
+    fn bash_prints_commands_as_they_are_written() {
+        let commands =
+            ["true 'a\\n' \"it's\" \\\\", "true \u{fc} $HOME `x`"].map(|command| command.replace("`x`", "`true`"));
+        let script = |is_bash| {
+            let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+            let script = Script {
+                dir: "/",
+                variables: &[],
+                temporary_dir: "/tmp",
+                commands: &commands,
+                checks_exit_codes: false,
+                is_bash,
+                is_traced: false,
+            };
+            let output = Command::new("bash").args(["-c", &script.text()]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let expected = commands.iter().map(|command| format!("{BOLD_GREEN}$ {command}{RESET}\n")).collect::<String>();
+        assert_eq!((script(true), script(false)), (expected.clone(), expected));
     }
 
     #[test]

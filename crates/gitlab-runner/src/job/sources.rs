@@ -56,7 +56,8 @@ impl Attempt<'_> {
 
     /// Runs `hooks:pre_get_sources_script` in the directory above the project directory. `shells/abstract.go` (`guardGetSourcesScriptHooks`)
     async fn run_hook(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
-        let commands: Vec<&str> = self.planned.job.pre_get_sources_script.iter().map(|command| &*command.value).collect();
+        let commands: Vec<&str> =
+            self.planned.job.pre_get_sources_script.iter().map(|command| &*command.value).collect();
         if commands.is_empty() {
             return Ok(());
         }

@@ -118,10 +118,8 @@ impl Selection {
 
     /// What each pattern has found so far.
     pub fn findings(&self) -> Vec<Finding> {
-        let finding = |path: &Path| Finding {
-            pattern: path.written.clone(),
-            count: path.glob.as_ref().map(|_| path.count),
-        };
+        let finding =
+            |path: &Path| Finding { pattern: path.written.clone(), count: path.glob.as_ref().map(|_| path.count) };
         self.paths.iter().map(finding).collect()
     }
 

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use bollard::errors::Error;
 use bollard::container::PathStatResponse;
+use bollard::errors::Error;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };

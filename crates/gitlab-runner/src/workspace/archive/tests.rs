@@ -70,10 +70,7 @@ fn packed_files_are_unpacked_unchanged() {
         [("dist/app".to_owned(), b"binary".to_vec())]
     );
     // One byte more than the limit shows that the content is incomplete.
-    assert_eq!(
-        read(File::open(&archive).unwrap(), 3, |_| true).unwrap(),
-        [("dist/app".to_owned(), b"bina".to_vec())]
-    );
+    assert_eq!(read(File::open(&archive).unwrap(), 3, |_| true).unwrap(), [("dist/app".to_owned(), b"bina".to_vec())]);
 }
 
 #[test]
