@@ -151,7 +151,8 @@ fn compare(run: &Run, job: &str, expected: &Expected, executor: &str) -> Vec<Str
     if found != wanted {
         wrong.push(format!("{found} instead of {wanted}: {}", ended["why"]));
     }
-    let log = run.all_lines(job).iter().map(|line| format!("\n{}", without_colours(line))).collect::<String>() + "\n";
+    let lines: Vec<_> = run.all_lines(job).iter().map(|line| without_colours(line)).collect();
+    let log = format!("\n{}\n", lines.join("\n"));
     for text in expected.has.iter().map(|text| with_exit_codes(text, executor)) {
         if !log.contains(&text) {
             wrong.push(format!("the log has no {text:?}:{log}"));

@@ -49,7 +49,7 @@ pub enum Executor {
 /// A job at an executor, from its preparation to its cleanup.
 pub enum Session {
     /// The job runs on this machine.
-    Shell(shell::Session),
+    Shell(Box<shell::Session>),
     /// The job runs in a container.
     Docker(Box<docker::Session>),
     /// The job runs in a pod.
@@ -87,7 +87,7 @@ impl Executor {
     /// The resources that were created before the error are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {
-            Self::Shell(shell) => shell.prepare(request, log).map(Session::Shell),
+            Self::Shell(shell) => shell.prepare(request, log).map(Box::new).map(Session::Shell),
             Self::Docker(docker) => docker.prepare(request, log).await.map(Box::new).map(Session::Docker),
             Self::Kubernetes(kubernetes) => {
                 Box::pin(kubernetes.prepare(request, log)).await.map(Box::new).map(Session::Kubernetes)

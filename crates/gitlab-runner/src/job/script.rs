@@ -252,7 +252,7 @@ mod tests {
             let output = Command::new("bash").args(["-c", &script.text()]).output().unwrap();
             String::from_utf8(output.stdout).unwrap()
         };
-        let expected = commands.iter().map(|command| format!("{BOLD_GREEN}$ {command}{RESET}\n")).collect::<String>();
+        let expected = commands.each_ref().map(|command| format!("{BOLD_GREEN}$ {command}{RESET}\n")).concat();
         assert_eq!((script(true), script(false)), (expected.clone(), expected));
     }
 
