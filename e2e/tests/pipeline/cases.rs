@@ -23,7 +23,7 @@ const CONCURRENCY: &str = "12";
 /// A file of cases, which share a repository and a pipeline.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cases {
+struct Suite {
     /// The files of the repository: paths and contents.
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -80,7 +80,7 @@ struct Expected {
     lacks: Vec<String>,
 }
 
-impl Cases {
+impl Suite {
     fn read(name: &str) -> Self {
         let path = project().join("e2e/tests/pipeline/cases").join(name).with_extension("yaml");
         serde_saphyr::from_str(&std::fs::read_to_string(path).expect("a file")).expect("cases")
@@ -102,26 +102,26 @@ impl Cases {
 /// Runs the cases of a file and compares the results. `settings` are lines of the settings after those of the file; `arguments` are further
 /// arguments of `e2e pipeline`.
 pub(crate) fn check(name: &str, executor: &str, settings: &str, arguments: &[&str]) {
-    let mut cases = Cases::read(name);
+    let mut suite = Suite::read(name);
     if executor == "kubernetes" {
-        cases.cases.retain(|case| case.independent.is_none());
+        suite.cases.retain(|case| case.independent.is_none());
     }
-    assert!(!cases.cases.is_empty(), "{name} has no cases for this executor");
-    let repository = Repository::new("main", &cases.pipeline());
-    for (path, content) in &cases.files {
+    assert!(!suite.cases.is_empty(), "{name} has no cases for this executor");
+    let repository = Repository::new("main", &suite.pipeline());
+    for (path, content) in &suite.files {
         std::fs::write(repository.path().join(path), content).expect("a file");
     }
-    if !cases.files.is_empty() {
+    if !suite.files.is_empty() {
         repository.git(&["add", "."]);
         repository.git(&["commit", "--quiet", "--message", "Files"]);
     }
-    let config = file(&format!("[[runners]]\nexecutor = \"{executor}\"\n{}\n{settings}\n", cases.settings));
-    let variables = file(&json!(cases.variables).to_string());
+    let config = file(&format!("[[runners]]\nexecutor = \"{executor}\"\n{}\n{settings}\n", suite.settings));
+    let variables = file(&json!(suite.variables).to_string());
     let mut command = repository.e2e(&["pipeline", "--format", "json", "--keep-going", "--concurrency", CONCURRENCY]);
     command.arg("--config").arg(config.path()).arg("--variables").arg(variables.path()).args(arguments);
     let run = Run::new(command.output().expect("e2e"));
     let mut wrong = String::new();
-    for case in &cases.cases {
+    for case in &suite.cases {
         let expected = case.differs.get(executor).map_or(&case.expect, |difference| &difference.expect);
         assert!(expected.keys().eq(case.jobs.keys()), "{}: each job needs an expectation", case.name);
         for (job, expected) in expected {
@@ -181,7 +181,7 @@ fn with_exit_codes(text: &str, executor: &str) -> String {
 pub(crate) fn check_documentation(name: &str) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let pages = words(&std::fs::read_to_string(project().join("docs/pipeline.md")).expect("a page"));
-    for case in Cases::read(name).cases {
+    for case in Suite::read(name).cases {
         for (executor, difference) in case.differs {
             let sentence = words(&difference.documented);
             assert!(
