@@ -103,6 +103,7 @@ impl Suite {
 /// arguments of `e2e pipeline`.
 pub(crate) fn check(name: &str, executor: &str, settings: &str, arguments: &[&str]) {
     let mut suite = Suite::read(name);
+    check_documentation(&suite);
     if executor == "kubernetes" {
         suite.cases.retain(|case| case.independent.is_none());
     }
@@ -178,17 +179,13 @@ fn with_exit_codes(text: &str, executor: &str) -> String {
 }
 
 /// Every difference between executors is documented.
-pub(crate) fn check_documentation(name: &str) {
+fn check_documentation(suite: &Suite) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    let pages = words(&std::fs::read_to_string(project().join("docs/pipeline.md")).expect("a page"));
-    for case in Suite::read(name).cases {
-        for (executor, difference) in case.differs {
+    let page = words(&std::fs::read_to_string(project().join("docs/pipeline.md")).expect("a page"));
+    for case in &suite.cases {
+        for (executor, difference) in &case.differs {
             let sentence = words(&difference.documented);
-            assert!(
-                pages.contains(&sentence),
-                "{}, {executor}: docs/pipeline.md does not have {sentence:?}",
-                case.name
-            );
+            assert!(page.contains(&sentence), "{}, {executor}: docs/pipeline.md does not have {sentence:?}", case.name);
         }
     }
 }

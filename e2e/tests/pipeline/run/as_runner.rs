@@ -12,6 +12,5 @@ use crate::cases;
 #[case::masks("masks")]
 #[case::limit("limit")]
 fn jobs_run_as_with_gitlab_runner(#[case] name: &str) {
-    cases::check_documentation(name);
     cases::check(name, crate::EXECUTOR, "[runners.docker]\nimage = \"debian-forky\"", &[]);
 }
