@@ -92,6 +92,8 @@ pub struct JobReport {
     /// The reason for the status, for the user; may be empty.
     #[serde(rename = "why")]
     pub reason: String,
+    /// GitLab's reason for a failure, as in `retry:when`.
+    pub failure_reason: Option<&'static str>,
     /// The exit code of the script.
     pub exit_code: Option<i32>,
     /// The test coverage that the log reports, in percent.

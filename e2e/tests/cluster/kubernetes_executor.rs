@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 mod admission;
+mod as_runner;
 mod cleanup;
 mod connection;
 mod failures;

@@ -1,5 +1,7 @@
 //! Tests that need the cluster of `make up`. They fail without one.
 
+#[path = "../pipeline/cases.rs"]
+mod cases;
 #[path = "../pipeline/outcome.rs"]
 mod outcome;
 #[path = "../pipeline/repository.rs"]

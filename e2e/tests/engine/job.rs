@@ -229,11 +229,12 @@ impl Job {
             temporary_dir: &self.temporary,
             commands,
             checks_exit_codes: false,
+            is_bash: false,
             is_traced: false,
         };
         let text = script.text();
         let before = self.lines.0.lock().unwrap().len();
-        let code = self.session.run(&text, &self.log).await.unwrap();
+        let code = self.session.run(&text, &self.log).await.unwrap().code();
         self.log.flush();
         let lines = self.lines.0.lock().unwrap();
         let own = lines[before..].iter().filter(|line| !line.starts_with('\x1b'));

@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../pipeline/cases.rs"]
+mod cases;
 #[path = "../pipeline/outcome.rs"]
 mod outcome;
 #[path = "../pipeline/repository.rs"]

@@ -4,6 +4,7 @@
 mod support;
 
 mod agreement;
+mod cases;
 mod end;
 mod lint;
 mod manifests;

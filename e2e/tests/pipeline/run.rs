@@ -4,6 +4,8 @@
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 // With paths, because the test program `engine` includes this file by its path, too.
+#[path = "run/as_runner.rs"]
+mod as_runner;
 #[path = "run/ends.rs"]
 mod ends;
 #[path = "run/hostile.rs"]
@@ -33,7 +35,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 fn settings(dir: &Path) -> NamedTempFile {
     let dir = dir.display();
     let text = format!(
-        "[[runners]]\nexecutor = \"{EXECUTOR}\"\n[runners.docker]\nimage = \"debian-forky\"\nvolumes = [\"{dir}:{dir}\"]\n"
+        "[[runners]]\nexecutor = \"{EXECUTOR}\"\ngraceful_kill_timeout = 5\n[runners.docker]\nimage = \"debian-forky\"\nvolumes = [\"{dir}:{dir}\"]\n"
     );
     let file = NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), text).expect("settings");
@@ -259,7 +261,8 @@ fn two_hundred_jobs() {
 fn processes_that_a_job_leaves_running_end_with_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let lock = dir.path().join("lock");
-    let pipeline = format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity & echo left'}}\n", lock.display());
+    let pipeline =
+        format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity > /dev/null 2>&1 & echo left'}}\n", lock.display());
     let run = run_in(dir.path(), &Repository::new("main", &pipeline), &[]);
     assert_eq!(run.code(), 0);
     assert!(std::fs::File::open(&lock).expect("the lock").try_lock().is_ok());
@@ -274,13 +277,15 @@ fn a_job_that_ignores_the_signals_of_its_timeout_is_killed() {
     assert_eq!(run.ended("a")["why"], "execution took longer than 1s");
 }
 
-/// A daemon leaves the session and the process group of its job, and its parent. In a container, it ends with the container.
+/// A daemon leaves the session, the process group and the output of its job, and its parent. In a container, it ends with the container.
 #[rstest]
-#[case::a_session_of_its_own("setsid sleep SECONDS &")]
-#[case::no_environment("env -i setsid sleep SECONDS &")]
-#[case::no_parent("(setsid sh -c 'sleep SECONDS & sleep SECONDS' &)")]
-#[case::no_signals("(trap '' TERM; setsid sleep SECONDS &)")]
-#[case::a_name_that_is_not_utf8("(setsid sh -c 'printf \\\\\\\\377 > /proc/self/comm; sleep SECONDS & wait' &)")]
+#[case::a_session_of_its_own("setsid sleep SECONDS > /dev/null 2>&1 &")]
+#[case::no_environment("env -i setsid sleep SECONDS > /dev/null 2>&1 &")]
+#[case::no_parent("(setsid sh -c 'sleep SECONDS & sleep SECONDS' > /dev/null 2>&1 &)")]
+#[case::no_signals("(trap '' TERM; setsid sleep SECONDS > /dev/null 2>&1 &)")]
+#[case::a_name_that_is_not_utf8(
+    "(setsid sh -c 'printf \\\\\\\\377 > /proc/self/comm; sleep SECONDS & wait' > /dev/null 2>&1 &)"
+)]
 fn a_daemon_ends_with_its_job(#[case] command: &str) {
     // The other cases run at the same time.
     let seconds = fastrand::u32(100_000..).to_string();

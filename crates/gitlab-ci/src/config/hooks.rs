@@ -1,14 +1,15 @@
 //! `hooks`. `entry/hooks.rb`
 
-use super::reader::Reader;
+use super::reader::{Reader, Text};
 use super::script;
 use crate::yaml::node::Node;
 
-/// Checks the keyword. GitLab Runner executes hooks before it fetches the sources; here, they are not executed.
-pub fn check(node: &Node, reader: &mut Reader<'_>) {
-    let Some(mapping) = reader.hash(node, "hooks") else { return };
+/// Reads `pre_get_sources_script`, the commands that run before a job gets its sources.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
+    let Some(mapping) = reader.hash(node, "hooks") else { return Vec::new() };
     reader.known_keys(mapping, "hooks", ["pre_get_sources_script"]);
-    if let Some(entry) = mapping.get("pre_get_sources_script").filter(|entry| !entry.value.is_null()) {
-        script::read(&entry.value, "hooks:pre_get_sources_script", reader);
+    match mapping.get("pre_get_sources_script").filter(|entry| !entry.value.is_null()) {
+        Some(entry) => script::read(&entry.value, "hooks:pre_get_sources_script", reader),
+        None => Vec::new(),
     }
 }

@@ -21,6 +21,8 @@ pub struct Inheritable {
     pub before_script: Option<Vec<Text>>,
     /// `after_script`.
     pub after_script: Option<Vec<Text>>,
+    /// `hooks:pre_get_sources_script`.
+    pub pre_get_sources_script: Option<Vec<Text>>,
     /// `image`.
     pub image: Option<Image>,
     /// `services`.
@@ -46,15 +48,13 @@ pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
     if let Some(node) = value("tags") {
         tags::check(node, reader);
     }
-    if let Some(node) = value("hooks") {
-        hooks::check(node, reader);
-    }
     if let Some(node) = value("id_tokens") {
         id_tokens::check(node, reader);
     }
     Inheritable {
         before_script: value("before_script").map(|node| script::read(node, "before_script", reader)),
         after_script: value("after_script").map(|node| script::read(node, "after_script", reader)),
+        pre_get_sources_script: value("hooks").map(|node| hooks::read(node, reader)),
         image: value("image").and_then(|node| image::read(node, reader)),
         services: value("services").map(|node| image::read_services(node, reader)),
         artifacts: value("artifacts").and_then(|node| artifacts::read(node, reader)),
@@ -72,6 +72,12 @@ impl Inheritable {
         Self {
             before_script: either("before_script", self.before_script, defaults.before_script.as_ref(), inherit),
             after_script: either("after_script", self.after_script, defaults.after_script.as_ref(), inherit),
+            pre_get_sources_script: either(
+                "hooks",
+                self.pre_get_sources_script,
+                defaults.pre_get_sources_script.as_ref(),
+                inherit,
+            ),
             image: either("image", self.image, defaults.image.as_ref(), inherit),
             services: either("services", self.services, defaults.services.as_ref(), inherit),
             artifacts: either("artifacts", self.artifacts, defaults.artifacts.as_ref(), inherit),

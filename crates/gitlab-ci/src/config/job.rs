@@ -41,6 +41,8 @@ pub struct Job {
     pub script: Vec<Text>,
     /// `after_script`.
     pub after_script: Vec<Text>,
+    /// `hooks:pre_get_sources_script`.
+    pub pre_get_sources_script: Vec<Text>,
     /// `image`.
     pub image: Option<Image>,
     /// `services`.
@@ -156,6 +158,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
         before_script: inherited.before_script.unwrap_or_default(),
         script: read_script(own, kind, reader),
         after_script: inherited.after_script.unwrap_or_default(),
+        pre_get_sources_script: inherited.pre_get_sources_script.unwrap_or_default(),
         image: inherited.image,
         services: inherited.services.unwrap_or_default(),
         variables: set("variables")

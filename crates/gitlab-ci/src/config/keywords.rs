@@ -43,7 +43,7 @@ pub const JOB: &[(&str, Support)] = &[
     ("environment", Yes),
     ("except", Yes),
     ("extends", Yes),
-    ("hooks", No),
+    ("hooks", Yes),
     ("id_tokens", No),
     ("identity", No),
     ("image", Yes),

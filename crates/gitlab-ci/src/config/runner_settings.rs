@@ -2,10 +2,9 @@
 //! <https://docs.gitlab.com/ci/runners/configure_runners/>, <https://docs.gitlab.com/runner/configuration/feature-flags/>
 
 /// Variables that change how a job runs. Those that only change its speed are not among them.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 7] = [
     "ARTIFACT_DOWNLOAD_ATTEMPTS",
     "EXECUTOR_JOB_SECTION_ATTEMPTS",
-    "GET_SOURCES_ATTEMPTS",
     "GIT_CLEAN_FLAGS",
     "GIT_CLONE_EXTRA_FLAGS",
     "GIT_CLONE_PATH",

@@ -34,6 +34,7 @@ const RUNNER: &[&str] = &[
     "environment",
     "executor",
     "feature_flags",
+    "graceful_kill_timeout",
     "kubernetes",
     "name",
     "output_limit",
@@ -214,6 +215,9 @@ fn read_runner(table: Table<'_>, reader: &mut Reader, file: &dyn Fn(&str) -> io:
         environment: reader.list(table, "environment", "`KEY=VALUE`", pair).unwrap_or_default(),
         output_limit: reader.value(table, "output_limit", "a size in KiB", limit).unwrap_or(defaults.output_limit),
         shell: reader.string(table, "shell"),
+        graceful_kill_timeout: reader
+            .value(table, "graceful_kill_timeout", "a number of seconds", |value| u64::try_from(integer(value)?).ok())
+            .map_or(defaults.graceful_kill_timeout, Duration::from_secs),
         pre_build_script: reader.string(table, "pre_build_script"),
         post_build_script: reader.string(table, "post_build_script"),
         certificates,

@@ -32,6 +32,8 @@ pub struct RunnerConfig {
     pub environment: Vec<(String, String)>,
     /// Maximum size of a job's output, in KiB.
     pub output_limit: usize,
+    /// The time that a script of the shell executor has between SIGTERM and SIGKILL after its timeout.
+    pub graceful_kill_timeout: Duration,
     /// The shell that runs scripts; by default `bash` if it is available, else `sh`.
     pub shell: Option<String>,
     /// Commands that run before a job's own, in the same shell.
@@ -122,6 +124,8 @@ impl Default for RunnerConfig {
             environment: Vec::new(),
             // `common/const.go`, `DefaultTraceOutputLimit`
             output_limit: 4096,
+            // `common/config.go` (`GetGracefulKillTimeout`)
+            graceful_kill_timeout: Duration::from_mins(10),
             shell: None,
             pre_build_script: None,
             post_build_script: None,

@@ -25,6 +25,7 @@ check_interval = 0
   executor = "docker"
   environment = ["A=1", "B=x=y"]
   output_limit = 100
+  graceful_kill_timeout = 30
   tls-ca-file = "ca.pem"
   limit = 3
   [runners.docker]

@@ -13,7 +13,9 @@ mod reference;
 mod repack;
 mod request;
 mod runner_service;
+mod script_end;
 pub mod shell;
+mod shell_process;
 #[cfg(target_os = "linux")]
 pub mod supervise;
 pub mod supervisor;
@@ -24,7 +26,8 @@ use std::sync::Arc;
 
 pub use self::image_source::{ImageSource, Resolved};
 pub use self::reference::normalise;
-pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest};
+pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest, Surroundings};
+pub use self::script_end::{ScriptEnd, signal_name};
 pub use self::sweep::SweepError;
 use super::log::JobLog;
 use crate::workspace::archive::Packed;
@@ -46,7 +49,7 @@ pub enum Executor {
 /// A job at an executor, from its preparation to its cleanup.
 pub enum Session {
     /// The job runs on this machine.
-    Shell(shell::Session),
+    Shell(Box<shell::Session>),
     /// The job runs in a container.
     Docker(Box<docker::Session>),
     /// The job runs in a pod.
@@ -61,6 +64,11 @@ impl Executor {
             Self::Docker(_) => "docker",
             Self::Kubernetes(_) => "kubernetes",
         }
+    }
+
+    /// Whether the shell of all jobs is known to be bash. In containers, the image decides.
+    pub fn has_bash(&self) -> bool {
+        matches!(self, Self::Shell(shell) if shell.is_bash())
     }
 
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
@@ -79,7 +87,7 @@ impl Executor {
     /// The resources that were created before the error are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         match self {
-            Self::Shell(shell) => shell.prepare(request, log).map(Session::Shell),
+            Self::Shell(shell) => shell.prepare(request, log).map(Box::new).map(Session::Shell),
             Self::Docker(docker) => docker.prepare(request, log).await.map(Box::new).map(Session::Docker),
             Self::Kubernetes(kubernetes) => {
                 Box::pin(kubernetes.prepare(request, log)).await.map(Box::new).map(Session::Kubernetes)
@@ -152,23 +160,36 @@ impl Session {
         }
     }
 
-    /// Runs a script, writes its output to the log, and returns its exit code. A caller that drops the future must call
+    /// Runs a script, writes its output to the log, and returns its end. A caller that drops the future must call
     /// [`Session::stop`].
     ///
     /// # Errors
     /// The script could not be started, or its container was lost. A script that fails is not an error.
-    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<ScriptEnd, ExecutorError> {
         match self {
             Self::Shell(session) => session.run(script, log).await,
-            Self::Docker(session) => session.run(script, log).await,
-            Self::Kubernetes(session) => Box::pin(session.run(script, log)).await,
+            Self::Docker(session) => session.run(script, log).await.map(ScriptEnd::Code),
+            Self::Kubernetes(session) => Box::pin(session.run(script, log)).await.map(ScriptEnd::Code),
         }
     }
 
-    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds.
-    pub async fn stop(&mut self) {
+    /// What a further step of the job finds. `environment` is the path of the file that `GITLAB_ENV` names.
+    ///
+    /// # Errors
+    /// The engine or the cluster no longer answers.
+    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
         match self {
-            Self::Shell(session) => session.stop().await,
+            Self::Shell(session) => Ok(session.surroundings(environment)),
+            Self::Docker(session) => session.surroundings(environment).await,
+            Self::Kubernetes(session) => Box::pin(session.surroundings(environment)).await,
+        }
+    }
+
+    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds. With `is_patient`, the shell executor waits as long as the runner
+    /// configuration grants. Output that the script still writes is in the log.
+    pub async fn stop(&mut self, is_patient: bool) {
+        match self {
+            Self::Shell(session) => session.stop(is_patient).await,
             Self::Docker(session) => session.stop().await,
             Self::Kubernetes(session) => Box::pin(session.stop()).await,
         }

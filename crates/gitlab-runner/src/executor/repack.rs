@@ -31,8 +31,8 @@ where
 {
     let mut roots = selection.roots();
     let mut work = Work::new(selection, archive);
-    // A selected hard link to a file that is not selected has no content in the archive of its directory. It is added separately, after
-    // everything else.
+    // A selected hard link to a file that is not selected has no content in the archive of its directory, and neither has a link to a
+    // directory. They are added separately, after everything else.
     while let Some(root) = roots.pop() {
         let without_content;
         (work, without_content) = add(root, work).await?;
@@ -58,6 +58,11 @@ impl Work {
         Self { selection, builder: tar::Builder::new(BufWriter::new(archive)), packed: Packed::default() }
     }
 
+    /// Whether a pattern without wildcards names `path`.
+    pub(super) fn names(&self, path: &str) -> bool {
+        self.selection.names(path)
+    }
+
     /// Adds the selected files of the archive of `root`, which arrives in pieces. Also returns the hard links whose content is not in that
     /// archive, see [`archive::repack`]. Blocks.
     pub(super) fn add<Piece: AsRef<[u8]>>(
@@ -74,7 +79,8 @@ impl Work {
     fn finish(self) -> io::Result<Packed> {
         let Self { selection, builder, mut packed } = self;
         builder.into_inner()?.flush()?;
-        packed.unmatched = selection.unmatched();
+        packed.findings = selection.findings();
+        packed.untracked = selection.untracked();
         Ok(packed)
     }
 }

@@ -94,3 +94,15 @@ pub struct ServiceRequest {
     /// The service's variables, expanded: the public ones of the job, then its own.
     pub variables: Vec<(String, String)>,
 }
+
+/// What a further step of a job finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether the project directory exists.
+    pub has_project: bool,
+    /// The beginning of the file that `GITLAB_ENV` names; empty if there is none.
+    pub environment: String,
+}
+
+/// Maximum number of bytes of the file that `GITLAB_ENV` names.
+pub(super) const MAX_ENVIRONMENT: u64 = 60_000;

@@ -9,21 +9,18 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::time::timeout;
 
+use super::script_end::ScriptEnd;
+use super::shell_process::ShellProcess;
 use super::supervisor::Supervisor;
-use crate::executor::request::{ExecutorError, Request};
-use crate::log::{JobLog, Stream};
-use crate::process_group::ProcessGroup;
+use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, Request, Surroundings};
+use crate::log::JobLog;
 use crate::project::git;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
@@ -34,15 +31,6 @@ use crate::workspace::selection::Selection;
 use crate::workspace::{archive, restore};
 use container_engine::{labels, ownership};
 
-/// Time between SIGTERM and SIGKILL when a job is stopped.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
-
-/// Additional time for a supervisor to end: it waits 10 s for killed processes.
-const SUPERVISOR_GRACE: Duration = Duration::from_secs(12);
-
-/// Maximum time that background processes of a script may continue to write output after the script has ended.
-const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
-
 /// The shell executor.
 #[derive(Debug)]
 pub struct Shell {
@@ -51,6 +39,7 @@ pub struct Shell {
     supervisor: Option<Supervisor>,
     hidden: Arc<[OsString]>,
     checkouts: Checkouts,
+    patience: Duration,
 }
 
 /// The checkout in each job directory, by `CI_BUILDS_DIR`, without the changes of the jobs themselves. A directory without an entry is
@@ -66,20 +55,28 @@ pub struct Session {
     dir: PathBuf,
     job_dirs: JobDirs,
     checkouts: Checkouts,
-    /// The process group of the running script, or of its supervisor.
-    group: Option<ProcessGroup>,
+    /// The time that a script has after its timeout.
+    patience: Duration,
+    running: Option<ShellProcess>,
+    /// Earlier scripts whose processes still run.
+    left: Vec<ShellProcess>,
 }
 
 impl Shell {
     /// An executor with the job directories below `builds`. The shell is `shell`, or else `bash` if it is in `PATH`, or else `/bin/sh`.
-    /// Without a supervisor, processes that leave the process group of their job outlive it.
-    pub fn new(builds: &Path, shell: Option<&str>, supervisor: Option<Supervisor>) -> Self {
+    /// Without a supervisor, processes that leave the process group of their job outlive it. `patience` is the time that a script has after
+    /// its timeout.
+    pub fn new(builds: &Path, shell: Option<&str>, supervisor: Option<Supervisor>, patience: Duration) -> Self {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
         let program = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
         let names = std::env::vars_os().map(|(name, _)| name);
         let hidden = names.filter(|name| name.to_str().is_some_and(belongs_to_another)).collect();
-        Self { builds: builds.to_owned(), program, supervisor, hidden, checkouts: Checkouts::default() }
+        Self { builds: builds.to_owned(), program, supervisor, hidden, checkouts: Checkouts::default(), patience }
+    }
+
+    pub(super) fn is_bash(&self) -> bool {
+        self.program.file_name().is_some_and(|name| name == "bash")
     }
 
     /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
@@ -99,7 +96,17 @@ impl Shell {
         let dir = PathBuf::from(&request.job_dirs.builds);
         let (hidden, checkouts) = (Arc::clone(&self.hidden), Arc::clone(&self.checkouts));
         let (program, supervisor) = (self.program.clone(), self.supervisor.clone());
-        Ok(Session { program, supervisor, hidden, dir, job_dirs: request.job_dirs, checkouts, group: None })
+        Ok(Session {
+            program,
+            supervisor,
+            hidden,
+            dir,
+            job_dirs: request.job_dirs,
+            checkouts,
+            patience: self.patience,
+            running: None,
+            left: Vec::new(),
+        })
     }
 }
 
@@ -150,97 +157,57 @@ impl Session {
         off_thread("cannot pack an archive", move || archive::pack(&project, selection, archive)).await
     }
 
-    /// Runs a script, and returns its exit code.
+    /// Runs a script, and returns its end. Waits until no process holds its output open.
     ///
     /// # Errors
     /// The shell cannot be started, or this process cannot wait for it.
-    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
-        let file = input(script).map_err(|error| ExecutorError::system(format!("cannot store the script: {error}")))?;
-        let mut command = match &self.supervisor {
-            Some(supervisor) => Command::from(supervisor.command(self.program.as_os_str())),
-            None => Command::new(&self.program),
-        };
-        command.current_dir(&self.dir).stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in &*self.hidden {
-            command.env_remove(name);
-        }
-        let mut child = command
-            .process_group(0)
-            .env(labels::PIPELINE_VARIABLE, ownership::owner_id())
-            .spawn()
-            .map_err(|error| ExecutorError::system(format!("cannot run {}: {error}", self.program.display())))?;
-        self.group = ProcessGroup::led_by(&child);
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let output = async { tokio::join!(copy(stdout, Stream::Out, log), copy(stderr, Stream::Err, log)) };
-        let mut output = std::pin::pin!(output);
-        let mut ended = std::pin::pin!(child.wait());
-        // The output may end before the script does, and background processes of the script may keep it open.
-        let mut is_read = false;
-        let status = loop {
-            tokio::select! {
-                status = &mut ended => break status,
-                _ = &mut output, if !is_read => is_read = true,
+    pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<ScriptEnd, ExecutorError> {
+        let failed =
+            |error: io::Error| ExecutorError::system(format!("cannot run {}: {error}", self.program.display()));
+        let hidden = Arc::clone(&self.hidden);
+        let environment = move |command: &mut Command| {
+            for name in &*hidden {
+                command.env_remove(name);
             }
+            command.env(labels::PIPELINE_VARIABLE, ownership::owner_id());
         };
-        if !is_read && timeout(Duration::from_millis(20), &mut output).await.is_err() {
-            // Background processes end with the script, so that they do not disturb the next job.
-            self.signal(Signal::TERM);
-            if timeout(OUTPUT_TIMEOUT, &mut output).await.is_err() {
-                self.signal(Signal::KILL);
-                // Do not wait for processes that have left the process group.
-                let _ = timeout(OUTPUT_TIMEOUT, &mut output).await;
-            }
-        }
-        self.signal(Signal::KILL);
-        self.group = None;
-        let status = status.map_err(|error| ExecutorError::system(format!("lost the shell: {error}")))?;
-        if let (Some(_), None) = (&self.supervisor, status.code()) {
-            return Err(ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())));
-        }
-        // Shells report a signal as 128 plus its number.
-        let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
-        Ok(status.code().or(signal).unwrap_or(1))
+        let shell = (self.program.as_path(), self.supervisor.as_ref());
+        let process = ShellProcess::start(shell, &self.dir, script, log, environment).await.map_err(failed)?;
+        let end = self.running.insert(process).wait().await;
+        // What the script leaves running ends with the job, so that it does not disturb the next one.
+        self.left.extend(self.running.take());
+        self.left.retain(ShellProcess::is_running);
+        end.map_err(|_| ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())))
     }
 
-    /// Stops the script and all processes of its group: sends SIGTERM, and SIGKILL after five seconds.
-    pub async fn stop(&mut self) {
-        if self.group.is_none() {
-            return;
+    /// What a further step of the job finds.
+    pub(super) fn surroundings(&self, environment: &str) -> Surroundings {
+        let mut content = Vec::new();
+        if let Ok(file) = File::open(environment) {
+            // What cannot be read is not there for a script either.
+            let _ = file.take(MAX_ENVIRONMENT).read_to_end(&mut content);
         }
-        self.signal(Signal::TERM);
-        // A supervisor itself gives the processes this grace period.
-        let grace = if self.supervisor.is_some() { GRACE + SUPERVISOR_GRACE } else { GRACE };
-        let deadline = tokio::time::Instant::now() + grace;
-        while self.is_running() && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        self.signal(Signal::KILL);
-        self.group = None;
+        let environment = String::from_utf8_lossy(&content).into_owned();
+        Surroundings { has_project: self.project().is_dir(), environment }
     }
 
-    fn is_running(&self) -> bool {
-        self.group.is_some_and(ProcessGroup::is_running)
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            group.signal(signal);
+    /// Stops the script and all processes that it has started. With `is_patient`, a script has as long as the runner configuration grants;
+    /// otherwise, it has five seconds.
+    pub async fn stop(&mut self, is_patient: bool) {
+        if let Some(mut process) = self.running.take() {
+            process.stop(is_patient.then_some(self.patience)).await;
         }
     }
 
     /// Removes the files of file variables. The checkout stays for the next job, and is removed with the pipeline.
     pub async fn finish(mut self) {
-        self.stop().await;
+        self.stop(false).await;
+        for process in &mut self.left {
+            process.stop(None).await;
+        }
         let temporary = PathBuf::from(self.job_dirs.temporary());
         // Files that cannot be removed now are removed with the pipeline's directory, which reports a failure.
         let _ = off_thread("cannot remove the job's files", move || restore::empty(&temporary)).await;
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // A supervisor that was killed would leave everything behind.
-        self.signal(if self.supervisor.is_some() { Signal::TERM } else { Signal::KILL });
     }
 }
 
@@ -268,33 +235,10 @@ fn make_dirs(dir: &Path, job_dirs: &JobDirs) -> io::Result<()> {
     restore::empty(&temporary)
 }
 
-/// A script as standard input, in an unnamed file: a shell reads a file in blocks, but a pipe byte by byte.
-fn input(script: &str) -> io::Result<File> {
-    // In memory, so that secrets in the script are not written to a disk.
-    #[cfg(target_os = "linux")]
-    let mut file = File::from(rustix::fs::memfd_create("script", rustix::fs::MemfdFlags::CLOEXEC)?);
-    #[cfg(not(target_os = "linux"))]
-    let mut file = tempfile::tempfile()?;
-    file.write_all(script.as_bytes())?;
-    file.rewind()?;
-    Ok(file)
-}
-
 /// Whether a variable describes another job or another repository: this process may itself run in a CI job or in a git hook.
 fn belongs_to_another(name: &str) -> bool {
     let belongs_to_a_job = name.starts_with("CI_") || name.starts_with("GITLAB_") && name != labels::VARIABLE;
     belongs_to_a_job || git::REPOSITORY_VARIABLES.contains(&name)
-}
-
-async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, log: &JobLog) {
-    let Some(mut from) = from else { return };
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(count) = from.read(&mut buffer).await {
-        if count == 0 {
-            break;
-        }
-        log.write(stream, buffer.get(..count).unwrap_or_default());
-    }
 }
 
 async fn off_thread<T: Send + 'static>(

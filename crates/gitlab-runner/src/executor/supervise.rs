@@ -4,18 +4,23 @@
 //! parent has ended becomes the supervisor's child. `PR_SET_CHILD_SUBREAPER(2const)`
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_child_subreaper, set_parent_process_death_signal,
     wait, waitpid,
 };
+use rustix::stdio::{dup2_stderr, dup2_stdout};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
-use super::shell::GRACE;
+use super::script_end::ScriptEnd;
+use super::shell_process::{self, GRACE};
 use crate::processes::{self, Process};
 
 /// Time between SIGTERM and SIGKILL for processes that the script has left running.
@@ -30,8 +35,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Interval at which ended daemons are reaped while the script runs.
 const REAP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Runs a job's shell, ends everything that it has started, and returns its exit code. SIGTERM stops the job, and so does the end of the
-/// thread that started this process. `arguments` are the process ID of the runner and the path of the shell. On the command line, they
+/// The same after the script.
+const REAP_INTERVAL_AFTER_SCRIPT: Duration = Duration::from_millis(100);
+
+/// Runs a job's shell and reports its end to the runner. Then waits until everything that the shell has started has ended, or until SIGTERM
+/// or the end of the thread that started this process, and ends the rest. While the shell runs, SIGUSR1 asks it to end, and SIGTERM ends it
+/// after five seconds. `arguments` are the process ID of the runner and the path of the shell. On the command line, they
 /// follow the argument that was passed to [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
 ///
 /// If the shell cannot be started or supervised, prints the reason to the job's log, and kills this process. No exit code could report
@@ -55,37 +64,51 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
     if parent.is_none() || getppid() != parent {
         return Err(io::Error::other("the runner has ended"));
     }
+    // The runner sends the script over the connection at standard input, and gets the end of the shell over it.
+    let mut runner = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut script = Vec::new();
+    runner.read_to_end(&mut script)?;
+    let script = shell_process::input(&script)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut stopped = signal(SignalKind::terminate())?;
-        let mut child = Command::new(program).process_group(0).spawn()?;
+        let (mut stopped, mut asked) = (signal(SignalKind::terminate())?, signal(SignalKind::user_defined1())?);
+        let mut child = Command::new(program).stdin(script).process_group(0).spawn()?;
+        // The runner reads the output until no process holds it open.
+        let nothing = OpenOptions::new().write(true).open("/dev/null")?;
+        dup2_stdout(&nothing)?;
+        dup2_stderr(&nothing)?;
         // The first tick of `interval` would come at once: most jobs end before one is useful, and it reads about every process.
         let mut reaping = interval_at(Instant::now() + REAP_INTERVAL, REAP_INTERVAL);
         let status = loop {
             tokio::select! {
-                status = child.wait() => {
-                    end_all(GRACE_AFTER_SCRIPT).await;
-                    break status?;
-                }
+                status = child.wait() => break status?,
+                _ = asked.recv() => signal_all(Signal::TERM),
                 _ = stopped.recv() => {
-                    let deadline = Instant::now() + GRACE;
                     signal_all(Signal::TERM);
-                    let ended = if let Ok(ended) = timeout(GRACE, child.wait()).await {
-                        ended
+                    break if let Ok(ended) = timeout(GRACE, child.wait()).await {
+                        ended?
                     } else {
                         signal_all(Signal::KILL);
                         // It may be in an uninterruptible system call, or belong to another user by now.
-                        timeout(MAX_WAIT, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                        timeout(MAX_WAIT, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?
                     };
-                    end_all(deadline.duration_since(Instant::now())).await;
-                    break ended?;
                 }
                 _ = reaping.tick() => reap_others(&child),
             }
         };
-        // Shells report a signal as 128 plus its number.
-        let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
-        Ok(status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        // The runner may have ended.
+        let _ = runner.write_all(&ScriptEnd::from(status).number().to_le_bytes());
+        drop(runner);
+        let mut reaping = interval(REAP_INTERVAL_AFTER_SCRIPT);
+        while reap() {
+            tokio::select! {
+                _ = stopped.recv() => break,
+                _ = asked.recv() => break,
+                _ = reaping.tick() => {}
+            }
+        }
+        end_all(GRACE_AFTER_SCRIPT).await;
+        Ok(0)
     })
 }
 

@@ -1,131 +1,21 @@
-//! The steps of a job that move files: sources, caches, artifacts.
+//! The steps of a job that move files: caches and artifacts.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use super::{Attempt, AttemptError, failed};
+use super::sources::Tracked;
+use super::{Attempt, AttemptError, failed, script};
 use crate::artifacts;
 use crate::artifacts::cache::JobCache;
 use crate::artifacts::{cache, is_kept, providers};
-use crate::executor::{ExecutorError, FailureReason, Session};
+use crate::executor::{ExecutorError, FailureReason, ScriptEnd, Session};
 use crate::workspace::archive;
 use crate::workspace::archive::Packed;
-use crate::workspace::checkout::{Blob, Shape};
+use crate::workspace::checkout::Blob;
 use crate::workspace::draft::{self, Draft};
-use crate::workspace::fetch;
 use crate::workspace::job_dirs::JobDirs;
-use crate::workspace::selection::Selection;
-use crate::workspace::submodules::{self, Strategy, Submodules};
+use crate::workspace::selection::{Finding, Selection};
 use gitlab_ci::config::cache::Key;
 use gitlab_ci::config::reader::Text;
-use gitlab_ci::config::runner_settings::parse_bool;
-use gitlab_ci::config::variables::is_shell_name;
-
-/// The default of `GIT_DEPTH`, as for a new project in GitLab.
-const DEFAULT_DEPTH: u32 = 20;
-
-/// The files in a job's checkout that git tracks.
-type Tracked = Arc<HashSet<String>>;
 
 impl Attempt<'_> {
-    pub(super) async fn get_sources(&mut self, session: &mut Session) -> Result<Tracked, AttemptError> {
-        let _section = self.log.section("get_sources", "Getting source from Git repository");
-        self.warn_of_settings();
-        self.check_names()?;
-        let strategy = self.variables.get("GIT_STRATEGY").unwrap_or_default();
-        if matches!(strategy.as_str(), "none" | "empty") {
-            self.log.say("Skipping Git repository setup");
-            self.within(session.put_sources(None)).await?;
-            return Ok(Tracked::default());
-        }
-        if !matches!(strategy.as_str(), "" | "fetch" | "clone") {
-            self.log.warn(&format!(
-                "GIT_STRATEGY: expected either 'clone', 'fetch', 'none' or 'empty' got {strategy:?}, using default value 'fetch'"
-            ));
-        }
-        if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
-            self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
-        }
-        let shape = self.shape()?;
-        let context = &self.pipeline.plan.context;
-        let checkout = async {
-            let checkout = self.pipeline.sources.checkout(&shape).await;
-            // A submodule that cannot be fetched is a failure of git in the job's own scripts: `common/build.go`
-            let reason = |is_unreachable| {
-                if is_unreachable { FailureReason::ScriptFailure } else { FailureReason::RunnerSystemFailure }
-            };
-            checkout.map_err(|error| ExecutorError { reason: reason(error.is_unreachable), message: error.to_string() })
-        };
-        let checkout = self.within(checkout).await?;
-        if shape.has_files {
-            let short = context.commit.sha.get(..8).unwrap_or_default();
-            self.log.say(&format!("Checking out {short} as detached HEAD (ref is {})...", context.ref_name));
-        } else {
-            self.log.say("Skipping Git checkout");
-        }
-        self.within(session.put_sources(Some(&checkout))).await?;
-        if shape.submodules.strategy == Strategy::None {
-            self.log.say("Skipping Git submodules setup");
-        }
-        Ok(Arc::clone(&checkout.tracked))
-    }
-
-    /// Reports settings whose values are neither true nor false. `common/build_settings.go` (`validate`)
-    fn warn_of_settings(&self) {
-        let settings = [("AFTER_SCRIPT_IGNORE_ERRORS", true), ("CI_DEBUG_TRACE", false), ("GIT_CHECKOUT", true)];
-        for (name, default) in settings {
-            let value = self.variables.get(name).filter(|value| !value.is_empty());
-            if let Some(value) = value.filter(|value| parse_bool(value).is_none()) {
-                self.log.warn(&format!("{name}: expected bool got {value:?}, using default value: {default}"));
-            }
-        }
-    }
-
-    /// A shell cannot export every name of a variable. `shells/bash.go` (`Variable`)
-    fn check_names(&self) -> Result<(), AttemptError> {
-        let Some(wrong) = self.variables.list().iter().find(|variable| !is_shell_name(&variable.key)) else {
-            return Ok(());
-        };
-        self.log.say(&format!("export: `{}': not a valid identifier", wrong.key));
-        let message = self.exit_message(1);
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(1), message })
-    }
-
-    /// The options of the checkout. Options of git that cannot be passed on are reported in the log.
-    fn shape(&self) -> Result<Shape, AttemptError> {
-        let get = |name: &str| self.variables.get(name).unwrap_or_default();
-        let strategy = match get("GIT_SUBMODULE_STRATEGY").as_str() {
-            "normal" => Strategy::Normal,
-            "recursive" => Strategy::Recursive,
-            "" | "none" => Strategy::None,
-            other => {
-                let message = format!("unknown GIT_SUBMODULE_STRATEGY: {other}; expected none, normal or recursive");
-                return Err(failed(FailureReason::RunnerSystemFailure, &message));
-            }
-        };
-        let passed = |name: &str, split: fn(&str) -> (Vec<String>, Vec<String>)| {
-            let (passed, ignored) = split(&get(name));
-            if !ignored.is_empty() {
-                self.log.warn(&format!("{name}: not supported and ignored: {}", ignored.join(" ")));
-            }
-            passed
-        };
-        let depth = self.variables.get("GIT_DEPTH").map_or(DEFAULT_DEPTH, |depth| fetch::depth(&depth));
-        let submodules = match strategy {
-            Strategy::None => Submodules::default(),
-            strategy => Submodules {
-                strategy,
-                paths: get("GIT_SUBMODULE_PATHS").split_whitespace().map(str::to_owned).collect(),
-                // `common/build.go`, `GetSubmoduleDepth`: the default is the depth of the project.
-                depth: self.variables.get("GIT_SUBMODULE_DEPTH").map_or(depth, |depth| fetch::depth(&depth)),
-                flags: passed("GIT_SUBMODULE_UPDATE_FLAGS", submodules::flags),
-            },
-        };
-        let fetch_flags = passed("GIT_FETCH_EXTRA_FLAGS", fetch::flags);
-        let has_files = self.flag("GIT_CHECKOUT", true);
-        Ok(Shape { depth, fetch_flags, submodules, has_files })
-    }
-
     /// The job's caches that select files. A key or path that cannot be expanded ends the job.
     async fn caches(&self) -> Result<Vec<JobCache>, AttemptError> {
         let job = &self.planned.job;
@@ -154,14 +44,54 @@ impl Attempt<'_> {
         Ok(caches)
     }
 
+    /// Later steps of a job are shell scripts for GitLab Runner: they fail if `GITLAB_ENV` has a line that is no variable, or if the project
+    /// directory is gone. `shells/bash.go` (`SourceEnv`), `shells/abstract.go` (`writeCdBuildDir`)
+    pub(super) async fn check_surroundings(
+        &self,
+        session: &mut Session,
+        has_succeeded: bool,
+        job_dirs: &JobDirs,
+    ) -> Result<(), AttemptError> {
+        let job = &self.planned.job;
+        let has_caches = job.cache.iter().any(|cache| is_kept(cache.when, has_succeeded));
+        let has_artifacts = job.artifacts.as_ref().is_some_and(|artifacts| {
+            let has_files = !artifacts.paths.is_empty() || artifacts.untracked;
+            let has_reports = !artifacts.dotenv.is_empty() || !artifacts.junit.is_empty();
+            has_reports || has_files && is_kept(artifacts.when, has_succeeded)
+        });
+        if !has_caches && !has_artifacts {
+            return Ok(());
+        }
+        let file = script::environment_file(&job_dirs.temporary());
+        let found = self.within(session.surroundings(&file)).await?;
+        if let Some(line) = script::invalid_line(&found.environment) {
+            self.log.say(&format!("export: `{line}': not a valid identifier"));
+        } else if !found.has_project {
+            self.log.say(&format!("cd: {}: No such file or directory", job_dirs.project));
+        } else {
+            return Ok(());
+        }
+        let end = ScriptEnd::Code(1);
+        let message = self.end_message(end);
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
+    }
+
     /// Restores the job's caches. A failure to unpack one is a warning and does not fail the job.
     pub(super) async fn restore_caches(&mut self, session: &mut Session) -> Result<(), AttemptError> {
         let caches = self.caches().await?;
-        if !caches.iter().any(|cache| cache.is_pulled) {
+        if caches.is_empty() {
             return Ok(());
         }
         let _section = self.log.section("restore_cache", "Restoring cache");
-        for cache in caches.iter().filter(|cache| cache.is_pulled) {
+        for cache in &caches {
+            let Some(key) = cache.keys.first() else {
+                self.log.say("Skipping cache extraction due to empty cache key");
+                continue;
+            };
+            if !cache.is_pulled {
+                self.log.say(&format!("Not downloading cache {key} due to policy"));
+                continue;
+            }
             for (key, name) in &cache.sanitized {
                 self.log.warn(&format!("cache key {key:?} sanitized to {name:?}"));
             }
@@ -179,7 +109,7 @@ impl Attempt<'_> {
                 }
             }
             match found {
-                None => self.log.say("No cache exists yet"),
+                None => self.log.warn("Failed to extract cache: no cache exists yet"),
                 Some(archive) => match self.within(session.unpack(archive)).await {
                     Ok(()) => self.log.say("Successfully extracted cache"),
                     Err(AttemptError::Failed { message, .. }) => {
@@ -201,8 +131,7 @@ impl Attempt<'_> {
     ) {
         // An expansion error was reported when the caches were restored.
         let Ok(caches) = self.caches().await else { return };
-        let kept: Vec<&JobCache> =
-            caches.iter().filter(|cache| cache.is_pushed && is_kept(cache.when, has_succeeded)).collect();
+        let kept: Vec<&JobCache> = caches.iter().filter(|cache| is_kept(cache.when, has_succeeded)).collect();
         if kept.is_empty() {
             return;
         }
@@ -214,7 +143,14 @@ impl Attempt<'_> {
         };
         let _section = self.log.section(name, title);
         for cache in kept {
-            let key = cache.keys.first().map(String::as_str).unwrap_or_default();
+            let Some(key) = cache.keys.first() else {
+                self.log.say("Skipping cache archiving due to empty cache key");
+                continue;
+            };
+            if !cache.is_pushed {
+                self.log.say(&format!("Not uploading cache {key} due to policy"));
+                continue;
+            }
             self.log.say(&format!("Creating cache {key}..."));
             match self.archive_cache(session, cache, key, job_dirs, tracked).await {
                 Ok(0) => self.log.warn("no files to cache: the existing cache is kept"),
@@ -244,9 +180,7 @@ impl Attempt<'_> {
             Err(AttemptError::Failed { message, .. }) => return Err(message),
             Err(_) => return Err("the job was canceled or timed out".to_owned()),
         };
-        for pattern in &packed.unmatched {
-            self.log.warn(&format!("{pattern}: no matching files."));
-        }
+        self.report(&packed, job_dirs);
         if packed.entries > 0 {
             draft.keep(cache::ARCHIVE).map_err(|error| error.to_string())?;
         }
@@ -318,12 +252,7 @@ impl Attempt<'_> {
         };
         let draft = Draft::new(self.pipeline.store.dir()).map_err(failed)?;
         let packed = self.within(session.pack(selection, draft.writer().map_err(failed)?)).await?;
-        for pattern in &packed.unmatched {
-            self.log.warn(&format!(
-                "{pattern}: no matching files. Ensure that the artifact path is relative to the working directory ({})",
-                job_dirs.project
-            ));
-        }
+        self.report(&packed, job_dirs);
         if packed.entries == 0 {
             self.log.say("\x1b[31;1mERROR: No files to upload\x1b[0;m");
         } else {
@@ -340,6 +269,29 @@ impl Attempt<'_> {
             draft.keep(archive).map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Reports what each pattern has found. `commands/helpers/file_archiver.go` (`processPath`, `processUntracked`)
+    fn report(&self, packed: &Packed, job_dirs: &JobDirs) {
+        for Finding { pattern, count } in &packed.findings {
+            match count {
+                None => self.log.warn(&format!(
+                    "processPath: artifact path is not a subpath of project directory: {pattern}"
+                )),
+                Some(0) => self.log.warn(&format!(
+                    "{pattern}: no matching files. Ensure that the artifact path is relative to the working directory ({})",
+                    job_dirs.project
+                )),
+                Some(count) => {
+                    self.log.say(&format!("{pattern}: found {count} matching artifact files and directories"));
+                }
+            }
+        }
+        match packed.untracked {
+            None => {}
+            Some(0) => self.log.warn("untracked: no files"),
+            Some(count) => self.log.say(&format!("untracked: found {count} files")),
+        }
     }
 
     fn read_reports(&mut self, job_dirs: &JobDirs, dotenv: &[String], junit: &[String]) -> Result<(), AttemptError> {

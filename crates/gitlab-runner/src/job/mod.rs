@@ -1,11 +1,13 @@
 //! Runs one attempt of a job, step by step: GitLab Runner's `common/build.go` (`executeScript`).
 //!
-//! The steps are: preparation, sources, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
+//! The steps are: preparation, sources after their hook, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
 //! another shell; saving of caches and artifacts. If a step before the script fails, the job ends there.
 
 mod files;
+mod outcome;
 mod request;
 pub mod script;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +16,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Pipeline;
-use super::event::{Event, TestCounts};
-use super::executor::{ExecutorError, FailureReason, Session};
+use super::event::Event;
+use super::executor::{ExecutorError, FailureReason, ScriptEnd, Session, signal_name};
 use super::log::JobLog;
-use super::status::Status;
 use super::variables::{Facts, JobVariables};
+pub use crate::job::outcome::JobOutcome;
 use crate::job::script::Script;
 use crate::job_settings::{self, DurationError};
 use crate::mask::Masker;
@@ -34,38 +36,6 @@ const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The timeout of `after_script` unless `RUNNER_AFTER_SCRIPT_TIMEOUT` is set.
 const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// The result of an attempt.
-#[derive(Clone, Debug, Default)]
-pub struct JobOutcome {
-    /// GitLab's reason and the exit code, if the attempt failed.
-    pub failure: Option<(FailureReason, Option<i32>)>,
-    /// Whether the attempt was canceled.
-    pub is_canceled: bool,
-    /// The reason for the result, for the user; usually empty if the attempt succeeded.
-    pub reason: String,
-    /// The test coverage that the log reports, in percent.
-    pub coverage: Option<f64>,
-    /// The sums of the job's `junit` reports.
-    pub tests: Option<TestCounts>,
-    /// The expanded `environment:url`.
-    pub environment_url: Option<String>,
-    /// The variables of the job's `dotenv` reports, for later jobs.
-    pub dotenv: Vec<Variable>,
-    /// The last lines of the log, without colours.
-    pub last_lines: Vec<String>,
-}
-
-impl JobOutcome {
-    /// The job's status after the attempt.
-    pub fn status(&self) -> Status {
-        match (self.is_canceled, &self.failure) {
-            (true, _) => Status::Canceled,
-            (false, Some(_)) => Status::Failed,
-            (false, None) => Status::Success,
-        }
-    }
-}
 
 /// The reason why an attempt ends early.
 enum AttemptError {
@@ -93,6 +63,8 @@ struct Attempt<'run> {
     log: Arc<JobLog>,
     deadline: Instant,
     timeout: Duration,
+    /// Whether the job has its files although its sources are incomplete.
+    has_sources: bool,
     outcome: JobOutcome,
 }
 
@@ -143,8 +115,9 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
         log.watch_coverage(coverage);
     }
     let deadline = Instant::now() + timeout;
+    let outcome = JobOutcome::default();
     let mut attempt =
-        Attempt { pipeline, index, planned, variables, log, deadline, timeout, outcome: JobOutcome::default() };
+        Attempt { pipeline, index, planned, variables, log, deadline, timeout, has_sources: false, outcome };
     let result = attempt.run(id, job_dirs).await;
     attempt.close(result)
 }
@@ -180,15 +153,21 @@ impl Attempt<'_> {
             self.within(self.pipeline.executor.prepare(request, &self.log)).await?
         };
         let result = self.with(&mut session, &job_dirs).await;
-        if !matches!(result, Ok(())) {
-            session.stop().await;
+        if let Err(error) = &result {
+            session.stop(matches!(error, AttemptError::TimedOut(_))).await;
         }
         session.finish().await;
         result
     }
 
     async fn with(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
-        let tracked = self.get_sources(session).await?;
+        let tracked = match self.get_sources(session, job_dirs).await {
+            Err(error) if self.has_sources => {
+                let uploaded = self.upload_artifacts(session, false, job_dirs, &Arc::default()).await;
+                return uploaded.and(Err(error));
+            }
+            tracked => tracked?,
+        };
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
         let mut result = self.step_script(session, job_dirs).await;
@@ -207,6 +186,9 @@ impl Attempt<'_> {
         if matches!(result, Err(AttemptError::Canceled | AttemptError::TimedOut(_))) {
             return result;
         }
+        if let Err(error) = self.check_surroundings(session, result.is_ok(), job_dirs).await {
+            return result.and(Err(error));
+        }
         self.archive_caches(session, result.is_ok(), job_dirs, &tracked).await;
         let uploaded = self.upload_artifacts(session, result.is_ok(), job_dirs, &tracked).await;
         result.and(uploaded)
@@ -223,20 +205,26 @@ impl Attempt<'_> {
             .chain(own)
             .chain(settings.post_build_script.as_deref())
             .collect();
-        let script = self.script(job_dirs, &commands, self.variables.list());
+        let script = self.script(&job_dirs.project, job_dirs, &commands, self.variables.list());
         let section = self.log.section("step_script", "Executing \"step_script\" stage of the job script");
         let limit = self.limit("RUNNER_SCRIPT_TIMEOUT");
-        let code = self.run_for(session, &script, limit).await?;
+        let end = self.run_for(session, &script, limit).await?;
         drop(section);
-        let Some(code) = code else {
+        let Some(end) = end else {
             let limit = humantime::format_duration(limit.unwrap_or_default());
-            return Err(failed(FailureReason::JobExecutionTimeout, &format!("script took longer than {limit}")));
+            // `common/build.go` (`executeScript`)
+            self.log.warn(
+                "step_script could not run to completion because the timeout was exceeded. For more control over job and script timeouts \
+                 see: https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts",
+            );
+            let message = format!("script timeout: context deadline exceeded (the script took longer than {limit})");
+            return Err(failed(FailureReason::JobExecutionTimeout, &message));
         };
-        if code == 0 {
+        if end == ScriptEnd::Code(0) {
             return Ok(());
         }
-        let message = self.exit_message(code);
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(code), message })
+        let message = self.end_message(end);
+        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
     }
 
     async fn after_script(
@@ -247,20 +235,25 @@ impl Attempt<'_> {
     ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
         let variables = self.variables.with_status(status);
-        let script = self.script(job_dirs, &commands, &variables);
-        let _section = self.log.section("after_script", "Running after_script");
+        let script = self.script(&job_dirs.project, job_dirs, &commands, &variables);
+        let section = self.log.section("after_script", "Running after_script");
+        self.log.say("\x1b[32;1mRunning after script...\x1b[0;m");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
         let own = FailureReason::ScriptFailure;
         let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
-            Ok(Some(0)) => return Ok(()),
-            Ok(Some(code)) => (own, Some(code), self.exit_message(code)),
+            Ok(Some(ScriptEnd::Code(0))) => return Ok(()),
+            Ok(Some(end)) => (own, Some(end.code()), self.end_message(end)),
             Ok(None) => {
-                self.log.warn(&format!("after_script took longer than {}", humantime::format_duration(limit)));
-                (own, Some(1), self.exit_message(1))
+                self.log.warn(&format!(
+                    "after_script could not run to completion because the timeout was exceeded: it took longer than {}",
+                    humantime::format_duration(limit)
+                ));
+                (own, Some(1), self.end_message(ScriptEnd::Code(1)))
             }
             Err(AttemptError::Failed { reason, message, .. }) => (reason, None, message),
             Err(error) => return Err(error),
         };
+        drop(section);
         if status == "success" && !self.flag("AFTER_SCRIPT_IGNORE_ERRORS", true) {
             return Err(AttemptError::Failed { reason, code, message });
         }
@@ -268,19 +261,19 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Runs a script and returns its exit code. Stops it after `limit` and returns `None`.
+    /// Runs a script and returns its end. Stops it after `limit` and returns `None`.
     async fn run_for(
         &self,
         session: &mut Session,
         script: &str,
         limit: Option<Duration>,
-    ) -> Result<Option<i32>, AttemptError> {
+    ) -> Result<Option<ScriptEnd>, AttemptError> {
         let run = self.within(session.run(script, &self.log));
         let Some(limit) = limit else { return run.await.map(Some) };
         if let Ok(ended) = tokio::time::timeout(limit, run).await {
             return ended.map(Some);
         }
-        session.stop().await;
+        session.stop(true).await;
         Ok(None)
     }
 
@@ -302,13 +295,14 @@ impl Attempt<'_> {
         limit.ok().filter(|limit| !limit.is_zero())
     }
 
-    fn script(&self, job_dirs: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
+    fn script(&self, dir: &str, job_dirs: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
         Script {
-            dir: &job_dirs.project,
+            dir,
             variables,
             temporary_dir: &job_dirs.temporary(),
             commands,
             checks_exit_codes: self.is_flag_on("FF_ENABLE_BASH_EXIT_CODE_CHECK"),
+            is_bash: self.pipeline.executor.has_bash(),
             is_traced: self.flag("CI_DEBUG_TRACE", false),
         }
         .text()
@@ -326,7 +320,11 @@ impl Attempt<'_> {
     }
 
     /// The wording of GitLab Runner's executors.
-    fn exit_message(&self, code: i32) -> String {
+    fn end_message(&self, end: ScriptEnd) -> String {
+        let code = match end {
+            ScriptEnd::Code(code) => code,
+            ScriptEnd::Signal(signal) => return format!("signal: {}", signal_name(signal)),
+        };
         match self.pipeline.executor.name() {
             "shell" => format!("exit status {code}"),
             "kubernetes" => format!("command terminated with exit code {code}"),

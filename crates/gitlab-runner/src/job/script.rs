@@ -20,6 +20,8 @@ pub struct Script<'job> {
     pub commands: &'job [&'job str],
     /// `FF_ENABLE_BASH_EXIT_CODE_CHECK`: whether a failed command ends the script even without `errexit`.
     pub checks_exit_codes: bool,
+    /// Whether the shell is known to be bash. Commands are then printed as by GitLab Runner, which `set -x` shows.
+    pub is_bash: bool,
     /// `CI_DEBUG_TRACE`: whether the shell prints every command that it executes (`xtrace`).
     pub is_traced: bool,
 }
@@ -43,7 +45,7 @@ impl Script<'_> {
     /// The script, which `bash` and every POSIX shell can read from standard input.
     pub fn text(&self) -> String {
         let temporary = quote(self.temporary_dir);
-        let file = quote(&self.environment_file());
+        let file = quote(&environment_file(self.temporary_dir));
         let exports: String = self.variables.iter().map(|variable| export(variable, self.temporary_dir)).collect();
         let mut commands = String::new();
         // `shells/abstract.go` (`writeCommands`): an empty command is an empty line.
@@ -52,15 +54,17 @@ impl Script<'_> {
                 commands.push_str("echo\n");
                 continue;
             }
-            // `printf`, because the `echo` of some shells interprets backslashes.
-            commands.extend(["printf '%s\\n' ", &quote(&echo(command)), "\n", command, "\n"]);
+            // The `echo` of some shells interprets backslashes. `shells/bash.go` (`Noticef`)
+            let print = if self.is_bash { "echo $" } else { "printf '%s\\n' " };
+            let text = if self.is_bash { quote_ansi(&echo(command)) } else { quote(&echo(command)) };
+            commands.extend([print, &text, "\n", command, "\n"]);
             if self.checks_exit_codes {
                 commands.push_str(EXIT_CODE_CHECK);
             }
         }
         let body = format!(
             "trap 'exit 1' TERM\n[ -d {temporary} ] || mkdir -p {temporary}\n{exports}export GITLAB_ENV={file}\n\
-             if [ -f {file} ]; then while read -r line; do export \"$line\" || true; done < {file}; fi\n\
+             if [ -f {file} ]; then while read -r line; do export \"$line\"; done < {file}; fi\n\
              cd {dir}\n{commands}",
             dir = quote(self.dir),
         );
@@ -72,10 +76,19 @@ impl Script<'_> {
             quote(&body)
         )
     }
+}
 
-    fn environment_file(&self) -> String {
-        format!("{}/{ENVIRONMENT_FILE}", self.temporary_dir)
-    }
+/// The path of the file that `GITLAB_ENV` names.
+pub fn environment_file(temporary_dir: &str) -> String {
+    format!("{temporary_dir}/{ENVIRONMENT_FILE}")
+}
+
+/// The first line of the content of `GITLAB_ENV` that a shell cannot export. An incomplete last line is ignored. `shells/bash.go` (`SourceEnv`)
+pub fn invalid_line(content: &str) -> Option<&str> {
+    let lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let name =
+        |line: &str| line.split_once('=').map_or(line, |(name, _)| name.strip_suffix('+').unwrap_or(name)).to_owned();
+    lines.map(str::trim).find(|line| !is_shell_name(&name(line)))
 }
 
 /// Exports a variable. Writes a file variable to its file and exports the path.
@@ -108,6 +121,11 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Quotes a text of one line for bash, after a dollar sign.
+fn quote_ansi(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'").replace('\x1b', r"\x1b"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -129,6 +147,7 @@ mod tests {
             temporary_dir: temporary.to_str().unwrap(),
             commands,
             checks_exit_codes: false,
+            is_bash: shell == "bash",
             is_traced: false,
         };
         let mut child =
@@ -187,6 +206,54 @@ mod tests {
                 "{shell}"
             );
         }
+    }
+
+    #[rstest]
+    #[case::assignments("A=1\nB=x=y\nC\n", None)]
+    #[case::incomplete_last_line("A=1\nnot a variable", None)]
+    #[case::text("A=1\nnot a variable\n", Some("not a variable"))]
+    #[case::comment("# a\n", Some("# a"))]
+    #[case::empty_line("A=1\n\nB=2\n", Some(""))]
+    #[case::digit("1A=1\n", Some("1A=1"))]
+    fn a_line_that_is_no_variable_is_found(#[case] content: &str, #[case] expected: Option<&str>) {
+        assert_eq!(invalid_line(content), expected);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(ENVIRONMENT_FILE), content).unwrap();
+        let script = Script {
+            dir: "/",
+            variables: &[],
+            temporary_dir: dir.path().to_str().unwrap(),
+            commands: &[],
+            checks_exit_codes: false,
+            is_bash: false,
+            is_traced: false,
+        };
+        for shell in ["bash", "dash"] {
+            let status = Command::new(shell).args(["-c", &script.text()]).stderr(Stdio::null()).status().unwrap();
+            assert_eq!(status.success(), expected.is_none(), "{shell}");
+        }
+    }
+
+    #[test]
+    fn bash_prints_commands_as_they_are_written() {
+        let commands =
+            ["true 'a\\n' \"it's\" \\\\", "true \u{fc} $HOME `x`"].map(|command| command.replace("`x`", "`true`"));
+        let script = |is_bash| {
+            let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+            let script = Script {
+                dir: "/",
+                variables: &[],
+                temporary_dir: "/tmp",
+                commands: &commands,
+                checks_exit_codes: false,
+                is_bash,
+                is_traced: false,
+            };
+            let output = Command::new("bash").args(["-c", &script.text()]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let expected = commands.each_ref().map(|command| format!("{BOLD_GREEN}$ {command}{RESET}\n")).concat();
+        assert_eq!((script(true), script(false)), (expected.clone(), expected));
     }
 
     #[test]

@@ -51,7 +51,7 @@ struct Inner {
     last_lines: VecDeque<String>,
     coverage: Option<Pattern>,
     covered: Option<f64>,
-    /// How many more bytes of output the file gets; `None` once the limit was exceeded.
+    /// How many more bytes the file gets; `None` once the limit was exceeded.
     left: Option<usize>,
     limit: usize,
     /// Why the file is incomplete.
@@ -73,7 +73,7 @@ impl Half {
 }
 
 impl JobLog {
-    /// A log that appends to `file`, which is open at `path`. At most `limit` bytes of output are kept.
+    /// A log that appends to `file`, which is open at `path`. It gets at most `limit` bytes.
     pub fn new(
         job: Arc<str>,
         file: File,
@@ -125,12 +125,9 @@ impl JobLog {
     /// Appends output of the job. The chunks may begin and end anywhere.
     pub fn write(&self, stream: Stream, bytes: &[u8]) {
         self.with(|inner, lines| {
-            if inner.left.is_none() {
-                return;
-            }
             let mut masked = Vec::with_capacity(bytes.len());
             inner.half(stream).masker.push(bytes, &mut masked);
-            inner.take_output(stream, &masked, lines);
+            inner.take(stream, &masked, lines);
             // A user may be following the file.
             inner.flush();
         });
@@ -152,7 +149,7 @@ impl JobLog {
         self.with(|inner, lines| {
             // Independent of the output, like a message of the runner.
             let masked = inner.out.masker.masked(&format!("{text}\n"));
-            inner.take_output(Stream::Out, masked.as_bytes(), lines);
+            inner.take(Stream::Out, masked.as_bytes(), lines);
         });
         self.lock().left.is_some()
     }
@@ -183,7 +180,7 @@ impl JobLog {
                 let half = inner.half(stream);
                 let mut masked = Vec::new();
                 half.masker.finish(&mut masked);
-                inner.take_output(stream, &masked, lines);
+                inner.take(stream, &masked, lines);
                 if !inner.half(stream).line.is_empty() {
                     inner.take(stream, b"\n", lines);
                 }
@@ -224,17 +221,17 @@ impl Inner {
         }
     }
 
-    /// Appends masked output of a job up to the limit. The limit applies after masking: half of a secret would not be masked. It counts what
-    /// the file gets: a short line is much longer there.
-    fn take_output(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
+    /// Appends masked bytes up to the limit, and nothing after it: `helpers/trace/buffer.go`. The limit applies after masking, because half of
+    /// a secret would not be masked. It counts what the file gets: a short line is much longer there.
+    fn take(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
         for piece in masked.split_inclusive(|byte| *byte == b'\n') {
             let Some(left) = self.left else { return };
             let rest = left.checked_sub(PREFIX_LENGTH + piece.len());
             self.left = rest;
             if rest.is_some() {
-                self.take(stream, piece, lines);
+                self.append(stream, piece, lines);
             } else {
-                self.take(stream, piece.get(..left.saturating_sub(PREFIX_LENGTH)).unwrap_or_default(), lines);
+                self.append(stream, piece.get(..left.saturating_sub(PREFIX_LENGTH)).unwrap_or_default(), lines);
                 self.end_output(lines);
             }
         }
@@ -246,32 +243,32 @@ impl Inner {
             // The buffered bytes may be the beginning of a secret whose rest is discarded.
             self.half(stream).masker.finish(&mut Vec::new());
         }
-        let kib = self.limit / 1024;
         let text = format!(
-            "\nJob's log exceeded limit of {kib} KiB. Job execution will continue but no more output will be collected.\n"
+            "\n\x1b[31;1mJob's log exceeded limit of {} bytes.\x1b[0;m\nJob execution will continue but no more output will be collected.\n",
+            self.limit
         );
-        self.take(Stream::Out, text.as_bytes(), lines);
+        for piece in text.as_bytes().split_inclusive(|byte| *byte == b'\n') {
+            self.append(Stream::Out, piece, lines);
+        }
     }
 
-    /// Appends masked bytes.
-    fn take(&mut self, stream: Stream, bytes: &[u8], lines: &mut Vec<String>) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if let Err(error) = self.keep(stream, piece) {
-                self.lose(&error);
+    /// Appends one line or a part of it.
+    fn append(&mut self, stream: Stream, piece: &[u8], lines: &mut Vec<String>) {
+        if let Err(error) = self.keep(stream, piece) {
+            self.lose(&error);
+        }
+        let half = self.half(stream);
+        half.line.extend_from_slice(piece);
+        if half.line.len() > MAX_LINE_LENGTH {
+            half.line.truncate(MAX_LINE_LENGTH);
+            if piece.ends_with(b"\n") {
+                half.line.push(b'\n');
             }
-            let half = self.half(stream);
-            half.line.extend_from_slice(piece);
-            if half.line.len() > MAX_LINE_LENGTH {
-                half.line.truncate(MAX_LINE_LENGTH);
-                if piece.ends_with(b"\n") {
-                    half.line.push(b'\n');
-                }
-            }
-            if half.line.ends_with(b"\n") {
-                let line = String::from_utf8_lossy(&half.line).trim_end_matches(['\n', '\r']).to_owned();
-                half.line.clear();
-                self.end_line(stream, &line, lines);
-            }
+        }
+        if half.line.ends_with(b"\n") {
+            let line = String::from_utf8_lossy(&half.line).trim_end_matches(['\n', '\r']).to_owned();
+            half.line.clear();
+            self.end_line(stream, &line, lines);
         }
     }
 

@@ -44,7 +44,8 @@ impl Masker {
     pub fn new<Secret: AsRef<[u8]>>(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets: Vec<Secret> = secrets.into_iter().collect();
         let words = secrets.iter().flat_map(|secret| long_words(secret.as_ref()));
-        let secrets = Secrets::new(secrets.iter().map(AsRef::as_ref).chain(words));
+        // A newline at the end does not belong to the secret: `common/buildlogger/build_logger.go`
+        let secrets = Secrets::new(secrets.iter().map(|secret| without_last_newline(secret.as_ref())).chain(words));
         Self { secrets, urls: Urls::default(), tokens: Tokens::default(), between: <[Vec<u8>; 2]>::default() }
     }
 
@@ -85,6 +86,11 @@ impl Masker {
     }
 }
 
+fn without_last_newline(secret: &[u8]) -> &[u8] {
+    let secret = secret.strip_suffix(b"\n").unwrap_or(secret);
+    secret.strip_suffix(b"\r").unwrap_or(secret)
+}
+
 /// The long words of a multi-line text; none for a text of a single line.
 fn long_words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_separator = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b',');
@@ -102,6 +108,11 @@ mod tests {
         let masker = Masker::new([format!("users:\n- name: gitlab\n  user:\n    token: \"{token}\"\n")]);
         assert_eq!(masker.masked(&format!("Bearer {token}, of gitlab")), "Bearer [MASKED], of gitlab");
         assert_eq!(masker.masked("users: - name: gitlab"), "users: - name: gitlab");
+    }
+
+    #[test]
+    fn a_newline_at_the_end_of_a_secret_is_not_masked() {
+        assert_eq!(Masker::new(["one\ntwo\n"]).masked("a one\ntwo\nb"), "a [MASKED]\nb");
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl PipelineDirs {
 
     /// An executor that runs the pipeline's jobs on this machine. With a supervisor, everything that a job starts ends with the job.
     pub fn shell(&self, supervisor: Option<Supervisor>) -> Executor {
-        Executor::Shell(Shell::new(&self.workspace.dir().join("builds"), self.config.shell.as_deref(), supervisor))
+        let (builds, config) = (self.workspace.dir().join("builds"), &self.config);
+        Executor::Shell(Shell::new(&builds, config.shell.as_deref(), supervisor, config.graceful_kill_timeout))
     }
 
     /// An executor that runs the pipeline's jobs in containers of `engine`. `images` provides images that do not come from a registry.

@@ -199,6 +199,7 @@ impl Pipeline {
             is_retried,
             duration,
             reason: self.masked(job, if attempt > 0 { &outcome.reason } else { reason }),
+            failure_reason: outcome.failure.map(|(reason, _)| reason.name()),
             exit_code: outcome.failure.and_then(|(_, code)| code),
             coverage: outcome.coverage,
             tests: outcome.tests,

@@ -1,7 +1,7 @@
 //! Selects files by `paths`, `exclude` and `untracked`: GitLab Runner's `commands/helpers/file_archiver.go`.
 //!
 //! A directory that matches includes everything below it. A directory that `exclude` matches excludes only itself. Links are not
-//! followed.
+//! followed, except those that a pattern names before its first wildcard: `latest/*.html` selects files below the link `latest`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,6 +15,17 @@ pub struct Selection {
     exclude: Vec<Glob>,
     /// The files that git tracks, if all others are selected. The path of a submodule ends with a slash and selects all of its files.
     tracked: Option<Arc<HashSet<String>>>,
+    /// How many files git does not track.
+    untracked: usize,
+}
+
+/// What a pattern of a selection has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The pattern, as written.
+    pub pattern: String,
+    /// How many files, directories and links it has found; `None` if it leads out of the project.
+    pub count: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,7 +37,8 @@ struct Path {
     is_all: bool,
     /// The path components before the first wildcard.
     root: String,
-    has_matched: bool,
+    has_wildcard: bool,
+    count: usize,
 }
 
 impl Selection {
@@ -38,7 +50,8 @@ impl Selection {
             let glob = relative.as_ref().and_then(|path| Glob::new(path).ok());
             let root = relative.as_deref().map(root).unwrap_or_default();
             let is_all = relative.as_deref().is_some_and(|path| matches!(path, "" | "**"));
-            Path { written: written.clone(), glob, is_all, root, has_matched: false }
+            let has_wildcard = relative.as_deref().is_some_and(|path| path != root);
+            Path { written: written.clone(), glob, is_all, root, has_wildcard, count: 0 }
         });
         let exclude = exclude.iter().filter_map(|written| relative(project, written));
         // A trailing `**` in GitLab Runner's doublestar library corresponds to `**/*` in Ruby's patterns.
@@ -47,6 +60,7 @@ impl Selection {
             paths: paths.collect(),
             exclude: exclude.filter_map(|path| Glob::new(&path).ok()).collect(),
             tracked: tracked.map(Arc::clone),
+            untracked: 0,
         }
     }
 
@@ -73,23 +87,45 @@ impl Selection {
         roots
     }
 
-    /// Whether the file, directory or link `path`, relative to the project, is selected. Records which patterns have matched.
+    /// Whether the file, directory or link `path`, relative to the project, is selected. Counts what each pattern has found.
     pub fn takes(&mut self, path: &str, is_dir: bool) -> bool {
+        if self.exclude.iter().any(|glob| glob.is_match(path)) {
+            return false;
+        }
         let mut is_selected = false;
         for pattern in &mut self.paths {
             let Some(glob) = &pattern.glob else { continue };
             if pattern.is_all || with_parents(path).any(|path| glob.is_match(path)) {
-                pattern.has_matched = true;
+                pattern.count += 1;
                 is_selected = true;
             }
         }
-        is_selected |= !is_dir && self.tracked.as_ref().is_some_and(|tracked| is_untracked(path, tracked));
-        is_selected && !self.exclude.iter().any(|glob| glob.is_match(path))
+        let is_untracked = !is_dir && self.tracked.as_ref().is_some_and(|tracked| is_untracked(path, tracked));
+        self.untracked += usize::from(is_untracked);
+        is_selected || is_untracked
     }
 
-    /// The patterns, as written, that have matched nothing so far.
-    pub fn unmatched(&self) -> Vec<String> {
-        self.paths.iter().filter(|path| !path.has_matched).map(|path| path.written.clone()).collect()
+    /// Whether a pattern leads through the link `path`.
+    pub fn enters(&self, path: &str) -> bool {
+        let is_below = |root: &str| root.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        self.paths.iter().any(|pattern| is_below(&pattern.root) || pattern.has_wildcard && pattern.root == path)
+    }
+
+    /// Whether a pattern without wildcards names `path`. GitLab Runner's glob library takes no link to nothing for such a file.
+    pub fn names(&self, path: &str) -> bool {
+        self.paths.iter().any(|pattern| !pattern.has_wildcard && pattern.root == path && !path.is_empty())
+    }
+
+    /// What each pattern has found so far.
+    pub fn findings(&self) -> Vec<Finding> {
+        let finding =
+            |path: &Path| Finding { pattern: path.written.clone(), count: path.glob.as_ref().map(|_| path.count) };
+        self.paths.iter().map(finding).collect()
+    }
+
+    /// How many files git does not track; `None` if they are not selected.
+    pub fn untracked(&self) -> Option<usize> {
+        self.tracked.as_ref().map(|_| self.untracked)
     }
 }
 
@@ -179,7 +215,16 @@ mod tests {
     fn the_project_directory_selects_everything(#[case] written: &str) {
         let mut selection = Selection::new("/p", &[written.to_owned()], &[], None);
         assert!(FILES.into_iter().all(|path| takes(&mut selection, path)));
-        assert!(selection.unmatched().is_empty());
+        assert_eq!(selection.findings(), [Finding { pattern: written.to_owned(), count: Some(FILES.len()) }]);
+    }
+
+    #[rstest]
+    #[case::wildcard_below("latest/*.html", true)]
+    #[case::path_below("latest/sub", true)]
+    #[case::itself("latest", false)]
+    #[case::all_directories("**/*.html", false)]
+    fn a_pattern_enters_a_link_that_it_names(#[case] pattern: &str, #[case] expected: bool) {
+        assert_eq!(Selection::new("/p", &[pattern.to_owned()], &[], None).enters("latest"), expected);
     }
 
     #[test]
@@ -193,7 +238,8 @@ mod tests {
             .filter(|path| selection.takes(path, path.ends_with("/sub") || ["dist", "module"].contains(path)))
             .collect();
         assert_eq!(files, [".env", "dist/app", "log/b.txt", "modules/file"]);
-        assert_eq!(selection.unmatched(), ["none"]);
+        assert_eq!(selection.findings(), [Finding { pattern: "none".to_owned(), count: Some(0) }]);
+        assert_eq!(selection.untracked(), Some(4));
         assert_eq!(selection.roots(), [""]);
     }
 }

@@ -102,7 +102,7 @@ fn a_script_that_takes_too_long_is_stopped() {
     let namespace = Namespace::new();
     let pipeline = "a:\n  script: [echo begun, sleep 600 & sleep 601]\n  after_script:\n    - echo \"status $CI_JOB_STATUS\"\n    - 'echo \"sleeping: $(cat /proc/[0-9]*/cmdline | tr \"\\0\" \" \" | grep -c \"slee[p] 60[01]\")\"'\n  variables: {RUNNER_SCRIPT_TIMEOUT: 10s}\n  artifacts: {paths: [.gitlab-ci.yml], when: always}\n";
     let run = namespace.run(pipeline, "");
-    run.failed("a", "script took longer than 10s");
+    run.failed("a", "the script took longer than 10s");
     run.has("a", "begun");
     run.has("a", "status timedout");
     run.has("a", "sleeping: 0");
@@ -119,7 +119,7 @@ fn busybox_is_enough_for_a_job_and_its_helper() {
                     'out/a b']\n";
     let run = namespace.run(pipeline, "");
     assert_eq!(run.code(), 0, "{:#?}", run.all_lines("a"));
-    run.failed("a", "script took longer than 10s");
+    run.failed("a", "the script took longer than 10s");
     run.has("a", "status timedout");
     run.has("b", "1");
     run.has("b", "-rwxr-x---");

@@ -34,7 +34,7 @@ fn a_script_has_a_limit_of_its_own() {
     let repository = Repository::new("main", pipeline);
     let run = run(&repository, &[]);
     assert_eq!((run.code(), run.status("a")), (1, "failed"));
-    assert_eq!(run.ended("a")["why"], "script took longer than 1s");
+    assert!(run.ended("a")["why"].as_str().is_some_and(|reason| reason.contains("the script took longer than 1s")));
     has(&run.lines("a"), "status timedout");
 }
 

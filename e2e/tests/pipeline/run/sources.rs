@@ -101,6 +101,8 @@ fn submodules_come_from_the_repository_that_has_them(#[case] variables: &str, #[
     std::fs::remove_dir_all(repository.path().join(".git/modules")).expect("removed");
     repository.git(&["remote", "set-url", "origin", "https://127.0.0.1:1/course/demo.git"]);
     let failed = run(&repository, &[]);
+    let ended = failed.ended("a");
+    assert_eq!((&ended["exit_code"], &ended["failure_reason"]), (&1.into(), &"script_failure".into()));
     let reason = failed.ended("a")["why"].as_str().expect("a reason").to_owned();
     assert!(
         reason.contains("`git submodule update --init --recursive`") && reason.matches("127.0.0.1:1").count() <= 2,

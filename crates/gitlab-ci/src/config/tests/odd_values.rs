@@ -242,14 +242,14 @@ fn a_newer_word_is_refused_by_an_older_version(#[case] text: &str, #[case] word:
 
 #[test]
 fn what_is_not_supported_is_one_line_for_each_kind() {
-    let text = "variables: {GIT_CLEAN_FLAGS: none, FF_X: false}\na: &a {script: x, hooks: {}, variables: {FF_SCRIPT_SECTIONS: true}}\nb: *a\nc: {script: x, hooks: {}, artifacts: {access: all}}\n";
+    let text = "variables: {GIT_CLEAN_FLAGS: none, FF_X: false}\na: &a {script: x, id_tokens: {}, variables: {FF_SCRIPT_SECTIONS: true}}\nb: *a\nc: {script: x, id_tokens: {}, artifacts: {access: all}}\n";
     assert_eq!(
         reported(text),
         [
             "1:13: valid, but not supported here: variables:GIT_CLEAN_FLAGS",
-            "2:19: valid, but not supported here: hooks (in 2 places)",
-            "2:42: valid, but not supported here: variables:FF_SCRIPT_SECTIONS",
-            "4:39: valid, but not supported here: artifacts:access",
+            "2:19: valid, but not supported here: id_tokens (in 2 places)",
+            "2:46: valid, but not supported here: variables:FF_SCRIPT_SECTIONS",
+            "4:43: valid, but not supported here: artifacts:access",
         ]
     );
 }

@@ -2,17 +2,20 @@
 //! another one. Archives are streamed, so their size does not matter.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
+use bollard::container::PathStatResponse;
 use bollard::errors::Error;
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
-use crate::executor::request::ExecutorError;
+use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT};
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
 use crate::workspace::job_dirs::JobDirs;
@@ -103,11 +106,58 @@ impl Container<'_> {
         repack::pack(selection, archive, |root, work| self.take(project, root, work)).await
     }
 
+    /// What the engine knows of a file or directory; `None` if it does not exist.
+    pub(super) async fn stat(self, path: &str) -> Result<Option<PathStatResponse>, ExecutorError> {
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        match self.engine.get_container_archive_info(self.name, Some(options)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(unreadable(path, &error_message(&error))),
+        }
+    }
+
+    /// Whether `path` is a link to nothing. The reader of `path` reports other failures: the answer to this request has no text.
+    async fn leads_nowhere(self, path: &str) -> bool {
+        match self.stat(path).await {
+            Ok(Some(found)) if !found.link_target.is_empty() => matches!(self.stat(&found.link_target).await, Ok(None)),
+            _ => false,
+        }
+    }
+
+    /// The beginning of a file; empty if it does not exist.
+    pub(super) async fn read(self, path: &str) -> Result<String, ExecutorError> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let mut pieces = std::pin::pin!(self.engine.download_from_container(self.name, Some(options)));
+        let mut archive = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) => archive.extend_from_slice(&piece),
+                Err(error) if is_absent(&error) => return Ok(String::new()),
+                Err(error) => return Err(unreadable(path, &error_message(&error))),
+            }
+            if archive.len() as u64 > MAX_ENVIRONMENT {
+                break;
+            }
+        }
+        let content = || -> io::Result<Vec<u8>> {
+            let mut content = Vec::new();
+            if let Some(entry) = tar::Archive::new(archive.as_slice()).entries()?.next() {
+                // The end is missing if the file is larger than the limit.
+                let _ = entry?.read_to_end(&mut content);
+            }
+            Ok(content)
+        };
+        let content = content().map_err(|error| unreadable(path, &error.to_string()))?;
+        Ok(String::from_utf8_lossy(&content).into_owned())
+    }
+
     /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
     async fn take(self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
         let path = repack::path(project, &root);
-        let failed =
-            |reason: String| ExecutorError::system(format!("failed to read `{path}` in the job container: {reason}"));
+        let failed = |reason: String| unreadable(&path, &reason);
+        if work.names(&root) && self.leads_nowhere(&path).await {
+            return Ok((work, Vec::new()));
+        }
         let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
         let mut pieces = std::pin::pin!(self.engine.download_from_container(self.name, Some(options)));
         let (sender, receiver) = mpsc::channel(MAX_PIECES);
@@ -132,6 +182,10 @@ impl Container<'_> {
         let ((), repacked) = tokio::join!(feed, repack);
         repacked.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
     }
+}
+
+fn unreadable(path: &str, reason: &str) -> ExecutorError {
+    ExecutorError::system(format!("failed to read `{path}` in the job container: {reason}"))
 }
 
 fn is_absent(error: &Error) -> bool {

@@ -1,6 +1,7 @@
 //! Runs a script in the job's container, which reads it from standard input: GitLab Runner's `executors/docker/internal/exec`,
 //! `shells/bash.go`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -12,6 +13,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::files::Container;
@@ -20,7 +22,7 @@ use crate::log::{JobLog, Stream};
 use container_engine::error_message;
 
 /// Maximum time to wait for the remaining output after the container has ended.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time between SIGTERM and SIGKILL, in seconds.
 const GRACE: i32 = 5;
@@ -41,7 +43,15 @@ pub(super) fn command(shell: Option<&str>) -> Vec<String> {
 
 impl Container<'_> {
     /// Runs a script, and returns its exit code. `image` is the name of the container's image for messages.
-    pub(super) async fn run(self, script: &str, image: &str, log: &JobLog) -> Result<i32, ExecutorError> {
+    ///
+    /// `copying` gets the task that copies the output, which also runs while the script is stopped: a handler of SIGTERM may write.
+    pub(super) async fn run(
+        self,
+        script: &str,
+        image: &str,
+        log: &Arc<JobLog>,
+        copying: &mut Option<JoinHandle<()>>,
+    ) -> Result<i32, ExecutorError> {
         let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true).build();
         let attached = self.engine.attach_container(self.name, Some(options)).await;
         let mut attached = attached.map_err(|error| lost(&error))?;
@@ -52,31 +62,22 @@ impl Container<'_> {
             let _ = attached.input.write_all(script.as_bytes()).await;
             let _ = attached.input.shutdown().await;
         };
-        let output = async {
-            while let Some(Ok(output)) = attached.output.next().await {
+        let (mut output, copy_log) = (attached.output, Arc::clone(log));
+        let task = copying.insert(tokio::spawn(async move {
+            while let Some(Ok(output)) = output.next().await {
                 match output {
-                    LogOutput::StdErr { message } => log.write(Stream::Err, &message),
-                    LogOutput::StdOut { message } | LogOutput::Console { message } => log.write(Stream::Out, &message),
+                    LogOutput::StdErr { message } => copy_log.write(Stream::Err, &message),
+                    LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                        copy_log.write(Stream::Out, &message);
+                    }
                     LogOutput::StdIn { .. } => {}
                 }
             }
-        };
-        let ended = async {
-            let ((), code) = tokio::join!(feed, self.exit_code());
-            code
-        };
-        let (mut output, mut ended) = (std::pin::pin!(output), std::pin::pin!(ended));
-        let mut is_read = false;
-        let code = loop {
-            tokio::select! {
-                code = &mut ended => break code,
-                () = &mut output, if !is_read => is_read = true,
-            }
-        };
-        if !is_read {
-            // All processes have ended with the container, but output may still arrive.
-            let _ = timeout(OUTPUT_TIMEOUT, output).await;
-        }
+        }));
+        let ((), code) = tokio::join!(feed, self.exit_code());
+        // All processes have ended with the container, but output may still arrive.
+        let _ = timeout(OUTPUT_TIMEOUT, task).await;
+        *copying = None;
         let code = code.map_err(|error| lost(&error))?;
         if code == 137 && self.is_out_of_memory().await {
             log.warn(

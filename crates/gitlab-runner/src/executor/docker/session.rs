@@ -3,10 +3,14 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
 use super::files::Container;
 use super::resources::JobResources;
+use super::script::OUTPUT_TIMEOUT;
 use super::service::Running;
-use crate::executor::request::ExecutorError;
+use crate::executor::request::{ExecutorError, Surroundings};
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
@@ -23,6 +27,8 @@ pub struct Session {
     image: String,
     services: Vec<Running>,
     job_dirs: JobDirs,
+    /// Copies the output of the running script to the log.
+    copying: Option<JoinHandle<()>>,
 }
 
 impl Session {
@@ -34,7 +40,7 @@ impl Session {
         services: Vec<Running>,
         job_dirs: JobDirs,
     ) -> Self {
-        Self { engine, resources, container, image, services, job_dirs }
+        Self { engine, resources, container, image, services, job_dirs, copying: None }
     }
 
     fn container(&self) -> Container<'_> {
@@ -75,12 +81,28 @@ impl Session {
     /// # Errors
     /// The container does not start, or it was lost while the script ran.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
-        self.container().run(script, &self.image, log).await
+        let container = Container { engine: &self.engine, name: &self.container };
+        container.run(script, &self.image, log, &mut self.copying).await
+    }
+
+    /// What a further step of the job finds.
+    ///
+    /// # Errors
+    /// The engine no longer answers.
+    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+        let container = self.container();
+        let has_project = container.stat(&self.job_dirs.project).await?.is_some();
+        Ok(Surroundings { has_project, environment: container.read(environment).await? })
     }
 
     /// Stops all processes in the job's container.
     pub async fn stop(&mut self) {
         self.container().stop().await;
+        if let Some(mut copying) = self.copying.take()
+            && timeout(OUTPUT_TIMEOUT, &mut copying).await.is_err()
+        {
+            copying.abort();
+        }
     }
 
     /// Removes the containers, the network and the volumes of the job.

@@ -61,7 +61,7 @@ impl Follower {
 
     /// Copies the output to the log until the script has ended, and returns its exit code. Connects again after each lost
     /// connection: the script continues meanwhile. The caller limits the time, and watches the pod.
-    async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
+    pub(super) async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let script = layout::follow(self.number);
         let (mut attempt, mut restart) = (0, Restart::default());
         loop {

@@ -11,10 +11,11 @@ use tokio::time::{sleep, timeout};
 use super::exec::{Input, PodRef};
 use super::layout::{BUILD, END, ENDED, FIRST_SIGN_OF_LIFE, HELPER, SCRIPTS, SIGN_OF_LIFE};
 use super::resources::{Containers, JobObjects, REMOVAL_TIMEOUT};
+use super::script::Follower;
 use super::service::Service;
 use super::state::Watch;
 use super::{failure, health};
-use crate::executor::request::ExecutorError;
+use crate::executor::request::{ExecutorError, Surroundings};
 use crate::job_settings::shows_services;
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
@@ -53,6 +54,8 @@ pub struct Session {
     shell: Option<String>,
     /// The number of the last script.
     number: u32,
+    /// The last script, and the log for its output.
+    follower: Option<(Follower, Arc<JobLog>)>,
     /// Tasks that watch services or give signs of life. They are aborted with the session.
     tasks: Tasks,
 }
@@ -77,7 +80,7 @@ impl Session {
         job_dirs: JobDirs,
         shell: Option<String>,
     ) -> Self {
-        let session = Self { pod, watch, objects, job_dirs, shell, number: 0, tasks: Tasks::default() };
+        let session = Self { pod, watch, objects, job_dirs, shell, number: 0, follower: None, tasks: Tasks::default() };
         session.add(tokio::spawn(give_signs_of_life(session.pod.clone())));
         session
     }
@@ -148,7 +151,8 @@ impl Session {
     /// The script cannot be started, or the pod was lost while the script ran.
     pub async fn run(&mut self, script: &str, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         self.number += 1;
-        let mut follower = self.within(self.pod.store_script(self.number, script)).await?;
+        let follower = self.within(self.pod.store_script(self.number, script)).await?;
+        let follower = &mut self.follower.insert((follower, Arc::clone(log))).0;
         let failed = self.watch.until(|observed| observed.failure(&self.pod.name));
         let progress = follower.progress();
         let mut run = std::pin::pin!(follower.run(self.shell.as_deref(), log));
@@ -169,6 +173,14 @@ impl Session {
         Err(error)
     }
 
+    /// What a further step of the job finds.
+    ///
+    /// # Errors
+    /// The pod was lost.
+    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+        self.within(self.pod.surroundings(&self.job_dirs.project, environment)).await
+    }
+
     /// Stops all processes of the job's own container.
     pub async fn stop(&mut self) {
         let observed = self.watch.now();
@@ -182,6 +194,10 @@ impl Session {
             };
             // Without a connection, the processes end with the pod.
             let _ = timeout(STOP_TIMEOUT, stop).await;
+            // A handler of SIGTERM may have written.
+            if let Some((mut follower, log)) = self.follower.take() {
+                let _ = timeout(OUTPUT_TIMEOUT, follower.follow(&log)).await;
+            }
         }
     }
 
