@@ -17,7 +17,7 @@ use rustix::process::{
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 
 use super::script_end::ScriptEnd;
 use super::shell_process::{self, GRACE};
