@@ -47,7 +47,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "FILE")]
     deployer_kubeconfig: Option<PathBuf>,
 
-    /// The ServiceAccount that the pipeline deploys with, for a check that acts as it
+    /// The service account that the pipeline deploys with, for a check that acts as it
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "deployer_kubeconfig", value_parser = account)]
     deployer_account: Option<String>,
 

@@ -1,5 +1,7 @@
 //! `e2e lint`, `e2e plan` and `e2e pipeline` agree on every pipeline file of this repository's tests.
 
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

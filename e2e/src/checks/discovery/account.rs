@@ -1,4 +1,4 @@
-//! The account that the pipeline deploys with: the ServiceAccount of the namespace that may create Deployments.
+//! The account that the pipeline deploys with: the `ServiceAccount` of the namespace that may create Deployments.
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleBinding, Subject};
@@ -37,13 +37,13 @@ pub(super) async fn find(target: &Target, selection: &Selection) -> Search<Accou
     Ok((Account { name, client }, format!("{reason}; the checks act as it")))
 }
 
-/// The name of a ServiceAccount as a user.
+/// The name of a `ServiceAccount` as a user.
 fn user(account: &str) -> Result<String, String> {
     let (namespace, name) = account.split_once('/').ok_or("expected NAMESPACE/NAME of a ServiceAccount")?;
     Ok(format!("system:serviceaccount:{namespace}:{name}"))
 }
 
-/// The ServiceAccount that a RoleBinding of the namespace allows to create Deployments.
+/// The `ServiceAccount` that a `RoleBinding` of the namespace allows to create Deployments.
 async fn bound(target: &Target) -> Search<String> {
     let namespace = &target.namespace;
     let bindings = Api::<RoleBinding>::namespaced(target.client.clone(), namespace).list(&ListParams::default()).await;
@@ -74,7 +74,7 @@ async fn bound(target: &Target) -> Search<String> {
     Ok((user(account)?, reason))
 }
 
-/// `NAMESPACE/NAME` of a subject, if it is a ServiceAccount.
+/// `NAMESPACE/NAME` of a subject, if it is a `ServiceAccount`.
 fn account_of(subject: &Subject, namespace: &str) -> Option<String> {
     let namespace = subject.namespace.as_deref().unwrap_or(namespace);
     (subject.kind == "ServiceAccount").then(|| format!("{namespace}/{}", subject.name))

@@ -14,7 +14,7 @@ pub struct Selection {
     pub namespace: Option<String>,
     /// The environments; without it, all in the namespace.
     pub references: Vec<String>,
-    /// The account that the pipeline deploys with, a ServiceAccount: `NAMESPACE/NAME`.
+    /// The account that the pipeline deploys with, a `ServiceAccount`: `NAMESPACE/NAME`.
     pub account: Option<String>,
     /// Whether the host of each environment is known: below the target's base domain. Otherwise it is that of the Ingress.
     pub has_known_hosts: bool,

@@ -29,7 +29,8 @@ struct DockerConfig {
 #[derive(Deserialize)]
 struct Auth {
     /// `user:password` in base64.
-    auth: Option<String>,
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
     username: Option<String>,
     password: Option<String>,
 }
@@ -109,7 +110,7 @@ fn login_in(config: &[u8], host: &str) -> Option<Login> {
     if let (Some(user), Some(password)) = (auth.username, auth.password) {
         return Some(Login { user, password });
     }
-    let text = String::from_utf8(STANDARD.decode(auth.auth?).ok()?).ok()?;
+    let text = String::from_utf8(STANDARD.decode(auth.encoded?).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
     Some(Login { user: user.to_owned(), password: password.to_owned() })
 }
