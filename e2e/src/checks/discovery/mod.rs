@@ -1,10 +1,10 @@
 //! Finds what the checks need in a cluster that somebody else has set up, and tells the reason for each choice. What is given is not
 //! looked for. Nothing in the cluster is changed.
 //!
-//! - [`environments`]: the namespace, the environments and their hosts. [`ingress`]: the address of the Ingress controller, if necessary
-//!   by [`forward`]; [`addresses`] are those that objects note.
-//! - [`choice`]: what the user has chosen, and what was.
-//! - [`prometheus`], [`registry`], [`account`]: the Service of Prometheus, the login to the registry, the account of the pipeline.
+//! - environments: the namespace, the environments and their hosts. ingress: the address of the Ingress controller, if necessary by
+//!   forward; addresses are those that objects note.
+//! - choice: what the user has chosen, and what was.
+//! - prometheus, registry, account: the Service of Prometheus, the login to the registry, the account of the pipeline.
 
 mod account;
 mod addresses;
