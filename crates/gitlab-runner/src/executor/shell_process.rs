@@ -101,8 +101,9 @@ impl ShellProcess {
         }
         if self.is_running() {
             self.signal(Signal::TERM);
-            let grace = if self.supervisor.is_some() { GRACE + SUPERVISOR_GRACE } else { GRACE };
-            self.wait_for_end(grace).await;
+            self.wait_for_end().await;
+        }
+        if self.is_running() {
             self.signal(Signal::KILL);
         }
         self.group = None;
@@ -113,16 +114,30 @@ impl ShellProcess {
         }
     }
 
-    async fn wait_for_end(&self, limit: Duration) {
+    async fn wait_for_end(&mut self) {
+        if self.supervisor.is_some() {
+            let _ = timeout(GRACE + SUPERVISOR_GRACE, self.child.wait()).await;
+            return;
+        }
         let started = Instant::now();
-        while self.is_running() && started.elapsed() < limit {
+        while self.is_running() && started.elapsed() < GRACE {
             sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Whether any process of the script still runs.
-    pub(super) fn is_running(&self) -> bool {
-        self.group.is_some_and(ProcessGroup::is_running)
+    pub(super) fn is_running(&mut self) -> bool {
+        let is_running = if self.supervisor.is_some() {
+            // It ends after everything that the script has started.
+            matches!(self.child.try_wait(), Ok(None))
+        } else {
+            self.group.is_some_and(ProcessGroup::is_running)
+        };
+        if !is_running {
+            // From now on, the ID of the group may belong to another one.
+            self.group = None;
+        }
+        is_running
     }
 
     fn signal(&self, signal: Signal) {
