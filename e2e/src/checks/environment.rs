@@ -96,8 +96,23 @@ impl Environment {
         Ok(self.api::<K>().list(&parameters).await?.items)
     }
 
+    /// Like [`Self::list`]. A cluster that does not have the kind has no objects of it.
+    pub(super) async fn list_if_known<K>(&self) -> Result<Vec<K>, Failure>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let parameters = ListParams::default().labels(&format!("ref={}", self.reference));
+        match self.api::<K>().list(&parameters).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+            listed => Ok(listed?.items),
+        }
+    }
+
     /// The only object of a kind in the environment.
-    async fn only<K>(&self) -> Result<K, Failure>
+    pub(super) async fn only<K>(&self) -> Result<K, Failure>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
             + Clone

@@ -48,17 +48,19 @@ struct ParentStatus {
 }
 
 impl HttpRoute {
-    /// Why the controller of a Gateway does not route requests: the Gateway, and the controller's message. `None` if it does, or has not
-    /// decided yet.
+    /// Why no Gateway routes requests: a Gateway, and the message of its controller. `None` if one does, or its controller has not decided
+    /// yet.
     pub(super) fn refusal(&self) -> Option<(String, String)> {
-        self.status.parents.iter().find_map(|parent| {
+        let mut refusals = self.status.parents.iter().map(|parent| {
             let refused = parent.conditions.iter().find(|condition| {
                 ["Accepted", "ResolvedRefs"].contains(&&*condition.type_) && condition.status == "False"
             })?;
             let Parent { namespace, name } = &parent.parent_ref;
             let namespace = namespace.as_deref().or(self.metadata.namespace.as_deref()).unwrap_or_default();
             Some((format!("{namespace}/{name}"), refused.message.clone()))
-        })
+        });
+        let first = refusals.next()??;
+        refusals.all(|refusal| refusal.is_some()).then_some(first)
     }
 
     /// Whether no controller has decided about the route: that of its Gateway does not exist, or does not run.

@@ -12,6 +12,7 @@ use super::bindings;
 use super::check::{Evidence, Outcome};
 use super::environment::Environment;
 use super::failure::expected;
+use super::route::Route;
 use crate::environment::cluster::ApiError;
 use crate::record::Failure;
 
@@ -66,11 +67,13 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let account = account(deployer).await?;
     evidence.add(format!("the account is {}", bindings::name(&account)));
     let own = Some(&*environment.namespace);
+    let of_route = of_route(&environment).await;
     let needed: Vec<(&str, &str, &str)> = DEPLOYED
         .iter()
         .flat_map(|(group, resource)| VERBS.iter().map(move |verb| (*verb, *group, *resource)))
         .chain(READ.iter().flat_map(|(group, resource)| ["get", "list"].map(|verb| (verb, *group, *resource))))
         .chain([SMOKE_TEST, AUTOSCALER])
+        .chain(of_route)
         .collect();
     let missing = which(deployer, &needed, own, false).await?;
     if !missing.is_empty() {
@@ -141,6 +144,14 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         }
     }
     Ok(evidence)
+}
+
+/// What the deploy jobs need for a route to a Gateway, if the environment has one instead of an Ingress.
+async fn of_route(environment: &Environment) -> Vec<(&'static str, &'static str, &'static str)> {
+    match Route::of(environment).await {
+        Ok(Route::HttpRoute(_)) => VERBS.map(|verb| (verb, "gateway.networking.k8s.io", "httproutes")).to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 async fn all_namespaces(environment: &Environment) -> Result<Vec<String>, Failure> {

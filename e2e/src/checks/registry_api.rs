@@ -20,6 +20,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for a complete response. All requested responses are small.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A user that no registry has.
+const NOBODY: &str = "e2e-no-such-user";
+
 /// A registry and its user's credentials.
 #[derive(Clone)]
 pub struct RegistryApi {
@@ -70,6 +73,16 @@ impl RegistryApi {
     pub async fn login(&self, password: Option<&str>) -> Result<StatusCode, String> {
         let response = self.ask(Method::GET, "/v2/", password).await.map_err(|error| error_chain(&error))?;
         Ok(response.status())
+    }
+
+    /// The status of `/v2/` for a user that does not exist. Wrong passwords of the own user could lock its account, and pods could no
+    /// longer pull then.
+    ///
+    /// # Errors
+    /// A text with the reason, if the registry does not respond.
+    pub async fn login_of_nobody(&self) -> Result<StatusCode, String> {
+        let nobody = Self { user: NOBODY.to_owned(), ..self.clone() };
+        nobody.login(Some("not a password")).await
     }
 
     /// The status of `/v2/` with the user's own password.

@@ -17,13 +17,11 @@ impl Route {
     /// The route of an environment.
     ///
     /// # Errors
-    /// If the environment has no `HTTPRoute` and not exactly one Ingress, or the API server does not answer.
+    /// If the environment has several Ingresses, or neither an Ingress nor an `HTTPRoute`, or the API server does not list them.
     pub(super) async fn of(environment: &Environment) -> Result<Self, Failure> {
         if environment.list::<Ingress>().await?.is_empty() {
-            // Without the Gateway API, there is no such kind.
-            let routes = environment.list::<HttpRoute>().await.unwrap_or_default();
-            if let Some(route) = routes.into_iter().next() {
-                return Ok(Self::HttpRoute(Box::new(route)));
+            if !environment.list_if_known::<HttpRoute>().await?.is_empty() {
+                return Ok(Self::HttpRoute(Box::new(environment.only().await?)));
             }
         }
         Ok(Self::Ingress(Box::new(environment.only_ingress().await?)))

@@ -11,6 +11,7 @@ use super::check::{Check, Evidence, Pods};
 use super::environment::{Environment, object_ref};
 use super::extra_pod::{sweep, sweep_of, swept};
 use super::failure::expected;
+use super::need::Need;
 use crate::record::event::{Event, EventSink};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 use futures_util::future::{join_all, try_join_all};
@@ -120,6 +121,10 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     for need in check.needs {
         if !need.is_met(environment).await {
             unmet.push(need.hint(environment));
+            if *need == Need::Changes {
+                // The other needs are examined by requests that create an object, which is not stored.
+                break;
+            }
         }
     }
     if !unmet.is_empty() {

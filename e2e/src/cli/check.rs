@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use container_engine::error_chain::error_chain;
 use e2e::checks::connection::answers;
 use e2e::checks::discovery::discover;
+use e2e::checks::environment::Environment;
 use e2e::checks::extra_pod::sweep;
 use e2e::checks::run;
 use e2e::checks::{self, CHECKS, Check};
-use e2e::record::event::Event;
+use e2e::record::event::{Event, EventSink};
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
 use e2e::report::live::{Live, Mode};
@@ -51,11 +53,11 @@ pub(crate) struct CheckArguments {
     commit: Option<String>,
 
     /// Change nothing in the cluster: read objects, and send requests through its API server
-    #[arg(long)]
+    #[arg(long, conflicts_with = "report_configmap")]
     read_only: bool,
 
-    /// Another environment of the service, whose pods must not answer for this host; repeatable [default: the others in the
-    /// namespace]
+    /// Another environment of the service, whose pods must not answer for this host; repeatable [default: those that are
+    /// checked as well]
     #[arg(long = "other", value_name = "REF=HOST", value_parser = other)]
     others: Vec<(String, String)>,
 
@@ -106,36 +108,45 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if arguments.references.len() > 1 && (host.is_some() || commit.is_some()) {
         return Err(CliError::Usage("--host and --commit are those of one environment: give one --ref".to_owned()));
     }
-    let selection = arguments.place.selection(arguments.references, arguments.read_only);
+    let mut selection = arguments.place.selection(arguments.references, arguments.read_only);
+    selection.host = host;
     let mut target = arguments.place.target().await?;
     target.patience = arguments.patience;
     if !answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
-    let found = discover(&target, &selection).await?;
+    let config_map = match &arguments.report_configmap {
+        Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
+        None => None,
+    };
+    let found = tokio::select! {
+        found = discover(&target, &selection) => found,
+        () = cancel.cancelled() => return Err(CliError::Interrupted),
+    };
+    let found = match (found, &config_map) {
+        (Ok(found), _) => found,
+        (Err(error), None) => return Err(error.into()),
+        (Err(error), Some(config_map)) => {
+            config_map.end(Stage::Failed, &[("report.txt", &format!("{}\n", error_chain(&error)))]).await?;
+            return Err(error.into());
+        }
+    };
     if !arguments.quiet {
         print(&report::discovery::text(&found.choices));
     }
     let mut environments = found.environments.clone();
     for environment in &mut environments {
-        environment.host = host.clone().unwrap_or(std::mem::take(&mut environment.host));
         environment.commit.clone_from(&commit);
         environment.others.extend(arguments.others.iter().cloned());
     }
     let are_named = !arguments.names.is_empty();
     let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
-    let config_map = match &arguments.report_configmap {
-        Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
-        None => None,
-    };
     let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let began = Instant::now();
     let checks = tokio::select! {
-        checks = live.watch(join_all(environments.iter().map(|environment| run::run(&chosen, environment, began, &show)))) => {
-            checks.into_iter().flatten().collect::<Vec<_>>()
-        }
+        checks = live.watch(run_all(&chosen, &environments, began, &show)) => checks,
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
             join_all(environments.iter().map(sweep)).await;
@@ -172,6 +183,20 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     })?;
     stored.and(written)?;
     Ok(ExitCode::from(if is_failed { EXIT_FAILED } else { 0 }))
+}
+
+/// Checks one environment after the other: checks restart the pods of an environment.
+async fn run_all(
+    checks: &[&'static Check],
+    environments: &[Environment],
+    began: Instant,
+    show: &EventSink<'_>,
+) -> Vec<CheckRecord> {
+    let mut all = Vec::new();
+    for environment in environments {
+        all.extend(run::run(checks, environment, began, show).await);
+    }
+    all
 }
 
 /// A check that the user named and that did not run is a failure.

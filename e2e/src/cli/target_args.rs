@@ -186,13 +186,14 @@ impl TargetArgs {
         Ok(registry.as_ref().map(RegistryTarget::of_kind).transpose()?)
     }
 
-    /// What the user has chosen for the search in the cluster. The namespace and the hosts are known for the cluster of `e2e up`, and for
-    /// that of the pod that this program runs in.
+    /// What the user has chosen for the search in the cluster. The namespace is known for the cluster of `e2e up`, and for that of
+    /// the pod that this program runs in; the hosts are known for the former.
     pub(crate) fn selection(&self, references: Vec<String>, is_read_only: bool) -> Selection {
         let own = (!self.is_existing()).then(|| owner::NAMESPACE.to_owned());
         let namespace = self.namespace.clone().or(own);
-        let has_known_hosts = !self.is_existing() || self.base_domain.is_some();
-        Selection { namespace, references, account: self.deployer_account.clone(), has_known_hosts, is_read_only }
+        let has_known_hosts = !(self.is_existing() || is_in_pod()) || self.base_domain.is_some();
+        let account = self.deployer_account.clone();
+        Selection { namespace, references, account, host: None, has_known_hosts, is_read_only }
     }
 
     fn registry(&self) -> Result<Option<RegistryTarget>, CliError> {

@@ -1,7 +1,8 @@
-//! Small jobs with what GitLab Runner 19.4 does with them: `cases/*.yaml`. Each executor runs the same files, one pipeline per file.
+//! Small jobs, and the result that GitLab Runner 19.4 gives for each: `cases/*.yaml`. Each executor runs the same files, one pipeline per
+//! file.
 //!
-//! Each case cites the function of GitLab Runner that decides. What an executor does otherwise is in the file, too, with the sentence of
-//! `docs/pipeline.md` that states it.
+//! Each case cites the place in GitLab Runner that decides: a function, a file or a package. If an executor differs, the case states its
+//! result under `differs`, with the sentence of `docs/pipeline.md` that documents the difference.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -17,7 +18,7 @@ use crate::outcome::Run;
 use crate::repository::Repository;
 use crate::support::{error, project};
 
-/// Small enough to start a case everywhere, and more than the cores: most jobs wait.
+/// Concurrent jobs: more than the cores, because most jobs sleep; few enough for every executor.
 const CONCURRENCY: &str = "12";
 
 /// A file of cases, which share a repository and a pipeline.

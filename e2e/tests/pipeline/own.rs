@@ -57,6 +57,21 @@ fn each_branch_has_an_environment(#[case] reference: &[&str], #[case] expected: 
     assert_eq!(stoppable.len(), usize::from(reference.contains(&"--branch")), "{stoppable:#?}");
 }
 
+#[test]
+fn the_diagram_shows_every_stage_and_job() {
+    let diagram = std::fs::read_to_string(project().join("docs/pipeline.svg")).expect("the diagram");
+    let shown: std::collections::BTreeSet<_> = diagram.split(['<', '>']).collect();
+    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
+    let jobs =
+        pipeline.as_object().expect("a hash").iter().filter(|(name, job)| !name.starts_with('.') && job.is_object());
+    let jobs = jobs.map(|(name, _)| name.clone()).filter(|name| !["workflow", "variables"].contains(&&**name));
+    let stages = pipeline["stages"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    let missing: Vec<_> =
+        stages.map(|stage| format!("stage {stage}")).chain(jobs).filter(|name| !shown.contains(&**name)).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
 /// Only a release can be deployed to the live environment.
 #[rstest]
 #[case::a_release("v1.0.0", true)]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use tokio::process::Command;
 
 use super::script_end::ScriptEnd;
@@ -183,8 +184,13 @@ impl Session {
     /// What a further step of the job finds.
     pub(super) fn surroundings(&self, environment: &str) -> Surroundings {
         let mut content = Vec::new();
-        if let Ok(file) = File::open(environment) {
-            // What cannot be read is not there for a script either.
+        // The job may have replaced it by a named pipe, which nobody writes to.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(environment, flags, Mode::empty()).map(File::from);
+        if let Ok(file) = file
+            && file.metadata().is_ok_and(|metadata| metadata.is_file())
+        {
+            // A script cannot read an unreadable file either.
             let _ = file.take(MAX_ENVIRONMENT).read_to_end(&mut content);
         }
         let environment = String::from_utf8_lossy(&content).into_owned();
@@ -194,8 +200,10 @@ impl Session {
     /// Stops the script and all processes that it has started. With `is_patient`, a script has as long as the runner configuration grants;
     /// otherwise, it has five seconds.
     pub async fn stop(&mut self, is_patient: bool) {
-        if let Some(mut process) = self.running.take() {
+        // A call that is dropped can be repeated.
+        if let Some(process) = &mut self.running {
             process.stop(is_patient.then_some(self.patience)).await;
+            self.running = None;
         }
     }
 

@@ -21,7 +21,7 @@ use super::supervisor::Supervisor;
 use crate::log::{JobLog, Stream};
 use crate::process_group::ProcessGroup;
 
-/// Time between SIGTERM and SIGKILL when a job is canceled, and for processes that a job has left running.
+/// Time between SIGTERM and SIGKILL when a job is canceled. Without a supervisor, also for processes that the script has left running.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Additional time for a supervisor to end: it waits 10 s for killed processes.
@@ -92,7 +92,8 @@ impl ShellProcess {
         Ok(end)
     }
 
-    /// Asks the script to end, and waits for `patience`. Then ends all processes that are left: asks them, and kills them after five seconds.
+    /// Sends SIGTERM to the script and waits for `patience`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`], or,
+    /// under a supervisor whose shell has ended, after 500 ms.
     pub(super) async fn stop(&mut self, patience: Option<Duration>) {
         if let Some(patience) = patience {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.

@@ -154,7 +154,10 @@ impl Attempt<'_> {
         };
         let result = self.with(&mut session, &job_dirs).await;
         if let Err(error) = &result {
-            session.stop(matches!(error, AttemptError::TimedOut(_))).await;
+            match error {
+                AttemptError::TimedOut(_) => self.stop_patiently(&mut session).await,
+                _ => session.stop(false).await,
+            }
         }
         session.finish().await;
         result
@@ -261,6 +264,14 @@ impl Attempt<'_> {
         Ok(())
     }
 
+    /// Stops the script, which may have minutes to end. If the pipeline is canceled meanwhile, the script has five seconds.
+    async fn stop_patiently(&self, session: &mut Session) {
+        tokio::select! {
+            () = session.stop(true) => {}
+            () = self.pipeline.cancel.cancelled() => session.stop(false).await,
+        }
+    }
+
     /// Runs a script and returns its end. Stops it after `limit` and returns `None`.
     async fn run_for(
         &self,
@@ -273,7 +284,7 @@ impl Attempt<'_> {
         if let Ok(ended) = tokio::time::timeout(limit, run).await {
             return ended.map(Some);
         }
-        session.stop(true).await;
+        self.stop_patiently(session).await;
         Ok(None)
     }
 

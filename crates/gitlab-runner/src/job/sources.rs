@@ -43,7 +43,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// How often the sources are tried.
+    /// The number of attempts to get the sources.
     fn attempts(&self) -> Result<i64, AttemptError> {
         let written = self.variables.get("GET_SOURCES_ATTEMPTS");
         let attempts = written.and_then(|written| written.parse().ok()).unwrap_or(1);

@@ -182,7 +182,7 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
     .await;
     // Without the right to list them, a class or Service that exists would be missed.
     let (Ok(ingresses), Ok(services), Ok(classes)) = (ingresses, services, classes) else { return Vec::new() };
-    let mut causes = of_routes(environment).await;
+    let mut causes = if ingresses.is_empty() { of_routes(environment).await } else { Vec::new() };
     for ingress in &ingresses {
         if let Some(remedy) = traffic::ingress(ingress, &classes, &services) {
             causes.push(cause(Part::Ingress, object_ref(ingress), remedy));
@@ -195,7 +195,7 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
 
 /// What the controllers of Gateways say of the environment's routes. Without the Gateway API, there are none.
 async fn of_routes(environment: &Environment) -> Vec<Cause> {
-    let routes = environment.list::<HttpRoute>().await.unwrap_or_default();
+    let routes = environment.list_if_known::<HttpRoute>().await.unwrap_or_default();
     let refused =
         routes.iter().filter_map(|route| Some(cause(Part::Ingress, object_ref(route), gateway::unrouted(route)?)));
     refused.collect()

@@ -25,7 +25,7 @@ pub(super) async fn find(target: &Target, selection: &Selection) -> Search<Accou
         return Err(format!("--read-only does not act as another account; {REMEDY}"));
     }
     let (name, reason) = match &selection.account {
-        Some(account) => (user(account)?, "it is given".to_owned()),
+        Some(account) => (user(account)?, "selected with `--deployer-account`".to_owned()),
         None => bound(target).await?,
     };
     let client = target.connection.acting_as(&name, &[]).and_then(|connection| connection.client());
@@ -69,7 +69,7 @@ async fn bound(target: &Target) -> Search<String> {
     let others: Vec<&str> = found.iter().skip(1).map(|(account, _)| &**account).collect();
     let mut reason = format!("RoleBinding {namespace}/{binding} allows it to create Deployments");
     if !others.is_empty() {
-        reason = format!("{reason}, as others allow {} (`--deployer-account`)", others.join(" and "));
+        reason = format!("{reason}; other RoleBindings allow {} as well (`--deployer-account`)", others.join(" and "));
     }
     Ok((user(account)?, reason))
 }

@@ -10,6 +10,9 @@ use crate::checks::gateway_api::Gateway;
 /// The port of HTTP.
 pub(super) const HTTP: u16 = 80;
 
+/// How many addresses of nodes are tried: each node forwards its node port to the controller.
+const MAX_NODES: usize = 4;
+
 /// An address that may lead to the controller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
@@ -45,7 +48,7 @@ pub(super) fn of_service(service: &Service, nodes: &[Node], ports: &[u16]) -> Ve
     let node_port = port.node_port.and_then(|port| u16::try_from(port).ok());
     let of_nodes = node_port.into_iter().flat_map(|port| {
         let source = format!("the node port of Service {name}");
-        addresses(nodes).map(move |host| Candidate { host, port, source: source.clone() })
+        addresses(nodes).take(MAX_NODES).map(move |host| Candidate { host, port, source: source.clone() })
     });
     of_balancer.chain(of_nodes).collect()
 }

@@ -1,4 +1,4 @@
-//! What the user has chosen, and what was found.
+//! The user's selection, and each choice with its reason.
 
 use kube::ResourceExt;
 
@@ -16,6 +16,8 @@ pub struct Selection {
     pub references: Vec<String>,
     /// The account that the pipeline deploys with, a `ServiceAccount`: `NAMESPACE/NAME`.
     pub account: Option<String>,
+    /// The host of the only environment.
+    pub host: Option<String>,
     /// Whether the host of each environment is known: below the target's base domain. Otherwise it is that of the Ingress.
     pub has_known_hosts: bool,
     /// Whether nothing may be changed in the cluster, not even by a request that stores nothing.

@@ -55,15 +55,16 @@ pub(super) async fn find(
     let mut deployed = Vec::new();
     for reference in references {
         let (deployment, route) = (deployments.remove(&reference), routes.remove(&reference));
-        let of_route = route.as_ref().and_then(host_of).filter(|_| !selection.has_known_hosts);
+        let of_route =
+            route.as_ref().and_then(host_of).filter(|_| !selection.has_known_hosts && selection.host.is_none());
         let mut reason = match &deployment {
             Some(deployment) => format!("Deployment {}", path_of(deployment)),
-            None => "it is selected, and has no Deployment".to_owned(),
+            None => "selected with `--ref`; it has no Deployment".to_owned(),
         };
         if let (Some(route), Some(_)) = (&route, &of_route) {
             reason = format!("{reason}; the host is that of {}", route.object_ref());
         }
-        let host = of_route.unwrap_or_else(|| target.host(&reference));
+        let host = selection.host.clone().or(of_route).unwrap_or_else(|| target.host(&reference));
         choices.push(Choice { subject: "environment", value: Some(format!("{reference}: {host}")), reason });
         deployed.push(Deployed { namespace: namespace.clone(), reference, deployment, route, host });
     }
@@ -80,11 +81,15 @@ async fn in_one_namespace(
     };
     let all = match list(target, None).await {
         Ok(all) => all,
-        // An account without permissions for the whole cluster.
-        Err(DiscoveryError::Api { .. }) => {
+        Err(DiscoveryError::Api { source, .. }) if source.is_forbidden() => {
             let (namespace, reason) = match target.connection.namespace() {
-                Some(namespace) => (namespace, "the one of the context; the account cannot list Deployments elsewhere"),
-                None => (owner::NAMESPACE, "the default; the account cannot list Deployments of the whole cluster"),
+                Some(namespace) => {
+                    (namespace, "the namespace of the context, because the account cannot list Deployments elsewhere")
+                }
+                None => (
+                    owner::NAMESPACE,
+                    "the default, because the account cannot list the Deployments of the whole cluster",
+                ),
             };
             note(namespace, reason);
             return Ok((namespace.to_owned(), list(target, Some(namespace)).await?));

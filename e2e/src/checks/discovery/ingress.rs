@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::ListParams;
@@ -29,10 +30,13 @@ const REMEDY: &str = "pass it with `--ingress ADDRESS:PORT`";
 /// Time limit for a response: an address that this machine cannot reach usually does not answer at all.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How many addresses are tried at the same time.
+const PROBES: usize = 16;
+
 /// An address of the controller.
 pub(super) struct Controller {
     pub(super) address: SocketAddr,
-    /// The port of this machine, if the address is one.
+    /// Keeps the forwarded port open, if `address` is one.
     pub(super) forward: Option<Forward>,
 }
 
@@ -44,7 +48,7 @@ enum Answer {
     Other,
 }
 
-/// Finds an address. One at which the service answers is better than one at which only something answers.
+/// Finds an address; prefers one at which the service answers.
 pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: bool) -> Search<Controller> {
     let hosts: Vec<&str> = deployed.iter().map(|it| &*it.host).collect();
     let route =
@@ -59,8 +63,11 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
     candidates.extend(services.iter().flat_map(|service| addresses::of_service(service, &nodes, &ports)));
     candidates.extend(pods.iter().flat_map(|pod| addresses::of_host_ports(pod, &ports)));
     let mut other = None;
-    for candidate in &candidates {
-        match probe(candidate, &hosts).await {
+    // Addresses that do not answer would take seconds one after the other.
+    let probes = stream::iter(&candidates).map(async |candidate| (candidate, probe(candidate, &hosts).await));
+    let mut probes = std::pin::pin!(probes.buffered(PROBES));
+    while let Some((candidate, answer)) = probes.next().await {
+        match answer {
             Some((address, Answer::Service)) => {
                 let reason = format!("{}; the service answers there", candidate.source);
                 return Ok((Controller { address, forward: None }, reason));
@@ -75,7 +82,10 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
     let tried = if tried.is_empty() { String::new() } else { format!("; nothing answers at {}", tried.join(", ")) };
     if is_read_only {
         if let Some((address, source)) = other {
-            return Ok((Controller { address, forward: None }, format!("{source}; something answers there")));
+            return Ok((
+                Controller { address, forward: None },
+                format!("{source}; a program other than the service answers there"),
+            ));
         }
         return Err(format!(
             "this machine reaches no address of the controller, and --read-only forwards no port{tried}; {REMEDY}"
@@ -85,14 +95,16 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
     let is_served = matches!(forwarded, Some((_, _, Some(Answer::Service))));
     match (forwarded, other) {
         (Some((controller, pod, _)), None) => {
-            Ok((controller, format!("it leads to Pod {pod}, through the API server{tried}")))
+            Ok((controller, format!("a local port, forwarded through the API server to Pod {pod}{tried}")))
         }
-        (Some((controller, pod, _)), Some(_)) if is_served => {
-            Ok((controller, format!("it leads to Pod {pod}, through the API server; the service answers there")))
-        }
-        (_, Some((address, source))) => {
-            Ok((Controller { address, forward: None }, format!("{source}; something answers there")))
-        }
+        (Some((controller, pod, _)), Some(_)) if is_served => Ok((
+            controller,
+            format!("a local port, forwarded through the API server to Pod {pod}; the service answers there"),
+        )),
+        (_, Some((address, source))) => Ok((
+            Controller { address, forward: None },
+            format!("{source}; a program other than the service answers there"),
+        )),
         (None, None) => Err(format!("no ready pod of the controller is found{tried}; {REMEDY}")),
     }
 }

@@ -1,9 +1,9 @@
-//! Finds what the checks need in a cluster that somebody else has set up, and tells the reason for each choice. What is given is not
-//! looked for. Nothing in the cluster is changed.
+//! Finds the inputs of the checks in a cluster that the harness did not create, and reports the reason for each choice. Inputs that the user
+//! has given are not searched for. The search changes nothing in the cluster.
 //!
 //! - environments: the namespace, the environments and their hosts. ingress: the address of the Ingress controller, if necessary by
-//!   forward; addresses are those that objects note.
-//! - choice: what the user has chosen, and what was.
+//!   forward; addresses: the addresses in the status and specification of objects.
+//! - choice: the user's selection, and each choice with its reason.
 //! - prometheus, registry, account: the Service of Prometheus, the login to the registry, the account of the pipeline.
 
 mod account;
@@ -58,7 +58,13 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
         },
         async { if target.prometheus.is_some() { None } else { Some(prometheus::find(&target).await) } },
         async { if target.registry.is_some() { None } else { Some(registry::find(&target, &deployments).await) } },
-        async { if target.deployer.is_some() { None } else { Some(account::find(&target, selection).await) } },
+        async {
+            if target.deployer.is_some() && selection.account.is_none() {
+                None
+            } else {
+                Some(account::find(&target, selection).await)
+            }
+        },
     );
     let mut note = |subject, need, value: Option<String>, reason: String| {
         if value.is_none() {

@@ -18,7 +18,7 @@ const PORT_NAMES: [&str; 4] = ["http", "web", "http-web", "prometheus"];
 /// The port of Prometheus by default.
 const PORT: i32 = 9090;
 
-/// Programs beside Prometheus whose Services have its name in theirs.
+/// Other programs whose Services have `prometheus` in their names.
 const OTHERS: [&str; 6] = ["alertmanager", "node-exporter", "kube-state-metrics", "pushgateway", "adapter", "operator"];
 
 /// Finds the Service that answers as Prometheus. Of several, it is the one with targets in the namespace.

@@ -43,6 +43,13 @@ impl From<kube::Error> for ApiError {
     }
 }
 
+impl ApiError {
+    /// Whether the account lacks a permission.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(&*self.0, kube::Error::Api(status) if status.code == 403)
+    }
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         match &*self.0 {

@@ -76,7 +76,9 @@ impl Container<'_> {
         }));
         let ((), code) = tokio::join!(feed, self.exit_code());
         // All processes have ended with the container, but output may still arrive.
-        let _ = timeout(OUTPUT_TIMEOUT, task).await;
+        if timeout(OUTPUT_TIMEOUT, &mut *task).await.is_err() {
+            task.abort();
+        }
         *copying = None;
         let code = code.map_err(|error| lost(&error))?;
         if code == 137 && self.is_out_of_memory().await {
