@@ -18,8 +18,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
     let Some(registry) = &environment.registry else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
-    require_denied(registry, registry.login(None).await, "without a login")?;
-    require_denied(registry, registry.login_of_nobody().await, "with a wrong password")?;
+    require_denied(registry, registry.login(None), "without a login").await?;
+    require_denied(registry, registry.login_of_nobody(), "with a wrong password").await?;
     let status = registry.own_login().await.map_err(|reason| unreachable(registry, &reason))?;
     if status != StatusCode::OK {
         return Err(expected(format!("{} accepts its user's credentials", registry.host))
@@ -82,8 +82,12 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-fn require_denied(registry: &RegistryApi, status: Result<StatusCode, String>, how: &str) -> Result<(), Failure> {
-    let status = status.map_err(|reason| unreachable(registry, &reason))?;
+async fn require_denied(
+    registry: &RegistryApi,
+    login: impl Future<Output = Result<StatusCode, String>>,
+    how: &str,
+) -> Result<(), Failure> {
+    let status = login.await.map_err(|reason| unreachable(registry, &reason))?;
     if status == StatusCode::UNAUTHORIZED {
         return Ok(());
     }

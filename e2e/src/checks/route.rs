@@ -19,10 +19,9 @@ impl Route {
     /// # Errors
     /// If the environment has several Ingresses, or neither an Ingress nor an `HTTPRoute`, or the API server does not list them.
     pub(super) async fn of(environment: &Environment) -> Result<Self, Failure> {
-        if environment.list::<Ingress>().await?.is_empty() {
-            if !environment.list_if_known::<HttpRoute>().await?.is_empty() {
-                return Ok(Self::HttpRoute(Box::new(environment.only().await?)));
-            }
+        let has_ingress = !environment.list::<Ingress>().await?.is_empty();
+        if !has_ingress && !environment.list_if_known::<HttpRoute>().await?.is_empty() {
+            return Ok(Self::HttpRoute(Box::new(environment.only().await?)));
         }
         Ok(Self::Ingress(Box::new(environment.only_ingress().await?)))
     }

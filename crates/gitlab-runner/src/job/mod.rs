@@ -4,6 +4,7 @@
 //! another shell; saving of caches and artifacts. If a step before the script fails, the job ends there.
 
 mod files;
+mod limits;
 mod outcome;
 mod request;
 pub mod script;
@@ -22,7 +23,6 @@ use super::log::JobLog;
 use super::variables::{Facts, JobVariables};
 pub use crate::job::outcome::JobOutcome;
 use crate::job::script::Script;
-use crate::job_settings::{self, DurationError};
 use crate::mask::Masker;
 use crate::workspace::job_dirs::JobDirs;
 use gitlab_ci::config::runner_settings::parse_bool;
@@ -262,48 +262,6 @@ impl Attempt<'_> {
         }
         self.log.warn(&format!("after_script failed, but job will continue unaffected: {message}"));
         Ok(())
-    }
-
-    /// Stops the script, which may have minutes to end. If the pipeline is canceled meanwhile, the script has five seconds.
-    async fn stop_patiently(&self, session: &mut Session) {
-        tokio::select! {
-            () = session.stop(true) => {}
-            () = self.pipeline.cancel.cancelled() => session.stop(false).await,
-        }
-    }
-
-    /// Runs a script and returns its end. Stops it after `limit` and returns `None`.
-    async fn run_for(
-        &self,
-        session: &mut Session,
-        script: &str,
-        limit: Option<Duration>,
-    ) -> Result<Option<ScriptEnd>, AttemptError> {
-        let run = self.within(session.run(script, &self.log));
-        let Some(limit) = limit else { return run.await.map(Some) };
-        if let Ok(ended) = tokio::time::timeout(limit, run).await {
-            return ended.map(Some);
-        }
-        self.stop_patiently(session).await;
-        Ok(None)
-    }
-
-    /// The timeout that a variable sets for a script, or `None` if the variable is not set, invalid or zero.
-    /// <https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts>
-    fn limit(&self, variable: &str) -> Option<Duration> {
-        let written = self.variables.get(variable).filter(|written| !written.is_empty())?;
-        let limit = job_settings::parse_duration(&written);
-        let kind = match limit {
-            Ok(_) => "",
-            Err(DurationError::Malformed) => "malformed",
-            Err(DurationError::Negative) => "relative",
-        };
-        if !kind.is_empty() {
-            self.log.warn(&format!(
-                "Ignoring {kind} {variable} timeout: {written} (write a duration such as 10m or 1h30m)"
-            ));
-        }
-        limit.ok().filter(|limit| !limit.is_zero())
     }
 
     fn script(&self, dir: &str, job_dirs: &JobDirs, commands: &[&str], variables: &[Variable]) -> String {
