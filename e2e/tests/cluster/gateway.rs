@@ -11,7 +11,7 @@ use crate::deployment::{deploy_as, manifest_of};
 use crate::discovery::{check, line};
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
 use crate::saboteurs::COMMIT;
-use crate::support::{e2e, eventually, run};
+use crate::support::{e2e, eventually, project, run};
 
 /// The version that Traefik 3.7 supports.
 const GATEWAY_API: &str = "sigs.k8s.io/gateway-api@v1.6.1";
@@ -105,13 +105,26 @@ fn install_controller() -> [Cleanup; 2] {
     cleanup
 }
 
-/// The route of an environment to a Gateway, applied by the pipeline's account.
+/// The command of the deploy jobs that waits for the Gateway and deletes the Ingress, read from the pipeline file.
+fn replacement() -> String {
+    let text = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let pipeline: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    script.into_iter().find(|command| command.contains("kubectl wait")).expect("the command").to_owned()
+}
+
+/// Replaces the Ingress of an environment by a route to a Gateway, as the deploy jobs do, with the pipeline's account.
 fn route(slug: &str, gateway: &str) -> Cleanup {
     let text = manifest_of("http-route.yaml", slug, &COMMIT);
     let text = text.replace("__KUBE_GATEWAY_NAMESPACE__", "ingress").replace("__KUBE_GATEWAY_NAME__", gateway);
     let cleanup = Cleanup(vec!["--namespace=gitlab".into(), format!("httproute/gitlab-k8s-demo-{slug}")]);
     feed(&mut deployer(&["apply", "--filename", "-"]), &text);
-    run(&mut deployer(&["delete", "ingress", &format!("gitlab-k8s-demo-{slug}")]));
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("ingress.yaml"), text).expect("written");
+    let mut command = Command::new("sh");
+    command.args(["-euc", &replacement()]).current_dir(dir.path()).env("KUBECONFIG", access("gitlab_kubeconfig"));
+    command.env("KUBE_NAMESPACE", "gitlab").env("KUBE_GATEWAY", format!("ingress/{gateway}"));
+    run(command.env("name", format!("gitlab-k8s-demo-{slug}")));
     let host = format!("{slug}.gitlab-k8s-demo.test");
     eventually("the end of the Ingress", TIMEOUT, || match http(&host, "/health") {
         (404, _) => Ok(()),

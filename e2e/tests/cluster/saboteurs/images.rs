@@ -37,7 +37,7 @@ fn the_tag_does_not_exist() {
     let _cleanup = intact("untagged");
     let image = format!("{}/course/demo:no-such-tag", access("registry_host"));
     patch_template("untagged", &container(json!({"image": image})));
-    explained("untagged", &["deployment"], 15.0, &[("deployment", "no-such-tag: ")]);
+    explained("untagged", &["deployment"], &[("deployment", "no-such-tag: ")]);
     refuses_the_image("untagged", "404");
 }
 
@@ -91,7 +91,6 @@ fn the_pull_secret_has_a_wrong_password() {
     explained(
         "mistyped",
         &["pull-secret", "deployment", "readiness", "service", "version"],
-        20.0,
         &[("pull-secret", "the registry denies the pull with Secret mistyped"), ("readiness", "ImagePull")],
     );
 }
@@ -101,7 +100,7 @@ fn the_image_is_of_a_registry_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("elsewhere");
     patch_template("elsewhere", &container(json!({"image": "registry.invalid/course/demo:v1"})));
-    explained("elsewhere", &["deployment"], 20.0, &[("deployment", "registry.invalid")]);
+    explained("elsewhere", &["deployment"], &[("deployment", "registry.invalid")]);
     refuses_the_image("elsewhere", "registry.invalid/course/demo:v1");
 }
 

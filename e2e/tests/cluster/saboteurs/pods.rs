@@ -25,7 +25,7 @@ fn the_deployment_is_scaled_to_zero() {
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=0", "deployment/gitlab-k8s-demo-empty"]));
     wait_for_pods("gitlab", "ref=empty", 0, TIMEOUT);
     let names = ["deployment", "service", "scraping", "version", "rollout"];
-    explained("empty", &names, 15.0, &names.map(|check| (check, "scaled")));
+    explained("empty", &names, &names.map(|check| (check, "scaled")));
     // The check's own pods must not count.
     let failed = failing("empty", &["ingress", "readiness"], "30s", &[]);
     assert!(failed.contains_key("ingress"), "{failed:?}");
@@ -55,7 +55,6 @@ fn pod_security_rejects_the_template() {
     explained(
         "bare",
         &["pull-secret", "deployment", "readiness", "liveness", "service", "rollout"],
-        15.0,
         &["pull-secret", "deployment", "readiness", "liveness", "rollout"].map(|check| (check, words)),
     );
 }
@@ -67,7 +66,7 @@ fn the_template_names_a_secret_that_does_not_exist() {
     let secret = json!({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "no-such-secret", "key": "x"}}}]});
     patch_template("secretive", &container(secret));
     let words = "CreateContainerConfigError: secret \"no-such-secret\" not found";
-    explained("secretive", &["deployment"], 15.0, &[("deployment", words)]);
+    explained("secretive", &["deployment"], &[("deployment", words)]);
 }
 
 #[test]
@@ -107,7 +106,6 @@ fn the_pods_have_an_account_that_does_not_exist() {
     explained(
         "disowned",
         &["pull-secret", "deployment", "readiness", "service", "ingress"],
-        15.0,
         &["pull-secret", "deployment", "readiness"].map(|check| (check, words)),
     );
 }
@@ -153,5 +151,5 @@ fn rejected(slug: &str, words: &str) {
         let failed = failing(slug, &["dns"], "30s", &[]);
         if failed.is_empty() { Err("not rejected yet".to_owned()) } else { Ok(()) }
     });
-    explained(slug, &QUICK, 20.0, &["pull-secret", "readiness", "dns"].map(|check| (check, words)));
+    explained(slug, &QUICK, &["pull-secret", "readiness", "dns"].map(|check| (check, words)));
 }

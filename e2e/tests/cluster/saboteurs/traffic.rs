@@ -34,7 +34,6 @@ fn the_service_selects_no_pod() {
     explained(
         "canary",
         &["readiness", "service", "ingress", "rollout", "deployment", "version"],
-        15.0,
         &["readiness", "service", "ingress", "rollout"].map(|check| (check, words)),
     );
 }
@@ -50,7 +49,7 @@ fn the_service_selects_the_pods_of_all_environments() {
         let failed = failing("open", &["service", "ingress"], "30s", &[]);
         if failed.len() == 2 { Ok(()) } else { Err(format!("{failed:?}")) }
     });
-    explained("open", &["deployment", "service", "ingress", "version"], 15.0, &words);
+    explained("open", &["deployment", "service", "ingress", "version"], &words);
 }
 
 #[test]
@@ -92,7 +91,7 @@ fn the_ingress_names_a_class_that_does_not_exist() {
     patch("ingress", "classless", &json!({"spec": {"ingressClassName": "nginx"}}));
     unserved("classless");
     let words = "there is no IngressClass nginx; existing: traefik";
-    explained("classless", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
+    explained("classless", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn the_ingress_names_a_port_that_does_not_exist() {
     patch("ingress", "portless", &json!({"spec": {"rules": [rule]}}));
     unserved("portless");
     let words = "has no port 9999; existing: http-metrics (8000)";
-    explained("portless", &all(), 15.0, &["ingress", "liveness", "rollout"].map(|check| (check, words)));
+    explained("portless", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
 }
 
 #[test]
@@ -132,7 +131,6 @@ fn the_service_targets_a_port_name_that_does_not_exist() {
     explained(
         "misnamed",
         &["deployment", "readiness", "service", "ingress", "version"],
-        15.0,
         &["readiness", "service", "ingress"].map(|check| (check, words)),
     );
 }
