@@ -38,14 +38,19 @@ pub(super) fn user_config() -> Option<String> {
 /// The credentials for pulling an image, given by its full reference. `user` is the content of the user's `config.json`.
 pub(super) fn find(image: &str, variables: &[Variable], user: Option<&str>) -> Option<DockerCredentials> {
     let variable = |key: &str| variables.iter().rev().find(|it| &*it.key == key).map(|it| &*it.value);
+    let read = |text: &str| login(text, image);
     let image = repository(image);
-    let read = |text: &str| in_config(image, &serde_json::from_str(text).ok()?);
     let project_login = || {
         let registry = variable("CI_REGISTRY").filter(|registry| covers(registry, image).is_some())?;
         let (username, password) = (variable("CI_REGISTRY_USER")?, variable("CI_REGISTRY_PASSWORD")?);
         Some(credentials(registry, username, password))
     };
     variable("DOCKER_AUTH_CONFIG").and_then(read).or_else(|| user.and_then(read)).or_else(project_login)
+}
+
+/// The login for an image, given by its full reference, in the content of a `config.json`.
+pub fn login(config: &str, image: &str) -> Option<DockerCredentials> {
+    in_config(repository(image), &serde_json::from_str(config).ok()?)
 }
 
 fn in_config(image: &str, config: &ClientConfig) -> Option<DockerCredentials> {

@@ -9,6 +9,7 @@ mod credentials;
 pub mod docker;
 mod image_source;
 pub mod kubernetes;
+mod output_task;
 mod reference;
 mod repack;
 mod request;
@@ -24,9 +25,10 @@ mod sweep;
 use std::fs::File;
 use std::sync::Arc;
 
+pub use self::credentials::login;
 pub use self::image_source::{ImageSource, Resolved};
-pub use self::reference::normalise;
-pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest, Surroundings};
+pub use self::reference::{normalise, registry};
+pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest, StepState};
 pub use self::script_end::{ScriptEnd, signal_name};
 pub use self::sweep::SweepError;
 use super::log::JobLog;
@@ -173,15 +175,15 @@ impl Session {
         }
     }
 
-    /// What a further step of the job finds. `environment` is the path of the file that `GITLAB_ENV` names.
+    /// The state that later steps of the job depend on. `environment` is the path in `GITLAB_ENV`.
     ///
     /// # Errors
     /// The engine or the cluster no longer answers.
-    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+    pub async fn step_state(&mut self, environment: &str) -> Result<StepState, ExecutorError> {
         match self {
-            Self::Shell(session) => Ok(session.surroundings(environment)),
-            Self::Docker(session) => session.surroundings(environment).await,
-            Self::Kubernetes(session) => Box::pin(session.surroundings(environment)).await,
+            Self::Shell(session) => Ok(session.step_state(environment)),
+            Self::Docker(session) => session.step_state(environment).await,
+            Self::Kubernetes(session) => Box::pin(session.step_state(environment)).await,
         }
     }
 

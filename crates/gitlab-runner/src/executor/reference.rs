@@ -8,15 +8,26 @@
 /// assert_eq!(normalise("debian"), "docker.io/library/debian:latest");
 /// ```
 pub fn normalise(name: &str) -> String {
-    let (registry, rest) = match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
-        _ => ("docker.io", name),
-    };
+    let named = registry(name).and_then(|registry| Some((registry, name.strip_prefix(registry)?.strip_prefix('/')?)));
+    let (registry, rest) = named.unwrap_or(("docker.io", name));
     let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
     let library = if registry == "docker.io" && !rest.contains('/') { "library/" } else { "" };
     let has_version = rest.contains('@') || rest.rsplit('/').next().is_some_and(|last| last.contains(':'));
     let tag = if has_version { "" } else { ":latest" };
     format!("{registry}/{library}{rest}{tag}")
+}
+
+/// The registry that a reference names. References to images of Docker Hub usually name none.
+///
+/// ```
+/// use gitlab_runner::executor::registry;
+///
+/// assert_eq!(registry("r.example.com/group/project:1"), Some("r.example.com"));
+/// assert_eq!(registry("library/redis:7"), None);
+/// ```
+pub fn registry(name: &str) -> Option<&str> {
+    let (first, _) = name.split_once('/')?;
+    (first.contains(['.', ':']) || first == "localhost").then_some(first)
 }
 
 /// The registry and the repository of a full reference, without tag and digest.

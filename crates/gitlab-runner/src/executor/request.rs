@@ -95,14 +95,14 @@ pub struct ServiceRequest {
     pub variables: Vec<(String, String)>,
 }
 
-/// What a further step of a job finds.
+/// The state that later steps of a job depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct StepState {
     /// Whether the project directory exists.
     pub has_project: bool,
-    /// The beginning of the file that `GITLAB_ENV` names; empty if there is none.
+    /// At most `MAX_ENVIRONMENT` bytes of the file whose path is in `GITLAB_ENV`. Empty if the file does not exist.
     pub environment: String,
 }
 
-/// Maximum number of bytes of the file that `GITLAB_ENV` names.
+/// Maximum number of bytes that are read of the file whose path is in `GITLAB_ENV`.
 pub(super) const MAX_ENVIRONMENT: u64 = 60_000;

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use super::script_end::ScriptEnd;
 use super::shell_process::ShellProcess;
 use super::supervisor::Supervisor;
-use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, Request, Surroundings};
+use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, Request, StepState};
 use crate::log::JobLog;
 use crate::project::git;
 use crate::workspace::archive::Packed;
@@ -181,10 +181,10 @@ impl Session {
         end.map_err(|_| ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())))
     }
 
-    /// What a further step of the job finds.
-    pub(super) fn surroundings(&self, environment: &str) -> Surroundings {
+    /// The state that later steps of the job depend on.
+    pub(super) fn step_state(&self, environment: &str) -> StepState {
         let mut content = Vec::new();
-        // The job may have replaced it by a named pipe, which nobody writes to.
+        // The job may have replaced the file with a named pipe. Opening a pipe that has no writer would block.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(environment, flags, Mode::empty()).map(File::from);
         if let Ok(file) = file
@@ -194,7 +194,7 @@ impl Session {
             let _ = file.take(MAX_ENVIRONMENT).read_to_end(&mut content);
         }
         let environment = String::from_utf8_lossy(&content).into_owned();
-        Surroundings { has_project: self.project().is_dir(), environment }
+        StepState { has_project: self.project().is_dir(), environment }
     }
 
     /// Stops the script and all processes that it has started. With `is_patient`, a script has as long as the runner configuration grants;

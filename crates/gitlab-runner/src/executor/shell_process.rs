@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::output_task::finish;
 use super::script_end::ScriptEnd;
 use super::supervisor::Supervisor;
 use crate::log::{JobLog, Stream};
@@ -75,8 +76,8 @@ impl ShellProcess {
         Ok(process)
     }
 
-    /// Waits until the shell has ended, and until no process holds its output open: GitLab Runner's `executors/shell/shell.go` waits for both.
-    /// Processes that have other outputs may continue.
+    /// Waits until the shell has ended, and until no process holds its output open. Processes that have other outputs may continue. GitLab
+    /// Runner's `executors/shell/shell.go` waits for both.
     pub(super) async fn wait(&mut self) -> io::Result<ScriptEnd> {
         let end = match (self.end, &mut self.supervisor) {
             (Some(end), _) => end,
@@ -92,8 +93,8 @@ impl ShellProcess {
         Ok(end)
     }
 
-    /// Sends SIGTERM to the script and waits for `patience`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`], or,
-    /// under a supervisor whose shell has ended, after 500 ms.
+    /// Sends SIGTERM to the script and waits for `patience`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`],
+    /// or, under a supervisor whose shell has ended, after 500 ms.
     pub(super) async fn stop(&mut self, patience: Option<Duration>) {
         if let Some(patience) = patience {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.
@@ -109,9 +110,7 @@ impl ShellProcess {
         }
         self.group = None;
         for mut task in self.output.drain(..) {
-            if timeout(OUTPUT_TIMEOUT, &mut task).await.is_err() {
-                task.abort();
-            }
+            finish(&mut task, OUTPUT_TIMEOUT).await;
         }
     }
 

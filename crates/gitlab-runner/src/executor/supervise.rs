@@ -38,10 +38,11 @@ const REAP_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which ended processes are reaped after the shell has ended.
 const REAP_INTERVAL_AFTER_SCRIPT: Duration = Duration::from_millis(100);
 
-/// Runs a job's shell and reports its end to the runner. While the shell runs, SIGUSR1 sends SIGTERM to all of its descendants. SIGTERM does
-/// the same, and kills them after five seconds; the kernel sends it when the thread that started this process ends. When the shell has
-/// ended, waits for its other processes, which either signal ends within 500 ms. `arguments` are the process ID of the runner and the path of the shell. On the command line, they
-/// follow the argument that was passed to [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
+/// Runs a job's shell and reports its end to the runner. While the shell runs, SIGUSR1 sends SIGTERM to all of its descendants. SIGTERM
+/// does the same, and kills them after five seconds; the kernel sends it when the thread that started this process ends. When the shell
+/// has ended, waits for its other processes, which either signal ends within 500 ms.
+///
+/// `arguments` are the process ID of the runner and the path of the shell. On the command line, they follow the argument that was passed to [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
 ///
 /// If the shell cannot be started or supervised, prints the reason to the job's log, and kills this process. No exit code could report
 /// this failure of the machine: a shell can return any exit code, and the runner would report a failure of the job.

@@ -44,9 +44,9 @@ impl Attempt<'_> {
         Ok(caches)
     }
 
-    /// Later steps of a job are shell scripts for GitLab Runner: they fail if `GITLAB_ENV` has a line that is no variable, or if the project
-    /// directory is gone. `shells/bash.go` (`SourceEnv`), `shells/abstract.go` (`writeCdBuildDir`)
-    pub(super) async fn check_surroundings(
+    /// Later steps of a job are shell scripts for GitLab Runner. They fail if a line of the file in `GITLAB_ENV` is no variable, or if the
+    /// project directory is gone. `shells/bash.go` (`SourceEnv`), `shells/abstract.go` (`writeCdBuildDir`)
+    pub(super) async fn check_step_state(
         &self,
         session: &mut Session,
         has_succeeded: bool,
@@ -63,17 +63,15 @@ impl Attempt<'_> {
             return Ok(());
         }
         let file = script::environment_file(&job_dirs.temporary());
-        let found = self.within(session.surroundings(&file)).await?;
+        let found = self.within(session.step_state(&file)).await?;
         if let Some(line) = script::invalid_line(&found.environment) {
-            self.log.say(&format!("export: `{line}': not a valid identifier"));
-        } else if !found.has_project {
-            self.log.say(&format!("cd: {}: No such file or directory", job_dirs.project));
-        } else {
-            return Ok(());
+            return Err(self.not_an_identifier(line));
         }
-        let end = ScriptEnd::Code(1);
-        let message = self.end_message(end);
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
+        if !found.has_project {
+            self.log.say(&format!("cd: {}: No such file or directory", job_dirs.project));
+            return Err(self.script_failure(ScriptEnd::Code(1)));
+        }
+        Ok(())
     }
 
     /// Restores the job's caches. A failure to unpack one is a warning and does not fail the job.

@@ -1,7 +1,7 @@
 //! Runs one attempt of a job, step by step: GitLab Runner's `common/build.go` (`executeScript`).
 //!
-//! The steps are: preparation, sources after their hook, caches, artifacts of other jobs; `before_script` and `script` in one shell; `after_script` in
-//! another shell; saving of caches and artifacts. If a step before the script fails, the job ends there.
+//! The steps are: preparation; sources, after their hook; caches; artifacts of other jobs; `before_script` and `script` in one shell;
+//! `after_script` in another shell; saving of caches and artifacts. If a step before the script fails, the job ends there.
 
 mod files;
 mod limits;
@@ -189,7 +189,7 @@ impl Attempt<'_> {
         if matches!(result, Err(AttemptError::Canceled | AttemptError::TimedOut(_))) {
             return result;
         }
-        if let Err(error) = self.check_surroundings(session, result.is_ok(), job_dirs).await {
+        if let Err(error) = self.check_step_state(session, result.is_ok(), job_dirs).await {
             return result.and(Err(error));
         }
         self.archive_caches(session, result.is_ok(), job_dirs, &tracked).await;
@@ -226,8 +226,7 @@ impl Attempt<'_> {
         if end == ScriptEnd::Code(0) {
             return Ok(());
         }
-        let message = self.end_message(end);
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
+        Err(self.script_failure(end))
     }
 
     async fn after_script(
@@ -286,6 +285,18 @@ impl Attempt<'_> {
     /// A setting that is on or off. Other values count as the `default`, which `warn_of_settings` reports.
     fn flag(&self, name: &str, default: bool) -> bool {
         self.variables.get(name).and_then(|value| parse_bool(&value)).unwrap_or(default)
+    }
+
+    /// The failure of a script that has ended like this.
+    fn script_failure(&self, end: ScriptEnd) -> AttemptError {
+        let message = self.end_message(end);
+        AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message }
+    }
+
+    /// Fails like a shell that cannot export a variable. `shells/bash.go` (`Variable`)
+    fn not_an_identifier(&self, text: &str) -> AttemptError {
+        self.log.say(&format!("export: `{text}': not a valid identifier"));
+        self.script_failure(ScriptEnd::Code(1))
     }
 
     /// The wording of GitLab Runner's executors.

@@ -78,12 +78,13 @@ impl Script<'_> {
     }
 }
 
-/// The path of the file that `GITLAB_ENV` names.
+/// The path in `GITLAB_ENV`.
 pub fn environment_file(temporary_dir: &str) -> String {
     format!("{temporary_dir}/{ENVIRONMENT_FILE}")
 }
 
-/// The first line of the content of `GITLAB_ENV` that a shell cannot export. An incomplete last line is ignored. `shells/bash.go` (`SourceEnv`)
+/// The first line of the file in `GITLAB_ENV` that a shell cannot export. An incomplete last line is ignored. `shells/bash.go`
+/// (`SourceEnv`)
 pub fn invalid_line(content: &str) -> Option<&str> {
     let lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     let name =

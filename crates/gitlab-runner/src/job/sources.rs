@@ -54,7 +54,8 @@ impl Attempt<'_> {
         Err(failed(FailureReason::RunnerSystemFailure, &message))
     }
 
-    /// Runs `hooks:pre_get_sources_script` in the directory above the project directory. `shells/abstract.go` (`guardGetSourcesScriptHooks`)
+    /// Runs `hooks:pre_get_sources_script` in the directory above the project directory. `shells/abstract.go`
+    /// (`guardGetSourcesScriptHooks`)
     async fn run_hook(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
         let commands: Vec<&str> =
             self.planned.job.pre_get_sources_script.iter().map(|command| &*command.value).collect();
@@ -68,8 +69,7 @@ impl Attempt<'_> {
         if end == ScriptEnd::Code(0) {
             return Ok(());
         }
-        let message = self.end_message(end);
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message })
+        Err(self.script_failure(end))
     }
 
     async fn try_get_sources(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<Tracked, AttemptError> {
@@ -92,7 +92,7 @@ impl Attempt<'_> {
         let context = &self.pipeline.plan.context;
         let checkout = async {
             let checkout = self.pipeline.sources.checkout(&shape).await;
-            // A submodule that cannot be fetched is a failure of git in the job's own scripts: `common/build.go`
+            // GitLab Runner reports it as a failure of the script, because its git runs in a script of the job: `common/build.go`
             let reason = |is_unreachable| {
                 if is_unreachable { FailureReason::ScriptFailure } else { FailureReason::RunnerSystemFailure }
             };
@@ -100,7 +100,7 @@ impl Attempt<'_> {
         };
         let checkout = match self.within(checkout).await {
             Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, message, .. }) => {
-                // git has written everything but the submodules, and the artifacts of a failed job are kept.
+                // git would have written everything but the submodules. The artifacts of a failed job may need these files.
                 let shape = Shape { submodules: Submodules::default(), ..shape };
                 let checkout = async {
                     let checkout = self.pipeline.sources.checkout(&shape).await;
@@ -142,14 +142,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// A shell cannot export every name of a variable. `shells/bash.go` (`Variable`)
+    /// A shell cannot export every name of a variable.
     fn check_names(&self) -> Result<(), AttemptError> {
-        let Some(wrong) = self.variables.list().iter().find(|variable| !is_shell_name(&variable.key)) else {
-            return Ok(());
-        };
-        self.log.say(&format!("export: `{}': not a valid identifier", wrong.key));
-        let message = self.end_message(ScriptEnd::Code(1));
-        Err(AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(1), message })
+        match self.variables.list().iter().find(|variable| !is_shell_name(&variable.key)) {
+            Some(wrong) => Err(self.not_an_identifier(&wrong.key)),
+            None => Ok(()),
+        }
     }
 
     /// The options of the checkout. Options of git that cannot be passed on are reported in the log.

@@ -221,8 +221,8 @@ impl Inner {
         }
     }
 
-    /// Appends masked bytes up to the limit, and nothing after it: `helpers/trace/buffer.go`. The limit applies after masking, because half of
-    /// a secret would not be masked. It counts what the file gets: a short line is much longer there.
+    /// Appends masked bytes up to the limit, and nothing after it: `helpers/trace/buffer.go`. The limit applies after masking, because half
+    /// of a secret would not be masked. It counts what the file gets: a short line is much longer there.
     fn take(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
         for piece in masked.split_inclusive(|byte| *byte == b'\n') {
             let Some(left) = self.left else { return };

@@ -86,8 +86,8 @@ pub fn pack(dir: &Path, mut selection: Selection, archive: DraftWriter) -> io::R
 /// Copies the selected entries of an archive that an engine returns for `root`, a file or directory of the project. The first
 /// component of each path in that archive is the root; its name does not matter.
 ///
-/// Returns the paths that the caller must request separately, because the archive has no content for them: selected hard links to files that
-/// are not selected, and directories that a pattern reaches through a link.
+/// Returns the paths that the caller must request separately, because the archive has no content for them: selected hard links to files
+/// that are not selected, and directories that a pattern reaches through a link.
 ///
 /// # Errors
 /// `from` is not a valid archive or ends early, or `builder` cannot be written to.

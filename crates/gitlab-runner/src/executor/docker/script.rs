@@ -14,9 +14,9 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::files::Container;
+use crate::executor::output_task::finish;
 use crate::executor::request::{ExecutorError, FailureReason};
 use crate::log::{JobLog, Stream};
 use container_engine::error_message;
@@ -76,9 +76,7 @@ impl Container<'_> {
         }));
         let ((), code) = tokio::join!(feed, self.exit_code());
         // All processes have ended with the container, but output may still arrive.
-        if timeout(OUTPUT_TIMEOUT, &mut *task).await.is_err() {
-            task.abort();
-        }
+        finish(task, OUTPUT_TIMEOUT).await;
         *copying = None;
         let code = code.map_err(|error| lost(&error))?;
         if code == 137 && self.is_out_of_memory().await {

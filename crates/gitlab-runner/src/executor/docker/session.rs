@@ -4,13 +4,13 @@ use std::fs::File;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::files::Container;
 use super::resources::JobResources;
 use super::script::OUTPUT_TIMEOUT;
 use super::service::Running;
-use crate::executor::request::{ExecutorError, Surroundings};
+use crate::executor::output_task::finish;
+use crate::executor::request::{ExecutorError, StepState};
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Checkout;
@@ -85,23 +85,21 @@ impl Session {
         container.run(script, &self.image, log, &mut self.copying).await
     }
 
-    /// What a further step of the job finds.
+    /// The state that later steps of the job depend on.
     ///
     /// # Errors
     /// The engine no longer answers.
-    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
+    pub async fn step_state(&mut self, environment: &str) -> Result<StepState, ExecutorError> {
         let container = self.container();
         let has_project = container.stat(&self.job_dirs.project).await?.is_some();
-        Ok(Surroundings { has_project, environment: container.read(environment).await? })
+        Ok(StepState { has_project, environment: container.read(environment).await? })
     }
 
     /// Stops all processes in the job's container.
     pub async fn stop(&mut self) {
         self.container().stop().await;
-        if let Some(mut copying) = self.copying.take()
-            && timeout(OUTPUT_TIMEOUT, &mut copying).await.is_err()
-        {
-            copying.abort();
+        if let Some(mut copying) = self.copying.take() {
+            finish(&mut copying, OUTPUT_TIMEOUT).await;
         }
     }
 

@@ -13,7 +13,7 @@ use super::api::{Restart, pause};
 use super::exec::{Input, PodRef};
 use super::layout::{self, ABSENT, HELPER, UNPACK};
 use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
-use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, Surroundings};
+use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, StepState};
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
 use crate::workspace::selection::Selection;
@@ -41,12 +41,12 @@ impl PodRef {
         self.must(HELPER, &command, &Input::File(archive), &format!("unpack files in `{dir}`")).await.map(drop)
     }
 
-    /// What a further step of the job finds.
-    pub(super) async fn surroundings(&self, project: &str, environment: &str) -> Result<Surroundings, ExecutorError> {
+    /// The state that later steps of the job depend on.
+    pub(super) async fn step_state(&self, project: &str, environment: &str) -> Result<StepState, ExecutorError> {
         let script = format!("[ ! -f \"$2\" ] || head -c {MAX_ENVIRONMENT} \"$2\"; [ -d \"$1\" ] || exit {ABSENT}");
         let command = ["sh", "-c", &script, "sh", project, environment];
         let output = self.repeat(HELPER, &command, &Input::Nothing, "look at the directory of the job").await?;
-        Ok(Surroundings { has_project: output.code != ABSENT, environment: output.stdout })
+        Ok(StepState { has_project: output.code != ABSENT, environment: output.stdout })
     }
 
     /// Packs the selected files of the project directory.

@@ -15,7 +15,7 @@ use super::script::Follower;
 use super::service::Service;
 use super::state::Watch;
 use super::{failure, health};
-use crate::executor::request::{ExecutorError, Surroundings};
+use crate::executor::request::{ExecutorError, StepState};
 use crate::job_settings::shows_services;
 use crate::log::JobLog;
 use crate::workspace::archive::Packed;
@@ -173,12 +173,12 @@ impl Session {
         Err(error)
     }
 
-    /// What a further step of the job finds.
+    /// The state that later steps of the job depend on.
     ///
     /// # Errors
     /// The pod was lost.
-    pub async fn surroundings(&mut self, environment: &str) -> Result<Surroundings, ExecutorError> {
-        self.within(self.pod.surroundings(&self.job_dirs.project, environment)).await
+    pub async fn step_state(&mut self, environment: &str) -> Result<StepState, ExecutorError> {
+        self.within(self.pod.step_state(&self.job_dirs.project, environment)).await
     }
 
     /// Stops all processes of the job's own container.
