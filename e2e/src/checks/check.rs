@@ -85,8 +85,10 @@ impl Need {
 
     /// Why the check is not run without the input, and what to do.
     pub(super) fn hint(self, environment: &Environment) -> String {
+        if let Some(reason) = environment.missing.get(&self) {
+            return reason.clone();
+        }
         let hint = match self {
-            _ if environment.missing.contains_key(&self) => environment.missing.get(&self).map_or("", String::as_str),
             Self::Changes => "it changes the cluster for a moment (without `--read-only`)",
             Self::Registry => "the registry's credentials are not given (`--registry`)",
             Self::Deployer => "the pipeline's account is not given (`--deployer-kubeconfig`)",

@@ -83,42 +83,41 @@ impl fmt::Display for Prometheus {
     }
 }
 
+/// A kind of objects in namespaces.
+pub trait Namespaced:
+    Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned
+{
+}
+
+impl<K> Namespaced for K where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+{
+}
+
 impl Environment {
     /// The objects of a kind that have the environment's label.
-    pub async fn list<K>(&self) -> Result<Vec<K>, Failure>
-    where
-        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
+    pub async fn list<K: Namespaced>(&self) -> Result<Vec<K>, Failure> {
+        Ok(self.labelled().await?)
+    }
+
+    /// Like [`Self::list`]. A cluster that does not have the kind has no objects of it.
+    pub(super) async fn list_if_known<K: Namespaced>(&self) -> Result<Vec<K>, Failure> {
+        match self.labelled().await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+            listed => Ok(listed?),
+        }
+    }
+
+    async fn labelled<K: Namespaced>(&self) -> kube::Result<Vec<K>> {
         let parameters = ListParams::default().labels(&format!("ref={}", self.reference));
         Ok(self.api::<K>().list(&parameters).await?.items)
     }
 
-    /// Like [`Self::list`]. A cluster that does not have the kind has no objects of it.
-    pub(super) async fn list_if_known<K>(&self) -> Result<Vec<K>, Failure>
-    where
-        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
-        let parameters = ListParams::default().labels(&format!("ref={}", self.reference));
-        match self.api::<K>().list(&parameters).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-            listed => Ok(listed?.items),
-        }
-    }
-
     /// The only object of a kind in the environment.
-    pub(super) async fn only<K>(&self) -> Result<K, Failure>
-    where
-        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
+    pub(super) async fn only<K: Namespaced>(&self) -> Result<K, Failure> {
         let kind = K::kind(&());
         let label = format!("ref={} in namespace {}", self.reference, self.namespace);
         let mut found = self.list::<K>().await?;

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A user that no registry has.
-const NOBODY: &str = "e2e-no-such-user";
+const UNKNOWN_USER: &str = "e2e-no-such-user";
 
 /// A registry and its user's credentials.
 #[derive(Clone)]
@@ -75,14 +75,13 @@ impl RegistryApi {
         Ok(response.status())
     }
 
-    /// The status of `/v2/` for a user that does not exist. Wrong passwords of the own user could lock its account, and pods could no
-    /// longer pull then.
+    /// The status of `/v2/` for an unknown user. Wrong passwords of the own user could lock its account, and pods could no longer pull.
     ///
     /// # Errors
     /// A text with the reason, if the registry does not respond.
-    pub async fn login_of_nobody(&self) -> Result<StatusCode, String> {
-        let nobody = Self { user: NOBODY.to_owned(), ..self.clone() };
-        nobody.login(Some("not a password")).await
+    pub async fn login_of_unknown_user(&self) -> Result<StatusCode, String> {
+        let unknown = Self { user: UNKNOWN_USER.to_owned(), ..self.clone() };
+        unknown.login(Some("not a password")).await
     }
 
     /// The status of `/v2/` with the user's own password.

@@ -20,14 +20,21 @@ const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// The label that names the program of a workload.
 pub(in crate::checks) const NAME: &str = "app.kubernetes.io/name";
 
+/// Whether the Service selects a pod of its namespace. A Service without a selector selects none.
+pub(in crate::checks) fn selects(service: &Service, pod: &Pod) -> bool {
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| {
+        !selector.is_empty() && selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+    })
+}
+
 /// Why the Service reaches none of the environment's pods: its selector, or its named targetPort.
 pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
     let spec = service.spec.as_ref()?;
-    let selector = spec.selector.clone().unwrap_or_default();
-    let is_selected = |pod: &&Pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value));
-    let selected: Vec<&Pod> = pods.iter().filter(is_selected).collect();
+    let selected: Vec<&Pod> = pods.iter().filter(|pod| selects(service, pod)).collect();
     let first = pods.first()?;
-    if selected.is_empty() || selector.is_empty() {
+    if selected.is_empty() {
+        let selector = spec.selector.clone().unwrap_or_default();
         let labels: BTreeMap<_, _> = first
             .labels()
             .iter()
@@ -113,8 +120,8 @@ pub(in crate::checks) fn class<'class>(
     })
 }
 
-/// Candidates for the label [`NAME`] of the controller that a class names: the first part of its domain, and its path. `traefik.io/ingress-controller`
-/// is labelled `traefik`, `k8s.io/ingress-nginx` is labelled `ingress-nginx`.
+/// Candidates for the label [`NAME`] of the controller that a class names: the first part of its domain, and its path.
+/// `traefik.io/ingress-controller` is labelled `traefik`, `k8s.io/ingress-nginx` is labelled `ingress-nginx`.
 pub(in crate::checks) fn controller_names(controller: &str) -> Vec<String> {
     let (domain, path) = controller.split_once('/').unwrap_or((controller, ""));
     let names = [domain.split('.').next().unwrap_or_default(), path];

@@ -35,7 +35,7 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// What a search has found: a value with the reason, or why there is none and what to do.
+/// The result of a search: the value and the reason for this choice, or the reason why nothing was found and the next step.
 pub(super) type Search<T> = Result<(T, String), String>;
 
 /// The environments cannot be determined.

@@ -22,6 +22,7 @@ use crate::checks::http::Http;
 use crate::checks::load::host_of;
 use crate::checks::route::Route;
 use crate::checks::target::Target;
+use crate::environment::cluster::conditions::serves;
 use container_engine::error_chain::error_chain;
 
 /// What the user can do if no address is found.
@@ -167,13 +168,7 @@ async fn controller_pods(target: &Target, controller: &str) -> Vec<Pod> {
 /// The ready pods of the whole cluster with a label.
 async fn labelled(target: &Target, selector: &str) -> Vec<Pod> {
     let pods = Api::<Pod>::all(target.client.clone()).list(&ListParams::default().labels(selector)).await;
-    pods.into_iter().flatten().filter(is_ready).collect()
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    pods.into_iter().flatten().filter(|pod| pod.metadata.deletion_timestamp.is_none() && serves(pod)).collect()
 }
 
 /// The Services that select one of the pods, with a port for HTTP.
@@ -188,10 +183,7 @@ async fn services_of(target: &Target, pods: &[Pod]) -> Vec<Service> {
 }
 
 fn selects(service: &Service, pod: &Pod) -> bool {
-    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
-    service.namespace() == pod.namespace()
-        && !selector.is_empty()
-        && selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+    service.namespace() == pod.namespace() && traffic::selects(service, pod)
 }
 
 /// What answers at a candidate's address, for any of the hosts.

@@ -1,5 +1,5 @@
-//! Finds the inputs of the checks in a cluster that the harness did not create, and reports the reason for each choice. Inputs that the user
-//! has given are not searched for. The search changes nothing in the cluster.
+//! Finds the inputs of the checks in a cluster that the harness did not create, and reports the reason for each choice. Inputs that the
+//! user has given are not searched for. The search changes nothing in the cluster.
 //!
 //! - environments: the namespace, the environments and their hosts. ingress: the address of the Ingress controller, if necessary by
 //!   forward; addresses: the addresses in the status and specification of objects.
@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
 
+use self::choice::Search;
 pub use self::choice::{Choice, DiscoveryError, Selection};
 use self::environments::Deployed;
 use self::forward::Forward;
@@ -45,69 +46,65 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
     let deployed = environments::find(target, selection, &mut choices).await?;
     let mut target = target.clone();
     deployed.iter().take(1).for_each(|first| target.namespace.clone_from(&first.namespace));
-    let mut missing = BTreeMap::new();
     let deployments: Vec<&Deployment> = deployed.iter().filter_map(|it| it.deployment.as_ref()).collect();
+    let needs_account = target.deployer.is_none() || selection.account.is_some();
     // One after the other would take seconds where something does not answer.
     let (controller, prometheus, registry, account) = tokio::join!(
-        async {
-            if target.ingress.is_some() {
-                None
-            } else {
-                Some(ingress::find(&target, &deployed, selection.is_read_only).await)
-            }
-        },
-        async { if target.prometheus.is_some() { None } else { Some(prometheus::find(&target).await) } },
-        async { if target.registry.is_some() { None } else { Some(registry::find(&target, &deployments).await) } },
-        async {
-            if target.deployer.is_some() && selection.account.is_none() {
-                None
-            } else {
-                Some(account::find(&target, selection).await)
-            }
-        },
+        unless(target.ingress.is_some(), ingress::find(&target, &deployed, selection.is_read_only)),
+        unless(target.prometheus.is_some(), prometheus::find(&target)),
+        unless(target.registry.is_some(), registry::find(&target, &deployments)),
+        unless(!needs_account, account::find(&target, selection)),
     );
-    let mut note = |subject, need, value: Option<String>, reason: String| {
-        if value.is_none() {
-            missing.insert(need, reason.clone());
-        }
-        choices.push(Choice { subject, value, reason });
-    };
+    let mut notes = Notes { choices, missing: BTreeMap::new() };
     let mut forward = None;
-    match controller {
-        Some(Ok((found, reason))) => {
-            note("Ingress controller", Need::Ingress, Some(found.address.to_string()), reason);
-            target.ingress = Some(found.address);
-            forward = found.forward;
-        }
-        Some(Err(reason)) => note("Ingress controller", Need::Ingress, None, reason),
-        None => {}
+    if let Some(found) = notes.add("Ingress controller", Need::Ingress, controller, |it| it.address.to_string()) {
+        target.ingress = Some(found.address);
+        forward = found.forward;
     }
-    match prometheus {
-        Some(Ok((found, reason))) => {
-            note("Prometheus", Need::Prometheus, Some(found.to_string()), reason);
-            target.prometheus = Some(found);
-        }
-        Some(Err(reason)) => note("Prometheus", Need::Prometheus, None, reason),
-        None => {}
+    if let Some(found) = notes.add("Prometheus", Need::Prometheus, prometheus, ToString::to_string) {
+        target.prometheus = Some(found);
     }
-    match registry {
-        Some(Ok((found, reason))) => {
-            note("registry", Need::Registry, Some(found.host.clone()), reason);
-            target.registry = Some(found);
-        }
-        Some(Err(reason)) => note("registry", Need::Registry, None, reason),
-        None => {}
+    if let Some(found) = notes.add("registry", Need::Registry, registry, |it| it.host.clone()) {
+        target.registry = Some(found);
     }
-    match account {
-        Some(Ok((found, reason))) => {
-            note("pipeline's account", Need::Deployer, Some(found.name), reason);
-            target.deployer = Some(found.client);
-        }
-        Some(Err(reason)) => note("pipeline's account", Need::Deployer, None, reason),
-        None => {}
+    if let Some(found) = notes.add("pipeline's account", Need::Deployer, account, |it| it.name.clone()) {
+        target.deployer = Some(found.client);
     }
+    let Notes { choices, missing } = notes;
     let environments = environments(&target, &deployed, selection, &missing);
     Ok(Found { environments, choices, _forward: forward })
+}
+
+/// Searches for an input that is not given.
+async fn unless<T>(is_given: bool, search: impl Future<Output = Search<T>>) -> Option<Search<T>> {
+    if is_given { None } else { Some(search.await) }
+}
+
+/// What is noted of the searches.
+struct Notes {
+    choices: Vec<Choice>,
+    missing: BTreeMap<Need, String>,
+}
+
+impl Notes {
+    /// Notes the result of a search, and returns what was found. `shown` is its text for people.
+    fn add<T>(
+        &mut self,
+        subject: &'static str,
+        need: Need,
+        search: Option<Search<T>>,
+        shown: impl Fn(&T) -> String,
+    ) -> Option<T> {
+        let (found, reason) = match search? {
+            Ok((found, reason)) => (Some(found), reason),
+            Err(reason) => {
+                self.missing.insert(need, reason.clone());
+                (None, reason)
+            }
+        };
+        self.choices.push(Choice { subject, value: found.as_ref().map(shown), reason });
+        found
+    }
 }
 
 /// The environments. Pods of one must not answer for the host of another.

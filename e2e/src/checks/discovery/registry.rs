@@ -1,39 +1,21 @@
 //! The registry of the deployed image, with the login of the pull secret.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use super::choice::Search;
 use crate::checks::registry::image;
 use crate::checks::registry_api::RegistryApi;
 use crate::checks::target::{RegistryTarget, Target};
 use container_engine::error_chain::error_chain;
+use gitlab_runner::executor;
 
 /// The key of the login in a Secret of type `kubernetes.io/dockerconfigjson`.
 const KEY: &str = ".dockerconfigjson";
 
 /// What the user can do if no login is found.
 const LOGIN: &str = "pass `--registry HOST --registry-user USER --registry-password-file FILE`";
-
-/// Docker's configuration file. <https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets>
-#[derive(Deserialize)]
-struct DockerConfig {
-    auths: BTreeMap<String, Auth>,
-}
-
-#[derive(Deserialize)]
-struct Auth {
-    /// `user:password` in base64.
-    #[serde(rename = "auth")]
-    encoded: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-}
 
 /// A user of a registry.
 #[derive(PartialEq, Eq)]
@@ -46,8 +28,8 @@ struct Login {
 pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search<RegistryTarget> {
     let deployment = deployments.first().ok_or("there is no Deployment whose image names it")?;
     let image = image(deployment);
-    let host = host_of(&image).ok_or_else(|| format!("the image {image} names no registry; {LOGIN}"))?;
-    let (login, secret) = login(target, deployment, host).await?;
+    let host = executor::registry(&image).ok_or_else(|| format!("the image {image} names no registry; {LOGIN}"))?;
+    let (login, secret) = login(target, deployment, &image, host).await?;
     if let Err(error) = tokio::net::lookup_host(with_port(host)).await {
         return Err(format!(
             "this machine cannot resolve {host} ({error}); run the checks where the name resolves: manifests/checks"
@@ -68,7 +50,7 @@ pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search
 }
 
 /// The login for a registry in one of the Deployment's pull secrets, and the Secret's name.
-async fn login(target: &Target, deployment: &Deployment, host: &str) -> Result<(Login, String), String> {
+async fn login(target: &Target, deployment: &Deployment, image: &str, host: &str) -> Result<(Login, String), String> {
     let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let names: Vec<String> =
         pod.iter().flat_map(|pod| pod.image_pull_secrets.iter().flatten()).map(|secret| secret.name.clone()).collect();
@@ -81,38 +63,21 @@ async fn login(target: &Target, deployment: &Deployment, host: &str) -> Result<(
         let secret = secret
             .map_err(|error| format!("the account cannot read Secret {name} ({}); {LOGIN}", error_chain(&error)))?;
         let data = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove(KEY));
-        if let Some(login) = data.and_then(|data| login_in(&data.0, host)) {
+        if let Some(login) = data.and_then(|data| login_in(&data.0, image)) {
             return Ok((login, name.clone()));
         }
     }
     Err(format!("no login for {host} in the pull secrets {}; {LOGIN}", names.join(", ")))
 }
 
-/// The host in an image's name. Images of Docker Hub have none. <https://pkg.go.dev/github.com/distribution/reference>
-fn host_of(image: &str) -> Option<&str> {
-    let (host, _) = image.split_once('/')?;
-    (host.contains(['.', ':']) || host == "localhost").then_some(host)
-}
-
 fn with_port(host: &str) -> String {
     if host.contains(':') { host.to_owned() } else { format!("{host}:443") }
 }
 
-/// The login for a host in Docker's configuration file.
-fn login_in(config: &[u8], host: &str) -> Option<Login> {
-    let config: DockerConfig = serde_json::from_slice(config).ok()?;
-    // `docker login` writes hosts, other programs URLs.
-    let name = |key: &str| {
-        let key = key.trim_start_matches("https://").trim_start_matches("http://");
-        key.split('/').next().unwrap_or_default().to_owned()
-    };
-    let (_, auth) = config.auths.into_iter().find(|(key, _)| name(key) == host)?;
-    if let (Some(user), Some(password)) = (auth.username, auth.password) {
-        return Some(Login { user, password });
-    }
-    let text = String::from_utf8(STANDARD.decode(auth.encoded?).ok()?).ok()?;
-    let (user, password) = text.split_once(':')?;
-    Some(Login { user: user.to_owned(), password: password.to_owned() })
+/// The login for an image in the data of a pull secret.
+fn login_in(config: &[u8], image: &str) -> Option<Login> {
+    let credentials = executor::login(std::str::from_utf8(config).ok()?, image)?;
+    Some(Login { user: credentials.username?, password: credentials.password? })
 }
 
 #[cfg(test)]
@@ -129,7 +94,7 @@ mod tests {
     #[case("library/redis:7", None)]
     #[case("redis", None)]
     fn the_registry_of_an_image_is_its_host(#[case] image: &str, #[case] expected: Option<&str>) {
-        assert_eq!(host_of(image), expected);
+        assert_eq!(executor::registry(image), expected);
     }
 
     #[rstest]
@@ -142,6 +107,6 @@ mod tests {
     fn the_login_of_a_pull_secret_is_read(#[case] auths: serde_json::Value, #[case] is_found: bool) {
         let config = json!({"auths": auths}).to_string();
         let expected = is_found.then(|| Login { user: "ci".to_owned(), password: "p:w".to_owned() });
-        assert!(login_in(config.as_bytes(), "r.test") == expected);
+        assert!(login_in(config.as_bytes(), "r.test/group/project:1") == expected);
     }
 }

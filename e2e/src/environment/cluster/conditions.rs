@@ -38,11 +38,14 @@ pub(super) fn is_everywhere(daemon_set: &DaemonSet) -> bool {
 
 /// Whether a pod's condition `Ready` is true, or the pod has succeeded.
 pub fn is_pod_ready(pod: &Pod) -> bool {
-    pod.status.as_ref().is_some_and(|status| {
-        let conditions = status.conditions.iter().flatten();
-        status.phase.as_deref() == Some("Succeeded")
-            || conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-    })
+    let has_succeeded = pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Succeeded"));
+    has_succeeded || serves(pod)
+}
+
+/// Whether a pod's condition `Ready` is true.
+pub fn serves(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]
