@@ -98,10 +98,11 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
         (Some((controller, pod, _)), None) => {
             Ok((controller, format!("a local port, forwarded through the API server to Pod {pod}{tried}")))
         }
-        (Some((controller, pod, _)), Some(_)) if is_served => Ok((
-            controller,
-            format!("a local port, forwarded through the API server to Pod {pod}; the service answers there"),
-        )),
+        (Some((controller, pod, _)), Some((address, source))) if is_served => {
+            let reason =
+                format!("a local port, forwarded through the API server to Pod {pod}; the service answers there");
+            Ok((controller, format!("{reason}, but not at {address}: {source}")))
+        }
         (_, Some((address, source))) => Ok((
             Controller { address, forward: None },
             format!("{source}; a program other than the service answers there"),
