@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::deployment::{deploy_as, manifest_of};
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, owner};
@@ -84,48 +84,59 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// A controller without a port of its node and without a Service, as behind the network of a cloud.
-const SECOND: &str = "
+/// Another installation of the cluster's Traefik, without a port of its node and without a Service, as behind the network of a cloud.
+pub(crate) fn install_traefik(name: &str, account: &str, options: &[&str]) -> Cleanup {
+    let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
+    let image = run(&mut owner(&["--namespace=ingress", "get", "deployment", "traefik", image]));
+    let fixed: [&str; 2] = ["--entryPoints.web.address=:8000", "--global.checkNewVersion=false"];
+    let arguments = [&fixed, options].concat();
+    let labels = json!({"installation": name, "app.kubernetes.io/name": "traefik"});
+    let container = json!({
+        "name": "traefik",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": arguments,
+        "ports": [{"name": "web", "containerPort": 8000}]
+    });
+    let deployment = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "ingress"},
+        "spec": {
+            "selector": {"matchLabels": {"installation": name}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"serviceAccountName": account, "containers": [container]}
+            }
+        }
+    });
+    let deployed = format!("deployment/{name}");
+    let cleanup = Cleanup(vec!["--namespace=ingress".into(), deployed.clone()]);
+    feed(&mut owner(&["apply", "--filename", "-"]), &deployment.to_string());
+    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=60s", &deployed]));
+    cleanup
+}
+
+const SECOND_CLASS: &str = "
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: second}
 spec: {controller: traefik.io/ingress-controller}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: second, namespace: ingress}
-spec:
-  selector: {matchLabels: {second: 'true'}}
-  template:
-    metadata: {labels: {second: 'true', app.kubernetes.io/name: traefik}}
-    spec:
-      serviceAccountName: traefik
-      containers:
-        - name: traefik
-          image: __IMAGE__
-          imagePullPolicy: IfNotPresent
-          args:
-            - --entryPoints.web.address=:8000
-            - --providers.kubernetesIngress.ingressClass=second
-            - --providers.kubernetesIngress.namespaces=gitlab
-            - --global.checkNewVersion=false
-          ports: [{name: web, containerPort: 8000}]
 ";
 
 #[test]
 fn a_controller_without_an_address_is_reached_through_the_api_server() {
     let _deployer = DEPLOYER.read();
-    let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
-    let image = run(&mut owner(&["--namespace=ingress", "get", "deployment", "traefik", image]));
-    let _second = Cleanup(vec!["--namespace=ingress".into(), "deployment/second".into()]);
     let _class = Cleanup(vec!["ingressclass/second".into()]);
-    feed(&mut owner(&["apply", "--filename", "-"]), &SECOND.replace("__IMAGE__", &image));
+    feed(&mut owner(&["apply", "--filename", "-"]), SECOND_CLASS);
+    let options =
+        ["--providers.kubernetesIngress.ingressClass=second", "--providers.kubernetesIngress.namespaces=gitlab"];
+    let _second = install_traefik("second", "traefik", &options);
     let _cleanup = deploy_as("inland", &COMMIT);
     let ingress = manifest_of("ingress.yaml", "inland", &COMMIT);
     let class = ingress.replace("ingressClassName: traefik", "ingressClassName: second");
     assert_ne!(class, ingress);
     feed(&mut deployer(&["apply", "--filename", "-"]), &class);
-    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=60s", "deployment/second"]));
     let (verdicts, said) = check("inland", &["ingress", "rollout"]);
     assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
     let found = line(&said, "Ingress controller");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::deployment::{deploy_as, manifest_of};
-use crate::discovery::{check, line};
+use crate::discovery::{check, install_traefik, line};
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
 use crate::saboteurs::COMMIT;
 use crate::support::{e2e, eventually, project, run};
@@ -18,7 +18,7 @@ const GATEWAY_API: &str = "sigs.k8s.io/gateway-api@v1.6.1";
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Traefik as the controller of a Gateway. Its port is not one of the node.
+/// The permissions of a controller, its class and a Gateway.
 const CONTROLLER: &str = "
 apiVersion: v1
 kind: ServiceAccount
@@ -50,26 +50,6 @@ spec:
   gatewayClassName: e2e-test
   listeners:
     - {name: web, protocol: HTTP, port: 8000, allowedRoutes: {namespaces: {from: All}}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: gateway, namespace: ingress}
-spec:
-  selector: {matchLabels: {gateway: 'true'}}
-  template:
-    metadata: {labels: {gateway: 'true', app.kubernetes.io/name: traefik}}
-    spec:
-      serviceAccountName: gateway
-      containers:
-        - name: traefik
-          image: __IMAGE__
-          imagePullPolicy: IfNotPresent
-          args:
-            - --entryPoints.web.address=:8000
-            - --providers.kubernetesGateway=true
-            - --providers.kubernetesGateway.statusAddress.ip=127.0.0.1
-            - --global.checkNewVersion=false
-          ports: [{name: web, containerPort: 8000}]
 ";
 
 /// Installs the kinds of the Gateway API, as their module has them.
@@ -92,15 +72,12 @@ fn install_kinds() -> Cleanup {
 }
 
 /// Installs the controller, and waits until it has accepted its class.
-fn install_controller() -> [Cleanup; 2] {
-    let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
-    let image = run(&mut owner(&["--namespace=ingress", "get", "deployment", "traefik", image]));
-    let cleanup = [
-        Cleanup(vec!["clusterrole/e2e-test-gateway".into(), "clusterrolebinding/e2e-test-gateway".into()]),
-        Cleanup(vec!["--namespace=ingress".into(), "deployment/gateway".into(), "serviceaccount/gateway".into()]),
-    ];
-    feed(&mut owner(&["apply", "--filename", "-"]), &CONTROLLER.replace("__IMAGE__", &image));
-    run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=60s", "deployment/gateway"]));
+fn install_controller() -> [Cleanup; 3] {
+    let cleanup = Cleanup(vec!["clusterrole/e2e-test-gateway".into(), "clusterrolebinding/e2e-test-gateway".into()]);
+    let account = Cleanup(vec!["--namespace=ingress".into(), "serviceaccount/gateway".into()]);
+    feed(&mut owner(&["apply", "--filename", "-"]), CONTROLLER);
+    let options = ["--providers.kubernetesGateway=true", "--providers.kubernetesGateway.statusAddress.ip=127.0.0.1"];
+    let cleanup = [cleanup, account, install_traefik("gateway", "gateway", &options)];
     run(&mut owner(&["wait", "--for=condition=Accepted", "--timeout=60s", "gatewayclass", "e2e-test"]));
     cleanup
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::reader::{Reader, Text};
+use super::reader::{self, Reader, Text};
 use super::variables::{self, VariableScope, YamlVariable};
 use crate::yaml::node::{Mapping, Node, Value};
 
@@ -172,9 +172,7 @@ fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPo
                 policies.push(*policy);
                 continue;
             }
-            None if item.text().is_none() => "config should be an array of strings or a string".to_owned(),
-            None if node.sequence().is_some() => format!("config contains unknown values: {text}"),
-            None => "config is not included in the list".to_owned(),
+            None => format!("config {}", reader::not_in_list(node, item)),
         };
         let words = PULL_POLICIES.iter().map(|(word, _)| *word);
         let error = reader.complain(item.span, &path, &message);

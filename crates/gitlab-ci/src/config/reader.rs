@@ -21,6 +21,16 @@ pub struct Spanned<T> {
 /// A string with its place.
 pub type Text = Spanned<Arc<str>>;
 
+/// What is wrong with an item of a list of words, or with a word that stands for the list.
+/// `ArrayOfStringsOrStringValidator` and `AllowedArrayValuesValidator` of `lib/gitlab/config/entry/validators.rb`
+pub fn not_in_list(list: &Node, item: &Node) -> String {
+    match item.text() {
+        None => "should be an array of strings or a string".to_owned(),
+        Some(text) if list.sequence().is_some() => format!("contains unknown values: {text}"),
+        Some(_) => "is not included in the list".to_owned(),
+    }
+}
+
 /// Converts a key of the file to a part of a path. GitLab writes it in lower case. A space would be a separator in
 /// paths.
 pub fn as_name(key: &str) -> String {

@@ -1,6 +1,6 @@
 //! `retry`. `entry/retry.rb`
 
-use super::reader::{Reader, Text};
+use super::reader::{self, Reader, Text};
 use super::when::read_exit_codes;
 use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Node, Value};
@@ -118,16 +118,13 @@ fn read_reasons(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
     let mut reasons = Vec::new();
     for item in items {
         let Some(text) = item.text() else {
-            reader.diagnostics.error(item.span, "retry when should be an array of strings or a string");
+            reader.diagnostics.error(item.span, format!("retry when {}", reader::not_in_list(node, item)));
             continue;
         };
         // GitLab looks up strings and the items of lists, but not a symbol.
         let is_symbol = node.sequence().is_none() && matches!(node.value, Value::Symbol(_));
         if !is_symbol && !REASONS.contains(&text) {
-            let message = match node.sequence() {
-                Some(_) => format!("retry when contains unknown values: {text}"),
-                None => "retry when is not included in the list".to_owned(),
-            };
+            let message = format!("retry when {}", reader::not_in_list(node, item));
             reader.diagnostics.error(item.span, message).nearest(text, REASONS.iter().copied());
         }
         reasons.push(Text { value: text.into(), span: item.span });

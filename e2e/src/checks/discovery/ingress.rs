@@ -82,15 +82,11 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
     let tried: Vec<String> = candidates.iter().map(|it| format!("{}:{}", it.host, it.port)).collect();
     let tried = if tried.is_empty() { String::new() } else { format!("; nothing answers at {}", tried.join(", ")) };
     if is_read_only {
-        if let Some((address, source)) = other {
-            return Ok((
-                Controller { address, forward: None },
-                format!("{source}; a program other than the service answers there"),
-            ));
-        }
-        return Err(format!(
-            "this machine reaches no address of the controller, and --read-only forwards no port{tried}; {REMEDY}"
-        ));
+        return other.map(answered_by_another).ok_or_else(|| {
+            format!(
+                "this machine reaches no address of the controller, and --read-only forwards no port{tried}; {REMEDY}"
+            )
+        });
     }
     let forwarded = forward(target, &pods, |pod| port_of(pod, &services, &ports), &hosts).await;
     let is_served = matches!(forwarded, Some((_, _, Some(Answer::Service))));
@@ -103,12 +99,14 @@ pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: b
                 format!("a local port, forwarded through the API server to Pod {pod}; the service answers there");
             Ok((controller, format!("{reason}, but not at {address}: {source}")))
         }
-        (_, Some((address, source))) => Ok((
-            Controller { address, forward: None },
-            format!("{source}; a program other than the service answers there"),
-        )),
+        (_, Some(other)) => Ok(answered_by_another(other)),
         (None, None) => Err(format!("no ready pod of the controller is found{tried}; {REMEDY}")),
     }
+}
+
+/// An address at which something answers, but not the service: the controller without the service, or another program.
+fn answered_by_another((address, source): (SocketAddr, String)) -> (Controller, String) {
+    (Controller { address, forward: None }, format!("{source}; a program other than the service answers there"))
 }
 
 /// What is known about a controller.
