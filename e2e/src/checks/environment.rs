@@ -10,7 +10,6 @@ use futures_util::future::{join_all, join3};
 use http::Request;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::ListParams;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -117,26 +116,31 @@ impl Environment {
     }
 
     /// The only object of a kind in the environment.
-    pub(super) async fn only<K: Namespaced>(&self) -> Result<K, Failure> {
+    async fn only<K: Namespaced>(&self) -> Result<K, Failure> {
+        self.single(self.list().await?).map_err(|failure| *failure)
+    }
+
+    /// The only one of the environment's objects of a kind.
+    pub(super) fn single<K: Namespaced>(&self, mut found: Vec<K>) -> Result<K, Box<Failure>> {
         let kind = K::kind(&());
         let label = format!("ref={} in namespace {}", self.reference, self.namespace);
-        let mut found = self.list::<K>().await?;
-        match (found.pop(), found.len()) {
-            (Some(one), 0) => Ok(one),
+        let failure = match (found.pop(), found.len()) {
+            (Some(one), 0) => return Ok(one),
             (Some(one), more) => {
-                Err(expected(format!("one {kind} with label {label}")).actual(more + 1).at(object_ref(&one)).hint(
+                expected(format!("one {kind} with label {label}")).actual(more + 1).at(object_ref(&one)).hint(
                     "two environments share the label, so their pods cannot be distinguished",
                     "give each environment its own value of `ref`",
-                ))
+                )
             }
-            (None, _) => Err(expected(format!("a {kind} with label {label}"))
+            (None, _) => expected(format!("a {kind} with label {label}"))
                 .actual("none")
                 .at(format!("{kind} {}/?", self.namespace))
                 .hint(
                     "the environment is not deployed, or has other labels",
                     "run the pipeline's deploy job, or select the environment with `--ref` and `--namespace`",
-                )),
-        }
+                ),
+        };
+        Err(Box::new(failure))
     }
 
     /// The API for objects of a kind in the namespace.
@@ -168,14 +172,6 @@ impl Environment {
     /// # Errors
     /// If the environment does not have exactly one.
     pub async fn service(&self) -> Result<Service, Failure> {
-        self.only().await
-    }
-
-    /// The environment's Ingress.
-    ///
-    /// # Errors
-    /// If the environment does not have exactly one.
-    pub async fn only_ingress(&self) -> Result<Ingress, Failure> {
         self.only().await
     }
 

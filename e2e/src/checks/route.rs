@@ -19,11 +19,15 @@ impl Route {
     /// # Errors
     /// If the environment has several Ingresses, or neither an Ingress nor an `HTTPRoute`, or the API server does not list them.
     pub(super) async fn of(environment: &Environment) -> Result<Self, Failure> {
-        let has_ingress = !environment.list::<Ingress>().await?.is_empty();
-        if !has_ingress && !environment.list_if_known::<HttpRoute>().await?.is_empty() {
-            return Ok(Self::HttpRoute(Box::new(environment.only().await?)));
+        let ingresses = environment.list::<Ingress>().await?;
+        if ingresses.is_empty() {
+            let routes = environment.list_if_known::<HttpRoute>().await?;
+            if !routes.is_empty() {
+                let route = environment.single(routes).map_err(|failure| *failure)?;
+                return Ok(Self::HttpRoute(Box::new(route)));
+            }
         }
-        Ok(Self::Ingress(Box::new(environment.only_ingress().await?)))
+        Ok(Self::Ingress(Box::new(environment.single(ingresses).map_err(|failure| *failure)?)))
     }
 
     /// The hosts whose requests it routes.
