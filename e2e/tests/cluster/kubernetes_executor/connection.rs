@@ -36,9 +36,10 @@ pub(super) fn image_on_the_node(namespace: &Namespace) -> String {
 }
 
 /// Starts a pipeline that reaches the API server through a proxy, and waits until its job `a` has written `begun`.
-fn start(namespace: &Namespace, pipeline: &str, proxy: &Proxy) -> Running {
+/// `settings` are lines of `[runners.kubernetes]`.
+fn start(namespace: &Namespace, pipeline: &str, settings: &str, proxy: &Proxy) -> Running {
     let kubeconfig = kubeconfig(Some(&proxy.address), None);
-    let (repository, settings) = (Repository::new("main", pipeline), runner(""));
+    let (repository, settings) = (Repository::new("main", pipeline), runner(settings));
     let mut command = namespace.command(&repository, &settings, &["--context", "test"]);
     let child = command.env("KUBECONFIG", kubeconfig.path()).spawn().expect("e2e");
     let running = Running { child, repository, _settings: settings };
@@ -56,7 +57,7 @@ fn disturbed(disturb: impl Fn(&Proxy)) {
         "a:\n  image: '{image}'\n  script: [echo begun, \"{print}\", head -c 3000000 /dev/urandom > big, exit 9]\n  artifacts: \
          {{paths: [big], when: always}}\n",
     );
-    let running = start(&namespace, &pipeline, &proxy);
+    let running = start(&namespace, &pipeline, "", &proxy);
     sleep(Duration::from_secs(3));
     disturb(&proxy);
     let run = running.end();
@@ -101,7 +102,7 @@ fn a_slow_connection_costs_no_line() {
         "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - {}\n    - echo END\n    - until [ -e /tmp/go ]; do sleep 0.2; done\n",
         print_lines(40_000)
     );
-    let running = start(&namespace, &pipeline, &Proxy::with_rate(5_000_000));
+    let running = start(&namespace, &pipeline, "", &Proxy::with_rate(5_000_000));
     let pod = namespace.pod();
     running.wait_for("END");
     assert_eq!(namespace.kubectl(&["logs", &pod, "--container=build"]), "", "the node keeps the output as well");
@@ -121,7 +122,9 @@ fn the_output_of_a_deleted_pod_is_read() {
     let pipeline = format!(
         "a:\n  image: '{image}'\n  script:\n    - echo begun\n    - sleep 3\n    - {print}\n    - echo END; sleep 600\n"
     );
-    let running = start(&namespace, &pipeline, &Proxy::with_rate(6_000_000));
+    // The helper waits for the reader until shortly before the end of the grace period, which a loaded machine may need.
+    let settings = "pod_termination_grace_period_seconds = 60";
+    let running = start(&namespace, &pipeline, settings, &Proxy::with_rate(6_000_000));
     let pod = namespace.pod();
     // The job has written everything long before the first lines arrive here. The rest takes more than a second.
     running.wait_for("00042");

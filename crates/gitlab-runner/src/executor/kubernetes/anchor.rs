@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::api::{ApiError, retry};
+use super::api::{ApiError, Kind, retry};
 use super::names::{OWNER, RENEWED, anchor, pipeline_label};
 use crate::config::CERTIFICATES;
 use crate::executor::request::ExecutorError;
@@ -100,7 +100,7 @@ impl Anchors {
         let parameters = PostParams::default();
         let created = match retry(|| api.create(&parameters, &object)).await {
             // The answer to an earlier attempt was lost. No other program uses this name.
-            Err(error) if error.is_taken => retry(|| api.get(&name)).await?,
+            Err(error) if error.kind == Kind::Taken => retry(|| api.get(&name)).await?,
             created => created?,
         };
         // The API server sets it. With a wrong UID, the garbage collector would delete the objects at once.

@@ -6,6 +6,7 @@ use kube::Client;
 
 use super::anchor::Anchors;
 use super::leftovers::{SweepError, sweep, sweep_gone};
+use super::restart::Restarts;
 use crate::config::RunnerConfig;
 use crate::executor::creations;
 use crate::executor::image_source::ImageSource;
@@ -17,6 +18,7 @@ const BUILDS: &str = "/builds";
 /// The kubernetes executor.
 pub struct Kubernetes {
     pub(super) client: Client,
+    pub(super) restarts: Restarts,
     pub(super) namespace: String,
     pub(super) config: Box<RunnerConfig>,
     pub(super) images: Option<Arc<dyn ImageSource>>,
@@ -34,8 +36,10 @@ impl Kubernetes {
         images: Option<Arc<dyn ImageSource>>,
         owner: String,
     ) -> Self {
+        let restarts = Restarts::default();
+        let client = restarts.watch(client);
         let anchors = Anchors::new(client.clone(), owner, config.certificates.clone());
-        Self { client, namespace: namespace.to_owned(), config: Box::new(config.clone()), images, anchors }
+        Self { client, restarts, namespace: namespace.to_owned(), config: Box::new(config.clone()), images, anchors }
     }
 
     /// The directories of a job. `project` is the project's path: `group/project`.

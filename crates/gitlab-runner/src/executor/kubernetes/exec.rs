@@ -10,9 +10,10 @@ use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::api::{ApiError, Restart, call, pause};
+use super::api::{ApiError, call, pause};
 use super::layout::HELPER;
 use super::progress::Progress;
+use super::restart::Restarts;
 use crate::executor::repack::PIECE_SIZE;
 use crate::executor::request::ExecutorError;
 
@@ -35,6 +36,7 @@ const MAX_SILENCE: Duration = Duration::from_mins(2);
 pub(super) struct PodRef {
     pub(super) api: Api<Pod>,
     pub(super) name: String,
+    pub(super) restarts: Restarts,
 }
 
 /// The standard input of a program.
@@ -80,19 +82,6 @@ impl From<ApiError> for ExecError {
         match error.code {
             Some(401 | 403) => Self::Refused(error.message),
             _ => Self::Lost(error.message),
-        }
-    }
-}
-
-impl ExecError {
-    /// Whether another attempt is useless. `restart` notes what the attempts say of the API server.
-    pub(super) fn is_final(&self, restart: &mut Restart) -> bool {
-        match self {
-            Self::Lost(_) => {
-                restart.note_missing_answer();
-                false
-            }
-            Self::Refused(_) => !restart.explains_refusal(),
         }
     }
 }
@@ -161,14 +150,14 @@ impl PodRef {
         input: &Input<'_>,
         what: &str,
     ) -> Result<Output, ExecutorError> {
-        let (mut attempt, mut deadline, mut restart) = (0, None, Restart::default());
+        let (mut attempt, mut deadline) = (0, None);
         loop {
             let reason = match self.run(container, command, input).await {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-            if reason.is_final(&mut restart) || Instant::now() > deadline {
+            if self.is_final(&reason) || Instant::now() > deadline {
                 return Err(self.failed(container, what, &reason));
             }
             attempt += 1;
@@ -195,6 +184,17 @@ impl PodRef {
             _ => "",
         };
         Err(self.failed(container, what, &format!("{}{help}", output.reason())))
+    }
+
+    /// Whether another attempt to run a program is useless.
+    pub(super) fn is_final(&self, error: &ExecError) -> bool {
+        match error {
+            ExecError::Lost(_) => {
+                self.restarts.note_missing_answer();
+                false
+            }
+            ExecError::Refused(_) => !self.restarts.explain_refusal(),
+        }
     }
 
     /// The error about a program in the pod; `what` describes its purpose.

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::{Restart, pause};
+use super::api::pause;
 use super::exec::{Input, PodRef};
 use super::layout::{self, ABSENT, HELPER, UNPACK};
 use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
@@ -110,12 +110,12 @@ impl PodRef {
     /// Receives an archive of `size` bytes.
     async fn receive(&self, size: u64, sender: &mpsc::Sender<io::Result<Vec<u8>>>) -> Result<(), String> {
         let (mut offset, mut attempt, mut last_progress) = (0, 0, Instant::now());
-        let (script, mut restart) = (layout::fetch(), Restart::default());
+        let script = layout::fetch();
         while offset < size {
             let before = offset;
             let from = (offset + 1).to_string();
             let reason = match self.start(HELPER, &["sh", "-c", &script, "sh", &from], false).await {
-                Err(error) if error.is_final(&mut restart) => return Err(error.to_string()),
+                Err(error) if self.is_final(&error) => return Err(error.to_string()),
                 Err(error) => error.to_string(),
                 Ok(mut process) => {
                     let Some(mut stdout) = process.stdout() else { return Err("no output".to_owned()) };
@@ -131,7 +131,7 @@ impl PodRef {
                             return Ok(());
                         }
                     }
-                    restart.note_missing_answer();
+                    self.restarts.note_missing_answer();
                     format!("the connection was lost after {offset} of {size} bytes")
                 }
             };

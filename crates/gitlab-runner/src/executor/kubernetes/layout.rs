@@ -60,13 +60,14 @@ done"
 /// The first process of `helper`. If the harness was killed, or has lost the cluster, and gives no sign of life for ten minutes, it ends
 /// both containers. Before the first sign, images of other containers may still be pulled. The services run until the deadline of the pod.
 ///
-/// If another program deletes the pod while the harness reads output, it ends up to three seconds later than `build`, so that the harness
-/// can read the rest.
-pub(super) fn watchdog() -> String {
+/// If another program deletes the pod while the harness reads output, it ends later than `build`, up to two seconds before the end of the
+/// pod's grace period, so that the harness can read the rest.
+pub(super) fn watchdog(grace_period: Duration) -> String {
+    let tenths = grace_period.as_secs().saturating_sub(2).saturating_mul(10);
     format!(
         "end() {{
   i=0
-  while [ -e {FOLLOWED} ] && [ $i -lt 30 ]; do
+  while [ -e {FOLLOWED} ] && [ $i -lt {tenths} ]; do
     i=$((i + 1))
     sleep 0.1 2> /dev/null || {{ sleep 1; i=$((i + 9)); }}
   done

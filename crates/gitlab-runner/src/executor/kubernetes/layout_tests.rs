@@ -61,6 +61,8 @@ fn a_script_runs_once_and_leaves_its_exit_code(#[case] script: &str, #[case] cod
     }
 }
 
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
+
 #[test]
 fn without_signs_of_life_both_containers_end() {
     for shell in ["bash", "dash"] {
@@ -69,7 +71,7 @@ fn without_signs_of_life_both_containers_end() {
             here(&script, dir.path()).replace("sleep 60", "sleep 0.2").replace("sleep 2 ", "sleep 0.2 ")
         };
         let alive = dir.path().join("scripts/alive");
-        let mut containers = [watchdog(), idle()]
+        let mut containers = [watchdog(GRACE_PERIOD), idle()]
             .map(|script| Command::new(shell).args(["-c", &quick(script)]).stdin(Stdio::null()).spawn().unwrap());
         for beat in 0..20 {
             std::fs::write(&alive, format!("{beat}\n")).unwrap();
@@ -118,7 +120,7 @@ fn the_helper_ends_after_the_output_is_read() {
     for shell in ["bash", "dash"] {
         let dir = dirs();
         for is_read in [false, true] {
-            let script = here(&watchdog(), dir.path()).replace("sleep 60", "sleep 5");
+            let script = here(&watchdog(GRACE_PERIOD), dir.path()).replace("sleep 60", "sleep 5");
             let mut helper = Command::new(shell).args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap();
             while !dir.path().join("scripts/alive").exists() {
                 std::thread::sleep(Duration::from_millis(10));

@@ -12,12 +12,13 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use super::api::{ApiError, retry, retry_until};
+use super::api::{ApiError, Kind, retry, retry_until};
 use super::names::{OWNER, RENEWED, anchor, pipeline_label};
 use container_engine::labels::PIPELINE;
 use container_engine::ownership;
 
-/// Maximum time until the pods of a pipeline are deleted. The kubelet ends their containers first, which takes long on a loaded node.
+/// Maximum time until the objects of a pipeline are deleted. The kubelet ends the containers of pods first, which takes long on a loaded
+/// node, and the API server may be restarted meanwhile.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The interval at which the pods that are being deleted are listed.
@@ -45,12 +46,12 @@ pub struct SweepError {
 pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usize, SweepError> {
     let failed = |reason: String| SweepError { namespace: namespace.to_owned(), reason };
     let refused = |error: ApiError| failed(error.message);
+    let deadline = Instant::now() + TIMEOUT;
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     let selected = ListParams::default().labels(&format!("{PIPELINE}={}", pipeline_label(owner)));
     let mut all = BTreeSet::new();
-    let deadline = Instant::now() + TIMEOUT;
     loop {
         let mut found = retry_until(deadline, || pods.list(&selected)).await.map_err(refused)?.items;
         found.retain(|pod| is_owned(&pod.metadata, owner));
@@ -59,7 +60,7 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
         }
         for pod in &found {
             if all.insert(pod.uid()) || pod.metadata.deletion_timestamp.is_none() {
-                delete(&pods, &pod.metadata, None).await.map_err(refused)?;
+                delete(&pods, &pod.metadata, None, deadline).await.map_err(refused)?;
             }
         }
         if Instant::now() > deadline {
@@ -69,15 +70,15 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
         sleep(POLL_INTERVAL).await;
     }
     // The cluster deletes Secrets with their owner, too, so an account that may not list them leaves nothing behind.
-    if let Ok(found) = retry(|| secrets.list_metadata(&selected)).await {
+    if let Ok(found) = retry_until(deadline, || secrets.list_metadata(&selected)).await {
         for secret in found.items.iter().filter(|secret| is_owned(&secret.metadata, owner)) {
-            delete(&secrets, &secret.metadata, None).await.map_err(refused)?;
+            delete(&secrets, &secret.metadata, None, deadline).await.map_err(refused)?;
         }
     }
     let name = anchor(owner);
-    match retry(|| maps.get_metadata(&name)).await {
+    match retry_until(deadline, || maps.get_metadata(&name)).await {
         Ok(found) if is_anchor(&found.metadata, owner) => {
-            delete(&maps, &found.metadata, None).await.map_err(refused)?;
+            delete(&maps, &found.metadata, None, deadline).await.map_err(refused)?;
         }
         Err(error) if !error.is_missing() => return Err(refused(error)),
         _ => {}
@@ -135,7 +136,7 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
 /// Removes the objects of a pipeline of another machine or user. Its anchor is first: if it is renewed at this moment, nothing is deleted.
 async fn sweep_expired(client: &Client, namespace: &str, found: &ObjectMeta, owner: &str) -> Result<usize, SweepError> {
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    match delete(&maps, found, found.resource_version.clone()).await {
+    match delete(&maps, found, found.resource_version.clone(), Instant::now() + TIMEOUT).await {
         // If the anchor was renewed, it is still there.
         Ok(()) => {
             let name = anchor(owner);
@@ -173,15 +174,15 @@ fn is_owned(found: &ObjectMeta, owner: &str) -> bool {
 }
 
 /// Deletes the object that was read, unless it no longer exists. With `version`, it must not have changed since.
-async fn delete<K>(api: &Api<K>, found: &ObjectMeta, version: Option<String>) -> Result<(), ApiError>
+async fn delete<K>(api: &Api<K>, found: &ObjectMeta, version: Option<String>, deadline: Instant) -> Result<(), ApiError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,
 {
     let name = found.name.as_deref().unwrap_or_default();
     let read = Preconditions { uid: found.uid.clone(), resource_version: version };
     let deletion = DeleteParams::background().grace_period(1).preconditions(read);
-    match retry(|| api.delete(name, &deletion)).await {
-        Err(error) if !error.is_missing() && !error.is_replaced => Err(error),
+    match retry_until(deadline, || api.delete(name, &deletion)).await {
+        Err(error) if !error.is_missing() && error.kind != Kind::Replaced => Err(error),
         _ => Ok(()),
     }
 }

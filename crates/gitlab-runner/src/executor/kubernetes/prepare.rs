@@ -20,7 +20,7 @@ use super::refusal::refused;
 use super::resources::{Containers, JobObjects};
 use super::service::Service;
 use super::session::Session;
-use super::spec::PodPlan;
+use super::spec::{PodPlan, grace_period};
 use super::state::Watch;
 use super::{names, policy, secret, service, startup};
 use crate::config::kubernetes::{KubernetesConfig, Volume, VolumeSource};
@@ -72,7 +72,7 @@ impl Kubernetes {
         match started {
             Ok((pod, watch)) => {
                 let shell = self.config.shell.clone();
-                let session = Session::new(pod, watch, objects, request.job_dirs, shell);
+                let session = Session::new(pod, watch, objects, request.job_dirs, shell, grace_period(config));
                 session.watch_services(services, &request.variables, log).await;
                 Ok(session)
             }
@@ -110,7 +110,7 @@ impl Preparation<'_> {
             let pods = self.objects.pods();
             let watch = Watch::new(pods.clone(), name.clone());
             let failure = match self.wait(&name, &watch).await {
-                Ok(()) => return Ok((PodRef { api: pods, name }, watch)),
+                Ok(()) => return Ok((PodRef { api: pods, name, restarts: self.kubernetes.restarts.clone() }, watch)),
                 Err(failure) => failure,
             };
             let events = self.warnings(&name).await;
@@ -303,7 +303,7 @@ impl Preparation<'_> {
                 (_, None) => ContainerPlan {
                     role: Role::Helper,
                     name: HELPER.to_owned(),
-                    command: shell(watchdog()),
+                    command: shell(watchdog(grace_period(&self.kubernetes.config.kubernetes))),
                     arguments: None,
                     resources: self.settings.helper.clone(),
                     ..common

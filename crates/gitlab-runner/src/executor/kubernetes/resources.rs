@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{ApiError, retry};
+use super::api::{ApiError, Kind, retry};
 use crate::executor::creations;
 
 /// Time between SIGTERM and SIGKILL when a pod is deleted, in seconds. Its services have nothing to save.
@@ -105,7 +105,7 @@ where
         let parameters = PostParams::default();
         match retry(|| api.create(&parameters, &object)).await {
             // The names are random: the answer to an earlier attempt was lost.
-            Err(error) if error.is_taken => Ok(()),
+            Err(error) if error.kind == Kind::Taken => Ok(()),
             created => created.map(drop),
         }
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-use super::api::{Restart, pause};
+use super::api::pause;
 use super::exec::{Input, PodRef};
 use super::layout::{self, BUILD, HELPER};
 use super::output::Received;
@@ -63,7 +63,7 @@ impl Follower {
     /// connection: the script continues meanwhile. The caller limits the time, and watches the pod.
     pub(super) async fn follow(&mut self, log: &Arc<JobLog>) -> Result<i32, ExecutorError> {
         let script = layout::follow(self.number);
-        let (mut attempt, mut restart) = (0, Restart::default());
+        let mut attempt = 0;
         loop {
             let before = self.received.offset;
             let from = (self.received.offset + 1).to_string();
@@ -83,10 +83,10 @@ impl Follower {
                     if let Some(end) = end {
                         return Ok(end.code);
                     }
-                    restart.note_missing_answer();
+                    self.pod.restarts.note_missing_answer();
                     "the connection was lost".to_owned()
                 }
-                Err(error) if !error.is_final(&mut restart) => error.to_string(),
+                Err(error) if !self.pod.is_final(&error) => error.to_string(),
                 Err(reason) => {
                     return Err(ExecutorError::system(format!(
                         "cannot read the output of the script in pod {}: {reason}; the account needs the rights to get and create pods/exec",

@@ -25,15 +25,14 @@ use crate::workspace::job_dirs::JobDirs;
 use crate::workspace::selection::Selection;
 use gitlab_ci::variables::collection::Variable;
 
-/// Maximum time without further output after the pod has failed, while the helper runs: it ends up to three seconds later than the job if
-/// another program deletes the pod.
+/// Maximum time without further output after the pod has failed, while the helper runs.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The same after the end of the helper: only output that was sent before can still arrive.
 const LATE_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Maximum time to read the output after the pod has failed. It is more than the grace period of the pod.
-const MAX_OUTPUT_TIME: Duration = Duration::from_secs(10);
+/// Time to read the output after the pod has failed, beyond the grace period of the pod.
+const EXTRA_OUTPUT_TIME: Duration = Duration::from_secs(5);
 
 /// Maximum time to stop a script. Its processes have five seconds after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -52,6 +51,8 @@ pub struct Session {
     job_dirs: JobDirs,
     /// The shell of the runner configuration.
     shell: Option<String>,
+    /// That of the pod.
+    grace_period: Duration,
     /// The number of the last script.
     number: u32,
     /// The last script, and the log for its output.
@@ -79,8 +80,19 @@ impl Session {
         objects: JobObjects,
         job_dirs: JobDirs,
         shell: Option<String>,
+        grace_period: Duration,
     ) -> Self {
-        let session = Self { pod, watch, objects, job_dirs, shell, number: 0, follower: None, tasks: Tasks::default() };
+        let session = Self {
+            pod,
+            watch,
+            objects,
+            job_dirs,
+            shell,
+            grace_period,
+            number: 0,
+            follower: None,
+            tasks: Tasks::default(),
+        };
         session.add(tokio::spawn(give_signs_of_life(session.pod.clone())));
         session
     }
@@ -169,7 +181,7 @@ impl Session {
             }
             progress.within(LATE_OUTPUT_TIMEOUT, run).await;
         };
-        let _ = timeout(MAX_OUTPUT_TIME, rest).await;
+        let _ = timeout(self.grace_period + EXTRA_OUTPUT_TIME, rest).await;
         Err(error)
     }
 

@@ -20,9 +20,14 @@ use crate::workspace::job_dirs::JobDirs;
 /// Additional time of a pod after the job's timeout, for the files that leave the pod then.
 const EXTRA_TIME: Duration = Duration::from_mins(2);
 
-/// Time between SIGTERM and SIGKILL when the pod is deleted, in seconds, unless the configuration sets it. The job's processes have ended
-/// by then.
+/// The [grace period](grace_period) without a configuration, in seconds. The job's processes have ended by then.
 const GRACE_PERIOD: i64 = 5;
+
+/// Time between SIGTERM and SIGKILL when the pod is deleted.
+pub(super) fn grace_period(config: &KubernetesConfig) -> Duration {
+    // The API server refuses a negative number.
+    Duration::from_secs(config.termination_grace_period.unwrap_or(GRACE_PERIOD).try_into().unwrap_or(0))
+}
 
 /// Maximum size of the scripts' directory. Variables make a script large, but never this large.
 const SCRIPTS_SIZE: &str = "64Mi";
