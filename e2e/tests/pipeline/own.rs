@@ -94,10 +94,14 @@ fn releases(#[case] tag: &str, #[case] is_release: bool) {
     assert_eq!(group == "push-latest", is_release, "{group}");
 }
 
-/// A program that records its arguments instead of the client of an engine, and the variables of a registry.
-fn without_engine(dir: &Path) -> (String, String) {
+/// A program that records its arguments instead of the client of an engine, and the variables of a registry and a runner.
+fn without_engine(dir: &Path, arm64_runner: &str) -> (String, String) {
     let docker = dir.join("docker");
-    std::fs::write(&docker, format!("#!/bin/sh\necho \"$*\" >>{}/calls\n", dir.display())).expect("a file");
+    std::fs::write(
+        &docker,
+        format!("#!/bin/sh\necho \"$*\" >>{}/calls\n[ \"$1\" != login ] || cat >/dev/null\n", dir.display()),
+    )
+    .expect("a file");
     std::fs::set_permissions(&docker, PermissionsExt::from_mode(0o755)).expect("executable");
     let variables = dir.join("variables.json");
     let registry = json!([
@@ -105,6 +109,7 @@ fn without_engine(dir: &Path) -> (String, String) {
         {"key": "CI_REGISTRY_IMAGE", "value": "r.test/demo"},
         {"key": "CI_REGISTRY_USER", "value": "ci"},
         {"key": "CI_REGISTRY_PASSWORD", "value": "password-of-ci", "masked": true},
+        {"key": "ARM64_RUNNER", "value": arm64_runner},
     ]);
     std::fs::write(&variables, registry.to_string()).expect("a file");
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").expect("PATH"));
@@ -113,12 +118,14 @@ fn without_engine(dir: &Path) -> (String, String) {
 
 /// A release that is older than another one does not become `latest`, and neither does anything but a release.
 #[rstest]
-#[case::the_newest_release(&["--tag", "v1.10.0"], &["v1.10.0", "latest"])]
-#[case::an_older_release(&["--tag", "v1.9.0"], &["v1.9.0"])]
-#[case::a_pre_release(&["--tag", "v2.0.0-rc.1"], &["v2.0.0-rc.1"])]
-#[case::another_tag(&["--tag", "latest"], &["ref-latest"])]
-#[case::a_branch(&["--branch", "feature/x"], &["feature-x"])]
-fn latest_never_goes_backwards(#[case] reference: &[&str], #[case] pushed: &[&str]) {
+#[case::the_newest_release(&["--tag", "v1.10.0"], "", &["v1.10.0", "latest"])]
+#[case::an_older_release(&["--tag", "v1.9.0"], "", &["v1.9.0"])]
+#[case::a_pre_release(&["--tag", "v2.0.0-rc.1"], "", &["v2.0.0-rc.1"])]
+#[case::another_tag(&["--tag", "latest"], "", &["ref-latest"])]
+#[case::a_branch(&["--branch", "feature/x"], "", &["feature-x"])]
+#[case::a_release_for_two_architectures(&["--tag", "v1.10.0"], "arm", &["v1.10.0", "latest"])]
+#[case::an_older_one(&["--tag", "v1.9.0"], "arm", &["v1.9.0"])]
+fn latest_never_goes_backwards(#[case] reference: &[&str], #[case] arm64_runner: &str, #[case] pushed: &[&str]) {
     let repository = own();
     for (number, tag) in ["v1.9.0", "v1.10.0", "v2.0.0-rc.1", "latest"].iter().enumerate() {
         // Each tag has a commit of its own, so only a checkout with all tags has all of them.
@@ -126,15 +133,37 @@ fn latest_never_goes_backwards(#[case] reference: &[&str], #[case] pushed: &[&st
         repository.git(&["tag", tag]);
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let (path, variables) = without_engine(dir.path());
+    let (path, variables) = without_engine(dir.path(), arm64_runner);
     let fixed =
         ["pipeline", "--executor", "shell", "--job", "image_build", "--format", "json", "--variables", &variables];
     let output = repository.e2e(&[&fixed, reference].concat()).env("PATH", path).output().expect("e2e runs");
     let run = Run::new(output);
     assert_eq!(run.code(), 0, "{:#?}\n{}", run.all_lines("image_build"), error(&run.output));
     let calls = std::fs::read_to_string(dir.path().join("calls")).expect("calls");
-    let tags: Vec<_> = calls.lines().filter_map(|call| call.strip_prefix("push r.test/demo:")).collect();
+    // The tag of two images names a list.
+    let push = if arm64_runner.is_empty() { "push r.test/demo:" } else { "manifest push r.test/demo:" };
+    let tags: Vec<_> = calls.lines().filter_map(|call| call.strip_prefix(push)).collect();
     assert_eq!(tags, pushed, "{calls}");
+}
+
+/// The second architecture has a job only where a runner offers it. Otherwise pods run on nodes of the one architecture.
+#[rstest]
+#[case::no_runner("", false, json!({"kubernetes.io/arch": "arm64"}))]
+#[case::a_runner("arm", true, Value::Null)]
+fn a_runner_for_arm64_compiles_the_second_binary(
+    #[case] arm64_runner: &str,
+    #[case] compiles: bool,
+    #[case] selector: Value,
+) {
+    let repository = own();
+    let dir = tempfile::tempdir().expect("a directory");
+    let (_, variables) = without_engine(dir.path(), arm64_runner);
+    let plan = plan(&repository, &["--variables", &variables]);
+    assert_eq!(names(&plan).contains(&"compile_arm64"), compiles, "{plan:#}");
+    let runner = [("ARM64_RUNNER", arm64_runner), ("KUBE_TLS_SECRET", "")];
+    let deployment = rendered("deployment.yaml", &[&VARIABLES[..], &runner].concat());
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!((&pod["nodeSelector"], pod["securityContext"].is_object()), (&selector, true), "{deployment:#}");
 }
 
 /// A protected variable exists only in pipelines of protected branches and tags.
@@ -206,13 +235,14 @@ fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 11] = [
     ("CI_ENVIRONMENT_SLUG", "dev"),
     ("CI_COMMIT_SHA", "0123"),
     ("CI_JOB_ID", "42"),
     ("IMAGE_TAG", "main"),
     ("CI_REGISTRY_IMAGE", "r.test/demo"),
     ("KUBE_ARCH", "arm64"),
+    ("ARM64_RUNNER", ""),
     ("KUBE_NAMESPACE", "demo"),
     ("KUBE_INGRESS_BASE_DOMAIN", "example.test"),
     ("KUBE_INGRESS_CLASS", "nginx"),

@@ -48,10 +48,20 @@ fn the_repositorys_own_file_is_valid() {
     let jobs: Vec<_> = configuration.jobs.keys().map(|name| &**name).collect();
     assert_eq!(
         jobs,
-        ["test", "test2", "compile", "image_build", "deploy_review", "stop_review", "deploy_dev", "deploy_live"]
+        [
+            "test",
+            "test2",
+            "compile",
+            "compile_arm64",
+            "image_build",
+            "deploy_review",
+            "stop_review",
+            "deploy_dev",
+            "deploy_live"
+        ]
     );
     assert_eq!(configuration.stages.join(" "), ".pre test build release review deploy .post");
-    assert_eq!(configuration.jobs["deploy_review"].script.len(), 10);
+    assert_eq!(configuration.jobs["deploy_review"].script.len(), 11);
 }
 
 // GitLab's messages, from lib/gitlab/ci/config/entry/ and lib/gitlab/ci/yaml_processor.rb of 18.11.
