@@ -33,6 +33,9 @@ pub(super) const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 /// Time until the first one. Most jobs start a script before, which is a sign of life itself, or have ended.
 pub(super) const FIRST_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
+/// Sets `now` to the machine's uptime in whole seconds. An image may have no `date`, and on a loaded machine each `sleep` takes longer.
+const SECONDS: &str = "seconds() { read -r now _ < /proc/uptime; now=${now%.*}; }";
+
 /// The first process of `build`. It adopts the processes that a job leaves behind, and ends at SIGTERM, which the kernel would otherwise
 /// withhold from a first process without a handler.
 ///
@@ -63,13 +66,15 @@ done"
 /// If another program deletes the pod while the harness reads output, it ends later than `build`, up to two seconds before the end of the
 /// pod's grace period, so that the harness can read the rest.
 pub(super) fn watchdog(grace_period: Duration) -> String {
-    let tenths = grace_period.as_secs().saturating_sub(2).saturating_mul(10);
+    let wait = grace_period.as_secs().saturating_sub(2);
     format!(
-        "end() {{
-  i=0
-  while [ -e {FOLLOWED} ] && [ $i -lt {tenths} ]; do
-    i=$((i + 1))
-    sleep 0.1 2> /dev/null || {{ sleep 1; i=$((i + 9)); }}
+        "{SECONDS}
+end() {{
+  seconds
+  until=$((now + {wait}))
+  while [ -e {FOLLOWED} ] && [ $now -lt $until ]; do
+    sleep 0.1 2> /dev/null || sleep 1
+    seconds
   done
   exit 0
 }}
@@ -158,14 +163,17 @@ kill $ends $output $beats"
     )
 }
 
-/// Stops all processes of `build` but the first one: sends SIGTERM, and SIGKILL when the script `number` has ended or after five seconds.
+/// Stops all processes of `build` but the first one: sends SIGTERM, and SIGKILL when the script `number` has ended or after five to six
+/// seconds.
 pub(super) fn stop(number: u32) -> String {
     format!(
-        "kill -TERM -1
-i=0
-while [ ! -s {SCRIPTS}/{number}.end ] && [ $i -lt 50 ]; do
-  i=$((i + 1))
-  sleep 0.1 2> /dev/null || {{ sleep 1; i=$((i + 9)); }}
+        "{SECONDS}
+kill -TERM -1
+seconds
+until=$((now + 6))
+while [ ! -s {SCRIPTS}/{number}.end ] && [ $now -lt $until ]; do
+  sleep 0.1 2> /dev/null || sleep 1
+  seconds
 done
 kill -KILL -1
 exit 0"
