@@ -117,6 +117,20 @@ build-harness: ## Build dist/e2e: the harness as one static, stripped binary
 	RUSTFLAGS='$(STATIC) -C relocation-model=static' cargo build --profile harness --locked -p e2e --target $(HOST)
 	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$(HOST)/harness/e2e dist/e2e
 
+# Debian's packages for the other architecture: gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, or gcc-x86-64-linux-gnu and
+# libc6-dev-amd64-cross.
+.PHONY: dist
+dist: dist-x86_64 dist-aarch64 ## Build dist/e2e-x86_64 and dist/e2e-aarch64, static and stripped, and their checksums: a release of the harness
+	cd dist && sha256sum e2e-x86_64 e2e-aarch64 >SHA256SUMS
+
+.PHONY: dist-x86_64 dist-aarch64
+dist-x86_64 dist-aarch64: dist-%:
+	! command -v rustup >/dev/null || rustup target add $*-unknown-linux-gnu
+	RUSTFLAGS='$(STATIC) -C relocation-model=static' CC_$*_unknown_linux_gnu=$*-linux-gnu-gcc \
+		cargo build --profile harness --locked -p e2e --target $*-unknown-linux-gnu \
+		--config 'target.$*-unknown-linux-gnu.linker = "$*-linux-gnu-gcc"'
+	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$*-unknown-linux-gnu/harness/e2e dist/e2e-$*
+
 # HARNESS is a binary that exists already.
 .PHONY: harness-image
 harness-image: $(if $(HARNESS),,build-harness) ## Build the image of the harness for manifests/checks and manifests/pipeline; HARNESS_IMAGE=NAME:TAG names it

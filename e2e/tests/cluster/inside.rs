@@ -4,6 +4,7 @@
 
 mod checks;
 mod pipeline;
+mod systems;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -40,7 +40,7 @@ pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search
     if let Err(reason) = api.own_login().await
         && reason.contains("certificate")
     {
-        return Err(format!("{reason}; pass the authority of its certificate, with {LOGIN} and `--registry-ca FILE`"));
+        return Err(format!("{reason}; {LOGIN}, and the authority of its certificate with `--registry-ca FILE`"));
     }
     let reason = format!("the registry of image {image}; the login is that of Secret {}/{secret}", target.namespace);
     let Login { user, password } = login;
