@@ -11,7 +11,7 @@ use crate::deployment::{deploy_as, manifest_of};
 use crate::discovery::{check, install_traefik, line};
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
 use crate::saboteurs::COMMIT;
-use crate::support::{e2e, eventually, project, run};
+use crate::support::{e2e, error, eventually, project, run};
 
 /// The version that Traefik 3.7 supports.
 const GATEWAY_API: &str = "sigs.k8s.io/gateway-api@v1.6.1";
@@ -126,6 +126,8 @@ fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
     );
     assert!(line(&said, "Ingress controller").contains("Pod ingress/gateway-"), "{said}");
 
+    both_controllers_are_found("routed");
+
     // The controller reports a Service that does not exist.
     let patch = json!([{"op": "replace", "path": "/spec/rules/0/backendRefs/0/name", "value": "no-such-service"}]);
     let name = "gitlab-k8s-demo-routed";
@@ -138,6 +140,21 @@ fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
     );
 
     a_missing_gateway_is_named("routed");
+}
+
+/// Another environment has an Ingress of the cluster's first controller: each is checked at the address of its own.
+fn both_controllers_are_found(slug: &str) {
+    let _cleanup = deploy_as("classed", &COMMIT);
+    let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug, "--ref"];
+    let output =
+        e2e(&arguments).args(["classed", "--patience", "30s", "ingress", "service"]).output().expect("e2e runs");
+    let said = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let controllers: Vec<_> = said.lines().filter(|line| line.trim_start().starts_with("Ingress controller")).collect();
+    for (slug, pod) in [(slug, "Pod ingress/gateway-"), ("classed", "Pod ingress/traefik-")] {
+        let expected = format!(" for {slug}: ");
+        assert!(controllers.iter().any(|line| line.contains(&expected) && line.contains(pod)), "{said}");
+    }
 }
 
 /// The failure of `ingress`, at the address of the cluster's first controller.

@@ -107,13 +107,18 @@ pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[S
     })
 }
 
+/// The name of the class that an Ingress has. Without one, it has the default class.
+pub(in crate::checks) fn class_name(ingress: &Ingress) -> Option<&str> {
+    let annotated = ingress.annotations().get(CLASS_ANNOTATION);
+    ingress.spec.as_ref()?.ingress_class_name.as_deref().or(annotated.map(String::as_str))
+}
+
 /// The class of an Ingress.
 pub(in crate::checks) fn class<'class>(
     ingress: &Ingress,
     classes: &'class [IngressClass],
 ) -> Option<&'class IngressClass> {
-    let annotated = ingress.annotations().get(CLASS_ANNOTATION);
-    let named = ingress.spec.as_ref()?.ingress_class_name.as_deref().or(annotated.map(String::as_str));
+    let named = class_name(ingress);
     classes.iter().find(|class| match named {
         Some(name) => class.metadata.name.as_deref() == Some(name),
         None => class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true"),

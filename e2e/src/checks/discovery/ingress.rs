@@ -1,6 +1,6 @@
 //! The address at which the Ingress controller answers for the hosts of the environments.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -49,8 +49,46 @@ enum Answer {
     Other,
 }
 
-/// Finds an address; prefers one at which the service answers.
-pub(super) async fn find(target: &Target, deployed: &[Deployed], is_read_only: bool) -> Search<Controller> {
+/// What requests to an environment pass through: the controller of a class, or a Gateway.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Way<'route> {
+    Class(Option<&'route str>),
+    Gateway { namespace: Option<&'route str>, name: Option<&'route str> },
+}
+
+fn way(route: &Route) -> Way<'_> {
+    match route {
+        Route::Ingress(ingress) => Way::Class(traffic::class_name(ingress)),
+        Route::HttpRoute(route) => {
+            let parent = route.spec.parent_refs.first();
+            Way::Gateway {
+                namespace: parent.and_then(|parent| parent.namespace.as_deref()),
+                name: parent.map(|parent| &*parent.name),
+            }
+        }
+    }
+}
+
+/// The environments of each controller. Those without an Ingress or a route are in the first group, or in the only one.
+pub(super) fn by_controller(deployed: &[Deployed]) -> Vec<Vec<&Deployed>> {
+    let mut groups: BTreeMap<Way<'_>, Vec<&Deployed>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for one in deployed {
+        match &one.route {
+            Some(route) => groups.entry(way(route)).or_default().push(one),
+            None => others.push(one),
+        }
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    match groups.first_mut() {
+        Some(first) => first.extend(others),
+        None => groups.push(others),
+    }
+    groups
+}
+
+/// Finds an address for environments of one controller; prefers one at which the service answers.
+pub(super) async fn find(target: &Target, deployed: &[&Deployed], is_read_only: bool) -> Search<Controller> {
     let hosts: Vec<&str> = deployed.iter().map(|it| &*it.host).collect();
     let route =
         deployed.iter().find_map(|it| it.route.as_ref()).ok_or("no environment has an Ingress or an HTTPRoute")?;

@@ -16,7 +16,9 @@ mod prometheus;
 mod registry;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
+use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use self::choice::Search;
@@ -33,8 +35,8 @@ pub struct Found {
     pub environments: Vec<Environment>,
     /// The choices, in the order in which they were made.
     pub choices: Vec<Choice>,
-    /// A connection to the Ingress controller, which lasts as long as this value.
-    _forward: Option<Forward>,
+    /// Connections to the Ingress controllers, which last as long as this value.
+    _forwards: Vec<Forward>,
 }
 
 /// Finds the environments, and what is missing in `target`.
@@ -49,17 +51,25 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
     let deployments: Vec<&Deployment> = deployed.iter().filter_map(|it| it.deployment.as_ref()).collect();
     let needs_account = target.deployer.is_none() || selection.account.is_some();
     // One after the other would take seconds where something does not answer.
-    let (controller, prometheus, registry, account) = tokio::join!(
-        unless(target.ingress.is_some(), ingress::find(&target, &deployed, selection.is_read_only)),
+    let groups = ingress::by_controller(&deployed);
+    let is_only = groups.len() == 1;
+    let controllers = groups
+        .iter()
+        .map(|group| unless(target.ingress.is_some(), ingress::find(&target, group, selection.is_read_only)));
+    let (controllers, prometheus, registry, account) = tokio::join!(
+        join_all(controllers),
         unless(target.prometheus.is_some(), prometheus::find(&target)),
         unless(target.registry.is_some(), registry::find(&target, &deployments)),
         unless(!needs_account, account::find(&target, selection)),
     );
     let mut notes = Notes { choices, missing: BTreeMap::new() };
-    let mut forward = None;
-    if let Some(found) = notes.add("Ingress controller", Need::Ingress, controller, |it| it.address.to_string()) {
-        target.ingress = Some(found.address);
-        forward = found.forward;
+    let (mut entries, mut forwards) = (Vec::new(), Vec::new());
+    for (group, controller) in groups.into_iter().zip(controllers) {
+        let controller = controller.map(|search| if is_only { search } else { named(&group, search) });
+        let found = notes.add("Ingress controller", Need::Ingress, controller, |it| it.address.to_string());
+        let address = found.as_ref().map(|it| it.address).or(target.ingress);
+        forwards.extend(found.and_then(|it| it.forward));
+        entries.push(Entry { group, address, missing: notes.missing.remove(&Need::Ingress) });
     }
     if let Some(found) = notes.add("Prometheus", Need::Prometheus, prometheus, ToString::to_string) {
         target.prometheus = Some(found);
@@ -71,8 +81,26 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
         target.deployer = Some(found.client);
     }
     let Notes { choices, missing } = notes;
-    let environments = environments(&target, &deployed, selection, &missing);
-    Ok(Found { environments, choices, _forward: forward })
+    let environments = environments(&target, &entries, selection, &missing);
+    Ok(Found { environments, choices, _forwards: forwards })
+}
+
+/// The way to environments of one controller.
+struct Entry<'deployed> {
+    group: Vec<&'deployed Deployed>,
+    address: Option<SocketAddr>,
+    /// Why there is no address.
+    missing: Option<String>,
+}
+
+/// The result of a search, with the environments that it is for.
+fn named<T>(group: &[&Deployed], search: Search<T>) -> Search<T> {
+    let names: Vec<&str> = group.iter().map(|one| &*one.reference).collect();
+    let reason = |reason: String| format!("for {}: {reason}", names.join(", "));
+    match search {
+        Ok((found, because)) => Ok((found, reason(because))),
+        Err(because) => Err(reason(because)),
+    }
 }
 
 /// Searches for an input that is not given.
@@ -107,22 +135,28 @@ impl Notes {
     }
 }
 
-/// The environments. Pods of one must not answer for the host of another.
+/// The environments, in the order of their names. Pods of one must not answer for the host of another.
 fn environments(
     target: &Target,
-    deployed: &[Deployed],
+    entries: &[Entry<'_>],
     selection: &Selection,
     missing: &BTreeMap<Need, String>,
 ) -> Vec<Environment> {
-    let environment = |one: &Deployed| {
-        let others = deployed.iter().filter(|other| other.reference != one.reference);
+    let deployed = || entries.iter().flat_map(|entry| &entry.group);
+    let environment = |entry: &Entry<'_>, one: &Deployed| {
+        let others = deployed().filter(|other| other.reference != one.reference);
+        let no_address = entry.missing.iter().map(|reason| (Need::Ingress, reason.clone()));
         Environment {
             host: one.host.clone(),
             others: others.map(|other| (other.reference.clone(), other.host.clone())).collect(),
-            missing: missing.clone(),
+            ingress: entry.address,
+            missing: missing.clone().into_iter().chain(no_address).collect(),
             is_read_only: selection.is_read_only,
             ..target.environment(&one.reference, None)
         }
     };
-    deployed.iter().map(environment).collect()
+    let all = entries.iter().flat_map(|entry| entry.group.iter().map(move |one| environment(entry, one)));
+    let mut all: Vec<Environment> = all.collect();
+    all.sort_by(|one, other| one.reference.cmp(&other.reference));
+    all
 }
