@@ -19,7 +19,7 @@ use super::retry::Retry;
 use super::rules::{self, Owner, Rule};
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, AllowFailure, When};
-use super::{job_inputs, pages, release, script, secrets, trigger};
+use super::{job_inputs, pages, release, run, script, secrets, trigger};
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node};
@@ -90,6 +90,14 @@ pub struct Job {
     pub interruptible: bool,
     /// `coverage`: a regular expression between slashes, applied to the lines of the job log.
     pub coverage: Option<Text>,
+}
+
+impl Job {
+    /// Whether the job is parallel and has no instance, because its matrix has no combination of values. GitLab leaves
+    /// out such a job, and the needs and dependencies on it. `lib/gitlab/ci/config/normalizer.rb`
+    pub fn has_no_instance(&self) -> bool {
+        self.parallel.as_ref().is_some_and(|parallel| parallel.count() == 0)
+    }
 }
 
 /// The kind of an entry at the top level. As in `entry/jobs.rb`, the first kind that matches counts.
@@ -247,6 +255,9 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
     } else {
         if let Some(node) = set("secrets") {
             secrets::check(node, reader);
+        }
+        if let Some(node) = set("run") {
+            run::check(node, reader);
         }
         if let Some(node) = set("release") {
             release::check(node, reader);

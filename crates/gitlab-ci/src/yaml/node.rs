@@ -61,7 +61,7 @@ pub enum KeyKind {
     Text,
     /// An integer.
     Integer,
-    /// A floating-point number, a boolean or null.
+    /// A floating-point number, a boolean, null, an array or a hash.
     Other,
 }
 

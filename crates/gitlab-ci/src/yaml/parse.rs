@@ -362,8 +362,7 @@ impl Composer<'_> {
         match &mut frame.content {
             Content::Sequence { items, .. } => items.push(node),
             Content::Mapping { mapping, key } => match key.take() {
-                None => *key = Some(as_key(&node, self.diagnostics)),
-                Some(Key::Ignored) => {}
+                None => *key = Some(as_key(&node)),
                 Some(Key::Merge(at)) => merge(mapping, node, at),
                 Some(Key::Plain(name, key_span, key_kind)) => {
                     if let Some(first) = mapping.get(&name)

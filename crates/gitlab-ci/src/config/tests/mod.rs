@@ -4,6 +4,7 @@ mod entry_rules;
 mod jobs;
 mod odd_values;
 mod parts;
+mod rare_forms;
 mod refused_values;
 
 use rstest::rstest;

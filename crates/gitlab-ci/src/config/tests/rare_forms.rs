@@ -1,0 +1,142 @@
+//! Forms that few files have: cycles of instances, matrices without combinations, lists as keys, steps.
+
+use rstest::rstest;
+
+use super::reported;
+use crate::testing::{branch, plan_for};
+
+const CYCLE: &str = "The pipeline has circular dependencies";
+
+// `lib/gitlab/ci/yaml_processor/dag.rb` searches the jobs that `lib/gitlab/ci/config/normalizer.rb` returns, with Ruby's
+// `TSort`, which lists all jobs of a strongly connected component.
+#[rstest]
+#[case::instance_of_a_matrix(
+    "a: {script: x, parallel: {matrix: [{A: [1, 2]}]}, needs: [b]}\nb: {script: x, needs: ['a: [1]']}\n",
+    "1:1: {CYCLE}: topological sort failed: [\"a: [1]\", \"b\"] (a: [1] needs b needs a: [1])"
+)]
+#[case::instances_of_a_parallel_job(
+    "a: {script: x, parallel: 2, needs: [b]}\nb: {script: x, needs: [a]}\n",
+    "1:1: {CYCLE}: topological sort failed: [\"a 1/2\", \"b\", \"a 2/2\"] (a 1/2 needs b needs a 1/2)"
+)]
+#[case::instance_that_needs_itself(
+    "a: {script: x, parallel: {matrix: [{A: [1, 2]}]}, needs: [{job: a, parallel: {matrix: [{A: 2}]}}]}\n",
+    "1:1: {CYCLE}: self-dependency: a: [2]"
+)]
+#[case::component_with_two_cycles(
+    "a: {script: x, needs: [b]}\nb: {script: x, needs: [c, d]}\nc: {script: x, needs: [a]}\nd: {script: x, needs: [a]}\n",
+    "1:1: {CYCLE}: topological sort failed: [\"a\", \"b\", \"c\", \"d\"] (a needs b needs c needs a)"
+)]
+#[case::from_outside_of_the_cycle(
+    "a: {script: x, needs: [c]}\nb: {script: x, needs: [c]}\nc: {script: x, needs: [b]}\n",
+    "3:1: {CYCLE}: topological sort failed: [\"c\", \"b\"] (c needs b needs c)"
+)]
+fn a_cycle_is_one_of_instances(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(reported(text), [expected.replace("{CYCLE}", CYCLE)]);
+}
+
+#[test]
+fn two_instances_of_a_job_may_depend_on_each_other() {
+    let text = "a: {script: x, parallel: {matrix: [{A: [c, d]}]}, needs: ['$[[ matrix.A ]]']}\nc: {script: x}\n\
+        d: {script: x, needs: ['a: [c]']}\n";
+    assert_eq!(reported(text), Vec::<String>::new());
+}
+
+// `lib/gitlab/ci/config/normalizer.rb` replaces a job by its instances, and needs and dependencies by their names.
+#[rstest]
+#[case::empty_list("matrix: []")]
+#[case::no_values("matrix: [{A: []}]")]
+// `lib/gitlab/config/entry/node.rb`, `lib/gitlab/ci/config/normalizer/factory.rb`
+#[case::no_matrix("matrix: ")]
+fn a_job_with_an_empty_matrix_is_left_out(#[case] matrix: &str) {
+    let text = format!(
+        "a: {{script: x, stage: none, parallel: {{{matrix}}}, needs: [d, undefined]}}\nb: {{script: x, needs: [a]}}\n\
+         c: {{script: x, dependencies: [a]}}\nd: {{script: x, needs: [{{job: a, parallel: {{{matrix}}}}}]}}\n"
+    );
+    let plan = plan_for(&text, &branch("main"), &[]).unwrap();
+    let found: Vec<_> = plan.jobs.iter().map(|job| (&*job.name, job.needs.as_ref().map(Vec::len))).collect();
+    assert_eq!(found, [("b", Some(0)), ("c", None), ("d", Some(0))]);
+    assert_eq!(plan.skipped[0].reason.text, "its matrix has no combination of values");
+}
+
+// The same source: other names are looked up after the replacement.
+#[rstest]
+#[case::need_of_a_rule(
+    "a: {script: x, parallel: {matrix: []}}\nb: {script: x, rules: [{if: $A, needs: [a]}]}\n",
+    "2:41: b job: undefined need: a (the matrix of a has no combination of values)"
+)]
+#[case::need_with_values(
+    "a: {script: x, parallel: {matrix: []}}\nb: {script: x, needs: [{job: a, parallel: {matrix: [{A: 1}]}}]}\n",
+    "2:30: b job: undefined need: a: [1]"
+)]
+// Psych accepts any value as a key, and GitLab converts only strings to symbols: `lib/gitlab/config/loader/yaml.rb`
+#[case::list_as_a_job(
+    "? [a, b]\n: {script: x}\n",
+    "1:3: jobs:[\"a\", \"b\"] name should be a symbol (quote the name: '[\"a\", \"b\"]')"
+)]
+#[case::hash_as_a_keyword("a: {script: x, {b: }: c}\n", "1:16: jobs:a config contains unknown keys: {\"b\" => nil}")]
+fn is_refused(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(reported(text), [expected]);
+}
+
+#[test]
+fn a_hidden_job_may_have_any_key() {
+    assert_eq!(reported(".a: {[b, 1]: c, ? {d: {e: f}} : g}\na: {script: x}\n"), Vec::<String>::new());
+}
+
+const UNSUPPORTED: &str = "1:5: valid, but not supported here: run";
+
+// `spec/lib/gitlab/ci/config/entry/job_spec.rb`, `app/validators/json_schemas/run_steps.json`, and the messages of the library
+// json_schemer: `lib/json_schemer/draft202012/vocab/validation.rb`
+#[rstest]
+#[case::no_list("b", &["1:10: jobs:a run value at root is not an array"])]
+#[case::no_steps("[]", &[])]
+#[case::script("[{name: b, script: c, env: {D: e}}]", &[])]
+#[case::function("[{name: b, func: c, inputs: {D: [1, {e: }]}}]", &[])]
+#[case::function_of_a_repository("[{name: b, step: {git: {url: c, rev: d, dir: e}}}]", &[])]
+#[case::function_of_an_image("[{name: b, step: {oci: {registry: c, repository: d, tag: '1'}}}]", &[])]
+#[case::text_as_a_step("[b]", &["1:11: jobs:a run value at `/0` is not an object"])]
+#[case::no_name("[{step: b}]", &["1:11: jobs:a run object at `/0` is missing required properties: name"])]
+#[case::invalid_name(
+    "[{name: b-c, script: d}]",
+    &["1:18: jobs:a run string at `/0/name` does not match pattern: ^[a-za-z_][a-za-z0-9_]*$ (a name has letters, digits and `_`, and no digit first)"]
+)]
+#[case::nothing_to_run(
+    "[{name: b}]",
+    &["1:11: jobs:a run object at `/0` is missing required properties: step (a step has `script`, `step` or `func`)"]
+)]
+#[case::step_and_script(
+    "[{name: b, step: c, script: d}]",
+    &["1:30: jobs:a run object property at `/0/script` is a disallowed additional property"]
+)]
+#[case::step_and_func("[{name: b, step: c, func: d}]", &["1:11: jobs:a run value at `/0` matches `not` schema"])]
+#[case::unknown_key(
+    "[{name: b, step: c, invalid_key: d}]",
+    &["1:30: jobs:a run object property at `/0/invalid_key` is a disallowed additional property"]
+)]
+#[case::inputs_of_a_script(
+    "[{name: b, script: c, inputs: {}}]",
+    &["1:32: jobs:a run object property at `/0/inputs` is a disallowed additional property"]
+)]
+#[case::empty_script("[{name: b, script: ''}]", &["1:29: jobs:a run string length at `/0/script` is less than: 1"])]
+#[case::list_as_a_script("[{name: b, script: [c]}]", &["1:29: jobs:a run value at `/0/script` is not a string"])]
+#[case::number_in_env(
+    "[{name: b, script: c, env: {MY_VAR: 123}}]",
+    &["1:46: jobs:a run value at `/0/env/my_var` is not a string"]
+)]
+#[case::invalid_name_in_env(
+    "[{name: b, script: c, env: {D-E: f}}]",
+    &["1:38: jobs:a run object property at `/0/env/d-e` is a disallowed additional property"]
+)]
+#[case::repository_without_a_revision(
+    "[{name: b, step: {git: {url: c}}}]",
+    &["1:33: jobs:a run object at `/0/step/git` is missing required properties: rev"]
+)]
+fn steps_are_checked(#[case] run: &str, #[case] expected: &[&str]) {
+    let expected: Vec<&str> = [UNSUPPORTED].into_iter().chain(expected.iter().copied()).collect();
+    assert_eq!(reported(&format!("a: {{run: {run}}}\n")), expected);
+}
+
+#[test]
+fn steps_without_a_value_are_valid() {
+    assert_eq!(reported("a: {run: }\n"), [UNSUPPORTED]);
+}
