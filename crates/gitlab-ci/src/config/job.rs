@@ -19,7 +19,7 @@ use super::retry::Retry;
 use super::rules::{self, Owner, Rule};
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, AllowFailure, When};
-use super::{job_inputs, pages, release, run, script, secrets, trigger};
+use super::{job_inputs, pages, paid, release, run, script, secrets, trigger};
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node};
@@ -150,7 +150,9 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     // Without a delay, `start_in` must be blank, and GitLab does not read it.
     let start_in = set("start_in").filter(|_| when == Some(When::Delayed));
     let start_in = start_in.and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
-    check_delay(span, own, when, reader);
+    if kind != Kind::Bridge {
+        check_delay(span, own, when, reader);
+    }
     if let Some(node) = set("needs").filter(|_| kind == Kind::Job)
         && needs::are_of_other_pipelines(node)
         && set("dependencies").is_some_and(|dependencies| !dependencies.is_blank())
@@ -255,6 +257,9 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
     } else {
         if let Some(node) = set("secrets") {
             secrets::check(node, reader);
+        }
+        if let Some(node) = set("dast_configuration") {
+            paid::check_dast(node, reader);
         }
         if let Some(node) = set("run") {
             run::check(node, reader);

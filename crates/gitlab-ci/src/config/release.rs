@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::reader::Reader;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::Node;
 
 /// Checks the keyword. Only a GitLab instance can create releases.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
@@ -13,7 +13,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let known = ["tag_name", "tag_message", "name", "description", "ref", "released_at", "milestones", "assets"];
     reader.known_keys(release, "release", known);
     for key in ["tag_name", "description"] {
-        check_text(release, key, "release", node, reader);
+        reader.required_string(node, release, "release", key);
     }
     let value = |key: &str| release.get(key).map(|entry| &entry.value).filter(|node| !node.is_blank());
     if let Some(message) = value("tag_message") {
@@ -55,9 +55,21 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         };
         reader.known_keys(link, path, ["name", "url", "filepath", "direct_asset_path", "link_type"]);
         for key in ["name", "url"] {
-            check_text(link, key, path, item, reader);
+            reader.required_string(item, link, path, key);
+        }
+        if let Some(url) = link.get("url").map(|entry| &entry.value)
+            && url.string().is_some_and(|url| !url.trim().is_empty() && !is_web_address(url))
+        {
+            // `app/validators/addressable_url_validator.rb`
+            let message = "is blocked: only allowed schemes are http, https";
+            reader.complain(url.span, &format!("{path} url"), message);
         }
     }
+}
+
+fn is_web_address(url: &str) -> bool {
+    let scheme = url.trim().split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
 }
 
 /// Whether Ruby's `DateTime.iso8601` accepts the text: a date, in any of its forms, and a time of day.
@@ -84,17 +96,4 @@ fn is_ref(name: &str) -> bool {
         && !name.starts_with('-')
         && !name.ends_with('.')
         && name.split('/').all(part)
-}
-
-/// Checks that a key is present and a string.
-fn check_text(mapping: &Mapping, key: &str, path: &str, whole: &Node, reader: &mut Reader<'_>) {
-    let path = format!("{path} {key}");
-    match mapping.get(key).map(|entry| &entry.value) {
-        Some(node) if !node.is_blank() => {
-            reader.string(node, &path);
-        }
-        node => {
-            reader.complain(node.filter(|node| !node.is_null()).unwrap_or(whole).span, &path, "can't be blank");
-        }
-    }
 }
