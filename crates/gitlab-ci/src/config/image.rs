@@ -53,7 +53,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Image> {
 /// Reads `services`. Invalid ones are left out.
 pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
     let Some(items) = node.sequence() else {
-        reader.complain(node.span, "services", "config should be a array");
+        reader.complain(node.span, "services", "config should be an array");
         return Vec::new();
     };
     let known = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];

@@ -206,7 +206,7 @@ fn reports_mistakes_in_headers_and_includes(#[case] text: &str, #[case] expected
     "artifacts:reports:coverage_report"
 )]
 #[case::release(
-    "release: {tag_name: a, description: b, milestones: c, assets: {links: [{name: d, url: e}]}}",
+    "release: {tag_name: a, description: b, milestones: c, assets: {links: [{name: d, url: 'https://e'}]}}",
     "release"
 )]
 #[case::secrets("secrets: {A: {vault: b, file: false, token: $C}}", "secrets")]

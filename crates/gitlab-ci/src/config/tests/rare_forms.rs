@@ -140,3 +140,117 @@ fn steps_are_checked(#[case] run: &str, #[case] expected: &[&str]) {
 fn steps_without_a_value_are_valid() {
     assert_eq!(reported("a: {run: }\n"), [UNSUPPORTED]);
 }
+
+const RETRY: &str = "a: {script: x, retry: {max: 1, ";
+
+// Entries that few files have, and what they report. `entry/` is `lib/gitlab/ci/config/entry/`.
+#[rstest]
+// `location` of `entry/retry.rb`
+#[case::exit_codes(RETRY, "exit_codes: b}}", "1:44: retry exit codes should be an array of integers or an integer")]
+#[case::unknown_key_of_retry(RETRY, "b: c}}", "1:32: retry config contains unknown keys: b")]
+// `entry/processable.rb`: `nested_array_of_hashes_or_arrays`
+#[case::text_as_a_rule(
+    "a: {script: x, ",
+    "rules: [$A]}",
+    "1:24: jobs:a rules should be an array containing hashes and arrays of hashes"
+)]
+// `entry/release/assets/link.rb`, `app/validators/addressable_url_validator.rb`
+#[case::address_of_a_link(
+    "a: {script: x, release: {tag_name: b, description: c, ",
+    "assets: {links: [{name: d, url: e}]}}}",
+    "1:87: jobs:a:release:assets:links:link url is blocked: only allowed schemes are http, https"
+)]
+// `entry/auto_cancel.rb`
+#[case::auto_cancel(
+    "a: {script: x}\nworkflow: {auto_cancel: ",
+    "{on_new_commit: b}}",
+    "2:41: workflow:auto_cancel on new commit must be one of: conservative, interruptible, none"
+)]
+// `ee/lib/gitlab/ci/config/entry/identity.rb`
+#[case::identity("default: {identity: b}\n", "a: {script: x}", "1:21: default:identity config should be one of: google_cloud")]
+// `ee/lib/gitlab/ci/config/entry/dast_configuration.rb`
+#[case::scanner(
+    "a: {script: x, dast_configuration: ",
+    "{scanner: b}}",
+    "1:37: jobs:a:dast_configuration config contains unknown keys: scanner"
+)]
+fn reports(#[case] start: &str, #[case] end: &str, #[case] expected: &str) {
+    let text = format!("{start}{end}\n");
+    assert!(reported(&text).iter().any(|message| message.starts_with(expected)), "{:#?}", reported(&text));
+}
+
+// `entry/bridge.rb` does not read `start_in`.
+#[test]
+fn a_delay_of_a_bridge_is_an_unknown_key() {
+    let text = "a: {trigger: g/p, start_in: 1 hour}\n";
+    let expected = ["1:5: valid, but not supported here: trigger", "1:19: jobs:a config contains unknown keys: start_in"];
+    assert_eq!(reported(text), expected);
+}
+
+// `entry/kubernetes.rb`, `entry/schemas/kubernetes/dashboard.json`, `entry/schemas/kubernetes/managed_resources.json`
+#[rstest]
+#[case::agent("{agent: 'b:c', dashboard: {namespace: d, flux_resource_path: e}}", &[])]
+#[case::namespace("{namespace: b, managed_resources: {enabled: false}}", &[])]
+#[case::nothing("{}", &["config can't be blank"])]
+#[case::dashboard_without_an_agent("{dashboard: {namespace: b}}", &[" agent can't be blank"])]
+#[case::managed_resources_without_an_agent("{managed_resources: {enabled: true}}", &[" agent can't be blank"])]
+#[case::path_without_a_namespace("{agent: b, flux_resource_path: c}", &[" namespace can't be blank"])]
+#[case::namespace_twice(
+    "{agent: b, namespace: c, dashboard: {namespace: d}}",
+    &[" namespace cannot be specified when dashboard.namespace is set"]
+)]
+#[case::dashboard_without_a_namespace(
+    "{agent: b, dashboard: {flux_resource_path: c}}",
+    &[" dashboard object at root is missing required properties: namespace"]
+)]
+#[case::empty_namespace(
+    "{agent: b, dashboard: {namespace: ''}}",
+    &[" dashboard string length at `/namespace` is less than: 1"]
+)]
+#[case::unknown_resources(
+    "{agent: b, managed_resources: {foo: true}}",
+    &[" managed resources object property at `/foo` is a disallowed additional property"]
+)]
+#[case::text_instead_of_a_boolean(
+    "{agent: b, managed_resources: {enabled: c}}",
+    &[" managed resources value at `/enabled` is not a boolean"]
+)]
+fn clusters_are_checked(#[case] kubernetes: &str, #[case] expected: &[&str]) {
+    let found = reported(&format!("a: {{script: x, environment: {{name: e, kubernetes: {kubernetes}}}}}\n"));
+    let found: Vec<_> = found.iter().filter_map(|it| it.split_once("environment:kubernetes")).map(|(_, it)| it).collect();
+    let found: Vec<_> = found.into_iter().filter(|it| !it.is_empty()).map(str::trim_start).collect();
+    assert_eq!(found, expected.iter().map(|it| it.trim_start()).collect::<Vec<_>>());
+}
+
+// `ee/lib/gitlab/ci/config/entry/secret.rb`, and one file for each provider in its directories
+#[rstest]
+#[case::vault("{vault: b/c@d}", &[])]
+#[case::vault_in_full("{vault: {engine: {name: kv-v2, path: b}, path: c, field: d}, file: false, token: $T}", &[])]
+#[case::no_secret("", &["config must use exactly one of these keys"])]
+#[case::vault_without_a_field(
+    "{vault: {engine: {name: b}, path: c}}",
+    &[":vault field can't be blank", ":vault:engine config missing required keys: path"]
+)]
+#[case::vault_as_a_list("{vault: [b]}", &[":vault should be a hash or a string"])]
+#[case::azure("{azure_key_vault: {name: b, version: 1}}", &[":azure_key_vault version should be a string"])]
+#[case::gcp("{gcp_secret_manager: {name: b, version: 1}, token: $T}", &[])]
+#[case::gcp_without_a_token("{gcp_secret_manager: {name: b}}", &["token is required with gcp secrets manager"])]
+#[case::gcp_with_a_fraction(
+    "{gcp_secret_manager: {name: b, version: 1.5}, token: $T}",
+    &[":gcp_secret_manager version must be an alphanumeric string"]
+)]
+#[case::aws("{aws_secrets_manager: 'b#c'}", &[])]
+#[case::aws_with_two_fields("{aws_secrets_manager: 'b#c#d'}", &[":aws_secrets_manager config must contain at most one '#'"])]
+#[case::aws_without_a_name("{aws_secrets_manager: {region: b}}", &[":aws_secrets_manager secret id can't be blank"])]
+#[case::akeyless("{akeyless: {name: b, other: c}}", &[":akeyless config contains unknown keys: other"])]
+#[case::gitlab("{gitlab_secrets_manager: {name: b, source: group/c/d}}", &[])]
+#[case::gitlab_of_another_place(
+    "{gitlab_secrets_manager: {name: b, source: c}}",
+    &[":gitlab_secrets_manager source must follow the format group/group_full_path or 'project'"]
+)]
+fn secrets_are_checked(#[case] secret: &str, #[case] expected: &[&str]) {
+    let found = reported(&format!("a: {{script: x, secrets: {{A: {secret}}}}}\n"));
+    let found: Vec<_> = found.iter().filter_map(|it| it.split_once("secrets:a")).map(|(_, it)| it.trim_start()).collect();
+    let matches = found.len() == expected.len() && found.iter().zip(expected).all(|(it, start)| it.starts_with(start));
+    assert!(matches, "{found:#?}");
+}
