@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::cycles;
 use super::environment::Action;
 use super::job::Job;
+use super::limits::MAX_JOB_NAME;
 use super::names;
 use super::needs::{self, Need};
 use super::parallel::{self, Parallel, instance_name};
@@ -116,7 +117,10 @@ fn check_needs_of_rule(
         let other = &need.job.value;
         let parallel = configuration.jobs.get(other).filter(|needed| needed.parallel.is_some());
         match names::find_instance(configuration, other) {
-            Some(needed) => check_stage_of_need(job, need, other, needed, stage_index, diagnostics),
+            Some(needed) => {
+                check_length_of_need(job, need, needed, other, diagnostics);
+                check_stage_of_need(job, need, other, needed, stage_index, diagnostics);
+            }
             None if need.optional => {}
             None => {
                 let error = report_undefined_need(job, need, other, configuration, diagnostics);
@@ -182,7 +186,27 @@ fn check_need(
         Some(needed) if is_later(needed, job, stage_index) => {
             check_stage_of_need(job, need, other, needed, stage_index, diagnostics);
         }
-        Some(needed) => check_instances(job, (need, other), needed, diagnostics),
+        Some(needed) => {
+            check_length_of_need(job, need, needed, other, diagnostics);
+            check_instances(job, (need, other), needed, diagnostics);
+        }
+    }
+}
+
+/// The name of a job is limited, but not that of its instances. `validate_job_dependency!` of `lib/gitlab/ci/yaml_processor.rb`
+fn check_length_of_need(job: &Job, need: &Need, needed: &Job, other: &str, diagnostics: &mut Diagnostics) {
+    let is_too_long = |name: &str| name.chars().count() > MAX_JOB_NAME;
+    let names = match &need.matrix {
+        _ if *needed.name != *other => vec![other.into()],
+        Some(matrix) if needed.parallel.is_some() => names::selected_instances(job, (need, &needed.name), matrix),
+        _ => names::of_instances(needed).iter().map(|name| name.to_string()).collect(),
+    };
+    if let Some(name) = names.iter().find(|name| is_too_long(name) && !is_too_long(&needed.name)) {
+        let message =
+            format!("{} job: need `{name}` name is too long (maximum is {MAX_JOB_NAME} characters)", job.name);
+        diagnostics
+            .error(need.job.span, message)
+            .help("shorten the name of the needed job, or the values of its matrix");
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) fn check_dast(node: &Node, reader: &mut Reader<'_>) {
     let Some(mapping) = reader.hash(node, path) else { return };
     let keys = ["site_profile", "scanner_profile"];
     reader.known_keys(mapping, path, keys);
-    for entry in keys.into_iter().filter_map(|key| Some((key, mapping.get(key)?))).filter(|(_, it)| !it.value.is_null()) {
+    for entry in keys.into_iter().filter_map(|key| Some((key, mapping.get(key)?))).filter(|(_, it)| !it.value.is_null())
+    {
         reader.string(&entry.1.value, &format!("{path} {}", entry.0));
     }
 }

@@ -83,10 +83,9 @@ fn check_provider(node: &Node, provider: &str, path: &str, reader: &mut Reader<'
         "vault" => (&["path", "field"], &[]),
         "azure_key_vault" => (&["name"], &["version"]),
         "gcp_secret_manager" => (&["name"], &[]),
-        "aws_secrets_manager" => (
-            &["secret_id"],
-            &["region", "version_id", "version_stage", "role_arn", "role_session_name", "field"],
-        ),
+        "aws_secrets_manager" => {
+            (&["secret_id"], &["region", "version_id", "version_stage", "role_arn", "role_session_name", "field"])
+        }
         "akeyless" => (&[], &AKEYLESS),
         _ => (&["name"], &["source"]),
     };
@@ -107,7 +106,8 @@ fn check_provider(node: &Node, provider: &str, path: &str, reader: &mut Reader<'
             reader.complain(text.span, &format!("{path} source"), message);
         }
     }
-    if let Some(version) = value("version").filter(|version| others.contains(&"version") && !version.is_alphanumeric()) {
+    if let Some(version) = value("version").filter(|version| others.contains(&"version") && !version.is_alphanumeric())
+    {
         reader.complain(version.span, &format!("{path} version"), "must be an alphanumeric string");
     }
     if provider == "vault" {

@@ -275,7 +275,10 @@ mod tests {
     )]
     #[case::key_of_a_string("$[[ inputs.x.y ]]", "unknown interpolation provided: `y` in `inputs.x.y`")]
     #[case::unknown_key("$[[ inputs.list[2].z ]]", "unknown interpolation provided: `z` in `inputs.list[2].z`")]
-    #[case::index_without_a_key("$[[ inputs.list[2].[0] ]]", "invalid indexed access without a key in `inputs.list[2].[0]`")]
+    #[case::index_without_a_key(
+        "$[[ inputs.list[2].[0] ]]",
+        "invalid indexed access without a key in `inputs.list[2].[0]`"
+    )]
     #[case::text_after_an_index("$[[ inputs.list[2]k ]]", "invalid array index syntax in `inputs.list[2]k`")]
     #[case::index_out_of_bounds("$[[ inputs.list[3] ]]", "array index 3 out of bounds (size: 3) in `inputs.list[3]`")]
     #[case::index_of_a_string("$[[ inputs.x[0] ]]", "cannot index into non-array value at [0] in `inputs.x[0]`")]

@@ -93,12 +93,7 @@ impl Input<'_> {
         &self.entry.value
     }
 
-    fn complain<'list>(
-        &self,
-        span: Span,
-        message: &str,
-        diagnostics: &'list mut Diagnostics,
-    ) -> &'list mut Diagnostic {
+    fn complain<'list>(&self, span: Span, message: &str, diagnostics: &'list mut Diagnostics) -> &'list mut Diagnostic {
         let name = self.name;
         let sentence = match self.subject {
             "" => format!("`{name}` input: {message}"),

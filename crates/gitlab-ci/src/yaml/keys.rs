@@ -32,26 +32,7 @@ pub(super) fn as_key(node: &Node) -> Key {
         }
         None if node.is_null() => Key::Plain("".into(), node.span, KeyKind::Other),
         // Ruby has arrays and hashes as keys. Where GitLab reads the key, it is an unknown one.
-        None => Key::Plain(inspected(node).into(), node.span, KeyKind::Other),
-    }
-}
-
-/// A value as Ruby's `inspect` writes it.
-fn inspected(node: &Node) -> String {
-    match &node.value {
-        Value::Null => "nil".to_owned(),
-        Value::Sequence(items) => format!("[{}]", items.iter().map(inspected).collect::<Vec<_>>().join(", ")),
-        Value::Mapping(mapping) => {
-            let entry = |(key, entry): (&Arc<str>, &Entry)| {
-                let key = if entry.key_kind == KeyKind::Text { format!("{key:?}") } else { key.to_string() };
-                format!("{key} => {}", inspected(&entry.value))
-            };
-            format!("{{{}}}", mapping.iter().map(entry).collect::<Vec<_>>().join(", "))
-        }
-        Value::String(text) => format!("{text:?}"),
-        Value::Symbol(text) => format!(":{text}"),
-        Value::Reference(path) => format!("!reference {path:?}"),
-        _ => node.scalar().unwrap_or_default().to_owned(),
+        None => Key::Plain(node.inspect().into(), node.span, KeyKind::Other),
     }
 }
 

@@ -136,6 +136,25 @@ impl Node {
         }
     }
 
+    /// Returns the value as `inspect` of Ruby 3.3 writes it.
+    pub fn inspect(&self) -> String {
+        match &self.value {
+            Value::Null => "nil".to_owned(),
+            Value::Sequence(items) => format!("[{}]", items.iter().map(Self::inspect).collect::<Vec<_>>().join(", ")),
+            Value::Mapping(mapping) => {
+                let entry = |(key, entry): (&Arc<str>, &Entry)| {
+                    let key = if entry.key_kind == KeyKind::Text { format!("{key:?}") } else { key.to_string() };
+                    format!("{key}=>{}", entry.value.inspect())
+                };
+                format!("{{{}}}", mapping.iter().map(entry).collect::<Vec<_>>().join(", "))
+            }
+            Value::String(text) => format!("{text:?}"),
+            Value::Symbol(text) => format!(":{text}"),
+            Value::Reference(path) => format!("!reference {path:?}"),
+            _ => self.scalar().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// The name of the kind in error messages.
     pub fn kind(&self) -> &'static str {
         match self.value {

@@ -4,8 +4,8 @@
 mod keywords;
 
 use self::Rule::{
-    Any, Boolean, Coverage, Duration, Exists, Expression, Integer, List, Name, NonBlank, Optional, Or, Scalar,
-    Text, Texts, TextsOrText, Word,
+    Any, Boolean, Coverage, Duration, Exists, Expression, Integer, List, Name, NonBlank, Optional, Or, Scalar, Text,
+    Texts, TextsOrText, Word,
 };
 use self::keywords::ROWS;
 use super::read;

@@ -59,7 +59,10 @@ use super::{job_diagnostics, reported};
 #[case::entrypoint("image: {name: a, entrypoint: sh}", "image entrypoint should be an array of strings")]
 #[case::no_image("image: ''", "image name can't be blank")]
 #[case::no_image_in_a_hash("image: {name: ''}", "image name can't be blank")]
-#[case::service_command("services: [{name: a, command: sh}]", "services:service command should be an array of strings")]
+#[case::service_command(
+    "services: [{name: a, command: 1}]",
+    "services:service:command config should be a string or a nested array of strings up to 10 levels deep"
+)]
 #[case::no_service("services: ['']", "services:service name can't be blank")]
 #[case::publish("publish: a", " publish can only be used within a `pages` job")]
 #[case::pages("pages: {pth: a}", "pages config contains unknown keys: pth")]

@@ -73,7 +73,7 @@ fn a_job_with_an_empty_matrix_is_left_out(#[case] matrix: &str) {
     "? [a, b]\n: {script: x}\n",
     "1:3: jobs:[\"a\", \"b\"] name should be a symbol (quote the name: '[\"a\", \"b\"]')"
 )]
-#[case::hash_as_a_keyword("a: {script: x, {b: }: c}\n", "1:16: jobs:a config contains unknown keys: {\"b\" => nil}")]
+#[case::hash_as_a_keyword("a: {script: x, {b: }: c}\n", "1:16: jobs:a config contains unknown keys: {\"b\"=>nil}")]
 fn is_refused(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(reported(text), [expected]);
 }
@@ -167,7 +167,11 @@ const RETRY: &str = "a: {script: x, retry: {max: 1, ";
     "2:41: workflow:auto_cancel on new commit must be one of: conservative, interruptible, none"
 )]
 // `ee/lib/gitlab/ci/config/entry/identity.rb`
-#[case::identity("default: {identity: b}\n", "a: {script: x}", "1:21: default:identity config should be one of: google_cloud")]
+#[case::identity(
+    "default: {identity: b}\n",
+    "a: {script: x}",
+    "1:21: default:identity config should be one of: google_cloud"
+)]
 // `ee/lib/gitlab/ci/config/entry/dast_configuration.rb`
 #[case::scanner(
     "a: {script: x, dast_configuration: ",
@@ -183,7 +187,8 @@ fn reports(#[case] start: &str, #[case] end: &str, #[case] expected: &str) {
 #[test]
 fn a_delay_of_a_bridge_is_an_unknown_key() {
     let text = "a: {trigger: g/p, start_in: 1 hour}\n";
-    let expected = ["1:5: valid, but not supported here: trigger", "1:19: jobs:a config contains unknown keys: start_in"];
+    let expected =
+        ["1:5: valid, but not supported here: trigger", "1:19: jobs:a config contains unknown keys: start_in"];
     assert_eq!(reported(text), expected);
 }
 
@@ -217,7 +222,8 @@ fn a_delay_of_a_bridge_is_an_unknown_key() {
 )]
 fn clusters_are_checked(#[case] kubernetes: &str, #[case] expected: &[&str]) {
     let found = reported(&format!("a: {{script: x, environment: {{name: e, kubernetes: {kubernetes}}}}}\n"));
-    let found: Vec<_> = found.iter().filter_map(|it| it.split_once("environment:kubernetes")).map(|(_, it)| it).collect();
+    let found: Vec<_> =
+        found.iter().filter_map(|it| it.split_once("environment:kubernetes")).map(|(_, it)| it).collect();
     let found: Vec<_> = found.into_iter().filter(|it| !it.is_empty()).map(str::trim_start).collect();
     assert_eq!(found, expected.iter().map(|it| it.trim_start()).collect::<Vec<_>>());
 }
@@ -250,7 +256,78 @@ fn clusters_are_checked(#[case] kubernetes: &str, #[case] expected: &[&str]) {
 )]
 fn secrets_are_checked(#[case] secret: &str, #[case] expected: &[&str]) {
     let found = reported(&format!("a: {{script: x, secrets: {{A: {secret}}}}}\n"));
-    let found: Vec<_> = found.iter().filter_map(|it| it.split_once("secrets:a")).map(|(_, it)| it.trim_start()).collect();
+    let found: Vec<_> =
+        found.iter().filter_map(|it| it.split_once("secrets:a")).map(|(_, it)| it.trim_start()).collect();
     let matches = found.len() == expected.len() && found.iter().zip(expected).all(|(it, start)| it.starts_with(start));
     assert!(matches, "{found:#?}");
+}
+
+// `validate_job_dependency!` of `lib/gitlab/ci/yaml_processor.rb`
+#[rstest]
+#[case::all_instances("[NAME]")]
+#[case::one_instance("['NAME 1/2']")]
+#[case::in_a_rule("[a], rules: [{if: $A, needs: ['NAME 1/2']}]")]
+fn the_name_of_a_needed_instance_is_limited(#[case] needs: &str) {
+    let name = "n".repeat(252);
+    let text = format!("{name}: {{script: x, parallel: 2}}\na: {{script: x}}\nb: {{script: x, needs: {needs}}}\n");
+    let expected = format!("b job: need `{name} 1/2` name is too long (maximum is 255 characters)");
+    let found = reported(&text.replace("NAME", &name));
+    assert!(found.len() == 1 && found[0].contains(&expected), "{found:#?}");
+    assert_eq!(reported(&text.replace("NAME", &name).replace("nn", "n")), Vec::<String>::new());
+}
+
+// `entry/trigger.rb`, `entry/include.rb`, `entry/concerns/base_include.rb`, `app/validators/ci/include_cache_validator.rb`
+#[rstest]
+#[case::inputs("{project: g/p, inputs: {A: b}}", &[])]
+#[case::inputs_as_a_list("{project: g/p, inputs: [b]}", &["trigger inputs should be a hash"])]
+#[case::inputs_of_an_include("{include: b.yml, inputs: {}}", &["trigger config contains unknown keys: inputs"])]
+#[case::remote_file("{include: [{remote: 'https://b', integrity: sha256-b, cache: 1 hour, rules: [{if: $A}]}]}", &[])]
+#[case::integrity_of_a_local_file(
+    "{include: [{local: b.yml, integrity: md5-b}]}",
+    &[
+        "trigger:include:include config integrity can only be specified for remote includes",
+        "trigger:include:include config integrity hash must start with 'sha256-'"
+    ]
+)]
+#[case::cache_of_a_local_file(
+    "{include: [{local: b.yml, cache: true}]}",
+    &["trigger:include:include config cache can only be specified for remote includes"]
+)]
+#[case::short_cache(
+    "{include: [{remote: 'https://b', cache: 59s}]}",
+    &["trigger:include:include config cache duration must be at least 1 minute"]
+)]
+#[case::cache_without_a_duration(
+    "{include: [{remote: 'https://b', cache: c}]}",
+    &["trigger:include:include config cache contains an invalid duration"]
+)]
+#[case::cache_as_a_number(
+    "{include: [{remote: 'https://b', cache: 60}]}",
+    &["trigger:include:include config cache must be a boolean or a duration string"]
+)]
+#[case::rules_as_a_hash(
+    "{include: [{local: b.yml, rules: {if: $A}}]}",
+    &["trigger:include:include rules should be an array of hashes"]
+)]
+#[case::unknown_key_of_a_rule(
+    "{include: [{local: b.yml, rules: [{if: $A, variables: {}}]}]}",
+    &["trigger:include:include:rules:rule config contains unknown keys: variables"]
+)]
+fn triggers_are_checked(#[case] trigger: &str, #[case] expected: &[&str]) {
+    let found = reported(&format!("a: {{trigger: {trigger}}}\n"));
+    let found: Vec<_> = found.iter().filter_map(|it| it.split_once("jobs:a:")).map(|(_, it)| it).collect();
+    assert_eq!(found, expected);
+}
+
+// `validation_error_message` of `lib/gitlab/ci/config/yaml/tags/base.rb`, with its test
+#[rstest]
+#[case::nothing("!reference ", "[]")]
+#[case::number("!reference 1", "\"1\"")]
+#[case::list_of_numbers("!reference [1]", "[1]")]
+#[case::hash("!reference {b: c}", "{\"b\"=>\"c\"}")]
+fn a_reference_is_a_list_of_strings(#[case] reference: &str, #[case] expected: &str) {
+    let found = reported(&format!("a: {{script: {reference}}}\n"));
+    let help = "(write a list of strings: `!reference [job, keyword]`)";
+    let [only] = found.as_slice() else { panic!("{found:#?}") };
+    assert!(only.ends_with(&format!(": !reference {expected} is not valid {help}")), "{only}");
 }
