@@ -195,11 +195,14 @@ fn check_need(
 
 /// The name of a job is limited, but not that of its instances. `validate_job_dependency!` of `lib/gitlab/ci/yaml_processor.rb`
 fn check_length_of_need(job: &Job, need: &Need, needed: &Job, other: &str, diagnostics: &mut Diagnostics) {
+    if needed.parallel.is_none() {
+        return;
+    }
     let is_too_long = |name: &str| name.chars().count() > MAX_JOB_NAME;
     let names = match &need.matrix {
         _ if *needed.name != *other => vec![other.into()],
-        Some(matrix) if needed.parallel.is_some() => names::selected_instances(job, (need, &needed.name), matrix),
-        _ => names::of_instances(needed).iter().map(|name| name.to_string()).collect(),
+        Some(matrix) => names::selected_instances(job, (need, &needed.name), matrix),
+        None => names::of_instances(needed).iter().map(ToString::to_string).collect(),
     };
     if let Some(name) = names.iter().find(|name| is_too_long(name) && !is_too_long(&needed.name)) {
         let message =

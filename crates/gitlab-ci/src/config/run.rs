@@ -55,11 +55,7 @@ impl Run<'_, '_> {
                         self.string(&entry.value, &format!("{at}/{key}"));
                     }
                 }
-                "script" if has_script => {
-                    if self.string(value, &at) == Some("") {
-                        self.complain(value.span, &format!("string length at `{at}` is less than: 1"));
-                    }
-                }
+                "script" if has_script => self.check_script(value, &at),
                 "inputs" if !has_script => drop(self.named(value, &at)),
                 "step" | "func" => self.check_reference(value, &at),
                 _ => {}
@@ -71,6 +67,12 @@ impl Run<'_, '_> {
         if self.string(node, at).is_some_and(|name| !is_name(name)) {
             let message = format!("string at `{at}` does not match pattern: ^[a-zA-Z_][a-zA-Z0-9_]*$");
             self.complain(node.span, &message).help("a name has letters, digits and `_`, and no digit first");
+        }
+    }
+
+    fn check_script(&mut self, node: &Node, at: &str) {
+        if self.string(node, at) == Some("") {
+            self.complain(node.span, &format!("string length at `{at}` is less than: 1"));
         }
     }
 

@@ -106,7 +106,7 @@ fn check_include(item: &Node, reader: &mut Reader<'_>) {
 }
 
 /// The minimum time for which GitLab keeps a remote file. `app/validators/ci/include_cache_validator.rb`
-const MIN_CACHE: Duration = Duration::from_secs(60);
+const MIN_CACHE: Duration = Duration::from_mins(1);
 
 fn check_cache(node: &Node, is_remote: bool, path: &str, reader: &mut Reader<'_>) {
     if !is_remote {
