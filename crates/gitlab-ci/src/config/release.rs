@@ -1,4 +1,4 @@
-//! `release`. `entry/release.rb`, `entry/release/assets.rb`, `entry/release/assets/link.rb`
+//! `release`. `entry/release.rb`, `entry/release/assets.rb`, `entry/release/assets/links.rb`
 
 use std::sync::LazyLock;
 
@@ -43,33 +43,11 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         reader.complain(node.span, "release:assets links", "can't be blank");
         return;
     };
-    let path = "release:assets:links:link";
-    let Some(items) = links.sequence() else {
+    // GitLab composes the entries of hashes only: the items are not validated. `entry/release/assets/links.rb`,
+    // `lib/gitlab/config/entry/configurable.rb`
+    if !links.sequence().is_some_and(|items| items.iter().all(|item| item.mapping().is_some())) {
         reader.complain(links.span, "release:assets links", "should be an array of hashes");
-        return;
-    };
-    for item in items {
-        let Some(link) = item.mapping() else {
-            reader.complain(item.span, "release:assets links", "should be an array of hashes");
-            continue;
-        };
-        reader.known_keys(link, path, ["name", "url", "filepath", "direct_asset_path", "link_type"]);
-        for key in ["name", "url"] {
-            reader.required_string(item, link, path, key);
-        }
-        if let Some(url) = link.get("url").map(|entry| &entry.value)
-            && url.string().is_some_and(|url| !url.trim().is_empty() && !is_web_address(url))
-        {
-            // `app/validators/addressable_url_validator.rb`
-            let message = "is blocked: only allowed schemes are http, https";
-            reader.complain(url.span, &format!("{path} url"), message);
-        }
     }
-}
-
-fn is_web_address(url: &str) -> bool {
-    let scheme = url.trim().split_once(':').map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
 }
 
 /// Whether Ruby's `DateTime.iso8601` accepts the text: a date, in any of its forms, and a time of day.

@@ -189,7 +189,7 @@ fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Chan
                 return None;
             };
             Changes {
-                paths: reader.list(&paths.value, path),
+                paths: reader.list(&paths.value, &format!("{path} paths")),
                 compare_to: mapping
                     .get("compare_to")
                     .filter(|entry| !entry.value.is_null())
@@ -198,7 +198,8 @@ fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Chan
         }
     };
     if changes.paths.len() > MAX_PATHS {
-        reader.complain(node.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
+        let path = if node.mapping().is_some() { format!("{path} paths") } else { path.to_owned() };
+        reader.complain(node.span, &path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }
     Some(changes)
 }
@@ -233,11 +234,15 @@ fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> 
         reader.complain(paths.span, path, "should be a string, an array of strings, or a hash");
         return Vec::new();
     }
-    let texts = reader.strings(paths, path);
+    let path = if node.mapping().is_some() { format!("{path} paths") } else { path.to_owned() };
+    let texts = match paths.sequence() {
+        Some(_) => reader.list(paths, &path),
+        None => reader.strings(paths, &path),
+    };
     // `disable_simple_exists_paths_limit` of `entry/include/rules/rule.rb`
     let is_limited = owner != Owner::Include || node.mapping().is_some();
     if is_limited && texts.len() > MAX_PATHS {
-        reader.complain(paths.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
+        reader.complain(paths.span, &path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }
     texts
 }

@@ -71,8 +71,8 @@ use super::{job_diagnostics, reported};
 #[case::release("release: {tag_name: a, descr: b}", "release config contains unknown keys: descr")]
 #[case::release_without_a_description("release: {tag_name: a}", "release description can't be blank")]
 #[case::release_link(
-    "release: {tag_name: a, description: b, assets: {links: [{name: c}]}}",
-    "release:assets:links:link url can't be blank"
+    "release: {tag_name: a, description: b, assets: {links: [c]}}",
+    "release:assets links should be an array of hashes"
 )]
 #[case::hooks("hooks: {pre: [a]}", "hooks config contains unknown keys: pre")]
 #[case::hook(
@@ -96,10 +96,7 @@ use super::{job_diagnostics, reported};
 )]
 #[case::need_without_a_job("needs: [{optional: true}]", "needs:need has an unsupported type")]
 #[case::need_of_a_project("needs: [{pipeline: g/p}]", "needs config uses invalid types: bridge")]
-#[case::need_and_number(
-    "needs: [{job: a, parallel: 2}]",
-    "needs:need:parallel config cannot use \"parallel: <number>\"."
-)]
+#[case::need_and_number("needs: [{job: a, parallel: 2}]", "needs config cannot use \"parallel: <number>\".")]
 fn reports_mistakes_in_parts_of_a_job(#[case] keyword: &str, #[case] expected: &str) {
     let reported = job_diagnostics(&format!("script: x, {keyword}"));
     let sentence = |prefix: &str| format!("{prefix}{expected}");

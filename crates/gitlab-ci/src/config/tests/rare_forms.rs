@@ -154,11 +154,27 @@ const RETRY: &str = "a: {script: x, retry: {max: 1, ";
     "rules: [$A]}",
     "1:24: jobs:a rules should be an array containing hashes and arrays of hashes"
 )]
-// `entry/release/assets/link.rb`, `app/validators/addressable_url_validator.rb`
-#[case::address_of_a_link(
-    "a: {script: x, release: {tag_name: b, description: c, ",
-    "assets: {links: [{name: d, url: e}]}}}",
-    "1:87: jobs:a:release:assets:links:link url is blocked: only allowed schemes are http, https"
+// `entry/rules/rule/exists.rb`, `entry/rules/rule/changes.rb`
+#[case::number_in_exists(
+    "a: {script: x, rules: [{",
+    "exists: [1]}]}",
+    "1:34: jobs:a:rules:rule:exists config should be an array of strings"
+)]
+#[case::number_in_the_paths_of_exists(
+    "a: {script: x, rules: [{",
+    "exists: {paths: [1]}}]}",
+    "1:42: jobs:a:rules:rule:exists paths should be an array of strings"
+)]
+#[case::number_in_the_paths_of_changes(
+    "a: {script: x, rules: [{",
+    "changes: {paths: [1]}}]}",
+    "1:43: jobs:a:rules:rule:changes paths should be an array of strings"
+)]
+// `entry/needs.rb`
+#[case::number_of_instances_in_a_need(
+    "b: {script: x}\na: {script: x, ",
+    "needs: [{job: b, parallel: 2}]}",
+    "2:43: jobs:a:needs config cannot use \"parallel: <number>\"."
 )]
 // `entry/auto_cancel.rb`
 #[case::auto_cancel(
@@ -181,6 +197,13 @@ const RETRY: &str = "a: {script: x, retry: {max: 1, ";
 fn reports(#[case] start: &str, #[case] end: &str, #[case] expected: &str) {
     let text = format!("{start}{end}\n");
     assert!(reported(&text).iter().any(|message| message.starts_with(expected)), "{:#?}", reported(&text));
+}
+
+// `entry/release/assets/links.rb`, `lib/gitlab/config/entry/configurable.rb`
+#[test]
+fn links_of_a_release_are_not_validated() {
+    let text = "a: {script: x, release: {tag_name: b, description: c, assets: {links: [{}, {url: d, filepath: e}]}}}\n";
+    assert_eq!(reported(text), ["1:16: valid, but not supported here: release"]);
 }
 
 // `entry/bridge.rb` does not read `start_in`.
