@@ -10,6 +10,7 @@ use super::names;
 use super::needs::{MAX_NEEDS, Need};
 use super::parallel::{Parallel, instance_name, own_value, with_own_values};
 use super::root::Configuration;
+use crate::diagnostic;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
 
@@ -112,10 +113,11 @@ fn report(
     let Some(first) = component.first().filter(|_| of_itself.is_empty()) else { return };
     let Some(span) = span(first) else { return };
     let quoted = component.iter().map(|index| format!("{:?}", name(index))).collect::<Vec<_>>().join(", ");
+    let quoted = diagnostic::shortened(&quoted);
     let message = format!("The pipeline has circular dependencies: topological sort failed: [{quoted}]");
     let cycle = shortest_cycle(*first, component, children);
     let error = diagnostics.error(span, message);
-    error.help(cycle.iter().map(name).collect::<Vec<_>>().join(" needs "));
+    error.help(diagnostic::shortened(&cycle.iter().map(name).collect::<Vec<_>>().join(" needs ")));
 }
 
 /// The shortest way from a node to itself.
