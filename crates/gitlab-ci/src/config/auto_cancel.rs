@@ -4,7 +4,7 @@ use super::reader::Reader;
 use crate::yaml::node::Node;
 
 /// The values of `on_new_commit`. `auto_cancel_on_new_commits` of `app/models/ci/pipeline_metadata.rb`
-const ON_NEW_COMMIT: [&str; 3] = ["conservative", "none", "interruptible"];
+const ON_NEW_COMMIT: [&str; 3] = ["conservative", "interruptible", "none"];
 
 /// The values of `on_job_failure`. `auto_cancel_on_job_failures`, in the same file.
 const ON_JOB_FAILURE: [&str; 2] = ["none", "all"];

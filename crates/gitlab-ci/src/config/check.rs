@@ -5,8 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::cycles;
 use super::environment::Action;
 use super::job::Job;
+use super::limits::MAX_JOB_NAME;
 use super::names;
 use super::needs::{self, Need};
 use super::parallel::{self, Parallel, instance_name};
@@ -22,14 +24,14 @@ pub fn check(configuration: &Configuration, diagnostics: &mut Diagnostics) {
         configuration.stages.iter().enumerate().map(|(index, stage)| (&**stage, index)).collect();
     let all_stages = diagnostic::shortened(&configuration.stages.join(", "));
     let has_parallel = configuration.jobs.values().any(|job| job.parallel.is_some());
-    for job in configuration.jobs.values() {
+    for job in configuration.jobs.values().filter(|job| !job.has_no_instance()) {
         check_stage(job, configuration, &stage_index, &all_stages, diagnostics);
         check_matrix_names(job, has_parallel, diagnostics);
         check_needs(job, configuration, &stage_index, diagnostics);
         check_dependencies(job, configuration, &stage_index, diagnostics);
         check_on_stop(job, configuration, diagnostics);
     }
-    check_cycles(configuration, diagnostics);
+    cycles::check(configuration, diagnostics);
 }
 
 fn check_stage(
@@ -115,7 +117,10 @@ fn check_needs_of_rule(
         let other = &need.job.value;
         let parallel = configuration.jobs.get(other).filter(|needed| needed.parallel.is_some());
         match names::find_instance(configuration, other) {
-            Some(needed) => check_stage_of_need(job, need, other, needed, stage_index, diagnostics),
+            Some(needed) => {
+                check_length_of_need(job, need, needed, other, diagnostics);
+                check_stage_of_need(job, need, other, needed, stage_index, diagnostics);
+            }
             None if need.optional => {}
             None => {
                 let error = report_undefined_need(job, need, other, configuration, diagnostics);
@@ -139,7 +144,12 @@ fn report_undefined_need<'diagnostics>(
     diagnostics: &'diagnostics mut Diagnostics,
 ) -> &'diagnostics mut Diagnostic {
     let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {other}", job.name));
-    error.nearest(other, configuration.jobs.keys().map(|name| &**name));
+    match configuration.jobs.get(other) {
+        Some(job) if job.has_no_instance() => {
+            error.help(format!("the matrix of {other} has no combination of values"));
+        }
+        _ => error.nearest(other, configuration.jobs.keys().map(|name| &**name)),
+    }
     error
 }
 
@@ -172,10 +182,34 @@ fn check_need(
         None => {
             report_undefined_need(job, need, other, configuration, diagnostics);
         }
+        Some(needed) if needed.has_no_instance() && need.matrix.is_none() => {}
         Some(needed) if is_later(needed, job, stage_index) => {
             check_stage_of_need(job, need, other, needed, stage_index, diagnostics);
         }
-        Some(needed) => check_instances(job, (need, other), needed, diagnostics),
+        Some(needed) => {
+            check_length_of_need(job, need, needed, other, diagnostics);
+            check_instances(job, (need, other), needed, diagnostics);
+        }
+    }
+}
+
+/// The name of a job is limited, but not that of its instances. `validate_job_dependency!` of `lib/gitlab/ci/yaml_processor.rb`
+fn check_length_of_need(job: &Job, need: &Need, needed: &Job, other: &str, diagnostics: &mut Diagnostics) {
+    if needed.parallel.is_none() {
+        return;
+    }
+    let is_too_long = |name: &str| name.chars().count() > MAX_JOB_NAME;
+    let names = match &need.matrix {
+        _ if *needed.name != *other => vec![other.into()],
+        Some(matrix) => names::selected_instances(job, (need, &needed.name), matrix),
+        None => names::of_instances(needed).iter().map(ToString::to_string).collect(),
+    };
+    if let Some(name) = names.iter().find(|name| is_too_long(name) && !is_too_long(&needed.name)) {
+        let message =
+            format!("{} job: need `{name}` name is too long (maximum is {MAX_JOB_NAME} characters)", job.name);
+        diagnostics
+            .error(need.job.span, message)
+            .help("shorten the name of the needed job, or the values of its matrix");
     }
 }
 
@@ -274,6 +308,7 @@ fn check_dependencies(
                 let error = diagnostics.error(dependency.span, message);
                 error.nearest(other, configuration.jobs.keys().map(|name| &**name));
             }
+            Some(needed) if needed.has_no_instance() => {}
             Some(needed) => {
                 let is_needed = |needs: &Vec<needs::Need>| needs.iter().any(|need| need.job.value == *other);
                 if job.needs.as_ref().is_some_and(|needs| !needs.is_empty() && !is_needed(needs)) {
@@ -323,78 +358,4 @@ fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Dia
         }
         Some(_) => {}
     }
-}
-
-/// The state of a job in the search for cycles.
-#[derive(Clone, Copy, PartialEq)]
-enum Visited {
-    No,
-    Open,
-    Closed,
-}
-
-/// The maximum number of jobs in all reported cycles together. Many jobs may have even more cycles.
-const MAX_REPORTED: usize = 1000;
-
-/// Reports cycles in `needs`. The search is not recursive, because a chain may contain all jobs.
-fn check_cycles(configuration: &Configuration, diagnostics: &mut Diagnostics) {
-    let jobs = &configuration.jobs;
-    let needs = |job: &Job| -> Vec<usize> {
-        let names = job.needs.iter().flatten().flat_map(|need| names::needed_names(job, need));
-        let needed = names.filter_map(|name| names::find(configuration, &name));
-        needed.filter_map(|needed| jobs.get_index_of(&needed.name)).collect()
-    };
-    let mut visited = vec![Visited::No; jobs.len()];
-    let mut reported = 0;
-    for start in 0..jobs.len() {
-        if visited.get(start) != Some(&Visited::No) {
-            continue;
-        }
-        // A job, and its needs that have not been followed yet.
-        let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
-        let mut next = Some(start);
-        loop {
-            if let Some(index) = next.take() {
-                let Some((_, job)) = jobs.get_index(index) else { break };
-                if let Some(state) = visited.get_mut(index) {
-                    *state = Visited::Open;
-                }
-                path.push((index, needs(job)));
-            }
-            let Some((index, rest)) = path.last_mut() else { break };
-            let Some(need) = rest.pop() else {
-                if let Some(state) = visited.get_mut(*index) {
-                    *state = Visited::Closed;
-                }
-                path.pop();
-                continue;
-            };
-            match visited.get(need) {
-                Some(Visited::Open) => {
-                    let cycle = path.iter().map(|(index, _)| *index).skip_while(|index| *index != need);
-                    let names: Vec<Arc<str>> =
-                        cycle.filter_map(|index| jobs.get_index(index)).map(|(name, _)| Arc::clone(name)).collect();
-                    report_cycle(&names, configuration, diagnostics);
-                    reported += names.len();
-                    if reported > MAX_REPORTED {
-                        return;
-                    }
-                }
-                Some(Visited::No) => next = Some(need),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn report_cycle(names: &[Arc<str>], configuration: &Configuration, diagnostics: &mut Diagnostics) {
-    let Some(job) = names.first().and_then(|name| configuration.jobs.get(name)) else { return };
-    if let [only] = names {
-        diagnostics.error(job.span, format!("The pipeline has circular dependencies: self-dependency: {only}"));
-        return;
-    }
-    let quoted = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    let error = diagnostics
-        .error(job.span, format!("The pipeline has circular dependencies: topological sort failed: [{quoted}]"));
-    error.help(names.iter().chain(names.first()).map(|name| &**name).collect::<Vec<_>>().join(" needs "));
 }

@@ -1,5 +1,6 @@
 //! `environment`. `entry/environment.rb`
 
+use super::kubernetes;
 use super::reader::{Reader, Text};
 use crate::source::Span;
 use crate::yaml::node::Node;
@@ -69,9 +70,8 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
     if let Some(node) = value("auto_stop_in") {
         reader.string(node, "environment auto_stop_in");
     }
-    if let Some(kubernetes) = value("kubernetes").and_then(|node| reader.hash(node, "environment:kubernetes")) {
-        let known = ["namespace", "agent", "flux_resource_path", "managed_resources", "dashboard"];
-        reader.known_keys(kubernetes, "environment:kubernetes", known);
+    if let Some(node) = value("kubernetes") {
+        kubernetes::check(node, reader);
     }
     // `auto_stop_in` changes nothing about a pipeline: GitLab's server starts the job `on_stop` later.
     if let Some(entry) = mapping.get("kubernetes") {

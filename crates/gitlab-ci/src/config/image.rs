@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::reader::{self, Reader, Text};
+use super::script;
 use super::variables::{self, VariableScope, YamlVariable};
 use crate::yaml::node::{Mapping, Node, Value};
 
@@ -53,7 +54,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Image> {
 /// Reads `services`. Invalid ones are left out.
 pub fn read_services(node: &Node, reader: &mut Reader<'_>) -> Vec<Image> {
     let Some(items) = node.sequence() else {
-        reader.complain(node.span, "services", "config should be a array");
+        reader.complain(node.span, "services", "config should be an array");
         return Vec::new();
     };
     let known = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];
@@ -101,7 +102,8 @@ fn read_one(node: &Node, path: &str, known: &[&str], reader: &mut Reader<'_>) ->
     Some(Image {
         name: name.value,
         entrypoint: value("entrypoint").map(|node| texts(reader.list(node, &format!("{path} entrypoint")))),
-        command: value("command").map(|node| texts(reader.list(node, &format!("{path} command")))),
+        // `entry/service.rb`: the entry of scripts.
+        command: value("command").map(|node| texts(script::read(node, &format!("{path}:command"), reader))),
         // Several aliases are separated by commas or spaces.
         aliases: alias
             .map(|alias| alias.value.split([',', ' ']).filter(|it| !it.is_empty()).map(Into::into).collect())

@@ -11,7 +11,7 @@ use super::image::{self, Image};
 use super::inherit::Inherit;
 use super::reader::{Reader, Spanned, Text};
 use super::retry::{self, Retry};
-use super::{hooks, id_tokens, script, tags};
+use super::{hooks, id_tokens, paid, script, tags};
 use crate::yaml::node::Mapping;
 
 /// The inheritable keywords of a job or of `default`. `None` means absent.
@@ -50,6 +50,9 @@ pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
     }
     if let Some(node) = value("id_tokens") {
         id_tokens::check(node, reader);
+    }
+    if let Some(node) = value("identity") {
+        paid::check_identity(node, reader);
     }
     Inheritable {
         before_script: value("before_script").map(|node| script::read(node, "before_script", reader)),

@@ -19,7 +19,7 @@ use super::retry::Retry;
 use super::rules::{self, Owner, Rule};
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, AllowFailure, When};
-use super::{job_inputs, pages, release, script, secrets, trigger};
+use super::{job_inputs, pages, paid, release, run, script, secrets, trigger};
 use crate::expression::pattern::Pattern;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node};
@@ -92,6 +92,14 @@ pub struct Job {
     pub coverage: Option<Text>,
 }
 
+impl Job {
+    /// Whether the job is parallel and has no instance, because its matrix has no combination of values. GitLab leaves
+    /// out such a job, and the needs and dependencies on it. `lib/gitlab/ci/config/normalizer.rb`
+    pub fn has_no_instance(&self) -> bool {
+        self.parallel.as_ref().is_some_and(|parallel| parallel.count() == 0)
+    }
+}
+
 /// The kind of an entry at the top level. As in `entry/jobs.rb`, the first kind that matches counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -142,7 +150,9 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     // Without a delay, `start_in` must be blank, and GitLab does not read it.
     let start_in = set("start_in").filter(|_| when == Some(When::Delayed));
     let start_in = start_in.and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
-    check_delay(span, own, when, reader);
+    if kind != Kind::Bridge {
+        check_delay(span, own, when, reader);
+    }
     if let Some(node) = set("needs").filter(|_| kind == Kind::Job)
         && needs::are_of_other_pipelines(node)
         && set("dependencies").is_some_and(|dependencies| !dependencies.is_blank())
@@ -247,6 +257,12 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
     } else {
         if let Some(node) = set("secrets") {
             secrets::check(node, reader);
+        }
+        if let Some(node) = set("dast_configuration") {
+            paid::check_dast(node, reader);
+        }
+        if let Some(node) = set("run") {
+            run::check(node, reader);
         }
         if let Some(node) = set("release") {
             release::check(node, reader);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::parallel::{self, Matrix};
 use super::reader::{Reader, Text};
 use crate::source::Span;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::{Entry, Mapping, Node, Value};
 
 /// A job that another job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +122,12 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
     };
     let (artifacts, optional) = (flag("artifacts", true), flag("optional", false));
     let parallel = mapping.get("parallel").filter(|entry| !entry.value.is_null());
+    // `number_parallel_build?` of `entry/needs.rb`
+    let is_number = |entry: &&Entry| matches!(entry.value.value, Value::Integer(_) | Value::Float(_));
+    if let Some(number) = parallel.filter(is_number) {
+        reader.complain(number.value.span, path, "config cannot use \"parallel: <number>\".");
+    }
+    let parallel = parallel.filter(|entry| !is_number(entry));
     let matrix =
         parallel.and_then(|entry| parallel::read_matrix_only(&entry.value, &format!("{own}:parallel"), reader));
     Some(Need { job, artifacts, optional, matrix })

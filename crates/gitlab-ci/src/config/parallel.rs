@@ -67,6 +67,11 @@ pub fn read_matrix_only(node: &Node, path: &str, reader: &mut Reader<'_>) -> Opt
         reader.complain(node.span, path, "config missing required keys: matrix");
         return None;
     };
+    if matrix.value.is_null() {
+        // An entry without a value counts as absent: `value` of `lib/gitlab/config/entry/node.rb`. Without a matrix,
+        // `lib/gitlab/ci/config/normalizer/factory.rb` finds no strategy and creates no instances.
+        return Some(Matrix::new());
+    }
     read_matrix(&matrix.value, path, reader)
 }
 

@@ -210,6 +210,18 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
+    /// Reads the string `key` of the hash `node`. It must not be missing or blank.
+    pub fn required_string(&mut self, node: &Node, mapping: &Mapping, path: &str, key: &str) {
+        let path = format!("{path} {key}");
+        match mapping.get(key).map(|entry| &entry.value) {
+            Some(value) if !value.is_blank() => drop(self.string(value, &path)),
+            value => {
+                let span = value.filter(|value| !value.is_null()).unwrap_or(node).span;
+                self.complain(span, &path, "can't be blank");
+            }
+        }
+    }
+
     /// Reads one of `words` and returns its value.
     pub fn word<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
         let found = node.string().and_then(|text| words.iter().find(|(word, _)| *word == text));

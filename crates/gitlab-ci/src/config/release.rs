@@ -1,11 +1,11 @@
-//! `release`. `entry/release.rb`, `entry/release/assets.rb`, `entry/release/assets/link.rb`
+//! `release`. `entry/release.rb`, `entry/release/assets.rb`, `entry/release/assets/links.rb`
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::reader::Reader;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::Node;
 
 /// Checks the keyword. Only a GitLab instance can create releases.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
@@ -13,7 +13,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     let known = ["tag_name", "tag_message", "name", "description", "ref", "released_at", "milestones", "assets"];
     reader.known_keys(release, "release", known);
     for key in ["tag_name", "description"] {
-        check_text(release, key, "release", node, reader);
+        reader.required_string(node, release, "release", key);
     }
     let value = |key: &str| release.get(key).map(|entry| &entry.value).filter(|node| !node.is_blank());
     if let Some(message) = value("tag_message") {
@@ -43,20 +43,10 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         reader.complain(node.span, "release:assets links", "can't be blank");
         return;
     };
-    let path = "release:assets:links:link";
-    let Some(items) = links.sequence() else {
+    // GitLab composes the entries of hashes only: the items are not validated. `entry/release/assets/links.rb`,
+    // `lib/gitlab/config/entry/configurable.rb`
+    if !links.sequence().is_some_and(|items| items.iter().all(|item| item.mapping().is_some())) {
         reader.complain(links.span, "release:assets links", "should be an array of hashes");
-        return;
-    };
-    for item in items {
-        let Some(link) = item.mapping() else {
-            reader.complain(item.span, "release:assets links", "should be an array of hashes");
-            continue;
-        };
-        reader.known_keys(link, path, ["name", "url", "filepath", "direct_asset_path", "link_type"]);
-        for key in ["name", "url"] {
-            check_text(link, key, path, item, reader);
-        }
     }
 }
 
@@ -84,17 +74,4 @@ fn is_ref(name: &str) -> bool {
         && !name.starts_with('-')
         && !name.ends_with('.')
         && name.split('/').all(part)
-}
-
-/// Checks that a key is present and a string.
-fn check_text(mapping: &Mapping, key: &str, path: &str, whole: &Node, reader: &mut Reader<'_>) {
-    let path = format!("{path} {key}");
-    match mapping.get(key).map(|entry| &entry.value) {
-        Some(node) if !node.is_blank() => {
-            reader.string(node, &path);
-        }
-        node => {
-            reader.complain(node.filter(|node| !node.is_null()).unwrap_or(whole).span, &path, "can't be blank");
-        }
-    }
 }

@@ -100,6 +100,9 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
         }
         return read_max(node, "config", reader).map(|max| Retry { max, ..Retry::default() });
     };
+    // The entry has a name of its own, without that of the job: `location`.
+    let mut reader = Reader::for_file(reader.diagnostics);
+    let reader = &mut reader;
     reader.known_keys(mapping, "retry", ["max", "when", "exit_codes"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").map(|node| read_reasons(node, reader)).unwrap_or_default();

@@ -212,9 +212,7 @@ const MAX_NAME_LENGTH: usize = 255;
 fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     let items = node.sequence().map(<[Node]>::len).or_else(|| node.mapping().map(Mapping::len));
     let length = items.unwrap_or_else(|| node.scalar().unwrap_or_default().chars().count());
-    if length == 0 {
-        reader.complain(node.span, " name", "is too short (minimum is 1 character)");
-    } else if length > MAX_NAME_LENGTH {
+    if length > MAX_NAME_LENGTH {
         reader.complain(node.span, " name", &format!("is too long (maximum is {MAX_NAME_LENGTH} characters)"));
     }
     Some(Text { value: node.scalar()?.into(), span: node.span })

@@ -68,25 +68,31 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
     if node.sequence().is_none() {
-        match owner {
-            Owner::Job => reader.complain(node.span, " rules", NESTED),
-            Owner::Workflow | Owner::Include => reader.complain(node.span, "rules", &format!("config {NESTED}")),
-        };
+        complain_of_list(node.span, owner, reader);
         return Vec::new();
     }
     // A list that contains only empty lists is valid, and none of its rules matches.
     if node.is_blank() {
         reader.complain(node.span, "rules", "config can't be blank");
     }
-    flat.into_iter().filter_map(|rule| read_rule(rule, owner, reader)).collect()
+    let mut rules = Vec::new();
+    for rule in flat {
+        match rule.mapping() {
+            Some(mapping) => rules.push(read_rule(rule, mapping, owner, reader)),
+            None => complain_of_list(rule.span, owner, reader),
+        }
+    }
+    rules
 }
 
 /// `NestedArrayOfHashesOrArraysValidator`
-const NESTED: &str = "should be an array containing hashes and arrays of hashes";
+fn complain_of_list(span: Span, owner: Owner, reader: &mut Reader<'_>) {
+    let path = if owner == Owner::Job { " rules" } else { "rules" };
+    reader.complain(span, path, "config should be an array containing hashes and arrays of hashes");
+}
 
-fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule> {
+fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'_>) -> Rule {
     let path = "rules:rule";
-    let mapping = reader.hash(node, path)?;
     let known: &[&str] = match owner {
         Owner::Job => {
             &["if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "interruptible"]
@@ -122,7 +128,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
     }
     let mut set_keys = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
     let is_bare_when = set_keys.next() == Some("when") && set_keys.next().is_none();
-    Some(Rule {
+    Rule {
         is_bare_when,
         span: node.span,
         condition: value("if").and_then(|node| read_condition(node, path, reader)),
@@ -138,7 +144,7 @@ fn read_rule(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<Rule>
             .filter(|_| owner == Owner::Job)
             .map(|node| needs::read(node, "rules:rule:needs", needs::Owner::Rule, reader)),
         interruptible: value("interruptible").and_then(|node| reader.boolean(node, "rules:rule interruptible")),
-    })
+    }
 }
 
 fn read_when(node: &Node, words: &[(&str, When)], reader: &mut Reader<'_>) -> Option<When> {
@@ -183,7 +189,7 @@ fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Chan
                 return None;
             };
             Changes {
-                paths: reader.list(&paths.value, path),
+                paths: reader.list(&paths.value, &format!("{path} paths")),
                 compare_to: mapping
                     .get("compare_to")
                     .filter(|entry| !entry.value.is_null())
@@ -192,7 +198,8 @@ fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Chan
         }
     };
     if changes.paths.len() > MAX_PATHS {
-        reader.complain(node.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
+        let path = if node.mapping().is_some() { format!("{path} paths") } else { path.to_owned() };
+        reader.complain(node.span, &path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }
     Some(changes)
 }
@@ -227,11 +234,15 @@ fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> 
         reader.complain(paths.span, path, "should be a string, an array of strings, or a hash");
         return Vec::new();
     }
-    let texts = reader.strings(paths, path);
+    let path = if node.mapping().is_some() { format!("{path} paths") } else { path.to_owned() };
+    let texts = match paths.sequence() {
+        Some(_) => reader.list(paths, &path),
+        None => reader.strings(paths, &path),
+    };
     // `disable_simple_exists_paths_limit` of `entry/include/rules/rule.rb`
     let is_limited = owner != Owner::Include || node.mapping().is_some();
     if is_limited && texts.len() > MAX_PATHS {
-        reader.complain(paths.span, path, &format!("config has too many entries (maximum {MAX_PATHS})"));
+        reader.complain(paths.span, &path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }
     texts
 }

@@ -43,13 +43,18 @@ pub fn parse_bool(text: &str) -> Option<bool> {
 /// use gitlab_ci::config::runner_settings::is_unsupported;
 ///
 /// assert!(is_unsupported("GIT_CLEAN_FLAGS", "none"));
+/// assert!(!is_unsupported("GIT_CLEAN_FLAGS", "-ffdx"));
 /// assert!(!is_unsupported("GIT_DEPTH", "1"));
 /// ```
 pub fn is_unsupported(key: &str, value: &str) -> bool {
     if key.starts_with("FF_") {
         return parse_bool(value) == Some(true) && !KNOWN_FLAGS.contains(&key);
     }
-    // One attempt is the default.
-    let default = if key.ends_with("_ATTEMPTS") { "1" } else { "" };
-    VARIABLES.contains(&key) && value != default
+    let default = match key {
+        // `common/build_settings.go` of GitLab Runner
+        "GIT_CLEAN_FLAGS" => "-ffdx",
+        _ if key.ends_with("_ATTEMPTS") => "1",
+        _ => "",
+    };
+    VARIABLES.contains(&key) && value != default && !value.is_empty()
 }

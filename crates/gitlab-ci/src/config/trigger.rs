@@ -1,8 +1,11 @@
 //! `trigger`. `entry/trigger.rb`, `entry/trigger/forward.rb`
 
+use std::time::Duration;
+
 use super::reader::{Reader, Text};
+use crate::duration;
 use crate::gitlab_version::GitlabVersion;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::{Mapping, Node, Value};
 
 /// The maximum number of files in the configuration of a child pipeline.
 const MAX_INCLUDES: usize = 3;
@@ -21,7 +24,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if mapping.contains_key("include") {
-        reader.known_keys(mapping, "trigger", ["strategy", "include", "forward", "inputs"]);
+        reader.known_keys(mapping, "trigger", ["strategy", "include", "forward"]);
         if let Some(node) = value("include").filter(|node| node.mapping().is_some()) {
             let error = reader.complain(node.span, "trigger:include", "config should be an array or a string");
             error.help("write a list, even for one file: `[{local: FILE}]`");
@@ -35,6 +38,9 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     } else {
         reader.known_keys(mapping, "trigger", ["project", "branch", "strategy", "forward", "inputs"]);
         check_project(mapping, node, reader);
+        if let Some(node) = value("inputs").filter(|node| node.mapping().is_none()) {
+            reader.complain(node.span, "trigger inputs", "should be a hash");
+        }
         if let Some(node) = value("branch") {
             reader.string(node, "trigger branch");
         }
@@ -58,7 +64,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     }
 }
 
-/// `entry/include.rb`
+/// `entry/include.rb`, `entry/concerns/base_include.rb`
 fn check_include(item: &Node, reader: &mut Reader<'_>) {
     let path = "trigger:include:include";
     let Some(mapping) = item.mapping() else {
@@ -68,7 +74,7 @@ fn check_include(item: &Node, reader: &mut Reader<'_>) {
         return;
     };
     let known = ["local", "file", "remote", "template", "component", "artifact", "inputs", "job", "project", "ref"];
-    reader.known_keys(mapping, path, known.into_iter().chain(["rules", "integrity"]));
+    reader.known_keys(mapping, path, known.into_iter().chain(["rules", "integrity", "cache"]));
     let is_set = |key: &str| mapping.get(key).is_some_and(|entry| !entry.value.is_blank());
     if is_set("artifact") && !is_set("job") {
         reader.complain(item.span, path, "config must specify the job where to fetch the artifact from");
@@ -76,6 +82,44 @@ fn check_include(item: &Node, reader: &mut Reader<'_>) {
     if is_set("project") && !is_set("file") {
         reader.complain(item.span, path, "config must specify the file where to fetch the config from");
     }
+    let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    if let Some(node) = value("integrity") {
+        if !is_set("remote") {
+            reader.complain(node.span, path, "config integrity can only be specified for remote includes");
+        }
+        if !node.string().is_some_and(|text| text.starts_with("sha256-")) {
+            reader.complain(node.span, path, "config integrity hash must start with 'sha256-'");
+        }
+    }
+    if let Some(node) = value("cache").filter(|node| !node.is_blank()) {
+        check_cache(node, is_set("remote"), path, reader);
+    }
+    let Some(node) = value("rules") else { return };
+    let rules: Option<Vec<&Mapping>> = node.sequence().and_then(|rules| rules.iter().map(Node::mapping).collect());
+    if rules.is_none() {
+        reader.complain(node.span, &format!("{path} rules"), "should be an array of hashes");
+    }
+    // `entry/include/rules/rule.rb`
+    for rule in rules.into_iter().flatten() {
+        reader.known_keys(rule, &format!("{path}:rules:rule"), ["if", "exists", "when", "changes"]);
+    }
+}
+
+/// The minimum time for which GitLab keeps a remote file. `app/validators/ci/include_cache_validator.rb`
+const MIN_CACHE: Duration = Duration::from_mins(1);
+
+fn check_cache(node: &Node, is_remote: bool, path: &str, reader: &mut Reader<'_>) {
+    if !is_remote {
+        reader.complain(node.span, path, "config cache can only be specified for remote includes");
+    }
+    let message = match (&node.value, node.string().map(duration::parse)) {
+        (Value::Boolean(true), _) => return,
+        (_, None) => "config cache must be a boolean or a duration string",
+        (_, Some(Err(_))) => "config cache contains an invalid duration",
+        (_, Some(Ok(time))) if time < MIN_CACHE => "config cache duration must be at least 1 minute",
+        _ => return,
+    };
+    reader.complain(node.span, path, message);
 }
 
 /// The jobs whose artifacts are the configuration of the pipeline that the keyword starts.

@@ -4,8 +4,9 @@
 use super::values::{Inputs, text_of};
 use crate::yaml::node::{Node, Value};
 
-/// GitLab's `MAX_FUNCTIONS`, `MAX_ACCESS_BYTESIZE` and `MAX_ACCESS_ARRAY_DEPTH`.
+/// GitLab's `MAX_FUNCTIONS`, `MAX_ACCESS_OBJECTS`, `MAX_ACCESS_BYTESIZE` and `MAX_ACCESS_ARRAY_DEPTH`.
 const MAX_FUNCTIONS: usize = 3;
+const MAX_SEGMENTS: usize = 5;
 const MAX_ACCESS_BYTES: usize = 1024;
 const MAX_INDICES: usize = 5;
 
@@ -100,9 +101,10 @@ fn error(message: impl Into<String>) -> BlockError {
     BlockError { message: message.into(), name: None }
 }
 
-/// Evaluates `inputs.name` or `inputs.list[0]`.
+/// Evaluates `inputs.name`, `inputs.list[0]` or `inputs.hash.key`. `lib/gitlab/ci/config/interpolation/access.rb`
 fn evaluate_access(access: &str, inputs: &Inputs) -> Result<Node, BlockError> {
-    let Some((context, rest)) = access.split_once('.') else {
+    let mut segments = access.splitn(MAX_SEGMENTS, '.');
+    let (Some(context), Some(first)) = (segments.next(), segments.next()) else {
         return Err(error("invalid pattern used for interpolation. valid pattern is $[[ inputs.input ]]"));
     };
     if access.len() > MAX_ACCESS_BYTES {
@@ -112,31 +114,50 @@ fn evaluate_access(access: &str, inputs: &Inputs) -> Result<Node, BlockError> {
     if context != "inputs" {
         return Err(error(unknown(context)));
     }
-    let (name, indices) = match rest.split_once('[') {
-        None => (rest, Vec::new()),
-        Some((name, indices)) => (name, read_indices(indices, access)?),
-    };
-    if name.is_empty() && !indices.is_empty() {
-        return Err(error(format!("invalid indexed access without a key in `{access}`")));
-    }
-    let Some(mut value) = inputs.get(name) else {
+    let (name, indices) = read_segment(first, access)?;
+    let Some(value) = inputs.get(name) else {
         return Err(BlockError { message: unknown(name), name: Some(name.to_owned()) });
     };
+    let mut value = item(value, &indices, access)?;
+    for segment in segments {
+        let (key, indices) = read_segment(segment, access)?;
+        let below = value.get(key).ok_or_else(|| error(unknown(key)))?;
+        value = item(below, &indices, access)?;
+    }
+    Ok(value.clone())
+}
+
+fn item<'value>(mut value: &'value Node, indices: &[usize], access: &str) -> Result<&'value Node, BlockError> {
     for index in indices {
         let Some(items) = value.sequence() else {
             return Err(error(format!("cannot index into non-array value at [{index}] in `{access}`")));
         };
         value = items
-            .get(index)
+            .get(*index)
             .ok_or_else(|| error(format!("array index {index} out of bounds (size: {}) in `{access}`", items.len())))?;
     }
-    Ok(value.clone())
+    Ok(value)
+}
+
+/// Parses `key`, or `key[0][1]`.
+fn read_segment<'segment>(segment: &'segment str, access: &str) -> Result<(&'segment str, Vec<usize>), BlockError> {
+    let Some((key, indices)) = segment.split_once('[') else { return Ok((segment, Vec::new())) };
+    let indices = read_indices(indices, access)?;
+    if key.is_empty() {
+        return Err(error(format!("invalid indexed access without a key in `{access}`")));
+    }
+    Ok((key, indices))
 }
 
 /// Parses the indices `[0][1]`, without the first bracket.
 fn read_indices(text: &str, access: &str) -> Result<Vec<usize>, BlockError> {
     let Some(text) = text.strip_suffix(']') else {
-        return Err(error(format!("invalid array index in `{access}`: missing closing bracket")));
+        let is_unclosed = text.matches('[').count() + 1 != text.matches(']').count();
+        return Err(error(if is_unclosed {
+            format!("invalid array index in `{access}`: missing closing bracket")
+        } else {
+            format!("invalid array index syntax in `{access}`")
+        }));
     };
     let indices = text.split("][").map(|digits| {
         let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -200,7 +221,7 @@ mod tests {
 
     fn inputs() -> Inputs {
         let mut sources = Sources::default();
-        let file = sources.add("", "{x: it's, y: $HOME, list: [p, [q, r]], count: 2}");
+        let file = sources.add("", "{x: it's, y: $HOME, list: [p, [q, r], {k: [s, {l: t}]}], count: 2}");
         let node = compose(&sources, file, &mut Diagnostics::default()).remove(0);
         node.mapping().unwrap().iter().map(|(name, entry)| (name.to_string(), entry.value.clone())).collect()
     }
@@ -232,7 +253,8 @@ mod tests {
     #[case::line_break_within("$[[ inputs.x\n| posix_escape ]]", "$[[ inputs.x\n| posix_escape ]]")]
     #[case::an_item("$[[ inputs.list[0] ]]", "p")]
     #[case::an_item_of_an_item("$[[ inputs.list[1][1] ]]", "r")]
-    #[case::a_list_in_a_text("of $[[ inputs.list ]]", "of [\"p\", [\"q\", \"r\"]]")]
+    #[case::a_key_of_an_item("$[[ inputs.list[2].k[1].l ]]", "t")]
+    #[case::a_list_in_a_text("of $[[ inputs.list[1] ]]", "of [\"q\", \"r\"]")]
     fn replaces_blocks(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(filled(text).as_deref(), Ok(expected));
     }
@@ -251,7 +273,14 @@ mod tests {
         "$[[ inputs.count | truncate(0,1) ]]",
         "invalid input type: truncate can only be used with string inputs"
     )]
-    #[case::index_out_of_bounds("$[[ inputs.list[2] ]]", "array index 2 out of bounds (size: 2) in `inputs.list[2]`")]
+    #[case::key_of_a_string("$[[ inputs.x.y ]]", "unknown interpolation provided: `y` in `inputs.x.y`")]
+    #[case::unknown_key("$[[ inputs.list[2].z ]]", "unknown interpolation provided: `z` in `inputs.list[2].z`")]
+    #[case::index_without_a_key(
+        "$[[ inputs.list[2].[0] ]]",
+        "invalid indexed access without a key in `inputs.list[2].[0]`"
+    )]
+    #[case::text_after_an_index("$[[ inputs.list[2]k ]]", "invalid array index syntax in `inputs.list[2]k`")]
+    #[case::index_out_of_bounds("$[[ inputs.list[3] ]]", "array index 3 out of bounds (size: 3) in `inputs.list[3]`")]
     #[case::index_of_a_string("$[[ inputs.x[0] ]]", "cannot index into non-array value at [0] in `inputs.x[0]`")]
     #[case::index_is_not_a_number(
         "$[[ inputs.list[a] ]]",

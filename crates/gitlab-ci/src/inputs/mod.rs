@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use self::interpolate::interpolate;
 pub use self::values::Inputs;
 use self::values::text_of;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{Sources, Span};
 use crate::yaml::header::TYPES;
 use crate::yaml::node::{Entry, KeyKind, Mapping, Node, Value};
@@ -93,19 +93,22 @@ impl Input<'_> {
         &self.entry.value
     }
 
-    fn complain(&self, span: Span, message: &str, diagnostics: &mut Diagnostics) {
+    fn complain<'list>(&self, span: Span, message: &str, diagnostics: &'list mut Diagnostics) -> &'list mut Diagnostic {
         let name = self.name;
         let sentence = match self.subject {
             "" => format!("`{name}` input: {message}"),
             subject => format!("{subject} `{name}`: {message}"),
         };
-        diagnostics.error(span, sentence);
+        diagnostics.error(span, sentence)
     }
 
     /// Returns the value of the input, or `None` if it has no valid one, which is reported. `resolved` contains the
     /// inputs declared before it.
     fn value(&self, given: &Mapping, resolved: &Inputs, diagnostics: &mut Diagnostics) -> Option<Node> {
-        let kind = self.kind()?;
+        let Some(kind) = self.kind() else {
+            self.report_unknown_kind(diagnostics);
+            return None;
+        };
         self.check_definition(kind, diagnostics);
         let rules = self.definition().get("rules").filter(|rules| !rules.is_null());
         let rule = rules.and_then(|rules| rules::first(rules, self.name, given, resolved, diagnostics));
@@ -115,12 +118,16 @@ impl Input<'_> {
         let rule_default = rule.and_then(|rule| rule.get("default")).filter(|default| !default.is_null());
         let default = rule_default.or_else(|| self.definition().get("default"));
         if own.is_none() && default.is_none() && !rules.is_some_and(rules::have_default) {
-            self.report_missing(diagnostics);
+            // GitLab reads no values if the header is invalid.
+            if !rules.is_some_and(|rules| diagnostics.has_error_in(rules.span)) {
+                self.report_missing(diagnostics);
+            }
             return None;
         }
         let options = rule.and_then(|rule| rule.get("options")).or_else(|| self.definition().get("options"));
         // An invalid default is an error even where it is not used.
-        for (value, whose) in [(default.filter(|default| !default.is_null()), "default"), (own, "provided")] {
+        let checked = default.filter(|default| !default.is_null() && !diagnostics.has_error_in(default.span));
+        for (value, whose) in [(checked, "default"), (own, "provided")] {
             if let Some(value) = value {
                 self.check(&coerced(value, kind), kind, options, whose, diagnostics)?;
             }
@@ -132,8 +139,19 @@ impl Input<'_> {
 
     /// The type of the input, or `None` if it is unknown, which the check of the header reports.
     fn kind(&self) -> Option<&'static str> {
-        let Some(kind) = self.definition().get("type").filter(|kind| !kind.is_null()) else { return Some("string") };
-        TYPES.into_iter().find(|known| kind.scalar() == Some(known))
+        let Some(kind) = self.definition().get("type") else { return Some("string") };
+        TYPES.into_iter().find(|known| kind.string() == Some(known))
+    }
+
+    /// `build_inputs!` of `lib/ci/inputs/builder.rb`, for a type that the check of the header accepts.
+    fn report_unknown_kind(&self, diagnostics: &mut Diagnostics) {
+        let node = self.definition().get("type").filter(|kind| !diagnostics.has_error_in(kind.span));
+        if let Some(node) = node {
+            let name = self.name;
+            let message =
+                format!("unknown input specification for `{name}` (valid types: array, boolean, number, string)");
+            diagnostics.error(node.span, message);
+        }
     }
 
     /// Reports keys that the type of the input does not have. `validate_regex!` and `validate_options!` of
@@ -192,8 +210,15 @@ impl Input<'_> {
         }
         let text = text_of(value);
         let options = options.and_then(Node::sequence);
-        if options.is_some_and(|options| !options.iter().any(|option| text_of(option) == text)) {
-            let message = format!("`{text}` cannot be used because it is not in the list of allowed options");
+        let is_option = |option: &Node| match kind {
+            // Ruby's `==`: 1 equals 1.0.
+            "number" => option.kind() == "a number" && number(option) == number(value),
+            _ => text_of(option) == text,
+        };
+        if options.is_some_and(|options| !options.iter().any(is_option)) {
+            // `lib/ci/inputs/number_input.rb`, `lib/ci/inputs/string_input.rb`
+            let the = if kind == "number" { "the " } else { "" };
+            let message = format!("`{text}` cannot be used because it is not in the list of {the}allowed options");
             self.complain(value.span, &message, diagnostics);
         }
         if let Some(pattern) = self.definition().get("regex").and_then(Node::string) {
@@ -203,19 +228,26 @@ impl Input<'_> {
     }
 
     fn check_pattern(&self, pattern: &str, text: &str, span: Span, whose: &str, diagnostics: &mut Diagnostics) {
-        // The slashes around the pattern are optional.
-        let bare = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')).unwrap_or(pattern);
-        if bare.len() > MAX_PATTERN_LENGTH {
+        if pattern.len() > MAX_PATTERN_LENGTH {
             let message = format!("the RegEx pattern is longer than {MAX_PATTERN_LENGTH} bytes");
             self.complain(span, &message, diagnostics);
             return;
         }
-        let message = match regex::RegexBuilder::new(bare).size_limit(1 << 20).build() {
+        let message = match regex::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
             Ok(compiled) if compiled.is_match(text) => return,
             Ok(_) => format!("{whose} value does not match required RegEx pattern"),
-            Err(error) => format!("the RegEx pattern is invalid: {error}"),
+            Err(error) => {
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                self.complain(span, "invalid regular expression", diagnostics).help(reason.to_owned());
+                return;
+            }
         };
-        self.complain(span, &message, diagnostics);
+        let complaint = self.complain(span, &message, diagnostics);
+        // `lib/gitlab/untrusted_regexp.rb`, unlike its `ruby_syntax.rb` for expressions
+        if let Some(bare) = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')) {
+            complaint.help(format!("slashes are a part of the pattern here; write it without them: {bare}"));
+        }
     }
 }
 
@@ -234,6 +266,10 @@ fn coerced(value: &Node, kind: &str) -> Node {
         (_, other) => other.clone(),
     };
     Node::new(value.span, coerced)
+}
+
+fn number(node: &Node) -> Option<f64> {
+    node.scalar().and_then(|text| text.parse().ok())
 }
 
 fn from_json(json: serde_json::Value, span: Span) -> Value {

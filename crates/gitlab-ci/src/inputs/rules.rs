@@ -3,6 +3,7 @@
 use super::values::Inputs;
 use crate::diagnostic::Diagnostics;
 use crate::expression::{Expression, Input, Variables};
+use crate::yaml::header::MAX_OPTIONS;
 use crate::yaml::node::{Mapping, Node, Value};
 
 /// The keys of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
@@ -24,23 +25,26 @@ pub(super) fn first<'rules>(
 ) -> Option<&'rules Node> {
     let path = format!("header:spec:inputs:{name}:rules");
     let Some(items) = rules.sequence() else {
-        diagnostics.error(rules.span, format!("{path} config should be a array"));
+        diagnostics.error(rules.span, format!("{path} config should be an array"));
         return None;
     };
+    // `errors` of `lib/gitlab/ci/config/header/input/rules.rb`
+    let subject = format!("`{}` input:", name.to_lowercase());
     let given_inputs = GivenInputs { given, resolved };
     let mut found = None;
-    for rule in items {
+    for rule in items.iter().filter(|rule| !rule.is_null()) {
         let Some(mapping) = rule.mapping() else {
-            diagnostics.error(rule.span, format!("{path}:rule config should be a hash"));
+            diagnostics.error(rule.span, format!("{subject} should be a hash"));
             continue;
         };
         for (key, entry) in mapping.iter().filter(|(key, _)| !KEYS.contains(&&***key)) {
-            let message = format!("{path}:rule config contains unknown keys: {key}");
+            let message = format!("{subject} contains unknown keys: {key}");
             diagnostics.error(entry.key_span, message).nearest(key, KEYS);
         }
+        check_values(rule, mapping, &subject, diagnostics);
         let holds = match rule.get("if").filter(|condition| !condition.is_null()) {
             None => true,
-            Some(condition) => holds(condition, &path, &given_inputs, diagnostics),
+            Some(condition) => holds(condition, &subject, &given_inputs, diagnostics),
         };
         if holds && found.is_none() {
             found = Some(rule);
@@ -49,15 +53,45 @@ pub(super) fn first<'rules>(
     found
 }
 
-fn holds(condition: &Node, path: &str, given_inputs: &GivenInputs<'_>, diagnostics: &mut Diagnostics) -> bool {
+/// The options and the default of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
+fn check_values(rule: &Node, mapping: &Mapping, subject: &str, diagnostics: &mut Diagnostics) {
+    if mapping.is_empty() {
+        diagnostics.error(rule.span, format!("{subject} can't be blank"));
+        return;
+    }
+    let options = rule.get("options").filter(|options| !options.is_null());
+    if let Some(wrong) = options.filter(|options| options.sequence().is_none()) {
+        diagnostics.error(wrong.span, format!("{subject} options should be an array"));
+        return;
+    }
+    let options = options.and_then(Node::sequence).unwrap_or_default();
+    if options.len() > MAX_OPTIONS {
+        diagnostics.error(rule.span, format!("{subject} cannot define more than {MAX_OPTIONS} options"));
+    }
+    // Ruby's `any?` finds neither null nor false.
+    let has_options = options.iter().any(|option| !matches!(option.value, Value::Null | Value::Boolean(false)));
+    match rule.get("default") {
+        None => {
+            let message = "rule must define 'options' with at least one value and a 'default'";
+            diagnostics.error(rule.span, format!("{subject} {message}"));
+        }
+        Some(default) if has_options && !options.iter().any(|option| option.json() == default.json()) => {
+            let text = default.scalar().map_or_else(|| default.json().to_string(), str::to_owned);
+            diagnostics.error(default.span, format!("{subject} default '{text}' must be one of the options"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn holds(condition: &Node, subject: &str, given_inputs: &GivenInputs<'_>, diagnostics: &mut Diagnostics) -> bool {
     let Some(text) = condition.string() else {
-        diagnostics.error(condition.span, format!("{path}:rule if should be a string"));
+        diagnostics.error(condition.span, format!("{subject} if invalid expression syntax"));
         return false;
     };
     match Expression::parse(text) {
         Ok(expression) => expression.evaluate(given_inputs),
         Err(error) => {
-            let complaint = diagnostics.error(condition.span, format!("{path}:rule if invalid expression syntax"));
+            let complaint = diagnostics.error(condition.span, format!("{subject} if invalid expression syntax"));
             complaint.help(format!("{error} (in `{text}`)"));
             false
         }

@@ -150,6 +150,11 @@ impl Builder<'_> {
         // A job may have the name of another job's instance. The later one replaces the former.
         let mut all: IndexMap<Arc<str>, (Arc<Job>, Instance)> = IndexMap::new();
         for job in self.configuration.jobs.values() {
+            if job.has_no_instance() {
+                let reason =
+                    Reason { text: "its matrix has no combination of values".to_owned(), span: Some(job.span) };
+                skipped.push(Skipped { job: Arc::clone(&job.name), name: Arc::clone(&job.name), reason });
+            }
             let job = Arc::new(job.clone());
             let instances = instances::expand(&job).into_iter();
             all.extend(instances.map(|instance| (Arc::clone(&instance.name), (Arc::clone(&job), instance))));
@@ -178,7 +183,8 @@ impl Builder<'_> {
                 instances.insert(Arc::clone(&job.name), vec![Arc::clone(&job.name)]);
             }
         }
-        let mut absent = Instances::new();
+        let without_instances = self.configuration.jobs.values().filter(|job| job.has_no_instance());
+        let mut absent: Instances = without_instances.map(|job| (Arc::clone(&job.name), Vec::new())).collect();
         for Skipped { job, name, .. } in skipped.iter().filter(|it| it.name != it.job) {
             absent.entry(Arc::clone(job)).or_default().push(Arc::clone(name));
         }

@@ -75,7 +75,7 @@ pub fn needed_by_rule(
 }
 
 /// Resolves `needs` to jobs of the pipeline. `instances` are those in the pipeline; `absent` are the other instances of
-/// parallel jobs. `own` are the matrix values of the instance that has the needs.
+/// parallel jobs, an empty list for a job without instances. `own` are the matrix values of the instance that has the needs.
 ///
 /// # Errors
 /// The needed jobs that are neither in the pipeline nor optional.
@@ -112,7 +112,12 @@ pub fn needed(
                 all.to_vec()
             }
         };
-        if wanted.is_empty() && !need.optional {
+        // A matrix without combinations leaves nothing to need.
+        let has_no_instance = match &need.matrix {
+            Some(matrix) => matrix.is_empty() && is_parallel && (!all.is_empty() || absent.contains_key(&wanted_job)),
+            None => absent.get(&wanted_job).is_some_and(Vec::is_empty),
+        };
+        if wanted.is_empty() && !need.optional && !has_no_instance {
             missing.push(Text { value: wanted_job, span: need.job.span });
         }
         for name in wanted {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::merge::merge_mappings;
-use super::node::{Entry, Mapping, Node, Value};
+use super::node::{Entry, KeyKind, Mapping, Node, Value};
 use super::size;
 use crate::diagnostic::Diagnostics;
 use crate::source::Span;
@@ -91,10 +91,24 @@ impl Resolver<'_, '_> {
         for item in items.iter().filter(|_| !extends.is_null()) {
             if let Some(parent) = item.text() {
                 parents.push((parent.into(), item.span));
-            } else {
-                let message = format!("jobs:{} extends should be an array of strings or a string", name.to_lowercase());
-                self.diagnostics.error(item.span, message);
+                continue;
             }
+            // GitLab looks for the text of any other value, and refuses a found one later: `entry/processable.rb`. An empty hash has
+            // no value.
+            let text = match &item.value {
+                Value::Null => String::new(),
+                _ => item.scalar().map_or_else(|| item.inspect(), str::to_owned),
+            };
+            let is_empty_hash = std::ptr::eq(item, extends) && item.mapping().is_some_and(Mapping::is_empty);
+            let found = self.root.get(&*text).filter(|entry| entry.key_kind == KeyKind::Text);
+            let is_known = is_empty_hash || found.is_some();
+            let message = if is_known {
+                format!("jobs:{} extends should be an array of strings or a string", name.to_lowercase())
+            } else {
+                format!("{name}: unknown keys in `extends` ({text})")
+            };
+            let help = "`extends` is a string or an array of strings";
+            self.diagnostics.error(item.span, message).help(help);
         }
         parents
     }
@@ -155,7 +169,30 @@ mod tests {
     )]
     #[case::parent_is_not_a_hash(".a: [x]\nb: {extends: .a}\n", "a.yml:2:14: b: invalid base hashes in `extends` (.a)")]
     #[case::itself("b: {extends: b}\n", "a.yml:1:14: b: circular dependency detected in `extends`")]
-    #[case::wrong_type("b: {extends: [1]}\n", "a.yml:1:15: jobs:b extends should be an array of strings or a string")]
+    #[case::number(
+        "1: {}\nb: {extends: [1]}\n",
+        "a.yml:2:15: b: unknown keys in `extends` (1) `extends` is a string or an array of strings"
+    )]
+    #[case::number_of_a_job(
+        "'1': {}\nb: {extends: [1]}\n",
+        "a.yml:2:15: jobs:b extends should be an array of strings or a string `extends` is a string or an array of strings"
+    )]
+    #[case::nested_list(
+        "b: {extends: [[.a]]}\n",
+        "a.yml:1:15: b: unknown keys in `extends` ([\".a\"]) `extends` is a string or an array of strings"
+    )]
+    #[case::boolean(
+        "b: {extends: on}\n",
+        "a.yml:1:14: b: unknown keys in `extends` (true) `extends` is a string or an array of strings"
+    )]
+    #[case::empty_hash(
+        "b: {extends: {}}\n",
+        "a.yml:1:14: jobs:b extends should be an array of strings or a string `extends` is a string or an array of strings"
+    )]
+    #[case::null(
+        "b: {extends: [~]}\n",
+        "a.yml:1:15: b: unknown keys in `extends` () `extends` is a string or an array of strings"
+    )]
     fn reports_mistakes(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(resolved(text).1, [expected]);
     }

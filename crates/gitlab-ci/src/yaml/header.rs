@@ -9,7 +9,7 @@ use crate::source::Span;
 pub const TYPES: [&str; 4] = ["string", "number", "boolean", "array"];
 
 /// `ALLOWED_OPTIONS_LIMIT` of `lib/gitlab/ci/config/header/input.rb`
-const MAX_OPTIONS: usize = 50;
+pub const MAX_OPTIONS: usize = 50;
 
 /// Reports everything in a header that GitLab would refuse.
 pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
@@ -24,6 +24,9 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
     }
     known_keys(spec, "header:spec", &["inputs", "include", "component", "description"], diagnostics);
     let inputs = spec.get("inputs").and_then(|entry| hash(&entry.value, "header:spec:inputs", diagnostics));
+    if let Some(node) = spec.get("component").map(|entry| &entry.value).filter(|node| !node.is_null()) {
+        check_component(node, diagnostics);
+    }
     if let Some(node) = spec.get("description").map(|entry| &entry.value).filter(|node| !node.is_null()) {
         check_description(node, diagnostics);
     }
@@ -38,6 +41,23 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
 
 /// The maximum length of a description, in characters. `lib/gitlab/ci/config/header/spec.rb`
 const MAX_DESCRIPTION: usize = 256;
+
+/// What a component may read about itself. `lib/gitlab/ci/config/header/component.rb`
+const COMPONENT: [&str; 4] = ["name", "sha", "version", "reference"];
+
+fn check_component(node: &Node, diagnostics: &mut Diagnostics) {
+    let path = "header:spec:component config";
+    let Some(items) = node.sequence().filter(|items| items.iter().all(|item| item.text().is_some())) else {
+        let message = if node.sequence().is_some() { "should be an array of strings" } else { "should be an array" };
+        diagnostics.error(node.span, format!("{path} {message}"));
+        return;
+    };
+    for item in items.iter().filter(|item| !item.string().is_some_and(|text| COMPONENT.contains(&text))) {
+        let text = item.text().unwrap_or_default();
+        let error = diagnostics.error(item.span, format!("{path} contains unknown values: {text}"));
+        error.nearest(text, COMPONENT);
+    }
+}
 
 fn check_description(node: &Node, diagnostics: &mut Diagnostics) {
     let path = "header:spec config description";
@@ -57,9 +77,9 @@ const KEYS_OF_INPUTS: [&str; 6] = ["default", "description", "options", "regex",
 pub const KEYS_OF_JOB_INPUTS: [&str; 5] = ["default", "description", "options", "regex", "type"];
 
 fn check_rules(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
+    // `MutuallyExclusiveKeysValidator` looks at the keys only.
     for other in ["options", "default"] {
-        let has_rules = input.get("rules").is_some_and(|rules| !rules.value.is_null());
-        if let Some(second) = input.get(other).filter(|_| has_rules) {
+        if let Some(second) = input.get(other).filter(|_| input.contains_key("rules")) {
             let names: Vec<_> = input.keys().map(|key| &**key).filter(|key| [other, "rules"].contains(key)).collect();
             let message = format!("{path} config these keys cannot be used together: {}", names.join(", "));
             diagnostics.error(second.key_span, message);
@@ -94,7 +114,7 @@ pub fn check_definition(name: &str, entry: &Entry, path: &str, keys: &[&str], di
         wrong(node.span, "input regex should be a string");
     }
     if let Some(node) = value("options").filter(|node| node.sequence().is_none()) {
-        wrong(node.span, "input options should be a array");
+        wrong(node.span, "input options should be an array");
     }
     let options = value("options").and_then(|node| Some((node.span, node.sequence()?)));
     if let Some((span, _)) = options.filter(|(_, options)| options.len() > MAX_OPTIONS) {

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use super::node::{Entry, KeyKind, Mapping, Node, Value};
-use crate::diagnostic::Diagnostics;
 use crate::source::Span;
 
 /// The key of an entry that is being read.
 pub(super) enum Key {
     Plain(Arc<str>, Span, KeyKind),
     Merge(Span),
-    /// A key that is a list or a mapping. Its value is dropped.
-    Ignored,
 }
 
 impl Entry {
@@ -22,7 +19,7 @@ impl Entry {
 }
 
 /// Reads a node as a key.
-pub(super) fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
+pub(super) fn as_key(node: &Node) -> Key {
     match node.scalar() {
         Some("<<") => Key::Merge(node.span),
         Some(text) => {
@@ -34,10 +31,8 @@ pub(super) fn as_key(node: &Node, diagnostics: &mut Diagnostics) -> Key {
             Key::Plain(text.into(), node.span, kind)
         }
         None if node.is_null() => Key::Plain("".into(), node.span, KeyKind::Other),
-        None => {
-            diagnostics.error(node.span, format!("a key cannot be {}", node.kind()));
-            Key::Ignored
-        }
+        // Ruby has arrays and hashes as keys. Where GitLab reads the key, it is an unknown one.
+        None => Key::Plain(node.inspect().into(), node.span, KeyKind::Other),
     }
 }
 

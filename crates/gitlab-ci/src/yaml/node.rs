@@ -61,7 +61,7 @@ pub enum KeyKind {
     Text,
     /// An integer.
     Integer,
-    /// A floating-point number, a boolean or null.
+    /// A floating-point number, a boolean, null, an array or a hash.
     Other,
 }
 
@@ -133,6 +133,25 @@ impl Node {
             Value::Boolean(false) => Some("false"),
             Value::Integer(text) | Value::Float(text) | Value::String(text) | Value::Symbol(text) => Some(text),
             Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Reference(_) => None,
+        }
+    }
+
+    /// Returns the value as `inspect` of Ruby 3.3 writes it.
+    pub fn inspect(&self) -> String {
+        match &self.value {
+            Value::Null => "nil".to_owned(),
+            Value::Sequence(items) => format!("[{}]", items.iter().map(Self::inspect).collect::<Vec<_>>().join(", ")),
+            Value::Mapping(mapping) => {
+                let entry = |(key, entry): (&Arc<str>, &Entry)| {
+                    let key = if entry.key_kind == KeyKind::Text { format!("{key:?}") } else { key.to_string() };
+                    format!("{key}=>{}", entry.value.inspect())
+                };
+                format!("{{{}}}", mapping.iter().map(entry).collect::<Vec<_>>().join(", "))
+            }
+            Value::String(text) => format!("{text:?}"),
+            Value::Symbol(text) => format!(":{text}"),
+            Value::Reference(path) => format!("!reference {path:?}"),
+            _ => self.scalar().unwrap_or_default().to_owned(),
         }
     }
 

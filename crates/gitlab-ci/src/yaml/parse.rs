@@ -103,7 +103,7 @@ struct Frame {
 
 enum Content {
     Sequence { items: Vec<Node>, is_reference: bool },
-    Mapping { mapping: Mapping, key: Option<Key> },
+    Mapping { mapping: Mapping, key: Option<Key>, is_reference: bool },
 }
 
 impl Composer<'_> {
@@ -159,13 +159,14 @@ impl Composer<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_dash = &*text == libyaml::DASH && self.dashes.contains(&self.range(span).start);
                 let text = if is_dash { "-".into() } else { self.without_added_break(text, style, span) };
-                if is_reference(tag.as_deref()) {
-                    let value = serde_json::Value::from(text.as_ref());
-                    self.refuse_reference(span, &value.to_string());
-                }
                 self.check_scalar(&text, style, anchor, span)?;
-                let tag = tag.as_deref().filter(|tag| !is_reference(Some(tag)));
-                let read = match (tag, style) {
+                let read = match (tag.as_deref(), style) {
+                    (Some(tag), _) if is_reference(Some(tag)) => {
+                        // `validation_error_message` of `lib/gitlab/ci/config/yaml/tags/base.rb`
+                        let value = serde_json::Value::from(text.as_ref()).to_string();
+                        self.refuse_reference(span, if text.trim().is_empty() { "[]" } else { &value });
+                        Plain::Value(Value::Null)
+                    }
                     (Some(tag), _) => tag::resolve(tag, &text),
                     (None, ScalarStyle::Plain) => scalar::resolve(&text),
                     (None, _) => Plain::Value(Value::String(text.as_ref().into())),
@@ -187,10 +188,9 @@ impl Composer<'_> {
             }
             Event::MappingStart(style, anchor, tag) => {
                 self.check_class(span, tag.as_deref());
-                if is_reference(tag.as_deref()) {
-                    self.refuse_reference(span, "of a hash");
-                }
-                self.begin((span, anchor, style), Content::Mapping { mapping: Mapping::default(), key: None })
+                let is_reference = is_reference(tag.as_deref());
+                let content = Content::Mapping { mapping: Mapping::default(), key: None, is_reference };
+                self.begin((span, anchor, style), content)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(anchor) => {
@@ -315,7 +315,12 @@ impl Composer<'_> {
         let value = match content {
             Content::Sequence { items, is_reference: false } => Value::Sequence(items.into()),
             Content::Sequence { items, is_reference: true } => self.reference(&items, span),
-            Content::Mapping { mapping, .. } => Value::Mapping(Arc::new(mapping)),
+            Content::Mapping { mapping, is_reference: false, .. } => Value::Mapping(Arc::new(mapping)),
+            Content::Mapping { mapping, .. } => {
+                let value = Node::new(span, Value::Mapping(Arc::new(mapping))).inspect();
+                self.refuse_reference(span, if value == "{}" { "[]" } else { &value });
+                Value::Null
+            }
         };
         // The items of a reference are a part of its value and counted there.
         let size = if matches!(value, Value::Reference(_)) { 0 } else { size };
@@ -361,9 +366,8 @@ impl Composer<'_> {
         }
         match &mut frame.content {
             Content::Sequence { items, .. } => items.push(node),
-            Content::Mapping { mapping, key } => match key.take() {
-                None => *key = Some(as_key(&node, self.diagnostics)),
-                Some(Key::Ignored) => {}
+            Content::Mapping { mapping, key, .. } => match key.take() {
+                None => *key = Some(as_key(&node)),
                 Some(Key::Merge(at)) => merge(mapping, node, at),
                 Some(Key::Plain(name, key_span, key_kind)) => {
                     if let Some(first) = mapping.get(&name)

@@ -67,14 +67,20 @@ impl Resolver<'_, '_> {
         if let Some((node, size)) = self.resolved.get(path).cloned() {
             return self.insert_sized(node, size, span);
         }
-        let Some(found) = find(self.root, path).filter(|node| !node.is_null()) else {
+        // Ruby's `unless value`: neither null nor false is a value.
+        let is_value = |node: &&Node| !matches!(node.value, Value::Null | Value::Boolean(false));
+        let Some(found) = find(self.root, path).filter(is_value) else {
             let keys = path.split_last().and_then(|(last, parents)| {
                 let mapping = if parents.is_empty() { Some(self.root) } else { find(self.root, parents)?.mapping() };
                 Some((last, mapping?))
             });
             let error = self.diagnostics.error(span, format!("{reference} could not be found"));
-            if let Some((last, keys)) = keys {
-                error.nearest(last, keys.keys().map(|key| &**key));
+            match keys {
+                Some((last, keys)) if keys.contains_key(last) => {
+                    error.help(format!("`{last}` is false or has no value, which GitLab takes for missing"));
+                }
+                Some((last, keys)) => error.nearest(last, keys.keys().map(|key| &**key)),
+                None => {}
             }
             return nothing;
         };
@@ -149,6 +155,14 @@ mod tests {
     #[case::misspelt(
         ".a: {script: [x]}\nb:\n  script: !reference [.a, scirpt]\n",
         "a.yml:3:22: !reference [\".a\", \"scirpt\"] could not be found did you mean `script`?"
+    )]
+    #[case::null(
+        ".a: {s: }\nb: {s: !reference [.a, s]}\n",
+        "a.yml:2:19: !reference [\".a\", \"s\"] could not be found `s` is false or has no value, which GitLab takes for missing"
+    )]
+    #[case::boolean(
+        ".a: {s: false}\nb: {s: !reference [.a, s]}\n",
+        "a.yml:2:19: !reference [\".a\", \"s\"] could not be found `s` is false or has no value, which GitLab takes for missing"
     )]
     #[case::unknown_path("b: {s: !reference [.a, s]}\n", "a.yml:1:19: !reference [\".a\", \"s\"] could not be found")]
     #[case::itself("b: {s: !reference [b, s]}\n", "a.yml:1:19: !reference [\"b\", \"s\"] is part of a circular chain")]

@@ -4,8 +4,8 @@
 mod keywords;
 
 use self::Rule::{
-    Any, Boolean, Coverage, Duration, Exists, Expression, Integer, Length, List, Name, NonBlank, Optional, Or, Scalar,
-    Text, Texts, TextsOrText, Word,
+    Any, Boolean, Coverage, Duration, Exists, Expression, Integer, List, Name, NonBlank, Optional, Or, Scalar, Text,
+    Texts, TextsOrText, Word,
 };
 use self::keywords::ROWS;
 use super::read;
@@ -131,8 +131,6 @@ enum Rule {
     Exists,
     /// One of the rules, or one of these values.
     Or(&'static [Rule], &'static [&'static str]),
-    /// `length: { minimum: 1 }`
-    Length,
     /// No validation.
     Any,
 }
@@ -173,7 +171,6 @@ impl Rule {
                 matches!(value, Value::Text(_) | Null | Value::Boolean(false) | EmptyHash) || Texts.accepts(text, value)
             }
             Or(rules, texts) => texts.contains(&text) || rules.iter().any(|rule| rule.accepts(text, value)),
-            Length => !matches!(value, Value::Text("") | Value::List([]) | EmptyHash),
             Any => true,
         }
     }

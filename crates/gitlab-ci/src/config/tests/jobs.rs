@@ -106,7 +106,7 @@ fn reports_mistakes_in_jobs(#[case] text: &str, #[case] expected: &[&str]) {
     ]
 )]
 #[case::many_jobs_inherit("default: {image: 5}\na: {script: x}\nb: {script: x}\nc: {script: x}\n", &["1:18: default:image config should be a hash or a string"])]
-#[case::top_level("services: redis\na: {script: x}\nb: {script: x}\n", &["1:11: services config should be a array"])]
+#[case::top_level("services: redis\na: {script: x}\nb: {script: x}\n", &["1:11: services config should be an array"])]
 fn reports_mistakes_in_defaults_once(#[case] text: &str, #[case] expected: &[&str]) {
     let reported: Vec<_> = reported(text).iter().map(|it| it.split(" (").next().unwrap().to_owned()).collect();
     assert_eq!(reported, expected);

@@ -4,6 +4,7 @@ mod entry_rules;
 mod jobs;
 mod odd_values;
 mod parts;
+mod rare_forms;
 mod refused_values;
 
 use rstest::rstest;
@@ -73,7 +74,9 @@ fn job_diagnostics(keywords: &str) -> Vec<String> {
 #[case::timeout("script: x, timeout: 60 minutes")]
 #[case::a_month("script: x, timeout: 4 weeks 2 days")]
 #[case::a_week("script: x, when: delayed, start_in: 1 week")]
-#[case::services("script: x, services: [[redis], {name: a, entrypoint: [b], command: [c], alias: 'd, e'}]")]
+#[case::services(
+    "script: x, services: [[redis], {name: a, entrypoint: [b], command: [c, [d]], alias: 'd, e'}, {name: f, command: g}]"
+)]
 #[case::pull_policies("script: x, image: {name: a, pull_policy: [always, if-not-present]}")]
 #[case::matrix("script: x, parallel: {matrix: [{A: x, B: [1, 2]}, {C: ['']}]}")]
 #[case::variables("script: x, variables: {A: 1.5, B: true, C: {value: 2, expand: false}, D: {}, E: }")]

@@ -259,7 +259,46 @@ fn what_is_not_supported_is_one_line_for_each_kind() {
 #[case::no_function("a: {default: x}", "$[[ inputs.a | ]]", &[])]
 #[case::line_break_at_the_end("a: {default: x}", "$[[ inputs.a\n\n  ]]", &[])]
 #[case::list_as_a_string("a: {default: [x, 1]}", "$[[ inputs.a ]]", &[])]
-#[case::rules_without_a_value("a: {default: x, rules: }", "$[[ inputs.a ]]", &[])]
+// `MutuallyExclusiveKeysValidator` of `lib/gitlab/config/entry/validators.rb`
+#[case::rules_without_a_value(
+    "a: {default: x, rules: }",
+    "x",
+    &["1:21: header:spec:inputs:a config these keys cannot be used together: default, rules"]
+)]
+// `lib/ci/inputs/builder.rb`
+#[case::type_without_a_value(
+    "a: {default: x, type: }",
+    "x",
+    &["1:37: unknown input specification for `a` (valid types: array, boolean, number, string)"]
+)]
+// `lib/ci/inputs/number_input.rb`
+#[case::options_of_a_number("a: {type: number, default: 1, options: [1.0, 2]}", "x", &[])]
+#[case::number_that_is_no_option(
+    "a: {type: number, default: 3, options: [1.0, 2]}",
+    "x",
+    &["1:44: `a` input: `3` cannot be used because it is not in the list of the allowed options"]
+)]
+#[case::invalid_pattern(
+    "a: {default: x, regex: '*'}",
+    "x",
+    &["1:30: `a` input: invalid regular expression (repetition operator missing expression)"]
+)]
+// `lib/gitlab/ci/config/header/input/rules/rule.rb`
+#[case::empty_rule("a: {rules: [{}]}", "x", &["1:29: `a` input: can't be blank"])]
+#[case::text_as_a_rule("a: {rules: [b]}", "x", &["1:29: `a` input: should be a hash"])]
+#[case::unknown_key_of_a_rule("a: {rules: [{b: c, default: d}]}", "x", &["1:30: `a` input: contains unknown keys: b"])]
+#[case::options_as_a_text("a: {rules: [{options: b, default: b}]}", "x", &["1:39: `a` input: options should be an array"])]
+#[case::rule_without_a_default(
+    "a: {rules: [{options: [b]}]}",
+    "x",
+    &["1:29: `a` input: rule must define 'options' with at least one value and a 'default'"]
+)]
+#[case::default_that_is_no_option(
+    "a: {rules: [{options: [b], default: c}]}",
+    "x",
+    &["1:53: `a` input: default 'c' must be one of the options"]
+)]
+#[case::default_without_options("a: {rules: [{default: c}]}", "x", &[])]
 #[case::pattern_of_a_number(
     "a: {type: number, default: 1, regex: ''}",
     "x",

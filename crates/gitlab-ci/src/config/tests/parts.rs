@@ -59,7 +59,10 @@ use super::{job_diagnostics, reported};
 #[case::entrypoint("image: {name: a, entrypoint: sh}", "image entrypoint should be an array of strings")]
 #[case::no_image("image: ''", "image name can't be blank")]
 #[case::no_image_in_a_hash("image: {name: ''}", "image name can't be blank")]
-#[case::service_command("services: [{name: a, command: sh}]", "services:service command should be an array of strings")]
+#[case::service_command(
+    "services: [{name: a, command: 1}]",
+    "services:service:command config should be a string or a nested array of strings up to 10 levels deep"
+)]
 #[case::no_service("services: ['']", "services:service name can't be blank")]
 #[case::publish("publish: a", " publish can only be used within a `pages` job")]
 #[case::pages("pages: {pth: a}", "pages config contains unknown keys: pth")]
@@ -68,8 +71,8 @@ use super::{job_diagnostics, reported};
 #[case::release("release: {tag_name: a, descr: b}", "release config contains unknown keys: descr")]
 #[case::release_without_a_description("release: {tag_name: a}", "release description can't be blank")]
 #[case::release_link(
-    "release: {tag_name: a, description: b, assets: {links: [{name: c}]}}",
-    "release:assets:links:link url can't be blank"
+    "release: {tag_name: a, description: b, assets: {links: [c]}}",
+    "release:assets links should be an array of hashes"
 )]
 #[case::hooks("hooks: {pre: [a]}", "hooks config contains unknown keys: pre")]
 #[case::hook(
@@ -93,10 +96,7 @@ use super::{job_diagnostics, reported};
 )]
 #[case::need_without_a_job("needs: [{optional: true}]", "needs:need has an unsupported type")]
 #[case::need_of_a_project("needs: [{pipeline: g/p}]", "needs config uses invalid types: bridge")]
-#[case::need_and_number(
-    "needs: [{job: a, parallel: 2}]",
-    "needs:need:parallel config cannot use \"parallel: <number>\"."
-)]
+#[case::need_and_number("needs: [{job: a, parallel: 2}]", "needs config cannot use \"parallel: <number>\".")]
 fn reports_mistakes_in_parts_of_a_job(#[case] keyword: &str, #[case] expected: &str) {
     let reported = job_diagnostics(&format!("script: x, {keyword}"));
     let sentence = |prefix: &str| format!("{prefix}{expected}");
@@ -150,7 +150,7 @@ fn accepts_valid_bridges(#[case] keywords: &str, #[case] expected: &[&str]) {
 
 // entry/workflow.rb, auto_cancel.rb, variable.rb
 #[rstest]
-#[case::on_new_commit("workflow: {auto_cancel: {on_new_commit: x}}", &["workflow:auto_cancel on new commit must be one of: conservative, none, interruptible", "valid, but not supported here: workflow:auto_cancel:on_new_commit"])]
+#[case::on_new_commit("workflow: {auto_cancel: {on_new_commit: x}}", &["workflow:auto_cancel on new commit must be one of: conservative, interruptible, none", "valid, but not supported here: workflow:auto_cancel:on_new_commit"])]
 #[case::on_job_failure("workflow: {auto_cancel: {on_job_failure: sometimes}}", &["workflow:auto_cancel on job failure must be one of: none, all"])]
 #[case::of_a_rule("workflow: {rules: [{if: $A, auto_cancel: {on_job_failure: x}}]}", &["workflow:rules:rule:auto_cancel on job failure must be one of: none, all", "valid, but not supported here: workflow:rules:auto_cancel"])]
 #[case::options("variables: {A: {value: c, options: [a, b]}}", &["variables:a config value must be present in options"])]
@@ -206,7 +206,7 @@ fn reports_mistakes_in_headers_and_includes(#[case] text: &str, #[case] expected
     "artifacts:reports:coverage_report"
 )]
 #[case::release(
-    "release: {tag_name: a, description: b, milestones: c, assets: {links: [{name: d, url: e}]}}",
+    "release: {tag_name: a, description: b, milestones: c, assets: {links: [{name: d, url: 'https://e'}]}}",
     "release"
 )]
 #[case::secrets("secrets: {A: {vault: b, file: false, token: $C}}", "secrets")]

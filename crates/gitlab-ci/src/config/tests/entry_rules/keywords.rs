@@ -1,8 +1,8 @@
 //! The rule of each keyword, with the file of `lib/gitlab/ci/config/entry/` that states it.
 
 use super::Rule::{
-    self, Any, Boolean, Coverage, Duration, Exists, Expression, Integer, Length, List, Name, NonBlank, Optional, Or,
-    Scalar, Text, Texts, TextsOrText, Word,
+    self, Any, Boolean, Coverage, Duration, Exists, Expression, Integer, List, Name, NonBlank, Optional, Or, Scalar,
+    Text, Texts, TextsOrText, Word,
 };
 
 /// A keyword: a file with `@` for the value, the beginning of GitLab's messages about it, its rule, and the rule's source.
@@ -35,7 +35,6 @@ pub(super) const ROWS: &[Row] = &[
     ("a:\n  script: x\n  interruptible: @", "jobs:a", Optional(&Boolean), "processable.rb"),
     ("a:\n  script: x\n  resource_group: @", "jobs:a", Optional(&Text), "processable.rb"),
     ("a:\n  script: x\n  manual_confirmation: @", "jobs:a", Optional(&Text), "job.rb"),
-    ("a:\n  script: x\n  extends: @", "jobs:a", Optional(&TextsOrText), "processable.rb"),
     ("a:\n  script: x\n  retry: @", "", Optional(&Or(&[Integer(0, 2)], &["{}"])), "retry.rb"),
     ("a:\n  script: x\n  retry:\n    max: @", "", Optional(&Or(&[Integer(0, 2)], &["'1'", "'2'"])), "retry.rb"),
     (
@@ -62,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     ("a:\n  script: x\n  services: @", "jobs:a", Optional(&List(&["[x]"])), "services.rb"),
     ("a:\n  script: x\n  services:\n    - name: i\n      alias: @", "jobs:a", Optional(&Text), "service.rb"),
-    ("a:\n  script: x\n  services:\n    - name: i\n      command: @", "jobs:a", Optional(&Texts), "service.rb"),
+    ("a:\n  script: x\n  services:\n    - name: i\n      command: @", "jobs:a", Optional(&SCRIPT), "service.rb"),
     ("a:\n  script: x\n  cache: @", "", Optional(&Or(&[], &["[]", "{}"])), "caches.rb, cache.rb"),
     (
         "a:\n  script: x\n  cache:\n    key: @",
@@ -206,7 +205,34 @@ pub(super) const ROWS: &[Row] = &[
     ("a:\n  script: x\n  only:\n    refs: @", "jobs:a", Optional(&List(&["[x]"])), "policy.rb"),
     ("a:\n  script: x\n  only:\n    changes: @", "jobs:a", Optional(&Texts), "policy.rb"),
     ("stages: @\na: {script: x}", "stages", Optional(&Texts), "stages.rb"),
-    ("workflow:\n  name: @\na: {script: x}", "workflow", Length, "workflow.rb"),
+    ("workflow:\n  name: @\na: {script: x}", "workflow", Any, "workflow.rb"),
+    ("a:\n  script: x\n  identity: @", "jobs:a", Optional(&Word(&["google_cloud"])), "ee/identity.rb"),
+    (
+        "a:\n  script: x\n  dast_configuration:\n    site_profile: @",
+        "jobs:a",
+        Optional(&Text),
+        "ee/dast_configuration.rb",
+    ),
+    (
+        "a:\n  script: x\n  secrets:\n    A:\n      vault: b\n      file: @",
+        "jobs:a",
+        Optional(&Boolean),
+        "ee/secret.rb",
+    ),
+    ("a:\n  script: x\n  secrets:\n    A:\n      vault: b\n      token: @", "jobs:a", Optional(&Text), "ee/secret.rb"),
+    (
+        "a:\n  script: x\n  secrets:\n    A:\n      azure_key_vault:\n        name: @",
+        "jobs:a",
+        NonBlank(&Text),
+        "ee/azure_key_vault/secret.rb",
+    ),
+    (
+        "a:\n  script: x\n  environment:\n    name: e\n    kubernetes:\n      namespace: @",
+        "jobs:a",
+        Optional(&Text),
+        "kubernetes.rb",
+    ),
+    ("a:\n  script: x\n  manual_confirmation: @", "jobs:a", Optional(&Text), "job.rb"),
     ("a:\n  script: x\n  release:\n    tag_name: @\n    description: d", "jobs:a", NonBlank(&Text), "release.rb"),
     ("a:\n  trigger: @", "jobs:a", NonBlank(&Text), "trigger.rb"),
     ("a:\n  trigger:\n    project: p\n    branch: @", "jobs:a", Optional(&Text), "trigger.rb"),

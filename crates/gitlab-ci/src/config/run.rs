@@ -1,0 +1,157 @@
+//! `run`: steps instead of a script. `app/validators/json_schemas/run_steps.json`, with the messages of the library
+//! `json_schemer`
+//!
+//! A step may have one of two forms. GitLab reports what is wrong by each of them; here, only the form that the step
+//! looks like counts.
+
+use super::reader::Reader;
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use crate::yaml::node::{Mapping, Node};
+
+/// Checks the keyword. No step runs here.
+pub(super) fn check(node: &Node, reader: &mut Reader<'_>) {
+    let mut run = Run { reader };
+    let Some(steps) = node.sequence() else {
+        run.complain(node.span, "value at root is not an array");
+        return;
+    };
+    for (index, step) in steps.iter().enumerate() {
+        run.check_step(step, &format!("/{index}"));
+    }
+}
+
+struct Run<'run, 'diagnostics> {
+    reader: &'run mut Reader<'diagnostics>,
+}
+
+impl Run<'_, '_> {
+    fn complain(&mut self, span: Span, message: &str) -> &mut Diagnostic {
+        // GitLab writes the whole message in lower case, even patterns: `lib/gitlab/config/entry/validator.rb`
+        self.reader.complain(span, " run", &message.to_lowercase())
+    }
+
+    fn check_step(&mut self, step: &Node, at: &str) {
+        let Some(mapping) = self.object(step, at) else { return };
+        let has = |key: &str| mapping.contains_key(key);
+        let refers = has("step") || has("func");
+        let has_script = has("script") && !refers;
+        let known: &[&str] =
+            if has_script { &["name", "env", "script"] } else { &["name", "env", "inputs", "step", "func"] };
+        self.known_properties(mapping, at, known);
+        self.required(step, mapping, at, &["name"]);
+        if has("step") && has("func") {
+            self.complain(step.span, &format!("value at `{at}` matches `not` schema"));
+        } else if !refers && !has_script {
+            let message = format!("object at `{at}` is missing required properties: step");
+            self.complain(step.span, &message).help("a step has `script`, `step` or `func`");
+        }
+        for (key, entry) in mapping {
+            let (value, at) = (&entry.value, format!("{at}/{key}"));
+            match &**key {
+                "name" => self.check_name(value, &at),
+                "env" => {
+                    for (key, entry) in self.named(value, &at).into_iter().flatten() {
+                        self.string(&entry.value, &format!("{at}/{key}"));
+                    }
+                }
+                "script" if has_script => self.check_script(value, &at),
+                "inputs" if !has_script => drop(self.named(value, &at)),
+                "step" | "func" => self.check_reference(value, &at),
+                _ => {}
+            }
+        }
+    }
+
+    fn check_name(&mut self, node: &Node, at: &str) {
+        if self.string(node, at).is_some_and(|name| !is_name(name)) {
+            let message = format!("string at `{at}` does not match pattern: ^[a-zA-Z_][a-zA-Z0-9_]*$");
+            self.complain(node.span, &message).help("a name has letters, digits and `_`, and no digit first");
+        }
+    }
+
+    fn check_script(&mut self, node: &Node, at: &str) {
+        if self.string(node, at) == Some("") {
+            self.complain(node.span, &format!("string length at `{at}` is less than: 1"));
+        }
+    }
+
+    /// The place of a function: a text, `git` or `oci`.
+    fn check_reference(&mut self, node: &Node, at: &str) {
+        if node.text().is_some() {
+            return;
+        }
+        let Some(mapping) = node.mapping() else {
+            self.complain(node.span, &format!("value at `{at}` is not a string"));
+            return;
+        };
+        let (kind, required, optional): (_, &[&str], &[&str]) = if mapping.contains_key("oci") {
+            ("oci", &["registry", "repository", "tag"], &["dir", "file"])
+        } else {
+            ("git", &["url", "rev"], &["dir", "file"])
+        };
+        self.known_properties(mapping, at, &[kind]);
+        self.required(node, mapping, at, &[kind]);
+        let Some(entry) = mapping.get(kind) else { return };
+        let at = format!("{at}/{kind}");
+        let Some(source) = self.object(&entry.value, &at) else { return };
+        self.known_properties(source, &at, &[required, optional].concat());
+        self.required(&entry.value, source, &at, required);
+        for (key, entry) in source.iter().filter(|(key, _)| required.contains(&&***key) || optional.contains(&&***key))
+        {
+            self.string(&entry.value, &format!("{at}/{key}"));
+        }
+    }
+
+    fn object<'node>(&mut self, node: &'node Node, at: &str) -> Option<&'node Mapping> {
+        let mapping = node.mapping();
+        if mapping.is_none() {
+            self.complain(node.span, &format!("value at `{at}` is not an object"));
+        }
+        mapping
+    }
+
+    /// An object whose keys are names.
+    fn named<'node>(&mut self, node: &'node Node, at: &str) -> Option<&'node Mapping> {
+        let mapping = self.object(node, at)?;
+        for (key, entry) in mapping.iter().filter(|(key, _)| !is_name(key)) {
+            self.disallowed(entry.key_span, &format!("{at}/{key}"));
+        }
+        Some(mapping)
+    }
+
+    fn string<'node>(&mut self, node: &'node Node, at: &str) -> Option<&'node str> {
+        let text = node.text();
+        if text.is_none() {
+            self.complain(node.span, &format!("value at `{at}` is not a string"));
+        }
+        text
+    }
+
+    fn known_properties(&mut self, mapping: &Mapping, at: &str, known: &[&str]) {
+        for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
+            self.disallowed(entry.key_span, &format!("{at}/{key}"));
+        }
+    }
+
+    fn disallowed(&mut self, span: Span, at: &str) {
+        self.complain(span, &format!("object property at `{at}` is a disallowed additional property"));
+    }
+
+    fn required(&mut self, node: &Node, mapping: &Mapping, at: &str, keys: &[&str]) {
+        let missing: Vec<&str> = keys.iter().copied().filter(|key| !mapping.contains_key(*key)).collect();
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            self.complain(node.span, &format!("object at `{at}` is missing required properties: {names}"));
+        }
+    }
+}
+
+/// `^[a-zA-Z_][a-zA-Z0-9_]*$`, which Ruby applies to each line.
+fn is_name(text: &str) -> bool {
+    text.lines().any(|line| {
+        !line.starts_with(|first: char| first.is_ascii_digit())
+            && !line.is_empty()
+            && line.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+    })
+}
