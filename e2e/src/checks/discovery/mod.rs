@@ -26,6 +26,7 @@ use self::forward::Forward;
 use super::environment::Environment;
 use super::need::Need;
 use super::target::Target;
+use crate::environment::command::quoted;
 
 /// What was found.
 pub struct Found {
@@ -33,8 +34,10 @@ pub struct Found {
     pub environments: Vec<Environment>,
     /// The choices, in the order in which they were made.
     pub choices: Vec<Choice>,
+    /// The kubectl command for the user, with the pipeline's account, if it is known.
+    pub deployer_kubectl: Option<String>,
     /// A connection to the Ingress controller, which lasts as long as this value.
-    _forward: Option<Forward>,
+    forward: Option<Forward>,
 }
 
 /// Finds the environments, and what is missing in `target`.
@@ -68,11 +71,19 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
         target.registry = Some(found);
     }
     if let Some(found) = notes.add("pipeline's account", Need::Deployer, account, |it| it.name.clone()) {
+        target.deployer_kubectl = Some(format!("{} --as {}", target.kubectl, quoted(&found.name)));
         target.deployer = Some(found.client);
     }
     let Notes { choices, missing } = notes;
     let environments = environments(&target, &deployed, selection, &missing);
-    Ok(Found { environments, choices, _forward: forward })
+    Ok(Found { environments, choices, deployer_kubectl: target.deployer_kubectl, forward })
+}
+
+impl Found {
+    /// Whether the address of the Ingress controller exists only as long as this value.
+    pub fn is_forwarded(&self) -> bool {
+        self.forward.is_some()
+    }
 }
 
 /// Searches for an input that is not given.

@@ -1,0 +1,9 @@
+//! The reports of `e2e check`. All are rendered from a [`CheckReport`](crate::record::check_report::CheckReport).
+//!
+//! - [`json`]: the report itself. [`yaml`]: statistics after the manner of Gateway API.
+
+pub mod json;
+pub mod yaml;
+
+#[cfg(test)]
+mod fixture;
