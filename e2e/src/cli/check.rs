@@ -19,6 +19,7 @@ use e2e::record::check_report::Mode as CheckMode;
 use e2e::record::event::{Event, EventSink};
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
+use e2e::report::check::history::{History, HistoryError};
 use e2e::report::live::{Live, Mode};
 use e2e::report::run::junit;
 use futures_util::future::join_all;
@@ -91,6 +92,10 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
+    /// Also append a line per check to this CSV file
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+
     /// Also write the result, the table, the JSON and the `JUnit` report to this `ConfigMap`, in the namespace of the pod or
     /// else of the context
     #[arg(long, value_name = "NAME")]
@@ -130,6 +135,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if !answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
+    let history = arguments.history.as_deref().map(history).transpose()?;
     let config_map = match &arguments.report_configmap {
         Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
         None => None,
@@ -195,17 +201,29 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     };
     let files = [(&arguments.junit, junit)];
     let written = files.map(|(path, text)| path.as_deref().map_or(Ok(()), |path| write_file(path, &text)));
+    let appended = history.map_or(Ok(()), |history| history.append(&report).map_err(history_error));
     write(&match arguments.format {
         Format::Table => text,
         Format::Json => json,
         Format::Yaml => report::check::yaml::text(&report)?,
     })?;
-    written.into_iter().chain([stored]).collect::<Result<(), CliError>>()?;
+    written.into_iter().chain([stored, appended]).collect::<Result<(), CliError>>()?;
     Ok(ExitCode::from(if is_failed { EXIT_FAILED } else { 0 }))
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     fs::write(path, text).map_err(|error| CliError::environment(format!("{}: {error}", path.display())))
+}
+
+fn history(path: &Path) -> Result<History, CliError> {
+    History::open(path).map_err(history_error)
+}
+
+fn history_error(error: HistoryError) -> CliError {
+    match error {
+        HistoryError::OtherHeader { .. } => CliError::InvalidFile(error.to_string()),
+        HistoryError::File { .. } => error.into(),
+    }
 }
 
 /// Checks one environment after the other: checks restart the pods of an environment.
