@@ -43,7 +43,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// What it requires of a cluster. A changeable cluster in which pods can be created is not special: that is only a matter of permission.
+    /// What it requires of a cluster. Changes and the creation of pods are only a matter of permission.
     pub fn profile(&self) -> Profile {
         let is_special = |need: &Need| match need {
             Need::Registry | Need::Deployer | Need::Ingress | Need::Prometheus => true,

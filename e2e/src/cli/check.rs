@@ -92,6 +92,10 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
+    /// Also write a page for a browser, with commands that reproduce each result
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// Also append a line per check to this CSV file
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -199,7 +203,8 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         }
         None => Ok(()),
     };
-    let files = [(&arguments.junit, junit)];
+    let page = report::check::html::page(&report);
+    let files = [(&arguments.junit, junit), (&arguments.html, page)];
     let written = files.map(|(path, text)| path.as_deref().map_or(Ok(()), |path| write_file(path, &text)));
     let appended = history.map_or(Ok(()), |history| history.append(&report).map_err(history_error));
     write(&match arguments.format {

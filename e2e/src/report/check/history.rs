@@ -29,7 +29,10 @@ pub enum HistoryError {
         source: io::Error,
     },
     /// The file is something else, or was written by another version.
-    #[error("{path}:1:{column}: not a history of checks: the first line is `{found}`\n  expected `{}`; name another file", HEADER.join(","))]
+    #[error(
+        "{path}:1:{column}: not a history of checks: the first line is `{found}`\n  expected `{}`; name another file",
+        HEADER.join(",")
+    )]
     OtherHeader { path: PathBuf, column: usize, found: String },
 }
 
