@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::signals::Interruption;
 use crate::cli::{
-    EXIT_ENVIRONMENT, SUPERVISE, check, cluster, course, doctor, images, lesson, pipeline, print, run, setup,
+    EXIT_ENVIRONMENT, SUPERVISE, check, cluster, course, doctor, images, lesson, pipeline, print, report, run, setup,
 };
 
 /// Creates a cluster and a registry, runs the pipeline of a repository, and verifies what was deployed
@@ -35,6 +35,7 @@ enum Command {
     Plan(pipeline::PlanArguments),
     Pipeline(Box<pipeline::PipelineArguments>),
     Check(Box<check::CheckArguments>),
+    Report(report::ReportArguments),
     Run(Box<run::RunArguments>),
     Lesson(Box<lesson::LessonArguments>),
     Course(course::CourseArguments),
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         // These commands are short and create no resources, so a signal may end them at any point.
         Command::Lint(arguments) => ended(pipeline::run_lint(&arguments)),
         Command::Plan(arguments) => ended(pipeline::run_plan(&arguments)),
+        Command::Report(arguments) => ended(report::run(&arguments)),
         command => watch(command),
     }
 }
@@ -91,6 +93,7 @@ async fn watch(command: Command) -> ExitCode {
             Command::Setup(arguments) => setup::run(arguments).await,
             Command::Lint(arguments) => pipeline::run_lint(&arguments),
             Command::Plan(arguments) => pipeline::run_plan(&arguments),
+            Command::Report(arguments) => report::run(&arguments),
             Command::Run(arguments) => Box::pin(run::run(*arguments, cancel.clone())).await,
             Command::Lesson(arguments) => Box::pin(lesson::run(*arguments, cancel.clone())).await,
             Command::Course(arguments) => Box::pin(course::run(arguments)).await,

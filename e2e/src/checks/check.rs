@@ -8,6 +8,7 @@ use super::environment::Environment;
 use super::extra_pod::ExtraPod;
 use super::need::Need;
 use crate::record::Failure;
+use crate::record::check_report::Profile;
 
 /// The evidence that a check has collected.
 #[derive(Debug, Default)]
@@ -42,6 +43,15 @@ pub struct Check {
 }
 
 impl Check {
+    /// What it requires of a cluster. Changes and the creation of pods are only a matter of permission.
+    pub fn profile(&self) -> Profile {
+        let is_special = |need: &Need| match need {
+            Need::Registry | Need::Deployer | Need::Ingress | Need::Prometheus => true,
+            Need::PodCreation | Need::Changes => false,
+        };
+        if self.needs.iter().any(is_special) { Profile::Extended } else { Profile::Core }
+    }
+
     /// Whether a cause can make this check fail.
     pub(super) fn concerns(&self, cause: &Cause, environment: &Environment) -> bool {
         // Without the controller's address, `liveness` sends no requests to the host.

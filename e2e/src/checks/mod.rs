@@ -5,8 +5,10 @@
 //!
 //! - [`environment`]: the environment under test. [`failure`]: why a check failed.
 //! - [`connection`]: the cluster and the account. [`discovery`]: finds what the checks need in a cluster of others.
+//! - [`report`]: the report of all checks, with [`about`] the cluster and how to [`reproduce`] each result.
 //! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: tools for checks.
 
+pub mod about;
 pub mod connection;
 pub mod discovery;
 pub mod environment;
@@ -15,6 +17,8 @@ pub mod failure;
 pub mod http;
 pub mod load;
 pub mod registry_api;
+pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod target;
 

@@ -35,6 +35,13 @@ pub struct RegistryApi {
     password: String,
 }
 
+impl RegistryApi {
+    /// The base URL, for example `https://localhost:5000`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+}
+
 impl fmt::Debug for RegistryApi {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "RegistryApi({} as {}:[MASKED])", self.base, self.user)

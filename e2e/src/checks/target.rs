@@ -37,6 +37,8 @@ pub struct Target {
     pub deployer_kubeconfig: Option<String>,
     /// A client with the pipeline's account for this machine.
     pub deployer: Option<Client>,
+    /// The kubectl command for the user, with the pipeline's account.
+    pub deployer_kubectl: Option<String>,
     /// The namespace that the pipeline deploys to.
     pub namespace: String,
     /// The base domain; hosts are `ENVIRONMENT.BASE_DOMAIN`.
@@ -136,6 +138,7 @@ impl Target {
             kubectl: kubectl(Some(&state.kubeconfig()), None),
             deployer_kubeconfig: Some(read(&state.gitlab_internal_kubeconfig())?),
             deployer: Some(Connection::of_file(&state.gitlab_kubeconfig(), None).await?.client()?),
+            deployer_kubectl: Some(kubectl(Some(&state.gitlab_kubeconfig()), None)),
             namespace: owner::NAMESPACE.to_owned(),
             base_domain: BASE_DOMAIN.to_owned(),
             ingress: mappings.iter().find(|mapping| mapping.container_port == 80).map(|mapping| mapping.host),

@@ -1,20 +1,25 @@
 //! `e2e check`
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::ValueEnum;
 use container_engine::error_chain::error_chain;
+use e2e::checks::about;
 use e2e::checks::connection::answers;
 use e2e::checks::discovery::discover;
 use e2e::checks::environment::Environment;
 use e2e::checks::extra_pod::sweep;
+use e2e::checks::report::{Places, Summary};
 use e2e::checks::run;
 use e2e::checks::{self, CHECKS, Check};
+use e2e::record::check_report::Mode as CheckMode;
 use e2e::record::event::{Event, EventSink};
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
+use e2e::report::check::history::{History, HistoryError};
 use e2e::report::live::{Live, Mode};
 use e2e::report::run::junit;
 use futures_util::future::join_all;
@@ -23,7 +28,18 @@ use tokio_util::sync::CancellationToken;
 use super::output::print;
 use super::report_config_map::{ReportConfigMap, Stage};
 use super::target_args::TargetArgs;
-use super::{CliError, EXIT_FAILED, Format, Outcome, write};
+use super::{CliError, EXIT_FAILED, Outcome, write};
+
+/// The format of the result.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs: all results, as in docs/report.schema.json.
+    Json,
+    /// Statistics of each environment, after the manner of Gateway API's conformance report.
+    Yaml,
+}
 
 /// Checks a deployed environment of the service
 ///
@@ -76,6 +92,14 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
+    /// Also write a page for a browser, with commands that reproduce each result
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Also append a line per check to this CSV file
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+
     /// Also write the result, the table, the JSON and the `JUnit` report to this `ConfigMap`, in the namespace of the pod or
     /// else of the context
     #[arg(long, value_name = "NAME")]
@@ -115,6 +139,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if !answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
+    let history = arguments.history.as_deref().map(history).transpose()?;
     let config_map = match &arguments.report_configmap {
         Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
         None => None,
@@ -145,8 +170,9 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let began = Instant::now();
-    let checks = tokio::select! {
-        checks = live.watch(run_all(&chosen, &environments, began, &show)) => checks,
+    let run = async { tokio::join!(run_all(&chosen, &environments, began, &show), about::cluster(&target.client)) };
+    let (checks, cluster) = tokio::select! {
+        ended = live.watch(run) => ended,
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
             join_all(environments.iter().map(sweep)).await;
@@ -159,10 +185,16 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     // The result is printed after the progress of the checks.
     drop(live);
     let is_failed = is_failed(&checks, are_named);
-    let (text, json) = (report::checks::text(&checks), serde_json::to_string_pretty(&checks)? + "\n");
     let (duration, verdict) =
         (began.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
-    let junit = junit::xml(&Record { began_at, duration, verdict, checks, ..Record::default() })?;
+    let text = report::checks::text(&checks);
+    let record = Record { began_at: began_at.clone(), duration, verdict, checks: checks.clone(), ..Record::default() };
+    let junit = junit::xml(&record)?;
+    let mode = if arguments.read_only { CheckMode::ReadOnly } else { CheckMode::Default };
+    let summary = Summary { began_at, duration, verdict, mode };
+    let places = Places::new(&found, &target.kubectl);
+    let report = checks::report::report(summary, cluster, &found.choices, &places, checks);
+    let json = report::check::json::text(&report)?;
     // Each reader gets the result, whatever happens to the other ones.
     let stored = match &config_map {
         Some(config_map) => {
@@ -171,18 +203,32 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         }
         None => Ok(()),
     };
-    let written = match &arguments.junit {
-        Some(path) => {
-            fs::write(path, junit).map_err(|error| CliError::environment(format!("{}: {error}", path.display())))
-        }
-        None => Ok(()),
-    };
-    write(match arguments.format {
-        Format::Table => &text,
-        Format::Json => &json,
+    let page = report::check::html::page(&report);
+    let files = [(&arguments.junit, junit), (&arguments.html, page)];
+    let written = files.map(|(path, text)| path.as_deref().map_or(Ok(()), |path| write_file(path, &text)));
+    let appended = history.map_or(Ok(()), |history| history.append(&report).map_err(history_error));
+    write(&match arguments.format {
+        Format::Table => text,
+        Format::Json => json,
+        Format::Yaml => report::check::yaml::text(&report)?,
     })?;
-    stored.and(written)?;
+    written.into_iter().chain([stored, appended]).collect::<Result<(), CliError>>()?;
     Ok(ExitCode::from(if is_failed { EXIT_FAILED } else { 0 }))
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
+    fs::write(path, text).map_err(|error| CliError::environment(format!("{}: {error}", path.display())))
+}
+
+fn history(path: &Path) -> Result<History, CliError> {
+    History::open(path).map_err(history_error)
+}
+
+fn history_error(error: HistoryError) -> CliError {
+    match error {
+        HistoryError::OtherHeader { .. } => CliError::InvalidFile(error.to_string()),
+        HistoryError::File { .. } => error.into(),
+    }
 }
 
 /// Checks one environment after the other: checks restart the pods of an environment.

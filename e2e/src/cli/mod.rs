@@ -9,6 +9,7 @@ pub(crate) mod images;
 pub(crate) mod lesson;
 mod output;
 pub(crate) mod pipeline;
+pub(crate) mod report;
 mod report_config_map;
 pub(crate) mod run;
 pub(crate) mod setup;

@@ -162,6 +162,7 @@ impl TargetArgs {
             client: connection.client()?,
             connection,
             kubectl: target::kubectl(self.kubeconfig.as_deref(), self.context.as_deref()),
+            deployer_kubectl: self.deployer_kubeconfig.as_deref().map(|path| target::kubectl(Some(path), None)),
             deployer_kubeconfig,
             deployer,
             namespace: self.namespace.clone().unwrap_or_else(|| owner::NAMESPACE.to_owned()),

@@ -2,6 +2,7 @@
 //!
 //! Times are seconds since the start of the run.
 
+pub mod check_report;
 pub mod event;
 pub mod overhead;
 

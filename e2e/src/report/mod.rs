@@ -1,5 +1,6 @@
 //! All output of the harness, for people and for programs.
 
+pub mod check;
 pub mod checks;
 pub mod course;
 pub mod discovery;

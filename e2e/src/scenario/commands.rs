@@ -79,6 +79,7 @@ mod tests {
             kubectl: "kubectl --kubeconfig /x/config --context mine".to_owned(),
             deployer_kubeconfig: None,
             deployer: None,
+            deployer_kubectl: None,
             namespace: "demo".to_owned(),
             base_domain: "example.test".to_owned(),
             ingress: Some(([192, 0, 2, 1], 80).into()),

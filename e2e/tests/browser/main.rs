@@ -7,6 +7,8 @@
 use e2e::record;
 
 // Shared with the library's unit tests. They are not part of the library, because only tests use them.
+#[path = "../../src/report/check/fixture.rs"]
+mod check_fixture;
 #[path = "../../src/report/run/html/contrast.rs"]
 mod contrast;
 #[path = "../../src/report/run/fixture.rs"]
@@ -15,6 +17,7 @@ mod fixture;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checks;
 mod devtools;
 mod page;
 mod sabotage;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{deploy_as, manifest_of};
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, owner};
-use crate::saboteurs::COMMIT;
+use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error, eventually, run};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -22,7 +22,8 @@ pub(crate) fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, Str
     let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug]);
     let output = command.args(["--format", "json", "--patience", "30s"]).args(more).output().expect("e2e runs");
     let said = error(&output);
-    let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let verdicts = checks.iter().map(|check| (text(&check["name"]), text(&check["verdict"]))).collect();
     assert_eq!(output.status.code(), Some(0), "{said}");

@@ -162,9 +162,9 @@ fn failure(slug: &str, more: &[&str]) -> Value {
     let arguments = ["check", "--quiet", "--format", "json", "--ref", slug, "--patience", "20s", "ingress"];
     eventually("the failure", TIMEOUT, || {
         let output = e2e(&arguments).args(more).output().expect("e2e runs");
-        let checks: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-        let failure = checks[0]["failure"].clone();
-        if failure.is_object() { Ok(failure) } else { Err(checks.to_string()) }
+        let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let failure = report["checks"][0]["failure"].clone();
+        if failure.is_object() { Ok(failure) } else { Err(report.to_string()) }
     })
 }
 
@@ -178,7 +178,7 @@ fn a_missing_gateway_is_named(slug: &str) {
         .output()
         .expect("e2e runs");
     assert_eq!(missing.status.code(), Some(1), "a named check that does not run is a failure");
-    let checks: Value = serde_json::from_slice(&missing.stdout).expect("JSON");
-    let reason = checks[0]["not_run"].as_str().unwrap_or_default();
-    assert!(reason.contains("there is no Gateway ingress/no-such-gateway"), "{checks}");
+    let report: Value = serde_json::from_slice(&missing.stdout).expect("JSON");
+    let reason = report["checks"][0]["not_run"].as_str().unwrap_or_default();
+    assert!(reason.contains("there is no Gateway ingress/no-such-gateway"), "{report}");
 }

@@ -28,6 +28,7 @@ use self::forward::Forward;
 use super::environment::Environment;
 use super::need::Need;
 use super::target::Target;
+use crate::environment::command::quoted;
 
 /// What was found.
 pub struct Found {
@@ -35,8 +36,10 @@ pub struct Found {
     pub environments: Vec<Environment>,
     /// The choices, in the order in which they were made.
     pub choices: Vec<Choice>,
+    /// The kubectl command for the user, with the pipeline's account, if it is known.
+    pub deployer_kubectl: Option<String>,
     /// Connections to the Ingress controllers, which last as long as this value.
-    _forwards: Vec<Forward>,
+    forwards: Vec<Forward>,
 }
 
 /// Finds the environments, and what is missing in `target`.
@@ -78,11 +81,19 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
         target.registry = Some(found);
     }
     if let Some(found) = notes.add("pipeline's account", Need::Deployer, account, |it| it.name.clone()) {
+        target.deployer_kubectl = Some(format!("{} --as {}", target.kubectl, quoted(&found.name)));
         target.deployer = Some(found.client);
     }
     let Notes { choices, missing } = notes;
     let environments = environments(&target, &entries, selection, &missing);
-    Ok(Found { environments, choices, _forwards: forwards })
+    Ok(Found { environments, choices, deployer_kubectl: target.deployer_kubectl, forwards })
+}
+
+impl Found {
+    /// Whether the address of an Ingress controller exists only as long as this value.
+    pub fn is_forwarded(&self) -> bool {
+        !self.forwards.is_empty()
+    }
 }
 
 /// The way to environments of one controller.

@@ -7,7 +7,7 @@ use crate::record::{Check, Failure, Job, JobStep, Pipeline, Project, Record, Spa
 use gitlab_runner::log::without_colours;
 
 /// Returns a copy of the record in which all texts can be displayed.
-pub(super) fn cleaned(record: &Record) -> Record {
+pub(in crate::report) fn cleaned(record: &Record) -> Record {
     let Record { id, began_at, duration, external, overhead, overhead_percent, verdict, broken, project, .. } = record;
     let Record { steps, pipelines, checks, spans, versions, commands, commands_note, .. } = record;
     Record {
@@ -84,7 +84,7 @@ fn job_step(JobStep { name, start, duration }: &JobStep) -> JobStep {
     JobStep { name: text(name), start: seconds(*start), duration: seconds(*duration) }
 }
 
-fn check(check: &Check) -> Check {
+pub(in crate::report) fn check(check: &Check) -> Check {
     let Check { name, environment, proves, verdict, start, duration, evidence, not_run, failure } = check;
     Check {
         name: text(name),
@@ -120,11 +120,11 @@ fn pairs(pairs: &[(String, String)]) -> Vec<(String, String)> {
     pairs.iter().map(|(one, other)| (text(one), text(other))).collect()
 }
 
-fn texts(all: &[String]) -> Vec<String> {
+pub(in crate::report) fn texts(all: &[String]) -> Vec<String> {
     all.iter().map(|one| text(one)).collect()
 }
 
-fn text(text: &str) -> String {
+pub(in crate::report) fn text(text: &str) -> String {
     let mut clean = text.lines().map(|line| without_colours(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n");
     // XML does not allow these characters either.
     clean.retain(|character| !matches!(character, '\u{fffe}' | '\u{ffff}'));
@@ -132,7 +132,7 @@ fn text(text: &str) -> String {
 }
 
 /// Replaces infinite, undefined and negative times by 0.
-fn seconds(seconds: f64) -> f64 {
+pub(in crate::report) fn seconds(seconds: f64) -> f64 {
     if seconds.is_finite() { seconds.max(0.0) } else { 0.0 }
 }
 

@@ -32,8 +32,8 @@ pub fn xml(record: &Record) -> Result<String, SerializeError> {
     }
     for (environment, checks) in by_environment(&record.checks) {
         let mut suite = TestSuite::new(format!("checks of {environment}"));
-        suite.set_time(seconds(checks.iter().map(|(_, check)| check.duration).sum()));
-        for (_, check) in checks {
+        suite.set_time(seconds(checks.iter().map(|check| check.duration).sum()));
+        for check in checks {
             let mut case = names.case(environment, &check.name, check.duration, check_status(check));
             if !check.evidence.is_empty() {
                 case.set_system_out(check.evidence.join("\n"));

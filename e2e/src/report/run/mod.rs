@@ -11,10 +11,10 @@ pub mod summary;
 pub mod terminal;
 pub mod write;
 
-mod clean;
+pub(super) mod clean;
 #[cfg(test)]
 mod fixture;
-mod words;
+pub(super) mod words;
 
 use crate::record::Verdict;
 

@@ -6,7 +6,7 @@ use crate::record::{Check, Job, Pipeline, Record, Verdict};
 
 /// The result of anything, as it determines colours and symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::report) enum Kind {
     Passed,
     Failed,
     /// It failed, and is allowed to fail.
@@ -18,10 +18,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] =
+    pub(in crate::report) const ALL: [Self; 6] =
         [Self::Passed, Self::Failed, Self::Warned, Self::Manual, Self::Interrupted, Self::NotRun];
 
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::report) fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    pub(super) fn mark(self) -> &'static str {
+    pub(in crate::report) fn mark(self) -> &'static str {
         match self {
             Self::Passed => "✔",
             Self::Failed => "✘",
@@ -43,7 +43,7 @@ impl Kind {
     }
 
     /// The result of a pipeline, from its status in GitLab's terms.
-    pub(super) fn from_pipeline(pipeline: &Pipeline) -> Self {
+    pub(in crate::report) fn from_pipeline(pipeline: &Pipeline) -> Self {
         let has_warnings = pipeline.jobs.iter().any(|job| Self::from_job(job) == Self::Warned);
         match Self::from_status(&pipeline.status) {
             Self::Passed if has_warnings => Self::Warned,
@@ -52,7 +52,7 @@ impl Kind {
     }
 
     /// The result of a job, from its status in GitLab's terms.
-    pub(super) fn from_job(job: &Job) -> Self {
+    pub(in crate::report) fn from_job(job: &Job) -> Self {
         match Self::from_status(&job.status) {
             Self::Failed if job.allow_failure => Self::Warned,
             kind => kind,
@@ -83,11 +83,11 @@ impl From<Verdict> for Kind {
 
 /// Counts results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) all: usize,
-    pub(super) failed: usize,
-    pub(super) interrupted: usize,
-    pub(super) not_run: usize,
+pub(in crate::report) struct Tally {
+    pub(in crate::report) all: usize,
+    pub(in crate::report) failed: usize,
+    pub(in crate::report) interrupted: usize,
+    pub(in crate::report) not_run: usize,
 }
 
 impl Tally {
@@ -102,19 +102,19 @@ impl Tally {
         tally
     }
 
-    pub(super) fn pipelines(record: &Record) -> Self {
+    pub(in crate::report) fn pipelines(record: &Record) -> Self {
         Self::from_kinds(record.pipelines.iter().map(Kind::from_pipeline))
     }
 
     /// Counts only jobs that were started: a manual job that another pipeline plays is counted there.
-    pub(super) fn jobs(record: &Record) -> Self {
+    pub(in crate::report) fn jobs(record: &Record) -> Self {
         Self::from_kinds(
             record.pipelines.iter().flat_map(|it| &it.jobs).filter(|job| job.attempts > 0).map(Kind::from_job),
         )
     }
 
-    pub(super) fn checks(record: &Record) -> Self {
-        Self::from_kinds(record.checks.iter().map(|check| check.verdict.into()))
+    pub(in crate::report) fn checks<'check>(checks: impl IntoIterator<Item = &'check Check>) -> Self {
+        Self::from_kinds(checks.into_iter().map(|check| check.verdict.into()))
     }
 
     /// `24 checks`, `1 of 24 checks`, `24 checks (2 not run)`
@@ -128,23 +128,23 @@ impl Tally {
 
 /// The summary of a run: `31 jobs in 4 pipelines, 24 checks, 3 min 12 s`. With failures, it starts with their number:
 /// `1 of 31 jobs`.
-pub(super) fn sentence(record: &Record) -> String {
+pub(in crate::report) fn sentence(record: &Record) -> String {
     format!(
         "{} in {}, {}, {}",
         Tally::jobs(record).sentence("job"),
         count(record.pipelines.len(), "pipeline"),
-        Tally::checks(record).sentence("check"),
+        Tally::checks(&record.checks).sentence("check"),
         format_duration(record.duration)
     )
 }
 
 /// The verdict, on one line.
-pub(super) fn verdict(record: &Record) -> String {
+pub(in crate::report) fn verdict(record: &Record) -> String {
     format!("{}: {}", Kind::from(record.verdict).word().to_uppercase(), sentence(record))
 }
 
 /// The shares of external programs and of the harness in the time of a run.
-pub(super) fn overhead(record: &Record) -> String {
+pub(in crate::report) fn overhead(record: &Record) -> String {
     format!(
         "External programs (the engine, the cluster, git, job scripts) were active for {}. The harness itself took {}, \
         which adds {:.1} %.",
@@ -155,22 +155,22 @@ pub(super) fn overhead(record: &Record) -> String {
 }
 
 /// The failed jobs, except those that are allowed to fail.
-pub(super) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&Pipeline, &Job)> {
+pub(in crate::report) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&Pipeline, &Job)> {
     let all = record.pipelines.iter().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
     all.filter(|(_, job)| Kind::from_job(job) == Kind::Failed)
 }
 
-/// The checks with their numbers by environment, in the order in which the environments first appear.
-pub(super) fn by_environment(checks: &[Check]) -> IndexMap<&str, Vec<(usize, &Check)>> {
-    let mut all: IndexMap<&str, Vec<(usize, &Check)>> = IndexMap::new();
-    for (number, check) in checks.iter().enumerate() {
-        all.entry(&check.environment).or_default().push((number, check));
+/// The checks by environment, in the order in which the environments first appear.
+pub(in crate::report) fn by_environment(checks: &[Check]) -> IndexMap<&str, Vec<&Check>> {
+    let mut all: IndexMap<&str, Vec<&Check>> = IndexMap::new();
+    for check in checks {
+        all.entry(&check.environment).or_default().push(check);
     }
     all
 }
 
 /// The status of a job as GitLab displays it.
-pub(super) fn job_word(job: &Job) -> &str {
+pub(in crate::report) fn job_word(job: &Job) -> &str {
     match &*job.status {
         "success" => "passed",
         "created" | "pending" => "not started",
@@ -180,7 +180,7 @@ pub(super) fn job_word(job: &Job) -> &str {
 }
 
 /// Details about a job in addition to its status.
-pub(super) fn about_job(job: &Job) -> String {
+pub(in crate::report) fn about_job(job: &Job) -> String {
     let mut words = Vec::new();
     if job.attempts > 1 {
         words.push(format!("attempt {}", job.attempts));
@@ -192,7 +192,7 @@ pub(super) fn about_job(job: &Job) -> String {
 }
 
 /// A check in one line: its observation, or the reason why it did not run.
-pub(super) fn about_check(check: &Check) -> String {
+pub(in crate::report) fn about_check(check: &Check) -> String {
     match &check.failure {
         Some(failure) => format!("expected {}, actual: {}", failure.expected, failure.seen),
         None if !check.not_run.is_empty() => check.not_run.clone(),
@@ -202,23 +202,23 @@ pub(super) fn about_check(check: &Check) -> String {
 }
 
 /// The abbreviated hash of a commit.
-pub(super) fn short(commit: &str) -> &str {
+pub(in crate::report) fn short(commit: &str) -> &str {
     commit.get(..8).unwrap_or(commit)
 }
 
 /// A word with a capital letter.
-pub(super) fn capital(word: &str) -> String {
+pub(in crate::report) fn capital(word: &str) -> String {
     let mut characters = word.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// `1 job`, `2 jobs`
-pub(super) fn count(count: usize, what: &str) -> String {
+pub(in crate::report) fn count(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `0.4 s`, `3 min 12 s`, `1 h 02 min`
-pub(super) fn format_duration(seconds: f64) -> String {
+pub(in crate::report) fn format_duration(seconds: f64) -> String {
     if seconds < 59.95 {
         return format!("{seconds:.1} s");
     }
@@ -230,7 +230,7 @@ pub(super) fn format_duration(seconds: f64) -> String {
 }
 
 /// The first line of a text, truncated to `max_length` characters.
-pub(super) fn cut(text: &str, max_length: usize) -> String {
+pub(in crate::report) fn cut(text: &str, max_length: usize) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
     match line.char_indices().nth(max_length) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default().trim_end()),

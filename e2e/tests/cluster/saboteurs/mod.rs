@@ -87,13 +87,19 @@ fn unserved(slug: &str) {
     });
 }
 
+/// The checks in the output of `e2e check --format json`.
+pub(crate) fn reported(text: &str) -> serde_json::Result<Vec<Value>> {
+    let mut report: Value = serde_json::from_str(text)?;
+    serde_json::from_value(report["checks"].take())
+}
+
 /// Runs these checks, and returns the failed ones.
 pub(crate) fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
     let output = command.args(more).args(names).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
-    let checks: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{said}"));
+    let checks = reported(&text).unwrap_or_else(|error| panic!("{error}: {text}{said}"));
     assert_eq!(checks.len(), names.len(), "{text}");
     let not_run: Vec<_> = checks.iter().filter(|check| check["verdict"] == "not_run").collect();
     assert!(not_run.is_empty(), "{not_run:?}");

@@ -108,7 +108,8 @@ fn pod_security_is_not_run_for_an_account_that_cannot_create_pods() {
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--kubeconfig", kubeconfig, "--ref", "any"]);
     let output = command.arg("pod-security").output().expect("e2e runs");
     assert_eq!(output.status.code(), Some(1), "a named check must be run");
-    let checks: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let checks = &report["checks"];
     assert_eq!(checks[0]["verdict"], "not_run", "{checks}");
     assert!(
         checks[0]["not_run"].as_str().is_some_and(|reason| reason.contains("is not allowed to create pods")),

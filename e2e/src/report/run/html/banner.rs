@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::icon::{class, silent};
-use super::{checks, link, steps};
+use super::{link, steps};
 use crate::record::{Record, Verdict};
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, format_duration, short};
 
@@ -37,7 +37,7 @@ pub(super) fn banner(record: &Record) -> Markup {
                 li { strong { (format_duration(record.duration)) } span { "total time" } }
                 (tile("pipeline", "pipelines", Tally::pipelines(record)))
                 (tile("job", "pipelines", Tally::jobs(record)))
-                (tile("check", "checks", Tally::checks(record)))
+                (tile("check", "checks", Tally::checks(&record.checks)))
             }
             @if kind != Kind::Passed { (failures(record)) }
         }
@@ -45,11 +45,11 @@ pub(super) fn banner(record: &Record) -> Markup {
 }
 
 /// `2026-03-07 16:05:00 UTC`
-fn when(time: &str) -> String {
+pub(in crate::report) fn when(time: &str) -> String {
     time.replacen('T', " ", 1).replacen('Z', " UTC", 1)
 }
 
-fn tile(what: &str, section: &str, tally: Tally) -> Markup {
+pub(in crate::report) fn tile(what: &str, section: &str, tally: Tally) -> Markup {
     let counted = [(tally.failed, "failed"), (tally.interrupted, "interrupted"), (tally.not_run, "not run")];
     let words: Vec<_> =
         counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -69,11 +69,8 @@ fn failures(record: &Record) -> Markup {
         let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::from_job(job) == Kind::Failed);
         failed.map(move |(number, job)| (link::anchor(of, number), pipeline, job))
     });
-    let checks = record
-        .checks
-        .iter()
-        .enumerate()
-        .filter(|(_, check)| matches!(Kind::from(check.verdict), Kind::Failed | Kind::Interrupted));
+    let checks =
+        record.checks.iter().filter(|check| matches!(Kind::from(check.verdict), Kind::Failed | Kind::Interrupted));
     let jobs: Vec<_> = jobs.collect();
     let checks: Vec<_> = checks.collect();
     html! {
@@ -89,9 +86,9 @@ fn failures(record: &Record) -> Markup {
                             @if !about.is_empty() { ": " (about) }
                         }
                     }
-                    @for (number, check) in &checks {
+                    @for check in &checks {
                         li {
-                            a href={ "#" (checks::anchor(*number)) } {
+                            a href={ "#" (check.id()) } {
                                 "Check " code { (check.name) } " on " (check.environment)
                             }
                             @let about = cut(&about_check(check), MAX_LENGTH);

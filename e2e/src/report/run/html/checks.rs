@@ -7,10 +7,6 @@ use crate::record::{Check, Failure, Record};
 use crate::report::checks::MAX_DETAILS;
 use crate::report::run::words::{Kind, by_environment, count, format_duration};
 
-pub(super) fn anchor(number: usize) -> String {
-    format!("check-{number}")
-}
-
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.checks.is_empty()).then(|| {
         html! {
@@ -18,10 +14,10 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
                 article.card {
                     div.head {
                         h3 { (environment) }
-                        p.meta { (counts(&checks)) }
+                        p.meta { (counts(checks.iter().copied())) }
                     }
                     ul.checks {
-                        @for (number, check) in checks { (check_item(number, check)) }
+                        @for check in checks { (item(check, None)) }
                     }
                 }
             }
@@ -29,17 +25,20 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     })
 }
 
-fn counts(checks: &[(usize, &Check)]) -> String {
-    let counts = Kind::ALL.map(|kind| (checks.iter().filter(|(_, it)| Kind::from(it.verdict) == kind).count(), kind));
+/// `3 checks: 2 passed, 1 failed`
+pub(in crate::report) fn counts<'check>(checks: impl Iterator<Item = &'check Check>) -> String {
+    let checks: Vec<_> = checks.collect();
+    let counts = Kind::ALL.map(|kind| (checks.iter().filter(|it| Kind::from(it.verdict) == kind).count(), kind));
     let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {}", kind.word()));
     format!("{}: {}", count(checks.len(), "check"), counts.collect::<Vec<_>>().join(", "))
 }
 
-fn check_item(number: usize, check: &Check) -> Markup {
+/// A check, with more about it after its evidence.
+pub(in crate::report) fn item(check: &Check, more: Option<&Markup>) -> Markup {
     let kind = Kind::from(check.verdict);
-    let has_more = check.failure.is_some() || !check.evidence.is_empty();
+    let has_more = check.failure.is_some() || !check.evidence.is_empty() || more.is_some();
     html! {
-        li.(class(kind)) id=(anchor(number)) {
+        li.(class(kind)) id=(check.id()) {
             @if has_more {
                 details open[kind == Kind::Failed] {
                     summary { (row(check, kind)) }
@@ -48,6 +47,7 @@ fn check_item(number: usize, check: &Check) -> Markup {
                         @if !check.evidence.is_empty() {
                             ul.evidence { @for line in &check.evidence { li { (line) } } }
                         }
+                        @if let Some(more) = more { (more) }
                     }
                 }
             } @else {
@@ -83,7 +83,7 @@ fn failure_markup(failure: &Failure) -> Markup {
         @if !first.is_empty() { pre tabindex="0" aria-label="Details of the failure" { (first.join("\n")) } }
         @if !rest.is_empty() {
             details {
-                summary { (rest.len()) " more lines: events and last log lines" }
+                summary { (count(rest.len(), "more line")) ": events and last log lines" }
                 pre tabindex="0" aria-label="Events and last log lines" { (rest.join("\n")) }
             }
         }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::report::run::words::Kind;
 
 /// The CSS class to which the style sheet assigns the colours.
-pub(super) fn class(kind: Kind) -> &'static str {
+pub(in crate::report) fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Passed => "passed",
         Kind::Failed => "failed",
@@ -17,7 +17,7 @@ pub(super) fn class(kind: Kind) -> &'static str {
 }
 
 /// An icon with a text for screen readers.
-pub(super) fn icon(kind: Kind) -> Markup {
+pub(in crate::report) fn icon(kind: Kind) -> Markup {
     html! {
         span.icon.(class(kind)) {
             (silent(kind))
@@ -27,18 +27,18 @@ pub(super) fn icon(kind: Kind) -> Markup {
 }
 
 /// An icon without a text for screen readers, for use next to a word with the same meaning.
-pub(super) fn silent(kind: Kind) -> Markup {
+pub(in crate::report) fn silent(kind: Kind) -> Markup {
     html! {
         svg viewBox="0 0 16 16" aria-hidden="true" focusable="false" { use href={ "#icon-" (class(kind)) } {} }
     }
 }
 
-pub(super) fn pill(kind: Kind, word: &str) -> Markup {
+pub(in crate::report) fn pill(kind: Kind, word: &str) -> Markup {
     html! { span.pill.(class(kind)) { (silent(kind)) (word) } }
 }
 
 /// The definitions of the icons, once for the whole page.
-pub(super) fn symbols() -> Markup {
+pub(in crate::report) fn symbols() -> Markup {
     html! {
         svg.symbols width="0" height="0" aria-hidden="true" focusable="false" {
             @for kind in Kind::ALL {
@@ -67,7 +67,7 @@ fn glyph(kind: Kind) -> &'static str {
 }
 
 /// The icon in the browser's tab.
-pub(super) fn favicon(kind: Kind) -> String {
+pub(in crate::report) fn favicon(kind: Kind) -> String {
     let colour = match kind {
         Kind::Passed => "1a7f37",
         Kind::Failed => "cf222e",

@@ -6,10 +6,12 @@ use quick_xml::events::{BytesStart, Event};
 use super::contrast::contrast;
 use super::*;
 use crate::record::Record;
+use crate::report::check::fixture as check_fixture;
+use crate::report::check::html::page as checks_page;
 use crate::report::run::fixture;
 
 /// Elements that HTML never closes.
-const VOID: [&str; 3] = ["link", "meta", "br"];
+const VOID: [&str; 4] = ["link", "meta", "br", "input"];
 
 struct Element {
     name: String,
@@ -53,8 +55,16 @@ fn elements(page: &str) -> Vec<Element> {
     all
 }
 
-fn all_pages() -> [String; 4] {
-    [page(&fixture::passed()), page(&fixture::failed()), page(&fixture::interrupted()), page(&Record::default())]
+/// The pages of runs, and those of checks of a cluster, which have the same parts.
+fn all_pages() -> [String; 6] {
+    [
+        page(&fixture::passed()),
+        page(&fixture::failed()),
+        page(&fixture::interrupted()),
+        page(&Record::default()),
+        checks_page(&check_fixture::passed()),
+        checks_page(&check_fixture::failed()),
+    ]
 }
 
 #[test]
@@ -97,7 +107,7 @@ fn every_link_has_a_target_and_ids_are_unique() {
 
 #[test]
 fn scrollable_elements_are_focusable_and_images_have_labels() {
-    for element in elements(&page(&fixture::failed())) {
+    for element in all_pages().iter().flat_map(|page| elements(page)) {
         match &*element.name {
             "pre" => assert_eq!(element.get("tabindex"), Some("0")),
             "svg" => assert!(element.get("aria-hidden") == Some("true") || element.get("aria-label").is_some()),
