@@ -314,6 +314,7 @@ mod tests {
         for name in &names {
             let renamed = text.replace(&format!("\n{name}:"), &format!("\n{name} it:"));
             text = renamed.replace(&format!("on_stop: {name}\n"), &format!("on_stop: {name} it\n"));
+            text = text.replace(&format!("extends: {name}\n"), &format!("extends: {name} it\n"));
         }
         let free = assert_is_scenario(&text);
         assert_eq!(free.len(), assert_is_scenario(OWN).len() + 1, "{free:?}");
