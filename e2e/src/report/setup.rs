@@ -67,11 +67,15 @@ fn in_gitlab(setup: &Setup) -> String {
     for variable in setup.variables() {
         text += &row(&variable);
     }
-    text += "\nGitLab ticks \"Protect variable\" for a new variable. Protected variables exist only in pipelines of protected branches and tags:\n\
-             untick it, or protect all branches and tags that you deploy. Without KUBECONFIG, a deploy job fails with\n\
-             \"The connection to the server localhost:8080 was refused\".\n";
+    let cluster = if setup.agent().is_some() { "KUBE_CONTEXT" } else { "KUBECONFIG" };
+    let _ = write!(
+        text,
+        "\nGitLab ticks \"Protect variable\" for a new variable. Protected variables exist only in pipelines of protected branches and tags:\n\
+         untick it, or protect all branches and tags that you deploy. Without {cluster}, a deploy job fails with\n\
+         \"The connection to the server localhost:8080 was refused\".\n"
+    );
     if setup.agent().is_none() {
-        text += "GitLab cannot mask a kubeconfig, because it is longer than a line. A job that prints it publishes the token.\n";
+        text += "GitLab cannot mask a kubeconfig, because it has several lines or spaces. A job that prints it publishes the token.\n";
     }
     text += "\nSettings > Repository > Protected tags: v*, allowed to create: Maintainers.\n\
              Settings > CI/CD > Protected environments (Premium): live, allowed to deploy: Maintainers.\n";
