@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::deployment::{deploy_as, manifest_of};
-use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, owner};
+use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
 use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error, eventually, run};
 
@@ -138,6 +138,11 @@ fn a_controller_without_an_address_is_reached_through_the_api_server() {
     let class = ingress.replace("ingressClassName: traefik", "ingressClassName: second");
     assert_ne!(class, ingress);
     feed(&mut deployer(&["apply", "--filename", "-"]), &class);
+    // The cluster's first controller served the Ingress before it had this class.
+    eventually("the end of the Ingress", TIMEOUT, || match http("inland.gitlab-k8s-demo.test", "/health") {
+        (404, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     let (verdicts, said) = check("inland", &["ingress", "rollout"]);
     assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
     let found = line(&said, "Ingress controller");
