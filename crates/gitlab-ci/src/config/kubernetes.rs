@@ -1,6 +1,7 @@
 //! `environment:kubernetes`. `entry/kubernetes.rb`, `entry/schemas/kubernetes/*.json`
 
 use super::reader::Reader;
+use super::schema::Schema;
 use crate::yaml::node::{Mapping, Node, Value};
 
 const PATH: &str = "environment:kubernetes";
@@ -41,50 +42,28 @@ pub(super) fn check(node: &Node, reader: &mut Reader<'_>) {
 }
 
 fn check_resources(node: &Node, reader: &mut Reader<'_>) {
-    let path = format!("{PATH} managed_resources");
-    let Some(mapping) = object(node, &path, reader) else { return };
-    disallow_others(mapping, &path, &["enabled"], reader);
+    let mut schema = Schema { reader, path: &format!("{PATH} managed_resources") };
+    let Some(mapping) = schema.object(node, "") else { return };
+    schema.known_properties(mapping, "", &["enabled"]);
     if let Some(enabled) = mapping.get("enabled").filter(|it| !matches!(it.value.value, Value::Boolean(_))) {
-        reader.complain(enabled.value.span, &path, "value at `/enabled` is not a boolean");
+        schema.complain(enabled.value.span, "value at `/enabled` is not a boolean");
     }
 }
 
 fn check_dashboard(node: &Node, kubernetes: &Mapping, reader: &mut Reader<'_>) {
-    let path = format!("{PATH} dashboard");
-    let Some(mapping) = object(node, &path, reader) else { return };
-    disallow_others(mapping, &path, &DASHBOARD.map(|(key, _)| key), reader);
-    if !mapping.contains_key("namespace") {
-        reader.complain(node.span, &path, "object at root is missing required properties: namespace");
-    }
+    let mut schema = Schema { reader, path: &format!("{PATH} dashboard") };
+    let Some(mapping) = schema.object(node, "") else { return };
+    schema.known_properties(mapping, "", &DASHBOARD.map(|(key, _)| key));
+    schema.required(node, mapping, "", &["namespace"]);
     for (key, max) in DASHBOARD {
         let Some(entry) = mapping.get(key) else { continue };
-        let span = entry.value.span;
-        let message = match entry.value.text().map(|text| text.chars().count()) {
-            None => format!("value at `/{key}` is not a string"),
-            Some(0) => format!("string length at `/{key}` is less than: 1"),
-            Some(length) if length > max => format!("string length at `/{key}` is greater than: {max}"),
-            Some(_) if kubernetes.get(key).is_some_and(|other| !other.value.is_blank()) => {
-                let message = format!("cannot be specified when dashboard.{key} is set");
-                reader.complain(span, &format!("{PATH} {key}"), &message);
-                continue;
-            }
-            Some(_) => continue,
-        };
-        reader.complain(span, &path, &message);
-    }
-}
-
-fn object<'node>(node: &'node Node, path: &str, reader: &mut Reader<'_>) -> Option<&'node Mapping> {
-    let mapping = node.mapping();
-    if mapping.is_none() {
-        reader.complain(node.span, path, "value at root is not an object");
-    }
-    mapping
-}
-
-fn disallow_others(mapping: &Mapping, path: &str, known: &[&str], reader: &mut Reader<'_>) {
-    for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
-        let message = format!("object property at `/{}` is a disallowed additional property", key.to_lowercase());
-        reader.complain(entry.key_span, path, &message).nearest(key, known.iter().copied());
+        let (at, span) = (format!("/{key}"), entry.value.span);
+        let Some(text) = schema.non_empty(&entry.value, &at) else { continue };
+        if text.chars().count() > max {
+            schema.complain(span, &format!("string length at `{at}` is greater than: {max}"));
+        } else if kubernetes.get(key).is_some_and(|other| !other.value.is_blank()) {
+            let message = format!("cannot be specified when dashboard.{key} is set");
+            schema.reader.complain(span, &format!("{PATH} {key}"), &message);
+        }
     }
 }

@@ -33,6 +33,7 @@ pub mod root;
 pub mod rules;
 mod run;
 pub mod runner_settings;
+mod schema;
 pub mod script;
 pub mod secrets;
 pub mod tags;

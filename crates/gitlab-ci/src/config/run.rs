@@ -1,36 +1,21 @@
-//! `run`: steps instead of a script. `app/validators/json_schemas/run_steps.json`, with the messages of the library
-//! `json_schemer`
+//! `run`: steps instead of a script. `app/validators/json_schemas/run_steps.json`
 //!
 //! A step may have one of two forms. GitLab reports what is wrong by each of them; here, only the form that the step
 //! looks like counts.
 
 use super::reader::Reader;
-use crate::diagnostic::Diagnostic;
-use crate::source::Span;
+use super::schema::Schema;
 use crate::yaml::node::{Mapping, Node};
 
 /// Checks the keyword. No step runs here.
 pub(super) fn check(node: &Node, reader: &mut Reader<'_>) {
-    let mut run = Run { reader };
-    let Some(steps) = node.sequence() else {
-        run.complain(node.span, "value at root is not an array");
-        return;
-    };
-    for (index, step) in steps.iter().enumerate() {
-        run.check_step(step, &format!("/{index}"));
+    let mut schema = Schema { reader, path: " run" };
+    for (index, step) in schema.array(node, "").unwrap_or_default().iter().enumerate() {
+        schema.check_step(step, &format!("/{index}"));
     }
 }
 
-struct Run<'run, 'diagnostics> {
-    reader: &'run mut Reader<'diagnostics>,
-}
-
-impl Run<'_, '_> {
-    fn complain(&mut self, span: Span, message: &str) -> &mut Diagnostic {
-        // GitLab writes the whole message in lower case, even patterns: `lib/gitlab/config/entry/validator.rb`
-        self.reader.complain(span, " run", &message.to_lowercase())
-    }
-
+impl Schema<'_, '_> {
     fn check_step(&mut self, step: &Node, at: &str) {
         let Some(mapping) = self.object(step, at) else { return };
         let has = |key: &str| mapping.contains_key(key);
@@ -55,7 +40,7 @@ impl Run<'_, '_> {
                         self.string(&entry.value, &format!("{at}/{key}"));
                     }
                 }
-                "script" if has_script => self.check_script(value, &at),
+                "script" if has_script => drop(self.non_empty(value, &at)),
                 "inputs" if !has_script => drop(self.named(value, &at)),
                 "step" | "func" => self.check_reference(value, &at),
                 _ => {}
@@ -70,19 +55,10 @@ impl Run<'_, '_> {
         }
     }
 
-    fn check_script(&mut self, node: &Node, at: &str) {
-        if self.string(node, at) == Some("") {
-            self.complain(node.span, &format!("string length at `{at}` is less than: 1"));
-        }
-    }
-
     /// The place of a function: a text, `git` or `oci`.
     fn check_reference(&mut self, node: &Node, at: &str) {
-        if node.text().is_some() {
-            return;
-        }
         let Some(mapping) = node.mapping() else {
-            self.complain(node.span, &format!("value at `{at}` is not a string"));
+            self.string(node, at);
             return;
         };
         let (kind, required, optional): (_, &[&str], &[&str]) = if mapping.contains_key("oci") {
@@ -103,14 +79,6 @@ impl Run<'_, '_> {
         }
     }
 
-    fn object<'node>(&mut self, node: &'node Node, at: &str) -> Option<&'node Mapping> {
-        let mapping = node.mapping();
-        if mapping.is_none() {
-            self.complain(node.span, &format!("value at `{at}` is not an object"));
-        }
-        mapping
-    }
-
     /// An object whose keys are names.
     fn named<'node>(&mut self, node: &'node Node, at: &str) -> Option<&'node Mapping> {
         let mapping = self.object(node, at)?;
@@ -118,32 +86,6 @@ impl Run<'_, '_> {
             self.disallowed(entry.key_span, &format!("{at}/{key}"));
         }
         Some(mapping)
-    }
-
-    fn string<'node>(&mut self, node: &'node Node, at: &str) -> Option<&'node str> {
-        let text = node.text();
-        if text.is_none() {
-            self.complain(node.span, &format!("value at `{at}` is not a string"));
-        }
-        text
-    }
-
-    fn known_properties(&mut self, mapping: &Mapping, at: &str, known: &[&str]) {
-        for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
-            self.disallowed(entry.key_span, &format!("{at}/{key}"));
-        }
-    }
-
-    fn disallowed(&mut self, span: Span, at: &str) {
-        self.complain(span, &format!("object property at `{at}` is a disallowed additional property"));
-    }
-
-    fn required(&mut self, node: &Node, mapping: &Mapping, at: &str, keys: &[&str]) {
-        let missing: Vec<&str> = keys.iter().copied().filter(|key| !mapping.contains_key(*key)).collect();
-        if !missing.is_empty() {
-            let names = missing.join(", ");
-            self.complain(node.span, &format!("object at `{at}` is missing required properties: {names}"));
-        }
     }
 }
 
