@@ -27,6 +27,14 @@ use container_engine::error_chain::error_chain;
 /// The label of pods that a check has created, with the check's name.
 pub(super) const CHECK_LABEL: &str = "io.gitlab-ci-k8s-demo.check";
 
+/// The port at which the service's pods listen.
+pub(super) const POD_PORT: u16 = 8000;
+
+/// The path at which the API server forwards a request to a pod or Service: `pods/NAME:PORT`.
+pub(super) fn proxied(namespace: &str, object: &str, path: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/{object}/proxy{path}")
+}
+
 /// The environment under test.
 #[derive(Clone)]
 pub struct Environment {
@@ -71,7 +79,7 @@ impl Prometheus {
     /// The path at which the API server forwards a request to it.
     pub(super) fn proxied(&self, path: &str) -> String {
         let Self { namespace, service, port } = self;
-        format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}")
+        proxied(namespace, &format!("services/{service}:{port}"), path)
     }
 }
 
@@ -261,7 +269,7 @@ impl Environment {
 
     /// Sends a request to a pod through the API server, and returns the status and the body.
     pub async fn ask_pod(&self, pod: &str, method: &str, path: &str) -> Result<(u16, String), Failure> {
-        let path = format!("/api/v1/namespaces/{}/pods/{pod}:8000/proxy{path}", self.namespace);
+        let path = proxied(&self.namespace, &format!("pods/{pod}:{POD_PORT}"), path);
         ask(&self.client, method, &path).await
     }
 

@@ -2,11 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::environment::{Environment, Prometheus};
+use super::environment::{Environment, POD_PORT, Prometheus, proxied};
 use crate::environment::command::quoted;
-
-/// The port at which the service's pods listen.
-const POD_PORT: u16 = 8000;
 
 /// How a person reaches an environment and the systems around it.
 #[derive(Clone, Debug)]
@@ -136,7 +133,7 @@ impl Access {
 
     /// A request to the path of an object in the namespace, through the API server.
     fn raw(&self, object: &str, path: &str) -> String {
-        self.own(&format!("get --raw \"/api/v1/namespaces/{}/{object}/proxy{path}\"", self.namespace))
+        self.own(&format!("get --raw \"{}\"", proxied(&self.namespace, object, path)))
     }
 
     fn in_pod(&self, path: &str) -> String {
