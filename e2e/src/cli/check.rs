@@ -139,7 +139,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if !answers(&target.client).await {
         return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
     }
-    let history = arguments.history.as_deref().map(history).transpose()?;
+    let history = arguments.history.as_deref().map(History::open).transpose().map_err(history_error)?;
     let config_map = match &arguments.report_configmap {
         Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
         None => None,
@@ -203,9 +203,10 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         }
         None => Ok(()),
     };
-    let page = report::check::html::page(&report);
-    let files = [(&arguments.junit, junit), (&arguments.html, page)];
-    let written = files.map(|(path, text)| path.as_deref().map_or(Ok(()), |path| write_file(path, &text)));
+    let written = [
+        arguments.junit.as_deref().map_or(Ok(()), |path| write_file(path, &junit)),
+        arguments.html.as_deref().map_or(Ok(()), |path| write_file(path, &report::check::html::page(&report))),
+    ];
     let appended = history.map_or(Ok(()), |history| history.append(&report).map_err(history_error));
     write(&match arguments.format {
         Format::Table => text,
@@ -218,10 +219,6 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
 
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     fs::write(path, text).map_err(|error| CliError::environment(format!("{}: {error}", path.display())))
-}
-
-fn history(path: &Path) -> Result<History, CliError> {
-    History::open(path).map_err(history_error)
 }
 
 fn history_error(error: HistoryError) -> CliError {
