@@ -111,6 +111,18 @@ pub struct ReportedCheck {
     pub reproduce: Vec<String>,
 }
 
+impl AsRef<Check> for ReportedCheck {
+    fn as_ref(&self) -> &Check {
+        &self.check
+    }
+}
+
+impl AsRef<Self> for Check {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// What a check requires of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

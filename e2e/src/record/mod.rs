@@ -6,7 +6,7 @@ pub mod check_report;
 pub mod event;
 pub mod overhead;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The lane of the setup.
 pub const SETUP: &str = "setup";
@@ -68,6 +68,26 @@ pub enum Verdict {
     NotRun,
     /// The user interrupted it.
     Interrupted,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Passed, Self::Failed, Self::NotRun, Self::Interrupted];
+
+    /// The name in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::NotRun => "not_run",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether it ran, and did not pass.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Interrupted)
+    }
 }
 
 /// The project and commit of a run.
@@ -191,22 +211,34 @@ pub struct Check {
 }
 
 /// Why a check failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The expected state.
     pub expected: String,
     /// The actual state.
     pub seen: String,
     /// The object in that state, for example `Deployment gitlab/gitlab-k8s-demo-dev`.
+    #[serde(default)]
     pub object: String,
     /// Details, such as the events and last log lines of the object.
+    #[serde(default)]
     pub details: Vec<String>,
     /// The cause.
+    #[serde(default)]
     pub cause: String,
     /// Whether the cluster shows the cause. Otherwise it is only likely.
+    #[serde(default)]
     pub is_seen: bool,
     /// The remedy.
+    #[serde(default)]
     pub fix: String,
+}
+
+impl Failure {
+    /// The failure in one sentence.
+    pub fn sentence(&self) -> String {
+        format!("expected {}, actual: {}", self.expected, self.seen)
+    }
 }
 
 /// An activity in the timeline.
@@ -222,4 +254,16 @@ pub struct Span {
     pub end: f64,
     /// The result.
     pub verdict: Verdict,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_has_its_name_in_documents() {
+        for verdict in Verdict::ALL {
+            assert_eq!(serde_json::json!(verdict), verdict.name());
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub fn line(check: &Record) -> String {
     match (check.verdict, &check.failure) {
         (Verdict::NotRun, _) => format!("– {environment} {name}: not run, {}", check.not_run),
         (_, Some(failure)) => {
-            format!("✘ {environment} {name}: expected {}, actual: {}, {duration:.1} s", failure.expected, failure.seen)
+            format!("✘ {environment} {name}: {}, {duration:.1} s", failure.sentence())
         }
         (_, None) => format!("✔ {environment} {name}: {}, {duration:.1} s", check.proves),
     }

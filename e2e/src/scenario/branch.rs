@@ -230,9 +230,7 @@ pub(super) async fn stopped(
             recorder.record(&Event::CheckEnded(&check));
             match check.failure {
                 None => Ok((Vec::new(), check.evidence.join("; "))),
-                Some(failure) => {
-                    Err(ScenarioError::Checks(format!("expected {}, actual: {}", failure.expected, failure.seen)))
-                }
+                Some(failure) => Err(ScenarioError::Checks(failure.sentence())),
             }
         })
         .await

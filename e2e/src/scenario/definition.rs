@@ -125,7 +125,7 @@ impl ScenarioError {
 
 impl From<&Failure> for ScenarioError {
     fn from(failure: &Failure) -> Self {
-        Self::Checks(format!("expected {}, actual: {}", failure.expected, failure.seen))
+        Self::Checks(failure.sentence())
     }
 }
 

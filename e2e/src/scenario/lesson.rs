@@ -116,7 +116,7 @@ async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<Le
     if let Seen::Check(name, _) = lesson.seen
         && let Some(failure) = checked(context, name).await
     {
-        return Err(LessonError::NotMended(format!("expected {}, actual: {}", failure.expected, failure.seen)));
+        return Err(LessonError::NotMended(failure.sentence()));
     }
     Ok(taught)
 }

@@ -195,7 +195,7 @@ impl Recorder {
 
     fn check(&self, check: &Check) {
         let outcome = match (&check.failure, check.verdict) {
-            (Some(failure), _) => format!("expected {}, actual: {}", failure.expected, failure.seen),
+            (Some(failure), _) => failure.sentence(),
             (None, Verdict::NotRun) => format!("not run: {}", check.not_run),
             (None, _) => String::new(),
         };

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use comfy_table::{Table, presets};
 
 use super::read::{Check, Report};
-use crate::record::Verdict;
+use crate::record::{Failure, Verdict};
+use crate::report::run::words::Kind;
 
 /// What happened to a check between two reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +39,11 @@ impl Trend {
 
     /// `None` if nothing changed.
     fn between(before: Option<Verdict>, after: Option<Verdict>) -> Option<Self> {
-        let fails = |verdict| matches!(verdict, Verdict::Failed | Verdict::Interrupted);
         match (before, after) {
             (None, None) => None,
             (Some(before), Some(after)) if before == after => None,
             (_, None) => Some(Self::Gone),
-            (None, Some(after)) if fails(after) => Some(Self::Worse),
+            (None, Some(after)) if after.is_failure() => Some(Self::Worse),
             (None, Some(_)) => Some(Self::New),
             (Some(_), Some(Verdict::Passed)) => Some(Self::Better),
             (Some(Verdict::Passed | Verdict::NotRun), Some(_)) => Some(Self::Worse),
@@ -133,21 +133,12 @@ impl<'report> Difference<'report> {
 }
 
 fn verdict(check: Option<&Check>) -> &'static str {
-    match check.map(|check| check.verdict) {
-        Some(Verdict::Passed) => "passed",
-        Some(Verdict::Failed) => "failed",
-        Some(Verdict::NotRun) => "not run",
-        Some(Verdict::Interrupted) => "interrupted",
-        None => "–",
-    }
+    check.map_or("–", |check| Kind::from(check.verdict).word())
 }
 
 /// Why a check did not pass.
 fn reason(check: &Check) -> String {
-    match &check.failure {
-        Some(failure) => format!("expected {}, actual: {}", failure.expected, failure.seen),
-        None => check.not_run.clone(),
-    }
+    check.failure.as_ref().map_or_else(|| check.not_run.clone(), Failure::sentence)
 }
 
 #[cfg(test)]

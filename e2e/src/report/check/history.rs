@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{Terminator, WriterBuilder};
 
-use crate::record::Verdict;
+use crate::record::Failure;
 use crate::record::check_report::{CheckReport, ReportedCheck};
 
 const HEADER: [&str; 10] =
@@ -130,22 +130,13 @@ fn row(fields: &[String; HEADER.len()]) -> io::Result<Vec<u8>> {
 
 /// In the order of the header.
 fn fields(report: &CheckReport, ReportedCheck { id, check, .. }: &ReportedCheck) -> [String; HEADER.len()] {
-    let verdict = match check.verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-        Verdict::NotRun => "not_run",
-        Verdict::Interrupted => "interrupted",
-    };
-    let reason = match &check.failure {
-        Some(failure) => format!("expected {}, actual: {}", failure.expected, failure.seen),
-        None => check.not_run.clone(),
-    };
+    let reason = check.failure.as_ref().map_or_else(|| check.not_run.clone(), Failure::sentence);
     [
         report.began_at.clone(),
         id.clone(),
         check.environment.clone(),
         check.name.clone(),
-        verdict.to_owned(),
+        check.verdict.name().to_owned(),
         format!("{:.3}", check.duration),
         report.cluster.kubernetes.clone().unwrap_or_default(),
         report.mode.word().to_owned(),

@@ -6,11 +6,11 @@ use maud::{Markup, html};
 use crate::record::Check;
 use crate::record::check_report::{CheckReport, CheckedEnvironment, Cluster, Finding, Product, ReportedCheck};
 use crate::report::run::clean;
-use crate::report::run::html::banner::{tile, when};
+use crate::report::run::html::banner::{failed_check, tile, time, total_time, verdict, when};
 use crate::report::run::html::checks::{counts, item};
 use crate::report::run::html::document;
-use crate::report::run::html::icon::{class, silent};
-use crate::report::run::words::{Kind, Tally, about_check, capital, count, cut, format_duration};
+use crate::report::run::html::icon::class;
+use crate::report::run::words::{Kind, Tally, capital, count, format_duration};
 
 /// Maximum length of the summary of a failure.
 const MAX_LENGTH: usize = 240;
@@ -79,19 +79,15 @@ fn banner(report: &CheckReport, kind: Kind) -> Markup {
     let tally = Tally::checks(report.checks.iter().map(|it| &it.check));
     html! {
         header.banner.(class(kind)) {
-            div.verdict {
-                (silent(kind))
-                div {
-                    h1 { (capital(kind.word())) }
-                    p.project { "Checks of a cluster with " strong { (cluster(&report.cluster)) } }
-                    p.meta {
-                        (report.product.name) " " (report.product.version) ", mode " (report.mode.word()) ", started "
-                        time datetime=(report.began_at) { (when(&report.began_at)) }
-                    }
+            (verdict(kind, &html! {
+                p.project { "Checks of a cluster with " strong { (cluster(&report.cluster)) } }
+                p.meta {
+                    (report.product.name) " " (report.product.version) ", mode " (report.mode.word()) ", started "
+                    (time(&report.began_at))
                 }
-            }
+            }))
             ul.tiles.three {
-                li { strong { (format_duration(report.duration)) } span { "total time" } }
+                (total_time(report.duration))
                 (tile("check", "checks", tally))
                 li {
                     strong { (count(report.environments.len(), "environment")) }
@@ -119,8 +115,8 @@ fn cluster(cluster: &Cluster) -> String {
 
 /// The failed checks with their causes and remedies.
 fn failures(report: &CheckReport) -> Markup {
-    let is_failed = |check: &&Check| matches!(Kind::from(check.verdict), Kind::Failed | Kind::Interrupted);
-    let failed: Vec<&Check> = report.checks.iter().map(|it| &it.check).filter(is_failed).collect();
+    let failed: Vec<&Check> =
+        report.checks.iter().map(|it| &it.check).filter(|check| check.verdict.is_failure()).collect();
     html! {
         @if !failed.is_empty() {
             div.what-failed {
@@ -128,8 +124,7 @@ fn failures(report: &CheckReport) -> Markup {
                 ul {
                     @for check in failed {
                         li {
-                            a href={ "#" (check.id()) } { "Check " code { (check.name) } " on " (check.environment) }
-                            ": " (cut(&about_check(check), MAX_LENGTH))
+                            (failed_check(check, MAX_LENGTH))
                             @if let Some(failure) = check.failure.as_ref().filter(|failure| !failure.fix.is_empty()) {
                                 p.meta { strong { "Remedy: " } (failure.fix) }
                             }

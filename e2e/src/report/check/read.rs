@@ -7,8 +7,8 @@ use gitlab_ci::suggest;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::record::Verdict;
 use crate::record::check_report::{API_VERSION, KIND};
+use crate::record::{Failure, Verdict};
 
 /// A report, with the parts that a comparison needs.
 #[derive(Debug, Deserialize)]
@@ -43,14 +43,6 @@ pub struct Check {
     #[serde(default)]
     pub not_run: String,
     pub failure: Option<Failure>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Failure {
-    pub expected: String,
-    pub seen: String,
-    #[serde(default)]
-    pub fix: String,
 }
 
 /// A file is not a report.
@@ -117,17 +109,10 @@ fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     constant(deserializer, "kind", KIND)
 }
 
-const VERDICTS: [(&str, Verdict); 4] = [
-    ("passed", Verdict::Passed),
-    ("failed", Verdict::Failed),
-    ("not_run", Verdict::NotRun),
-    ("interrupted", Verdict::Interrupted),
-];
-
 fn verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
     let parse = |word: &str| {
-        let names = VERDICTS.map(|(name, _)| name);
-        VERDICTS.iter().find(|(name, _)| *name == word).map(|(_, verdict)| *verdict).ok_or_else(|| {
+        Verdict::ALL.into_iter().find(|verdict| verdict.name() == word).ok_or_else(|| {
+            let names = Verdict::ALL.map(Verdict::name);
             let nearest = suggest::nearest(word, names).unwrap_or_default();
             format!("unknown verdict `{word}`, did you mean `{nearest}`? The verdicts are {}", names.join(", "))
         })

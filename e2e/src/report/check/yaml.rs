@@ -3,11 +3,11 @@
 //!
 //! Each environment is a profile. A check that ran and did not pass is *failed*, and a check that did not run is *skipped*.
 
-use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::record::Verdict;
 use crate::record::check_report::{API_VERSION, CheckReport, Cluster, Mode, Product, Profile, ReportedCheck};
+use crate::report::run::words::by_environment;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,10 +68,7 @@ struct Statistics {
 /// # Errors
 /// If it cannot be serialized, which would be a bug.
 pub fn text(report: &CheckReport) -> Result<String, serde_saphyr::ser::Error> {
-    let mut environments: IndexMap<&str, Vec<&ReportedCheck>> = IndexMap::new();
-    for check in &report.checks {
-        environments.entry(&check.check.environment).or_default().push(check);
-    }
+    let environments = by_environment(&report.checks);
     serde_saphyr::to_string(&ConformanceReport {
         api_version: API_VERSION,
         kind: "ConformanceReport",
@@ -97,7 +94,7 @@ fn status<'report>(checks: &[&'report ReportedCheck], profile: Profile) -> Optio
         checks.map(|it| &*it.check.name).collect::<Vec<&str>>()
     };
     let passed = names(|verdict| verdict == Verdict::Passed);
-    let failed_checks = names(|verdict| matches!(verdict, Verdict::Failed | Verdict::Interrupted));
+    let failed_checks = names(Verdict::is_failure);
     let skipped_checks = names(|verdict| verdict == Verdict::NotRun);
     if passed.is_empty() && failed_checks.is_empty() && skipped_checks.is_empty() {
         return None;

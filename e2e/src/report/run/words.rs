@@ -161,10 +161,10 @@ pub(in crate::report) fn failed_jobs(record: &Record) -> impl Iterator<Item = (&
 }
 
 /// The checks by environment, in the order in which the environments first appear.
-pub(in crate::report) fn by_environment(checks: &[Check]) -> IndexMap<&str, Vec<&Check>> {
-    let mut all: IndexMap<&str, Vec<&Check>> = IndexMap::new();
+pub(in crate::report) fn by_environment<C: AsRef<Check>>(checks: &[C]) -> IndexMap<&str, Vec<&C>> {
+    let mut all: IndexMap<&str, Vec<&C>> = IndexMap::new();
     for check in checks {
-        all.entry(&check.environment).or_default().push(check);
+        all.entry(&check.as_ref().environment).or_default().push(check);
     }
     all
 }
@@ -194,7 +194,7 @@ pub(in crate::report) fn about_job(job: &Job) -> String {
 /// A check in one line: its observation, or the reason why it did not run.
 pub(in crate::report) fn about_check(check: &Check) -> String {
     match &check.failure {
-        Some(failure) => format!("expected {}, actual: {}", failure.expected, failure.seen),
+        Some(failure) => failure.sentence(),
         None if !check.not_run.is_empty() => check.not_run.clone(),
         None if check.verdict == Verdict::Interrupted => Kind::Interrupted.word().to_owned(),
         None => check.evidence.first().cloned().unwrap_or_default(),

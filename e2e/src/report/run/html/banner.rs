@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::icon::{class, silent};
 use super::{link, steps};
-use crate::record::{Record, Verdict};
+use crate::record::{Check, Record, Verdict};
 use crate::report::run::words::{Kind, Tally, about_check, about_job, capital, count, cut, format_duration, short};
 
 /// Maximum length of the summary of a failure.
@@ -15,26 +15,21 @@ pub(super) fn banner(record: &Record) -> Markup {
     let project = &record.project;
     html! {
         header.banner.(class(kind)) {
-            div.verdict {
-                (silent(kind))
-                div {
-                    h1 { (capital(kind.word())) }
-                    p.project {
-                        strong { (project.path) }
-                        @if !project.commit.is_empty() { " " code title=(project.commit) { (short(&project.commit)) } }
-                        " " (project.title)
-                    }
-                    p.meta {
-                        "Run " code { (record.id) } ", started "
-                        time datetime=(record.began_at) { (when(&record.began_at)) }
-                        @if project.uncommitted > 0 {
-                            " · " (count(project.uncommitted, "file")) " with uncommitted changes, which were not run"
-                        }
+            (verdict(kind, &html! {
+                p.project {
+                    strong { (project.path) }
+                    @if !project.commit.is_empty() { " " code title=(project.commit) { (short(&project.commit)) } }
+                    " " (project.title)
+                }
+                p.meta {
+                    "Run " code { (record.id) } ", started " (time(&record.began_at))
+                    @if project.uncommitted > 0 {
+                        " · " (count(project.uncommitted, "file")) " with uncommitted changes, which were not run"
                     }
                 }
-            }
+            }))
             ul.tiles {
-                li { strong { (format_duration(record.duration)) } span { "total time" } }
+                (total_time(record.duration))
                 (tile("pipeline", "pipelines", Tally::pipelines(record)))
                 (tile("job", "pipelines", Tally::jobs(record)))
                 (tile("check", "checks", Tally::checks(&record.checks)))
@@ -44,9 +39,30 @@ pub(super) fn banner(record: &Record) -> Markup {
     }
 }
 
+/// The result, with more about it.
+pub(in crate::report) fn verdict(kind: Kind, about: &Markup) -> Markup {
+    html! {
+        div.verdict {
+            (silent(kind))
+            div {
+                h1 { (capital(kind.word())) }
+                (about)
+            }
+        }
+    }
+}
+
+pub(in crate::report) fn time(time: &str) -> Markup {
+    html! { time datetime=(time) { (when(time)) } }
+}
+
 /// `2026-03-07 16:05:00 UTC`
 pub(in crate::report) fn when(time: &str) -> String {
     time.replacen('T', " ", 1).replacen('Z', " UTC", 1)
+}
+
+pub(in crate::report) fn total_time(duration: f64) -> Markup {
+    html! { li { strong { (format_duration(duration)) } span { "total time" } } }
 }
 
 pub(in crate::report) fn tile(what: &str, section: &str, tally: Tally) -> Markup {
@@ -69,8 +85,7 @@ fn failures(record: &Record) -> Markup {
         let failed = pipeline.jobs.iter().enumerate().filter(|(_, job)| Kind::from_job(job) == Kind::Failed);
         failed.map(move |(number, job)| (link::anchor(of, number), pipeline, job))
     });
-    let checks =
-        record.checks.iter().filter(|check| matches!(Kind::from(check.verdict), Kind::Failed | Kind::Interrupted));
+    let checks = record.checks.iter().filter(|check| check.verdict.is_failure());
     let jobs: Vec<_> = jobs.collect();
     let checks: Vec<_> = checks.collect();
     html! {
@@ -87,16 +102,19 @@ fn failures(record: &Record) -> Markup {
                         }
                     }
                     @for check in &checks {
-                        li {
-                            a href={ "#" (check.id()) } {
-                                "Check " code { (check.name) } " on " (check.environment)
-                            }
-                            @let about = cut(&about_check(check), MAX_LENGTH);
-                            @if !about.is_empty() { ": " (about) }
-                        }
+                        li { (failed_check(check, MAX_LENGTH)) }
                     }
                 }
             }
         }
+    }
+}
+
+/// A link to a failed check, with at most `max_length` characters about it.
+pub(in crate::report) fn failed_check(check: &Check, max_length: usize) -> Markup {
+    html! {
+        a href={ "#" (check.id()) } { "Check " code { (check.name) } " on " (check.environment) }
+        @let about = cut(&about_check(check), max_length);
+        @if !about.is_empty() { ": " (about) }
     }
 }
