@@ -112,9 +112,10 @@ harness:
 
 HARNESS_IMAGE ?= gitlab-ci-k8s-demo/e2e:latest
 # Static, so that it runs in any image. A fixed load address needs no relocation, which saves half a millisecond at every start.
+COMPILE_HARNESS = RUSTFLAGS='$(STATIC) -C relocation-model=static' cargo build --profile harness --locked -p e2e --target
 .PHONY: build-harness
 build-harness: ## Build dist/e2e: the harness as one static, stripped binary
-	RUSTFLAGS='$(STATIC) -C relocation-model=static' cargo build --profile harness --locked -p e2e --target $(HOST)
+	$(COMPILE_HARNESS) $(HOST)
 	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$(HOST)/harness/e2e dist/e2e
 
 # Debian's packages for the other architecture: gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, or gcc-x86-64-linux-gnu and
@@ -126,8 +127,7 @@ dist: dist-x86_64 dist-aarch64 ## Build dist/e2e-x86_64 and dist/e2e-aarch64, st
 .PHONY: dist-x86_64 dist-aarch64
 dist-x86_64 dist-aarch64: dist-%:
 	! command -v rustup >/dev/null || rustup target add $*-unknown-linux-gnu
-	RUSTFLAGS='$(STATIC) -C relocation-model=static' CC_$*_unknown_linux_gnu=$*-linux-gnu-gcc \
-		cargo build --profile harness --locked -p e2e --target $*-unknown-linux-gnu \
+	CC_$*_unknown_linux_gnu=$*-linux-gnu-gcc $(COMPILE_HARNESS) $*-unknown-linux-gnu \
 		--config 'target.$*-unknown-linux-gnu.linker = "$*-linux-gnu-gcc"'
 	install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/$*-unknown-linux-gnu/harness/e2e dist/e2e-$*
 

@@ -53,12 +53,12 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
     deployed.iter().take(1).for_each(|first| target.namespace.clone_from(&first.namespace));
     let deployments: Vec<&Deployment> = deployed.iter().filter_map(|it| it.deployment.as_ref()).collect();
     let needs_account = target.deployer.is_none() || selection.account.is_some();
-    // One after the other would take seconds where something does not answer.
     let groups = ingress::by_controller(&deployed);
     let is_only = groups.len() == 1;
     let controllers = groups
         .iter()
         .map(|group| unless(target.ingress.is_some(), ingress::find(&target, group, selection.is_read_only)));
+    // One after the other would take seconds where something does not answer.
     let (controllers, prometheus, registry, account) = tokio::join!(
         join_all(controllers),
         unless(target.prometheus.is_some(), prometheus::find(&target)),
