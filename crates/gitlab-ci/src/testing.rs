@@ -27,6 +27,20 @@ impl Files for OneFile {
     }
 }
 
+/// Gives the job `name` the name `other` in the repository's own `.gitlab-ci.yml`, wherever that file says it: as the job's key, and in the
+/// jobs that extend it or that it stops.
+///
+/// # Panics
+///
+/// If the file has no such job.
+pub fn rename_job(file: &str, name: &str, other: &str) -> String {
+    let renamed = file.replace(&format!("\n{name}:\n"), &format!("\n{other}:\n"));
+    assert_ne!(renamed, file, "no job {name}");
+    ["extends", "on_stop"]
+        .iter()
+        .fold(renamed, |text, key| text.replace(&format!("{key}: {name}\n"), &format!("{key}: {other}\n")))
+}
+
 /// Reads the configuration from a valid file.
 #[expect(clippy::unwrap_used, reason = "an invalid file must fail the test")]
 pub(crate) fn configuration(text: &str) -> Configuration {

@@ -312,9 +312,7 @@ mod tests {
         let names: std::collections::BTreeSet<_> =
             both.iter().flat_map(|plan| plan.jobs.iter().map(|job| job.name.to_string())).collect();
         for name in &names {
-            let renamed = text.replace(&format!("\n{name}:"), &format!("\n{name} it:"));
-            text = renamed.replace(&format!("on_stop: {name}\n"), &format!("on_stop: {name} it\n"));
-            text = text.replace(&format!("extends: {name}\n"), &format!("extends: {name} it\n"));
+            text = gitlab_ci::testing::rename_job(&text, name, &format!("{name} it"));
         }
         let free = assert_is_scenario(&text);
         assert_eq!(free.len(), assert_is_scenario(OWN).len() + 1, "{free:?}");
