@@ -181,6 +181,12 @@ impl Setup {
         if self.namespace != NAMESPACE {
             variables.push(plain("KUBE_NAMESPACE", self.namespace.clone()));
         }
+        let domain = "the parent domain of the environments' hosts, with a wildcard entry in DNS";
+        variables.push(plain("KUBE_INGRESS_BASE_DOMAIN", domain.to_owned()));
+        variables.push(ProjectVariable {
+            condition: Some("only if it is not traefik"),
+            ..plain("KUBE_INGRESS_CLASS", "the class of the Ingress controller".to_owned())
+        });
         let other = Some("only if the registry is not GitLab's own");
         let login = "of an account that may push";
         variables.extend([

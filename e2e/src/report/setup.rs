@@ -91,7 +91,7 @@ fn row(variable: &ProjectVariable) -> String {
     let kind = if variable.is_file { "file" } else { "variable" };
     let visibility = if variable.is_masked { "masked" } else { "visible" };
     let condition = variable.condition.map(|condition| format!("; {condition}")).unwrap_or_default();
-    format!("    {key:<21} {kind:<8}  {visibility:<7}  {value}{condition}\n")
+    format!("    {key:<24}  {kind:<8}  {visibility:<7}  {value}{condition}\n")
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
         let setup = setup("gitlab", Access::Token { hours: 720 });
         let text = applied(&setup, Some(1_800_000_000));
         assert!(text.starts_with("The token is valid until 2027-01-15T08:00:00Z."), "{text}");
-        assert!(text.contains("KUBECONFIG            file      visible"), "{text}");
+        assert!(text.contains("KUBECONFIG                file      visible"), "{text}");
         assert!(!applied(&setup, None).contains("valid until"));
     }
 }

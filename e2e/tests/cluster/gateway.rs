@@ -82,7 +82,7 @@ fn install_controller() -> [Cleanup; 3] {
     cleanup
 }
 
-/// The command of the deploy jobs that waits for the Gateway and deletes the Ingress, read from the pipeline file.
+/// The command of the deploy jobs that deletes what routed before, read from the pipeline file.
 fn replacement() -> String {
     let text = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
     let pipeline: Value = serde_saphyr::from_str(&text).expect("YAML");
@@ -95,19 +95,34 @@ fn route(slug: &str, gateway: &str) -> Cleanup {
     let text = manifest_of("http-route.yaml", slug, &COMMIT);
     let text = text.replace("__KUBE_GATEWAY_NAMESPACE__", "ingress").replace("__KUBE_GATEWAY_NAME__", gateway);
     let cleanup = Cleanup(vec!["--namespace=gitlab".into(), format!("httproute/gitlab-k8s-demo-{slug}")]);
-    feed(&mut deployer(&["apply", "--filename", "-"]), &text);
+    replace(slug, &text, &format!("ingress/{gateway}"));
+    eventually("the end of the Ingress", TIMEOUT, || answers(slug, 404));
+    cleanup
+}
+
+/// Applies an Ingress or a route, and deletes the other one.
+fn replace(slug: &str, text: &str, gateway: &str) {
+    feed(&mut deployer(&["apply", "--filename", "-"]), text);
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("ingress.yaml"), text).expect("written");
     let mut command = Command::new("sh");
     command.args(["-euc", &replacement()]).current_dir(dir.path()).env("KUBECONFIG", access("gitlab_kubeconfig"));
-    command.env("KUBE_NAMESPACE", "gitlab").env("KUBE_GATEWAY", format!("ingress/{gateway}"));
+    command.env("KUBE_NAMESPACE", "gitlab").env("KUBE_GATEWAY", gateway);
     run(command.env("name", format!("gitlab-k8s-demo-{slug}")));
-    let host = format!("{slug}.gitlab-k8s-demo.test");
-    eventually("the end of the Ingress", TIMEOUT, || match http(&host, "/health") {
-        (404, _) => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    cleanup
+}
+
+/// Whether the Ingress controller of the cluster answers with `status` for the host of the environment.
+fn answers(slug: &str, status: u16) -> Result<(), String> {
+    let (answer, text) = http(&format!("{slug}.gitlab-k8s-demo.test"), "/health");
+    if answer == status { Ok(()) } else { Err(format!("{answer}: {text}")) }
+}
+
+/// A project that has removed `KUBE_GATEWAY`: the next deployment leaves no route.
+fn an_ingress_replaces_the_route(slug: &str) {
+    replace(slug, &manifest_of("ingress.yaml", slug, &COMMIT), "");
+    let routes = run(&mut owner(&["--namespace=gitlab", "get", "httproutes", "--output=name"]));
+    assert!(!routes.contains(slug), "{routes}");
+    eventually("the answer through the Ingress", TIMEOUT, || answers(slug, 200));
 }
 
 /// The kinds exist only during this test, which therefore verifies everything about them.
@@ -140,6 +155,7 @@ fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
     );
 
     a_missing_gateway_is_named("routed");
+    an_ingress_replaces_the_route("routed");
 }
 
 /// Another environment has an Ingress of the cluster's first controller: each is checked at the address of its own.
