@@ -51,13 +51,8 @@ impl Browser {
 
     /// Loads a page and everything that it requests.
     pub(crate) fn open(&mut self, page: &Path) {
-        self.open_address(&address(page));
-    }
-
-    /// Like [`Self::open`], for an address.
-    pub(crate) fn open_address(&mut self, address: &str) {
         self.events.clear();
-        let answer = self.call("Page.navigate", &json!({ "url": address }));
+        let answer = self.call("Page.navigate", &json!({ "url": address(page) }));
         assert!(answer["errorText"].is_null(), "{answer}");
         while self.events("Page.loadEventFired").is_empty() {
             let message = self.read();

@@ -7,7 +7,7 @@ use crate::record::Check;
 use crate::record::check_report::{CheckReport, CheckedEnvironment, Cluster, Finding, Product, ReportedCheck};
 use crate::report::run::clean;
 use crate::report::run::html::banner::{failed_check, tile, time, total_time, verdict, when};
-use crate::report::run::html::checks::{counts, item};
+use crate::report::run::html::checks::{counts, filter, item};
 use crate::report::run::html::document;
 use crate::report::run::html::icon::class;
 use crate::report::run::words::{Kind, Tally, capital, count, format_duration};
@@ -123,36 +123,7 @@ fn failures(report: &CheckReport) -> Markup {
                 h2 { "What failed" }
                 ul {
                     @for check in failed {
-                        li {
-                            (failed_check(check, MAX_LENGTH))
-                            @if let Some(failure) = check.failure.as_ref().filter(|failure| !failure.fix.is_empty()) {
-                                p.meta { strong { "Remedy: " } (failure.fix) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Selects checks by their verdict, for which the style sheet has rules. A verdict that no check has cannot be selected.
-fn filter(report: &CheckReport) -> Markup {
-    let tally = Tally::checks(report.checks.iter().map(|it| &it.check));
-    let filters = [
-        ("all", "All", tally.all),
-        ("failed", "Failed", tally.failed + tally.interrupted),
-        ("not-run", "Not run", tally.not_run),
-    ];
-    let filters: Vec<_> = filters.into_iter().filter(|(_, _, count)| *count > 0).collect();
-    html! {
-        @if filters.len() > 1 {
-            fieldset.filter {
-                legend.aloud { "Show checks" }
-                @for (id, word, count) in filters {
-                    label {
-                        input type="radio" name="show" id={ "show-" (id) } checked[id == "all"];
-                        (word) " (" (count) ")"
+                        li { (failed_check(check, MAX_LENGTH)) }
                     }
                 }
             }
@@ -163,7 +134,7 @@ fn filter(report: &CheckReport) -> Markup {
 fn checks(report: &CheckReport) -> Option<Markup> {
     (!report.checks.is_empty()).then(|| {
         html! {
-            (filter(report))
+            (filter(Tally::checks(report.checks.iter().map(|it| &it.check))))
             @for environment in &report.environments {
                 @let checks: Vec<_> = report.checks.iter().filter(|it| it.check.environment == environment.name).collect();
                 @if !checks.is_empty() {

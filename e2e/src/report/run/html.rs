@@ -1,7 +1,7 @@
 //! The HTML report of a run: one self-contained page that needs no network and no scripts.
 //!
 //! - `banner`: the verdict and the failures. `steps`: the steps of the scenario.
-//! - `pipelines`, with `graph` and `needs`: the jobs. `checks`: the checks.
+//! - `pipelines`, with `graph`, `needs` and `log`: the jobs. `checks`: the checks.
 //! - `timeline`, with `lane`: the activities. `appendix`: versions and commands.
 //! - `icon`, `link`: helpers for the other modules.
 
@@ -15,6 +15,7 @@ mod graph;
 pub(in crate::report) mod icon;
 mod lane;
 mod link;
+mod log;
 mod needs;
 mod pipelines;
 mod steps;
@@ -25,6 +26,7 @@ mod timeline;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::clean::cleaned;
+use super::log::Logs;
 use super::words::{self, Kind};
 use crate::record::Record;
 
@@ -34,13 +36,13 @@ const STYLE: &str = include_str!("html/report.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// Renders the page.
-pub fn page(record: &Record) -> String {
+/// Renders the page, with the logs of the jobs.
+pub fn page(record: &Record, logs: &Logs) -> String {
     let record = &cleaned(record);
     let kind = Kind::from(record.verdict);
     let sections = [
         ("scenario", "Scenario", steps::section(record)),
-        ("pipelines", "Pipelines", pipelines::section(record)),
+        ("pipelines", "Pipelines", pipelines::section(record, logs)),
         ("timeline", "Timeline", timeline::section(record)),
         ("checks", "Checks", checks::section(record)),
         ("versions", "Versions", appendix::versions(record)),

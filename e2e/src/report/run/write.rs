@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use private_dir::PrivateDir;
 
-use super::{html, json, junit, summary};
+use super::{html, json, junit, log, summary};
 use crate::record::Record;
 
 /// Writes the files atomically, so that other programs never read an incomplete one. Returns their paths.
@@ -18,7 +18,7 @@ pub fn write(record: &Record, dir: &PrivateDir) -> io::Result<Vec<PathBuf>> {
     let files = [
         ("junit.xml", junit::xml(record).map_err(io::Error::other)?),
         ("report.json", json::text(record)?),
-        ("report.html", html::page(record)),
+        ("report.html", html::page(record, &log::read(record, dir))),
         ("summary.md", summary::markdown(record)),
     ];
     let written = files.into_iter().map(|(name, text)| {

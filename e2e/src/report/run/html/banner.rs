@@ -110,11 +110,14 @@ fn failures(record: &Record) -> Markup {
     }
 }
 
-/// A link to a failed check, with at most `max_length` characters about it.
+/// A link to a failed check, with at most `max_length` characters about it, and its remedy.
 pub(in crate::report) fn failed_check(check: &Check, max_length: usize) -> Markup {
     html! {
         a href={ "#" (check.id()) } { "Check " code { (check.name) } " on " (check.environment) }
         @let about = cut(&about_check(check), max_length);
         @if !about.is_empty() { ": " (about) }
+        @if let Some(failure) = check.failure.as_ref().filter(|failure| !failure.fix.is_empty()) {
+            p.meta { strong { "Remedy: " } (failure.fix) }
+        }
     }
 }

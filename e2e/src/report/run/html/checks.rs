@@ -5,11 +5,12 @@ use maud::{Markup, html};
 use super::icon::{class, icon};
 use crate::record::{Check, Failure, Record};
 use crate::report::checks::MAX_DETAILS;
-use crate::report::run::words::{Kind, by_environment, count, format_duration};
+use crate::report::run::words::{Kind, Tally, by_environment, count, format_duration};
 
 pub(super) fn section(record: &Record) -> Option<Markup> {
     (!record.checks.is_empty()).then(|| {
         html! {
+            (filter(Tally::checks(&record.checks)))
             @for (environment, checks) in by_environment(&record.checks) {
                 article.card {
                     div.head {
@@ -23,6 +24,29 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
             }
         }
     })
+}
+
+/// Selects checks by their verdict, for which the style sheet has rules. A verdict that no check has cannot be selected.
+pub(in crate::report) fn filter(tally: Tally) -> Markup {
+    let filters = [
+        ("all", "All", tally.all),
+        ("failed", "Failed", tally.failed + tally.interrupted),
+        ("not-run", "Not run", tally.not_run),
+    ];
+    let filters: Vec<_> = filters.into_iter().filter(|(_, _, count)| *count > 0).collect();
+    html! {
+        @if filters.len() > 1 {
+            fieldset.filter {
+                legend.aloud { "Show checks" }
+                @for (id, word, count) in filters {
+                    label {
+                        input type="radio" name="show" id={ "show-" (id) } checked[id == "all"];
+                        (word) " (" (count) ")"
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// `3 checks: 2 passed, 1 failed`

@@ -2,8 +2,8 @@
 
 /// The width of a box. All dimensions are in sixteenths of the font size.
 pub(super) const WIDTH: usize = 184;
-/// The height of a box.
-pub(super) const HEIGHT: usize = 54;
+/// The height of a box, which has three lines: name, duration and environment.
+pub(super) const HEIGHT: usize = 72;
 /// The gap between columns, in which lines bend.
 pub(super) const GAP: usize = 44;
 /// The gap between rows, in which lines pass boxes.

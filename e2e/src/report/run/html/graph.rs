@@ -73,15 +73,12 @@ fn node(anchor: &str, job: &Job) -> Markup {
             (icon(kind))
             div {
                 span.name {
-                    @match link::log_of(anchor, job) {
-                        Some(target) => a href=(target) { (job.name) },
-                        None => (job.name),
-                    }
+                    @if link::has_log(job) { a href={ "#" (anchor) } { (job.name) } } @else { (job.name) }
                 }
-                span.about {
-                    (about.join(" · "))
-                    @if let Some(environment) = &job.environment {
-                        " → "
+                span.about { (about.join(" · ")) }
+                @if let Some(environment) = &job.environment {
+                    span.about.where {
+                        "→ "
                         @match &job.environment_url {
                             Some(url) if link::is_web(url) => a href=(url) rel="noreferrer" { (environment) },
                             _ => (environment),
@@ -101,6 +98,7 @@ fn title(job: &Job) -> String {
     if !job.reason.is_empty() {
         lines.push(job.reason.clone());
     }
+    lines.extend(job.environment.as_ref().map(|environment| format!("environment {environment}")));
     match job.needs.as_deref() {
         None => {}
         Some([]) => lines.push("no needs: starts immediately".to_owned()),

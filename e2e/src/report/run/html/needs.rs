@@ -83,16 +83,16 @@ mod tests {
 
     #[test]
     fn neighbours_are_joined_by_a_curve() {
-        assert_eq!(path((0, 0), (1, 0)), "M184 61C206 61 206 61 228 61");
+        assert_eq!(path((0, 0), (1, 0)), "M184 70C206 70 206 70 228 70");
     }
 
     #[test]
     fn lines_pass_between_other_boxes() {
-        assert_eq!(path((0, 0), (2, 0)), "M184 61C206 61 206 97 228 97H412C434 97 434 61 456 61");
+        assert_eq!(path((0, 0), (2, 0)), "M184 70C206 70 206 115 228 115H412C434 115 434 70 456 70");
     }
 
     #[test]
     fn jobs_of_one_stage_are_joined_on_the_right() {
-        assert_eq!(path((0, 0), (0, 1)), "M184 61C206 61 206 133 184 133");
+        assert_eq!(path((0, 0), (0, 1)), "M184 70C206 70 206 160 184 160");
     }
 }

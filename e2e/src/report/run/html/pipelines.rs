@@ -1,22 +1,23 @@
-//! The pipelines: each as a graph, with the last log lines of failed jobs.
+//! The pipelines: each as a graph, with the logs of its jobs. Those of failed jobs are expanded.
 
 use maud::{Markup, html};
 
 use super::icon::pill;
 use super::link::{anchor, has_log};
-use super::{graph, link};
+use super::{graph, log};
 use crate::record::{Job, Pipeline, Record};
+use crate::report::run::log::Logs;
 use crate::report::run::words::{Kind, about_job, count, format_duration, job_word};
 
-pub(super) fn section(record: &Record) -> Option<Markup> {
+pub(super) fn section(record: &Record, logs: &Logs) -> Option<Markup> {
     (!record.pipelines.is_empty()).then(|| {
         html! {
-            @for (number, pipeline) in record.pipelines.iter().enumerate() { (article(number, pipeline)) }
+            @for (number, pipeline) in record.pipelines.iter().enumerate() { (article(number, pipeline, logs)) }
         }
     })
 }
 
-fn article(number: usize, pipeline: &Pipeline) -> Markup {
+fn article(number: usize, pipeline: &Pipeline, logs: &Logs) -> Markup {
     let kind = Kind::from_pipeline(pipeline);
     let run = pipeline.jobs.iter().filter(|job| job.attempts > 0).count();
     html! {
@@ -31,26 +32,23 @@ fn article(number: usize, pipeline: &Pipeline) -> Markup {
             }
             (graph::graph(number, pipeline))
             @for (job_number, job) in pipeline.jobs.iter().enumerate() {
-                @if has_log(job) { (log(&anchor(number, job_number), job)) }
+                @if has_log(job) { (details(&anchor(number, job_number), job, logs)) }
             }
         }
     }
 }
 
-fn log(anchor: &str, job: &Job) -> Markup {
+fn details(anchor: &str, job: &Job, logs: &Logs) -> Markup {
     let kind = Kind::from_job(job);
     let about = about_job(job);
     html! {
-        details.log id=(anchor) open[kind == Kind::Failed] {
+        details.log open[kind == Kind::Failed] {
             summary {
                 (pill(kind, job_word(job))) " " code { (job.name) }
                 @if !about.is_empty() { ": " (about) }
             }
-            @if !job.last_lines.is_empty() {
-                pre tabindex="0" aria-label={ "The last lines of " (job.name) } { (job.last_lines.join("\n")) }
-            }
-            @if job.last_lines.is_empty() { p.meta { "No output was kept." } }
-            @if let Some(path) = &job.log { p.meta { "Full log: " (link::file(path)) } }
+            // Within the element, because a browser expands an element that contains the target of a link.
+            div id=(anchor) { (log::log(job, job.log.as_ref().and_then(|path| logs.get(path)))) }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::record::Record;
 use crate::report::check::fixture as check_fixture;
 use crate::report::check::html::page as checks_page;
-use crate::report::run::fixture;
+use crate::report::run::{fixture, log};
 
 /// Elements that HTML never closes.
 const VOID: [&str; 4] = ["link", "meta", "br", "input"];
@@ -53,6 +53,12 @@ fn elements(page: &str) -> Vec<Element> {
     }
     assert_eq!(open, Vec::<String>::new());
     all
+}
+
+/// The page of a run whose jobs have logs.
+fn page(record: &Record) -> String {
+    let paths = record.pipelines.iter().flat_map(|it| &it.jobs).filter_map(|job| job.log.clone());
+    super::page(record, &paths.map(|path| (path, log::parse(fixture::LOG))).collect())
 }
 
 /// The pages of runs, and those of checks of a cluster, which have the same parts.
@@ -138,22 +144,25 @@ fn texts_are_escaped() {
         assert!(!page.contains(markup), "{markup}");
     }
     assert!(page.contains("&lt;/script&gt;&lt;/style&gt;]]&gt; &lt;img src=x onerror=alert(1)&gt; &amp; |"));
-    assert!(page.contains("href=\"./logs/2/deploy_review%20%231.log\""));
+    assert!(page.contains("<span class=\"red\">error</span>"));
 }
 
 #[test]
 fn only_failures_are_expanded() {
-    let open = |page: &str| elements(page).iter().filter(|it| it.name == "details" && it.get("open").is_some()).count();
+    let is_open =
+        |it: &&Element| it.name == "details" && it.get("open").is_some() && it.get("class") != Some("section");
+    let open = |page: &str| elements(page).iter().filter(is_open).count();
     assert_eq!((open(&page(&fixture::passed())), open(&page(&fixture::failed()))), (0, 3));
 }
 
-/// Includes passed jobs. The links are relative, so that the directory can be moved.
+/// Includes passed jobs. The page has the logs, so that it can be sent without the other files.
 #[test]
 fn every_job_that_ran_links_to_its_log() {
     for record in [fixture::passed(), fixture::failed(), fixture::interrupted()] {
         let elements = elements(&page(&record));
+        assert!(elements.iter().filter_map(|it| it.get("href")).all(|it| it.starts_with(['#', 'd', 'h'])));
         let mut logs: Vec<_> =
-            elements.iter().filter_map(|it| it.get("href")?.strip_prefix("./logs/")).map(str::to_owned).collect();
+            elements.iter().filter_map(|it| it.get("href")?.strip_prefix("#log-")).map(str::to_owned).collect();
         logs.sort_unstable();
         logs.dedup();
         let ran = record.pipelines.iter().flat_map(|pipeline| &pipeline.jobs).filter(|job| job.attempts > 0).count();
@@ -208,6 +217,8 @@ fn every_text_has_enough_contrast_in_both_themes() {
         for ink in ["text", "muted", "link"] {
             pairs.extend([(ink, "surface"), (ink, "page"), (ink, "sunken")]);
         }
+        // The colours of logs.
+        pairs.extend(["failed", "passed", "warned", "magenta"].map(|ink| (ink, "sunken")));
         for (ink, paper) in pairs {
             let ratio = contrast(get(ink), get(paper));
             assert!(ratio >= 4.5, "{ink} on {paper}: {ratio:.2}");
