@@ -15,8 +15,9 @@ pub struct Places(Vec<Access>);
 impl Places {
     /// `kubectl` is the beginning of a command for the cluster.
     pub fn new(found: &Found, kubectl: &str) -> Self {
-        let access = |environment: &Environment| {
-            Access::new(environment, kubectl, found.deployer_kubectl.clone(), found.is_forwarded())
+        let access = |environment: &Environment| Access {
+            has_http_route: found.with_http_route.contains(&environment.reference),
+            ..Access::new(environment, kubectl, found.deployer_kubectl.clone(), found.is_forwarded())
         };
         Self(found.environments.iter().map(access).collect())
     }

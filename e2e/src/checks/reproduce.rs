@@ -15,6 +15,8 @@ pub struct Access {
     pub namespace: String,
     pub reference: String,
     pub host: String,
+    /// Whether an `HTTPRoute` routes requests to it, and no Ingress.
+    pub has_http_route: bool,
     /// The address of the Ingress controller; `None` if only this program could reach it.
     pub ingress: Option<SocketAddr>,
     /// The base URL of the registry.
@@ -36,6 +38,7 @@ impl Access {
             namespace: environment.namespace.clone(),
             reference: environment.reference.clone(),
             host: environment.host.clone(),
+            has_http_route: false,
             ingress: environment.ingress.filter(|_| !is_forwarded),
             registry: environment.registry.as_ref().map(|registry| registry.base().to_owned()),
             prometheus: environment.prometheus.clone(),
@@ -84,7 +87,7 @@ impl Access {
             }
             "scraping" => self.targets(),
             "ingress" => {
-                let mut commands = vec![self.own(&format!("describe ingresses {}", self.selector()))];
+                let mut commands = self.routes();
                 commands.push(self.request(&self.host, "/health"));
                 commands.push(self.request(&format!("unknown.{}", self.host), "/health"));
                 commands
@@ -113,6 +116,15 @@ impl Access {
 
     fn selector(&self) -> String {
         format!("--selector {}", quoted(&format!("ref={}", self.reference)))
+    }
+
+    /// The objects that route requests to the environment, with the state that their controller reports.
+    fn routes(&self) -> Vec<String> {
+        if self.has_http_route {
+            let gateways = format!("{} get gateways --all-namespaces --output wide", self.kubectl);
+            return vec![self.own(&format!("describe httproutes {}", self.selector())), gateways];
+        }
+        vec![self.own(&format!("describe ingresses {}", self.selector()))]
     }
 
     /// A field of each object, one object per line.
@@ -204,6 +216,7 @@ mod tests {
             namespace: "gitlab".to_owned(),
             reference: "dev".to_owned(),
             host: "dev.gitlab-k8s-demo.test".to_owned(),
+            has_http_route: false,
             ingress: Some(([192, 0, 2, 10], 80).into()),
             registry: Some("https://registry.example.com".to_owned()),
             prometheus: Some(Prometheus {
@@ -229,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_shell_accepts_the_commands() {
-        for access in [access(), minimal()] {
+        for access in [access(), minimal(), Access { has_http_route: true, ..access() }] {
             for check in CHECKS {
                 let commands = access.commands(check.name);
                 assert!(!commands.is_empty(), "{}", check.name);
@@ -237,6 +250,14 @@ mod tests {
                 assert!(accepted.status.success() && accepted.stderr.is_empty(), "{commands:?} {accepted:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_route_is_shown_with_its_gateway() {
+        let commands = Access { has_http_route: true, ..minimal() }.commands("ingress");
+        let kubectl = minimal().kubectl;
+        assert_eq!(commands[0], format!("{kubectl} --namespace gitlab describe httproutes --selector ref=dev"));
+        assert_eq!(commands[1], format!("{kubectl} get gateways --all-namespaces --output wide"));
     }
 
     /// An address of this program's own port would lead nowhere after its end.

@@ -11,6 +11,7 @@ mod solver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conditions;
 mod course;
 mod deployment;
 mod discovery;
@@ -23,6 +24,7 @@ mod measure;
 mod mutation;
 mod permissions;
 mod registry;
+mod reproduce;
 mod saboteurs;
 mod setup;
 mod stop;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,13 +22,54 @@ pub(crate) struct Bench {
     before: BTreeSet<String>,
 }
 
+/// The level of namespaces that have no label of their own.
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/enforce-standards-admission-controller/>
+const RESTRICTED: &str = "\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+  - name: PodSecurity
+    configuration:
+      apiVersion: pod-security.admission.config.k8s.io/v1
+      kind: PodSecurityConfiguration
+      defaults: {enforce: restricted, enforce-version: latest}
+      exemptions: {namespaces: [kube-system, local-path-storage]}
+";
+
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with(|_, config| config)
+    }
+
+    /// Like the cluster of an operator: with two workers, and with `restricted` as the level of Pod Security in all namespaces.
+    pub(crate) fn like_an_operators() -> Self {
+        Self::with(|dir, config| {
+            let admission = dir.join("admission");
+            std::fs::create_dir(&admission).unwrap();
+            std::fs::write(admission.join("restricted.yaml"), RESTRICTED).unwrap();
+            let path = admission.display();
+            let mount =
+                format!("    extraMounts: [{{hostPath: {path}, containerPath: /etc/admission, readOnly: true}}]\n");
+            let workers = "  - role: worker\n  - role: worker\n";
+            let patch = "  - |-
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs: [{name: admission-control-config-file, value: /etc/admission/restricted.yaml}]
+      extraVolumes: [{name: admission, hostPath: /etc/admission, mountPath: /etc/admission, readOnly: true}]
+";
+            let key = "kubeadmConfigPatches:\n";
+            assert!(config.contains(key), "{config}");
+            config.replace(key, &format!("{mount}{workers}{key}{patch}"))
+        })
+    }
+
+    /// A cluster with a configuration that `change` makes of the repository's own. It may write files to the directory.
+    fn with(change: impl Fn(&Path, String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = std::fs::read_to_string(project().join("kind-config.yaml")).unwrap();
         let config = config.replace("hostPort: 8", "hostPort: 18");
         assert!(PORTS.iter().all(|port| config.contains(&format!("hostPort: {port}"))), "{config}");
-        std::fs::write(dir.path().join("kind-config.yaml"), config).unwrap();
+        std::fs::write(dir.path().join("kind-config.yaml"), change(dir.path(), config)).unwrap();
         for name in ["tmp", "state"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }

@@ -1,5 +1,5 @@
 //! Tests the whole scenario on an existing cluster and registry, which are given only by flags, with a pipeline that has other job
-//! names and more stages.
+//! names and more stages. The cluster has two workers, and restricts the pods of all namespaces.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -39,8 +39,14 @@ const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitl
 
 #[test]
 fn an_existing_cluster_with_another_pipeline() {
-    let bench = Bench::new();
+    let bench = Bench::like_an_operators();
     run(&mut bench.e2e(&["up"]));
+    let nodes = run(&mut bench.kubectl(&["get", "nodes", "--output=name"]));
+    assert_eq!(nodes.lines().count(), 3, "{nodes}");
+    // A namespace without a label.
+    let privileged = ["run", "privileged", "--namespace=default", "--image=none.invalid/none", "--privileged"];
+    let refused = bench.kubectl(&privileged).output().unwrap();
+    assert!(error(&refused).contains("violates PodSecurity \"restricted:latest\""), "{}", error(&refused));
     let dir = tempfile::tempdir().unwrap();
     let source = changed(dir.path());
     let report = dir.path().join("report");

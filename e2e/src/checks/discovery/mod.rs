@@ -15,7 +15,7 @@ mod ingress;
 mod prometheus;
 mod registry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use futures_util::future::join_all;
@@ -27,6 +27,7 @@ use self::environments::Deployed;
 use self::forward::Forward;
 use super::environment::Environment;
 use super::need::Need;
+use super::route::Route;
 use super::target::Target;
 use crate::environment::command::quoted;
 
@@ -38,6 +39,8 @@ pub struct Found {
     pub choices: Vec<Choice>,
     /// The kubectl command for the user, with the pipeline's account, if it is known.
     pub deployer_kubectl: Option<String>,
+    /// The environments that have an `HTTPRoute`, by their `ref`.
+    pub(super) with_http_route: BTreeSet<String>,
     /// Connections to the Ingress controllers, which last as long as this value.
     forwards: Vec<Forward>,
 }
@@ -86,7 +89,9 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
     }
     let Notes { choices, missing } = notes;
     let environments = environments(&target, &entries, selection, &missing);
-    Ok(Found { environments, choices, deployer_kubectl: target.deployer_kubectl, forwards })
+    let with_http_route = deployed.iter().filter(|it| matches!(it.route, Some(Route::HttpRoute(_))));
+    let with_http_route = with_http_route.map(|it| it.reference.clone()).collect();
+    Ok(Found { environments, choices, deployer_kubectl: target.deployer_kubectl, with_http_route, forwards })
 }
 
 impl Found {

@@ -1,0 +1,174 @@
+//! Tests of the checks under conditions that clusters of operators have: quotas, policies, admission that changes pods. The verdicts
+//! of all checks are written down: a condition must neither break a check nor hide a fault.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::deployment::manifest_of;
+use crate::discovery::install_traefik;
+use crate::fixture::{Cleanup, access, feed, owner, pushed_image};
+use crate::saboteurs::{COMMIT, object};
+use crate::support::{e2e, error, eventually, run};
+
+/// A namespace of its own that `e2e setup` has prepared, with an Ingress controller that serves it. It is deleted at the end of the test.
+struct Namespace {
+    name: &'static str,
+    _cleanup: [Cleanup; 3],
+    _dir: tempfile::TempDir,
+}
+
+impl Namespace {
+    fn new(name: &'static str) -> Self {
+        let cleanup = Cleanup(vec![format!("namespace/{name}")]);
+        let dir = tempfile::tempdir().expect("a directory");
+        let context = run(&mut owner(&["config", "current-context"]));
+        let mut setup = e2e(&["setup", "--kubeconfig", access("kubeconfig"), "--context", &context, "--apply"]);
+        setup.args(["--project", "course/conditions", "--namespace", name, "--registry", access("registry_host")]);
+        setup.args(["--registry-user", "gitlab", "--registry-password-file", access("registry_password")]);
+        run(setup.arg("--directory").arg(dir.path()));
+        let class = json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name},
+            "spec": {"controller": "traefik.io/ingress-controller"}});
+        let options = ["ingressClass", "namespaces"].map(|key| format!("--providers.kubernetesIngress.{key}={name}"));
+        let class = object(&class);
+        rights_of_traefik(name);
+        let controller = install_traefik(name, "traefik", &options.each_ref().map(String::as_str));
+        Self { name, _cleanup: [controller, class, cleanup], _dir: dir }
+    }
+
+    /// Applies an object in the namespace.
+    fn apply(&self, mut object: Value) {
+        object["metadata"]["namespace"] = json!(self.name);
+        feed(&mut owner(&["apply", "--filename", "-"]), &object.to_string());
+    }
+
+    /// Deploys the service. Its slug is the name of the namespace, so that its host is unique.
+    fn deploy(&self) {
+        for file in ["deployment.yaml", "service.yaml", "ingress.yaml", "pod-disruption-budget.yaml"] {
+            let text = manifest_of(file, self.name, &COMMIT);
+            let text = text.replace("namespace: gitlab\n", &format!("namespace: {}\n", self.name));
+            let text = text.replace("ingressClassName: traefik\n", &format!("ingressClassName: {}\n", self.name));
+            feed(&mut owner(&["apply", "--filename", "-"]), &text);
+        }
+        let name = format!("deployment/gitlab-k8s-demo-{}", self.name);
+        run(&mut owner(&["--namespace", self.name, "rollout", "status", "--timeout=120s", &name]));
+    }
+
+    /// The checks that do not pass, each with its verdict and cause.
+    fn verdicts(&self) -> BTreeMap<String, String> {
+        let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", self.name, "--format", "json"];
+        let output = e2e(&arguments).args(["--patience", "30s"]).output().expect("e2e runs");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", error(&output)));
+        let checks = report["checks"].as_array().expect("a list");
+        assert_eq!(checks.len(), 13, "{report:#}");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let others = checks.iter().filter(|check| check["verdict"] != "passed");
+        let about = |check: &Value| {
+            format!("{}: {}{}", text(&check["verdict"]), text(&check["failure"]["cause"]), text(&check["not_run"]))
+        };
+        others.map(|check| (text(&check["name"]), about(check))).collect()
+    }
+}
+
+/// Lets Traefik read the namespace, as it may read the namespaces of the add-ons.
+fn rights_of_traefik(namespace: &str) {
+    for kind in ["role", "rolebinding"] {
+        let text = run(&mut owner(&["--namespace=gitlab", "get", kind, "traefik", "--output=json"]));
+        let mut copy: Value = serde_json::from_str(&text).expect("JSON");
+        copy["metadata"] = json!({"name": "traefik", "namespace": namespace});
+        feed(&mut owner(&["apply", "--filename", "-"]), &copy.to_string());
+    }
+}
+
+/// Asserts that exactly these checks do not pass, each with a verdict and cause that contains these words.
+fn assert_only(verdicts: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+    let names: Vec<_> = verdicts.keys().map(String::as_str).collect();
+    let mut expected_names: Vec<_> = expected.iter().map(|(name, _)| *name).collect();
+    expected_names.sort_unstable();
+    assert_eq!(names, expected_names, "{verdicts:#?}");
+    for (name, words) in expected {
+        assert!(verdicts[*name].contains(words), "{name}: {words:?} {verdicts:#?}");
+    }
+}
+
+fn limit_range() -> Value {
+    json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "defaults"}, "spec": {"limits": [
+        {"type": "Container", "default": {"cpu": "200m", "memory": "64Mi"}, "defaultRequest": {"cpu": "10m", "memory": "16Mi"},
+         "max": {"cpu": "1", "memory": "256Mi"}}]}})
+}
+
+fn quota(pods: u32) -> Value {
+    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "4", "limits.memory": "2Gi"});
+    json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}})
+}
+
+/// A quota demands limits of every pod, also of those that checks create; the `LimitRange` gives them.
+#[test]
+fn a_quota_with_enough_room_and_default_limits_fail_no_check() {
+    let namespace = Namespace::new("condition-quota");
+    namespace.apply(limit_range());
+    namespace.apply(quota(10));
+    namespace.deploy();
+    assert_only(&namespace.verdicts(), &[]);
+}
+
+/// Room for the pods of the service, and for none of a rollout or a check.
+#[test]
+fn a_quota_without_room_for_another_pod_is_named() {
+    let namespace = Namespace::new("condition-full");
+    namespace.apply(limit_range());
+    namespace.apply(quota(2));
+    namespace.deploy();
+    assert_only(&namespace.verdicts(), &[]);
+}
+
+/// Nothing may connect to the pods, and they to nothing.
+#[test]
+fn a_policy_that_denies_all_connections_is_named() {
+    let namespace = Namespace::new("condition-walled");
+    namespace.deploy();
+    namespace
+        .apply(json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny-all"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}));
+    assert_only(&namespace.verdicts(), &[]);
+}
+
+/// As a service mesh does it: each pod gets one more container, which the manifests do not have.
+#[test]
+fn pods_that_admission_changes_pass_all_checks() {
+    let namespace = Namespace::new("condition-mesh");
+    let name = "condition-mesh.test";
+    let image = format!("{}:test", pushed_image());
+    let sidecar = format!(
+        "Object{{spec: Object.spec{{initContainers: [Object.spec.initContainers{{name: 'mesh', image: '{image}', \
+         restartPolicy: 'Always', args: ['--listen-address', '[::]:15000'], \
+         securityContext: Object.spec.initContainers.securityContext{{allowPrivilegeEscalation: false, \
+         capabilities: Object.spec.initContainers.securityContext.capabilities{{drop: ['ALL']}}}}}}]}}}}"
+    );
+    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace.name}});
+    let api = "admissionregistration.k8s.io/v1";
+    let policy = json!({"apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": {
+        "matchConstraints": {"resourceRules": rules, "namespaceSelector": selector}, "reinvocationPolicy": "Never",
+        "failurePolicy": "Fail",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": sidecar}}]}});
+    let binding = json!({"apiVersion": api, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name},
+        "spec": {"policyName": name}});
+    let _policy = [object(&policy), object(&binding)];
+    namespace.deploy();
+    eventually("the containers of the mesh", std::time::Duration::from_mins(1), || {
+        let path = "--output=jsonpath={.items[*].spec.initContainers[*].name}";
+        let names = run(&mut owner(&["--namespace", namespace.name, "get", "pods", path]));
+        if names.contains("mesh") {
+            Ok(())
+        } else {
+            // The API server applies a new policy after some time.
+            run(&mut owner(&["--namespace", namespace.name, "delete", "pods", "--all"]));
+            Err(names)
+        }
+    });
+    namespace.deploy();
+    assert_only(&namespace.verdicts(), &[]);
+}
