@@ -170,6 +170,19 @@ use super::reported;
     "spec: {inputs: {on: {default: b}}}\n---\na: {script: x}\n",
     "1:17: header:spec:inputs:true key must be an alphanumeric string (quote the name: 'true')"
 )]
+// `lib/gitlab/ci/config/header/component.rb`
+#[case::word_as_a_component(
+    "spec: {component: name}\n---\na: {script: x}\n",
+    "1:19: header:spec:component config should be an array"
+)]
+#[case::list_in_a_component(
+    "spec: {component: [[name]]}\n---\na: {script: x}\n",
+    "1:19: header:spec:component config should be an array of strings"
+)]
+#[case::unknown_word_in_a_component(
+    "spec: {component: [name, verison]}\n---\na: {script: x}\n",
+    "1:26: header:spec:component config contains unknown values: verison (did you mean `version`?)"
+)]
 // `entry/cache.rb`
 #[case::no_files_of_a_key(
     "a: {script: x, cache: {key: {files: []}}}\n",
