@@ -11,12 +11,14 @@ pub(crate) struct Process {
     pub(crate) parent: i32,
     /// The process group.
     pub(crate) group: i32,
+    /// The session.
+    pub(crate) session: i32,
     /// Whether it has ended. Its parent has not waited for it yet.
     pub(crate) has_ended: bool,
 }
 
 impl Process {
-    /// Parses `/proc/PID/stat`: fields 1, 3, 4 and 5.
+    /// Parses `/proc/PID/stat`: fields 1 and 3 to 6.
     pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
         // The second field is the program's name in parentheses. The name may contain any bytes, also spaces and parentheses.
         let number = stat.split(|byte| *byte == b' ').next()?;
@@ -24,7 +26,8 @@ impl Process {
         let rest = stat.rsplit(|byte| *byte == b')').next()?;
         let mut fields = std::str::from_utf8(rest).ok()?.split_whitespace();
         let has_ended = matches!(fields.next()?, "Z" | "X");
-        Some(Self { number, parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()?, has_ended })
+        let mut number_of = || fields.next()?.parse().ok();
+        Some(Self { number, parent: number_of()?, group: number_of()?, session: number_of()?, has_ended })
     }
 }
 
@@ -40,6 +43,18 @@ pub(crate) fn all() -> io::Result<impl Iterator<Item = Process>> {
     }))
 }
 
+/// The descendants of processes with these numbers, without the processes themselves.
+pub(crate) fn descendants(mut parents: Vec<i32>, all: Vec<Process>) -> Vec<Process> {
+    let (mut found, mut left) = (Vec::new(), all);
+    while let Some(parent) = parents.pop() {
+        let (children, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|process| process.parent == parent);
+        left = others;
+        parents.extend(children.iter().map(|child| child.number));
+        found.extend(children);
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -51,7 +66,16 @@ mod tests {
     #[case::not_utf8(b"12 (\xff) R 1 7 7 0", false)]
     #[case::ended(b"12 (a) Z 1 7 7 0", true)]
     fn a_line_is_parsed(#[case] stat: &[u8], #[case] has_ended: bool) {
-        assert_eq!(Process::parse(stat), Some(Process { number: 12, parent: 1, group: 7, has_ended }));
+        assert_eq!(Process::parse(stat), Some(Process { number: 12, parent: 1, group: 7, session: 7, has_ended }));
+    }
+
+    #[test]
+    fn descendants_of_all_generations_are_found() {
+        let process = |number, parent| Process { number, parent, group: 1, session: 1, has_ended: false };
+        let all = vec![process(4, 3), process(2, 1), process(3, 2), process(5, 1), process(6, 9)];
+        let mut found: Vec<_> = descendants(vec![2, 9], all).iter().map(|process| process.number).collect();
+        found.sort_unstable();
+        assert_eq!(found, [3, 4, 6]);
     }
 
     #[test]

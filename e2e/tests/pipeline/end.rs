@@ -33,6 +33,35 @@ fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &
     assert!(error(&output).contains(complaint), "{}", error(&output));
 }
 
+/// Processes whose command line has these words.
+fn running(words: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).replace('\0', " ").starts_with(words)).count()
+}
+
+/// A job has the permissions to kill its supervisor, which ends everything that the job has started. Then the pipeline does so, and the
+/// other jobs continue.
+#[rstest]
+#[case::before_its_end("kill -9 $PPID; sleep 600")]
+#[case::after_its_end(
+    "(supervisor=$PPID; setsid sh -c \"trap '' TERM; sleep 0.3; kill -9 $supervisor; sleep 600\" > /dev/null 2>&1 &)"
+)]
+fn a_job_that_kills_its_supervisor_leaves_nothing(#[case] command: &str) {
+    let seconds = fastrand::u32(100_000..).to_string();
+    let command = command.replace("600", &seconds).replace('"', "\\\"");
+    let daemon = format!("setsid sleep {seconds} > /dev/null 2>&1 &");
+    let pipeline = format!(
+        "a: {{stage: build, script: [\"{daemon}\", \"{command}\"], allow_failure: true}}\nb: {{script: sleep 2}}\n"
+    );
+    let repository = Repository::new("main", &pipeline);
+    let output = repository.e2e(&["pipeline", "--executor", "shell"]).output().expect("e2e");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains(" b    test   passed"), "{text}");
+    assert_eq!(running(&format!("sleep {seconds}")), 0, "{text}");
+}
+
 /// The machine fails here, not the job: `retry: {when: script_failure}` must not apply.
 #[test]
 fn a_shell_that_is_missing_is_a_failure_of_the_system() {

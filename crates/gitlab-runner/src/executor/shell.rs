@@ -177,7 +177,7 @@ impl Session {
         let end = self.running.insert(process).wait().await;
         // What the script leaves running ends with the job, so that it does not disturb the next one.
         self.left.extend(self.running.take());
-        self.left.retain_mut(ShellProcess::is_running);
+        self.left.retain_mut(|process| process.is_running() || process.is_killed());
         end.map_err(|_| ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())))
     }
 

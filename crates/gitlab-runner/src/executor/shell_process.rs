@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::output_task::finish;
 use super::script_end::ScriptEnd;
-use super::supervisor::Supervisor;
+use super::supervisor::{Running, Supervisor};
 use crate::log::{JobLog, Stream};
 use crate::process_group::ProcessGroup;
 
@@ -37,13 +38,18 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// A script that was started, until all of its processes have ended.
 pub(super) struct ShellProcess {
     child: Child,
-    /// The process group of the shell, or of its supervisor.
+    /// The process group of a shell without a supervisor.
     group: Option<ProcessGroup>,
-    /// The connection to the supervisor, which reports the end of the shell.
-    supervisor: Option<UnixStream>,
+    supervision: Option<Supervision>,
     end: Option<ScriptEnd>,
     /// Tasks that copy the output to the log. They also run while the script is stopped: a handler of SIGTERM may write.
     output: Vec<JoinHandle<()>>,
+}
+
+/// A supervisor, and the connection over which it reports the end of the shell.
+struct Supervision {
+    running: Running,
+    connection: UnixStream,
 }
 
 impl ShellProcess {
@@ -55,23 +61,31 @@ impl ShellProcess {
         log: &Arc<JobLog>,
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
-        let (mut command, own) = command(program.as_os_str(), supervisor, script)?;
-        command.current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let (mut command, connection) = command(program.as_os_str(), supervisor, script)?;
+        command.current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
         change(&mut command);
-        let mut child = command.spawn()?;
+        let (mut child, group, running) = if let Some(supervisor) = supervisor {
+            // It leads a session of its own, and so must not lead a group before.
+            let (child, running) = supervisor.spawn(&mut command)?;
+            (child, None, Some(running))
+        } else {
+            let child = command.process_group(0).spawn()?;
+            let group = ProcessGroup::led_by(&child);
+            (child, group, None)
+        };
         // It holds the other end of the connection.
         drop(command);
-        let group = ProcessGroup::led_by(&child);
+        let supervision = running.zip(connection).map(|(running, connection)| Supervision { running, connection });
         let output = [
             child.stdout.take().map(|from| tokio::spawn(copy(from, Stream::Out, Arc::clone(log)))),
             child.stderr.take().map(|from| tokio::spawn(copy(from, Stream::Err, Arc::clone(log)))),
         ];
         let output = output.into_iter().flatten().collect();
-        let mut process = Self { child, group, supervisor: own, end: None, output };
-        if let Some(supervisor) = &mut process.supervisor {
+        let mut process = Self { child, group, supervision, end: None, output };
+        if let Some(Supervision { connection, .. }) = &mut process.supervision {
             // A supervisor that has ended is reported by `wait`.
-            let _ = supervisor.write_all(script.as_bytes()).await;
-            let _ = supervisor.shutdown().await;
+            let _ = connection.write_all(script.as_bytes()).await;
+            let _ = connection.shutdown().await;
         }
         Ok(process)
     }
@@ -79,9 +93,9 @@ impl ShellProcess {
     /// Waits until the shell has ended, and until no process holds its output open. Processes that have other outputs may continue. GitLab
     /// Runner's `executors/shell/shell.go` waits for both.
     pub(super) async fn wait(&mut self) -> io::Result<ScriptEnd> {
-        let end = match (self.end, &mut self.supervisor) {
+        let end = match (self.end, &mut self.supervision) {
             (Some(end), _) => end,
-            (None, Some(supervisor)) => ScriptEnd::from_number(supervisor.read_i32_le().await?),
+            (None, Some(supervision)) => ScriptEnd::from_number(supervision.connection.read_i32_le().await?),
             (None, None) => self.child.wait().await?.into(),
         };
         self.end = Some(end);
@@ -98,7 +112,7 @@ impl ShellProcess {
     pub(super) async fn stop(&mut self, patience: Option<Duration>) {
         if let Some(patience) = patience {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.
-            self.signal(if self.supervisor.is_some() { Signal::USR1 } else { Signal::TERM });
+            self.signal(if self.supervision.is_some() { Signal::USR1 } else { Signal::TERM });
             let _ = timeout(patience, self.wait()).await;
         }
         if self.is_running() {
@@ -107,6 +121,12 @@ impl ShellProcess {
         }
         if self.is_running() {
             self.signal(Signal::KILL);
+            let _ = timeout(GRACE, self.child.wait()).await;
+        }
+        if self.is_killed()
+            && let Some(Supervision { running, .. }) = &self.supervision
+        {
+            running.supervisor.end_adopted().await;
         }
         self.group = None;
         for mut task in self.output.drain(..) {
@@ -115,7 +135,7 @@ impl ShellProcess {
     }
 
     async fn wait_for_end(&mut self) {
-        if self.supervisor.is_some() {
+        if self.supervision.is_some() {
             let _ = timeout(GRACE + SUPERVISOR_GRACE, self.child.wait()).await;
             return;
         }
@@ -127,7 +147,7 @@ impl ShellProcess {
 
     /// Whether any process of the script still runs.
     pub(super) fn is_running(&mut self) -> bool {
-        let is_running = if self.supervisor.is_some() {
+        let is_running = if self.supervision.is_some() {
             // It ends after everything that the script has started.
             matches!(self.child.try_wait(), Ok(None))
         } else {
@@ -140,9 +160,17 @@ impl ShellProcess {
         is_running
     }
 
+    /// Whether the supervisor was killed. It may have left everything running.
+    pub(super) fn is_killed(&mut self) -> bool {
+        self.supervision.is_some() && matches!(self.child.try_wait(), Ok(Some(status)) if status.signal().is_some())
+    }
+
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            group.signal(signal);
+        match &self.supervision {
+            // A process that was waited for has no number.
+            Some(Supervision { running, .. }) if self.child.id().is_some() => running.signal(signal),
+            Some(_) => {}
+            None => drop(self.group.map(|group| group.signal(signal))),
         }
     }
 }
@@ -150,7 +178,7 @@ impl ShellProcess {
 impl Drop for ShellProcess {
     fn drop(&mut self) {
         // A supervisor that was killed would leave everything behind.
-        self.signal(if self.supervisor.is_some() { Signal::TERM } else { Signal::KILL });
+        self.signal(if self.supervision.is_some() { Signal::TERM } else { Signal::KILL });
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_child_subreaper, set_parent_process_death_signal,
-    wait, waitpid,
+    setsid, wait, waitpid,
 };
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 use tokio::process::{Child, Command};
@@ -21,7 +21,7 @@ use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 
 use super::script_end::ScriptEnd;
 use super::shell_process::{self, GRACE};
-use crate::processes::{self, Process};
+use crate::processes;
 
 /// Time between SIGTERM and SIGKILL for processes that the script has left running.
 const GRACE_AFTER_SCRIPT: Duration = Duration::from_millis(500);
@@ -60,6 +60,8 @@ pub fn supervise(arguments: impl Iterator<Item = OsString>) -> u8 {
 fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
     let parent = arguments.next().and_then(|parent| parent.to_str()?.parse().ok()).and_then(Pid::from_raw);
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
+    // A session of its own tells the processes of jobs from others, also if the supervisor is killed: `Supervisor::end_adopted`.
+    setsid()?;
     set_child_subreaper(Some(getpid()))?;
     set_parent_process_death_signal(Some(Signal::TERM))?;
     if parent.is_none() || getppid() != parent {
@@ -150,17 +152,11 @@ fn reap_others(shell: &Child) {
 
 /// Sends a signal to all descendants.
 fn signal_all(signal: Signal) {
-    let mut left: Vec<Process> = processes::all().into_iter().flatten().collect();
-    let mut parents = vec![getpid().as_raw_nonzero().get()];
-    while let Some(parent) = parents.pop() {
-        let (children, others) = left.into_iter().partition(|process: &Process| process.parent == parent);
-        left = others;
-        for child in children {
-            parents.push(child.number);
-            if let Some(child) = Pid::from_raw(child.number) {
-                // It may have ended just now.
-                let _ = kill_process(child, signal);
-            }
+    let all = processes::all().into_iter().flatten().collect();
+    for process in processes::descendants(vec![getpid().as_raw_nonzero().get()], all) {
+        if let Some(process) = Pid::from_raw(process.number) {
+            // It may have ended just now.
+            let _ = kill_process(process, signal);
         }
     }
 }
