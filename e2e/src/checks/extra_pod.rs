@@ -127,7 +127,7 @@ fn rejected(error: kube::Error, pod: &Pod) -> Failure {
         .actual(&status.message)
         .at(object_ref(pod))
         .with(&remedy.what)
-        .because(remedy.what, remedy.fix)
+        .caused_by(remedy.what, remedy.fix)
 }
 
 fn is_empty(pods: &[Arc<Pod>]) -> Option<()> {

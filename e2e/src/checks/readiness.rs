@@ -99,7 +99,7 @@ async fn early(environment: &Environment, name: &str, seen: &str) -> Result<Fail
         .actual(seen)
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
-        .because(cause, fix))
+        .caused_by(cause, fix))
 }
 
 /// Why a pod gets requests before it is ready.

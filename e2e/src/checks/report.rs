@@ -10,9 +10,9 @@ use crate::record::check_report::{
 use crate::record::{Check, Verdict};
 
 /// How to reach the environments, to show a person how to reproduce the result of a check.
-pub struct Places(Vec<Access>);
+pub struct AccessList(Vec<Access>);
 
-impl Places {
+impl AccessList {
     /// `kubectl` is the beginning of a command for the cluster.
     pub fn new(found: &Found, kubectl: &str) -> Self {
         let access = |environment: &Environment| {
@@ -52,7 +52,7 @@ pub fn report(
     summary: Summary,
     cluster: Cluster,
     choices: &[Choice],
-    places: &Places,
+    accesses: &AccessList,
     checks: Vec<Check>,
 ) -> CheckReport {
     let Summary { began_at, duration, verdict, mode } = summary;
@@ -64,7 +64,7 @@ pub fn report(
     let reported = |check: Check| ReportedCheck {
         id: check.id(),
         profile: profile(&check.name),
-        reproduce: places.commands(&check),
+        reproduce: accesses.commands(&check),
         check,
     };
     CheckReport {
@@ -76,7 +76,7 @@ pub fn report(
         verdict,
         mode,
         cluster,
-        environments: places.environments(),
+        environments: accesses.environments(),
         found: choices.iter().map(finding).collect(),
         checks: checks.into_iter().map(reported).collect(),
     }

@@ -85,7 +85,7 @@ async fn refuse_stranger(environment: &Environment, service: &Service, host: &st
         .actual(format!("{host}, of {reference}"))
         .at(object_ref(service))
         .with(&format!("its selector: {selector}"))
-        .because(
+        .caused_by(
             "the Service selects the pods of another environment",
             "make it select `ref` in addition to `app`, as manifests/service.yaml does",
         ))

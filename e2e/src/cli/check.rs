@@ -12,7 +12,7 @@ use e2e::checks::connection::answers;
 use e2e::checks::discovery::discover;
 use e2e::checks::environment::Environment;
 use e2e::checks::extra_pod::sweep;
-use e2e::checks::report::{Places, Summary};
+use e2e::checks::report::{AccessList, Summary};
 use e2e::checks::run;
 use e2e::checks::{self, CHECKS, Check};
 use e2e::record::check_report::Mode as CheckMode;
@@ -169,8 +169,8 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let began = Instant::now();
-    let run = async { tokio::join!(run_all(&chosen, &environments, began, &show), about::cluster(&target.client)) };
+    let started = Instant::now();
+    let run = async { tokio::join!(run_all(&chosen, &environments, started, &show), about::cluster(&target.client)) };
     let (checks, cluster) = tokio::select! {
         ended = live.watch(run) => ended,
         () = cancel.cancelled() => {
@@ -186,14 +186,14 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     drop(live);
     let is_failed = is_failed(&checks, are_named);
     let (duration, verdict) =
-        (began.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
+        (started.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
     let text = report::checks::text(&checks);
     let record = Record { began_at: began_at.clone(), duration, verdict, checks: checks.clone(), ..Record::default() };
     let junit = junit::xml(&record)?;
     let mode = if arguments.read_only { CheckMode::ReadOnly } else { CheckMode::Default };
     let summary = Summary { began_at, duration, verdict, mode };
-    let places = Places::new(&found, &target.kubectl);
-    let report = checks::report::report(summary, cluster, &found.choices, &places, checks);
+    let accesses = AccessList::new(&found, &target.kubectl);
+    let report = checks::report::report(summary, cluster, &found.choices, &accesses, checks);
     let json = report::check::json::text(&report)?;
     // Each reader gets the result, whatever happens to the other ones.
     let stored = match &config_map {
@@ -232,12 +232,12 @@ fn history_error(error: HistoryError) -> CliError {
 async fn run_all(
     checks: &[&'static Check],
     environments: &[Environment],
-    began: Instant,
+    started: Instant,
     show: &EventSink<'_>,
 ) -> Vec<CheckRecord> {
     let mut all = Vec::new();
     for environment in environments {
-        all.extend(run::run(checks, environment, began, show).await);
+        all.extend(run::run(checks, environment, started, show).await);
     }
     all
 }

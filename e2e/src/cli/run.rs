@@ -115,7 +115,7 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         ClusterSource::Existing(Box::new(target))
     } else {
         let (cluster_args, kind_config) = arguments.place.kind();
-        command::mark(&cluster_args.name);
+        command::set_cluster(&cluster_args.name);
         let (manifests, state) = (arguments.manifests, cluster_args.state()?);
         ClusterSource::Kind(Box::new(Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state }))
     };

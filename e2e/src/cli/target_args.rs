@@ -142,12 +142,12 @@ impl TargetArgs {
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
         let connection = match &self.kubeconfig {
-            _ if is_of_pod => Connection::of_pod()?,
-            Some(path) => Connection::of_file(path, self.context.as_deref()).await?,
-            None => Connection::of_user(self.context.as_deref()).await?,
+            _ if is_of_pod => Connection::from_pod()?,
+            Some(path) => Connection::from_file(path, self.context.as_deref()).await?,
+            None => Connection::from_default_kubeconfig(self.context.as_deref()).await?,
         };
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
-            Some(path) => (Some(Connection::of_file(path, None).await?.client()?), Some(target::read(path)?)),
+            Some(path) => (Some(Connection::from_file(path, None).await?.client()?), Some(target::read(path)?)),
             None => (None, None),
         };
         let ingress = match &self.ingress {
@@ -178,13 +178,13 @@ impl TargetArgs {
     /// The registry of `e2e up`, if the connection leads to its cluster.
     async fn registry_of_kind(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
         let state = self.cluster_args.state()?;
-        let (Some(id), Ok(own)) = (state.noted_run(), Connection::of_file(&state.kubeconfig(), None).await) else {
+        let (Some(id), Ok(own)) = (state.noted_run(), Connection::from_file(&state.kubeconfig(), None).await) else {
             return Ok(None);
         };
         let (true, Ok(docker)) = (own.has_server_of(connection), connect().await) else { return Ok(None) };
         let run = RunId { id, cluster: self.cluster_args.name.clone() };
         let registry = registry::running(&docker, &run, &state).await;
-        Ok(registry.as_ref().map(RegistryTarget::of_kind).transpose()?)
+        Ok(registry.as_ref().map(RegistryTarget::from_registry).transpose()?)
     }
 
     /// What the user has chosen for the search in the cluster. The namespace is known for the cluster of `e2e up`, and for that of

@@ -46,8 +46,8 @@ fn second_host(project: &Project) -> Verdict {
 fn has_second_host(deployed: &Deployed) -> Verdict {
     let rules = deployed.only("Ingress")?["spec"]["rules"].as_array().cloned().unwrap_or_default();
     let path_of = |host: &str| {
-        let of_host: Vec<&Value> = rules.iter().filter(|rule| rule["host"] == host).collect();
-        let paths = of_host.iter().flat_map(|rule| rule["http"]["paths"].as_array().cloned().unwrap_or_default());
+        let host_rules: Vec<&Value> = rules.iter().filter(|rule| rule["host"] == host).collect();
+        let paths = host_rules.iter().flat_map(|rule| rule["http"]["paths"].as_array().cloned().unwrap_or_default());
         paths.collect::<Vec<Value>>()
     };
     let hosts =

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::definition::{Ref, ReplayError};
-use super::place::Place;
+use super::job_location::JobLocation;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::replay::Replayer;
@@ -214,7 +214,7 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
         dir: context.dir.clone(),
         recorder: Arc::clone(&context.recorder),
         cancel: context.cancel.clone(),
-        place: Place::Engine(target.networks.clone()),
+        location: JobLocation::Engine(target.networks.clone()),
         values: watch::channel(Some(Ok(values))).1,
         settings,
         project,

@@ -103,11 +103,11 @@ fn setting(variable: Variable) -> Setting {
 pub fn is_needed(planned: &PlannedJob) -> bool {
     let job = &planned.job;
     let names = |text: &str| text.contains("CI_REGISTRY") || text.contains("KUBE");
-    let of_image = |image: &Image| names(&image.name) || image.variables.iter().any(|it| names(&it.value));
+    let is_in_image = |image: &Image| names(&image.name) || image.variables.iter().any(|it| names(&it.value));
     let mut commands = job.before_script.iter().chain(&job.script).chain(&job.after_script);
     planned.environment.is_some()
         || commands.any(|command| names(&command.value) || command.value.contains("kubectl"))
-        || job.image.iter().chain(&job.services).any(of_image)
+        || job.image.iter().chain(&job.services).any(is_in_image)
         || job.variables.iter().any(|variable| names(&variable.value))
 }
 

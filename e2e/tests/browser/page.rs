@@ -201,7 +201,7 @@ fn every_link_has_a_visible_target(#[case] record: Record) {
 fn job_logs_are_found_after_the_directory_is_moved(#[case] record: Record) {
     let (report, mut browser) = (Report::from_record(record), Browser::start());
     let elsewhere = tempfile::tempdir().unwrap();
-    let moved = elsewhere.path().join("a folder");
+    let moved = elsewhere.path().join("a directory");
     std::fs::rename(report.dir.path(), &moved).unwrap();
     let page = moved.join("report.html");
     browser.open(&page);

@@ -12,14 +12,14 @@ use crate::solver::{Student, accepted, refusal, solution};
 use crate::support::project;
 
 /// The exercises whose verifier reads only files and commits.
-fn of_project() -> impl Iterator<Item = &'static Exercise> {
+fn project_exercises() -> impl Iterator<Item = &'static Exercise> {
     EXERCISES.iter().filter(|exercise| matches!(exercise.verifier, Verifier::Project(_)))
 }
 
 /// The refusals, one paragraph for each exercise.
 fn refusals(prepare: impl Fn(&Student, &str)) -> String {
     let mut text = String::new();
-    for exercise in of_project() {
+    for exercise in project_exercises() {
         let (student, id) = (Student::new(), exercise.id.to_string());
         prepare(&student, &id);
         let seen = refusal(&student.verify(&id).output().expect("e2e runs"));
@@ -40,7 +40,7 @@ fn each_wrong_solution_is_refused_for_its_mistake() {
 
 #[test]
 fn each_answer_is_accepted() {
-    for exercise in of_project() {
+    for exercise in project_exercises() {
         let (student, id) = (Student::new(), exercise.id.to_string());
         student.apply(&solution(&id, ""));
         accepted(&id, &student.verify(&id).output().expect("e2e runs"));

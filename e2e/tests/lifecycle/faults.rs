@@ -37,7 +37,7 @@ fn the_engine_is_missing() {
 #[test]
 fn an_engine_without_privileged_containers() {
     let bench = Bench::new();
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let socket = dir.path().join("docker.sock");
     let door = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
@@ -82,7 +82,7 @@ fn refuse_starts(mut client: std::os::unix::net::UnixStream) {
 #[test]
 fn kind_is_too_old_for_the_cluster() {
     let bench = Bench::new();
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let kind = dir.path().join("kind");
     std::fs::write(&kind, "#!/bin/sh\ntest \"$1\" = version && echo kind v0.27.0 go1.24.4 linux/amd64\n")
         .expect("written");

@@ -25,7 +25,7 @@ fn a_cluster_is_created_repaired_and_removed() {
 
     // If its files are deleted, the cluster stays and gets new ones.
     std::fs::remove_dir_all(bench.state()).expect("the files");
-    std::fs::create_dir(bench.state()).expect("the folder");
+    std::fs::create_dir(bench.state()).expect("the directory");
     run(&mut bench.e2e(&["up"]));
     assert!(bench.is_whole());
     assert_eq!(bench.run_id(), first, "repaired, not recreated");

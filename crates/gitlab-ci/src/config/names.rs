@@ -39,7 +39,7 @@ fn find_parallel<'configuration>(
 }
 
 /// Returns the names of the job's instances. A job that is not parallel is its own single instance.
-pub fn of_instances(job: &Job) -> IndexSet<Arc<str>> {
+pub fn instance_names(job: &Job) -> IndexSet<Arc<str>> {
     match &job.parallel {
         None => [Arc::clone(&job.name)].into(),
         Some(Parallel::Count(count)) => {

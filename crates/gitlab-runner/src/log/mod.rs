@@ -161,16 +161,16 @@ impl JobLog {
 
     /// Starts a section, which ends when the result is dropped: `helpers/build_section.go`.
     pub fn section(self: &Arc<Self>, name: &'static str, title: &str) -> Section {
-        self.mark(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
+        self.write_marker(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
         self.say(&format!("\x1b[0;36;1m{title}\x1b[0;m"));
         (self.notify)(Event::Step { job: Arc::clone(&self.job), step: name });
         Section { log: Arc::clone(self), name }
     }
 
-    /// Writes a section mark on a line of its own.
-    fn mark(&self, mark: &str) {
+    /// Writes a section marker on a line of its own.
+    fn write_marker(&self, marker: &str) {
         self.flush();
-        self.with(|inner, lines| inner.take(Stream::Out, mark.as_bytes(), lines));
+        self.with(|inner, lines| inner.take(Stream::Out, marker.as_bytes(), lines));
     }
 
     /// Writes all buffered output, and completes an incomplete line.
@@ -330,7 +330,7 @@ pub struct Section {
 
 impl Drop for Section {
     fn drop(&mut self) {
-        self.log.mark(&format!("section_end:{}:{}\r\x1b[0K\n", unix_time(), self.name));
+        self.log.write_marker(&format!("section_end:{}:{}\r\x1b[0K\n", unix_time(), self.name));
     }
 }
 

@@ -74,10 +74,10 @@ impl ExecutorArgs {
         let state = cluster_dir(Path::new(STATE_DIR), CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
         let client = if is_managed {
-            Connection::of_file(&state.kubeconfig(), None).await?.client()?
+            Connection::from_file(&state.kubeconfig(), None).await?.client()?
         } else {
-            match Connection::of_user(context).await {
-                Err(_) if context.is_none() && is_in_pod() => Connection::of_pod()?.client()?,
+            match Connection::from_default_kubeconfig(context).await {
+                Err(_) if context.is_none() && is_in_pod() => Connection::from_pod()?.client()?,
                 connection => connection?.client()?,
             }
         };

@@ -15,7 +15,7 @@ pub(super) fn is_web(url: &str) -> bool {
 /// A link to a file next to the page, or only the path of a file elsewhere, because the page may be viewed on another machine.
 pub(super) fn file(path: &str) -> Markup {
     html! {
-        @match beside(path) {
+        @match relative(path) {
             Some(reference) => a href=(reference) { code { (path) } },
             None => code { (path) },
         }
@@ -23,13 +23,13 @@ pub(super) fn file(path: &str) -> Markup {
 }
 
 /// The reference to a file in the page's directory, or `None` for a file elsewhere.
-pub(super) fn beside(path: &str) -> Option<String> {
-    let is_beside = !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-    is_beside.then(|| relative(path))
+pub(super) fn relative(path: &str) -> Option<String> {
+    let is_below = !path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    is_below.then(|| encode(path))
 }
 
 /// A path as a URL reference. The leading `./` prevents a text before a colon from being a scheme.
-fn relative(path: &str) -> String {
+fn encode(path: &str) -> String {
     let mut reference = "./".to_owned();
     for byte in path.bytes() {
         match byte {
@@ -58,7 +58,7 @@ pub(super) fn log_of(anchor: &str, job: &Job) -> Option<String> {
     if has_log(job) {
         return Some(format!("#{anchor}"));
     }
-    job.log.as_deref().and_then(beside)
+    job.log.as_deref().and_then(relative)
 }
 
 #[cfg(test)]
@@ -68,8 +68,8 @@ mod tests {
     #[test]
     fn untrusted_texts_are_not_executed() {
         assert!(!is_web("javascript:alert(1)") && is_web("http://dev.gitlab-k8s-demo.test"));
-        assert_eq!(relative("javascript:alert(1)"), "./javascript%3Aalert%281%29");
-        assert_eq!(relative("logs/a b#1.log"), "./logs/a%20b%231.log");
+        assert_eq!(encode("javascript:alert(1)"), "./javascript%3Aalert%281%29");
+        assert_eq!(encode("logs/a b#1.log"), "./logs/a%20b%231.log");
     }
 
     #[test]
