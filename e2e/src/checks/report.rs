@@ -92,7 +92,7 @@ mod tests {
 
     /// Otherwise two environments could have checks with the same ID: check `b` of `x-a` and check `a-b` of `x`.
     #[test]
-    fn no_name_of_a_check_is_the_end_of_another_one() {
+    fn no_check_name_ends_with_another_check_name() {
         for one in CHECKS {
             let ending = format!("-{}", one.name);
             assert!(!CHECKS.iter().any(|other| other.name.ends_with(&ending)), "{ending}");

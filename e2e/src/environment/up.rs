@@ -206,7 +206,7 @@ async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Opt
     Ok(is_whole.then(|| RunId { id, cluster: plan.cluster.clone() }))
 }
 
-/// A client with the cluster owner's rights. If the user has deleted the directory with the kubeconfig, kind still provides it.
+/// A client with the cluster owner's permissions. If the user has deleted the directory with the kubeconfig, kind still provides it.
 async fn client(plan: &Plan) -> Result<Client, ClientError> {
     let kubeconfig = match Kubeconfig::read_from(plan.state.kubeconfig()) {
         Ok(kubeconfig) => kubeconfig,

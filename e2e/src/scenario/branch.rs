@@ -45,7 +45,7 @@ pub(super) struct Branch<'run> {
     pub(super) live: &'run EnvironmentJobs,
     /// Whether this run creates the cluster.
     pub(super) is_new_cluster: bool,
-    /// The exclusive right to work on the cluster, if kind creates it.
+    /// The lock on the cluster, if kind creates it.
     pub(super) lease: Option<&'run up::ClusterLease>,
     /// Receives the values of the CI/CD variables that are unknown until the cluster is up.
     pub(super) values: watch::Sender<Option<Values>>,

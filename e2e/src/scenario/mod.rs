@@ -69,7 +69,7 @@ pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Opti
 struct Cleanup {
     /// Whether this run created the cluster.
     cluster: bool,
-    /// The exclusive right to work on the cluster.
+    /// The lock on the cluster.
     lease: Option<up::ClusterLease>,
     /// The environments that were deployed.
     environments: Vec<Environment>,

@@ -180,7 +180,7 @@ async fn ingress_causes(environment: &Environment) -> Vec<Cause> {
         },
     )
     .await;
-    // Without the right to list them, a class or Service that exists would be missed.
+    // Without the permission to list them, a class or Service that exists would be missed.
     let (Ok(ingresses), Ok(services), Ok(classes)) = (ingresses, services, classes) else { return Vec::new() };
     let mut causes = if ingresses.is_empty() { route_causes(environment).await } else { Vec::new() };
     for ingress in &ingresses {

@@ -75,7 +75,7 @@ impl Anchors {
         }
         created.map_err(|error| {
             let help = match error.code {
-                Some(403) => "; the account needs the right to create, get, list and delete ConfigMaps there",
+                Some(403) => "; the account needs permission to create, get, list and delete ConfigMaps there",
                 Some(404) => "; create the namespace, or select another one with --namespace or `namespace` in [runners.kubernetes]",
                 _ => "",
             };
@@ -128,7 +128,7 @@ async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String
                 known.lock().await.remove(&namespace);
                 return;
             }
-            // An API server that was restarted refuses everything at first. Without the right, the anchor is never renewed and does not
+            // An API server that was restarted refuses everything at first. Without the permission, the anchor is never renewed and does not
             // expire.
             _ => sleep(RENEWAL).await,
         }
