@@ -18,6 +18,6 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Measurement(format!("{command:?} failed: {}", said.trim())))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Measurement(format!("{command:?} failed: {}", stderr.trim())))
 }

@@ -105,7 +105,7 @@ fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error>
     let mixed: Vec<PathBuf> = mixed.into_iter().collect::<Result<_, _>>()?;
     let trivial = repository::create(dir, "trivial", &files::trivial(100))?;
     let hundred = mixed.first().ok_or_else(|| Error::Measurement("no sizes".to_owned()))?;
-    let mut found = Measurement { too_many: check(sides, &article, hundred)?, ..Measurement::default() };
+    let mut found = Measurement { extra_jobs: check(sides, &article, hundred)?, ..Measurement::default() };
     for round in 1..=rounds {
         progress(&format!("round {round} of {rounds}"));
         found.article_other.push(sides.list(&article)?);

@@ -61,8 +61,8 @@ impl Kubectl {
         for child in running {
             let output = child.and_then(Child::wait_with_output).context("kubectl run")?;
             if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                return Err(Error::Measurement(format!("kubectl run failed: {}", said.trim())));
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                return Err(Error::Measurement(format!("kubectl run failed: {}", stderr.trim())));
             }
         }
         Ok(started.elapsed().as_secs_f64())

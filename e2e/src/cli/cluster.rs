@@ -173,7 +173,7 @@ async fn write_status(
         Format::Table => report::status::text(&status),
         Format::Json => serde_json::to_string_pretty(&status)? + "\n",
     })?;
-    Ok(if status.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if status.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
 impl ClusterArgs {

@@ -81,7 +81,7 @@ pub struct Access {
 
 impl Status {
     /// Whether all parts are ready.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         !self.parts.is_empty() && self.parts.iter().all(|part| part.ready)
     }
 }
@@ -150,12 +150,12 @@ async fn cluster_parts(client: &Client, run: &RunId, ingress: Option<SocketAddr>
         nodes.iter().filter_map(|node| Some(node.status.as_ref()?.node_info.as_ref()?.kubelet_version.as_str()));
     let version = versions.min().unwrap_or("(unknown version)");
     let ready = nodes.iter().filter(|node| conditions::is_node_ready(node)).count();
-    let detail = if cluster::is_whole(&nodes, &run.id) {
+    let detail = if cluster::is_complete(&nodes, &run.id) {
         format!("Kubernetes {version}, {ready} of {} nodes Ready", nodes.len())
     } else {
         "incomplete".to_owned()
     };
-    let is_ready = ready == nodes.len() && cluster::is_whole(&nodes, &run.id);
+    let is_ready = ready == nodes.len() && cluster::is_complete(&nodes, &run.id);
     let mut parts = vec![Part { name: "cluster", ready: is_ready, detail }];
     let (pods, ingress, prometheus, deployer, storage) = tokio::join!(
         pods_part(client),

@@ -195,15 +195,15 @@ async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Opt
     };
     let Ok(client) = client(plan).await else { return Ok(None) };
     let nodes = cluster::nodes(&client).await;
-    let is_whole = nodes.as_ref().is_some_and(|nodes| cluster::is_whole(nodes, &id));
+    let is_complete = nodes.as_ref().is_some_and(|nodes| cluster::is_complete(nodes, &id));
     let wanted = images.kubernetes();
     let versions = nodes.iter().flatten().filter_map(|node| node.status.as_ref()?.node_info.as_ref());
     if let Some(other) = versions.map(|info| &info.kubelet_version).find(|version| **version != wanted.to_string())
-        && is_whole
+        && is_complete
     {
         return Err(UpError::OtherVersion { cluster: plan.cluster.clone(), found: other.clone(), wanted });
     }
-    Ok(is_whole.then(|| RunId { id, cluster: plan.cluster.clone() }))
+    Ok(is_complete.then(|| RunId { id, cluster: plan.cluster.clone() }))
 }
 
 /// A client with the cluster owner's permissions. If the user has deleted the directory with the kubeconfig, kind still provides it.

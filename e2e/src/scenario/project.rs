@@ -46,12 +46,12 @@ pub enum ProjectError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// git failed.
-    #[error("git {line}: {said}")]
+    #[error("git {line}: {message}")]
     Failed {
         /// The arguments of git.
         line: String,
         /// git's message.
-        said: String,
+        message: String,
     },
 }
 
@@ -114,7 +114,7 @@ async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectEr
     if let Some(dir) = dir {
         command.arg("-C").arg(dir);
     }
-    let failed = |said: String| ProjectError::Failed { line: arguments.join(" "), said };
+    let failed = |message: String| ProjectError::Failed { line: arguments.join(" "), message };
     let output =
         command.args(arguments).kill_on_drop(true).output().await.map_err(|error| failed(error.to_string()))?;
     if output.status.success() {

@@ -179,12 +179,12 @@ fn launch(profile: &Path) -> (Process, String) {
     let error = BufReader::new(process.0.stderr.take().unwrap());
     // Read all output: a browser that cannot write blocks.
     std::thread::spawn(move || error.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-    let mut said = Vec::new();
+    let mut printed = Vec::new();
     while let Ok(line) = lines.recv_timeout(TIMEOUT) {
         if let Some(address) = line.strip_prefix("DevTools listening on ") {
             return (process, address.to_owned());
         }
-        said.push(line);
+        printed.push(line);
     }
-    panic!("chromium listens nowhere: {}", said.join("\n"));
+    panic!("chromium listens nowhere: {}", printed.join("\n"));
 }

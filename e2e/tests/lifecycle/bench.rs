@@ -105,7 +105,7 @@ impl Bench {
     }
 
     /// Whether `e2e status` reports that everything is up.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.e2e(&["status"]).output().unwrap().status.success()
     }
 

@@ -66,7 +66,7 @@ fn an_existing_cluster_with_another_pipeline() {
     a_failed_push_cancels_the_tag_pipeline(&bench, dir.path());
 
     // The run must not change an existing cluster, and must remove everything that it has deployed.
-    assert!(bench.is_whole());
+    assert!(bench.is_complete());
     let left = run(&mut bench.kubectl(&[
         "get",
         "all",

@@ -16,20 +16,20 @@ fn up_fails(bench: &Bench, change: impl FnOnce(&mut Command)) -> String {
     let mut command = bench.e2e(&["up"]);
     change(&mut command);
     let output = command.output().expect("e2e runs");
-    let said = error(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
+    let stderr = error(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
     // The table wraps long lines.
-    said.split_whitespace().collect::<Vec<_>>().join(" ")
+    stderr.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn the_engine_is_missing() {
     let bench = Bench::new();
-    let said = up_fails(&bench, |command| {
+    let stderr = up_fails(&bench, |command| {
         command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     });
-    assert!(said.contains("no container engine answers at unix:///nonexistent/docker.sock"), "{said}");
-    assert!(said.contains("`e2e doctor` shows what to do"), "{said}");
+    assert!(stderr.contains("no container engine answers at unix:///nonexistent/docker.sock"), "{stderr}");
+    assert!(stderr.contains("`e2e doctor` shows what to do"), "{stderr}");
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
@@ -45,11 +45,14 @@ fn an_engine_without_privileged_containers() {
             std::thread::spawn(move || refuse_starts(client));
         }
     });
-    let said = up_fails(&bench, |command| {
+    let stderr = up_fails(&bench, |command| {
         command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
     });
-    assert!(said.contains("privileged containers do not work: "), "{said}");
-    assert!(said.contains("operation not permitted") && said.contains("to install the missing packages"), "{said}");
+    assert!(stderr.contains("privileged containers do not work: "), "{stderr}");
+    assert!(
+        stderr.contains("operation not permitted") && stderr.contains("to install the missing packages"),
+        "{stderr}"
+    );
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
@@ -88,11 +91,11 @@ fn kind_is_too_old_for_the_cluster() {
         .expect("written");
     std::fs::set_permissions(&kind, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let path = std::env::var("PATH").expect("a path");
-    let said = up_fails(&bench, |command| {
+    let stderr = up_fails(&bench, |command| {
         command.env("PATH", format!("{}:{path}", dir.path().display()));
     });
-    assert!(said.contains("missing kind 0.27"), "{said}");
-    assert!(said.contains("0.33 or newer"), "{said}");
+    assert!(stderr.contains("missing kind 0.27"), "{stderr}");
+    assert!(stderr.contains("0.33 or newer"), "{stderr}");
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
@@ -100,9 +103,9 @@ fn kind_is_too_old_for_the_cluster() {
 fn a_port_is_in_use() {
     let bench = Bench::new();
     let _listener = TcpListener::bind(("127.0.0.1", PORTS[0])).expect("the port");
-    let said = up_fails(&bench, |_| {});
-    assert!(said.contains(&format!("{}: in use by another program", PORTS[0])), "{said}");
-    assert!(said.contains("ss -ltnp"), "{said}");
+    let stderr = up_fails(&bench, |_| {});
+    assert!(stderr.contains(&format!("{}: in use by another program", PORTS[0])), "{stderr}");
+    assert!(stderr.contains("ss -ltnp"), "{stderr}");
     assert_eq!(bench.left(), Vec::<String>::new());
 }
 
@@ -129,9 +132,9 @@ fn a_foreign_cluster_has_the_same_name() {
     let remove = || drop(Command::new("docker").args(["rm", "--force", &name]).output());
     let result = std::panic::catch_unwind(|| {
         assert!(run(Command::new("kind").args(["get", "clusters"])).lines().any(|line| line == NAME));
-        let said = up_fails(&bench, |_| {});
-        assert!(said.contains("was not created by `e2e`: choose another name"), "{said}");
-        assert!(said.contains("--name"), "{said}");
+        let stderr = up_fails(&bench, |_| {});
+        assert!(stderr.contains("was not created by `e2e`: choose another name"), "{stderr}");
+        assert!(stderr.contains("--name"), "{stderr}");
         run(&mut bench.e2e(&["down"]));
         assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &name]), format!("/{name}"), "it was removed");
         let status = bench.e2e(&["status"]).output().expect("e2e runs");
@@ -150,9 +153,9 @@ fn the_disk_is_full() {
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=2", "tmpfs"]).arg(&state));
     let result = std::panic::catch_unwind(|| up_fails(&bench, |_| {}));
     run(Command::new("umount").arg(&state));
-    let said = result.expect("a failure");
-    assert!(said.contains("No space left on device"), "{said}");
-    assert!(said.contains(&state.display().to_string()), "{said}");
+    let stderr = result.expect("a failure");
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+    assert!(stderr.contains(&state.display().to_string()), "{stderr}");
     bench.down();
 }
 
@@ -167,10 +170,10 @@ fn kind_rejects_the_configuration() {
     let mut command = crate::support::e2e(&["up", "--name", NAME, "--state-dir"]);
     command.arg(bench.state()).arg("--kind-config").arg(config.path());
     let output = command.output().expect("e2e runs");
-    let said = error(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
+    let stderr = error(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
     // The message contains kind's own error and the path of the log.
-    assert!(said.contains("\"master\" is not a valid node role"), "{said}");
-    assert!(said.contains("kind.log"), "{said}");
+    assert!(stderr.contains("\"master\" is not a valid node role"), "{stderr}");
+    assert!(stderr.contains("kind.log"), "{stderr}");
     bench.down();
 }

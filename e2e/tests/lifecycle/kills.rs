@@ -32,7 +32,7 @@ fn ten_kills_leave_nothing() {
         bench.down();
     }
     run(&mut bench.e2e(&["up"]));
-    assert!(bench.is_whole());
+    assert!(bench.is_complete());
     bench.down();
 }
 

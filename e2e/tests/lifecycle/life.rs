@@ -27,7 +27,7 @@ fn a_cluster_is_created_repaired_and_removed() {
     std::fs::remove_dir_all(bench.state()).expect("the files");
     std::fs::create_dir(bench.state()).expect("the directory");
     run(&mut bench.e2e(&["up"]));
-    assert!(bench.is_whole());
+    assert!(bench.is_complete());
     assert_eq!(bench.run_id(), first, "repaired, not recreated");
 
     // After a reboot of the machine, the containers exist but are stopped.
@@ -73,7 +73,7 @@ fn missing_parts_are_repaired(bench: &Bench) {
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(text.contains("Not ready: Ingress controller, Prometheus, deployer, registry."), "{text}");
     run(&mut bench.e2e(&["up"]));
-    assert!(bench.is_whole());
+    assert!(bench.is_complete());
     let node = format!("{NAME}-control-plane");
     let trusted = docker(&["exec", &node, "cat", "/etc/containerd/certs.d/registry.gitlab-k8s-demo.test/ca.crt"]);
     let authority = std::fs::read_to_string(bench.state().join(NAME).join("registry-ca.crt")).expect("the authority");

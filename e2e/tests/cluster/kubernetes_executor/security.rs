@@ -82,8 +82,8 @@ pub(super) const PERMISSIONS: &[(&str, &str)] = &[
     ("events", "list"),
 ];
 
-/// Runs a job with a service and an artifact, by an account that has the documented permissions without `missing`, which is a resource or a verb
-/// of pods.
+/// Runs a job with a service and an artifact, by an account that has the documented permissions without `missing`, which is a resource or a
+/// verb of pods.
 fn run_without(missing: &str) -> (Namespace, Run) {
     let needed = PERMISSIONS.iter().filter(|(resource, _)| *resource != missing).map(|(resource, verbs)| {
         let verbs: Vec<_> = verbs.split(", ").filter(|verb| *resource != "pods" || *verb != missing).collect();

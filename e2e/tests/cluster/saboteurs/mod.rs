@@ -31,8 +31,8 @@ use crate::support::{e2e, eventually, project, run};
 
 /// The commit that `dist/app` was built from.
 pub(crate) static COMMIT: LazyLock<String> = LazyLock::new(|| {
-    let said = run(Command::new(project().join("dist/app")).arg("--version"));
-    let (_, rest) = said.split_once("revision: ").expect("a revision");
+    let printed = run(Command::new(project().join("dist/app")).arg("--version"));
+    let (_, rest) = printed.split_once("revision: ").expect("a revision");
     rest.split_once(')').expect("an end").0.to_owned()
 });
 
@@ -98,15 +98,15 @@ pub(crate) fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str])
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
     let output = command.args(more).args(names).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    let checks = reported(&text).unwrap_or_else(|error| panic!("{error}: {text}{said}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let checks = reported(&text).unwrap_or_else(|error| panic!("{error}: {text}{stderr}"));
     assert_eq!(checks.len(), names.len(), "{text}");
     let not_run: Vec<_> = checks.iter().filter(|check| check["verdict"] == "not_run").collect();
     assert!(not_run.is_empty(), "{not_run:?}");
     let failed = checks.into_iter().filter(|check| check["verdict"] != "passed");
     let failed: BTreeMap<_, _> =
         failed.map(|check| (check["name"].as_str().expect("a name").to_owned(), check)).collect();
-    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{said}");
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{stderr}");
     failed
 }
 

@@ -193,7 +193,7 @@ impl PodRef {
                 self.restarts.note_missing_answer();
                 false
             }
-            ExecError::Refused(_) => !self.restarts.explain_refusal(),
+            ExecError::Refused(_) => !self.restarts.may_withdraw_refusal(),
         }
     }
 
