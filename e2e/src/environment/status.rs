@@ -92,7 +92,7 @@ impl Status {
 /// If the engine fails, or `e2e` did not create the cluster.
 pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &ClusterDir) -> Result<Status, KindError> {
     let cluster = name.to_owned();
-    let (id, running) = match kind::standing(docker, name).await? {
+    let (id, running) = match kind::state(docker, name).await? {
         ClusterState::Foreign => return Err(KindError::Foreign(cluster)),
         ClusterState::Nothing => return Ok(Status { cluster, run: None, parts: Vec::new(), access: None }),
         ClusterState::Ours { run, running } => (run, running),
@@ -197,8 +197,8 @@ async fn ingress_part(client: &Client, address: Option<SocketAddr>) -> Part {
     let Some(address) = address else {
         return Part { name, ready: true, detail: format!("{deployment}; no port of this machine is forwarded to it") };
     };
-    let ask = reqwest::Client::new().get(format!("http://{address}/")).timeout(TIMEOUT).send().await;
-    match ask {
+    let response = reqwest::Client::new().get(format!("http://{address}/")).timeout(TIMEOUT).send().await;
+    match response {
         Ok(_) => Part { name, ready: true, detail: format!("{deployment}, http://{address}") },
         Err(error) => Part { name, ready: false, detail: format!("{deployment} does not respond: {error}") },
     }

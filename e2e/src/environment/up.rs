@@ -188,7 +188,7 @@ pub async fn finish(
 
 /// The run of an existing cluster that responds and is complete.
 async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<RunId>, UpError> {
-    let id = match kind::standing(docker, &plan.cluster).await? {
+    let id = match kind::state(docker, &plan.cluster).await? {
         ClusterState::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
         ClusterState::Ours { run, running: true } => run,
         ClusterState::Ours { running: false, .. } | ClusterState::Nothing => return Ok(None),

@@ -156,7 +156,7 @@ impl Replayer {
             has_worktree: false,
             late: Some(DeferredVariables {
                 source: "the registry and the cluster".to_owned(),
-                is_needed: Box::new(variables::is_needed),
+                is_needed: Box::new(variables::needs_target),
                 values: self.values.clone(),
             }),
             notify: listener(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
@@ -274,7 +274,7 @@ mod tests {
             (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1.0.0"), &[]).unwrap());
         let deployed = environments(&push).into_iter().chain(environments(&tagged));
         let stops = environments(&push).into_iter().filter_map(|environment| environment.on_stop).collect();
-        let free = push.jobs.iter().filter(|job| !variables::is_needed(job)).map(|job| job.name.to_string());
+        let free = push.jobs.iter().filter(|job| !variables::needs_target(job)).map(|job| job.name.to_string());
         (deployed.map(|environment| (environment.slug, environment.is_manual)).collect(), stops, free.collect())
     }
 

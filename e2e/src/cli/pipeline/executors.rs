@@ -67,8 +67,8 @@ impl ExecutorArgs {
         Ok(name)
     }
 
-    /// The cluster of the command line, or else that of the settings, or else that of `e2e up`, or else that of the kubeconfig or of the pod
-    /// that this program runs in. `context` and `namespace` are those of the settings.
+    /// The cluster, from the first source that has one: the command line, the settings, `e2e up`, the kubeconfig, or the pod that this
+    /// program runs in. `context` and `namespace` are those of the settings.
     pub(super) async fn cluster(&self, context: Option<&str>, namespace: Option<&str>) -> Result<Cluster, CliError> {
         let context = self.context.as_deref().or(context);
         let state = cluster_dir(Path::new(STATE_DIR), CLUSTER)?;

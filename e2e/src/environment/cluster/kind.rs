@@ -72,7 +72,7 @@ pub enum ClusterState {
 }
 
 /// Looks up the nodes of the cluster `name`.
-pub async fn standing(docker: &Docker, name: &str) -> Result<ClusterState, KindError> {
+pub async fn state(docker: &Docker, name: &str) -> Result<ClusterState, KindError> {
     let filters = labels::filter(labels::KIND_CLUSTER, Some(name));
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let nodes = docker.list_containers(Some(options)).await?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     COMMIT, QUICK, TIMEOUT, Undo, all, assert_causes, caught, container, explained, failing, intact, object,
-    patch_pods, record_reported, served,
+    patch_pods, record_reported, wait_until_served,
 };
 use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, SavedPermissions, access, owner, wait_for_pods};
 use crate::support::{e2e, run};
@@ -195,7 +195,7 @@ fn the_ingress_controller_has_no_pod() {
     explained("uncontrolled", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
     drop(undo);
     run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=120s", "deployment/traefik"]));
-    served("uncontrolled");
+    wait_until_served("uncontrolled");
 }
 
 #[test]
