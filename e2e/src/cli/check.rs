@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::ValueEnum;
 use container_engine::error_chain::error_chain;
 use e2e::checks::about;
-use e2e::checks::connection::answers;
 use e2e::checks::discovery::discover;
 use e2e::checks::environment::Environment;
 use e2e::checks::extra_pod::sweep;
@@ -37,7 +36,7 @@ enum Format {
     Table,
     /// For programs: all results, as in docs/report.schema.json.
     Json,
-    /// Statistics of each environment, after the manner of Gateway API's conformance report.
+    /// Statistics of each environment, in the form of Gateway API's conformance report.
     Yaml,
 }
 
@@ -82,7 +81,7 @@ pub(crate) struct CheckArguments {
     patience: Duration,
 
     #[command(flatten)]
-    place: TargetArgs,
+    target_args: TargetArgs,
 
     /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
@@ -132,13 +131,10 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if arguments.references.len() > 1 && (host.is_some() || commit.is_some()) {
         return Err(CliError::Usage("--host and --commit are those of one environment: give one --ref".to_owned()));
     }
-    let mut selection = arguments.place.selection(arguments.references, arguments.read_only);
+    let mut selection = arguments.target_args.selection(arguments.references, arguments.read_only);
     selection.host = host;
-    let mut target = arguments.place.target().await?;
+    let mut target = arguments.target_args.answering_target().await?;
     target.patience = arguments.patience;
-    if !answers(&target.client).await {
-        return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
-    }
     let history = arguments.history.as_deref().map(History::open).transpose().map_err(history_error)?;
     let config_map = match &arguments.report_configmap {
         Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
@@ -195,7 +191,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let accesses = AccessList::new(&found, &target.kubectl);
     let report = checks::report::report(summary, cluster, &found.choices, &accesses, checks);
     let json = report::check::json::text(&report)?;
-    // Each reader gets the result, whatever happens to the other ones.
+    // A failure to write one output must not prevent the others.
     let stored = match &config_map {
         Some(config_map) => {
             let stage = if is_failed { Stage::Failed } else { Stage::Passed };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use container_engine::labels::RunId;
-use e2e::checks::connection::{Connection, is_in_pod};
+use e2e::checks::connection::{Connection, answers, is_in_pod};
 use e2e::checks::discovery::Selection;
 use e2e::checks::environment::Prometheus;
 use e2e::checks::registry_api::RegistryApi;
@@ -173,6 +173,15 @@ impl TargetArgs {
             networks: self.networks.clone(),
             patience: DEFAULT_TIMEOUT,
         })
+    }
+
+    /// Like [`target`](Self::target), but fails if the cluster does not answer.
+    pub(crate) async fn answering_target(&self) -> Result<Target, CliError> {
+        let target = self.target().await?;
+        if answers(&target.client).await {
+            return Ok(target);
+        }
+        Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"))
     }
 
     /// The registry of `e2e up`, if the connection leads to its cluster.

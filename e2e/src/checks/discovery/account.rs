@@ -32,7 +32,10 @@ pub(super) async fn find(target: &Target, selection: &Selection) -> Search<Accou
     let client = client.map_err(|error| error_chain(&error))?;
     let review = Api::<SelfSubjectReview>::all(client.clone());
     if let Err(error) = review.create(&PostParams::default(), &SelfSubjectReview::default()).await {
-        return Err(format!("the account of the checks may not act as {name} ({}); {REMEDY}", error_chain(&error)));
+        return Err(format!(
+            "the account of the checks is not allowed to act as {name} ({}); {REMEDY}",
+            error_chain(&error)
+        ));
     }
     Ok((Account { name, client }, format!("{reason}; the checks act as it")))
 }
