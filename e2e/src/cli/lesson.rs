@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
 use super::target_args::TargetArgs;
-use super::{CliError, EXIT_FAILED, Outcome, connect, write};
+use super::{EXIT_FAILED, Outcome, connect, write};
 
 /// Runs the lessons of the course: each shows a real failure and its cause, and that the remedy removes it
 ///
