@@ -165,7 +165,7 @@ pub async fn begin(
         let text = kind::kubeconfig(&plan.cluster, false).await?;
         plan.state.write(&plan.state.kubeconfig(), text.as_bytes())?;
     }
-    kind::make_network(docker, &run).await?;
+    kind::create_network(docker, &run).await?;
     Ok(ClusterLease { run, is_new, _lock: lock })
 }
 

@@ -59,7 +59,7 @@ impl ShellProcess {
         command.current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         change(&mut command);
         let mut child = command.spawn()?;
-        // It holds the other end of the connection.
+        // The command holds the supervisor's end of the connection.
         drop(command);
         let group = ProcessGroup::led_by(&child);
         let output = [
@@ -128,7 +128,7 @@ impl ShellProcess {
     /// Whether any process of the script still runs.
     pub(super) fn is_running(&mut self) -> bool {
         let is_running = if self.supervisor.is_some() {
-            // It ends after everything that the script has started.
+            // The supervisor ends after everything that the script has started.
             matches!(self.child.try_wait(), Ok(None))
         } else {
             self.group.is_some_and(ProcessGroup::is_running)
