@@ -49,8 +49,8 @@ pub(crate) struct ReportConfigMap {
 }
 
 impl ReportConfigMap {
-    /// Creates or clears the `ConfigMap` in the client's namespace, which is that of the pod if the client has its account. So the report
-    /// of an earlier run is not taken for that of this one, and a missing permission is found at the start.
+    /// Creates or clears the `ConfigMap` in the client's namespace, which is that of the pod if the client has its account. This
+    /// prevents the report of an earlier run from being mistaken for that of this run, and finds a missing permission at the start.
     ///
     /// # Errors
     /// If the API server rejects it, for example because the account lacks the permission.

@@ -128,8 +128,8 @@ impl TargetArgs {
     /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus. In a pod without a cluster of
     /// `e2e up`, it is the cluster of the pod.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
-        let is_of_pod = !self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
-        if !self.is_existing() && !is_of_pod {
+        let uses_pods_cluster = !self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
+        if !self.is_existing() && !uses_pods_cluster {
             let (state, docker) = (self.cluster_args.state()?, connect().await?);
             let Some(id) = state.noted_run() else {
                 let name = &self.cluster_args.name;
@@ -142,7 +142,7 @@ impl TargetArgs {
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
         let connection = match &self.kubeconfig {
-            _ if is_of_pod => Connection::from_pod()?,
+            _ if uses_pods_cluster => Connection::from_pod()?,
             Some(path) => Connection::from_file(path, self.context.as_deref()).await?,
             None => Connection::from_default_kubeconfig(self.context.as_deref()).await?,
         };
@@ -155,7 +155,7 @@ impl TargetArgs {
             None => None,
         };
         let registry = match self.registry()? {
-            None => self.registry_of_kind(&connection).await?,
+            None => self.kind_registry(&connection).await?,
             given => given,
         };
         Ok(Target {
@@ -185,7 +185,7 @@ impl TargetArgs {
     }
 
     /// The registry of `e2e up`, if the connection leads to its cluster.
-    async fn registry_of_kind(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
+    async fn kind_registry(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
         let state = self.cluster_args.state()?;
         let (Some(id), Ok(own)) = (state.noted_run(), Connection::from_file(&state.kubeconfig(), None).await) else {
             return Ok(None);

@@ -93,13 +93,13 @@ impl ShellProcess {
         Ok(end)
     }
 
-    /// Sends SIGTERM to the script and waits for `patience`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`],
+    /// Sends SIGTERM to the script and waits for `kill_timeout`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`],
     /// or, under a supervisor whose shell has ended, after 500 ms.
-    pub(super) async fn stop(&mut self, patience: Option<Duration>) {
-        if let Some(patience) = patience {
+    pub(super) async fn stop(&mut self, kill_timeout: Option<Duration>) {
+        if let Some(kill_timeout) = kill_timeout {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.
             self.signal(if self.supervisor.is_some() { Signal::USR1 } else { Signal::TERM });
-            let _ = timeout(patience, self.wait()).await;
+            let _ = timeout(kill_timeout, self.wait()).await;
         }
         if self.is_running() {
             self.signal(Signal::TERM);
