@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{App, TIMEOUT, accesses, client, command, is, until};
+use crate::support::{App, TIMEOUT, accesses, client, command, has_message, until};
 use rstest::rstest;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -318,6 +318,6 @@ async fn environment_variables_replace_flags() {
 
 /// Waits until `requests` are in flight, including the scrape that reports the number.
 async fn wait_for_in_flight(app: &App, requests: usize) {
-    let is_so = async || app.metric("http_requests_in_flight").await.to_string() == requests.to_string();
-    until("the request is in flight", is_so).await;
+    let has_requests = async || app.metric("http_requests_in_flight").await.to_string() == requests.to_string();
+    until("the request is in flight", has_requests).await;
 }

@@ -25,7 +25,7 @@ const HEADLESS: &str = "None";
 
 pub(super) async fn run(environment: Environment) -> Outcome {
     let service = environment.service().await?;
-    let pod = ExtraPod::make(&environment, "dns", |spec| {
+    let pod = ExtraPod::create(&environment, "dns", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
         }

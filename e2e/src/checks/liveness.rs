@@ -26,7 +26,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let deployed = deployed_probe(&environment).await?;
     // The deployed pods do not allow fault injection; this one does. Its probes run more often and without initial delays to make
     // the check fast. It tests the probes' paths and failure thresholds; the deployed probe's timing is verified above.
-    let pod = ExtraPod::make(&environment, "liveness", |spec| {
+    let pod = ExtraPod::create(&environment, "liveness", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
             let name = "READY_AFTER".to_owned();

@@ -57,7 +57,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 
 /// Creates a pod that pulls the image and ends. It receives no requests.
 async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> Result<ExtraPod, Failure> {
-    ExtraPod::make(environment, "pull-secret", |spec| {
+    ExtraPod::create(environment, "pull-secret", |spec| {
         spec.restart_policy = Some("Never".to_owned());
         // Their images are pulled first, and may come from another registry.
         spec.init_containers = None;

@@ -26,7 +26,7 @@ const READY: &str = "\"message\":\"ready\"";
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(environment: Environment) -> Outcome {
-    let pod = ExtraPod::make(&environment, "readiness", |_| ()).await?;
+    let pod = ExtraPod::create(&environment, "readiness", |_| ()).await?;
     let result = watched(&environment, &pod.name).await;
     end_pod(pod, &environment, result).await
 }

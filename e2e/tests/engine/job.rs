@@ -146,7 +146,7 @@ impl Pipeline {
     }
 
     /// The containers, networks and volumes of the pipeline.
-    pub(crate) fn things(&self) -> Vec<String> {
+    pub(crate) fn resources(&self) -> Vec<String> {
         [self.without_volumes(), self.volumes()].concat()
     }
 
@@ -179,8 +179,8 @@ impl Pipeline {
     /// Waits until nothing of the pipeline is left: a job that is dropped removes its resources in the background.
     pub(crate) async fn wait_until_removed(&self) {
         let started = Instant::now();
-        while !self.things().is_empty() {
-            assert!(started.elapsed() < TIMEOUT, "{:?}", self.things());
+        while !self.resources().is_empty() {
+            assert!(started.elapsed() < TIMEOUT, "{:?}", self.resources());
             sleep(Duration::from_millis(200)).await;
         }
     }

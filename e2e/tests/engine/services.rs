@@ -152,7 +152,7 @@ async fn on_the_default_network_services_are_in_the_hosts_file() {
     let mut job = pipeline.job(DEBIAN, |request| request.services = vec![answering("one", &["db"])]).await;
     assert_eq!(job.run(&[&ask("db")]).await, (0, "one".to_owned()), "{}", job.text());
     // The volume, and two containers.
-    assert_eq!(pipeline.things().len(), 3);
+    assert_eq!(pipeline.resources().len(), 3);
     job.session.finish().await;
     assert_eq!(pipeline.left().await, [""; 0]);
 }
