@@ -26,8 +26,8 @@ pub(super) const QUERY: Exercise = Exercise {
     title: "Requests per second",
     goal: "a file requests.promql in the project with a query: the requests per second to route \"/\" over the last five minutes, summed \
            for each environment (`ref`) and status",
-    hint: "the number of a counter says how many requests there were since the pod's start; which function makes a speed of it, and what \
-           must happen first: that, or the sum?",
+    hint: "the number of a counter says how many requests there were since the pod's start; which function turns it into a speed, and \
+           what must happen first: that, or the sum?",
     verifier: Verifier::Cluster(|project, environment| query(project, environment).boxed()),
 };
 

@@ -39,9 +39,9 @@ fn an_engine_without_privileged_containers() {
     let sandbox = Sandbox::new();
     let dir = tempfile::tempdir().expect("a directory");
     let socket = dir.path().join("docker.sock");
-    let door = UnixListener::bind(&socket).expect("a socket");
+    let listener = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
-        for client in door.incoming().flatten() {
+        for client in listener.incoming().flatten() {
             std::thread::spawn(move || refuse_starts(client));
         }
     });
