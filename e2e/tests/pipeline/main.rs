@@ -20,7 +20,7 @@ const EXECUTOR: &str = "shell";
 
 /// The processes that the program with this process ID has left behind.
 fn left_behind(id: &str) -> Vec<String> {
-    let suffix = format!(".{id}");
+    let part = format!(".{id}");
     let environments = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|process| {
         String::from_utf8_lossy(&std::fs::read(process.path().join("environ")).unwrap_or_default()).into_owned()
     });
@@ -28,5 +28,5 @@ fn left_behind(id: &str) -> Vec<String> {
         let variable = all.split('\0').find(|variable| variable.starts_with("GITLAB_CI_K8S_DEMO_PIPELINE="));
         variable.map(str::to_owned)
     });
-    variables.filter(|variable| variable.contains(&suffix)).collect()
+    variables.filter(|variable| variable.contains(&part)).collect()
 }
