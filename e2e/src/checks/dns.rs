@@ -69,7 +69,7 @@ async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Res
         Answer::Addresses(found) => Ok(found),
         Answer::None(reason) => Err(reason),
     };
-    match asked(environment, pod, name, pick).await? {
+    match ask_until(environment, pod, name, pick).await? {
         Ok(found) if found.is_empty() => Ok(format!("{name}: no address")),
         Ok(found) => Err(failure(environment, pod, format!("no address of {name}")).await?.actual(list(&found)).caused_by(
             "the cluster's DNS, or the resolver behind it, returns an address for every name",
@@ -86,7 +86,7 @@ async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Res
 }
 
 /// Asks for a name until `pick` returns a value. The inner error is the last one of `pick`, after the patience has ended.
-async fn asked<T>(
+async fn ask_until<T>(
     environment: &Environment,
     pod: &str,
     name: &str,
@@ -126,7 +126,7 @@ async fn resolve(
         Answer::Addresses(found) => Err(list(&found)),
         Answer::Unknown(reason) | Answer::None(reason) => Err(reason),
     };
-    match asked(environment, pod, name, pick).await? {
+    match ask_until(environment, pod, name, pick).await? {
         Ok(found) => Ok(format!("{name}: {}", list(&found))),
         Err(seen) => {
             let what = if wanted.is_empty() { "an address".to_owned() } else { list(wanted) };

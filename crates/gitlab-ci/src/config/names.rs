@@ -72,7 +72,8 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
 }
 
 /// Returns the names of the instances that a need with a matrix selects. If the need refers to the values of `job`, it
-/// selects other ones for each instance of `job`. Only the instances for which the need has the name `other` count.
+/// selects other ones for each instance of `job`. `other` is one of the names that the need then has: only the instances of `job` for
+/// which the need has this name are considered.
 pub fn selected_instances(job: &Job, (need, other): (&Need, &Arc<str>), matrix: &Matrix) -> Vec<String> {
     let no_values = [Vec::new()];
     let owns: &[_] = match &job.parallel {
