@@ -64,8 +64,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-/// Fails if the response is from a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may have been
-/// one of the environment's.
+/// Fails if the response is from a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may
+/// have been one of the environment's.
 async fn require_own_pod(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
     // The pod chooses the name in its response, and the name becomes part of an API path.
     if !is_subdomain(host) {

@@ -93,8 +93,8 @@ impl ShellProcess {
         Ok(end)
     }
 
-    /// Sends SIGTERM to the script and waits for `kill_timeout`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`],
-    /// or, under a supervisor whose shell has ended, after 500 ms.
+    /// Sends SIGTERM to the script and waits for `kill_timeout`. Then ends all remaining processes with SIGTERM and SIGKILL: after
+    /// [`GRACE`], or, under a supervisor whose shell has ended, after 500 ms.
     pub(super) async fn stop(&mut self, kill_timeout: Option<Duration>) {
         if let Some(kill_timeout) = kill_timeout {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.

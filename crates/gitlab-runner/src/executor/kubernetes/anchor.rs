@@ -128,8 +128,8 @@ async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String
                 known.lock().await.remove(&namespace);
                 return;
             }
-            // An API server that was restarted refuses everything at first. Without the permission, the anchor is never renewed and does not
-            // expire.
+            // An API server that was restarted refuses everything at first. Without the permission, the anchor is never renewed and does
+            // not expire.
             _ => sleep(RENEWAL).await,
         }
     }

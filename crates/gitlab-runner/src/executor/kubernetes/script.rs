@@ -89,7 +89,8 @@ impl Follower {
                 Err(error) if !self.pod.is_final(&error) => error.to_string(),
                 Err(reason) => {
                     return Err(ExecutorError::system(format!(
-                        "cannot read the output of the script in pod {}: {reason}; the account needs permission to get and create pods/exec",
+                        "cannot read the output of the script in pod {}: {reason}; the account needs permission to get and create \
+                         pods/exec",
                         self.pod.name
                     )));
                 }
