@@ -12,7 +12,7 @@ use memchr::{memmem, memrchr};
 use rustix::pipe::fcntl_setpipe_size;
 
 /// A field that occurs once in each line about a request, and in no other line.
-const MARK: &[u8] = br#""request_id":"#;
+const REQUEST_FIELD: &[u8] = br#""request_id":"#;
 
 /// Size of the pipe: enough for the lines between two reads, even if the reader gets its core late. Any user may set this size.
 const PIPE_BYTES: usize = 1024 * 1024;
@@ -79,11 +79,11 @@ fn drain(mut pipe: impl Read, seen: &Seen) -> io::Result<()> {
 }
 
 fn count(lines: &[u8], seen: &Seen) {
-    let requests = memmem::find_iter(lines, MARK).count();
+    let requests = memmem::find_iter(lines, REQUEST_FIELD).count();
     seen.requests.fetch_add(u32::try_from(requests).unwrap_or(u32::MAX), Ordering::Relaxed);
     if requests > 0 {
         seen.first.get_or_init(|| {
-            let line = lines.split(|byte| *byte == b'\n').find(|line| memmem::find(line, MARK).is_some());
+            let line = lines.split(|byte| *byte == b'\n').find(|line| memmem::find(line, REQUEST_FIELD).is_some());
             String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
         });
     }
@@ -93,7 +93,7 @@ fn count(lines: &[u8], seen: &Seen) {
 mod tests {
     use super::*;
 
-    /// Yields `rest` a few bytes at a time, so that a read may end anywhere in a line or a mark.
+    /// Yields `rest` a few bytes at a time, so that a read may end anywhere in a line or a field.
     struct Dribble<'text> {
         rest: &'text [u8],
         step: usize,

@@ -25,17 +25,17 @@ impl Page {
     /// Writes the page with `report` instead of the previous one.
     pub(crate) fn write(&self, report: &str) -> Result<(), Error> {
         let Self { path, before, after, .. } = self;
-        let [begin, end] = marks(self.report);
+        let [begin, end] = markers(self.report);
         fs::write(path, format!("{before}{begin}\n{report}{end}{after}")).context(path.display())
     }
 }
 
-fn marks(report: &str) -> [String; 2] {
+fn markers(report: &str) -> [String; 2] {
     ["begin", "end"].map(|edge| format!("<!-- {report}:{edge} -->"))
 }
 
 fn split<'text>(text: &'text str, report: &str) -> Result<(&'text str, &'text str), String> {
-    let [begin, end] = marks(report);
+    let [begin, end] = markers(report);
     let (before, rest) = text.split_once(&begin).ok_or_else(|| format!("it has no {begin}"))?;
     let (_, after) = rest.split_once(&end).ok_or_else(|| format!("it has no {end} after {begin}"))?;
     Ok((before, after))

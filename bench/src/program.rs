@@ -14,10 +14,12 @@ pub(crate) fn time(command: &mut Command) -> Result<f64, Error> {
 
 /// Runs a program that must succeed, and returns what it writes to standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
-    let output = command.stdin(Stdio::null()).output().context("cannot be run")?;
+    let program = command.get_program().to_owned();
+    let run = command.stdin(Stdio::null()).output();
+    let output = run.context(format_args!("cannot run {}", program.display()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Measurement(format!("{command:?} failed: {}", said.trim())))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Measurement(format!("{command:?} failed: {}", stderr.trim())))
 }

@@ -11,7 +11,7 @@ pub(crate) fn create(dir: &Path, name: &str, pipeline: &str) -> Result<PathBuf, 
     let dir = dir.join(name);
     fs::create_dir_all(&dir).context(dir.display())?;
     fs::write(dir.join(".gitlab-ci.yml"), pipeline).context(name)?;
-    // Both programs create files there that do not belong to the repository.
+    // `e2e` and gitlab-ci-local create files there that do not belong to the repository.
     fs::write(dir.join(".gitignore"), ".gitlab-ci-local/\ntarget/\n").context(name)?;
     let lines: [&[&str]; 4] = [
         &["-c", "init.defaultBranch=main", "init", "--quiet"],

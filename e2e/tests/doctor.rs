@@ -29,18 +29,22 @@ fn a_bare_machine_gets_remedies_for_the_missing_engine_and_tools() {
     assert_eq!(output.status.code(), Some(3));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let findings = document["findings"].as_array().unwrap();
-    let of = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject).unwrap();
+    let found = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject).unwrap();
     for subject in ["container engine", "privileged containers", "kind", "BuildKit client"] {
-        let finding = of(subject);
+        let finding = found(subject);
         assert_eq!(finding["verdict"], "missing", "{finding}");
         assert!(finding["remedy"].is_object(), "{finding}");
     }
-    assert_eq!(of("kubectl")["verdict"], "warning");
-    assert_eq!(of("clock")["verdict"], "good");
+    assert_eq!(found("kubectl")["verdict"], "warning");
+    assert_eq!(found("clock")["verdict"], "good");
     // The doctor contacts package registries only after it has determined that an image must be built.
-    assert_eq!(of("images")["found"], "unknown: no container engine is running");
+    assert_eq!(found("images")["found"], "unknown: no container engine is running");
     assert!(findings.iter().all(|finding| finding["subject"] != "Go module proxy"), "{document}");
-    assert!(of("container engine")["found"].as_str().unwrap().starts_with("none: "), "{}", of("container engine"));
+    assert!(
+        found("container engine")["found"].as_str().unwrap().starts_with("none: "),
+        "{}",
+        found("container engine")
+    );
 }
 
 /// An engine without images that reaches no registry; it implements only the parts of the API that this test uses.
@@ -93,7 +97,7 @@ fn serve_registry(status: &'static str) -> String {
 /// Problems that would otherwise surface after half an hour of building: an old kind, control groups of version 1, and package registries
 /// that do not answer or do not have the required packages.
 #[test]
-fn a_machine_that_must_build_and_cannot() {
+fn missing_requirements_of_a_build_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("docker.sock");
     serve_engine(&socket);
@@ -120,8 +124,8 @@ fn a_machine_that_must_build_and_cannot() {
     assert!(!text.contains("secret"), "{text}");
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     let findings = document["findings"].as_array().unwrap();
-    let of = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject).unwrap();
-    for (subject, verdict, found, advice) in [
+    let found = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject).unwrap();
+    for (subject, verdict, text, advice) in [
         ("kind", "missing", "0.27", ""),
         ("mmdebstrap", "missing", "none", ""),
         ("images", "good", "must be built (cannot reach the registry: its name does not resolve)", ""),
@@ -130,16 +134,16 @@ fn a_machine_that_must_build_and_cannot() {
         ("Python index", "missing", "does not have what is needed (HTTP 404)", "PIP_INDEX_URL"),
         ("control groups", "missing", "version 1", "failCgroupV1: false"),
     ] {
-        let finding = of(subject);
+        let finding = found(subject);
         assert_eq!(finding["verdict"], verdict, "{finding}");
-        assert!(finding["found"].as_str().unwrap().contains(found), "{finding}");
+        assert!(finding["found"].as_str().unwrap().contains(text), "{finding}");
         assert!(advice.is_empty() || finding["remedy"]["advice"].as_str().unwrap().contains(advice), "{finding}");
     }
-    assert!(of("disk")["needed"].as_str().unwrap().starts_with("25.0 GiB free"), "{}", of("disk"));
+    assert!(found("disk")["needed"].as_str().unwrap().starts_with("25.0 GiB free"), "{}", found("disk"));
 }
 
 #[test]
-fn the_table_ends_with_how_it_stands() {
+fn the_table_ends_with_the_next_step() {
     let output = doctor(&[]);
     let text = String::from_utf8(output.stdout).unwrap();
     let last = text.lines().last().unwrap();
@@ -154,6 +158,6 @@ fn a_missing_configuration_is_a_finding_and_not_a_crash() {
 }
 
 #[test]
-fn usage_is_2() {
+fn bad_usage_exits_with_2() {
     assert_eq!(doctor(&["--format", "xml"]).status.code(), Some(2));
 }

@@ -74,11 +74,11 @@ impl Connections {
     /// Accepts connections until `end` is ready, and returns its value.
     pub(super) async fn accept_until<T>(&mut self, listener: &TcpListener, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
-        let mut look = interval(POLL_INTERVAL);
+        let mut ticks = interval(POLL_INTERVAL);
         loop {
             tokio::select! {
                 ended = &mut end => return ended,
-                _ = look.tick() => self.close_slow(),
+                _ = ticks.tick() => self.close_slow(),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, remote)) => self.admit(stream, remote),
                     Err(error) if is_connection_error(&error) => {
@@ -134,14 +134,14 @@ impl Connections {
         self.open.insert(task.id(), Connection { task, phase });
     }
 
-    /// Ends each connection after the request that it is in, and returns when none is left.
+    /// Closes each connection after its current request, and returns when none is left.
     pub(super) async fn close(&mut self) {
         let mut closed = pin!(std::mem::take(&mut self.graceful).shutdown());
-        let mut look = interval(POLL_INTERVAL);
+        let mut ticks = interval(POLL_INTERVAL);
         loop {
             tokio::select! {
                 () = &mut closed => return,
-                _ = look.tick() => self.close_slow(),
+                _ = ticks.tick() => self.close_slow(),
             }
         }
     }

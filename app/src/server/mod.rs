@@ -20,7 +20,7 @@ use crate::health::Health;
 ///
 /// 1. The service reports "not ready", asks clients to use another connection, and keeps accepting for `shutdown.delay`:
 ///    kube-proxy and Ingress controllers send requests until they have processed the change of the endpoints.
-/// 2. The listener closes, and each connection after the request that it is in. Idle connections close at once.
+/// 2. The listener closes. Each connection closes after its current request, idle connections at once.
 /// 3. Requests in flight have up to `shutdown.timeout` to complete.
 ///
 /// A second signal ends the service immediately. Returns the number of requests that were cut.

@@ -117,7 +117,7 @@ async fn at_the_limit_an_idle_connection_is_closed_and_a_busy_one_is_not() {
     assert_eq!(health(&app).await, 200);
     assert_eq!(read_to_end(&mut idle).await, "");
 
-    // A third request takes this place, unless a connection of the loop is just being closed: then it is refused as well.
+    // A third request takes this place. It is refused, and repeated, if a connection of the loop is still open.
     let mut third = delay();
     let mut answer = String::new();
     while answer.is_empty() {
@@ -213,8 +213,8 @@ async fn an_endless_body_is_not_read() {
 /// Waits until `requests` are in flight in `/fault/delay`, and leaves no other connection open.
 async fn wait_for_delays(app: &App, requests: u32) {
     // The scrape itself is also in flight.
-    let are_there = async || app.metric("http_requests_in_flight").await >= f64::from(requests + 1);
-    until("the requests are in flight", are_there).await;
+    let are_in_flight = async || app.metric("http_requests_in_flight").await >= f64::from(requests + 1);
+    until("the requests are in flight", are_in_flight).await;
 }
 
 /// Raises this process's own limit, which most shells set to 1024.

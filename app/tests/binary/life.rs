@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{App, TIMEOUT, accesses, client, command, is, until};
+use crate::support::{App, TIMEOUT, accesses, client, command, has_message, until};
 use rstest::rstest;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -169,7 +169,7 @@ async fn either_signal_ends_an_idle_service_with_exit_code_0(#[case] signal: &st
     app.signal(signal).await;
     let (status, log) = app.wait().await;
     assert_eq!(status.code(), Some(0));
-    let draining = log.iter().find(|line| is(line, "draining")).unwrap();
+    let draining = log.iter().find(|line| has_message(line, "draining")).unwrap();
     assert_eq!(draining["signal"], name);
 }
 
@@ -183,7 +183,7 @@ async fn a_second_signal_ends_the_service_at_once_and_the_log_counts_the_cut_req
     app.signal("INT").await;
     let (status, log) = app.wait().await;
     assert_eq!(status.code(), Some(1));
-    let cut = log.iter().find(|line| is(line, "stopped: requests in flight were cut")).unwrap();
+    let cut = log.iter().find(|line| has_message(line, "stopped: requests in flight were cut")).unwrap();
     assert_eq!((&cut["requests"], &cut["reason"]), (&1.into(), &"SIGINT".into()));
     assert!(slow.await.unwrap().is_err());
 }
@@ -196,7 +196,7 @@ async fn the_shutdown_timeout_cuts_requests_that_do_not_end() {
     app.signal("TERM").await;
     let (status, log) = app.wait().await;
     assert_eq!(status.code(), Some(1));
-    let cut = log.iter().find(|line| is(line, "stopped: requests in flight were cut")).unwrap();
+    let cut = log.iter().find(|line| has_message(line, "stopped: requests in flight were cut")).unwrap();
     assert_eq!((&cut["requests"], &cut["reason"]), (&1.into(), &"shutdown timeout".into()));
     assert!(slow.await.unwrap().is_err());
 }
@@ -318,6 +318,6 @@ async fn environment_variables_replace_flags() {
 
 /// Waits until `requests` are in flight, including the scrape that reports the number.
 async fn wait_for_in_flight(app: &App, requests: usize) {
-    let is_so = async || app.metric("http_requests_in_flight").await.to_string() == requests.to_string();
-    until("the request is in flight", is_so).await;
+    let has_requests = async || app.metric("http_requests_in_flight").await.to_string() == requests.to_string();
+    until("the request is in flight", has_requests).await;
 }

@@ -74,7 +74,7 @@ impl App {
 
     /// Waits for a line of the log whose message starts with `message`.
     pub(crate) async fn logged(&self, message: &str) -> Value {
-        let found = || self.log.lock().unwrap().iter().find(|line| is(line, message)).cloned();
+        let found = || self.log.lock().unwrap().iter().find(|line| has_message(line, message)).cloned();
         until(&format!("the log has `{message}`"), async || found().is_some()).await;
         found().unwrap()
     }
@@ -103,7 +103,7 @@ async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<Value> {
 }
 
 /// Whether a log line's message starts with `message`.
-pub(crate) fn is(line: &Value, message: &str) -> bool {
+pub(crate) fn has_message(line: &Value, message: &str) -> bool {
     line["message"].as_str().is_some_and(|text| text.starts_with(message))
 }
 

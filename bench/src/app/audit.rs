@@ -41,7 +41,7 @@ const FIELDS: [&str; 7] = ["method", "route", "path", "status", "duration_ms", "
 
 /// Compares the counts of the load generator, of the service's own counter and of its access log.
 pub(crate) async fn audit(name: &str, process: &ServerProcess, sent: &[Sent]) -> Result<Audited, Error> {
-    let began = Instant::now();
+    let started = Instant::now();
     let mut scrapes = 0.0;
     let text = loop {
         let answer =
@@ -53,7 +53,7 @@ pub(crate) async fn audit(name: &str, process: &ServerProcess, sent: &[Sent]) ->
         if (logged - expected).abs() < 0.5 {
             break answer.body;
         }
-        if began.elapsed() > TIMEOUT {
+        if started.elapsed() > TIMEOUT {
             let reason = format!("{name} answered {expected} requests by its own count, and logged {logged}");
             return Err(Error::Measurement(reason));
         }
@@ -80,8 +80,11 @@ struct Own {
 
 fn compare(text: &str, sent: &[Sent], own: &Own) -> Result<(), String> {
     let counted = |path: &str| {
-        let of_path = |labels: &str| label(labels, "route") == Some(path) && label(labels, "status") == Some("200");
-        samples(text, "http_requests_total").filter(|(labels, _)| of_path(labels)).map(|(_, value)| value).sum::<f64>()
+        let is_counted = |labels: &str| label(labels, "route") == Some(path) && label(labels, "status") == Some("200");
+        samples(text, "http_requests_total")
+            .filter(|(labels, _)| is_counted(labels))
+            .map(|(_, value)| value)
+            .sum::<f64>()
     };
     let mut good = 0.0;
     for Sent { path, least, uncounted } in sent {

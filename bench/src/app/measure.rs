@@ -99,9 +99,9 @@ pub(crate) async fn load(server: &Server, cores: Cores, plan: Plan, found: &mut 
     let mut sent = Vec::new();
     for (path, route) in [("/health", &mut found.health), ("/metrics", &mut found.metrics)] {
         let warm_up = wrk::run(process.address, path, plan.connections, WARM_UP_SECONDS).await?;
-        let (began, used) = (Instant::now(), process.processor_seconds()?);
+        let (started, used) = (Instant::now(), process.processor_seconds()?);
         let load = wrk::run(process.address, path, plan.connections, plan.seconds).await?;
-        route.busy.push((process.processor_seconds()? - used) / began.elapsed().as_secs_f64());
+        route.busy.push((process.processor_seconds()? - used) / started.elapsed().as_secs_f64());
         route.per_second.push(load.per_second);
         route.p50.push(load.p50);
         route.p99.push(load.p99);

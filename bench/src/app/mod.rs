@@ -140,12 +140,12 @@ mod tests {
     #[case::contradiction("app --quick --rounds 9")]
     #[case::no_rounds("app --rounds 0")]
     #[case::hours("app --seconds 3600")]
-    fn refused(#[case] line: &str) {
+    fn invalid_arguments_are_refused(#[case] line: &str) {
         parse(line).unwrap_err();
     }
 
     #[test]
-    fn turns() {
+    fn the_order_of_the_services_alternates() {
         let order: Vec<_> = (0..4).flat_map(|round| in_turn(round, 'a', 'b')).collect();
         assert_eq!(order, ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']);
     }

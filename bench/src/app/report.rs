@@ -82,8 +82,8 @@ impl Comparison for Report {
         use Unit::{Bytes, Mebibytes, Milliseconds, PerSecond, Percent};
 
         let mut rows = vec![["measure", "Rust", "Go", "Rust : Go", "target"].map(str::to_owned).to_vec()];
-        let mut row = |measure: &str, unit: Unit, of: &dyn Fn(&Found) -> &Sample, target: Option<Target>| {
-            let (rust, go) = (of(&self.rust), of(&self.go));
+        let mut row = |measure: &str, unit: Unit, sample: &dyn Fn(&Found) -> &Sample, target: Option<Target>| {
+            let (rust, go) = (sample(&self.rust), sample(&self.go));
             let ratio = rust.median() / go.median();
             let verdict = target.map_or("–".to_owned(), |target| target.verdict(ratio));
             rows.push(vec![measure.to_owned(), cell(unit, rust), cell(unit, go), write_ratio(ratio), verdict]);

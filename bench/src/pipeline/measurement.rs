@@ -18,5 +18,5 @@ pub(super) struct Measurement {
     pub(super) run: Sample,
     pub(super) run_other: Sample,
     /// The number of jobs of the article's pipeline that gitlab-ci-local lists, but GitLab would not run.
-    pub(super) too_many: usize,
+    pub(super) extra_jobs: usize,
 }

@@ -48,9 +48,9 @@ pub(crate) struct Arguments {
 const PLANS: u32 = 10;
 
 /// The two programs.
-struct Sides {
+struct Programs {
     e2e: PathBuf,
-    other: PathBuf,
+    gitlab_ci_local: PathBuf,
     /// An empty home directory for gitlab-ci-local, without the user's settings.
     home: PathBuf,
     /// The directory for the temporary files of both programs.
@@ -68,9 +68,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Error> {
     let page = arguments.write.clone().map(|page| Page::open(page, "bench-pipeline")).transpose()?;
     let dir = arguments.dir.join(format!("bench-pipeline-{}", std::process::id()));
     fs::create_dir_all(&dir).context(dir.display())?;
-    let measured = install(&arguments.install).and_then(|other| {
+    let measured = install(&arguments.install).and_then(|gitlab_ci_local| {
         let e2e = std::path::absolute(&arguments.e2e).context("the current directory")?;
-        measure(arguments.rounds, &Sides { e2e, other, home: dir.join("home"), temporary: dir.clone() }, &dir)
+        measure(
+            arguments.rounds,
+            &Programs { e2e, gitlab_ci_local, home: dir.join("home"), temporary: dir.clone() },
+            &dir,
+        )
     });
     let _ = fs::remove_dir_all(&dir);
     let report = Report {
@@ -99,25 +103,25 @@ fn install(dir: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(program).context("the current directory")
 }
 
-fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error> {
+fn measure(rounds: u32, programs: &Programs, dir: &Path) -> Result<Measurement, Error> {
     let article = repository::create(dir, "article", files::ARTICLE)?;
     let mixed = SIZES.map(|size| repository::create(dir, &size.to_string(), &files::mixed(size)));
     let mixed: Vec<PathBuf> = mixed.into_iter().collect::<Result<_, _>>()?;
     let trivial = repository::create(dir, "trivial", &files::trivial(100))?;
     let hundred = mixed.first().ok_or_else(|| Error::Measurement("no sizes".to_owned()))?;
-    let mut found = Measurement { too_many: check(sides, &article, hundred)?, ..Measurement::default() };
+    let mut found = Measurement { extra_jobs: check(programs, &article, hundred)?, ..Measurement::default() };
     for round in 1..=rounds {
         progress(&format!("round {round} of {rounds}"));
-        found.article_other.push(sides.list(&article)?);
-        found.hundred_other.push(sides.list(hundred)?);
+        found.article_other.push(programs.list(&article)?);
+        found.hundred_other.push(programs.list(hundred)?);
         for _ in 0..PLANS {
-            found.article.push(sides.plan(&article)?);
+            found.article.push(programs.plan(&article)?);
         }
         for (sample, repository) in found.plans.iter_mut().zip(&mixed) {
-            sample.push(sides.plan(repository)?);
+            sample.push(programs.plan(repository)?);
         }
-        found.run_other.push(sides.run_other(&trivial)?);
-        found.run.push(sides.run(&trivial)?);
+        found.run_other.push(programs.run_other(&trivial)?);
+        found.run.push(programs.run(&trivial)?);
     }
     Ok(found)
 }
@@ -125,28 +129,28 @@ fn measure(rounds: u32, sides: &Sides, dir: &Path) -> Result<Measurement, Error>
 /// Checks that both programs read the same jobs: for the hundred jobs, both must list the same names; for the article's pipeline,
 /// gitlab-ci-local must list at least the jobs that `e2e` lists. Returns the number of additional jobs in its list: it does not
 /// support `only` and `except`.
-fn check(sides: &Sides, article: &Path, hundred: &Path) -> Result<usize, Error> {
-    let (ours, theirs) = (sides.names(hundred)?, sides.names_other(hundred)?);
+fn check(programs: &Programs, article: &Path, hundred: &Path) -> Result<usize, Error> {
+    let (ours, theirs) = (programs.names(hundred)?, programs.names_other(hundred)?);
     if ours != theirs || ours.len() != 100 {
         let (ours, theirs) = (ours.len(), theirs.len());
         return Err(Error::Measurement(format!("the programs list different jobs: {ours} and {theirs}")));
     }
-    let (ours, theirs) = (sides.names(article)?, sides.names_other(article)?);
+    let (ours, theirs) = (programs.names(article)?, programs.names_other(article)?);
     if ours.is_subset(&theirs) {
         return Ok(theirs.len() - ours.len());
     }
     Err(Error::Measurement(format!("gitlab-ci-local does not list all jobs of the article's pipeline: {theirs:?}")))
 }
 
-impl Sides {
+impl Programs {
     fn e2e(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.e2e);
         command.args(arguments).env("TMPDIR", &self.temporary).current_dir(repository);
         command
     }
 
-    fn other(&self, repository: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.other);
+    fn gitlab_ci_local(&self, repository: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.gitlab_ci_local);
         command.args(arguments).env("HOME", &self.home).env("TMPDIR", &self.temporary).current_dir(repository);
         command
     }
@@ -156,7 +160,7 @@ impl Sides {
     }
 
     fn list(&self, repository: &Path) -> Result<f64, Error> {
-        time(&mut self.other(repository, &["--list"]))
+        time(&mut self.gitlab_ci_local(repository, &["--list"]))
     }
 
     fn run(&self, repository: &Path) -> Result<f64, Error> {
@@ -165,7 +169,7 @@ impl Sides {
     }
 
     fn run_other(&self, repository: &Path) -> Result<f64, Error> {
-        time(&mut self.other(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
+        time(&mut self.gitlab_ci_local(repository, &["--shell-isolation", "--quiet", "--concurrency", CONCURRENCY]))
     }
 
     fn names(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
@@ -176,7 +180,7 @@ impl Sides {
     }
 
     fn names_other(&self, repository: &Path) -> Result<BTreeSet<String>, Error> {
-        let text = output(&mut self.other(repository, &["--list-csv"]))?;
+        let text = output(&mut self.gitlab_ci_local(repository, &["--list-csv"]))?;
         // The first line is the header. The first column is the job's name.
         Ok(text.lines().skip(1).filter_map(|line| line.split(';').next()).map(str::to_owned).collect())
     }

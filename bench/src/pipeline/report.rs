@@ -37,9 +37,9 @@ impl Comparison for Report {
                 self.dir.display()
             ),
             format!(
-                "for the article's pipeline, gitlab-ci-local lists {} that GitLab would not run for the branch: it does not know \
+                "for the article's pipeline, gitlab-ci-local lists {} that GitLab would not run for the branch, because it ignores \
                  `only` and `except`",
-                jobs(self.found.too_many)
+                jobs(self.found.extra_jobs)
             ),
         ]
     }
@@ -136,7 +136,7 @@ mod tests {
             hundred_other: sample([0.6, 0.61, 0.62]),
             run: sample([0.19, 0.2, 0.21]),
             run_other: sample([2.2, 2.3, 2.6]),
-            too_many: 2,
+            extra_jobs: 2,
         };
         let report = Report {
             machine: "AMD EPYC, 2 cores, Linux 6".to_owned(),

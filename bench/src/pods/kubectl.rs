@@ -11,7 +11,7 @@ use crate::program::{output, time};
 pub(super) const NAMESPACE: &str = "bench-pods";
 
 /// The command that prints this number of megabytes, in lines of 100 characters.
-pub(super) fn print(megabytes: u32) -> String {
+pub(super) fn print_command(megabytes: u32) -> String {
     format!("head -c {} /dev/zero | tr '\\0' x | fold -w 99", u64::from(megabytes) * 990_000)
 }
 
@@ -61,8 +61,8 @@ impl Kubectl {
         for child in running {
             let output = child.and_then(Child::wait_with_output).context("kubectl run")?;
             if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                return Err(Error::Measurement(format!("kubectl run failed: {}", said.trim())));
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                return Err(Error::Measurement(format!("kubectl run failed: {}", stderr.trim())));
             }
         }
         Ok(started.elapsed().as_secs_f64())
@@ -75,7 +75,9 @@ impl Kubectl {
         output(self.command().args(["run", name]).args(image).args(["sleep", "600"]))?;
         output(self.command().args(["wait", "--for=condition=Ready", "--timeout=60s", "pod", name]))?;
         let mut exec = self.command();
-        exec.args(["exec", name, "--", "sh", "-c", &print(megabytes)]).stdin(Stdio::null()).stdout(Stdio::null());
+        exec.args(["exec", name, "--", "sh", "-c", &print_command(megabytes)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let started = Instant::now();
         let status = exec.status().context("kubectl exec")?;
         let duration = started.elapsed().as_secs_f64();

@@ -94,7 +94,7 @@ fn reference(e2e: &Path) -> Result<String, Error> {
 fn measure(arguments: &Arguments, kubectl: &Kubectl, dir: &Path) -> Result<Measurement, Error> {
     let job = |name: &str, script: &str| format!("{name}:\n  image: {IMAGE}\n  script:\n    - {script}\n");
     let megabytes = arguments.megabytes;
-    let print = kubectl::print(megabytes);
+    let print = kubectl::print_command(megabytes);
     let one = repository::create(dir, "one", &job("job", "exit 0"))?;
     let many: String = (0..arguments.jobs).map(|number| job(&format!("job-{number}"), "exit 0")).collect();
     let many = repository::create(dir, "many", &many)?;

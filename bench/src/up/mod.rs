@@ -104,7 +104,7 @@ async fn output(program: &str, arguments: &[&str]) -> Result<String, Error> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let line = [program].iter().chain(arguments).copied().collect::<Vec<_>>().join(" ");
-    Err(Error::Measurement(format!("`{line}` failed: {}", said.trim())))
+    Err(Error::Measurement(format!("`{line}` failed: {}", stderr.trim())))
 }

@@ -86,7 +86,7 @@ pub fn parse_expiry(text: &str) -> Result<Option<Duration>, DurationError> {
     if text.eq_ignore_ascii_case("never") { Ok(None) } else { parse(text).map(Some) }
 }
 
-/// The sum of all numbers times their units, as the gem computes it. Its parts are lenient: a number before another number counts as 0
+/// The sum of all numbers times their units, as the gem computes it. The gem is lenient: a number before another number counts as 0
 /// seconds, and so does a unit without a number, except at the beginning.
 fn seconds(text: &str) -> Result<f64, Reason> {
     let parts = parts(&with_colons(&with_digits(&text.to_lowercase()))?)?;
@@ -114,12 +114,12 @@ enum Part {
 /// Replaces `1:02:03` by `1 hours 02 minutes 03 seconds`: `filter_by_type` of the gem.
 fn with_colons(text: &str) -> Result<String, Reason> {
     let compact = text.replace(' ', "");
+    let is_digit = |character: char| character.is_ascii_digit();
     let is_between_numbers = |(at, _): (usize, &str)| {
         let (before, after) = (compact.get(..at).unwrap_or_default(), compact.get(at + 1..).unwrap_or_default());
-        let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
-        let is_digit = |character: char| character.is_ascii_digit();
-        let starts = compact.get(at + 1..).is_some_and(|rest| rest.starts_with(is_digit));
-        before.ends_with(is_digit) && (starts || after.strip_prefix('.').is_some_and(|rest| rest.starts_with(is_digit)))
+        let fraction = after.trim_start_matches(is_digit).strip_prefix('.');
+        before.ends_with(is_digit)
+            && (after.starts_with(is_digit) || fraction.is_some_and(|it| it.starts_with(is_digit)))
     };
     if !compact.match_indices(':').any(is_between_numbers) {
         return Ok(text.to_owned());

@@ -63,8 +63,8 @@ enum Counted {
 
 /// The composite status of jobs. Each item is a job's status and whether its failure is allowed.
 ///
-/// With `of_needs`, the jobs are the `needs` of another job: if one of them does not run, the result is [`Status::Skipped`].
-pub fn composite(jobs: impl Iterator<Item = (Status, bool)>, of_needs: bool) -> Status {
+/// With `are_needs`, the jobs are the `needs` of another job: if one of them does not run, the result is [`Status::Skipped`].
+pub fn composite(jobs: impl Iterator<Item = (Status, bool)>, are_needs: bool) -> Status {
     // At most twelve elements: the ten statuses and two more classes.
     let mut set: Vec<Counted> = Vec::new();
     for (status, allow_failure) in jobs {
@@ -87,7 +87,7 @@ pub fn composite(jobs: impl Iterator<Item = (Status, bool)>, of_needs: bool) -> 
     let passing = [Counted::Warned, Counted::Ignored];
     if set.is_empty() {
         Status::Success
-    } else if (of_needs && (has(Status::Skipped) || set.contains(&Counted::Ignored)))
+    } else if (are_needs && (has(Status::Skipped) || set.contains(&Counted::Ignored)))
         || only(&[Status::Skipped], &[Counted::Ignored])
     {
         Status::Skipped
@@ -142,7 +142,7 @@ mod tests {
     #[case::blocked_wins_over_failure("manual failed", Status::Manual, Status::Manual)]
     #[case::scheduled("scheduled success", Status::Scheduled, Status::Scheduled)]
     #[case::waiting("waiting success", Status::WaitingForResource, Status::WaitingForResource)]
-    fn composite_status_of_stages_and_needs(#[case] jobs: &str, #[case] of_stages: Status, #[case] of_needs: Status) {
+    fn composite_status_of_stages_and_needs(#[case] jobs: &str, #[case] stages: Status, #[case] needs: Status) {
         let read = |word: &str| {
             let (word, allowed) = word.strip_suffix('?').map_or((word, false), |word| (word, true));
             let all = [
@@ -160,7 +160,7 @@ mod tests {
             (all.iter().find(|(name, _)| *name == word).unwrap().1, allowed)
         };
         let jobs: Vec<_> = jobs.split_whitespace().map(read).collect();
-        assert_eq!(composite(jobs.iter().copied(), false), of_stages);
-        assert_eq!(composite(jobs.iter().copied(), true), of_needs);
+        assert_eq!(composite(jobs.iter().copied(), false), stages);
+        assert_eq!(composite(jobs.iter().copied(), true), needs);
     }
 }

@@ -45,7 +45,7 @@ pub struct JobVariables {
     list: Arc<Vec<Variable>>,
     temporary: String,
     /// The server's variables before expansion. Only set for a job with an environment.
-    of_server: Option<Collection>,
+    server_variables: Option<Collection>,
 }
 
 impl JobVariables {
@@ -61,7 +61,7 @@ impl JobVariables {
         for variable in facts.dotenv.iter().chain(facts.late) {
             server.add(variable.clone());
         }
-        let of_server = planned.environment.is_some().then(|| server.clone());
+        let server_variables = planned.environment.is_some().then(|| server.clone());
         let server = server.expand_all()?;
         let mut all = Collection::default();
         let own = before(planned, facts).into_iter().filter(|variable| server.get(&variable.key).is_none());
@@ -73,7 +73,7 @@ impl JobVariables {
         let temporary = facts.job_dirs.temporary();
         let collection = all.runner_expand(&|variable| path(&temporary, variable))?;
         let list = Arc::new(collection.iter().map(|(variable, _)| variable.clone()).collect());
-        Ok(Self { collection, list, temporary, of_server })
+        Ok(Self { collection, list, temporary, server_variables })
     }
 
     /// The value of the variable `key`; for a file variable, the path of its file.
@@ -110,7 +110,7 @@ impl JobVariables {
     /// Expands a text of the job's `environment` as the server does after the job, including the variables that the job itself
     /// `reported`. Returns `None` if the job has no environment or the result exceeds the size limit of an expansion.
     pub fn expand_for_server(&self, text: &str, reported: &[Variable]) -> Option<String> {
-        let mut variables = self.of_server.clone()?;
+        let mut variables = self.server_variables.clone()?;
         for variable in reported {
             variables.add(variable.clone());
         }

@@ -122,7 +122,7 @@ impl PrivateDir {
     pub fn existing_subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = single(name.as_ref())?;
         refuse_others(&self.path.join(name), &statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
-        let dir = self.step(name)?;
+        let dir = self.open_entry(name)?;
         // Another directory may have got the name in the meantime.
         refuse_others(&dir.path, &fstat(&dir.fd)?)?;
         Ok(dir)
@@ -207,12 +207,12 @@ impl PrivateDir {
     fn enter(&self, name: &OsStr, mode: Mode) -> io::Result<Self> {
         let name = single(name)?;
         match mkdirat(&self.fd, name, mode) {
-            Ok(()) | Err(Errno::EXIST) => self.step(name),
+            Ok(()) | Err(Errno::EXIST) => self.open_entry(name),
             Err(error) => Err(named(&self.path.join(name), &error.into())),
         }
     }
 
-    fn step(&self, name: &OsStr) -> io::Result<Self> {
+    fn open_entry(&self, name: &OsStr) -> io::Result<Self> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&self.fd, name, flags, Mode::empty()) {

@@ -86,7 +86,7 @@ impl Need {
             Self::Changes => !environment.is_read_only,
             Self::PodCreation => {
                 let namespace = Some(&*environment.namespace);
-                let asked = access::may(&environment.client, namespace, ("create", "", "pods"));
+                let asked = access::is_allowed(&environment.client, namespace, ("create", "", "pods"));
                 // Boxed: it would otherwise enlarge the future of every check.
                 Box::pin(asked).await.unwrap_or(true)
             }
@@ -131,7 +131,7 @@ pub(super) async fn end_pods(pods: Vec<ExtraPod>, environment: &Environment, out
             Ok(evidence)
         }
         Err(failure) => {
-            join_all(pods.into_iter().map(|pod| pod.gone(environment))).await;
+            join_all(pods.into_iter().map(|pod| pod.wait_until_gone(environment))).await;
             Err(failure)
         }
     }

@@ -64,23 +64,23 @@ impl Connection {
     ///
     /// # Errors
     /// If the kubeconfig cannot be used.
-    pub async fn of_file(path: &Path, context: Option<&str>) -> Result<Self, ConnectionError> {
+    pub async fn from_file(path: &Path, context: Option<&str>) -> Result<Self, ConnectionError> {
         let failed = |source| ConnectionError::Kubeconfig { path: path.display().to_string(), source };
-        Self::of_context(Kubeconfig::read_from(path).map_err(failed)?, context, failed).await
+        Self::from_context(Kubeconfig::read_from(path).map_err(failed)?, context, failed).await
     }
 
     /// A context of the kubeconfigs that kubectl uses by default: those in `KUBECONFIG`, or else `~/.kube/config`.
     ///
     /// # Errors
     /// If there is no kubeconfig, or it cannot be used.
-    pub async fn of_user(context: Option<&str>) -> Result<Self, ConnectionError> {
+    pub async fn from_default_kubeconfig(context: Option<&str>) -> Result<Self, ConnectionError> {
         let path = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
         let path = path.unwrap_or_else(|| "~/.kube/config".to_owned());
         let failed = |source| ConnectionError::Kubeconfig { path: path.clone(), source };
-        Self::of_context(Kubeconfig::read().map_err(failed)?, context, failed).await
+        Self::from_context(Kubeconfig::read().map_err(failed)?, context, failed).await
     }
 
-    async fn of_context(
+    async fn from_context(
         kubeconfig: Kubeconfig,
         context: Option<&str>,
         failed: impl Fn(kube::config::KubeconfigError) -> ConnectionError,
@@ -99,7 +99,7 @@ impl Connection {
     ///
     /// # Errors
     /// If this program does not run in a pod, or the pod has no token.
-    pub fn of_pod() -> Result<Self, ConnectionError> {
+    pub fn from_pod() -> Result<Self, ConnectionError> {
         Ok(Self(Config::incluster()?))
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config");
         std::fs::write(&path, text).unwrap();
-        let connection = Connection::of_file(&path, None).await.unwrap();
+        let connection = Connection::from_file(&path, None).await.unwrap();
         let sent = |connection: &Connection| {
             let headers = connection.0.headers.iter();
             headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>()

@@ -28,7 +28,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let deployment = environment.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
-        let failure = expected("two replicas").actual(replicas).because(
+        let failure = expected("two replicas").actual(replicas).caused_by(
             "the Deployment was scaled down: the service does not respond while its only pod is replaced",
             "run `kubectl scale --replicas=2`, or apply the manifest again",
         );
@@ -40,7 +40,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let missing = missing_labels(&deployment, &environment.reference);
     if !missing.is_empty() {
         let failure =
-            expected("labels app, ref and track on the pods").actual(format!("no {}", missing.join(", "))).because(
+            expected("labels app, ref and track on the pods").actual(format!("no {}", missing.join(", "))).caused_by(
                 "the manifest's labels were changed, but the Service and the job `stop` find pods by them",
                 "keep `app`, `ref` and `track` in the template's labels",
             );
@@ -51,7 +51,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let violations = unsafe_settings(&spec);
     if !violations.is_empty() {
         let wanted = "the security context of the `restricted` Pod Security Standard";
-        let failure = expected(wanted).actual(violations.join(", ")).because(
+        let failure = expected(wanted).actual(violations.join(", ")).caused_by(
             "the pod has more privileges than the service needs",
             "copy the securityContext from manifests/deployment.yaml",
         );

@@ -16,8 +16,8 @@ use crate::record::Failure;
 /// Pause between two attempts.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Time after which a new pod's network is what it will be: the enforcer of `NetworkPolicies` may see a pod only after its start, and until
-/// then all connections are allowed. kube-router took half a second.
+/// Time after which all `NetworkPolicies` apply to a new pod: their enforcer may see the pod only after its start, and until then all
+/// connections are allowed. kube-router took half a second.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// The value of a headless Service's `clusterIP`.
@@ -25,7 +25,7 @@ const HEADLESS: &str = "None";
 
 pub(super) async fn run(environment: Environment) -> Outcome {
     let service = environment.service().await?;
-    let pod = ExtraPod::make(&environment, "dns", |spec| {
+    let pod = ExtraPod::create(&environment, "dns", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
         }
@@ -69,9 +69,9 @@ async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Res
         Answer::Addresses(found) => Ok(found),
         Answer::None(reason) => Err(reason),
     };
-    match asked(environment, pod, name, pick).await? {
+    match ask_until(environment, pod, name, pick).await? {
         Ok(found) if found.is_empty() => Ok(format!("{name}: no address")),
-        Ok(found) => Err(failure(environment, pod, format!("no address of {name}")).await?.actual(list(&found)).because(
+        Ok(found) => Err(failure(environment, pod, format!("no address of {name}")).await?.actual(list(&found)).caused_by(
             "the cluster's DNS, or the resolver behind it, returns an address for every name",
             "look for a wildcard in the zone of the pod's search path, and in the CoreDNS configuration: `kubectl -n kube-system get configmap coredns`",
         )),
@@ -86,7 +86,7 @@ async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Res
 }
 
 /// Asks for a name until `pick` returns a value. The inner error is the last one of `pick`, after the patience has ended.
-async fn asked<T>(
+async fn ask_until<T>(
     environment: &Environment,
     pod: &str,
     name: &str,
@@ -126,7 +126,7 @@ async fn resolve(
         Answer::Addresses(found) => Err(list(&found)),
         Answer::Unknown(reason) | Answer::None(reason) => Err(reason),
     };
-    match asked(environment, pod, name, pick).await? {
+    match ask_until(environment, pod, name, pick).await? {
         Ok(found) => Ok(format!("{name}: {}", list(&found))),
         Err(seen) => {
             let what = if wanted.is_empty() { "an address".to_owned() } else { list(wanted) };
@@ -160,7 +160,7 @@ async fn ask(environment: &Environment, pod: &str, name: &str) -> Result<Answer,
     Err(failure(environment, pod, "/fault/resolve returns 200 or 404".to_owned())
         .await?
         .actual(format!("{status}: {}", body.trim()))
-        .because("the image's service has no /fault/resolve", "deploy this repository's service"))
+        .caused_by("the image's service has no /fault/resolve", "deploy this repository's service"))
 }
 
 /// The service returns one address per line, or `NAME: the resolver's error`. `None` for another response.

@@ -46,7 +46,7 @@ impl ExtraPod {
     ///
     /// # Errors
     /// If there is no Deployment to copy the template from, or the API server rejects the pod.
-    pub async fn make(
+    pub async fn create(
         environment: &Environment,
         check: &str,
         change: impl FnOnce(&mut PodSpec),
@@ -84,7 +84,7 @@ impl ExtraPod {
     ///
     /// # Errors
     /// If it does not terminate in time.
-    pub(super) async fn gone(self, environment: &Environment) -> Result<(), Failure> {
+    pub(super) async fn wait_until_gone(self, environment: &Environment) -> Result<(), Failure> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         // After the grace period the kubelet kills the pod, which takes some time.
         let environment =
@@ -127,7 +127,7 @@ fn rejected(error: kube::Error, pod: &Pod) -> Failure {
         .actual(&status.message)
         .at(object_ref(pod))
         .with(&remedy.what)
-        .because(remedy.what, remedy.fix)
+        .caused_by(remedy.what, remedy.fix)
 }
 
 fn is_empty(pods: &[Arc<Pod>]) -> Option<()> {
@@ -140,12 +140,12 @@ pub async fn sweep(environment: &Environment) -> Result<(), Failure> {
 }
 
 /// Deletes the extra pods of one check.
-pub async fn sweep_of(environment: &Environment, check: &str) -> Result<(), Failure> {
+pub async fn sweep_check(environment: &Environment, check: &str) -> Result<(), Failure> {
     sweep_selected(environment, &selector(environment, &format!("{CHECK_LABEL}={check}"))).await
 }
 
 /// Waits until no extra pods are left. If one remains, a check will report it.
-pub async fn swept(environment: &Environment) {
+pub async fn wait_until_swept(environment: &Environment) {
     let config = watcher::Config::default().labels(&selector(environment, CHECK_LABEL));
     let _ = environment.watch(config, is_empty).await;
 }

@@ -39,7 +39,7 @@ impl Failure {
 
     /// Sets the observed cause, which the check has seen itself, and its remedy.
     #[must_use]
-    pub fn because(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub fn caused_by(self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { is_seen: true, ..self.hint(cause, fix) }
     }
 

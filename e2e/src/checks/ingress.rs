@@ -30,10 +30,10 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let Some(address) = environment.ingress else { return Ok(Evidence::default()) };
     let http = Http::new(address).map_err(|error| expected("an HTTP client").actual(error))?;
     let mut evidence = Evidence::default();
-    let route = Route::of(&environment).await?;
+    let route = Route::find(&environment).await?;
     let hosts = route.hosts();
     if !hosts.contains(&environment.host) {
-        let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).because(
+        let failure = expected(format!("a rule for {}", environment.host)).actual(hosts.join(", ")).caused_by(
             "it has no rule for this host",
             "set the host in manifests/ingress.yaml or http-route.yaml, or KUBE_INGRESS_BASE_DOMAIN for the job, or pass the host with `--host`",
         );
@@ -191,7 +191,7 @@ fn mixed(host: &str, reference: &str, stranger: &Stranger) -> Failure {
             "look at the Ingresses of all namespaces: `kubectl get ingress --all-namespaces`",
         );
     }
-    failure.because(
+    failure.caused_by(
         "two Services select the same pods, or an Ingress names the Service of another environment",
         "make Deployments and Services select `ref` in addition to `app`",
     )

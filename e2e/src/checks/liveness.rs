@@ -26,7 +26,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let deployed = deployed_probe(&environment).await?;
     // The deployed pods do not allow fault injection; this one does. Its probes run more often and without initial delays to make
     // the check fast. It tests the probes' paths and failure thresholds; the deployed probe's timing is verified above.
-    let pod = ExtraPod::make(&environment, "liveness", |spec| {
+    let pod = ExtraPod::create(&environment, "liveness", |spec| {
         if let Some(container) = spec.containers.first_mut() {
             container.args.get_or_insert_default().push("--enable-faults".to_owned());
             let name = "READY_AFTER".to_owned();
@@ -67,7 +67,7 @@ async fn deployed_probe(environment: &Environment) -> Result<String, Failure> {
         }
         None => expected(wanted).actual("no liveness probe"),
     };
-    Err(failure.at(object_ref(&deployment)).with(&environment.diagnostics(&deployment).await).because(
+    Err(failure.at(object_ref(&deployment)).with(&environment.diagnostics(&deployment).await).caused_by(
         "there is no livenessProbe, or its periodSeconds, failureThreshold or timeoutSeconds are too large",
         "copy the livenessProbe from manifests/deployment.yaml: every 5 s, 3 times",
     ))
@@ -160,7 +160,7 @@ async fn reached(environment: &Environment, http: &Http, name: &str) -> Result<(
             "the Ingress routes to a Service that does not select this pod, or the controller does not see new endpoints",
             "make the Ingress name the environment's Service, and the Service select `app` and `ref`",
         );
-    Err(Route::of(environment).await?.with_diagnostics(failure, environment).await)
+    Err(Route::find(environment).await?.with_diagnostics(failure, environment).await)
 }
 
 async fn wait(environment: &Environment, name: &str, what: &str, is_so: impl Fn(&Pod) -> bool) -> Result<(), Failure> {

@@ -125,7 +125,7 @@ pub static CHECKS: &[Check] = &[
     check!(
         dns,
         "dns",
-        "a pod resolves the names of Services, and no others",
+        "a pod resolves the names of Services, and gets no address for a missing one",
         &[Need::Changes],
         Own,
         &[Part::Own, Part::Dns]

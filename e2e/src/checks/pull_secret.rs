@@ -29,7 +29,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
                 .actual("none")
                 .at(object_ref(&pod))
                 .with(&environment.explain_pod(&pod).await)
-                .because(
+                .caused_by(
                     "the Deployment names no pull secret, and its ServiceAccount has none",
                     "add `imagePullSecrets: [{name: myregistry}]` to the pod template",
                 ));
@@ -57,7 +57,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 
 /// Creates a pod that pulls the image and ends. It receives no requests.
 async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> Result<ExtraPod, Failure> {
-    ExtraPod::make(environment, "pull-secret", |spec| {
+    ExtraPod::create(environment, "pull-secret", |spec| {
         spec.restart_policy = Some("Never".to_owned());
         // Their images are pulled first, and may come from another registry.
         spec.init_containers = None;
@@ -103,7 +103,7 @@ async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure
         .with(&environment.explain_pod(&pod).await);
     let secrets = secrets(&pod).into_iter().collect::<Vec<_>>().join(", ");
     if is_denied(&seen, &images) {
-        return Err(failure.because(
+        return Err(failure.caused_by(
             format!(
                 "the registry denies the pull with Secret {secrets}: its password is wrong, it is for another registry, or its user may not \
                  read the image"
@@ -143,7 +143,7 @@ async fn require_secret(environment: &Environment, pod: &Pod, name: &str) -> Res
         .actual(seen)
         .at(format!("Secret {}/{name}", environment.namespace))
         .with(&environment.explain_pod(pod).await)
-        .because(
+        .caused_by(
             cause,
             "run `kubectl create secret docker-registry NAME --docker-server=…` in the namespace, or remove the name from imagePullSecrets",
         ))
@@ -172,7 +172,7 @@ async fn refused(environment: &Environment, name: &str) -> Result<String, Failur
     } else {
         format!("pulled the image with {own}")
     };
-    Err(failure.actual(seen).because(
+    Err(failure.actual(seen).caused_by(
         cause,
         "make the registry require a login, and give the credentials to pods only through their pull secret",
     ))

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 
-use super::access::may;
+use super::access;
 use super::bindings;
 use super::check::{Evidence, Outcome};
 use super::environment::Environment;
@@ -57,7 +57,7 @@ const FORBIDDEN_EVERYWHERE: [(&str, &str, &str); 4] = [
 ];
 
 /// The resources that Kubernetes lets every account use: to ask about itself, and to read public certificates.
-const OF_ALL: [&str; 4] =
+const ALLOWED_TO_ALL: [&str; 4] =
     ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "clustertrustbundles"];
 
 pub(super) async fn run(environment: Environment) -> Outcome {
@@ -67,13 +67,13 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let account = account(deployer).await?;
     evidence.add(format!("the account is {}", bindings::name(&account)));
     let own = Some(&*environment.namespace);
-    let of_route = of_route(&environment).await;
+    let route_permissions = route_permissions(&environment).await;
     let needed: Vec<(&str, &str, &str)> = DEPLOYED
         .iter()
         .flat_map(|(group, resource)| VERBS.iter().map(move |verb| (*verb, *group, *resource)))
         .chain(READ.iter().flat_map(|(group, resource)| ["get", "list"].map(|verb| (verb, *group, *resource))))
         .chain([SMOKE_TEST, AUTOSCALER])
-        .chain(of_route)
+        .chain(route_permissions)
         .collect();
     let missing = which(deployer, &needed, own, false).await?;
     if !missing.is_empty() {
@@ -147,8 +147,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
 }
 
 /// What the deploy jobs need for a route to a Gateway, if the environment has one instead of an Ingress.
-async fn of_route(environment: &Environment) -> Vec<(&'static str, &'static str, &'static str)> {
-    match Route::of(environment).await {
+async fn route_permissions(environment: &Environment) -> Vec<(&'static str, &'static str, &'static str)> {
+    match Route::find(environment).await {
         Ok(Route::HttpRoute(_)) => VERBS.map(|verb| (verb, "gateway.networking.k8s.io", "httproutes")).to_vec(),
         _ => Vec::new(),
     }
@@ -181,7 +181,7 @@ async fn rules(deployer: &Client, namespace: &str) -> Result<Rules, Failure> {
 /// A rule in words, unless it is one of every account.
 fn excess_of(rule: &ResourceRule, namespace: &str) -> Option<String> {
     let resources = rule.resources.iter().flatten().map(String::as_str);
-    let others: Vec<&str> = resources.filter(|resource| !OF_ALL.contains(resource)).collect();
+    let others: Vec<&str> = resources.filter(|resource| !ALLOWED_TO_ALL.contains(resource)).collect();
     (!others.is_empty()).then(|| format!("{} {} in {namespace}", rule.verbs.join("/"), others.join("/")))
 }
 
@@ -219,7 +219,7 @@ async fn which(
     let asked = all.iter().map(async |action| {
         let (verb, _, resource) = action;
         let scope = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        let matches = may(client, namespace, *action).await? == is_allowed;
+        let matches = access::is_allowed(client, namespace, *action).await? == is_allowed;
         Ok::<_, Failure>(matches.then(|| format!("{verb} {resource}{scope}")))
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())

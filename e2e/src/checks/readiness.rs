@@ -26,7 +26,7 @@ const READY: &str = "\"message\":\"ready\"";
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(environment: Environment) -> Outcome {
-    let pod = ExtraPod::make(&environment, "readiness", |_| ()).await?;
+    let pod = ExtraPod::create(&environment, "readiness", |_| ()).await?;
     let result = watched(&environment, &pod.name).await;
     end_pod(pod, &environment, result).await
 }
@@ -43,7 +43,7 @@ async fn watched(environment: &Environment, name: &str) -> Outcome {
         Err(_) => (0, String::new()),
     };
     if let Err(reason) = waited {
-        return Err(late(environment, name, &reason, &said(status, &body)).await?);
+        return Err(late(environment, name, &reason, &describe(status, &body)).await?);
     }
     if is_refusal(status, &body) {
         return Err(
@@ -99,7 +99,7 @@ async fn early(environment: &Environment, name: &str, seen: &str) -> Result<Fail
         .actual(seen)
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
-        .because(cause, fix))
+        .caused_by(cause, fix))
 }
 
 /// Why a pod gets requests before it is ready.
@@ -132,7 +132,7 @@ fn is_refusal(status: u16, body: &str) -> bool {
 }
 
 /// The response to a request for `/health`. A status of the API server's proxy is not the pod's.
-fn said(status: u16, body: &str) -> String {
+fn describe(status: u16, body: &str) -> String {
     match status {
         0 => "/health does not respond".to_owned(),
         _ if is_of_proxy(status, body) => format!("/health does not respond: {}", body.trim()),
@@ -140,10 +140,10 @@ fn said(status: u16, body: &str) -> String {
     }
 }
 
-async fn late(environment: &Environment, name: &str, reason: &str, said: &str) -> Result<Failure, Failure> {
+async fn late(environment: &Environment, name: &str, reason: &str, answer: &str) -> Result<Failure, Failure> {
     let pod = environment.api::<Pod>().get(name).await?;
     Ok(expected("an endpoint after /health returns 200")
-        .actual(format!("none: {reason}; {said}"))
+        .actual(format!("none: {reason}; {answer}"))
         .at(object_ref(&pod))
         .with(&environment.explain_pod(&pod).await)
         .hint(

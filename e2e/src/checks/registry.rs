@@ -94,7 +94,7 @@ async fn require_denied(
     Err(expected(format!("{} returns 401 {how}", registry.host))
         .actual(status)
         .at(format!("registry {}", registry.host))
-        .because(
+        .caused_by(
             "the registry does not require a login, so anyone can push the images that the cluster runs",
             "configure the registry with htpasswd or a token service",
         ))

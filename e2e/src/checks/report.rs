@@ -10,9 +10,9 @@ use crate::record::check_report::{
 use crate::record::{Check, Verdict};
 
 /// How to reach the environments, to show a person how to reproduce the result of a check.
-pub struct Places(Vec<Access>);
+pub struct AccessList(Vec<Access>);
 
-impl Places {
+impl AccessList {
     /// `kubectl` is the beginning of a command for the cluster.
     pub fn new(found: &Found, kubectl: &str) -> Self {
         let access = |environment: &Environment| Access {
@@ -53,7 +53,7 @@ pub fn report(
     summary: Summary,
     cluster: Cluster,
     choices: &[Choice],
-    places: &Places,
+    accesses: &AccessList,
     checks: Vec<Check>,
 ) -> CheckReport {
     let Summary { began_at, duration, verdict, mode } = summary;
@@ -65,7 +65,7 @@ pub fn report(
     let reported = |check: Check| ReportedCheck {
         id: check.id(),
         profile: profile(&check.name),
-        reproduce: places.commands(&check),
+        reproduce: accesses.commands(&check),
         check,
     };
     CheckReport {
@@ -77,7 +77,7 @@ pub fn report(
         verdict,
         mode,
         cluster,
-        environments: places.environments(),
+        environments: accesses.environments(),
         found: choices.iter().map(finding).collect(),
         checks: checks.into_iter().map(reported).collect(),
     }
@@ -93,7 +93,7 @@ mod tests {
 
     /// Otherwise two environments could have checks with the same ID: check `b` of `x-a` and check `a-b` of `x`.
     #[test]
-    fn no_name_of_a_check_is_the_end_of_another_one() {
+    fn no_check_name_ends_with_another_check_name() {
         for one in CHECKS {
             let ending = format!("-{}", one.name);
             assert!(!CHECKS.iter().any(|other| other.name.ends_with(&ending)), "{ending}");

@@ -48,7 +48,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
             .with(&tally.failures.join("\n"))
             .with(&environment.diagnostics(&deployment).await);
         return Err(match why_failed(&deployment) {
-            Some((cause, fix)) => failure.because(cause, fix),
+            Some((cause, fix)) => failure.caused_by(cause, fix),
             None => failure.hint(
                 "one of: old pods close connections before they are removed from the endpoints; new pods report Ready too early",
                 "make the readinessProbe request /health, and the service drain connections after SIGTERM (--shutdown-delay)",
@@ -122,7 +122,7 @@ async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure>
         if started.elapsed() > environment.patience {
             let failure = expected(format!("{} returns 200 before the update", environment.host)).actual(last);
             let failure = failure.hint("requests to the host do not reach the service", "see the check `ingress`");
-            return Err(Route::of(environment).await?.with_diagnostics(failure, environment).await);
+            return Err(Route::find(environment).await?.with_diagnostics(failure, environment).await);
         }
         sleep(POLL_INTERVAL).await;
     }

@@ -18,7 +18,7 @@ impl Route {
     ///
     /// # Errors
     /// If the environment has several Ingresses, or neither an Ingress nor an `HTTPRoute`, or the API server does not list them.
-    pub(super) async fn of(environment: &Environment) -> Result<Self, Failure> {
+    pub(super) async fn find(environment: &Environment) -> Result<Self, Failure> {
         let ingresses = environment.list::<Ingress>().await?;
         if ingresses.is_empty() {
             let routes = environment.list_if_known::<HttpRoute>().await?;

@@ -9,7 +9,7 @@ use super::cause::{Cause, Part};
 use super::causes::{Observer, observe};
 use super::check::{Check, Evidence, Pods};
 use super::environment::{Environment, object_ref};
-use super::extra_pod::{sweep, sweep_of, swept};
+use super::extra_pod::{sweep, sweep_check, wait_until_swept};
 use super::failure::expected;
 use super::need::Need;
 use crate::record::event::{Event, EventSink};
@@ -48,7 +48,7 @@ pub async fn run_until_observed(
     let remaining = &Remaining::new(checks.len(), Box::new(observed));
     // Pods that an interrupted run has left would be counted as pods of the service. If one remains, a check will report it.
     if !environment.is_read_only && sweep(environment).await.is_ok() {
-        Box::pin(swept(environment)).await;
+        Box::pin(wait_until_swept(environment)).await;
     }
     let causes = &Observer::new();
     let runs = |pods: Pods| {
@@ -149,7 +149,7 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     remaining.one_less();
     let outcome = match outcome {
         Ok(Evidence { lines, leaving }) => {
-            let gone = leaving.into_iter().map(|pod| pod.gone(environment));
+            let gone = leaving.into_iter().map(|pod| pod.wait_until_gone(environment));
             Box::pin(try_join_all(gone)).await.map(|_| lines)
         }
         Err(failure) => Err(failure),
@@ -222,7 +222,7 @@ async fn timed_out(check: &Check, environment: &Environment, limit: Duration) ->
 /// does not respond in time: it may be the part that does not work.
 async fn sweep_and_look(check: &Check, environment: &Environment) -> Option<(String, String)> {
     let look = async {
-        let _ = sweep_of(environment, check.name).await;
+        let _ = sweep_check(environment, check.name).await;
         let deployment = environment.deployment().await.ok()?;
         Some((object_ref(&deployment), environment.diagnostics(&deployment).await))
     };

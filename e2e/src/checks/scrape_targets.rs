@@ -39,7 +39,7 @@ pub(super) struct Annotated {
 
 impl Annotated {
     /// Reads a Service's annotations. The error is the value of `prometheus.io/scrape`.
-    pub(super) fn of_service(service: &Service) -> Result<Self, String> {
+    pub(super) fn from_service(service: &Service) -> Result<Self, String> {
         let value = |name: &str| service.annotations().get(&format!("prometheus.io/{name}")).cloned();
         match value("scrape").as_deref() {
             Some("true") => {}
@@ -122,8 +122,8 @@ pub(super) fn why_wrong(
     let own: Vec<&Target> = targets.iter().filter(|target| pods.contains(&target.pod)).collect();
     let is_own = |target: &&&Target| target.service == service;
     let jobs: BTreeSet<&str> = own.iter().filter(is_own).map(|target| &*target.job).collect();
-    let of_jobs = own.iter().filter(|target| jobs.contains(&*target.job) && target.service != NO_SERVICE);
-    let services: BTreeSet<&str> = of_jobs.map(|target| &*target.service).collect();
+    let selected = own.iter().filter(|target| jobs.contains(&*target.job) && target.service != NO_SERVICE);
+    let services: BTreeSet<&str> = selected.map(|target| &*target.service).collect();
     if services.len() > 1 {
         let services = services.into_iter().collect::<Vec<_>>().join(" and ");
         let cause = format!("the Services {services} have the annotations and select the same pods");

@@ -79,12 +79,12 @@ async fn all_up(
 ) -> Result<Vec<Target>, Failure> {
     let service = environment.service().await?;
     let name = service.name_any();
-    let annotated = Annotated::of_service(&service).map_err(|value| {
+    let annotated = Annotated::from_service(&service).map_err(|value| {
         expected("the Service has the annotation prometheus.io/scrape: \"true\"")
             .actual(value)
             .at(object_ref(&service))
             .with("Prometheus may still have the targets of an earlier annotation")
-            .because(
+            .caused_by(
                 "Prometheus scrapes only Services with this annotation",
                 "keep the four annotations of manifests/service.yaml",
             )
@@ -113,7 +113,7 @@ async fn all_up(
                 .with(&environment.diagnostics(&service).await);
             let is_declared = annotated.is_port_of(&environment.pods().await?);
             return Err(match why_wrong(&targets, &name, pods, &annotated, is_declared) {
-                Some(Wrong::Shown(cause, fix)) => failure.because(cause, fix),
+                Some(Wrong::Shown(cause, fix)) => failure.caused_by(cause, fix),
                 Some(Wrong::Blocked(cause, fix)) => failure.hint(cause, fix),
                 None => failure.hint(
                     "one of: Prometheus' scrape configuration ignores the annotations; Prometheus has not discovered the pods yet, or may \

@@ -45,7 +45,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
                 if let Some(host) = host_of(&body)
                     && seen.insert(host.to_owned())
                 {
-                    refuse_stranger(&environment, &service, host).await?;
+                    require_own_pod(&environment, &service, host).await?;
                 }
             }
             (status, body) => last = format!("{status}: {}", body.trim()),
@@ -54,7 +54,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     }
     // The API server chooses an endpoint at random: one of another environment may not have responded yet.
     for host in ready_pods(&environment, &service.name_any()).await? {
-        refuse_stranger(&environment, &service, &host).await?;
+        require_own_pod(&environment, &service, &host).await?;
     }
     evidence.add(format!(
         "{}: responses from {}",
@@ -64,10 +64,10 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-/// Refuses a response of a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may have been
-/// one of the environment's.
-async fn refuse_stranger(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
-    // The pod decides what it calls itself, and the name becomes a part of a path of the API.
+/// Fails if the response is from a pod that does not belong to the environment. A pod that no longer exists is accepted, because it may
+/// have been one of the environment's.
+async fn require_own_pod(environment: &Environment, service: &Service, host: &str) -> Result<(), Failure> {
+    // The pod chooses the name in its response, and the name becomes part of an API path.
     if !is_subdomain(host) {
         return Err(expected("a response with the name of a pod").actual(host).at(object_ref(service)).hint(
             "the Service selects pods of another service",
@@ -85,7 +85,7 @@ async fn refuse_stranger(environment: &Environment, service: &Service, host: &st
         .actual(format!("{host}, of {reference}"))
         .at(object_ref(service))
         .with(&format!("its selector: {selector}"))
-        .because(
+        .caused_by(
             "the Service selects the pods of another environment",
             "make it select `ref` in addition to `app`, as manifests/service.yaml does",
         ))

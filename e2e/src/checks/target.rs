@@ -75,7 +75,7 @@ impl RegistryTarget {
     ///
     /// # Errors
     /// If no client can be created for it.
-    pub fn of_kind(registry: &Registry) -> Result<Self, reqwest::Error> {
+    pub fn from_registry(registry: &Registry) -> Result<Self, reqwest::Error> {
         let (user, password) = (login::USER, registry.login.password());
         let base = format!("https://{}", registry.address);
         let api = RegistryApi::new(registry::HOST, &base, (user, password), Some(&registry.authority))?;
@@ -131,18 +131,18 @@ impl Target {
         registry: Option<&Registry>,
     ) -> Result<Self, TargetError> {
         let mappings = kind_config::port_mappings(kind_config).unwrap_or_default();
-        let connection = Connection::of_file(&state.kubeconfig(), None).await?;
+        let connection = Connection::from_file(&state.kubeconfig(), None).await?;
         Ok(Self {
             client: connection.client()?,
             connection,
             kubectl: kubectl(Some(&state.kubeconfig()), None),
             deployer_kubeconfig: Some(read(&state.gitlab_internal_kubeconfig())?),
-            deployer: Some(Connection::of_file(&state.gitlab_kubeconfig(), None).await?.client()?),
+            deployer: Some(Connection::from_file(&state.gitlab_kubeconfig(), None).await?.client()?),
             deployer_kubectl: Some(kubectl(Some(&state.gitlab_kubeconfig()), None)),
             namespace: owner::NAMESPACE.to_owned(),
             base_domain: BASE_DOMAIN.to_owned(),
             ingress: mappings.iter().find(|mapping| mapping.container_port == 80).map(|mapping| mapping.host),
-            registry: registry.map(RegistryTarget::of_kind).transpose()?,
+            registry: registry.map(RegistryTarget::from_registry).transpose()?,
             prometheus: Some(Prometheus {
                 namespace: "monitoring".to_owned(),
                 service: "prometheus".to_owned(),

@@ -87,7 +87,7 @@ async fn first_line(environment: &Environment, pod: &Pod, commit: &str) -> Resul
         Revision::Rotated => {
             return Ok("the first lines were lost in a log rotation; /version has the commit".to_owned());
         }
-        Revision::NoJson(line) => expected("a log of JSON lines").actual(line).because(
+        Revision::NoJson(line) => expected("a log of JSON lines").actual(line).caused_by(
             "the service was started without `--log-format json`",
             "keep the args of manifests/deployment.yaml",
         ),

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::ValueEnum;
 use container_engine::error_chain::error_chain;
 use e2e::checks::about;
-use e2e::checks::connection::answers;
 use e2e::checks::discovery::discover;
 use e2e::checks::environment::Environment;
 use e2e::checks::extra_pod::sweep;
-use e2e::checks::report::{Places, Summary};
+use e2e::checks::report::{AccessList, Summary};
 use e2e::checks::run;
 use e2e::checks::{self, CHECKS, Check};
 use e2e::record::check_report::Mode as CheckMode;
@@ -37,7 +36,7 @@ enum Format {
     Table,
     /// For programs: all results, as in docs/report.schema.json.
     Json,
-    /// Statistics of each environment, after the manner of Gateway API's conformance report.
+    /// Statistics of each environment, in the form of Gateway API's conformance report.
     Yaml,
 }
 
@@ -82,7 +81,7 @@ pub(crate) struct CheckArguments {
     patience: Duration,
 
     #[command(flatten)]
-    place: TargetArgs,
+    target_args: TargetArgs,
 
     /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
@@ -132,13 +131,10 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     if arguments.references.len() > 1 && (host.is_some() || commit.is_some()) {
         return Err(CliError::Usage("--host and --commit are those of one environment: give one --ref".to_owned()));
     }
-    let mut selection = arguments.place.selection(arguments.references, arguments.read_only);
+    let mut selection = arguments.target_args.selection(arguments.references, arguments.read_only);
     selection.host = host;
-    let mut target = arguments.place.target().await?;
+    let mut target = arguments.target_args.answering_target().await?;
     target.patience = arguments.patience;
-    if !answers(&target.client).await {
-        return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
-    }
     let history = arguments.history.as_deref().map(History::open).transpose().map_err(history_error)?;
     let config_map = match &arguments.report_configmap {
         Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
@@ -169,8 +165,8 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let began = Instant::now();
-    let run = async { tokio::join!(run_all(&chosen, &environments, began, &show), about::cluster(&target.client)) };
+    let started = Instant::now();
+    let run = async { tokio::join!(run_all(&chosen, &environments, started, &show), about::cluster(&target.client)) };
     let (checks, cluster) = tokio::select! {
         ended = live.watch(run) => ended,
         () = cancel.cancelled() => {
@@ -186,16 +182,16 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
     drop(live);
     let is_failed = is_failed(&checks, are_named);
     let (duration, verdict) =
-        (began.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
+        (started.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
     let text = report::checks::text(&checks);
     let record = Record { began_at: began_at.clone(), duration, verdict, checks: checks.clone(), ..Record::default() };
     let junit = junit::xml(&record)?;
     let mode = if arguments.read_only { CheckMode::ReadOnly } else { CheckMode::Default };
     let summary = Summary { began_at, duration, verdict, mode };
-    let places = Places::new(&found, &target.kubectl);
-    let report = checks::report::report(summary, cluster, &found.choices, &places, checks);
+    let accesses = AccessList::new(&found, &target.kubectl);
+    let report = checks::report::report(summary, cluster, &found.choices, &accesses, checks);
     let json = report::check::json::text(&report)?;
-    // Each reader gets the result, whatever happens to the other ones.
+    // A failure to write one output must not prevent the others.
     let stored = match &config_map {
         Some(config_map) => {
             let stage = if is_failed { Stage::Failed } else { Stage::Passed };
@@ -232,12 +228,12 @@ fn history_error(error: HistoryError) -> CliError {
 async fn run_all(
     checks: &[&'static Check],
     environments: &[Environment],
-    began: Instant,
+    started: Instant,
     show: &EventSink<'_>,
 ) -> Vec<CheckRecord> {
     let mut all = Vec::new();
     for environment in environments {
-        all.extend(run::run(checks, environment, began, show).await);
+        all.extend(run::run(checks, environment, started, show).await);
     }
     all
 }

@@ -103,7 +103,7 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
     let Up { cluster: Provider::Kind, cluster_args, kind_config, manifests, format, quiet, source } = arguments;
     let state = cluster_args.state()?;
     let docker = connect().await?;
-    command::mark(&cluster_args.name);
+    command::set_cluster(&cluster_args.name);
     let display = Arc::new(Live::new(if quiet { Mode::Quiet } else { Mode::People }));
     let images = source.images(&docker, {
         let display = Arc::clone(&display);
@@ -173,7 +173,7 @@ async fn write_status(
         Format::Table => report::status::text(&status),
         Format::Json => serde_json::to_string_pretty(&status)? + "\n",
     })?;
-    Ok(if status.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if status.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
 impl ClusterArgs {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use e2e::checks::connection::answers;
 use e2e::checks::environment::Environment;
 use e2e::course::project::{self, Project, ProjectError};
 use e2e::course::{EXERCISES, Exercise, Verdict, Verifier, selection};
@@ -45,7 +44,7 @@ struct VerifyArguments {
     reference: String,
 
     #[command(flatten)]
-    place: TargetArgs,
+    target_args: TargetArgs,
 }
 
 /// Create the student's project again, as it was at first
@@ -87,12 +86,12 @@ fn reset(dir: &Path) -> Outcome {
 }
 
 async fn verify(arguments: VerifyArguments) -> Outcome {
-    let VerifyArguments { exercises, directory, reference, place } = arguments;
+    let VerifyArguments { exercises, directory, reference, target_args } = arguments;
     let project = Project::open(&directory).map_err(cli_error)?;
     let exercises: Vec<&Exercise> = exercises.into_iter().flat_map(|selected| selected.0).collect();
     let mut environment = None;
     if exercises.iter().any(|exercise| exercise.needs_cluster()) {
-        environment = Some(self::environment(&place, &reference).await);
+        environment = Some(self::environment(&target_args, &reference).await);
     }
     let mut done = 0;
     for exercise in &exercises {
@@ -116,12 +115,8 @@ async fn verify(arguments: VerifyArguments) -> Outcome {
     Ok(if done == exercises.len() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
-async fn environment(place: &TargetArgs, reference: &str) -> Result<Environment, CliError> {
-    let target = place.target().await?;
-    if answers(&target.client).await {
-        return Ok(target.environment(reference, None));
-    }
-    Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"))
+async fn environment(target_args: &TargetArgs, reference: &str) -> Result<Environment, CliError> {
+    Ok(target_args.answering_target().await?.environment(reference, None))
 }
 
 fn cli_error(error: ProjectError) -> CliError {

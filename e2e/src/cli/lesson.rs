@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::checks::connection::answers;
 use e2e::lessons::{self, LESSONS, Lesson};
 use e2e::record::event::Event;
 use e2e::report;
@@ -15,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
 use super::target_args::TargetArgs;
-use super::{CliError, EXIT_FAILED, Outcome, connect, write};
+use super::{EXIT_FAILED, Outcome, connect, write};
 
-/// Runs the lessons of the course: each shows a real failure and its cause, and that the failure is gone with the remedy
+/// Runs the lessons of the course: each shows a real failure and its cause, and that the remedy removes it
 ///
 /// Needs the cluster of `e2e up`, or an existing one. Exit codes: 0 every lesson showed its failure and its remedy,
 /// 1 a lesson did not, 2 the command line is wrong, 3 the cluster does not answer.
@@ -32,7 +31,7 @@ pub(crate) struct LessonArguments {
     list: bool,
 
     #[command(flatten)]
-    place: TargetArgs,
+    target_args: TargetArgs,
 
     #[command(flatten)]
     source: ImageSource,
@@ -55,10 +54,7 @@ pub(crate) async fn run(arguments: LessonArguments, cancel: CancellationToken) -
         write(&report::lessons::list(LESSONS))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let target = arguments.place.target().await?;
-    if !answers(&target.client).await {
-        return Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"));
-    }
+    let target = arguments.target_args.answering_target().await?;
     let docker = connect().await?;
     let view = Arc::new(Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People }));
     let shown = Arc::clone(&view);

@@ -23,9 +23,9 @@ enum Command {
 
 /// Shows which checks got worse and which got better between two reports of `e2e check --format json`
 ///
-/// Checks are compared by their IDs, such as `dev-readiness`. A check is worse if it passed and does not any more, or if it fails
-/// and did not fail before, also if the older report lacks it. A check that only the older report has is not worse. Exit codes: 0
-/// nothing is worse, 1 a check is worse, 2 a file is not a report, or the command line is wrong, 3 a file cannot be read.
+/// Checks are compared by their IDs, such as `dev-readiness`. A check is worse if it passed before and does not pass now, or if it
+/// fails now and did not fail before, even if the older report does not have it. A check that only the older report has is not worse.
+/// Exit codes: 0 nothing is worse, 1 a check is worse, 2 a file is not a report, or the command line is wrong, 3 a file cannot be read.
 #[derive(Debug, clap::Args)]
 struct Diff {
     /// The older report

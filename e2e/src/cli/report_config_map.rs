@@ -49,11 +49,11 @@ pub(crate) struct ReportConfigMap {
 }
 
 impl ReportConfigMap {
-    /// Creates or clears the `ConfigMap` in the client's namespace, which is that of the pod if the client has its account. So the report
-    /// of an earlier run is not taken for that of this one, and a missing right is found at the start.
+    /// Creates or clears the `ConfigMap` in the client's namespace, which is that of the pod if the client has its account. This
+    /// prevents the report of an earlier run from being mistaken for that of this run, and finds a missing permission at the start.
     ///
     /// # Errors
-    /// If the API server rejects it, for example because the account lacks the right.
+    /// If the API server rejects it, for example because the account lacks the permission.
     pub(crate) async fn begin(client: &Client, name: &str) -> Result<Self, CliError> {
         let (api, path) = (Api::default_namespaced(client.clone()), format!("{}/{name}", client.default_namespace()));
         let config_map = Self { api, path, name: name.to_owned(), started: now() };
@@ -85,8 +85,8 @@ impl ReportConfigMap {
         let written = self.api.patch(&self.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await;
         written.map(drop).map_err(|error| {
             let reason = error_chain(&ApiError::from(error));
-            let rights = "its account needs the rights to create and patch ConfigMaps";
-            CliError::environment(format!("cannot write the report to ConfigMap {}: {reason}; {rights}", self.path))
+            let needed = "its account needs permission to create and patch ConfigMaps";
+            CliError::environment(format!("cannot write the report to ConfigMap {}: {reason}; {needed}", self.path))
         })
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct RunArguments {
     gitlab: Option<GitlabVersion>,
 
     #[command(flatten)]
-    place: TargetArgs,
+    target_args: TargetArgs,
 
     /// The directory of manifests that the cluster owner applies
     #[arg(long, default_value = "manifests/cluster", value_name = "DIR")]
@@ -104,8 +104,8 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         }
     };
     let dir = report.path().to_owned();
-    let cluster_source = if arguments.place.is_existing() {
-        let target = arguments.place.target().await?;
+    let cluster_source = if arguments.target_args.is_existing() {
+        let target = arguments.target_args.target().await?;
         // Without a kubeconfig, jobs in pods deploy with the account of their pods.
         let can_deploy = target.deployer_kubeconfig.is_some() || arguments.executor == ExecutorChoice::Kubernetes;
         if target.registry.is_none() || !can_deploy {
@@ -114,8 +114,8 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         }
         ClusterSource::Existing(Box::new(target))
     } else {
-        let (cluster_args, kind_config) = arguments.place.kind();
-        command::mark(&cluster_args.name);
+        let (cluster_args, kind_config) = arguments.target_args.kind();
+        command::set_cluster(&cluster_args.name);
         let (manifests, state) = (arguments.manifests, cluster_args.state()?);
         ClusterSource::Kind(Box::new(Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state }))
     };

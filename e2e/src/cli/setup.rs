@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use e2e::checks::target;
 use e2e::environment::setup::{self, Access, Setup};
 use e2e::report;
+use gitlab_runner::executor::kubernetes::is_subdomain;
 use gitlab_runner::workspace::store::refuse_tracked_in;
 
 use super::{CliError, Outcome, print, write};
@@ -66,9 +67,7 @@ pub(crate) struct SetupArguments {
 
 /// A label of RFC 1123, as the names of namespaces and agents.
 fn label(text: &str) -> Result<String, String> {
-    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = !text.is_empty() && text.len() <= 63 && text.bytes().all(is_good);
-    if is_label && !text.starts_with('-') && !text.ends_with('-') {
+    if is_subdomain(text) && !text.contains('.') {
         return Ok(text.to_owned());
     }
     Err("expected 1 to 63 characters of a-z, 0-9 and -, without - at the start or the end".to_owned())

@@ -12,7 +12,7 @@ use super::output::print;
 use super::{EXIT_INTERRUPTED, EXIT_TERMINATED};
 
 /// How long the last message may take before the program ends without it.
-const MAX_PRINTING: Duration = Duration::from_millis(200);
+const PRINT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The first signal that the program got.
 pub(crate) struct Interruption {
@@ -67,7 +67,7 @@ async fn handle(mut signals: Signals, hint: &'static str, sender: &UnboundedSend
             let _ = printed.send(());
         });
         if !is_first || sender.send(code).is_err() {
-            let _ = is_printed.recv_timeout(MAX_PRINTING);
+            let _ = is_printed.recv_timeout(PRINT_TIMEOUT);
             #[expect(clippy::exit, reason = "the run may be blocked, so it cannot return an exit code")]
             std::process::exit(code.into());
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use container_engine::labels::RunId;
-use e2e::checks::connection::{Connection, is_in_pod};
+use e2e::checks::connection::{Connection, answers, is_in_pod};
 use e2e::checks::discovery::Selection;
 use e2e::checks::environment::Prometheus;
 use e2e::checks::registry_api::RegistryApi;
@@ -128,8 +128,8 @@ impl TargetArgs {
     /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus. In a pod without a cluster of
     /// `e2e up`, it is the cluster of the pod.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
-        let is_of_pod = !self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
-        if !self.is_existing() && !is_of_pod {
+        let uses_pods_cluster = !self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
+        if !self.is_existing() && !uses_pods_cluster {
             let (state, docker) = (self.cluster_args.state()?, connect().await?);
             let Some(id) = state.noted_run() else {
                 let name = &self.cluster_args.name;
@@ -142,12 +142,12 @@ impl TargetArgs {
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
         let connection = match &self.kubeconfig {
-            _ if is_of_pod => Connection::of_pod()?,
-            Some(path) => Connection::of_file(path, self.context.as_deref()).await?,
-            None => Connection::of_user(self.context.as_deref()).await?,
+            _ if uses_pods_cluster => Connection::from_pod()?,
+            Some(path) => Connection::from_file(path, self.context.as_deref()).await?,
+            None => Connection::from_default_kubeconfig(self.context.as_deref()).await?,
         };
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
-            Some(path) => (Some(Connection::of_file(path, None).await?.client()?), Some(target::read(path)?)),
+            Some(path) => (Some(Connection::from_file(path, None).await?.client()?), Some(target::read(path)?)),
             None => (None, None),
         };
         let ingress = match &self.ingress {
@@ -155,7 +155,7 @@ impl TargetArgs {
             None => None,
         };
         let registry = match self.registry()? {
-            None => self.registry_of_kind(&connection).await?,
+            None => self.kind_registry(&connection).await?,
             given => given,
         };
         Ok(Target {
@@ -175,16 +175,25 @@ impl TargetArgs {
         })
     }
 
+    /// Like [`target`](Self::target), but fails if the cluster does not answer.
+    pub(crate) async fn answering_target(&self) -> Result<Target, CliError> {
+        let target = self.target().await?;
+        if answers(&target.client).await {
+            return Ok(target);
+        }
+        Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"))
+    }
+
     /// The registry of `e2e up`, if the connection leads to its cluster.
-    async fn registry_of_kind(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
+    async fn kind_registry(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
         let state = self.cluster_args.state()?;
-        let (Some(id), Ok(own)) = (state.noted_run(), Connection::of_file(&state.kubeconfig(), None).await) else {
+        let (Some(id), Ok(own)) = (state.noted_run(), Connection::from_file(&state.kubeconfig(), None).await) else {
             return Ok(None);
         };
         let (true, Ok(docker)) = (own.has_server_of(connection), connect().await) else { return Ok(None) };
         let run = RunId { id, cluster: self.cluster_args.name.clone() };
         let registry = registry::running(&docker, &run, &state).await;
-        Ok(registry.as_ref().map(RegistryTarget::of_kind).transpose()?)
+        Ok(registry.as_ref().map(RegistryTarget::from_registry).transpose()?)
     }
 
     /// What the user has chosen for the search in the cluster. The namespace is known for the cluster of `e2e up`, and for that of

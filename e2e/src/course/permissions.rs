@@ -40,11 +40,13 @@ fn config_maps(project: &Project) -> Verdict {
     let rules = role["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
     let may = |group: &str, resource: &str, verb: &str| rules.iter().any(|rule| allows(rule, group, resource, verb));
     let missing: Vec<&str> = EXPECTED.into_iter().filter(|verb| !may("", "configmaps", verb)).collect();
-    Unsolved::unless(missing.is_empty(), || format!("the Role does not allow to {} ConfigMaps", missing.join(", ")))?;
+    Unsolved::unless(missing.is_empty(), || {
+        format!("the Role does not allow the account to {} ConfigMaps", missing.join(", "))
+    })?;
     let excess = FORBIDDEN.iter().find(|(group, resource, verb)| may(group, resource, verb));
     Unsolved::unless(excess.is_none(), || {
         let (_, resource, verb) = excess.copied().unwrap_or_default();
-        format!("the Role now also allows to {verb} {resource}")
+        format!("the Role now also allows the account to {verb} {resource}")
     })
 }
 
@@ -54,6 +56,6 @@ fn allows(rule: &Value, group: &str, resource: &str, verb: &str) -> bool {
         let words = rule[list].as_array().map(Vec::as_slice).unwrap_or_default();
         words.iter().any(|it| it == word || it == "*")
     };
-    // A rule for named objects does not allow to create any.
+    // A rule for named objects does not allow the creation of any.
     rule["resourceNames"].is_null() && has("apiGroups", group) && has("resources", resource) && has("verbs", verb)
 }

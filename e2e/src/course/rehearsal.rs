@@ -87,8 +87,8 @@ impl Rehearsal {
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display()));
         let output = command.output().map_err(failed)?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().last().unwrap_or("without a message").to_owned();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let last = stderr.lines().last().unwrap_or("without a message").to_owned();
             return Err(Unsolved(format!("the script of job {} fails: {last}", job.name)));
         }
         Ok(Self { calls: read_calls(&record), _copy: dir })

@@ -15,16 +15,16 @@ pub fn select(exercises: &'static [Exercise], text: &str) -> Result<Vec<&'static
     let (Some(page), Ok(number)) = (number_of(page), number.map(|it| number_of(it).ok_or(())).transpose()) else {
         return Err("expected a page such as `4`, or an exercise such as `4.2`".to_owned());
     };
-    let of_page: Vec<&Exercise> = exercises.iter().filter(|exercise| exercise.id.page == page).collect();
+    let page_exercises: Vec<&Exercise> = exercises.iter().filter(|exercise| exercise.id.page == page).collect();
     let list = |found: &[&Exercise]| found.iter().map(|it| it.id.to_string()).collect::<Vec<_>>().join(", ");
-    if of_page.is_empty() {
+    if page_exercises.is_empty() {
         let final_page = exercises.last().map_or(0, |exercise| exercise.id.page);
         return Err(format!("there is no page {page}: the pages are 1 to {final_page}"));
     }
-    let Some(number) = number else { return Ok(of_page) };
-    let found = of_page.iter().find(|exercise| exercise.id == Id { page, number });
+    let Some(number) = number else { return Ok(page_exercises) };
+    let found = page_exercises.iter().find(|exercise| exercise.id == Id { page, number });
     found.map(|exercise| vec![*exercise]).ok_or_else(|| {
-        format!("there is no exercise {page}.{number}: the exercises of page {page} are {}", list(&of_page))
+        format!("there is no exercise {page}.{number}: the exercises of page {page} are {}", list(&page_exercises))
     })
 }
 

@@ -87,8 +87,8 @@ async fn build(project: &Project) -> Result<String, Unsolved> {
     let output = command.current_dir(project.dir()).kill_on_drop(true).output().await;
     let output = output.map_err(|error| Unsolved(format!("cannot run cargo: {error}")))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let first = said.lines().find(|line| line.starts_with("error")).unwrap_or("without a message").to_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let first = stderr.lines().find(|line| line.starts_with("error")).unwrap_or("without a message").to_owned();
         return Err(Unsolved(format!("the service does not compile (`cargo build -p app` shows all errors): {first}")));
     }
     let text = String::from_utf8_lossy(&output.stdout);

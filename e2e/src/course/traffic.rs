@@ -26,8 +26,8 @@ pub(super) const QUERY: Exercise = Exercise {
     title: "Requests per second",
     goal: "a file requests.promql in the project with a query: the requests per second to route \"/\" over the last five minutes, summed \
            for each environment (`ref`) and status",
-    hint: "the number of a counter says how many requests there were since the pod's start; which function makes a speed of it, and what \
-           must happen first: that, or the sum?",
+    hint: "the number of a counter says how many requests there were since the pod's start; which function turns it into a speed, and \
+           what must happen first: that, or the sum?",
     verifier: Verifier::Cluster(|project, environment| query(project, environment).boxed()),
 };
 
@@ -46,8 +46,8 @@ fn second_host(project: &Project) -> Verdict {
 fn has_second_host(deployed: &Deployed) -> Verdict {
     let rules = deployed.only("Ingress")?["spec"]["rules"].as_array().cloned().unwrap_or_default();
     let path_of = |host: &str| {
-        let of_host: Vec<&Value> = rules.iter().filter(|rule| rule["host"] == host).collect();
-        let paths = of_host.iter().flat_map(|rule| rule["http"]["paths"].as_array().cloned().unwrap_or_default());
+        let host_rules: Vec<&Value> = rules.iter().filter(|rule| rule["host"] == host).collect();
+        let paths = host_rules.iter().flat_map(|rule| rule["http"]["paths"].as_array().cloned().unwrap_or_default());
         paths.collect::<Vec<Value>>()
     };
     let hosts =

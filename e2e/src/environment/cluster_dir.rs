@@ -40,7 +40,7 @@ pub struct ClusterDir {
     cluster: String,
 }
 
-/// The exclusive right to change a cluster. Released on drop, and by the kernel however the process ends.
+/// The lock that a process must hold to change a cluster. Released on drop, and by the kernel however the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _lock: private_dir::Lock,
@@ -111,7 +111,7 @@ impl ClusterDir {
         self.dir.join("run")
     }
 
-    /// Creates the directory and takes the right to change the cluster.
+    /// Creates the directory and takes the lock that protects changes of the cluster.
     ///
     /// # Errors
     /// If another process has the lock, or the directory cannot be created.

@@ -14,12 +14,12 @@ use tokio::process::{Child, Command};
 use container_engine::labels;
 
 /// The name of the cluster, which every program started here gets in its environment.
-static MARK: OnceLock<String> = OnceLock::new();
+static CLUSTER_NAME: OnceLock<String> = OnceLock::new();
 
 /// Sets the cluster that all programs started from now on belong to, so that `e2e down` finds them after this process was killed.
-pub fn mark(cluster: &str) {
+pub fn set_cluster(cluster: &str) {
     // A process works on one cluster only, so a second call sets the same name.
-    let _ = MARK.set(cluster.to_owned());
+    let _ = CLUSTER_NAME.set(cluster.to_owned());
 }
 
 /// Number of lines of a failed program's output that the error keeps.
@@ -122,7 +122,7 @@ fn create_log(path: &Path) -> std::io::Result<File> {
 async fn output(mut command: Command, limit: Duration) -> Result<(String, Output), CommandError> {
     let line = line(&command);
     let not_run = |source| CommandError::NotRun { line: line.clone(), source };
-    if let Some(cluster) = MARK.get() {
+    if let Some(cluster) = CLUSTER_NAME.get() {
         command.env(labels::VARIABLE, cluster);
     }
     let child = command.stdin(Stdio::null()).process_group(0).spawn().map_err(not_run)?;

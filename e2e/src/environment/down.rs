@@ -1,9 +1,9 @@
 //! Removes everything that `up` created, even if the `up` process was killed.
 //!
-//! Every resource has a label with the cluster's name. The only record is that a run has started: then the engine may still be creating
-//! a container for a killed program. The order matters: first the programs that may still create resources, then the containers, then
-//! the run's image, without which no new node can start, then the networks, which cannot be removed while containers are connected to
-//! them.
+//! Every resource has a label with the cluster's name. Only the start of a run is recorded in a file, because the engine may then still be
+//! creating a container for a killed program. The order matters: first the programs, because they may still create resources; then the
+//! containers; then the run's image, without which no new node can start; then the networks, which cannot be removed while containers
+//! are connected to them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -95,7 +95,7 @@ pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Resul
         Removed { cluster: cluster.to_owned(), programs: orphans::end(cluster).await, ..Removed::default() };
     // The engine may still complete the last request of a killed program: list twice if the directory shows that there was one.
     let was_up = is_noted || removed.programs > 0;
-    let needed = if was_up { 2 } else { 1 };
+    let required = if was_up { 2 } else { 1 };
     let mut empty_lists = 0;
     let mut failures = Vec::new();
     for _ in 0..ATTEMPTS {
@@ -105,7 +105,7 @@ pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Resul
         if resources.is_empty() {
             failures.clear();
             empty_lists += usize::from(!may_appear);
-            if empty_lists == needed {
+            if empty_lists == required {
                 return Ok(removed);
             }
         } else {
@@ -117,7 +117,7 @@ pub async fn remove(docker: &Docker, cluster: &str, state: &ClusterDir) -> Resul
         }
         tokio::time::sleep(PAUSE).await;
     }
-    // Without a failure, the engine was creating a container all the time, but none of this cluster.
+    // Without a failure, the engine was creating containers all the time, but none of this cluster.
     if failures.is_empty() { Ok(removed) } else { Err(DownError::Left(failures)) }
 }
 

@@ -140,7 +140,7 @@ fn read<T>(file: &Path, parse: impl Fn(&str) -> Result<T, serde_saphyr::Error>) 
 
 fn has_cgroup_v1_patch(text: &str) -> Result<bool, serde_saphyr::Error> {
     let config: Config = serde_saphyr::from_str(text)?;
-    let of_nodes = || config.nodes.iter();
+    let nodes = || config.nodes.iter();
     // kind reports patches that are not YAML.
     let merges = |patch: &String| {
         serde_saphyr::from_str::<KubeletPatch>(patch)
@@ -152,9 +152,9 @@ fn has_cgroup_v1_patch(text: &str) -> Result<bool, serde_saphyr::Error> {
         patch.kind == KUBELET && operations.iter().any(is_wanted)
     };
     let mut merge_patches =
-        config.kubeadm_config_patches.iter().chain(of_nodes().flat_map(|node| &node.kubeadm_config_patches));
+        config.kubeadm_config_patches.iter().chain(nodes().flat_map(|node| &node.kubeadm_config_patches));
     let mut json_patches =
-        config.kubeadm_config_json_patches.iter().chain(of_nodes().flat_map(|node| &node.kubeadm_config_json_patches));
+        config.kubeadm_config_json_patches.iter().chain(nodes().flat_map(|node| &node.kubeadm_config_json_patches));
     Ok(merge_patches.any(merges) || json_patches.any(sets))
 }
 

@@ -81,7 +81,7 @@ pub struct Access {
 
 impl Status {
     /// Whether all parts are ready.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         !self.parts.is_empty() && self.parts.iter().all(|part| part.ready)
     }
 }
@@ -92,7 +92,7 @@ impl Status {
 /// If the engine fails, or `e2e` did not create the cluster.
 pub async fn status(docker: &Docker, name: &str, kind_config: &Path, state: &ClusterDir) -> Result<Status, KindError> {
     let cluster = name.to_owned();
-    let (id, running) = match kind::standing(docker, name).await? {
+    let (id, running) = match kind::state(docker, name).await? {
         ClusterState::Foreign => return Err(KindError::Foreign(cluster)),
         ClusterState::Nothing => return Ok(Status { cluster, run: None, parts: Vec::new(), access: None }),
         ClusterState::Ours { run, running } => (run, running),
@@ -150,12 +150,12 @@ async fn cluster_parts(client: &Client, run: &RunId, ingress: Option<SocketAddr>
         nodes.iter().filter_map(|node| Some(node.status.as_ref()?.node_info.as_ref()?.kubelet_version.as_str()));
     let version = versions.min().unwrap_or("(unknown version)");
     let ready = nodes.iter().filter(|node| conditions::is_node_ready(node)).count();
-    let detail = if cluster::is_whole(&nodes, &run.id) {
+    let detail = if cluster::is_complete(&nodes, &run.id) {
         format!("Kubernetes {version}, {ready} of {} nodes Ready", nodes.len())
     } else {
         "incomplete".to_owned()
     };
-    let is_ready = ready == nodes.len() && cluster::is_whole(&nodes, &run.id);
+    let is_ready = ready == nodes.len() && cluster::is_complete(&nodes, &run.id);
     let mut parts = vec![Part { name: "cluster", ready: is_ready, detail }];
     let (pods, ingress, prometheus, deployer, storage) = tokio::join!(
         pods_part(client),
@@ -197,8 +197,8 @@ async fn ingress_part(client: &Client, address: Option<SocketAddr>) -> Part {
     let Some(address) = address else {
         return Part { name, ready: true, detail: format!("{deployment}; no port of this machine is forwarded to it") };
     };
-    let ask = reqwest::Client::new().get(format!("http://{address}/")).timeout(TIMEOUT).send().await;
-    match ask {
+    let response = reqwest::Client::new().get(format!("http://{address}/")).timeout(TIMEOUT).send().await;
+    match response {
         Ok(_) => Part { name, ready: true, detail: format!("{deployment}, http://{address}") },
         Err(error) => Part { name, ready: false, detail: format!("{deployment} does not respond: {error}") },
     }

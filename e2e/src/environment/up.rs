@@ -165,7 +165,7 @@ pub async fn begin(
         let text = kind::kubeconfig(&plan.cluster, false).await?;
         plan.state.write(&plan.state.kubeconfig(), text.as_bytes())?;
     }
-    kind::make_network(docker, &run).await?;
+    kind::create_network(docker, &run).await?;
     Ok(ClusterLease { run, is_new, _lock: lock })
 }
 
@@ -188,25 +188,25 @@ pub async fn finish(
 
 /// The run of an existing cluster that responds and is complete.
 async fn find_whole(docker: &Docker, images: &Images, plan: &Plan) -> Result<Option<RunId>, UpError> {
-    let id = match kind::standing(docker, &plan.cluster).await? {
+    let id = match kind::state(docker, &plan.cluster).await? {
         ClusterState::Foreign => return Err(KindError::Foreign(plan.cluster.clone()).into()),
         ClusterState::Ours { run, running: true } => run,
         ClusterState::Ours { running: false, .. } | ClusterState::Nothing => return Ok(None),
     };
     let Ok(client) = client(plan).await else { return Ok(None) };
     let nodes = cluster::nodes(&client).await;
-    let is_whole = nodes.as_ref().is_some_and(|nodes| cluster::is_whole(nodes, &id));
+    let is_complete = nodes.as_ref().is_some_and(|nodes| cluster::is_complete(nodes, &id));
     let wanted = images.kubernetes();
     let versions = nodes.iter().flatten().filter_map(|node| node.status.as_ref()?.node_info.as_ref());
     if let Some(other) = versions.map(|info| &info.kubelet_version).find(|version| **version != wanted.to_string())
-        && is_whole
+        && is_complete
     {
         return Err(UpError::OtherVersion { cluster: plan.cluster.clone(), found: other.clone(), wanted });
     }
-    Ok(is_whole.then(|| RunId { id, cluster: plan.cluster.clone() }))
+    Ok(is_complete.then(|| RunId { id, cluster: plan.cluster.clone() }))
 }
 
-/// A client with the cluster owner's rights. If the user has deleted the directory with the kubeconfig, kind still provides it.
+/// A client with the cluster owner's permissions. If the user has deleted the directory with the kubeconfig, kind still provides it.
 async fn client(plan: &Plan) -> Result<Client, ClientError> {
     let kubeconfig = match Kubeconfig::read_from(plan.state.kubeconfig()) {
         Ok(kubeconfig) => kubeconfig,

@@ -1,4 +1,4 @@
-//! The article's five failures as executable lessons: each shows the real failure and its cause, and that it is gone with the remedy.
+//! The article's five failures as executable lessons: each shows the real failure and its cause, and that the remedy removes it.
 //!
 //! The files of each lesson's project are in `e2e/lessons`.
 

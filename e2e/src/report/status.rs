@@ -116,7 +116,7 @@ mod tests {
     fn there_is_no_cluster() {
         let nothing = Status { cluster: "demo".to_owned(), run: None, parts: Vec::new(), access: None };
         assert_eq!(text(&nothing), "Cluster `demo` does not exist. Create it with `e2e up`.\n");
-        assert!(!nothing.is_whole());
+        assert!(!nothing.is_complete());
     }
 
     #[test]

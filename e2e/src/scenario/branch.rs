@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::definition::{ClusterSource, JobExecutor, Ref, Scenario, ScenarioError};
+use super::job_location::ClusterState;
 use super::milestone::{Milestone, Reach, milestone};
-use super::place::ClusterState;
 use super::recorder::Recorder;
 use super::replay::{EnvironmentJobs, Replayer};
 use super::snapshot::{self, Snapshot};
@@ -45,7 +45,7 @@ pub(super) struct Branch<'run> {
     pub(super) live: &'run EnvironmentJobs,
     /// Whether this run creates the cluster.
     pub(super) is_new_cluster: bool,
-    /// The exclusive right to work on the cluster, if kind creates it.
+    /// The lock on the cluster, if kind creates it.
     pub(super) lease: Option<&'run up::ClusterLease>,
     /// Receives the values of the CI/CD variables that are unknown until the cluster is up.
     pub(super) values: watch::Sender<Option<Values>>,
@@ -121,7 +121,7 @@ impl Branch<'_> {
         let notify = |event: &Event<'_>| self.recorder.record(event);
         self.scenario.cancellable(Box::pin(up::finish(docker, images, plan, lease, &notify))).await??;
         if let JobExecutor::Kubernetes(jobs) = &self.scenario.executor {
-            let connection = Connection::of_file(&plan.state.kubeconfig(), None).await;
+            let connection = Connection::from_file(&plan.state.kubeconfig(), None).await;
             let client =
                 connection.and_then(|connection| connection.client()).map_err(|error| ScenarioError::broken(&error))?;
             let applied = owner::apply_job_manifests(&client, lease.run(), &jobs.manifests).await;

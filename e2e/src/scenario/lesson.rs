@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::definition::{Ref, ReplayError};
-use super::place::Place;
+use super::job_location::JobLocation;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::replay::Replayer;
@@ -182,12 +182,12 @@ fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
     logs.into_iter().find_map(|log| {
         let text = fs::read_to_string(context.dir.join(&log)).ok()?;
         let line = text.lines().find(|line| line.contains(message))?;
-        Some((log, without_colours(said(line)).trim().to_owned()))
+        Some((log, without_colours(without_prefix(line)).trim().to_owned()))
     })
 }
 
 /// A line of a job log without its time and stream: `2026-01-31T10:20:30.123456Z 00E text`
-fn said(line: &str) -> &str {
+fn without_prefix(line: &str) -> &str {
     line.splitn(3, ' ').nth(2).unwrap_or(line)
 }
 
@@ -214,7 +214,7 @@ fn replayer(context: &LessonContext, project: Project, withheld: &[&str]) -> Rep
         dir: context.dir.clone(),
         recorder: Arc::clone(&context.recorder),
         cancel: context.cancel.clone(),
-        place: Place::Engine(target.networks.clone()),
+        location: JobLocation::Engine(target.networks.clone()),
         values: watch::channel(Some(Ok(values))).1,
         settings,
         project,

@@ -39,7 +39,7 @@ pub(super) struct Compiling {
 
 impl Compiling {
     pub(super) fn new(plan: &Plan, compiled: Reach<()>) -> Self {
-        let own = plan.jobs.iter().filter(|job| job.when != When::Manual && !variables::is_needed(job));
+        let own = plan.jobs.iter().filter(|job| job.when != When::Manual && !variables::needs_target(job));
         let left = own.map(|job| Arc::clone(&job.name)).collect();
         Self { left: Mutex::new(left), compiled }
     }

@@ -8,11 +8,11 @@ mod commands;
 mod definition;
 mod environment_checks;
 mod existing;
+pub mod job_location;
 pub mod lesson;
 mod listener;
 mod milestone;
 pub mod pending_checks;
-pub mod place;
 pub mod project;
 pub mod recorder;
 pub mod replay;
@@ -28,8 +28,8 @@ use tokio::sync::watch;
 
 use self::branch::Branch;
 pub use self::definition::{ClusterSource, JobExecutor, PodJobs, Ref, ReplayError, Scenario, ScenarioError};
+use self::job_location::{ClusterState, JobCluster, JobLocation};
 use self::milestone::milestone;
-use self::place::{ClusterState, JobCluster, Place};
 use self::project::Project;
 use self::recorder::Recorder;
 use self::replay::{EnvironmentJobs, Replayer, environments, images_of};
@@ -69,7 +69,7 @@ pub async fn run(scenario: &Scenario, recorder: &Arc<Recorder>) -> (Record, Opti
 struct Cleanup {
     /// Whether this run created the cluster.
     cluster: bool,
-    /// The exclusive right to work on the cluster.
+    /// The lock on the cluster.
     lease: Option<up::ClusterLease>,
     /// The environments that were deployed.
     environments: Vec<Environment>,
@@ -207,14 +207,14 @@ fn replayer(
         }
     };
     let settings = variables::placeholders(domain, namespace, registry.as_ref(), scenario.gives_kubeconfig());
-    let place = match &scenario.executor {
-        JobExecutor::Docker => Place::Engine(networks),
+    let location = match &scenario.executor {
+        JobExecutor::Docker => JobLocation::Engine(networks),
         JobExecutor::Kubernetes(jobs) => {
             let kind = match &scenario.cluster {
                 ClusterSource::Kind(plan) => Some(plan.cluster.clone()),
                 ClusterSource::Existing(_) => None,
             };
-            Place::Cluster(Box::new(JobCluster { config: jobs.config.clone(), kind, state }))
+            JobLocation::Cluster(Box::new(JobCluster { config: jobs.config.clone(), kind, state }))
         }
     };
     Replayer {
@@ -228,7 +228,7 @@ fn replayer(
         project,
         settings,
         values,
-        place,
+        location,
     }
 }
 

@@ -46,12 +46,12 @@ pub enum ProjectError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// git failed.
-    #[error("git {line}: {said}")]
+    #[error("git {line}: {message}")]
     Failed {
         /// The arguments of git.
         line: String,
         /// git's message.
-        said: String,
+        message: String,
     },
 }
 
@@ -73,19 +73,19 @@ impl Project {
         let tagged = tag.map_or_else(|| Ok(head), |tag| repository.tag(tag).map(|(commit, _)| commit))?;
         // Without a remote, the directory gives the project its name. Both clones are the same project.
         let name = repository.dir().file_name().unwrap_or_default();
-        let (of_branch, of_tag) = (dir.join("branch").join(name), dir.join("tag").join(name));
-        tokio::try_join!(clone(&repository, &of_branch), clone(&repository, &of_tag))?;
+        let (branch_dir, tag_dir) = (dir.join("branch").join(name), dir.join("tag").join(name));
+        tokio::try_join!(clone(&repository, &branch_dir), clone(&repository, &tag_dir))?;
         let branch = branch.unwrap_or(BRANCH);
-        git(Some(&of_branch), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
+        git(Some(&branch_dir), &["update-ref", &format!("refs/heads/{branch}"), &commit.sha]).await?;
         // The clone already has an annotated tag. A default tag may be there from an earlier run.
         let (tag, is_new) = (tag.unwrap_or(TAG), tag.is_none());
         if is_new {
             // `git tag` would require a message if the user's configuration signs all tags.
-            git(Some(&of_tag), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
+            git(Some(&tag_dir), &["update-ref", &format!("refs/tags/{tag}"), &tagged.sha]).await?;
         }
         Ok(Self {
-            dir: of_branch,
-            tagged_dir: of_tag,
+            dir: branch_dir,
+            tagged_dir: tag_dir,
             path: project_of(repository.remote().as_deref(), repository.dir()).1,
             default_branch: repository.default_branch(),
             branch: branch.to_owned(),
@@ -114,7 +114,7 @@ async fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String, ProjectEr
     if let Some(dir) = dir {
         command.arg("-C").arg(dir);
     }
-    let failed = |said: String| ProjectError::Failed { line: arguments.join(" "), said };
+    let failed = |message: String| ProjectError::Failed { line: arguments.join(" "), message };
     let output =
         command.args(arguments).kill_on_drop(true).output().await.map_err(|error| failed(error.to_string()))?;
     if output.status.success() {

@@ -302,8 +302,8 @@ mod tests {
         assert_eq!(verdicts, [Verdict::Interrupted, Verdict::NotRun]);
         let spans: Vec<_> = record.spans.iter().map(|span| (&*span.lane, span.verdict)).collect();
         assert_eq!(spans, [("checks dev", Verdict::Interrupted), (TAKEDOWN, Verdict::Passed)]);
-        let of_verdict = |verdict| record.checks.iter().filter(|check| check.verdict == verdict).count();
-        assert_eq!((of_verdict(Verdict::Interrupted), of_verdict(Verdict::NotRun)), (1, 2 * CHECKS.len() - 1));
+        let count = |verdict| record.checks.iter().filter(|check| check.verdict == verdict).count();
+        assert_eq!((count(Verdict::Interrupted), count(Verdict::NotRun)), (1, 2 * CHECKS.len() - 1));
         let xml = junit::xml(&record).unwrap();
         assert!(xml.contains("failures=\"0\" errors=\"3\""), "{xml}");
         assert_eq!(xml.matches("<skipped").count(), 2 * CHECKS.len(), "{xml}");

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::definition::{Ref, ReplayError};
+use super::job_location::JobLocation;
 use super::listener::{Compiling, Starts, listener};
 use super::milestone::Reach;
-use super::place::Place;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::variables;
@@ -54,7 +54,7 @@ pub struct Replayer {
     /// The directory of the report, and of the job logs.
     pub dir: std::path::PathBuf,
     /// Where jobs run.
-    pub place: Place,
+    pub location: JobLocation,
     /// Records the pipelines.
     pub recorder: Arc<Recorder>,
     /// Cancels the pipelines.
@@ -136,7 +136,7 @@ impl Replayer {
     ) -> Result<(Plan, String), ReplayError> {
         let prepared = self.plan(wanted)?;
         let not_run = |error: &dyn std::fmt::Display| ReplayError::NotRun(error.to_string());
-        let config = self.place.config(wanted);
+        let config = self.location.config(wanted);
         let dirs = PipelineDirs::new(&self.kept, config).map_err(|error| not_run(&error))?;
         let id = dirs.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let lane = format!("pipeline {id}");
@@ -145,7 +145,7 @@ impl Replayer {
         let compiling = compiled.map(|compiled| Compiling::new(&prepared.plan, compiled.clone()));
         let executor = tokio::select! {
             () = self.cancel.cancelled() => return Err(ReplayError::Interrupted),
-            executor = self.place.executor(&dirs, &self.docker, &self.images) => executor,
+            executor = self.location.executor(&dirs, &self.docker, &self.images) => executor,
         };
         let executor = executor.ok_or_else(|| not_run(&"the cluster that its jobs run in did not come up"))?;
         executor.sweep_gone().await.map_err(|error| not_run(&error))?;
@@ -156,7 +156,7 @@ impl Replayer {
             has_worktree: false,
             late: Some(DeferredVariables {
                 source: "the registry and the cluster".to_owned(),
-                is_needed: Box::new(variables::is_needed),
+                is_needed: Box::new(variables::needs_target),
                 values: self.values.clone(),
             }),
             notify: listener(Arc::clone(&self.recorder), lane, Arc::clone(&starts), compiling),
@@ -274,7 +274,7 @@ mod tests {
             (plan_for(text, &branch("feature/x"), &[]).unwrap(), plan_for(text, &tag("v1.0.0"), &[]).unwrap());
         let deployed = environments(&push).into_iter().chain(environments(&tagged));
         let stops = environments(&push).into_iter().filter_map(|environment| environment.on_stop).collect();
-        let free = push.jobs.iter().filter(|job| !variables::is_needed(job)).map(|job| job.name.to_string());
+        let free = push.jobs.iter().filter(|job| !variables::needs_target(job)).map(|job| job.name.to_string());
         (deployed.map(|environment| (environment.slug, environment.is_manual)).collect(), stops, free.collect())
     }
 

@@ -101,8 +101,8 @@ impl Snapshot {
 
     /// The UIDs of an environment's objects, and of the objects without a label that they own.
     fn deleted_with(&self, stopped: &str) -> BTreeSet<&str> {
-        let of_it = self.objects.values().filter(|baseline| baseline.reference.as_deref() == Some(stopped));
-        let mut gone: BTreeSet<&str> = of_it.map(|baseline| &*baseline.uid).collect();
+        let stopped_objects = self.objects.values().filter(|baseline| baseline.reference.as_deref() == Some(stopped));
+        let mut gone: BTreeSet<&str> = stopped_objects.map(|baseline| &*baseline.uid).collect();
         loop {
             let owned =
                 self.objects.values().filter(|baseline| baseline.owners.iter().any(|uid| gone.contains(&**uid)));
@@ -209,10 +209,10 @@ async fn settled(
     kinds: &[Kind],
     notify: impl AsyncFn(&[Object]) -> Result<(), Failure>,
 ) -> Result<Listing, Failure> {
-    let began = Instant::now();
+    let started = Instant::now();
     loop {
         let listing = labelled(environment, kinds).await?;
-        if listing.objects.is_empty() || began.elapsed() > environment.patience {
+        if listing.objects.is_empty() || started.elapsed() > environment.patience {
             return Ok(listing);
         }
         notify(&listing.objects).await?;

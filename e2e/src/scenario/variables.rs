@@ -68,6 +68,7 @@ pub(super) fn deployer_account<'name>(environments: impl Iterator<Item = &'name 
     environments.map(|name| Setting { scope: name.to_owned(), ..setting(account()) }).collect()
 }
 
+/// The variables whose values are known before the target is up.
 fn known(base_domain: &str, namespace: &str, registry: Option<&RegistryVariables>) -> Vec<Variable> {
     let mut all = vec![plain("KUBE_INGRESS_BASE_DOMAIN", base_domain), plain("KUBE_NAMESPACE", namespace)];
     if let Some(registry) = registry {
@@ -100,14 +101,14 @@ fn setting(variable: Variable) -> Setting {
 
 /// Whether a job needs the registry or the cluster: it has an environment, or one of its texts names one of these variables. The names of
 /// jobs and stages do not matter.
-pub fn is_needed(planned: &PlannedJob) -> bool {
+pub fn needs_target(planned: &PlannedJob) -> bool {
     let job = &planned.job;
     let names = |text: &str| text.contains("CI_REGISTRY") || text.contains("KUBE");
-    let of_image = |image: &Image| names(&image.name) || image.variables.iter().any(|it| names(&it.value));
+    let is_in_image = |image: &Image| names(&image.name) || image.variables.iter().any(|it| names(&it.value));
     let mut commands = job.before_script.iter().chain(&job.script).chain(&job.after_script);
     planned.environment.is_some()
         || commands.any(|command| names(&command.value) || command.value.contains("kubectl"))
-        || job.image.iter().chain(&job.services).any(of_image)
+        || job.image.iter().chain(&job.services).any(is_in_image)
         || job.variables.iter().any(|variable| names(&variable.value))
 }
 
@@ -127,7 +128,7 @@ mod tests {
     #[case::a_variable("{script: x, variables: {A: $CI_REGISTRY_USER}}", true)]
     fn a_job_that_uses_these_variables_waits_for_the_cluster(#[case] job: &str, #[case] expected: bool) {
         let text = if job.starts_with('{') { format!("a: {job}\n") } else { format!("a:\n  {job}\n") };
-        assert_eq!(is_needed(&plan(&text).jobs[0]), expected);
+        assert_eq!(needs_target(&plan(&text).jobs[0]), expected);
     }
 
     #[test]

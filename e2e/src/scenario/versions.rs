@@ -117,14 +117,14 @@ fn repository(image: &str) -> &str {
 
 /// The version of kubectl, from its JSON output: the text output differs between versions.
 async fn kubectl() -> Option<String> {
-    let said = command::run("kubectl", &["version", "--client", "--output", "json"], TIMEOUT).await.ok()?;
-    let said: serde_json::Value = serde_json::from_str(&said).ok()?;
-    said["clientVersion"]["gitVersion"].as_str().map(str::to_owned)
+    let printed = command::run("kubectl", &["version", "--client", "--output", "json"], TIMEOUT).await.ok()?;
+    let printed: serde_json::Value = serde_json::from_str(&printed).ok()?;
+    printed["clientVersion"]["gitVersion"].as_str().map(str::to_owned)
 }
 
 async fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
-    let said = command::run(program, arguments, TIMEOUT).await.ok()?;
-    said.lines().next().map(str::to_owned)
+    let printed = command::run(program, arguments, TIMEOUT).await.ok()?;
+    printed.lines().next().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tungstenite::{Message, WebSocket};
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Time that the browser has to exit.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A separate browser process with one tab, which ends when this is dropped.
 pub(crate) struct Browser {
@@ -133,8 +133,8 @@ impl Drop for Browser {
         // After a request to exit, the browser waits for its helpers. If it were killed, they would continue to write into the directory
         // that is being removed.
         let _ = self.socket.send(Message::text(json!({ "id": 0, "method": "Browser.close" }).to_string()));
-        let began = Instant::now();
-        while began.elapsed() < LAST_PATIENCE && matches!(self.process.0.try_wait(), Ok(None)) {
+        let started = Instant::now();
+        while started.elapsed() < EXIT_TIMEOUT && matches!(self.process.0.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -174,12 +174,12 @@ fn launch(profile: &Path) -> (Process, String) {
     let error = BufReader::new(process.0.stderr.take().unwrap());
     // Read all output: a browser that cannot write blocks.
     std::thread::spawn(move || error.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-    let mut said = Vec::new();
+    let mut printed = Vec::new();
     while let Ok(line) = lines.recv_timeout(TIMEOUT) {
         if let Some(address) = line.strip_prefix("DevTools listening on ") {
             return (process, address.to_owned());
         }
-        said.push(line);
+        printed.push(line);
     }
-    panic!("chromium listens nowhere: {}", said.join("\n"));
+    panic!("chromium listens nowhere: {}", printed.join("\n"));
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Cleanup, DEPLOYER, Rights, access, feed, http, owner, pushed_image};
+use crate::fixture::{Cleanup, DEPLOYER, SavedPermissions, access, feed, http, owner, pushed_image};
 use crate::saboteurs::intact;
-use crate::solver::{Student, accepted, refusal, solution};
+use crate::solver::{Student, assert_done, refusal, solution};
 use crate::support::{e2e, eventually, run};
 
 /// Time for pods to become available, and for Prometheus to scrape twice.
@@ -26,7 +26,7 @@ fn eventually_accepted(student: &Student, exercise: &str, reference: &str, befor
         let output = verify(student, exercise, reference);
         if output.status.success() { Ok(output) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
     });
-    accepted(exercise, &output);
+    assert_done(exercise, &output);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn project_with_own_environment() -> Student {
 #[test]
 fn a_new_kind_of_object_is_deployed() {
     let _deployer = DEPLOYER.write();
-    let _rights = Rights::keep();
+    let _permissions = SavedPermissions::save();
     let kubeconfig = std::fs::read_to_string(access("gitlab_kubeconfig")).expect("a kubeconfig");
     let variables = json!([
         {"key": "KUBECONFIG", "variable_type": "file", "value": kubeconfig},

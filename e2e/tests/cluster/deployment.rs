@@ -112,18 +112,18 @@ fn prometheus_scrapes_only_services_with_annotations() {
         "apiVersion: v1\nkind: Service\nmetadata: {name: unannotated, namespace: gitlab}\n\
          spec: {selector: {ref: scraped}, ports: [{port: 8000, protocol: TCP}]}\n",
     );
-    let of_service = |targets: &Value, label: &str, service: &str| {
+    let service_targets = |targets: &Value, label: &str, service: &str| {
         let targets = targets.as_array().into_iter().flatten();
         targets.filter(|target| target[label]["__meta_kubernetes_service_name"] == service).cloned().collect::<Vec<_>>()
     };
     let up = eventually("both pods", TIMEOUT, || {
         let targets = prometheus("/api/v1/targets")["data"].clone();
-        let up = of_service(&targets["activeTargets"], "discoveredLabels", "gitlab-k8s-demo-scraped");
+        let up = service_targets(&targets["activeTargets"], "discoveredLabels", "gitlab-k8s-demo-scraped");
         let healthy = up.iter().filter(|target| target["health"] == "up").count();
-        let dropped = of_service(&targets["droppedTargets"], "discoveredLabels", "unannotated");
+        let dropped = service_targets(&targets["droppedTargets"], "discoveredLabels", "unannotated");
         if healthy == 2 && !dropped.is_empty() { Ok(targets) } else { Err(format!("{up:?} {dropped:?}")) }
     });
-    assert_eq!(of_service(&up["activeTargets"], "discoveredLabels", "unannotated"), Vec::<Value>::new());
+    assert_eq!(service_targets(&up["activeTargets"], "discoveredLabels", "unannotated"), Vec::<Value>::new());
 
     // Prometheus scrapes the service at the path and port of the annotations.
     let query = "/api/v1/query?query=app_build_info%7Bref%3D%22scraped%22%7D";
@@ -142,7 +142,7 @@ fn the_host_has_the_certificate_in_its_secret() {
     let host = "secured.gitlab-k8s-demo.test";
     let _secret = Cleanup(vec!["--namespace=gitlab".into(), "secret/secured".into()]);
     let pair = rcgen::generate_simple_self_signed([host.to_owned()]).expect("a certificate");
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
     std::fs::write(&certificate, pair.cert.pem()).expect("written");
     std::fs::write(&key, pair.signing_key.serialize_pem()).expect("written");

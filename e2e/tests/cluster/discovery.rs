@@ -21,18 +21,18 @@ const READING: [&str; 5] = ["deployment", "ingress", "scraping", "service", "ver
 pub(crate) fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, String) {
     let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug]);
     let output = command.args(["--format", "json", "--patience", "30s"]).args(more).output().expect("e2e runs");
-    let said = error(&output);
+    let stderr = error(&output);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let verdicts = checks.iter().map(|check| (text(&check["name"]), text(&check["verdict"]))).collect();
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    (verdicts, said)
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    (verdicts, stderr)
 }
 
 /// The line about a choice.
-pub(crate) fn line<'said>(said: &'said str, subject: &str) -> &'said str {
-    said.lines().find(|line| line.trim_start().starts_with(subject)).unwrap_or_else(|| panic!("{subject}: {said}"))
+pub(crate) fn line<'text>(stderr: &'text str, subject: &str) -> &'text str {
+    stderr.lines().find(|line| line.trim_start().starts_with(subject)).unwrap_or_else(|| panic!("{subject}: {stderr}"))
 }
 
 /// The address of the controller, Prometheus, the registry with its login, and the account are found.
@@ -40,13 +40,16 @@ pub(crate) fn line<'said>(said: &'said str, subject: &str) -> &'said str {
 fn a_kubeconfig_is_enough_for_all_checks() {
     let _deployer = DEPLOYER.read();
     let _cleanup = deploy_as("found", &COMMIT);
-    let (verdicts, said) = check("found", &[]);
-    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
+    let (verdicts, stderr) = check("found", &[]);
+    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {stderr}");
     assert_eq!(verdicts.len(), 13, "{verdicts:?}");
-    assert!(line(&said, "environment").contains("the host is that of Ingress gitlab/gitlab-k8s-demo-found"), "{said}");
-    assert!(line(&said, "Ingress controller").contains(":80 "), "{said}");
-    assert!(line(&said, "Prometheus").contains("monitoring/prometheus:http"), "{said}");
-    assert!(line(&said, "pipeline's account").contains("system:serviceaccount:gitlab:gitlab"), "{said}");
+    assert!(
+        line(&stderr, "environment").contains("the host is that of Ingress gitlab/gitlab-k8s-demo-found"),
+        "{stderr}"
+    );
+    assert!(line(&stderr, "Ingress controller").contains(":80 "), "{stderr}");
+    assert!(line(&stderr, "Prometheus").contains("monitoring/prometheus:http"), "{stderr}");
+    assert!(line(&stderr, "pipeline's account").contains("system:serviceaccount:gitlab:gitlab"), "{stderr}");
 }
 
 /// The `resourceVersion` of each object of the environment, of every kind that a check could change.
@@ -69,11 +72,11 @@ fn read_only_changes_nothing() {
         std::thread::sleep(Duration::from_secs(3));
         if versions("unchanged") == before { Ok(before) } else { Err("it still changes".to_owned()) }
     });
-    let (verdicts, said) = check("unchanged", &["--read-only"]);
+    let (verdicts, stderr) = check("unchanged", &["--read-only"]);
     let (passed, others): (Vec<_>, Vec<_>) = verdicts.iter().partition(|(_, verdict)| *verdict == "passed");
     // The registry of this cluster is that of `make up`, which the program knows.
     let expected = READING.iter().chain(&["registry"]).map(ToString::to_string);
-    assert_eq!(passed.into_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), sorted(expected), "{said}");
+    assert_eq!(passed.into_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), sorted(expected), "{stderr}");
     assert!(others.iter().all(|(_, verdict)| *verdict == "not_run"), "{others:?}");
     assert_eq!(versions("unchanged"), before);
     assert!(before.keys().any(|name| name.starts_with("Pod/")), "{before:?}");
@@ -143,9 +146,9 @@ fn a_controller_without_an_address_is_reached_through_the_api_server() {
         (404, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    let (verdicts, said) = check("inland", &["ingress", "rollout"]);
-    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
-    let found = line(&said, "Ingress controller");
+    let (verdicts, stderr) = check("inland", &["ingress", "rollout"]);
+    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {stderr}");
+    let found = line(&stderr, "Ingress controller");
     assert!(found.contains("127.0.0.1:") && found.contains("Pod ingress/second-"), "{found}");
 }
 

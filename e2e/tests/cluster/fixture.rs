@@ -242,18 +242,18 @@ impl Drop for Cleanup {
 }
 
 /// The rules of the deployer's Role, which are restored at the end of the test, even if it panics.
-pub(crate) struct Rights(String);
+pub(crate) struct SavedPermissions(String);
 
-impl Rights {
+impl SavedPermissions {
     /// Saves the current rules.
-    pub(crate) fn keep() -> Self {
+    pub(crate) fn save() -> Self {
         let role = run(&mut owner(&["--namespace=gitlab", "get", "role", "gitlab", "--output=json"]));
         let role: Value = serde_json::from_str(&role).unwrap();
         Self(serde_json::json!({"rules": role["rules"]}).to_string())
     }
 }
 
-impl Drop for Rights {
+impl Drop for SavedPermissions {
     fn drop(&mut self) {
         // Must not panic: a panic during unwinding would abort all tests. If the rules are not restored, the next test fails.
         let patch = ["--namespace=gitlab", "patch", "role", "gitlab", "--type=merge", "--patch", &self.0];

@@ -133,13 +133,13 @@ fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
     let _controller = install_controller();
     let _cleanup = deploy_as("routed", &COMMIT);
     let _route = route("routed", "web");
-    let (verdicts, said) = check("routed", &["ingress", "liveness", "rollout"]);
-    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {said}");
+    let (verdicts, stderr) = check("routed", &["ingress", "liveness", "rollout"]);
+    assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {stderr}");
     assert!(
-        line(&said, "environment").contains("the host is that of HTTPRoute gitlab/gitlab-k8s-demo-routed"),
-        "{said}"
+        line(&stderr, "environment").contains("the host is that of HTTPRoute gitlab/gitlab-k8s-demo-routed"),
+        "{stderr}"
     );
-    assert!(line(&said, "Ingress controller").contains("Pod ingress/gateway-"), "{said}");
+    assert!(line(&stderr, "Ingress controller").contains("Pod ingress/gateway-"), "{stderr}");
 
     both_controllers_are_found("routed");
 
@@ -164,12 +164,13 @@ fn both_controllers_are_found(slug: &str) {
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug, "--ref"];
     let output =
         e2e(&arguments).args(["classed", "--patience", "30s", "ingress", "service"]).output().expect("e2e runs");
-    let said = error(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    let controllers: Vec<_> = said.lines().filter(|line| line.trim_start().starts_with("Ingress controller")).collect();
+    let stderr = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let controllers: Vec<_> =
+        stderr.lines().filter(|line| line.trim_start().starts_with("Ingress controller")).collect();
     for (slug, pod) in [(slug, "Pod ingress/gateway-"), ("classed", "Pod ingress/traefik-")] {
         let expected = format!(" for {slug}: ");
-        assert!(controllers.iter().any(|line| line.contains(&expected) && line.contains(pod)), "{said}");
+        assert!(controllers.iter().any(|line| line.contains(&expected) && line.contains(pod)), "{stderr}");
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn measured(slug: &str) -> Result<(), String> {
         return Err(format!("{} pods", pods.len()));
     }
     for pod in &pods {
-        Process::of(pod).is_confined(slug)?;
+        Process::find(pod).is_confined(slug)?;
         says_its_version(pod)?;
     }
     is_served(slug)?;
@@ -53,7 +53,7 @@ struct Process {
 }
 
 impl Process {
-    fn of(pod: &Value) -> Self {
+    fn find(pod: &Value) -> Self {
         let node = pod["spec"]["nodeName"].as_str().expect("a node").to_owned();
         let container = pod["status"]["containerStatuses"][0]["containerID"].as_str().expect("a container");
         let container = container.trim_start_matches("containerd://");
@@ -149,7 +149,7 @@ fn is_scraped(slug: &str, pods: usize) -> Result<(), String> {
 fn restarts_when_it_hangs(slug: &str) -> Result<(), String> {
     let pod = pods(slug).pop().ok_or("no ready pod")?;
     let name = pod["metadata"]["name"].as_str().expect("a name");
-    let process = Process::of(&pod);
+    let process = Process::find(&pod);
     docker(&["exec", &process.node, "kill", "-STOP", &process.id]);
     let path = "--output=jsonpath={.status.containerStatuses[0].restartCount}";
     let started = Instant::now();

@@ -68,7 +68,7 @@ fn a_pod_can_pull_only_with_the_secret() {
     run(&mut owner(&["wait", "--namespace=gitlab", "--for=condition=Ready", "--timeout=60s", "pod", with]));
     let events = format!("involvedObject.name={without},reason=Failed");
     eventually("the refusal", TIMEOUT, || {
-        let said = run(&mut owner(&[
+        let printed = run(&mut owner(&[
             "get",
             "events",
             "--namespace=gitlab",
@@ -77,7 +77,11 @@ fn a_pod_can_pull_only_with_the_secret() {
             "--output=jsonpath={.items[*].message}",
         ]));
         // containerd's message for 401.
-        if said.contains("401 Unauthorized") || said.contains("authorization failed") { Ok(()) } else { Err(said) }
+        if printed.contains("401 Unauthorized") || printed.contains("authorization failed") {
+            Ok(())
+        } else {
+            Err(printed)
+        }
     });
     let phase = run(&mut owner(&["get", "pod", without, "--namespace=gitlab", "--output=jsonpath={.status.phase}"]));
     assert_eq!(phase, "Pending");

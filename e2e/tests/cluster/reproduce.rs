@@ -1,7 +1,5 @@
 //! Tests the commands with which a report shows a person the state that a check has verified: a shell runs them as they are printed.
 
-#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
-
 use std::process::Command;
 
 use serde_json::Value;

@@ -10,7 +10,7 @@ use crate::support::{project, run};
 async fn target() -> e2e::checks::target::Target {
     // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let dir = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a folder");
+    let dir = std::path::Path::new(access("kubeconfig")).parent().and_then(|it| it.parent()).expect("a directory");
     let state = e2e::environment::cluster_dir::ClusterDir::new(dir, "gitlab-ci-k8s-demo").expect("a state");
     let kind_config = project().join("kind-config.yaml");
     let target = e2e::checks::target::Target::from_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;

@@ -8,18 +8,18 @@ use std::path::Path;
 use e2e::course::{EXERCISES, Exercise, Verifier};
 use rstest::rstest;
 
-use crate::solver::{Student, accepted, refusal, solution};
+use crate::solver::{Student, assert_done, refusal, solution};
 use crate::support::project;
 
 /// The exercises whose verifier reads only files and commits.
-fn of_project() -> impl Iterator<Item = &'static Exercise> {
+fn project_exercises() -> impl Iterator<Item = &'static Exercise> {
     EXERCISES.iter().filter(|exercise| matches!(exercise.verifier, Verifier::Project(_)))
 }
 
 /// The refusals, one paragraph for each exercise.
 fn refusals(prepare: impl Fn(&Student, &str)) -> String {
     let mut text = String::new();
-    for exercise in of_project() {
+    for exercise in project_exercises() {
         let (student, id) = (Student::new(), exercise.id.to_string());
         prepare(&student, &id);
         let seen = refusal(&student.verify(&id).output().expect("e2e runs"));
@@ -40,10 +40,10 @@ fn each_wrong_solution_is_refused_for_its_mistake() {
 
 #[test]
 fn each_answer_is_accepted() {
-    for exercise in of_project() {
+    for exercise in project_exercises() {
         let (student, id) = (Student::new(), exercise.id.to_string());
         student.apply(&solution(&id, ""));
-        accepted(&id, &student.verify(&id).output().expect("e2e runs"));
+        assert_done(&id, &student.verify(&id).output().expect("e2e runs"));
     }
 }
 
@@ -83,7 +83,7 @@ fn a_commit_is_taken_back(#[case] before: &str, #[values(false, true)] is_merged
              git merge --quiet --no-ff --message 'Merge the work' work",
         );
     }
-    accepted("10.2", &student.verify("10.2").output().expect("e2e runs"));
+    assert_done("10.2", &student.verify("10.2").output().expect("e2e runs"));
 }
 
 /// A later change of the file is no repair.
@@ -116,7 +116,7 @@ fn the_route_of_the_service_is_verified_with_the_real_program() {
     assert_eq!(refusal(&verify(None)), r#"GET /ping answers 404 and "404 page not found\n""#);
     let wrong = refusal(&verify(Some(".wrong")));
     assert!(wrong.starts_with("/metrics has no series for the route /ping, only "), "{wrong}");
-    accepted("1.1", &verify(Some("")));
+    assert_done("1.1", &verify(Some("")));
 }
 
 /// A page of the course names its exercises, and the teacher's directory has no file without an exercise.

@@ -19,9 +19,9 @@ fn the_project_is_a_clone_without_a_remote_on_the_students_branch() {
 fn a_second_reset_keeps_the_work_of_the_student() {
     let student = Student::new();
     std::fs::write(student.dir.join("Dockerfile"), "mine").unwrap();
-    let said = run(e2e(&["course", "reset", "--directory"]).arg(&student.dir));
+    let printed = run(e2e(&["course", "reset", "--directory"]).arg(&student.dir));
     let kept = student.dir.with_file_name("project-1");
-    assert!(said.contains(&format!("Your previous project is in {}.", kept.display())), "{said}");
+    assert!(printed.contains(&format!("Your previous project is in {}.", kept.display())), "{printed}");
     assert_eq!(std::fs::read_to_string(kept.join("Dockerfile")).unwrap(), "mine");
     assert_ne!(std::fs::read_to_string(student.dir.join("Dockerfile")).unwrap(), "mine");
 }
@@ -30,13 +30,13 @@ fn a_second_reset_keeps_the_work_of_the_student() {
 fn a_directory_that_is_no_project_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("thesis.txt"), "mine").unwrap();
-    let said = fail(e2e(&["course", "reset", "--directory"]).arg(dir.path()));
-    assert!(said.contains("is not a git repository, so `e2e course reset` leaves it as it is"), "{said}");
+    let printed = fail(e2e(&["course", "reset", "--directory"]).arg(dir.path()));
+    assert!(printed.contains("is not a git repository, so `e2e course reset` leaves it as it is"), "{printed}");
     assert_eq!(std::fs::read_to_string(dir.path().join("thesis.txt")).unwrap(), "mine");
 }
 
 #[test]
 fn without_a_project_the_message_says_how_to_create_it() {
-    let said = fail(&mut e2e(&["course", "verify", "4.1", "--directory", "/nonexistent"]));
-    assert_eq!(said, "e2e: there is no project in /nonexistent: `e2e course reset` creates it\n");
+    let printed = fail(&mut e2e(&["course", "verify", "4.1", "--directory", "/nonexistent"]));
+    assert_eq!(printed, "e2e: there is no project in /nonexistent: `e2e course reset` creates it\n");
 }

@@ -73,7 +73,7 @@ impl Student {
     }
 }
 
-/// What the verifier has seen instead of the goal. The exercise must not be done, and the hint must be there.
+/// Asserts that the verifier refuses the exercise with a hint, and returns what it found instead of the goal.
 pub(crate) fn refusal(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -82,9 +82,9 @@ pub(crate) fn refusal(output: &Output) -> String {
 }
 
 /// Asserts that the exercise is done.
-pub(crate) fn accepted(exercise: &str, output: &Output) {
+pub(crate) fn assert_done(exercise: &str, output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{text}{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{stderr}");
     assert!(text.starts_with(&format!("✔ {exercise} ")) && text.ends_with(": done\n1 of 1 done\n"), "{text}");
 }

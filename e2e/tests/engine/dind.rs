@@ -77,7 +77,7 @@ fn an_image_from_scratch_is_pushed_and_pulled_by_the_next_job() {
     assert!(lines.iter().any(|line| line.starts_with("Loaded image: registry.test:5000/demo:")), "{all}");
 }
 
-/// The repository's own job, with files in place of the binaries, and a registry beside its engine.
+/// The repository's own job, with files in place of the binaries, and a registry next to its engine.
 const OWN: &str = r#"
 include: own.yml
 variables:

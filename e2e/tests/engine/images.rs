@@ -15,12 +15,12 @@ fn obtain(names: &[&str]) -> BTreeMap<String, (String, String)> {
 }
 
 /// A network and its containers, removed at the end of the test even if it panics.
-struct Scene {
+struct ContainerNetwork {
     network: String,
     containers: Vec<String>,
 }
 
-impl Scene {
+impl ContainerNetwork {
     fn new(name: &str) -> Self {
         let network = format!("e2e-test-{name}-{}", std::process::id());
         docker(&["network", "create", &network]);
@@ -39,7 +39,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for ContainerNetwork {
     fn drop(&mut self) {
         let remove = |arguments: &[&str]| Command::new("docker").args(arguments).output();
         for container in &self.containers {
@@ -55,8 +55,8 @@ impl Drop for Scene {
 fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
     let images = obtain(&["registry", "dind", "docker"]);
     let reference = |name: &str| images[name].0.as_str();
-    let mut scene = Scene::new("image-build");
-    scene.start("registry.gitlab-k8s-demo.test", &[], reference("registry"), &[]);
+    let mut network = ContainerNetwork::new("image-build");
+    network.start("registry.gitlab-k8s-demo.test", &[], reference("registry"), &[]);
     let engine = [
         "--privileged",
         "--env",
@@ -68,8 +68,8 @@ fn an_engine_in_a_container_builds_and_pushes_to_the_registry() {
     ];
     let entrypoint =
         r#"exec dockerd-entrypoint.sh --tls=false ${INSECURE_REGISTRY:+--insecure-registry="$INSECURE_REGISTRY"}"#;
-    scene.start("docker", &engine, reference("dind"), &["-c", entrypoint]);
-    let pushed = scene.run(
+    network.start("docker", &engine, reference("dind"), &["-c", entrypoint]);
+    let pushed = network.run(
         &["--env", "DOCKER_HOST=tcp://docker:2375"],
         reference("docker"),
         "timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 0.5; done' || docker version
@@ -97,8 +97,8 @@ fn a_present_image_is_neither_pulled_nor_built_again() {
 }
 
 /// The programs of an image of the catalogue, and how each reports its version.
-struct Promise {
-    /// The images' name in the catalogue.
+struct ImagePrograms {
+    /// The image's name in the catalogue.
     image: &'static str,
     /// The version according to the catalogue or the recipe.
     version: &'static str,
@@ -107,8 +107,8 @@ struct Promise {
 }
 
 /// The versions of a node's parts that are not in their names in the catalogue.
-const PARTS: &[Promise] = &[
-    Promise {
+const PARTS: &[ImagePrograms] = &[
+    ImagePrograms {
         image: "kubernetes-1.37",
         version: "v1.37.0",
         programs: &[
@@ -121,9 +121,9 @@ const PARTS: &[Promise] = &[
             &["/kubectl", "version", "--client"],
         ],
     },
-    Promise { image: "etcd-3.7", version: "3.7.0", programs: &[&["/etcd", "--version"]] },
-    Promise { image: "coredns-1.14", version: "1.14.6", programs: &[&["/coredns", "-version"]] },
-    Promise {
+    ImagePrograms { image: "etcd-3.7", version: "3.7.0", programs: &[&["/etcd", "--version"]] },
+    ImagePrograms { image: "coredns-1.14", version: "1.14.6", programs: &[&["/coredns", "-version"]] },
+    ImagePrograms {
         image: "containerd",
         version: "v2.3.4",
         programs: &[
@@ -132,7 +132,7 @@ const PARTS: &[Promise] = &[
             &["/bin/containerd-shim-runc-v2", "-v"],
         ],
     },
-    Promise {
+    ImagePrograms {
         image: "containerd",
         version: "v1.9.1",
         programs: &[&["/cni/ptp", "--version"], &["/cni/portmap", "--version"]],
@@ -166,7 +166,7 @@ fn assert_versions(name: &str, reference: &str, version: &str, programs: &[&[&st
         let wanted = version.trim_start_matches('v');
         assert!(
             words.map(|word| word.trim_start_matches(['v', '='])).any(|word| word == wanted),
-            "{name} promises {version}, and `{}` reports: {reported}",
+            "{name} should have version {version}, but `{}` reports: {reported}",
             program.join(" ")
         );
     }
@@ -193,7 +193,7 @@ fn programs_have_the_versions_in_the_catalogue() {
 fn the_parts_of_a_built_node_have_the_versions_in_their_recipes() {
     let names: Vec<_> = PARTS.iter().map(|part| part.image).collect();
     let images = obtain(&names);
-    for Promise { image, version, programs } in PARTS {
+    for ImagePrograms { image, version, programs } in PARTS {
         assert_versions(image, &images[*image].0, version, programs);
     }
 }
@@ -259,9 +259,9 @@ fn a_build_without_a_network_reports_the_failed_download_and_the_log() {
     command.arg(dir.path()).arg("--log-dir").arg(dir.path().join("logs"));
     // The port of the service `discard`, which is closed.
     let output = command.env("DEBIAN_MIRROR", "http://127.0.0.1:9/debian").output().unwrap();
-    let said = support::error(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("e2e: cannot build image `debian-forky`"), "{said}");
-    assert!(said.contains("Could not connect to 127.0.0.1:9") || said.contains("Connection refused"), "{said}");
-    assert!(said.contains("debian-forky.log"), "{said}");
+    let stderr = support::error(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("e2e: cannot build image `debian-forky`"), "{stderr}");
+    assert!(stderr.contains("Could not connect to 127.0.0.1:9") || stderr.contains("Connection refused"), "{stderr}");
+    assert!(stderr.contains("debian-forky.log"), "{stderr}");
 }

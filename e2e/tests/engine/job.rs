@@ -146,7 +146,7 @@ impl Pipeline {
     }
 
     /// The containers, networks and volumes of the pipeline.
-    pub(crate) fn things(&self) -> Vec<String> {
+    pub(crate) fn resources(&self) -> Vec<String> {
         [self.without_volumes(), self.volumes()].concat()
     }
 
@@ -166,10 +166,10 @@ impl Pipeline {
 
     /// The remaining resources. Waits for the removal of volumes, because jobs do not wait for it.
     pub(crate) async fn left(&self) -> Vec<String> {
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             let (others, volumes) = (self.without_volumes(), self.volumes());
-            if !others.is_empty() || volumes.is_empty() || began.elapsed() > TIMEOUT {
+            if !others.is_empty() || volumes.is_empty() || started.elapsed() > TIMEOUT {
                 return [others, volumes].concat();
             }
             sleep(Duration::from_millis(100)).await;
@@ -178,9 +178,9 @@ impl Pipeline {
 
     /// Waits until nothing of the pipeline is left: a job that is dropped removes its resources in the background.
     pub(crate) async fn wait_until_removed(&self) {
-        let began = Instant::now();
-        while !self.things().is_empty() {
-            assert!(began.elapsed() < TIMEOUT, "{:?}", self.things());
+        let started = Instant::now();
+        while !self.resources().is_empty() {
+            assert!(started.elapsed() < TIMEOUT, "{:?}", self.resources());
             sleep(Duration::from_millis(200)).await;
         }
     }

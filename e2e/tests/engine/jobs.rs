@@ -25,7 +25,7 @@ async fn a_script_and_its_after_script_run() {
     // `after_script` runs in another shell in the same container.
     assert_eq!(job.run(&["ls /left", "getent hosts build | wc -l"]).await, (0, "/left\n1".to_owned()));
     assert!(job.text().contains("Using Docker executor with image docker ..."), "{}", job.text());
-    assert_eq!(pipeline.things().len(), 3);
+    assert_eq!(pipeline.resources().len(), 3);
     job.session.finish().await;
     assert_eq!(pipeline.left().await, [""; 0]);
 }

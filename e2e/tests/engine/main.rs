@@ -29,5 +29,5 @@ fn left_behind(number: &str) -> Vec<String> {
     let label = "{{.Label \"io.gitlab-ci-k8s-demo.pipeline\"}}";
     let lists: [&[&str]; 3] = [&["ps", "--all"], &["network", "ls"], &["volume", "ls"]];
     let all = lists.map(|list| support::docker(&[list, &["--format", label]].concat())).join("\n");
-    all.lines().filter(|mark| mark.contains(&format!(".{number}"))).map(str::to_owned).collect()
+    all.lines().filter(|owner| owner.contains(&format!(".{number}"))).map(str::to_owned).collect()
 }

@@ -101,14 +101,14 @@ async fn a_service_that_cannot_start_fails_the_preparation() {
 
 #[tokio::test]
 async fn service_output_is_logged_on_request_and_settings_are_shared_with_the_job() {
-    let of_runner = ServiceConfig {
+    let runner_service = ServiceConfig {
         name: DEBIAN.to_owned(),
         aliases: vec!["own".to_owned()],
         command: Some(["sh", "-c", "echo $A $B; echo shared > /builds/file; sleep 1000"].map(str::to_owned).into()),
         environment: vec![("B".to_owned(), "2".to_owned())],
         ..ServiceConfig::default()
     };
-    let docker = DockerConfig { services: vec![of_runner], ..DockerConfig::default() };
+    let docker = DockerConfig { services: vec![runner_service], ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let mut job = pipeline
         .job(DEBIAN, |request| request.variables = variables(&[("CI_DEBUG_SERVICES", "true"), ("A", "1")]))
@@ -152,7 +152,7 @@ async fn on_the_default_network_services_are_in_the_hosts_file() {
     let mut job = pipeline.job(DEBIAN, |request| request.services = vec![answering("one", &["db"])]).await;
     assert_eq!(job.run(&[&ask("db")]).await, (0, "one".to_owned()), "{}", job.text());
     // The volume, and two containers.
-    assert_eq!(pipeline.things().len(), 3);
+    assert_eq!(pipeline.resources().len(), 3);
     job.session.finish().await;
     assert_eq!(pipeline.left().await, [""; 0]);
 }
@@ -168,10 +168,10 @@ async fn containers_join_additional_networks() {
 
     let label = format!("io.gitlab-ci-k8s-demo.pipeline={}", pipeline.name);
     support::docker(&["network", "create", "--label", &label, &network]);
-    let beside = ["run", "--detach", "--label", &label, "--network", &network, "--network-alias", "beside.test"];
-    support::docker(&[&beside[..], &[&WITH_SH, "sleep", "1000"]].concat());
+    let other = ["run", "--detach", "--label", &label, "--network", &network, "--network-alias", "other.test"];
+    support::docker(&[&other[..], &[&WITH_SH, "sleep", "1000"]].concat());
     let mut job = pipeline.job(DEBIAN, |request| request.services = vec![answering("one", &["db"])]).await;
-    let (code, output) = job.run(&[&ask("db"), "getent hosts beside.test | wc -l"]).await;
+    let (code, output) = job.run(&[&ask("db"), "getent hosts other.test | wc -l"]).await;
     assert_eq!((code, output.as_str()), (0, "one\n1"), "{}", job.text());
     job.session.finish().await;
 }

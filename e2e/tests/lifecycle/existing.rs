@@ -11,7 +11,7 @@ use std::process::Command;
 use e2e::environment::registry::HOST;
 use e2e::environment::registry::login::USER;
 
-use crate::bench::{Bench, NAME, PORTS};
+use crate::sandbox::{NAME, PORTS, Sandbox};
 use crate::support::{docker, error, project, run};
 
 /// Jobs of the repository's pipeline, each with its name in this test.
@@ -39,18 +39,18 @@ const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitl
 
 #[test]
 fn an_existing_cluster_with_another_pipeline() {
-    let bench = Bench::like_an_operators();
-    run(&mut bench.e2e(&["up"]));
-    let nodes = run(&mut bench.kubectl(&["get", "nodes", "--output=name"]));
+    let sandbox = Sandbox::like_an_operators();
+    run(&mut sandbox.e2e(&["up"]));
+    let nodes = run(&mut sandbox.kubectl(&["get", "nodes", "--output=name"]));
     assert_eq!(nodes.lines().count(), 3, "{nodes}");
     // A namespace without a label.
     let privileged = ["run", "privileged", "--namespace=default", "--image=none.invalid/none", "--privileged"];
-    let refused = bench.kubectl(&privileged).output().unwrap();
+    let refused = sandbox.kubectl(&privileged).output().unwrap();
     assert!(error(&refused).contains("violates PodSecurity \"restricted:latest\""), "{}", error(&refused));
     let dir = tempfile::tempdir().unwrap();
     let source = changed(dir.path());
     let report = dir.path().join("report");
-    let output = run(&mut run_command(&bench, dir.path(), &source, &report));
+    let output = run(&mut run_command(&sandbox, dir.path(), &source, &report));
     assert!(output.contains("PASSED: "), "{output}");
 
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
@@ -69,11 +69,11 @@ fn an_existing_cluster_with_another_pipeline() {
     let checks = report["checks"].as_array().unwrap();
     assert!(!checks.is_empty() && !checks.iter().any(is_not_run), "{checks:#?}");
 
-    a_failed_push_cancels_the_tag_pipeline(&bench, dir.path());
+    a_failed_push_cancels_the_tag_pipeline(&sandbox, dir.path());
 
     // The run must not change an existing cluster, and must remove everything that it has deployed.
-    assert!(bench.is_whole());
-    let left = run(&mut bench.kubectl(&[
+    assert!(sandbox.is_complete());
+    let left = run(&mut sandbox.kubectl(&[
         "get",
         "all",
         "--namespace=gitlab",
@@ -81,11 +81,11 @@ fn an_existing_cluster_with_another_pipeline() {
         "--output=name",
     ]));
     assert_eq!(left, "");
-    bench.down();
+    sandbox.down();
 }
 
 /// Both pipelines run concurrently if there is a cache.
-fn a_failed_push_cancels_the_tag_pipeline(bench: &Bench, dir: &Path) {
+fn a_failed_push_cancels_the_tag_pipeline(sandbox: &Sandbox, dir: &Path) {
     let source = dir.join("failing");
     let lines = [&["init", "--quiet"][..], &["add", ".gitlab-ci.yml"], &["commit", "--quiet", "--message", "It fails"]];
     fs::create_dir_all(source.join("target/e2e/cache/of-before")).unwrap();
@@ -94,7 +94,7 @@ fn a_failed_push_cancels_the_tag_pipeline(bench: &Bench, dir: &Path) {
         run(Command::new("git").arg("-C").arg(&source).args(IDENTITY).args(line));
     }
     let report = dir.join("report-of-failing");
-    let output = run_command(bench, dir, &source, &report).output().unwrap();
+    let output = run_command(sandbox, dir, &source, &report).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", error(&output));
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     let step = |name: &str| {
@@ -139,7 +139,7 @@ fn changed(dir: &Path) -> PathBuf {
 
 /// `e2e run` with only flags. The names of the registry and the API server resolve to their containers, on this machine and in jobs.
 /// It runs in its own mount namespace, because a test must not change the machine's hosts file.
-fn run_command(bench: &Bench, dir: &Path, source: &Path, report: &Path) -> Command {
+fn run_command(sandbox: &Sandbox, dir: &Path, source: &Path, report: &Path) -> Command {
     let template = format!("{{{{(index .NetworkSettings.Networks {NAME:?}).IPAddress}}}}");
     let address = |container: &str| docker(&["inspect", container, "--format", &template]);
     let (registry, control_plane) = (format!("{NAME}-registry"), format!("{NAME}-control-plane"));
@@ -147,7 +147,7 @@ fn run_command(bench: &Bench, dir: &Path, source: &Path, report: &Path) -> Comma
         [("127.0.0.1", "localhost"), (&*address(&registry), HOST), (&*address(&control_plane), &*control_plane)];
     let names = dir.join("hosts");
     fs::write(&names, lines.map(|(address, name)| format!("{address} {name}\n")).concat()).unwrap();
-    let state = bench.state().join(NAME);
+    let state = sandbox.state().join(NAME);
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-euc", "mount --bind \"$1\" /etc/hosts; shift; exec \"$@\"", "sh"]).arg(&names);
     command.current_dir(project()).arg(env!("CARGO_BIN_EXE_e2e")).arg("run");

@@ -8,49 +8,52 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use crate::bench::{Bench, NAME, PORTS};
+use crate::sandbox::{NAME, PORTS, Sandbox};
 use crate::support::{docker, error, run};
 
 /// Runs `e2e up`, which must fail because of its environment, and returns its message.
-fn up_fails(bench: &Bench, change: impl FnOnce(&mut Command)) -> String {
-    let mut command = bench.e2e(&["up"]);
+fn up_fails(sandbox: &Sandbox, change: impl FnOnce(&mut Command)) -> String {
+    let mut command = sandbox.e2e(&["up"]);
     change(&mut command);
     let output = command.output().expect("e2e runs");
-    let said = error(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
+    let stderr = error(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
     // The table wraps long lines.
-    said.split_whitespace().collect::<Vec<_>>().join(" ")
+    stderr.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn the_engine_is_missing() {
-    let bench = Bench::new();
-    let said = up_fails(&bench, |command| {
+    let sandbox = Sandbox::new();
+    let stderr = up_fails(&sandbox, |command| {
         command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     });
-    assert!(said.contains("no container engine answers at unix:///nonexistent/docker.sock"), "{said}");
-    assert!(said.contains("`e2e doctor` shows what to do"), "{said}");
-    assert_eq!(bench.left(), Vec::<String>::new());
+    assert!(stderr.contains("no container engine answers at unix:///nonexistent/docker.sock"), "{stderr}");
+    assert!(stderr.contains("`e2e doctor` shows what to do"), "{stderr}");
+    assert_eq!(sandbox.left(), Vec::<String>::new());
 }
 
 /// The real engine behind a proxy that rejects privileged containers, like an engine on a host that lacks a capability.
 #[test]
 fn an_engine_without_privileged_containers() {
-    let bench = Bench::new();
-    let dir = tempfile::tempdir().expect("a folder");
+    let sandbox = Sandbox::new();
+    let dir = tempfile::tempdir().expect("a directory");
     let socket = dir.path().join("docker.sock");
-    let door = UnixListener::bind(&socket).expect("a socket");
+    let listener = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
-        for client in door.incoming().flatten() {
+        for client in listener.incoming().flatten() {
             std::thread::spawn(move || refuse_starts(client));
         }
     });
-    let said = up_fails(&bench, |command| {
+    let stderr = up_fails(&sandbox, |command| {
         command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
     });
-    assert!(said.contains("privileged containers do not work: "), "{said}");
-    assert!(said.contains("operation not permitted") && said.contains("to install the missing packages"), "{said}");
-    assert_eq!(bench.left(), Vec::<String>::new());
+    assert!(stderr.contains("privileged containers do not work: "), "{stderr}");
+    assert!(
+        stderr.contains("operation not permitted") && stderr.contains("to install the missing packages"),
+        "{stderr}"
+    );
+    assert_eq!(sandbox.left(), Vec::<String>::new());
 }
 
 /// Forwards all requests to the engine, one per connection, but rejects requests to start a container.
@@ -81,34 +84,34 @@ fn refuse_starts(mut client: std::os::unix::net::UnixStream) {
 /// Debian 13 has kind 0.27. It starts a node with Kubernetes 1.37, and fails only when kubeadm rejects its configuration.
 #[test]
 fn kind_is_too_old_for_the_cluster() {
-    let bench = Bench::new();
-    let dir = tempfile::tempdir().expect("a folder");
+    let sandbox = Sandbox::new();
+    let dir = tempfile::tempdir().expect("a directory");
     let kind = dir.path().join("kind");
     std::fs::write(&kind, "#!/bin/sh\ntest \"$1\" = version && echo kind v0.27.0 go1.24.4 linux/amd64\n")
         .expect("written");
     std::fs::set_permissions(&kind, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let path = std::env::var("PATH").expect("a path");
-    let said = up_fails(&bench, |command| {
+    let stderr = up_fails(&sandbox, |command| {
         command.env("PATH", format!("{}:{path}", dir.path().display()));
     });
-    assert!(said.contains("missing kind 0.27"), "{said}");
-    assert!(said.contains("0.33 or newer"), "{said}");
-    assert_eq!(bench.left(), Vec::<String>::new());
+    assert!(stderr.contains("missing kind 0.27"), "{stderr}");
+    assert!(stderr.contains("0.33 or newer"), "{stderr}");
+    assert_eq!(sandbox.left(), Vec::<String>::new());
 }
 
 #[test]
 fn a_port_is_in_use() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let _listener = TcpListener::bind(("127.0.0.1", PORTS[0])).expect("the port");
-    let said = up_fails(&bench, |_| {});
-    assert!(said.contains(&format!("{}: in use by another program", PORTS[0])), "{said}");
-    assert!(said.contains("ss -ltnp"), "{said}");
-    assert_eq!(bench.left(), Vec::<String>::new());
+    let stderr = up_fails(&sandbox, |_| {});
+    assert!(stderr.contains(&format!("{}: in use by another program", PORTS[0])), "{stderr}");
+    assert!(stderr.contains("ss -ltnp"), "{stderr}");
+    assert_eq!(sandbox.left(), Vec::<String>::new());
 }
 
 #[test]
 fn a_foreign_cluster_has_the_same_name() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     // kind identifies its clusters by this label.
     let image =
         docker(&["images", "--filter", "label=io.gitlab-ci-k8s-demo.recipe", "--format", "{{.Repository}}:{{.Tag}}"]);
@@ -129,48 +132,48 @@ fn a_foreign_cluster_has_the_same_name() {
     let remove = || drop(Command::new("docker").args(["rm", "--force", &name]).output());
     let result = std::panic::catch_unwind(|| {
         assert!(run(Command::new("kind").args(["get", "clusters"])).lines().any(|line| line == NAME));
-        let said = up_fails(&bench, |_| {});
-        assert!(said.contains("was not created by `e2e`: choose another name"), "{said}");
-        assert!(said.contains("--name"), "{said}");
-        run(&mut bench.e2e(&["down"]));
+        let stderr = up_fails(&sandbox, |_| {});
+        assert!(stderr.contains("was not created by `e2e`: choose another name"), "{stderr}");
+        assert!(stderr.contains("--name"), "{stderr}");
+        run(&mut sandbox.e2e(&["down"]));
         assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &name]), format!("/{name}"), "it was removed");
-        let status = bench.e2e(&["status"]).output().expect("e2e runs");
+        let status = sandbox.e2e(&["status"]).output().expect("e2e runs");
         assert!(error(&status).contains("was not created by `e2e`"), "{status:?}");
     });
     remove();
     result.expect("the foreign cluster is not changed");
-    assert_eq!(bench.left(), Vec::<String>::new());
+    assert_eq!(sandbox.left(), Vec::<String>::new());
 }
 
 #[test]
 fn the_disk_is_full() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     // A file system of one page, which its root directory uses up.
-    let state = bench.state();
+    let state = sandbox.state();
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=2", "tmpfs"]).arg(&state));
-    let result = std::panic::catch_unwind(|| up_fails(&bench, |_| {}));
+    let result = std::panic::catch_unwind(|| up_fails(&sandbox, |_| {}));
     run(Command::new("umount").arg(&state));
-    let said = result.expect("a failure");
-    assert!(said.contains("No space left on device"), "{said}");
-    assert!(said.contains(&state.display().to_string()), "{said}");
-    bench.down();
+    let stderr = result.expect("a failure");
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+    assert!(stderr.contains(&state.display().to_string()), "{stderr}");
+    sandbox.down();
 }
 
 #[test]
 fn kind_rejects_the_configuration() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let config = tempfile::NamedTempFile::new().expect("a file");
     // `doctor` requires this patch on a machine with cgroup v1.
     let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: master}]\n\
         kubeadmConfigPatches: [\"kind: KubeletConfiguration\\nfailCgroupV1: false\"]\n";
     std::fs::write(config.path(), text).expect("written");
     let mut command = crate::support::e2e(&["up", "--name", NAME, "--state-dir"]);
-    command.arg(bench.state()).arg("--kind-config").arg(config.path());
+    command.arg(sandbox.state()).arg("--kind-config").arg(config.path());
     let output = command.output().expect("e2e runs");
-    let said = error(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
+    let stderr = error(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
     // The message contains kind's own error and the path of the log.
-    assert!(said.contains("\"master\" is not a valid node role"), "{said}");
-    assert!(said.contains("kind.log"), "{said}");
-    bench.down();
+    assert!(stderr.contains("\"master\" is not a valid node role"), "{stderr}");
+    assert!(stderr.contains("kind.log"), "{stderr}");
+    sandbox.down();
 }

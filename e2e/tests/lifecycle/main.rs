@@ -4,8 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod bench;
 mod existing;
 mod faults;
 mod kills;
 mod life;
+mod sandbox;

@@ -14,7 +14,7 @@ fn a_table_at_the_end() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r" *\d+\.\d s", " [TIME]");
-    settings.add_filter(r"full log: [^)]*/", "full log: [FOLDER]/");
+    settings.add_filter(r"full log: [^)]*/", "full log: [DIR]/");
     settings.add_filter(r"commit [0-9a-f]{8}", "commit [COMMIT]");
     settings.bind(|| insta::assert_snapshot!(text));
 }

@@ -19,14 +19,14 @@ mod unread;
 const EXECUTOR: &str = "shell";
 
 /// The processes that the program with this process ID has left behind.
-fn left_behind(number: &str) -> Vec<String> {
-    let mark = format!(".{number}");
+fn left_behind(id: &str) -> Vec<String> {
+    let part = format!(".{id}");
     let environments = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|process| {
         String::from_utf8_lossy(&std::fs::read(process.path().join("environ")).unwrap_or_default()).into_owned()
     });
-    let marks = environments.filter_map(|all| {
-        let mark = all.split('\0').find(|variable| variable.starts_with("GITLAB_CI_K8S_DEMO_PIPELINE="));
-        mark.map(str::to_owned)
+    let variables = environments.filter_map(|all| {
+        let variable = all.split('\0').find(|variable| variable.starts_with("GITLAB_CI_K8S_DEMO_PIPELINE="));
+        variable.map(str::to_owned)
     });
-    marks.filter(|variable| variable.contains(&mark)).collect()
+    variables.filter(|variable| variable.contains(&part)).collect()
 }

@@ -223,9 +223,9 @@ fn variables_as_the_job_gets_them() {
     }
     let text = run(&mut repository.e2e(&["plan", "--show-variables", "a", "--format", "json"]));
     let list: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
-    let of = |key: &str| list.iter().find(|variable| variable["key"] == key).cloned().unwrap_or_default();
-    assert_eq!(of("A")["hides"], serde_json::json!([{"value": "top", "from": "top level"}]));
-    assert_eq!(of("CI_JOB_ID")["value"], serde_json::Value::Null);
+    let variable = |key: &str| list.iter().find(|variable| variable["key"] == key).cloned().unwrap_or_default();
+    assert_eq!(variable("A")["hides"], serde_json::json!([{"value": "top", "from": "top level"}]));
+    assert_eq!(variable("CI_JOB_ID")["value"], serde_json::Value::Null);
 }
 
 /// A column is as wide as its visible texts. A wider one would reveal the length of a secret.

@@ -102,7 +102,7 @@ fn with_worktree_jobs_get_uncommitted_files() {
 #[test]
 fn jobs_of_a_stage_run_at_the_same_time() {
     // Each job waits for a file of the other one, so both fail if they run one after the other.
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let wait = |own: &str, other: &str| {
         let dir = dir.path().display();
         format!("touch {dir}/{own}; timeout 120 sh -c 'until [ -e {dir}/{other} ]; do sleep 0.05; done'")
@@ -162,7 +162,7 @@ fn reports_of_tests_are_counted() {
 
 #[test]
 fn tried_again_until_it_works() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let count = dir.path().join("count");
     let script = format!("echo x >> {0}; test $(wc -l < {0}) -ge 3", count.display());
     let pipeline = format!("a: {{script: '{script}', retry: 2}}\nb: {{script: 'true', stage: deploy}}\n");
@@ -259,7 +259,7 @@ fn two_hundred_jobs() {
 /// The kernel releases a lock when the last process that inherited it has ended. A pipeline that waited for such a process would not end.
 #[test]
 fn processes_that_a_job_leaves_running_end_with_it() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let lock = dir.path().join("lock");
     let pipeline =
         format!("a: {{script: 'exec 9>{}; flock 9; sleep infinity > /dev/null 2>&1 & echo left'}}\n", lock.display());
@@ -301,7 +301,7 @@ fn a_daemon_ends_with_its_job(#[case] command: &str) {
 
 #[test]
 fn an_interrupted_pipeline_leaves_nothing() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let path = |name: &str| dir.path().join(name);
     let pipeline = format!(
         "a: {{script: 'touch {}; sleep 600; touch {}'}}\nb: {{script: 'true', stage: deploy, when: always}}\n",
@@ -324,13 +324,14 @@ fn an_interrupted_pipeline_leaves_nothing() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("canceled"), "{text}");
-    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("the directory").flatten().map(|it| it.file_name()).collect();
     assert_eq!(left, ["begun"]);
 }
 
 #[test]
 fn the_next_pipeline_removes_leftovers_of_a_killed_one() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let begun = dir.path().join("begun");
     let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\nb: {{script: 'true'}}\n", begun.display());
     let (repository, settings) = (Repository::new("main", &pipeline), settings(dir.path()));
@@ -349,7 +350,8 @@ fn the_next_pipeline_removes_leftovers_of_a_killed_one() {
     }
     let next = repository.e2e(&[&arguments[..], &["--job", "b"]].concat()).env("TMPDIR", dir.path()).output();
     assert_eq!(next.expect("e2e").status.code(), Some(0));
-    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("the directory").flatten().map(|it| it.file_name()).collect();
     assert_eq!(left, ["begun"]);
     assert_eq!(crate::left_behind(&mark), Vec::<String>::new());
 }

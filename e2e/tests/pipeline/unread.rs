@@ -14,7 +14,7 @@ use crate::repository::Repository;
 use crate::support::{error, eventually};
 
 /// Much longer than anything takes here.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A job that writes its process ID to a file, prints more than a pipe holds, and then runs into its timeout.
 const PIPELINE: &str = "a: {timeout: 2 seconds, script: ['echo $$ > \"$PID_FILE\"; seq 1 20000; sleep 500']}\n";
@@ -43,11 +43,11 @@ fn a_job_times_out_and_a_second_signal_ends_the_program_though_nobody_reads(#[ca
     let mut command = repository.e2e(&[&["pipeline", "--executor", "shell"], format].concat());
     command.env("PID_FILE", &pid).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("e2e");
-    eventually("the job's timeout", PATIENCE, || has_ended(&pid));
+    eventually("the job's timeout", TIMEOUT, || has_ended(&pid));
     // The program waits for its reader, as programs do.
     assert!(child.try_wait().expect("its state").is_none());
     interrupt(&child);
-    let code = eventually("the end", PATIENCE, || {
+    let code = eventually("the end", TIMEOUT, || {
         interrupt(&child);
         child.try_wait().expect("its state").ok_or_else(|| "it runs".to_owned())
     });

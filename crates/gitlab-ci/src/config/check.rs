@@ -124,7 +124,7 @@ fn check_needs_of_rule(
             None if need.optional => {}
             None => {
                 let error = report_undefined_need(job, need, other, configuration, diagnostics);
-                if let Some(first) = parallel.and_then(|needed| names::of_instances(needed).into_iter().next()) {
+                if let Some(first) = parallel.and_then(|needed| names::instance_names(needed).into_iter().next()) {
                     error.help(format!("a rule cannot need all instances of a parallel job; list them: `{first}`"));
                 }
             }
@@ -202,7 +202,7 @@ fn check_length_of_need(job: &Job, need: &Need, needed: &Job, other: &str, diagn
     let names = match &need.matrix {
         _ if *needed.name != *other => vec![other.into()],
         Some(matrix) => names::selected_instances(job, (need, &needed.name), matrix),
-        None => names::of_instances(needed).iter().map(ToString::to_string).collect(),
+        None => names::instance_names(needed).iter().map(ToString::to_string).collect(),
     };
     if let Some(name) = names.iter().find(|name| is_too_long(name) && !is_too_long(&needed.name)) {
         let message =
@@ -221,7 +221,7 @@ fn duplicate_instance(list: &[Need], configuration: &Configuration) -> Option<(A
             (Some(needed), Some(matrix)) if needed.parallel.is_some() => {
                 matrix.iter().map(|values| instance_name(&needed.name, values).into()).collect()
             }
-            (Some(needed), None) => names::of_instances(needed).into_iter().collect(),
+            (Some(needed), None) => names::instance_names(needed).into_iter().collect(),
             _ => vec![Arc::clone(&need.job.value)],
         };
         let twice = names.into_iter().find(|name| !seen.insert(Arc::clone(name)))?;
@@ -249,7 +249,7 @@ fn check_instances(job: &Job, (need, other): (&Need, &Arc<str>), needed: &Job, d
     for name in wanted.iter().filter(|name| !names::has_instance(needed, name)) {
         let error = diagnostics.error(need.job.span, format!("{} job: undefined need: {name}", job.name));
         if let Some(Parallel::Matrix(_)) = &needed.parallel {
-            error.nearest(name, names::of_instances(needed).iter().map(|name| &**name));
+            error.nearest(name, names::instance_names(needed).iter().map(|name| &**name));
         }
     }
 }
@@ -352,7 +352,7 @@ fn check_on_stop(job: &Job, configuration: &Configuration, diagnostics: &mut Dia
     match configuration.jobs.get(&on_stop.value) {
         None => error.nearest(&on_stop.value, configuration.jobs.keys().map(|name| &**name)),
         Some(stop) if stop.parallel.is_some() => {
-            if let Some(first) = names::of_instances(stop).into_iter().next() {
+            if let Some(first) = names::instance_names(stop).into_iter().next() {
                 error.help(format!("the job is parallel; name one of its instances: `{first}`"));
             }
         }

@@ -76,7 +76,7 @@ fn instances<'job>(
                     add(instance_name(&job.name, own).into(), own);
                 }
             }
-            _ => names::of_instances(job).into_iter().for_each(|name| add(name, &[])),
+            _ => names::instance_names(job).into_iter().for_each(|name| add(name, &[])),
         }
     }
     all
@@ -91,7 +91,7 @@ fn needed_instances(need: &Need, own: &[(Arc<str>, Arc<str>)], configuration: &C
         (Some(_), Some(matrix)) => {
             matrix.iter().map(|values| instance_name(&name, &with_own_values(values, own)).into()).collect()
         }
-        (Some(job), None) => names::of_instances(job).into_iter().collect(),
+        (Some(job), None) => names::instance_names(job).into_iter().collect(),
     }
 }
 
@@ -104,13 +104,13 @@ fn report(
 ) {
     let name = |index: &usize| nodes.get_index(*index).map(|(name, _)| &**name).unwrap_or_default();
     let span = |index: &usize| nodes.get_index(*index).map(|(_, node)| node.span);
-    let of_itself: Vec<_> = component.iter().filter(|index| children(**index).contains(index)).collect();
-    for index in &of_itself {
+    let self_needing: Vec<_> = component.iter().filter(|index| children(**index).contains(index)).collect();
+    for index in &self_needing {
         let Some(span) = span(index) else { continue };
         let message = format!("The pipeline has circular dependencies: self-dependency: {}", name(index));
         diagnostics.error(span, message);
     }
-    let Some(first) = component.first().filter(|_| of_itself.is_empty()) else { return };
+    let Some(first) = component.first().filter(|_| self_needing.is_empty()) else { return };
     let Some(span) = span(first) else { return };
     let quoted = component.iter().map(|index| format!("{:?}", name(index))).collect::<Vec<_>>().join(", ");
     let quoted = diagnostic::shortened(&quoted);

@@ -39,7 +39,7 @@ fn find_parallel<'configuration>(
 }
 
 /// Returns the names of the job's instances. A job that is not parallel is its own single instance.
-pub fn of_instances(job: &Job) -> IndexSet<Arc<str>> {
+pub fn instance_names(job: &Job) -> IndexSet<Arc<str>> {
     match &job.parallel {
         None => [Arc::clone(&job.name)].into(),
         Some(Parallel::Count(count)) => {
@@ -72,7 +72,8 @@ pub fn has_instance(job: &Job, name: &str) -> bool {
 }
 
 /// Returns the names of the instances that a need with a matrix selects. If the need refers to the values of `job`, it
-/// selects other ones for each instance of `job`. Only the instances for which the need has the name `other` count.
+/// selects other ones for each instance of `job`. `other` is one of the names that the need then has: only the instances of `job` for
+/// which the need has this name are considered.
 pub fn selected_instances(job: &Job, (need, other): (&Need, &Arc<str>), matrix: &Matrix) -> Vec<String> {
     let no_values = [Vec::new()];
     let owns: &[_] = match &job.parallel {

@@ -55,7 +55,7 @@ pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> V
     // Lists may be nested because of `!reference`.
     let mut flat = Vec::new();
     node.flatten(&mut flat);
-    // `lib/gitlab/config/entry/factory.rb` makes an entry without a type of an empty item, which `entry/needs.rb` leaves out.
+    // `lib/gitlab/config/entry/factory.rb` turns an empty item into an entry without a type, which `entry/needs.rb` leaves out.
     flat.retain(|item| !item.is_null());
     let others = flat.iter().filter(|item| item.get("job").and_then(|_| item.get("pipeline")).is_some()).count();
     if others > MAX_OTHER_PIPELINES {

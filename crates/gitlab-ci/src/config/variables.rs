@@ -66,7 +66,9 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
             // GitLab accepts any string as a name, but neither `$` nor a shell can refer to such a variable.
             let warning =
                 reader.diagnostics.warning(entry.key_span, format!("`{key}` is not a valid name for a shell variable"));
-            warning.help("the job fails, because no shell can export it; a name may contain letters, digits and `_`");
+            warning.help(
+                "the job fails, because no shell can export it; use letters, digits and `_`, and no digit at the start",
+            );
         }
         if let Some(value) = value {
             let value: Arc<str> = value;

@@ -34,9 +34,8 @@ thread_local! {
 }
 
 impl Pattern {
-    /// Parses `/re/flags` of an expression or of a variable's value. GitLab replaces `\/` by `/` first
-    /// (`expression/lexeme/pattern.rb`). In a text of
-    /// several lines, the first line of that form counts, because Ruby's `^` and `$` match at line breaks.
+    /// Parses `/re/flags` of an expression or of a variable's value. GitLab replaces `\/` by `/` first (`expression/lexeme/pattern.rb`). In
+    /// a text of several lines, the first line of that form counts, because Ruby's `^` and `$` match at line breaks.
     ///
     /// `/a/` is valid here. Only the lexer of expressions refuses a literal of one character.
     ///
@@ -139,7 +138,6 @@ impl fmt::Display for Pattern {
 
 #[cfg(test)]
 mod tests {
-
     use proptest::prelude::*;
     use rstest::rstest;
 

@@ -138,7 +138,7 @@ impl Loader<'_, '_> {
         // `file` of a project is one file or a list.
         let files = mapping.get("file").map(|entry| &entry.value).filter(|node| !node.is_blank());
         if files.is_none() {
-            // `expand_project_files` makes no file of it. `check_unused` reports it if nothing else is included.
+            // `expand_project_files` creates no include from it. `check_unused` reports it if nothing else is included.
             let message = "include:project without `file` includes nothing";
             self.diagnostics.warning(item.span, message).help("name the file: `file: PATH`");
         }

@@ -204,15 +204,15 @@ fn wildcard(pattern: &str) -> Option<regex::Regex> {
     while let Some(at) = rest.find('*') {
         expression += &regex::escape(rest.get(..at).unwrap_or_default());
         let stars = rest.get(at..).unwrap_or_default();
-        let (part, behind) = if let Some(behind) = stars.strip_prefix("**/") {
-            ("(?:.*/)?", behind)
-        } else if let Some(behind) = stars.strip_prefix("**") {
-            (".*", behind)
+        let (part, after) = if let Some(after) = stars.strip_prefix("**/") {
+            ("(?:.*/)?", after)
+        } else if let Some(after) = stars.strip_prefix("**") {
+            (".*", after)
         } else {
             ("[^/]*", stars.get(1..).unwrap_or_default())
         };
         expression += part;
-        rest = behind;
+        rest = after;
     }
     expression += &regex::escape(rest);
     expression.push('$');

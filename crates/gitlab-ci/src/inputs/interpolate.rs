@@ -118,7 +118,7 @@ impl<'file> Interpolator<'file> {
                 return None;
             }
         };
-        // A file can pass a value on to another file, twice, and so on.
+        // A file can pass a value on twice to another file, which passes it on twice, and so on.
         self.written = self.written.saturating_add(size::tree(&value));
         if self.written > size::GITLAB_MAX_FILE || self.depth + depth(&value) > MAX_DEPTH {
             return self.give_up(span, "config too large");

@@ -217,8 +217,8 @@ impl Input<'_> {
         };
         if options.is_some_and(|options| !options.iter().any(is_option)) {
             // `lib/ci/inputs/number_input.rb`, `lib/ci/inputs/string_input.rb`
-            let the = if kind == "number" { "the " } else { "" };
-            let message = format!("`{text}` cannot be used because it is not in the list of {the}allowed options");
+            let article = if kind == "number" { "the " } else { "" };
+            let message = format!("`{text}` cannot be used because it is not in the list of {article}allowed options");
             self.complain(value.span, &message, diagnostics);
         }
         if let Some(pattern) = self.definition().get("regex").and_then(Node::string) {

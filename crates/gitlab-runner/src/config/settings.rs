@@ -147,7 +147,7 @@ impl Default for DockerConfig {
             network_mode: None,
             networks: Vec::new(),
             extra_hosts: Vec::new(),
-            // GitLab Runner's default is `always`. Here a user waits for each request to the registry.
+            // GitLab Runner's default is `always`. Here, a user would have to wait for a request to the registry in each job.
             pull_policy: vec![PullPolicy::IfNotPresent],
             allowed_pull_policies: Vec::new(),
             services: Vec::new(),

@@ -1,5 +1,5 @@
-//! Creations at an engine or a cluster, which completes a request even if its caller has stopped waiting. What does not exist yet cannot be
-//! removed.
+//! Tracks the creation of resources. An engine or a cluster completes a request even if its caller has stopped waiting, and a resource can
+//! be removed only after it exists.
 
 use tokio::sync::RwLock;
 use tokio::task::JoinError;
@@ -14,7 +14,7 @@ static PENDING: RwLock<()> = RwLock::const_new(());
 pub(super) fn create<T: Send + 'static>(
     creation: impl Future<Output = T> + Send + 'static,
 ) -> impl Future<Output = Result<T, JoinError>> + Send {
-    // The futures of the callers would otherwise contain it.
+    // Boxed: otherwise the futures of the callers would contain it.
     let creation = Box::pin(creation);
     async {
         let guard = PENDING.read().await;
@@ -27,7 +27,7 @@ pub(super) fn create<T: Send + 'static>(
     }
 }
 
-/// Waits until everything that has been requested so far exists.
+/// Waits until all resources that have been requested so far exist.
 pub(super) async fn all_are_complete() {
     drop(PENDING.write().await);
 }

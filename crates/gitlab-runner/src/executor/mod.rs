@@ -111,7 +111,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Removes what pipelines of this user whose processes have ended have left at the engine or in the cluster.
+    /// Removes the resources of this user's earlier pipelines, whose processes have ended, from the engine or the cluster.
     ///
     /// # Errors
     /// The engine or the API server does not answer, or something is still there. It is safe to call this again.
@@ -187,11 +187,11 @@ impl Session {
         }
     }
 
-    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds. With `is_patient`, the shell executor waits as long as the runner
-    /// configuration grants. Output that the script still writes is in the log.
-    pub async fn stop(&mut self, is_patient: bool) {
+    /// Stops the script: sends SIGTERM, and SIGKILL after five seconds. With `is_graceful`, the shell executor waits for
+    /// `graceful_kill_timeout` of the runner configuration instead. Output that the script still writes is in the log.
+    pub async fn stop(&mut self, is_graceful: bool) {
         match self {
-            Self::Shell(session) => session.stop(is_patient).await,
+            Self::Shell(session) => session.stop(is_graceful).await,
             Self::Docker(session) => session.stop().await,
             Self::Kubernetes(session) => Box::pin(session.stop()).await,
         }

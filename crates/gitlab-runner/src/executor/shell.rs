@@ -40,7 +40,7 @@ pub struct Shell {
     supervisor: Option<Supervisor>,
     hidden: Arc<[OsString]>,
     checkouts: Checkouts,
-    patience: Duration,
+    graceful_kill_timeout: Duration,
 }
 
 /// The checkout in each job directory, by `CI_BUILDS_DIR`, without the changes of the jobs themselves. A directory without an entry is
@@ -56,8 +56,8 @@ pub struct Session {
     dir: PathBuf,
     job_dirs: JobDirs,
     checkouts: Checkouts,
-    /// The time that a script has after its timeout.
-    patience: Duration,
+    /// The time that a script has between SIGTERM and SIGKILL after its timeout.
+    graceful_kill_timeout: Duration,
     running: Option<ShellProcess>,
     /// Earlier scripts whose processes still run.
     left: Vec<ShellProcess>,
@@ -65,15 +65,27 @@ pub struct Session {
 
 impl Shell {
     /// An executor with the job directories below `builds`. The shell is `shell`, or else `bash` if it is in `PATH`, or else `/bin/sh`.
-    /// Without a supervisor, processes that leave the process group of their job outlive it. `patience` is the time that a script has after
-    /// its timeout.
-    pub fn new(builds: &Path, shell: Option<&str>, supervisor: Option<Supervisor>, patience: Duration) -> Self {
+    /// Without a supervisor, processes that leave the process group of their job outlive it. `graceful_kill_timeout` is the time that a
+    /// script has between SIGTERM and SIGKILL after its timeout.
+    pub fn new(
+        builds: &Path,
+        shell: Option<&str>,
+        supervisor: Option<Supervisor>,
+        graceful_kill_timeout: Duration,
+    ) -> Self {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let find = |name: &str| std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
         let program = shell.map_or_else(|| find("bash").unwrap_or_else(|| "/bin/sh".into()), PathBuf::from);
         let names = std::env::vars_os().map(|(name, _)| name);
         let hidden = names.filter(|name| name.to_str().is_some_and(belongs_to_another)).collect();
-        Self { builds: builds.to_owned(), program, supervisor, hidden, checkouts: Checkouts::default(), patience }
+        Self {
+            builds: builds.to_owned(),
+            program,
+            supervisor,
+            hidden,
+            checkouts: Checkouts::default(),
+            graceful_kill_timeout,
+        }
     }
 
     pub(super) fn is_bash(&self) -> bool {
@@ -104,7 +116,7 @@ impl Shell {
             dir,
             job_dirs: request.job_dirs,
             checkouts,
-            patience: self.patience,
+            graceful_kill_timeout: self.graceful_kill_timeout,
             running: None,
             left: Vec::new(),
         })
@@ -197,12 +209,12 @@ impl Session {
         StepState { has_project: self.project().is_dir(), environment }
     }
 
-    /// Stops the script and all processes that it has started. With `is_patient`, a script has as long as the runner configuration grants;
-    /// otherwise, it has five seconds.
-    pub async fn stop(&mut self, is_patient: bool) {
+    /// Stops the script and all processes that it has started. After SIGTERM, a script has `graceful_kill_timeout` with `is_graceful`, and
+    /// otherwise five seconds.
+    pub async fn stop(&mut self, is_graceful: bool) {
         // A call that is dropped can be repeated.
         if let Some(process) = &mut self.running {
-            process.stop(is_patient.then_some(self.patience)).await;
+            process.stop(is_graceful.then_some(self.graceful_kill_timeout)).await;
             self.running = None;
         }
     }

@@ -73,7 +73,7 @@ impl ShellProcess {
             let group = ProcessGroup::led_by(&child);
             (child, group, None)
         };
-        // It holds the other end of the connection.
+        // The command holds the supervisor's end of the connection.
         drop(command);
         let supervision = running.zip(connection).map(|(running, connection)| Supervision { running, connection });
         let output = [
@@ -107,13 +107,13 @@ impl ShellProcess {
         Ok(end)
     }
 
-    /// Sends SIGTERM to the script and waits for `patience`. Then ends all remaining processes with SIGTERM and SIGKILL: after [`GRACE`],
-    /// or, under a supervisor whose shell has ended, after 500 ms.
-    pub(super) async fn stop(&mut self, patience: Option<Duration>) {
-        if let Some(patience) = patience {
+    /// Sends SIGTERM to the script and waits for `kill_timeout`. Then ends all remaining processes with SIGTERM and SIGKILL: after
+    /// [`GRACE`], or, under a supervisor whose shell has ended, after 500 ms.
+    pub(super) async fn stop(&mut self, kill_timeout: Option<Duration>) {
+        if let Some(kill_timeout) = kill_timeout {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.
             self.signal(if self.supervision.is_some() { Signal::USR1 } else { Signal::TERM });
-            let _ = timeout(patience, self.wait()).await;
+            let _ = timeout(kill_timeout, self.wait()).await;
         }
         if self.is_running() {
             self.signal(Signal::TERM);
@@ -148,7 +148,7 @@ impl ShellProcess {
     /// Whether any process of the script still runs.
     pub(super) fn is_running(&mut self) -> bool {
         let is_running = if self.supervision.is_some() {
-            // It ends after everything that the script has started.
+            // The supervisor ends after everything that the script has started.
             matches!(self.child.try_wait(), Ok(None))
         } else {
             self.group.is_some_and(ProcessGroup::is_running)

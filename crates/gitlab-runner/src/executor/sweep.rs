@@ -1,8 +1,8 @@
-//! The error of the removal of what jobs have left.
+//! The error of a removal of resources that jobs have left.
 
 use super::kubernetes;
 
-/// Something that jobs have left cannot be removed.
+/// A resource that jobs have left cannot be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// The engine does not answer, or keeps a resource.

@@ -8,7 +8,7 @@ use crate::job_settings::{self, DurationError};
 
 impl Attempt<'_> {
     /// Stops the script, which may have minutes to end. If the pipeline is canceled meanwhile, the script has five seconds.
-    pub(super) async fn stop_patiently(&self, session: &mut Session) {
+    pub(super) async fn stop_gracefully(&self, session: &mut Session) {
         tokio::select! {
             () = session.stop(true) => {}
             () = self.pipeline.cancel.cancelled() => session.stop(false).await,
@@ -27,7 +27,7 @@ impl Attempt<'_> {
         if let Ok(ended) = tokio::time::timeout(limit, run).await {
             return ended.map(Some);
         }
-        self.stop_patiently(session).await;
+        self.stop_gracefully(session).await;
         Ok(None)
     }
 

@@ -155,7 +155,7 @@ impl Attempt<'_> {
         let result = self.with(&mut session, &job_dirs).await;
         if let Err(error) = &result {
             match error {
-                AttemptError::TimedOut(_) => self.stop_patiently(&mut session).await,
+                AttemptError::TimedOut(_) => self.stop_gracefully(&mut session).await,
                 _ => session.stop(false).await,
             }
         }

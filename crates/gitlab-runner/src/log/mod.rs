@@ -46,8 +46,8 @@ pub struct JobLog {
 
 struct Inner {
     file: BufWriter<File>,
-    out: Half,
-    err: Half,
+    out: StreamState,
+    err: StreamState,
     last_lines: VecDeque<String>,
     coverage: Option<Pattern>,
     covered: Option<f64>,
@@ -59,16 +59,16 @@ struct Inner {
 }
 
 /// The state of one of the two streams.
-struct Half {
+struct StreamState {
     masker: Masker,
     line: Vec<u8>,
     /// Whether the last line in the file is incomplete.
-    has_begun: bool,
+    is_line_open: bool,
 }
 
-impl Half {
+impl StreamState {
     fn new(masker: Masker) -> Self {
-        Self { masker, line: Vec::new(), has_begun: false }
+        Self { masker, line: Vec::new(), is_line_open: false }
     }
 }
 
@@ -85,8 +85,8 @@ impl JobLog {
         let file = BufWriter::new(file);
         let inner = Inner {
             file,
-            out: Half::new(masker.clone()),
-            err: Half::new(masker.clone()),
+            out: StreamState::new(masker.clone()),
+            err: StreamState::new(masker.clone()),
             last_lines: VecDeque::new(),
             coverage: None,
             covered: None,
@@ -126,7 +126,7 @@ impl JobLog {
     pub fn write(&self, stream: Stream, bytes: &[u8]) {
         self.with(|inner, lines| {
             let mut masked = Vec::with_capacity(bytes.len());
-            inner.half(stream).masker.push(bytes, &mut masked);
+            inner.state(stream).masker.push(bytes, &mut masked);
             inner.take(stream, &masked, lines);
             // A user may be following the file.
             inner.flush();
@@ -161,27 +161,27 @@ impl JobLog {
 
     /// Starts a section, which ends when the result is dropped: `helpers/build_section.go`.
     pub fn section(self: &Arc<Self>, name: &'static str, title: &str) -> Section {
-        self.mark(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
+        self.write_marker(&format!("section_start:{}:{name}\r\x1b[0K", unix_time()));
         self.say(&format!("\x1b[0;36;1m{title}\x1b[0;m"));
         (self.notify)(Event::Step { job: Arc::clone(&self.job), step: name });
         Section { log: Arc::clone(self), name }
     }
 
-    /// Writes a section mark on a line of its own.
-    fn mark(&self, mark: &str) {
+    /// Writes a section marker on a line of its own.
+    fn write_marker(&self, marker: &str) {
         self.flush();
-        self.with(|inner, lines| inner.take(Stream::Out, mark.as_bytes(), lines));
+        self.with(|inner, lines| inner.take(Stream::Out, marker.as_bytes(), lines));
     }
 
     /// Writes all buffered output, and completes an incomplete line.
     pub fn flush(&self) {
         self.with(|inner, lines| {
             for stream in [Stream::Out, Stream::Err] {
-                let half = inner.half(stream);
+                let state = inner.state(stream);
                 let mut masked = Vec::new();
-                half.masker.finish(&mut masked);
+                state.masker.finish(&mut masked);
                 inner.take(stream, &masked, lines);
-                if !inner.half(stream).line.is_empty() {
+                if !inner.state(stream).line.is_empty() {
                     inner.take(stream, b"\n", lines);
                 }
             }
@@ -214,7 +214,7 @@ impl JobLog {
 }
 
 impl Inner {
-    fn half(&mut self, stream: Stream) -> &mut Half {
+    fn state(&mut self, stream: Stream) -> &mut StreamState {
         match stream {
             Stream::Out => &mut self.out,
             Stream::Err => &mut self.err,
@@ -241,7 +241,7 @@ impl Inner {
     fn end_output(&mut self, lines: &mut Vec<String>) {
         for stream in [Stream::Out, Stream::Err] {
             // The buffered bytes may be the beginning of a secret whose rest is discarded.
-            self.half(stream).masker.finish(&mut Vec::new());
+            self.state(stream).masker.finish(&mut Vec::new());
         }
         let text = format!(
             "\n\x1b[31;1mJob's log exceeded limit of {} bytes.\x1b[0;m\nJob execution will continue but no more output will be collected.\n",
@@ -257,17 +257,17 @@ impl Inner {
         if let Err(error) = self.keep(stream, piece) {
             self.lose(&error);
         }
-        let half = self.half(stream);
-        half.line.extend_from_slice(piece);
-        if half.line.len() > MAX_LINE_LENGTH {
-            half.line.truncate(MAX_LINE_LENGTH);
+        let state = self.state(stream);
+        state.line.extend_from_slice(piece);
+        if state.line.len() > MAX_LINE_LENGTH {
+            state.line.truncate(MAX_LINE_LENGTH);
             if piece.ends_with(b"\n") {
-                half.line.push(b'\n');
+                state.line.push(b'\n');
             }
         }
-        if half.line.ends_with(b"\n") {
-            let line = String::from_utf8_lossy(&half.line).trim_end_matches(['\n', '\r']).to_owned();
-            half.line.clear();
+        if state.line.ends_with(b"\n") {
+            let line = String::from_utf8_lossy(&state.line).trim_end_matches(['\n', '\r']).to_owned();
+            state.line.clear();
             self.end_line(stream, &line, lines);
         }
     }
@@ -285,10 +285,10 @@ impl Inner {
 
     fn keep(&mut self, stream: Stream, piece: &[u8]) -> io::Result<()> {
         let kind = if stream == Stream::Out { 'O' } else { 'E' };
-        let has_begun = self.half(stream).has_begun;
-        self.half(stream).has_begun = !piece.ends_with(b"\n");
+        let is_line_open = self.state(stream).is_line_open;
+        self.state(stream).is_line_open = !piece.ends_with(b"\n");
         // A continued line gets its own prefix, because the other stream may have written in between.
-        let mark = if has_begun { '+' } else { ' ' };
+        let mark = if is_line_open { '+' } else { ' ' };
         let time = humantime::format_rfc3339_micros(SystemTime::now());
         write!(self.file, "{time} 00{kind}{mark}")?;
         self.file.write_all(piece)?;
@@ -303,7 +303,7 @@ impl Inner {
         let mut plain = without_colours(&line);
         // A secret may have been in pieces, with control sequences between them.
         if plain.len() != whole.len() {
-            let masked = self.half(stream).masker.masked(&plain);
+            let masked = self.state(stream).masker.masked(&plain);
             if masked != plain {
                 line.clone_from(&masked);
                 plain = masked;
@@ -330,7 +330,7 @@ pub struct Section {
 
 impl Drop for Section {
     fn drop(&mut self) {
-        self.log.mark(&format!("section_end:{}:{}\r\x1b[0K\n", unix_time(), self.name));
+        self.log.write_marker(&format!("section_end:{}:{}\r\x1b[0K\n", unix_time(), self.name));
     }
 }
 

@@ -56,7 +56,7 @@ fn a_message_of_the_runner_is_in_the_file_at_once() {
 #[rstest]
 #[case::colours(b"a s3cr3t\x1b[1m-value b\n", "a [MASKED] b")]
 #[case::utf16(b"s\x003\0c\0r\x003\0t\0-\0v\0a\0l\0u\0e\0\n", "[MASKED]")]
-#[case::a_section_mark(b"s3cr3tsection_start:1:x\r\x1b[0K-value\n", "[MASKED]")]
+#[case::a_section_marker(b"s3cr3tsection_start:1:x\r\x1b[0K-value\n", "[MASKED]")]
 fn a_secret_in_pieces_is_masked_in_the_view(#[case] output: &[u8], #[case] expected: &str) {
     let (_dir, log, lines) = log(1 << 20);
     log.write(Stream::Out, output);

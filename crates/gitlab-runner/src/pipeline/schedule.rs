@@ -164,9 +164,9 @@ impl Schedule {
             .collect()
     }
 
-    fn composite_of(&self, jobs: impl Iterator<Item = JobIndex>, of_needs: bool) -> Status {
+    fn composite_of(&self, jobs: impl Iterator<Item = JobIndex>, are_needs: bool) -> Status {
         let members = jobs.map(|index| &self.jobs[index]);
-        composite(members.map(|entry| (entry.status, entry.may_fail())), of_needs)
+        composite(members.map(|entry| (entry.status, entry.may_fail())), are_needs)
     }
 
     /// Takes the next job that can run, in the order of the plan. A job whose resource group is taken waits for it.

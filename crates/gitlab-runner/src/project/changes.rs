@@ -10,20 +10,20 @@ use gitlab_ci::plan::context::Context;
 /// The files changed by a pipeline's push, or compared with other refs.
 pub struct Changes<'pipeline> {
     /// `None` outside of a repository, where changes are unknown.
-    of: Option<(&'pipeline Repository, &'pipeline Context)>,
+    pipeline: Option<(&'pipeline Repository, &'pipeline Context)>,
     files: OnceCell<Option<Vec<String>>>,
 }
 
 impl<'pipeline> Changes<'pipeline> {
     /// The changes of a pipeline; `None` outside of a repository.
-    pub fn new(of: Option<(&'pipeline Repository, &'pipeline Context)>) -> Self {
-        Self { of, files: OnceCell::new() }
+    pub fn new(pipeline: Option<(&'pipeline Repository, &'pipeline Context)>) -> Self {
+        Self { pipeline, files: OnceCell::new() }
     }
 
     /// Whether one of the patterns matches a changed file. If the changes are unknown, the result is `true`, as in GitLab.
     pub fn any(&self, patterns: &[String]) -> bool {
         let files = self.files.get_or_init(|| {
-            let (repository, context) = self.of?;
+            let (repository, context) = self.pipeline?;
             repository.changed(context.changed_since()?, &context.commit.sha).ok()
         });
         files.as_ref().is_none_or(|files| glob::any_matches(patterns, files))
@@ -34,7 +34,7 @@ impl<'pipeline> Changes<'pipeline> {
     /// # Errors
     /// The ref does not exist. GitLab does not create the pipeline then.
     pub fn against(&self, name: &str) -> Compared {
-        let Some((repository, context)) = self.of else { return Ok(None) };
+        let Some((repository, context)) = self.pipeline else { return Ok(None) };
         let found = repository.pushed(name).map_err(|_| NoSuchRef)?;
         let base = repository.merge_base(&found.sha, &context.commit.sha).ok();
         Ok(base.and_then(|base| repository.changed(&base, &context.commit.sha).ok()))

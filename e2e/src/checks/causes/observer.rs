@@ -108,24 +108,24 @@ pub(crate) async fn observe(environment: &Environment) -> Observation {
         causes.extend(found.map(|(part, remedy)| cause(part, object_ref(&deployment), remedy)));
     }
     let (own, deployed): (Vec<Pod>, _) = pods.into_iter().partition(|pod| pod.labels().contains_key(CHECK_LABEL));
-    let (of_pods, of_nodes, of_ingress, of_dns, of_policies) = join5(
-        of_pods(environment, own.iter().chain(&deployed)),
-        of_nodes(environment, own.iter().chain(&deployed)),
-        of_ingress(environment),
-        of_dns(environment),
-        of_policies(environment, deployed.first()),
+    let (pod_causes, node_causes, ingress_causes, dns_causes, policy_causes) = join5(
+        pod_causes(environment, own.iter().chain(&deployed)),
+        node_causes(environment, own.iter().chain(&deployed)),
+        ingress_causes(environment),
+        dns_causes(environment),
+        policy_causes(environment, deployed.first()),
     )
     .await;
-    causes.extend(of_pods);
-    causes.extend(of_nodes);
+    causes.extend(pod_causes);
+    causes.extend(node_causes);
     for service in services.unwrap_or_default() {
         causes.extend(
             traffic::service(&service, &deployed).map(|remedy| cause(Part::Service, object_ref(&service), remedy)),
         );
     }
-    causes.extend(of_ingress);
-    causes.extend(of_dns);
-    causes.extend(of_policies);
+    causes.extend(ingress_causes);
+    causes.extend(dns_causes);
+    causes.extend(policy_causes);
     // The kubelet ends the containers of a terminating pod: its states say nothing about the check.
     let own = own.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     Observation { causes, own_pods: own.map(object_ref).collect() }
@@ -135,7 +135,7 @@ fn cause(part: Part, object: String, remedy: Remedy) -> Cause {
     Cause { part, check: None, object, remedy }
 }
 
-async fn of_pods(environment: &Environment, pods: impl Iterator<Item = &Pod>) -> Vec<Cause> {
+async fn pod_causes(environment: &Environment, pods: impl Iterator<Item = &Pod>) -> Vec<Cause> {
     // The check `pull-secret` creates a pod that must not be able to pull.
     let is_denied = |pod: &Pod| {
         pod.labels().get(CHECK_LABEL).is_some_and(|check| check == "pull-secret")
@@ -149,8 +149,8 @@ async fn of_pods(environment: &Environment, pods: impl Iterator<Item = &Pod>) ->
         let part = if check.is_some() { Part::Own } else { Part::Pods };
         // Some checks create pods that never get ready, and `liveness` makes its pod hang until it is restarted.
         let is_hung = check.as_deref() == Some("liveness") && has_restarted(pod);
-        let is_made_so = is_hung || pod.spec.as_ref().is_some_and(is_never_ready);
-        let remedy = if is_made_so { pod::not_started(pod, &events) } else { pod::not_ready(pod, &events) };
+        let is_intended = is_hung || pod.spec.as_ref().is_some_and(is_never_ready);
+        let remedy = if is_intended { pod::not_started(pod, &events) } else { pod::not_ready(pod, &events) };
         remedy.map(|remedy| Cause { part, check, object: object_ref(pod), remedy })
     });
     join_all(unready).await.into_iter().flatten().collect()
@@ -160,7 +160,7 @@ fn has_restarted(pod: &Pod) -> bool {
     pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()).any(|it| it.restart_count > 0)
 }
 
-async fn of_nodes(environment: &Environment, pods: impl Iterator<Item = &Pod>) -> Vec<Cause> {
+async fn node_causes(environment: &Environment, pods: impl Iterator<Item = &Pod>) -> Vec<Cause> {
     let nodes = Api::<Node>::all(environment.client.clone()).list(&ListParams::default()).await;
     let nodes = nodes.map(|list| list.items).unwrap_or_default();
     let used: BTreeSet<&str> = pods.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
@@ -168,7 +168,7 @@ async fn of_nodes(environment: &Environment, pods: impl Iterator<Item = &Pod>) -
     used.filter_map(|it| Some(cause(Part::Pods, format!("Node {}", it.name_any()), node::unhealthy(&it)?))).collect()
 }
 
-async fn of_ingress(environment: &Environment) -> Vec<Cause> {
+async fn ingress_causes(environment: &Environment) -> Vec<Cause> {
     let (ingresses, services, classes) = join3(
         environment.list::<Ingress>(),
         async { environment.api::<Service>().list(&ListParams::default()).await.map(|list| list.items) },
@@ -180,21 +180,21 @@ async fn of_ingress(environment: &Environment) -> Vec<Cause> {
         },
     )
     .await;
-    // Without the right to list them, a class or Service that exists would be missed.
+    // Without the permission to list them, a class or Service that exists would be missed.
     let (Ok(ingresses), Ok(services), Ok(classes)) = (ingresses, services, classes) else { return Vec::new() };
-    let mut causes = if ingresses.is_empty() { of_routes(environment).await } else { Vec::new() };
+    let mut causes = if ingresses.is_empty() { route_causes(environment).await } else { Vec::new() };
     for ingress in &ingresses {
         if let Some(remedy) = traffic::ingress(ingress, &classes, &services) {
             causes.push(cause(Part::Ingress, object_ref(ingress), remedy));
         } else if let Some(class) = traffic::class(ingress, &classes) {
-            causes.extend(of_controller(environment, class).await);
+            causes.extend(controller_causes(environment, class).await);
         }
     }
     causes
 }
 
 /// What the controllers of Gateways say of the environment's routes. Without the Gateway API, there are none.
-async fn of_routes(environment: &Environment) -> Vec<Cause> {
+async fn route_causes(environment: &Environment) -> Vec<Cause> {
     let routes = environment.list_if_known::<HttpRoute>().await.unwrap_or_default();
     let refused =
         routes.iter().filter_map(|route| Some(cause(Part::Ingress, object_ref(route), gateway::unrouted(route)?)));
@@ -203,7 +203,7 @@ async fn of_routes(environment: &Environment) -> Vec<Cause> {
 
 /// The cluster's DNS is the Service `kube-dns`, whichever program it is.
 /// <https://github.com/kubernetes/dns/blob/master/docs/specification.md>
-async fn of_dns(environment: &Environment) -> Vec<Cause> {
+async fn dns_causes(environment: &Environment) -> Vec<Cause> {
     let slices = environment.api_in::<EndpointSlice>(DNS.0).list(&ListParams::default().labels(DNS.1)).await;
     // Without slices, the account may not list them, or the cluster's DNS is another Service.
     let slices = slices.map(|list| list.items).unwrap_or_default();
@@ -217,7 +217,7 @@ async fn of_dns(environment: &Environment) -> Vec<Cause> {
     vec![cause(Part::Dns, "Service kube-system/kube-dns".to_owned(), remedy)]
 }
 
-async fn of_controller(environment: &Environment, class: &IngressClass) -> Vec<Cause> {
+async fn controller_causes(environment: &Environment, class: &IngressClass) -> Vec<Cause> {
     let controller = class.spec.as_ref().and_then(|spec| spec.controller.as_deref()).unwrap_or_default();
     let selector = format!("{} in ({})", traffic::NAME, traffic::controller_names(controller).join(","));
     let (deployments, daemon_sets) =
@@ -240,7 +240,7 @@ where
     found.map(|list| list.iter().map(|it| (object_ref(it), traffic::controller(it))).collect()).unwrap_or_default()
 }
 
-async fn of_policies(environment: &Environment, deployed: Option<&Pod>) -> Vec<Cause> {
+async fn policy_causes(environment: &Environment, deployed: Option<&Pod>) -> Vec<Cause> {
     let Some(pod) = deployed else { return Vec::new() };
     let policies = environment.api::<NetworkPolicy>().list(&ListParams::default()).await;
     policies.map(|list| policy::denials(pod, &list.items)).unwrap_or_default()

@@ -27,19 +27,25 @@ pub(crate) fn refused(message: &str) -> Option<Remedy> {
              (label pod-security.kubernetes.io/enforce)",
         ));
     }
-    for (phrase, verb, fix) in [
+    // The pod of a webhook that does not answer may be about to start.
+    for (phrase, verb, fix, is_lasting) in [
         (
             "admission webhook \"",
             "rejects the pod",
             "change the pod as the webhook demands, or change the webhook's rules",
+            true,
         ),
-        ("failed calling webhook \"", "does not answer", "start the webhook's service, or delete its configuration"),
+        (
+            "failed calling webhook \"",
+            "does not answer",
+            "start the webhook's service, or delete its configuration",
+            false,
+        ),
     ] {
         if let Some((name, rest)) = message.split_once(phrase).and_then(|(_, rest)| rest.split_once('"')) {
             let reason = rest.trim_start_matches([':', ' ']).trim_start_matches("denied the request: ");
             let what = format!("admission webhook {name} {verb}: {reason}");
-            // The webhook's pod may be about to start.
-            return Some(if verb == "rejects the pod" { Remedy::lasting(what, fix) } else { Remedy::new(what, fix) });
+            return Some(Remedy { is_lasting, ..Remedy::new(what, fix) });
         }
     }
     let is_of_limit_range = ["maximum ", "minimum "].iter().any(|word| message.contains(word))

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use super::refused::refused;
 use crate::checks::cause::{Part, Remedy};
 
-/// Why the Deployment has fewer pods than its template demands, or pods of an older template, and the part that this concerns.
+/// Why the Deployment has fewer pods than it requests, or pods of an older template, and the part that this affects.
 pub(super) fn without_pods(deployment: &Deployment) -> Option<(Part, Remedy)> {
     let spec = deployment.spec.as_ref()?;
     if spec.replicas == Some(0) {
@@ -16,7 +16,7 @@ pub(super) fn without_pods(deployment: &Deployment) -> Option<(Part, Remedy)> {
     let failure = conditions.into_iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
     if let Some(failure) = failure {
         let message = failure.message.as_deref().unwrap_or_default();
-        // Possibly an error of the API server, which passes.
+        // This may be a temporary error of the API server.
         let other = || Remedy::new(format!("its pods are rejected: {message}"), "the message names what rejects them");
         return Some((Part::Update, refused(message).unwrap_or_else(other)));
     }

@@ -32,7 +32,10 @@ pub(super) async fn find(target: &Target, selection: &Selection) -> Search<Accou
     let client = client.map_err(|error| error_chain(&error))?;
     let review = Api::<SelfSubjectReview>::all(client.clone());
     if let Err(error) = review.create(&PostParams::default(), &SelfSubjectReview::default()).await {
-        return Err(format!("the account of the checks may not act as {name} ({}); {REMEDY}", error_chain(&error)));
+        return Err(format!(
+            "the account of the checks is not allowed to act as {name} ({}); {REMEDY}",
+            error_chain(&error)
+        ));
     }
     Ok((Account { name, client }, format!("{reason}; the checks act as it")))
 }
@@ -93,7 +96,7 @@ async fn rules(target: &Target, binding: &RoleBinding) -> Vec<PolicyRule> {
     rules.unwrap_or_default()
 }
 
-/// Whether a rule allows to create Deployments.
+/// Whether a rule allows the creation of Deployments.
 fn deploys(rule: &PolicyRule) -> bool {
     let has = |list: Option<&Vec<String>>, wanted: &str| {
         list.is_some_and(|list| list.iter().any(|it| it == wanted || it == "*"))
@@ -116,7 +119,7 @@ mod tests {
     #[case::reads_only(json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]}), false)]
     #[case::another_kind(json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}), false)]
     #[case::no_resource(json!({"nonResourceURLs": ["/metrics"], "verbs": ["create"]}), false)]
-    fn a_rule_that_allows_to_deploy_is_recognised(#[case] rule: serde_json::Value, #[case] expected: bool) {
+    fn a_rule_that_allows_deployments_is_recognised(#[case] rule: serde_json::Value, #[case] expected: bool) {
         assert_eq!(deploys(&serde_json::from_value(rule).unwrap()), expected);
     }
 

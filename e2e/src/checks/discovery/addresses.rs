@@ -24,7 +24,7 @@ pub(super) struct Candidate {
 }
 
 /// The addresses in the status of an Ingress.
-pub(super) fn of_status(ingress: &Ingress) -> Vec<Candidate> {
+pub(super) fn from_status(ingress: &Ingress) -> Vec<Candidate> {
     let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let points = status.and_then(|balancer| balancer.ingress.clone()).unwrap_or_default();
     let source = format!("the status of Ingress {}", path_of(ingress));
@@ -33,24 +33,24 @@ pub(super) fn of_status(ingress: &Ingress) -> Vec<Candidate> {
 }
 
 /// The addresses of a Service outside of the cluster: those of its load balancer, and those of the nodes.
-pub(super) fn of_service(service: &Service, nodes: &[Node], ports: &[u16]) -> Vec<Candidate> {
+pub(super) fn from_service(service: &Service, nodes: &[Node], ports: &[u16]) -> Vec<Candidate> {
     let all = service.spec.as_ref().and_then(|spec| spec.ports.clone()).unwrap_or_default();
     let Some(port) = all.into_iter().find(|port| is_one_of(port.port, ports)) else { return Vec::new() };
     let Ok(number) = u16::try_from(port.port) else { return Vec::new() };
     let balancer = service.status.as_ref().and_then(|status| status.load_balancer.clone());
     let points = balancer.and_then(|balancer| balancer.ingress).unwrap_or_default();
     let name = path_of(service);
-    let of_balancer = points.into_iter().filter_map(|point| point.ip.or(point.hostname)).map(|host| Candidate {
+    let balancers = points.into_iter().filter_map(|point| point.ip.or(point.hostname)).map(|host| Candidate {
         host,
         port: number,
         source: format!("the load balancer of Service {name}"),
     });
     let node_port = port.node_port.and_then(|port| u16::try_from(port).ok());
-    let of_nodes = node_port.into_iter().flat_map(|port| {
+    let node_ports = node_port.into_iter().flat_map(|port| {
         let source = format!("the node port of Service {name}");
         addresses(nodes).take(MAX_NODES).map(move |host| Candidate { host, port, source: source.clone() })
     });
-    of_balancer.chain(of_nodes).collect()
+    balancers.chain(node_ports).collect()
 }
 
 fn addresses(nodes: &[Node]) -> impl Iterator<Item = String> {
@@ -59,7 +59,7 @@ fn addresses(nodes: &[Node]) -> impl Iterator<Item = String> {
 }
 
 /// The addresses of the nodes whose ports the containers of a pod use.
-pub(super) fn of_host_ports(pod: &Pod, ports: &[u16]) -> Vec<Candidate> {
+pub(super) fn from_host_ports(pod: &Pod, ports: &[u16]) -> Vec<Candidate> {
     let node = pod.status.as_ref().and_then(|status| status.host_ip.clone());
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let all = containers.flat_map(|container| container.ports.iter().flatten());
@@ -71,7 +71,7 @@ pub(super) fn of_host_ports(pod: &Pod, ports: &[u16]) -> Vec<Candidate> {
 }
 
 /// The addresses in the status of a Gateway, with the ports of its listeners for HTTP.
-pub(super) fn of_gateway(gateway: &Gateway) -> Vec<Candidate> {
+pub(super) fn from_gateway(gateway: &Gateway) -> Vec<Candidate> {
     let source = format!("the status of Gateway {}", path_of(gateway));
     let hosts = gateway.status.addresses.iter().map(|address| address.value.clone());
     let candidate = |host: String| listeners(gateway).into_iter().map(move |port| (host.clone(), port));
@@ -94,15 +94,16 @@ pub(super) fn http_port(pod: &Pod, services: &[&Service], ports: &[u16]) -> Opti
     let all: Vec<_> = all.collect();
     let named =
         |wanted: &str| all.iter().find(|port| port.name.as_deref() == Some(wanted)).map(|port| port.container_port);
-    let of_services =
+    let service_ports =
         services.iter().flat_map(|service| service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()));
-    let of_service = of_services.filter(|port| is_one_of(port.port, ports)).find_map(|port| match &port.target_port {
-        Some(IntOrString::Int(number)) => Some(*number),
-        Some(IntOrString::String(name)) => named(name),
-        None => Some(port.port),
-    });
+    let target_port =
+        service_ports.filter(|port| is_one_of(port.port, ports)).find_map(|port| match &port.target_port {
+            Some(IntOrString::Int(number)) => Some(*number),
+            Some(IntOrString::String(name)) => named(name),
+            None => Some(port.port),
+        });
     let own = || all.iter().map(|port| port.container_port).find(|port| is_one_of(*port, ports));
-    let port = of_service.or_else(own).or_else(|| ["web", "http"].into_iter().find_map(named))?;
+    let port = target_port.or_else(own).or_else(|| ["web", "http"].into_iter().find_map(named))?;
     u16::try_from(port).ok()
 }
 
@@ -130,7 +131,7 @@ mod tests {
         }));
         let status = "the status of Ingress gitlab/dev";
         assert_eq!(
-            shown(of_status(&ingress)),
+            shown(from_status(&ingress)),
             [format!("192.0.2.1:80: {status}"), format!("lb.example.com:80: {status}")]
         );
 
@@ -146,14 +147,14 @@ mod tests {
             "192.0.2.2:80: the load balancer of Service ingress/traefik",
             "10.0.0.1:30080: the node port of Service ingress/traefik",
         ];
-        assert_eq!(shown(of_service(&service, &[node], &[HTTP])), expected);
+        assert_eq!(shown(from_service(&service, &[node], &[HTTP])), expected);
 
         let pod = object(json!({
             "metadata": {"name": "traefik-1", "namespace": "ingress"},
             "spec": {"containers": [{"name": "traefik", "ports": [{"containerPort": 8000, "hostPort": 80}]}]},
             "status": {"hostIP": "10.0.0.2"}
         }));
-        assert_eq!(shown(of_host_ports(&pod, &[HTTP])), ["10.0.0.2:80: the node port of Pod ingress/traefik-1"]);
+        assert_eq!(shown(from_host_ports(&pod, &[HTTP])), ["10.0.0.2:80: the node port of Pod ingress/traefik-1"]);
     }
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
             ]},
             "status": {"addresses": [{"type": "IPAddress", "value": "192.0.2.3"}]}
         }));
-        assert_eq!(shown(of_gateway(&gateway)), ["192.0.2.3:8000: the status of Gateway infra/web"]);
+        assert_eq!(shown(from_gateway(&gateway)), ["192.0.2.3:8000: the status of Gateway infra/web"]);
     }
 
     #[rstest]

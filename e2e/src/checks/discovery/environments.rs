@@ -55,16 +55,16 @@ pub(super) async fn find(
     let mut deployed = Vec::new();
     for reference in references {
         let (deployment, route) = (deployments.remove(&reference), routes.remove(&reference));
-        let of_route =
+        let route_host =
             route.as_ref().and_then(host_of).filter(|_| !selection.has_known_hosts && selection.host.is_none());
         let mut reason = match &deployment {
             Some(deployment) => format!("Deployment {}", path_of(deployment)),
             None => "selected with `--ref`; it has no Deployment".to_owned(),
         };
-        if let (Some(route), Some(_)) = (&route, &of_route) {
+        if let (Some(route), Some(_)) = (&route, &route_host) {
             reason = format!("{reason}; the host is that of {}", route.object_ref());
         }
-        let host = selection.host.clone().or(of_route).unwrap_or_else(|| target.host(&reference));
+        let host = selection.host.clone().or(route_host).unwrap_or_else(|| target.host(&reference));
         choices.push(Choice { subject: "environment", value: Some(format!("{reference}: {host}")), reason });
         deployed.push(Deployed { namespace: namespace.clone(), reference, deployment, route, host });
     }

@@ -51,17 +51,17 @@ enum Answer {
 
 /// What requests to an environment pass through: the controller of a class, or a Gateway.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Way<'route> {
+enum EntryPoint<'route> {
     Class(Option<&'route str>),
     Gateway { namespace: Option<&'route str>, name: Option<&'route str> },
 }
 
-fn way(route: &Route) -> Way<'_> {
+fn entry_point(route: &Route) -> EntryPoint<'_> {
     match route {
-        Route::Ingress(ingress) => Way::Class(traffic::class_name(ingress)),
+        Route::Ingress(ingress) => EntryPoint::Class(traffic::class_name(ingress)),
         Route::HttpRoute(route) => {
             let parent = route.spec.parent_refs.first();
-            Way::Gateway {
+            EntryPoint::Gateway {
                 namespace: parent.and_then(|parent| parent.namespace.as_deref()),
                 name: parent.map(|parent| &*parent.name),
             }
@@ -71,11 +71,11 @@ fn way(route: &Route) -> Way<'_> {
 
 /// The environments of each controller. Those without an Ingress or a route are in the first group, or in the only one.
 pub(super) fn by_controller(deployed: &[Deployed]) -> Vec<Vec<&Deployed>> {
-    let mut groups: BTreeMap<Way<'_>, Vec<&Deployed>> = BTreeMap::new();
+    let mut groups: BTreeMap<EntryPoint<'_>, Vec<&Deployed>> = BTreeMap::new();
     let mut others = Vec::new();
     for one in deployed {
         match &one.route {
-            Some(route) => groups.entry(way(route)).or_default().push(one),
+            Some(route) => groups.entry(entry_point(route)).or_default().push(one),
             None => others.push(one),
         }
     }
@@ -92,15 +92,15 @@ pub(super) async fn find(target: &Target, deployed: &[&Deployed], is_read_only: 
     let hosts: Vec<&str> = deployed.iter().map(|it| &*it.host).collect();
     let route =
         deployed.iter().find_map(|it| it.route.as_ref()).ok_or("no environment has an Ingress or an HTTPRoute")?;
-    let Entry { mut candidates, ports, pods } = match route {
-        Route::Ingress(ingress) => of_ingress(target, ingress).await,
-        Route::HttpRoute(route) => of_http_route(target, route).await?,
+    let ControllerInfo { mut candidates, ports, pods } = match route {
+        Route::Ingress(ingress) => class_controller(target, ingress).await,
+        Route::HttpRoute(route) => gateway_controller(target, route).await?,
     };
     let services = services_of(target, &pods).await;
     let nodes = Api::<Node>::all(target.client.clone()).list(&ListParams::default()).await;
     let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
-    candidates.extend(services.iter().flat_map(|service| addresses::of_service(service, &nodes, &ports)));
-    candidates.extend(pods.iter().flat_map(|pod| addresses::of_host_ports(pod, &ports)));
+    candidates.extend(services.iter().flat_map(|service| addresses::from_service(service, &nodes, &ports)));
+    candidates.extend(pods.iter().flat_map(|pod| addresses::from_host_ports(pod, &ports)));
     let mut other = None;
     // Addresses that do not answer would take seconds one after the other.
     let probes = stream::iter(&candidates).map(async |candidate| (candidate, probe(candidate, &hosts).await));
@@ -148,7 +148,7 @@ fn answered_by_another((address, source): (SocketAddr, String)) -> (Controller, 
 }
 
 /// What is known about a controller.
-struct Entry {
+struct ControllerInfo {
     candidates: Vec<Candidate>,
     /// The ports for HTTP of its Services or pods.
     ports: Vec<u16>,
@@ -157,7 +157,7 @@ struct Entry {
 }
 
 /// The controller of the class of an Ingress.
-async fn of_ingress(target: &Target, ingress: &Ingress) -> Entry {
+async fn class_controller(target: &Target, ingress: &Ingress) -> ControllerInfo {
     let classes = Api::<IngressClass>::all(target.client.clone()).list(&ListParams::default()).await;
     let classes: Vec<IngressClass> = classes.into_iter().flatten().collect();
     let class = traffic::class(ingress, &classes).and_then(|class| class.spec.as_ref());
@@ -165,11 +165,11 @@ async fn of_ingress(target: &Target, ingress: &Ingress) -> Entry {
         Some(controller) => controller_pods(target, controller).await,
         None => Vec::new(),
     };
-    Entry { candidates: addresses::of_status(ingress), ports: vec![HTTP], pods }
+    ControllerInfo { candidates: addresses::from_status(ingress), ports: vec![HTTP], pods }
 }
 
 /// The controller of the Gateway that a route names.
-async fn of_http_route(target: &Target, route: &HttpRoute) -> Result<Entry, String> {
+async fn gateway_controller(target: &Target, route: &HttpRoute) -> Result<ControllerInfo, String> {
     let parent = route.spec.parent_refs.first().ok_or("the HTTPRoute names no Gateway")?;
     let namespace = parent.namespace.as_deref().unwrap_or(&target.namespace);
     let gateway = Api::<Gateway>::namespaced(target.client.clone(), namespace).get_opt(&parent.name).await;
@@ -187,7 +187,7 @@ async fn of_http_route(target: &Target, route: &HttpRoute) -> Result<Entry, Stri
     }
     let mut ports = addresses::listeners(&gateway);
     ports.push(HTTP);
-    Ok(Entry { candidates: addresses::of_gateway(&gateway), ports, pods })
+    Ok(ControllerInfo { candidates: addresses::from_gateway(&gateway), ports, pods })
 }
 
 /// The ready pods of all controllers that may have this name in a class: several installations of one program have the same.

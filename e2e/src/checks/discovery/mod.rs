@@ -1,8 +1,8 @@
 //! Finds the inputs of the checks in a cluster that the harness did not create, and reports the reason for each choice. Inputs that the
 //! user has given are not searched for. The search changes nothing in the cluster.
 //!
-//! - environments: the namespace, the environments and their hosts. ingress: the address of the Ingress controller, if necessary by
-//!   forward; addresses: the addresses in the status and specification of objects.
+//! - environments: the namespace, the environments and their hosts. ingress: the address of the Ingress controller. forward: a local port
+//!   that leads to the controller. addresses: the addresses in the status and specification of objects.
 //! - choice: the user's selection, and each choice with its reason.
 //! - prometheus, registry, account: the Service of Prometheus, the login to the registry, the account of the pipeline.
 
@@ -41,7 +41,7 @@ pub struct Found {
     pub deployer_kubectl: Option<String>,
     /// The environments that have an `HTTPRoute`, by their `ref`.
     pub(super) with_http_route: BTreeSet<String>,
-    /// Connections to the Ingress controllers, which last as long as this value.
+    /// Connections to the Ingress controllers, which are closed when this value is dropped.
     forwards: Vec<Forward>,
 }
 
@@ -71,11 +71,11 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
     let mut notes = Notes { choices, missing: BTreeMap::new() };
     let (mut entries, mut forwards) = (Vec::new(), Vec::new());
     for (group, controller) in groups.into_iter().zip(controllers) {
-        let controller = controller.map(|search| if is_only { search } else { named(&group, search) });
+        let controller = controller.map(|search| if is_only { search } else { for_group(&group, search) });
         let found = notes.add("Ingress controller", Need::Ingress, controller, |it| it.address.to_string());
         let address = found.as_ref().map(|it| it.address).or(target.ingress);
         forwards.extend(found.and_then(|it| it.forward));
-        entries.push(Entry { group, address, missing: notes.missing.remove(&Need::Ingress) });
+        entries.push(ControllerGroup { group, address, missing: notes.missing.remove(&Need::Ingress) });
     }
     if let Some(found) = notes.add("Prometheus", Need::Prometheus, prometheus, ToString::to_string) {
         target.prometheus = Some(found);
@@ -95,27 +95,27 @@ pub async fn discover(target: &Target, selection: &Selection) -> Result<Found, D
 }
 
 impl Found {
-    /// Whether the address of an Ingress controller exists only as long as this value.
+    /// Whether the address of an Ingress controller is invalid after this value is dropped.
     pub fn is_forwarded(&self) -> bool {
         !self.forwards.is_empty()
     }
 }
 
-/// The way to environments of one controller.
-struct Entry<'deployed> {
+/// The environments of one controller, and its address.
+struct ControllerGroup<'deployed> {
     group: Vec<&'deployed Deployed>,
     address: Option<SocketAddr>,
     /// Why there is no address.
     missing: Option<String>,
 }
 
-/// The result of a search, with the environments that it is for.
-fn named<T>(group: &[&Deployed], search: Search<T>) -> Search<T> {
+/// Adds the names of the environments to the reason of a search's result.
+fn for_group<T>(group: &[&Deployed], search: Search<T>) -> Search<T> {
     let names: Vec<&str> = group.iter().map(|one| &*one.reference).collect();
     let reason = |reason: String| format!("for {}: {reason}", names.join(", "));
     match search {
-        Ok((found, because)) => Ok((found, reason(because))),
-        Err(because) => Err(reason(because)),
+        Ok((found, why)) => Ok((found, reason(why))),
+        Err(why) => Err(reason(why)),
     }
 }
 
@@ -124,7 +124,7 @@ async fn unless<T>(is_given: bool, search: impl Future<Output = Search<T>>) -> O
     if is_given { None } else { Some(search.await) }
 }
 
-/// What is noted of the searches.
+/// The results of the searches.
 struct Notes {
     choices: Vec<Choice>,
     missing: BTreeMap<Need, String>,
@@ -154,12 +154,12 @@ impl Notes {
 /// The environments, in the order of their names. Pods of one must not answer for the host of another.
 fn environments(
     target: &Target,
-    entries: &[Entry<'_>],
+    entries: &[ControllerGroup<'_>],
     selection: &Selection,
     missing: &BTreeMap<Need, String>,
 ) -> Vec<Environment> {
     let deployed = || entries.iter().flat_map(|entry| &entry.group);
-    let environment = |entry: &Entry<'_>, one: &Deployed| {
+    let environment = |entry: &ControllerGroup<'_>, one: &Deployed| {
         let others = deployed().filter(|other| other.reference != one.reference);
         let no_address = entry.missing.iter().map(|reason| (Need::Ingress, reason.clone()));
         Environment {

@@ -67,17 +67,17 @@ impl ExecutorArgs {
         Ok(name)
     }
 
-    /// The cluster of the command line, or else that of the settings, or else that of `e2e up`, or else that of the kubeconfig or of the pod
-    /// that this program runs in. `context` and `namespace` are those of the settings.
+    /// The cluster, from the first source that has one: the command line, the settings, `e2e up`, the kubeconfig, or the pod that this
+    /// program runs in. `context` and `namespace` are those of the settings.
     pub(super) async fn cluster(&self, context: Option<&str>, namespace: Option<&str>) -> Result<Cluster, CliError> {
         let context = self.context.as_deref().or(context);
         let state = cluster_dir(Path::new(STATE_DIR), CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
         let client = if is_managed {
-            Connection::of_file(&state.kubeconfig(), None).await?.client()?
+            Connection::from_file(&state.kubeconfig(), None).await?.client()?
         } else {
-            match Connection::of_user(context).await {
-                Err(_) if context.is_none() && is_in_pod() => Connection::of_pod()?.client()?,
+            match Connection::from_default_kubeconfig(context).await {
+                Err(_) if context.is_none() && is_in_pod() => Connection::from_pod()?.client()?,
                 connection => connection?.client()?,
             }
         };

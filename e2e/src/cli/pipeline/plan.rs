@@ -8,7 +8,7 @@ use gitlab_ci::plan;
 use gitlab_runner::project::input::{Input, without_secrets};
 use gitlab_runner::project::reference::Reference;
 
-use super::planned::planned;
+use super::planned::create_plan;
 use crate::cli::{CliError, Outcome, write};
 
 /// Shows which jobs would run for a ref, and why
@@ -42,7 +42,7 @@ enum PlanFormat {
 /// Creates the plan and prints it.
 pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let PlanArguments { input, reference, format, show_variables } = arguments;
-    let prepared = planned(input, reference)?;
+    let prepared = create_plan(input, reference)?;
     let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
     let text = if let Some(name) = show_variables {
         let job = find(plan, name)?;

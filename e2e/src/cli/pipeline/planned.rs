@@ -11,7 +11,7 @@ use gitlab_runner::project::reference::Reference;
 use crate::cli::{CliError, print, width};
 
 /// Creates the plan, and prints the warnings.
-pub(super) fn planned(input: &Input, reference: &Reference) -> Result<Prepared, CliError> {
+pub(super) fn create_plan(input: &Input, reference: &Reference) -> Result<Prepared, CliError> {
     let given = input.given().map_err(CliError::Usage)?;
     match prepare(input, given.clone(), reference, &|note| print(&format!("e2e: {note}"))) {
         Ok(prepared) => {

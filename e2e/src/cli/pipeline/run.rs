@@ -25,7 +25,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::executors::{self, ExecutorArgs};
-use super::planned::planned;
+use super::planned::create_plan;
 use crate::cli::report_config_map::{ReportConfigMap, Stage};
 use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
 
@@ -98,7 +98,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let config = arguments.config.as_deref().map(RunnerConfig::read).transpose();
     let config = config.map_err(|error| CliError::Usage(error.to_string()))?.unwrap_or_default();
     config.warnings.iter().for_each(|warning| print(warning));
-    let prepared = planned(input, reference)?;
+    let prepared = create_plan(input, reference)?;
     let choice = choice(arguments, &prepared.plan).map_err(CliError::Usage)?;
     let mode = match (arguments.format, arguments.quiet) {
         (Format::Json, _) => Mode::Json,

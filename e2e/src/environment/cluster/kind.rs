@@ -72,7 +72,7 @@ pub enum ClusterState {
 }
 
 /// Looks up the nodes of the cluster `name`.
-pub async fn standing(docker: &Docker, name: &str) -> Result<ClusterState, KindError> {
+pub async fn state(docker: &Docker, name: &str) -> Result<ClusterState, KindError> {
     let filters = labels::filter(labels::KIND_CLUSTER, Some(name));
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let nodes = docker.list_containers(Some(options)).await?;
@@ -105,7 +105,7 @@ pub async fn kubeconfig(cluster: &str, is_internal: bool) -> Result<String, Comm
 /// Creates the cluster's network, which has the cluster's name, unless it exists.
 ///
 /// kind's default network is shared by all kind clusters, and stays after the last of them is deleted.
-pub async fn make_network(docker: &Docker, run: &RunId) -> Result<(), KindError> {
+pub async fn create_network(docker: &Docker, run: &RunId) -> Result<(), KindError> {
     if docker.inspect_network(&run.cluster, None::<InspectNetworkOptions>).await.is_ok() {
         return Ok(());
     }
@@ -124,7 +124,7 @@ pub async fn make_network(docker: &Docker, run: &RunId) -> Result<(), KindError>
 }
 
 /// Creates the run's node image from `image`, and returns its reference.
-async fn make_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<String, KindError> {
+async fn create_run_image(docker: &Docker, run: &RunId, image: &str) -> Result<String, KindError> {
     let name = format!("{}-{}", run.cluster, run.id);
     let config = ContainerCreateBody {
         image: Some(image.to_owned()),
@@ -153,7 +153,7 @@ pub async fn create(
 ) -> Result<(), KindError> {
     let config = kind_config::with_kubeadm_patches(config, KUBEADM_PATCHES)?;
     state.write(&state.kind_config(), config.as_bytes())?;
-    let image = make_run_image(docker, run, image).await?;
+    let image = create_run_image(docker, run, image).await?;
     let mut command = Command::new("kind");
     command
         .args(["create", "cluster", "--name", &run.cluster, "--image", &image, "--config"])

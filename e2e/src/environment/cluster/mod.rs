@@ -98,7 +98,7 @@ pub async fn nodes(client: &Client) -> Option<Vec<Node>> {
 }
 
 /// Whether every node has the label of the run `run`. `e2e up` sets it after kind has created the cluster and the registry runs.
-pub fn is_whole(nodes: &[Node], run: &str) -> bool {
+pub fn is_complete(nodes: &[Node], run: &str) -> bool {
     let has_label = |node: &Node| {
         node.metadata.labels.as_ref().and_then(|labels| labels.get(labels::RUN)).is_some_and(|it| it == run)
     };

@@ -132,7 +132,7 @@ async fn token(client: &Client) -> Result<String, OwnerError> {
     Ok(answer.map_err(|error| OwnerError::Token(error.into()))?.status.map(|status| status.token).unwrap_or_default())
 }
 
-/// The deployer's kubeconfig for the cluster of the owner's. Written as JSON, which is also valid YAML.
+/// The deployer's kubeconfig, for the cluster in the owner's kubeconfig. Written as JSON, which is also valid YAML.
 fn with_token(owner: Kubeconfig, token: &str) -> Result<Vec<u8>, serde_json::Error> {
     let cluster = owner.clusters.into_iter().next().and_then(|named| named.cluster).unwrap_or_default();
     let name = "gitlab";

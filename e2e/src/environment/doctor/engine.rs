@@ -16,7 +16,7 @@ use super::platform::Platform;
 use super::true_image::true_image;
 use crate::environment::images::is_known;
 use container_engine::TIMEOUT;
-use container_engine::labels::CLUSTER;
+use container_engine::labels::{CLUSTER, KIND_CLUSTER};
 
 /// The oldest engine version whose API has everything that `e2e` uses.
 const OLDEST: u32 = 23;
@@ -96,7 +96,7 @@ impl Engine {
         };
         let name = |container: bollard::models::ContainerSummary| {
             let name = container.names.into_iter().flatten().next().unwrap_or_default();
-            let cluster = container.labels.and_then(|mut labels| labels.remove("io.x-k8s.kind.cluster"));
+            let cluster = container.labels.and_then(|mut labels| labels.remove(KIND_CLUSTER));
             (name.trim_start_matches('/').to_owned(), cluster)
         };
         containers.into_iter().filter(publishes).map(name).collect()
@@ -145,9 +145,9 @@ impl Engine {
     }
 }
 
-/// The total size in bytes of the needed images that are present, without the layers that they share. 0 if the engine does not
+/// The total size in bytes of the catalogue's images that are present, without the layers that they share. 0 if the engine does not
 /// report it.
-pub(super) async fn images(engine: &Result<Engine, EngineError>) -> u64 {
+pub(super) async fn image_bytes(engine: &Result<Engine, EngineError>) -> u64 {
     let Ok(engine) = engine else { return 0 };
     let list = engine.docker.list_images(Some(ListImagesOptionsBuilder::new().shared_size(true).build()));
     let Ok(Ok(images)) = tokio::time::timeout(TIMEOUT, list).await else { return 0 };
@@ -233,8 +233,8 @@ pub(super) fn examine_clock(engine: &Result<Engine, EngineError>) -> Finding {
     }
     match engine.as_ref().ok().and_then(Engine::clocks) {
         None => Finding::good("clock", needed, format!("{}, no engine to compare with", super::clock::date(here))),
-        Some((then, there)) => {
-            let apart = then.abs_diff(there);
+        Some((ours, theirs)) => {
+            let apart = ours.abs_diff(theirs);
             let finding = Finding::good("clock", needed, format!("{}, {apart} s difference", super::clock::date(here)));
             if apart <= 5 { finding } else { finding.with(Verdict::Missing, remedy()) }
         }

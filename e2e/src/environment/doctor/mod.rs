@@ -45,7 +45,7 @@ pub async fn examine(platform: &Platform, request: &Request<'_>) -> Vec<Finding>
         engine::examine_privileged(&engine, cluster, platform),
         tools::versions(),
         ports::examine(kind_config, cluster, &engine),
-        Box::pin(engine::images(&engine)),
+        Box::pin(engine::image_bytes(&engine)),
         Box::pin(supply),
     );
     let running = engine.as_ref().ok();

@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn package_registries_are_needed_only_for_builds() {
         use PackageRegistry::{Debian, Go};
-        let of = |route, presence| supply(route, presence).package_registries().into_iter().collect::<Vec<_>>();
+        let needed = |route, presence| supply(route, presence).package_registries().into_iter().collect::<Vec<_>>();
         let build = || Route::Build(String::new());
-        assert_eq!(of(build(), [Presence::Missing, Presence::Missing]), [Debian, Go]);
-        assert_eq!(of(build(), [Presence::Built, Presence::Missing]), [Debian]);
-        assert_eq!(of(Route::Pull, [Presence::Missing, Presence::Missing]), []);
+        assert_eq!(needed(build(), [Presence::Missing, Presence::Missing]), [Debian, Go]);
+        assert_eq!(needed(build(), [Presence::Built, Presence::Missing]), [Debian]);
+        assert_eq!(needed(Route::Pull, [Presence::Missing, Presence::Missing]), []);
     }
 
     #[rstest]

@@ -81,7 +81,7 @@ impl Build<'_> {
                     let Some(log) = &mut open_log else { continue };
                     let compiled = log.read();
                     let duration = started.elapsed();
-                    let left = log.left(Duration::from_secs(self.image.recipe.seconds), duration);
+                    let left = log.remaining(Duration::from_secs(self.image.recipe.seconds), duration);
                     report(Pace { compiled, duration, left, is_waiting: log.is_waiting() });
                 }
             }

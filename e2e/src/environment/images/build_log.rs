@@ -80,7 +80,7 @@ impl BuildLog {
     /// Estimates the remaining time: at first from `expected`, which was measured on another machine, and increasingly from the pace of
     /// this build. `duration` is the time since the build started. Returns `None` for a build that waits for another one, or exceeds
     /// `expected` without compiling.
-    pub(super) fn left(&self, expected: Duration, duration: Duration) -> Option<Duration> {
+    pub(super) fn remaining(&self, expected: Duration, duration: Duration) -> Option<Duration> {
         if self.is_waiting() {
             return None;
         }
@@ -124,7 +124,7 @@ mod tests {
         let mut waits = |text: &str| {
             file.write_all(text.as_bytes()).unwrap();
             log.read();
-            (log.is_waiting(), log.left(Duration::from_mins(1), Duration::from_secs(1)).is_some())
+            (log.is_waiting(), log.remaining(Duration::from_mins(1), Duration::from_secs(1)).is_some())
         };
         assert_eq!(waits("#8 [build 4/5] RUN build-programs fetch\n#8 DONE 1.0s\n"), (false, true));
         assert_eq!(waits("#9 [build 5/5] RUN --mount=type=cache,sharing=locked build-programs build\n"), (true, false));
@@ -137,11 +137,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut log = BuildLog::open(file.path()).unwrap();
         let seconds = Duration::from_secs;
-        assert_eq!(log.left(seconds(480), seconds(30)), Some(seconds(450)));
-        assert_eq!(log.left(seconds(480), seconds(500)), None, "the build exceeds the expected time");
+        assert_eq!(log.remaining(seconds(480), seconds(30)), Some(seconds(450)));
+        assert_eq!(log.remaining(seconds(480), seconds(500)), None, "the build exceeds the expected time");
         log.started = Instant::now().checked_sub(seconds(100));
         log.compiled = Some(Compiled { done: 50, total: 100 });
-        let left = log.left(seconds(480), seconds(120)).unwrap();
-        assert!((seconds(225)..seconds(235)).contains(&left), "half of 360 and half of 100, not {left:?}");
+        let remaining = log.remaining(seconds(480), seconds(120)).unwrap();
+        assert!((seconds(225)..seconds(235)).contains(&remaining), "half of 360 and half of 100, not {remaining:?}");
     }
 }

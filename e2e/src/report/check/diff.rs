@@ -12,7 +12,7 @@ use crate::report::run::words::Kind;
 /// What happened to a check between two reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trend {
-    /// It passed and does not any more; or it fails and did not fail before. Also a check that the older report lacks, and that fails.
+    /// It passed before and does not pass now; or it fails now and did not fail before, even if the older report lacks it.
     Worse,
     /// It passes, and did not pass before.
     Better,

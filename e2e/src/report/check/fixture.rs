@@ -20,11 +20,11 @@ pub(crate) fn passed() -> CheckReport {
                 &["not ready 12 times while it started", "an endpoint 1.1 s after the first 200"],
             ),
         ],
-        ..begun()
+        ..unfinished()
     }
 }
 
-/// A check of each environment fails, one with everything that a failure can have and one with as little as possible.
+/// One check of each environment fails: the first with every detail that a failure can have, the second with as few as possible.
 pub(crate) fn failed() -> CheckReport {
     let mut readiness = ran("dev", "readiness", 120.04, &[]);
     readiness.check.failure = Some(Failure {
@@ -56,11 +56,11 @@ pub(crate) fn failed() -> CheckReport {
         mode: Mode::ReadOnly,
         environments: vec![environment("dev"), environment("live")],
         checks: vec![ran("dev", "deployment", 0.2, &["2 of 2 replicas are available"]), readiness, scraping, ingress],
-        ..begun()
+        ..unfinished()
     }
 }
 
-fn begun() -> CheckReport {
+fn unfinished() -> CheckReport {
     let finding = |subject: &str, value: Option<&str>, reason: &str| Finding {
         subject: subject.to_owned(),
         value: value.map(str::to_owned),

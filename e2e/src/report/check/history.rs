@@ -69,7 +69,7 @@ impl History {
             let mut first = Vec::new();
             // A file without line breaks is not read as a whole.
             BufReader::new(&file).take(1024).read_until(b'\n', &mut first)?;
-            let ending = Ending::of(&mut file)?;
+            let ending = Ending::read(&mut file)?;
             Ok((file, first, ending))
         };
         let (file, first, ending) = opened().map_err(|source| self.failed(source))?;
@@ -97,7 +97,7 @@ enum Ending {
 }
 
 impl Ending {
-    fn of(file: &mut File) -> io::Result<Self> {
+    fn read(file: &mut File) -> io::Result<Self> {
         if file.seek(SeekFrom::End(0))? == 0 {
             return Ok(Self::Empty);
         }

@@ -79,8 +79,8 @@ mod tests {
     fn the_fields_of_a_check_are_those_in_the_report_of_a_run() {
         let report = fixture::failed();
         for (entry, check) in document(&report)["checks"].as_array().unwrap().iter().zip(&report.checks) {
-            let of_run = serde_json::to_value(&check.check).unwrap();
-            for (name, value) in of_run.as_object().unwrap() {
+            let run_form = serde_json::to_value(&check.check).unwrap();
+            for (name, value) in run_form.as_object().unwrap() {
                 assert_eq!(entry[name], *value, "{name}");
             }
         }

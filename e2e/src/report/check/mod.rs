@@ -1,6 +1,6 @@
 //! The reports of `e2e check`. All are rendered from a [`CheckReport`](crate::record::check_report::CheckReport).
 //!
-//! - [`json`]: the report itself. [`yaml`]: statistics after the manner of Gateway API. [`html`]: a page. [`history`]: a CSV file of
+//! - [`json`]: the report itself. [`yaml`]: statistics in the form of Gateway API's report. [`html`]: a page. [`history`]: a CSV file of
 //!   several reports.
 //! - [`read`]: reads the JSON report again. [`diff`]: compares two of them.
 

@@ -1,4 +1,4 @@
-//! The YAML report: statistics of each environment, after the manner of Gateway API's conformance report.
+//! The YAML report: statistics of each environment, in the form of Gateway API's conformance report.
 //! <https://gateway-api.sigs.k8s.io/concepts/conformance/#conformance-profiles>
 //!
 //! Each environment is a profile. A check that ran and did not pass is *failed*, and a check that did not run is *skipped*.
@@ -25,7 +25,7 @@ struct ConformanceReport<'report> {
 struct ProfileReport<'report> {
     /// The environment.
     name: &'report str,
-    /// Missing if no check of it was selected: nothing is no success.
+    /// Missing if no check of this profile was selected: an empty selection must not count as a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     core: Option<Status<'report>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,8 +89,8 @@ fn profile<'report>(name: &'report str, checks: &[&'report ReportedCheck]) -> Pr
 }
 
 fn status<'report>(checks: &[&'report ReportedCheck], profile: Profile) -> Option<Status<'report>> {
-    let names = |is: fn(Verdict) -> bool| {
-        let checks = checks.iter().filter(|it| it.profile == profile && is(it.check.verdict));
+    let names = |matches: fn(Verdict) -> bool| {
+        let checks = checks.iter().filter(|it| it.profile == profile && matches(it.check.verdict));
         checks.map(|it| &*it.check.name).collect::<Vec<&str>>()
     };
     let passed = names(|verdict| verdict == Verdict::Passed);

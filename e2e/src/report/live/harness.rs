@@ -4,7 +4,7 @@
 use super::change::{Change, LiveEvent};
 use crate::record::event::{Event, ImageProgress};
 use crate::record::{IMAGES, Verdict};
-use crate::report::run::mark;
+use crate::report::run::symbol;
 use crate::report::{checks, images};
 
 impl LiveEvent for Event<'_> {
@@ -37,12 +37,12 @@ impl LiveEvent for Event<'_> {
             }
             Self::StepEnded(step) => {
                 let outcome = step.outcome.lines().next().unwrap_or_default();
-                format!("{} {}: {outcome} ({:.1} s)", mark(step.verdict), step.name, step.duration)
+                format!("{} {}: {outcome} ({:.1} s)", symbol(step.verdict), step.name, step.duration)
             }
             Self::Ended { span, words } => {
                 let words = if words.is_empty() { String::new() } else { format!(", {words}") };
                 let duration = span.end - span.start;
-                format!("    {} {}: {} {duration:.1} s{words}", mark(span.verdict), span.lane, span.name)
+                format!("    {} {}: {} {duration:.1} s{words}", symbol(span.verdict), span.lane, span.name)
             }
             Self::Note { text } => format!("    {text}"),
             Self::PartBegan { part, log: None } => format!("{part} …"),

@@ -21,6 +21,6 @@ pub(super) mod words;
 use crate::record::Verdict;
 
 /// The symbol for a result in the terminal.
-pub(super) fn mark(verdict: Verdict) -> &'static str {
-    words::Kind::from(verdict).mark()
+pub(super) fn symbol(verdict: Verdict) -> &'static str {
+    words::Kind::from(verdict).symbol()
 }

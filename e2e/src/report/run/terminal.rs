@@ -40,7 +40,7 @@ fn table(record: &Record) -> Table {
     table.load_style(presets::NOTHING).set_header(["", "what", "of", "duration", "seen"]);
     let mut add = |kind: Kind, what: &str, of: &str, duration: f64, seen: &str| {
         let duration = if kind == Kind::NotRun { String::new() } else { format_duration(duration) };
-        table.add_row([kind.mark(), what, of, &duration, &cut(seen, MAX_LENGTH)]);
+        table.add_row([kind.symbol(), what, of, &duration, &cut(seen, MAX_LENGTH)]);
     };
     for step in &record.steps {
         add(step.verdict.into(), &step.name, "scenario", step.duration, &step.outcome);

@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    pub(in crate::report) fn mark(self) -> &'static str {
+    pub(in crate::report) fn symbol(self) -> &'static str {
         match self {
             Self::Passed => "✔",
             Self::Failed => "✘",

@@ -22,7 +22,7 @@ impl Namespace {
     }
 
     /// Waits until a job fails for this reason: the API server applies new admission objects after some time.
-    fn is_refused(&self, reason: &str) {
+    fn wait_until_refused(&self, reason: &str) {
         eventually("the refusal", TIMEOUT, || {
             let run = self.run("a: {script: 'true'}\n", "");
             let (status, why) = run.result("a");
@@ -45,7 +45,7 @@ fn an_admission_policy_that_refuses_the_pod_is_named() {
     let _policy = namespace.admission("ValidatingAdmissionPolicy", json!({"spec": spec}));
     let spec = json!({"policyName": format!("{}.test", namespace.name), "validationActions": ["Deny"]});
     let _binding = namespace.admission("ValidatingAdmissionPolicyBinding", json!({"spec": spec}));
-    namespace.is_refused("no label team");
+    namespace.wait_until_refused("no label team");
 }
 
 #[test]
@@ -56,5 +56,5 @@ fn a_webhook_that_does_not_respond_is_named() {
         "clientConfig": {"service": {"name": "no-such-service", "namespace": "default"}},
         "sideEffects": "None", "admissionReviewVersions": ["v1"]});
     let _webhook = namespace.admission("ValidatingWebhookConfiguration", json!({"webhooks": [webhook]}));
-    namespace.is_refused(&name);
+    namespace.wait_until_refused(&name);
 }

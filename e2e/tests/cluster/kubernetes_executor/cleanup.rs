@@ -101,7 +101,7 @@ fn only_a_pipeline_of_another_machine_that_has_ended_long_ago_is_removed() {
 }
 
 #[test]
-fn a_running_pipeline_shows_that_it_runs() {
+fn a_running_pipeline_renews_its_anchor() {
     let namespace = Namespace::new();
     let running = namespace.start(PIPELINE, "", "begun");
     let anchors = [

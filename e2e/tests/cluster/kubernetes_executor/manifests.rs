@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use super::connection::image_on_the_node;
-use super::security::{RIGHTS, run_with};
+use super::security::{PERMISSIONS, run_with};
 use super::services::DIND;
 use super::{Namespace, TIMEOUT};
 use crate::fixture::{Installation, apply, fed, feed, kustomized, owner};
@@ -101,7 +101,7 @@ fn rules() -> Vec<Value> {
     role["rules"].as_array().expect("rules").clone()
 }
 
-/// The rights that the documentation of GitLab Runner requires with its default feature flags: resources and verbs.
+/// The permissions that the documentation of GitLab Runner requires with its default feature flags: resources and verbs.
 /// <https://docs.gitlab.com/runner/executors/kubernetes/#configure-runner-api-permissions>
 const REQUIRED: &[(&str, &str)] = &[
     ("events", "list"),
@@ -115,8 +115,8 @@ const REQUIRED: &[(&str, &str)] = &[
 ];
 
 /// Verbs by resource.
-fn verbs<'text>(rights: &[(&'text str, &'text str)]) -> BTreeMap<&'text str, BTreeSet<&'text str>> {
-    rights.iter().map(|(resource, verbs)| (*resource, verbs.split(", ").collect())).collect()
+fn verbs<'text>(permissions: &[(&'text str, &'text str)]) -> BTreeMap<&'text str, BTreeSet<&'text str>> {
+    permissions.iter().map(|(resource, verbs)| (*resource, verbs.split(", ").collect())).collect()
 }
 
 #[test]
@@ -133,15 +133,15 @@ fn the_role_has_the_rights_that_the_executor_needs_and_no_others() {
     let role: BTreeMap<&str, BTreeSet<&str>> =
         role.iter().map(|(resource, verbs)| (&**resource, verbs.iter().map(String::as_str).collect())).collect();
     assert_eq!(role, verbs(REQUIRED));
-    // `e2e pipeline` needs the same rights, and ConfigMaps, which GitLab Runner does not create.
-    for (resource, needed) in verbs(RIGHTS).into_iter().filter(|(resource, _)| *resource != "configmaps") {
+    // `e2e pipeline` needs the same permissions, and ConfigMaps, which GitLab Runner does not create.
+    for (resource, needed) in verbs(PERMISSIONS).into_iter().filter(|(resource, _)| *resource != "configmaps") {
         assert!(role[resource].is_superset(&needed), "{resource}: {needed:?}");
     }
 }
 
 #[test]
 fn the_role_is_enough_for_a_pipeline() {
-    let own = RIGHTS.iter().filter(|(resource, _)| *resource == "configmaps");
+    let own = PERMISSIONS.iter().filter(|(resource, _)| *resource == "configmaps");
     let own = own.map(|(resource, verbs)| {
         json!({"apiGroups": [""], "resources": [resource], "verbs": verbs.split(", ").collect::<Vec<_>>()})
     });

@@ -72,8 +72,8 @@ fn no_secret_is_in_the_pod_or_in_the_logs_of_the_node() {
     }
 }
 
-/// The rights that the documentation names: resources and verbs.
-pub(super) const RIGHTS: &[(&str, &str)] = &[
+/// The permissions that the documentation names: resources and verbs.
+pub(super) const PERMISSIONS: &[(&str, &str)] = &[
     ("pods", "create, get, list, watch, delete"),
     ("pods/exec", "get, create"),
     ("pods/log", "get"),
@@ -82,14 +82,14 @@ pub(super) const RIGHTS: &[(&str, &str)] = &[
     ("events", "list"),
 ];
 
-/// Runs a job with a service and an artifact, by an account that has the documented rights without `missing`, which is a resource or a verb
-/// of pods.
+/// Runs a job with a service and an artifact, by an account that has the documented permissions without `missing`, which is a resource or a
+/// verb of pods.
 fn run_without(missing: &str) -> (Namespace, Run) {
-    let rights = RIGHTS.iter().filter(|(resource, _)| *resource != missing).map(|(resource, verbs)| {
+    let needed = PERMISSIONS.iter().filter(|(resource, _)| *resource != missing).map(|(resource, verbs)| {
         let verbs: Vec<_> = verbs.split(", ").filter(|verb| *resource != "pods" || *verb != missing).collect();
         serde_json::json!({"apiGroups": [""], "resources": [resource], "verbs": verbs})
     });
-    run_with(&rights.collect::<Vec<_>>())
+    run_with(&needed.collect::<Vec<_>>())
 }
 
 /// Runs a job with a service and an artifact, by an account with the rules of a Role.
@@ -127,8 +127,8 @@ fn the_documented_rights_are_enough(#[case] missing: &str) {
 }
 
 #[rstest]
-#[case::config_maps("configmaps", "the account needs the right to create, get, list and delete ConfigMaps")]
-#[case::pods("create", "the account needs the right to create pods and Secrets")]
+#[case::config_maps("configmaps", "the account needs permission to create, get, list and delete ConfigMaps")]
+#[case::pods("create", "the account needs permission to create pods and Secrets")]
 #[case::exec("pods/exec", "cannot get resource \"pods/exec\"")]
 fn a_missing_right_is_named(#[case] missing: &str, #[case] expected: &str) {
     let (_, run) = run_without(missing);

@@ -31,8 +31,8 @@ use crate::support::{e2e, eventually, project, run};
 
 /// The commit that `dist/app` was built from.
 pub(crate) static COMMIT: LazyLock<String> = LazyLock::new(|| {
-    let said = run(Command::new(project().join("dist/app")).arg("--version"));
-    let (_, rest) = said.split_once("revision: ").expect("a revision");
+    let printed = run(Command::new(project().join("dist/app")).arg("--version"));
+    let (_, rest) = printed.split_once("revision: ").expect("a revision");
     rest.split_once(')').expect("an end").0.to_owned()
 });
 
@@ -52,7 +52,7 @@ pub(crate) const QUICK: [&str; 11] = [
 ];
 
 /// Maximum time of a check that stops early, in seconds.
-const SOON: f64 = 60.0;
+const MAX_EARLY_STOP: f64 = 60.0;
 
 /// Time for a change to take effect.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -65,12 +65,12 @@ pub(crate) fn all() -> Vec<&'static str> {
 /// Deploys an intact environment, which is removed at the end of the test.
 pub(crate) fn intact(slug: &str) -> Cleanup {
     let cleanup = deploy_as(slug, &COMMIT);
-    served(slug);
+    wait_until_served(slug);
     cleanup
 }
 
 /// Waits until the environment's host responds.
-fn served(slug: &str) {
+fn wait_until_served(slug: &str) {
     let host = format!("{slug}.gitlab-k8s-demo.test");
     eventually("the host", TIMEOUT, || match http(&host, "/health") {
         (200, _) => Ok(()),
@@ -79,7 +79,7 @@ fn served(slug: &str) {
 }
 
 /// Waits until the controller has processed a change after which it does not serve the host.
-fn unserved(slug: &str) {
+fn wait_until_unserved(slug: &str) {
     let host = format!("{slug}.gitlab-k8s-demo.test");
     eventually("the host", TIMEOUT, || match http(&host, "/health") {
         (200, _) => Err("still served".to_owned()),
@@ -98,15 +98,15 @@ pub(crate) fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str])
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
     let output = command.args(more).args(names).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    let checks = reported(&text).unwrap_or_else(|error| panic!("{error}: {text}{said}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let checks = reported(&text).unwrap_or_else(|error| panic!("{error}: {text}{stderr}"));
     assert_eq!(checks.len(), names.len(), "{text}");
     let not_run: Vec<_> = checks.iter().filter(|check| check["verdict"] == "not_run").collect();
     assert!(not_run.is_empty(), "{not_run:?}");
     let failed = checks.into_iter().filter(|check| check["verdict"] != "passed");
     let failed: BTreeMap<_, _> =
         failed.map(|check| (check["name"].as_str().expect("a name").to_owned(), check)).collect();
-    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{said}");
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{stderr}");
     failed
 }
 
@@ -139,7 +139,7 @@ fn explained(slug: &str, names: &[&str], expected: &[(&str, &str)]) {
     assert_causes(&failed, names, expected);
     for (check, record) in &failed {
         let took = record["took"].as_f64();
-        assert!(took.is_some_and(|took| took < SOON), "{check}: {took:?} s: {record:#}");
+        assert!(took.is_some_and(|took| took < MAX_EARLY_STOP), "{check}: {took:?} s: {record:#}");
     }
 }
 
@@ -198,11 +198,11 @@ fn patch_as(how: &str, kind: &str, slug: &str, patch: &Value) {
 /// Changes the pods' template, and waits for the new pods.
 fn patch_pods(slug: &str, change: &Value) {
     patch_as("strategic", "deployment", slug, change);
-    replaced(slug);
+    wait_until_replaced(slug);
 }
 
 /// Waits until the Deployment has replaced its pods.
-fn replaced(slug: &str) {
+fn wait_until_replaced(slug: &str) {
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", &name]));
     wait_for_pods("gitlab", &format!("ref={slug}"), 2, Duration::from_mins(3));

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::shared::alone;
-use super::{assert_causes, failing, object, replaced, served, unserved};
+use super::{assert_causes, failing, object, wait_until_replaced, wait_until_served, wait_until_unserved};
 use crate::fixture::{feed, load, owner};
 use crate::support::{image, run};
 
@@ -50,7 +50,7 @@ impl Drop for Enforcer {
 fn renew(slug: &str) {
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut owner(&["--namespace=gitlab", "rollout", "restart", &name]));
-    replaced(slug);
+    wait_until_replaced(slug);
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn blocked(name: &str, spec: &Value, expected: &[(&str, &str)]) {
     let policy = object(&json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": "gitlab"}, "spec": spec}));
     renew("walled");
-    unserved("walled");
+    wait_until_unserved("walled");
     assert_causes(&failing("walled", &CONNECTED, "15s", &[]), &CONNECTED, expected);
     drop(policy);
-    served("walled");
+    wait_until_served("walled");
 }

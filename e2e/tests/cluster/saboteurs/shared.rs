@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{
     COMMIT, QUICK, TIMEOUT, Undo, all, assert_causes, caught, container, explained, failing, intact, object,
-    patch_pods, record_reported, served,
+    patch_pods, record_reported, wait_until_served,
 };
-use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, Rights, access, owner, wait_for_pods};
+use crate::fixture::{Cleanup, DEPLOYER, PodSecurityLevel, SavedPermissions, access, owner, wait_for_pods};
 use crate::support::{e2e, run};
 
 /// Checks that take a second.
@@ -53,7 +53,7 @@ fn the_account_may_read_one_more_namespace() {
 #[test]
 fn the_account_cannot_deploy() {
     let (_deployer, _cleanup) = alone("powerless");
-    let _rights = Rights::keep();
+    let _permissions = SavedPermissions::save();
     let rules = json!([{"op": "remove", "path": "/rules/0"}]).to_string();
     run(&mut owner(&["--namespace=gitlab", "patch", "role", "gitlab", "--type=json", "--patch", &rules]));
     let failure = caught("powerless", "rbac", &FAST, "it cannot get deployments in gitlab", &[]);
@@ -195,7 +195,7 @@ fn the_ingress_controller_has_no_pod() {
     explained("uncontrolled", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
     drop(undo);
     run(&mut owner(&["--namespace=ingress", "rollout", "status", "--timeout=120s", "deployment/traefik"]));
-    served("uncontrolled");
+    wait_until_served("uncontrolled");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{QUICK, all, caught, explained, failing, intact, patch, record_reported, rule, unserved};
+use super::{QUICK, all, caught, explained, failing, intact, patch, record_reported, rule, wait_until_unserved};
 use crate::fixture::{Cleanup, DEPLOYER, feed, http, owner};
 use crate::support::{eventually, run};
 
@@ -29,7 +29,7 @@ fn the_service_selects_no_pod() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("canary");
     patch("service", "canary", &json!({"spec": {"selector": {"track": "canary"}}}));
-    unserved("canary");
+    wait_until_unserved("canary");
     let words = "matches no pod of the environment";
     explained(
         "canary",
@@ -89,7 +89,7 @@ fn the_ingress_names_a_class_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("classless");
     patch("ingress", "classless", &json!({"spec": {"ingressClassName": "nginx"}}));
-    unserved("classless");
+    wait_until_unserved("classless");
     let words = "there is no IngressClass nginx; existing: traefik";
     explained("classless", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
 }
@@ -100,7 +100,7 @@ fn the_ingress_names_a_port_that_does_not_exist() {
     let _cleanup = intact("portless");
     let rule = rule("portless.gitlab-k8s-demo.test", "gitlab-k8s-demo-portless", &json!({"number": 9999}));
     patch("ingress", "portless", &json!({"spec": {"rules": [rule]}}));
-    unserved("portless");
+    wait_until_unserved("portless");
     let words = "has no port 9999; existing: http-metrics (8000)";
     explained("portless", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
 }
@@ -110,7 +110,7 @@ fn the_service_is_deleted() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("serviceless");
     run(&mut owner(&["--namespace=gitlab", "delete", "service", "gitlab-k8s-demo-serviceless"]));
-    unserved("serviceless");
+    wait_until_unserved("serviceless");
     let names = ["service", "ingress", "deployment", "version"];
     let failed = failing("serviceless", &names, "30s", &[]);
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["ingress", "service"], "{failed:?}");
@@ -126,7 +126,7 @@ fn the_service_targets_a_port_name_that_does_not_exist() {
     let _cleanup = intact("misnamed");
     let port = json!({"name": "http-metrics", "port": 8000, "targetPort": "http", "protocol": "TCP"});
     patch("service", "misnamed", &json!({"spec": {"ports": [port]}}));
-    unserved("misnamed");
+    wait_until_unserved("misnamed");
     let words = "its targetPort http is no port of the pods, which have http-metrics";
     explained(
         "misnamed",

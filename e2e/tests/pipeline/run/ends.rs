@@ -5,7 +5,7 @@ use super::*;
 /// In GitLab, a retry is a new job.
 #[test]
 fn a_retry_gets_no_files_of_the_failed_attempt() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let once = dir.path().join("once");
     let pipeline = format!(
         "a:\n  stage: build\n  retry: 1\n  script:\n    - |\n      if [ ! -e {0} ]; then\n        touch {0}; echo x > fail.log; echo FROM=first > v.env\n        echo '<testsuite><testcase><failure/></testcase></testsuite>' > r.xml\n        exit 1\n      fi\n  artifacts: {{when: always, paths: [fail.log], reports: {{dotenv: v.env, junit: r.xml}}}}\nb:\n  script: ['ls', 'echo \"from [$FROM]\"']\n",
@@ -63,12 +63,12 @@ fn a_checkout_that_takes_too_long() {
 
 #[test]
 fn a_job_that_waits_for_another_pipeline_frees_its_slot() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let done = dir.path().join("done");
     let pipeline = format!("a: {{script: 'true', resource_group: r}}\nb: {{script: 'touch {}'}}\n", done.display());
     let repository = Repository::new("main", &pipeline);
     let groups = repository.path().join("target/e2e/resource-groups");
-    std::fs::create_dir_all(&groups).expect("a folder");
+    std::fs::create_dir_all(&groups).expect("a directory");
     // The SHA-1 hash of `r`.
     let lock = std::fs::File::create(groups.join("4dc7c9ec434ed06502767136789763ec11d2c4b7.lock")).expect("a file");
     lock.lock().expect("a lock");
@@ -84,7 +84,7 @@ fn a_job_that_waits_for_another_pipeline_frees_its_slot() {
 
 #[test]
 fn a_log_is_of_one_pipeline() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let repository = Repository::new("main", "a: {script: [echo once, 'false'], retry: 1}\n");
     let logs = dir.path().to_str().expect("a path");
     for _ in 0..2 {

@@ -66,13 +66,13 @@ fn uncommitted_changes_may_replace_files_by_directories_and_links() {
     let at = |path: &str| repository.path().join(path);
     std::fs::write(at("file"), "file\n").expect("a file");
     for dir in ["folder", "link", "gone"] {
-        std::fs::create_dir(at(dir)).expect("a folder");
+        std::fs::create_dir(at(dir)).expect("a directory");
         std::fs::write(at(dir).join("below"), "old\n").expect("a file");
     }
     repository.git(&["add", "."]);
     repository.git(&["commit", "--quiet", "--message", "Files"]);
     std::fs::remove_file(at("file")).expect("removed");
-    std::fs::create_dir(at("file")).expect("a folder");
+    std::fs::create_dir(at("file")).expect("a directory");
     std::fs::write(at("file/below"), "in a folder\n").expect("a file");
     for dir in ["folder", "link", "gone"] {
         std::fs::remove_dir_all(at(dir)).expect("removed");
@@ -138,14 +138,14 @@ fn urls_and_tokens_of_gitlab_are_masked() {
 #[test]
 fn a_repository_that_tracks_files_below_target_e2e_is_refused() {
     let repository = Repository::new("main", "a: {script: touch x, cache: {key: k, paths: [x]}}\n");
-    let victim = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir_all(repository.path().join("target/e2e")).expect("a folder");
+    let victim = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir_all(repository.path().join("target/e2e")).expect("a directory");
     std::os::unix::fs::symlink(victim.path(), repository.path().join("target/e2e/cache")).expect("a link");
     repository.git(&["add", "--force", "target"]);
     repository.git(&["commit", "--quiet", "--message", "Link"]);
     let output = repository.e2e(&["pipeline", "--executor", "shell"]).output().expect("e2e");
     assert!(!output.status.success() && error(&output).contains("tracks files below target/e2e"), "{}", error(&output));
-    assert_eq!(std::fs::read_dir(victim.path()).expect("a folder").count(), 0);
+    assert_eq!(std::fs::read_dir(victim.path()).expect("a directory").count(), 0);
 }
 
 /// A kubeconfig can name a program, which its reader runs.
@@ -189,7 +189,7 @@ fn git_runs_no_program_of_the_repository_or_the_user() {
     repository.git(&["add", "."]);
     repository.git(&["commit", "--quiet", "--message", "Filter"]);
     std::fs::write(repository.path().join("lock"), "2\n").expect("a file");
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let (program, trace) = (dir.path().join("post-checkout"), dir.path().join("ran"));
     std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", trace.display())).expect("a file");
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
@@ -222,7 +222,7 @@ fn the_site_of_a_pages_job_is_an_artifact() {
 fn untracked_files_are_those_that_git_lists() {
     let pipeline = "default: {image: rust}\na:\n  stage: build\n  script: [mkdir new, touch new/file, echo x >> src/x]\n  artifacts: {untracked: true}\nb:\n  stage: build\n  script: 'true'\n  artifacts: {untracked: true}\nc:\n  script: [cat src/x, ls new]\n";
     let repository = Repository::new("main", pipeline);
-    std::fs::create_dir(repository.path().join("src")).expect("a folder");
+    std::fs::create_dir(repository.path().join("src")).expect("a directory");
     std::fs::write(repository.path().join("src/x"), "committed\n").expect("a file");
     repository.git(&["add", "."]);
     repository.git(&["commit", "--quiet", "--message", "Files"]);
@@ -249,9 +249,9 @@ fn a_closed_output_does_not_change_the_exit_code() {
 #[case::percent("x%20y", "sha1")]
 #[case::another_hash("x y", "sha256")]
 fn repositories(#[case] name: &str, #[case] format: &str) {
-    let parent = tempfile::tempdir().expect("a folder");
+    let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join(name);
-    std::fs::create_dir(&path).expect("a folder");
+    std::fs::create_dir(&path).expect("a directory");
     std::fs::write(path.join(".gitlab-ci.yml"), "a: {script: cat .gitlab-ci.yml}\n").expect("a file");
     let identity = ["-c", "user.name=A B", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
     let initial = format!("init --quiet --object-format={format}");
@@ -268,7 +268,7 @@ fn repositories(#[case] name: &str, #[case] format: &str) {
 /// A closed terminal (SIGHUP) ends the jobs, as Ctrl-C does.
 #[test]
 fn a_terminal_that_is_closed_ends_jobs() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let begun = dir.path().join("begun");
     let pipeline = format!("a: {{script: 'touch {}; sleep 600'}}\n", begun.display());
     let (repository, settings) = (Repository::new("main", &pipeline), settings(dir.path()));
@@ -276,7 +276,7 @@ fn a_terminal_that_is_closed_ends_jobs() {
     // Under `nohup`, this program ignores SIGHUP, and the programs that it starts would ignore it as well.
     let mut command = Command::new("env");
     command.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args());
-    command.current_dir(plain.get_current_dir().expect("a folder"));
+    command.current_dir(plain.get_current_dir().expect("a directory"));
     for (name, value) in plain.get_envs() {
         match value {
             Some(value) => command.env(name, value),

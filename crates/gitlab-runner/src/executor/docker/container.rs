@@ -12,15 +12,15 @@ use crate::executor::request::ExecutorError;
 use crate::workspace::job_dirs::JobDirs;
 
 /// The settings that all containers of a job share.
-pub(super) struct Common<'docker> {
+pub(super) struct CommonSettings<'docker> {
     pub(super) config: &'docker DockerConfig,
     network: String,
     binds: Vec<String>,
 }
 
-impl<'docker> Common<'docker> {
+impl<'docker> CommonSettings<'docker> {
     /// Creates the job's network, unless `network_mode` replaces it, and its volumes.
-    pub(super) async fn make(
+    pub(super) async fn create(
         config: &'docker DockerConfig,
         job_dirs: &JobDirs,
         resources: &JobResources,
@@ -88,7 +88,7 @@ impl<'docker> Common<'docker> {
     }
 
     /// Adds the settings of the job's own container: limits, devices, and the services' host names if the network does not resolve them.
-    pub(super) fn limit(&self, body: &mut ContainerCreateBody, hosts: Vec<String>) {
+    pub(super) fn add_job_settings(&self, body: &mut ContainerCreateBody, hosts: Vec<String>) {
         let config = self.config;
         let Some(host_config) = &mut body.host_config else { return };
         host_config.memory = config.memory;

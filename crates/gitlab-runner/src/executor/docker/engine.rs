@@ -32,7 +32,8 @@ impl Docker {
         &self.config.docker.networks
     }
 
-    /// Removes what pipelines of this user whose processes have ended have left at the engine: [`sweep_gone`](super::sweep_gone).
+    /// Removes the resources of this user's earlier pipelines, whose processes have ended, from the engine:
+    /// [`sweep_gone`](super::sweep_gone).
     ///
     /// # Errors
     /// The engine does not answer, or a resource cannot be removed. It is safe to call this again.

@@ -117,7 +117,7 @@ impl Container<'_> {
     }
 
     /// Whether `path` is a link to nothing. The reader of `path` reports other failures: the answer to this request has no text.
-    async fn leads_nowhere(self, path: &str) -> bool {
+    async fn is_dangling_link(self, path: &str) -> bool {
         match self.stat(path).await {
             Ok(Some(found)) if !found.link_target.is_empty() => matches!(self.stat(&found.link_target).await, Ok(None)),
             _ => false,
@@ -155,7 +155,7 @@ impl Container<'_> {
     async fn take(self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
         let path = repack::path(project, &root);
         let failed = |reason: String| unreadable(&path, &reason);
-        if work.names(&root) && self.leads_nowhere(&path).await {
+        if work.names(&root) && self.is_dangling_link(&path).await {
             return Ok((work, Vec::new()));
         }
         let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();

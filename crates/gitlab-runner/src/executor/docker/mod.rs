@@ -26,7 +26,7 @@ use std::sync::Arc;
 use bollard::models::ContainerCreateBody;
 use futures_util::future::{try_join, try_join_all};
 
-use self::container::Common;
+use self::container::CommonSettings;
 use self::resources::JobResources;
 use crate::executor::request::{ExecutorError, ImageRequest, Request};
 use crate::log::JobLog;
@@ -102,7 +102,7 @@ impl Docker {
         }
         let variables = &request.variables;
         let images = try_join_all(std::iter::once(image).chain(names).map(|image| self.image(image, variables, log)));
-        let common = Common::make(&self.config.docker, &request.job_dirs, resources);
+        let common = CommonSettings::create(&self.config.docker, &request.job_dirs, resources);
         let (images, common) = try_join(images, common).await?;
         let mut images = images.into_iter();
         let own = images.next().unwrap_or_default();
@@ -111,7 +111,7 @@ impl Docker {
         let mut services = try_join_all(start).await?;
         self.wait_for(&mut services, log).await;
         let mut body = common.body(own, vec!["build".to_owned()]);
-        common.limit(&mut body, service::hosts(&services, &common));
+        common.add_job_settings(&mut body, service::hosts(&services, &common));
         let container = resources
             .container("build", self.build(body, request, image), image.platform.as_deref(), self.networks())
             .await?;

@@ -8,7 +8,7 @@ use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{InspectContainerOptions, StartContainerOptions};
 use tokio::task::JoinHandle;
 
-use super::container::Common;
+use super::container::CommonSettings;
 use super::engine::Docker;
 use super::resources::JobResources;
 use crate::config::{Mount, ServiceConfig};
@@ -102,7 +102,7 @@ pub(super) fn unshared_certificates<'request>(volumes: &[Mount], request: &'requ
 }
 
 /// The services' lines for `/etc/hosts`, if the network does not resolve their names.
-pub(super) fn hosts(services: &[Running], common: &Common<'_>) -> Vec<String> {
+pub(super) fn hosts(services: &[Running], common: &CommonSettings<'_>) -> Vec<String> {
     if common.has_names() {
         return Vec::new();
     }
@@ -119,7 +119,7 @@ impl Docker {
         planned: Planned,
         image: String,
         resources: &JobResources,
-        common: &Common<'_>,
+        common: &CommonSettings<'_>,
         log: &Arc<JobLog>,
     ) -> Result<Running, ExecutorError> {
         let Planned { request: service, aliases, is_shown } = planned;

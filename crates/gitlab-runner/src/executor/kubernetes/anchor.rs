@@ -26,7 +26,7 @@ use container_engine::labels::PIPELINE;
 const RENEWAL: Duration = Duration::from_mins(10);
 
 /// The anchors by namespace.
-type Known = Mutex<HashMap<String, Arc<OnceCell<OwnerReference>>>>;
+type AnchorMap = Mutex<HashMap<String, Arc<OnceCell<OwnerReference>>>>;
 
 /// The owners of a pipeline's objects, one per namespace.
 pub(super) struct Anchors {
@@ -35,7 +35,7 @@ pub(super) struct Anchors {
     owner: String,
     /// The certificates that the runner trusts, which are stored in the anchor.
     certificates: Option<Arc<str>>,
-    known: Arc<Known>,
+    known: Arc<AnchorMap>,
     /// Tasks that renew the anchors. They are aborted with the pipeline.
     renewals: std::sync::Mutex<JoinSet<()>>,
 }
@@ -75,7 +75,7 @@ impl Anchors {
         }
         created.map_err(|error| {
             let help = match error.code {
-                Some(403) => "; the account needs the right to create, get, list and delete ConfigMaps there",
+                Some(403) => "; the account needs permission to create, get, list and delete ConfigMaps there",
                 Some(404) => "; create the namespace, or select another one with --namespace or `namespace` in [runners.kubernetes]",
                 _ => "",
             };
@@ -118,7 +118,7 @@ impl Anchors {
 }
 
 /// Renews an anchor regularly. If it no longer exists, forgets it, so that the next job creates another one.
-async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String, known: Arc<Known>) {
+async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String, known: Arc<AnchorMap>) {
     loop {
         // With the UID, the API server refuses to change another object of this name.
         let patch = json!({"metadata": {"uid": uid, "annotations": {RENEWED: Timestamp::now().to_string()}}});
@@ -128,8 +128,8 @@ async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String
                 known.lock().await.remove(&namespace);
                 return;
             }
-            // An API server that was restarted refuses everything at first. Without the right, the anchor is never renewed and does not
-            // expire.
+            // An API server that was restarted refuses everything at first. Without the permission, the anchor is never renewed and does
+            // not expire.
             _ => sleep(RENEWAL).await,
         }
     }

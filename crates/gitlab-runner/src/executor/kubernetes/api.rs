@@ -50,7 +50,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn of(may_succeed_later: bool) -> Self {
+    fn temporary_if(may_succeed_later: bool) -> Self {
         if may_succeed_later { Self::Temporary } else { Self::Final }
     }
 }
@@ -66,14 +66,14 @@ impl From<kube::Error> for ApiError {
                     "Conflict" if message.contains("Precondition failed") => Kind::Replaced,
                     // Several pods change a quota at the same time.
                     "Conflict" => Kind::Temporary,
-                    _ => Kind::of(matches!(status.code, 408 | 429 | 500 | 502..=504)),
+                    _ => Kind::temporary_if(matches!(status.code, 408 | 429 | 500 | 502..=504)),
                 };
                 Self { message: message.clone(), code: Some(status.code), kind }
             }
             kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => Self {
                 message: format!("the API server answered {code} in place of a WebSocket"),
                 code: Some(code.as_u16()),
-                kind: Kind::of(code.is_server_error()),
+                kind: Kind::temporary_if(code.is_server_error()),
             },
             kube::Error::Service(cause) if cause.is::<Restarted>() => {
                 Self { message: Restarted.to_string(), code: None, kind: Kind::Restarted }
@@ -95,7 +95,7 @@ impl From<kube::Error> for ApiError {
 impl ApiError {
     /// An error without an answer of the API server.
     pub(super) fn without_answer(message: String, is_temporary: bool) -> Self {
-        Self { message, code: None, kind: Kind::of(is_temporary) }
+        Self { message, code: None, kind: Kind::temporary_if(is_temporary) }
     }
 
     /// Whether the object does not exist.
@@ -165,7 +165,10 @@ mod tests {
     fn only_temporary_errors_are_retried(#[case] code: u16, #[case] message: &str, #[case] is_temporary: bool) {
         let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
         let error = ApiError::from(kube::Error::Api(status.boxed()));
-        assert_eq!((error.code, error.kind, error.to_string().as_str()), (Some(code), Kind::of(is_temporary), message));
+        assert_eq!(
+            (error.code, error.kind, error.to_string().as_str()),
+            (Some(code), Kind::temporary_if(is_temporary), message)
+        );
     }
 
     #[rstest]

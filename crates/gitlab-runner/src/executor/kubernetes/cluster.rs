@@ -48,7 +48,7 @@ impl Kubernetes {
         JobDirs { project: format!("{builds}/{project}"), builds }
     }
 
-    /// Removes what pipelines of this user whose processes have ended have left in the cluster: [`sweep_gone`].
+    /// Removes the objects of this user's earlier pipelines, whose processes have ended, from the cluster: [`sweep_gone`].
     ///
     /// # Errors
     /// The API server does not answer, or an object is still there. It is safe to call this again.

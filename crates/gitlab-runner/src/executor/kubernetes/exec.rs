@@ -25,7 +25,7 @@ const MAX_OUTPUT: usize = 64 * 1024;
 
 /// Maximum time without a connection to run a program that can be repeated: an API server that is restarted answers sooner. The job's own
 /// timeout applies as well.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Maximum time in which a program neither reads, nor writes, nor ends: it hangs, or its connection was lost silently. A program that
 /// needs longer writes signs of life.
@@ -156,7 +156,7 @@ impl PodRef {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + TIMEOUT);
             if self.is_final(&reason) || Instant::now() > deadline {
                 return Err(self.failed(container, what, &reason));
             }
@@ -193,7 +193,7 @@ impl PodRef {
                 self.restarts.note_missing_answer();
                 false
             }
-            ExecError::Refused(_) => !self.restarts.explain_refusal(),
+            ExecError::Refused(_) => !self.restarts.may_withdraw_refusal(),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::workspace::selection::Selection;
 const MAX_SILENCE: Duration = Duration::from_secs(50);
 
 /// Maximum time in which no connection delivers anything.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 impl PodRef {
     /// Creates a directory, writable for all users, and its parents.
@@ -136,8 +136,8 @@ impl PodRef {
                 }
             };
             attempt = if offset > before { 0 } else { attempt + 1 };
-            if last_progress.elapsed() > PATIENCE {
-                return Err(format!("{reason}; nothing has arrived for {} s", PATIENCE.as_secs()));
+            if last_progress.elapsed() > TIMEOUT {
+                return Err(format!("{reason}; nothing has arrived for {} s", TIMEOUT.as_secs()));
             }
             sleep(pause(attempt.max(1))).await;
         }

@@ -151,7 +151,7 @@ async fn sweep_expired(client: &Client, namespace: &str, found: &ObjectMeta, own
     }
 }
 
-/// Whether the last renewal is too old. An anchor that was never renewed does not expire: its account may lack the right to patch it.
+/// Whether the last renewal is too old. An anchor that was never renewed does not expire: its account may lack the permission to patch it.
 fn is_expired(renewed: Option<&str>, now: Timestamp) -> bool {
     let renewed = renewed.and_then(|time| time.parse::<Timestamp>().ok());
     renewed.is_some_and(|renewed| now.duration_since(renewed) > MAX_AGE)

@@ -4,9 +4,9 @@
 //!   the job from then on.
 //! - `overwrites`: the settings of a job. `service`, `image`, `policy`, `user`: its services and images. `secret`: its secrets.
 //! - `spec` and `container`: the pod. `layout`: the directories in it, and the shell programs that run there.
-//! - `api`: requests. `restart`: what an API server refuses that was restarted. `exec`: programs in containers. `state`: watches a pod.
+//! - `api`: requests. `restart`: refusals soon after a restart of the API server. `exec`: programs in containers. `state`: watches a pod.
 //!   `failure` and `refusal`: explain what goes wrong.
-//! - `script`: runs commands. `output`: reads what they write. `progress`: gives up what hangs.
+//! - `script`: runs commands. `output`: reads what they write. `progress`: ends a wait without progress.
 //! - `files`: copies sources and artifacts. `health`: whether the services listen.
 //! - `names`, `anchor`, `resources`, `leftovers`: the names, owner and removal of everything that is created.
 //!

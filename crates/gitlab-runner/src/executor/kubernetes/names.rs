@@ -9,7 +9,7 @@ const MAX_LENGTH: usize = 63;
 /// that the value of a label cannot have.
 pub(super) const OWNER: &str = "io.gitlab-ci-k8s-demo.owner";
 
-/// Annotation of the same object: the time when its pipeline has last shown that it runs, in RFC 3339.
+/// Annotation of the same object: the time at which its pipeline last renewed it, in RFC 3339.
 pub(super) const RENEWED: &str = "io.gitlab-ci-k8s-demo.renewed";
 
 /// The value of the label [`PIPELINE`](container_engine::labels::PIPELINE) for the pipeline with this owner ID.
@@ -52,7 +52,7 @@ pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-/// A text as the value of a label: `executors/kubernetes/util.go`.
+/// Turns a text into the value of a label: `executors/kubernetes/util.go`.
 pub(super) fn label_value(text: &str) -> String {
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let replaced: String = text.chars().map(|letter| if is_allowed(letter) { letter } else { '_' }).collect();

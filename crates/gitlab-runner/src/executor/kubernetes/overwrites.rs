@@ -46,15 +46,15 @@ pub(super) fn settings(
 ) -> Result<JobSettings, ExecutorError> {
     let rules = &config.overwrites;
     let own_namespace = text(variables, "KUBERNETES_NAMESPACE_OVERWRITE", rules.namespace.as_deref())?;
-    // It becomes a part of the paths of requests, which delete objects, too.
+    // The name becomes part of request paths, also of requests that delete objects.
     if let Some(namespace) = own_namespace.as_ref().filter(|namespace| !is_label(namespace)) {
         return Err(broken(format!(
             "KUBERNETES_NAMESPACE_OVERWRITE is `{namespace}`; expected a name of lower-case letters, digits and hyphens"
         )));
     }
     let account = text(variables, "KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", rules.service_account.as_deref())?;
-    // GitLab Runner leaves this to the account. A job that finds a token by chance would use it without notice, so the account decides only
-    // for jobs that name one.
+    // GitLab Runner leaves this to the account. Here the account decides only for jobs that name one, so that no job uses a token that it
+    // has not asked for.
     let automount_token = config.automount_service_account_token.or_else(|| account.is_none().then_some(false));
     let mut labels = config.pod_labels.clone();
     labels.extend(pairs(variables, "KUBERNETES_POD_LABELS_", rules.pod_labels.as_deref())?);
@@ -171,7 +171,7 @@ fn check(key: &str, value: &str, rule: &str) -> Result<(), ExecutorError> {
     Err(broken(format!("{key} is `{value}`, which does not match the expression `{rule}` that the runner allows")))
 }
 
-/// GitLab Runner's `runner_configuration_error`, which GitLab falls back to `script_failure` for: `common/network.go`
+/// GitLab Runner reports `runner_configuration_error`, which GitLab treats as `script_failure`: `common/network.go`
 fn broken(message: String) -> ExecutorError {
     ExecutorError { reason: FailureReason::ScriptFailure, message }
 }

@@ -15,7 +15,7 @@ impl Progress {
         self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// Waits for `work` until nothing has moved for `limit`. Returns `None` then.
+    /// Waits for `work`. Returns `None` when nothing has moved for `limit`.
     pub(super) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         let (mut seen, mut since) = (self.0.load(Ordering::Relaxed), Instant::now());

@@ -3,7 +3,7 @@
 use super::api::ApiError;
 use crate::executor::request::ExecutorError;
 
-/// Explains why the API server refuses a pod. The reason may be a missing right, a quota, a Pod Security level, or a webhook.
+/// Explains why the API server refuses a pod. The reason may be a missing permission, a quota, a Pod Security level, or a webhook.
 pub(super) fn refused(error: &ApiError, namespace: &str) -> ExecutorError {
     let message = &error.message;
     let explained = if let Some((head, findings)) = message.split_once("violates PodSecurity ") {
@@ -17,7 +17,7 @@ pub(super) fn refused(error: &ApiError, namespace: &str) -> ExecutorError {
     } else if message.contains("exceeded quota") {
         format!("{message}; wait for other pods, or request less")
     } else if message.contains("cannot create resource") {
-        format!("{message}; the account needs the right to create pods and Secrets in namespace {namespace}")
+        format!("{message}; the account needs permission to create pods and Secrets in namespace {namespace}")
     } else {
         message.clone()
     };
@@ -38,7 +38,7 @@ mod tests {
         "violates PodSecurity \"restricted:latest\":\n  allowPrivilegeEscalation != false (container \"build\" must set x)\n  runAsNonRoot"
     )]
     #[case::quota("pods \"p\" is forbidden: exceeded quota: q, requested: pods=1", "wait for other pods")]
-    #[case::right("pods is forbidden: User \"u\" cannot create resource \"pods\"", "the account needs the right")]
+    #[case::permission("pods is forbidden: User \"u\" cannot create resource \"pods\"", "the account needs permission")]
     #[case::webhook(
         "admission webhook \"w\" denied the request: no",
         "the pod of the job: admission webhook \"w\" denied"

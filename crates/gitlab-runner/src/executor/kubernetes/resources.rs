@@ -20,7 +20,7 @@ const GRACE_PERIOD: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Containers {
     Running,
-    /// All of them have ended. The API server removes such a pod at once, without an answer of the kubelet.
+    /// All of them have ended. The API server removes such a pod at once, without waiting for the kubelet.
     Ended,
 }
 
@@ -64,7 +64,7 @@ impl JobObjects {
         create(Api::namespaced(self.client.clone(), &self.namespace), secret).await
     }
 
-    /// Asks for the deletion of everything, without waiting for the end of the containers.
+    /// Requests the deletion of all objects, without waiting for the end of the containers.
     pub(super) async fn delete(&self, containers: Containers) {
         let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
         // If the caller stops waiting, the rest is deleted in the background as well.
@@ -104,7 +104,7 @@ where
     let creation = async move {
         let parameters = PostParams::default();
         match retry(|| api.create(&parameters, &object)).await {
-            // The names are random: the answer to an earlier attempt was lost.
+            // The names are random, so an earlier attempt created the object, and its answer was lost.
             Err(error) if error.kind == Kind::Taken => Ok(()),
             created => created.map(drop),
         }

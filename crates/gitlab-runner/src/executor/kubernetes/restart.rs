@@ -9,8 +9,8 @@ use kube::client::Body;
 use tokio::time::Instant;
 use tower::BoxError;
 
-/// Maximum time from the last missing answer of an API server that is restarted until it knows all permissions.
-const RESTART: Duration = Duration::from_secs(30);
+/// Maximum time from the last missing answer of a restarted API server until it knows all permissions.
+const MAX_RESTART: Duration = Duration::from_secs(30);
 
 /// An API server that was restarted refused a request that it may accept soon.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ impl Restarts {
                 if status.is_err() || status.is_ok_and(|status| status.is_server_error()) {
                     restarts.note_missing_answer();
                 }
-                if status.is_ok_and(|status| status == StatusCode::FORBIDDEN) && restarts.explain_refusal() {
+                if status.is_ok_and(|status| status == StatusCode::FORBIDDEN) && restarts.may_withdraw_refusal() {
                     return Err(Restarted.into());
                 }
                 answer.map_err(BoxError::from)
@@ -48,10 +48,10 @@ impl Restarts {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether a refusal may be withdrawn soon.
-    pub(super) fn explain_refusal(&self) -> bool {
+    /// Whether the API server was restarted recently, so that it may soon accept a request that it refuses now.
+    pub(super) fn may_withdraw_refusal(&self) -> bool {
         let unanswered = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        unanswered.is_some_and(|at| at.elapsed() < RESTART)
+        unanswered.is_some_and(|at| at.elapsed() < MAX_RESTART)
     }
 }
 
@@ -98,9 +98,9 @@ mod tests {
     #[case::restarted(&[0, 403, 403, 200], Ok(()))]
     #[case::behind_a_load_balancer(&[503, 403, 200], Ok(()))]
     #[case::slow(&[0, 0, 0, 0, 403, 403, 403, 200], Ok(()))]
-    #[case::the_right_is_missing(&[0, 403], Err("403".to_owned()))]
+    #[case::the_permission_is_missing(&[0, 403], Err("403".to_owned()))]
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_counts_unless_the_api_server_was_restarted(
+    async fn a_refusal_is_final_unless_the_api_server_was_restarted(
         #[case] answers: &'static [u16],
         #[case] expected: Result<(), String>,
     ) {

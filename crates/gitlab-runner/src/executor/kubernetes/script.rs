@@ -75,8 +75,8 @@ impl Follower {
                     let stdin = process.stdin();
                     let end = self.received.read(output, notes, log).await;
                     if let Some(mut stdin) = stdin {
-                        // The program that copies the output ends with its first byte of input. The end of its input would arrive later, and
-                        // the helper waits for this program when the pod is deleted.
+                        // The program that copies the output ends when it reads a byte. Closing its input would end it later, and the
+                        // deletion of the pod waits for it.
                         let _ = stdin.write_all(b"\n").await;
                         let _ = stdin.shutdown().await;
                     }
@@ -89,7 +89,8 @@ impl Follower {
                 Err(error) if !self.pod.is_final(&error) => error.to_string(),
                 Err(reason) => {
                     return Err(ExecutorError::system(format!(
-                        "cannot read the output of the script in pod {}: {reason}; the account needs the rights to get and create pods/exec",
+                        "cannot read the output of the script in pod {}: {reason}; the account needs permission to get and create \
+                         pods/exec",
                         self.pod.name
                     )));
                 }

@@ -100,7 +100,6 @@ fn is_name(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::executor::request::ServiceRequest;
     use crate::log::testing::log;

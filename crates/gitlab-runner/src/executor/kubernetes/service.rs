@@ -31,9 +31,9 @@ impl Service {
 /// # Errors
 /// An alias is not a host name, or is the name of a container that every job has.
 pub(super) fn plan(config: &[ServiceConfig], request: &Request) -> Result<Vec<Service>, ExecutorError> {
-    let of_runner = config.iter().map(|service| from_config(service, &request.variables));
+    let runner_services = config.iter().map(|service| from_config(service, &request.variables));
     let mut planned: Vec<Service> = Vec::new();
-    for (number, service) in of_runner.chain(request.services.iter().cloned()).enumerate() {
+    for (number, service) in runner_services.chain(request.services.iter().cloned()).enumerate() {
         let name = &service.image.name;
         for alias in &service.aliases {
             if !is_subdomain(alias) {

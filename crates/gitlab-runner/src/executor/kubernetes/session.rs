@@ -41,7 +41,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum time for a sign of life. A silently lost connection would otherwise delay all later ones.
-const BEAT_TIMEOUT: Duration = Duration::from_secs(20);
+const SIGN_OF_LIFE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A job that runs in a pod.
 pub struct Session {
@@ -51,7 +51,7 @@ pub struct Session {
     job_dirs: JobDirs,
     /// The shell of the runner configuration.
     shell: Option<String>,
-    /// That of the pod.
+    /// The grace period of the pod.
     grace_period: Duration,
     /// The number of the last script.
     number: u32,
@@ -206,7 +206,7 @@ impl Session {
             };
             // Without a connection, the processes end with the pod.
             let _ = timeout(STOP_TIMEOUT, stop).await;
-            // A handler of SIGTERM may have written.
+            // The script's handler of SIGTERM may have written output.
             if let Some((mut follower, log)) = self.follower.take() {
                 let _ = timeout(OUTPUT_TIMEOUT, follower.follow(&log)).await;
             }
@@ -259,10 +259,10 @@ fn has_other_containers(pod: &Pod) -> bool {
 async fn give_signs_of_life(pod: PodRef) {
     sleep(FIRST_SIGN_OF_LIFE).await;
     for beat in 1_u64.. {
-        // It differs from that of a script.
+        // The text differs from the sign of life of a script.
         let sign = format!("echo beat {beat} > {SCRIPTS}/alive");
         // If the pod cannot be reached for ten minutes, it ends itself.
-        let _ = timeout(BEAT_TIMEOUT, pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing)).await;
+        let _ = timeout(SIGN_OF_LIFE_TIMEOUT, pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing)).await;
         sleep(SIGN_OF_LIFE).await;
     }
 }

@@ -35,7 +35,6 @@ fn parse(text: &str) -> Option<User> {
 
 #[cfg(test)]
 mod tests {
-
     use rstest::rstest;
 
     use super::*;

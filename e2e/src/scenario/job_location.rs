@@ -15,15 +15,15 @@ use crate::environment::images::Images;
 
 /// The CPU shares of the branch's jobs. Image builds and the cluster have the engine's default, 1024, because everything else waits for
 /// them: they take precedence over jobs that compile at the same time.
-const SHARES_OF_BRANCH: i64 = 512;
+const BRANCH_SHARES: i64 = 512;
 
 /// The CPU shares of the tag's jobs: so few that the branch's jobs end early. The deployment of the branch and its checks follow, which
 /// mostly wait, so that the tag's jobs then get the processors.
-const SHARES_OF_TAG: i64 = 32;
+const TAG_SHARES: i64 = 32;
 
 /// Where jobs run.
 #[derive(Clone)]
-pub enum Place {
+pub enum JobLocation {
     /// In containers that join these networks.
     Engine(Vec<String>),
     /// In pods.
@@ -49,7 +49,7 @@ pub enum ClusterState {
     Failed,
 }
 
-impl Place {
+impl JobLocation {
     /// The settings of the runner for the pipeline of a ref.
     pub(super) fn config(&self, wanted: Ref) -> RunnerConfig {
         match self {
@@ -60,8 +60,8 @@ impl Place {
                 config.docker.volumes = vec![Mount::Shared("/certs/client".to_owned())];
                 config.docker.networks.clone_from(networks);
                 config.docker.cpu_shares = Some(match wanted {
-                    Ref::Branch => SHARES_OF_BRANCH,
-                    Ref::Tag => SHARES_OF_TAG,
+                    Ref::Branch => BRANCH_SHARES,
+                    Ref::Tag => TAG_SHARES,
                 });
                 config
             }

@@ -17,7 +17,7 @@ pub(crate) const NAME: &str = "e2e-lifecycle";
 pub(crate) const PORTS: [u16; 2] = [18080, 18443];
 
 /// The resources of a test. They are removed at its end, even if it panics.
-pub(crate) struct Bench {
+pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
     before: BTreeSet<String>,
 }
@@ -36,7 +36,7 @@ plugins:
       exemptions: {namespaces: [kube-system, local-path-storage]}
 ";
 
-impl Bench {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         Self::with(|_, config| config)
     }
@@ -51,7 +51,7 @@ impl Bench {
             let mount =
                 format!("    extraMounts: [{{hostPath: {path}, containerPath: /etc/admission, readOnly: true}}]\n");
             let workers = "  - role: worker\n  - role: worker\n";
-            let patch = "  - |-
+            let cluster = "  - |-
     kind: ClusterConfiguration
     apiServer:
       extraArgs: [{name: admission-control-config-file, value: /etc/admission/restricted.yaml}]
@@ -59,7 +59,7 @@ impl Bench {
 ";
             let key = "kubeadmConfigPatches:\n";
             assert!(config.contains(key), "{config}");
-            config.replace(key, &format!("{mount}{workers}{key}{patch}"))
+            config.replace(key, &format!("{mount}{workers}{key}{cluster}"))
         })
     }
 
@@ -73,10 +73,10 @@ impl Bench {
         for name in ["tmp", "state"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let mut bench = Self { dir, before: BTreeSet::new() };
-        run(&mut bench.e2e(&["down"]));
-        bench.before = bench.things();
-        bench
+        let mut sandbox = Self { dir, before: BTreeSet::new() };
+        run(&mut sandbox.e2e(&["down"]));
+        sandbox.before = sandbox.resources();
+        sandbox
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -99,8 +99,8 @@ impl Bench {
     }
 
     /// Everything in the engine except the catalogue's images, the cluster's programs, and the files.
-    pub(crate) fn things(&self) -> BTreeSet<String> {
-        let mut things = BTreeSet::new();
+    pub(crate) fn resources(&self) -> BTreeSet<String> {
+        let mut resources = BTreeSet::new();
         let lists = [
             vec!["ps", "--all", "--format", "container {{.Names}}"],
             vec!["network", "ls", "--format", "network {{.Name}}"],
@@ -108,31 +108,31 @@ impl Bench {
             vec!["images", "--format", "image {{.Repository}}:{{.Tag}}"],
         ];
         for list in lists {
-            things.extend(docker(&list).lines().map(str::to_owned));
+            resources.extend(docker(&list).lines().map(str::to_owned));
         }
         // The catalogue's images stay for later use.
         let is_kept = |thing: &str| {
             let image = thing.strip_prefix("image gitlab-ci-k8s-demo/");
             image.is_some_and(|image| !image.starts_with("run:") && !image.starts_with("doctor:"))
         };
-        things.retain(|thing| !is_kept(thing));
-        let mark = format!("GITLAB_CI_K8S_DEMO_CLUSTER={NAME}");
+        resources.retain(|thing| !is_kept(thing));
+        let variable_of_cluster = format!("GITLAB_CI_K8S_DEMO_CLUSTER={NAME}");
         for process in std::fs::read_dir("/proc").unwrap().flatten() {
             let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-                things.insert(format!("program {}", process.path().display()));
+            if environment.split(|byte| *byte == 0).any(|variable| variable == variable_of_cluster.as_bytes()) {
+                resources.insert(format!("program {}", process.path().display()));
             }
         }
         for dir in ["tmp", "state"] {
             let entries = std::fs::read_dir(self.dir.path().join(dir)).unwrap().flatten();
-            things.extend(entries.map(|entry| format!("file {}", entry.path().display())));
+            resources.extend(entries.map(|entry| format!("file {}", entry.path().display())));
         }
-        things
+        resources
     }
 
-    /// The things that exist now and did not exist before the test.
+    /// The resources that exist now and did not exist before the test.
     pub(crate) fn left(&self) -> Vec<String> {
-        self.things().difference(&self.before).cloned().collect()
+        self.resources().difference(&self.before).cloned().collect()
     }
 
     /// Removes the cluster, which must succeed and leave no container, network, volume, image of a run, program or file, and free both
@@ -146,7 +146,7 @@ impl Bench {
     }
 
     /// Whether `e2e status` reports that everything is up.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.e2e(&["status"]).output().unwrap().status.success()
     }
 
@@ -173,7 +173,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = self.e2e(&["down"]).output();
     }
