@@ -41,8 +41,8 @@ impl Sandbox {
         Self::with(|_, config| config)
     }
 
-    /// Like the cluster of an operator: with two workers, and with `restricted` as the level of Pod Security in all namespaces.
-    pub(crate) fn like_an_operators() -> Self {
+    /// A cluster with `restricted` as the level of Pod Security in all namespaces.
+    pub(crate) fn restricted() -> Self {
         Self::with(|dir, config| {
             let admission = dir.join("admission");
             std::fs::create_dir(&admission).unwrap();
@@ -50,7 +50,6 @@ impl Sandbox {
             let path = admission.display();
             let mount =
                 format!("    extraMounts: [{{hostPath: {path}, containerPath: /etc/admission, readOnly: true}}]\n");
-            let workers = "  - role: worker\n  - role: worker\n";
             let cluster = "  - |-
     kind: ClusterConfiguration
     apiServer:
@@ -59,7 +58,7 @@ impl Sandbox {
 ";
             let key = "kubeadmConfigPatches:\n";
             assert!(config.contains(key), "{config}");
-            config.replace(key, &format!("{mount}{workers}{key}{cluster}"))
+            config.replace(key, &format!("{mount}{key}{cluster}"))
         })
     }
 
