@@ -78,7 +78,7 @@ pub static CHECKS: &[Check] = &[
         pull_secret,
         "pull-secret",
         "pods pull the image with the pull secret, and cannot pull it without one",
-        &[Need::Changes],
+        &[Need::Changes, Need::PullSecret],
         Own,
         &[Part::Own]
     ),
@@ -147,7 +147,14 @@ pub static CHECKS: &[Check] = &[
         Deployed,
         &[Part::Service, Part::Ingress]
     ),
-    check!(version, "version", "the pods run the pushed commit, and their logs say so", &[], Deployed, &[Part::Pods]),
+    check!(
+        version,
+        "version",
+        "the pods run the pushed commit, and their logs say so",
+        &[Need::Commit],
+        Deployed,
+        &[Part::Pods]
+    ),
     check!(
         rollout,
         "rollout",

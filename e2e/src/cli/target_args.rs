@@ -141,10 +141,10 @@ impl TargetArgs {
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
-        let connection = match &self.kubeconfig {
-            _ if is_of_pod => Connection::of_pod()?,
-            Some(path) => Connection::of_file(path, self.context.as_deref()).await?,
-            None => Connection::of_user(self.context.as_deref()).await?,
+        let connection = if is_of_pod {
+            Connection::of_pod()?
+        } else {
+            Connection::existing(self.kubeconfig.as_deref(), self.context.as_deref()).await?
         };
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
             Some(path) => (Some(Connection::of_file(path, None).await?.client()?), Some(target::read(path)?)),

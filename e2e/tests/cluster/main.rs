@@ -27,3 +27,4 @@ mod saboteurs;
 mod setup;
 mod stop;
 mod system;
+mod temporary;
