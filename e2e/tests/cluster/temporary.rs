@@ -1,4 +1,5 @@
-//! Tests of `e2e check --deploy`, with an Ingress controller that serves all namespaces: that of `make up` serves only two.
+//! Tests of how `e2e check --deploy` ends; in `rights.rs`, it passes all checks. They run with an Ingress controller that serves all
+//! namespaces: that of `make up` serves only two.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::discovery::install_traefik;
 use crate::fixture::{Cleanup, DEPLOYER, access, feed, owner, pushed_image};
-use crate::saboteurs::{COMMIT, reported};
+use crate::saboteurs::reported;
 use crate::support::{e2e, error, eventually, run};
 
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -66,17 +67,6 @@ impl Controller {
     }
 }
 
-/// `e2e check --deploy`.
-fn check(image: &str, more: &[&str]) -> Command {
-    let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--ingress-class", "everywhere"]);
-    command.args(["--deploy", image]).args(more);
-    command
-}
-
-fn image() -> String {
-    format!("{}:test", pushed_image())
-}
-
 /// The temporary namespaces.
 fn namespaces() -> Vec<String> {
     let names = run(&mut owner(&[
@@ -90,8 +80,14 @@ fn namespaces() -> Vec<String> {
 
 /// Starts the command, and waits until the service is deployed to a namespace.
 fn begun() -> (Child, String) {
-    let mut command = check(&image(), &["--quiet"]);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("e2e runs");
+    let image = format!("{}:test", pushed_image());
+    let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--quiet", "--deploy", &image];
+    let child = e2e(&arguments)
+        .args(["--ingress-class", "everywhere"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("e2e runs");
     let namespace = eventually("a namespace with the service", TIMEOUT, || {
         let [namespace] = &*namespaces() else { return Err("no namespace".to_owned()) };
         let pods = run(&mut owner(&["--namespace", namespace, "get", "pods", "--output=name"]));
@@ -108,11 +104,9 @@ fn down(more: &[&str]) -> Output {
     e2e(&["down", "--kubeconfig", access("kubeconfig")]).args(more).output().expect("e2e runs")
 }
 
-#[test]
-fn the_service_is_deployed_passes_all_checks_and_is_removed() {
-    let _controller = Controller::install();
-    let output = check(&image(), &["--commit", &COMMIT, "--format", "json"]).output().expect("e2e runs");
-    let (stdout, said) = (String::from_utf8_lossy(&output.stdout), error(&output));
+/// All checks have passed in a temporary namespace, which is gone.
+pub(crate) fn has_passed_and_removed_everything(output: &Output) {
+    let (stdout, said) = (String::from_utf8_lossy(&output.stdout), error(output));
     let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
     let others: Vec<_> = checks.iter().filter(|check| check["verdict"] != "passed").collect();
     assert!(others.is_empty(), "{others:#?} {said}");
@@ -128,15 +122,12 @@ fn the_service_is_deployed_passes_all_checks_and_is_removed() {
     assert_eq!(namespaces(), Vec::<String>::new());
 }
 
-#[test]
-fn an_image_that_does_not_exist_is_reported_with_its_cause_and_everything_is_removed() {
-    let _controller = Controller::install();
-    let missing = format!("{}:missing", pushed_image());
-    let output = check(&missing, &[]).output().expect("e2e runs");
-    let said = error(&output);
+/// The cause was reported that the pods with this image show, and the namespace is gone.
+pub(crate) fn has_reported_the_cause_and_removed_everything(output: &Output, image: &str) {
+    let said = error(output);
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{said}");
-    assert!(said.contains(&format!("e2e: {missing} does not run in namespace e2e-check-")), "{said}");
-    assert!(said.contains("  cause: ") && said.contains("  remedy: "), "{said}");
+    assert!(said.contains(&format!("e2e: {image} does not run in namespace e2e-check-")), "{said}");
+    assert!(said.contains("\n  cause: ") && said.contains("\n  remedy: "), "{said}");
     assert_eq!(namespaces(), Vec::<String>::new());
 }
 
