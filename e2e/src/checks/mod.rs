@@ -6,6 +6,7 @@
 //! - [`environment`]: the environment under test. [`failure`]: why a check failed.
 //! - [`connection`]: the cluster and the account. [`discovery`]: finds what the checks need in a cluster of others.
 //! - [`report`]: the report of all checks, with [`about`] the cluster and how to [`reproduce`] each result.
+//! - [`rights`]: the permissions that the checks need in each mode.
 //! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: tools for checks.
 
 pub mod about;
@@ -19,6 +20,7 @@ pub mod load;
 pub mod registry_api;
 pub mod report;
 pub mod reproduce;
+pub mod rights;
 pub mod run;
 pub mod target;
 

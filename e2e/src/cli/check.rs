@@ -36,6 +36,7 @@ use super::{CliError, Outcome, write};
 /// that could run passed, 1 a check failed, a named check could not run, or the image of --deploy does not run, 2 the command
 /// line is wrong, 3 the cluster does not answer, a report cannot be written, or the temporary namespace cannot be removed.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that do not depend on each other")]
 #[command(group(clap::ArgGroup::new("known").args(["references", "deploy"]).multiple(true)))]
 pub(crate) struct CheckArguments {
     /// Checks that must run; by default, all that can run
@@ -45,6 +46,10 @@ pub(crate) struct CheckArguments {
     /// List the checks, and what each of them verifies
     #[arg(long)]
     list: bool,
+
+    /// Print the permissions that the account needs in the mode of the other options, as a manifest; needs no cluster
+    #[arg(long)]
+    print_role: bool,
 
     /// The slug of an environment, the value of the label `ref`; repeatable [default: all in the namespace]
     #[arg(long = "ref", value_name = "REF")]
@@ -121,6 +126,10 @@ impl CheckArguments {
 pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) -> Outcome {
     if arguments.list {
         write(&report::checks::list(CHECKS))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.print_role {
+        write(arguments.mode().rights())?;
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.references.len() > 1 && (arguments.host.is_some() || arguments.commit.is_some()) {

@@ -23,6 +23,7 @@ mod measure;
 mod mutation;
 mod permissions;
 mod registry;
+mod rights;
 mod saboteurs;
 mod setup;
 mod stop;

@@ -10,3 +10,6 @@ pub mod demo;
 pub mod namespace;
 
 mod manifests;
+
+#[cfg(test)]
+mod namespace_tests;

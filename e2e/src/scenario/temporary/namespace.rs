@@ -126,10 +126,10 @@ impl TemporaryNamespace {
 async fn renew(client: Client, name: String, uid: String) {
     let api = Api::<Namespace>::all(client);
     loop {
-        sleep(RENEWAL).await;
         // With the UID, the API server refuses to change another namespace of this name. After a failure, the next attempt follows.
         let patch = json!({"metadata": {"uid": uid, "annotations": {RENEWED: Timestamp::now().to_string()}}});
         let _ = api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        sleep(RENEWAL).await;
     }
 }
 
