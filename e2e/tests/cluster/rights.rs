@@ -7,16 +7,19 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
 use e2e::checks::rights::Rights;
 use e2e::record::check_report::Mode;
 use serde_json::{Value, json};
 
 use crate::deployment::{deploy_as, manifest_of};
-use crate::fixture::{Cleanup, deployer, feed, owner, pushed_image};
-use crate::saboteurs::{COMMIT, reported};
-use crate::support::{docker, e2e, error, project, run};
+use crate::fixture::{Cleanup, DEPLOYER, deployer, feed, http, owner, pushed_image};
+use crate::saboteurs::{COMMIT, intact, reported};
+use crate::support::{docker, e2e, error, eventually, project, run};
 use crate::temporary::{Controller, has_passed_and_removed_everything, has_reported_the_cause_and_removed_everything};
+
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The namespace of the accounts: the API server logs their requests.
 const NAMESPACE: &str = "e2e-rights";
@@ -131,17 +134,21 @@ fn verdicts(output: &Output, verdict: &str) -> Vec<String> {
 }
 
 /// An environment whose controller has no address that this machine reaches.
-fn environment(slug: &str) -> Cleanup {
+fn behind_a_forward(slug: &str) -> Cleanup {
     let cleanup = deploy_as(slug, &COMMIT);
     let ingress = manifest_of("ingress.yaml", slug, &COMMIT);
     let class = ingress.replace("ingressClassName: traefik", "ingressClassName: everywhere");
     feed(&mut deployer(&["apply", "--filename", "-"]), &class);
+    // The cluster's first controller served the Ingress before it had this class.
+    eventually("the end of the Ingress", TIMEOUT, || match http(&format!("{slug}.gitlab-k8s-demo.test"), "/health") {
+        (404, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     cleanup
 }
 
 /// Checks an environment, and again when it has no pods: the causes of failures need permissions as well.
 fn check_environment(account: &Account, slug: &str, more: &[&str], not_run: &[&str]) {
-    let _cleanup = environment(slug);
     // Without the files of `e2e up`, the login of the registry is that of the pull secret.
     let none = tempfile::tempdir().expect("a directory");
     let none = none.path().to_str().expect("UTF-8");
@@ -157,16 +164,17 @@ fn check_environment(account: &Account, slug: &str, more: &[&str], not_run: &[&s
 #[test]
 fn the_default_mode_uses_exactly_its_permissions() {
     let _controller = Controller::install();
+    let _cleanup = behind_a_forward("rights");
     let account = Account::create(Mode::Default);
     check_environment(&account, "rights", &[], &["registry"]);
 }
 
 #[test]
 fn read_only_uses_exactly_its_permissions() {
-    let _controller = Controller::install();
+    let _deployer = DEPLOYER.read();
+    let _cleanup = intact("reading");
     let account = Account::create(Mode::ReadOnly);
-    let others =
-        ["registry", "pull-secret", "rbac", "pod-security", "readiness", "liveness", "dns", "ingress", "rollout"];
+    let others = ["registry", "pull-secret", "rbac", "pod-security", "readiness", "liveness", "dns", "rollout"];
     check_environment(&account, "reading", &["--read-only"], &others);
 }
 

@@ -179,10 +179,13 @@ pub(super) fn controller(workload: &impl Workload, namespace: &str) -> Option<Re
     let pairs = arguments.filter_map(|argument| argument.split_once('='));
     let mut lists = pairs.filter(|(name, _)| NAMESPACES.contains(&&*name.to_lowercase()));
     let (argument, served) = lists.find(|(_, served)| !served.is_empty())?;
+    // Not lasting: another controller, which does not have the label, may serve the class.
     (!served.split(',').any(|one| one == namespace)).then(|| {
-        Remedy::lasting(
+        Remedy::new(
             format!("the Ingress controller serves only the namespaces {}: {argument}", served.replace(',', ", ")),
-            format!("add {namespace} to this argument of the controller, or use a class whose controller serves all"),
+            format!(
+                "remove this argument of the controller, or add {namespace}; or use a class whose controller serves all"
+            ),
         )
     })
 }
