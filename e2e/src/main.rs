@@ -66,6 +66,7 @@ async fn watch(command: Command) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let hint = match &command {
         Command::Pipeline(_) | Command::Lesson(_) => ": stopping the jobs",
+        Command::Check(arguments) if arguments.deploys() => ": removing the temporary namespace",
         Command::Check(_) => ": removing the pods of the checks",
         Command::Run(_) => ": stopping the jobs and removing what was created",
         Command::Up(_) => "\ne2e: what was created so far stays: `e2e up` continues, `e2e down` removes it",

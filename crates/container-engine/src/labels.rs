@@ -16,6 +16,16 @@ pub const PIPELINE: &str = "io.gitlab-ci-k8s-demo.pipeline";
 /// Label that every resource with the label [`PIPELINE`] has, too. Its value is the job's name.
 pub const JOB: &str = "io.gitlab-ci-k8s-demo.job";
 
+/// Annotation of a Kubernetes object that owns others, or contains them: the [owner ID](crate::ownership) of the process that created it.
+/// An owner ID has characters that the value of a label cannot have.
+pub const OWNER: &str = "io.gitlab-ci-k8s-demo.owner";
+
+/// Annotation of the same object: the time when the process has last shown that it runs, in RFC 3339.
+pub const RENEWED: &str = "io.gitlab-ci-k8s-demo.renewed";
+
+/// Label of the namespaces that `e2e check --deploy` creates. Its value is `check`.
+pub const TEMPORARY: &str = "io.gitlab-ci-k8s-demo.temporary";
+
 /// Label that kind sets on the containers of its nodes. Its value is the cluster's name.
 pub const KIND_CLUSTER: &str = "io.x-k8s.kind.cluster";
 

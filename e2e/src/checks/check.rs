@@ -47,7 +47,7 @@ impl Check {
     pub fn profile(&self) -> Profile {
         let is_special = |need: &Need| match need {
             Need::Registry | Need::Deployer | Need::Ingress | Need::Prometheus => true,
-            Need::PodCreation | Need::Changes => false,
+            Need::PullSecret | Need::Commit | Need::PodCreation | Need::Changes => false,
         };
         if self.needs.iter().any(is_special) { Profile::Extended } else { Profile::Core }
     }
@@ -84,6 +84,8 @@ impl Need {
             Self::Ingress => environment.ingress.is_some(),
             Self::Prometheus => environment.prometheus.is_some(),
             Self::Changes => !environment.is_read_only,
+            // They are in the objects that a pipeline deploys.
+            Self::PullSecret | Self::Commit => !environment.missing.contains_key(&self),
             Self::PodCreation => {
                 let namespace = Some(&*environment.namespace);
                 let asked = access::is_allowed(&environment.client, namespace, ("create", "", "pods"));
@@ -104,6 +106,8 @@ impl Need {
             Self::Deployer => "the pipeline's account is not given (`--deployer-kubeconfig`)",
             Self::Ingress => "the Ingress controller's address is not given (`--ingress`)",
             Self::Prometheus => "the Service of Prometheus is not given (`--prometheus`)",
+            Self::PullSecret => "the pods have no pull secret",
+            Self::Commit => "the commit of the image is not given (`--commit`)",
             Self::PodCreation => {
                 "the account of the checks is not allowed to create pods in the namespace (`--kubeconfig`)"
             }

@@ -60,6 +60,17 @@ impl From<Config> for Connection {
 }
 
 impl Connection {
+    /// A context of this kubeconfig, or else of those that kubectl uses by default.
+    ///
+    /// # Errors
+    /// If the kubeconfig cannot be used.
+    pub async fn existing(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ConnectionError> {
+        match kubeconfig {
+            Some(path) => Self::from_file(path, context).await,
+            None => Self::from_default_kubeconfig(context).await,
+        }
+    }
+
     /// A context of a kubeconfig, by default its current one.
     ///
     /// # Errors

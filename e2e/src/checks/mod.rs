@@ -6,6 +6,7 @@
 //! - [`environment`]: the environment under test. [`failure`]: why a check failed.
 //! - [`connection`]: the cluster and the account. [`discovery`]: finds what the checks need in a cluster of others.
 //! - [`report`]: the report of all checks, with [`about`] the cluster and how to [`reproduce`] each result.
+//! - [`rights`]: the permissions that the checks need in each mode.
 //! - [`http`], [`load`], [`registry_api`], [`extra_pod`]: tools for checks.
 
 pub mod about;
@@ -19,6 +20,7 @@ pub mod load;
 pub mod registry_api;
 pub mod report;
 pub mod reproduce;
+pub mod rights;
 pub mod run;
 pub mod target;
 
@@ -78,7 +80,7 @@ pub static CHECKS: &[Check] = &[
         pull_secret,
         "pull-secret",
         "pods pull the image with the pull secret, and cannot pull it without one",
-        &[Need::Changes],
+        &[Need::Changes, Need::PullSecret],
         Own,
         &[Part::Own]
     ),
@@ -147,7 +149,14 @@ pub static CHECKS: &[Check] = &[
         Deployed,
         &[Part::Service, Part::Ingress]
     ),
-    check!(version, "version", "the pods run the pushed commit, and their logs say so", &[], Deployed, &[Part::Pods]),
+    check!(
+        version,
+        "version",
+        "the pods run the pushed commit, and their logs say so",
+        &[Need::Commit],
+        Deployed,
+        &[Part::Pods]
+    ),
     check!(
         rollout,
         "rollout",

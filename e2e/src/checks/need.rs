@@ -10,6 +10,10 @@ pub enum Need {
     /// The Ingress controller's address.
     Ingress,
     Prometheus,
+    /// A Secret with which the pods pull their image.
+    PullSecret,
+    /// The commit that the image was built from.
+    Commit,
     /// The permission to create pods in the namespace.
     PodCreation,
     /// That the user allows changes in the cluster, which the check takes back.

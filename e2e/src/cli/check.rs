@@ -1,51 +1,42 @@
 //! `e2e check`
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use clap::ValueEnum;
 use container_engine::error_chain::error_chain;
 use e2e::checks::about;
-use e2e::checks::discovery::discover;
+use e2e::checks::discovery::{Selection, discover};
 use e2e::checks::environment::Environment;
 use e2e::checks::extra_pod::sweep;
 use e2e::checks::report::{AccessList, Summary};
 use e2e::checks::run;
-use e2e::checks::{self, CHECKS, Check};
+use e2e::checks::target::Target;
+use e2e::checks::{self, CHECKS, Check, Need};
 use e2e::record::check_report::Mode as CheckMode;
 use e2e::record::event::{Event, EventSink};
 use e2e::record::{Check as CheckRecord, Record, Verdict};
 use e2e::report;
-use e2e::report::check::history::{History, HistoryError};
 use e2e::report::live::{Live, Mode};
-use e2e::report::run::junit;
+use e2e::scenario::temporary::demo::Demo;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use super::check_deploy::{self, DeployArgs};
+use super::check_output::{Examined, OutputArgs};
 use super::output::print;
-use super::report_config_map::{ReportConfigMap, Stage};
 use super::target_args::TargetArgs;
-use super::{CliError, EXIT_FAILED, Outcome, write};
-
-/// The format of the result.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// For programs: all results, as in docs/report.schema.json.
-    Json,
-    /// Statistics of each environment, in the form of Gateway API's conformance report.
-    Yaml,
-}
+use super::{CliError, Outcome, write};
 
 /// Checks a deployed environment of the service
 ///
 /// The default is the cluster of `e2e up`, and in a pod the cluster of the pod, with the pod's account; --context or
-/// --kubeconfig selects another one. Exit codes: 0 every check that could run passed, 1 a check failed, or a named check
-/// could not run, 2 the command line is wrong, 3 the cluster does not answer, or a report cannot be written.
+/// --kubeconfig selects another one. Where nothing is deployed yet, --deploy does it for the checks. Exit codes: 0 every check
+/// that could run passed, 1 a check failed, a named check could not run, or the image of --deploy does not run, 2 the command
+/// line is wrong, 3 the cluster does not answer, a report cannot be written, or the temporary namespace cannot be removed.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that do not depend on each other")]
+#[command(group(clap::ArgGroup::new("known").args(["references", "deploy"]).multiple(true)))]
 pub(crate) struct CheckArguments {
     /// Checks that must run; by default, all that can run
     #[arg(value_name = "NAME", value_parser = check)]
@@ -55,6 +46,10 @@ pub(crate) struct CheckArguments {
     #[arg(long)]
     list: bool,
 
+    /// Print the permissions that the account needs in the mode of the other options, as a manifest; needs no cluster
+    #[arg(long)]
+    print_role: bool,
+
     /// The slug of an environment, the value of the label `ref`; repeatable [default: all in the namespace]
     #[arg(long = "ref", value_name = "REF")]
     references: Vec<String>,
@@ -63,8 +58,9 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "HOST", requires = "references")]
     host: Option<String>,
 
-    /// The commit that was deployed to the one environment of --ref [default: the one in the Deployment's annotation]
-    #[arg(long, value_name = "COMMIT", requires = "references")]
+    /// The commit that was deployed to the one environment of --ref, or that the image of --deploy was built from [default: the one in
+    /// the Deployment's annotation]
+    #[arg(long, value_name = "COMMIT", requires = "known")]
     commit: Option<String>,
 
     /// Change nothing in the cluster: read objects, and send requests through its API server
@@ -81,28 +77,13 @@ pub(crate) struct CheckArguments {
     patience: Duration,
 
     #[command(flatten)]
+    deploy: DeployArgs,
+
+    #[command(flatten)]
     target_args: TargetArgs,
 
-    /// The format of the result
-    #[arg(long, default_value = "table", value_name = "FORMAT")]
-    format: Format,
-
-    /// Also write a `JUnit` report for a CI system
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-
-    /// Also write a page for a browser, with commands that reproduce each result
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-
-    /// Also append a line per check to this CSV file
-    #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
-
-    /// Also write the result, the table, the JSON and the `JUnit` report to this `ConfigMap`, in the namespace of the pod or
-    /// else of the context
-    #[arg(long, value_name = "NAME")]
-    report_configmap: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
 
     /// Print nothing before the result
     #[arg(long, short)]
@@ -121,48 +102,114 @@ fn other(text: &str) -> Result<(String, String), String> {
     pair.map(|(reference, host)| (reference.to_owned(), host.to_owned())).ok_or_else(|| "expected REF=HOST".to_owned())
 }
 
+impl CheckArguments {
+    /// Whether the service is deployed for the checks.
+    pub(crate) fn deploys(&self) -> bool {
+        self.deploy.is_given()
+    }
+
+    fn mode(&self) -> CheckMode {
+        match (self.deploys(), self.read_only) {
+            (true, _) => CheckMode::Deploy,
+            (false, true) => CheckMode::ReadOnly,
+            (false, false) => CheckMode::Default,
+        }
+    }
+
+    fn live(&self) -> Live {
+        Live::new(if self.quiet { Mode::Quiet } else { Mode::People })
+    }
+}
+
 /// Runs the checks, and prints the result.
 pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) -> Outcome {
     if arguments.list {
         write(&report::checks::list(CHECKS))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (host, commit) = (arguments.host, arguments.commit);
-    if arguments.references.len() > 1 && (host.is_some() || commit.is_some()) {
+    if arguments.print_role {
+        write(arguments.mode().rights())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.references.len() > 1 && (arguments.host.is_some() || arguments.commit.is_some()) {
         return Err(CliError::Usage("--host and --commit are those of one environment: give one --ref".to_owned()));
     }
-    let mut selection = arguments.target_args.selection(arguments.references, arguments.read_only);
-    selection.host = host;
     let mut target = arguments.target_args.answering_target().await?;
     target.patience = arguments.patience;
-    let history = arguments.history.as_deref().map(History::open).transpose().map_err(history_error)?;
-    let config_map = match &arguments.report_configmap {
-        Some(name) => Some(ReportConfigMap::begin(&target.client, name).await?),
-        None => None,
+    let output = arguments.output.open(&target.client).await?;
+    match Box::pin(examine(&arguments, &target, &cancel)).await {
+        Ok(examined) => output.publish(examined).await,
+        Err(error) => Err(output.fail(error).await),
+    }
+}
+
+/// Runs the checks, on what is deployed, or on what is deployed for them.
+async fn examine(
+    arguments: &CheckArguments,
+    target: &Target,
+    cancel: &CancellationToken,
+) -> Result<Examined, CliError> {
+    let Some(demo) = arguments.deploy.begin(target, arguments.commit.clone(), cancel).await? else {
+        let mut selection = arguments.target_args.selection(arguments.references.clone(), arguments.read_only);
+        selection.host.clone_from(&arguments.host);
+        return verify(arguments, target, &selection, &BTreeMap::new(), cancel).await;
     };
-    let found = tokio::select! {
-        found = discover(&target, &selection) => found,
-        () = cancel.cancelled() => return Err(CliError::Interrupted),
-    };
-    let found = match (found, &config_map) {
-        (Ok(found), _) => found,
-        (Err(error), None) => return Err(error.into()),
-        (Err(error), Some(config_map)) => {
-            config_map.end(Stage::Failed, &[("report.txt", &format!("{}\n", error_chain(&error)))]).await?;
-            return Err(error.into());
+    let say = |text: &str| {
+        if !arguments.quiet {
+            print(text);
         }
+    };
+    say(&format!("{}\nDeploying to namespace {}", report::discovery::text(&demo.choices), demo.namespace()));
+    let examined = async {
+        deploy(&demo, arguments, cancel).await?;
+        verify(arguments, &demo.target, &demo.selection(), &demo.missing, cancel).await
+    };
+    let examined = examined.await;
+    say(&format!("Removing namespace {}", demo.namespace()));
+    match (examined, demo.remove().await) {
+        (Ok(examined), removal) => Ok(Examined { removal, ..examined }),
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(left)) => {
+            print(&format!("e2e: {}", error_chain(&left)));
+            Err(error)
+        }
+    }
+}
+
+/// Deploys the service for the checks, unless the user interrupts it.
+async fn deploy(demo: &Demo, arguments: &CheckArguments, cancel: &CancellationToken) -> Result<(), CliError> {
+    let live = arguments.live();
+    let show = |event: &Event<'_>| live.show(event);
+    tokio::select! {
+        deployed = live.watch(demo.deploy(&show)) => deployed.map_err(check_deploy::failed),
+        () = cancel.cancelled() => Err(CliError::Interrupted),
+    }
+}
+
+/// Finds the environments, and runs the checks. `missing` are inputs that do not exist, with the reasons.
+async fn verify(
+    arguments: &CheckArguments,
+    target: &Target,
+    selection: &Selection,
+    missing: &BTreeMap<Need, String>,
+    cancel: &CancellationToken,
+) -> Result<Examined, CliError> {
+    let found = tokio::select! {
+        found = discover(target, selection) => found?,
+        () = cancel.cancelled() => return Err(CliError::Interrupted),
     };
     if !arguments.quiet {
         print(&report::discovery::text(&found.choices));
     }
     let mut environments = found.environments.clone();
     for environment in &mut environments {
-        environment.commit.clone_from(&commit);
+        environment.commit.clone_from(&arguments.commit);
         environment.others.extend(arguments.others.iter().cloned());
+        environment.missing.extend(missing.clone());
     }
-    let are_named = !arguments.names.is_empty();
-    let chosen = if arguments.names.is_empty() { CHECKS.iter().collect() } else { arguments.names };
-    let live = Live::new(if arguments.quiet { Mode::Quiet } else { Mode::People });
+    let all = || CHECKS.iter().collect();
+    let chosen: Vec<&'static Check> = if arguments.names.is_empty() { all() } else { arguments.names.clone() };
+    let live = arguments.live();
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let started = Instant::now();
@@ -172,56 +219,18 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         () = cancel.cancelled() => {
             // An interrupted check has not removed its pod.
             join_all(environments.iter().map(sweep)).await;
-            if let Some(config_map) = &config_map {
-                config_map.end(Stage::Interrupted, &[]).await?;
-            }
             return Err(CliError::Interrupted);
         }
     };
     // The result is printed after the progress of the checks.
     drop(live);
-    let is_failed = is_failed(&checks, are_named);
-    let (duration, verdict) =
-        (started.elapsed().as_secs_f64(), if is_failed { Verdict::Failed } else { Verdict::Passed });
-    let text = report::checks::text(&checks);
+    let verdict = if is_failed(&checks, !arguments.names.is_empty()) { Verdict::Failed } else { Verdict::Passed };
+    let duration = started.elapsed().as_secs_f64();
     let record = Record { began_at: began_at.clone(), duration, verdict, checks: checks.clone(), ..Record::default() };
-    let junit = junit::xml(&record)?;
-    let mode = if arguments.read_only { CheckMode::ReadOnly } else { CheckMode::Default };
-    let summary = Summary { began_at, duration, verdict, mode };
+    let summary = Summary { began_at, duration, verdict, mode: arguments.mode() };
     let accesses = AccessList::new(&found, &target.kubectl);
     let report = checks::report::report(summary, cluster, &found.choices, &accesses, checks);
-    let json = report::check::json::text(&report)?;
-    // A failure to write one output must not prevent the others.
-    let stored = match &config_map {
-        Some(config_map) => {
-            let stage = if is_failed { Stage::Failed } else { Stage::Passed };
-            config_map.end(stage, &[("report.txt", &text), ("junit.xml", &junit), ("report.json", &json)]).await
-        }
-        None => Ok(()),
-    };
-    let written = [
-        arguments.junit.as_deref().map_or(Ok(()), |path| write_file(path, &junit)),
-        arguments.html.as_deref().map_or(Ok(()), |path| write_file(path, &report::check::html::page(&report))),
-    ];
-    let appended = history.map_or(Ok(()), |history| history.append(&report).map_err(history_error));
-    write(&match arguments.format {
-        Format::Table => text,
-        Format::Json => json,
-        Format::Yaml => report::check::yaml::text(&report)?,
-    })?;
-    written.into_iter().chain([stored, appended]).collect::<Result<(), CliError>>()?;
-    Ok(ExitCode::from(if is_failed { EXIT_FAILED } else { 0 }))
-}
-
-fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
-    fs::write(path, text).map_err(|error| CliError::environment(format!("{}: {error}", path.display())))
-}
-
-fn history_error(error: HistoryError) -> CliError {
-    match error {
-        HistoryError::OtherHeader { .. } => CliError::InvalidFile(error.to_string()),
-        HistoryError::File { .. } => error.into(),
-    }
+    Ok(Examined { record, report, removal: Ok(()) })
 }
 
 /// Checks one environment after the other: checks restart the pods of an environment.
@@ -249,7 +258,44 @@ fn is_failed(checks: &[CheckRecord], are_named: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use rstest::rstest;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: CheckArguments,
+    }
+
+    fn parsed(arguments: &str) -> Result<CheckArguments, String> {
+        let words = std::iter::once("check").chain(arguments.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.arguments).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case("--deploy a:1 --read-only", "'--deploy <IMAGE>' cannot be used with '--read-only'")]
+    #[case("--deploy a:1 --ref dev", "'--deploy <IMAGE>' cannot be used with '--ref <REF>'")]
+    #[case("--deploy a:1 --namespace shop", "'--deploy <IMAGE>' cannot be used with '--namespace <NAMESPACE>'")]
+    #[case("--deploy a:1 --deployer-account a/b", "'--deploy <IMAGE>' cannot be used with '--deployer-account")]
+    #[case("--deploy a:1 --gateway a/b --ingress-class c", "'--gateway <NAMESPACE/NAME>' cannot be used with")]
+    #[case("--deploy a", "expected an image with a tag or a digest")]
+    #[case("--deploy a:1 --host dev.test", "'--host <HOST>'")]
+    #[case("--ingress-class c", "--deploy <IMAGE>")]
+    #[case("--commit 0123abc", "<--ref <REF>|--deploy <IMAGE>>")]
+    fn options_that_contradict_each_other_are_refused(#[case] arguments: &str, #[case] words: &str) {
+        let error = parsed(arguments).map(drop).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[rstest]
+    #[case("", CheckMode::Default)]
+    #[case("--read-only", CheckMode::ReadOnly)]
+    #[case("--deploy a:1 --commit 0123abc --ingress-class c", CheckMode::Deploy)]
+    fn the_mode_is_that_of_the_options(#[case] arguments: &str, #[case] expected: CheckMode) {
+        assert_eq!(parsed(arguments).unwrap().mode(), expected);
+    }
 
     #[test]
     fn a_named_check_that_does_not_run_is_a_failure() {

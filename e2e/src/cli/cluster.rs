@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use e2e::checks::connection::{Connection, answers};
 use e2e::environment::cluster_dir::ClusterDir;
 use e2e::environment::doctor::Platform;
 use e2e::environment::up::{Plan, UpError};
@@ -13,10 +14,12 @@ use e2e::environment::{command, down, orphans, status, up};
 use e2e::record::event::Event;
 use e2e::report::live::{Live, Mode};
 use e2e::report::{self, findings};
+use e2e::scenario::temporary::namespace::sweep;
 use gitlab_runner::executor::docker::sweep_gone;
 use gitlab_runner::workspace::store::refuse_tracked_in;
 use gitlab_runner::workspace::sweep_left;
 
+use super::check_deploy;
 use super::images::ImageSource;
 use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, STATE_DIR, cluster_name, connect, width, write};
 
@@ -69,6 +72,9 @@ pub(crate) struct ClusterArgs {
 }
 
 /// Removes a cluster and everything that belongs to it; images are kept
+///
+/// With --context or --kubeconfig, the cluster remains: removes the namespaces that `e2e check --deploy` has left in it because it was
+/// killed. Those of checks that may still run remain, too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Down {
     #[command(flatten)]
@@ -77,6 +83,14 @@ pub(crate) struct Down {
     /// Remove every cluster that `e2e` has created
     #[arg(long, conflicts_with = "name")]
     all: bool,
+
+    /// An existing cluster: a context of the kubeconfig
+    #[arg(long, value_name = "CONTEXT", conflicts_with_all = ["name", "all"])]
+    context: Option<String>,
+
+    /// The kubeconfig of the existing cluster's owner [default: KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "all"])]
+    kubeconfig: Option<PathBuf>,
 
     /// The format of the result
     #[arg(long, default_value = "table", value_name = "FORMAT")]
@@ -127,7 +141,19 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
 
 /// Removes clusters, and prints what was removed.
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
-    let Down { cluster_args, all, format } = arguments;
+    let Down { cluster_args, all, context, kubeconfig, format } = arguments;
+    if context.is_some() || kubeconfig.is_some() {
+        let client = Connection::existing(kubeconfig.as_deref(), context.as_deref()).await?.client()?;
+        if !answers(&client).await {
+            return Err(CliError::environment("the cluster does not answer"));
+        }
+        let swept = sweep(&client).await?;
+        write(&match format {
+            Format::Table => check_deploy::swept(&swept),
+            Format::Json => serde_json::to_string_pretty(&swept)? + "\n",
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before anything is removed.
     cluster_args.state()?;
     let docker = connect().await?;

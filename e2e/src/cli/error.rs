@@ -45,12 +45,22 @@ impl CliError {
     /// Prints the error, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
-            Self::Failed(message) | Self::Usage(message) => print(&format!("e2e: {message}")),
-            Self::InvalidFile(text) | Self::Prerequisites(text) => print(text),
-            Self::Environment(error) => print(&format!("e2e: {}", error_chain(&**error))),
+            Self::Failed(_) | Self::Usage(_) | Self::Environment(_) => print(&format!("e2e: {}", self.text())),
+            Self::InvalidFile(_) | Self::Prerequisites(_) => print(&self.text()),
             Self::Interrupted => {}
         }
         ExitCode::from(self.exit_code())
+    }
+
+    /// The message, with all causes.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Failed(text) | Self::Usage(text) | Self::InvalidFile(text) | Self::Prerequisites(text) => {
+                text.clone()
+            }
+            Self::Environment(error) => error_chain(&**error),
+            Self::Interrupted => "interrupted".to_owned(),
+        }
     }
 
     fn exit_code(&self) -> u8 {

@@ -1,6 +1,8 @@
 //! The commands, and their common parts: exit codes and output.
 
 pub(crate) mod check;
+mod check_deploy;
+mod check_output;
 pub(crate) mod cluster;
 pub(crate) mod course;
 pub(crate) mod doctor;

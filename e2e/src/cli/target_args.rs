@@ -141,10 +141,10 @@ impl TargetArgs {
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
-        let connection = match &self.kubeconfig {
-            _ if uses_pods_cluster => Connection::from_pod()?,
-            Some(path) => Connection::from_file(path, self.context.as_deref()).await?,
-            None => Connection::from_default_kubeconfig(self.context.as_deref()).await?,
+        let connection = if uses_pods_cluster {
+            Connection::from_pod()?
+        } else {
+            Connection::existing(self.kubeconfig.as_deref(), self.context.as_deref()).await?
         };
         let (deployer, deployer_kubeconfig) = match &self.deployer_kubeconfig {
             Some(path) => (Some(Connection::from_file(path, None).await?.client()?), Some(target::read(path)?)),

@@ -56,6 +56,8 @@ pub enum Mode {
     Default,
     /// No changes.
     ReadOnly,
+    /// The service was deployed for the checks, and removed after them.
+    Deploy,
 }
 
 impl Mode {
@@ -64,6 +66,7 @@ impl Mode {
         match self {
             Self::Default => "default",
             Self::ReadOnly => "read-only",
+            Self::Deploy => "deploy",
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod recorder;
 pub mod replay;
 pub mod snapshot;
 mod tag;
+pub mod temporary;
 pub mod variables;
 pub mod versions;
 

@@ -237,7 +237,8 @@ where
     K: traffic::Workload + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let found = Api::<K>::all(environment.client.clone()).list(&ListParams::default().labels(selector)).await;
-    found.map(|list| list.iter().map(|it| (object_ref(it), traffic::controller(it))).collect()).unwrap_or_default()
+    let remedy = |it: &K| (object_ref(it), traffic::controller(it, &environment.namespace));
+    found.map(|list| list.iter().map(remedy).collect()).unwrap_or_default()
 }
 
 async fn policy_causes(environment: &Environment, deployed: Option<&Pod>) -> Vec<Cause> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceBackendPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource, ResourceExt};
@@ -137,6 +137,8 @@ pub(in crate::checks) fn controller_names(controller: &str) -> Vec<String> {
 pub(super) trait Workload: Resource<DynamicType = ()> {
     /// The number of ready pods, and that of wanted ones.
     fn pods(&self) -> (i32, i32);
+
+    fn template(&self) -> Option<&PodTemplateSpec>;
 }
 
 impl Workload for Deployment {
@@ -144,24 +146,47 @@ impl Workload for Deployment {
         let ready = self.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
         (ready, self.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1))
     }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
+    }
 }
 
 impl Workload for DaemonSet {
     fn pods(&self) -> (i32, i32) {
         self.status.as_ref().map_or((0, 0), |status| (status.number_ready, status.desired_number_scheduled))
     }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
+    }
 }
 
-/// Why the class's controller serves nothing: it has no ready pod.
-pub(super) fn controller(workload: &impl Workload) -> Option<Remedy> {
+/// The arguments, in lower case, with which controllers serve only some namespaces: those of Traefik and of ingress-nginx.
+const NAMESPACES: [&str; 2] = ["--providers.kubernetesingress.namespaces", "--watch-namespace"];
+
+/// Why the class's controller does not serve an Ingress of a namespace: it has no ready pod, or serves only others.
+pub(super) fn controller(workload: &impl Workload, namespace: &str) -> Option<Remedy> {
     let (ready, wanted) = workload.pods();
-    (ready == 0).then(|| {
+    if ready == 0 {
         let what = format!("the Ingress controller has no ready pod: 0 of {wanted}");
         // A pod that is wanted may be about to start.
-        Remedy {
-            is_lasting: wanted == 0,
-            ..Remedy::new(what, "scale the controller up, or read the events of its pods")
-        }
+        let remedy = Remedy::new(what, "scale the controller up, or read the events of its pods");
+        return Some(Remedy { is_lasting: wanted == 0, ..remedy });
+    }
+    let containers = workload.template().and_then(|template| template.spec.as_ref()).map(|spec| &spec.containers);
+    let arguments = containers.into_iter().flatten().flat_map(|container| container.args.iter().flatten());
+    let pairs = arguments.filter_map(|argument| argument.split_once('='));
+    let mut lists = pairs.filter(|(name, _)| NAMESPACES.contains(&&*name.to_lowercase()));
+    let (argument, served) = lists.find(|(_, served)| !served.is_empty())?;
+    // Not lasting: another controller, which does not have the label, may serve the class.
+    (!served.split(',').any(|one| one == namespace)).then(|| {
+        Remedy::new(
+            format!("the Ingress controller serves only the namespaces {}: {argument}", served.replace(',', ", ")),
+            format!(
+                "remove this argument of the controller, or add {namespace}; or use a class whose controller serves all"
+            ),
+        )
     })
 }
 
@@ -269,13 +294,38 @@ mod tests {
                 json!({"metadata": {}, "spec": {"replicas": 0, "selector": {}, "template": {}}, "status": {"readyReplicas": ready}}),
             )
         };
-        assert_eq!(controller(&deployment(0)).unwrap().what, "the Ingress controller has no ready pod: 0 of 0");
-        assert_eq!(controller(&deployment(1)), None);
+        assert_eq!(
+            controller(&deployment(0), "gitlab").unwrap().what,
+            "the Ingress controller has no ready pod: 0 of 0"
+        );
+        assert_eq!(controller(&deployment(1), "gitlab"), None);
         let daemon_set = |ready: i32| -> DaemonSet {
             let status = json!({"currentNumberScheduled": 2, "desiredNumberScheduled": 2, "numberMisscheduled": 0, "numberReady": ready});
             object(json!({"metadata": {}, "status": status}))
         };
-        assert_eq!(controller(&daemon_set(0)).unwrap().what, "the Ingress controller has no ready pod: 0 of 2");
-        assert_eq!(controller(&daemon_set(1)), None);
+        assert_eq!(
+            controller(&daemon_set(0), "gitlab").unwrap().what,
+            "the Ingress controller has no ready pod: 0 of 2"
+        );
+        assert_eq!(controller(&daemon_set(1), "gitlab"), None);
+    }
+
+    #[rstest]
+    #[case::all(json!(["--providers.kubernetesIngress"]), None)]
+    #[case::this_one(json!(["--providers.kubernetesIngress.namespaces=a,shop"]), None)]
+    #[case::others(
+        json!(["--ping", "--providers.kubernetesIngress.namespaces=gitlab,monitoring"]),
+        Some("the Ingress controller serves only the namespaces gitlab, monitoring: --providers.kubernetesIngress.namespaces")
+    )]
+    #[case::another(
+        json!(["--watch-namespace=gitlab"]),
+        Some("the Ingress controller serves only the namespaces gitlab: --watch-namespace")
+    )]
+    #[case::empty(json!(["--watch-namespace="]), None)]
+    fn a_controller_may_serve_only_some_namespaces(#[case] arguments: Value, #[case] expected: Option<&str>) {
+        let template = json!({"spec": {"containers": [{"name": "c", "args": arguments}]}});
+        let spec = json!({"replicas": 1, "selector": {}, "template": template});
+        let deployment: Deployment = object(json!({"metadata": {}, "spec": spec, "status": {"readyReplicas": 1}}));
+        assert_eq!(controller(&deployment, "shop").map(|it| it.what).as_deref(), expected);
     }
 }

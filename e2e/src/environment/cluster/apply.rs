@@ -2,7 +2,7 @@
 //!
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/>
 
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, Scope};
 use kube::{Api, Client};
@@ -53,29 +53,50 @@ pub async fn apply(client: &Client, run: &RunId, file: &str, text: &str) -> Resu
     Ok(())
 }
 
-async fn apply_one(client: &Client, file: &str, object: &DynamicObject) -> Result<(), ApplyError> {
-    let types = object.types.clone().unwrap_or_default();
-    let name = object.metadata.name.clone().unwrap_or_default();
-    let refused = |source: kube::Error| ApplyError::Refused {
-        file: file.to_owned(),
-        kind: types.kind.clone(),
-        name: name.clone(),
-        source: source.into(),
-    };
-    let kind = GroupVersionKind::try_from(&types)
-        .map_err(|error| ApplyError::NotAManifest { file: file.to_owned(), reason: error.to_string() })?;
-    let (resource, capabilities) = discovery::pinned_kind(client, &kind).await.map_err(refused)?;
-    let api = match (&capabilities.scope, &object.metadata.namespace) {
-        (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), namespace, &resource),
-        (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &resource),
-        (Scope::Cluster, _) => Api::<DynamicObject>::all_with(client.clone(), &resource),
-    };
-    // Force takes over fields that another field manager has written: `up` repairs the cluster.
-    api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map_err(refused)?;
-    Ok(())
+/// Creates an object of the manifest `file`.
+///
+/// # Errors
+/// If the API server rejects it, for example because it exists.
+pub async fn create(client: &Client, file: &str, object: &DynamicObject) -> Result<DynamicObject, ApplyError> {
+    let api = api(client, file, object).await?;
+    api.create(&PostParams::default(), object).await.map_err(|error| refused(file, object, error))
 }
 
-fn documents(file: &str, text: &str) -> Result<Vec<DynamicObject>, ApplyError> {
+async fn apply_one(client: &Client, file: &str, object: &DynamicObject) -> Result<(), ApplyError> {
+    let api = api(client, file, object).await?;
+    let name = object.metadata.name.clone().unwrap_or_default();
+    // Force takes over fields that another field manager has written: `up` repairs the cluster.
+    let applied = api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await;
+    applied.map(drop).map_err(|error| refused(file, object, error))
+}
+
+/// The API for the kind and the namespace of an object.
+async fn api(client: &Client, file: &str, object: &DynamicObject) -> Result<Api<DynamicObject>, ApplyError> {
+    let kind = GroupVersionKind::try_from(object.types.clone().unwrap_or_default())
+        .map_err(|error| ApplyError::NotAManifest { file: file.to_owned(), reason: error.to_string() })?;
+    let found = discovery::pinned_kind(client, &kind).await;
+    let (resource, capabilities) = found.map_err(|error| refused(file, object, error))?;
+    Ok(match (&capabilities.scope, &object.metadata.namespace) {
+        (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), namespace, &resource),
+        (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &resource),
+        (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
+    })
+}
+
+fn refused(file: &str, object: &DynamicObject, source: kube::Error) -> ApplyError {
+    ApplyError::Refused {
+        file: file.to_owned(),
+        kind: object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default(),
+        name: object.metadata.name.clone().unwrap_or_default(),
+        source: source.into(),
+    }
+}
+
+/// The objects in the text of the manifest `file`, in order.
+///
+/// # Errors
+/// If the text is not YAML, or a document is not a Kubernetes object.
+pub fn documents(file: &str, text: &str) -> Result<Vec<DynamicObject>, ApplyError> {
     let wrong = |reason: String| ApplyError::NotAManifest { file: file.to_owned(), reason };
     let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).map_err(|error| wrong(error.to_string()))?;
     let objects = values.into_iter().filter(|value| !value.is_null()).map(serde_json::from_value);

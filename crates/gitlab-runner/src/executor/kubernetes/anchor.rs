@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::api::{ApiError, Kind, retry};
-use super::names::{OWNER, RENEWED, anchor, pipeline_label};
+use super::names::{anchor, pipeline_label};
 use crate::config::CERTIFICATES;
 use crate::executor::request::ExecutorError;
-use container_engine::labels::PIPELINE;
+use container_engine::labels::{OWNER, PIPELINE, RENEWED};
 
 /// Time between two renewals of an anchor. An anchor that was not renewed for 24 hours is
 /// [removed](super::leftovers::sweep_gone) by other pipelines, which cannot see whether a process of another machine still runs.

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::api::{ApiError, Kind, retry, retry_until};
-use super::names::{OWNER, RENEWED, anchor, pipeline_label};
-use container_engine::labels::PIPELINE;
+use super::names::{anchor, pipeline_label};
+use container_engine::labels::{OWNER, PIPELINE, RENEWED};
 use container_engine::ownership;
 
 /// Maximum time until the objects of a pipeline are deleted. The kubelet ends the containers of pods first, which takes long on a loaded

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::anchor::{Anchors, labels};
 use super::fake_api::FakeApi;
 use super::leftovers::{sweep, sweep_gone};
-use super::names::{OWNER, RENEWED, anchor};
+use super::names::anchor;
+use container_engine::labels::{OWNER, RENEWED};
 
 /// A process of another machine: there is no lock that shows whether it runs.
 const OWNER_ID: &str = "elsewhere.1.0123456789abcdef/1";

@@ -5,13 +5,6 @@ use sha1::{Digest, Sha1};
 /// Maximum length of a DNS label and of a label's value.
 const MAX_LENGTH: usize = 63;
 
-/// Annotation of the object that owns all others: the [owner ID](container_engine::ownership) of the pipeline. An owner ID has characters
-/// that the value of a label cannot have.
-pub(super) const OWNER: &str = "io.gitlab-ci-k8s-demo.owner";
-
-/// Annotation of the same object: the time at which its pipeline last renewed it, in RFC 3339.
-pub(super) const RENEWED: &str = "io.gitlab-ci-k8s-demo.renewed";
-
 /// The value of the label [`PIPELINE`](container_engine::labels::PIPELINE) for the pipeline with this owner ID.
 pub(super) fn pipeline_label(owner: &str) -> String {
     let mut digits = hex::encode(Sha1::digest(owner.as_bytes()));

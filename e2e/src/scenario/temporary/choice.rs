@@ -1,0 +1,123 @@
+//! What the manifests require of the cluster: the class of the Ingress, and the architecture of the nodes.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::networking::v1::IngressClass;
+use kube::ResourceExt;
+
+use crate::checks::discovery::Choice;
+
+/// The annotation of the cluster's default class.
+/// <https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>
+const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+
+/// How requests from outside the cluster reach the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// By an Ingress of this class.
+    Class(String),
+    /// By an `HTTPRoute` to this Gateway.
+    Gateway { namespace: String, name: String },
+    /// Not at all.
+    None,
+}
+
+/// The user has to choose. Contains what exists, and the option.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    #[error(
+        "the cluster has several classes of Ingresses, and none is the default: {0}; select one with --ingress-class"
+    )]
+    Classes(String),
+    #[error("the nodes have several architectures: {0}; select that of the image with --architecture")]
+    Architectures(String),
+}
+
+/// The entry that the user has given, or else the class of the cluster.
+pub(super) fn entry(given: Option<Entry>, classes: &[IngressClass]) -> Result<(Entry, Choice), Undecided> {
+    let choice = |value: Option<String>, reason: &str| Choice { subject: "entry", value, reason: reason.to_owned() };
+    match given {
+        Some(Entry::Class(class)) => {
+            let chosen = choice(Some(format!("Ingress of class {class}")), "selected with `--ingress-class`");
+            return Ok((Entry::Class(class), chosen));
+        }
+        Some(Entry::Gateway { namespace, name }) => {
+            let chosen = choice(Some(format!("Gateway {namespace}/{name}")), "selected with `--gateway`");
+            return Ok((Entry::Gateway { namespace, name }, chosen));
+        }
+        Some(Entry::None) | None => {}
+    }
+    let is_default = |class: &&IngressClass| class.annotations().get(DEFAULT).is_some_and(|value| value == "true");
+    let (class, reason) = match (classes.iter().find(is_default), classes) {
+        (Some(class), _) => (class, "the cluster's default class"),
+        (None, [class]) => (class, "the only class of the cluster"),
+        (None, []) => {
+            let reason = "the cluster has no class of Ingresses; select a Gateway with `--gateway`";
+            return Ok((Entry::None, choice(None, reason)));
+        }
+        (None, several) => {
+            let names: BTreeSet<String> = several.iter().map(ResourceExt::name_any).collect();
+            return Err(Undecided::Classes(names.into_iter().collect::<Vec<_>>().join(", ")));
+        }
+    };
+    let name = class.name_any();
+    Ok((Entry::Class(name.clone()), choice(Some(format!("Ingress of class {name}")), reason)))
+}
+
+/// The architecture that the user has given, or else that of the nodes.
+pub(super) fn architecture(given: Option<String>, nodes: &[String]) -> Result<(String, Choice), Undecided> {
+    let choice = |value: &str, reason: &str| {
+        let chosen = Choice { subject: "architecture", value: Some(value.to_owned()), reason: reason.to_owned() };
+        (value.to_owned(), chosen)
+    };
+    match (given, nodes) {
+        (Some(given), _) => Ok(choice(&given, "selected with `--architecture`")),
+        (None, [one]) => Ok(choice(one, "that of all nodes")),
+        // Without the right to list nodes, the default of the pipeline.
+        (None, []) => Ok(choice("amd64", "the default of the pipeline, because the account cannot list the nodes")),
+        (None, several) => Err(Undecided::Architectures(several.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn class(name: &str, is_default: bool) -> IngressClass {
+        let annotations = if is_default { json!({DEFAULT: "true"}) } else { json!({}) };
+        serde_json::from_value(json!({"metadata": {"name": name, "annotations": annotations}})).unwrap()
+    }
+
+    #[rstest]
+    #[case::given(Some(Entry::Class("own".into())), &[("a", true)], Ok(Entry::Class("own".into())))]
+    #[case::default(None, &[("a", false), ("b", true)], Ok(Entry::Class("b".into())))]
+    #[case::only(None, &[("a", false)], Ok(Entry::Class("a".into())))]
+    #[case::none(None, &[], Ok(Entry::None))]
+    #[case::several(None, &[("b", false), ("a", false)], Err(Undecided::Classes("a, b".into())))]
+    fn the_class_is_that_of_the_cluster(
+        #[case] given: Option<Entry>,
+        #[case] classes: &[(&str, bool)],
+        #[case] expected: Result<Entry, Undecided>,
+    ) {
+        let classes: Vec<_> = classes.iter().map(|(name, is_default)| class(name, *is_default)).collect();
+        assert_eq!(entry(given, &classes).map(|(entry, _)| entry), expected);
+    }
+
+    #[rstest]
+    #[case::given(Some("arm64"), &["amd64"], Ok("arm64"))]
+    #[case::same(None, &["arm64"], Ok("arm64"))]
+    #[case::unknown(None, &[], Ok("amd64"))]
+    #[case::several(None, &["amd64", "arm64"], Err(Undecided::Architectures("amd64, arm64".into())))]
+    fn the_architecture_is_that_of_the_nodes(
+        #[case] given: Option<&str>,
+        #[case] nodes: &[&str],
+        #[case] expected: Result<&str, Undecided>,
+    ) {
+        let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+        let chosen = architecture(given.map(str::to_owned), &nodes).map(|(architecture, _)| architecture);
+        assert_eq!(chosen, expected.map(str::to_owned));
+    }
+}
