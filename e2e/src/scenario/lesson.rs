@@ -182,12 +182,12 @@ fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
     logs.into_iter().find_map(|log| {
         let text = fs::read_to_string(context.dir.join(&log)).ok()?;
         let line = text.lines().find(|line| line.contains(message))?;
-        Some((log, without_colours(message(line)).trim().to_owned()))
+        Some((log, without_colours(message_of(line)).trim().to_owned()))
     })
 }
 
 /// A line of a job log without its time and stream: `2026-01-31T10:20:30.123456Z 00E text`
-fn message(line: &str) -> &str {
+fn message_of(line: &str) -> &str {
     line.splitn(3, ' ').nth(2).unwrap_or(line)
 }
 
