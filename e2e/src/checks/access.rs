@@ -6,7 +6,7 @@ use kube::{Api, Client};
 
 /// Whether the client's account is allowed this action: verb, API group and resource, with a subresource after a `/`. Without a
 /// namespace, asks for the whole cluster.
-pub(super) async fn is_allowed(
+pub(super) async fn is_permitted(
     client: &Client,
     namespace: Option<&str>,
     (verb, group, resource): (&str, &str, &str),

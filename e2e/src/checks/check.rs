@@ -88,7 +88,7 @@ impl Need {
             Self::PullSecret | Self::Commit => !environment.missing.contains_key(&self),
             Self::PodCreation => {
                 let namespace = Some(&*environment.namespace);
-                let asked = access::is_allowed(&environment.client, namespace, ("create", "", "pods"));
+                let asked = access::is_permitted(&environment.client, namespace, ("create", "", "pods"));
                 // Boxed: it would otherwise enlarge the future of every check.
                 Box::pin(asked).await.unwrap_or(true)
             }

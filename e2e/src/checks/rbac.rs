@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 
-use super::access;
+use super::access::is_permitted;
 use super::bindings;
 use super::check::{Evidence, Outcome};
 use super::environment::Environment;
@@ -219,7 +219,7 @@ async fn which(
     let asked = all.iter().map(async |action| {
         let (verb, _, resource) = action;
         let scope = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        let matches = access::is_allowed(client, namespace, *action).await? == is_allowed;
+        let matches = is_permitted(client, namespace, *action).await? == is_allowed;
         Ok::<_, Failure>(matches.then(|| format!("{verb} {resource}{scope}")))
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
