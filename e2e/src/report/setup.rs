@@ -1,6 +1,7 @@
 //! The commands that prepare a cluster, and the settings of the project.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::environment::setup::{ProjectVariable, Setup, Step};
@@ -43,8 +44,10 @@ fn comment(text: &str) -> String {
 
 fn password(setup: &Setup) -> String {
     let file = setup.registry_password.display();
+    let dir = setup.registry_password.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = dir.display();
     comment(&format!(
-        "First create a deploy token in GitLab: Settings > Repository > Deploy tokens, username {}, scope read_registry.\nWrite it to {file}, for example with: (umask 077; cat >{file})\n\
+        "First create a deploy token in GitLab: Settings > Repository > Deploy tokens, username {}, scope read_registry.\nWrite it to {file}, for example with: (umask 077; mkdir -p {dir}; cat >{file})\n\
          The password of a job does not work here: GitLab revokes it when the job ends.",
         setup.registry_user
     ))

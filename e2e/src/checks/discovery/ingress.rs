@@ -87,15 +87,30 @@ pub(super) fn by_controller(deployed: &[Deployed]) -> Vec<Vec<&Deployed>> {
     groups
 }
 
-/// Finds an address for environments of one controller; prefers one at which the service answers.
+/// Finds an address for environments of one controller, and the controller's images, which have its version.
 pub(super) async fn find(target: &Target, deployed: &[&Deployed], is_read_only: bool) -> Search<Controller> {
     let hosts: Vec<&str> = deployed.iter().map(|it| &*it.host).collect();
     let route =
         deployed.iter().find_map(|it| it.route.as_ref()).ok_or("no environment has an Ingress or an HTTPRoute")?;
-    let ControllerInfo { mut candidates, ports, pods } = match route {
+    let info = match route {
         Route::Ingress(ingress) => class_controller(target, ingress).await,
         Route::HttpRoute(route) => gateway_controller(target, route).await?,
     };
+    let images = images(&info.pods);
+    let (controller, reason) = reach(target, info, &hosts, is_read_only).await?;
+    Ok((controller, if images.is_empty() { reason } else { format!("{reason}; its image is {images}") }))
+}
+
+/// The images of pods: `traefik:v3.7.15`.
+fn images(pods: &[Pod]) -> String {
+    let containers = pods.iter().flat_map(|pod| pod.spec.iter().flat_map(|spec| &spec.containers));
+    let images: BTreeSet<&str> = containers.filter_map(|container| container.image.as_deref()).collect();
+    images.into_iter().collect::<Vec<_>>().join(" or ")
+}
+
+/// Finds an address of a controller; prefers one at which the service answers.
+async fn reach(target: &Target, info: ControllerInfo, hosts: &[&str], is_read_only: bool) -> Search<Controller> {
+    let ControllerInfo { mut candidates, ports, pods } = info;
     let services = services_of(target, &pods).await;
     let nodes = Api::<Node>::all(target.client.clone()).list(&ListParams::default()).await;
     let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
@@ -103,7 +118,7 @@ pub(super) async fn find(target: &Target, deployed: &[&Deployed], is_read_only: 
     candidates.extend(pods.iter().flat_map(|pod| addresses::from_host_ports(pod, &ports)));
     let mut other = None;
     // Addresses that do not answer would take seconds one after the other.
-    let probes = stream::iter(&candidates).map(async |candidate| (candidate, probe(candidate, &hosts).await));
+    let probes = stream::iter(&candidates).map(async |candidate| (candidate, probe(candidate, hosts).await));
     let mut probes = std::pin::pin!(probes.buffered(PROBES));
     while let Some((candidate, answer)) = probes.next().await {
         match answer {
@@ -126,7 +141,7 @@ pub(super) async fn find(target: &Target, deployed: &[&Deployed], is_read_only: 
             )
         });
     }
-    let forwarded = forward(target, &pods, |pod| port_of(pod, &services, &ports), &hosts).await;
+    let forwarded = forward(target, &pods, |pod| port_of(pod, &services, &ports), hosts).await;
     let is_served = matches!(forwarded, Some((_, _, Some(Answer::Service))));
     match (forwarded, other) {
         (Some((controller, pod, _)), None) => {
