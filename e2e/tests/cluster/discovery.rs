@@ -92,7 +92,12 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 pub(crate) fn install_traefik(name: &str, account: &str, options: &[&str]) -> Cleanup {
     let image = "--output=jsonpath={.spec.template.spec.containers[0].image}";
     let image = run(&mut owner(&["--namespace=ingress", "get", "deployment", "traefik", image]));
-    let fixed: [&str; 2] = ["--entryPoints.web.address=:8000", "--global.checkNewVersion=false"];
+    let fixed: [&str; 3] = [
+        "--entryPoints.web.address=:8000",
+        "--global.checkNewVersion=false",
+        // As in the first installation: the default of 2 s is too slow for pods that drain for 5 s on a busy machine.
+        "--providers.providersThrottleDuration=500ms",
+    ];
     let arguments = [&fixed, options].concat();
     let labels = json!({"installation": name, "app.kubernetes.io/name": "traefik"});
     let container = json!({
