@@ -1,7 +1,7 @@
 //! The permissions that `e2e check` needs in a cluster, in each mode.
 //!
 //! The files in `manifests/checks/rights` are computed: a test runs the checks with an account that has only these permissions, and
-//! computes them again from the requests that the API server has logged. [`audit`] computes, [`yaml`] writes the file.
+//! computes them again from the requests that the API server has logged. `audit` computes, `yaml` writes the file.
 
 mod audit;
 mod yaml;

@@ -3,7 +3,7 @@
 //! - [`demo`]: deploys an image with the repository's manifests, waits until it runs, and removes it.
 //! - [`namespace`]: the namespace, which identifies its owner, so that others remove it after the owner was killed.
 //! - [`choice`]: the class of the Ingress and the architecture of the pods, which depend on the cluster.
-//! - [`manifests`]: the manifests of the service and of the cluster owner, with the values of the namespace.
+//! - `manifests`: the manifests of the service and of the cluster owner, with the values of the namespace.
 
 pub mod choice;
 pub mod demo;
