@@ -22,7 +22,7 @@ use crate::checks::{self, run};
 use crate::environment::images::Images;
 use crate::lessons::{ENVIRONMENT, File, Lesson, LessonResult, Seen};
 use crate::record::{Failure, Job, Verdict};
-use gitlab_runner::log::without_colours;
+use gitlab_runner::log::{StoredLine, without_colours};
 use gitlab_runner::project::git;
 use gitlab_runner::project::git::{GitError, Repository};
 
@@ -182,13 +182,9 @@ fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
     logs.into_iter().find_map(|log| {
         let text = fs::read_to_string(context.dir.join(&log)).ok()?;
         let line = text.lines().find(|line| line.contains(message))?;
-        Some((log, without_colours(without_prefix(line)).trim().to_owned()))
+        let text = StoredLine::parse(line).map_or(line, |stored| stored.text);
+        Some((log, without_colours(text).trim().to_owned()))
     })
-}
-
-/// A line of a job log without its time and stream: `2026-01-31T10:20:30.123456Z 00E text`
-fn without_prefix(line: &str) -> &str {
-    line.splitn(3, ' ').nth(2).unwrap_or(line)
 }
 
 /// The failure of a check in the lesson's environment.

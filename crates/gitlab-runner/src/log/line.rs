@@ -1,19 +1,66 @@
-//! A line of a log: its visible text, and the coverage in it.
+//! A line of a log: its section markers, its visible text, and the coverage in it.
+
+/// A piece of a line of a log. <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'line> {
+    /// Text, with its control sequences.
+    Text(&'line str),
+    /// The marker at which a section starts. Times are in seconds since 1970.
+    SectionStart {
+        /// The section's name, without its settings.
+        name: &'line str,
+        /// The start.
+        time: u64,
+    },
+    /// The marker at which a section ends.
+    SectionEnd {
+        /// The section's name.
+        name: &'line str,
+        /// The end.
+        time: u64,
+    },
+}
+
+impl Piece<'_> {
+    /// Whether this is a section marker.
+    pub fn is_marker(&self) -> bool {
+        !matches!(self, Self::Text(_))
+    }
+}
+
+/// The texts and section markers of a line, in order.
+///
+/// ```
+/// use gitlab_runner::log::{Piece, pieces};
+///
+/// let start = Piece::SectionStart { name: "test", time: 7 };
+/// assert_eq!(pieces("section_start:7:test[collapsed=true]\r\x1b[0KTests"), [start, Piece::Text("Tests")]);
+/// ```
+pub fn pieces(line: &str) -> Vec<Piece<'_>> {
+    const BEGINNING: &str = "section_";
+    let (mut pieces, mut rest, mut from) = (Vec::new(), line, 0);
+    while let Some(at) = rest.get(from..).and_then(|after| after.find(BEGINNING)).map(|at| from + at) {
+        let after = at + BEGINNING.len();
+        match rest.get(after..).and_then(marker) {
+            Some((marker, next)) => {
+                pieces.extend(rest.get(..at).filter(|text| !text.is_empty()).map(Piece::Text));
+                pieces.push(marker);
+                (rest, from) = (next, 0);
+            }
+            None => from = after,
+        }
+    }
+    pieces.extend(Some(rest).filter(|text| !text.is_empty()).map(Piece::Text));
+    pieces
+}
 
 /// Removes the section markers from a line. Returns `None` if the line contains nothing else. If the line contains carriage returns, only
 /// the last text between them is kept, because a terminal overwrites the earlier ones. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
 pub(super) fn without_section_markers(line: &str) -> Option<String> {
-    const BEGINNING: &str = "section_";
-    let (mut kept, mut rest, mut has_marker) = (String::new(), line, false);
-    while let Some((before, from)) = rest.split_once(BEGINNING) {
-        kept.push_str(before);
-        rest = from;
-        match after_marker(from) {
-            Some(after) => (rest, has_marker) = (after, true),
-            None => kept.push_str(BEGINNING),
-        }
-    }
-    kept.push_str(rest);
+    let pieces = pieces(line);
+    let texts = pieces.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(*text) } else { None });
+    let mut kept: String = texts.collect();
+    let has_marker = pieces.iter().any(Piece::is_marker);
     if has_marker {
         // The sequence that clears the line is part of the markers.
         kept = kept.replace("\x1b[0K", "");
@@ -22,14 +69,22 @@ pub(super) fn without_section_markers(line: &str) -> Option<String> {
     (!has_marker || !last.is_empty()).then(|| last.to_owned())
 }
 
-/// The text after a section marker. `text` starts after the word `section_`. The rest of the marker is `start:TIME:NAME` or
+/// A section marker, and what follows it. `text` starts after the word `section_`. The rest of the marker is `start:TIME:NAME` or
 /// `end:TIME:NAME`, optional settings in brackets, a carriage return and the sequence that clears the line.
-fn after_marker(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix("start:").or_else(|| text.strip_prefix("end:"))?;
+fn marker(text: &str) -> Option<(Piece<'_>, &str)> {
+    let (is_start, rest) = match text.strip_prefix("start:") {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix("end:")?),
+    };
     let (marker, rest) = rest.split_once("\r\x1b[0K")?;
     let (time, name) = marker.split_once(':')?;
-    let is_marker = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty();
-    is_marker.then_some(rest)
+    if time.is_empty() || !time.bytes().all(|byte| byte.is_ascii_digit()) || name.is_empty() {
+        return None;
+    }
+    // A job may write a time that is too large.
+    let time = time.parse().unwrap_or(u64::MAX);
+    let name = name.split('[').next().unwrap_or_default();
+    Some((if is_start { Piece::SectionStart { name, time } } else { Piece::SectionEnd { name, time } }, rest))
 }
 
 /// A text without ANSI control sequences and control characters, except for tabs.

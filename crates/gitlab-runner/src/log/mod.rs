@@ -4,6 +4,7 @@
 //! previous line of that stream. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
 
 mod line;
+mod stored;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::line::without_colours;
+pub use self::line::{Piece, pieces, without_colours};
 use self::line::{number, without_section_markers};
+use self::stored::PREFIX_LENGTH;
+pub use self::stored::{StoredLine, Stream};
 use super::event::{Event, EventSink};
 use crate::mask::Masker;
 use gitlab_ci::expression::pattern::Pattern;
@@ -23,18 +26,6 @@ pub const LAST_LINES: usize = 20;
 
 /// Maximum length of a line in bytes, in memory and in events. The file has the complete line.
 const MAX_LINE_LENGTH: usize = 16 * 1024;
-
-/// Length in bytes of what the file has before each line: `2026-01-31T10:20:30.123456Z 00O `.
-const PREFIX_LENGTH: usize = 32;
-
-/// The stream that output was written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output, and the runner's own messages.
-    Out,
-    /// Standard error.
-    Err,
-}
 
 /// The log of a job.
 pub struct JobLog {

@@ -1,7 +1,6 @@
 //! The log of a job as a page shows it: its sections with their lines and colours.
 //!
-//! A stored log has a prefix before each line, and marks sections as GitLab does: `crates/gitlab-runner/src/log`,
-//! <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
+//! `crates/gitlab-runner/src/log` writes the logs, and reads their lines.
 
 mod colours;
 
@@ -10,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 use std::time::Duration;
 
+use gitlab_runner::log::{Piece, StoredLine, Stream, pieces};
 use private_dir::PrivateDir;
 
 pub(super) use self::colours::{Colour, Part, Style};
@@ -20,9 +20,6 @@ const MAX_LENGTH: u64 = 512 * 1024;
 
 /// Maximum number of lines of a log.
 const MAX_LINES: usize = 500;
-
-/// Length in bytes of the prefix of a line: `2026-01-31T10:20:30.123456Z 00O `. Its last byte is `+` if the line continues another one.
-const PREFIX_LENGTH: usize = 32;
 
 /// Logs by their paths, as in the record.
 pub type Logs = HashMap<String, Log>;
@@ -85,31 +82,17 @@ pub(super) fn parse(text: &str) -> Log {
 /// The lines without their prefixes. A line that begins within a line of the other stream is continued where it began.
 fn joined(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut begun: HashMap<&str, usize> = HashMap::new();
-    for line in text.lines() {
-        let parts = line.split_at_checked(PREFIX_LENGTH).filter(|(prefix, _)| is_prefix(prefix));
-        let Some((prefix, rest)) = parts else { continue };
-        let stream = prefix.get(PREFIX_LENGTH - 4..PREFIX_LENGTH - 1).unwrap_or_default();
-        let unfinished = begun.get(stream).filter(|_| prefix.ends_with('+'));
+    let mut begun: HashMap<Stream, usize> = HashMap::new();
+    for StoredLine { stream, continues, text } in text.lines().filter_map(StoredLine::parse) {
+        let unfinished = begun.get(&stream).filter(|_| continues);
         if let Some(unfinished) = unfinished.and_then(|at| lines.get_mut(*at)) {
-            unfinished.push_str(rest);
+            unfinished.push_str(text);
         } else {
             begun.insert(stream, lines.len());
-            lines.push(rest.to_owned());
+            lines.push(text.to_owned());
         }
     }
     lines
-}
-
-/// Whether a text has the form of a prefix. The first line of the end of a file may be incomplete.
-fn is_prefix(text: &str) -> bool {
-    let form = "0000-00-00T00:00:00.000000Z 00O ";
-    text.chars().zip(form.chars()).all(|(character, form)| match form {
-        '0' => character.is_ascii_hexdigit(),
-        'O' => matches!(character, 'O' | 'E'),
-        ' ' => matches!(character, ' ' | '+'),
-        other => character == other,
-    })
 }
 
 /// Sections in the order of the log.
@@ -122,30 +105,39 @@ struct Sections {
 
 impl Sections {
     fn add(&mut self, line: &str) {
-        let mut rest = line;
-        let mut is_marker = false;
-        while let Some((marker, after)) = marker(rest) {
-            is_marker = true;
-            rest = after;
-            match marker {
-                Marker::Start { name, time } => {
+        let pieces = pieces(line);
+        let has_marker = pieces.iter().any(Piece::is_marker);
+        for piece in &pieces {
+            match *piece {
+                Piece::SectionStart { name, time } => {
                     self.open.push((self.all.len(), time));
                     self.all.push(Section { name: name.to_owned(), ..Section::default() });
                 }
-                Marker::End { name, time } => self.end(name, time),
+                Piece::SectionEnd { name, time } => self.end(name, time),
+                Piece::Text(text) => {
+                    let parts = colours::parts(text);
+                    // Beside a marker, control sequences clear the line.
+                    if !has_marker || !parts.is_empty() {
+                        self.push(parts);
+                    }
+                }
             }
         }
-        if rest.is_empty() && is_marker {
-            return;
+        if pieces.is_empty() {
+            self.push(Vec::new());
         }
+    }
+
+    /// Adds a line to the innermost open section. After the end of a section within that one, and outside of all sections, the line begins
+    /// a section without a name.
+    fn push(&mut self, line: Vec<Part>) {
         let current = self.open.last().map(|(at, _)| *at);
-        // After the end of a section within another one, and outside of all sections.
         let continues = self.all.last().is_some_and(|last| current == Some(self.all.len() - 1) || last.name.is_empty());
         if !continues {
             self.all.push(Section::default());
         }
         if let Some(section) = self.all.last_mut() {
-            section.lines.push(colours::parts(rest));
+            section.lines.push(line);
         }
     }
 
@@ -159,24 +151,6 @@ impl Sections {
             section.duration = Some(Duration::from_secs(time.saturating_sub(*began)));
         }
     }
-}
-
-enum Marker<'line> {
-    Start { name: &'line str, time: u64 },
-    End { name: &'line str, time: u64 },
-}
-
-/// The marker at the start of a line, and what follows it: `section_start:1700000000:name[collapsed=true]\r\x1b[0K`.
-fn marker(line: &str) -> Option<(Marker<'_>, &str)> {
-    let (is_start, rest) = match line.strip_prefix("section_start:") {
-        Some(rest) => (true, rest),
-        None => (false, line.strip_prefix("section_end:")?),
-    };
-    let (marker, after) = rest.split_once("\r\x1b[0K")?;
-    let (time, name) = marker.split_once(':')?;
-    let time = time.parse().ok()?;
-    let name = name.split('[').next().unwrap_or_default();
-    Some((if is_start { Marker::Start { name, time } } else { Marker::End { name, time } }, after))
 }
 
 #[cfg(test)]
@@ -215,6 +189,10 @@ mod tests {
     #[case::an_end_and_a_start_in_a_line(
         &[("O ", "section_start:1:a\r\x1b[0KA"), ("O ", "section_end:2:a\r\x1b[0Ksection_start:2:b\r\x1b[0KB")],
         &["a 1: A", "b: B"]
+    )]
+    #[case::a_line_that_is_cleared_first(
+        &[("O ", "\x1b[0Ksection_start:1:own[collapsed=true]\r\x1b[0KOwn"), ("O ", ""), ("O ", "\x1b[0Ksection_end:2:own\r\x1b[0K")],
+        &["own 1: Own | "]
     )]
     #[case::two_streams(
         &[("O ", "out"), ("E ", "err"), ("O+", "put"), ("E+", "or"), ("E ", "next")],

@@ -9,7 +9,7 @@ use crate::report::run::words::format_duration;
 /// The sections that a reader looks for first. The others are the work of the runner before and after them.
 const EXPANDED: [&str; 2] = ["step_script", "after_script"];
 
-/// The log, or the last lines of the job if there is none.
+/// Renders the log of a job. Without a log, renders the job's last lines.
 pub(super) fn log(job: &Job, log: Option<&Log>) -> Markup {
     let sections = log.map_or(&[][..], |log| &log.sections);
     html! {
