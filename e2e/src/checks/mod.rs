@@ -49,6 +49,7 @@ mod service;
 mod version;
 
 pub use self::cause::Part;
+pub(crate) use self::causes::traffic::is_default_class;
 pub use self::check::{Check, Evidence, Outcome, Pods};
 pub use self::need::Need;
 pub use self::registry::image as image_of;

@@ -23,7 +23,7 @@ enum Format {
     Table,
     /// For programs: all results, as in docs/report.schema.json.
     Json,
-    /// Statistics of each environment, after the manner of Gateway API's conformance report.
+    /// Statistics of each environment, in the form of Gateway API's conformance report.
     Yaml,
 }
 

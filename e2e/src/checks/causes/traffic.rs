@@ -121,8 +121,14 @@ pub(in crate::checks) fn class<'class>(
     let named = class_name(ingress);
     classes.iter().find(|class| match named {
         Some(name) => class.metadata.name.as_deref() == Some(name),
-        None => class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true"),
+        None => is_default_class(class),
     })
+}
+
+/// Whether this is the class of Ingresses that name none.
+/// <https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>
+pub(crate) fn is_default_class(class: &IngressClass) -> bool {
+    class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true")
 }
 
 /// Candidates for the label [`NAME`] of the controller that a class names: the first part of its domain, and its path.

@@ -126,19 +126,18 @@ impl Rights {
             Some(part) => format!("{}/{part}", object.resource),
             None => object.resource.clone(),
         };
-        let mut add = |verb: &str| {
-            let name = object.name.as_deref().unwrap_or_default();
-            self.add(object.namespace.as_deref(), verb, (&object.api_group, &resource, name), temporary);
-        };
+        let wanted = Object { group: object.api_group.clone(), resource, name: object.name.clone() };
+        let mut add = |verb: &str| self.add(object.namespace.as_deref(), verb, wanted.clone(), temporary);
         add(&event.verb);
         // Server-side apply of a new object needs both, and so does an upgraded connection since Kubernetes 1.35.
         let is_created = event.response_status.as_ref().is_some_and(|status| status.code == Some(201));
-        let is_upgraded = event.verb == "get" && matches!(&*resource, "pods/portforward" | "pods/exec" | "pods/attach");
+        let is_upgraded =
+            event.verb == "get" && matches!(&*wanted.resource, "pods/portforward" | "pods/exec" | "pods/attach");
         if (event.verb == "patch" && is_created) || is_upgraded {
             add("create");
         }
         // Only who has the permissions of a Role may create it.
-        if resource == "roles" {
+        if wanted.resource == "roles" {
             let rules = event.request_object.as_ref().and_then(|role| role.get("rules"));
             let rules: Vec<PolicyRule> =
                 rules.and_then(|it| serde_json::from_value(it.clone()).ok()).unwrap_or_default();
@@ -152,7 +151,9 @@ impl Rights {
     fn add_impersonation(&mut self, user: &str, temporary: &str) -> bool {
         let account = user.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
         let Some((namespace, name)) = account else { return false };
-        self.add(Some(namespace), "impersonate", ("", "serviceaccounts", name), temporary);
+        let resource = "serviceaccounts".to_owned();
+        let account = Object { group: String::new(), resource, name: Some(name.to_owned()) };
+        self.add(Some(namespace), "impersonate", account, temporary);
         true
     }
 
@@ -160,24 +161,25 @@ impl Rights {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
                 for verb in &rule.verbs {
-                    self.add(namespace, verb, (group, resource, ""), temporary);
+                    let object = Object { group: group.clone(), resource: resource.clone(), name: None };
+                    self.add(namespace, verb, object, temporary);
                 }
             }
         }
     }
 
-    fn add(&mut self, namespace: Option<&str>, verb: &str, object: (&str, &str, &str), temporary: &str) {
-        let (group, resource, name) = object;
-        let is_known = NAMED.contains(&resource) && OF_ONE.contains(&verb) && !name.starts_with(temporary);
-        let name = (is_known && !name.is_empty()).then(|| name.to_owned());
+    /// Adds a permission. Only names that are known before the run restrict it.
+    fn add(&mut self, namespace: Option<&str>, verb: &str, object: Object, temporary: &str) {
+        let is_named = NAMED.contains(&&*object.resource) && OF_ONE.contains(&verb);
         // The API server reports a namespace as one in itself.
-        let namespace = namespace.filter(|it| !it.is_empty() && !it.starts_with(temporary) && resource != "namespaces");
+        let is_inside = object.resource != "namespaces";
+        let namespace = namespace.filter(|it| is_inside && !it.is_empty() && !it.starts_with(temporary));
+        let name = object.name.filter(|name| is_named && !name.is_empty() && !name.starts_with(temporary));
         let verbs = match namespace {
             Some(namespace) => self.namespaces.entry(namespace.to_owned()).or_default(),
             None => &mut self.cluster,
         };
-        let object = Object { group: group.to_owned(), resource: resource.to_owned(), name };
-        verbs.entry(object).or_default().insert(verb.to_owned());
+        verbs.entry(Object { name, ..object }).or_default().insert(verb.to_owned());
     }
 
     /// Removes the permissions that a wider one includes.

@@ -149,14 +149,19 @@ fn with_token(owner: Kubeconfig, token: &str) -> Result<Vec<u8>, serde_json::Err
 
 /// Creates or updates the pull secret in the namespace.
 pub async fn apply_pull_secret(client: &Client, run: &RunId, login: &Login) -> Result<(), OwnerError> {
-    let secret = serde_json::json!({
+    let secret = pull_secret(NAMESPACE, &login.docker_config(registry::HOST));
+    Ok(apply(client, run, "the pull secret", &secret.to_string()).await?)
+}
+
+/// The pull secret of a namespace with this Docker configuration.
+pub fn pull_secret(namespace: &str, config: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": PULL_SECRET, "namespace": NAMESPACE},
+        "metadata": {"name": PULL_SECRET, "namespace": namespace},
         "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": login.docker_config(registry::HOST).to_string()},
-    });
-    Ok(apply(client, run, "the pull secret", &secret.to_string()).await?)
+        "stringData": {".dockerconfigjson": config.to_string()},
+    })
 }
 
 /// Announces the registry to other tools, as specified by KEP-1755.

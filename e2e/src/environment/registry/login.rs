@@ -61,9 +61,14 @@ impl Login {
     /// The Docker configuration that `docker login HOST` writes, which is also the content of a Secret of type
     /// `kubernetes.io/dockerconfigjson`.
     pub fn docker_config(&self, host: &str) -> serde_json::Value {
-        let auth = BASE64_STANDARD.encode(format!("{USER}:{}", self.password));
-        serde_json::json!({"auths": {host: {"username": USER, "password": self.password, "auth": auth}}})
+        docker_config(host, USER, &self.password)
     }
+}
+
+/// [`Login::docker_config`] for another user.
+pub fn docker_config(host: &str, user: &str, password: &str) -> serde_json::Value {
+    let auth = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    serde_json::json!({"auths": {host: {"username": user, "password": password, "auth": auth}}})
 }
 
 impl fmt::Debug for Login {

@@ -6,10 +6,7 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 use crate::checks::discovery::Choice;
-
-/// The annotation of the cluster's default class.
-/// <https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>
-const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+use crate::checks::is_default_class;
 
 /// How requests from outside the cluster reach the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +15,6 @@ pub enum Entry {
     Class(String),
     /// By an `HTTPRoute` to this Gateway.
     Gateway { namespace: String, name: String },
-    /// Not at all.
-    None,
 }
 
 /// The user has to choose. Contains what exists, and the option.
@@ -33,35 +28,30 @@ pub enum Undecided {
     Architectures(String),
 }
 
-/// The entry that the user has given, or else the class of the cluster.
-pub(super) fn entry(given: Option<Entry>, classes: &[IngressClass]) -> Result<(Entry, Choice), Undecided> {
+/// The entry that the user has given, or else the class of the cluster, if it has one.
+pub(super) fn entry(given: Option<Entry>, classes: &[IngressClass]) -> Result<(Option<Entry>, Choice), Undecided> {
     let choice = |value: Option<String>, reason: &str| Choice { subject: "entry", value, reason: reason.to_owned() };
-    match given {
-        Some(Entry::Class(class)) => {
-            let chosen = choice(Some(format!("Ingress of class {class}")), "selected with `--ingress-class`");
-            return Ok((Entry::Class(class), chosen));
-        }
-        Some(Entry::Gateway { namespace, name }) => {
-            let chosen = choice(Some(format!("Gateway {namespace}/{name}")), "selected with `--gateway`");
-            return Ok((Entry::Gateway { namespace, name }, chosen));
-        }
-        Some(Entry::None) | None => {}
-    }
-    let is_default = |class: &&IngressClass| class.annotations().get(DEFAULT).is_some_and(|value| value == "true");
-    let (class, reason) = match (classes.iter().find(is_default), classes) {
-        (Some(class), _) => (class, "the cluster's default class"),
-        (None, [class]) => (class, "the only class of the cluster"),
-        (None, []) => {
-            let reason = "the cluster has no class of Ingresses; select a Gateway with `--gateway`";
-            return Ok((Entry::None, choice(None, reason)));
-        }
-        (None, several) => {
-            let names: BTreeSet<String> = several.iter().map(ResourceExt::name_any).collect();
-            return Err(Undecided::Classes(names.into_iter().collect::<Vec<_>>().join(", ")));
-        }
+    let (entry, reason) = match given {
+        Some(class @ Entry::Class(_)) => (class, "selected with `--ingress-class`"),
+        Some(gateway @ Entry::Gateway { .. }) => (gateway, "selected with `--gateway`"),
+        None => match (classes.iter().find(|class| is_default_class(class)), classes) {
+            (Some(class), _) => (Entry::Class(class.name_any()), "the cluster's default class"),
+            (None, [class]) => (Entry::Class(class.name_any()), "the only class of the cluster"),
+            (None, []) => {
+                let reason = "the cluster has no class of Ingresses; select a Gateway with `--gateway`";
+                return Ok((None, choice(None, reason)));
+            }
+            (None, several) => {
+                let names: BTreeSet<String> = several.iter().map(ResourceExt::name_any).collect();
+                return Err(Undecided::Classes(names.into_iter().collect::<Vec<_>>().join(", ")));
+            }
+        },
     };
-    let name = class.name_any();
-    Ok((Entry::Class(name.clone()), choice(Some(format!("Ingress of class {name}")), reason)))
+    let shown = match &entry {
+        Entry::Class(class) => format!("Ingress of class {class}"),
+        Entry::Gateway { namespace, name } => format!("Gateway {namespace}/{name}"),
+    };
+    Ok((Some(entry), choice(Some(shown), reason)))
 }
 
 /// The architecture that the user has given, or else that of the nodes.
@@ -87,20 +77,21 @@ mod tests {
     use super::*;
 
     fn class(name: &str, is_default: bool) -> IngressClass {
-        let annotations = if is_default { json!({DEFAULT: "true"}) } else { json!({}) };
+        let annotations =
+            if is_default { json!({"ingressclass.kubernetes.io/is-default-class": "true"}) } else { json!({}) };
         serde_json::from_value(json!({"metadata": {"name": name, "annotations": annotations}})).unwrap()
     }
 
     #[rstest]
-    #[case::given(Some(Entry::Class("own".into())), &[("a", true)], Ok(Entry::Class("own".into())))]
-    #[case::default(None, &[("a", false), ("b", true)], Ok(Entry::Class("b".into())))]
-    #[case::only(None, &[("a", false)], Ok(Entry::Class("a".into())))]
-    #[case::none(None, &[], Ok(Entry::None))]
+    #[case::given(Some(Entry::Class("own".into())), &[("a", true)], Ok(Some(Entry::Class("own".into()))))]
+    #[case::default(None, &[("a", false), ("b", true)], Ok(Some(Entry::Class("b".into()))))]
+    #[case::only(None, &[("a", false)], Ok(Some(Entry::Class("a".into()))))]
+    #[case::none(None, &[], Ok(None))]
     #[case::several(None, &[("b", false), ("a", false)], Err(Undecided::Classes("a, b".into())))]
     fn the_class_is_that_of_the_cluster(
         #[case] given: Option<Entry>,
         #[case] classes: &[(&str, bool)],
-        #[case] expected: Result<Entry, Undecided>,
+        #[case] expected: Result<Option<Entry>, Undecided>,
     ) {
         let classes: Vec<_> = classes.iter().map(|(name, is_default)| class(name, *is_default)).collect();
         assert_eq!(entry(given, &classes).map(|(entry, _)| entry), expected);

@@ -122,7 +122,7 @@ impl Demo {
     pub async fn deploy(&self, notify: &EventSink<'_>) -> Result<(), DemoError> {
         let mut objects = manifests::account(&self.namespace.name)?;
         if let Some(registry) = &self.target.registry {
-            objects.push(manifests::pull_secret(registry, &self.namespace.name)?);
+            objects.extend(manifests::pull_secret(registry, &self.namespace.name)?);
         }
         objects.extend(manifests::service(&self.values)?);
         for (file, object) in &objects as &[Object] {
@@ -160,5 +160,16 @@ fn target_in(target: &Target, namespace: &str) -> Target {
         deployer_kubeconfig: None,
         deployer_kubectl: None,
         ..target.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the check, nothing would wait for the pods.
+    #[test]
+    fn the_check_of_the_rollout_exists() {
+        assert!(checks::find(ROLLOUT).is_ok());
     }
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::choice::Entry;
 use crate::checks::target::RegistryTarget;
 use crate::environment::cluster::apply::{ApplyError, documents};
-use crate::environment::cluster::owner::PULL_SECRET;
+use crate::environment::cluster::owner;
+use crate::environment::registry::login::docker_config;
 
 /// The slug of the environment. It is the same in each temporary namespace, so that reports can be compared.
 pub(super) const SLUG: &str = "check";
@@ -57,69 +58,59 @@ pub(super) struct Values {
     /// The commit that the image was built from.
     pub(super) commit: String,
     pub(super) architecture: String,
-    pub(super) entry: Entry,
+    /// `None` if no request from outside the cluster reaches the service.
+    pub(super) entry: Option<Entry>,
 }
 
 /// An object, and the file that it comes from.
 pub(super) type Object = (&'static str, DynamicObject);
 
+/// The objects in the text of the manifest `path`.
+fn objects(path: &'static str, text: &str) -> Result<Vec<Object>, ApplyError> {
+    Ok(documents(path, text)?.into_iter().map(|object| (path, object)).collect())
+}
+
 /// The namespace with the name `name`.
 pub(super) fn namespace(name: &str) -> Result<Object, ApplyError> {
     let text = NAMESPACE.text.replace("name: gitlab\n", &format!("name: {name}\n"));
-    let object = documents(NAMESPACE.path, &text)?.into_iter().next();
-    let object = object.ok_or_else(|| ApplyError::NotAManifest {
+    objects(NAMESPACE.path, &text)?.into_iter().next().ok_or_else(|| ApplyError::NotAManifest {
         file: NAMESPACE.path.to_owned(),
         reason: "it has no object".to_owned(),
-    })?;
-    Ok((NAMESPACE.path, object))
+    })
 }
 
 /// The account of the pipeline in a namespace, with its permissions there.
 pub(super) fn account(namespace: &str) -> Result<Vec<Object>, ApplyError> {
-    let mut objects = Vec::new();
+    let mut all = Vec::new();
     for Manifest { path, text } in ACCOUNT {
-        for mut object in documents(path, text)? {
-            object.metadata.namespace = Some(namespace.to_owned());
-            for subject in object.data.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
-                subject["namespace"] = json!(namespace);
-            }
-            objects.push((path, object));
+        all.extend(objects(path, text)?);
+    }
+    for (_, object) in &mut all {
+        object.metadata.namespace = Some(namespace.to_owned());
+        for subject in object.data.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
+            subject["namespace"] = json!(namespace);
         }
     }
-    Ok(objects)
+    Ok(all)
 }
 
 /// The Secret with which the nodes pull images of the registry.
-pub(super) fn pull_secret(registry: &RegistryTarget, namespace: &str) -> Result<Object, ApplyError> {
+pub(super) fn pull_secret(registry: &RegistryTarget, namespace: &str) -> Result<Vec<Object>, ApplyError> {
     let RegistryTarget { host, user, password, .. } = registry;
-    let config = json!({"auths": {host: {"username": user, "password": password}}});
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": PULL_SECRET, "namespace": namespace},
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": config.to_string()},
-    });
-    let file = "the pull secret";
-    let object = serde_json::from_value(secret);
-    let object =
-        object.map_err(|error| ApplyError::NotAManifest { file: file.to_owned(), reason: error.to_string() })?;
-    Ok((file, object))
+    objects("the pull secret", &owner::pull_secret(namespace, &docker_config(host, user, password)).to_string())
 }
 
 /// The objects of the service, as the deploy jobs apply them.
 pub(super) fn service(values: &Values) -> Result<Vec<Object>, ApplyError> {
-    let entry = match values.entry {
-        Entry::Class(_) => Some(INGRESS),
-        Entry::Gateway { .. } => Some(HTTP_ROUTE),
-        Entry::None => None,
-    };
-    let mut objects = Vec::new();
+    let entry = values.entry.as_ref().map(|entry| match entry {
+        Entry::Class(_) => INGRESS,
+        Entry::Gateway { .. } => HTTP_ROUTE,
+    });
+    let mut all = Vec::new();
     for manifest in SERVICE.into_iter().chain(entry) {
-        let text = replaced(manifest.text, &values.placeholders());
-        objects.extend(documents(manifest.path, &text)?.into_iter().map(|object| (manifest.path, object)));
+        all.extend(objects(manifest.path, &replaced(manifest.text, &values.placeholders()))?);
     }
-    Ok(objects)
+    Ok(all)
 }
 
 impl Values {
@@ -128,9 +119,9 @@ impl Values {
         // The manifest puts a colon between the two, also where it is part of a digest.
         let (name, version) = self.image.rsplit_once(':').unwrap_or((&self.image, ""));
         let (class, gateway, gateway_namespace) = match &self.entry {
-            Entry::Class(class) => (&**class, "", ""),
-            Entry::Gateway { namespace, name } => ("", &**name, &**namespace),
-            Entry::None => ("", "", ""),
+            Some(Entry::Class(class)) => (&**class, "", ""),
+            Some(Entry::Gateway { namespace, name }) => ("", &**name, &**namespace),
+            None => ("", "", ""),
         };
         BTreeMap::from([
             ("CI_COMMIT_SHA", &*self.commit),
@@ -166,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    fn values(image: &str, entry: Entry) -> Values {
+    fn values(image: &str, entry: Option<Entry>) -> Values {
         Values {
             image: image.to_owned(),
             namespace: "e2e-check-1".to_owned(),
@@ -187,10 +178,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::class(Entry::Class("nginx".into()), "Ingress")]
-    #[case::gateway(Entry::Gateway { namespace: "edge".into(), name: "public".into() }, "HTTPRoute")]
-    #[case::none(Entry::None, "none")]
-    fn the_service_has_the_entry_of_the_cluster(#[case] entry: Entry, #[case] kind: &str) {
+    #[case::class(Some(Entry::Class("nginx".into())), "Ingress")]
+    #[case::gateway(Some(Entry::Gateway { namespace: "edge".into(), name: "public".into() }), "HTTPRoute")]
+    #[case::none(None, "none")]
+    fn the_service_has_the_entry_of_the_cluster(#[case] entry: Option<Entry>, #[case] kind: &str) {
         let image = "registry.example.com/group/project:v1";
         let objects = service(&values(image, entry)).unwrap();
         insta::assert_snapshot!(format!("the_service_with_entry_{kind}"), yaml(&objects));
@@ -201,7 +192,7 @@ mod tests {
     #[case("project@sha256:0123456789abcdef")]
     #[case("project:v1@sha256:0123456789abcdef")]
     fn the_image_is_the_given_one(#[case] image: &str) {
-        let objects = service(&values(image, Entry::None)).unwrap();
+        let objects = service(&values(image, None)).unwrap();
         assert_eq!(objects[0].1.data["spec"]["template"]["spec"]["containers"][0]["image"], image);
     }
 
@@ -211,7 +202,7 @@ mod tests {
         let pipeline = include_str!("../../../../.gitlab-ci.yml");
         let expressions = pipeline.lines().filter_map(|line| line.trim().strip_prefix("-e \"s|__"));
         let expected: BTreeSet<&str> = expressions.filter_map(|rest| rest.split_once("__|").map(|it| it.0)).collect();
-        let values = values("a:b", Entry::None);
+        let values = values("a:b", None);
         assert_eq!(values.placeholders().into_keys().collect::<BTreeSet<_>>(), expected);
     }
 
