@@ -33,6 +33,7 @@ mod deployment;
 mod dns;
 mod gateway_api;
 mod ingress;
+pub(crate) mod ingress_class;
 mod liveness;
 mod need;
 mod pod_security;
@@ -49,7 +50,6 @@ mod service;
 mod version;
 
 pub use self::cause::Part;
-pub(crate) use self::causes::traffic::is_default_class;
 pub use self::check::{Check, Evidence, Outcome, Pods};
 pub use self::need::Need;
 pub use self::registry::image as image_of;

@@ -9,9 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource, ResourceExt};
 
 use crate::checks::cause::Remedy;
-
-/// The annotation of the `IngressClass` of Ingresses that name none.
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+use crate::checks::ingress_class;
 
 /// The annotation with an Ingress's class before `ingressClassName` existed. Controllers still read it, without an `IngressClass`.
 /// <https://kubernetes.io/docs/concepts/services-networking/ingress/#deprecated-annotation>
@@ -121,14 +119,8 @@ pub(in crate::checks) fn class<'class>(
     let named = class_name(ingress);
     classes.iter().find(|class| match named {
         Some(name) => class.metadata.name.as_deref() == Some(name),
-        None => is_default_class(class),
+        None => ingress_class::is_default(class),
     })
-}
-
-/// Whether this is the class of Ingresses that name none.
-/// <https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>
-pub(crate) fn is_default_class(class: &IngressClass) -> bool {
-    class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true")
 }
 
 /// Candidates for the label [`NAME`] of the controller that a class names: the first part of its domain, and its path.
@@ -271,7 +263,8 @@ mod tests {
 
     #[test]
     fn the_default_class_is_found() {
-        let default = json!({"metadata": {"name": "t", "annotations": {DEFAULT_CLASS: "true"}}});
+        let default =
+            json!({"metadata": {"name": "t", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}}});
         let classes = [object(json!({"metadata": {"name": "other"}})), object(default)];
         let backend = json!({"name": "demo", "port": {"number": 8000}});
         assert_eq!(class(&an_ingress(&json!(null), &backend), &classes).unwrap().name_any(), "t");

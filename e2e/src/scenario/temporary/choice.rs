@@ -6,7 +6,7 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 use crate::checks::discovery::Choice;
-use crate::checks::is_default_class;
+use crate::checks::ingress_class;
 
 /// How requests from outside the cluster reach the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn entry(given: Option<Entry>, classes: &[IngressClass]) -> Result<(O
     let (entry, reason) = match given {
         Some(class @ Entry::Class(_)) => (class, "selected with `--ingress-class`"),
         Some(gateway @ Entry::Gateway { .. }) => (gateway, "selected with `--gateway`"),
-        None => match (classes.iter().find(|class| is_default_class(class)), classes) {
+        None => match (classes.iter().find(|class| ingress_class::is_default(class)), classes) {
             (Some(class), _) => (Entry::Class(class.name_any()), "the cluster's default class"),
             (None, [class]) => (Entry::Class(class.name_any()), "the only class of the cluster"),
             (None, []) => {
