@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A process, which may have ended but still be in the table of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -53,6 +55,13 @@ pub(crate) fn descendants(mut parents: Vec<i32>, all: Vec<Process>) -> Vec<Proce
         found.extend(children);
     }
     found
+}
+
+/// Sends a signal to processes. One that has ended just now is left out.
+pub(crate) fn signal(processes: &[Process], signal: Signal) {
+    for process in processes.iter().filter_map(|process| Pid::from_raw(process.number)) {
+        let _ = kill_process(process, signal);
+    }
 }
 
 #[cfg(test)]

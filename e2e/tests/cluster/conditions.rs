@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::deployment::manifest_of;
 use crate::discovery::install_traefik;
 use crate::fixture::{Cleanup, access, feed, owner};
-use crate::saboteurs::{COMMIT, object};
+use crate::saboteurs::{COMMIT, object, reported};
+use crate::setup::setup;
 use crate::support::{e2e, error, eventually, run};
 
 /// A namespace of its own that `e2e setup` has prepared, with an Ingress controller that serves it. It is deleted at the end of the test.
@@ -24,11 +25,7 @@ impl Namespace {
     fn new(name: &'static str) -> Self {
         let cleanup = Cleanup(vec![format!("namespace/{name}")]);
         let dir = tempfile::tempdir().expect("a directory");
-        let context = run(&mut owner(&["config", "current-context"]));
-        let mut setup = e2e(&["setup", "--kubeconfig", access("kubeconfig"), "--context", &context, "--apply"]);
-        setup.args(["--project", "course/conditions", "--namespace", name, "--registry", access("registry_host")]);
-        setup.args(["--registry-user", "gitlab", "--registry-password-file", access("registry_password")]);
-        run(setup.arg("--directory").arg(dir.path()));
+        run(&mut setup(name, dir.path(), &["--apply"]));
         let class = json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name},
             "spec": {"controller": "traefik.io/ingress-controller"}});
         let options = ["ingressClass", "namespaces"].map(|key| format!("--providers.kubernetesIngress.{key}={name}"));
@@ -60,9 +57,9 @@ impl Namespace {
     fn verdicts(&self) -> BTreeMap<String, String> {
         let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", self.name, "--format", "json"];
         let output = e2e(&arguments).args(["--patience", "30s"]).output().expect("e2e runs");
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", error(&output)));
-        let checks = report["checks"].as_array().expect("a list");
-        assert_eq!(checks.len(), 13, "{report:#}");
+        let checks = reported(&String::from_utf8_lossy(&output.stdout));
+        let checks = checks.unwrap_or_else(|cause| panic!("{cause}: {}", error(&output)));
+        assert_eq!(checks.len(), 13, "{checks:#?}");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let others = checks.iter().filter(|check| check["verdict"] != "passed");
         let about = |check: &Value| {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::deployment::deploy_as;
 use crate::fixture::{DEPLOYER, access};
-use crate::saboteurs::COMMIT;
+use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error};
 
 /// What the commands of each check print.
@@ -33,8 +33,7 @@ fn the_commands_of_a_report_show_the_state_of_the_cluster() {
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", "reproduced"];
     let output = e2e(&arguments).args(["--format", "json"]).output().expect("e2e runs");
     assert_eq!(output.status.code(), Some(0), "{}", error(&output));
-    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let checks = report["checks"].as_array().expect("a list");
+    let checks = reported(&String::from_utf8_lossy(&output.stdout)).expect("JSON");
     let mut names: Vec<_> = checks.iter().filter_map(|check| check["name"].as_str()).collect();
     names.sort_unstable();
     let shown: Vec<_> = SHOWN.into_iter().chain([("version", COMMIT.as_str())]).collect();

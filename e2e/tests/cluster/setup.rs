@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 const AGENT: &str = "group/agents:staging";
 
 /// `e2e setup` for the cluster of `make up`.
-fn setup(namespace: &str, dir: &Path, more: &[&str]) -> std::process::Command {
+pub(crate) fn setup(namespace: &str, dir: &Path, more: &[&str]) -> std::process::Command {
     let context = run(&mut owner(&["config", "current-context"]));
     let dir = dir.to_str().expect("UTF-8");
     let mut command = e2e(&["setup", "--kubeconfig", access("kubeconfig"), "--context", &context]);

@@ -21,16 +21,11 @@ use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 
 use super::script_end::ScriptEnd;
 use super::shell_process::{self, GRACE};
+use super::supervisor::{MAX_WAIT, POLL_INTERVAL};
 use crate::processes;
 
 /// Time between SIGTERM and SIGKILL for processes that the script has left running.
 const GRACE_AFTER_SCRIPT: Duration = Duration::from_millis(500);
-
-/// Maximum time that [`end_all`] waits for processes after SIGKILL: a process in an uninterruptible system call does not end.
-const MAX_WAIT: Duration = Duration::from_secs(10);
-
-/// Interval at which ended descendants are reaped while they are being stopped. Polling is necessary because `wait` has no timeout.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Interval at which ended daemons are reaped while the script runs.
 const REAP_INTERVAL: Duration = Duration::from_secs(10);
@@ -153,10 +148,5 @@ fn reap_others(shell: &Child) {
 /// Sends a signal to all descendants.
 fn signal_all(signal: Signal) {
     let all = processes::all().into_iter().flatten().collect();
-    for process in processes::descendants(vec![getpid().as_raw_nonzero().get()], all) {
-        if let Some(process) = Pid::from_raw(process.number) {
-            // It may have ended just now.
-            let _ = kill_process(process, signal);
-        }
-    }
+    processes::signal(&processes::descendants(vec![getpid().as_raw_nonzero().get()], all), signal);
 }

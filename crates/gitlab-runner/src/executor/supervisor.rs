@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep};
 use crate::processes::{self, Process};
 
 /// Maximum time to wait for killed processes: one in an uninterruptible system call does not end.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Interval at which killed processes are reaped.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// Interval at which ended processes are reaped while they are being stopped. Polling is necessary because `wait` has no timeout.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A program that calls `supervise::supervise`.
 #[derive(Clone, Debug)]
@@ -71,9 +71,9 @@ impl Supervisor {
             if adopted.is_empty() {
                 return;
             }
+            processes::signal(&adopted, Signal::KILL);
             for process in adopted.into_iter().filter_map(|process| Pid::from_raw(process.number)) {
-                // It may have ended just now, or be the child of another one.
-                let _ = kill_process(process, Signal::KILL);
+                // It may be the child of another one.
                 let _ = waitpid(Some(process), WaitOptions::NOHANG);
             }
             sleep(POLL_INTERVAL).await;
