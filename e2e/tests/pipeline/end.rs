@@ -76,3 +76,38 @@ fn a_shell_that_is_missing_is_a_failure_of_the_system() {
     assert!(text.contains("a: failed (cannot run /nowhere/sh: see the job's log)"), "{text}");
     assert!(!text.contains("retried"), "{text}");
 }
+
+/// The process IDs that jobs have written, one for each job.
+fn supervisors(pipeline: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("supervisors");
+    let pipeline = pipeline.replace("NOTE", &format!("echo $PPID >> {}", file.display()));
+    let repository = Repository::new("main", &pipeline.replace("FILE", &file.display().to_string()));
+    let output = repository.e2e(&["pipeline", "--executor", "shell"]).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(0), "{} {}", String::from_utf8_lossy(&output.stdout), error(&output));
+    std::fs::read_to_string(file).expect("the file").lines().map(str::to_owned).collect()
+}
+
+#[rstest]
+#[case::nothing_left("'true'", true)]
+#[case::a_failure("exit 3", true)]
+#[case::a_daemon("setsid sleep 600 > /dev/null 2>&1 &", false)]
+#[case::a_timeout("sleep 600", false)]
+fn a_supervisor_runs_the_next_script_if_nothing_of_the_last_is_left(#[case] command: &str, #[case] is_same: bool) {
+    let pipeline = format!(
+        "a: {{stage: build, script: [NOTE, {command}], timeout: 2 seconds, allow_failure: true}}\nb: {{script: NOTE}}\n"
+    );
+    let supervisors = supervisors(&pipeline);
+    assert_eq!(supervisors.len(), 2, "{supervisors:?}");
+    assert_eq!(supervisors[0] == supervisors[1], is_same, "{supervisors:?}");
+}
+
+/// A job also has the permissions to kill the supervisor that waits for the next job.
+#[test]
+fn an_idle_supervisor_that_was_killed_is_replaced() {
+    let pipeline = "stages: [one, two, three]\na: {stage: one, script: [NOTE, sleep 1], parallel: 2}\nb: {stage: two, script: ['for it in $(cat FILE); do [ $it = $PPID ] || kill -9 $it; done']}\nc: {stage: three, script: [NOTE, sleep 1], parallel: 2}\n";
+    let supervisors = supervisors(pipeline);
+    assert_eq!(supervisors.len(), 4, "{supervisors:?}");
+    let (before, after) = supervisors.split_at(2);
+    assert_eq!(after.iter().filter(|it| before.contains(it)).count(), 1, "{supervisors:?}");
+}

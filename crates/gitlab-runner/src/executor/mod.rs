@@ -15,6 +15,7 @@ mod repack;
 mod request;
 mod runner_service;
 mod script_end;
+mod script_request;
 pub mod shell;
 mod shell_process;
 #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
 //! A script that runs on this machine, and the processes that it leaves running.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::output_task::finish;
 use super::script_end::ScriptEnd;
-use super::supervisor::{Running, Supervisor};
+use super::supervisor::{Supervision, Supervisor};
 use crate::log::{JobLog, Stream};
 use crate::process_group::ProcessGroup;
 
@@ -37,19 +37,28 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A script that was started, until all of its processes have ended.
 pub(super) struct ShellProcess {
-    child: Child,
-    /// The process group of a shell without a supervisor.
-    group: Option<ProcessGroup>,
-    supervision: Option<Supervision>,
-    end: Option<ScriptEnd>,
+    shell: Shell,
     /// Tasks that copy the output to the log. They also run while the script is stopped: a handler of SIGTERM may write.
     output: Vec<JoinHandle<()>>,
 }
 
-/// A supervisor, and the connection over which it reports the end of the shell.
-struct Supervision {
-    running: Running,
-    connection: UnixStream,
+/// The shell of a script.
+enum Shell {
+    /// It has no supervisor.
+    Single {
+        child: Child,
+        /// The process group. `None` after all of its processes have ended.
+        group: Option<ProcessGroup>,
+    },
+    /// It has a supervisor, which may still wait for the shell's processes.
+    Supervised {
+        supervisor: Supervisor,
+        supervision: Supervision,
+        /// How the shell has ended.
+        end: Option<ScriptEnd>,
+    },
+    /// It has ended, and nothing of it runs any more.
+    Ended(ScriptEnd),
 }
 
 impl ShellProcess {
@@ -61,44 +70,35 @@ impl ShellProcess {
         log: &Arc<JobLog>,
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
-        let (mut command, connection) = command(program.as_os_str(), supervisor, script)?;
-        command.current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
-        change(&mut command);
-        let (mut child, group, running) = if let Some(supervisor) = supervisor {
-            // It leads a session of its own, and so must not lead a group before.
-            let (child, running) = supervisor.spawn(&mut command)?;
-            (child, None, Some(running))
-        } else {
-            let child = command.process_group(0).spawn()?;
+        let script = input(script.as_bytes())?;
+        let Some(supervisor) = supervisor else {
+            let mut command = Command::new(program);
+            command.current_dir(dir).stdin(script).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+            change(&mut command);
+            let mut child = command.spawn()?;
             let group = ProcessGroup::led_by(&child);
-            (child, group, None)
+            let output = child.stdout.take().map(|from| tokio::spawn(copy(from, Stream::Out, Arc::clone(log))));
+            let errors = child.stderr.take().map(|from| tokio::spawn(copy(from, Stream::Err, Arc::clone(log))));
+            let output = output.into_iter().chain(errors).collect();
+            return Ok(Self { shell: Shell::Single { child, group }, output });
         };
-        // The command holds the supervisor's end of the connection.
-        drop(command);
-        let supervision = running.zip(connection).map(|(running, connection)| Supervision { running, connection });
-        let output = [
-            child.stdout.take().map(|from| tokio::spawn(copy(from, Stream::Out, Arc::clone(log)))),
-            child.stderr.take().map(|from| tokio::spawn(copy(from, Stream::Err, Arc::clone(log)))),
+        // Only the shell holds the writing ends: the reading ends see when it and its children are done.
+        let ((output, output_writer), (errors, errors_writer)) = (io::pipe()?, io::pipe()?);
+        let supervision = supervisor.start(program, dir, &script, [&output_writer, &errors_writer], change).await?;
+        let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
+        let errors = pipe::Receiver::from_owned_fd(OwnedFd::from(errors))?;
+        let output = vec![
+            tokio::spawn(copy(output, Stream::Out, Arc::clone(log))),
+            tokio::spawn(copy(errors, Stream::Err, Arc::clone(log))),
         ];
-        let output = output.into_iter().flatten().collect();
-        let mut process = Self { child, group, supervision, end: None, output };
-        if let Some(Supervision { connection, .. }) = &mut process.supervision {
-            // A supervisor that has ended is reported by `wait`.
-            let _ = connection.write_all(script.as_bytes()).await;
-            let _ = connection.shutdown().await;
-        }
-        Ok(process)
+        let supervisor = supervisor.clone();
+        Ok(Self { shell: Shell::Supervised { supervisor, supervision, end: None }, output })
     }
 
     /// Waits until the shell has ended, and until no process holds its output open. Processes that have other outputs may continue. GitLab
     /// Runner's `executors/shell/shell.go` waits for both.
     pub(super) async fn wait(&mut self) -> io::Result<ScriptEnd> {
-        let end = match (self.end, &mut self.supervision) {
-            (Some(end), _) => end,
-            (None, Some(supervision)) => ScriptEnd::from_number(supervision.connection.read_i32_le().await?),
-            (None, None) => self.child.wait().await?.into(),
-        };
-        self.end = Some(end);
+        let end = self.shell_end().await?;
         while let Some(task) = self.output.last_mut() {
             // A task that has panicked has printed the reason.
             let _ = task.await;
@@ -107,12 +107,30 @@ impl ShellProcess {
         Ok(end)
     }
 
+    async fn shell_end(&mut self) -> io::Result<ScriptEnd> {
+        match &mut self.shell {
+            Shell::Single { child, .. } => Ok(child.wait().await?.into()),
+            Shell::Ended(end) | Shell::Supervised { end: Some(end), .. } => Ok(*end),
+            Shell::Supervised { supervision, end, .. } => {
+                let report = supervision.report().await?;
+                *end = Some(report.end);
+                if report.is_complete
+                    && let Shell::Supervised { supervisor, supervision, .. } =
+                        mem::replace(&mut self.shell, Shell::Ended(report.end))
+                {
+                    supervisor.keep(supervision);
+                }
+                Ok(report.end)
+            }
+        }
+    }
+
     /// Sends SIGTERM to the script and waits for `kill_timeout`. Then ends all remaining processes with SIGTERM and SIGKILL: after
     /// [`GRACE`], or, under a supervisor whose shell has ended, after 500 ms.
     pub(super) async fn stop(&mut self, kill_timeout: Option<Duration>) {
         if let Some(kill_timeout) = kill_timeout {
             // A supervisor waits for the script after the first signal, and only five seconds after the second.
-            self.signal(if self.supervision.is_some() { Signal::USR1 } else { Signal::TERM });
+            self.signal(if self.is_supervised() { Signal::USR1 } else { Signal::TERM });
             let _ = timeout(kill_timeout, self.wait()).await;
         }
         if self.is_running() {
@@ -121,22 +139,28 @@ impl ShellProcess {
         }
         if self.is_running() {
             self.signal(Signal::KILL);
-            let _ = timeout(GRACE, self.child.wait()).await;
+            if let Shell::Single { child, .. } | Shell::Supervised { supervision: Supervision { child, .. }, .. } =
+                &mut self.shell
+            {
+                let _ = timeout(GRACE, child.wait()).await;
+            }
         }
         if self.is_killed()
-            && let Some(Supervision { running, .. }) = &self.supervision
+            && let Shell::Supervised { supervisor, .. } = &self.shell
         {
-            running.supervisor.end_adopted().await;
+            supervisor.end_adopted().await;
         }
-        self.group = None;
+        if let Shell::Single { group, .. } = &mut self.shell {
+            *group = None;
+        }
         for mut task in self.output.drain(..) {
             finish(&mut task, OUTPUT_TIMEOUT).await;
         }
     }
 
     async fn wait_for_end(&mut self) {
-        if self.supervision.is_some() {
-            let _ = timeout(GRACE + SUPERVISOR_GRACE, self.child.wait()).await;
+        if self.is_supervised() {
+            let _ = timeout(GRACE + SUPERVISOR_GRACE, self.supervisor_end()).await;
             return;
         }
         let started = Instant::now();
@@ -145,32 +169,45 @@ impl ShellProcess {
         }
     }
 
+    /// Waits until the supervisor has ended everything, or has been killed.
+    async fn supervisor_end(&mut self) {
+        let _ = self.shell_end().await;
+        if let Shell::Supervised { supervision, .. } = &mut self.shell {
+            let _ = supervision.child.wait().await;
+        }
+    }
+
+    fn is_supervised(&self) -> bool {
+        matches!(self.shell, Shell::Supervised { .. })
+    }
+
     /// Whether any process of the script still runs.
     pub(super) fn is_running(&mut self) -> bool {
-        let is_running = if self.supervision.is_some() {
+        match &mut self.shell {
+            Shell::Single { group, .. } => {
+                if !group.is_some_and(ProcessGroup::is_running) {
+                    // From now on, the ID of the group may belong to another one.
+                    *group = None;
+                }
+                group.is_some()
+            }
             // The supervisor ends after everything that the script has started.
-            matches!(self.child.try_wait(), Ok(None))
-        } else {
-            self.group.is_some_and(ProcessGroup::is_running)
-        };
-        if !is_running {
-            // From now on, the ID of the group may belong to another one.
-            self.group = None;
+            Shell::Supervised { supervision, .. } => matches!(supervision.child.try_wait(), Ok(None)),
+            Shell::Ended(_) => false,
         }
-        is_running
     }
 
     /// Whether the supervisor was killed. It may have left everything running.
     pub(super) fn is_killed(&mut self) -> bool {
-        self.supervision.is_some() && matches!(self.child.try_wait(), Ok(Some(status)) if status.signal().is_some())
+        let Shell::Supervised { supervision, .. } = &mut self.shell else { return false };
+        matches!(supervision.child.try_wait(), Ok(Some(status)) if status.signal().is_some())
     }
 
-    fn signal(&self, signal: Signal) {
-        match &self.supervision {
-            // A process that was waited for has no number.
-            Some(Supervision { running, .. }) if self.child.id().is_some() => running.signal(signal),
-            Some(_) => {}
-            None => drop(self.group.map(|group| group.signal(signal))),
+    fn signal(&mut self, signal: Signal) {
+        match &mut self.shell {
+            Shell::Single { group, .. } => drop(group.map(|group| group.signal(signal))),
+            Shell::Supervised { supervision, .. } => supervision.signal(signal),
+            Shell::Ended(_) => {}
         }
     }
 }
@@ -178,26 +215,8 @@ impl ShellProcess {
 impl Drop for ShellProcess {
     fn drop(&mut self) {
         // A supervisor that was killed would leave everything behind.
-        self.signal(if self.supervision.is_some() { Signal::TERM } else { Signal::KILL });
+        self.signal(if self.is_supervised() { Signal::TERM } else { Signal::KILL });
     }
-}
-
-/// The command that runs a script, and the connection to its supervisor.
-fn command(
-    program: &OsStr,
-    supervisor: Option<&Supervisor>,
-    script: &str,
-) -> io::Result<(Command, Option<UnixStream>)> {
-    let Some(supervisor) = supervisor else {
-        let mut command = Command::new(program);
-        command.stdin(input(script.as_bytes())?);
-        return Ok((command, None));
-    };
-    let (own, theirs) = std::os::unix::net::UnixStream::pair()?;
-    own.set_nonblocking(true)?;
-    let mut command = Command::from(supervisor.command(program));
-    command.stdin(OwnedFd::from(theirs));
-    Ok((command, Some(UnixStream::from_std(own)?)))
 }
 
 /// A script as standard input, in an unnamed file: a shell reads a file in blocks, but a pipe byte by byte.

@@ -1,26 +1,30 @@
-//! A process between the runner and a job's shell, which ends everything that the job has started.
+//! A process between the runner and the shells of jobs, which ends everything that a job has started.
 //!
 //! A process group is not enough: a daemon leaves it with `setsid`. The supervisor is the *subreaper* of its descendants: a process whose
 //! parent has ended becomes the supervisor's child. `PR_SET_CHILD_SUBREAPER(2const)`
+//!
+//! A supervisor runs one script at a time. If nothing of the script is left when its shell has ended, it runs another one: starting a
+//! supervisor takes longer than starting a shell.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_child_subreaper, set_parent_process_death_signal,
     setsid, wait, waitpid,
 };
-use rustix::stdio::{dup2_stderr, dup2_stdout};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 
 use super::script_end::ScriptEnd;
-use super::shell_process::{self, GRACE};
+use super::script_request::{Report, ScriptRequest, receive};
+use super::shell_process::GRACE;
 use super::supervisor::{MAX_WAIT, POLL_INTERVAL};
 use crate::processes;
 
@@ -33,28 +37,46 @@ const REAP_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which ended processes are reaped after the shell has ended.
 const REAP_INTERVAL_AFTER_SCRIPT: Duration = Duration::from_millis(100);
 
-/// Runs a job's shell and reports its end to the runner. While the shell runs, SIGUSR1 sends SIGTERM to all of its descendants. SIGTERM
-/// does the same, and kills them after five seconds; the kernel sends it when the thread that started this process ends. When the shell
-/// has ended, waits for its other processes, which either signal ends within 500 ms.
+/// Runs the scripts that the runner sends over the connection at standard input, and reports their ends. While a shell runs, SIGUSR1 sends
+/// SIGTERM to all of its descendants. SIGTERM does the same, and kills them after five seconds; the kernel sends it when the thread that
+/// started this process ends. If a shell leaves processes running, waits for them, and ends; either signal ends them within 500 ms.
 ///
 /// `arguments` are the process ID of the runner and the path of the shell. On the command line, they follow the argument that was passed to [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
 ///
-/// If the shell cannot be started or supervised, prints the reason to the job's log, and kills this process. No exit code could report
+/// If a shell cannot be started or supervised, prints the reason to the job's log, and kills this process. No exit code could report
 /// this failure of the machine: a shell can return any exit code, and the runner would report a failure of the job.
 pub fn supervise(arguments: impl Iterator<Item = OsString>) -> u8 {
-    let error = match run(arguments) {
-        Ok(code) => return code,
+    let mut log = None;
+    let error = match run(arguments, &mut log) {
+        Ok(()) => return 0,
         Err(error) => error,
     };
-    // The log may be closed.
-    let _ = writeln!(io::stderr(), "cannot run the job's shell: {error}");
+    if let Some(mut log) = log {
+        // The log may be closed.
+        let _ = writeln!(log, "cannot run the job's shell: {error}");
+    }
     let _ = kill_process(getpid(), Signal::KILL);
     1
 }
 
-fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
+/// The signals of the runner.
+struct Signals {
+    /// Ends the script.
+    stop: unix::Signal,
+    /// Asks the script to end.
+    ask: unix::Signal,
+}
+
+/// Runs scripts until the connection is closed, or processes were left running. `log` is the job's log until its shell runs.
+fn run(mut arguments: impl Iterator<Item = OsString>, log: &mut Option<File>) -> io::Result<()> {
     let parent = arguments.next().and_then(|parent| parent.to_str()?.parse().ok()).and_then(Pid::from_raw);
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut runner = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // The first request comes with the log, for the errors of the following steps.
+    let mut next = receive(&runner)?;
+    if let Some(request) = &next {
+        *log = Some(request.errors.try_clone()?.into());
+    }
     // A session of its own tells the processes of jobs from others, also if the supervisor is killed: `Supervisor::end_adopted`.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
@@ -62,52 +84,69 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
     if parent.is_none() || getppid() != parent {
         return Err(io::Error::other("the runner has ended"));
     }
-    // The runner sends the script over the connection at standard input, and gets the end of the shell over it.
-    let mut runner = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut script = Vec::new();
-    runner.read_to_end(&mut script)?;
-    let script = shell_process::input(&script)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut stopped, mut asked) = (signal(SignalKind::terminate())?, signal(SignalKind::user_defined1())?);
-        let mut child = Command::new(program).stdin(script).process_group(0).spawn()?;
-        // The runner reads the output until no process holds it open.
-        let nothing = OpenOptions::new().write(true).open("/dev/null")?;
-        dup2_stdout(&nothing)?;
-        dup2_stderr(&nothing)?;
-        // The first tick of `interval` would come at once: most jobs end before one is useful, and it reads about every process.
-        let mut reaping = interval_at(Instant::now() + REAP_INTERVAL, REAP_INTERVAL);
-        let status = loop {
-            tokio::select! {
-                status = child.wait() => break status?,
-                _ = asked.recv() => signal_all(Signal::TERM),
-                _ = stopped.recv() => {
-                    signal_all(Signal::TERM);
-                    break if let Ok(ended) = timeout(GRACE, child.wait()).await {
-                        ended?
-                    } else {
-                        signal_all(Signal::KILL);
-                        // It may be in an uninterruptible system call, or belong to another user by now.
-                        timeout(MAX_WAIT, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?
-                    };
-                }
-                _ = reaping.tick() => reap_others(&child),
+        let mut signals = Signals { stop: signal(SignalKind::terminate())?, ask: signal(SignalKind::user_defined1())? };
+        while let Some(request) = next {
+            *log = Some(request.errors.try_clone()?.into());
+            let shell = start(Path::new(&program), request)?;
+            // The runner reads the output until no process holds it open.
+            *log = None;
+            if !finish(shell, &mut signals, &mut runner).await? {
+                break;
             }
-        };
-        // The runner may have ended.
-        let _ = runner.write_all(&ScriptEnd::from(status).number().to_le_bytes());
-        drop(runner);
-        let mut reaping = interval(REAP_INTERVAL_AFTER_SCRIPT);
-        while reap() {
-            tokio::select! {
-                _ = stopped.recv() => break,
-                _ = asked.recv() => break,
-                _ = reaping.tick() => {}
-            }
+            // No signal comes meanwhile, and at the end of the runner the connection is closed.
+            next = receive(&runner)?;
         }
-        end_all(GRACE_AFTER_SCRIPT).await;
-        Ok(0)
+        Ok(())
     })
+}
+
+fn start(program: &Path, request: ScriptRequest) -> io::Result<Child> {
+    let ScriptRequest { dir, script, output, errors } = request;
+    let mut command = Command::new(program);
+    command.current_dir(dir).stdin(script).stdout(output).stderr(errors).process_group(0);
+    command.spawn()
+}
+
+/// Waits for the end of the shell and of everything that it has started. Returns whether nothing had to be ended.
+async fn finish(mut shell: Child, signals: &mut Signals, runner: &mut UnixStream) -> io::Result<bool> {
+    // The first tick of `interval` would come at once: most jobs end before one is useful, and it reads about every process.
+    let mut reaping = interval_at(Instant::now() + REAP_INTERVAL, REAP_INTERVAL);
+    let status = loop {
+        tokio::select! {
+            status = shell.wait() => break status?,
+            _ = signals.ask.recv() => signal_all(Signal::TERM),
+            _ = signals.stop.recv() => {
+                signal_all(Signal::TERM);
+                break if let Ok(ended) = timeout(GRACE, shell.wait()).await {
+                    ended?
+                } else {
+                    signal_all(Signal::KILL);
+                    // It may be in an uninterruptible system call, or belong to another user by now.
+                    timeout(MAX_WAIT, shell.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?
+                };
+            }
+            _ = reaping.tick() => reap_others(&shell),
+        }
+    };
+    let is_complete = !reap();
+    let report = Report { end: ScriptEnd::from(status), is_complete };
+    // The runner may have ended.
+    let _ = runner.write_all(&report.to_bytes());
+    if is_complete {
+        return Ok(true);
+    }
+    let mut reaping = interval(REAP_INTERVAL_AFTER_SCRIPT);
+    while reap() {
+        tokio::select! {
+            _ = signals.stop.recv() => break,
+            _ = signals.ask.recv() => break,
+            _ = reaping.tick() => {}
+        }
+    }
+    end_all(GRACE_AFTER_SCRIPT).await;
+    Ok(false)
 }
 
 /// Ends all descendants: with SIGTERM, and after `grace` with SIGKILL.

@@ -1,17 +1,22 @@
-//! How to start a supervisor, a process between the runner and a job's shell: see [`supervise`](super::supervise).
+//! Starts supervisors, the processes between the runner and the shells of jobs: see [`supervise`](super::supervise).
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::path::PathBuf;
-use std::process::Command;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, PipeWriter};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, set_child_subreaper, waitpid};
-use tokio::process::Child;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use super::script_request::{self, Report};
 use crate::processes::{self, Process};
 
 /// Maximum time to wait for killed processes: one in an uninterruptible system call does not end.
@@ -26,8 +31,13 @@ pub struct Supervisor {
     program: PathBuf,
     argument: OsString,
     /// The process IDs of the supervisors that were started and not waited for.
-    running: Arc<Mutex<BTreeSet<i32>>>,
+    running: Numbers,
+    /// The supervisors that wait for a script. They end when the last copy of this value is dropped.
+    idle: Arc<Mutex<Vec<Supervision>>>,
 }
+
+/// Process IDs.
+type Numbers = Arc<Mutex<BTreeSet<i32>>>;
 
 impl Supervisor {
     /// The program that runs now, with its first argument. The pipeline must run on a thread that does not end before the process does:
@@ -42,24 +52,64 @@ impl Supervisor {
         // Without this, only a job that kills its supervisor leaves processes behind.
         let _ = set_child_subreaper(Some(getpid()));
         // This path is valid even after the file was replaced or removed.
-        Some(Self { program: "/proc/self/exe".into(), argument: argument.into(), running: Arc::default() })
+        Some(Self {
+            program: "/proc/self/exe".into(),
+            argument: argument.into(),
+            running: Arc::default(),
+            idle: Arc::default(),
+        })
     }
 
-    /// The command that runs `program` under the supervisor.
-    pub(super) fn command(&self, program: &OsStr) -> Command {
+    /// Runs a script in `dir` with the shell `program`, under an idle supervisor or a new one. `change` sets the environment of a new
+    /// one; all scripts of this value get the same environment and the same shell.
+    ///
+    /// # Errors
+    /// The supervisor cannot be started.
+    pub(super) async fn start(
+        &self,
+        program: &Path,
+        dir: &Path,
+        script: &File,
+        outputs: [&PipeWriter; 2],
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Supervision> {
+        while let Some(idle) = self.take() {
+            // It may have been killed.
+            if idle.send(dir, script, outputs).await.is_ok() {
+                return Ok(idle);
+            }
+        }
+        let new = self.spawn(program, change)?;
+        new.send(dir, script, outputs).await?;
+        Ok(new)
+    }
+
+    fn take(&self) -> Option<Supervision> {
+        lock(&self.idle).pop()
+    }
+
+    /// Keeps a supervisor whose script is complete for the next one.
+    pub(super) fn keep(&self, supervision: Supervision) {
+        // The signal may have arrived after the end of the script, and would end the next one.
+        if !supervision.is_signalled {
+            lock(&self.idle).push(supervision);
+        }
+    }
+
+    fn spawn(&self, program: &Path, change: impl FnOnce(&mut Command)) -> io::Result<Supervision> {
+        let (own, theirs) = std::os::unix::net::UnixStream::pair()?;
+        own.set_nonblocking(true)?;
         let mut command = Command::new(&self.program);
         command.arg(&self.argument).arg(std::process::id().to_string()).arg(program);
-        command
-    }
-
-    /// Starts a command that [`command`](Self::command) has returned.
-    pub(super) fn spawn(&self, command: &mut tokio::process::Command) -> io::Result<(Child, Running)> {
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+        change(&mut command);
         // Locked until the process is known as a supervisor.
-        let mut running = self.lock();
+        let mut running = lock(&self.running);
         let child = command.spawn()?;
         let number = child.id().and_then(|id| i32::try_from(id).ok());
         running.extend(number);
-        Ok((child, Running { supervisor: self.clone(), number }))
+        let connection = UnixStream::from_std(own)?;
+        Ok(Supervision { child, number, running: Arc::clone(&self.running), connection, is_signalled: false })
     }
 
     /// Kills the processes of supervisors that were killed. They have become children of this process. No other child is in another session
@@ -82,7 +132,7 @@ impl Supervisor {
 
     fn adopted(&self) -> Vec<Process> {
         let (own, Ok(session)) = (getpid(), getsid(None)) else { return Vec::new() };
-        let running = self.lock();
+        let running = lock(&self.running);
         let all: Vec<Process> = processes::all().into_iter().flatten().collect();
         let is_adopted = |process: &&Process| {
             process.parent == own.as_raw_nonzero().get()
@@ -93,33 +143,68 @@ impl Supervisor {
         let numbers = adopted.iter().map(|process| process.number).collect();
         adopted.into_iter().chain(processes::descendants(numbers, all)).collect()
     }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        // A poisoned lock is usable: no operation under it can fail halfway.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// A supervisor that was started. It must outlive the process.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock is usable: no operation under it can fail halfway.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A supervisor that was started, and the connection to it.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) supervisor: Supervisor,
+pub(super) struct Supervision {
+    /// The supervisor.
+    pub(super) child: Child,
     number: Option<i32>,
+    running: Numbers,
+    connection: UnixStream,
+    is_signalled: bool,
 }
 
-impl Running {
-    /// Sends a signal to the supervisor, which must not have been waited for.
-    pub(super) fn signal(&self, signal: Signal) {
-        if let Some(process) = self.number.and_then(Pid::from_raw) {
+impl Supervision {
+    /// Sends a script.
+    ///
+    /// # Errors
+    /// The supervisor has ended, and has not begun with the script.
+    async fn send(&self, dir: &Path, script: &File, outputs: [&PipeWriter; 2]) -> io::Result<()> {
+        let send = || script_request::send(&self.connection, dir, script, outputs);
+        self.connection.async_io(Interest::WRITABLE, send).await?;
+        self.receive(&mut [0]).await
+    }
+
+    /// Waits for the end of the script. A call that is dropped can be repeated.
+    ///
+    /// # Errors
+    /// The supervisor has ended.
+    pub(super) async fn report(&self) -> io::Result<Report> {
+        let mut message = [0; Report::LENGTH];
+        self.receive(&mut message).await?;
+        Ok(Report::from_bytes(message))
+    }
+
+    /// Receives a message of a known length. It is shorter than any buffer of a connection, so it arrives as a whole.
+    async fn receive(&self, message: &mut [u8]) -> io::Result<()> {
+        let receive = || Ok(rustix::io::read(&self.connection, &mut *message)?);
+        if self.connection.async_io(Interest::READABLE, receive).await? < message.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to the supervisor.
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.is_signalled = true;
+        // A process that was waited for has no number.
+        if let (Some(process), Some(_)) = (self.number.and_then(Pid::from_raw), self.child.id()) {
             let _ = kill_process(process, signal);
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for Supervision {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.supervisor.lock().remove(&number);
+            lock(&self.running).remove(&number);
         }
     }
 }
