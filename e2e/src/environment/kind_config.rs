@@ -1,5 +1,5 @@
-//! Reads from `kind-config.yaml` what the harness needs: the host ports that it maps, whether the kubelet may run on cgroup v1, and
-//! the kubeadm patches.
+//! Reads from `kind-config.yaml` what the harness needs: the number of nodes, the host ports that it maps, whether the kubelet may run
+//! on cgroup v1, and the kubeadm patches.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -105,6 +105,14 @@ struct Mapping {
 /// If `file` cannot be read or parsed.
 pub fn port_mappings(file: &Path) -> Result<Vec<PortMapping>, KindConfigError> {
     read(file, parse)
+}
+
+/// Whether `file` describes a cluster of more than one node.
+///
+/// # Errors
+/// If `file` cannot be read or parsed.
+pub fn has_several_nodes(file: &Path) -> Result<bool, KindConfigError> {
+    read(file, |text| Ok(serde_saphyr::from_str::<Config>(text)?.nodes.len() > 1))
 }
 
 /// Whether `file` allows the kubelet to start on cgroup v1, with a patch that sets `failCgroupV1: false`.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::environment::cluster::addons::{AddonError, PROMETHEUS, TRAEFIK};
 use crate::environment::cluster::kind::{ClusterState, KindError};
 use crate::environment::cluster::load::LoadError;
-use crate::environment::cluster::node_image::{BuildPaths, NodeImageError};
+use crate::environment::cluster::node_image::{BuildPaths, NodeImageError, Parts};
 use crate::environment::cluster::owner::OwnerError;
 use crate::environment::cluster::ready::ReadyError;
 use crate::environment::cluster::{ApiError, ClientError, addons, apply, kind, load, node_image, owner, ready};
@@ -25,7 +25,7 @@ use crate::environment::images::{Images, KubernetesVersion, ObtainError, Resolve
 use crate::environment::progress::{logged_part, part};
 use crate::environment::registry::run as registry;
 use crate::environment::registry::run::{Registry, RegistryError};
-use crate::environment::{cluster, doctor, down, images};
+use crate::environment::{cluster, doctor, down, images, kind_config};
 use crate::record::event::{Event, EventSink};
 use container_engine::labels;
 use container_engine::labels::RunId;
@@ -239,11 +239,17 @@ async fn make(
     notify: &EventSink<'_>,
 ) -> Result<(Registry, AddonImages), UpError> {
     let make_cluster = async {
-        let (node, addon_images) = tokio::try_join!(images.node(), addon_images(images))?;
+        let with_network = async {
+            let node = images.node().await?.reference;
+            let pod_network = pod_network(docker, images, plan, &node).await?;
+            Ok((node, pod_network))
+        };
+        let addons = async { Ok::<_, UpError>(addon_images(images).await?) };
+        let ((node, pod_network), addon_images) = tokio::try_join!(with_network, addons)?;
         let log = images.logs().join("node-with-images.log");
         let paths = BuildPaths { recipes: images.recipes(), scratch: plan.state.dir(), log: &log };
-        let references = addon_images.references();
-        let ensure = node_image::ensure(docker, &node.reference, &references, paths);
+        let parts = Parts { node, addons: addon_images.references(), pod_network };
+        let ensure = node_image::ensure(docker, &parts, paths);
         let node = logged_part(notify, "node with the add-ons' images", Some(log.clone()), ensure).await?;
         let create = kind::create(docker, run, &node, &plan.kind_config, &plan.state);
         logged_part(notify, "cluster", Some(plan.state.kind_log()), create).await?;
@@ -251,6 +257,15 @@ async fn make(
     };
     let (addon_images, registry) = tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, notify))?;
     Ok((registry, addon_images))
+}
+
+/// The reference of kube-router, if the cluster has several nodes and the pod network of the node image connects only those of one.
+async fn pod_network(docker: &Docker, images: &Images, plan: &Plan, node: &str) -> Result<Option<String>, UpError> {
+    let has_several_nodes = kind_config::has_several_nodes(&plan.kind_config).map_err(KindError::from)?;
+    if !has_several_nodes || !node_image::connects_one_node(docker, node).await? {
+        return Ok(None);
+    }
+    Ok(Some(images.obtain_one(&images::KUBE_ROUTER).await?.reference))
 }
 
 async fn ensure_registry(

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::deployment::{deploy_as, manifest_of};
 use crate::discovery::{check, install_traefik, line};
-use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
-use crate::saboteurs::COMMIT;
+use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner, pushed_image};
+use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error, eventually, project, run};
+use crate::temporary;
 
 /// The version that Traefik 3.7 supports.
 const GATEWAY_API: &str = "sigs.k8s.io/gateway-api@v1.6.1";
@@ -128,6 +129,7 @@ fn an_ingress_replaces_the_route(slug: &str) {
 /// The kinds exist only during this test, which therefore verifies everything about them.
 #[test]
 fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
+    let _alone = temporary::alone();
     let _deployer = DEPLOYER.read();
     let _kinds = install_kinds();
     let _controller = install_controller();
@@ -156,6 +158,22 @@ fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
 
     a_missing_gateway_is_named("routed");
     an_ingress_replaces_the_route("routed");
+    a_temporary_deployment_has_a_route();
+}
+
+/// The cluster's Ingress controller does not serve the temporary namespace, so only the route can lead to the pods.
+fn a_temporary_deployment_has_a_route() {
+    let image = format!("{}:test", pushed_image());
+    let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--format", "json", "--deploy", &image];
+    let output = e2e(&arguments).args(["--gateway", "ingress/web", "ingress", "rollout"]).output().expect("e2e runs");
+    let stderr = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let checks = reported(&String::from_utf8_lossy(&output.stdout)).expect("JSON");
+    let verdicts: Vec<_> = checks.iter().map(|check| (check["name"].clone(), check["verdict"].clone())).collect();
+    let expected = ["ingress", "rollout"].map(|name| (name.into(), "passed".into()));
+    assert_eq!(verdicts, expected, "{stderr}");
+    assert!(line(&stderr, "entry").contains("Gateway ingress/web"), "{stderr}");
+    assert_eq!(temporary::namespaces(), Vec::<String>::new());
 }
 
 /// Another environment has an Ingress of the cluster's first controller: each is checked at the address of its own.

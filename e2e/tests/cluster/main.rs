@@ -31,3 +31,4 @@ mod setup;
 mod stop;
 mod system;
 mod temporary;
+mod webhook;

@@ -51,10 +51,15 @@ pub(crate) struct Controller {
     _deployer: LockResult<RwLockReadGuard<'static, ()>>,
 }
 
+/// Waits until no other test has a temporary namespace. A test takes this lock before [`DEPLOYER`].
+pub(crate) fn alone() -> LockResult<MutexGuard<'static, ()>> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock()
+}
+
 impl Controller {
     pub(crate) fn install() -> Self {
-        static LOCK: Mutex<()> = Mutex::new(());
-        let (lock, deployer) = (LOCK.lock(), DEPLOYER.read());
+        let (lock, deployer) = (alone(), DEPLOYER.read());
         let everywhere = ["ingressclass/everywhere", "clusterrole/everywhere", "clusterrolebinding/everywhere"];
         let rights = [
             Cleanup(everywhere.map(str::to_owned).to_vec()),
@@ -68,7 +73,7 @@ impl Controller {
 }
 
 /// The temporary namespaces.
-fn namespaces() -> Vec<String> {
+pub(crate) fn namespaces() -> Vec<String> {
     let names = run(&mut owner(&[
         "get",
         "namespaces",

@@ -1,5 +1,5 @@
 //! Tests the whole scenario on an existing cluster and registry, which are given only by flags, with a pipeline that has other job
-//! names and more stages. The cluster restricts the pods of all namespaces.
+//! names and more stages. The cluster has several nodes and restricts the pods of all namespaces.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
@@ -39,8 +39,10 @@ const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitl
 
 #[test]
 fn an_existing_cluster_with_another_pipeline() {
-    let sandbox = Sandbox::restricted();
+    let sandbox = Sandbox::restricted_with_workers();
     run(&mut sandbox.e2e(&["up"]));
+    let nodes = run(&mut sandbox.kubectl(&["get", "nodes", "--output=name"]));
+    assert_eq!(nodes.lines().count(), 3, "{nodes}");
     // A namespace without a label.
     let privileged = ["run", "privileged", "--namespace=default", "--image=none.invalid/none", "--privileged"];
     let refused = sandbox.kubectl(&privileged).output().unwrap();

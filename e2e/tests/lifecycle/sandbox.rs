@@ -41,8 +41,8 @@ impl Sandbox {
         Self::with(|_, config| config)
     }
 
-    /// A cluster with `restricted` as the level of Pod Security in all namespaces.
-    pub(crate) fn restricted() -> Self {
+    /// A cluster with two workers, and with `restricted` as the level of Pod Security in all namespaces.
+    pub(crate) fn restricted_with_workers() -> Self {
         Self::with(|dir, config| {
             let admission = dir.join("admission");
             std::fs::create_dir(&admission).unwrap();
@@ -58,7 +58,8 @@ impl Sandbox {
 ";
             let key = "kubeadmConfigPatches:\n";
             assert!(config.contains(key), "{config}");
-            config.replace(key, &format!("{mount}{key}{cluster}"))
+            let workers = "  - role: worker\n".repeat(2);
+            config.replace(key, &format!("{mount}{workers}{key}{cluster}"))
         })
     }
 

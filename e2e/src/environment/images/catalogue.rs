@@ -193,10 +193,10 @@ static RUST: Image = Image {
     recipe: recipe("rust", ON_FORKY, 80),
 };
 
-/// Enforces `NetworkPolicies` in the cluster's tests. `e2e up` does not obtain it.
-static KUBE_ROUTER: Image = Image {
+/// `e2e up` obtains it only for a cluster of several nodes. The tests use it to enforce `NetworkPolicies`.
+pub static KUBE_ROUTER: Image = Image {
     name: "kube-router",
-    purpose: "enforces NetworkPolicies, in tests",
+    purpose: "the pod network of several nodes that were built",
     upstream: Some("docker.io/cloudnativelabs/kube-router:v2.1.0"),
     digest: None,
     recipe: recipe("kube-router", ON_FORKY_WITH_GO, 100),
