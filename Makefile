@@ -32,27 +32,28 @@ test: ## Run every test that needs no engine, cluster or browser: unit tests, ro
 	cargo test --locked -p app
 	# The library is tested separately, too: nothing in it may need the features that the tests of other crates enable.
 	cargo test --locked -p gitlab-ci
-	cargo test --locked --workspace --exclude app --exclude gitlab-ci
+	# As is the harness, so that the tests below need not compile it again.
+	cargo test --locked --workspace --exclude app --exclude gitlab-ci --exclude e2e
+	cargo test --locked -p e2e
 
-# The features only select tests. With all of them enabled, the harness is compiled once for the four test programs below.
 .PHONY: test-engine
 test-engine: ## Run the tests that need a container engine (make doctor DOCTOR_FLAGS=--fix installs one)
-	cargo test --locked -p e2e --all-features --test engine
+	cargo test --locked -p e2e --test engine
 
 .PHONY: test-browser
 test-browser: ## Run the tests that open the report in chromium; the screenshots are in target/browser
-	cargo test --locked -p e2e --all-features --test browser
+	cargo test --locked -p e2e --test browser
 
 .PHONY: test-cluster
 test-cluster: ## Run the tests against the cluster of `make up`
 	# The saboteurs record their rows here; .ci/matrix compares them with docs/saboteurs.md.
 	rm -rf target/e2e/saboteurs
 	# More threads than cores: these tests wait most of the time.
-	cargo test --locked -p e2e --all-features --test cluster -- --test-threads 6
+	cargo test --locked -p e2e --test cluster -- --test-threads 6
 
 .PHONY: test-lifecycle
 test-lifecycle: ## Run the tests that create clusters, kill the harness and clean up: 15 minutes
-	cargo test --locked -p e2e --all-features --test lifecycle -- --test-threads 1
+	cargo test --locked -p e2e --test lifecycle -- --test-threads 1
 
 .PHONY: test-versions
 test-versions: ## Run `make e2e` with the oldest supported version of Kubernetes and with the newest
@@ -61,16 +62,16 @@ test-versions: ## Run `make e2e` with the oldest supported version of Kubernetes
 
 .PHONY: soak-kills
 soak-kills: ## Kill `e2e run` ten times at random moments and check each time that nothing is left: 30 minutes
-	KILLS_WITHIN=$(or $(KILLS_WITHIN),240) cargo test --locked -p e2e --all-features --test lifecycle -- --nocapture ten_kills
+	KILLS_WITHIN=$(or $(KILLS_WITHIN),240) cargo test --locked -p e2e --test lifecycle -- --nocapture ten_kills
 
 .PHONY: soak-mutations
 soak-mutations: ## Deploy twenty manifests with a random change each: a check must fail, or the service meets every claim: 25 minutes
 	MUTATIONS=$(or $(MUTATIONS),20) MUTATION_SEED=$(or $(MUTATION_SEED),$$RANDOM) \
-		cargo test --locked -p e2e --all-features --test cluster -- --nocapture a_random_change
+		cargo test --locked -p e2e --test cluster -- --nocapture a_random_change
 
 .PHONY: soak-jobs
 soak-jobs: ## Run a pipeline of 200 jobs in pods, and check that nothing is left: 10 minutes
-	JOBS=$(or $(JOBS),200) cargo test --locked -p e2e --all-features --test cluster -- --nocapture many_jobs
+	JOBS=$(or $(JOBS),200) cargo test --locked -p e2e --test cluster -- --nocapture many_jobs
 
 # Sanitizers and coverage are nightly features; this variable enables them in a stable compiler.
 .PHONY: fuzz
@@ -100,6 +101,7 @@ style:
 .PHONY: lint
 lint: style ## Check structure, translations, formatting, clippy and docs; a warning is an error
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked -p e2e --test browser --test cluster --test engine --test lifecycle -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# The fuzz targets, without the C++ library that they are linked with.
 	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-ci/fuzz/Cargo.toml --target-dir target
