@@ -200,6 +200,22 @@ impl Diagnostic {
     }
 }
 
+/// Joins names for a message.
+pub(super) fn joined<'name>(names: impl IntoIterator<Item = &'name str>) -> String {
+    let mut joined = String::new();
+    for (index, name) in names.into_iter().enumerate() {
+        if index > 0 {
+            joined.push_str(", ");
+        }
+        joined.push_str(name);
+        // The message is longer than allowed, so that the rest is not shown.
+        if joined.len() > 4 * MAX_MESSAGE_LENGTH {
+            break;
+        }
+    }
+    joined
+}
+
 /// Cuts a text to the maximum length of a message.
 pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(MAX_MESSAGE_LENGTH) {

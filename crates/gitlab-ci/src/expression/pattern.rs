@@ -100,20 +100,35 @@ impl Pattern {
     }
 
     fn compile(&self) -> Result<Regex, PatternError> {
-        let has = |flag| self.flags.contains(flag);
-        RegexBuilder::new(&re2::translate(&self.source)?)
-            .case_insensitive(has('i'))
-            .dot_matches_new_line(has('s'))
-            .multi_line(has('m'))
-            .swap_greed(has('U'))
-            .size_limit(MAX_COMPILED_SIZE)
-            .dfa_size_limit(MAX_COMPILED_SIZE)
-            .build()
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => PatternError::Size,
-                other => PatternError::Syntax(reason(&other.to_string())),
-            })
+        compile(&self.source, &self.flags, MAX_COMPILED_SIZE)
     }
+}
+
+/// The maximum size of the compiled regular expression of an input, in bytes. A file has few of them.
+const MAX_COMPILED_SIZE_OF_INPUT: usize = 1 << 20;
+
+/// Compiles a regular expression in RE2 syntax that is not between slashes: `spec:inputs:NAME:regex`. `lib/gitlab/untrusted_regexp.rb`
+///
+/// # Errors
+/// The text is not valid RE2 syntax, or it is too large.
+pub fn compile_bare(source: &str) -> Result<Regex, PatternError> {
+    compile(source, "", MAX_COMPILED_SIZE_OF_INPUT)
+}
+
+fn compile(source: &str, flags: &str, max_size: usize) -> Result<Regex, PatternError> {
+    let has = |flag| flags.contains(flag);
+    RegexBuilder::new(&re2::translate(source)?)
+        .case_insensitive(has('i'))
+        .dot_matches_new_line(has('s'))
+        .multi_line(has('m'))
+        .swap_greed(has('U'))
+        .size_limit(max_size)
+        .dfa_size_limit(max_size)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => PatternError::Size,
+            other => PatternError::Syntax(reason(&other.to_string())),
+        })
 }
 
 /// Splits a line into the part between the first and the last slash, and the flags.

@@ -56,7 +56,8 @@ pub fn load(
         is_over: false,
         lacks_files: false,
     };
-    let root = loader.file(path, &text, &Context { inputs: &inputs, span: None, home: &Home::Own })?;
+    let context = Context { inputs: &inputs, span: None, home: &Home::Own, is_of_component: false };
+    let root = loader.file(path, &text, &context)?;
     Some(Loaded { root, lacks_files: loader.lacks_files })
 }
 
@@ -68,6 +69,8 @@ struct Context<'include> {
     span: Option<Span>,
     /// The project in which its `include:local` entries are looked up.
     home: &'include Home,
+    /// Whether the file belongs to a component, whose data it may read.
+    is_of_component: bool,
 }
 
 impl Loader<'_, '_> {
@@ -83,7 +86,7 @@ impl Loader<'_, '_> {
         };
         let Some(include) = own.get("include") else { return Some(root) };
         let mut below = Mapping::default();
-        let trees = self.included(&include.value, context.home);
+        let trees = self.included(&include.value, context);
         if trees.is_empty() && context.span.is_none() && !self.lacks_files {
             self.check_unused(&include.value);
         }
@@ -129,7 +132,10 @@ impl Loader<'_, '_> {
         let values = inputs::values(spec, context.inputs, by, self.diagnostics);
         // With a header, the last document counts. `Yaml::Result#content`
         let body = self.only(documents.get(documents.len() - 1..)?, file, is_read, (name, context))?;
-        let body = inputs::interpolate(&body, &values, self.environment.expand, self.sources, self.diagnostics);
+        let listed = spec.get("component").and_then(Node::sequence).filter(|_| context.is_of_component);
+        let listed: Vec<Arc<str>> = listed.into_iter().flatten().filter_map(Node::text).map(Arc::from).collect();
+        let expand = self.environment.expand;
+        let body = inputs::interpolate(&body, &values, &listed, expand, self.sources, self.diagnostics);
         // With missing values the body would have errors that the file does not have.
         (self.diagnostics.errors() == before).then_some(body)
     }
@@ -172,12 +178,12 @@ impl Loader<'_, '_> {
     }
 
     /// Returns the trees of all included files, in order.
-    fn included(&mut self, include: &Node, home: &Home) -> Vec<Node> {
+    fn included(&mut self, include: &Node, outer: &Context<'_>) -> Vec<Node> {
         // All entries are collected before the first file is read, because an included file may match a wildcard of its
         // own.
         let mut all = Vec::new();
         for include in self.entries(include) {
-            all.extend(self.expanded(include, home));
+            all.extend(self.expanded(include, outer.home));
             if self.count + all.len() > MAX_INCLUDES {
                 break;
             }
@@ -187,7 +193,7 @@ impl Loader<'_, '_> {
             if self.is_over {
                 break;
             }
-            let Some(Found { name, text, home }) = self.find(&include, home) else {
+            let Some(Found { name, text, home }) = self.find(&include, outer.home) else {
                 self.lacks_files = true;
                 continue;
             };
@@ -202,7 +208,10 @@ impl Loader<'_, '_> {
             } else if self.size > size::MAX_TOTAL {
                 "The parsed YAML is too big".to_owned()
             } else {
-                let context = Context { inputs: &include.inputs, span: Some(include.span), home: &home };
+                // `expand_context_attrs` of `lib/gitlab/ci/config/external/file/local.rb` and `component.rb`
+                let is_of_component = include.kind == "component" || outer.is_of_component && include.kind == "local";
+                let context =
+                    Context { inputs: &include.inputs, span: Some(include.span), home: &home, is_of_component };
                 let tree = self.file(&name, &text, &context);
                 self.lacks_files |= tree.is_none();
                 trees.extend(tree);

@@ -1,6 +1,8 @@
 //! `$[[ inputs.name | function ]]`: parsing and evaluation of interpolation blocks.
 //! `lib/gitlab/ci/config/interpolation/block.rb`, `access.rb`, `functions_stack.rb`
 
+use std::sync::Arc;
+
 use super::values::{Inputs, text_of};
 use crate::yaml::node::{Node, Value};
 
@@ -59,50 +61,105 @@ pub(super) fn find(text: &str) -> Option<Block<'_>> {
     }
 }
 
-/// Evaluates the content of a block. Returns `None` for a block that stays as written. `expand` implements the function
-/// `expand_vars`.
-pub(super) fn value(data: &str, inputs: &Inputs, expand: &dyn Fn(&str) -> String) -> Result<Option<Node>, BlockError> {
-    let mut parts = data.split('|').map(str::trim);
+/// What blocks can read.
+pub(super) struct Data<'file> {
+    pub(super) inputs: &'file Inputs,
+    /// What a file of a component may read about the component: `spec:component`. The values are only on the GitLab server that has the
+    /// component.
+    pub(super) component: &'file [Arc<str>],
+    /// Implements the function `expand_vars`.
+    pub(super) expand: &'file dyn Fn(&str) -> String,
+}
+
+/// Evaluates the content of a block. Returns `None` for a block that stays as written.
+pub(super) fn value(block: &str, data: &Data<'_>) -> Result<Option<Node>, BlockError> {
+    let mut parts = block.split('|').map(str::trim);
     let access = parts.next().unwrap_or_default();
-    // These blocks stay as written. GitLab replaces `matrix` later, for each instance of the job. The data of `component` is only on the
-    // GitLab server that has the component.
-    if matches!(access.split('.').next(), Some("matrix" | "component")) {
+    // GitLab replaces `matrix` later, for each instance of the job.
+    if access.split('.').next() == Some("matrix") {
         return Ok(None);
     }
-    let mut value = evaluate_access(access, inputs)?;
+    let value = evaluate_access(access, data)?;
     let mut functions: Vec<&str> = parts.collect();
     // Ruby's `split` leaves out what is empty at the end.
-    if data.ends_with('|') {
+    if block.ends_with('|') {
         functions.pop();
     }
     if functions.len() > MAX_FUNCTIONS {
         return Err(error("too many functions in interpolation block"));
     }
+    let functions = functions.into_iter().map(Function::parse).collect::<Result<Vec<_>, _>>()?;
+    let Some(mut value) = value else { return Ok(None) };
     for function in functions {
         let Some(text) = value.string() else {
-            let name = function.split('(').next().unwrap_or_default();
-            return Err(error(format!("invalid input type: {name} can only be used with string inputs")));
+            // `lib/gitlab/ci/config/interpolation/functions/base.rb`
+            let name = function.name();
+            let reason = format!("invalid input type: {name} can only be used with string inputs");
+            return Err(error(format!("error in `{name}` function: {reason}")));
         };
         let text = match function {
-            "expand_vars" => expand(text),
-            "posix_escape" => posix_escape(text),
-            other => truncate(text, other).ok_or_else(|| {
-                error(format!(
-                    "no function matching `{other}`: check that the function name, arguments, and types are correct"
-                ))
-            })?,
+            Function::ExpandVars => (data.expand)(text),
+            Function::PosixEscape => posix_escape(text),
+            Function::Truncate { offset, length } => text.chars().skip(offset).take(length).collect(),
         };
         value = Node::new(value.span, Value::String(text.into()));
     }
     Ok(Some(value))
 }
 
+/// A function of a block. `lib/gitlab/ci/config/interpolation/functions/`
+#[derive(Clone, Copy)]
+enum Function {
+    ExpandVars,
+    PosixEscape,
+    /// Counts in characters.
+    Truncate {
+        offset: usize,
+        length: usize,
+    },
+}
+
+impl Function {
+    fn parse(text: &str) -> Result<Self, BlockError> {
+        let function = match text {
+            "expand_vars" => Some(Self::ExpandVars),
+            "posix_escape" => Some(Self::PosixEscape),
+            other => Self::parse_truncate(other),
+        };
+        function.ok_or_else(|| {
+            error(format!(
+                "no function matching `{text}`: check that the function name, arguments, and types are correct"
+            ))
+        })
+    }
+
+    /// Parses `truncate(OFFSET, LENGTH)`. GitLab's regular expression makes the last parenthesis optional.
+    fn parse_truncate(text: &str) -> Option<Self> {
+        let arguments = text.strip_prefix("truncate(")?;
+        let (offset, length) = arguments.strip_suffix(')').unwrap_or(arguments).split_once(',')?;
+        let number = |text: &str| {
+            let digits = text.trim();
+            digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+        };
+        Some(Self::Truncate { offset: number(offset)?, length: number(length)? })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ExpandVars => "expand_vars",
+            Self::PosixEscape => "posix_escape",
+            Self::Truncate { .. } => "truncate",
+        }
+    }
+}
+
 fn error(message: impl Into<String>) -> BlockError {
     BlockError { message: message.into(), name: None }
 }
 
-/// Evaluates `inputs.name`, `inputs.list[0]` or `inputs.hash.key`. `lib/gitlab/ci/config/interpolation/access.rb`
-fn evaluate_access(access: &str, inputs: &Inputs) -> Result<Node, BlockError> {
+/// Evaluates `inputs.name`, `inputs.list[0]` or `inputs.hash.key`. Returns `None` for a value that is not known here, such as
+/// `component.version`. `lib/gitlab/ci/config/interpolation/access.rb`
+fn evaluate_access(access: &str, data: &Data<'_>) -> Result<Option<Node>, BlockError> {
     let mut segments = access.splitn(MAX_SEGMENTS, '.');
     let (Some(context), Some(first)) = (segments.next(), segments.next()) else {
         return Err(error("invalid pattern used for interpolation. valid pattern is $[[ inputs.input ]]"));
@@ -111,11 +168,15 @@ fn evaluate_access(access: &str, inputs: &Inputs) -> Result<Node, BlockError> {
         return Err(error("maximum interpolation expression size exceeded"));
     }
     let unknown = |key: &str| format!("unknown interpolation provided: `{key}` in `{access}`");
-    if context != "inputs" {
+    if !matches!(context, "inputs" | "component") {
         return Err(error(unknown(context)));
     }
     let (name, indices) = read_segment(first, access)?;
-    let Some(value) = inputs.get(name) else {
+    if context == "component" {
+        let is_known = data.component.iter().any(|known| **known == *name);
+        return if is_known { Ok(None) } else { Err(error(unknown(name))) };
+    }
+    let Some(value) = data.inputs.get(name) else {
         return Err(BlockError { message: unknown(name), name: Some(name.to_owned()) });
     };
     let mut value = item(value, &indices, access)?;
@@ -124,7 +185,7 @@ fn evaluate_access(access: &str, inputs: &Inputs) -> Result<Node, BlockError> {
         let below = value.get(key).ok_or_else(|| error(unknown(key)))?;
         value = item(below, &indices, access)?;
     }
-    Ok(value.clone())
+    Ok(Some(value.clone()))
 }
 
 fn item<'value>(mut value: &'value Node, indices: &[usize], access: &str) -> Result<&'value Node, BlockError> {
@@ -145,6 +206,10 @@ fn read_segment<'segment>(segment: &'segment str, access: &str) -> Result<(&'seg
     let indices = read_indices(indices, access)?;
     if key.is_empty() {
         return Err(error(format!("invalid indexed access without a key in `{access}`")));
+    }
+    // `VALID_INDEXED_SEGMENT_PATTERN`: unlike other names, one before an index has no hyphen.
+    if !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(error(format!("invalid array index syntax in `{access}`")));
     }
     Ok((key, indices))
 }
@@ -169,14 +234,6 @@ fn read_indices(text: &str, access: &str) -> Result<Vec<usize>, BlockError> {
         return Err(error(format!("too many array indices in `{access}` (maximum depth: {MAX_INDICES})")));
     }
     Ok(indices)
-}
-
-/// Evaluates `truncate(offset, length)`, in characters.
-fn truncate(value: &str, call: &str) -> Option<String> {
-    let arguments = call.strip_prefix("truncate(")?.strip_suffix(')')?;
-    let (offset, length) = arguments.split_once(',')?;
-    let (offset, length) = (offset.trim().parse::<usize>().ok()?, length.trim().parse::<usize>().ok()?);
-    Some(value.chars().skip(offset).take(length).collect())
 }
 
 /// Escapes like Ruby's `Shellwords.escape`.
@@ -230,7 +287,8 @@ mod tests {
         let (inputs, mut first_error) = (inputs(), None);
         let expand = |text: &str| text.replace("$HOME", "/root");
         let filled = fill(text, &mut |block| {
-            value(block.data, &inputs, &expand).unwrap_or_else(|error| {
+            let data = Data { inputs: &inputs, component: &["version".into()], expand: &expand };
+            value(block.data, &data).unwrap_or_else(|error| {
                 first_error.get_or_insert(error);
                 None
             })
@@ -247,7 +305,12 @@ mod tests {
     #[case::truncated("$[[ inputs.x | truncate(1,2) ]]", "t'")]
     #[case::escaped("$[[ inputs.x | posix_escape ]]", "it\\'s")]
     #[case::chained("$[[ inputs.y | expand_vars | truncate(1, 3) ]]", "roo")]
+    #[case::truncated_without_the_end("$[[ inputs.x | truncate( 1 , 2 ]]", "t'")]
     #[case::matrix_blocks_stay("$[[ matrix.X ]]", "$[[ matrix.X ]]")]
+    #[case::data_of_a_component_stays(
+        "$[[ component.version | truncate(0,1) ]]",
+        "$[[ component.version | truncate(0,1) ]]"
+    )]
     #[case::unclosed("$[[ inputs.x", "$[[ inputs.x")]
     #[case::line_break_before_the_end("$[[ inputs.x\n]]", "it's")]
     #[case::line_break_within("$[[ inputs.x\n| posix_escape ]]", "$[[ inputs.x\n| posix_escape ]]")]
@@ -271,7 +334,23 @@ mod tests {
     #[case::too_many_functions("$[[ inputs.x | a | b | c | d ]]", "too many functions in interpolation block")]
     #[case::function_of_a_number(
         "$[[ inputs.count | truncate(0,1) ]]",
-        "invalid input type: truncate can only be used with string inputs"
+        "error in `truncate` function: invalid input type: truncate can only be used with string inputs"
+    )]
+    #[case::unknown_function_of_a_number(
+        "$[[ inputs.count | expand_vars | upcase ]]",
+        "no function matching `upcase`: check that the function name, arguments, and types are correct"
+    )]
+    #[case::sign_of_an_argument(
+        "$[[ inputs.x | truncate(+1,2) ]]",
+        "no function matching `truncate(+1,2)`: check that the function name, arguments, and types are correct"
+    )]
+    #[case::unlisted_data_of_a_component(
+        "$[[ component.name ]]",
+        "unknown interpolation provided: `name` in `component.name`"
+    )]
+    #[case::index_of_a_name_with_a_hyphen(
+        "$[[ inputs.my-list[0] ]]",
+        "invalid array index syntax in `inputs.my-list[0]`"
     )]
     #[case::key_of_a_string("$[[ inputs.x.y ]]", "unknown interpolation provided: `y` in `inputs.x.y`")]
     #[case::unknown_key("$[[ inputs.list[2].z ]]", "unknown interpolation provided: `z` in `inputs.list[2].z`")]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::block::{self, Block, BlockError};
+use super::block::{self, Block, BlockError, Data};
 use super::values::{Inputs, text_of};
 use crate::diagnostic::Diagnostics;
 use crate::gitlab_version::GitlabVersion;
@@ -20,22 +20,22 @@ const MAX_BLOCKS: usize = 10_000;
 const MAX_DEPTH: usize = 100;
 
 /// Replaces every block in the keys and scalars of a tree. A block that cannot be evaluated is reported and stays as
-/// written.
+/// written. `component` contains what the file may read about the component that it belongs to.
 pub fn interpolate(
     root: &Node,
     inputs: &Inputs,
+    component: &[Arc<str>],
     expand: &dyn Fn(&str) -> String,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
 ) -> Node {
-    let mut interpolator =
-        Interpolator { inputs, expand, sources, diagnostics, blocks: 0, written: 0, depth: 0, is_over: false };
+    let data = Data { inputs, component, expand };
+    let mut interpolator = Interpolator { data, sources, diagnostics, blocks: 0, written: 0, depth: 0, is_over: false };
     interpolator.node(root).unwrap_or_else(|| root.clone())
 }
 
 struct Interpolator<'file> {
-    inputs: &'file Inputs,
-    expand: &'file dyn Fn(&str) -> String,
+    data: Data<'file>,
     sources: &'file Sources,
     diagnostics: &'file mut Diagnostics,
     blocks: usize,
@@ -111,7 +111,7 @@ impl<'file> Interpolator<'file> {
             // <https://docs.gitlab.com/ci/inputs/#posix_escape>
             self.diagnostics.since(GitlabVersion::new(18, 6), span, "posix_escape");
         }
-        let value = match block::value(block.data, self.inputs, self.expand) {
+        let value = match block::value(block.data, &self.data) {
             Ok(value) => value?,
             Err(error) => {
                 self.report(span, error);
@@ -135,7 +135,7 @@ impl<'file> Interpolator<'file> {
     fn report(&mut self, span: Span, BlockError { message, name }: BlockError) {
         let error = self.diagnostics.error(span, message);
         let Some(name) = name else { return };
-        let names: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
+        let names: Vec<&str> = self.data.inputs.keys().map(String::as_str).collect();
         if !names.is_empty() {
             error.help(format!(
                 "available: {}",
@@ -195,7 +195,7 @@ mod tests {
         let inputs = inputs.collect();
         let file = sources.add("a.yml", text);
         let root = compose(&sources, file, &mut diagnostics).remove(0);
-        let root = interpolate(&root, &inputs, &str::to_owned, &sources, &mut diagnostics);
+        let root = interpolate(&root, &inputs, &[], &str::to_owned, &sources, &mut diagnostics);
         let reported =
             diagnostics.sorted().into_iter().map(|it| format!("{}: {}", sources.location(it.span), it.message));
         (root.json(), reported.collect())

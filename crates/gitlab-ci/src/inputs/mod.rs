@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub use self::interpolate::interpolate;
 pub use self::values::Inputs;
 use self::values::text_of;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{self, Diagnostic, Diagnostics};
+use crate::expression::pattern;
 use crate::source::{Sources, Span};
 use crate::yaml::header::TYPES;
 use crate::yaml::node::{Entry, KeyKind, Mapping, Node, Value};
@@ -64,9 +65,11 @@ pub fn values(spec: &Node, given: &Mapping, by: GivenBy, diagnostics: &mut Diagn
         let value = input.value(given, &inputs, diagnostics).unwrap_or_else(empty);
         inputs.insert(name.to_string(), value);
     }
-    for (name, entry) in given.iter().filter(|(name, _)| declared.is_none_or(|declared| !declared.contains_key(*name)))
-    {
-        let error = diagnostics.error(entry.key_span, format!("unknown input arguments: {name}"));
+    let unknown = given.iter().filter(|(name, _)| declared.is_none_or(|declared| !declared.contains_key(*name)));
+    let names = diagnostic::joined(unknown.clone().map(|(name, _)| &**name));
+    let message = format!("unknown input arguments: {names}");
+    for (name, entry) in unknown {
+        let error = diagnostics.error(entry.key_span, message.as_str());
         error.nearest(name, declared.into_iter().flat_map(|declared| declared.keys().map(|key| &**key)));
     }
     inputs
@@ -97,7 +100,8 @@ impl Input<'_> {
         let name = self.name;
         let sentence = match self.subject {
             "" => format!("`{name}` input: {message}"),
-            subject => format!("{subject} `{name}`: {message}"),
+            // An entry's sentence is in lower case: `lib/gitlab/config/entry/validator.rb`
+            subject => format!("{subject} `{name}`: {message}").to_lowercase(),
         };
         diagnostics.error(span, sentence)
     }
@@ -233,13 +237,11 @@ impl Input<'_> {
             self.complain(span, &message, diagnostics);
             return;
         }
-        let message = match regex::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
+        let message = match pattern::compile_bare(pattern) {
             Ok(compiled) if compiled.is_match(text) => return,
             Ok(_) => format!("{whose} value does not match required RegEx pattern"),
             Err(error) => {
-                let error = error.to_string();
-                let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                self.complain(span, "invalid regular expression", diagnostics).help(reason.to_owned());
+                self.complain(span, "invalid regular expression", diagnostics).help(error.to_string());
                 return;
             }
         };
@@ -251,13 +253,13 @@ impl Input<'_> {
     }
 }
 
-/// Converts a value to the type of its input. For a string input, any value becomes a string: a list its JSON. For other types, a
+/// Converts a value to the type of its input. For a string input, any value becomes a string: Ruby's `to_s`. For other types, a
 /// string is parsed as JSON, because the inputs of a pipeline are always strings. `coerced_value` of
 /// `lib/ci/inputs/base_input.rb`
 fn coerced(value: &Node, kind: &str) -> Node {
     let coerced = match (kind, &value.value) {
         ("string", Value::Null) => Value::Null,
-        ("string", Value::Sequence(_) | Value::Mapping(_)) => Value::String(value.json().to_string().into()),
+        ("string", Value::Sequence(_) | Value::Mapping(_)) => Value::String(value.inspect().into()),
         ("string", _) => Value::String(text_of(value).into()),
         (_, Value::String(text) | Value::Symbol(text)) => {
             // The JSON parser refuses deeply nested values.

@@ -4,7 +4,7 @@ use super::values::Inputs;
 use crate::diagnostic::Diagnostics;
 use crate::expression::{Expression, Input, Variables};
 use crate::yaml::header::MAX_OPTIONS;
-use crate::yaml::node::{Mapping, Node, Value};
+use crate::yaml::node::{Mapping, Node, Value, unknown_keys};
 
 /// The keys of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
 const KEYS: [&str; 3] = ["default", "if", "options"];
@@ -37,9 +37,10 @@ pub(super) fn first<'rules>(
             diagnostics.error(rule.span, format!("{subject} should be a hash"));
             continue;
         };
-        for (key, entry) in mapping.iter().filter(|(key, _)| !KEYS.contains(&&***key)) {
-            let message = format!("{subject} contains unknown keys: {key}");
-            diagnostics.error(entry.key_span, message).nearest(key, KEYS);
+        let (unknown, names) = unknown_keys(mapping, &KEYS);
+        let message = format!("{subject} contains unknown keys: {names}").to_lowercase();
+        for (key, entry) in unknown {
+            diagnostics.error(entry.key_span, message.as_str()).nearest(key, KEYS);
         }
         check_values(rule, mapping, &subject, diagnostics);
         let holds = match rule.get("if").filter(|condition| !condition.is_null()) {

@@ -67,8 +67,8 @@ fn the_repositorys_own_file_is_valid() {
 // GitLab's messages, from lib/gitlab/ci/config/entry/ and lib/gitlab/ci/yaml_processor.rb of 18.11.
 #[rstest]
 #[case::no_script(
-    "a: {stage: test}\n",
-    "1:1: jobs a config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.a`)"
+    "b: {script: x}\na: {stage: test}\n",
+    "2:1: jobs a config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.a`)"
 )]
 #[case::only_hidden(".a: {script: x}\n", "1:1: jobs config should contain at least one visible job")]
 #[case::unknown_key(
@@ -298,7 +298,8 @@ fn reads_includes_of_other_projects_from_directories(#[case] include: &str, #[ca
     let write = |path: &str, text: &str| std::fs::write(root.join(path), text).unwrap();
     write("ci.yml", "include: /sub.yml\n");
     write("templates/lint.yml", "include: sub.yml\n");
-    write("templates/deep/template.yml", "deep: {script: x}\n");
+    // A component may read its own data, which only the server of the component has.
+    write("templates/deep/template.yml", "spec: {component: [sha]}\n---\ndeep: {script: 'x $[[ component.sha ]]'}\n");
     write("sub.yml", "inner: {script: x}\n");
     let files =
         Map([(".gitlab-ci.yml", format!("include: {include}\n")), ("sub.yml", "own: {script: x}\n".to_owned())].into());

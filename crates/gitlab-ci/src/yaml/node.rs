@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::diagnostic;
 use crate::source::Span;
 
 /// A value with its place. Cloning is cheap: all aliases of an anchor share its value.
@@ -184,4 +185,16 @@ impl Node {
             Value::Reference(path) => format!("!reference {path:?}").into(),
         }
     }
+}
+
+/// The keys of a hash that are not in `known`, and the names of all of them. GitLab's sentence about one has them all:
+/// `AllowedKeysValidator` of `lib/gitlab/config/entry/validators.rb`
+pub fn unknown_keys<'mapping>(
+    mapping: &'mapping Mapping,
+    known: &[&str],
+) -> (Vec<(&'mapping str, &'mapping Entry)>, String) {
+    let keys = mapping.iter().map(|(key, entry)| (&**key, entry));
+    let unknown: Vec<_> = keys.filter(|(key, _)| !known.contains(key)).collect();
+    let names = diagnostic::joined(unknown.iter().map(|(key, _)| *key));
+    (unknown, names)
 }
