@@ -96,8 +96,11 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Artifacts> {
         ..Artifacts::default()
     };
     check_access(mapping, reader);
-    if let Some(reports) = value("reports").and_then(|node| reader.hash(node, "artifacts:reports")) {
-        read_reports(reports, &mut artifacts, reader);
+    // `entry/artifacts.rb` checks that it is a hash, before there is an entry for it.
+    match value("reports").map(|node| (node, node.mapping())) {
+        Some((_, Some(reports))) => read_reports(reports, &mut artifacts, reader),
+        Some((node, None)) => drop(reader.complain(node.span, "artifacts reports", "should be a hash")),
+        None => {}
     }
     Some(artifacts)
 }

@@ -2,6 +2,7 @@
 
 use super::artifacts::{ArtifactsWhen, WHEN};
 use super::reader::{Reader, Text};
+use crate::source::Span;
 use crate::yaml::node::Node;
 
 /// The files that jobs with the same key share across pipelines.
@@ -47,12 +48,12 @@ const MAX_FALLBACK_KEYS: usize = 5;
 /// Reads one cache or a list of caches. Invalid ones are left out.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
     if node.mapping().is_none() && node.sequence().is_none() {
-        // The entry has a name of its own, without that of the job.
-        reader.diagnostics.error(node.span, "caches config can only be a hash or an array");
+        // `entry/caches.rb` has no key, so that its name counts.
+        reader.complain(node.span, "caches", "config can only be a hash or an array");
         return Vec::new();
     }
     if node.sequence().is_some_and(|items| items.len() > MAX_CACHES) {
-        reader.complain(node.span, "cache", &format!("config no more than {MAX_CACHES} caches can be created"));
+        reader.complain(node.span, "caches", &format!("config no more than {MAX_CACHES} caches can be created"));
     }
     let mut flat = Vec::new();
     node.flatten(&mut flat);
@@ -99,19 +100,13 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     let path = "cache:key";
     let Some(mapping) = node.mapping() else {
         let Some(text) = node.text() else {
-            let error = reader.complain(node.span, path, "should be a hash, a string or a symbol");
+            let error = reader.misfit(node.span, path, "should be a hash, a string or a symbol");
             if let Some(text) = node.scalar() {
                 error.help(format!("put it in quotes: `\"{text}\"`"));
             }
             return Key::Default;
         };
-        // GitLab's `KeyValidator` decodes the key with `CGI.unescape`.
-        let plain = text.to_ascii_lowercase().replace("%2f", "/").replace("%2e", ".");
-        if plain.contains('/') {
-            reader.complain(node.span, path, "config cannot contain the \"/\" character");
-        } else if matches!(&*plain, "." | "..") {
-            reader.complain(node.span, path, "config cannot be \".\" or \"..\"");
-        }
+        check_path(node.span, text, path, reader);
         return Key::Text(Text { value: text.into(), span: node.span });
     };
     reader.known_keys(mapping, path, ["files", "files_commits", "prefix"]);
@@ -124,13 +119,40 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
         reader.complain(node.span, path, "config must use exactly one of these keys: files, files_commits");
         return Key::Default;
     };
+    let prefix = mapping.get("prefix").filter(|entry| !entry.value.is_null());
+    let prefix = prefix.and_then(|entry| read_prefix(&entry.value, reader));
+    // The key counts, even without a value. `only_one_of_keys` of `entry/key.rb`
+    if files.value.is_null() {
+        return Key::Files { files: Vec::new(), prefix };
+    }
+    let path = if commits.is_some() { "cache:key:files_commits" } else { "cache:key:files" };
     let count = files.value.sequence().map(<[Node]>::len);
-    let files = reader.list(&files.value, "cache:key:files");
+    let files = reader.list(&files.value, path);
     match count {
-        Some(0) => drop(reader.complain(node.span, "cache:key:files", "config requires at least 1 item")),
-        Some(3..) => drop(reader.complain(node.span, "cache:key:files", "config has too many items (maximum is 2)")),
+        Some(0) => drop(reader.complain(node.span, path, "config requires at least 1 item")),
+        Some(3..) => drop(reader.complain(node.span, path, "config has too many items (maximum is 2)")),
         _ => {}
     }
-    let prefix = mapping.get("prefix").filter(|entry| !entry.value.is_null());
-    Key::Files { files, prefix: prefix.and_then(|entry| reader.string(&entry.value, "cache:key:prefix")) }
+    Key::Files { files, prefix }
+}
+
+/// `entry/prefix.rb`
+fn read_prefix(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let path = "cache:key:prefix";
+    let Some(text) = node.text() else {
+        reader.complain(node.span, path, "config should be a string or symbol");
+        return None;
+    };
+    check_path(node.span, text, path, reader);
+    Some(Text { value: text.into(), span: node.span })
+}
+
+/// A key and its prefix become a part of a path. GitLab's `KeyValidator` decodes them with `CGI.unescape`.
+fn check_path(span: Span, text: &str, path: &str, reader: &mut Reader<'_>) {
+    let plain = text.to_ascii_lowercase().replace("%2f", "/").replace("%2e", ".");
+    if plain.contains('/') {
+        reader.complain(span, path, "config cannot contain the \"/\" character");
+    } else if matches!(&*plain, "." | "..") {
+        reader.complain(span, path, "config cannot be \".\" or \"..\"");
+    }
 }

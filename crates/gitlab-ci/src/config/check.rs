@@ -2,8 +2,10 @@
 //!
 //! Whether a needed job is in the pipeline of a certain ref is checked when the pipeline is planned.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use super::cycles;
 use super::environment::Action;
@@ -81,11 +83,16 @@ fn check_own_needs(
     diagnostics: &mut Diagnostics,
 ) {
     let is_few = check_count_of_needs(job, list, configuration, diagnostics);
-    // Too many needs would have too many instances.
-    let instance = || if is_few { duplicate_instance(list, configuration) } else { None };
-    if let Some((duplicate, span)) = needs::duplicate(list).or_else(instance) {
-        report_duplicate(job, &duplicate, span, diagnostics);
-    }
+    let names = list.iter().flat_map(|need| {
+        let names = match &need.matrix {
+            _ if is_few => needed_instances(need, configuration),
+            // Too many needs would have too many instances.
+            Some(_) => Vec::new(),
+            None => vec![Arc::clone(&need.job.value)],
+        };
+        names.into_iter().map(|name| (name, need.job.span))
+    });
+    report_duplicates(job, names, diagnostics);
     if !is_few {
         return;
     }
@@ -109,10 +116,7 @@ fn check_needs_of_rule(
     stage_index: &HashMap<&str, usize>,
     diagnostics: &mut Diagnostics,
 ) {
-    let mut seen = HashSet::new();
-    if let Some(twice) = list.iter().find(|need| !seen.insert(&need.job.value)) {
-        report_duplicate(job, &twice.job.value, twice.job.span, diagnostics);
-    }
+    report_duplicates(job, list.iter().map(|need| (Arc::clone(&need.job.value), need.job.span)), diagnostics);
     for need in list {
         let other = &need.job.value;
         let parallel = configuration.jobs.get(other).filter(|needed| needed.parallel.is_some());
@@ -132,8 +136,18 @@ fn check_needs_of_rule(
     }
 }
 
-fn report_duplicate(job: &Job, duplicate: &str, span: Span, diagnostics: &mut Diagnostics) {
-    diagnostics.error(span, format!("{} has the following needs duplicated: {duplicate}.", job.name));
+/// Reports the names that are needed more than once, at their second place. GitLab's sentence has all of them:
+/// `validate_needs_specification!` of `lib/gitlab/ci/yaml_processor.rb`
+fn report_duplicates(job: &Job, needed: impl Iterator<Item = (Arc<str>, Span)>, diagnostics: &mut Diagnostics) {
+    let mut places: IndexMap<Arc<str>, Vec<Span>> = IndexMap::new();
+    for (name, span) in needed {
+        places.entry(name).or_default().push(span);
+    }
+    places.retain(|_, spans| spans.len() > 1);
+    let names = diagnostic::joined(places.keys().map(|name| &**name));
+    for second in places.values().filter_map(|spans| spans.get(1)) {
+        diagnostics.error(*second, format!("{} has the following needs duplicated: {names}.", job.name));
+    }
 }
 
 fn report_undefined_need<'diagnostics>(
@@ -213,20 +227,15 @@ fn check_length_of_need(job: &Job, need: &Need, needed: &Job, other: &str, diagn
     }
 }
 
-/// The first instance that a list of needs selects twice, for example as a part of its job and by its own name.
-fn duplicate_instance(list: &[Need], configuration: &Configuration) -> Option<(Arc<str>, Span)> {
-    let mut seen = HashSet::new();
-    list.iter().find_map(|need| {
-        let names: Vec<Arc<str>> = match (configuration.jobs.get(&need.job.value), &need.matrix) {
-            (Some(needed), Some(matrix)) if needed.parallel.is_some() => {
-                matrix.iter().map(|values| instance_name(&needed.name, values).into()).collect()
-            }
-            (Some(needed), None) => names::instance_names(needed).into_iter().collect(),
-            _ => vec![Arc::clone(&need.job.value)],
-        };
-        let twice = names.into_iter().find(|name| !seen.insert(Arc::clone(name)))?;
-        Some((twice, need.job.span))
-    })
+/// The names of the instances that a need selects. Two needs may select the same one, as a part of its job and by its own name.
+fn needed_instances(need: &Need, configuration: &Configuration) -> Vec<Arc<str>> {
+    match (configuration.jobs.get(&need.job.value), &need.matrix) {
+        (Some(needed), Some(matrix)) if needed.parallel.is_some() => {
+            matrix.iter().map(|values| instance_name(&needed.name, values).into()).collect()
+        }
+        (Some(needed), None) => names::instance_names(needed).into_iter().collect(),
+        _ => vec![Arc::clone(&need.job.value)],
+    }
 }
 
 /// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have.
@@ -300,7 +309,16 @@ fn check_dependencies(
             Some(_) => {}
         }
     }
-    for dependency in job.dependencies.iter().flatten() {
+    // `validate on: :composed` of `entry/job.rb`, before jobs are looked up.
+    let needs = job.needs.as_deref().filter(|needs| !needs.is_empty());
+    let is_needed = |name: &str| needs.is_none_or(|needs| needs.iter().any(|need| &*need.job.value == name));
+    let not_needed: Vec<&Text> = job.dependencies.iter().flatten().filter(|it| !is_needed(&it.value)).collect();
+    let names = diagnostic::joined(not_needed.iter().map(|dependency| &*dependency.value));
+    for dependency in &not_needed {
+        let message = format!("jobs:{} dependencies the {names} should be part of needs", job.name);
+        diagnostics.error(dependency.span, message.to_lowercase());
+    }
+    for dependency in job.dependencies.iter().flatten().filter(|it| is_needed(&it.value)) {
         let other = &dependency.value;
         match names::find(configuration, other) {
             None => {
@@ -309,16 +327,10 @@ fn check_dependencies(
                 error.nearest(other, configuration.jobs.keys().map(|name| &**name));
             }
             Some(needed) if needed.has_no_instance() => {}
-            Some(needed) => {
-                let is_needed = |needs: &Vec<needs::Need>| needs.iter().any(|need| need.job.value == *other);
-                if job.needs.as_ref().is_some_and(|needs| !needs.is_empty() && !is_needed(needs)) {
-                    let message =
-                        format!("jobs:{} dependencies the {other} should be part of needs", job.name.to_lowercase());
-                    diagnostics.error(dependency.span, message);
-                } else if is_later(needed, job, stage_index) {
-                    report_later_dependency(job, dependency, diagnostics);
-                }
+            Some(needed) if is_later(needed, job, stage_index) => {
+                report_later_dependency(job, dependency, diagnostics);
             }
+            Some(_) => {}
         }
     }
 }

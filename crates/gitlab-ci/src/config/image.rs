@@ -165,6 +165,8 @@ fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPo
     }
     let path = format!("{path}:pull_policy");
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
+    let words: Vec<&str> = PULL_POLICIES.iter().map(|(word, _)| *word).collect();
+    let unknown = reader::unknown_words(node, &words);
     let mut policies = Vec::new();
     for item in items {
         let text = item.scalar().unwrap_or_default();
@@ -174,12 +176,12 @@ fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPo
                 policies.push(*policy);
                 continue;
             }
-            None => format!("config {}", reader::not_in_list(node, item)),
+            None if item.text().is_none() => format!("config {}", reader::NOT_WORDS),
+            None => format!("config {unknown}"),
         };
-        let words = PULL_POLICIES.iter().map(|(word, _)| *word);
         let error = reader.complain(item.span, &path, &message);
-        error.help(format!("one of {}", words.clone().collect::<Vec<_>>().join(", ")));
-        error.nearest(text, words);
+        error.help(format!("one of {}", words.join(", ")));
+        error.nearest(text, words.iter().copied());
     }
     policies
 }

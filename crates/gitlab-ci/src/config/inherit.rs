@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::keywords::DEFAULT;
 use super::reader::{Reader, Text};
+use crate::diagnostic;
 use crate::yaml::node::{Node, Value};
 
 /// Which keywords or variables a job inherits from the top level.
@@ -33,8 +34,10 @@ pub fn read(node: Option<&Node>, reader: &mut Reader<'_>) -> (Inherit, Inherit) 
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let mut one = |key: &str| value(key).map(|node| read_one(node, &format!("inherit:{key}"), reader));
     let (default, variables) = (one("default"), one("variables"));
-    for name in default.iter().flat_map(|(_, names)| names).filter(|name| !DEFAULT.contains(&&*name.value)) {
-        let message = format!("config contains unknown values: {}", name.value);
+    let unknown = default.iter().flat_map(|(_, names)| names).filter(|name| !DEFAULT.contains(&&*name.value));
+    let names = diagnostic::joined(unknown.clone().map(|name| &*name.value));
+    let message = format!("config contains unknown values: {names}");
+    for name in unknown {
         reader.complain(name.span, "inherit:default", &message).nearest(&name.value, DEFAULT.iter().copied());
     }
     let inherit = |read: Option<(Inherit, _)>| read.map_or(Inherit::All(true), |(inherit, _)| inherit);
@@ -49,7 +52,7 @@ fn read_one(node: &Node, path: &str, reader: &mut Reader<'_>) -> (Inherit, Vec<T
             (Inherit::Names(names.iter().map(|name| Arc::clone(&name.value)).collect()), names)
         }
         _ => {
-            reader.complain(node.span, path, "should be a bool or array of strings");
+            reader.misfit(node.span, path, "should be a bool or array of strings");
             (Inherit::All(true), Vec::new())
         }
     }

@@ -21,13 +21,13 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
             reader.complain(entry.value.span, &path, "config should be a hash");
             continue;
         }
-        let subject = reader.subject(&path);
+        let subject = reader.subject(&path).to_lowercase();
         header::check_definition(name, entry, &subject, &header::KEYS_OF_JOB_INPUTS, reader.diagnostics);
         if entry.value.get("default").is_none_or(Node::is_null) {
             reader.complain(entry.key_span, &path, "must have a default value");
             continue;
         }
-        let subject = reader.subject(" inputs");
+        let subject = reader.subject(" inputs").to_lowercase();
         inputs::check_default(&subject, name, entry, reader.diagnostics);
     }
 }

@@ -11,7 +11,11 @@ const DASHBOARD: [(&str, usize); 2] = [("namespace", 63), ("flux_resource_path",
 
 /// Checks the keyword. No agent connects to a cluster here.
 pub(super) fn check(node: &Node, reader: &mut Reader<'_>) {
-    let Some(mapping) = reader.hash(node, PATH) else { return };
+    let Some(mapping) = node.mapping() else {
+        // `entry/environment.rb` checks it, before there is an entry for it.
+        reader.complain(node.span, "environment kubernetes", "should be a hash");
+        return;
+    };
     if mapping.is_empty() {
         reader.complain(node.span, PATH, "config can't be blank");
         return;

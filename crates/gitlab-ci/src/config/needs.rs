@@ -1,10 +1,7 @@
 //! `needs`. `entry/needs.rb`, `entry/need.rb`
 
-use std::sync::Arc;
-
 use super::parallel::{self, Matrix};
 use super::reader::{Reader, Text};
-use crate::source::Span;
 use crate::yaml::node::{Entry, Mapping, Node, Value};
 
 /// A job that another job needs.
@@ -61,13 +58,7 @@ pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> V
     if others > MAX_OTHER_PIPELINES {
         reader.complain(node.span, path, &format!("config must be less than or equal to {MAX_OTHER_PIPELINES}"));
     }
-    let mut needs: Vec<Need> = flat.into_iter().filter_map(|item| read_need(item, path, owner, reader)).collect();
-    if needs.len() > MAX_NEEDS {
-        reader.complain(node.span, path, &format!("config can only have up to {MAX_NEEDS} jobs"));
-        // Each need is compared with every other one.
-        needs.truncate(MAX_NEEDS);
-    }
-    needs
+    flat.into_iter().filter_map(|item| read_need(item, path, owner, reader)).collect()
 }
 
 /// Returns the number of needs that refer to another project's pipeline, whose status the job shows: `{pipeline:
@@ -93,7 +84,7 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
         return Some(Need { job, artifacts: true, optional: false, matrix: None });
     }
     let Some(mapping) = node.mapping() else {
-        reader.complain(node.span, &own, "has an unsupported type");
+        reader.misfit(node.span, &own, "has an unsupported type");
         return None;
     };
     if mapping.contains_key("pipeline") || mapping.contains_key("project") {
@@ -101,12 +92,12 @@ fn read_need(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> 
         return None;
     }
     if mapping.contains_key("ref") {
-        reader.complain(node.span, &own, "has an unsupported type").help("`ref` needs `project`");
+        reader.misfit(node.span, &own, "has an unsupported type").help("`ref` needs `project`");
         return None;
     }
     reader.known_keys(mapping, &own, ["job", "artifacts", "optional", "parallel"]);
     let Some(job) = mapping.get("job") else {
-        reader.complain(node.span, &own, "has an unsupported type").help("name the job: `{job: NAME}`");
+        reader.misfit(node.span, &own, "has an unsupported type").help("name the job: `{job: NAME}`");
         return None;
     };
     if job.value.is_blank() {
@@ -170,12 +161,4 @@ pub fn are_of_other_pipelines(node: &Node) -> bool {
     node.flatten(&mut flat);
     let mut needs = flat.into_iter().filter(|item| !item.is_null()).peekable();
     needs.peek().is_some() && needs.all(|need| need.get("pipeline").or_else(|| need.get("project")).is_some())
-}
-
-/// Returns the first duplicate need: the name of the job, and the place of the second occurrence.
-pub fn duplicate(needs: &[Need]) -> Option<(Arc<str>, Span)> {
-    needs.iter().enumerate().find_map(|(index, need)| {
-        let is_same = |other: &Need| other.job.value == need.job.value && other.matrix == need.matrix;
-        needs.iter().take(index).any(is_same).then(|| (Arc::clone(&need.job.value), need.job.span))
-    })
 }

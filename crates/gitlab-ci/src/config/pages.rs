@@ -57,17 +57,16 @@ fn check_pages(node: &Node, reader: &mut Reader<'_>) {
     }
 }
 
-/// Returns the artifacts of the job `name`, with the directory of its site if it has one. `app/models/ci/build.rb`
-/// (`pages_generator?`)
+/// Returns the artifacts of the job `name`, with the directory of its site if it has one. `pages_job?` of `entry/job.rb`
 pub fn with_site(
     (name, span): (&Arc<str>, Span),
     pages: Option<&Node>,
     publish: Option<&Node>,
     artifacts: Option<Artifacts>,
 ) -> Option<Artifacts> {
-    let is_site = match pages.map(|pages| &pages.value) {
-        Some(Value::Boolean(is_site)) => *is_site,
-        Some(Value::Mapping(_)) => true,
+    let is_site = match pages {
+        Some(Node { value: Value::Boolean(is_site), .. }) => *is_site,
+        Some(pages) if !pages.is_blank() => true,
         _ => &**name == "pages",
     };
     if !is_site {
@@ -98,6 +97,8 @@ mod tests {
     #[case::another_directory("pages: {script: x, publish: site}", &["site"])]
     #[case::keyword_pages("a: {script: x, pages: true}", &["public"])]
     #[case::keyword_with_a_directory("a: {script: x, pages: {publish: site}}", &["site"])]
+    #[case::keyword_without_content("a: {script: x, pages: {}}", &[])]
+    #[case::job_named_pages_with_an_empty_keyword("pages: {script: x, pages: {}}", &["public"])]
     #[case::another_job("a: {script: x}", &[])]
     fn adds_the_directory_of_the_site(#[case] text: &str, #[case] expected: &[&str]) {
         let plan = plan(&format!("{text}\n"));

@@ -44,7 +44,10 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Parallel> {
             _ => format!("config must be less than or equal to {MAX_INSTANCES}"),
         },
         Value::Float(_) => "config must be an integer".to_owned(),
-        _ => "should be an integer or a hash".to_owned(),
+        _ => {
+            reader.misfit(node.span, "parallel", "should be an integer or a hash");
+            return None;
+        }
     };
     reader.complain(node.span, "parallel", &message);
     None
@@ -59,7 +62,7 @@ pub fn read_matrix_only(node: &Node, path: &str, reader: &mut Reader<'_>) -> Opt
         return None;
     }
     let Some(mapping) = node.mapping() else {
-        reader.complain(node.span, path, "should be an integer or a hash");
+        reader.misfit(node.span, path, "should be an integer or a hash");
         return None;
     };
     reader.known_keys(mapping, path, ["matrix"]);

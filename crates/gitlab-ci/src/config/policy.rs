@@ -57,7 +57,7 @@ pub fn read(node: &Node, keyword: &str, reader: &mut Reader<'_>) -> Option<Polic
         return Some(policy);
     }
     let Some(mapping) = node.mapping() else {
-        reader.complain(node.span, keyword, "has to be either an array of conditions or a hash");
+        reader.misfit(node.span, keyword, "has to be either an array of conditions or a hash");
         return None;
     };
     if mapping.is_empty() {

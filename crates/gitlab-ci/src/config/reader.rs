@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::duration;
 use crate::duration::DurationError;
 use crate::source::Span;
-use crate::yaml::node::{Mapping, Node};
+use crate::yaml::node::{Mapping, Node, unknown_keys};
 
 /// A value with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +21,16 @@ pub struct Spanned<T> {
 /// A string with its place.
 pub type Text = Spanned<Arc<str>>;
 
-/// What is wrong with an item of a list of words, or with a word that stands for the list.
-/// `ArrayOfStringsOrStringValidator` and `AllowedArrayValuesValidator` of `lib/gitlab/config/entry/validators.rb`
-pub fn not_in_list(list: &Node, item: &Node) -> String {
-    match item.text() {
-        None => "should be an array of strings or a string".to_owned(),
-        Some(text) if list.sequence().is_some() => format!("contains unknown values: {text}"),
-        Some(_) => "is not included in the list".to_owned(),
-    }
+/// What is wrong with a word, or with the unknown ones of a list of words, which share a sentence.
+/// `AllowedArrayValuesValidator` of `lib/gitlab/config/entry/validators.rb`
+pub fn unknown_words(node: &Node, words: &[&str]) -> String {
+    let Some(items) = node.sequence() else { return "is not included in the list".to_owned() };
+    let texts = items.iter().filter_map(Node::text).filter(|text| !words.contains(text));
+    format!("contains unknown values: {}", diagnostic::joined(texts))
 }
+
+/// What is wrong with a value that is no word and no list of words. `ArrayOfStringsOrStringValidator`
+pub const NOT_WORDS: &str = "should be an array of strings or a string";
 
 /// Converts a key of the file to a part of a path. GitLab writes it in lower case. A space would be a separator in
 /// paths.
@@ -42,7 +43,7 @@ pub fn as_name(key: &str) -> String {
 pub struct Reader<'diagnostics> {
     /// The list to which errors and warnings are added.
     pub diagnostics: &'diagnostics mut Diagnostics,
-    /// The prefix of messages, such as `jobs:build`. GitLab writes it in lower case.
+    /// The prefix of messages, such as `jobs:build`.
     subject: String,
     /// Whether a part of the job was not found, which has been reported.
     pub is_incomplete: bool,
@@ -51,7 +52,7 @@ pub struct Reader<'diagnostics> {
 impl<'diagnostics> Reader<'diagnostics> {
     /// Creates a reader for the job `name`.
     pub fn for_job(name: &str, diagnostics: &'diagnostics mut Diagnostics) -> Self {
-        Self { diagnostics, subject: format!("jobs:{}", name.to_lowercase()), is_incomplete: false }
+        Self { diagnostics, subject: format!("jobs:{name}"), is_incomplete: false }
     }
 
     /// Creates a reader for a keyword of the top level.
@@ -70,8 +71,17 @@ impl<'diagnostics> Reader<'diagnostics> {
     /// GitLab validates some keys in their parent entry instead of giving them an entry of their own. Such a key
     /// follows a space in `path`, as in GitLab's messages: `artifacts expire_in` becomes `jobs:a:artifacts expire in
     /// should be …`, while an entry `artifacts:reports` becomes `jobs:a:artifacts:reports config should be …`.
+    ///
+    /// The sentence is in lower case, even the names and values in it: `lib/gitlab/config/entry/validator.rb`
     pub fn complain(&mut self, span: Span, path: &str, message: &str) -> &mut Diagnostic {
         let message = if path.contains(' ') { message.strip_prefix("config ").unwrap_or(message) } else { message };
+        let sentence = format!("{} {message}", self.subject(path)).to_lowercase();
+        self.diagnostics.error(span, sentence)
+    }
+
+    /// Reports a value of a kind that the entry `path` has no form for. GitLab does not write this sentence in lower case: `errors` of the
+    /// classes `UnknownStrategy`.
+    pub fn misfit(&mut self, span: Span, path: &str, message: &str) -> &mut Diagnostic {
         let sentence = format!("{} {message}", self.subject(path));
         self.diagnostics.error(span, sentence)
     }
@@ -111,12 +121,13 @@ impl<'diagnostics> Reader<'diagnostics> {
         mapping
     }
 
-    /// Reports every key that is not in `known`.
+    /// Reports every key that is not in `known`, each at its place.
     pub fn known_keys<'words>(&mut self, mapping: &Mapping, path: &str, known: impl IntoIterator<Item = &'words str>) {
         let known: Vec<&str> = known.into_iter().collect();
-        for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
-            let error = self.complain(entry.key_span, path, &format!("config contains unknown keys: {key}"));
-            error.nearest(key, known.iter().copied());
+        let (unknown, names) = unknown_keys(mapping, &known);
+        let message = format!("config contains unknown keys: {names}");
+        for (key, entry) in unknown {
+            self.complain(entry.key_span, path, &message).nearest(key, known.iter().copied());
         }
     }
 
@@ -222,8 +233,17 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
-    /// Reads one of `words` and returns its value.
+    /// Reads one of `words`, which must be a string, and returns its value. `type: String, inclusion:`
     pub fn word<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
+        if node.string().is_none() {
+            let (above, keyword) = path.rsplit_once(':').unwrap_or(("", path));
+            self.complain(node.span, above, &format!("{keyword} should be a string"));
+        }
+        self.one_of(node, path, words)
+    }
+
+    /// Reads one of `words` and returns its value. `inclusion:`
+    pub fn one_of<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
         let found = node.string().and_then(|text| words.iter().find(|(word, _)| *word == text));
         if found.is_none() {
             let all = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");

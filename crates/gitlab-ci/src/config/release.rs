@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::reader::Reader;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Node, Value};
 
 /// Checks the keyword. Only a GitLab instance can create releases.
 pub fn check(node: &Node, reader: &mut Reader<'_>) {
@@ -22,6 +22,9 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     if let Some(milestones) = value("milestones") {
         reader.strings(milestones, "release milestones");
     }
+    // These two are not left out if they are blank.
+    let value = |key: &str| release.get(key).map(|entry| &entry.value);
+    let value = |key: &str| value(key).filter(|node| !matches!(node.value, Value::Null | Value::Boolean(false)));
     if let Some(time) = value("released_at")
         && !time.string().is_some_and(is_iso_8601)
     {

@@ -118,17 +118,17 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
 
 fn read_reasons(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
+    let unknown = reader::unknown_words(node, REASONS);
     let mut reasons = Vec::new();
     for item in items {
         let Some(text) = item.text() else {
-            reader.diagnostics.error(item.span, format!("retry when {}", reader::not_in_list(node, item)));
+            reader.complain(item.span, "retry when", reader::NOT_WORDS);
             continue;
         };
         // GitLab looks up strings and the items of lists, but not a symbol.
         let is_symbol = node.sequence().is_none() && matches!(node.value, Value::Symbol(_));
         if !is_symbol && !REASONS.contains(&text) {
-            let message = format!("retry when {}", reader::not_in_list(node, item));
-            reader.diagnostics.error(item.span, message).nearest(text, REASONS.iter().copied());
+            reader.complain(item.span, "retry when", &unknown).nearest(text, REASONS.iter().copied());
         }
         reasons.push(Text { value: text.into(), span: item.span });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::reader::{self, Reader};
 use super::runner_settings;
 use crate::source::Span;
-use crate::yaml::node::{KeyKind, Mapping, Node};
+use crate::yaml::node::{KeyKind, Mapping, Node, unknown_keys};
 
 /// A variable in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,9 +106,10 @@ fn hash_form(
             return (None, true);
         }
     };
-    for (key, entry) in hash.iter().filter(|(key, _)| !known.contains(&&***key)) {
-        let error = reader.complain(entry.key_span, path, &format!("config uses invalid data keys: {key}"));
-        error.nearest(key, known.iter().copied());
+    let (unknown, names) = unknown_keys(hash, known);
+    let message = format!("config uses invalid data keys: {names}");
+    for (key, entry) in unknown {
+        reader.complain(entry.key_span, path, &message).nearest(key, known.iter().copied());
     }
     let part = |key: &str| hash.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let expand = part("expand").and_then(|node| reader.boolean(node, &format!("{path} config_expand")));
@@ -127,5 +128,7 @@ fn hash_form(
             reader.complain(node.span, path, "config value must be present in options");
         }
     }
-    (Some(value.and_then(Node::scalar).unwrap_or_default().into()), expand.unwrap_or(true))
+    // The key counts, even without a value: `!nil` of `value_with_data`.
+    let expand = expand.unwrap_or_else(|| !hash.get("expand").is_some_and(|entry| entry.value.is_null()));
+    (Some(value.and_then(Node::scalar).unwrap_or_default().into()), expand)
 }

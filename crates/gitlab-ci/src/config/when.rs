@@ -70,7 +70,9 @@ pub fn read_allow_failure(node: &Node, reader: &mut Reader<'_>) -> Option<AllowF
         return reader.boolean(node, " allow_failure").map(AllowFailure::Fixed);
     };
     reader.known_keys(mapping, "allow_failure", ["exit_codes"]);
-    let codes = mapping.get("exit_codes").map(|entry| &entry.value).filter(|node| !node.is_null())?;
+    // A hash means that other failures count, even for a manual job. `static_allow_failure` of `entry/job.rb`
+    let codes = mapping.get("exit_codes").map(|entry| &entry.value).filter(|node| !node.is_null());
+    let Some(codes) = codes else { return Some(AllowFailure::Fixed(false)) };
     Some(AllowFailure::ExitCodes(read_exit_codes(codes, "allow_failure", reader)))
 }
 

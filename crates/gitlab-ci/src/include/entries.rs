@@ -1,11 +1,9 @@
 //! Reads the entries of `include`. `lib/gitlab/ci/config/external/mapper.rb`, `entry/include.rb`
 
-use std::sync::Arc;
-
 use super::loader::Loader;
 use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
-use crate::yaml::node::{Entry, Mapping, Node};
+use crate::yaml::node::{Mapping, Node, unknown_keys};
 
 /// One entry of `include`.
 #[derive(Debug)]
@@ -67,9 +65,11 @@ impl Loader<'_, '_> {
             }
         }
         for item in node.sequence().into_iter().flatten().filter_map(Node::mapping) {
-            for (key, entry) in unknown_keys(item) {
-                let message = format!("include:include config contains unknown keys: {key}");
-                self.diagnostics.error(entry.key_span, message).nearest(key, KINDS.into_iter().chain(OTHER_KEYS));
+            let (unknown, names) = unknown_keys(item, &[&KINDS[..], &OTHER_KEYS].concat());
+            let message = format!("include:include config contains unknown keys: {names}").to_lowercase();
+            for (key, entry) in unknown {
+                let error = self.diagnostics.error(entry.key_span, message.as_str());
+                error.nearest(key, KINDS.into_iter().chain(OTHER_KEYS));
             }
         }
     }
@@ -80,7 +80,7 @@ impl Loader<'_, '_> {
             self.lacks_files = true;
             return Vec::new();
         };
-        for (key, entry) in unknown_keys(mapping) {
+        for (key, entry) in unknown_keys(mapping, &[&KINDS[..], &OTHER_KEYS].concat()).0 {
             let message = format!("include has the unknown key `{key}`, which GitLab ignores");
             self.diagnostics.warning(entry.key_span, message).nearest(key, KINDS.into_iter().chain(OTHER_KEYS));
         }
@@ -155,8 +155,4 @@ fn is_set(item: &Node, key: &str) -> bool {
 /// The message about an include without a target. `lib/gitlab/ci/config/external/mapper/matcher.rb`
 pub(super) fn no_subkey(location: &serde_json::Value) -> String {
     format!("`{location}` does not have a valid subkey for include. Valid subkeys are: `{}`", KINDS.join("`, `"))
-}
-
-fn unknown_keys(mapping: &Mapping) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
-    mapping.iter().filter(|(key, _)| !KINDS.contains(&&***key) && !OTHER_KEYS.contains(&&***key))
 }

@@ -1,7 +1,7 @@
 //! Checks `spec`, the header document that precedes a file's content. `lib/gitlab/ci/config/header/`
 
-use super::node::{Entry, KeyKind, Mapping, Node};
-use crate::diagnostic::Diagnostics;
+use super::node::{Entry, KeyKind, Mapping, Node, unknown_keys};
+use crate::diagnostic::{self, Diagnostics};
 use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
 
@@ -52,10 +52,11 @@ fn check_component(node: &Node, diagnostics: &mut Diagnostics) {
         diagnostics.error(node.span, format!("{path} {message}"));
         return;
     };
-    for item in items.iter().filter(|item| !item.string().is_some_and(|text| COMPONENT.contains(&text))) {
-        let text = item.text().unwrap_or_default();
-        let error = diagnostics.error(item.span, format!("{path} contains unknown values: {text}"));
-        error.nearest(text, COMPONENT);
+    let unknown = items.iter().filter(|item| !item.string().is_some_and(|text| COMPONENT.contains(&text)));
+    let names = diagnostic::joined(unknown.clone().filter_map(Node::text));
+    let message = format!("{path} contains unknown values: {names}").to_lowercase();
+    for item in unknown {
+        diagnostics.error(item.span, message.as_str()).nearest(item.text().unwrap_or_default(), COMPONENT);
     }
 }
 
@@ -102,7 +103,8 @@ pub fn check_definition(name: &str, entry: &Entry, path: &str, keys: &[&str], di
     let value = |key: &str| input.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if let Some(node) = value("type").filter(|node| !node.scalar().is_some_and(|it| TYPES.contains(&it))) {
         let word = node.scalar().unwrap_or_default();
-        diagnostics.error(node.span, format!("{path} input type unknown value: {word}")).nearest(word, TYPES);
+        let message = format!("{path} input type unknown value: {word}").to_lowercase();
+        diagnostics.error(node.span, message).nearest(word, TYPES);
     }
     let mut wrong = |span: Span, message: &str| {
         diagnostics.error(span, format!("{path} {message}"));
@@ -134,8 +136,10 @@ fn hash<'node>(node: &'node Node, path: &str, diagnostics: &mut Diagnostics) -> 
 }
 
 fn known_keys(mapping: &Mapping, path: &str, known: &[&str], diagnostics: &mut Diagnostics) {
-    for (key, entry) in mapping.iter().filter(|(key, _)| !known.contains(&&***key)) {
-        let error = diagnostics.error(entry.key_span, format!("{path} config contains unknown keys: {key}"));
-        error.nearest(key, known.iter().copied());
+    let (unknown, names) = unknown_keys(mapping, known);
+    // GitLab writes the sentence in lower case: `lib/gitlab/config/entry/validator.rb`
+    let message = format!("{path} config contains unknown keys: {names}").to_lowercase();
+    for (key, entry) in unknown {
+        diagnostics.error(entry.key_span, message.as_str()).nearest(key, known.iter().copied());
     }
 }
