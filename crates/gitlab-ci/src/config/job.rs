@@ -145,8 +145,10 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
         inheritable::read(own, reader).with_defaults(defaults, &inherit_default)
     };
     let test = || Text { value: "test".into(), span };
-    let words = if kind == Kind::Bridge { when::BRIDGE_VALUES } else { when::JOB_VALUES };
-    let when = set("when").and_then(|node| reader.word(node, "when", words));
+    let when = set("when").and_then(|node| match kind {
+        Kind::Bridge => reader.one_of(node, "when", when::BRIDGE_VALUES),
+        _ => reader.word(node, "when", when::JOB_VALUES),
+    });
     // Without a delay, `start_in` must be blank, and GitLab does not read it.
     let start_in = set("start_in").filter(|_| when == Some(When::Delayed));
     let start_in = start_in.and_then(|node| reader.duration(node, " start_in", Some(MAX_DELAY)));
@@ -254,6 +256,9 @@ fn check_keywords_without_effect(name: &str, own: &Mapping, kind: Kind, reader: 
         if let Some(node) = set("trigger") {
             trigger::check(node, reader);
         }
+        if let Some(node) = set("interruptible") {
+            reader.boolean(node, "interruptible");
+        }
     } else {
         if let Some(node) = set("secrets") {
             secrets::check(node, reader);
@@ -301,7 +306,9 @@ fn check_keys_forbidden_by_rules(own: &Mapping, reader: &mut Reader<'_>) {
     if !is_set("rules") {
         return;
     }
-    let others: Vec<_> = ["only", "except", "start_in"].into_iter().filter(|key| is_set(key)).collect();
+    let others: Vec<&str> = own.keys().map(|key| &**key).collect();
+    let others: Vec<&str> =
+        others.into_iter().filter(|key| ["only", "except", "start_in"].contains(key) && is_set(key)).collect();
     if let Some(entry) = others.first().and_then(|key| own.get(*key)) {
         reader.complain(entry.key_span, "", &format!("config key may not be used with `rules`: {}", others.join(", ")));
     }

@@ -40,6 +40,8 @@ pub struct Workflow {
     pub rules: Option<Vec<Rule>>,
     /// The name of the pipeline, before expansion.
     pub name: Option<Text>,
+    /// Whether there is a key `rules`, even without a value: jobs then have no default `only`. `has_rules?` of `entry/workflow.rb`
+    pub has_rules: bool,
     /// Whether the first failed job cancels the pipeline: `auto_cancel:on_job_failure: all`.
     pub cancel_on_failure: bool,
 }
@@ -63,12 +65,13 @@ pub fn read(
     let (defaults, size_of_defaults) = defaults(root, diagnostics);
     let stages = stages(root, diagnostics);
     let workflow = value("workflow").map(|entry| read_workflow(&entry.value, diagnostics)).unwrap_or_default();
-    let has_workflow_rules = value("workflow").is_some_and(|entry| entry.value.get("rules").is_some());
     let variables = root.get("variables").map(|entry| {
         let mut reader = Reader::for_keyword("variables", diagnostics);
         variables::read(&entry.value, VariableScope::Root, "", &mut reader)
     });
     let mut jobs = IndexMap::new();
+    // Whether anything looks like a job: `has_visible_job?` of `entry/jobs.rb`
+    let mut has_visible_job = false;
     // Every job gets a copy of the defaults.
     let mut size = 0;
     for (name, entry) in root.iter().filter(|(name, entry)| is_job(name, &entry.value)) {
@@ -76,6 +79,11 @@ pub fn read(
             check_hidden(name, entry, diagnostics);
             continue;
         }
+        // One whose parent or reference was not found may be a job.
+        has_visible_job = has_visible_job
+            || entry.value.mapping().is_some_and(job::is_job)
+            || may_lack(name)
+            || diagnostics.has_error_in(entry.value.span);
         size += size_of_defaults;
         if size > size::MAX_TOTAL {
             diagnostics
@@ -99,13 +107,13 @@ pub fn read(
             reader.complain(entry.key_span, " name", &format!("is too long (maximum is {MAX_JOB_NAME} characters)"));
         }
         if let Some(job) = job::read(name, entry.key_span, &entry.value, &defaults, &mut reader) {
-            if !has_workflow_rules {
+            if !workflow.has_rules {
                 warn_of_two_pipelines(&job, &mut reader);
             }
             jobs.insert(Arc::clone(name), job);
         }
     }
-    if jobs.is_empty() && !diagnostics.has_errors() {
+    if !has_visible_job {
         diagnostics.error(span, "jobs config should contain at least one visible job");
     }
     Configuration { stages, workflow, variables: variables.unwrap_or_default(), jobs }
@@ -200,6 +208,7 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     Workflow {
         rules: value("rules").map(|node| rules::read(node, Owner::Workflow, &mut reader)),
+        has_rules: mapping.contains_key("rules"),
         name: value("name").and_then(|node| read_name(node, &mut reader)),
         cancel_on_failure: value("auto_cancel").is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
     }
@@ -208,12 +217,19 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
 /// The maximum length of the name of a pipeline, in characters.
 const MAX_NAME_LENGTH: usize = 255;
 
-/// Reads `workflow:name`. GitLab checks only its length, so that a number is a name. `entry/workflow.rb`
+/// Reads `workflow:name`. `entry/workflow.rb` checks its length. The code that removes white space around it fails for anything but a
+/// string: `lib/gitlab/ci/yaml_processor/result.rb`
 fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
-    let items = node.sequence().map(<[Node]>::len).or_else(|| node.mapping().map(Mapping::len));
-    let length = items.unwrap_or_else(|| node.scalar().unwrap_or_default().chars().count());
-    if length > MAX_NAME_LENGTH {
+    let Some(text) = node.string() else {
+        let error = reader.diagnostics.error(node.span, "Undefined error");
+        error.help(match node.scalar() {
+            Some(text) => format!("put the name in quotes, because GitLab fails if it is not a string: `\"{text}\"`"),
+            None => "the name is a string; GitLab fails for any other value".to_owned(),
+        });
+        return None;
+    };
+    if text.chars().count() > MAX_NAME_LENGTH {
         reader.complain(node.span, " name", &format!("is too long (maximum is {MAX_NAME_LENGTH} characters)"));
     }
-    Some(Text { value: node.scalar()?.into(), span: node.span })
+    Some(Text { value: text.into(), span: node.span })
 }

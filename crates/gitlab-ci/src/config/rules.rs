@@ -10,6 +10,7 @@ use super::reader::{Reader, Spanned, Text};
 use super::variables::{self, VariableScope, YamlVariable};
 use super::when::{self, When};
 use crate::expression::Expression;
+use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node};
 
@@ -58,6 +59,32 @@ pub enum Owner {
     Workflow,
     /// An entry of `include`.
     Include,
+    /// An entry of `trigger:include`.
+    IncludeOfTrigger,
+}
+
+impl Owner {
+    /// What messages about the list begin with.
+    fn list(self) -> &'static str {
+        match self {
+            Self::IncludeOfTrigger => "trigger:include:include:rules",
+            _ => "rules",
+        }
+    }
+
+    /// What messages about a rule begin with.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::IncludeOfTrigger => "trigger:include:include:rules:rule",
+            // `lib/gitlab/ci/config/external/rules.rb` gives its list no key.
+            Self::Include => "rule",
+            Self::Job | Self::Workflow => "rules:rule",
+        }
+    }
+
+    fn is_include(self) -> bool {
+        matches!(self, Self::Include | Self::IncludeOfTrigger)
+    }
 }
 
 /// The maximum number of paths of `changes` and of `exists`.
@@ -67,32 +94,40 @@ const MAX_PATHS: usize = 50;
 pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
-    if node.sequence().is_none() {
-        complain_of_list(node.span, owner, reader);
-        return Vec::new();
-    }
     // A list that contains only empty lists is valid, and none of its rules matches.
-    if node.is_blank() {
-        reader.complain(node.span, "rules", "config can't be blank");
+    if node.is_blank() && (owner != Owner::Job || node.sequence().is_some()) {
+        reader.complain(node.span, owner.list(), "config can't be blank");
+    }
+    if node.sequence().is_none() {
+        match owner {
+            Owner::Job => complain_of_list(node.span, reader),
+            _ => drop(reader.complain(node.span, owner.list(), "config should be an array")),
+        }
+        return Vec::new();
     }
     let mut rules = Vec::new();
     for rule in flat {
         match rule.mapping() {
             Some(mapping) => rules.push(read_rule(rule, mapping, owner, reader)),
-            None => complain_of_list(rule.span, owner, reader),
+            None if owner == Owner::Job => complain_of_list(rule.span, reader),
+            None if rule.is_null() => {
+                // `lib/gitlab/ci/build/rules/rule.rb` calls `each`, which null does not have.
+                let error = reader.diagnostics.error(rule.span, "Undefined error");
+                error.help("remove the empty item: GitLab fails to evaluate it");
+            }
+            None => drop(reader.complain(rule.span, owner.rule(), "config should be a hash")),
         }
     }
     rules
 }
 
-/// `NestedArrayOfHashesOrArraysValidator`
-fn complain_of_list(span: Span, owner: Owner, reader: &mut Reader<'_>) {
-    let path = if owner == Owner::Job { " rules" } else { "rules" };
-    reader.complain(span, path, "config should be an array containing hashes and arrays of hashes");
+/// `NestedArrayOfHashesOrArraysValidator`, of `rules` in `entry/processable.rb`
+fn complain_of_list(span: Span, reader: &mut Reader<'_>) {
+    reader.complain(span, " rules", "config should be an array containing hashes and arrays of hashes");
 }
 
 fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'_>) -> Rule {
-    let path = "rules:rule";
+    let path = owner.rule();
     let known: &[&str] = match owner {
         Owner::Job => {
             &["if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "interruptible"]
@@ -100,7 +135,7 @@ fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'
         Owner::Workflow => {
             &["if", "changes", "exists", "when", "variables", "auto_cancel", "start_in", "allow_failure", "needs"]
         }
-        Owner::Include => &["if", "changes", "exists", "when"],
+        Owner::Include | Owner::IncludeOfTrigger => &["if", "changes", "exists", "when"],
     };
     reader.known_keys(mapping, path, known.iter().copied());
     if mapping.is_empty() {
@@ -108,14 +143,15 @@ fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'
     }
     let words = if owner == Owner::Job { when::RULE_VALUES } else { when::WORKFLOW_VALUES };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    let when = value("when").and_then(|node| read_when(node, words, reader));
-    let start_in = value("start_in").and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
-    if owner != Owner::Include {
+    let when = value("when").and_then(|node| read_when(node, path, words, reader));
+    let start_in = value("start_in").filter(|_| !owner.is_include());
+    let start_in = start_in.and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
+    if !owner.is_include() {
         match mapping.get("start_in") {
             Some(entry) if when != Some(When::Delayed) => {
                 reader.complain(entry.key_span, path, "config contains disallowed keys: start_in");
             }
-            None if when == Some(When::Delayed) => {
+            _ if when == Some(When::Delayed) && value("start_in").is_none() => {
                 let error = reader.complain(node.span, "rules:rule start_in", "can't be blank");
                 error.help("write the delay, such as `start_in: 30 minutes`");
             }
@@ -126,32 +162,38 @@ fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'
         auto_cancel::read(&entry.value, "rules:rule:auto_cancel", reader);
         reader.diagnostics.unsupported(entry.key_span, "workflow:rules:auto_cancel");
     }
+    let of_job = |key: &str| value(key).filter(|_| !owner.is_include());
+    let changes = value("changes").filter(|node| !is_regexp(node, "changes", path, reader));
+    let exists = value("exists").filter(|node| !is_regexp(node, "exists", path, reader));
     let mut set_keys = mapping.iter().filter(|(_, entry)| !entry.value.is_null()).map(|(key, _)| &**key);
     let is_bare_when = set_keys.next() == Some("when") && set_keys.next().is_none();
     Rule {
         is_bare_when,
         span: node.span,
         condition: value("if").and_then(|node| read_condition(node, path, reader)),
-        changes: value("changes").and_then(|node| read_changes(node, "rules:rule:changes", reader)),
-        exists: value("exists").map(|node| read_exists(node, owner, reader)),
+        changes: changes.and_then(|node| read_changes(node, &format!("{path}:changes"), reader)),
+        exists: exists.map(|node| read_exists(node, owner, reader)),
         when,
         start_in,
-        allow_failure: value("allow_failure").and_then(|node| reader.boolean(node, "rules:rule allow_failure")),
-        variables: value("variables")
+        // The entry does not have these keys, which is reported.
+        allow_failure: of_job("allow_failure").and_then(|node| reader.boolean(node, "rules:rule allow_failure")),
+        variables: of_job("variables")
             .map(|node| variables::read(node, VariableScope::Plain, "rules:rule:variables", reader))
             .unwrap_or_default(),
-        needs: value("needs")
-            .filter(|_| owner == Owner::Job)
-            .map(|node| needs::read(node, "rules:rule:needs", needs::Owner::Rule, reader)),
-        interruptible: value("interruptible").and_then(|node| reader.boolean(node, "rules:rule interruptible")),
+        needs: of_job("needs")
+            .map(|node| needs::read(node, "rules:rule:needs", needs::Owner::Rule, reader))
+            // Those of the workflow are validated only.
+            .filter(|_| owner == Owner::Job),
+        interruptible: of_job("interruptible").and_then(|node| reader.boolean(node, "rules:rule interruptible")),
     }
 }
 
-fn read_when(node: &Node, words: &[(&str, When)], reader: &mut Reader<'_>) -> Option<When> {
-    let text = node.scalar().unwrap_or_default();
+fn read_when(node: &Node, path: &str, words: &[(&str, When)], reader: &mut Reader<'_>) -> Option<When> {
+    // `allowed_values` compares `to_s`.
+    let text = node.scalar().map_or_else(|| node.inspect(), str::to_owned);
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, when)| *when);
     if found.is_none() {
-        let error = reader.complain(node.span, "rules:rule", &format!("when unknown value: {text}"));
+        let error = reader.complain(node.span, path, &format!("when unknown value: {text}"));
         error.help(format!("one of {}", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")));
     }
     found
@@ -174,11 +216,40 @@ fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(A
     }
 }
 
+/// The maximum length of `regexp`, in characters: `REGEXP_MAX_LENGTH`.
+const MAX_REGEXP: usize = 255;
+
+/// Checks a clause with `regexp`. Returns whether the clause is one. GitLab 19.2 has it behind the feature flag `ci_rules_regexp`; unless an
+/// administrator sets the flag, such a clause always holds. <https://docs.gitlab.com/ci/yaml/#ruleschangesregexp>
+fn is_regexp(clause: &Node, keyword: &str, path: &str, reader: &mut Reader<'_>) -> bool {
+    let Some((mapping, entry)) = clause.mapping().and_then(|mapping| Some((mapping, mapping.get("regexp")?))) else {
+        return false;
+    };
+    let path = format!("{path}:{keyword}");
+    let others: &[&str] = if keyword == "changes" { &["compare_to"] } else { &["project", "ref"] };
+    reader.known_keys(mapping, &path, others.iter().copied().chain(["paths", "regexp"]));
+    reader.diagnostics.since(GitlabVersion::new(19, 2), entry.key_span, &format!("rules:{keyword}:regexp"));
+    if mapping.contains_key("paths") {
+        reader.complain(entry.key_span, &path, "config must use exactly one of these keys: paths, regexp");
+    }
+    for key in others.iter().copied().chain(["regexp"]) {
+        let Some(value) = mapping.get(key).map(|entry| &entry.value).filter(|value| !value.is_null()) else { continue };
+        let text = reader.string(value, &format!("{path} {key}"));
+        if key == "regexp" && text.is_some_and(|text| text.value.chars().count() > MAX_REGEXP) {
+            let message = format!("is too long (maximum is {MAX_REGEXP} characters)");
+            reader.complain(value.span, &format!("{path} regexp"), &message);
+        }
+    }
+    let warning = reader.diagnostics.unsupported(entry.key_span, &format!("rules:{keyword}:regexp"));
+    warning.help("the clause always holds, as in GitLab without the feature flag `ci_rules_regexp`");
+    true
+}
+
 /// Reads `changes`: a list of patterns, or a hash with `paths`.
 fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Changes> {
     let changes = match node.mapping() {
         None if node.sequence().is_none() => {
-            reader.complain(node.span, path, "should be an array or a hash");
+            reader.misfit(node.span, path, "should be an array or a hash");
             return None;
         }
         None => Changes { paths: reader.list(node, path), compare_to: None },
@@ -205,7 +276,7 @@ fn read_changes(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Chan
 }
 
 fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> {
-    let path = "rules:rule:exists";
+    let path = &*format!("{}:exists", owner.rule());
     let paths = match node.mapping() {
         None => node,
         Some(mapping) if mapping.is_empty() => node,
@@ -231,7 +302,7 @@ fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> 
         return Vec::new();
     }
     if paths.sequence().is_none() && paths.string().is_none() {
-        reader.complain(paths.span, path, "should be a string, an array of strings, or a hash");
+        reader.misfit(paths.span, path, "should be a string, an array of strings, or a hash");
         return Vec::new();
     }
     let path = if node.mapping().is_some() { format!("{path} paths") } else { path.to_owned() };
@@ -240,7 +311,7 @@ fn read_exists(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Text> 
         None => reader.strings(paths, &path),
     };
     // `disable_simple_exists_paths_limit` of `entry/include/rules/rule.rb`
-    let is_limited = owner != Owner::Include || node.mapping().is_some();
+    let is_limited = !owner.is_include() || node.mapping().is_some();
     if is_limited && texts.len() > MAX_PATHS {
         reader.complain(paths.span, &path, &format!("config has too many entries (maximum {MAX_PATHS})"));
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::{Reader, Text};
+use super::rules::{self, Owner};
 use crate::duration;
 use crate::gitlab_version::GitlabVersion;
 use crate::yaml::node::{Mapping, Node, Value};
@@ -18,18 +19,22 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
     }
     let Some(mapping) = node.mapping() else {
         if node.string().is_none() {
-            reader.complain(node.span, "trigger", "has to be either a string or a hash");
+            reader.misfit(node.span, "trigger", "has to be either a string or a hash");
         }
         return;
     };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     if mapping.contains_key("include") {
         reader.known_keys(mapping, "trigger", ["strategy", "include", "forward"]);
-        if let Some(node) = value("include").filter(|node| node.mapping().is_some()) {
+        if let Some(node) = value("include").filter(|node| node.sequence().is_none() && node.string().is_none()) {
             let error = reader.complain(node.span, "trigger:include", "config should be an array or a string");
             error.help("write a list, even for one file: `[{local: FILE}]`");
         }
-        for item in value("include").and_then(Node::sequence).into_iter().flatten() {
+        let mut items = Vec::new();
+        if let Some(node) = value("include").filter(|node| node.sequence().is_some()) {
+            node.flatten(&mut items);
+        }
+        for item in items {
             check_include(item, reader);
         }
         if let Some(node) = value("include").filter(|node| node.sequence().is_some_and(|it| it.len() > MAX_INCLUDES)) {
@@ -50,6 +55,9 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         reader.diagnostics.since(GitlabVersion::new(18, 2), node.span, "mirror");
     }
     if let Some(node) = value("strategy").filter(|node| !matches!(node.string(), Some("depend" | "mirror"))) {
+        if node.string().is_none() {
+            reader.complain(node.span, "trigger strategy", "should be a string");
+        }
         let error = reader.complain(node.span, "trigger strategy", "should be depend or mirror");
         error.nearest(node.scalar().unwrap_or_default(), ["depend", "mirror"]);
     }
@@ -76,33 +84,47 @@ fn check_include(item: &Node, reader: &mut Reader<'_>) {
     let known = ["local", "file", "remote", "template", "component", "artifact", "inputs", "job", "project", "ref"];
     reader.known_keys(mapping, path, known.into_iter().chain(["rules", "integrity", "cache"]));
     let is_set = |key: &str| mapping.get(key).is_some_and(|entry| !entry.value.is_blank());
-    if is_set("artifact") && !is_set("job") {
+    // Ruby's truth: an empty string counts.
+    let is_true = |key: &str| {
+        let value = mapping.get(key).map(|entry| &entry.value.value);
+        value.is_some_and(|value| !matches!(value, Value::Null | Value::Boolean(false)))
+    };
+    if is_true("artifact") && !is_set("job") {
         reader.complain(item.span, path, "config must specify the job where to fetch the artifact from");
     }
-    if is_set("project") && !is_set("file") {
+    if is_true("project") && !is_set("file") {
         reader.complain(item.span, path, "config must specify the file where to fetch the config from");
     }
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    if let Some(node) = value("integrity") {
+    if let Some(node) = value("integrity").filter(|_| is_true("integrity")) {
         if !is_set("remote") {
             reader.complain(node.span, path, "config integrity can only be specified for remote includes");
         }
-        if !node.string().is_some_and(|text| text.starts_with("sha256-")) {
-            reader.complain(node.span, path, "config integrity hash must start with 'sha256-'");
+        match node.string().and_then(|text| text.strip_prefix("sha256-")) {
+            None => drop(reader.complain(node.span, path, "config integrity hash must start with 'sha256-'")),
+            Some(hash) if !is_base64(hash) => {
+                reader.complain(node.span, path, "config integrity hash must be base64 encoded");
+            }
+            Some(_) => {}
         }
     }
     if let Some(node) = value("cache").filter(|node| !node.is_blank()) {
         check_cache(node, is_set("remote"), path, reader);
     }
     let Some(node) = value("rules") else { return };
-    let rules: Option<Vec<&Mapping>> = node.sequence().and_then(|rules| rules.iter().map(Node::mapping).collect());
-    if rules.is_none() {
+    if node.sequence().is_some_and(|rules| rules.iter().all(|rule| rule.mapping().is_some())) {
+        // GitLab evaluates the rules when it creates the other pipeline.
+        rules::read(node, Owner::IncludeOfTrigger, reader);
+    } else {
         reader.complain(node.span, &format!("{path} rules"), "should be an array of hashes");
     }
-    // `entry/include/rules/rule.rb`
-    for rule in rules.into_iter().flatten() {
-        reader.known_keys(rule, &format!("{path}:rules:rule"), ["if", "exists", "when", "changes"]);
-    }
+}
+
+/// Whether Ruby's `Base64.strict_decode64` accepts a text.
+fn is_base64(text: &str) -> bool {
+    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    text.as_bytes().chunks_exact(4).remainder().is_empty() && digits.bytes().all(is_digit)
 }
 
 /// The minimum time for which GitLab keeps a remote file. `app/validators/ci/include_cache_validator.rb`

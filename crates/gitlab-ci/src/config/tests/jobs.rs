@@ -68,8 +68,8 @@ fn reports_mistakes_between_jobs(#[case] text: &str, #[case] expected: &[&str]) 
     "a: {script: x, trigger: g/p}\n",
     &["1:16: jobs:a config these keys cannot be used together: script, trigger", "1:16: valid, but not supported here: trigger"]
 )]
-#[case::two_words("a b: {stage: test}\n", &["1:1: jobs a_b config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.a b`)"])]
-#[case::letters_and_digits("A 1: {stage: test}\n", &["1:1: jobs a 1 config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.A 1`)"])]
+#[case::two_words("a b: {stage: test}\n", &["1:1: jobs a_b config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.a b`)", "1:1: jobs config should contain at least one visible job"])]
+#[case::letters_and_digits("A 1: {stage: test}\n", &["1:1: jobs a 1 config should implement the script:, run:, or trigger: keyword (to define a template for `extends`, start the name with a dot: `.A 1`)", "1:1: jobs config should contain at least one visible job"])]
 #[case::misspelt_variables("variable: {A: b}\na: {script: x}\n", &["1:1: jobs variable config should implement the script:, run:, or trigger: keyword (did you mean `variables`?)"])]
 #[case::misspelt_stages("stags: [a]\na: {script: x}\n", &["1:1: jobs stags config should implement the script:, run:, or trigger: keyword (did you mean `stages`?)"])]
 #[case::unknown_parent("a: {extends: .b}\n", &["1:14: a: unknown keys in `extends` (.b)"])]

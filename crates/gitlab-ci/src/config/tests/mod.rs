@@ -6,6 +6,7 @@ mod odd_values;
 mod parts;
 mod rare_forms;
 mod refused_values;
+mod sentences;
 
 use rstest::rstest;
 

@@ -43,7 +43,7 @@ use super::{job_diagnostics, reported};
     "environment: {name: a, action: stopp}",
     "environment action should be start, stop, prepare, verify, or access"
 )]
-#[case::five_caches("cache: [{}, {}, {}, {}, {}]", "cache config no more than 4 caches can be created")]
+#[case::five_caches("cache: [{}, {}, {}, {}, {}]", "caches config no more than 4 caches can be created")]
 #[case::key_with_slash("cache: {key: a/b}", "cache:key config cannot contain the \"/\" character")]
 #[case::key_with_hidden_slash("cache: {key: a%2Fb}", "cache:key config cannot contain the \"/\" character")]
 #[case::key_is_a_parent_directory("cache: {key: ..}", "cache:key config cannot be \".\" or \"..\"")]

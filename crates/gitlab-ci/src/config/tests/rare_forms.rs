@@ -304,7 +304,7 @@ fn the_name_of_a_needed_instance_is_limited(#[case] needs: &str) {
 #[case::inputs("{project: g/p, inputs: {A: b}}", &[])]
 #[case::inputs_as_a_list("{project: g/p, inputs: [b]}", &["trigger inputs should be a hash"])]
 #[case::inputs_of_an_include("{include: b.yml, inputs: {}}", &["trigger config contains unknown keys: inputs"])]
-#[case::remote_file("{include: [{remote: 'https://b', integrity: sha256-b, cache: 1 hour, rules: [{if: $A}]}]}", &[])]
+#[case::remote_file("{include: [{remote: 'https://b', integrity: sha256-YWJj, cache: 1 hour, rules: [{if: $A}]}]}", &[])]
 #[case::integrity_of_a_local_file(
     "{include: [{local: b.yml, integrity: md5-b}]}",
     &[
