@@ -143,8 +143,11 @@ pub(super) fn describe(rule: &Rule) -> String {
 
 fn evaluate_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: bool) -> Result<Admitted, Reason> {
     let mut reasons = Vec::new();
-    let default = (!has_workflow_rules).then(|| Policy::default_only(job.span));
-    let only = job.only.clone().map(|only| with_default_refs(only, default.as_ref())).or(default);
+    let default = Policy::default_only(job.span);
+    let only = match job.only.clone() {
+        Some(only) => Some(with_default_refs(only, default)),
+        None => (!has_workflow_rules).then_some(default),
+    };
     if let Some(only) = &only {
         let name = if only.span.is_some() { "only" } else { "default `only`" };
         for (key, satisfied) in satisfactions(only, situation) {
@@ -173,11 +176,10 @@ fn evaluate_policies(job: &Job, situation: &Situation<'_>, has_workflow_rules: b
     })
 }
 
-/// An `only` that is a hash without `refs` gets the refs of the default. `entry/policy.rb`
-fn with_default_refs(mut only: Policy, default: Option<&Policy>) -> Policy {
-    if only.refs.is_none() {
-        only.refs = default.and_then(|default| default.refs.clone());
-    }
+/// An `only` that is a hash without `refs` gets the refs of the default, even where the default itself does not apply. `value` of
+/// `entry/policy.rb`
+fn with_default_refs(mut only: Policy, default: Policy) -> Policy {
+    only.refs = only.refs.or(default.refs);
     only
 }
 

@@ -216,7 +216,7 @@ impl Builder<'_> {
     ) -> Result<Result<(Admitted, ExpandedVariables), Reason>, RuleError> {
         let (variables, _) = self.variables.with_environment(simple.clone(), job.environment.as_ref(), Phase::Seed)?;
         let known = ExpandedVariables::new(variables);
-        let has_workflow = self.configuration.workflow.rules.is_some();
+        let has_workflow = self.configuration.workflow.has_rules;
         let admitted = decide(self.context, self.project, &known, |situation| admit(job, situation, has_workflow))?;
         Ok(admitted.map(|admitted| (admitted, known)))
     }
@@ -276,14 +276,10 @@ fn resolve_needs(
 ) -> Result<PlannedJob, Vec<MissingNeed>> {
     let Candidate { mut job, instance, needs } = candidate;
     let own = job.job.needs.as_ref();
-    // An empty list in a rule removes the needs of the job. For a job without needs, the stages still decide.
-    // `build_attributes` of `lib/gitlab/ci/build/rules.rb`: `scheduling_type: (:dag if needs_job.present?)`
-    let needs = needs.filter(|needs| own.is_some() || !needs.is_empty());
-    let needs = match needs {
-        Some(needs) => Some(instances::needed_by_rule(needs, instances)),
-        None => own.map(|needs| instances::needed(needs, instances, &instance.variables)),
-    };
-    let needs = needs.transpose();
+    // The needs of the job must be in the pipeline even if the needs of a rule replace them, which need not be: `needs_errors` of
+    // `lib/gitlab/ci/pipeline/seed/build.rb`
+    let own = own.map(|needs| instances::needed(needs, instances, &instance.variables)).transpose();
+    let needs = own.map(|own| needs.map(|needs| instances::needed_by_rule(needs, instances.0)).or(own));
     let missing = |need: &Text| MissingNeed {
         job: Arc::clone(&instance.name),
         need: Arc::clone(&need.value),

@@ -54,24 +54,13 @@ pub fn expand(job: &Job) -> Vec<Instance> {
 /// The names of the instances in a pipeline, by the name of their job and by their own name.
 pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 
-/// Resolves the needs of a rule. GitLab finds them by their own names only: a parallel job is not in the pipeline by its name, which
-/// is valid for an optional need.
-///
-/// # Errors
-/// The needed jobs that are neither in the pipeline nor optional.
-pub fn needed_by_rule(
-    mut needs: Vec<Need>,
-    (instances, absent): (&Instances, &Instances),
-) -> Result<Vec<PlannedNeed>, Vec<Text>> {
-    let is_own_name = |need: &Need| {
-        let names = instances.get(&need.job.value).or_else(|| absent.get(&need.job.value));
-        names.and_then(|names| names.first()).is_none_or(|name| *name == need.job.value)
-    };
-    needs.retain(is_own_name);
-    for need in &mut needs {
-        need.matrix = None;
-    }
-    needed(&needs, (instances, absent), &[])
+/// Resolves the needs of a rule. GitLab finds them by their own names only: a parallel job is not in the pipeline by its name. A job that
+/// is not in the pipeline is not waited for, optional or not.
+pub fn needed_by_rule(needs: Vec<Need>, instances: &Instances) -> Vec<PlannedNeed> {
+    let is_present = |name: &Arc<str>| instances.get(name).and_then(|names| names.first()).is_some_and(|it| it == name);
+    let present = needs.into_iter().filter(|need| is_present(&need.job.value));
+    // A name that is needed twice is an error of the file.
+    present.map(|need| PlannedNeed { name: need.job.value, artifacts: need.artifacts }).collect()
 }
 
 /// Resolves `needs` to jobs of the pipeline. `instances` are those in the pipeline; `absent` are the other instances of

@@ -192,6 +192,46 @@ fn all_missing_needs_are_reported() {
     assert_eq!(error.to_string().lines().count(), 3);
 }
 
+// lib/gitlab/ci/pipeline/seed/build.rb: `needs_errors` reads the needs of the job, also where those of a rule replace them.
+#[rstest]
+#[case::need_of_the_job_is_absent("needs: [t], rules: [{when: always, needs: [s]}]", None)]
+#[case::need_of_the_rule_is_absent("rules: [{when: always, needs: [t]}]", Some(&[][..]))]
+#[case::another_need_of_the_rule("rules: [{when: always, needs: [t, s]}]", Some(&["s"][..]))]
+#[case::only_the_need_of_the_rule_is_absent("needs: [s], rules: [{when: always, needs: [t]}]", Some(&[][..]))]
+fn needs_of_the_job_must_be_present(#[case] a: &str, #[case] expected: Option<&[&str]>) {
+    let text = format!("t: {{script: x, only: [tags]}}\ns: {{script: x}}\na: {{script: x, {a}}}\n");
+    let found = match plan_for(&text, &branch("main"), &[]) {
+        Ok(plan) => plan.jobs.last().unwrap().needs.clone(),
+        Err(PlanError::Needs(missing)) => {
+            assert_eq!(missing.iter().map(|it| &*it.need).collect::<Vec<_>>(), ["t"]);
+            None
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let found = found.map(|needs| needs.iter().map(|need| need.name.to_string()).collect::<Vec<_>>());
+    assert_eq!(found, expected.map(|names| names.iter().map(ToString::to_string).collect()));
+}
+
+// `has_rules?` of entry/workflow.rb asks for the key only.
+#[rstest]
+#[case::no_rules("workflow: {name: x}", false)]
+#[case::rules_without_a_value("workflow: {rules: }", true)]
+#[case::rules("workflow: {rules: [{when: always}]}", true)]
+fn rules_of_the_workflow_remove_the_default_only(#[case] workflow: &str, #[case] is_planned: bool) {
+    let merge_request = Context { kind: RefKind::MergeRequest, source: Source::MergeRequestEvent, ..branch("main") };
+    let plan = plan_for(&format!("{workflow}\na: {{script: x}}\n"), &merge_request, &[]);
+    assert_eq!(plan.is_ok(), is_planned);
+}
+
+// `value` of entry/policy.rb merges the default refs into a hash, whether or not there are rules of the workflow.
+#[rstest]
+#[case::branch(branch("main"), true)]
+#[case::merge_request(Context { kind: RefKind::MergeRequest, source: Source::MergeRequestEvent, ..branch("main") }, false)]
+fn a_hash_of_only_has_the_default_refs(#[case] context: Context, #[case] is_planned: bool) {
+    let text = "workflow: {rules: [{when: always}]}\na: {script: x, only: {variables: [$CI]}}\n";
+    assert_eq!(plan_for(text, &context, &[]).is_ok(), is_planned);
+}
+
 // lib/gitlab/ci/config/normalizer.rb: a need of a parallel job is a need of each instance.
 #[rstest]
 #[case::needed("needs: [m]", Some("m: [1]"))]
