@@ -5,8 +5,12 @@
 /// ```
 /// use container_engine::error_chain::error_chain;
 ///
-/// let error = std::io::Error::other("connection refused");
-/// assert_eq!(error_chain(&error), "connection refused");
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("cannot pull the image")]
+/// struct NotPulled(#[source] std::io::Error);
+///
+/// let error = NotPulled(std::io::Error::other("connection refused"));
+/// assert_eq!(error_chain(&error), "cannot pull the image: connection refused");
 /// ```
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

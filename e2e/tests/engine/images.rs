@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use container_engine::pull::{PullError, pull};
+
 use crate::support::{self, docker, e2e};
 
 /// Obtains images. Returns their references and how they were obtained, by name.
@@ -237,12 +239,9 @@ async fn a_pull_that_hangs_times_out() {
     let silence = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let reference = format!("{}/course/demo:main", silence.local_addr().unwrap());
     let docker = container_engine::connect().await.unwrap();
-    let reason = container_engine::pull::pull(&docker, &reference, None).await.unwrap_err();
+    let reason = pull(&docker, &reference, None).await.unwrap_err();
     // Either this program's or the engine's time limit is exceeded first.
-    assert!(
-        ["the registry has not responded for 20 s", "cannot reach the registry: no answer"].contains(&&*reason),
-        "{reason}"
-    );
+    assert!(matches!(reason, PullError::TimedOut(_) | PullError::NoAnswer), "{reason:?}");
 }
 
 /// No mirror is reachable, and the recipe was never built before.

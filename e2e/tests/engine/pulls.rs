@@ -92,7 +92,7 @@ async fn a_private_image_needs_a_login() {
     let (prepared, _) = pipeline.prepare(&image, |_| ()).await;
     let error = prepared.err().unwrap();
     assert!(
-        error.message.contains("unauthorised: run `docker login`; or set the CI/CD variable DOCKER_AUTH_CONFIG"),
+        error.message.contains("unauthorized: run `docker login`; or set the CI/CD variable DOCKER_AUTH_CONFIG"),
         "{error}"
     );
 

@@ -61,10 +61,10 @@ impl Supply {
         let route = match missing.and_then(|(image, _)| image.upstream) {
             None => Route::Here,
             Some(_) if request.policy == ImagePolicy::Build => Route::Build("requested by --images build".to_owned()),
-            Some(upstream) => match pull::ask(engine.docker(), upstream, TIMEOUT).await {
+            Some(upstream) => match pull::check(engine.docker(), upstream, TIMEOUT).await {
                 Ok(()) => Route::Pull,
-                Err(reason) if request.policy == ImagePolicy::Pull => Route::Nowhere(reason),
-                Err(reason) => Route::Build(reason),
+                Err(reason) if request.policy == ImagePolicy::Pull => Route::Nowhere(reason.to_string()),
+                Err(reason) => Route::Build(reason.to_string()),
             },
         };
         Self { images, route }

@@ -203,6 +203,7 @@ impl Images {
                 match pull(&self.docker, upstream, image.digest).await {
                     Ok(()) => return Ok(obtained(upstream, ImageOrigin::Pulled)),
                     Err(cause) => {
+                        let cause = cause.to_string();
                         report(ImageProgress::NotPulled { reason: &cause });
                         reason = Some((upstream, cause));
                     }

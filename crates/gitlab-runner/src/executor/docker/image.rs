@@ -6,7 +6,7 @@ use crate::executor::image_source::Resolved;
 use crate::executor::reference::normalise;
 use crate::executor::request::{ExecutorError, FailureReason, ImageRequest};
 use crate::log::JobLog;
-use container_engine::pull;
+use container_engine::pull::{PullError, pull_as};
 use gitlab_ci::config::image::PullPolicy;
 use gitlab_ci::variables::collection::Variable;
 
@@ -71,6 +71,7 @@ impl Docker {
         }
         policies.dedup();
         let mut reasons: Vec<String> = Vec::new();
+        let mut last_error = None;
         for policy in policies {
             if let Some(last) = reasons.last() {
                 log.warn(&format!("{name}: {last}; trying pull policy \"{}\" next", policy_name(policy)));
@@ -82,6 +83,7 @@ impl Docker {
             }
             if policy == PullPolicy::Never {
                 reasons.push("it is not on this engine, and pull policy \"never\" forbids pulling it".to_owned());
+                last_error = None;
                 continue;
             }
             log.say(&format!("Pulling docker image {name} ..."));
@@ -90,12 +92,15 @@ impl Docker {
             if let Some(user) = login.as_ref().and_then(|login| login.username.as_ref()) {
                 log.say(&format!("Authenticating as {user}"));
             }
-            match pull::pull_as(&self.engine, &full, image.platform.as_deref(), login).await {
+            match pull_as(&self.engine, &full, image.platform.as_deref(), login).await {
                 Ok(()) => return Ok(name.to_owned()),
-                Err(reason) => reasons.push(format!("cannot pull {full}: {reason}")),
+                Err(error) => {
+                    reasons.push(format!("cannot pull {full}: {error}"));
+                    last_error = Some(error);
+                }
             }
         }
-        let help = help(reasons.last().map_or("", String::as_str));
+        let help = help(last_error.as_ref());
         Err(failed(format!("cannot obtain image `{name}`: {}; {help}", reasons.join("; "))))
     }
 }
@@ -104,16 +109,15 @@ fn failed(message: String) -> ExecutorError {
     ExecutorError { reason: FailureReason::ScriptFailure, message }
 }
 
-/// The remedy for a failure of [`pull::pull_as`].
-fn help(reason: &str) -> &'static str {
-    if reason.contains("unauthorised") || reason.contains("rate limited") {
-        "or set the CI/CD variable DOCKER_AUTH_CONFIG"
-    } else if reason.contains("no such image") {
-        "check its name and tag"
-    } else if reason.contains("certificate") {
-        "copy the certificate authority's certificate to /etc/docker/certs.d/REGISTRY/ca.crt on the engine's host"
-    } else {
-        "add it to the engine with `docker load` or `docker tag`, or use an image of the catalogue: `e2e images`"
+/// The remedy for a failed pull, or for an image that must not be pulled.
+fn help(error: Option<&PullError>) -> &'static str {
+    match error {
+        Some(PullError::Unauthorized | PullError::RateLimited) => "or set the CI/CD variable DOCKER_AUTH_CONFIG",
+        Some(PullError::NoSuchImage) => "check its name and tag",
+        Some(PullError::UntrustedCertificate) => {
+            "copy the certificate authority's certificate to /etc/docker/certs.d/REGISTRY/ca.crt on the engine's host"
+        }
+        _ => "add it to the engine with `docker load` or `docker tag`, or use an image of the catalogue: `e2e images`",
     }
 }
 
