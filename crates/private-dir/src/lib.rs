@@ -39,7 +39,7 @@ impl PrivateDir {
     /// refused. The directories between the two keep their modes.
     ///
     /// # Errors
-    /// In place of a directory, there is a link or a file; the directory belongs to another user; `below` is absolute or contains
+    /// A component is a link or a file instead of a directory; the directory belongs to another user; `below` is absolute or contains
     /// `..`; or a directory cannot be created, for lack of permission or disk space.
     pub fn open(trusted: &Path, below: impl AsRef<Path>) -> io::Result<Self> {
         let dir = Self::open_shared(trusted, below)?;
@@ -52,8 +52,8 @@ impl PrivateDir {
     /// and may want to share it.
     ///
     /// # Errors
-    /// In place of a directory below `trusted`, there is a link or a file; `below` is absolute or contains `..`; or a directory
-    /// cannot be created.
+    /// A component of `below` is a link or a file instead of a directory; `below` is absolute or contains `..`; or a directory cannot be
+    /// created.
     pub fn open_shared(trusted: &Path, below: impl AsRef<Path>) -> io::Result<Self> {
         let below = below.as_ref();
         if !stays_below(below) {
@@ -97,7 +97,7 @@ impl PrivateDir {
     /// Opens a subdirectory, and creates it if it does not exist.
     ///
     /// # Errors
-    /// In place of the directory, there is a link or a file; it belongs to another user; or it cannot be created.
+    /// The name is that of a link or a file; the directory belongs to another user; or it cannot be created.
     pub fn subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let dir = self.enter(name.as_ref(), Mode::RWXU)?;
         refuse_others(&dir.path, &fstat(&dir.fd)?)?;
@@ -111,7 +111,7 @@ impl PrivateDir {
     /// Something with this name exists (`AlreadyExists`), or the directory cannot be created.
     pub fn new_subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = single(name.as_ref())?;
-        mkdirat(&self.fd, name, Mode::RWXU)?;
+        mkdirat(&self.fd, name, Mode::RWXU).map_err(|error| self.named(name, error))?;
         self.existing_subdir(name)
     }
 
@@ -121,19 +121,21 @@ impl PrivateDir {
     /// It does not exist (`NotFound`), belongs to another user, or is a link or a file.
     pub fn existing_subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = single(name.as_ref())?;
-        refuse_others(&self.path.join(name), &statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
+        let found = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| self.named(name, error))?;
+        refuse_others(&self.path.join(name), &found)?;
         let dir = self.open_entry(name)?;
         // Another directory may have got the name in the meantime.
         refuse_others(&dir.path, &fstat(&dir.fd)?)?;
         Ok(dir)
     }
 
-    /// Renames a subdirectory.
+    /// Renames an entry.
     ///
     /// # Errors
     /// It does not exist, or `to` is a file or a directory that is not empty.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.fd, single(from.as_ref())?, &self.fd, single(to.as_ref())?)?)
+        let (from, to) = (single(from.as_ref())?, single(to.as_ref())?);
+        rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(|error| self.named(from, error))
     }
 
     /// Opens a file for reading.
@@ -144,7 +146,7 @@ impl PrivateDir {
         self.file(name.as_ref(), OFlags::RDONLY)
     }
 
-    /// Creates a file for writing.
+    /// Creates a file, and opens it for reading and writing.
     ///
     /// # Errors
     /// Something with this name exists (`AlreadyExists`), or the file cannot be created.
@@ -173,18 +175,21 @@ impl PrivateDir {
     /// # Errors
     /// It cannot be removed, or is a directory.
     pub fn remove_file(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        match unlinkat(&self.fd, single(name.as_ref())?, AtFlags::empty()) {
+        let name = single(name.as_ref())?;
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(named(&self.path.join(name.as_ref()), &error.into())),
+            Err(error) => Err(self.named(name, error)),
         }
     }
 
     /// Removes a subdirectory with everything in it. See [`remove()`].
     ///
     /// # Errors
-    /// The first error. Everything that can be removed is removed; a directory that cannot be read stays.
+    /// The first error. Everything that can be removed is removed. A directory that cannot be read stays; it may have been moved to the top
+    /// of the tree.
     pub fn remove_subdir(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        remove::remove_at(&*self.fd, single(name.as_ref())?)
+        let name = single(name.as_ref())?;
+        remove::remove_at(&*self.fd, name).map_err(|error| self.named(name, error))
     }
 
     /// The names of the entries, in no particular order.
@@ -193,8 +198,9 @@ impl PrivateDir {
     /// The directory cannot be read.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.fd)? {
-            let entry = entry?;
+        let failed = |error: Errno| named(&self.path, &error.into());
+        for entry in Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
                 names.push(OsStr::from_bytes(name).to_owned());
@@ -208,8 +214,13 @@ impl PrivateDir {
         let name = single(name)?;
         match mkdirat(&self.fd, name, mode) {
             Ok(()) | Err(Errno::EXIST) => self.open_entry(name),
-            Err(error) => Err(named(&self.path.join(name), &error.into())),
+            Err(error) => Err(self.named(name, error)),
         }
+    }
+
+    /// The error with the path of the entry `name`.
+    fn named(&self, name: &OsStr, error: impl Into<io::Error>) -> io::Error {
+        named(&self.path.join(name), &error.into())
     }
 
     fn open_entry(&self, name: &OsStr) -> io::Result<Self> {

@@ -6,7 +6,7 @@ use std::io;
 
 use rustix::fs::{OFlags, renameat};
 
-use super::{PrivateDir, named, single};
+use super::{PrivateDir, single};
 
 /// A file under a temporary name, which only this user can read. Dropping it removes the file.
 #[derive(Debug)]
@@ -47,9 +47,8 @@ impl NewFile {
     /// # Errors
     /// `name` is not a single file name, `name` is a directory, or another process has removed the file.
     pub fn keep(mut self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        let place = single(name.as_ref())?;
-        renameat(&self.dir.fd, &self.name, &self.dir.fd, place)
-            .map_err(|error| named(&self.dir.path.join(place), &error.into()))?;
+        let name = single(name.as_ref())?;
+        renameat(&self.dir.fd, &self.name, &self.dir.fd, name).map_err(|error| self.dir.named(name, error))?;
         self.name.clear();
         Ok(())
     }

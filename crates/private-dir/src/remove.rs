@@ -16,7 +16,8 @@ use rustix::path::Arg;
 /// neither by the stack, nor by the number of open files, nor by the length of a path.
 ///
 /// # Errors
-/// The first error. Everything that can be removed is removed; a directory that cannot be read stays.
+/// The first error. Everything that can be removed is removed. A directory that cannot be read stays; it may have been moved to the top of
+/// the tree.
 pub fn remove(dir: &Path) -> io::Result<()> {
     remove_at(CWD, dir)
 }

@@ -45,16 +45,16 @@ fn the_mode_of_an_existing_directory_is_corrected(#[case] wrong: u32) {
 #[rstest]
 #[case::first("target", "target/e2e")]
 #[case::last("target/e2e", "target/e2e")]
-fn a_link_or_a_file_below_the_trusted_directory_is_refused(#[case] place: &str, #[case] below: &str) {
+fn a_link_or_a_file_below_the_trusted_directory_is_refused(#[case] path: &str, #[case] below: &str) {
     let (parent, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let place = parent.path().join(place);
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    symlink(victim.path(), &place).unwrap();
+    let path = parent.path().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    symlink(victim.path(), &path).unwrap();
     let error = PrivateDir::open(parent.path(), below).unwrap_err().to_string();
-    assert_eq!(error, format!("{} is not a directory, but a link or a file: remove it", place.display()));
+    assert_eq!(error, format!("{} is not a directory, but a link or a file: remove it", path.display()));
     assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
-    fs::remove_file(&place).unwrap();
-    fs::write(&place, "").unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "").unwrap();
     assert_eq!(PrivateDir::open(parent.path(), below).unwrap_err().to_string(), error);
 }
 
@@ -95,6 +95,25 @@ fn a_name_that_leads_elsewhere_is_refused(#[case] name: &str) {
     assert!(dir.new_file("x").unwrap().keep(name).is_err() && dir.rename(name, "x").is_err());
     assert!(PrivateDir::open(dir.path(), "a/../../b").is_err());
     assert_eq!(dir.names().unwrap(), [""; 0]);
+}
+
+#[test]
+fn errors_name_the_path() {
+    let (_parent, dir) = dir();
+    let missing = dir.path().join("missing").display().to_string();
+    for error in [
+        dir.existing_subdir("missing").unwrap_err(),
+        dir.rename("missing", "x").unwrap_err(),
+        dir.remove_subdir("missing").unwrap_err(),
+        dir.open_file("missing").unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().starts_with(&missing), "{error}");
+    }
+    dir.create_file("file").unwrap();
+    let error = dir.new_subdir("file").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert!(error.to_string().starts_with(&dir.path().join("file").display().to_string()), "{error}");
 }
 
 /// Another process may replace a directory while this one works in it.
