@@ -1,5 +1,5 @@
-//! The labels and environment variables of everything that this project creates. With them, a later run finds and removes the resources
-//! of a program that was killed.
+//! The labels, annotations and environment variables of everything that this project creates. With them, a later run finds and removes
+//! the resources of a program that was killed.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,19 @@ pub const RUN: &str = "io.gitlab-ci-k8s-demo.run";
 /// Label of the containers, networks, volumes and images of a cluster, in addition to [`RUN`]. Its value is the cluster's name.
 pub const CLUSTER: &str = "io.gitlab-ci-k8s-demo.cluster";
 
-/// Label of the containers, networks and volumes of a pipeline's jobs. Its value is the pipeline's [owner ID](crate::ownership).
+/// Label of everything that a pipeline creates. On containers, networks and volumes, its value is the pipeline's
+/// [owner ID](crate::ownership). On Kubernetes objects, it is a hash of the owner ID, because the value of a label cannot have all of an
+/// owner ID's characters.
 pub const PIPELINE: &str = "io.gitlab-ci-k8s-demo.pipeline";
 
-/// Label that every resource with the label [`PIPELINE`] has, too. Its value is the job's name.
+/// Label of the containers, networks and volumes that also have the label [`PIPELINE`]. Its value is the job's name.
 pub const JOB: &str = "io.gitlab-ci-k8s-demo.job";
 
 /// Annotation of a Kubernetes object that owns others, or contains them: the [owner ID](crate::ownership) of the process that created it.
 /// An owner ID has characters that the value of a label cannot have.
 pub const OWNER: &str = "io.gitlab-ci-k8s-demo.owner";
 
-/// Annotation of the same object: the time when the process has last shown that it runs, in RFC 3339.
+/// Annotation of the same object: the time of the owner's last heartbeat, in RFC 3339.
 pub const RENEWED: &str = "io.gitlab-ci-k8s-demo.renewed";
 
 /// Label of the namespaces that `e2e check --deploy` creates. Its value is `check`.
@@ -30,7 +32,7 @@ pub const TEMPORARY: &str = "io.gitlab-ci-k8s-demo.temporary";
 pub const KIND_CLUSTER: &str = "io.x-k8s.kind.cluster";
 
 /// Environment variable of every program that is started for a cluster. Its value is the cluster's name.
-pub const VARIABLE: &str = "GITLAB_CI_K8S_DEMO_CLUSTER";
+pub const CLUSTER_VARIABLE: &str = "GITLAB_CI_K8S_DEMO_CLUSTER";
 
 /// Environment variable of every job that runs directly on this machine. Its value is the [owner ID](crate::ownership) of the process that
 /// runs the pipeline.

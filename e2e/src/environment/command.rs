@@ -123,7 +123,7 @@ async fn output(mut command: Command, limit: Duration) -> Result<(String, Output
     let line = line(&command);
     let not_run = |source| CommandError::NotRun { line: line.clone(), source };
     if let Some(cluster) = CLUSTER_NAME.get() {
-        command.env(labels::VARIABLE, cluster);
+        command.env(labels::CLUSTER_VARIABLE, cluster);
     }
     let child = command.stdin(Stdio::null()).process_group(0).spawn().map_err(not_run)?;
     let mut group = ProcessGroup::new(&child);

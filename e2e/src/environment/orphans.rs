@@ -35,7 +35,7 @@ pub async fn end_of_gone_pipelines() -> usize {
 }
 
 fn cluster_marker(cluster: &str) -> String {
-    format!("{}={cluster}", labels::VARIABLE)
+    format!("{}={cluster}", labels::CLUSTER_VARIABLE)
 }
 
 /// Whether an environment variable, in the form `NAME=VALUE`, selects the program that has it.
@@ -91,7 +91,7 @@ mod tests {
         let cluster = format!("orphans-{}", std::process::id());
         let mut shell = Command::new("sh")
             .args(["-c", "trap '' TERM; sleep 1000 & wait"])
-            .env(labels::VARIABLE, &cluster)
+            .env(labels::CLUSTER_VARIABLE, &cluster)
             .spawn()
             .unwrap();
         // Wait until the shell has started its child.

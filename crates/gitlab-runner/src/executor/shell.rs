@@ -257,7 +257,7 @@ fn make_dirs(dir: &Path, job_dirs: &JobDirs) -> io::Result<()> {
 
 /// Whether a variable describes another job or another repository: this process may itself run in a CI job or in a git hook.
 fn belongs_to_another(name: &str) -> bool {
-    let belongs_to_a_job = name.starts_with("CI_") || name.starts_with("GITLAB_") && name != labels::VARIABLE;
+    let belongs_to_a_job = name.starts_with("CI_") || name.starts_with("GITLAB_") && name != labels::CLUSTER_VARIABLE;
     belongs_to_a_job || git::REPOSITORY_VARIABLES.contains(&name)
 }
 
