@@ -97,8 +97,8 @@ pub(crate) fn swept(swept: &Swept) -> String {
     let removed = swept.removed.iter().map(|name| format!("Removed namespace {name}.\n"));
     let in_use = swept.in_use.iter().map(|it| {
         format!(
-            "Namespace {} is in use: its check may still run (owner {}, last sign of life {}). It can be removed 10 minutes after the \
-             last sign of life.\n",
+            "Namespace {} is in use: its check may still run (owner {}, last heartbeat {}). It can be removed 10 minutes after the \
+             last heartbeat.\n",
             it.namespace, it.owner, it.renewed
         )
     });

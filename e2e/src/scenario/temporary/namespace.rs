@@ -24,10 +24,10 @@ const PREFIX: &str = "e2e-check-";
 /// The value of the label [`TEMPORARY`].
 const KIND: &str = "check";
 
-/// Time between two signs of life.
-const RENEWAL: Duration = Duration::from_mins(1);
+/// Time between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Time after the last sign of life after which the process of another machine or user has ended. The clocks of two machines differ by
+/// Time after the last heartbeat after which the process of another machine or user has ended. The clocks of two machines differ by
 /// much less.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -62,12 +62,12 @@ impl NamespaceError {
     }
 }
 
-/// A namespace that this process has created. It is renewed until this value is dropped.
+/// A namespace that this process has created. It gets heartbeats until this value is dropped.
 pub struct TemporaryNamespace {
     client: Client,
     pub name: String,
     uid: String,
-    _renewal: JoinSet<()>,
+    _heartbeats: JoinSet<()>,
 }
 
 /// What [`sweep`] has found.
@@ -85,7 +85,7 @@ pub struct InUse {
     pub namespace: String,
     /// The owner ID: machine, process ID and a random number.
     pub owner: String,
-    /// The time of the last sign of life, RFC 3339.
+    /// The time of the last heartbeat, RFC 3339.
     pub renewed: String,
 }
 
@@ -107,9 +107,9 @@ impl TemporaryNamespace {
         annotations.insert(RENEWED.to_owned(), Timestamp::now().to_string());
         let created = create(client, file, &manifest).await?;
         let (name, uid) = (created.name_any(), created.uid().unwrap_or_default());
-        let mut renewal = JoinSet::new();
-        renewal.spawn(renew(client.clone(), name.clone(), uid.clone()));
-        Ok(Self { client: client.clone(), name, uid, _renewal: renewal })
+        let mut heartbeats = JoinSet::new();
+        heartbeats.spawn(send_heartbeats(client.clone(), name.clone(), uid.clone()));
+        Ok(Self { client: client.clone(), name, uid, _heartbeats: heartbeats })
     }
 
     /// Deletes the namespace, and waits until it is gone with everything in it.
@@ -122,14 +122,14 @@ impl TemporaryNamespace {
     }
 }
 
-/// Shows regularly that this process runs.
-async fn renew(client: Client, name: String, uid: String) {
+/// Stores heartbeats in the namespace, which show that this process runs.
+async fn send_heartbeats(client: Client, name: String, uid: String) {
     let api = Api::<Namespace>::all(client);
     loop {
         // With the UID, the API server refuses to change another namespace of this name. After a failure, the next attempt follows.
         let patch = json!({"metadata": {"uid": uid, "annotations": {RENEWED: Timestamp::now().to_string()}}});
         let _ = api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        sleep(RENEWAL).await;
+        sleep(HEARTBEAT_INTERVAL).await;
     }
 }
 
@@ -149,7 +149,7 @@ pub async fn sweep(client: &Client) -> Result<Swept, NamespaceError> {
             State::Foreign => {}
             State::InUse(in_use) => swept.in_use.push(in_use),
             State::Terminating => deleted.push((name, uid)),
-            // With the version, a namespace that is renewed at this moment is not deleted.
+            // With the version, a namespace that gets a heartbeat at this moment is not deleted.
             State::Left => match delete(client, &name, read).await {
                 Ok(true) => deleted.push((name, uid)),
                 Ok(false) => {}
@@ -193,8 +193,8 @@ fn state(namespace: &Namespace, now: Timestamp, owner_is_gone: impl Fn(&str) -> 
     State::InUse(InUse { namespace: namespace.name_any(), owner: owner.clone(), renewed: renewed.clone() })
 }
 
-/// Asks for the deletion of the namespace that was read. Returns `false` if the API server refuses: it was renewed
-/// meanwhile, terminates already, or is gone.
+/// Asks for the deletion of the namespace that was read. Returns `false` if the API server refuses: it got a
+/// heartbeat meanwhile, terminates already, or is gone.
 async fn delete(client: &Client, name: &str, read: Preconditions) -> Result<bool, NamespaceError> {
     let api = Api::<Namespace>::all(client.clone());
     match api.delete(name, &DeleteParams::default().preconditions(read)).await {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::just_renewed("2026-01-31T11:59:30Z", false, false)]
+    #[case::a_new_heartbeat("2026-01-31T11:59:30Z", false, false)]
     #[case::almost_expired("2026-01-31T11:50:00Z", false, false)]
     #[case::expired("2026-01-31T11:49:59Z", false, true)]
     #[case::its_process_has_ended("2026-01-31T11:59:30Z", true, true)]

@@ -20,8 +20,8 @@ const OWNER_ID: &str = "elsewhere.1.0123456789abcdef";
 #[derive(Clone, Default)]
 struct FakeApi {
     namespaces: Arc<Mutex<BTreeMap<String, Value>>>,
-    /// The name of a namespace that is renewed as soon as its deletion is requested.
-    renewed: Option<&'static str>,
+    /// The name of a namespace that gets a heartbeat as soon as its deletion is requested.
+    alive: Option<&'static str>,
 }
 
 impl FakeApi {
@@ -67,7 +67,7 @@ impl FakeApi {
         if method != "DELETE" {
             return (200, found.clone());
         }
-        if self.renewed == Some(name) {
+        if self.alive == Some(name) {
             found["metadata"]["resourceVersion"] = json!("2");
         }
         for field in ["uid", "resourceVersion"] {
@@ -82,7 +82,7 @@ impl FakeApi {
 }
 
 #[tokio::test]
-async fn only_namespaces_without_a_sign_of_life_are_removed() {
+async fn only_namespaces_without_a_recent_heartbeat_are_removed() {
     let api = FakeApi::default();
     api.add("e2e-check-old", SignedDuration::from_mins(11));
     let renewed = api.add("e2e-check-new", SignedDuration::from_mins(1));
@@ -94,8 +94,8 @@ async fn only_namespaces_without_a_sign_of_life_are_removed() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_renewed_before_its_deletion_remains() {
-    let api = FakeApi { renewed: Some("e2e-check-old"), ..FakeApi::default() };
+async fn a_namespace_with_a_heartbeat_before_its_deletion_remains() {
+    let api = FakeApi { alive: Some("e2e-check-old"), ..FakeApi::default() };
     api.add("e2e-check-old", SignedDuration::from_mins(11));
     assert_eq!(sweep(&api.client()).await.unwrap(), Swept::default());
     assert_eq!(api.names(), ["e2e-check-old"]);

@@ -1,5 +1,5 @@
-//! The object that owns all others of a pipeline in a namespace. When a program deletes it, Kubernetes deletes the others, even if the
-//! program does not know them.
+//! The anchor: a `ConfigMap` that owns all other objects of a pipeline in a namespace. When a program deletes it, Kubernetes deletes the
+//! others, even if the program does not know them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -21,9 +21,9 @@ use crate::config::CERTIFICATES;
 use crate::executor::request::ExecutorError;
 use container_engine::labels::{OWNER, PIPELINE, RENEWED};
 
-/// Time between two renewals of an anchor. An anchor that was not renewed for 24 hours is
+/// Time between two heartbeats, which are stored in the anchor. An anchor without a heartbeat for 24 hours is
 /// [removed](super::leftovers::sweep_gone) by other pipelines, which cannot see whether a process of another machine still runs.
-const RENEWAL: Duration = Duration::from_mins(10);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(10);
 
 /// The anchors by namespace.
 type AnchorMap = Mutex<HashMap<String, Arc<OnceCell<OwnerReference>>>>;
@@ -36,13 +36,13 @@ pub(super) struct Anchors {
     /// The certificates that the runner trusts, which are stored in the anchor.
     certificates: Option<Arc<str>>,
     known: Arc<AnchorMap>,
-    /// Tasks that renew the anchors. They are aborted with the pipeline.
-    renewals: std::sync::Mutex<JoinSet<()>>,
+    /// Tasks that store heartbeats in the anchors. They are aborted with the pipeline.
+    heartbeats: std::sync::Mutex<JoinSet<()>>,
 }
 
 impl Anchors {
     pub(super) fn new(client: Client, owner: String, certificates: Option<Arc<str>>) -> Self {
-        Self { client, owner, certificates, known: Arc::default(), renewals: std::sync::Mutex::default() }
+        Self { client, owner, certificates, known: Arc::default(), heartbeats: std::sync::Mutex::default() }
     }
 
     /// The owner ID of the pipeline.
@@ -86,7 +86,7 @@ impl Anchors {
     async fn create(&self, namespace: &str) -> Result<OwnerReference, ApiError> {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), namespace);
         let name = anchor(&self.owner);
-        let file = CERTIFICATES.rsplit('/').next().unwrap_or(CERTIFICATES);
+        let key = CERTIFICATES.rsplit('/').next().unwrap_or(CERTIFICATES);
         let object = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
@@ -94,7 +94,7 @@ impl Anchors {
                 annotations: Some(BTreeMap::from([(OWNER.to_owned(), self.owner.clone())])),
                 ..ObjectMeta::default()
             },
-            data: self.certificates.as_ref().map(|text| BTreeMap::from([(file.to_owned(), text.to_string())])),
+            data: self.certificates.as_ref().map(|text| BTreeMap::from([(key.to_owned(), text.to_string())])),
             ..ConfigMap::default()
         };
         let parameters = PostParams::default();
@@ -103,10 +103,10 @@ impl Anchors {
             Err(error) if error.kind == Kind::Taken => retry(|| api.get(&name)).await?,
             created => created?,
         };
-        // The API server sets it. With a wrong UID, the garbage collector would delete the objects at once.
+        // The API server sets the UID. With a wrong one, the garbage collector would delete the objects at once.
         let uid = created.metadata.uid.unwrap_or_default();
-        let renewal = renew(api, name.clone(), uid.clone(), namespace.to_owned(), Arc::clone(&self.known));
-        self.renewals.lock().unwrap_or_else(PoisonError::into_inner).spawn(renewal);
+        let heartbeats = send_heartbeats(api, name.clone(), uid.clone(), namespace.to_owned(), Arc::clone(&self.known));
+        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).spawn(heartbeats);
         Ok(OwnerReference {
             api_version: "v1".to_owned(),
             kind: "ConfigMap".to_owned(),
@@ -117,8 +117,8 @@ impl Anchors {
     }
 }
 
-/// Renews an anchor regularly. If it no longer exists, forgets it, so that the next job creates another one.
-async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String, known: Arc<AnchorMap>) {
+/// Stores heartbeats in an anchor. If it no longer exists, forgets it, so that the next job creates another one.
+async fn send_heartbeats(api: Api<ConfigMap>, name: String, uid: String, namespace: String, known: Arc<AnchorMap>) {
     loop {
         // With the UID, the API server refuses to change another object of this name.
         let patch = json!({"metadata": {"uid": uid, "annotations": {RENEWED: Timestamp::now().to_string()}}});
@@ -128,9 +128,9 @@ async fn renew(api: Api<ConfigMap>, name: String, uid: String, namespace: String
                 known.lock().await.remove(&namespace);
                 return;
             }
-            // An API server that was restarted refuses everything at first. Without the permission, the anchor is never renewed and does
+            // An API server that was restarted refuses everything at first. Without the permission, the anchor gets no heartbeat and does
             // not expire.
-            _ => sleep(RENEWAL).await,
+            _ => sleep(HEARTBEAT_INTERVAL).await,
         }
     }
 }

@@ -28,7 +28,7 @@ const MAX_OUTPUT: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Maximum time in which a program neither reads, nor writes, nor ends: it hangs, or its connection was lost silently. A program that
-/// needs longer writes signs of life.
+/// needs longer writes heartbeats.
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 
 /// The pod of a job.

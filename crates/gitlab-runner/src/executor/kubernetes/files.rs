@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::api::pause;
 use super::exec::{Input, PodRef};
 use super::layout::{self, ABSENT, HELPER, UNPACK};
-use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
+use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Repacking};
 use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT, StepState};
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
@@ -56,15 +56,20 @@ impl PodRef {
         selection: Selection,
         archive: DraftWriter,
     ) -> Result<Packed, ExecutorError> {
-        repack::pack(selection, archive, |root, work| self.add(project, root, work)).await
+        repack::pack(selection, archive, |root, repacking| self.add(project, root, repacking)).await
     }
 
     /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
-    async fn add(&self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
-        let path = repack::path(project, &root);
+    async fn add(
+        &self,
+        project: &str,
+        root: String,
+        repacking: Repacking,
+    ) -> Result<(Repacking, Vec<String>), ExecutorError> {
+        let path = repack::root_path(project, &root);
         match self.pack_one(&path).await? {
-            Some(size) => self.fetch(&path, root, size, work).await,
-            None => Ok((work, Vec::new())),
+            Some(size) => self.fetch(&path, root, size, repacking).await,
+            None => Ok((repacking, Vec::new())),
         }
     }
 
@@ -90,10 +95,10 @@ impl PodRef {
         path: &str,
         root: String,
         size: u64,
-        work: Work,
-    ) -> Result<(Work, Vec<String>), ExecutorError> {
+        repacking: Repacking,
+    ) -> Result<(Repacking, Vec<String>), ExecutorError> {
         let (sender, receiver) = mpsc::channel(MAX_PIECES);
-        let repack = tokio::task::spawn_blocking(move || work.add(&root, receiver));
+        let repack = tokio::task::spawn_blocking(move || repacking.add(&root, receiver));
         let receive = async {
             // Without an error, the reader would take the archive for a complete one.
             if let Err(reason) = self.receive(size, &sender).await {

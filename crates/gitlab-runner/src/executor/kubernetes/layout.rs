@@ -12,7 +12,7 @@ pub(super) const BUILD: &str = "build";
 /// The container that moves files and reads the output.
 pub(super) const HELPER: &str = "helper";
 
-/// Scripts, exit codes and signs of life, in memory: scripts contain secrets. Such a directory has the sticky bit.
+/// Scripts, exit codes and heartbeats, in memory: scripts contain secrets. Such a directory has the sticky bit.
 pub(super) const SCRIPTS: &str = "/.e2e/scripts";
 
 /// The output of scripts, and archives on their way out.
@@ -27,11 +27,11 @@ const FOLLOWED: &str = "/.e2e/logs/followed";
 /// Interval at which the wrapper of a script is checked, in seconds.
 const POLL_SECONDS: u32 = 2;
 
-/// Time between two signs of life of the harness.
-pub(super) const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
+/// Time between two heartbeats of the harness.
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Time until the first one. Most jobs start a script before, which is a sign of life itself, or have ended.
-pub(super) const FIRST_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// Time until the first heartbeat. Most jobs store a script earlier, which also counts as a heartbeat, or have ended by then.
+pub(super) const FIRST_HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Sets `now` to the machine's uptime in whole seconds. An image may have no `date`, and on a loaded machine each `sleep` takes longer.
 const SECONDS: &str = "seconds() { read -r now _ < /proc/uptime; now=${now%.*}; }";
@@ -60,8 +60,9 @@ done"
     )
 }
 
-/// The first process of `helper`. If the harness was killed, or has lost the cluster, and gives no sign of life for ten minutes, it ends
-/// both containers. Before the first sign, images of other containers may still be pulled. The services run until the deadline of the pod.
+/// The first process of `helper`. If the harness was killed, or has lost the cluster, and sends no heartbeat for ten minutes, it ends both
+/// containers. The ten minutes start with the first heartbeat, because images of other containers may be pulled before it. The services run
+/// until the deadline of the pod.
 ///
 /// If another program deletes the pod while the harness reads output, it ends later than `build`, up to two seconds before the end of the
 /// pod's grace period, so that the harness can read the rest.
@@ -129,7 +130,7 @@ pub(super) fn start(number: u32, shell: Option<&str>) -> String {
     )
 }
 
-/// Stores the script `number`, of `$1` bytes, which arrives on standard input, and gives a sign of life.
+/// Stores the script `number`, of `$1` bytes, which arrives on standard input, and counts as a heartbeat.
 pub(super) fn store(number: u32) -> String {
     let files = format!("{SCRIPTS}/{number}");
     format!(
@@ -141,10 +142,9 @@ echo {number} > {SCRIPTS}/alive
     )
 }
 
-/// Copies the output of the script `number`, which is stored, from byte `$1` on, to standard output. Waits until the script is started.
-/// When it has ended, writes its exit code and the
-/// size of its output to standard error. Writes an empty line there every 20 s, as a sign of life. Ends when standard input does: after
-/// the harness has read everything, or when the connection is lost.
+/// Copies the output of the script `number` to standard output, from byte `$1` on. The script is stored; this waits until it is started.
+/// When the script has ended, writes its exit code and the size of its output to standard error. Also writes an empty line there every
+/// 20 s as a heartbeat. Ends when standard input ends: after the harness has read everything, or when the connection is lost.
 pub(super) fn follow(number: u32) -> String {
     format!(
         ": > {FOLLOWED}
@@ -156,10 +156,10 @@ ends=$!
 tail -c \"+$1\" -f {LOGS}/{number}.log &
 output=$!
 while sleep 20; do echo >&2; done &
-beats=$!
+heartbeat=$!
 head -c 1 > /dev/null
 rm -f {FOLLOWED}
-kill $ends $output $beats"
+kill $ends $output $heartbeat"
     )
 }
 
@@ -202,7 +202,7 @@ head -c \"$1\" | tar -x -p $owner -f - -C \"$2\"";
 pub(super) const ABSENT: i32 = 44;
 
 /// Packs `name` of the directory `dir` into [`ARCHIVE`], and writes the archive's size to standard output. While the archive grows, writes
-/// an empty line to standard error every 20 s, as a sign of life.
+/// an empty line to standard error every 20 s as a heartbeat.
 pub(super) fn pack(dir: &str, name: &str) -> String {
     let (dir, name) = (quote(dir), quote(name));
     // GNU tar reports a file that changes while it is read with exit code 1, after it has packed it.
@@ -219,10 +219,10 @@ rm -f {ARCHIVE}
     last=$size
   done
 }} 3>&2 > /dev/null 2>&1 &
-beats=$!
+heartbeat=$!
 tar -c -f {ARCHIVE} -- {name} 2> {LOGS}/tar.err
 code=$?
-kill $beats
+kill $heartbeat
 if [ $code -ne 0 ]; then
   [ $code -eq 1 ] && grep -q 'changed as we read it' {LOGS}/tar.err || {{ cat {LOGS}/tar.err >&2; exit 1; }}
 fi

@@ -181,7 +181,7 @@ fn a_packed_directory_is_unpacked_elsewhere() {
 
 /// A `tar` that hangs must not look like one that works.
 #[test]
-fn an_archive_that_grows_is_a_sign_of_life() {
+fn an_archive_that_grows_is_a_heartbeat() {
     for shell in ["bash", "dash"] {
         let dir = dirs();
         let tar = "#!/bin/sh\nfor i in 1 2 3 4 5; do echo x >> $3; sleep 0.3; done\nsleep 1.5\n";
@@ -195,8 +195,9 @@ fn an_archive_that_grows_is_a_sign_of_life() {
         // Nothing holds the streams open after the end.
         assert!(started.elapsed() < Duration::from_secs(15), "{shell}: {:?}", started.elapsed());
         assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).trim()), (Some(0), "10"), "{shell}");
-        let beats = String::from_utf8(output.stderr).unwrap();
-        assert!(beats.chars().all(|letter| letter == '\n') && (1..=6).contains(&beats.len()), "{shell}: {beats:?}");
+        let heartbeats = String::from_utf8(output.stderr).unwrap();
+        assert!(heartbeats.chars().all(|letter| letter == '\n'), "{shell}: {heartbeats:?}");
+        assert!((1..=6).contains(&heartbeats.len()), "{shell}: {heartbeats:?}");
     }
 }
 

@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The interval at which the pods that are being deleted are listed.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Time after the last [renewal](super::anchor) of its anchor after which a pipeline of another machine or user has ended. Its pods have
+/// Time after the last heartbeat in its [anchor](super::anchor) after which a pipeline of another machine or user has ended. Its pods have
 /// ended ten minutes after it. The clocks of two machines differ by much less.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -86,8 +86,8 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
     Ok(all.len())
 }
 
-/// Removes the objects of pipelines that have ended: those of this user whose processes have ended, and those of others whose anchor was
-/// not renewed for 24 hours. Removes them from all namespaces, or if the account may not list them, from `namespace`. Returns how many
+/// Removes the objects of pipelines that have ended: those of this user whose processes have ended, and those of others whose anchor got
+/// no heartbeat for 24 hours. Removes them from all namespaces, or if the account may not list them, from `namespace`. Returns how many
 /// pods there were.
 ///
 /// # Errors
@@ -133,11 +133,12 @@ pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, Sweep
     Ok(count)
 }
 
-/// Removes the objects of a pipeline of another machine or user. Its anchor is first: if it is renewed at this moment, nothing is deleted.
+/// Removes the objects of a pipeline of another machine or user. Its anchor is first: if it gets a heartbeat at this moment, nothing is
+/// deleted.
 async fn sweep_expired(client: &Client, namespace: &str, found: &ObjectMeta, owner: &str) -> Result<usize, SweepError> {
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     match delete(&maps, found, found.resource_version.clone(), Instant::now() + TIMEOUT).await {
-        // If the anchor was renewed, it is still there.
+        // If the anchor got a heartbeat, it is still there.
         Ok(()) => {
             let name = anchor(owner);
             match retry(|| maps.get_metadata(&name)).await {
@@ -151,10 +152,10 @@ async fn sweep_expired(client: &Client, namespace: &str, found: &ObjectMeta, own
     }
 }
 
-/// Whether the last renewal is too old. An anchor that was never renewed does not expire: its account may lack the permission to patch it.
-fn is_expired(renewed: Option<&str>, now: Timestamp) -> bool {
-    let renewed = renewed.and_then(|time| time.parse::<Timestamp>().ok());
-    renewed.is_some_and(|renewed| now.duration_since(renewed) > MAX_AGE)
+/// Whether the last heartbeat is too old. An anchor without one does not expire: its account may lack the permission to patch it.
+fn is_expired(heartbeat: Option<&str>, now: Timestamp) -> bool {
+    let heartbeat = heartbeat.and_then(|time| time.parse::<Timestamp>().ok());
+    heartbeat.is_some_and(|heartbeat| now.duration_since(heartbeat) > MAX_AGE)
 }
 
 /// Whether this is the anchor of the pipeline.

@@ -17,9 +17,9 @@ fn anchor_path() -> String {
     format!("/api/v1/namespaces/n/configmaps/{}", anchor(OWNER_ID))
 }
 
-fn anchor_object(renewed: Option<SignedDuration>) -> Value {
+fn anchor_object(heartbeat_age: Option<SignedDuration>) -> Value {
     let mut annotations = json!({OWNER: OWNER_ID});
-    if let Some(age) = renewed {
+    if let Some(age) = heartbeat_age {
         annotations[RENEWED] = (Timestamp::now() - age).to_string().into();
     }
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": labels(OWNER_ID), "annotations": annotations}})
@@ -31,9 +31,9 @@ fn owned(kind: &str) -> Value {
 }
 
 /// A pipeline with a pod, a Secret and an anchor.
-fn pipeline(renewed: Option<SignedDuration>) -> FakeApi {
+fn pipeline(heartbeat_age: Option<SignedDuration>) -> FakeApi {
     let api = FakeApi::default();
-    api.add(&anchor_path(), &anchor_object(renewed));
+    api.add(&anchor_path(), &anchor_object(heartbeat_age));
     api.add(&format!("{PODS}/p"), &owned("Pod"));
     api.add("/api/v1/namespaces/n/secrets/s", &owned("Secret"));
     api
@@ -74,20 +74,20 @@ async fn another_object_of_the_same_name_is_kept(#[case] path: String, #[case] o
 #[case::yesterday(Some(SignedDuration::from_hours(25)), true)]
 #[case::today(Some(SignedDuration::from_hours(23)), false)]
 #[case::a_fast_clock(Some(SignedDuration::from_hours(-48)), false)]
-#[case::never_renewed(None, false)]
+#[case::no_heartbeat(None, false)]
 #[tokio::test]
-async fn the_anchor_of_another_machine_expires(#[case] renewed: Option<SignedDuration>, #[case] is_removed: bool) {
-    let api = pipeline(renewed);
+async fn the_anchor_of_another_machine_expires(#[case] age: Option<SignedDuration>, #[case] is_removed: bool) {
+    let api = pipeline(age);
     assert_eq!(sweep_gone(&api.client(), "n").await.unwrap(), usize::from(is_removed));
     assert_eq!(api.names().is_empty(), is_removed, "{:?}", api.names());
 }
 
 #[tokio::test]
-async fn an_anchor_that_is_renewed_meanwhile_is_kept() {
+async fn an_anchor_with_a_new_heartbeat_is_kept() {
     let api = pipeline(Some(SignedDuration::from_hours(25)));
-    let mut renewed = anchor_object(Some(SignedDuration::ZERO));
-    renewed["metadata"]["uid"] = api.object(&anchor_path()).unwrap()["metadata"]["uid"].clone();
-    api.replace_before_deletion(&anchor_path(), renewed);
+    let mut changed = anchor_object(Some(SignedDuration::ZERO));
+    changed["metadata"]["uid"] = api.object(&anchor_path()).unwrap()["metadata"]["uid"].clone();
+    api.replace_before_deletion(&anchor_path(), changed);
     assert_eq!(sweep_gone(&api.client(), "n").await.unwrap(), 0);
     assert_eq!(api.names().len(), 3);
 }
@@ -101,39 +101,40 @@ async fn without_the_right_to_delete_leftovers_of_others_are_ignored() {
 }
 
 /// Waits until `is_true` holds.
-async fn eventually(is_true: impl Fn() -> bool) {
+async fn eventually(is_true: impl AsyncFn() -> bool) {
     for _ in 0..500 {
-        if is_true() {
+        if is_true().await {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("it never happened");
+    panic!("the condition is still false after 5 s");
 }
 
-fn renewed(api: &FakeApi) -> Option<Timestamp> {
+fn heartbeat(api: &FakeApi) -> Option<Timestamp> {
     api.object(&anchor_path())?["metadata"]["annotations"][RENEWED].as_str()?.parse().ok()
 }
 
 #[tokio::test]
-async fn a_running_pipeline_renews_its_anchor() {
+async fn a_running_pipeline_stores_heartbeats_in_its_anchor() {
     let api = FakeApi::default();
     let anchors = Anchors::new(api.client(), OWNER_ID.to_owned(), None);
     let owner = anchors.in_namespace("n").await.unwrap();
     assert_eq!(owner.uid, api.object(&anchor_path()).unwrap()["metadata"]["uid"]);
-    eventually(|| renewed(&api).is_some()).await;
-    assert!(Timestamp::now().duration_since(renewed(&api).unwrap()) < SignedDuration::from_mins(1));
+    eventually(async || heartbeat(&api).is_some()).await;
+    assert!(Timestamp::now().duration_since(heartbeat(&api).unwrap()) < SignedDuration::from_mins(1));
 }
 
-/// Its age would say nothing.
+/// A time stored at its creation would say nothing about a process that cannot store a later one.
 #[tokio::test]
-async fn an_anchor_that_cannot_be_renewed_never_expires() {
+async fn an_anchor_is_created_without_a_heartbeat_and_does_not_expire_without_one() {
     let api = FakeApi::default();
     api.forbid("PATCH");
     let anchors = Anchors::new(api.client(), OWNER_ID.to_owned(), None);
     anchors.in_namespace("n").await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert_eq!(renewed(&api), None);
+    assert_eq!(heartbeat(&api), None);
+    assert_eq!(sweep_gone(&api.client(), "n").await.unwrap(), 0);
+    assert_eq!(api.names(), [anchor(OWNER_ID)]);
 }
 
 #[tokio::test]
@@ -141,13 +142,8 @@ async fn a_deleted_anchor_is_created_again_for_the_next_job() {
     let api = FakeApi::default();
     let anchors = Anchors::new(api.client(), OWNER_ID.to_owned(), None);
     let first = anchors.in_namespace("n").await.unwrap();
-    // Before the first renewal, which finds nothing.
+    // Before the first heartbeat, which finds no anchor.
     api.remove(&anchor_path());
-    for _ in 0..500 {
-        if anchors.namespaces().await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    eventually(async || anchors.namespaces().await.is_empty()).await;
     assert_ne!(anchors.in_namespace("n").await.unwrap().uid, first.uid);
 }

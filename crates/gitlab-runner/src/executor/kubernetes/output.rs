@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::progress::Progress;
 use crate::log::{JobLog, Stream};
 
-/// Maximum time without output and without a sign of life, after which a connection counts as lost.
+/// Maximum time without output and without a heartbeat, after which a connection counts as lost.
 const MAX_SILENCE: Duration = Duration::from_secs(50);
 
 /// Maximum time to wait for output whose size is not known, or for the rest of one stream after the end of the other.
@@ -95,7 +95,7 @@ impl Received {
     }
 }
 
-/// Reads a line of the follower: the exit code of the script, and the size of its output. Other lines are signs of life, or messages of
+/// Reads a line of the follower: the exit code of the script, and the size of its output. Other lines are heartbeats, or messages of
 /// `tail`.
 fn parse_end(line: &str) -> Option<End> {
     let (code, size) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
@@ -116,7 +116,7 @@ mod tests {
     #[case::no_output("0 0\n", Some((0, Some(0))))]
     #[case::size_with_spaces("0      12\n", Some((0, Some(12))))]
     #[case::unknown_size("137 \n", Some((137, None)))]
-    #[case::sign_of_life("\n", None)]
+    #[case::heartbeat("\n", None)]
     #[case::message("tail: /.e2e/logs/1.log: file truncated\n", None)]
     #[case::no_exit_code("300 1\n", None)]
     #[case::negative("-1 1\n", None)]

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::exec::{Input, PodRef};
-use super::layout::{BUILD, END, ENDED, FIRST_SIGN_OF_LIFE, HELPER, SCRIPTS, SIGN_OF_LIFE};
+use super::layout::{BUILD, END, ENDED, FIRST_HEARTBEAT, HEARTBEAT_INTERVAL, HELPER, SCRIPTS};
 use super::resources::{Containers, JobObjects, REMOVAL_TIMEOUT};
 use super::script::Follower;
 use super::service::Service;
@@ -40,8 +40,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum time to end a container.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum time for a sign of life. A silently lost connection would otherwise delay all later ones.
-const SIGN_OF_LIFE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum time to send a heartbeat. A silently lost connection would otherwise delay all later ones.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A job that runs in a pod.
 pub struct Session {
@@ -57,7 +57,7 @@ pub struct Session {
     number: u32,
     /// The last script, and the log for its output.
     follower: Option<(Follower, Arc<JobLog>)>,
-    /// Tasks that watch services or give signs of life. They are aborted with the session.
+    /// Tasks that watch services or send heartbeats. They are aborted with the session.
     tasks: Tasks,
 }
 
@@ -93,7 +93,7 @@ impl Session {
             follower: None,
             tasks: Tasks::default(),
         };
-        session.add(tokio::spawn(give_signs_of_life(session.pod.clone())));
+        session.add(tokio::spawn(send_heartbeats(session.pod.clone())));
         session
     }
 
@@ -256,13 +256,13 @@ fn has_other_containers(pod: &Pod) -> bool {
 }
 
 /// Shows the pod regularly that the harness still runs.
-async fn give_signs_of_life(pod: PodRef) {
-    sleep(FIRST_SIGN_OF_LIFE).await;
-    for beat in 1_u64.. {
-        // The text differs from the sign of life of a script.
-        let sign = format!("echo beat {beat} > {SCRIPTS}/alive");
+async fn send_heartbeats(pod: PodRef) {
+    sleep(FIRST_HEARTBEAT).await;
+    for number in 1_u64.. {
+        // The text differs from the number that storing a script writes.
+        let heartbeat = format!("echo heartbeat {number} > {SCRIPTS}/alive");
         // If the pod cannot be reached for ten minutes, it ends itself.
-        let _ = timeout(SIGN_OF_LIFE_TIMEOUT, pod.run(HELPER, &["sh", "-c", &sign], &Input::Nothing)).await;
-        sleep(SIGN_OF_LIFE).await;
+        let _ = timeout(HEARTBEAT_TIMEOUT, pod.run(HELPER, &["sh", "-c", &heartbeat], &Input::Nothing)).await;
+        sleep(HEARTBEAT_INTERVAL).await;
     }
 }
