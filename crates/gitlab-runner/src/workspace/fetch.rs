@@ -1,4 +1,4 @@
-//! Which refs and commits a checkout has. GitLab's `app/presenters/ci/build_runner_presenter.rb` (`refspecs`)
+//! The refs and commits of a checkout: GitLab's `app/presenters/ci/build_runner_presenter.rb` (`refspecs`)
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ const SAFE_FLAGS: [&str; 19] = [
 /// The options with a value that a job may set.
 const SAFE_SETTINGS: [&str; 5] = ["--deepen=", "--depth=", "--jobs=", "--shallow-exclude=", "--shallow-since="];
 
-/// Options without an effect on a new repository.
+/// Options that have no effect on a new repository. They are dropped silently.
 const PRUNING: [&str; 5] = ["--no-prune", "--prune", "--prune-tags", "-P", "-p"];
 
 /// Splits `GIT_FETCH_EXTRA_FLAGS` into the options that are passed to git, and those that are not. The value `none` means no options.
@@ -49,16 +49,23 @@ pub fn flags(text: &str) -> (Vec<String>, Vec<String>) {
     written.split_whitespace().filter(|flag| !PRUNING.contains(flag)).map(str::to_owned).partition(is_safe)
 }
 
-/// The number of commits in `GIT_DEPTH`; 0 for all. `git_depth` calls Ruby's `to_i`: it reads the digits at the beginning, and a text
-/// without digits is 0.
+/// The number of commits in `GIT_DEPTH`; 0 for all. `git_depth` calls Ruby's `to_i`: it reads the digits at the beginning, also with single
+/// underscores between them, and a text without digits is 0.
 pub fn depth(text: &str) -> u32 {
-    let digits = text.trim_start().trim_start_matches('+');
-    let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
-    let digits = digits.get(..end).unwrap_or_default();
+    let text = text.trim_start();
+    let mut digits = String::new();
+    for part in text.strip_prefix('+').unwrap_or(text).split('_') {
+        let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+        digits.push_str(part.get(..end).unwrap_or_default());
+        if end == 0 || end < part.len() {
+            break;
+        }
+    }
     if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) }
 }
 
-/// Fetches the commit into the empty repository `dir`. With a `depth`, it gets no other ref. Without one, it gets all branches and tags.
+/// Fetches the commit into the empty repository `dir`. With a `depth`, fetches only the refs of that commit; without one, all branches and
+/// tags.
 pub(super) async fn fetch(
     dir: &Path,
     origin: &Origin,
@@ -123,6 +130,12 @@ mod tests {
     #[case::word("all", 0)]
     #[case::negative("-1", 0)]
     #[case::too_large("99999999999", u32::MAX)]
+    #[case::with_a_sign(" +5", 5)]
+    #[case::with_two_signs("++5", 0)]
+    #[case::with_underscores("1_0_0", 100)]
+    #[case::with_two_underscores("1__0", 1)]
+    #[case::with_an_underscore_first("_1", 0)]
+    #[case::with_an_underscore_last("1_", 1)]
     fn depths_are_read_as_in_ruby(#[case] text: &str, #[case] expected: u32) {
         assert_eq!(depth(text), expected);
     }
@@ -131,11 +144,7 @@ mod tests {
     #[case::safe("--tags  --prune --depth=3", &["--tags", "--depth=3"], &[])]
     #[case::none(" none ", &[], &[])]
     #[case::a_program("--upload-pack=/tmp/x -o --tags", &["--tags"], &["--upload-pack=/tmp/x", "-o"])]
-    fn options_that_run_programs_are_left_out(
-        #[case] text: &str,
-        #[case] safe: &[&str],
-        #[case] unsafe_flags: &[&str],
-    ) {
+    fn only_safe_options_are_passed_to_git(#[case] text: &str, #[case] safe: &[&str], #[case] unsafe_flags: &[&str]) {
         let (passed, ignored) = flags(text);
         assert_eq!(
             (passed, ignored),
