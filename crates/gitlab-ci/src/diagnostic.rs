@@ -162,7 +162,7 @@ impl Diagnostics {
         self.errors
     }
 
-    /// The diagnostics sorted by place, without duplicates. At most 1,000: the first ones that were found.
+    /// The diagnostics sorted by position, without duplicates. At most 1,000: the first ones that were found.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut all: Vec<_> = self.kept.iter().collect();
         all.sort_by_key(|diagnostic| (diagnostic.span, diagnostic.severity));

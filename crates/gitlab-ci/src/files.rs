@@ -38,7 +38,7 @@ impl<Name: Borrow<str> + Ord, Text: AsRef<str>> Files for BTreeMap<Name, Text> {
 pub struct Directory(pub PathBuf);
 
 impl Files for Directory {
-    /// Replaces bytes that are not UTF-8, as GitLab does. The linter then reports their place.
+    /// Replaces bytes that are not UTF-8, as GitLab does. The linter then reports their position.
     fn read(&self, path: &str) -> Option<String> {
         let bytes = read_below(&self.0, path)?;
         Some(String::from_utf8_lossy(&bytes).into_owned())

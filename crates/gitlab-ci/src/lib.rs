@@ -5,7 +5,7 @@
 //! In the order of their dependencies:
 //!
 //! - [`suggest`]: the name that a user may have meant.
-//! - [`source`], [`diagnostic`]: texts and places in them, errors and warnings.
+//! - [`source`], [`diagnostic`]: texts and positions in them, errors and warnings.
 //! - [`files`], [`changes`]: the files of a project, and those that differ from another ref.
 //! - [`duration`], [`glob`], [`expression`]: the small languages in pipeline files.
 //! - [`yaml`]: from text to a tree of nodes, `extends` and `!reference`.

@@ -1,4 +1,4 @@
-//! Reading any text terminates, with a configuration or with errors that have a place.
+//! Reading any text terminates, with a configuration or with errors that have a position.
 
 use proptest::prelude::*;
 

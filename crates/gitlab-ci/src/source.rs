@@ -1,4 +1,4 @@
-//! The texts from which a pipeline is read, and places in them.
+//! The texts from which a pipeline is read, and positions in them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct File {
     lines: Vec<u32>,
 }
 
-/// A place as editors and compilers write it. Lines and columns start at 1. A column is a character, not a byte.
+/// A position as editors and compilers print it. Lines and columns start at 1. A column is a character, not a byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     /// The name of the file.
@@ -47,7 +47,7 @@ pub struct Location {
 }
 
 impl Sources {
-    /// Adds a text and returns its number. Places after the first 4 GiB cannot be addressed.
+    /// Adds a text and returns its number. Positions after the first 4 GiB cannot be addressed.
     pub fn add(&mut self, name: &str, text: &str) -> FileId {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.filter_map(|(at, _)| u32::try_from(at + 1).ok())).collect();
@@ -91,7 +91,7 @@ mod tests {
     #[case::next_line(4, "a.yml:2:1")]
     #[case::after_two_bytes_of_one_character(6, "a.yml:2:2")]
     #[case::after_the_end(7, "a.yml:2:3")]
-    fn locates_places(#[case] start: u32, #[case] expected: &str) {
+    fn spans_are_located(#[case] start: u32, #[case] expected: &str) {
         let mut sources = Sources::default();
         let file = sources.add("a.yml", "one\nä2");
         assert_eq!(sources.location(Span { file, start, end: start }).to_string(), expected);

@@ -91,12 +91,12 @@ pub fn plan_for(text: &str, context: &Context, variables: &[(&str, &str)]) -> Re
 pub(crate) fn plan_with(
     text: &str,
     context: &Context,
-    given: &ProjectVariables,
+    project_variables: &ProjectVariables,
     changed: Option<&[String]>,
 ) -> Result<Plan, PlanError> {
     let files = ["Dockerfile", "src/main.rs"].map(str::to_owned);
     let project = Project {
-        given,
+        project_variables,
         matches: &glob::any_matches,
         exists: &|patterns| glob::any_exists(patterns, &files),
         changed: &|patterns| changed.is_none_or(|files| glob::any_matches(patterns, files)),

@@ -89,7 +89,7 @@ pub struct Pipeline {
     /// Keeps other pipelines from writing to the same logs.
     pub(super) _logs_lock: Lock,
     /// Project variables whose values are not known yet.
-    pub late: Option<DeferredVariables>,
+    pub deferred: Option<DeferredVariables>,
     /// Receives the events of the pipeline.
     pub notify: Arc<EventSink>,
     /// Cancels the pipeline.

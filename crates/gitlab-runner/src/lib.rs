@@ -16,7 +16,7 @@
 //! async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //!     // `.gitlab-ci.yml` of the current directory, for the branch that is checked out.
 //!     let (input, reference) = (Input::default(), Reference::from_checkout());
-//!     let prepared = prepare(&input, input.given()?, &reference, &|note| eprintln!("{note}"))?;
+//!     let prepared = prepare(&input, input.project_variables()?, &reference, &|note| eprintln!("{note}"))?;
 //!
 //!     let dirs = PipelineDirs::new(prepared.repository.dir(), RunnerConfig::default())?;
 //!     let options = Options {
@@ -24,7 +24,7 @@
 //!         logs: None,
 //!         artifacts_limit: None,
 //!         has_worktree: reference.worktree,
-//!         late: None,
+//!         deferred: None,
 //!         notify: Arc::new(|event| println!("{event:?}")),
 //!         cancel: CancellationToken::new(),
 //!     };

@@ -35,7 +35,7 @@ pub struct Facts<'run> {
     /// The variables of the `dotenv` reports of earlier jobs.
     pub dotenv: &'run [Variable],
     /// Project variables whose values were not known when the plan was made.
-    pub late: &'run [Variable],
+    pub deferred: &'run [Variable],
 }
 
 /// The variables of a job.
@@ -58,7 +58,7 @@ impl JobVariables {
         for variable in persisted(plan, facts) {
             server.add(variable);
         }
-        for variable in facts.dotenv.iter().chain(facts.late) {
+        for variable in facts.dotenv.iter().chain(facts.deferred) {
             server.add(variable.clone());
         }
         let server_variables = planned.environment.is_some().then(|| server.clone());
@@ -242,7 +242,7 @@ mod tests {
             own: &[("FROM_CONFIG", "c"), ("JOB", "config")]
                 .map(|(key, value)| Variable::new(key, value, Origin::Predefined)),
             dotenv,
-            late: &[],
+            deferred: &[],
         };
         JobVariables::new(&plan, &plan.jobs[0], &facts).unwrap()
     }

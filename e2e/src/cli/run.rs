@@ -44,7 +44,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
 
-    /// The version of GitLab to imitate, from 17.11 to 19.x [default: 18.11; newer words are then warnings instead of errors]
+    /// The version of GitLab to imitate, from 17.11 to 19.x [default: 18.11; newer keywords are then warnings instead of errors]
     #[arg(long, value_name = "VERSION")]
     gitlab: Option<GitlabVersion>,
 

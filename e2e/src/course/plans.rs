@@ -74,12 +74,12 @@ pub(super) fn plan(project: &Project, push: Push<'_>) -> Result<Plan, Unsolved> 
         ..Context::push(&push.name(), commit)
     };
     let paths = tree.list();
-    let given = ProjectVariables { settings: settings(), pipeline: Vec::new() };
+    let project_variables = ProjectVariables { settings: settings(), pipeline: Vec::new() };
     let built = build(
         configuration,
         &context,
         &PlanProject {
-            given: &given,
+            project_variables: &project_variables,
             matches: &glob::any_matches,
             exists: &|patterns| glob::any_exists(patterns, &paths),
             changed: &|patterns| match push {

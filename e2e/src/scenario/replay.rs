@@ -93,8 +93,8 @@ impl Replayer {
             Ref::Branch => reference.branch = Some(self.project.branch.clone()),
             Ref::Tag => reference.tag = Some(self.project.tag.clone()),
         }
-        let given = ProjectVariables { settings: self.settings.clone(), ..ProjectVariables::default() };
-        prepare(&input, given, &reference, &|note| self.recorder.note(note)).map_err(|error| {
+        let project_variables = ProjectVariables { settings: self.settings.clone(), ..ProjectVariables::default() };
+        prepare(&input, project_variables, &reference, &|note| self.recorder.note(note)).map_err(|error| {
             ReplayError::Refused(match error {
                 PrepareError::Lint(lint) => diagnostics::text(&lint, None, false).trim_end().to_owned(),
                 error => error.to_string(),
@@ -154,7 +154,7 @@ impl Replayer {
             logs: Some(self.dir.join("logs").join(&id)),
             artifacts_limit: None,
             has_worktree: false,
-            late: Some(DeferredVariables {
+            deferred: Some(DeferredVariables {
                 source: "the registry and the cluster".to_owned(),
                 is_needed: Box::new(variables::needs_target),
                 values: self.values.clone(),

@@ -38,7 +38,7 @@ fn expression(text: &str, variables: &[Variable]) {
     let expression = match Expression::parse(text) {
         Ok(expression) => expression,
         Err(error) => {
-            assert!(text.get(error.place.clone()).is_some(), "{error:?} is not within the text");
+            assert!(text.get(error.range.clone()).is_some(), "{error:?} is not within the text");
             assert!(!error.to_string().contains('\n'), "{error}");
             return;
         }
@@ -114,7 +114,7 @@ fn expansion(text: &str, variables: Vec<Variable>) {
     }
 }
 
-/// Errors in a list of variables have a place in the text, and their messages contain no values.
+/// Errors in a list of variables have a position in the text, and their messages contain no values.
 fn settings(text: &str) {
     if let Err(error) = settings::read(text) {
         assert!(error.line <= text.lines().count() + 1, "{error}");

@@ -45,7 +45,7 @@ impl Project {
 
     /// Lints the files as `e2e lint` does.
     pub(crate) fn lint(&self) -> Lint {
-        let variables = base_variables(&context(RefKind::Branch, "main", Source::Push), &given());
+        let variables = base_variables(&context(RefKind::Branch, "main", Source::Push), &project_variables());
         let exists = |patterns: &[String]| glob::any_exists(patterns, &self.list());
         let conditions = Conditions {
             variables: &variables,
@@ -65,7 +65,7 @@ impl Project {
     /// Plans a pipeline as `e2e plan` does.
     pub(crate) fn plan(&self, configuration: &Configuration, context: &Context) -> Result<Plan, PlanError> {
         let project = build::Project {
-            given: &given(),
+            project_variables: &project_variables(),
             matches: &glob::any_matches,
             exists: &|patterns| glob::any_exists(patterns, &self.list()),
             changed: &|patterns| {
@@ -85,7 +85,7 @@ fn compare(name: &str) -> Compared {
 const CHANGED: [&str; 2] = ["Dockerfile", "src/main.rs"];
 
 /// Variables that reference others, for all jobs and for some environments. With a cycle, every plan fails.
-fn given() -> ProjectVariables {
+fn project_variables() -> ProjectVariables {
     let setting = |key, value, scope: &str| Setting {
         variable: Variable::new(key, value, Origin::Project),
         scope: scope.to_owned(),

@@ -1,5 +1,5 @@
 //! Reads any bytes as the files of a project. Reading must terminate, with a configuration or with errors that have a
-//! place, and so must planning a valid configuration.
+//! position, and so must planning a valid configuration.
 #![no_main]
 
 mod project;
@@ -42,7 +42,7 @@ fn check_diagnostics(lint: &Lint) {
     render::diagnostics::text(lint, Some(80), false);
 }
 
-/// The place must be a part of its text.
+/// The position must be a part of its text.
 fn check_place(span: Span, lint: &Lint) {
     let file = lint.sources.file(span.file).expect("a file that was read");
     let part = file.text.get(span.start as usize..span.end as usize);

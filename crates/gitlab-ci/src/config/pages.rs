@@ -1,6 +1,5 @@
-//! `pages` and `publish`: a site that GitLab publishes. It is not published here, but the directory of the site
-//! is added to the job's artifacts. <https://docs.gitlab.com/ci/yaml/#pagespublish>, `entry/pages.rb`,
-//! `entry/publish.rb`, `entry/job.rb`
+//! `pages` and `publish`: a site that GitLab publishes. This crate does not publish it. It adds the directory of the site to the job's
+//! artifacts. <https://docs.gitlab.com/ci/yaml/#pagespublish>, `entry/pages.rb`, `entry/publish.rb`, `entry/job.rb`
 
 use std::sync::Arc;
 

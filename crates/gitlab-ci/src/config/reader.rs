@@ -9,7 +9,7 @@ use crate::duration::DurationError;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node, unknown_keys};
 
-/// A value with its place.
+/// A value with its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
@@ -18,7 +18,7 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// A string with its place.
+/// A string with its position.
 pub type Text = Spanned<Arc<str>>;
 
 /// What is wrong with a word, or with the unknown ones of a list of words, which share a sentence.

@@ -90,7 +90,7 @@ impl Owner {
 /// The maximum number of paths of `changes` and of `exists`.
 const MAX_PATHS: usize = 50;
 
-/// Reads a list of rules, which may be nested because of `!reference`. Skips rules that are not hashes.
+/// Reads a list of rules, which may be nested because of `!reference`. Reports and skips rules that are not hashes.
 pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
@@ -141,7 +141,7 @@ fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'
     if mapping.is_empty() {
         reader.complain(node.span, path, "config can't be blank");
     }
-    let words = if owner == Owner::Job { when::RULE_VALUES } else { when::WORKFLOW_VALUES };
+    let values = if owner == Owner::Job { when::RULE_VALUES } else { when::WORKFLOW_VALUES };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
     let when = value("when").and_then(|node| read_when(node, path, words, reader));
     let start_in = value("start_in").filter(|_| !owner.is_include());
@@ -209,8 +209,8 @@ fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(A
     match Expression::parse(text) {
         Ok(expression) => Some((text.into(), Arc::new(expression))),
         Err(error) => {
-            let complaint = reader.complain(node.span, path, "if invalid expression syntax");
-            complaint.help(format!("{error} (in `{text}`)"));
+            let diagnostic = reader.complain(node.span, path, "if invalid expression syntax");
+            diagnostic.help(format!("{error} (in `{text}`)"));
             None
         }
     }

@@ -5,7 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::yaml::node::{Mapping, Node};
 
-/// The value of a keyword that a schema describes. Places in it are JSON pointers: `/0/name`, and empty for the value itself.
+/// The value of a keyword that a schema describes. Positions in it are JSON pointers: `/0/name`, and empty for the value itself.
 pub(super) struct Schema<'reader, 'diagnostics> {
     pub(super) reader: &'reader mut Reader<'diagnostics>,
     /// The keyword, as messages name it.

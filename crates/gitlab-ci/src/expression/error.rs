@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-/// The first error in an expression, and its place.
+/// The first error in an expression, and its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}, at byte {}; expected {expected}", place.start)]
+#[error("{problem}, at byte {}; expected {expected}", range.start)]
 pub struct SyntaxError {
     /// The range of bytes in the text. Empty if the error is at the end of the text.
-    pub place: Range<usize>,
+    pub range: Range<usize>,
     /// What is wrong.
     pub problem: Problem,
-    /// What would be valid at that place.
+    /// What would be valid at that position.
     pub expected: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub enum Problem {
     /// A parenthesis is not closed.
     #[error("`(` is never closed")]
     Unclosed,
-    /// A valid token, but not at this place.
+    /// A valid token, but not at this position.
     #[error("`{0}` is not allowed here")]
     Misplaced(String),
     /// Not a token of the language.

@@ -8,11 +8,11 @@ use super::node::Operator;
 /// GitLab's `MAX_TOKENS` is 100, but GitLab counts the end of the text as a token.
 const MAX_TOKENS: usize = 99;
 
-/// A token and its place.
+/// A token and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token<'text> {
     pub(super) kind: Kind<'text>,
-    pub(super) place: Range<usize>,
+    pub(super) range: Range<usize>,
 }
 
 /// The kinds of tokens.
@@ -57,15 +57,15 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
     while !rest.is_empty() {
         let start = text.len() - rest.len();
         if tokens.len() == MAX_TOKENS {
-            let place = start..text.len();
-            return Err(SyntaxError { place, problem: Problem::TooLong, expected: "at most 99 tokens" });
+            let range = start..text.len();
+            return Err(SyntaxError { range, problem: Problem::TooLong, expected: "at most 99 tokens" });
         }
         let (kind, length) = scan(rest).map_err(|(problem, length, expected)| SyntaxError {
-            place: start..start + length,
+            range: start..start + length,
             problem,
             expected,
         })?;
-        tokens.push(Token { kind, place: start..start + length });
+        tokens.push(Token { kind, range: start..start + length });
         rest = rest.get(length..).unwrap_or_default().trim_start_matches(is_space);
     }
     Ok(tokens)
@@ -240,7 +240,7 @@ mod tests {
         let found = match tokens(text) {
             Ok(tokens) => tokens.into_iter().map(|token| token.kind).collect(),
             // `two_patterns`: only the first token matters, the rest is invalid.
-            Err(error) => kinds(text.get(..error.place.start).unwrap()),
+            Err(error) => kinds(text.get(..error.range.start).unwrap()),
         };
         assert_eq!(found, expected);
     }
@@ -262,16 +262,16 @@ mod tests {
     #[case::short_pattern_of_two_bytes("/ä/", 0..4, Problem::ShortPattern("/ä/".into()))]
     #[case::empty_pattern("//", 0..2, Problem::ShortPattern("//".into()))]
     #[case::unknown_flag("/pattern/x", 9..10, Problem::Unknown("x".into()))]
-    fn rejects_invalid_tokens(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
+    fn rejects_invalid_tokens(#[case] text: &str, #[case] range: Range<usize>, #[case] problem: Problem) {
         let error = tokens(text).unwrap_err();
-        assert_eq!((error.place, error.problem), (place, problem));
+        assert_eq!((error.range, error.problem), (range, problem));
     }
 
     #[test]
     fn the_hundredth_token_is_rejected() {
         assert_eq!(tokens(&"$A ".repeat(99)).unwrap().len(), 99);
         let error = tokens(&"$A ".repeat(100)).unwrap_err();
-        assert_eq!((error.place, error.problem), (297..300, Problem::TooLong));
+        assert_eq!((error.range, error.problem), (297..300, Problem::TooLong));
     }
 
     proptest! {

@@ -42,7 +42,7 @@ impl Expression {
     ///
     /// # Errors
     /// The text is not a valid expression, and GitLab would refuse the file. The error describes the first mistake, its
-    /// place, and what would be valid there.
+    /// position, and what would be valid there.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         parser::parse(text).map(Self)
     }

@@ -15,7 +15,7 @@ const OPERATOR: &str = "`==`, `!=`, `=~`, `!~`, `&&`, `||` or the end";
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut parser = Parser { text, tokens: lexer::tokens(text)?.into_iter().peekable() };
     if parser.tokens.peek().is_none() {
-        return Err(SyntaxError { place: 0..text.len(), problem: Problem::Empty, expected: OPERAND });
+        return Err(SyntaxError { range: 0..text.len(), problem: Problem::Empty, expected: OPERAND });
     }
     let node = parser.binary(0)?;
     match parser.tokens.next() {
@@ -64,7 +64,7 @@ impl Parser<'_> {
     fn value(&mut self) -> Result<Node, SyntaxError> {
         let Some(token) = self.tokens.next() else {
             let end = self.text.len();
-            return Err(SyntaxError { place: end..end, problem: Problem::End, expected: OPERAND });
+            return Err(SyntaxError { range: end..end, problem: Problem::End, expected: OPERAND });
         };
         Ok(match token.kind {
             Kind::Null => Node::Null,
@@ -73,7 +73,7 @@ impl Parser<'_> {
             Kind::Variable(name) => Node::Variable(name.to_owned()),
             Kind::Input(name) => Node::Input(name.to_owned()),
             Kind::Pattern(literal) => Node::Pattern(Pattern::parse(literal).map_err(|error| SyntaxError {
-                place: token.place,
+                range: token.range,
                 problem: Problem::Pattern(shortened(literal), error),
                 expected: "a regular expression in RE2 syntax",
             })?),
@@ -91,14 +91,14 @@ impl Parser<'_> {
         match self.tokens.next() {
             Some(Token { kind: Kind::Close, .. }) => Ok(()),
             Some(token) => Err(self.misplaced(&token, "an operator or `)`")),
-            None => Err(SyntaxError { place: open.place, problem: Problem::Unclosed, expected: "`)`" }),
+            None => Err(SyntaxError { range: open.range, problem: Problem::Unclosed, expected: "`)`" }),
         }
     }
 
     fn misplaced(&self, token: &Token, expected: &'static str) -> SyntaxError {
-        let place = token.place.clone();
-        let part = self.text.get(place.clone()).unwrap_or_default();
-        SyntaxError { place, problem: Problem::Misplaced(shortened(part)), expected }
+        let range = token.range.clone();
+        let part = self.text.get(range.clone()).unwrap_or_default();
+        SyntaxError { range, problem: Problem::Misplaced(shortened(part)), expected }
     }
 }
 
@@ -165,9 +165,9 @@ mod tests {
     #[case::empty_parentheses("()", 1..2, Problem::Misplaced(")".into()))]
     #[case::two_values_in_parentheses("($A $B)", 4..6, Problem::Misplaced("$B".into()))]
     #[case::operator_after_its_operands("$A $B ==", 3..5, Problem::Misplaced("$B".into()))]
-    fn rejects_invalid_expressions(#[case] text: &str, #[case] place: Range<usize>, #[case] problem: Problem) {
+    fn rejects_invalid_expressions(#[case] text: &str, #[case] range: Range<usize>, #[case] problem: Problem) {
         let error = parse(text).unwrap_err();
-        assert_eq!((error.place, error.problem), (place, problem));
+        assert_eq!((error.range, error.problem), (range, problem));
     }
 
     #[rstest]

@@ -277,7 +277,7 @@ proptest! {
                 prop_assert_eq!(expression.evaluate(&variables()), again.is_ok_and(|again| again.evaluate(&variables())));
             }
             Err(error) => {
-                prop_assert!(text.get(error.place.clone()).is_some());
+                prop_assert!(text.get(error.range.clone()).is_some());
                 prop_assert!(!error.to_string().contains('\n'));
             }
         }

@@ -73,7 +73,7 @@ impl Pattern {
     /// Whether the pattern matches the whole path.
     ///
     /// Only the last `**/` segment reached so far needs other attempts: the segments before it have already matched, at
-    /// the earliest possible place.
+    /// the earliest possible position.
     pub(super) fn matches(&self, path: &str) -> bool {
         let mut parts = path.split('/');
         let mut at = 0;

@@ -65,7 +65,7 @@ pub fn load(
 struct Context<'include> {
     /// The values of its inputs.
     inputs: &'include Mapping,
-    /// The place of the include, or `None` for the pipeline's own file.
+    /// The position of the include, or `None` for the pipeline's own file.
     span: Option<Span>,
     /// The project in which its `include:local` entries are looked up.
     home: &'include Home,

@@ -155,7 +155,7 @@ struct BlockLocator<'file> {
 }
 
 impl BlockLocator<'_> {
-    /// Returns the place of the next block, or of the whole scalar if the block is written differently in the source,
+    /// Returns the position of the next block, or of the whole scalar if the block is written differently in the source,
     /// for example with escape sequences.
     fn next(&mut self, block: &str) -> Span {
         let rest = self.written.get(self.from..).unwrap_or_default();

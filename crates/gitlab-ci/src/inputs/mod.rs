@@ -24,14 +24,14 @@ const MAX_PATTERN_LENGTH: usize = 4096;
 /// The source of the values of a file's inputs.
 #[derive(Clone, Copy)]
 pub enum GivenBy {
-    /// The include at this place.
+    /// The include at this position.
     Include(Span),
     /// The user who starts the pipeline.
     Pipeline,
 }
 
 /// The inputs of the pipeline itself, all of them strings. They are added to `sources` as a text `--input`, so that
-/// errors in them have a place.
+/// errors in them have a position.
 pub fn pipeline_inputs(given: &[(String, String)], sources: &mut Sources) -> Mapping {
     if given.is_empty() {
         return Mapping::default();
@@ -121,7 +121,7 @@ impl Input<'_> {
         let own = given.get(self.name).map(|entry| &entry.value).filter(|value| !is_nothing(value));
         let rule_default = rule.and_then(|rule| rule.get("default")).filter(|default| !default.is_null());
         let default = rule_default.or_else(|| self.definition().get("default"));
-        if own.is_none() && default.is_none() && !rules.is_some_and(rules::have_default) {
+        if own.is_none() && default.is_none() && !rules.is_some_and(rules::any_has_default) {
             // GitLab reads no values if the header is invalid.
             if !rules.is_some_and(|rules| diagnostics.has_error_in(rules.span)) {
                 self.report_missing(diagnostics);

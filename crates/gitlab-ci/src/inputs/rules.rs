@@ -10,7 +10,7 @@ use crate::yaml::node::{Mapping, Node, Value, unknown_keys};
 const KEYS: [&str; 3] = ["default", "if", "options"];
 
 /// Whether any rule has a default. The input is then optional.
-pub(super) fn have_default(rules: &Node) -> bool {
+pub(super) fn any_has_default(rules: &Node) -> bool {
     rules.sequence().into_iter().flatten().any(|rule| rule.get("default").is_some())
 }
 
@@ -54,7 +54,7 @@ pub(super) fn first<'rules>(
     found
 }
 
-/// The options and the default of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
+/// Checks the options and the default of a rule. `lib/gitlab/ci/config/header/input/rules/rule.rb`
 fn check_values(rule: &Node, mapping: &Mapping, subject: &str, diagnostics: &mut Diagnostics) {
     if mapping.is_empty() {
         diagnostics.error(rule.span, format!("{subject} can't be blank"));
@@ -92,8 +92,8 @@ fn holds(condition: &Node, subject: &str, given_inputs: &GivenInputs<'_>, diagno
     match Expression::parse(text) {
         Ok(expression) => expression.evaluate(given_inputs),
         Err(error) => {
-            let complaint = diagnostics.error(condition.span, format!("{subject} if invalid expression syntax"));
-            complaint.help(format!("{error} (in `{text}`)"));
+            let diagnostic = diagnostics.error(condition.span, format!("{subject} if invalid expression syntax"));
+            diagnostic.help(format!("{error} (in `{text}`)"));
             false
         }
     }

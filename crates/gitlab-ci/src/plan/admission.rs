@@ -55,7 +55,7 @@ pub struct Admitted {
 pub struct Reason {
     /// The reason, which quotes the file.
     pub text: String,
-    /// The place of the rule or policy in the file.
+    /// The position of the rule or policy in the file.
     pub span: Option<Span>,
 }
 

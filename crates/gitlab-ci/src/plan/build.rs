@@ -28,7 +28,7 @@ use crate::variables::expand::ExpansionError;
 /// The inputs of a plan, in addition to the file and the [`Context`].
 pub struct Project<'project> {
     /// The variables of the project's settings, and of this pipeline only.
-    pub given: &'project ProjectVariables,
+    pub project_variables: &'project ProjectVariables,
     /// Whether one of these patterns (the first list) matches one of these paths (the second list). Usually
     /// [`any_matches`](crate::glob::any_matches).
     pub matches: &'project dyn Fn(&[String], &[String]) -> bool,
@@ -65,7 +65,7 @@ impl Variables for Collection {
 /// let lint = lint::lint(".gitlab-ci.yml", &Environment::new(&files));
 /// let configuration = lint.configuration.ok_or("not a pipeline file")?;
 /// let project = Project {
-///     given: &ProjectVariables::default(),
+///     project_variables: &ProjectVariables::default(),
 ///     matches: &glob::any_matches,
 ///     exists: &|_| false,
 ///     changed: &|_| true,
@@ -83,7 +83,7 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         return Ok(without_jobs(configuration, context, words));
     }
     let plan_error = |error: RuleError| error.into_plan_error(&"workflow".into());
-    let base = base_variables(context, project.given);
+    let base = base_variables(context, project.project_variables);
     let top = (&*configuration.variables, Origin::Global);
     let mut rule_variables: &[YamlVariable] = &[];
     if let Some(rules) = &configuration.workflow.rules {
@@ -108,7 +108,7 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
     });
     let name = name.transpose().map_err(|error: ExpansionError| plan_error(error.into()))?.flatten();
-    let variables = VariableBuilder::new(context, project.given, base, top, name.clone());
+    let variables = VariableBuilder::new(context, project.project_variables, base, top, name.clone());
     Builder { configuration, context, project, variables }.plan(name)
 }
 

@@ -15,7 +15,7 @@ use super::{Plan, PlannedJob};
 /// # let files = BTreeMap::from([(".gitlab-ci.yml", "a: {script: x}\nb: {script: x}\n")]);
 /// # let configuration = lint::lint(".gitlab-ci.yml", &Environment::new(&files)).configuration.unwrap();
 /// # let project = build::Project {
-/// #     given: &ProjectVariables::default(),
+/// #     project_variables: &ProjectVariables::default(),
 /// #     matches: &glob::any_matches,
 /// #     exists: &|_| true,
 /// #     changed: &|_| true,

@@ -25,12 +25,12 @@ pub struct ProjectVariables {
 
 /// Returns the variables that do not come from the file and do not depend on a job: those that GitLab computes, and
 /// those of the settings and the pipeline.
-pub fn base_variables(context: &Context, given: &ProjectVariables) -> Collection {
+pub fn base_variables(context: &Context, project_variables: &ProjectVariables) -> Collection {
     let mut variables = Collection::default();
     add_predefined(&mut variables, predefined::pipeline_variables(context), Origin::Predefined);
     add_predefined(&mut variables, predefined::user_variables(context), Origin::User);
-    variables.extend(settings::unscoped(&given.settings, context.protected).cloned());
-    variables.extend(given.pipeline.iter().cloned());
+    variables.extend(settings::unscoped(&project_variables.settings, context.protected).cloned());
+    variables.extend(project_variables.pipeline.iter().cloned());
     variables
 }
 
@@ -51,7 +51,7 @@ pub(super) fn workflow_variables(base: &Collection, yaml: &[(&[YamlVariable], Or
 /// Builds the variables of the jobs of a pipeline.
 pub(super) struct VariableBuilder<'plan> {
     context: &'plan Context,
-    given: &'plan ProjectVariables,
+    project_variables: &'plan ProjectVariables,
     /// The variables of the top level and of the matching workflow rule.
     top: [(&'plan [YamlVariable], Origin); 2],
     base: Collection,
@@ -80,7 +80,7 @@ pub(super) struct EnvironmentName {
 impl<'plan> VariableBuilder<'plan> {
     pub(super) fn new(
         context: &'plan Context,
-        given: &'plan ProjectVariables,
+        project_variables: &'plan ProjectVariables,
         mut base: Collection,
         top: [(&'plan [YamlVariable], Origin); 2],
         name: Option<String>,
@@ -91,7 +91,7 @@ impl<'plan> VariableBuilder<'plan> {
             add_yaml(&mut inherited, list.iter(), origin);
         }
         inherited.share();
-        Self { context, given, top, base, inherited, name }
+        Self { context, project_variables, top, base, inherited, name }
     }
 
     /// Returns the variables of a job without those of its environment. `simple_variables` of
@@ -150,7 +150,7 @@ impl<'plan> VariableBuilder<'plan> {
         let mut variables = simple;
         let list = predefined::environment_variables(&name, environment.action, &tier);
         add_predefined(&mut variables, list, Origin::Predefined);
-        variables.extend(settings::scoped_to(&self.given.settings, &name, self.context.protected).cloned());
+        variables.extend(settings::scoped_to(&self.project_variables.settings, &name, self.context.protected).cloned());
         // Not expanded, like other values. The URL may contain the slug.
         let url = environment.url.as_ref().map(|url| ("CI_ENVIRONMENT_URL", url.value.to_string()));
         match phase {

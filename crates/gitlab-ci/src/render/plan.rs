@@ -101,8 +101,8 @@ fn needs(job: &PlannedJob) -> Option<Vec<String>> {
 fn describe_reason(reason: &Reason, sources: &Sources) -> String {
     match reason.span {
         Some(span) => {
-            let place = sources.location(span);
-            format!("{} ({}:{})", reason.text, place.file, place.line)
+            let location = sources.location(span);
+            format!("{} ({}:{})", reason.text, location.file, location.line)
         }
         None => reason.text.clone(),
     }

@@ -55,7 +55,7 @@ impl<'text> Iterator for Pieces<'text> {
     }
 }
 
-/// Whether a text refers to a variable. `VARIABLES_REGEXP` of `lib/expand_variables.rb`
+/// Whether a text matches GitLab's `VARIABLES_REGEXP` of `lib/expand_variables.rb`: it has a reference, `$$` or `%%`.
 pub fn has_reference(text: &str) -> bool {
     text.contains("$$")
         || text.contains("%%")
@@ -162,9 +162,9 @@ mod tests {
     #[case::digit("$1 $1A %1%", "$1 $1A %1%", "$1 $1A %1%")]
     #[case::unclosed_percent("%A", "%A", "%A")]
     #[case::non_ascii_letter("$Aä", "<A>ä", "<A>ä")]
-    fn splits_like_the_server(#[case] text: &str, #[case] value: &str, #[case] one_shot: &str) {
-        assert_eq!(marked(Pieces::from_value(text)), value);
-        assert_eq!(marked(Pieces::from_text(text)), one_shot);
+    fn splits_like_the_server(#[case] text: &str, #[case] value_pieces: &str, #[case] text_pieces: &str) {
+        assert_eq!(marked(Pieces::from_value(text)), value_pieces);
+        assert_eq!(marked(Pieces::from_text(text)), text_pieces);
     }
 
     // https://pkg.go.dev/os#Expand

@@ -9,10 +9,10 @@ use regex::Regex;
 /// How many places of a text may be rewritten. The text is parsed again for each.
 const MAX_REWRITTEN: usize = 20;
 
-/// A text that libyaml accepts, rewritten for the parser of this crate. The places in it stay the same.
+/// A text that libyaml accepts, rewritten for the parser of this crate. The positions in it stay the same.
 pub(super) struct Accepted<'text> {
     pub(super) text: Cow<'text, str>,
-    /// The places of single dashes, which are written as [`DASH`].
+    /// The positions of single dashes, which are written as [`DASH`].
     pub(super) dashes: Vec<usize>,
     count: usize,
 }
@@ -25,7 +25,7 @@ impl<'text> Accepted<'text> {
         Self { text: Cow::Borrowed(text), dashes: Vec::new(), count: 0 }
     }
 
-    /// Rewrites the place at which the parser fails. Returns whether the rest may be valid.
+    /// Rewrites the position at which the parser fails. Returns whether the rest may be valid.
     pub(super) fn accept(&mut self, at: usize) -> bool {
         let (before, rest) = self.text.split_at_checked(at).unwrap_or_default();
         let replacement = if rest.starts_with("-,") || rest.starts_with("-]") || rest.starts_with("-}") {
@@ -67,7 +67,7 @@ pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static st
 /// leading `---`
 const MAX_PARTS: usize = 3;
 
-/// Cuts a text at lines that begin with `---`, and returns the place and the content of each part. The white space behind `---` is
+/// Cuts a text at lines that begin with `---`, and returns the position and the content of each part. The white space behind `---` is
 /// dropped, so the indentation of the next line is. `documents` of `lib/gitlab/config/loader/multi_doc_yaml.rb`
 pub(super) fn parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
     static DIVIDER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^---[ \t\r\n\x0B\x0C]+").ok());

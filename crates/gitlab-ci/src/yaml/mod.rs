@@ -1,4 +1,4 @@
-//! `.gitlab-ci.yml` as a document: a tree of nodes with their places in the text.
+//! `.gitlab-ci.yml` as a document: a tree of nodes with their positions in the text.
 //!
 //! In GitLab's order (`lib/gitlab/ci/config.rb`): [`parse`] reads the text, [`crate::include`] and [`crate::inputs`]
 //! assemble the files, then [`extends`] and [`mod@reference`] are resolved. The meaning of the keywords is not decided

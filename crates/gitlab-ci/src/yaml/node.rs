@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 use crate::diagnostic;
 use crate::source::Span;
 
-/// A value with its place. Cloning is cheap: all aliases of an anchor share its value.
+/// A value with its position. Cloning is cheap: all aliases of an anchor share its value.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where the value is written. For an alias, the place of its anchor.
+    /// Where the value is written. For an alias, the position of its anchor.
     pub span: Span,
     /// The value.
     pub value: Value,
@@ -42,7 +42,7 @@ pub enum Value {
 /// Keys and their values.
 pub type Mapping = IndexMap<Arc<str>, Entry>;
 
-/// A value of a mapping, with the place of its key.
+/// A value of a mapping, with the position of its key.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Where the key is written.
@@ -51,11 +51,11 @@ pub struct Entry {
     pub value: Node,
     /// Whether the entry was merged by `<<`.
     pub is_merged: bool,
-    /// What the key is for Ruby.
+    /// The Ruby type of the key.
     pub key_kind: KeyKind,
 }
 
-/// What a key is for Ruby: `on:` is `true`, for example.
+/// The Ruby type of a key. For example, the key `on` is `true`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// A string or a symbol.
@@ -116,7 +116,7 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// Whether Ruby's `blank?` is true: for null, `false`, empty lists and hashes, and strings of white space.
+    /// Whether Ruby's `blank?` is true: for null, `false`, empty lists and hashes, and strings and symbols that contain only white space.
     pub fn is_blank(&self) -> bool {
         match &self.value {
             Value::Null | Value::Boolean(false) => true,
@@ -137,7 +137,7 @@ impl Node {
         }
     }
 
-    /// Returns the value as `inspect` of Ruby 3.3 writes it.
+    /// Returns the value about as `inspect` of Ruby 3.3 writes it. Control characters, `#{` and symbols with spaces differ.
     pub fn inspect(&self) -> String {
         match &self.value {
             Value::Null => "nil".to_owned(),

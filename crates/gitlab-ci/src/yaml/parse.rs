@@ -61,7 +61,7 @@ fn first_document(
         // Reading again from the start repeats the diagnostics, and the list drops duplicates.
         if !accepted.accept(at) {
             let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-            let span = place(file, base + at..base + at + length);
+            let span = to_span(file, base + at..base + at + length);
             // GitLab shows Psych's message instead, which differs for nearly every mistake.
             diagnostics.error(span, format!("Invalid configuration format: {message}"));
             return Err(Reported);
@@ -74,17 +74,17 @@ pub const IGNORED: &str = "only the first document of the file is read";
 
 struct Composer<'reading> {
     file: FileId,
-    /// Where `text` begins in the file. Places in `text` are relative to it, and spans are not.
+    /// Where `text` begins in the file. Positions in `text` are relative to it, and spans are not.
     base: usize,
     text: &'reading str,
-    /// The places of dashes that the parser reads as another character.
+    /// The positions of dashes that the parser reads as another character.
     dashes: &'reading [usize],
     diagnostics: &'reading mut Diagnostics,
     frames: Vec<Frame>,
     /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
     document: Option<Node>,
-    /// The places of tabs that no quotes or brackets have enclosed so far.
+    /// The positions of tabs that no quotes or brackets have enclosed so far.
     tabs: Vec<usize>,
 }
 
@@ -107,7 +107,7 @@ enum Content {
 }
 
 impl Composer<'_> {
-    /// Reads the first document. Fails with the place and the message of an error, or with `None` if it has been reported.
+    /// Reads the first document. Fails with the position and the message of an error, or with `None` if it has been reported.
     fn parse(&mut self, text: &str) -> Result<(), Option<(usize, String)>> {
         if let Some((range, message)) = libyaml::no_document(text) {
             self.syntax_error(range, message).help("remove the line");
@@ -121,7 +121,7 @@ impl Composer<'_> {
                     break;
                 }
                 Ok((event, span)) => {
-                    let span = self.place(span.byte_range().unwrap_or_default());
+                    let span = self.to_span(span.byte_range().unwrap_or_default());
                     self.event(event, span).ok_or(None)?;
                 }
                 Err(error) => {
@@ -139,13 +139,13 @@ impl Composer<'_> {
     fn warn_of_ignored_text(&mut self, end: usize) {
         let Some(at) = self.text.get(end..).and_then(libyaml::content).map(|at| end + at) else { return };
         let length = self.text.get(at..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
-        let warning = self.diagnostics.warning(place(self.file, self.base + at..self.base + at + length), IGNORED);
+        let warning = self.diagnostics.warning(to_span(self.file, self.base + at..self.base + at + length), IGNORED);
         warning.help("what follows the end of a document is ignored");
     }
 
     /// The span of a range of `text`.
-    fn place(&self, range: Range<usize>) -> Span {
-        place(self.file, self.base + range.start..self.base + range.end)
+    fn to_span(&self, range: Range<usize>) -> Span {
+        to_span(self.file, self.base + range.start..self.base + range.end)
     }
 
     /// The range of `text` at `span`.
@@ -210,7 +210,7 @@ impl Composer<'_> {
 
     /// An error in a text that libyaml refuses.
     fn syntax_error(&mut self, range: Range<usize>, message: &str) -> &mut Diagnostic {
-        self.diagnostics.error(self.place(range), format!("Invalid configuration format: {message}"))
+        self.diagnostics.error(self.to_span(range), format!("Invalid configuration format: {message}"))
     }
 
     /// Reports a scalar that libyaml refuses. Returns `None` for one.
@@ -309,7 +309,7 @@ impl Composer<'_> {
 
     fn end(&mut self, end: Span) -> Option<()> {
         let Frame { start, anchor, is_flow, end: last, size, content } = self.frames.pop()?;
-        // What follows a block ends it, so the parser's place is that of the next token.
+        // What follows a block ends it, so the parser's position is that of the next token.
         let span = Span { end: if is_flow { end.end } else { last }.max(start.end), ..start };
         self.enclose(span, is_flow);
         let value = match content {
@@ -384,7 +384,7 @@ impl Composer<'_> {
     }
 }
 
-fn place(file: FileId, range: Range<usize>) -> Span {
+fn to_span(file: FileId, range: Range<usize>) -> Span {
     let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Span { file, start: byte(range.start), end: byte(range.end) }
 }

@@ -16,44 +16,44 @@ pub(super) const PIECE_SIZE: usize = 256 * 1024;
 /// Maximum number of pieces buffered between the job's container and the disk.
 pub(super) const MAX_PIECES: usize = 16;
 
-/// Packs the selected files of a job's project directory. `add` adds those of the archive of one root, and returns what [`Work::add`] does; it
-/// changes nothing if the root does not exist.
+/// Packs the selected files of a job's project directory. `add` packs those below one root, and returns the result of [`Repacking::add`].
+/// If the root does not exist, it changes nothing.
 ///
 /// # Errors
 /// Those of `add`, or the archive cannot be written.
 pub(super) async fn pack<Added>(
     selection: Selection,
     archive: DraftWriter,
-    add: impl Fn(String, Work) -> Added,
+    add: impl Fn(String, Repacking) -> Added,
 ) -> Result<Packed, ExecutorError>
 where
-    Added: Future<Output = Result<(Work, Vec<String>), ExecutorError>>,
+    Added: Future<Output = Result<(Repacking, Vec<String>), ExecutorError>>,
 {
     let mut roots = selection.roots();
-    let mut work = Work::new(selection, archive);
+    let mut repacking = Repacking::new(selection, archive);
     // A selected hard link to a file that is not selected has no content in the archive of its directory, and neither has a link to a
     // directory. They are added separately, after everything else.
     while let Some(root) = roots.pop() {
         let without_content;
-        (work, without_content) = add(root, work).await?;
+        (repacking, without_content) = add(root, repacking).await?;
         roots.extend(without_content);
     }
-    work.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
+    repacking.finish().map_err(|error| ExecutorError::system(format!("cannot write the archive: {error}")))
 }
 
 /// The path of a root in the directory `project`.
-pub(super) fn path(project: &str, root: &str) -> String {
+pub(super) fn root_path(project: &str, root: &str) -> String {
     if root.is_empty() { project.to_owned() } else { format!("{project}/{root}") }
 }
 
 /// A selection of files, and the archive that they are written to. It is passed between threads.
-pub(super) struct Work {
+pub(super) struct Repacking {
     selection: Selection,
     builder: tar::Builder<BufWriter<DraftWriter>>,
     packed: Packed,
 }
 
-impl Work {
+impl Repacking {
     fn new(selection: Selection, archive: DraftWriter) -> Self {
         Self { selection, builder: tar::Builder::new(BufWriter::new(archive)), packed: Packed::default() }
     }

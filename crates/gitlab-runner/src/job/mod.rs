@@ -63,7 +63,7 @@ struct Attempt<'run> {
     log: Arc<JobLog>,
     deadline: Instant,
     timeout: Duration,
-    /// Whether the job has its files although its sources are incomplete.
+    /// Whether the checkout succeeded and only the submodules failed: then the artifacts are still uploaded.
     has_sources: bool,
     outcome: JobOutcome,
 }
@@ -91,23 +91,23 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
         timeout,
         own: &pipeline.settings.variables,
         dotenv,
-        late: &deferred,
+        deferred: &deferred,
     };
-    let system = |message: String| JobOutcome {
+    let system_failure = |message: String| JobOutcome {
         failure: Some((FailureReason::RunnerSystemFailure, None)),
         reason: message,
         ..JobOutcome::default()
     };
     let variables = match JobVariables::new(&pipeline.plan, planned, &facts) {
         Ok(variables) => variables,
-        Err(error) => return system(error.to_string()),
+        Err(error) => return system_failure(error.to_string()),
     };
     if let Err(error) = pipeline.store.clear(index) {
-        return system(format!("cannot remove the artifacts of the previous attempt: {error}"));
+        return system_failure(format!("cannot remove the artifacts of the previous attempt: {error}"));
     }
     let log = match pipeline.open_log(index, number == 1, &Masker::new(variables.secrets())) {
         Ok(log) => log,
-        Err(message) => return system(message),
+        Err(message) => return system_failure(message),
     };
     // An invalid pattern was already reported when the file was read.
     let coverage = planned.job.coverage.as_ref().and_then(|coverage| Pattern::parse(&coverage.value).ok());
@@ -124,7 +124,7 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
 
 /// Waits for variables whose values are not known yet, if the job uses them.
 async fn deferred_variables(pipeline: &Pipeline, planned: &PlannedJob) -> Result<Arc<[Variable]>, Box<JobOutcome>> {
-    let Some(deferred) = &pipeline.late else { return Ok(Arc::default()) };
+    let Some(deferred) = &pipeline.deferred else { return Ok(Arc::default()) };
     if deferred.is_awaited(planned) {
         (pipeline.notify)(Event::JobWaits {
             job: Arc::clone(&planned.name),
@@ -152,7 +152,7 @@ impl Attempt<'_> {
             let _section = self.log.section("prepare_executor", &format!("Preparing the \"{name}\" executor"));
             self.within(self.pipeline.executor.prepare(request, &self.log)).await?
         };
-        let result = self.with(&mut session, &job_dirs).await;
+        let result = self.run_steps(&mut session, &job_dirs).await;
         if let Err(error) = &result {
             match error {
                 AttemptError::TimedOut(_) => self.stop_gracefully(&mut session).await,
@@ -163,7 +163,7 @@ impl Attempt<'_> {
         result
     }
 
-    async fn with(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
+    async fn run_steps(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
         let tracked = match self.get_sources(session, job_dirs).await {
             Err(error) if self.has_sources => {
                 let uploaded = self.upload_artifacts(session, false, job_dirs, &Arc::default()).await;
@@ -174,7 +174,7 @@ impl Attempt<'_> {
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
         let mut result = self.step_script(session, job_dirs).await;
-        // `after_script` does not run after a timeout of the whole job or a cancellation.
+        // `after_script` does not run after a timeout of the whole job. After a cancellation it does in GitLab: see docs/pipeline.md.
         if !self.planned.job.after_script.is_empty() && matches!(result, Ok(()) | Err(AttemptError::Failed { .. })) {
             let status = match &result {
                 Ok(()) => "success",
@@ -241,16 +241,16 @@ impl Attempt<'_> {
         let section = self.log.section("after_script", "Running after_script");
         self.log.say("\x1b[32;1mRunning after script...\x1b[0;m");
         let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
-        let own = FailureReason::ScriptFailure;
+        let script_failure = FailureReason::ScriptFailure;
         let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
             Ok(Some(ScriptEnd::Code(0))) => return Ok(()),
-            Ok(Some(end)) => (own, Some(end.code()), self.end_message(end)),
+            Ok(Some(end)) => (script_failure, Some(end.code()), self.end_message(end)),
             Ok(None) => {
                 self.log.warn(&format!(
                     "after_script could not run to completion because the timeout was exceeded: it took longer than {}",
                     humantime::format_duration(limit)
                 ));
-                (own, Some(1), self.end_message(ScriptEnd::Code(1)))
+                (script_failure, Some(1), self.end_message(ScriptEnd::Code(1)))
             }
             Err(AttemptError::Failed { reason, message, .. }) => (reason, None, message),
             Err(error) => return Err(error),
@@ -282,12 +282,12 @@ impl Attempt<'_> {
         configured.unwrap_or_else(|| self.flag(flag, false))
     }
 
-    /// A setting that is on or off. Other values count as the `default`, which `warn_of_settings` reports.
+    /// A boolean setting. For an invalid value, returns `default`; `warn_of_settings` reports it.
     fn flag(&self, name: &str, default: bool) -> bool {
         self.variables.get(name).and_then(|value| parse_bool(&value)).unwrap_or(default)
     }
 
-    /// The failure of a script that has ended like this.
+    /// The failure of a script that ended with `end`.
     fn script_failure(&self, end: ScriptEnd) -> AttemptError {
         let message = self.end_message(end);
         AttemptError::Failed { reason: FailureReason::ScriptFailure, code: Some(end.code()), message }
@@ -299,7 +299,7 @@ impl Attempt<'_> {
         self.script_failure(ScriptEnd::Code(1))
     }
 
-    /// The wording of GitLab Runner's executors.
+    /// Describes the end of a script in the words of GitLab Runner's executor of the same name.
     fn end_message(&self, end: ScriptEnd) -> String {
         let code = match end {
             ScriptEnd::Code(code) => code,
@@ -332,11 +332,11 @@ impl Attempt<'_> {
                 };
                 self.outcome.is_canceled = failure.is_none();
                 self.outcome.failure = failure;
-                let system = match failure {
+                let suffix = match failure {
                     Some((FailureReason::RunnerSystemFailure, _)) => " (system failure)",
                     _ => "",
                 };
-                self.log.say(&format!("\x1b[31;1mERROR: Job failed{system}: {message}\x1b[0;m"));
+                self.log.say(&format!("\x1b[31;1mERROR: Job failed{suffix}: {message}\x1b[0;m"));
                 // The reason is shown in a table, so it must be a single line.
                 let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
                 self.outcome.reason = self.log.masked(&lines.collect::<Vec<_>>().join("; "));

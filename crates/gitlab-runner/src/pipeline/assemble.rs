@@ -49,7 +49,7 @@ pub struct Options {
     /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
     /// Project variables whose values are not known yet.
-    pub late: Option<DeferredVariables>,
+    pub deferred: Option<DeferredVariables>,
     /// Receives the events of the pipeline.
     pub notify: Arc<EventSink>,
     /// Cancels the pipeline.
@@ -144,7 +144,7 @@ impl PipelineDirs {
             groups: kept.groups().clone(),
             logs,
             _logs_lock: logs_lock,
-            late: options.late,
+            deferred: options.deferred,
             notify: options.notify,
             cancel: options.cancel,
             concurrent: ConcurrentIds::default(),

@@ -1,4 +1,4 @@
-//! The input of a plan: the pipeline file, its includes, and variables from outside.
+//! The input of a plan: the pipeline file, its includes, and the variables of the project and of the pipeline.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
 use gitlab_ci::yaml::node::Node;
 
-/// The pipeline file, local replacements for its remote includes, and variables from outside.
+/// The pipeline file, local replacements for its remote includes, and the variables of the project and of the pipeline.
 #[derive(Debug)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Input {
@@ -34,14 +34,14 @@ pub struct Input {
     pub file: String,
 
     /// Local directory for includes from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
-    #[cfg_attr(feature = "clap", arg(long = "include", value_name = "WHAT=DIR", value_parser = pair))]
+    #[cfg_attr(feature = "clap", arg(long = "include", value_name = "SOURCE=DIR", value_parser = pair))]
     pub includes: Vec<(String, String)>,
 
     /// Pipeline input, for a file with `spec:inputs`
     #[cfg_attr(feature = "clap", arg(long = "input", value_name = "NAME=VALUE", value_parser = pair))]
     pub inputs: Vec<(String, String)>,
 
-    /// Version of GitLab to imitate, from 17.11 to 19.x (default: 18.11; newer words are then warnings instead of errors)
+    /// Version of GitLab to imitate, from 17.11 to 19.x (default: 18.11; newer keywords are then warnings instead of errors)
     #[cfg_attr(feature = "clap", arg(long = "gitlab", value_name = "VERSION"))]
     pub gitlab: Option<GitlabVersion>,
 
@@ -87,11 +87,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 impl Input {
-    /// The variables from outside of the pipeline file: those of the project and those of the pipeline.
+    /// The variables of the project and of the pipeline, which do not come from the pipeline file.
     ///
     /// # Errors
     /// The file with the project variables cannot be read or is invalid. The message has the file's name and the position.
-    pub fn given(&self) -> Result<ProjectVariables, String> {
+    pub fn project_variables(&self) -> Result<ProjectVariables, String> {
         let settings = self.settings.as_deref().map(read).transpose()?.unwrap_or_default();
         let own = self.variables.iter().map(|(key, value)| Variable::new(key, value, Origin::Pipeline));
         Ok(ProjectVariables { settings, pipeline: own.collect() })
@@ -100,7 +100,7 @@ impl Input {
     /// Reads and checks the pipeline file among `files`.
     pub fn lint(&self, files: &dyn Files, variables: &Collection, changes: &Changes<'_>) -> Lint {
         let directories: BTreeMap<String, PathBuf> =
-            self.includes.iter().map(|(what, dir)| (what.clone(), PathBuf::from(dir))).collect();
+            self.includes.iter().map(|(source, dir)| (source.clone(), PathBuf::from(dir))).collect();
         let paths = OnceCell::new();
         let exists = |patterns: &[String]| glob::any_exists(patterns, paths.get_or_init(|| files.list()));
         let conditions = Conditions {
@@ -134,8 +134,9 @@ fn read(file: &Path) -> Result<Vec<Setting>, String> {
 }
 
 /// Masks the values of masked variables in a text, both in plain form and as JSON encodes them.
-pub fn without_secrets(given: &ProjectVariables, text: &str) -> String {
-    let variables = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
+pub fn without_secrets(project_variables: &ProjectVariables, text: &str) -> String {
+    let variables =
+        project_variables.settings.iter().map(|setting| &setting.variable).chain(&project_variables.pipeline);
     let secrets = variables.filter(|variable| variable.masked).flat_map(|variable| {
         let quoted = serde_json::to_string(&variable.value).unwrap_or_default();
         let inner = quoted.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
@@ -164,9 +165,9 @@ mod tests {
     fn masked_values_are_removed_in_both_forms() {
         let variable = Variable { masked: true, ..Variable::new("A", "se\"cret", Origin::Project) };
         let setting = Setting { variable, scope: "*".to_owned(), protected: false, hidden: false };
-        let given =
+        let project_variables =
             ProjectVariables { settings: vec![setting], pipeline: vec![Variable::new("B", "plain", Origin::Pipeline)] };
         let text = r#"of se"cret: {"a": "se\"cret"} and plain"#;
-        assert_eq!(without_secrets(&given, text), r#"of [MASKED]: {"a": "[MASKED]"} and plain"#);
+        assert_eq!(without_secrets(&project_variables, text), r#"of [MASKED]: {"a": "[MASKED]"} and plain"#);
     }
 }

@@ -1,7 +1,8 @@
 //! From a ref of a repository to the plan of its pipeline.
 //!
 //! - [`git`]: the repository. [`changes`]: changed files, for `rules:changes`.
-//! - [`input`]: the pipeline file, its includes, and variables from outside. [`mod@reference`]: the ref that the pipeline is for.
+//! - [`input`]: the pipeline file, its includes, and the variables of the project and of the pipeline.
+//! - [`mod@reference`]: the ref that the pipeline is for.
 //! - [`prepare`]: combines these into a plan.
 
 pub mod changes;

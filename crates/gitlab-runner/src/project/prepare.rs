@@ -26,8 +26,8 @@ pub struct Prepared {
     pub lint: Lint,
     /// The jobs that would run.
     pub plan: Plan,
-    /// The variables from outside of the pipeline file.
-    pub given: ProjectVariables,
+    /// The variables of the project and of the pipeline, which do not come from the pipeline file.
+    pub project_variables: ProjectVariables,
 }
 
 /// The reason why there is no plan.
@@ -55,7 +55,7 @@ pub enum PrepareError {
 /// The repository, the ref or the pipeline file is unusable, or GitLab would not create the pipeline.
 pub fn prepare(
     input: &Input,
-    given: ProjectVariables,
+    project_variables: ProjectVariables,
     reference: &Reference,
     note: &dyn Fn(&str),
 ) -> Result<Prepared, PrepareError> {
@@ -63,8 +63,8 @@ pub fn prepare(
     let context = reference.context(&repository, &input.file);
     repository.check()?;
     let context = Context { version: input.gitlab.unwrap_or_default(), ..context? };
-    note_unavailable_variables(&given, &context, note);
-    let variables = base_variables(&context, &given);
+    note_unavailable_variables(&project_variables, &context, note);
+    let variables = base_variables(&context, &project_variables);
     let tree = repository.at(&context.commit.sha);
     let dir = WorkingTree(repository.dir().to_owned());
     let files: &dyn Files = if reference.worktree { &dir } else { &tree };
@@ -78,7 +78,7 @@ pub fn prepare(
     // The files are listed when the first rule uses them, because git runs as a separate process.
     let paths = OnceCell::new();
     let project = Project {
-        given: &given,
+        project_variables: &project_variables,
         matches: &glob::any_matches,
         exists: &|patterns| glob::any_exists(patterns, paths.get_or_init(|| files.list())),
         changed: &|patterns| changes.any(patterns),
@@ -93,21 +93,21 @@ pub fn prepare(
             return Err(PrepareError::Refused { error, reasons });
         }
     };
-    Ok(Prepared { repository, lint, plan, given })
+    Ok(Prepared { repository, lint, plan, project_variables })
 }
 
 /// Notes the project variables that no job receives: without such a note, a missing password would only show as a failed job.
-fn note_unavailable_variables(given: &ProjectVariables, context: &Context, note: &dyn Fn(&str)) {
+fn note_unavailable_variables(project_variables: &ProjectVariables, context: &Context, note: &dyn Fn(&str)) {
     let keys = |list: &mut dyn Iterator<Item = &Setting>| {
         list.map(|setting| &*setting.variable.key).collect::<Vec<_>>().join(", ")
     };
-    let protected = keys(&mut settings::withheld(&given.settings, context.protected));
+    let protected = keys(&mut settings::withheld(&project_variables.settings, context.protected));
     if !protected.is_empty() {
         note(&format!(
             "protected variables are unavailable because the ref is not protected (set `--protected` if it is): {protected}"
         ));
     }
-    let own = given.settings.iter().map(|setting| &setting.variable).chain(&given.pipeline);
+    let own = project_variables.settings.iter().map(|setting| &setting.variable).chain(&project_variables.pipeline);
     let unsupported: Vec<&str> =
         own.filter(|variable| is_unsupported(&variable.key, &variable.value)).map(|variable| &*variable.key).collect();
     if !unsupported.is_empty() {
@@ -116,7 +116,7 @@ fn note_unavailable_variables(given: &ProjectVariables, context: &Context, note:
             unsupported.join(", ")
         ));
     }
-    let hidden = keys(&mut given.settings.iter().filter(|setting| setting.hidden));
+    let hidden = keys(&mut project_variables.settings.iter().filter(|setting| setting.hidden));
     if !hidden.is_empty() {
         note(&format!("hidden variables are unavailable because GitLab does not export their values: {hidden}"));
     }

@@ -39,7 +39,7 @@ pub(crate) struct LintArguments {
 /// Reads the file in the working tree, and prints its errors.
 pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     let LintArguments { input, format, .. } = arguments;
-    let given = input.given().map_err(CliError::Usage)?;
+    let project_variables = input.project_variables().map_err(CliError::Usage)?;
     let repository = match Repository::open(&input.directory) {
         Err(error @ GitError::NoDirectory(_)) => return Err(CliError::Usage(error.to_string())),
         opened => opened.ok(),
@@ -55,14 +55,14 @@ pub(crate) fn run_lint(arguments: &LintArguments) -> Outcome {
     };
     // Like `plan`: the file of the repository, from any of its directories.
     let dir = repository.as_ref().map_or(&*input.directory, Repository::dir);
-    let variables = context.as_ref().map(|context| base_variables(context, &given)).unwrap_or_default();
+    let variables = context.as_ref().map(|context| base_variables(context, &project_variables)).unwrap_or_default();
     let changes = Changes::new(repository.as_ref().zip(context.as_ref()));
     let lint = input.lint(&WorkingTree(dir.to_owned()), &variables, &changes);
     let text = match format {
         Format::Table => diagnostics::text(&lint, width(io::stdout()), io::stdout().is_terminal()),
         Format::Json => diagnostics::json(&lint)?,
     };
-    write(&without_secrets(&given, &text))?;
+    write(&without_secrets(&project_variables, &text))?;
     Ok(if lint.diagnostics.has_errors() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 

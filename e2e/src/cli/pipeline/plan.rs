@@ -46,7 +46,7 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
     let text = if let Some(name) = show_variables {
         let job = find(plan, name)?;
-        let mask = |value: &str| without_secrets(&prepared.given, value);
+        let mask = |value: &str| without_secrets(&prepared.project_variables, value);
         match format {
             PlanFormat::Json => render::plan::variables_json(job, &mask)?,
             PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(job, &mask),
@@ -58,7 +58,7 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
             PlanFormat::Mermaid => render::plan::mermaid(plan),
         }
     };
-    write(&without_secrets(&prepared.given, &text))?;
+    write(&without_secrets(&prepared.project_variables, &text))?;
     Ok(ExitCode::SUCCESS)
 }
 

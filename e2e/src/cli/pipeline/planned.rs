@@ -12,13 +12,13 @@ use crate::cli::{CliError, print, width};
 
 /// Creates the plan, and prints the warnings.
 pub(super) fn create_plan(input: &Input, reference: &Reference) -> Result<Prepared, CliError> {
-    let given = input.given().map_err(CliError::Usage)?;
-    match prepare(input, given.clone(), reference, &|note| print(&format!("e2e: {note}"))) {
+    let project_variables = input.project_variables().map_err(CliError::Usage)?;
+    match prepare(input, project_variables.clone(), reference, &|note| print(&format!("e2e: {note}"))) {
         Ok(prepared) => {
             print_warnings(&prepared);
             Ok(prepared)
         }
-        Err(error) => Err(cli_error(error, &|text| without_secrets(&given, text))),
+        Err(error) => Err(cli_error(error, &|text| without_secrets(&project_variables, text))),
     }
 }
 
@@ -36,10 +36,10 @@ fn cli_error(error: PrepareError, mask: &dyn Fn(&str) -> String) -> CliError {
 }
 
 /// Prints the warnings about a valid pipeline file, one line each.
-fn print_warnings(Prepared { lint, given, .. }: &Prepared) {
+fn print_warnings(Prepared { lint, project_variables, .. }: &Prepared) {
     for warning in lint.diagnostics.sorted() {
         let help = warning.notes().map(|notes| format!(" ({notes})")).unwrap_or_default();
         let line = format!("e2e: {}: {}{help}", lint.sources.location(warning.span), warning.message);
-        print(&without_secrets(given, &line));
+        print(&without_secrets(project_variables, &line));
     }
 }

@@ -144,7 +144,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         logs: arguments.log_dir.clone(),
         artifacts_limit: Some(arguments.max_artifacts_size << 20),
         has_worktree: reference.worktree,
-        late: None,
+        deferred: None,
         notify: Arc::new(move |event: Event| notify.show(&event)),
         cancel,
     };

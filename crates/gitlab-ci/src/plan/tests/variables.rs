@@ -80,7 +80,7 @@ fn jobs_can_read_the_environment(#[case] environment: &str, #[case] tier: &str, 
     );
 }
 
-/// The variables of the matching rule are part of the job, and its environment is named with them.
+/// The variables of the matching rule are expanded in the environment's name.
 #[test]
 fn environment_names_can_use_variables_of_rules() {
     let text =
@@ -91,12 +91,12 @@ fn environment_names_can_use_variables_of_rules() {
 
 // https://docs.gitlab.com/ci/environments/#limit-the-environment-scope-of-a-cicd-variable
 #[rstest]
-#[case::no_environment("", false, Some("any"))]
-#[case::literal("environment: review/main", false, Some("literal"))]
-#[case::pattern("environment: review/other", false, Some("pattern"))]
-#[case::another_environment("environment: live", false, Some("any"))]
-#[case::protected_ref("environment: live", true, Some("protected"))]
-fn settings_are_limited_to_environments(#[case] a: &str, #[case] protected: bool, #[case] expected: Option<&str>) {
+#[case::no_environment("", false, "any")]
+#[case::literal("environment: review/main", false, "literal")]
+#[case::pattern("environment: review/other", false, "pattern")]
+#[case::another_environment("environment: live", false, "any")]
+#[case::protected_ref("environment: live", true, "protected")]
+fn settings_are_limited_to_environments(#[case] keywords: &str, #[case] protected: bool, #[case] expected: &str) {
     let setting = |value: &str, scope: &str, protected| Setting {
         variable: Variable::new("V", value, Origin::Project),
         scope: scope.to_owned(),
@@ -109,14 +109,14 @@ fn settings_are_limited_to_environments(#[case] a: &str, #[case] protected: bool
         setting("any", "*", false),
         setting("protected", "live", true),
     ];
-    let given = ProjectVariables { settings, pipeline: Vec::new() };
+    let project_variables = ProjectVariables { settings, pipeline: Vec::new() };
     let context = Context { protected, ..branch("main") };
-    let plan = plan_with(&format!("a: {{script: x, {a}}}\n"), &context, &given, None).unwrap();
-    assert_eq!(value(&plan, "V").as_deref(), expected);
+    let plan = plan_with(&format!("a: {{script: x, {keywords}}}\n"), &context, &project_variables, None).unwrap();
+    assert_eq!(value(&plan, "V").as_deref(), Some(expected));
     assert_eq!(value(&plan, "CI_COMMIT_REF_PROTECTED"), Some(protected.to_string()));
 }
 
-// lib/expand_variables.rb after lib/gitlab/ci/variables/collection.rb
+// `lib/gitlab/ci/variables/collection.rb` sorts and expands the values first, then `lib/expand_variables.rb` expands the name.
 #[rstest]
 #[case::nested("$A", "b-b")]
 #[case::unknown("x-$NONE", "x-")]
@@ -131,14 +131,14 @@ fn expands_environment_names(#[case] name: &str, #[case] expected: &str) {
 }
 
 #[test]
-fn unknown_variables_in_images_stay_for_the_runner() {
+fn unknown_variables_in_images_are_left_to_the_runner() {
     let text = "a: {script: x, image: $CI_REGISTRY_IMAGE/$NAME, variables: {NAME: $CI_PROJECT_NAME}}\n";
     let plan = plan_for(text, &branch("main"), &[]).unwrap();
     assert_eq!(plan.jobs[0].image.as_deref(), Some("$CI_REGISTRY_IMAGE/demo"));
 }
 
 #[test]
-fn a_cycle_matters_only_in_jobs_of_the_pipeline() {
+fn a_cycle_is_an_error_only_in_a_selected_job() {
     let text = "a: {script: x, variables: {A: $B, B: $A}, rules: [{if: $CI_COMMIT_TAG}]}\nb: {script: x, variables: {A: $A}}\n";
     assert_eq!(plan_for(text, &branch("main"), &[]).unwrap().jobs.len(), 1);
     let plan_error = plan_for(text, &context(RefKind::Tag, "v1", Source::Push), &[]).unwrap_err();

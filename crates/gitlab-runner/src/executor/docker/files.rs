@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Work};
+use crate::executor::repack::{self, MAX_PIECES, PIECE_SIZE, Repacking};
 use crate::executor::request::{ExecutorError, MAX_ENVIRONMENT};
 use crate::workspace::archive::Packed;
 use crate::workspace::draft::DraftWriter;
@@ -103,7 +103,7 @@ impl Container<'_> {
         selection: Selection,
         archive: DraftWriter,
     ) -> Result<Packed, ExecutorError> {
-        repack::pack(selection, archive, |root, work| self.take(project, root, work)).await
+        repack::pack(selection, archive, |root, repacking| self.take(project, root, repacking)).await
     }
 
     /// What the engine knows of a file or directory; `None` if it does not exist.
@@ -152,21 +152,26 @@ impl Container<'_> {
     }
 
     /// Adds the selected files below one root to the archive. Does nothing if the root does not exist.
-    async fn take(self, project: &str, root: String, work: Work) -> Result<(Work, Vec<String>), ExecutorError> {
-        let path = repack::path(project, &root);
+    async fn take(
+        self,
+        project: &str,
+        root: String,
+        repacking: Repacking,
+    ) -> Result<(Repacking, Vec<String>), ExecutorError> {
+        let path = repack::root_path(project, &root);
         let failed = |reason: String| unreadable(&path, &reason);
-        if work.names(&root) && self.is_dangling_link(&path).await {
-            return Ok((work, Vec::new()));
+        if repacking.names(&root) && self.is_dangling_link(&path).await {
+            return Ok((repacking, Vec::new()));
         }
         let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
         let mut pieces = std::pin::pin!(self.engine.download_from_container(self.name, Some(options)));
         let (sender, receiver) = mpsc::channel(MAX_PIECES);
         let first = match pieces.next().await {
-            None => return Ok((work, Vec::new())),
-            Some(Err(error)) if is_absent(&error) => return Ok((work, Vec::new())),
+            None => return Ok((repacking, Vec::new())),
+            Some(Err(error)) if is_absent(&error) => return Ok((repacking, Vec::new())),
             Some(first) => first,
         };
-        let repack = tokio::task::spawn_blocking(move || work.add(&root, receiver));
+        let repack = tokio::task::spawn_blocking(move || repacking.add(&root, receiver));
         let feed = async {
             let mut next = Some(first);
             while let Some(piece) = next {
