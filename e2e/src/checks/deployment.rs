@@ -15,8 +15,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let mut evidence = Evidence::default();
     let deployment = environment.deployment().await?;
     let name = deployment.name_any();
-    if let Err(error) =
-        ready::deployment(&environment.client, &environment.namespace, &name, environment.patience).await
+    if let Err(error) = ready::deployment(&environment.client, &environment.namespace, &name, environment.timeout).await
     {
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
         let failure = expected("all replicas are updated and available").actual(first).hint(

@@ -85,7 +85,7 @@ async fn has_no_address(environment: &Environment, pod: &str, name: &str) -> Res
     }
 }
 
-/// Asks for a name until `pick` returns a value. The inner error is the last one of `pick`, after the patience has ended.
+/// Asks for a name until `pick` returns a value. The inner error is the last one of `pick`, after the timeout has ended.
 async fn ask_until<T>(
     environment: &Environment,
     pod: &str,
@@ -95,7 +95,7 @@ async fn ask_until<T>(
     let started = Instant::now();
     loop {
         let picked = pick(ask(environment, pod, name).await?);
-        if picked.is_ok() || started.elapsed() > environment.patience {
+        if picked.is_ok() || started.elapsed() > environment.timeout {
             return Ok(picked);
         }
         sleep(POLL_INTERVAL).await;

@@ -62,7 +62,7 @@ pub struct Environment {
     /// Whether no check may change anything in the cluster.
     pub is_read_only: bool,
     /// Time limit for each expected change.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// The Service of Prometheus.
@@ -251,10 +251,10 @@ impl Environment {
             + Sync
             + 'static,
     {
-        match timeout(self.patience, watched(self.api::<K>(), config, pick)).await {
+        match timeout(self.timeout, watched(self.api::<K>(), config, pick)).await {
             Ok(Ok(seen)) => Ok(seen),
             Ok(Err(error)) => Err(error_chain(&error)),
-            Err(_) => Err(format!("not within {} s", self.patience.as_secs())),
+            Err(_) => Err(format!("not within {} s", self.timeout.as_secs())),
         }
     }
 

@@ -88,7 +88,7 @@ impl ExtraPod {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         // After the grace period the kubelet kills the pod, which takes some time.
         let environment =
-            &Environment { patience: environment.patience.max(self.grace + KUBELET_DELAY), ..environment.clone() };
+            &Environment { timeout: environment.timeout.max(self.grace + KUBELET_DELAY), ..environment.clone() };
         let Err(reason) = environment.watch(config, is_empty).await else { return Ok(()) };
         let Some(pod) = self.api.get_opt(&self.name).await? else { return Ok(()) };
         Err(expected("the check's own pod terminates after it is deleted")

@@ -76,7 +76,7 @@ async fn answering(
             Ok((status, body)) => format!("{status}: {}", body.trim()),
             Err(reason) => reason,
         };
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             let last = last.lines().next().unwrap_or_default();
             return Ok(Err(expected(format!("{host} returns 200")).actual(last).hint(
             "one of: no Ingress controller serves the Ingress' class; its Service has no endpoints; the controller has another address",
@@ -99,7 +99,7 @@ async fn answering(
         if !own.is_empty() {
             return Ok(Ok(own));
         }
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
             let failure =
                 expected(format!("responses from the deployed pods for {host}")).actual(format!("only from {seen}"));

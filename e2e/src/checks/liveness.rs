@@ -142,7 +142,7 @@ async fn hang(environment: &Environment, name: &str) -> Outcome {
 async fn reached(environment: &Environment, http: &Http, name: &str) -> Result<(), Failure> {
     let started = Instant::now();
     let (mut others, mut last) = (BTreeSet::new(), String::new());
-    while started.elapsed() < environment.patience {
+    while started.elapsed() < environment.timeout {
         match http.get(&environment.host, "/").await {
             Ok((200, body)) => match host_of(&body) {
                 Some(pod) if pod == name => return Ok(()),

@@ -119,7 +119,7 @@ async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure>
             Ok((status, body)) => format!("{status}: {}", body.trim().lines().next().unwrap_or_default()),
             Err(reason) => reason,
         };
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             let failure = expected(format!("{} returns 200 before the update", environment.host)).actual(last);
             let failure = failure.hint("requests to the host do not reach the service", "see the check `ingress`");
             return Err(Route::find(environment).await?.with_diagnostics(failure, environment).await);
@@ -130,7 +130,7 @@ async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure>
 
 async fn rolled_out(environment: &Environment, deployment: &Deployment, what: &str) -> Result<(), Failure> {
     let name = deployment.name_any();
-    let waited = ready::deployment(&environment.client, &environment.namespace, &name, environment.patience).await;
+    let waited = ready::deployment(&environment.client, &environment.namespace, &name, environment.timeout).await;
     waited.map_err(|error| {
         let text = error.to_string();
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));

@@ -16,7 +16,7 @@ use crate::record::event::{Event, EventSink};
 use crate::record::{Check as CheckRecord, Failure, Verdict};
 use futures_util::future::{join_all, try_join_all};
 
-/// More than the number of consecutive waits in any check, each of which has a limit of `patience`. `liveness` has the most: ready,
+/// More than the number of consecutive waits in any check, each of which has a limit of `timeout`. `liveness` has the most: ready,
 /// reached, restarted, ready again, and gone after a failure.
 const WAITS: u32 = 6;
 
@@ -134,7 +134,7 @@ async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
         return record;
     }
     notify(&Event::CheckBegan { environment: &environment.reference, name: check.name });
-    let limit = limit(environment.patience);
+    let limit = limit(environment.timeout);
     let outcome = tokio::select! {
         // The check's own failure is more specific.
         biased;
@@ -199,8 +199,8 @@ async fn stopped(check: &Check, environment: &Environment, causes: &[Cause]) -> 
 }
 
 /// Time limit for a whole check. Every wait in a check has its own limit; this one is a safety net.
-fn limit(patience: Duration) -> Duration {
-    patience * WAITS + REST
+fn limit(timeout: Duration) -> Duration {
+    timeout * WAITS + REST
 }
 
 /// The failure of a check that exceeded its limit. Deletes the check's pods.
@@ -210,7 +210,7 @@ async fn timed_out(check: &Check, environment: &Environment, limit: Duration) ->
         .at(format!("environment {} in namespace {}", environment.reference, environment.namespace))
         .hint(
             "the API server, or a target to which it forwards requests, responds very slowly",
-            "look at the nodes' load and at the API server's log; `--patience` increases this limit",
+            "look at the nodes' load and at the API server's log; `--timeout` increases this limit",
         );
     match sweep_and_look(check, environment).await {
         Some((deployment, details)) => failure.at(deployment).with(&details),

@@ -100,7 +100,7 @@ async fn all_up(
             Ok(up) => return Ok(up),
             Err(wrong) => wrong,
         };
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             let own: Vec<&Target> = targets.iter().filter(|target| target.service == name).collect();
             let up = own.iter().filter(|target| target.is_up && pods.contains(&target.pod)).count();
             let annotations = service.annotations().iter().map(|(key, value)| format!("{key}: {value}"));
@@ -144,7 +144,7 @@ async fn settled(
         if is_same(own, scraped) && wanted.is_none_or(|wanted| is_same(wanted, scraped)) {
             return Ok(scraped);
         }
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             let wanted = wanted.map_or_else(|| format!("{own}, the pod's own count,"), |wanted| wanted.to_string());
             let failure = expected(format!("http_requests_total of {wanted} in job {} of Prometheus", target.job))
             .actual(format!("{scraped} in Prometheus, {own} in {}", target.pod))

@@ -27,7 +27,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let started = Instant::now();
     let (mut seen, mut last) = (BTreeSet::new(), String::new());
     while !pods.is_subset(&seen) {
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             let endpoints = ready_pods(&environment, &service.name_any()).await?;
             let joined = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
             return Err(expected(format!("responses from {}", joined(&pods)))

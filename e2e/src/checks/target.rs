@@ -50,7 +50,7 @@ pub struct Target {
     /// The networks that jobs join to reach these systems.
     pub networks: Vec<String>,
     /// Time limit for each expected change.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// A registry with the settings for jobs and checks.
@@ -149,7 +149,7 @@ impl Target {
                 port: "http".to_owned(),
             }),
             networks: vec![network.to_owned()],
-            patience: DEFAULT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
         })
     }
 
@@ -168,7 +168,7 @@ impl Target {
             others: BTreeMap::new(),
             missing: BTreeMap::new(),
             is_read_only: false,
-            patience: self.patience,
+            timeout: self.timeout,
         }
     }
 

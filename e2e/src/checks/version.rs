@@ -59,7 +59,7 @@ async fn version(environment: &Environment, pod: &Pod) -> Result<(u16, String), 
         if !is_of_proxy(status, &body) {
             return Ok((status, body));
         }
-        if started.elapsed() > environment.patience {
+        if started.elapsed() > environment.timeout {
             return Err(expected(format!("{} responds to /version", pod.name_any()))
                 .actual(format!("no response: {}", body.trim()))
                 .at(object_ref(pod))

@@ -73,8 +73,9 @@ pub(crate) struct CheckArguments {
     others: Vec<(String, String)>,
 
     /// Maximum time to wait for each expected state
-    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    patience: Duration,
+    // The alias is the former name.
+    #[arg(long, alias = "patience", default_value = "2m", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Duration,
 
     #[command(flatten)]
     deploy: DeployArgs,
@@ -135,7 +136,7 @@ pub(crate) async fn run(arguments: CheckArguments, cancel: CancellationToken) ->
         return Err(CliError::Usage("--host and --commit are those of one environment: give one --ref".to_owned()));
     }
     let mut target = arguments.target_args.answering_target().await?;
-    target.patience = arguments.patience;
+    target.timeout = arguments.timeout;
     let output = arguments.output.open(&target.client).await?;
     match Box::pin(examine(&arguments, &target, &cancel)).await {
         Ok(examined) => output.publish(examined).await,
@@ -149,8 +150,8 @@ async fn examine(
     target: &Target,
     cancel: &CancellationToken,
 ) -> Result<Examined, CliError> {
-    let Some(demo) = arguments.deploy.begin(target, arguments.commit.clone(), cancel).await? else {
-        let mut selection = arguments.target_args.selection(arguments.references.clone(), arguments.read_only);
+    let Some(demo) = arguments.deploy.create(target, arguments.commit.clone(), cancel).await? else {
+        let mut selection = arguments.target_args.selection(arguments.references.clone(), arguments.read_only)?;
         selection.host.clone_from(&arguments.host);
         return verify(arguments, target, &selection, &BTreeMap::new(), cancel).await;
     };
@@ -287,6 +288,13 @@ mod tests {
     fn options_that_contradict_each_other_are_refused(#[case] arguments: &str, #[case] words: &str) {
         let error = parsed(arguments).map(drop).unwrap_err();
         assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn the_former_name_of_the_timeout_is_accepted() {
+        for flag in ["--timeout", "--patience"] {
+            assert_eq!(parsed(&format!("{flag} 5s")).unwrap().timeout, Duration::from_secs(5));
+        }
     }
 
     #[rstest]

@@ -86,7 +86,7 @@ mod tests {
             registry: None,
             prometheus: None,
             networks: Vec::new(),
-            patience: std::time::Duration::ZERO,
+            timeout: std::time::Duration::ZERO,
         };
         let review = environment("review/x", "review-x-f0a1b2", Some("stop_review"));
         let live = environment("live", "live", None);

@@ -212,7 +212,7 @@ async fn settled(
     let started = Instant::now();
     loop {
         let listing = labelled(environment, kinds).await?;
-        if listing.objects.is_empty() || started.elapsed() > environment.patience {
+        if listing.objects.is_empty() || started.elapsed() > environment.timeout {
             return Ok(listing);
         }
         notify(&listing.objects).await?;

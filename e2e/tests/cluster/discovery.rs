@@ -20,7 +20,7 @@ const READING: [&str; 5] = ["deployment", "ingress", "scraping", "service", "ver
 /// The verdicts of the checks by their names, and what the command printed before.
 pub(crate) fn check(slug: &str, more: &[&str]) -> (BTreeMap<String, String>, String) {
     let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug]);
-    let output = command.args(["--format", "json", "--patience", "30s"]).args(more).output().expect("e2e runs");
+    let output = command.args(["--format", "json", "--timeout", "30s"]).args(more).output().expect("e2e runs");
     let stderr = error(&output);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
@@ -159,7 +159,7 @@ fn a_controller_without_an_address_is_reached_through_the_api_server() {
 
 #[test]
 fn an_environment_that_does_not_exist_is_a_failure() {
-    let output = e2e(&["check", "--quiet", "--ref", "no-such-environment", "--patience", "5s", "deployment"]).output();
+    let output = e2e(&["check", "--quiet", "--ref", "no-such-environment", "--timeout", "5s", "deployment"]).output();
     let output = output.expect("e2e runs");
     assert_eq!(output.status.code(), Some(1), "{}", error(&output));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

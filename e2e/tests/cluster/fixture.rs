@@ -75,9 +75,9 @@ pub(crate) fn dns_address() -> String {
 }
 
 /// Waits until a namespace has this number of pods with this label, terminating ones included.
-pub(crate) fn wait_for_pods(namespace: &str, label: &str, count: usize, patience: Duration) {
+pub(crate) fn wait_for_pods(namespace: &str, label: &str, count: usize, timeout: Duration) {
     let (namespace, selector) = (format!("--namespace={namespace}"), format!("--selector={label}"));
-    eventually(&format!("{count} pods"), patience, || {
+    eventually(&format!("{count} pods"), timeout, || {
         let pods = run(&mut owner(&[&namespace, "get", "pods", &selector, "--output=name"]));
         if pods.lines().count() == count { Ok(()) } else { Err(pods) }
     });

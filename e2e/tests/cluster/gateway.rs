@@ -181,7 +181,7 @@ fn both_controllers_are_found(slug: &str) {
     let _cleanup = deploy_as("classed", &COMMIT);
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug, "--ref"];
     let output =
-        e2e(&arguments).args(["classed", "--patience", "30s", "ingress", "service"]).output().expect("e2e runs");
+        e2e(&arguments).args(["classed", "--timeout", "30s", "ingress", "service"]).output().expect("e2e runs");
     let stderr = error(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     let controllers: Vec<_> =
@@ -194,7 +194,7 @@ fn both_controllers_are_found(slug: &str) {
 
 /// The failure of `ingress`, at the address of the cluster's first controller.
 fn failure(slug: &str, more: &[&str]) -> Value {
-    let arguments = ["check", "--quiet", "--format", "json", "--ref", slug, "--patience", "20s", "ingress"];
+    let arguments = ["check", "--quiet", "--format", "json", "--ref", slug, "--timeout", "20s", "ingress"];
     eventually("the failure", TIMEOUT, || {
         let output = e2e(&arguments).args(more).output().expect("e2e runs");
         let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;

@@ -156,7 +156,7 @@ fn check_environment(account: &Account, slug: &str, more: &[&str], not_run: &[&s
     assert_eq!(verdicts(&account.check(&arguments), "not_run"), not_run);
     let scale = ["--namespace=gitlab", "scale", "--replicas=0", &format!("deployment/gitlab-k8s-demo-{slug}")];
     run(&mut owner(&scale));
-    let failing = [&["--patience", "5s", "deployment", "service"], &*arguments].concat();
+    let failing = [&["--timeout", "5s", "deployment", "service"], &*arguments].concat();
     assert_eq!(verdicts(&account.check(&failing), "failed"), ["deployment", "service"]);
     account.compare();
 }

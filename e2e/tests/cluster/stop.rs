@@ -15,7 +15,7 @@ async fn target() -> e2e::checks::target::Target {
     let kind_config = project().join("kind-config.yaml");
     let target = e2e::checks::target::Target::from_kind(&state, "gitlab-ci-k8s-demo", &kind_config, None).await;
     let mut target = target.expect("a target");
-    target.patience = std::time::Duration::from_secs(45);
+    target.timeout = std::time::Duration::from_secs(45);
     target
 }
 

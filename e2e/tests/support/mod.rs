@@ -51,13 +51,13 @@ pub(crate) fn image(name: &str) -> String {
     images[0]["reference"].as_str().unwrap().to_owned()
 }
 
-/// Retries until `ask` succeeds, and fails with its last error if that takes longer than `patience`.
-pub(crate) fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+/// Retries until `ask` succeeds, and fails with its last error if that takes longer than `timeout`.
+pub(crate) fn eventually<T>(what: &str, timeout: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(error) => assert!(started.elapsed() < patience, "{what}, after {patience:?}: {error}"),
+            Err(error) => assert!(started.elapsed() < timeout, "{what}, after {timeout:?}: {error}"),
         }
         std::thread::sleep(Duration::from_millis(200));
     }

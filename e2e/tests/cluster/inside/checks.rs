@@ -74,7 +74,7 @@ fn the_job_passes_with_its_own_account_and_fails_when_a_service_leads_nowhere() 
     let ports = json!({"spec": {"ports": [port]}}).to_string();
     let patch = ["patch", "service", "gitlab-k8s-demo-inside", "--namespace=gitlab", "--type=merge", "--patch", &ports];
     run(&mut owner(&patch));
-    start("inside", &["--patience=30s", "service", "version"]);
+    start("inside", &["--timeout=30s", "service", "version"]);
     let (ended, report) = JOB.end();
     let text = report.get("report.txt").map(String::as_str).unwrap_or_default();
     assert_eq!((&*ended, &*report["result"]), ("Failed", "failed"), "{text}");

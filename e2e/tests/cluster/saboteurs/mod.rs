@@ -94,8 +94,8 @@ pub(crate) fn reported(text: &str) -> serde_json::Result<Vec<Value>> {
 }
 
 /// Runs these checks, and returns the failed ones.
-pub(crate) fn failing(slug: &str, names: &[&str], patience: &str, more: &[&str]) -> BTreeMap<String, Value> {
-    let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--patience", patience]);
+pub(crate) fn failing(slug: &str, names: &[&str], timeout: &str, more: &[&str]) -> BTreeMap<String, Value> {
+    let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--timeout", timeout]);
     let output = command.args(more).args(names).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -133,7 +133,7 @@ fn record_reported(names: &[&str], failed: &BTreeMap<String, Value>) {
 }
 
 /// Asserts that exactly these checks fail, that each has observed its cause, which contains the words, and that each ended long before its
-/// patience of two minutes. The limit leaves time for a machine that runs other tests.
+/// timeout of two minutes. The limit leaves time for a machine that runs other tests.
 fn explained(slug: &str, names: &[&str], expected: &[(&str, &str)]) {
     let failed = failing(slug, names, "2m", &["--commit", &COMMIT]);
     assert_causes(&failed, names, expected);
