@@ -35,7 +35,7 @@ impl Change<'_> {
     }
 
     /// The length of the text, if the view may drop the change. It may drop the output of work, but not the start or end of work.
-    pub(super) fn optional(&self) -> Option<usize> {
+    pub(super) fn droppable_size(&self) -> Option<usize> {
         match self {
             Self::Progresses(_, text) | Self::Says(_, text) | Self::Prints(_, text) => Some(text.len()),
             Self::Starts(_) | Self::StartsCheck(_) | Self::Ends(_) | Self::Nothing => None,

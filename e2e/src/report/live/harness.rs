@@ -20,7 +20,9 @@ impl LiveEvent for Event<'_> {
             Self::PartEnded { part, .. } => Change::Ends((*part).into()),
             Self::Image { name, progress } => match progress {
                 ImageProgress::Pulling { .. } | ImageProgress::Building { .. } => Change::Starts((*name).into()),
-                ImageProgress::Continues(pace) => Change::Progresses((*name).into(), images::pace(*pace).into()),
+                ImageProgress::Continues(progress) => {
+                    Change::Progresses((*name).into(), images::build_progress(*progress).into())
+                }
                 ImageProgress::NotPulled { .. } | ImageProgress::Obtained { .. } => Change::Ends((*name).into()),
             },
             Self::CheckBegan { environment, name } => Change::StartsCheck(work(environment, name).into()),

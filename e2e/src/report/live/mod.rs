@@ -34,7 +34,7 @@ const MAX_NAME_WIDTH: usize = 24;
 /// The form of the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing.
+    /// Prints nothing.
     Quiet,
     /// Lines for people, to standard error.
     People,
@@ -101,15 +101,15 @@ impl Live {
             return;
         }
         let change = event.change();
-        let optional = change.optional();
+        let droppable_size = change.droppable_size();
         let (change, line) = match self.mode {
-            // JSON shows events, and not what is running.
+            // JSON contains only events.
             Mode::Json => (Change::Nothing, event.json()),
             Mode::People | Mode::Quiet => (change.into_owned(), event.line()),
         };
         let length = line.as_ref().map_or(0, String::len);
         let item = Item::Shown(Shown { at: self.started.elapsed(), change, line });
-        match optional {
+        match droppable_size {
             Some(size) => self.queue.offer(item, size.max(length)),
             None => self.queue.push(item),
         }
@@ -117,6 +117,10 @@ impl Live {
 
     /// Waits for `work`, with a heartbeat in the log.
     pub async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
+        // Without the thread, nothing would take the heartbeats from the queue.
+        if self.thread.is_none() {
+            return work.await;
+        }
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
@@ -126,7 +130,7 @@ impl Live {
         }
     }
 
-    /// Waits until everything is written that was shown so far.
+    /// Waits until everything shown so far is written.
     ///
     /// # Errors
     /// An event could not be written to standard output as JSON: its reader has closed it, or the disk is full. Lines for people may
