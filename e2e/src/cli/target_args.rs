@@ -11,6 +11,7 @@ use e2e::checks::registry_api::RegistryApi;
 use e2e::checks::target;
 use e2e::checks::target::{BASE_DOMAIN, DEFAULT_TIMEOUT, RegistryTarget, Target};
 use e2e::environment::cluster::owner;
+use e2e::environment::cluster_dir::ClusterDir;
 use e2e::environment::registry::run as registry;
 use tokio::net::lookup_host;
 
@@ -55,8 +56,8 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     ingress: Option<String>,
 
-    /// The Service of Prometheus
-    #[arg(long, value_name = "NAMESPACE/SERVICE:PORT", value_parser = prometheus)]
+    /// The Service of Prometheus; the default port is 9090
+    #[arg(long, value_name = "NAMESPACE/SERVICE[:PORT]", value_parser = prometheus)]
     prometheus: Option<Prometheus>,
 
     /// The registry, as in the names of images
@@ -87,9 +88,10 @@ pub(crate) struct TargetArgs {
 fn prometheus(text: &str) -> Result<Prometheus, String> {
     let parts = text.split_once('/').and_then(|(namespace, rest)| {
         let (service, port) = rest.split_once(':').unwrap_or((rest, "9090"));
-        (!namespace.is_empty() && !service.is_empty()).then_some((namespace, service, port))
+        let is_complete = [namespace, service, port].iter().all(|part| !part.is_empty());
+        is_complete.then_some((namespace, service, port))
     });
-    let (namespace, service, port) = parts.ok_or("expected NAMESPACE/SERVICE:PORT")?;
+    let (namespace, service, port) = parts.ok_or("expected NAMESPACE/SERVICE or NAMESPACE/SERVICE:PORT")?;
     Ok(Prometheus { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() })
 }
 
@@ -107,8 +109,8 @@ fn address(text: &str) -> Result<String, String> {
     Err("expected ADDRESS:PORT, for example 192.0.2.10:80 or traefik.ingress.svc:80".to_owned())
 }
 
-/// Resolves a name once: a check that sends requests measures the service, and not the resolver.
-async fn resolved(address: &str) -> Result<SocketAddr, CliError> {
+/// Resolves a name once, so that checks measure the service, not the resolver.
+async fn resolve(address: &str) -> Result<SocketAddr, CliError> {
     let failed = |reason: &str| CliError::environment(format!("cannot resolve --ingress {address}: {reason}"));
     let mut found = lookup_host(address).await.map_err(|error| failed(&error.to_string()))?;
     found.next().ok_or_else(|| failed("the name has no address"))
@@ -128,16 +130,15 @@ impl TargetArgs {
     /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus. In a pod without a cluster of
     /// `e2e up`, it is the cluster of the pod.
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
-        let uses_pods_cluster = !self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none();
+        let uses_pods_cluster = self.uses_pods_cluster()?;
         if !self.is_existing() && !uses_pods_cluster {
             let (state, docker) = (self.cluster_args.state()?, connect().await?);
-            let Some(id) = state.noted_run() else {
+            let Some(run) = self.noted_run(&state) else {
                 let name = &self.cluster_args.name;
                 let message =
                     format!("there is no cluster {name}: run `make up`, or select an existing one with --context");
                 return Err(CliError::Usage(message));
             };
-            let run = RunId { id, cluster: self.cluster_args.name.clone() };
             let registry = registry::running(&docker, &run, &state).await;
             return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
         }
@@ -151,7 +152,7 @@ impl TargetArgs {
             None => (None, None),
         };
         let ingress = match &self.ingress {
-            Some(address) => Some(resolved(address).await?),
+            Some(address) => Some(resolve(address).await?),
             None => None,
         };
         let registry = match self.registry()? {
@@ -171,7 +172,7 @@ impl TargetArgs {
             registry,
             prometheus: self.prometheus.clone(),
             networks: self.networks.clone(),
-            patience: DEFAULT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
         })
     }
 
@@ -184,26 +185,35 @@ impl TargetArgs {
         Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"))
     }
 
-    /// The registry of `e2e up`, if the connection leads to its cluster.
+    /// Whether the cluster is that of the pod that this program runs in.
+    fn uses_pods_cluster(&self) -> Result<bool, CliError> {
+        Ok(!self.is_existing() && is_in_pod() && self.cluster_args.state()?.noted_run().is_none())
+    }
+
+    /// The run that created the cluster of `e2e up`, if that cluster exists.
+    fn noted_run(&self, state: &ClusterDir) -> Option<RunId> {
+        Some(RunId { id: state.noted_run()?, cluster: self.cluster_args.name.clone() })
+    }
+
+    /// The registry of `e2e up`, if the connection is to its cluster.
     async fn kind_registry(&self, connection: &Connection) -> Result<Option<RegistryTarget>, CliError> {
         let state = self.cluster_args.state()?;
-        let (Some(id), Ok(own)) = (state.noted_run(), Connection::from_file(&state.kubeconfig(), None).await) else {
-            return Ok(None);
-        };
+        let own = Connection::from_file(&state.kubeconfig(), None).await;
+        let (Some(run), Ok(own)) = (self.noted_run(&state), own) else { return Ok(None) };
         let (true, Ok(docker)) = (own.has_server_of(connection), connect().await) else { return Ok(None) };
-        let run = RunId { id, cluster: self.cluster_args.name.clone() };
         let registry = registry::running(&docker, &run, &state).await;
         Ok(registry.as_ref().map(RegistryTarget::from_registry).transpose()?)
     }
 
-    /// What the user has chosen for the search in the cluster. The namespace is known for the cluster of `e2e up`, and for that of
-    /// the pod that this program runs in; the hosts are known for the former.
-    pub(crate) fn selection(&self, references: Vec<String>, is_read_only: bool) -> Selection {
+    /// The user's selection for the search in the cluster. Without one, the namespace of the cluster of `e2e up`, or of the cluster of the
+    /// pod that this program runs in, is `gitlab`. The hosts are known only for the cluster of `e2e up`.
+    pub(crate) fn selection(&self, references: Vec<String>, is_read_only: bool) -> Result<Selection, CliError> {
         let own = (!self.is_existing()).then(|| owner::NAMESPACE.to_owned());
         let namespace = self.namespace.clone().or(own);
-        let has_known_hosts = !(self.is_existing() || is_in_pod()) || self.base_domain.is_some();
+        let is_of_up = !self.is_existing() && !self.uses_pods_cluster()?;
+        let has_known_hosts = is_of_up || self.base_domain.is_some();
         let account = self.deployer_account.clone();
-        Selection { namespace, references, account, host: None, has_known_hosts, is_read_only }
+        Ok(Selection { namespace, references, account, host: None, has_known_hosts, is_read_only })
     }
 
     fn registry(&self) -> Result<Option<RegistryTarget>, CliError> {
@@ -213,8 +223,8 @@ impl TargetArgs {
             None => std::env::var("CI_REGISTRY_PASSWORD").ok(),
         };
         let (Some(user), Some(password)) = (self.registry_user.clone(), password) else {
-            let wanted = "--registry-user and --registry-password-file, or CI_REGISTRY_USER and CI_REGISTRY_PASSWORD";
-            return Err(CliError::Usage(format!("the registry {host} requires a login: {wanted}")));
+            let required = "--registry-user and --registry-password-file, or CI_REGISTRY_USER and CI_REGISTRY_PASSWORD";
+            return Err(CliError::Usage(format!("the registry {host} requires a login: {required}")));
         };
         let authority = self.registry_ca.as_deref().map(target::read).transpose()?;
         let api = RegistryApi::new(host, &format!("https://{host}"), (&user, &password), authority.as_deref())?;
@@ -231,6 +241,8 @@ impl TargetArgs {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -243,10 +255,31 @@ mod tests {
         }
     }
 
+    #[rstest]
+    #[case::port("monitoring/prometheus:80", Some("80"))]
+    #[case::default_port("monitoring/prometheus", Some("9090"))]
+    #[case::empty_port("monitoring/prometheus:", None)]
+    #[case::no_namespace("/prometheus:9090", None)]
+    #[case::no_service("monitoring/:9090", None)]
+    #[case::no_slash("prometheus:9090", None)]
+    fn a_service_of_prometheus_has_a_namespace_a_name_and_a_port(#[case] text: &str, #[case] port: Option<&str>) {
+        let parsed = prometheus(text).map(|found| (found.namespace, found.service, found.port)).ok();
+        assert_eq!(parsed, port.map(|port| ("monitoring".to_owned(), "prometheus".to_owned(), port.to_owned())));
+    }
+
+    #[rstest]
+    #[case::both("gitlab/gitlab", true)]
+    #[case::no_namespace("/gitlab", false)]
+    #[case::no_name("gitlab/", false)]
+    #[case::no_slash("gitlab", false)]
+    fn an_account_has_a_namespace_and_a_name(#[case] text: &str, #[case] is_valid: bool) {
+        assert_eq!(account(text).is_ok(), is_valid);
+    }
+
     #[tokio::test]
     async fn a_name_without_an_address_is_an_error_with_the_flag() {
-        assert_eq!(resolved("127.0.0.1:80").await.map_err(drop), Ok(([127, 0, 0, 1], 80).into()));
-        let error = resolved("traefik.invalid:80").await.unwrap_err();
+        assert_eq!(resolve("127.0.0.1:80").await.map_err(drop), Ok(([127, 0, 0, 1], 80).into()));
+        let error = resolve("traefik.invalid:80").await.unwrap_err();
         assert!(matches!(error, CliError::Environment(error)
             if error.to_string().starts_with("cannot resolve --ingress traefik.invalid:80: ")));
     }
