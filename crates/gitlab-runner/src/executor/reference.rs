@@ -75,6 +75,16 @@ mod tests {
         assert_eq!(repository(&normalise(name)), expected_repository);
     }
 
+    #[rstest]
+    #[case("registry.example.com/group/project:1", Some("registry.example.com"))]
+    #[case("localhost/project", Some("localhost"))]
+    #[case("registry:5000/project@sha256:ab", Some("registry:5000"))]
+    #[case("library/redis:7", None)]
+    #[case("redis", None)]
+    fn the_registry_of_a_reference_is_its_host(#[case] name: &str, #[case] expected: Option<&str>) {
+        assert_eq!(registry(name), expected);
+    }
+
     // https://docs.gitlab.com/ci/services/#accessing-the-services, `helpers/container/services/services_test.go`
     #[rstest]
     #[case("postgres:15", &["postgres"])]

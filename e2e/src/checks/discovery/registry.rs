@@ -1,8 +1,12 @@
 //! The registry of the deployed image, with the login of the pull secret.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::choice::Search;
 use crate::checks::registry::image;
@@ -14,10 +18,16 @@ use gitlab_runner::executor;
 /// The key of the login in a Secret of type `kubernetes.io/dockerconfigjson`.
 const KEY: &str = ".dockerconfigjson";
 
-/// What the user can do if no login is found.
+/// Maximum time to resolve the registry's name.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The port of a registry whose name has none.
+const HTTPS: u16 = 443;
+
+/// The remedy if no login is found.
 const LOGIN: &str = "pass `--registry HOST --registry-user USER --registry-password-file FILE`";
 
-/// A user of a registry.
+/// The credentials for a registry.
 #[derive(PartialEq, Eq)]
 struct Login {
     user: String,
@@ -26,17 +36,18 @@ struct Login {
 
 /// Finds the registry and the login.
 pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search<RegistryTarget> {
-    let deployment = deployments.first().ok_or("there is no Deployment whose image names it")?;
+    let deployment = deployments.first().ok_or("no Deployment was found, so the registry is unknown")?;
     let image = image(deployment);
     let host = executor::registry(&image).ok_or_else(|| format!("the image {image} names no registry; {LOGIN}"))?;
     let (login, secret) = login(target, deployment, &image, host).await?;
-    if let Err(error) = tokio::net::lookup_host(with_port(host)).await {
-        return Err(format!(
-            "this machine cannot resolve {host} ({error}); run the checks where the name resolves: manifests/checks"
-        ));
-    }
+    resolve(host).await.map_err(|reason| {
+        format!(
+            "this machine cannot resolve {host} ({reason}); run the checks where the name resolves: manifests/checks"
+        )
+    })?;
     let api = RegistryApi::new(host, &format!("https://{host}"), (&login.user, &login.password), None);
     let api = api.map_err(|error| error_chain(&error))?;
+    // The check reports a rejected login. Only a certificate needs another option.
     if let Err(reason) = api.own_login().await
         && reason.contains("certificate")
     {
@@ -58,24 +69,44 @@ async fn login(target: &Target, deployment: &Deployment, image: &str, host: &str
         return Err(format!("the Deployment has no pull secret; {LOGIN}"));
     }
     let secrets = Api::<Secret>::namespaced(target.client.clone(), &target.namespace);
+    let mut unread = None;
     for name in &names {
-        let secret = secrets.get_opt(name).await;
-        let secret = secret
-            .map_err(|error| format!("the account cannot read Secret {name} ({}); {LOGIN}", error_chain(&error)))?;
-        let data = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove(KEY));
-        if let Some(login) = data.and_then(|data| login_in(&data.0, image)) {
-            return Ok((login, name.clone()));
+        match secrets.get_opt(name).await {
+            Ok(secret) => {
+                let data = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove(KEY));
+                if let Some(login) = data.and_then(|data| parse_login(&data.0, image)) {
+                    return Ok((login, name.clone()));
+                }
+            }
+            // Another Secret may have the login.
+            Err(error) => {
+                let reason = format!("the account cannot read Secret {name} ({}); {LOGIN}", error_chain(&error));
+                unread.get_or_insert(reason);
+            }
         }
     }
-    Err(format!("no login for {host} in the pull secrets {}; {LOGIN}", names.join(", ")))
+    Err(unread.unwrap_or_else(|| format!("no login for {host} in the pull secrets {}; {LOGIN}", names.join(", "))))
 }
 
-fn with_port(host: &str) -> String {
-    if host.contains(':') { host.to_owned() } else { format!("{host}:443") }
+/// Looks up the name of a registry.
+async fn resolve(registry: &str) -> Result<(), String> {
+    let (host, port) = host_and_port(registry);
+    let looked_up = timeout(TIMEOUT, lookup_host((host, port))).await;
+    match looked_up {
+        Ok(found) => found.map(drop).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+    }
+}
+
+/// The host of a registry, an IPv6 address without its brackets, and its port.
+fn host_and_port(registry: &str) -> (&str, u16) {
+    let split = registry.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = split.unwrap_or((registry, HTTPS));
+    (host.trim_matches(['[', ']']), port)
 }
 
 /// The login for an image in the data of a pull secret.
-fn login_in(config: &[u8], image: &str) -> Option<Login> {
+fn parse_login(config: &[u8], image: &str) -> Option<Login> {
     let credentials = executor::login(std::str::from_utf8(config).ok()?, image)?;
     Some(Login { user: credentials.username?, password: credentials.password? })
 }
@@ -88,13 +119,16 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("registry.example.com/group/project:1", Some("registry.example.com"))]
-    #[case("localhost/project", Some("localhost"))]
-    #[case("registry:5000/project@sha256:ab", Some("registry:5000"))]
-    #[case("library/redis:7", None)]
-    #[case("redis", None)]
-    fn the_registry_of_an_image_is_its_host(#[case] image: &str, #[case] expected: Option<&str>) {
-        assert_eq!(executor::registry(image), expected);
+    #[case::name("registry.example.com", ("registry.example.com", 443))]
+    #[case::port("registry:5000", ("registry", 5000))]
+    #[case::ipv4("192.0.2.1:5000", ("192.0.2.1", 5000))]
+    #[case::ipv6("[2001:db8::1]", ("2001:db8::1", 443))]
+    #[case::ipv6_and_port("[2001:db8::1]:5000", ("2001:db8::1", 5000))]
+    fn the_port_of_a_registry_is_that_of_https_unless_its_name_has_one(
+        #[case] registry: &str,
+        #[case] expected: (&str, u16),
+    ) {
+        assert_eq!(host_and_port(registry), expected);
     }
 
     #[rstest]
@@ -107,6 +141,6 @@ mod tests {
     fn the_login_of_a_pull_secret_is_read(#[case] auths: serde_json::Value, #[case] is_found: bool) {
         let config = json!({"auths": auths}).to_string();
         let expected = is_found.then(|| Login { user: "ci".to_owned(), password: "p:w".to_owned() });
-        assert!(login_in(config.as_bytes(), "r.test/group/project:1") == expected);
+        assert!(parse_login(config.as_bytes(), "r.test/group/project:1") == expected);
     }
 }
