@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::status::Status;
 
-/// An event of a pipeline. Serialised, it is a line of `--format json`.
+/// An event of a pipeline. Serialized, it is a line of `--format json`. That format is published, so the names of fields in JSON stay:
+/// where the code uses another word, `#[serde(rename)]` keeps the published one.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

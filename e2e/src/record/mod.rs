@@ -1,6 +1,9 @@
 //! The record of a finished run: the content of `report.json`, and the input of all other reports.
 //!
 //! Times are seconds since the start of the run.
+//!
+//! The form of these documents is published (`docs/report.schema.json`, `--format json`), so the names of fields in JSON stay: where the
+//! code uses another word, `#[serde(rename)]` keeps the published one.
 
 pub mod check_report;
 pub mod event;
