@@ -1,8 +1,8 @@
 //! `e2e check --deploy`, and the removal of what it has left.
 
 use e2e::checks::target::Target;
-use e2e::scenario::temporary::choice::Entry;
-use e2e::scenario::temporary::demo::{Demo, DemoError, Plan};
+use e2e::scenario::temporary::choice::Exposure;
+use e2e::scenario::temporary::demo::{Demo, DemoError, DeployOptions};
 use e2e::scenario::temporary::namespace::{Swept, sweep};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +61,7 @@ impl DeployArgs {
     }
 
     /// Creates the temporary namespace, if the service is to be deployed. Before, removes those of checks that were killed.
-    pub(crate) async fn begin(
+    pub(crate) async fn create(
         &self,
         target: &Target,
         commit: Option<String>,
@@ -75,18 +75,18 @@ impl DeployArgs {
         for name in swept.removed {
             print(&format!("Removed namespace {name}, which an earlier check has left"));
         }
-        let gateway = self.gateway.clone().map(|(namespace, name)| Entry::Gateway { namespace, name });
-        let entry = gateway.or_else(|| self.ingress_class.clone().map(Entry::Class));
-        let plan = Plan { image, commit, entry, architecture: self.architecture.clone() };
+        let gateway = self.gateway.clone().map(|(namespace, name)| Exposure::Gateway { namespace, name });
+        let exposure = gateway.or_else(|| self.ingress_class.clone().map(Exposure::Class));
+        let options = DeployOptions { image, commit, exposure, architecture: self.architecture.clone() };
         // Not cancellable: a namespace that is being created could not be removed.
-        Demo::begin(target, plan).await.map(Some).map_err(failed)
+        Demo::create(target, options).await.map(Some).map_err(failed)
     }
 }
 
 /// How the command fails if the service cannot be deployed.
 pub(super) fn failed(error: DemoError) -> CliError {
     match error {
-        DemoError::Undecided(_) => CliError::Usage(error.to_string()),
+        DemoError::Ambiguous(_) => CliError::Usage(error.to_string()),
         DemoError::NotRunning { .. } => CliError::Failed(error.to_string().trim_end().to_owned()),
         _ => error.into(),
     }

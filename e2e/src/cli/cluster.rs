@@ -21,7 +21,9 @@ use gitlab_runner::workspace::sweep_left;
 
 use super::check_deploy;
 use super::images::ImageSource;
-use super::{CLUSTER, CliError, EXIT_FAILED, Format, Outcome, STATE_DIR, cluster_name, connect, width, write};
+use super::{
+    CliError, DEFAULT_CLUSTER, DEFAULT_STATE_DIR, EXIT_FAILED, Format, Outcome, cluster_name, connect, width, write,
+};
 
 /// Creates a cluster with a private registry, an Ingress controller and Prometheus, or repairs an incomplete one
 #[derive(Debug, clap::Args)]
@@ -63,11 +65,11 @@ enum Provider {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClusterArgs {
     /// The name of the cluster, of its containers and of its network
-    #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
+    #[arg(long, default_value = DEFAULT_CLUSTER, value_parser = cluster_name)]
     pub(crate) name: String,
 
     /// The directory for the files of clusters
-    #[arg(long, default_value = STATE_DIR, value_name = "DIR")]
+    #[arg(long, default_value = DEFAULT_STATE_DIR, value_name = "DIR")]
     state_dir: PathBuf,
 }
 

@@ -9,7 +9,7 @@ use e2e::environment::doctor::{Platform, Request, Verdict};
 use e2e::environment::images::{ImagePolicy, KubernetesVersion};
 use e2e::report::findings;
 
-use super::{CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
+use super::{DEFAULT_CLUSTER, EXIT_ENVIRONMENT, Format, Outcome, cluster_name, print, width, write};
 
 /// Shows the prerequisites, the installed programs, and the commands that install the missing ones
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Doctor {
     kind_config: PathBuf,
 
     /// The name of the cluster; its own use of these ports is no conflict
-    #[arg(long, default_value = CLUSTER, value_parser = cluster_name)]
+    #[arg(long, default_value = DEFAULT_CLUSTER, value_parser = cluster_name)]
     name: String,
 
     /// The Kubernetes version of the cluster

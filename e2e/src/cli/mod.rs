@@ -26,7 +26,7 @@ use container_engine::error_chain::error_chain;
 pub(crate) use self::error::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE};
 pub(crate) use self::output::{print, width, write};
 
-/// How a command ends.
+/// The exit code or the error of a command.
 pub(crate) type Outcome = Result<ExitCode, CliError>;
 
 /// The format of a result.
@@ -41,19 +41,23 @@ pub(crate) enum Format {
 /// The first argument of this program when it supervises a job.
 pub(crate) const SUPERVISE: &str = "__supervise";
 
-/// The default name of a cluster.
-pub(crate) const CLUSTER: &str = "gitlab-ci-k8s-demo";
+pub(crate) const DEFAULT_CLUSTER: &str = "gitlab-ci-k8s-demo";
 
-/// The default directory for the files of clusters.
-pub(crate) const STATE_DIR: &str = "target/e2e/clusters";
+/// A directory for the files of all clusters.
+pub(crate) const DEFAULT_STATE_DIR: &str = "target/e2e/clusters";
 
-/// A name that kind, the engine and Kubernetes all accept. kind: `^[a-z0-9.-]+$`. kind adds 14 characters for the name of a node, which is
-/// a host name of at most 63 characters.
+/// Maximum length of a cluster's name. kind adds `-control-plane` to name a node, and a digit from the second one on. A node's name is a
+/// host name of at most 63 characters.
+const MAX_NAME: usize = 63 - "-control-plane2".len();
+
+/// A name that kind, the engine and Kubernetes accept. kind allows `^[a-z0-9.-]+$`; a host name of a node must not contain a dot.
 pub(crate) fn cluster_name(name: &str) -> Result<String, String> {
-    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let ends = name.starts_with('-') || name.ends_with('-');
-    if name.is_empty() || name.len() > 48 || ends || !name.bytes().all(is_good) {
-        return Err("expected 1 to 48 characters of a-z, 0-9 and -, without - at the start or the end".to_owned());
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let has_outer_hyphen = name.starts_with('-') || name.ends_with('-');
+    if name.is_empty() || name.len() > MAX_NAME || has_outer_hyphen || !name.bytes().all(is_allowed) {
+        return Err(format!(
+            "expected 1 to {MAX_NAME} lowercase letters, digits or hyphens, without a hyphen at the start or end"
+        ));
     }
     Ok(name.to_owned())
 }

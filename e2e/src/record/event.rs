@@ -54,20 +54,20 @@ pub enum ImageProgress<'event> {
     /// Its recipe is being built, which takes about the time `expected`.
     Building { log: &'event Path, expected: Duration },
     /// The build is in progress. Reported every ten seconds.
-    Continues(Pace),
+    Continues(BuildProgress),
     /// The engine has the image now.
     Obtained { origin: ImageOrigin, duration: Duration },
 }
 
 /// The progress of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct BuildProgress {
     /// The compiled packages, if the recipe compiles any.
     pub compiled: Option<Compiled>,
     /// The time since the build started.
     pub duration: Duration,
     /// The remaining time, if it can be estimated.
-    pub left: Option<Duration>,
+    pub remaining: Option<Duration>,
     /// Whether it waits until another build has finished with the compiler's cache.
     pub is_waiting: bool,
 }

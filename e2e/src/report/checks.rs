@@ -71,7 +71,7 @@ pub fn explained(check: &Record, failure: &Failure) -> String {
 }
 
 /// A failure with all of its details.
-pub fn in_full(check: &Record, failure: &Failure) -> String {
+pub fn describe_failure(check: &Record, failure: &Failure) -> String {
     with_details(check, failure, usize::MAX)
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_with_failures_in_full() {
+    fn a_table_with_failures_describe_failure() {
         insta::assert_snapshot!(text(&checks()));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 
 use crate::environment::images::ResolvedImage;
-use crate::record::event::{Compiled, ImageOrigin, ImageProgress, Pace};
+use crate::record::event::{BuildProgress, Compiled, ImageOrigin, ImageProgress};
 
 /// The note for the user about an image, on one line. `None` for an image that is present, because the user expects that, and for the
 /// progress of a build, which live views show in another way.
@@ -24,7 +24,7 @@ pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
         ImageProgress::Building { log, expected } => {
             format!("building, about {}, log in {}", format_duration(expected), log.display())
         }
-        ImageProgress::Continues(progress) => pace(progress),
+        ImageProgress::Continues(progress) => build_progress(progress),
         ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => "already present".to_owned(),
         ImageProgress::Obtained { origin, duration } => format!("{} in {:.1} s", origin.word(), duration.as_secs_f64()),
     };
@@ -32,14 +32,15 @@ pub fn line(name: &str, progress: ImageProgress<'_>) -> String {
 }
 
 /// The progress of a build.
-pub fn pace(Pace { compiled, duration, left, is_waiting }: Pace) -> String {
+pub fn build_progress(progress: BuildProgress) -> String {
+    let BuildProgress { compiled, duration, remaining, is_waiting } = progress;
     let compiled = compiled.map(|Compiled { done, total }| format!("{done} of {total} packages compiled, "));
-    let left = match left {
+    let remaining = match remaining {
         _ if is_waiting => "waiting for the compiler, which another build is using".to_owned(),
-        Some(left) => format!("about {} left", format_duration(left)),
+        Some(remaining) => format!("about {} left", format_duration(remaining)),
         None => format!("running for {} s, longer than expected", duration.as_secs()),
     };
-    compiled.unwrap_or_default() + &left
+    compiled.unwrap_or_default() + &remaining
 }
 
 /// An approximate duration, in minutes or tens of seconds.
@@ -86,16 +87,19 @@ mod tests {
     #[test]
     fn progress_lines() {
         let minute = Duration::from_mins(1);
-        let pace = Pace { compiled: None, duration: minute * 5 / 4, left: None, is_waiting: false };
+        let progress = BuildProgress { compiled: None, duration: minute * 5 / 4, remaining: None, is_waiting: false };
         let compiled = Some(Compiled { done: 812, total: 2862 });
         let events = [
             ("dind", ImageProgress::Pulling { reference: "docker.io/library/docker:28.5.2-dind" }),
             ("dind", ImageProgress::NotPulled { reason: "no route to the registry" }),
             ("dind", ImageProgress::Building { log: Path::new("target/e2e/images/dind.log"), expected: minute / 2 }),
-            ("dind", ImageProgress::Continues(Pace { left: Some(minute / 5), ..pace })),
+            ("dind", ImageProgress::Continues(BuildProgress { remaining: Some(minute / 5), ..progress })),
             ("etcd-3.7", ImageProgress::Continues(pace)),
-            ("etcd-3.7", ImageProgress::Continues(Pace { is_waiting: true, ..pace })),
-            ("kubernetes-1.37", ImageProgress::Continues(Pace { compiled, left: Some(minute * 4), ..pace })),
+            ("etcd-3.7", ImageProgress::Continues(BuildProgress { is_waiting: true, ..progress })),
+            (
+                "kubernetes-1.37",
+                ImageProgress::Continues(BuildProgress { compiled, remaining: Some(minute * 4), ..progress }),
+            ),
             ("dind", ImageProgress::Obtained { origin: ImageOrigin::Built, duration: Duration::from_millis(12_345) }),
             ("kubectl", ImageProgress::Obtained { origin: ImageOrigin::Local, duration: Duration::from_millis(1) }),
         ];

@@ -11,7 +11,7 @@ use gitlab_runner::executor::supervisor::Supervisor;
 use gitlab_runner::pipeline::assemble::PipelineDirs;
 
 use crate::cli::cluster::cluster_dir;
-use crate::cli::{CLUSTER, CliError, STATE_DIR, SUPERVISE};
+use crate::cli::{CliError, DEFAULT_CLUSTER, DEFAULT_STATE_DIR, SUPERVISE};
 
 /// Where jobs run.
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,7 @@ impl ExecutorArgs {
     /// program runs in. `context` and `namespace` are those of the settings.
     pub(super) async fn cluster(&self, context: Option<&str>, namespace: Option<&str>) -> Result<Cluster, CliError> {
         let context = self.context.as_deref().or(context);
-        let state = cluster_dir(Path::new(STATE_DIR), CLUSTER)?;
+        let state = cluster_dir(Path::new(DEFAULT_STATE_DIR), DEFAULT_CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
         let client = if is_managed {
             Connection::from_file(&state.kubeconfig(), None).await?.client()?
@@ -84,11 +84,12 @@ impl ExecutorArgs {
         let namespace =
             self.namespace.as_deref().or(namespace).unwrap_or_else(|| client.default_namespace()).to_owned();
         if !answers(&client).await {
-            let name = context.map_or_else(|| format!("the cluster {CLUSTER}"), |context| format!("context {context}"));
+            let name = context
+                .map_or_else(|| format!("the cluster {DEFAULT_CLUSTER}"), |context| format!("context {context}"));
             let help = if is_managed { "`make up` starts it" } else { "check the kubeconfig" };
             return Err(CliError::environment(format!("the API server of {name} does not answer; {help}")));
         }
-        Ok(Cluster { client, managed: is_managed.then(|| CLUSTER.to_owned()), namespace })
+        Ok(Cluster { client, managed: is_managed.then(|| DEFAULT_CLUSTER.to_owned()), namespace })
     }
 }
 

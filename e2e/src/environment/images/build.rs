@@ -11,7 +11,7 @@ use super::diagnose::{Diagnosis, diagnose};
 use crate::environment::command;
 use crate::environment::command::CommandError;
 use crate::environment::package_sources::{DEBIAN_MIRROR, PackageSources};
-use crate::record::event::Pace;
+use crate::record::event::BuildProgress;
 
 /// The label with the hash of the recipe that an image was built from.
 pub(super) const LABEL: &str = "io.gitlab-ci-k8s-demo.recipe";
@@ -63,7 +63,7 @@ pub(super) struct Build<'build> {
 
 impl Build<'_> {
     /// Builds the image, and calls `report` periodically. `sources` are the package registries of this machine.
-    pub(super) async fn run(&self, sources: &PackageSources, report: impl Fn(Pace)) -> Result<(), BuildError> {
+    pub(super) async fn run(&self, sources: &PackageSources, report: impl Fn(BuildProgress)) -> Result<(), BuildError> {
         if sources.debian_mirror().is_none() {
             return Err(BuildError::NoMirror);
         }
@@ -81,8 +81,8 @@ impl Build<'_> {
                     let Some(log) = &mut open_log else { continue };
                     let compiled = log.read();
                     let duration = started.elapsed();
-                    let left = log.remaining(Duration::from_secs(self.image.recipe.seconds), duration);
-                    report(Pace { compiled, duration, left, is_waiting: log.is_waiting() });
+                    let remaining = log.remaining(Duration::from_secs(self.image.recipe.seconds), duration);
+                    report(BuildProgress { compiled, duration, remaining, is_waiting: log.is_waiting() });
                 }
             }
         };
@@ -157,7 +157,7 @@ mod tests {
 
     /// Every user of a machine can read the command lines of all programs, and an image stores its build arguments.
     #[test]
-    fn command_lines_contain_no_addresses_and_passwords() {
+    fn command_lines_contain_no_addresses_or_passwords() {
         let sources = read(
             &[
                 ("GOPROXY", "https://me:p4ssw0rd@go.example"),

@@ -227,7 +227,7 @@ impl Images {
         report(ImageProgress::Building { log: &log, expected });
         let sources = self.sources.get_or_init(read_sources).await;
         let recipe = Build { image, reference: &built, hash: &hash, recipes: &self.recipes, bases: &bases, log: &log };
-        recipe.run(sources, |pace| report(ImageProgress::Continues(pace))).await.map_err(|source| {
+        recipe.run(sources, |progress| report(ImageProgress::Continues(progress))).await.map_err(|source| {
             ObtainError::NotBuilt {
                 name: image.name,
                 pulled: reason.map(|(_, reason)| reason),

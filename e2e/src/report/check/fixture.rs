@@ -1,4 +1,4 @@
-//! Reports for tests: one with all checks of an environment passed, and one with failures in two environments.
+//! Reports for tests: one that passes, with a check that does not run, and one with failures in two environments.
 
 use crate::record::check_report::{
     API_VERSION, CheckReport, CheckedEnvironment, Cluster, Finding, KIND, Mode, Product, Profile, ReportedCheck,
@@ -11,22 +11,22 @@ pub(crate) fn passed() -> CheckReport {
         verdict: Verdict::Passed,
         environments: vec![environment("dev")],
         checks: vec![
-            not_run("dev", "registry", Profile::Extended, "the registry's login is not known (`--registry`)"),
-            ran("dev", "deployment", 0.2, &["2 of 2 replicas are available"]),
-            ran(
+            skipped_check("dev", "registry", Profile::Extended, "the registry's login is not known (`--registry`)"),
+            passed_check("dev", "deployment", 0.2, &["2 of 2 replicas are available"]),
+            passed_check(
                 "dev",
                 "readiness",
                 8.4,
                 &["not ready 12 times while it started", "an endpoint 1.1 s after the first 200"],
             ),
         ],
-        ..unfinished()
+        ..template()
     }
 }
 
 /// One check of each environment fails: the first with every detail that a failure can have, the second with as few as possible.
 pub(crate) fn failed() -> CheckReport {
-    let mut readiness = ran("dev", "readiness", 120.04, &[]);
+    let mut readiness = passed_check("dev", "readiness", 120.04, &[]);
     readiness.check.failure = Some(Failure {
         expected: "no endpoint until /health returns 200".to_owned(),
         seen: "an endpoint while /health returns 503: starting <since> 2 s".to_owned(),
@@ -43,24 +43,30 @@ pub(crate) fn failed() -> CheckReport {
         is_seen: true,
         fix: "make the readinessProbe request /health on port http-metrics".to_owned(),
     });
-    let mut ingress = ran("live", "ingress", 0.6, &[]);
+    let mut ingress = passed_check("live", "ingress", 0.6, &[]);
     ingress.profile = Profile::Extended;
     ingress.check.failure =
         Some(Failure { expected: "200".to_owned(), seen: "404 page not found".to_owned(), ..Failure::default() });
     for check in [&mut readiness, &mut ingress] {
         check.check.verdict = Verdict::Failed;
     }
-    let scraping = not_run("live", "scraping", Profile::Extended, "no Service is named prometheus (`--prometheus`)");
+    let scraping =
+        skipped_check("live", "scraping", Profile::Extended, "no Service is named prometheus (`--prometheus`)");
     CheckReport {
         verdict: Verdict::Failed,
         mode: Mode::ReadOnly,
         environments: vec![environment("dev"), environment("live")],
-        checks: vec![ran("dev", "deployment", 0.2, &["2 of 2 replicas are available"]), readiness, scraping, ingress],
-        ..unfinished()
+        checks: vec![
+            passed_check("dev", "deployment", 0.2, &["2 of 2 replicas are available"]),
+            readiness,
+            scraping,
+            ingress,
+        ],
+        ..template()
     }
 }
 
-fn unfinished() -> CheckReport {
+fn template() -> CheckReport {
     let finding = |subject: &str, value: Option<&str>, reason: &str| Finding {
         subject: subject.to_owned(),
         value: value.map(str::to_owned),
@@ -98,7 +104,7 @@ fn environment(name: &str) -> CheckedEnvironment {
     }
 }
 
-fn ran(environment: &str, name: &str, duration: f64, evidence: &[&str]) -> ReportedCheck {
+fn passed_check(environment: &str, name: &str, duration: f64, evidence: &[&str]) -> ReportedCheck {
     let check = Check {
         name: name.to_owned(),
         environment: environment.to_owned(),
@@ -116,8 +122,8 @@ fn ran(environment: &str, name: &str, duration: f64, evidence: &[&str]) -> Repor
     ReportedCheck { id: check.id(), profile: Profile::Core, check, reproduce: reproduce.to_vec() }
 }
 
-fn not_run(environment: &str, name: &str, profile: Profile, reason: &str) -> ReportedCheck {
-    let mut check = ran(environment, name, 0.0, &[]);
+fn skipped_check(environment: &str, name: &str, profile: Profile, reason: &str) -> ReportedCheck {
+    let mut check = passed_check(environment, name, 0.0, &[]);
     check.profile = profile;
     check.check.verdict = Verdict::NotRun;
     reason.clone_into(&mut check.check.not_run);

@@ -10,7 +10,7 @@ use crate::checks::ingress_class;
 
 /// How requests from outside the cluster reach the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum Exposure {
     /// By an Ingress of this class.
     Class(String),
     /// By an `HTTPRoute` to this Gateway.
@@ -19,7 +19,7 @@ pub enum Entry {
 
 /// The user has to choose. Contains what exists, and the option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undecided {
+pub enum AmbiguousCluster {
     #[error(
         "the cluster has several classes of Ingresses, and none is the default: {0}; select one with --ingress-class"
     )]
@@ -28,34 +28,37 @@ pub enum Undecided {
     Architectures(String),
 }
 
-/// The entry that the user has given, or else the class of the cluster, if it has one.
-pub(super) fn entry(given: Option<Entry>, classes: &[IngressClass]) -> Result<(Option<Entry>, Choice), Undecided> {
+/// The exposure that the user has given, or else the class of the cluster, if it has one.
+pub(super) fn exposure(
+    given: Option<Exposure>,
+    classes: &[IngressClass],
+) -> Result<(Option<Exposure>, Choice), AmbiguousCluster> {
     let choice = |value: Option<String>, reason: &str| Choice { subject: "entry", value, reason: reason.to_owned() };
-    let (entry, reason) = match given {
-        Some(class @ Entry::Class(_)) => (class, "selected with `--ingress-class`"),
-        Some(gateway @ Entry::Gateway { .. }) => (gateway, "selected with `--gateway`"),
+    let (exposure, reason) = match given {
+        Some(class @ Exposure::Class(_)) => (class, "selected with `--ingress-class`"),
+        Some(gateway @ Exposure::Gateway { .. }) => (gateway, "selected with `--gateway`"),
         None => match (classes.iter().find(|class| ingress_class::is_default(class)), classes) {
-            (Some(class), _) => (Entry::Class(class.name_any()), "the cluster's default class"),
-            (None, [class]) => (Entry::Class(class.name_any()), "the only class of the cluster"),
+            (Some(class), _) => (Exposure::Class(class.name_any()), "the cluster's default class"),
+            (None, [class]) => (Exposure::Class(class.name_any()), "the only class of the cluster"),
             (None, []) => {
                 let reason = "the cluster has no class of Ingresses; select a Gateway with `--gateway`";
                 return Ok((None, choice(None, reason)));
             }
             (None, several) => {
                 let names: BTreeSet<String> = several.iter().map(ResourceExt::name_any).collect();
-                return Err(Undecided::Classes(names.into_iter().collect::<Vec<_>>().join(", ")));
+                return Err(AmbiguousCluster::Classes(names.into_iter().collect::<Vec<_>>().join(", ")));
             }
         },
     };
-    let shown = match &entry {
-        Entry::Class(class) => format!("Ingress of class {class}"),
-        Entry::Gateway { namespace, name } => format!("Gateway {namespace}/{name}"),
+    let shown = match &exposure {
+        Exposure::Class(class) => format!("Ingress of class {class}"),
+        Exposure::Gateway { namespace, name } => format!("Gateway {namespace}/{name}"),
     };
-    Ok((Some(entry), choice(Some(shown), reason)))
+    Ok((Some(exposure), choice(Some(shown), reason)))
 }
 
 /// The architecture that the user has given, or else that of the nodes.
-pub(super) fn architecture(given: Option<String>, nodes: &[String]) -> Result<(String, Choice), Undecided> {
+pub(super) fn architecture(given: Option<String>, nodes: &[String]) -> Result<(String, Choice), AmbiguousCluster> {
     let choice = |value: &str, reason: &str| {
         let chosen = Choice { subject: "architecture", value: Some(value.to_owned()), reason: reason.to_owned() };
         (value.to_owned(), chosen)
@@ -65,7 +68,7 @@ pub(super) fn architecture(given: Option<String>, nodes: &[String]) -> Result<(S
         (None, [one]) => Ok(choice(one, "that of all nodes")),
         // Without the right to list nodes, the default of the pipeline.
         (None, []) => Ok(choice("amd64", "the default of the pipeline, because the account cannot list the nodes")),
-        (None, several) => Err(Undecided::Architectures(several.join(", "))),
+        (None, several) => Err(AmbiguousCluster::Architectures(several.join(", "))),
     }
 }
 
@@ -83,29 +86,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case::given(Some(Entry::Class("own".into())), &[("a", true)], Ok(Some(Entry::Class("own".into()))))]
-    #[case::default(None, &[("a", false), ("b", true)], Ok(Some(Entry::Class("b".into()))))]
-    #[case::only(None, &[("a", false)], Ok(Some(Entry::Class("a".into()))))]
+    #[case::given(Some(Exposure::Class("own".into())), &[("a", true)], Ok(Some(Exposure::Class("own".into()))))]
+    #[case::default(None, &[("a", false), ("b", true)], Ok(Some(Exposure::Class("b".into()))))]
+    #[case::only(None, &[("a", false)], Ok(Some(Exposure::Class("a".into()))))]
     #[case::none(None, &[], Ok(None))]
-    #[case::several(None, &[("b", false), ("a", false)], Err(Undecided::Classes("a, b".into())))]
+    #[case::several(None, &[("b", false), ("a", false)], Err(AmbiguousCluster::Classes("a, b".into())))]
     fn the_class_is_that_of_the_cluster(
-        #[case] given: Option<Entry>,
+        #[case] given: Option<Exposure>,
         #[case] classes: &[(&str, bool)],
-        #[case] expected: Result<Option<Entry>, Undecided>,
+        #[case] expected: Result<Option<Exposure>, AmbiguousCluster>,
     ) {
         let classes: Vec<_> = classes.iter().map(|(name, is_default)| class(name, *is_default)).collect();
-        assert_eq!(entry(given, &classes).map(|(entry, _)| entry), expected);
+        assert_eq!(exposure(given, &classes).map(|(exposure, _)| exposure), expected);
     }
 
     #[rstest]
     #[case::given(Some("arm64"), &["amd64"], Ok("arm64"))]
     #[case::same(None, &["arm64"], Ok("arm64"))]
     #[case::unknown(None, &[], Ok("amd64"))]
-    #[case::several(None, &["amd64", "arm64"], Err(Undecided::Architectures("amd64, arm64".into())))]
+    #[case::several(None, &["amd64", "arm64"], Err(AmbiguousCluster::Architectures("amd64, arm64".into())))]
     fn the_architecture_is_that_of_the_nodes(
         #[case] given: Option<&str>,
         #[case] nodes: &[&str],
-        #[case] expected: Result<&str, Undecided>,
+        #[case] expected: Result<&str, AmbiguousCluster>,
     ) {
         let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
         let chosen = architecture(given.map(str::to_owned), &nodes).map(|(architecture, _)| architecture);

@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use kube::Api;
 use kube::api::ListParams;
 
-use super::choice::{Entry, Undecided, architecture, entry};
+use super::choice::{AmbiguousCluster, Exposure, architecture, exposure};
 use super::manifests::{self, Object, SLUG, Values};
 use super::namespace::{self, NamespaceError, TemporaryNamespace};
 use crate::checks::Need;
@@ -19,22 +19,21 @@ use crate::checks::{self, about, run};
 use crate::environment::cluster::ApiError;
 use crate::environment::cluster::apply::{ApplyError, create};
 use crate::record::event::EventSink;
-use crate::report::checks::in_full;
+use crate::report::checks::describe_failure;
 
 /// Minimum time for the start of the pods, as in the deploy jobs: the nodes pull the image first.
-const MIN_PATIENCE: Duration = Duration::from_mins(3);
+const MIN_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The check that waits until all replicas are available.
 const ROLLOUT: &str = "deployment";
 
-/// What to deploy.
-pub struct Plan {
+/// The image to deploy, and the user's choices.
+pub struct DeployOptions {
     /// With a tag or a digest.
     pub image: String,
-    /// The commit that it was built from, if it is known.
+    /// The commit that the image was built from, if it is known.
     pub commit: Option<String>,
-    /// The user's choices, if any.
-    pub entry: Option<Entry>,
+    pub exposure: Option<Exposure>,
     pub architecture: Option<String>,
 }
 
@@ -42,7 +41,7 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error(transparent)]
-    Undecided(#[from] Undecided),
+    Ambiguous(#[from] AmbiguousCluster),
     #[error("cannot list the classes of Ingresses")]
     Classes(#[source] ApiError),
     #[error(transparent)]
@@ -62,7 +61,7 @@ pub struct Demo {
     pub target: Target,
     /// The choices that were made, with their reasons.
     pub choices: Vec<Choice>,
-    /// What checks lack because of how the service is deployed.
+    /// The inputs that checks lack in this deployment, with reasons.
     pub missing: BTreeMap<Need, String>,
 }
 
@@ -70,38 +69,38 @@ impl Demo {
     /// Creates the namespace.
     ///
     /// # Errors
-    /// The API server refuses, or the user has to choose an option. Nothing was created.
-    pub async fn begin(target: &Target, plan: Plan) -> Result<Self, DemoError> {
+    /// The API server refuses, or the user has to choose an option. Nothing is created in that case.
+    pub async fn create(target: &Target, options: DeployOptions) -> Result<Self, DemoError> {
         let classes = Api::<IngressClass>::all(target.client.clone());
         let selected = ListParams::default();
         let (classes, cluster) = join(classes.list(&selected), about::cluster(&target.client)).await;
         let classes = classes.map_err(|error| DemoError::Classes(error.into()))?.items;
-        let (entry, of_entry) = entry(plan.entry, &classes)?;
-        let (architecture, of_architecture) = architecture(plan.architecture, &cluster.architectures)?;
+        let (exposure, exposure_choice) = exposure(options.exposure, &classes)?;
+        let (architecture, architecture_choice) = architecture(options.architecture, &cluster.architectures)?;
         let name = namespace::name();
         let mut target = target_in(target, &name);
-        // Another registry says nothing about this image, and its login would be of no use.
-        target.registry = target.registry.filter(|registry| registry_of(&plan.image) == Some(&*registry.host));
+        // The login of another registry cannot pull this image.
+        target.registry = target.registry.filter(|registry| registry_of(&options.image) == Some(&*registry.host));
         let mut missing = BTreeMap::new();
         if target.registry.is_none() {
             let reason = "the pods pull the image without a login (`--registry`, `--registry-user` and \
                           `--registry-password-file`)";
             missing.insert(Need::PullSecret, reason.to_owned());
         }
-        if plan.commit.is_none() {
+        if options.commit.is_none() {
             missing.insert(Need::Commit, "the commit of the image is not given (`--commit`)".to_owned());
         }
         let values = Values {
-            image: plan.image,
+            image: options.image,
             namespace: name.clone(),
             base_domain: target.base_domain.clone(),
-            commit: plan.commit.unwrap_or_else(|| "unknown".to_owned()),
+            commit: options.commit.unwrap_or_else(|| "unknown".to_owned()),
             architecture,
-            entry,
+            exposure,
         };
         let (file, manifest) = manifests::namespace(&name)?;
         let namespace = TemporaryNamespace::create(&target.client, file, manifest).await?;
-        Ok(Self { namespace, values, target, choices: vec![of_entry, of_architecture], missing })
+        Ok(Self { namespace, values, target, choices: vec![exposure_choice, architecture_choice], missing })
     }
 
     /// The name of the namespace.
@@ -129,7 +128,7 @@ impl Demo {
             create(&self.target.client, file, object).await?;
         }
         let mut environment = self.target.environment(SLUG, None);
-        environment.patience = environment.patience.max(MIN_PATIENCE);
+        environment.timeout = environment.timeout.max(MIN_TIMEOUT);
         let rollout: Vec<_> = checks::find(ROLLOUT).into_iter().collect();
         let results = run::run(&rollout, &environment, Instant::now(), notify).await;
         let failed = results.iter().find_map(|check| Some((check, check.failure.as_ref()?)));
@@ -137,7 +136,7 @@ impl Demo {
             Err(DemoError::NotRunning {
                 image: self.values.image.clone(),
                 namespace: self.namespace.name.clone(),
-                failure: in_full(check, failure),
+                failure: describe_failure(check, failure),
             })
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::choice::Entry;
+use super::choice::Exposure;
 use crate::checks::target::RegistryTarget;
 use crate::environment::cluster::apply::{ApplyError, documents};
 use crate::environment::cluster::owner;
@@ -36,7 +36,7 @@ const ACCOUNT: [Manifest; 3] = [
     manifest!("manifests/cluster/role-binding.yaml"),
 ];
 
-/// The service, without its entry.
+/// The service, without its Ingress or `HTTPRoute`.
 const SERVICE: [Manifest; 3] = [
     manifest!("manifests/deployment.yaml"),
     manifest!("manifests/service.yaml"),
@@ -59,7 +59,7 @@ pub(super) struct Values {
     pub(super) commit: String,
     pub(super) architecture: String,
     /// `None` if no request from outside the cluster reaches the service.
-    pub(super) entry: Option<Entry>,
+    pub(super) exposure: Option<Exposure>,
 }
 
 /// An object, and the file that it comes from.
@@ -102,12 +102,12 @@ pub(super) fn pull_secret(registry: &RegistryTarget, namespace: &str) -> Result<
 
 /// The objects of the service, as the deploy jobs apply them.
 pub(super) fn service(values: &Values) -> Result<Vec<Object>, ApplyError> {
-    let entry = values.entry.as_ref().map(|entry| match entry {
-        Entry::Class(_) => INGRESS,
-        Entry::Gateway { .. } => HTTP_ROUTE,
+    let route = values.exposure.as_ref().map(|exposure| match exposure {
+        Exposure::Class(_) => INGRESS,
+        Exposure::Gateway { .. } => HTTP_ROUTE,
     });
     let mut all = Vec::new();
-    for manifest in SERVICE.into_iter().chain(entry) {
+    for manifest in SERVICE.into_iter().chain(route) {
         all.extend(objects(manifest.path, &replaced(manifest.text, &values.placeholders()))?);
     }
     Ok(all)
@@ -118,9 +118,9 @@ impl Values {
     fn placeholders(&self) -> BTreeMap<&'static str, &str> {
         // The manifest puts a colon between the two, also where it is part of a digest.
         let (name, version) = self.image.rsplit_once(':').unwrap_or((&self.image, ""));
-        let (class, gateway, gateway_namespace) = match &self.entry {
-            Some(Entry::Class(class)) => (&**class, "", ""),
-            Some(Entry::Gateway { namespace, name }) => ("", &**name, &**namespace),
+        let (class, gateway, gateway_namespace) = match &self.exposure {
+            Some(Exposure::Class(class)) => (&**class, "", ""),
+            Some(Exposure::Gateway { namespace, name }) => ("", &**name, &**namespace),
             None => ("", "", ""),
         };
         BTreeMap::from([
@@ -157,14 +157,14 @@ mod tests {
 
     use super::*;
 
-    fn values(image: &str, entry: Option<Entry>) -> Values {
+    fn values(image: &str, exposure: Option<Exposure>) -> Values {
         Values {
             image: image.to_owned(),
             namespace: "e2e-check-1".to_owned(),
             base_domain: "e2e-check-1.example.com".to_owned(),
             commit: "0123abc".to_owned(),
             architecture: "amd64".to_owned(),
-            entry,
+            exposure,
         }
     }
 
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case::class(Some(Entry::Class("nginx".into())), "Ingress")]
-    #[case::gateway(Some(Entry::Gateway { namespace: "edge".into(), name: "public".into() }), "HTTPRoute")]
+    #[case::class(Some(Exposure::Class("nginx".into())), "Ingress")]
+    #[case::gateway(Some(Exposure::Gateway { namespace: "edge".into(), name: "public".into() }), "HTTPRoute")]
     #[case::none(None, "none")]
-    fn the_service_has_the_entry_of_the_cluster(#[case] entry: Option<Entry>, #[case] kind: &str) {
+    fn the_service_is_exposed_as_the_cluster_allows(#[case] exposure: Option<Exposure>, #[case] kind: &str) {
         let image = "registry.example.com/group/project:v1";
-        let objects = service(&values(image, entry)).unwrap();
+        let objects = service(&values(image, exposure)).unwrap();
         insta::assert_snapshot!(format!("the_service_with_entry_{kind}"), yaml(&objects));
     }
 
