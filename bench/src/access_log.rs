@@ -1,4 +1,4 @@
-//! Reads a server's log as a container runtime does.
+//! Reads a server's log from a pipe, as a container runtime gets it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -94,12 +94,12 @@ mod tests {
     use super::*;
 
     /// Yields `rest` a few bytes at a time, so that a read may end anywhere in a line or a field.
-    struct Dribble<'text> {
+    struct SlowReader<'text> {
         rest: &'text [u8],
         step: usize,
     }
 
-    impl Read for Dribble<'_> {
+    impl Read for SlowReader<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let (now, later) = self.rest.split_at(self.step.min(self.rest.len()));
             buffer[..now.len()].copy_from_slice(now);
@@ -117,7 +117,7 @@ mod tests {
         .as_bytes();
         for step in [1, 2, 7, 31, text.len()] {
             let seen = Seen::default();
-            drain(Dribble { rest: text, step }, &seen).unwrap();
+            drain(SlowReader { rest: text, step }, &seen).unwrap();
             let log = AccessLog { seen: Arc::new(seen) };
             assert_eq!(log.requests(), 2, "{step} bytes at a time");
             assert_eq!(log.first(), Some(r#"{"path":"/","request_id":"1"}"#));

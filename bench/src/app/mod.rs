@@ -5,7 +5,7 @@ mod go_service;
 mod measure;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::comparison::Comparison;
 use crate::cores::Cores;
@@ -17,6 +17,9 @@ use crate::{machine, progress};
 
 use self::measure::{Found, Plan};
 use self::report::Report;
+
+/// The executable that `make build` creates.
+const APP: &str = "dist/app";
 
 /// Compares the service with an equivalent one in Go: requests per second, latency, memory, start-up time and size.
 #[derive(Debug, clap::Args)]
@@ -38,7 +41,7 @@ pub(crate) struct Arguments {
     connections: u32,
 
     /// The service's executable
-    #[arg(long, default_value = "dist/app", value_name = "FILE")]
+    #[arg(long, default_value = APP, value_name = "FILE")]
     app: PathBuf,
 
     /// Also write the report into this page, between `<!-- bench-app:begin -->` and `<!-- bench-app:end -->`
@@ -60,7 +63,8 @@ impl Arguments {
     fn command(&self) -> String {
         let Plan { rounds, seconds, connections, .. } = self.plan();
         let effort = if self.quick { "--quick".to_owned() } else { format!("--rounds {rounds} --seconds {seconds}") };
-        format!("cargo run --release -p bench -- app {effort} --connections {connections}")
+        let app = if self.app == Path::new(APP) { String::new() } else { format!(" --app {}", self.app.display()) };
+        format!("make bench-app BENCH_FLAGS='{effort} --connections {connections}{app}'")
     }
 }
 
@@ -131,9 +135,10 @@ mod tests {
     #[case::all("app", "--rounds 5 --seconds 5 --connections 32")]
     #[case::less("app --rounds 1 --seconds 2 --connections 8", "--rounds 1 --seconds 2 --connections 8")]
     #[case::quick("app --quick", "--quick --connections 32")]
+    #[case::another_program("app --quick --app /tmp/app", "--quick --connections 32 --app /tmp/app")]
     fn the_report_names_the_command(#[case] line: &str, #[case] expected: &str) {
         let command = parse(line).unwrap().command();
-        assert_eq!(command.strip_prefix("cargo run --release -p bench -- app "), Some(expected));
+        assert_eq!(command, format!("make bench-app BENCH_FLAGS='{expected}'"));
     }
 
     #[rstest]

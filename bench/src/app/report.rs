@@ -81,7 +81,7 @@ impl Comparison for Report {
         use Target::{AtLeast, AtMostOneIn};
         use Unit::{Bytes, Mebibytes, Milliseconds, PerSecond, Percent};
 
-        let mut rows = vec![["measure", "Rust", "Go", "Rust : Go", "target"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["measurement", "Rust", "Go", "Rust : Go", "target"].map(str::to_owned).to_vec()];
         let mut row = |measure: &str, unit: Unit, sample: &dyn Fn(&Found) -> &Sample, target: Option<Target>| {
             let (rust, go) = (sample(&self.rust), sample(&self.go));
             let ratio = rust.median() / go.median();
@@ -192,7 +192,7 @@ mod tests {
         Report {
             machine: "AMD EPYC, 2 cores, Linux 6.1.0".to_owned(),
             day: "2026-01-31".to_owned(),
-            command: "cargo run --release -p bench -- app".to_owned(),
+            command: "make bench-app".to_owned(),
             plan: Plan { rounds: 3, seconds: 5, starts: 2, connections: 32 },
             rust: found("rustc 1.95.0", 2.5, route(100_000.0, 0.99), route(20_000.0, 0.8)),
             go: found("go1.26.8", 8.0, route(50_000.0, 1.0), route(2500.0, 1.0)),
@@ -206,7 +206,7 @@ mod tests {
         method: 3 × 5 s on each route over 32 connections, 2 starts; server and load generator on separate cores; median (least–greatest)
         caution: on /metrics the Rust service used only 80 % of its core, so it was not the bottleneck
 
-        measure                                            Rust                      Go  Rust : Go         target
+        measurement                                        Rust                      Go  Rust : Go         target
         /health, requests per second   100,000 (97,000–102,000)  50,000 (48,500–51,000)      2.00×    ≥ 1.5×: met
         /health, latency p50                            0.32 ms                 0.64 ms      0.50×              –
         /health, latency p99                            0.90 ms                 1.80 ms      0.50×              –
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn markdown() {
         insta::assert_snapshot!(report().markdown().trim(), @"
-        | measure                       |                     Rust |                     Go | Rust : Go |        target |
+        | measurement                   |                     Rust |                     Go | Rust : Go |        target |
         |:------------------------------|-------------------------:|-----------------------:|----------:|--------------:|
         | /health, requests per second  | 100,000 (97,000–102,000) | 50,000 (48,500–51,000) |     2.00× |   ≥ 1.5×: met |
         | /health, latency p50          |                  0.32 ms |                0.64 ms |     0.50× |             – |
@@ -247,7 +247,7 @@ mod tests {
         - machine: AMD EPYC, 2 cores, Linux 6.1.0; rustc 1.95.0, go1.26.8; 2026-01-31
         - method: 3 × 5 s on each route over 32 connections, 2 starts; server and load generator on separate cores; median (least–greatest)
         - caution: on /metrics the Rust service used only 80 % of its core, so it was not the bottleneck
-        - command: `cargo run --release -p bench -- app`
+        - command: `make bench-app`
         ");
     }
 

@@ -31,8 +31,8 @@ impl Comparison for Report {
         vec![
             format!("machine: {}; {}", self.machine, self.day),
             format!(
-                "method: {} rounds, alternating; including process start; jobs in separate checkouts on both sides, \
-                 {CONCURRENCY} at the same time, all of it below {}; median (least–greatest)",
+                "method: {} rounds, alternating; times include process start; both programs run jobs in separate checkouts, \
+                 {CONCURRENCY} at a time, in {}; median (least–greatest)",
                 self.rounds,
                 self.dir.display()
             ),
@@ -47,8 +47,7 @@ impl Comparison for Report {
     fn table(&self) -> Table {
         let Measurement { article, article_other, plans, hundred_other, run, run_other, .. } = &self.found;
         let [hundred, thousand, ten_thousand] = plans;
-        let ratio = |ours: &Sample, theirs: &Sample| theirs.median() / ours.median();
-        let faster = |ours, theirs, least: f64| verdict(&format!("≥ {least}×"), ratio(ours, theirs) >= least);
+        let faster = |ours, theirs, least: f64| verdict(&format!("≥ {least}×"), speedup(ours, theirs) >= least);
         // The difference between two sizes, because the start of the program takes most of the time of a small plan.
         let per_job = |number: usize| {
             let more = plans.get(number).zip(SIZES.get(number)).map(|(plan, size)| (plan.median(), *size));
@@ -83,14 +82,21 @@ impl Comparison for Report {
         let each: Sample = [run.median() / 100.0].into_iter().collect();
         let each_other: Sample = [run_other.median() / 100.0].into_iter().collect();
         rows.push(compared("the same, each job", &each, &each_other, &verdict("≤ 10 ms", each.median() <= 0.01)));
-        let header = ["measure", "e2e", "gitlab-ci-local", "times as fast", "target"].map(str::to_owned).to_vec();
+        let header = ["measurement", "e2e", "gitlab-ci-local", "speedup", "target"].map(str::to_owned).to_vec();
         Table([vec![header], rows].concat())
     }
 }
 
 fn compared(measure: &str, ours: &Sample, theirs: &Sample, target: &str) -> Vec<String> {
-    let ratio = format!("{:.0}×", theirs.median() / ours.median());
-    vec![measure.to_owned(), milliseconds(ours), milliseconds(theirs), ratio, target.to_owned()]
+    let speedup = speedup(ours, theirs);
+    // The decimal shows on which side of a target a small figure is.
+    let speedup = if speedup < 100.0 { format!("{speedup:.1}×") } else { format!("{speedup:.0}×") };
+    vec![measure.to_owned(), milliseconds(ours), milliseconds(theirs), speedup, target.to_owned()]
+}
+
+/// How many times as fast as theirs ours is.
+fn speedup(ours: &Sample, theirs: &Sample) -> f64 {
+    theirs.median() / ours.median()
 }
 
 fn alone(measure: &str, ours: &Sample, target: &str) -> Vec<String> {

@@ -62,7 +62,7 @@ impl Comparison for Report {
                 verdict("≥ 50 MB/s", output.median() >= 50.0),
             ],
         ];
-        let header = ["measure", "e2e", "kubectl", "e2e : kubectl", "target"].map(str::to_owned).to_vec();
+        let header = ["measurement", "e2e", "kubectl", "e2e : kubectl", "target"].map(str::to_owned).to_vec();
         Table([vec![header], rows.to_vec()].concat())
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Report {
 
 impl Comparison for Report {
     fn command(&self) -> String {
-        format!("cargo run --release -p bench -- up --rounds {}", self.rounds)
+        format!("make bench-up BENCH_FLAGS='--rounds {}'", self.rounds)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -44,7 +44,7 @@ impl Comparison for Report {
             row("again, on a running cluster", again, None, &verdict("≤ 5 s", again.median() <= 5.0)),
             row("deleted", down, Some(kind_delete), "–"),
         ];
-        let header = ["measure", "e2e", "kind alone", "e2e : kind", "target"].map(str::to_owned).to_vec();
+        let header = ["measurement", "e2e", "kind alone", "e2e : kind", "target"].map(str::to_owned).to_vec();
         Table([vec![header], rows.to_vec()].concat())
     }
 }
