@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Health {
     ready_at: Instant,
     draining: CancellationToken,
-    /// The ends of the faults that `/fault/…` has started.
+    /// The ends of the faults that `/fault/…` has started. The channels have no receivers: they only store a value, and unlike a mutex they
+    /// cannot be poisoned.
     unready_until: watch::Sender<Instant>,
     hung_until: watch::Sender<Instant>,
 }

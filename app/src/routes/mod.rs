@@ -22,7 +22,7 @@ pub(crate) async fn home(State(state): State<Arc<AppState>>) -> String {
     format!("Hello from GitLab CI and Kubernetes!\nhost: {host}\n{build_info}\n")
 }
 
-/// `GET /version`: the facts of the build, for programs.
+/// `GET /version`: the build information as JSON.
 pub(crate) async fn version(State(state): State<Arc<AppState>>) -> Json<BuildInfo> {
     Json(state.build_info.clone())
 }
