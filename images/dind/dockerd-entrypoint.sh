@@ -1,18 +1,27 @@
 #!/bin/sh
-# Starts the engine as upstream's entrypoint of the same name does. Flags are dockerd's, and any other program runs as it is.
-#   DOCKER_TLS_CERTDIR   where the certificates are, or are made: tcp://…:2376 for clients that have one. Empty: tcp://…:2375
-#                        for everybody, which dockerd refuses to hurry for unless it is given --tls=false.
+# Starts the engine as upstream's entrypoint of the same name does. Flags are passed to dockerd; any other program runs unchanged.
+#   DOCKER_TLS_CERTDIR   the directory of the certificates, which are created if missing: dockerd listens on tcp://…:2376, for clients
+#                        with a certificate. Empty: tcp://…:2375 without authentication; dockerd delays its start unless --tls=false
+#                        is given.
 set -eu
 
-# certificate FOLDER SUBJECT KEY_USAGE [ALTERNATIVE_NAMES]: a key and a certificate that the authority has signed.
+# Runs openssl. Its messages, which include its progress, are printed only if it fails.
+openssl_quietly() {
+    messages=$(openssl "$@" 2>&1) || {
+        printf 'openssl %s failed:\n%s\n' "$1" "$messages" >&2
+        return 1
+    }
+}
+
+# certificate DIRECTORY SUBJECT KEY_USAGE [ALTERNATIVE_NAMES]: creates a key, and a certificate that the authority has signed.
 certificate() {
     mkdir -p "$1"
     cp "$certificates/ca/cert.pem" "$1/ca.pem"
     [ -s "$1/cert.pem" ] && [ -s "$1/key.pem" ] && return
-    openssl req -newkey rsa:2048 -nodes -keyout "$1/key.pem" -subj "/CN=$2" -out "$1/csr.pem" 2> /dev/null
+    openssl_quietly req -newkey rsa:2048 -nodes -keyout "$1/key.pem" -subj "/CN=$2" -out "$1/csr.pem"
     printf 'extendedKeyUsage=%s\n%s' "$3" "${4:+subjectAltName=$4}" > "$1/extensions"
-    openssl x509 -req -in "$1/csr.pem" -CA "$certificates/ca/cert.pem" -CAkey "$certificates/ca/key.pem" -CAcreateserial \
-        -days 825 -extfile "$1/extensions" -out "$1/cert.pem" 2> /dev/null
+    openssl_quietly x509 -req -in "$1/csr.pem" -CA "$certificates/ca/cert.pem" -CAkey "$certificates/ca/key.pem" -CAcreateserial \
+        -days 825 -extfile "$1/extensions" -out "$1/cert.pem"
     rm "$1/csr.pem" "$1/extensions"
 }
 
@@ -24,13 +33,13 @@ make_certificates() {
     umask 077
     mkdir -p "$certificates/ca"
     if [ ! -s "$certificates/ca/cert.pem" ]; then
-        openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj '/CN=docker:dind CA' \
-            -keyout "$certificates/ca/key.pem" -out "$certificates/ca/cert.pem" 2> /dev/null
+        openssl_quietly req -x509 -newkey rsa:2048 -nodes -days 825 -subj '/CN=docker:dind CA' \
+            -keyout "$certificates/ca/key.pem" -out "$certificates/ca/cert.pem"
     fi
     certificate "$certificates/server" docker:dind serverAuth "$names"
     certificate "$certificates/client" docker:dind-client clientAuth
     umask 022
-    # A job that shares the folder runs as any user.
+    # A job with this directory may run as any user.
     chmod 755 "$certificates" "$certificates/client"
     chmod 644 "$certificates/client"/*.pem
 }
@@ -48,7 +57,7 @@ if [ "$1" = dockerd ]; then
     else
         set -- --host=tcp://0.0.0.0:2375 "$@"
     fi
-    # A container that was stopped and is started again still has it.
+    # A stopped container that is started again still has these files.
     rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     set -- dind tini -- dockerd --host=unix:///var/run/docker.sock "$@"
 fi

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Does what upstream's entrypoint of the same name does: flags and commands are docker's, any other program runs as it is, and an
-# engine that is a service called `docker` is found without a setting.
+# Does what upstream's entrypoint of the same name does: flags and commands are passed to docker, any other program runs unchanged.
+# Without DOCKER_HOST and without a local socket, the engine is the service `docker`.
 set -eu
 
 case ${1:-} in

@@ -1,5 +1,5 @@
 #!/bin/sh
-# As upstream's: flags and commands are Traefik's, and any other program runs as it is.
+# Like upstream's entrypoint: passes flags and commands to Traefik, and runs any other program unchanged.
 set -eu
 
 case ${1:-} in
