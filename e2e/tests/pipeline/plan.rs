@@ -115,7 +115,7 @@ fn a_missing_tag_branch_or_job_is_reported(#[case] arguments: &[&str], #[case] c
     "a: {script: x, rules: [{changes: {paths: [x], compare_to: nope}}]}\n",
     "e2e: Failed to parse rule for a: rules:changes:compare_to is not a valid ref\n  a: compare_to (.gitlab-ci.yml:1:59)"
 )]
-#[case::circle(
+#[case::cycle(
     "a: {script: x, variables: {A: $B, B: $A}}\n",
     "e2e: a: circular variable reference detected: [\"A\", \"B\"]"
 )]

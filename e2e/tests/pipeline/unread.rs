@@ -37,7 +37,7 @@ fn interrupt(child: &Child) {
 #[rstest]
 #[case::lines_for_people(&[])]
 #[case::events_for_programs(&["--format", "json"])]
-fn a_job_times_out_and_a_second_signal_ends_the_program_though_nobody_reads(#[case] format: &[&str]) {
+fn a_job_times_out_and_a_second_signal_ends_the_program_while_its_output_is_not_read(#[case] format: &[&str]) {
     let repository = Repository::new("main", PIPELINE);
     let pid = repository.path().join("pid");
     let mut command = repository.e2e(&[&["pipeline", "--executor", "shell"], format].concat());

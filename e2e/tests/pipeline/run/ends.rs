@@ -1,5 +1,7 @@
 //! Tests of how jobs end, and of what they leave behind.
 
+use std::time::Instant;
+
 use super::*;
 
 /// In GitLab, a retry is a new job.
@@ -20,7 +22,7 @@ fn a_retry_gets_no_files_of_the_failed_attempt() {
 
 /// GitLab Runner's `executeScript` archives and uploads even if `after_script` fails.
 #[test]
-fn an_after_script_that_counts_fails_the_job_as_its_script_does() {
+fn without_ignored_errors_a_failed_after_script_fails_the_job() {
     let pipeline = "a:\n  stage: build\n  script: 'true'\n  after_script: [touch out, exit 7]\n  allow_failure: {exit_codes: 7}\n  variables: {AFTER_SCRIPT_IGNORE_ERRORS: 'false'}\n  artifacts: {paths: [out], when: on_failure}\nb: {script: ls}\n";
     let run = ran(pipeline);
     assert_eq!((run.code(), run.status("a"), &run.ended("a")["exit_code"]), (0, "failed", &7.into()));
@@ -29,18 +31,20 @@ fn an_after_script_that_counts_fails_the_job_as_its_script_does() {
 
 /// GitLab Runner's `executeUserScripts`.
 #[test]
-fn a_script_has_a_limit_of_its_own() {
+fn a_script_is_ended_at_its_own_timeout() {
     let pipeline = "a:\n  script: [sleep 600]\n  after_script: ['echo \"status $CI_JOB_STATUS\"']\n  variables: {RUNNER_SCRIPT_TIMEOUT: 1s}\n";
     let repository = Repository::new("main", pipeline);
+    let started = Instant::now();
     let run = run(&repository, &[]);
+    assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
     assert_eq!((run.code(), run.status("a")), (1, "failed"));
     assert!(run.ended("a")["why"].as_str().is_some_and(|reason| reason.contains("the script took longer than 1s")));
     has(&run.lines("a"), "status timedout");
 }
 
-/// git starts other programs, which keep its output open.
+/// git starts other programs, which keep its output open. The end of the job must not wait for them.
 #[test]
-fn a_checkout_that_takes_too_long() {
+fn a_checkout_is_ended_at_the_job_timeout() {
     let repository =
         Repository::new("main", "a:\n  script: 'true'\n  timeout: 1s\n  variables: {GIT_SUBMODULE_STRATEGY: normal}\n");
     let modules = "[submodule \"sub\"]\n\tpath = sub\n\turl = ext::sleep 600\n";
@@ -56,9 +60,12 @@ fn a_checkout_that_takes_too_long() {
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "protocol.ext.allow")
         .env("GIT_CONFIG_VALUE_0", "always");
+    let started = Instant::now();
     let output = command.output().expect("e2e");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("\"why\":\"execution took longer than 1s\""), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -83,7 +90,7 @@ fn a_job_that_waits_for_another_pipeline_frees_its_slot() {
 }
 
 #[test]
-fn a_log_is_of_one_pipeline() {
+fn a_pipeline_replaces_the_log_of_the_previous_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let repository = Repository::new("main", "a: {script: [echo once, 'false'], retry: 1}\n");
     let logs = dir.path().to_str().expect("a path");
